@@ -1,0 +1,60 @@
+# Everything this repository can do, one target each; `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+WORKLOAD ?= scenarios/workloads/quickstart.toml
+TARGET ?= scenarios/targets/appsync-events-emulated.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint types format smoke sample check clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## make .venv and install what constraints.txt pins (quick when done before)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: PYTHON=$(PYTHON): missing or too old, Python 3.11 or newer is required" >&2; \
+		echo "hint: name another one: make setup PYTHON=python3.12" >&2; \
+		exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt \
+		--no-build-isolation --editable '.[dev]'
+	@touch $@
+
+run: setup ## a first look: 900 subscribers and 100 chatters on an emulator, half a minute
+	$(BIN)/harness run $(WORKLOAD) --target $(TARGET)
+
+test: setup ## the whole test suite
+	$(BIN)/python -m pytest
+
+lint: setup ## style, spelling and docstrings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/interrogate --quiet
+
+types: setup ## mypy --strict
+	$(BIN)/mypy
+
+format: setup ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+smoke: setup ## the smallest whole run: emulator, load, report
+	$(BIN)/harness run scenarios/workloads/ci-smoke.toml --target $(TARGET)
+
+sample: setup ## run the quickstart again and keep its record as the committed sample
+	rm -rf reports/sample
+	$(BIN)/harness run scenarios/workloads/quickstart.toml --target $(TARGET) --out reports/sample
+	rm -f reports/sample/*.log
+
+check: lint types test smoke ## all that must pass before a merge
+
+clean: ## remove everything that can be made again; reports stay
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

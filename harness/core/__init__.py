@@ -1,0 +1,1 @@
+"""Clock, message envelope, units, errors and exit codes. Imports nothing of ours."""

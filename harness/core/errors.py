@@ -1,0 +1,105 @@
+"""Every error a user can meet, told apart by whose fault it is.
+
+::
+
+    HarnessError
+    ├── ScenarioError           the scenario files or flags are wrong
+    ├── TargetUnreachableError  the system under test cannot be joined
+    ├── RemoteProtocolError     the system under test broke its protocol
+    ├── LocalProtocolError      we used a protocol wrongly: a bug of ours
+    ├── InvalidRunError         the measurement cannot be trusted
+    └── MachineError            this machine cannot do what was asked
+
+Errors carry data; the sentence is built in ``__str__``: *where: what was found, what was
+required*, then a hint on a line of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.core.exit_codes import ExitCode
+
+
+class HarnessError(Exception):
+    """An error with a place, a finding, a requirement and perhaps a hint.
+
+    Args:
+        where: File and key, address, flag or process in which it happened.
+        found: What was found there.
+        required: What would have been right.
+        hint: What to do next; printed on a line of its own.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL_ERROR
+
+    def __init__(self, where: str, found: str, required: str, hint: str | None = None) -> None:
+        super().__init__(where, found, required, hint)
+        self.where = where
+        self.found = found
+        self.required = required
+        self.hint = hint
+
+    def __str__(self) -> str:
+        sentence = f"{self.where}: {self.found}, {self.required}"
+        return f"{sentence}\nhint: {self.hint}" if self.hint else sentence
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioProblem:
+    """One thing wrong with a scenario: file, key, value found, rule, hint."""
+
+    file: str
+    key: str
+    found: str
+    rule: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}: {self.key}" if self.key else self.file
+        sentence = (
+            f"{place} {self.rule}, got {self.found}" if self.found else f"{place} {self.rule}"
+        )
+        return f"{sentence}\nhint: {self.hint}" if self.hint else sentence
+
+
+class ScenarioError(HarnessError):
+    """A workload, a target or a flag does not validate; holds all problems at once."""
+
+    exit_code = ExitCode.BAD_USAGE
+
+    def __init__(self, problems: Sequence[ScenarioProblem]) -> None:
+        first = problems[0]
+        super().__init__(first.file, first.found, first.rule, first.hint)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class TargetUnreachableError(HarnessError):
+    """The system under test could not be reached, or let nobody in."""
+
+    exit_code = ExitCode.TARGET_UNREACHABLE
+
+
+class RemoteProtocolError(HarnessError):
+    """The system under test sent something its protocol does not allow."""
+
+    exit_code = ExitCode.RUN_INVALID
+
+
+class LocalProtocolError(HarnessError):
+    """The harness used a protocol wrongly; always a bug of ours."""
+
+
+class InvalidRunError(HarnessError):
+    """The measurement cannot be trusted, whatever the system did."""
+
+    exit_code = ExitCode.RUN_INVALID
+
+
+class MachineError(HarnessError):
+    """This machine cannot do what was asked: files, ports, memory, disk."""
+
+    exit_code = ExitCode.BAD_USAGE

@@ -1,0 +1,20 @@
+"""What each exit status of the harness means to a script that called it."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Process exit statuses; stable, because CI pipelines branch on them."""
+
+    PASS = 0
+    INTERNAL_ERROR = 1
+    BAD_USAGE = 2
+    """Wrong flags, or a scenario file that does not validate."""
+    SLO_FAILED = 3
+    """An SLO failed, or had no data to judge."""
+    RUN_INVALID = 4
+    """The generator saturated, the drain was cut short or clocks are unsound."""
+    TARGET_UNREACHABLE = 5
+    """Nobody could join the system under test."""
+    INTERRUPTED = 130
+    """Stopped by Ctrl-C or SIGTERM; the record up to then is readable."""
