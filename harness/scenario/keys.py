@@ -1,0 +1,101 @@
+"""Every key a scenario file may have, read from the models."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+Location = Iterable[str | int]
+"""Where pydantic found something: keys, places in arrays, and tags of unions among them."""
+
+TAG = "distribution"
+"""The key that tells the alternatives of a table apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a scenario file.
+
+    Attributes:
+        table: Dotted path of the table it stands in; "" at the top.
+        name: The key itself.
+        field: What the model says about it.
+        model: The model of its table.
+    """
+
+    table: str
+    name: str
+    field: FieldInfo
+    model: type[BaseModel]
+
+    @property
+    def path(self) -> str:
+        """The key with its table: "publishing.rate_per_s"."""
+        return f"{self.table}.{self.name}" if self.table else self.name
+
+
+class TomlSchema(GenerateJsonSchema):
+    """Leaves out what TOML cannot write (null) and titles that only repeat the key."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - pydantic's
+        """Give no field a title."""
+        return False
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """Describe an optional key by the value it has where it is given."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Name a default unless it is to leave the key out."""
+        described = super().default_schema(schema)
+        default = described.pop("default", None)
+        if isinstance(default, dict):
+            default = {key: value for key, value in default.items() if value is not None}
+        return described if default is None else described | {"default": default}
+
+
+def keys_of(model: type[BaseModel], table: str = "") -> Iterator[Key]:
+    """Yield every key of ``model``, each table's plain keys before the tables inside it."""
+    keys = [Key(table, name, field, model) for name, field in model.model_fields.items()]
+    yield from (key for key in keys if not models_in(key.field.annotation))
+    for key in keys:
+        for inner in models_in(key.field.annotation):
+            yield from keys_of(inner, key.path)
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models inside an annotation such as ``tuple[Slo, ...]`` or ``Burst | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in models_in(part)]
+
+
+def models_at(model: type[BaseModel], location: Location) -> list[type[BaseModel]]:
+    """Return the models of the table at ``location``; several where it has alternatives."""
+    models = [model]
+    for part in location:
+        if isinstance(part, int):
+            continue
+        fields = [inner.model_fields[part] for inner in models if part in inner.model_fields]
+        if fields:
+            models = [inner for field in fields for inner in models_in(field.annotation)]
+        else:
+            models = [inner for inner in models if part in choices_of(inner.model_fields.get(TAG))]
+    return models
+
+
+def field_at(model: type[BaseModel], location: Location) -> FieldInfo | None:
+    """Return what the models say about the key at ``location``."""
+    *table, name = (part for part in location if isinstance(part, str))
+    fields = (inner.model_fields.get(name) for inner in models_at(model, table))
+    return next((field for field in fields if field), None)
+
+
+def choices_of(field: FieldInfo | None) -> tuple[str, ...]:
+    """Return the words a key may have; empty where any value of its type will do."""
+    words = get_args(field.annotation) if field else ()
+    return tuple(word for word in words if isinstance(word, str))

@@ -1,0 +1,169 @@
+"""From files and flags to a plan, or to every problem there is with them."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.scenario.overrides import (
+    TARGET_PREFIX,
+    apply_overrides,
+    scale_population,
+    set_join_rate,
+)
+from harness.scenario.plan import Plan
+from harness.scenario.problems import Source, problems_of, shown
+from harness.scenario.reading import read_source
+from harness.scenario.target import PLACEHOLDER, VARIABLE_PATTERN, Target, missing_variable
+from harness.scenario.workload import Workload
+
+RUN_TIME = "--run-time"
+_SHORTEST_MEASURE_S = 1.0
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def load_plan(
+    workload_file: Path,
+    target_file: Path,
+    *,
+    overrides: Sequence[str] = (),
+    users: int | None = None,
+    join_rate_per_s: float | None = None,
+    run_time_s: float | None = None,
+) -> Plan:
+    """Read a workload and a target, apply the command line and return the plan.
+
+    Args:
+        workload_file: The workload.
+        target_file: The target. ``${NAME}`` in its endpoints is taken from the environment.
+        overrides: ``key=value`` each; keys of the target start with "target.".
+        users: Size of the population in place of the file's, in the same proportions.
+        join_rate_per_s: Users who join each second, in place of the file's.
+        run_time_s: Length of the whole run in seconds; the time to measure is what is left of it.
+
+    Raises:
+        ScenarioError: With every problem of both files, the flags and the environment.
+    """
+    problems: list[ScenarioProblem] = []
+    workload_source = read_source(workload_file, Workload, problems)
+    target_source = read_source(target_file, Target, problems)
+    target_source.key_prefix = TARGET_PREFIX
+    problems += apply_overrides(overrides, workload_source, target_source)
+    if users is not None:
+        problems += scale_population(workload_source, users)
+    if join_rate_per_s is not None:
+        set_join_rate(workload_source, join_rate_per_s)
+    problems += _resolve_endpoints(target_source, os.environ)
+    problems += _missing_key(target_source, os.environ)
+    problems += _missing_ca_file(target_source)
+    workload = _validated(workload_source, Workload, problems)
+    target = _validated(target_source, Target, problems)
+    plan = None
+    if workload is not None and target is not None:
+        plan = Plan(
+            workload=workload,
+            target=target,
+            workload_file=str(workload_file),
+            target_file=str(target_file),
+        )
+        if run_time_s is not None:
+            plan = _fitted(plan, run_time_s, problems)
+    if problems or plan is None:
+        raise ScenarioError(problems)
+    return plan
+
+
+def load_scenario(file: Path) -> Workload | Target:
+    """Read one file, whichever of the two it is; the environment plays no part.
+
+    Raises:
+        ScenarioError: With every problem of the file.
+    """
+    problems: list[ScenarioProblem] = []
+    source = read_source(file, None, problems)
+    loaded: Workload | Target | None
+    if source.model is Target:
+        loaded = _validated(source, Target, problems)
+    else:
+        loaded = _validated(source, Workload, problems)
+    if loaded is None:
+        raise ScenarioError(problems)
+    return loaded
+
+
+def _validated(
+    source: Source, model: type[ModelT], problems: list[ScenarioProblem]
+) -> ModelT | None:
+    if source.readable:
+        try:
+            return model.model_validate(source.data)
+        except ValidationError as error:
+            problems += problems_of(error, source)
+    return None
+
+
+def _resolve_endpoints(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
+    """Put variables in place of ``${NAME}`` in the endpoints; return those that are not set."""
+    problems: list[ScenarioProblem] = []
+    endpoints = target.data.get("endpoints")
+    for key, address in endpoints.items() if isinstance(endpoints, dict) else ():
+        if isinstance(address, str):
+            names = PLACEHOLDER.findall(address)
+            unset = [name for name in names if not environment.get(name)]
+            problems += [_not_set(target, f"endpoints.{key}", name) for name in unset]
+            target.data["endpoints"][key] = PLACEHOLDER.sub(
+                lambda name: environment.get(name[1]) or name[0], address
+            )
+    return problems
+
+
+def _missing_ca_file(target: Source) -> list[ScenarioProblem]:
+    tls = target.data.get("tls")
+    file = tls.get("ca_file") if isinstance(tls, dict) else None
+    if not isinstance(file, str) or not file or Path(file).is_file():
+        return []
+    rule = "must be a file that exists"
+    hint = f"the working directory is {Path.cwd()}" if not Path(file).is_absolute() else None
+    return [target.problem("tls.ca_file", shown("ca_file", file), rule, hint)]
+
+
+def _missing_key(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
+    auth = target.data.get("auth")
+    name = auth.get("api_key_env") if isinstance(auth, dict) else None
+    if not isinstance(name, str) or not re.match(VARIABLE_PATTERN, name) or environment.get(name):
+        return []
+    return [_not_set(target, "auth.api_key_env", name)]
+
+
+def _not_set(target: Source, key: str, name: str) -> ScenarioProblem:
+    problem = missing_variable(target.file, key, name)
+    return target.problem(key, problem.found, problem.rule, problem.hint)
+
+
+def _fitted(plan: Plan, run_time_s: float, problems: list[ScenarioProblem]) -> Plan:
+    """Return the plan with the time to measure chosen so that the whole takes ``run_time_s``."""
+    phases = plan.workload.phases
+    others_s = plan.total_s - phases.measure_s
+    measure_s = round(run_time_s - others_s, 6)
+    if measure_s < _SHORTEST_MEASURE_S:
+        least_s = others_s + _SHORTEST_MEASURE_S
+        problems.append(
+            ScenarioProblem(
+                file=RUN_TIME,
+                key="",
+                found=f"{run_time_s:g} s",
+                rule=f"must be at least {least_s:g} s",
+                hint=f"joining and the other phases take {others_s:g} s; let users join faster "
+                "or shorten the phases, for example --set phases.drain_s=1",
+            )
+        )
+        return plan
+    workload = plan.workload.model_copy(
+        update={"phases": phases.model_copy(update={"measure_s": measure_s})}
+    )
+    return plan.model_copy(update={"workload": workload})

@@ -1,0 +1,41 @@
+"""What every model of a scenario file has in common: strictness, units and broken rules."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
+
+BROKEN_RULE = "broken_rule"
+
+
+class ScenarioModel(BaseModel):
+    """A table of a scenario file: no unknown keys, no silent conversions, no changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The unit of a key, shown where keys are documented."""
+
+    name: str
+
+
+Count = Annotated[int, Unit("count")]
+Bytes = Annotated[int, Unit("bytes")]
+Seconds = Annotated[float, Unit("s")]
+Milliseconds = Annotated[float, Unit("ms")]
+PerSecond = Annotated[float, Unit("1/s")]
+Ratio = Annotated[float, Unit("ratio")]
+
+
+def broken_rule(rule: str, *, hint: str | None = None, key: str = "") -> PydanticCustomError:
+    """Return the error a validator raises for a rule that pydantic does not know.
+
+    Args:
+        rule: What the value must be: "must be below every_s".
+        hint: What to write instead.
+        key: Where the rule concerns a key below the one validated, its path from there.
+    """
+    return PydanticCustomError(BROKEN_RULE, "{rule}", {"rule": rule, "hint": hint, "key": key})

@@ -1,0 +1,136 @@
+"""Changes that the command line makes to a scenario file before it is validated."""
+
+import math
+import tomllib
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+from harness.core.errors import ScenarioProblem
+from harness.scenario.problems import Source
+
+SET = "--set"
+USERS = "--users"
+SPAWN_RATE = "--spawn-rate"
+
+TARGET_PREFIX = "target."
+_REPLACES = {
+    "publishing.rate_per_s": ("messages_per_day", "live_window_hours"),
+    "publishing.messages_per_day": ("rate_per_s",),
+    "publishing.event_bytes.distribution": ("median", "p99", "minimum", "maximum", "value"),
+}
+"""Keys that a change takes out of the file, because they cannot stand beside the new value."""
+
+
+def apply_overrides(
+    overrides: Sequence[str], workload: Source, target: Source
+) -> list[ScenarioProblem]:
+    """Write every ``key=value`` into the file it belongs to; return those that say nothing."""
+    problems = []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        key = key.strip()
+        if not equals or not all(key.split(".")):
+            problems.append(
+                ScenarioProblem(
+                    file=SET,
+                    key="",
+                    found=override or "nothing",
+                    rule="must have the form key=value",
+                    hint="for example --set publishing.rate_per_s=2",
+                )
+            )
+        elif key.startswith(TARGET_PREFIX):
+            problems += _override(target, key.removeprefix(TARGET_PREFIX), toml_value(text))
+        else:
+            problems += _override(workload, key, toml_value(text))
+    return problems
+
+
+def toml_value(text: str) -> Any:
+    """Return ``text`` as TOML reads a value; what is no TOML value is text as it stands."""
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    # Text with a line break could bring further keys; then it is not one value.
+    return document["value"] if len(document) == 1 else text
+
+
+def scale_population(workload: Source, users: int) -> list[ScenarioProblem]:
+    """Make the population ``users`` strong, keeping the share of chatters as far as possible.
+
+    Each kind of which the file had some keeps one at least. A population that does not validate
+    is left alone: its own problems are reported.
+    """
+    population = workload.data.get("population")
+    if not isinstance(population, dict):
+        return []
+    subscribers, chatters = population.get("subscribers"), population.get("chatters")
+    if not (_is_count(subscribers) and _is_count(chatters)) or subscribers + chatters == 0:
+        return []
+    fewest_subscribers, fewest_chatters = min(subscribers, 1), min(chatters, 1)
+    fewest = fewest_subscribers + fewest_chatters
+    if users < fewest:
+        hint = "one subscriber and one chatter at least" if fewest > 1 else None
+        return [ScenarioProblem(USERS, "", str(users), f"must be >= {fewest}", hint)]
+    share = math.floor(users * chatters / (subscribers + chatters) + 0.5)
+    scaled = min(max(share, fewest_chatters), users - fewest_subscribers)
+    workload.data["population"] = population | {"subscribers": users - scaled, "chatters": scaled}
+    workload.changed |= {"population.subscribers": USERS, "population.chatters": USERS}
+    return []
+
+
+def set_join_rate(workload: Source, join_rate_per_s: float) -> None:
+    """Let ``join_rate_per_s`` users join each second."""
+    joins = workload.data.get("joins", {})
+    if isinstance(joins, dict):
+        workload.data["joins"] = joins | {"rate_per_s": join_rate_per_s}
+        workload.changed["joins.rate_per_s"] = SPAWN_RATE
+
+
+def _override(source: Source, key: str, value: Any) -> list[ScenarioProblem]:
+    """Write ``value`` at ``key``, making the tables on the way that the file does not have."""
+    parts = key.split(".")
+    container: Any = source.data
+    first_new = len(parts)
+    for depth, part in enumerate(parts[:-1], start=1):
+        if isinstance(container, dict) and part not in container:
+            container[part] = {}
+            first_new = min(first_new, depth)
+        step = _step(container, part)
+        if step is None:
+            return [_no_place(source, parts, depth - 1, container)]
+        container = container[step]
+    step = _step(container, parts[-1])
+    if step is None:
+        return [_no_place(source, parts, len(parts) - 1, container)]
+    if key in _REPLACES and container.get(step) != value:
+        table = key.rpartition(".")[0]
+        for name in _REPLACES[key]:
+            if f"{table}.{name}" not in source.changed:
+                container.pop(name, None)
+    container[step] = value
+    source.changed[".".join(parts[:first_new])] = SET
+    return []
+
+
+def _step(container: Any, part: str) -> str | int | None:
+    """Return ``part`` as a key or as a place in an array; None where it can be neither."""
+    if isinstance(container, dict):
+        return part
+    places = [str(place) for place in range(len(container))] if isinstance(container, list) else []
+    return places.index(part) if part in places else None
+
+
+def _no_place(source: Source, parts: list[str], depth: int, container: Any) -> ScenarioProblem:
+    place = ".".join(parts[:depth])
+    if isinstance(container, list):
+        reason = f"{place} has {len(container)} entries"
+    else:
+        reason = f"{place} is not a table"
+    key = f"{source.key_prefix}{'.'.join(parts)}"
+    return ScenarioProblem(SET, key, "", f"does not exist: {reason}")
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and value >= 0

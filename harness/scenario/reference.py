@@ -1,0 +1,106 @@
+"""The reference of every key of a scenario file, made from the models, for people."""
+
+import json
+from itertools import groupby
+from operator import itemgetter
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from harness.scenario.keys import TAG, Key, TomlSchema, choices_of, field_at, keys_of
+from harness.scenario.model import Unit
+from harness.scenario.slo import SUMMARY_METRICS
+
+_TYPES = {
+    "number": "number",
+    "integer": "whole number",
+    "boolean": "true or false",
+    "string": "text",
+    "array": "array of text",
+}
+_LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
+
+
+def with_section(document: str, name: str, section: str) -> str:
+    """Return a Markdown document with ``section`` between its marks.
+
+    Args:
+        document: Text with ``<!-- NAME -->`` and after it ``<!-- end of NAME -->``.
+        name: Name of the section.
+        section: What shall stand between the marks.
+    """
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = document.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}\n\n{section}\n{end}{after}"
+
+
+def keys_in_markdown(model: type[BaseModel]) -> str:
+    """Return a heading and a table of keys for each table of a scenario file."""
+    groups = groupby(keys_of(model), key=lambda key: (key.table, key.model))
+    return "\n".join(_section(model, table, inner, list(keys)) for (table, inner), keys in groups)
+
+
+def metrics_in_markdown() -> str:
+    """Return a row for each group of figures that an SLO may name."""
+    rows = ["| table of the summary | figures |", "| --- | --- |"]
+    split = (metric.rpartition(".") for metric in SUMMARY_METRICS)
+    for table, parts in groupby(sorted(split), key=itemgetter(0)):
+        figures = ", ".join(f"`{figure}`" for _, _, figure in parts)
+        rows.append(f"| `{table}.` | {figures} |")
+    return "\n".join([*rows, ""])
+
+
+def _section(file: type[BaseModel], table: str, model: type[BaseModel], keys: list[Key]) -> str:
+    head = ["| key | type | unit | default | meaning |", "| --- | --- | --- | --- | --- |"]
+    rows = [*head, *map(_row, keys), ""]
+    if not table:
+        return "\n".join(rows)
+    return "\n".join(
+        [f"### {_title(table, file, model)}", "", _about(table, file, model), "", *rows]
+    )
+
+
+def _title(table: str, file: type[BaseModel], model: type[BaseModel]) -> str:
+    field = _field(file, table)
+    is_array = str(field.annotation).startswith("tuple")
+    name = f"`[[{table}]]`" if is_array else f"`[{table}]`"
+    tag = model.model_fields.get(TAG)
+    return f'{name} with `{TAG} = "{choices_of(tag)[0]}"`' if tag else name
+
+
+def _about(table: str, file: type[BaseModel], model: type[BaseModel]) -> str:
+    field = _field(file, table)
+    need = " Must be given." if field.is_required() else ""
+    return f"{(model.__doc__ or '').strip()}{need}"
+
+
+def _field(file: type[BaseModel], table: str) -> FieldInfo:
+    field = field_at(file, table.split("."))
+    if field is None:
+        raise KeyError(table)
+    return field
+
+
+def _row(key: Key) -> str:
+    units = [entry.name for entry in key.field.metadata if isinstance(entry, Unit)]
+    meaning = key.field.description or ""
+    cells = (f"`{key.name}`", _type(key), "".join(units), _default(key.field), meaning)
+    return f"| {' | '.join(cells)} |"
+
+
+def _type(key: Key) -> str:
+    choices = choices_of(key.field)
+    if choices:
+        return " or ".join(f'`"{word}"`' for word in choices)
+    schema = key.model.model_json_schema(schema_generator=TomlSchema)["properties"][key.name]
+    limits = [f"{sign} {schema[limit]:,.15g}" for limit, sign in _LIMITS.items() if limit in schema]
+    return " ".join([_TYPES[schema["type"]], ", ".join(limits)]).strip()
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be given"
+    if field.default is None:
+        return "none"
+    return f"`{json.dumps(field.default)}`"

@@ -1,0 +1,47 @@
+"""The JSON Schema of scenario files, made from the models, for editors.
+
+``python -m harness.scenario.schema`` brings the schemas and the reference for people up to date.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from harness.scenario.keys import TomlSchema
+from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
+from harness.scenario.target import Target
+from harness.scenario.workload import Workload
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MODELS: dict[str, type[BaseModel]] = {"workload": Workload, "target": Target}
+
+_ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS = _ROOT / "scenarios" / "schemas"
+REFERENCE = _ROOT / "docs" / "scenarios.md"
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of a "workload" or a "target"."""
+    return {"$schema": DIALECT, **MODELS[name].model_json_schema(schema_generator=TomlSchema)}
+
+
+def write_schemas(folder: Path) -> None:
+    """Write ``workload.schema.json`` and ``target.schema.json`` into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in MODELS:
+        text = json.dumps(schema_of(name), indent=2, ensure_ascii=False)
+        (folder / f"{name}.schema.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+def reference(document: str) -> str:
+    """Return the reference for people with its tables brought up to date; other text stays."""
+    for name, model in MODELS.items():
+        document = with_section(document, f"keys of a {name}", keys_in_markdown(model))
+    return with_section(document, "figures", metrics_in_markdown())
+
+
+if __name__ == "__main__":
+    write_schemas(SCHEMAS)
+    REFERENCE.write_text(reference(REFERENCE.read_text(encoding="utf-8")), encoding="utf-8")

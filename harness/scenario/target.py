@@ -1,0 +1,251 @@
+"""The target: which system, with no particular load."""
+
+import os
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.scenario.model import Count, ScenarioModel, Seconds, Unit, broken_rule
+from harness.scenario.spelling import did_you_mean
+from harness.scenario.workload import NAME_PATTERN
+
+SEGMENT_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?$"
+"""One segment of a channel's path: 1-50 letters, digits and inner hyphens."""
+
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+"""Name of an environment variable."""
+
+PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+"""``${NAME}`` in an endpoint stands for the environment variable NAME."""
+
+Segment = Annotated[str, Field(pattern=SEGMENT_PATTERN)]
+
+
+def known_systems() -> tuple[str, ...]:
+    """Return the systems there is code for: the folders of ``harness.systems``, unimported."""
+    spec = find_spec("harness.systems")
+    places = (spec.submodule_search_locations if spec else None) or []
+    folders = (folder for place in places for folder in Path(place).iterdir())
+    names = (folder.name for folder in folders if folder.is_dir())
+    return tuple(sorted(name.replace("_", "-") for name in names if name[0].isalpha()))
+
+
+class Emulator(ScenarioModel):
+    """The emulator that plays the system on this machine; only where the target is emulated."""
+
+    processes: Count = Field(
+        default=1, ge=1, le=64, description="Processes that share the emulator's port."
+    )
+    tls: bool = Field(
+        default=False, description="Whether it speaks https and wss, with a certificate of its own."
+    )
+    port: int = Field(default=0, ge=0, le=65535, description="Its port; 0 takes any free one.")
+    namespaces: tuple[Segment, ...] = Field(
+        default=("default",),
+        strict=False,
+        min_length=1,
+        description="First segments of the channels that exist.",
+    )
+    api_keys: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=("da2-emulator-local",),
+        strict=False,
+        min_length=1,
+        description="Keys it accepts. They guard nothing but a local emulator.",
+    )
+    keep_alive_s: Seconds = Field(
+        default=60.0, gt=0, description="Time between two keep-alive messages."
+    )
+    connection_timeout_ms: Annotated[int, Unit("ms")] = Field(
+        default=300_000,
+        gt=0,
+        description="Silence after which it tells clients to give a connection up.",
+    )
+
+
+class Endpoints(ScenarioModel):
+    """Where a real system answers; must be given unless the target is emulated."""
+
+    http: str = Field(
+        description="Address for publishing over HTTP: https:// or http://. "
+        "`${NAME}` is taken from the environment."
+    )
+    realtime: str = Field(
+        description="Address for WebSockets: wss:// or ws://. `${NAME}` as above."
+    )
+
+    @field_validator("http")
+    @classmethod
+    def _http_address(cls, address: str) -> str:
+        return _address(address, ("https", "http"))
+
+    @field_validator("realtime")
+    @classmethod
+    def _websocket_address(cls, address: str) -> str:
+        return _address(address, ("wss", "ws"))
+
+
+class Auth(ScenarioModel):
+    """How clients prove who they are. Secrets stay in the environment."""
+
+    mode: Literal["api_key"] = Field(default="api_key", description="Kind of credentials.")
+    api_key_env: str | None = Field(
+        default=None,
+        pattern=VARIABLE_PATTERN,
+        description="Name of the environment variable that holds the API key. "
+        "Needed unless the target is emulated; then the emulator's first key is used without it.",
+    )
+
+
+class Tls(ScenarioModel):
+    """How the system's certificate is checked."""
+
+    verify: bool = Field(default=True, description="Whether it must be valid; false only in a lab.")
+    ca_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="PEM file of further authorities to trust, from the working directory.",
+    )
+
+
+class Target(ScenarioModel):
+    """A whole target file."""
+
+    name: str = Field(
+        pattern=NAME_PATTERN,
+        max_length=64,
+        description="Lower-case letters, digits and hyphens; part of the record's folder name.",
+    )
+    system: str = Field(description="Which system it is: a folder of harness/systems.")
+    emulated: bool = Field(
+        default=False, description="Whether the harness starts an emulator of it on this machine."
+    )
+    channel_namespace: Segment = Field(
+        default="default", description="Channels are /<channel_namespace>/room-<n>."
+    )
+    emulator: Emulator | None = Field(
+        default=None,
+        validate_default=True,
+        description="Options of the emulator, where the target is emulated; may be left out.",
+    )
+    endpoints: Endpoints | None = Field(
+        default=None,
+        validate_default=True,
+        description="Addresses of the system. Needed unless the target is emulated.",
+    )
+    auth: Auth = Field(
+        default=Auth(), validate_default=True, description="How clients prove who they are."
+    )
+    tls: Tls = Field(default=Tls(), description="How the system's certificate is checked.")
+
+    @field_validator("system")
+    @classmethod
+    def _system_exists(cls, system: str) -> str:
+        systems = known_systems()
+        if system not in systems:
+            raise broken_rule(
+                f"must be one of {', '.join(systems)}", hint=did_you_mean(system, systems)
+            )
+        return system
+
+    @field_validator("emulator")
+    @classmethod
+    def _emulator_fits(cls, emulator: Emulator | None, info: ValidationInfo) -> Emulator | None:
+        emulated = info.data.get("emulated")
+        if emulated is False and emulator is not None:
+            raise broken_rule(
+                "must not be given unless emulated = true",
+                hint="remove [emulator], or set emulated = true",
+            )
+        if not emulated:
+            return emulator
+        emulator = emulator or Emulator()
+        namespace = info.data.get("channel_namespace")
+        if namespace is not None and namespace not in emulator.namespaces:
+            raise broken_rule(
+                f"must include channel_namespace = {namespace}",
+                key="namespaces",
+                hint="nobody could subscribe otherwise",
+            )
+        return emulator
+
+    @field_validator("endpoints")
+    @classmethod
+    def _endpoints_fit(cls, endpoints: Endpoints | None, info: ValidationInfo) -> Endpoints | None:
+        emulated = info.data.get("emulated")
+        if emulated is False and endpoints is None:
+            raise broken_rule(
+                "must be given unless emulated = true",
+                hint="write [endpoints] with http and realtime, or set emulated = true",
+            )
+        if emulated and endpoints is not None:
+            raise broken_rule(
+                "must not be given where emulated = true",
+                hint="the emulator chooses its own addresses; remove [endpoints]",
+            )
+        return endpoints
+
+    @field_validator("auth")
+    @classmethod
+    def _auth_names_a_variable(cls, auth: Auth, info: ValidationInfo) -> Auth:
+        if info.data.get("emulated") is False and auth.api_key_env is None:
+            raise broken_rule(
+                "must be given unless emulated = true",
+                key="api_key_env",
+                hint="name the environment variable that holds the API key, never the key itself",
+            )
+        return auth
+
+
+def api_key(target: Target) -> str:
+    """Return the API key clients present, read from the environment now.
+
+    Raises:
+        ScenarioError: If the variable that the target names is not set.
+    """
+    name = target.auth.api_key_env
+    if name is None:
+        return (target.emulator or Emulator()).api_keys[0]
+    key = os.environ.get(name, "")
+    if not key:
+        raise ScenarioError([missing_variable(target.name, "auth.api_key_env", name)])
+    return key
+
+
+def variables_of(target: Target) -> tuple[str, ...]:
+    """Return the names of the environment variables a target needs, in the file's order."""
+    endpoints = target.endpoints
+    addresses = (endpoints.http, endpoints.realtime) if endpoints else ()
+    names = [name for address in addresses for name in PLACEHOLDER.findall(address)]
+    if target.auth.api_key_env:
+        names.append(target.auth.api_key_env)
+    return tuple(dict.fromkeys(names))
+
+
+def missing_variable(file: str, key: str, name: str) -> ScenarioProblem:
+    """Return the problem of an environment variable that a target needs and nobody set."""
+    return ScenarioProblem(
+        file=file,
+        key=key,
+        found=f"{name}, which is not set" if name else "an empty name",
+        rule="must name an environment variable that is set",
+        hint=f"export {name}=… before the run" if name else "write ${NAME}",
+    )
+
+
+def _address(address: str, schemes: tuple[str, str]) -> str:
+    try:
+        parts = urlsplit(PLACEHOLDER.sub("placeholder", address))
+        complete = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete and not address.startswith("${"):
+        raise broken_rule(
+            f"must be an address that starts with {schemes[0]}:// or {schemes[1]}://",
+            hint=f"for example {schemes[0]}://example.org/event",
+        )
+    return address

@@ -1,0 +1,331 @@
+"""The workload: what load, on no particular system."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from harness.scenario.model import (
+    Bytes,
+    Count,
+    Milliseconds,
+    PerSecond,
+    Ratio,
+    ScenarioModel,
+    Seconds,
+    Unit,
+    broken_rule,
+)
+from harness.scenario.slo import Slo
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
+SMALLEST_EVENT_BYTES = 160
+"""An envelope with every field at its longest, and no filler, is just below this."""
+
+# No run comes near these; they stop a slip of the finger from filling the memory.
+MOST_USERS = 10_000_000
+HIGHEST_RATE_PER_S = 1_000_000.0
+LONGEST_S = 604_800.0
+
+_SECONDS_PER_HOUR = 3600.0
+_WHOLE_DAY_HOURS = 24.0
+
+
+class Population(ScenarioModel):
+    """Who is connected."""
+
+    subscribers: Count = Field(ge=0, le=MOST_USERS, description="Users who only listen.")
+    chatters: Count = Field(ge=1, le=MOST_USERS, description="Users who publish.")
+    chatters_subscribe: bool = Field(
+        default=True, description="Whether chatters also hold a subscription, as chat clients do."
+    )
+
+    @field_validator("chatters_subscribe")
+    @classmethod
+    def _somebody_listens(cls, chatters_subscribe: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - the signature is pydantic's
+        if not chatters_subscribe and info.data.get("subscribers") == 0:
+            raise broken_rule(
+                "must be true where subscribers = 0", hint="nobody would listen otherwise"
+            )
+        return chatters_subscribe
+
+    @property
+    def users(self) -> int:
+        """Subscribers and chatters together."""
+        return self.subscribers + self.chatters
+
+    @property
+    def listeners(self) -> int:
+        """Users who hold a subscription."""
+        return self.users if self.chatters_subscribe else self.subscribers
+
+
+class Joins(ScenarioModel):
+    """How users arrive."""
+
+    rate_per_s: PerSecond = Field(
+        ge=0.001,
+        le=HIGHEST_RATE_PER_S,
+        description="Users who start to join each second, spread evenly inside it.",
+    )
+    timeout_s: Seconds = Field(
+        default=10.0, gt=0, description="A join that is not confirmed by then has failed."
+    )
+
+
+class Channels(ScenarioModel):
+    """Where messages go."""
+
+    count: Count = Field(default=1, ge=1, description="Number of channels.")
+    zipf_skew: float = Field(
+        default=0.0,
+        ge=0,
+        le=5,
+        description="Popularity of channels, for messages and for subscribers alike: "
+        "channel k has weight 1/(k+1)^skew. 0 makes all equal.",
+    )
+
+
+class LognormalBytes(ScenarioModel):
+    """Event sizes as chat has them: most are short, a few are long."""
+
+    distribution: Literal["lognormal"] = Field(description="Kind of sizes.")
+    median: Bytes = Field(default=300, gt=0, description="Half of the events are smaller.")
+    p99: Bytes = Field(
+        default=900,
+        gt=0,
+        validate_default=True,
+        description="One event in a hundred is larger.",
+    )
+    minimum: Bytes = Field(
+        default=SMALLEST_EVENT_BYTES,
+        ge=SMALLEST_EVENT_BYTES,
+        description="Smaller draws are raised to this; the envelope alone needs about 150.",
+    )
+    maximum: Bytes = Field(
+        default=4000,
+        le=1_000_000,
+        validate_default=True,
+        description="Larger draws are cut down to this.",
+    )
+
+    @field_validator("p99")
+    @classmethod
+    def _p99_above_median(cls, p99: int, info: ValidationInfo) -> int:
+        median = info.data.get("median")
+        if median is not None and p99 <= median:
+            raise broken_rule(
+                f"must be above median = {median}",
+                hint='for events of one size write distribution = "fixed" and value',
+            )
+        return p99
+
+    @field_validator("maximum")
+    @classmethod
+    def _maximum_not_below_minimum(cls, maximum: int, info: ValidationInfo) -> int:
+        minimum = info.data.get("minimum")
+        if minimum is not None and maximum < minimum:
+            raise broken_rule(f"must be at least minimum = {minimum}")
+        return maximum
+
+
+class FixedBytes(ScenarioModel):
+    """Events of one size."""
+
+    distribution: Literal["fixed"] = Field(description="Kind of sizes.")
+    value: Bytes = Field(
+        ge=SMALLEST_EVENT_BYTES,
+        le=1_000_000,
+        description="Size of every event; the envelope alone needs about 150.",
+    )
+
+
+class Burst(ScenarioModel):
+    """Recurring moments in which everybody writes at once; none without this table."""
+
+    factor: float = Field(gt=1, description="Rate inside a burst, over the rate outside.")
+    length_s: Seconds = Field(gt=0, description="How long a burst lasts.")
+    every_s: Seconds = Field(gt=0, description="Length of a period: calm first, then the burst.")
+
+    @field_validator("every_s")
+    @classmethod
+    def _longer_than_the_burst(cls, every_s: float, info: ValidationInfo) -> float:
+        length_s = info.data.get("length_s")
+        if length_s is not None and every_s <= length_s:
+            raise broken_rule(
+                f"must be above length_s = {length_s:g}",
+                hint="a burst that never ends is a higher rate_per_s",
+            )
+        return every_s
+
+
+class Publishing(ScenarioModel):
+    """What is sent, how often and by whom."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["rate_per_s"]}, {"required": ["messages_per_day"]}]
+        }
+    )
+
+    messages_per_day: Annotated[float | None, Unit("1/day")] = Field(
+        default=None,
+        gt=0,
+        le=HIGHEST_RATE_PER_S * _SECONDS_PER_HOUR,
+        description="Messages from all chatters together in one day, outside bursts.",
+    )
+    live_window_hours: Annotated[float | None, Unit("h")] = Field(
+        default=None,
+        gt=0,
+        le=_WHOLE_DAY_HOURS,
+        description="Hours of the day in which messages_per_day are written; "
+        "24 where it is not given.",
+    )
+    rate_per_s: Annotated[float | None, Unit("1/s")] = Field(
+        default=None,
+        gt=0,
+        le=HIGHEST_RATE_PER_S,
+        validate_default=True,
+        description="Messages a second from all chatters together, outside bursts. "
+        "Exactly one of rate_per_s and messages_per_day must be given.",
+    )
+    arrival: Literal["poisson", "uniform"] = Field(
+        default="poisson",
+        description="Gaps between messages: random, as independent people write, or all equal.",
+    )
+    chatter_zipf_skew: float = Field(
+        default=0.7,
+        ge=0,
+        le=5,
+        description="Talkativeness of chatters: chatter k has weight 1/(k+1)^skew. "
+        "0 makes all equal.",
+    )
+    batch_size: Count = Field(
+        default=1, ge=1, le=5, description="Messages sent together in one publish."
+    )
+    transport: Literal["websocket", "http"] = Field(
+        default="websocket", description="Over what chatters publish."
+    )
+    acknowledge_timeout_s: Seconds = Field(
+        default=10.0, gt=0, description="A publish not acknowledged by then is unanswered."
+    )
+    event_bytes: Annotated[LognormalBytes | FixedBytes, Field(discriminator="distribution")] = (
+        Field(
+            default=LognormalBytes(distribution="lognormal"),
+            description="Sizes of the events, envelope included.",
+        )
+    )
+    burst: Burst | None = Field(
+        default=None, description="Recurring bursts; none where the table is left out."
+    )
+
+    @field_validator("live_window_hours")
+    @classmethod
+    def _window_of_a_day(cls, hours: float | None, info: ValidationInfo) -> float | None:
+        if hours is not None and info.data.get("messages_per_day", hours) is None:
+            raise broken_rule(
+                "must not be given without messages_per_day",
+                hint="rate_per_s already says how often; leave live_window_hours out",
+            )
+        return hours
+
+    @field_validator("rate_per_s")
+    @classmethod
+    def _exactly_one_rate(cls, rate_per_s: float | None, info: ValidationInfo) -> float | None:
+        per_day = info.data.get("messages_per_day", math.nan)
+        if rate_per_s is None and per_day is None:
+            raise broken_rule(
+                "must be given where messages_per_day is not",
+                hint="for one message every 20 s write rate_per_s = 0.05",
+            )
+        if rate_per_s is not None and per_day is not None:
+            raise broken_rule(
+                "must not be given together with messages_per_day", hint="keep one of the two"
+            )
+        return rate_per_s
+
+    @property
+    def mean_rate_per_s(self) -> float:
+        """Messages a second outside bursts, from whichever rate was given."""
+        if self.rate_per_s is not None:
+            return self.rate_per_s
+        hours = self.live_window_hours or _WHOLE_DAY_HOURS
+        return (self.messages_per_day or 0.0) / (hours * _SECONDS_PER_HOUR)
+
+
+class Phases(ScenarioModel):
+    """How long each part of a run lasts; the time to join comes before and is worked out."""
+
+    settle_s: Seconds = Field(
+        default=2.0, ge=0, le=LONGEST_S, description="Rest after the last join, with nothing sent."
+    )
+    warm_up_s: Seconds = Field(
+        default=2.0,
+        ge=0,
+        le=LONGEST_S,
+        description="Messages flow but do not count in the summary.",
+    )
+    measure_s: Seconds = Field(
+        ge=1,
+        le=LONGEST_S,
+        description="Messages that should be sent in this time make the summary.",
+    )
+    drain_s: Seconds = Field(
+        default=3.0,
+        gt=0,
+        le=LONGEST_S,
+        description="Nothing is sent; messages under way may still arrive.",
+    )
+
+
+class Generator(ScenarioModel):
+    """Limits of the load generator past which a run is invalid, whatever the system did."""
+
+    send_delay_p99_ms: Milliseconds = Field(
+        default=100.0, gt=0, description="99th percentile of actual minus intended send time."
+    )
+    loop_lag_p99_ms: Milliseconds = Field(
+        default=100.0, gt=0, description="99th percentile of how late a worker's event loop ran."
+    )
+    cpu_ratio: Ratio = Field(
+        default=0.95, gt=0, le=1, description="Share of one core that a worker may use."
+    )
+
+
+class Workload(ScenarioModel):
+    """A whole workload file."""
+
+    name: str = Field(
+        pattern=NAME_PATTERN,
+        max_length=64,
+        description="Lower-case letters, digits and hyphens; part of the record's folder name.",
+    )
+    description: str = Field(default="", description="What the workload stands for, in a sentence.")
+    seed: int = Field(
+        default=1, ge=0, le=2**32 - 1, description="Fixes every random choice of the run."
+    )
+    population: Population = Field(description="Who is connected.")
+    joins: Joins = Field(description="How users arrive.")
+    channels: Channels = Field(default=Channels(), description="Where messages go.")
+    publishing: Publishing = Field(description="What is sent, how often and by whom.")
+    phases: Phases = Field(description="How long each part of a run lasts.")
+    generator: Generator = Field(
+        default=Generator(), description="Limits of the load generator itself."
+    )
+    slos: tuple[Slo, ...] = Field(
+        default=(), strict=False, description="Objectives that decide between pass and fail."
+    )
+
+    @field_validator("channels")
+    @classmethod
+    def _channels_have_listeners(cls, channels: Channels, info: ValidationInfo) -> Channels:
+        population: Population | None = info.data.get("population")
+        if population is None:
+            return channels
+        if channels.count > population.listeners:
+            raise broken_rule(
+                f"must be at most {population.listeners}, the number of users who subscribe",
+                key="count",
+                hint="more channels than listeners leaves channels without any",
+            )
+        return channels

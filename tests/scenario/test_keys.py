@@ -1,0 +1,39 @@
+from harness.scenario.keys import choices_of, field_at, keys_of, models_at
+from harness.scenario.target import Target
+from harness.scenario.workload import Burst, FixedBytes, LognormalBytes, Workload
+
+
+def test_every_key_is_found_with_its_table():
+    """Tables inside tables, arrays of tables and alternatives are all walked."""
+    paths = {key.path for key in keys_of(Workload)}
+    assert {
+        "name",
+        "joins.rate_per_s",
+        "publishing.burst.factor",
+        "publishing.event_bytes.median",
+        "publishing.event_bytes.value",
+        "slos.metric",
+    } <= paths
+
+
+def test_keys_of_the_target_are_its_own():
+    """A table's plain keys come before its tables."""
+    assert ["name", "system", "emulated", "channel_namespace", "emulator.processes"] == [
+        key.path for key in keys_of(Target)
+    ][:5]
+
+
+def test_alternatives_are_told_apart_by_their_tag():
+    """Without a tag both kinds of sizes are possible, with one only one is."""
+    place = ("publishing", "event_bytes")
+    assert [LognormalBytes, FixedBytes] == models_at(Workload, place)
+    assert [FixedBytes] == models_at(Workload, (*place, "fixed"))
+    assert [Burst] == models_at(Workload, ("publishing", "burst"))
+
+
+def test_words_a_key_may_have_are_known():
+    """Words are listed for a choice, and none for a number or an unknown key."""
+    operators = field_at(Workload, ("slos", 0, "op"))
+    assert ("<=", "<", ">=", ">", "==") == choices_of(operators)
+    assert () == choices_of(field_at(Workload, ("joins", "rate_per_s")))
+    assert field_at(Workload, ("joins", "rate")) is None

@@ -1,0 +1,281 @@
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.core.errors import ScenarioError
+from harness.core.exit_codes import ExitCode
+from harness.scenario.loading import load_plan, load_scenario
+from harness.scenario.plan import Plan
+from harness.scenario.target import Target
+from harness.scenario.workload import Workload
+
+SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
+WORKLOADS = sorted((SCENARIOS / "workloads").glob("*.toml"))
+TARGETS = sorted((SCENARIOS / "targets").glob("*.toml"))
+
+BAD_WORKLOAD = """\
+name = "Bad Name"
+sed = 3
+rate_per_s = 2
+[population]
+subscriber = 900
+chatters = -1
+[joins]
+rate_per_s = "200"
+[publishing]
+rate_per_sec = 4
+batch_size = 9
+transport = "websockt"
+[publishing.event_bytes]
+distribution = "lognorml"
+[publishing.burst]
+factor = 1
+length_s = 60
+every_s = 10
+[phases]
+measure_s = inf
+[[slos]]
+metric = "fan_out_latency.p99"
+op = "=<"
+limit = true
+[[slos]]
+metric = "deliveries.ratio"
+op = ">="
+limit = 99
+"""
+
+BAD_TARGET = """\
+name = "aws"
+system = "appsync-event"
+emulated = false
+[endpoints]
+http = "${HTTP_ADDRESS}"
+realtime = "http://example.org"
+[auth]
+api_key = "da2-secret"
+"""
+
+EVERYTHING_WRONG = """\
+target.toml: endpoints.http must name an environment variable that is set, got HTTP_ADDRESS, \
+which is not set
+hint: export HTTP_ADDRESS=… before the run
+workload.toml: name must be lower-case letters, digits and hyphens, got "Bad Name"
+hint: for example bad-name
+workload.toml: population.chatters must be >= 1, got -1
+workload.toml: population.subscriber is not a key of [population], got 900
+hint: did you mean subscribers?
+workload.toml: joins.rate_per_s must be a number, got "200"
+hint: write it without quotes: 200
+workload.toml: publishing.batch_size must be <= 5, got 9
+workload.toml: publishing.transport must be one of websocket, http, got "websockt"
+hint: did you mean websocket?
+workload.toml: publishing.event_bytes.distribution must be one of lognormal, fixed, got "lognorml"
+hint: did you mean lognormal?
+workload.toml: publishing.burst.factor must be > 1, got 1
+workload.toml: publishing.burst.every_s must be above length_s = 60, got 10
+hint: a burst that never ends is a higher rate_per_s
+workload.toml: publishing.rate_per_sec is not a key of [publishing], got 4
+hint: did you mean rate_per_s?
+workload.toml: phases.measure_s must be a finite number, got inf
+workload.toml: slos.0.metric must be a figure of the run's summary, got "fan_out_latency.p99"
+hint: did you mean fan_out_latency_ms.p99?
+workload.toml: slos.0.op must be one of <=, <, >=, >, ==, got "=<"
+hint: did you mean <=?
+workload.toml: slos.0.limit must be a number, got true
+workload.toml: slos.1.limit must be between 0 and 1, because the metric is a ratio, got 99
+hint: for 99.9 % write limit = 0.999
+workload.toml: sed is not a key of a workload, got 3
+hint: did you mean seed?
+workload.toml: rate_per_s is not a key of a workload, got 2
+hint: did you mean joins.rate_per_s or publishing.rate_per_s?
+target.toml: system must be one of appsync-events, got "appsync-event"
+hint: did you mean appsync-events?
+target.toml: endpoints.realtime must be an address that starts with wss:// or ws://, \
+got "http://example.org"
+hint: for example wss://example.org/event
+target.toml: auth.api_key is not a key of [auth], got a value that is not shown
+hint: did you mean api_key_env?"""
+
+
+@pytest.mark.parametrize("file", [*WORKLOADS, *TARGETS], ids=lambda file: file.name)
+def test_every_scenario_file_validates(file):
+    """Each file that comes with the project is good, says so and bears its own name."""
+    model = Workload if file.parent.name == "workloads" else Target
+    scenario = load_scenario(file)
+    assert (model, file.stem) == (type(scenario), scenario.name)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "target", [file for file in TARGETS if "emulated" in file.name], ids=lambda file: file.name
+)
+def test_every_workload_runs_on_every_emulated_target_without_environment(
+    workload, target, monkeypatch
+):
+    """Any pair runs, and an emulated target asks for no variable."""
+    for name in ("APPSYNC_API_KEY", "APPSYNC_HTTP_HOST", "APPSYNC_REALTIME_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    plan = load_plan(workload, target)
+    assert (str(workload), str(target)) == (plan.workload_file, plan.target_file)
+
+
+def test_quickstart_takes_half_a_minute():
+    """The first run: 1,000 users and 30 seconds."""
+    plan = load_plan(
+        SCENARIOS / "workloads/quickstart.toml", SCENARIOS / "targets/appsync-events-emulated.toml"
+    )
+    assert (1000, 30.0, 4.0) == (plan.users, plan.total_s, plan.rate_per_s)
+
+
+def test_all_problems_of_both_files_are_reported_at_once(scenario, monkeypatch):
+    """Whoever mistypes twenty things hears of twenty, each with place, value, rule and hint."""
+    monkeypatch.delenv("HTTP_ADDRESS", raising=False)
+    scenario.write(BAD_WORKLOAD, BAD_TARGET)
+    complaint = scenario.complaint()
+    assert EVERYTHING_WRONG == complaint
+
+
+def test_problems_hold_their_parts_and_the_exit_code_of_bad_usage(scenario, workload_text):
+    """Programs read the fields; people read the sentence."""
+    scenario.write(workload_text.replace("chatters = 1", "chatters = 0"))
+    with pytest.raises(ScenarioError) as caught:
+        scenario.plan()
+    (problem,) = caught.value.problems
+    assert ("population.chatters", "0", "must be >= 1") == (
+        problem.key,
+        problem.found,
+        problem.rule,
+    )
+    assert ExitCode.BAD_USAGE == caught.value.exit_code
+
+
+def test_problems_of_files_and_flags_come_together(scenario, workload_text):
+    """A wrong file does not hide a wrong flag, and the flag is blamed for what it set."""
+    scenario.write(workload_text.replace('"small"', '"S"'))
+    assert scenario.complaint("joins.rate_per_s=0", "nonsense", users=1) == (
+        "--set must have the form key=value, got nonsense\n"
+        "hint: for example --set publishing.rate_per_s=2\n"
+        "--users must be >= 2, got 1\n"
+        "hint: one subscriber and one chatter at least\n"
+        'workload.toml: name must be lower-case letters, digits and hyphens, got "S"\n'
+        "hint: for example s\n"
+        "--set: joins.rate_per_s must be >= 0.001, got 0"
+    )
+
+
+def test_run_time_sets_the_time_to_measure(scenario):
+    """What joining and the other phases leave of the run time is measured."""
+    plan = scenario.plan(run_time_s=20.0)
+    assert (20.0, 11.0) == (plan.total_s, plan.workload.phases.measure_s)
+
+
+def test_run_time_counts_the_joins_that_flags_ask_for(scenario):
+    """Twenty users at one a second leave less than ten at two a second."""
+    plan = scenario.plan(users=20, join_rate_per_s=1.0, run_time_s=30.0)
+    assert (30.0, 6.0) == (plan.total_s, plan.workload.phases.measure_s)
+
+
+@pytest.mark.parametrize("run_time_s", [9.0, 0.0, -1.0])
+def test_run_time_that_leaves_nothing_to_measure_is_refused(scenario, run_time_s):
+    """A run too short for its own phases says how long it must be."""
+    assert scenario.complaint(run_time_s=run_time_s) == (
+        f"--run-time must be at least 10 s, got {run_time_s:g} s\n"
+        "hint: joining and the other phases take 9 s; let users join faster or shorten the "
+        "phases, for example --set phases.drain_s=1"
+    )
+
+
+def test_variables_stand_in_for_the_endpoints(scenario, real_target_text, monkeypatch):
+    """``${NAME}`` is resolved in the plan, and the key's variable stays a name."""
+    monkeypatch.setenv("HTTP_HOST", "a.example.org")
+    monkeypatch.setenv("REALTIME_HOST", "b.example.org")
+    monkeypatch.setenv("REAL_KEY", "da2-very-secret")
+    scenario.write(target=real_target_text)
+    plan = scenario.plan()
+    assert "https://a.example.org/event" == plan.target.endpoints.http
+    assert "wss://b.example.org/event/realtime" == plan.target.endpoints.realtime
+    assert "da2-very-secret" not in plan.model_dump_json()
+
+
+def test_variables_that_are_not_set_are_named(scenario, real_target_text, monkeypatch):
+    """All missing variables are reported at once, an empty one among them."""
+    monkeypatch.delenv("HTTP_HOST", raising=False)
+    monkeypatch.setenv("REALTIME_HOST", "")
+    monkeypatch.delenv("REAL_KEY", raising=False)
+    scenario.write(target=real_target_text)
+    named = re.findall(r"hint: export (\w+)=", scenario.complaint())
+    assert ["HTTP_HOST", "REALTIME_HOST", "REAL_KEY"] == named
+
+
+def test_variable_with_a_wrong_address_is_an_error(scenario, real_target_text, monkeypatch):
+    """What a variable holds is validated like what a file holds."""
+    monkeypatch.setenv("HTTP_HOST", "a.example.org:port")
+    monkeypatch.setenv("REALTIME_HOST", "b.example.org")
+    monkeypatch.setenv("REAL_KEY", "k")
+    scenario.write(target=real_target_text)
+    assert scenario.complaint().startswith(
+        "target.toml: endpoints.http must be an address that starts with https:// or http://, "
+        'got "https://a.example.org:port/event"'
+    )
+
+
+def test_ca_file_that_is_not_there_is_refused(scenario, tmp_path, monkeypatch):
+    """A missing file of authorities is found before anybody connects."""
+    monkeypatch.chdir(tmp_path)
+    assert scenario.complaint("target.tls.ca_file=ca.pem") == (
+        '--set: target.tls.ca_file must be a file that exists, got "ca.pem"\n'
+        f"hint: the working directory is {tmp_path}"
+    )
+    (tmp_path / "ca.pem").touch()
+    assert "ca.pem" == scenario.plan("target.tls.ca_file=ca.pem").target.tls.ca_file
+
+
+def test_named_variable_of_an_emulated_target_must_be_set(scenario, monkeypatch):
+    """Whoever names a variable on an emulated target means it, to try a wrong key."""
+    monkeypatch.delenv("WRONG_KEY", raising=False)
+    complaint = scenario.complaint("target.auth.api_key_env=WRONG_KEY")
+    assert complaint.endswith("hint: export WRONG_KEY=… before the run")
+
+
+def test_one_file_needs_no_environment(tmp_path, real_target_text, monkeypatch):
+    """A target can be checked where its variables are not set."""
+    monkeypatch.delenv("REAL_KEY", raising=False)
+    file = tmp_path / "real.toml"
+    file.write_text(real_target_text, encoding="utf-8")
+    assert "real" == load_scenario(file).name
+
+
+def test_file_of_neither_kind_is_refused(tmp_path):
+    """A TOML file that is no scenario is told what would make it one."""
+    file = tmp_path / "other.toml"
+    file.write_text("colour = 1\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match="must be a workload or a target, got neither"):
+        load_scenario(file)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=200))
+def test_any_bytes_end_in_a_plan_or_a_scenario_error(scenario, content):
+    """No file, however broken, ends in a traceback."""
+    scenario.workload.write_bytes(content)
+    assert scenario.complaint()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(overrides=st.lists(st.text(max_size=30), min_size=1, max_size=3))
+def test_any_text_as_override_ends_in_a_plan_or_a_scenario_error(scenario, overrides):
+    """No --set, however broken, ends in a traceback."""
+    assert isinstance(scenario.outcome(*overrides), Plan | ScenarioError)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    key=st.sampled_from(["population.chatters", "slos", "joins", "publishing.event_bytes", "seed"]),
+    value=st.from_regex(r'(-?[0-9]{1,30}(\.[0-9]+)?|"[a-z]*"|\[[0-9, ]*\]|\{[a-z]+ = 1\}|inf|nan)'),
+)
+def test_any_value_of_a_key_ends_in_a_plan_or_a_scenario_error(scenario, key, value):
+    """Whatever TOML can write in place of a value is accepted or explained."""
+    assert isinstance(scenario.outcome(f"{key}={value}"), Plan | ScenarioError)

@@ -1,0 +1,70 @@
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from harness.scenario.keys import keys_of
+from harness.scenario.schema import MODELS, REFERENCE, SCHEMAS, reference, schema_of, write_schemas
+
+SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
+FILES = sorted((SCENARIOS / "workloads").glob("*.toml")) + sorted(
+    (SCENARIOS / "targets").glob("*.toml")
+)
+HOW_TO = "run: python -m harness.scenario.schema"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_committed_schema_is_current(name, tmp_path):
+    """The schema that editors read is the one the models make."""
+    write_schemas(tmp_path)
+    file = f"{name}.schema.json"
+    made, committed = ((folder / file).read_text("utf-8") for folder in (tmp_path, SCHEMAS))
+    assert made == committed, HOW_TO
+
+
+def test_reference_is_current():
+    """The keys that people read about are the ones the models have."""
+    document = REFERENCE.read_text("utf-8")
+    assert reference(document) == document, HOW_TO
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_key_has_a_meaning(name):
+    """No key goes without a sentence on what it does."""
+    assert [] == [key.path for key in keys_of(MODELS[name]) if not key.field.description]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_schema_is_a_schema_without_null(name):
+    """The schema is valid itself and asks for nothing TOML cannot write."""
+    schema = schema_of(name)
+    Draft202012Validator.check_schema(schema)
+    assert "null" not in json.dumps(schema)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_scenario_file_names_its_schema_and_keeps_it(file):
+    """An editor that follows the first line finds the schema and no mistake in the file."""
+    text = file.read_text("utf-8")
+    schema_file = file.parent / text.splitlines()[0].removeprefix("#:schema ")
+    validator = Draft202012Validator(json.loads(schema_file.read_text("utf-8")))
+    assert [] == [error.message for error in validator.iter_errors(tomllib.loads(text))]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sed": 1}, "Additional properties are not allowed"),
+        ({"publishing": {"rate_per_s": 1, "messages_per_day": 1}}, "is valid under each of"),
+        ({"publishing": {"rate_per_s": 0}}, "0 is less than or equal to the minimum of 0"),
+        ({"slos": [{"metric": "x", "op": "<=", "limit": 1}]}, "'x' is not one of"),
+    ],
+)
+def test_schema_refuses_what_the_models_refuse(change, message):
+    """Editors mark unknown keys, two rates, values out of range and unknown figures."""
+    file = SCENARIOS / "workloads" / "quickstart.toml"
+    data = tomllib.loads(file.read_text("utf-8")) | change
+    (error,) = Draft202012Validator(schema_of("workload")).iter_errors(data)
+    assert message in error.message

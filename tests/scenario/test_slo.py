@@ -1,0 +1,32 @@
+import pytest
+from pydantic import ValidationError
+
+from harness.scenario.slo import SUMMARY_METRICS, Slo
+
+
+def test_metrics_have_no_double():
+    """Each figure of the summary is listed once."""
+    assert len(SUMMARY_METRICS) == len(set(SUMMARY_METRICS))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["fan_out_latency_ms.p99", "deliveries.ratio", "stall_s.max", "joins.latency_ms.p999"],
+)
+def test_known_metric_is_accepted(metric):
+    """The figures people set limits on can be named."""
+    assert f"{metric} <= 0.5" == str(Slo(metric=metric, op="<=", limit=0.5))
+
+
+@pytest.mark.parametrize("metric", ["stall_s.p999", "fan_out_latency_ms", "verdict", ""])
+def test_figure_that_no_summary_has_is_refused(metric):
+    """An SLO that could never have data is an error and not a run that fails."""
+    with pytest.raises(ValidationError, match="must be a figure of the run's summary"):
+        Slo(metric=metric, op="<=", limit=1.0)
+
+
+@pytest.mark.parametrize("limit", [-0.1, 1.1, 99.9])
+def test_ratio_beyond_its_range_is_refused(limit):
+    """A ratio is not a percentage."""
+    with pytest.raises(ValidationError, match="must be between 0 and 1"):
+        Slo(metric="deliveries.ratio", op=">=", limit=limit)

@@ -1,0 +1,138 @@
+import pytest
+
+from harness.core.errors import ScenarioError
+from harness.scenario.target import Target, api_key, known_systems, variables_of
+
+
+def target_of(**changes) -> Target:
+    return Target.model_validate(
+        {"name": "t", "system": "appsync-events", "emulated": True} | changes
+    )
+
+
+REAL = {
+    "emulated": False,
+    "endpoints": {"http": "https://${H}/event", "realtime": "wss://${H}.${R}/event/realtime"},
+    "auth": {"api_key_env": "REAL_KEY"},
+}
+
+
+def test_emulated_target_gets_an_emulator_without_asking():
+    """An emulated target of three lines has all of the emulator's options."""
+    emulator = target_of().emulator
+    assert (1, False, 0, ("default",)) == (
+        emulator.processes,
+        emulator.tls,
+        emulator.port,
+        emulator.namespaces,
+    )
+
+
+def test_real_target_has_no_emulator():
+    """No emulator is made up for a real system."""
+    assert target_of(**REAL).emulator is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "emulated = false",
+            (
+                "target.toml: endpoints must be given unless emulated = true, got nothing\n"
+                "hint: write [endpoints] with http and realtime, or set emulated = true\n"
+                "target.toml: auth.api_key_env must be given unless emulated = true, got nothing\n"
+                "hint: name the environment variable that holds the API key, never the key itself"
+            ),
+        ),
+        (
+            "emulated = true\n[endpoints]\nhttp = 'http://a/event'\nrealtime = 'ws://a/event'",
+            (
+                "target.toml: endpoints must not be given where emulated = true, got a table\n"
+                "hint: the emulator chooses its own addresses; remove [endpoints]"
+            ),
+        ),
+        (
+            (
+                "emulated = false\n[emulator]\n[endpoints]\nhttp = 'http://a/e'\nrealtime = 'ws://a/e'"
+                "\n[auth]\napi_key_env = 'PATH'"
+            ),
+            (
+                "target.toml: emulator must not be given unless emulated = true, got a table\n"
+                "hint: remove [emulator], or set emulated = true"
+            ),
+        ),
+        (
+            "emulated = true\n[emulator]\nnamespaces = ['news']",
+            (
+                "target.toml: emulator.namespaces must include channel_namespace = default, "
+                'got ["news"]\nhint: nobody could subscribe otherwise'
+            ),
+        ),
+        (
+            "emulated = true\nchannel_namespace = '-x'",
+            (
+                "target.toml: channel_namespace must be 1 to 50 letters, digits and inner hyphens, "
+                'got "-x"\nhint: for example x'
+            ),
+        ),
+        (
+            "emulated = true\n[emulator]\nport = 65536\napi_keys = []\nnamespaces = ['default', 1]",
+            (
+                "target.toml: emulator.port must be <= 65535, got 65536\n"
+                "target.toml: emulator.namespaces.1 must be text, got 1\n"
+                'hint: put it in double quotes: "1"\n'
+                "target.toml: emulator.api_keys must not be empty, got []"
+            ),
+        ),
+        (
+            "emulated = true\n[auth]\napi_key_env = 'da2-pasted-key'",
+            (
+                "target.toml: auth.api_key_env must be the name of an environment variable, "
+                "got a value that is not shown\n"
+                "hint: put the key into an environment variable and write that variable's name here"
+            ),
+        ),
+    ],
+)
+def test_target_that_contradicts_itself_is_explained(scenario, text, complaint):
+    """Emulated and real do not mix, and a pasted key is not repeated."""
+    scenario.write(target=f"name = 't'\nsystem = 'appsync-events'\n{text}\n")
+    assert complaint == scenario.complaint()
+
+
+def test_key_of_an_emulated_target_is_the_emulators_first():
+    """Without a variable, clients present the key the emulator accepts."""
+    assert "da2-one" == api_key(target_of(emulator={"api_keys": ["da2-one", "da2-two"]}))
+
+
+def test_key_of_a_named_variable_is_read_when_asked_for(monkeypatch):
+    """A named variable is read at the call and goes before the emulator's own key."""
+    target = target_of(auth={"api_key_env": "SOME_KEY"})
+    monkeypatch.setenv("SOME_KEY", "da2-first")
+    first = api_key(target)
+    monkeypatch.setenv("SOME_KEY", "da2-second")
+    assert ("da2-first", "da2-second") == (first, api_key(target))
+
+
+def test_key_that_is_not_set_is_an_error_that_names_the_variable(monkeypatch):
+    """A key that vanished from the environment is missed by its name."""
+    monkeypatch.delenv("REAL_KEY", raising=False)
+    with pytest.raises(ScenarioError) as caught:
+        api_key(target_of(**REAL))
+    assert (
+        "t: auth.api_key_env must name an environment variable that is set, "
+        "got REAL_KEY, which is not set\nhint: export REAL_KEY=… before the run"
+    ) == str(caught.value)
+
+
+def test_variables_of_a_target_are_named_once_each():
+    """A target says which variables it needs before any is read."""
+    assert ("H", "R", "REAL_KEY") == variables_of(target_of(**REAL))
+    assert () == variables_of(target_of())
+
+
+def test_systems_are_the_folders_there_are():
+    """A system is known once its folder is there."""
+    assert "appsync-events" in known_systems()
+    assert all(name[0].isalpha() for name in known_systems())

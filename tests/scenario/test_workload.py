@@ -1,0 +1,102 @@
+import pytest
+
+from harness.core.envelope import Envelope
+from harness.scenario.workload import SMALLEST_EVENT_BYTES, LognormalBytes, Workload
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        (
+            "population={subscribers=0, chatters=5, chatters_subscribe=false}",
+            (
+                "population.chatters_subscribe must be true where subscribers = 0, got false"
+                "\nhint: nobody would listen otherwise"
+            ),
+        ),
+        (
+            "channels.count=11",
+            (
+                "channels.count must be at most 10, the number of users who subscribe, got 11"
+                "\nhint: more channels than listeners leaves channels without any"
+            ),
+        ),
+        (
+            'publishing.event_bytes={distribution="lognormal", median=900}',
+            (
+                "publishing.event_bytes.p99 must be above median = 900, got nothing"
+                '\nhint: for events of one size write distribution = "fixed" and value'
+            ),
+        ),
+        (
+            'publishing.event_bytes={distribution="lognormal", minimum=200, maximum=199}',
+            "publishing.event_bytes.maximum must be at least minimum = 200, got 199",
+        ),
+        (
+            'publishing.event_bytes={distribution="fixed", value=100}',
+            "publishing.event_bytes.value must be >= 160, got 100",
+        ),
+        (
+            "publishing.burst={factor=6, length_s=10, every_s=10}",
+            (
+                "publishing.burst.every_s must be above length_s = 10, got 10"
+                "\nhint: a burst that never ends is a higher rate_per_s"
+            ),
+        ),
+        (
+            "publishing={}",
+            (
+                "publishing.rate_per_s must be given where messages_per_day is not, got nothing"
+                "\nhint: for one message every 20 s write rate_per_s = 0.05"
+            ),
+        ),
+        (
+            "publishing={rate_per_s=1, messages_per_day=2}",
+            (
+                "publishing.rate_per_s must not be given together with messages_per_day, got 1"
+                "\nhint: keep one of the two"
+            ),
+        ),
+        (
+            "publishing.live_window_hours=4",
+            (
+                "publishing.live_window_hours must not be given without messages_per_day, got 4"
+                "\nhint: rate_per_s already says how often; leave live_window_hours out"
+            ),
+        ),
+        ("phases.measure_s=0.5", "phases.measure_s must be >= 1, got 0.5"),
+        ("generator.cpu_ratio=1.5", "generator.cpu_ratio must be <= 1, got 1.5"),
+    ],
+)
+def test_rule_between_keys_is_explained(scenario, override, complaint):
+    """A workload that could not work says which key is wrong, why, and what to write."""
+    assert f"--set: {complaint}" == scenario.complaint(override)
+
+
+def test_defaults_are_those_of_a_chat(scenario):
+    """A workload that says little gets one room, random gaps and chat-sized events."""
+    workload = scenario.plan().workload
+    assert 1 == workload.channels.count
+    assert "poisson" == workload.publishing.arrival
+    assert LognormalBytes(distribution="lognormal") == workload.publishing.event_bytes
+    assert (100.0, 100.0, 0.95) == tuple(workload.generator.model_dump().values())
+
+
+@pytest.mark.parametrize(("subscribe", "listeners"), [(True, 10), (False, 9)])
+def test_chatters_listen_unless_told_otherwise(scenario, subscribe, listeners):
+    """The number of listeners follows chatters_subscribe."""
+    override = f"population.chatters_subscribe={str(subscribe).lower()}"
+    assert listeners == scenario.plan(override).workload.population.listeners
+
+
+def test_smallest_event_has_room_for_every_envelope():
+    """An envelope with numbers as long as they get fits into the smallest event."""
+    largest = 2**63 - 1
+    envelope = Envelope("f" * 12, 10**6, 10**9, largest, largest)
+    assert len(envelope.to_json()) <= SMALLEST_EVENT_BYTES
+
+
+def test_names_are_fit_for_a_folder():
+    """A name has no slash, space, dot or capital in it."""
+    pattern = Workload.model_json_schema()["properties"]["name"]["pattern"]
+    assert "^[a-z0-9][a-z0-9-]*$" == pattern
