@@ -1,0 +1,1 @@
+"""Histograms, delivery ledger, generator health and the run record. Imports core only."""

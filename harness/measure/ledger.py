@@ -1,0 +1,301 @@
+"""The delivery ledger: what each subscriber got, checked against the streams' sequence numbers.
+
+A stream is what one worker published on one channel; its messages are numbered from 0 without
+gaps, and sent in that order. A subscriber therefore needs one number per stream, the next
+sequence it expects, and keeps more only while something is out of order: memory does not grow
+with messages times subscribers.
+
+The ledger classifies deliveries. How many were *owed* is decided by the analysis, from the
+window of each subscription and the send times of the messages, so that publisher and subscriber
+need not share a process.
+"""
+
+from array import array
+from collections.abc import Callable, Iterator
+from time import monotonic, time_ns
+
+import numpy as np
+
+from harness.core.envelope import Envelope, parse_envelope
+from harness.measure.histogram import Int64Array
+
+NEVER_NS = 2**63 - 1
+
+RETIRE_AFTER_S = 5.0
+"""A message is written to the record once nothing of it has arrived for this long."""
+
+
+def _nothing() -> None:
+    """Do nothing: the wake-up of a book that nobody set."""
+
+
+class Arrivals:
+    """One message as seen by all subscribers of one user class in this worker.
+
+    Attributes:
+        arrivals: Kernel receive times of distinct owed deliveries since the last flush, ns.
+        duplicated: Deliveries to a subscriber that had the message already.
+        reordered: Distinct deliveries that came after a later one of the same stream.
+        late: Distinct owed deliveries that came after the drain had ended.
+        unowed: Deliveries to a subscriber whose subscription was not confirmed when it was sent.
+        retired: Whether the message's row has been written; its frames are then forgotten.
+    """
+
+    __slots__ = (
+        "arrivals",
+        "delivered",
+        "duplicated",
+        "envelope",
+        "first_ns",
+        "following",
+        "last_ns",
+        "late",
+        "payload_bytes",
+        "quiet_since_s",
+        "reordered",
+        "retired",
+        "sent_ns",
+        "sequence",
+        "stream",
+        "unowed",
+    )
+
+    def __init__(self, envelope: Envelope, payload_bytes: int) -> None:
+        self.envelope = envelope
+        self.stream = envelope.stream
+        self.sequence = envelope.sequence
+        self.following = envelope.sequence + 1
+        self.sent_ns = envelope.sent_ns
+        self.payload_bytes = payload_bytes
+        self.arrivals = array("q")
+        self.delivered = 0
+        self.duplicated = 0
+        self.reordered = 0
+        self.late = 0
+        self.unowed = 0
+        self.first_ns: int | None = None
+        self.last_ns: int | None = None
+        self.quiet_since_s = monotonic()
+        self.retired = False
+
+    def take(self) -> Int64Array:
+        """Return the arrivals since the last call, shape (n,), and fold them into the row."""
+        taken: Int64Array = np.frombuffer(self.arrivals, dtype=np.int64)
+        if taken.size:
+            first, last = int(taken.min()), int(taken.max())
+            self.first_ns = first if self.first_ns is None else min(first, self.first_ns)
+            self.last_ns = last if self.last_ns is None else max(last, self.last_ns)
+            self.delivered += int(taken.size)
+            self.quiet_since_s = monotonic()
+            self.arrivals = array("q")
+        return taken
+
+
+class ArrivalBook:
+    """All messages that one user class of one worker is receiving, and their frames.
+
+    Attributes:
+        run_id: Messages of other runs are counted as foreign and otherwise ignored.
+        memo: Frames and payloads already parsed, to their message (see ``net.websocket``).
+        receive_delays_ns: Time between kernel and harness of each delivery since the last flush.
+        clock_offset_ns: Run clock minus this host's realtime clock.
+        wake_at_ns: This host's realtime at which ``wake`` is due, ns.
+        wake: Called at the first delivery after ``wake_at_ns``. A burst of deliveries keeps the
+            event loop from its timers; what must not be late is called from within the burst.
+        drained: Set when the drain has ended: what still comes is late.
+        foreign_count: Events on our channels that are not of this run.
+    """
+
+    def __init__(self, run_id: str, clock_offset_ns: int = 0) -> None:
+        self.run_id = run_id
+        self.memo: dict[bytes, Arrivals] = {}
+        self.receive_delays_ns = array("q")
+        self.clock_offset_ns = clock_offset_ns
+        self.wake_at_ns = NEVER_NS
+        self.wake: Callable[[], None] = _nothing
+        self.drained = False
+        self.foreign_count = 0
+        self._messages: dict[tuple[int, int], Arrivals] = {}
+
+    def message(self, envelope: Envelope, payload_bytes: int) -> Arrivals:
+        """Return the entry of a message, made at its first delivery."""
+        key = (envelope.stream, envelope.sequence)
+        found = self._messages.get(key)
+        if found is None:
+            found = self._messages[key] = Arrivals(envelope, payload_bytes)
+        return found
+
+    def find(self, stream: int, sequence: int) -> Arrivals | None:
+        """Return a message's entry if any subscriber here has had it lately."""
+        return self._messages.get((stream, sequence))
+
+    def live(self) -> Iterator[Arrivals]:
+        """Yield every message not yet retired."""
+        yield from self._messages.values()
+
+    def take_receive_delays(self) -> Int64Array:
+        """Return the receive delays since the last call, ns, shape (n,)."""
+        taken: Int64Array = np.frombuffer(self.receive_delays_ns, dtype=np.int64)
+        self.receive_delays_ns = array("q")
+        return taken
+
+    def retire(self, *, everything: bool = False) -> list[Arrivals]:
+        """Forget and return the messages gone quiet; ``take`` them first.
+
+        A delivery that comes after all opens a new entry; the record adds rows of one message.
+        """
+        before_s = monotonic() - RETIRE_AFTER_S
+        gone = [m for m in self._messages.values() if everything or m.quiet_since_s < before_s]
+        for message in gone:
+            message.retired = True
+            del self._messages[message.stream, message.sequence]
+        if gone:
+            for frame in [frame for frame, message in self.memo.items() if message.retired]:
+                del self.memo[frame]
+        return gone
+
+
+class SubscriberLedger:
+    """One subscription's account: what came, in which order, and the longest stall.
+
+    Attributes:
+        owed_from_ns: Run clock from which messages are owed: the confirmation. None before.
+        duplicated: Deliveries of a message that had come already.
+        reordered: Distinct owed deliveries that came after a later one of the same stream.
+        late: Distinct owed deliveries that came after the drain had ended.
+        unowed: Deliveries of messages sent before the confirmation.
+        longest_stall_ns: Longest time a message was owed and none came, among what came.
+        last_arrival_ns: Run clock of the last distinct owed delivery, 0 before the first.
+    """
+
+    __slots__ = (
+        "_gaps",
+        "book",
+        "duplicated",
+        "expected",
+        "last_arrival_ns",
+        "late",
+        "longest_stall_ns",
+        "owed_from_ns",
+        "reordered",
+        "unowed",
+    )
+
+    def __init__(self, book: ArrivalBook) -> None:
+        self.book = book
+        self.expected: dict[int, int] = {}
+        self.owed_from_ns: int | None = None
+        self.duplicated = 0
+        self.reordered = 0
+        self.late = 0
+        self.unowed = 0
+        self.longest_stall_ns = 0
+        self.last_arrival_ns = 0
+        self._gaps: dict[int, list[range]] | None = None
+
+    @property
+    def delivered_count(self) -> int:
+        """Distinct owed deliveries that came in time."""
+        gaps = self._gaps or {}
+        missing = sum(len(gap) for stream in gaps.values() for gap in stream)
+        return sum(self.expected.values()) - missing - self.late
+
+    @property
+    def received_count(self) -> int:
+        """All deliveries of this run, whatever they were."""
+        return self.delivered_count + self.late + self.duplicated + self.unowed
+
+    def delivered(self, known: Arrivals, kernel_ns: int) -> None:
+        """Account for one delivery; the hot path.
+
+        Args:
+            known: The message's entry in the book.
+            kernel_ns: When the kernel received it, on this host's realtime clock.
+        """
+        expected = self.expected
+        book = self.book
+        if expected.get(known.stream) != known.sequence or book.drained:
+            self._irregular(known, kernel_ns)
+            return
+        expected[known.stream] = known.following
+        # The rest is _count, written out: a call more would cost a tenth of the whole path.
+        now_ns = time_ns()
+        book.receive_delays_ns.append(now_ns - kernel_ns)
+        if book.clock_offset_ns:
+            kernel_ns += book.clock_offset_ns
+        known.arrivals.append(kernel_ns)
+        if kernel_ns - known.sent_ns > self.longest_stall_ns:
+            self._note_stall(known.sent_ns, kernel_ns)
+        self.last_arrival_ns = kernel_ns
+        if now_ns >= book.wake_at_ns:
+            book.wake()
+
+    def event(self, text: str, kernel_ns: int) -> Arrivals | None:
+        """Account for an event not seen before in these bytes; None when it is not of this run."""
+        envelope = parse_envelope(text)
+        if envelope is None or envelope.run_id != self.book.run_id:
+            self.book.foreign_count += 1
+            return None
+        known = self.book.message(envelope, len(text))
+        self.delivered(known, kernel_ns)
+        return known
+
+    def _count(self, message: Arrivals, kernel_ns: int) -> None:
+        book = self.book
+        book.receive_delays_ns.append(time_ns() - kernel_ns)
+        kernel_ns += book.clock_offset_ns
+        message.arrivals.append(kernel_ns)
+        if kernel_ns - message.sent_ns > self.longest_stall_ns:
+            self._note_stall(message.sent_ns, kernel_ns)
+        self.last_arrival_ns = kernel_ns
+
+    def _note_stall(self, owed_since_ns: int, now_ns: int) -> None:
+        stall_ns = now_ns - max(self.last_arrival_ns, owed_since_ns)
+        self.longest_stall_ns = max(self.longest_stall_ns, stall_ns)
+
+    def _irregular(self, message: Arrivals, kernel_ns: int) -> None:
+        """Account for whatever is not simply the next message of its stream, in time."""
+        if self.owed_from_ns is None or message.sent_ns < self.owed_from_ns:
+            self.unowed += 1
+            message.unowed += 1
+            return
+        expected = self.expected.get(message.stream, 0)
+        if message.sequence >= expected:
+            if message.sequence > expected:
+                self._open_gap(message, expected, kernel_ns)
+            self.expected[message.stream] = message.sequence + 1
+        elif self._fill_gap(message):
+            self.reordered += 1
+            message.reordered += 1
+        else:
+            self.duplicated += 1
+            message.duplicated += 1
+            return
+        if self.book.drained:
+            self.late += 1
+            message.late += 1
+        else:
+            self._count(message, kernel_ns)
+
+    def _open_gap(self, message: Arrivals, expected: int, kernel_ns: int) -> None:
+        """Remember the sequences skipped; the first of them says since when one was owed."""
+        if self._gaps is None:
+            self._gaps = {}
+        self._gaps.setdefault(message.stream, []).append(range(expected, message.sequence))
+        skipped = self.book.find(message.stream, expected)
+        if skipped is not None and self.owed_from_ns is not None:
+            owed_since_ns = max(skipped.sent_ns, self.owed_from_ns)
+            self._note_stall(owed_since_ns, kernel_ns + self.book.clock_offset_ns)
+
+    def _fill_gap(self, message: Arrivals) -> bool:
+        """Take a sequence out of the gap it lies in; False when it lies in none."""
+        gaps = self._gaps.get(message.stream, []) if self._gaps is not None else []
+        for place, gap in enumerate(gaps):
+            if message.sequence in gap:
+                parts = (
+                    range(gap.start, message.sequence),
+                    range(message.sequence + 1, gap.stop),
+                )
+                gaps[place : place + 1] = [part for part in parts if part]
+                return True
+        return False

@@ -1,0 +1,252 @@
+"""The run record on disk, written as the run goes (design: one folder a run, never overwritten).
+
+While the run lasts, tables are journals: ``journal/<table>.jsonl``, one JSON object a line,
+appended and flushed once a second, so that a killed run is readable up to its last second.
+The analysis turns them into Parquet afterwards.
+"""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import orjson
+
+from harness.core.clock import NS_PER_S
+from harness.core.errors import MachineError
+from harness.measure.histogram import LatencyHistogram, log_header, log_line
+
+SCHEMA_VERSION = 1
+
+RUN_FILE = "run.json"
+HISTOGRAMS_FILE = "histograms.hlog"
+JOURNAL_FOLDER = "journal"
+
+LATENCY_METRICS = (
+    "fan_out_latency",
+    "service_latency",
+    "receive_delay",
+    "publish_latency",
+    "send_delay",
+    "join_latency",
+)
+"""Latencies with percentiles in every row of the timeline."""
+
+JOIN_STAGES = ("tcp", "tls", "upgrade", "init", "subscribe")
+"""Stages of a join; each has its own histogram ``join_<stage>``."""
+
+TIMELINE_COUNTERS = (
+    "joins_attempted",
+    "joins_succeeded",
+    "joins_failed",
+    "disconnects",
+    "errors",
+    "publishes_offered",
+    "publishes_sent",
+    "publishes_acknowledged",
+    "publishes_failed",
+    "publishes_throttled",
+    "deliveries",
+    "bytes_received",
+    "negative_count",
+    "out_of_range_count",
+)
+
+TIMELINE_COLUMNS = (
+    "second",
+    "phase",
+    "user_class",
+    "connected",
+    *TIMELINE_COUNTERS,
+    *(f"{m}_ms_{p}" for m in LATENCY_METRICS for p in ("p50", "p90", "p99", "p999", "max")),
+)
+
+GENERATOR_COLUMNS = (
+    "second",
+    "worker",
+    "cpu_ratio",
+    "loop_lag_ms_p50",
+    "loop_lag_ms_p99",
+    "loop_lag_ms_max",
+    "rss_bytes",
+    "connections",
+    "open_files",
+)
+
+PUBLISH_COLUMNS = (
+    "id",
+    "stream",
+    "sequence",
+    "worker",
+    "channel",
+    "chatter",
+    "bytes",
+    "intended_ns",
+    "sent_ns",
+    "acknowledged_ns",
+    "outcome",
+    "phase",
+)
+
+ARRIVAL_COLUMNS = (
+    "stream",
+    "sequence",
+    "worker",
+    "user_class",
+    "delivered",
+    "duplicated",
+    "reordered",
+    "late",
+    "unowed",
+    "first_arrival_ns",
+    "last_arrival_ns",
+)
+
+CONNECTION_COLUMNS = (
+    "worker",
+    "user_class",
+    "user",
+    "connection",
+    "channel",
+    "joined",
+    "failure_stage",
+    "failure_code",
+    "join_start_ns",
+    "tcp_ms",
+    "tls_ms",
+    "upgrade_ms",
+    "init_ms",
+    "subscribe_ms",
+    "owed_from_ns",
+    "owed_until_ns",
+    "closed_ns",
+    "close_code",
+    "close_reason",
+    "received",
+    "delivered",
+    "duplicated",
+    "reordered",
+    "late",
+    "unowed",
+    "longest_stall_s",
+    "last_arrival_ns",
+)
+
+ERROR_COLUMNS = ("second", "worker", "stage", "error_class", "code", "message", "count")
+
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "timeline": TIMELINE_COLUMNS,
+    "generator": GENERATOR_COLUMNS,
+    "publishes": PUBLISH_COLUMNS,
+    "arrivals": ARRIVAL_COLUMNS,
+    "connections": CONNECTION_COLUMNS,
+    "errors": ERROR_COLUMNS,
+}
+"""Journal tables and their columns, in order."""
+
+
+class RecordWriter:
+    """Writes one run's record; the folder must not exist yet.
+
+    Args:
+        folder: The run's own folder.
+
+    Raises:
+        MachineError: If the folder exists, cannot be made or the disk is full.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True)
+            (folder / JOURNAL_FOLDER).mkdir()
+            self._journals: dict[str, IO[bytes]] = {
+                table: (folder / JOURNAL_FOLDER / f"{table}.jsonl").open("ab") for table in TABLES
+            }
+            self._histograms = (folder / HISTOGRAMS_FILE).open("w", encoding="ascii")
+        except FileExistsError:
+            raise MachineError(
+                str(folder), "exists already", "a run's folder must be new", "choose another --out"
+            ) from None
+        except OSError as error:
+            raise _write_failed(folder, error) from None
+
+    def begin(self, epoch_ns: int) -> None:
+        """Start the histogram log; its times count from ``epoch_ns`` on the run clock."""
+        try:
+            self._histograms.write(log_header(epoch_ns / NS_PER_S))
+        except OSError as error:
+            raise _write_failed(self.folder, error) from None
+
+    def append(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows to a journal; they reach the disk at the next ``flush``."""
+        journal = self._journals[table]
+        try:
+            journal.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+        except OSError as error:
+            raise _write_failed(self.folder, error) from None
+
+    def append_histogram(self, tag: str, second: int, histogram: LatencyHistogram) -> None:
+        """Append one second's histogram under ``metric.user_class.phase``."""
+        try:
+            self._histograms.write(log_line(tag, second, 1.0, histogram))
+        except OSError as error:
+            raise _write_failed(self.folder, error) from None
+
+    def flush(self) -> None:
+        """Hand everything appended to the operating system.
+
+        Raises:
+            MachineError: If the disk is full.
+        """
+        try:
+            for journal in self._journals.values():
+                journal.flush()
+            self._histograms.flush()
+        except OSError as error:
+            raise _write_failed(self.folder, error) from None
+
+    def write_run(self, run: Mapping[str, Any]) -> None:
+        """Replace ``run.json`` in one step, so that a reader never sees half of it."""
+        text = orjson.dumps(run, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        half = self.folder / f"{RUN_FILE}.new"
+        try:
+            half.write_bytes(text)
+            half.replace(self.folder / RUN_FILE)
+        except OSError as error:
+            raise _write_failed(self.folder, error) from None
+
+    def close(self) -> None:
+        """Close all files; what a full disk did not take is given up in silence."""
+        files: list[IO[Any]] = [*self._journals.values(), self._histograms]
+        for file in files:
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def folder_name(workload: str, target: str, started: datetime) -> str:
+    """Return the name of the folder of a run that started at ``started`` (UTC)."""
+    return f"{started:%Y%m%dT%H%M%SZ}-{workload}-{target}"
+
+
+def _write_failed(folder: Path, error: OSError) -> MachineError:
+    reason = error.strerror or str(error)
+    return MachineError(
+        str(folder),
+        f"cannot be written ({reason.lower()})",
+        "the run record needs a writable folder with room",
+        "free some space or point --out at another disk",
+    )

@@ -1,0 +1,85 @@
+import numpy as np
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.measure.histogram import HIGHEST_NS, LOWEST_NS, LatencyHistogram, log_header, log_line
+
+LATENCIES = st.lists(st.integers(min_value=0, max_value=HIGHEST_NS), max_size=200)
+
+
+def filled(values):
+    histogram = LatencyHistogram()
+    histogram.record_many(np.array(values, dtype=np.int64))
+    return histogram
+
+
+@given(LATENCIES)
+def test_array_of_values_lands_where_the_library_puts_each(values):
+    """The vectorised step agrees with HdrHistogram's own, bucket for bucket."""
+    library = HdrHistogram(LOWEST_NS, HIGHEST_NS, 3)
+    for value in values:
+        library.record_value(value)
+    ours = filled(values).hdr
+    assert list(library.counts) == list(ours.counts)
+    assert (library.total_count, library.max_value) == (ours.total_count, ours.max_value)
+
+
+@given(LATENCIES, LATENCIES, LATENCIES)
+def test_merging_is_associative_and_equals_recording_together(a, b, c):
+    """Workers' histograms may be merged in any order."""
+    left, right = filled(a), filled(b)
+    left.add_encoded(filled(b).encode())
+    left.add_encoded(filled(c).encode())
+    right.add_encoded(filled(c).encode())
+    whole = filled(a)
+    whole.add_encoded(right.encode())
+    together = list(filled(a + b + c).hdr.counts)
+    assert together == list(left.hdr.counts)
+    assert together == list(whole.hdr.counts)
+
+
+@given(LATENCIES)
+def test_merging_an_empty_histogram_changes_nothing(values):
+    """The empty histogram is the identity of merging."""
+    histogram = filled(values)
+    histogram.add_encoded(LatencyHistogram().encode())
+    assert list(filled(values).hdr.counts) == list(histogram.hdr.counts)
+
+
+def test_values_outside_the_range_are_counted_and_not_recorded():
+    """Nothing is clamped and nothing disappears."""
+    histogram = filled([-1, 5_000, HIGHEST_NS + 1, -7])
+    histogram.record(-2)
+    histogram.record(2 * HIGHEST_NS)
+    assert (1, 3, 2) == (
+        histogram.count,
+        histogram.negative_count,
+        histogram.out_of_range_count,
+    )
+
+
+def test_percentiles_of_known_values():
+    """One to a hundred milliseconds have the percentiles one expects, to three figures."""
+    found = filled([ms * 1_000_000 for ms in range(1, 101)]).percentiles_ms()
+    expected = {"p50": 50, "p90": 90, "p99": 99, "p999": 100, "max": 100}
+    assert {name: round(value, 1) for name, value in found.items()} == expected
+
+
+def test_percentiles_of_nothing_are_none():
+    """No data is not zero."""
+    assert {None} == set(LatencyHistogram().percentiles_ms().values())
+
+
+def test_log_is_read_by_the_library_with_its_tag(tmp_path):
+    """HdrHistogram's own reader takes our log: tag, start and values."""
+    log = tmp_path / "run.hlog"
+    line = log_line("fan_out_latency.subscriber.measure", 7, 1.0, filled([2_000_000] * 5))
+    log.write_text(log_header(1_700_000_000.0) + line)
+    reader = HistogramLogReader(str(log), HdrHistogram(LOWEST_NS, HIGHEST_NS, 3))
+    found = reader.get_next_interval_histogram()
+    reader.input_file.close()
+    assert "fan_out_latency.subscriber.measure" == found.get_tag()
+    assert 5 == found.get_total_count()
+    assert 1_700_000_007_000 == found.get_start_time_stamp()

@@ -1,0 +1,194 @@
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.core.envelope import Envelope
+from harness.measure.ledger import ArrivalBook, SubscriberLedger
+
+RUN = "run"
+OWED_FROM_NS = 1_000
+
+
+def envelope(stream, sequence, sent_ns=None):
+    """A message; message q of a stream is sent at OWED_FROM_NS + q unless told otherwise."""
+    sent_ns = OWED_FROM_NS + sequence if sent_ns is None else sent_ns
+    return Envelope(RUN, stream, sequence, sent_ns, sent_ns)
+
+
+def subscriber(book=None):
+    ledger = SubscriberLedger(book or ArrivalBook(RUN))
+    ledger.owed_from_ns = OWED_FROM_NS
+    return ledger
+
+
+def receive(ledger, *messages, kernel_ns=2_000_000):
+    for message in messages:
+        ledger.event(message.to_json().decode(), kernel_ns)
+
+
+def counts(ledger):
+    return {
+        "delivered": ledger.delivered_count,
+        "duplicated": ledger.duplicated,
+        "reordered": ledger.reordered,
+        "unowed": ledger.unowed,
+        "late": ledger.late,
+    }
+
+
+def naive_counts(deliveries):
+    """The same by a model that keeps every delivery."""
+    found = Counter(delivered=0, duplicated=0, reordered=0, unowed=0, late=0)
+    seen, newest = set(), {}
+    for message in deliveries:
+        key = (message.stream, message.sequence)
+        if message.sent_ns < OWED_FROM_NS:
+            found["unowed"] += 1
+        elif key in seen:
+            found["duplicated"] += 1
+        else:
+            seen.add(key)
+            found["delivered"] += 1
+            found["reordered"] += message.sequence < newest.get(message.stream, -1)
+            newest[message.stream] = max(newest.get(message.stream, -1), message.sequence)
+    return dict(found)
+
+
+def test_stream_in_order_is_all_delivered():
+    """The plain case counts each message once."""
+    ledger = subscriber()
+    receive(ledger, *[envelope(0, sequence) for sequence in range(50)])
+    assert {"delivered": 50, "duplicated": 0, "reordered": 0, "unowed": 0, "late": 0} == counts(
+        ledger
+    )
+
+
+def test_dropped_messages_are_missing_from_the_count():
+    """A hole in the sequence is not delivered, whatever comes after it."""
+    ledger = subscriber()
+    receive(ledger, *[envelope(0, sequence) for sequence in range(20) if sequence not in (3, 4, 9)])
+    assert 17 == ledger.delivered_count
+
+
+def test_swapped_messages_are_delivered_and_one_is_reordered():
+    """Reordering loses nothing."""
+    ledger = subscriber()
+    receive(ledger, *[envelope(0, sequence) for sequence in (0, 2, 1, 3)])
+    assert (4, 1, 0) == (ledger.delivered_count, ledger.reordered, ledger.duplicated)
+
+
+def test_duplicate_is_counted_apart_even_when_it_had_been_reordered():
+    """A second copy is a duplicate, however the first came."""
+    ledger = subscriber()
+    receive(ledger, *[envelope(0, sequence) for sequence in (0, 2, 1, 1, 2, 0)])
+    assert (3, 1, 3) == (ledger.delivered_count, ledger.reordered, ledger.duplicated)
+
+
+def test_message_sent_before_the_confirmation_is_unowed():
+    """What was sent before the subscription was confirmed is neither owed nor lost."""
+    ledger = subscriber()
+    receive(ledger, envelope(0, 0, sent_ns=OWED_FROM_NS - 1), envelope(0, 1))
+    assert (1, 1) == (ledger.delivered_count, ledger.unowed)
+
+
+def test_delivery_before_any_confirmation_is_unowed():
+    """A subscriber that is not confirmed is owed nothing."""
+    ledger = SubscriberLedger(ArrivalBook(RUN))
+    receive(ledger, envelope(0, 0))
+    assert (0, 1) == (ledger.delivered_count, ledger.unowed)
+
+
+def test_delivery_after_the_drain_is_late_and_not_delivered():
+    """The drain's end is the last moment to count as delivered."""
+    book = ArrivalBook(RUN)
+    ledger = subscriber(book)
+    receive(ledger, envelope(0, 0))
+    book.drained = True
+    receive(ledger, envelope(0, 1))
+    assert (1, 1, 2) == (ledger.delivered_count, ledger.late, ledger.received_count)
+
+
+def test_message_of_another_run_is_ignored_and_counted():
+    """Two runs on one channel do not spoil each other's ledgers."""
+    book = ArrivalBook(RUN)
+    ledger = subscriber(book)
+    receive(ledger, Envelope("other", 0, 0, OWED_FROM_NS, OWED_FROM_NS))
+    assert (0, 1) == (ledger.received_count, book.foreign_count)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(-5, 12)).map(
+            lambda drawn: envelope(drawn[0], drawn[1] + 5, OWED_FROM_NS + drawn[1])
+        ),
+        max_size=80,
+    )
+)
+def test_ledger_agrees_with_a_model_that_keeps_everything(deliveries):
+    """Any loss, duplication and order over three streams gives the naive model's counts."""
+    ledger = subscriber()
+    receive(ledger, *deliveries)
+    assert naive_counts(deliveries) == counts(ledger)
+
+
+def test_message_entry_sums_over_its_subscribers():
+    """A message's row counts the deliveries of all subscribers of the class."""
+    book = ArrivalBook(RUN)
+    people = [subscriber(book) for _ in range(3)]
+    for ledger in people:
+        receive(ledger, envelope(0, 0))
+    receive(people[0], envelope(0, 0))
+    entry = book.find(0, 0)
+    assert 3 == entry.take().size
+    assert (3, 1) == (entry.delivered, entry.duplicated)
+
+
+def test_stall_is_the_time_a_message_was_owed_and_none_came():
+    """Waiting without anything owed is no stall; waiting for a sent message is."""
+    ledger = subscriber()
+    receive(ledger, envelope(0, 0, sent_ns=2_000), kernel_ns=2_300)
+    receive(ledger, envelope(0, 1, sent_ns=900_000), kernel_ns=900_100)
+    receive(ledger, envelope(0, 2, sent_ns=900_200), kernel_ns=950_000)
+    assert 950_000 - 900_200 == ledger.longest_stall_ns
+
+
+def test_backlog_after_a_stall_counts_the_stall_once():
+    """Messages that queued behind a stall arrive together; the wait between them is nothing."""
+    ledger = subscriber()
+    for sequence in range(3):
+        receive(ledger, envelope(0, sequence, 2_000 + sequence * 1_000), kernel_ns=9_000 + sequence)
+    assert 9_000 - 2_000 == ledger.longest_stall_ns
+
+
+def test_stall_behind_a_lost_message_counts_from_the_lost_one():
+    """A message known to have been sent, and skipped here, was owed since it was sent."""
+    book = ArrivalBook(RUN)
+    lucky, unlucky = subscriber(book), subscriber(book)
+    receive(lucky, envelope(0, 0, 5_000), envelope(0, 1, 90_000), kernel_ns=90_500)
+    receive(unlucky, envelope(0, 1, 90_000), kernel_ns=90_500)
+    assert 90_500 - 5_000 == unlucky.longest_stall_ns
+
+
+def test_quiet_messages_are_retired_with_their_frames():
+    """Memory does not grow with the messages of a run."""
+    book = ArrivalBook(RUN)
+    ledger = subscriber(book)
+    known = ledger.event(envelope(0, 0).to_json().decode(), 2_000)
+    book.memo[b"frame"] = known
+    assert [known] == book.retire(everything=True)
+    assert ({}, None) == (book.memo, book.find(0, 0))
+
+
+def test_recent_messages_are_not_retired():
+    """A message is kept while deliveries of it may still come."""
+    book = ArrivalBook(RUN)
+    receive(subscriber(book), envelope(0, 0))
+    assert [] == book.retire()
+
+
+def test_clock_offset_moves_arrivals_to_the_run_clock():
+    """Arrival times are on the master's clock, receive delay on the worker's own."""
+    book = ArrivalBook(RUN, clock_offset_ns=1_000_000)
+    receive(subscriber(book), envelope(0, 0), kernel_ns=5_000)
+    assert [1_005_000] == book.find(0, 0).take().tolist()
