@@ -1,0 +1,162 @@
+"""What a system's client offers the load side, and what it tells it.
+
+Every system under ``harness/systems/`` has a client that fits ``Client``; the load side drives
+it from a user's greenlet and hears of deliveries, answers and the end through a ``Listener``.
+"""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from harness.core.errors import HarnessError
+
+
+class JoinError(HarnessError):
+    """A join that failed: at which stage, with which code of the system's or the kernel's.
+
+    Attributes:
+        stage: connect, tls, upgrade, init or subscribe.
+        code: The system's own code, an HTTP status or an errno name.
+        message: The system's own words.
+    """
+
+    def __init__(self, stage: str, code: str, message: str) -> None:
+        super().__init__(f"join, stage {stage}", f"{code}: {message}", "a join must be accepted")
+        self.stage = stage
+        self.code = code
+        self.message = message
+
+
+@dataclass(slots=True)
+class JoinTimes:
+    """When each stage of one join ended; run host's realtime, ns.
+
+    Attributes:
+        start_ns: Before the TCP connect.
+        stages_ns: Stage name to its duration; only the stages that the system has.
+        confirmed_ns: When the kernel received the confirmation of the subscription, or of the
+            connection where the user does not subscribe.
+    """
+
+    start_ns: int
+    stages_ns: dict[str, int] = field(default_factory=dict)
+    confirmed_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PublishAnswer:
+    """The system's answer to one publish.
+
+    Attributes:
+        publish_id: The id given to ``Client.publish``.
+        accepted: Whether the system took every event of it.
+        throttled: Whether it was refused for being too much.
+        code: The system's own error code, empty when accepted.
+        message: The system's own words, empty when accepted.
+        received_ns: When the answer reached the kernel; run host's realtime.
+    """
+
+    publish_id: str
+    accepted: bool
+    throttled: bool
+    code: str
+    message: str
+    received_ns: int
+
+
+class Listener(Protocol):
+    """What a client tells the user that owns it; called from I/O callbacks, must not block."""
+
+    def delivered(self, known: Any, kernel_ns: int) -> None:
+        """A frame arrived that ``event`` has seen before and gave a token for; the hot path."""
+
+    def event(self, text: str, kernel_ns: int) -> Any | None:
+        """An event arrived; the token returned lets equal bytes be recognised without parsing."""
+
+    def answered(self, answer: PublishAnswer) -> None:
+        """The system answered a publish."""
+
+    def ended(self, code: int, reason: str, kernel_ns: int) -> None:
+        """The connection is over; called once, and not after ``Client.close``."""
+
+    def refused(self, stage: str, code: str, message: str) -> None:
+        """The system, or its bytes, raised an error that belongs to no publish."""
+
+
+class Client(Protocol):
+    """One user's connection to a system under test."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the socket is still held, a close under way included."""
+
+    def join(self, deadline: float) -> JoinTimes:
+        """Connect and subscribe in the calling greenlet; raises JoinError."""
+
+    def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
+        """Send one publish without waiting for its answer; raises OSError when it cannot."""
+
+    def close(self) -> None:
+        """Say goodbye; the socket goes when the system answers, and no listener is told."""
+
+    def drop(self) -> None:
+        """Let go of the socket at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one worker reaches the system under test.
+
+    Attributes:
+        realtime: Address for the users' connections.
+        http: Address for publishing over HTTP.
+        api_key: The users' key; kept out of ``repr``, records and logs.
+        tls: Context for encrypted addresses; None for plain ones.
+        source_address: Local address to connect from; None lets the kernel choose.
+    """
+
+    realtime: str
+    http: str
+    api_key: str = field(repr=False)
+    tls: ssl.SSLContext | None = None
+    source_address: str | None = None
+
+
+class Api(Protocol):
+    """A system as one worker uses it: addresses resolved, credentials ready."""
+
+    def client(self, channel: str | None, memo: dict[bytes, Any], listener: Listener) -> Client:
+        """Return a client for one user, not yet connected; no channel, no subscription."""
+
+    def publish_over_http(
+        self, publish_id: str, channel: str, events: list[bytes]
+    ) -> PublishAnswer:
+        """POST one publish in the calling greenlet and return its answer; raises OSError."""
+
+    def close(self) -> None:
+        """Let go of everything but the clients, which close themselves."""
+
+
+ApiFactory = Callable[[Access], Api]
+"""What a system's client module offers: its ``Api`` class."""
+
+
+def tls_context(address: str, *, verify: bool, ca_file: str | None) -> ssl.SSLContext | None:
+    """Return a client's TLS context for an address, None where the address is plain.
+
+    Args:
+        address: URL; ``https`` and ``wss`` are encrypted.
+        verify: Whether certificate and host name must be right.
+        ca_file: PEM file of further authorities to trust.
+
+    Raises:
+        OSError: If ``ca_file`` cannot be read.
+    """
+    if not address.startswith(("https:", "wss:")):
+        return None
+    context = ssl.create_default_context(cafile=ca_file)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,292 @@
+"""A WebSocket client connection on gevent's loop: the receive path of the whole harness.
+
+The HTTP upgrade runs through ``websockets``' Sans-I/O core in the user's greenlet; from then on
+an I/O watcher owns the socket. Subscribers of one channel get byte-identical frames, so a frame
+seen once is recognised by comparing bytes with the ones that were parsed (the memo), and costs
+one dictionary look-up instead of a parse. Every byte is still compared; nothing is sampled.
+"""
+
+import contextlib
+import errno
+import re
+import ssl
+import time
+from typing import Any
+
+from gevent import get_hub
+from websockets.client import ClientProtocol
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI
+
+from harness.core.errors import RemoteProtocolError
+from harness.net.client import JoinError, JoinTimes, Listener
+from harness.net.frames import (
+    ABNORMAL,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    FrameReader,
+    client_frame,
+    close_frame,
+    parse_close,
+)
+from harness.net.stream import READ, TcpStream, TlsStream, open_socket, wait_readable
+
+NORMAL_CLOSE = 1000
+PROTOCOL_ERROR = 1002
+GOING_AWAY = 1001
+_HEAD_END = b"\r\n\r\n"
+_MAX_HEAD_BYTES = 65_536
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+
+
+class Endpoint:
+    """Where to connect, resolved once and shared by all connections of a worker.
+
+    Args:
+        uri: The WebSocket address, with host name, path and query.
+        address: The numeric address and port behind it.
+        tls: Context for wss, None for ws.
+        source_address: Local address to connect from, None for the kernel's choice.
+    """
+
+    def __init__(
+        self,
+        uri: WebSocketURI,
+        address: tuple[str, int],
+        tls: ssl.SSLContext | None = None,
+        source_address: str | None = None,
+    ) -> None:
+        self.uri = uri
+        self.address = address
+        self.tls = tls
+        self.source_address = source_address
+
+
+class WebSocketConnection:
+    """One client connection; a system's client subclasses it and gives ``on_text`` a meaning.
+
+    Args:
+        endpoint: Where to connect.
+        memo: Bytes already understood to the listener's token for them; shared by all
+            connections whose frames mean the same to their listeners.
+        listener: Who is told of deliveries, answers and the end.
+    """
+
+    __slots__ = ("_closing", "_reader", "_stream", "_watcher", "endpoint", "listener", "memo")
+
+    def __init__(self, endpoint: Endpoint, memo: dict[bytes, Any], listener: Listener) -> None:
+        self.endpoint = endpoint
+        self.memo = memo
+        self.listener = listener
+        self._stream: TcpStream | None = None
+        self._watcher: Any = None
+        self._reader: FrameReader | None = None
+        self._closing = False
+
+    def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
+        """Handle one text message; a token returned lets equal bytes skip this next time."""
+        raise NotImplementedError
+
+    def on_over(self, code: int, reason: str) -> bool:
+        """Hear of the end first; True when it needs no telling to the listener."""
+        raise NotImplementedError
+
+    def connect(self, times: JoinTimes, subprotocols: list[str], deadline: float) -> None:
+        """Connect, secure and upgrade in the calling greenlet, then hand over to the watcher.
+
+        Args:
+            times: Gets the durations of the stages tcp, tls and upgrade.
+            subprotocols: Values offered in Sec-WebSocket-Protocol, in order.
+            deadline: ``time.monotonic()`` after which to give up.
+
+        Raises:
+            JoinError: At stage connect, tls or upgrade.
+        """
+        stage = "connect"
+        try:
+            before = time.monotonic_ns()
+            sock = open_socket(self.endpoint.address, deadline, self.endpoint.source_address)
+            self._stream = TcpStream(sock)
+            before = _lap(times, "tcp", before)
+            if self.endpoint.tls is not None:
+                stage = "tls"
+                host = self.endpoint.uri.host
+                self._stream = TlsStream(sock, self.endpoint.tls, host, deadline)
+                before = _lap(times, "tls", before)
+            stage = "upgrade"
+            rest = self._upgrade(self._stream, subprotocols, deadline)
+            _lap(times, "upgrade", before)
+        except (OSError, RemoteProtocolError) as error:
+            self.drop()
+            raise JoinError(stage, _code(error), _text(error)) from None
+        except BaseException:
+            self.drop()
+            raise
+        self._watcher = get_hub().loop.io(sock.fileno(), READ)
+        self._watcher.start(self._readable)
+        if rest:
+            self._parse(rest, time.time_ns())
+
+    def _upgrade(self, stream: TcpStream, subprotocols: list[str], deadline: float) -> bytes:
+        protocol = ClientProtocol(
+            self.endpoint.uri, subprotocols=[Subprotocol(value) for value in subprotocols]
+        )
+        request = protocol.connect()
+        protocol.send_request(request)
+        stream.send(b"".join(protocol.data_to_send()))
+        head, rest = _read_head(stream, deadline)
+        refusal = _STATUS_LINE.match(head)
+        if refusal is not None and refusal[1] != b"101":
+            text = rest[:200].decode("utf-8", "replace").strip()
+            raise JoinError("upgrade", refusal[1].decode(), text or "the upgrade was refused")
+        protocol.receive_data(head)
+        if protocol.handshake_exc is not None:
+            raise _upgrade_failed(str(protocol.handshake_exc))
+        if not protocol.events_received():
+            raise _upgrade_failed(head.decode("latin-1").splitlines()[0])
+        return rest
+
+    def _readable(self) -> None:
+        """Take what arrived; one call per watcher event, the hot path."""
+        try:
+            arrived = self._stream.receive()  # type: ignore[union-attr]  # watched, so open
+        except OSError as error:
+            self._over(ABNORMAL, _text(error), time.time_ns())
+            return
+        if arrived is None:
+            return
+        data, kernel_ns = arrived
+        if self._reader is None:
+            known = self.memo.get(data)
+            if known is not None:
+                self.listener.delivered(known, kernel_ns)
+                return
+        self._parse(data, kernel_ns)
+
+    def _parse(self, data: bytes, kernel_ns: int) -> None:
+        if not data:
+            self._over(ABNORMAL, "the server closed without a close frame", kernel_ns)
+            return
+        whole = self._reader is None
+        reader = self._reader or FrameReader()
+        count, token = 0, None
+        try:
+            for opcode, payload in reader.feed(data):
+                count += 1
+                if opcode == TEXT:
+                    token = self._text(payload, kernel_ns)
+                else:
+                    self._control(opcode, payload, kernel_ns)
+        except RemoteProtocolError as error:
+            self.listener.refused("receive", "protocol_error", str(error))
+            self._over(PROTOCOL_ERROR, str(error), kernel_ns)
+            return
+        self._reader = None if reader.idle else reader
+        if whole and count == 1 and token is not None and self._reader is None:
+            self.memo[data] = token
+
+    def _text(self, payload: bytes, kernel_ns: int) -> Any | None:
+        known = self.memo.get(payload)
+        if known is not None:
+            self.listener.delivered(known, kernel_ns)
+            return known
+        token = self.on_text(payload, kernel_ns)
+        if token is not None:
+            self.memo[payload] = token
+        return token
+
+    def _control(self, opcode: int, payload: bytes, kernel_ns: int) -> None:
+        if opcode == PING:
+            self._send(client_frame(PONG, payload))
+        elif opcode == CLOSE:
+            code, reason = parse_close(payload)
+            if not self._closing:
+                self._send(client_frame(CLOSE, payload[:2]))
+            self._over(code, reason, kernel_ns)
+        elif opcode != PONG:
+            self.listener.refused("receive", "binary_frame", "a binary frame arrived")
+
+    def send_text(self, payload: bytes) -> None:
+        """Send one text message; raises OSError when the connection is gone."""
+        if self._stream is None or self._closing:
+            raise ConnectionResetError("the connection is closed")
+        self._stream.send(client_frame(TEXT, payload))
+
+    def _send(self, frame: bytes) -> None:
+        if self._stream is not None:
+            with contextlib.suppress(OSError):  # The reading side reports a broken connection.
+                self._stream.send(frame)
+
+    def _over(self, code: int, reason: str, kernel_ns: int) -> None:
+        told = self._closing or self.on_over(code, reason)
+        self.drop()
+        if not told:
+            self.listener.ended(code, reason, kernel_ns)
+
+    @property
+    def open(self) -> bool:
+        """Whether the socket is still held, a close under way included."""
+        return self._stream is not None
+
+    def close(self, code: int = NORMAL_CLOSE) -> None:
+        """Send a close frame; the socket goes when the server answers, or at ``drop``."""
+        if self._stream is None or self._closing:
+            return
+        self._send(close_frame(code))
+        self._closing = True
+
+    def drop(self) -> None:
+        """Let go of the socket at once; safe to call twice."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self._reader = None
+
+
+def _lap(times: JoinTimes, stage: str, since_ns: int) -> int:
+    now = time.monotonic_ns()
+    times.stages_ns[stage] = now - since_ns
+    return now
+
+
+def _read_head(stream: TcpStream, deadline: float) -> tuple[bytes, bytes]:
+    """Wait for an HTTP response's head; return it and the bytes after it."""
+    head = b""
+    while _HEAD_END not in head:
+        wait_readable(stream.sock, deadline)
+        arrived = stream.receive()
+        if arrived is None:
+            continue
+        if not arrived[0]:
+            raise ConnectionResetError("the server closed during the upgrade")
+        head += arrived[0]
+        if len(head) > _MAX_HEAD_BYTES:
+            raise _upgrade_failed("an endless response head")
+    end = head.index(_HEAD_END) + len(_HEAD_END)
+    return head[:end], head[end:]
+
+
+def _upgrade_failed(found: str) -> RemoteProtocolError:
+    return RemoteProtocolError("WebSocket upgrade", f"answered with {found}", "101 was needed")
+
+
+def _code(error: Exception) -> str:
+    """Return a short stable code for a failed join: an errno's name or the kind of error."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ssl.SSLError):
+        return "tls_error"
+    if isinstance(error, RemoteProtocolError):
+        return "protocol_error"
+    number = getattr(error, "errno", None)
+    return errno.errorcode.get(number, type(error).__name__) if number else type(error).__name__
+
+
+def _text(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
