@@ -1,0 +1,79 @@
+"""The bus: what one process of an emulator publishes, all its others hear once.
+
+Each process pulls from one socket of its own and pushes to one socket a peer, so nothing is
+shared out between peers. Messages to a peer that is not up yet wait in the sender.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import zmq
+
+Parts = Sequence[bytes]
+
+
+class Bus:
+    """One process's place on the bus; must be made inside the running event loop.
+
+    Args:
+        folder: Where the sockets' files lie; the same for all processes, 90 characters at most.
+        index: Number of this process, from 0.
+        processes: How many there are; with one, nothing is opened.
+        receive: Called in the event loop with each message of another process.
+    """
+
+    def __init__(
+        self, folder: Path, index: int, processes: int, receive: Callable[[Parts], None]
+    ) -> None:
+        self._receive = receive
+        self._context = zmq.Context()
+        self._loop = asyncio.get_running_loop()
+        peers = [peer for peer in range(processes) if peer != index]
+        self._pushes = [self._push_socket(folder, peer) for peer in peers]
+        self._pull = self._pull_socket(folder, index) if peers else None
+
+    def _push_socket(self, folder: Path, peer: int) -> zmq.Socket[bytes]:
+        push: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
+        # No limit: a message dropped here would look like a loss of the system emulated.
+        push.setsockopt(zmq.SNDHWM, 0)
+        push.setsockopt(zmq.LINGER, 0)
+        push.connect(_address(folder, peer))
+        return push
+
+    def _pull_socket(self, folder: Path, index: int) -> zmq.Socket[bytes]:
+        pull: zmq.Socket[bytes] = self._context.socket(zmq.PULL)
+        pull.setsockopt(zmq.RCVHWM, 0)
+        pull.setsockopt(zmq.LINGER, 0)
+        pull.bind(_address(folder, index))
+        self._loop.add_reader(pull.fileno(), self._drain, pull)
+        # The descriptor signals changes only: what came before we watched it must be asked for.
+        self._loop.call_soon(self._drain, pull)
+        return pull
+
+    def publish(self, parts: Parts) -> None:
+        """Send a message to every other process; returns at once."""
+        for push in self._pushes:
+            push.send_multipart(parts, zmq.DONTWAIT)
+
+    def _drain(self, pull: zmq.Socket[bytes]) -> None:
+        """Take all there is: the descriptor stays silent until it has been emptied."""
+        while not pull.closed:
+            try:
+                parts = pull.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            self._receive(parts)
+
+    def close(self) -> None:
+        """Leave the bus; what is still unsent is dropped."""
+        if self._pull is not None:
+            self._loop.remove_reader(self._pull.fileno())
+            self._pull.close()
+        for push in self._pushes:
+            push.close()
+        self._context.term()
+
+
+def _address(folder: Path, index: int) -> str:
+    return f"ipc://{folder}/bus-{index}"

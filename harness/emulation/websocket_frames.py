@@ -1,0 +1,32 @@
+"""WebSocket frames as a server sends them: whole, unmasked, uncompressed (RFC 6455, 5.2).
+
+Built here and not by the HTTP library, so that one frame serves every subscriber.
+"""
+
+import struct
+
+FINAL_TEXT = 0x81
+FINAL_CLOSE = 0x88
+LENGTH_16_BIT = 126
+LENGTH_64_BIT = 127
+MAX_16_BIT = 0xFFFF
+
+NORMAL_CLOSURE = 1000
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return a text message as one frame; the payload must be UTF-8."""
+    return _header(FINAL_TEXT, len(payload)) + payload
+
+
+def close_frame(code: int = NORMAL_CLOSURE) -> bytes:
+    """Return a close frame with a status code and no reason."""
+    return _header(FINAL_CLOSE, 2) + struct.pack("!H", code)
+
+
+def _header(first_byte: int, length: int) -> bytes:
+    if length < LENGTH_16_BIT:
+        return struct.pack("!BB", first_byte, length)
+    if length <= MAX_16_BIT:
+        return struct.pack("!BBH", first_byte, LENGTH_16_BIT, length)
+    return struct.pack("!BBQ", first_byte, LENGTH_64_BIT, length)

@@ -1,0 +1,1 @@
+"""One folder a system under test: wire format, load client, emulator, economics."""

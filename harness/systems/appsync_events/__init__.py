@@ -1,0 +1,1 @@
+"""AWS AppSync Events: publish and subscribe over WebSocket, publish over HTTP."""

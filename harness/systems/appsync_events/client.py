@@ -1,0 +1,204 @@
+"""The load side's AppSync Events client: join, receive, publish over WebSocket or HTTP.
+
+A join is: TCP, TLS where the endpoint has it, upgrade with the credentials in a subprotocol,
+``connection_init`` until ``connection_ack``, ``subscribe`` until ``subscribe_success``.
+Every connection uses the same subscription id, which is unique within its connection as the
+protocol asks, and makes the frames of one event equal on all connections.
+Source: the event-api-websocket-protocol page of the AppSync Events documentation, November 2026.
+"""
+
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from gevent import Timeout
+from gevent.event import AsyncResult
+from geventhttpclient import HTTPClient
+from geventhttpclient.url import URL
+from websockets.uri import parse_uri
+
+from harness.core.errors import RemoteProtocolError
+from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
+from harness.net.stream import resolve
+from harness.net.websocket import Endpoint, WebSocketConnection
+from harness.systems.appsync_events import wire
+
+SUBSCRIPTION_ID = "s"
+
+_ANSWERS = frozenset(
+    ("connection_ack", "connection_error", "subscribe_success", "subscribe_error", "error")
+)
+"""Messages that end a wait of the join; anything else may come in between."""
+
+_KEEP_ALIVE = wire.keep_alive()
+
+_THROTTLED = frozenset(("LimitExceededError", "LimitExceededException", "TooManyRequestsException"))
+"""Error types that mean "too much"; the service documents none (reference, section 7)."""
+
+
+class AppSyncEventsApi:
+    """One API as a worker uses it: endpoints resolved, credentials encoded, once for all users.
+
+    Args:
+        access: Addresses, key, TLS context and source address.
+
+    Raises:
+        TargetUnreachableError: If a host name does not resolve.
+    """
+
+    def __init__(self, access: Access) -> None:
+        uri = parse_uri(access.realtime)
+        address = resolve(uri.host, uri.port)
+        self.endpoint = Endpoint(uri, address, access.tls, access.source_address)
+        self.http_url = URL(access.http)
+        host = self.http_url.host
+        self.authorization: Mapping[str, str] = {"host": host, wire.API_KEY_HEADER: access.api_key}
+        self.subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(self.authorization)]
+        self._http_client = HTTPClient.from_url(
+            self.http_url,
+            concurrency=256,
+            connection_timeout=10.0,
+            network_timeout=60.0,
+            ssl_context_factory=lambda: access.tls,
+        )
+
+    def client(
+        self, channel: str | None, memo: dict[bytes, Any], listener: Listener
+    ) -> "AppSyncEventsClient":
+        """Return a client for one user, not yet connected."""
+        return AppSyncEventsClient(self, channel, memo, listener)
+
+    def publish_over_http(
+        self, publish_id: str, channel: str, events: list[bytes]
+    ) -> PublishAnswer:
+        """POST one publish and wait for its answer, in the calling greenlet; raises OSError."""
+        body = wire.http_publish_body(channel, events)
+        headers = {
+            "content-type": "application/json",
+            wire.API_KEY_HEADER: self.authorization[wire.API_KEY_HEADER],
+        }
+        response = self._http_client.post(self.http_url.request_uri, body, headers)
+        text = bytes(response.read())
+        now_ns = time.time_ns()
+        try:
+            message = wire.parse_http_reply(response.status_code, text)
+        except RemoteProtocolError as error:
+            return PublishAnswer(publish_id, False, False, "protocol_error", str(error), now_ns)
+        throttled = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        return _answer(publish_id, message, throttled=throttled, now_ns=now_ns)
+
+    def close(self) -> None:
+        """Close the connections kept for publishing over HTTP."""
+        self._http_client.close()
+
+
+class AppSyncEventsClient(WebSocketConnection):
+    """One user's connection.
+
+    Args:
+        api: The API to join.
+        channel: Channel to subscribe to; None for a user that only publishes.
+        memo: Frames already understood, see ``WebSocketConnection``.
+        listener: Who is told of deliveries, answers and the end.
+    """
+
+    __slots__ = ("_api", "_awaited", "_channel", "_joined")
+
+    def __init__(
+        self,
+        api: AppSyncEventsApi,
+        channel: str | None,
+        memo: dict[bytes, Any],
+        listener: Listener,
+    ) -> None:
+        super().__init__(api.endpoint, memo, listener)
+        self._api = api
+        self._channel = channel
+        self._awaited: AsyncResult | None = None
+        self._joined = False
+
+    def join(self, deadline: float) -> JoinTimes:
+        """Connect, initialise and subscribe; see ``net.client.Client.join``."""
+        times = JoinTimes(time.time_ns())
+        try:
+            self.connect(times, self._api.subprotocols, deadline)
+            before = time.monotonic_ns()
+            ask = wire.connection_init()
+            times.confirmed_ns = self._request("init", ask, "connection_ack", deadline)
+            times.stages_ns["init"] = time.monotonic_ns() - before
+            if self._channel is not None:
+                before = time.monotonic_ns()
+                ask = wire.subscribe(SUBSCRIPTION_ID, self._channel, self._api.authorization)
+                times.confirmed_ns = self._request("subscribe", ask, "subscribe_success", deadline)
+                times.stages_ns["subscribe"] = time.monotonic_ns() - before
+        except BaseException:
+            self.drop()
+            raise
+        if not self.open:  # It ended in the same breath as it was confirmed.
+            raise JoinError("subscribe", "closed", "the connection ended at once")
+        self._joined = True
+        return times
+
+    def _request(self, stage: str, message: bytes, expected_type: str, deadline: float) -> int:
+        """Send and wait for the answer; return when the kernel received it, ns."""
+        awaited = self._awaited = AsyncResult()
+        try:
+            self.send_text(message)
+            answer, kernel_ns = awaited.get(timeout=max(deadline - time.monotonic(), 0.0))
+        except Timeout:
+            raise JoinError(stage, "timeout", f"no {expected_type} in time") from None
+        except OSError as error:
+            raise JoinError(stage, "closed", str(error)) from None
+        finally:
+            self._awaited = None
+        if answer.type != expected_type:
+            reason = answer.errors[0] if answer.errors else wire.WireError(answer.type)
+            raise JoinError(stage, reason.error_type, reason.message or "no message given")
+        arrived_ns: int = kernel_ns
+        return arrived_ns
+
+    def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
+        """Send one publish over this connection; the listener hears of its answer."""
+        self.send_text(wire.publish(publish_id, channel, events, self._api.authorization))
+
+    def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
+        """Tell deliveries, answers and errors apart."""
+        if payload == _KEEP_ALIVE:
+            return None
+        message = wire.parse_server_message(payload)
+        if message.type == "data":
+            if message.id == SUBSCRIPTION_ID and message.event is not None:
+                return self.listener.event(message.event, kernel_ns)
+        elif message.type in ("publish_success", "publish_error"):
+            self.listener.answered(_answer(message.id, message, throttled=False, now_ns=kernel_ns))
+        elif self._awaited is not None and message.type in _ANSWERS:
+            # Taken away at once: what follows in the same bytes is no answer to the same question.
+            awaited, self._awaited = self._awaited, None
+            awaited.set((message, kernel_ns))
+        elif message.errors:
+            error = message.errors[0]
+            self.listener.refused("receive", error.error_type, error.message)
+        return None
+
+    def on_over(self, code: int, reason: str) -> bool:
+        """Fail the join, if it is not done yet; it reports the end itself."""
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            awaited.set_exception(ConnectionResetError(reason or f"closed with code {code}"))
+        return not self._joined
+
+
+def _answer(
+    publish_id: str, message: wire.ServerMessage, *, throttled: bool, now_ns: int
+) -> PublishAnswer:
+    """Read the fate of a publish; one rejected event makes the publish refused."""
+    if message.errors:
+        error = message.errors[0]
+        throttled = throttled or error.error_type in _THROTTLED
+        return PublishAnswer(publish_id, False, throttled, error.error_type, error.message, now_ns)
+    failed = message.body.get("failed")
+    if failed:
+        code, text = str(failed[0].get("code", "")), str(failed[0].get("message", ""))
+        return PublishAnswer(publish_id, False, throttled, code, text, now_ns)
+    return PublishAnswer(publish_id, True, False, "", "", now_ns)

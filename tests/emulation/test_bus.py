@@ -1,0 +1,83 @@
+import asyncio
+from functools import partial
+
+import uvloop
+
+from harness.emulation.bus import Bus
+
+TIMEOUT_S = 10
+
+
+def run(main):
+    """Run a test's coroutine on the loop that emulators use."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(asyncio.wait_for(main, TIMEOUT_S))
+
+
+class Member:
+    """One place on the bus, with what it has heard and nobody has taken."""
+
+    def __init__(self, folder, index, processes):
+        self.heard = asyncio.Queue()
+        self.bus = Bus(folder, index, processes, self.heard.put_nowait)
+
+    async def take(self, count):
+        return [await self.heard.get() for _ in range(count)]
+
+
+def test_message_reaches_every_other_process_once_and_in_order(tmp_path):
+    """Each hears all the others' messages, none of its own, in the order they were sent."""
+
+    async def main():
+        members = [Member(tmp_path, index, 3) for index in range(3)]
+        for number in range(100):
+            for index, member in enumerate(members):
+                member.bus.publish([b"%d" % index, b"%d" % number])
+        for index, member in enumerate(members):
+            heard = await member.take(200)
+            assert member.heard.empty()
+            for other in {0, 1, 2} - {index}:
+                expected = [[b"%d" % other, b"%d" % number] for number in range(100)]
+                assert expected == [parts for parts in heard if parts[0] == b"%d" % other]
+        for member in members:
+            member.bus.close()
+
+    run(main())
+
+
+def test_message_to_a_process_that_is_not_up_yet_waits(tmp_path):
+    """Nothing that is published while another process starts is lost."""
+
+    async def main():
+        early = Member(tmp_path, 0, 2)
+        for number in range(50):
+            early.bus.publish([b"%d" % number])
+        late = Member(tmp_path, 1, 2)
+        assert [[b"%d" % number] for number in range(50)] == await late.take(50)
+        early.bus.close()
+        late.bus.close()
+
+    run(main())
+
+
+def test_single_process_opens_nothing(tmp_path):
+    """Alone on the bus, publishing is silent and no file is made."""
+
+    async def main():
+        alone = Member(tmp_path, 0, 1)
+        alone.bus.publish([b"x"])
+        assert [] == list(tmp_path.iterdir())
+        alone.bus.close()
+
+    run(main())
+
+
+def test_unsent_messages_do_not_hold_up_the_end(tmp_path):
+    """Closing drops what a process that never came was to hear."""
+
+    async def main():
+        alone = Member(tmp_path, 0, 2)
+        alone.bus.publish([b"x" * 1_000_000])
+        await asyncio.wait_for(asyncio.to_thread(partial(alone.bus.close)), TIMEOUT_S)
+
+    run(main())

@@ -1,0 +1,73 @@
+import asyncio
+
+import pytest
+
+from harness.emulation.keep_alive import KeepAlive
+
+INTERVAL_S = 0.1
+
+
+class Connection:
+    """Notes when it was called."""
+
+    def __init__(self):
+        self.calls_s = asyncio.Queue()
+
+    def keep_alive(self):
+        self.calls_s.put_nowait(asyncio.get_running_loop().time())
+
+
+def run(test):
+    """Run ``test(keep_alive)`` beside the sweep."""
+
+    async def main():
+        keep_alive = KeepAlive(INTERVAL_S)
+        sweeping = asyncio.create_task(keep_alive.run())
+        await asyncio.wait_for(test(keep_alive), 10)
+        sweeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sweeping
+
+    asyncio.run(main())
+
+
+def test_connection_is_called_once_an_interval():
+    """The first call comes after one whole interval, the next no sooner after the first."""
+
+    async def test(keep_alive):
+        connection, started_s = Connection(), asyncio.get_running_loop().time()
+        keep_alive.restart(connection)
+        first_s, second_s = [await connection.calls_s.get() for _ in range(2)]
+        assert INTERVAL_S <= first_s - started_s
+        assert INTERVAL_S <= second_s - first_s
+
+    run(test)
+
+
+def test_restart_puts_off_only_its_own_connection():
+    """A connection begun anew is called after those that were not."""
+
+    async def test(keep_alive):
+        first, second = Connection(), Connection()
+        keep_alive.restart(first)
+        keep_alive.restart(second)
+        await asyncio.sleep(INTERVAL_S / 2)
+        keep_alive.restart(first)
+        assert await second.calls_s.get() < await first.calls_s.get()
+
+    run(test)
+
+
+def test_stopped_connection_is_not_called():
+    """A connection that has gone is forgotten, even twice."""
+
+    async def test(keep_alive):
+        gone, kept = Connection(), Connection()
+        keep_alive.restart(gone)
+        keep_alive.restart(kept)
+        keep_alive.stop(gone)
+        keep_alive.stop(gone)
+        await kept.calls_s.get()
+        assert gone.calls_s.empty()
+
+    run(test)
