@@ -1,0 +1,125 @@
+"""Put the workers' reports of one second together, into rows of the run record."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from harness.measure.histogram import LatencyHistogram
+from harness.measure.record import LATENCY_METRICS, TIMELINE_COUNTERS, RecordWriter
+from harness.scenario.plan import Plan
+
+PATIENCE_S = 3
+"""A second is written without a worker's report once another worker is this far ahead."""
+
+TABLES_FROM_WORKERS = ("publishes", "arrivals")
+
+
+class SecondAssembler:
+    """Merges the workers' seconds and writes each once, in order.
+
+    Args:
+        plan: The plan being run.
+        writer: Where rows and histograms go.
+        workers: Number of workers that report.
+    """
+
+    def __init__(self, plan: Plan, writer: RecordWriter, workers: int) -> None:
+        self._plan = plan
+        self._writer = writer
+        self._workers = workers
+        self._waiting: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+        self._written_second = -1
+        self._connected: dict[int, dict[str, int]] = {}
+        self.joins_attempted = 0
+        self.joins_succeeded = 0
+        self.errors: Counter[tuple[str, str, str]] = Counter()
+        """Errors of the whole run by stage, code and message."""
+
+    def add(self, report: dict[str, Any]) -> None:
+        """Take one worker's second; writes every second that is now complete."""
+        worker, second = report["worker"], report["second"]
+        for table in TABLES_FROM_WORKERS:
+            self._writer.append(table, report[table])
+        self._writer.append("generator", [report["generator"]])
+        self._count(report)
+        rows = [
+            dict(
+                zip(
+                    ("second", "worker", "stage", "error_class", "code", "message", "count"),
+                    (second, worker, *error),
+                    strict=True,
+                )
+            )
+            for error in report["errors"]
+        ]
+        self._writer.append("errors", rows)
+        # A report that comes after its second was written counts for the next one.
+        self._waiting[max(second, self._written_second + 1)].append(report)
+        self._write_complete(newest=second)
+
+    def _count(self, report: dict[str, Any]) -> None:
+        for counters in report["counters"].values():
+            self.joins_attempted += counters.get("joins_attempted", 0)
+            self.joins_succeeded += counters.get("joins_succeeded", 0)
+        for stage, _, code, message, count in report["errors"]:
+            self.errors[stage, code, message] += count
+
+    def _write_complete(self, newest: int) -> None:
+        for second in sorted(self._waiting):
+            complete = len(self._waiting[second]) >= self._workers
+            if not complete and second > newest - PATIENCE_S:
+                break
+            self._write(second, self._waiting.pop(second))
+        self._writer.flush()
+
+    def flush(self) -> None:
+        """Write every second that waits for reports which will not come."""
+        for second in sorted(self._waiting):
+            self._write(second, self._waiting.pop(second))
+        self._writer.flush()
+
+    def _write(self, second: int, reports: list[dict[str, Any]]) -> None:
+        self._written_second = second
+        counters: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        histograms: defaultdict[str, LatencyHistogram] = defaultdict(LatencyHistogram)
+        for report in reports:
+            self._connected[report["worker"]] = report["connected"]
+            for user_class, row in report["counters"].items():
+                counters[user_class].update(row)
+            for tag, payload in report["histograms"].items():
+                histograms[tag].add_encoded(payload)
+        for tag, histogram in sorted(histograms.items()):
+            self._writer.append_histogram(tag, second, histogram)
+        self._writer.append("timeline", self._rows(second, counters, histograms))
+
+    def _rows(
+        self,
+        second: int,
+        counters: defaultdict[str, Counter[str]],
+        histograms: dict[str, LatencyHistogram],
+    ) -> Iterator[dict[str, Any]]:
+        for user_class in ("subscriber", "chatter"):
+            connected = sum(worker.get(user_class, 0) for worker in self._connected.values())
+            row: dict[str, Any] = {
+                "second": second,
+                "phase": self._plan.phase_at(second),
+                "user_class": user_class,
+                "connected": connected,
+                **{name: counters[user_class][name] for name in TIMELINE_COUNTERS},
+            }
+            for metric in LATENCY_METRICS:
+                merged = _merged(histograms, f"{metric}.{user_class}.")
+                for name, value in merged.percentiles_ms().items():
+                    row[f"{metric}_ms_{name}"] = value
+            yield row
+
+
+def _merged(histograms: dict[str, LatencyHistogram], prefix: str) -> LatencyHistogram:
+    """Return one histogram of a metric and user class over the phases it was split by."""
+    found = [histogram for tag, histogram in histograms.items() if tag.startswith(prefix)]
+    if len(found) == 1:
+        return found[0]
+    merged = LatencyHistogram()
+    for histogram in found:
+        merged.hdr.add(histogram.hdr)
+    return merged

@@ -1,0 +1,269 @@
+"""The master's part of a run: start it, write its record, end it, judge it.
+
+Lives in Locust's master, or in the one process of a local run. Locust drives it through the
+events that ``harness.load.plugin`` connects.
+"""
+
+import secrets
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.runners import LocalRunner, MasterRunner
+
+from harness.core.clock import NS_PER_S
+from harness.core.errors import MachineError
+from harness.core.exit_codes import ExitCode
+from harness.load import messages
+from harness.load.assembler import SecondAssembler
+from harness.load.cause import Cause
+from harness.load.emulator_process import EmulatorProcess
+from harness.load.options import START_DELAY_S, apply_plan, plan_from_options
+from harness.load.order import Endpoints, Order
+from harness.load.preflight import check_reachable
+from harness.measure.environment import describe_environment
+from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
+from harness.scenario.target import api_key
+
+WORKER_SILENT_S = 6.0
+"""A worker that has not reported for this long is lost."""
+
+FINISH_WITHIN_S = 60.0
+"""How long workers may take to close their connections and send their accounts."""
+
+
+class Director:
+    """One run, from its options to its exit code.
+
+    Args:
+        environment: Locust's environment, with a master or local runner.
+        options: Locust's parsed options, ours included.
+
+    Raises:
+        HarnessError: If the run cannot be started: scenario, record folder, target.
+    """
+
+    def __init__(self, environment: Environment, options: Namespace) -> None:
+        self._runner: MasterRunner | LocalRunner = environment.runner  # type: ignore[assignment]
+        self._options = options
+        self.plan = plan_from_options(options)
+        api_key(self.plan.target)  # Raises now rather than in every worker.
+        apply_plan(options, self.plan)
+        names = (self.plan.workload.name, self.plan.target.name)
+        default = Path("reports") / folder_name(*names, datetime.now(UTC))
+        self.folder = Path(options.out) if options.out else default
+        self.run_id = secrets.token_hex(8)
+        self.epoch_ns = 0
+        self.cause: Cause | None = None
+        self.report_output = ""
+        self._emulator: EmulatorProcess | None = None
+        self._overrides: list[str] = list(options.overrides or ())
+        self._writer: RecordWriter | None = None
+        self._assembler: SecondAssembler | None = None
+        self._order: Order | None = None
+        self._workers: list[str] = []
+        self._last_report_s: dict[int, float] = {}
+        self._done: set[int] = set()
+        self._ended_s: float | None = None
+        self._started = datetime.now(UTC)
+        self._endpoints = self._prepare_target()
+
+    def _prepare_target(self) -> Endpoints:
+        """See that the target answers, or start its emulator; make the record's folder."""
+        target = self.plan.target
+        endpoints = None
+        if target.endpoints is not None:
+            addresses = target.endpoints
+            endpoints = Endpoints(addresses.http, addresses.realtime, target.tls.ca_file)
+            check_reachable(endpoints.realtime)
+        self._writer = RecordWriter(self.folder)
+        if endpoints is None:
+            log_file = self.folder / "emulator.log"
+            self._emulator = EmulatorProcess(self.plan.target_file, self._overrides, log_file)
+            endpoints = self._emulator.endpoints
+        return endpoints
+
+    def workers_known(self, ids: list[str]) -> None:
+        """Learn the workers' Locust ids in order of their number."""
+        self._workers = ids
+
+    def begin(self) -> None:
+        """Fix the timetable and give the order; called as Locust starts the test."""
+        if isinstance(self._runner, LocalRunner):
+            self._workers = ["local"]
+        self.epoch_ns = time.time_ns() + round(START_DELAY_S * NS_PER_S)
+        self._order = Order(
+            self.run_id, self.epoch_ns, self.plan, self._endpoints, tuple(self._workers)
+        )
+        self._options.harness_order = self._order.to_json()
+        assert self._writer is not None  # noqa: S101  made in __init__
+        self._writer.begin(self.epoch_ns)
+        self._assembler = SecondAssembler(self.plan, self._writer, len(self._workers))
+        self._write_run("running")
+        gevent.spawn(self._watch)
+        gevent.spawn(self._end_in_time)
+
+    @property
+    def order(self) -> Order:
+        """The order given; only after ``begin``."""
+        assert self._order is not None  # noqa: S101
+        return self._order
+
+    def on_second(self, report: dict[str, Any]) -> None:
+        """Take one worker's second."""
+        self._last_report_s[report["worker"]] = time.monotonic()
+        if self._assembler is not None:
+            self._guarded(lambda: self._assembler.add(report))
+
+    def on_connections(self, rows: list[dict[str, Any]]) -> None:
+        """Take rows of the connections table."""
+        if self._writer is not None:
+            self._guarded(lambda: self._writer.append("connections", rows))
+
+    def on_done(self, worker: int) -> None:
+        """Note that a worker has sent everything."""
+        self._done.add(worker)
+
+    def _guarded(self, write: Any) -> None:
+        """Write to the record; a disk that takes no more ends the run, in one sentence."""
+        try:
+            write()
+        except MachineError as error:
+            sentence = f"{error.where}: {error.found}, {error.required}"
+            self.abort(Cause("disk_full", ExitCode.RUN_INVALID, sentence, error.hint))
+            self._assembler = None
+            self._writer = None
+
+    def _end_in_time(self) -> None:
+        """End the run when its timetable does."""
+        end_ns = self.epoch_ns + round(self.plan.total_s * NS_PER_S)
+        while (left_ns := end_ns - time.time_ns()) > 0:
+            gevent.sleep(left_ns / NS_PER_S)
+        self._runner.quit()
+
+    def _watch(self) -> None:
+        """Look once a second for what makes going on pointless."""
+        began_s = time.monotonic()
+        while self.cause is None and self._ended_s is None:
+            gevent.sleep(1.0)
+            cause = self._trouble(time.monotonic() - began_s)
+            if cause is not None and self._ended_s is None:
+                self.abort(cause)
+
+    def _trouble(self, since_begin_s: float) -> Cause | None:
+        if self._emulator is not None and not self._emulator.alive:
+            said = self._emulator.last_words()
+            message = f"the emulator died during the run ({said or 'it said nothing'})"
+            hint = f"its log is {self.folder / 'emulator.log'}"
+            return Cause("emulator_died", ExitCode.RUN_INVALID, message, hint)
+        now_s = time.monotonic()
+        for number, worker_id in enumerate(self._workers):
+            silent_s = min(now_s - self._last_report_s.get(number, 0.0), since_begin_s)
+            silent_s -= 0.0 if number in self._last_report_s else START_DELAY_S
+            if silent_s > WORKER_SILENT_S:
+                message = f"worker {number} ({worker_id}) has not reported for {silent_s:.0f} s"
+                hint = "it was killed, crashed or starved; its users are gone, start the run again"
+                return Cause("worker_lost", ExitCode.RUN_INVALID, message, hint)
+        return self._nobody_joined(since_begin_s - START_DELAY_S)
+
+    def _nobody_joined(self, elapsed_s: float) -> Cause | None:
+        """Tell whether everybody has tried and nobody was let in."""
+        seen = self._assembler
+        if seen is None or seen.joins_succeeded or seen.joins_attempted == 0:
+            return None
+        failed = sum(count for (stage, _, _), count in seen.errors.items() if stage in _JOIN)
+        join_end_s = self.plan.phases[0].end_s + self.plan.workload.joins.timeout_s
+        if failed < self.plan.users and elapsed_s < join_end_s:
+            return None
+        (stage, code, text), count = next(
+            (error, count) for error, count in seen.errors.most_common() if error[0] in _JOIN
+        )
+        message = (
+            f"nobody joined {self._endpoints.realtime}: {count} of {failed} users met "
+            f"{code} at stage {stage} ({text})"
+        )
+        hint = "check key, endpoints and channel namespace of the target"
+        return Cause("nobody_joined", ExitCode.TARGET_UNREACHABLE, message, hint)
+
+    def abort(self, cause: Cause) -> None:
+        """End the run before its time; the first cause stays."""
+        if self.cause is not None:
+            return
+        self.cause = cause
+        say(f"error: {cause}")
+        gevent.spawn(self._runner.quit)
+
+    def finish(self) -> None:
+        """Let workers close and account; called while users still run, before Locust kills them."""
+        if self._ended_s is not None or self._order is None:
+            return
+        self._ended_s = (time.time_ns() - self.epoch_ns) / NS_PER_S
+        self._runner.send_message(messages.FINISH, {})
+        deadline_s = time.monotonic() + FINISH_WITHIN_S
+        while len(self._done) < len(self._workers) and time.monotonic() < deadline_s:
+            if self.cause is not None and self.cause.code == "worker_lost":
+                deadline_s = min(deadline_s, time.monotonic() + 10.0)
+            gevent.sleep(0.05)
+
+    def conclude(self) -> int:
+        """Close the record, stop the emulator, make the report; return the exit code."""
+        self.finish()
+        if self._emulator is not None:
+            self._emulator.stop()
+        if self._order is None:
+            return int(self.cause.exit_code if self.cause else ExitCode.INTERRUPTED)
+        if self.cause is None and (self._ended_s or 0.0) < self.plan.total_s - 0.1:
+            message = f"interrupted after {max(self._ended_s or 0.0, 0.0):.0f} s"
+            self.cause = Cause("interrupted", ExitCode.INTERRUPTED, message)
+        if self._assembler is not None:
+            self._guarded(self._assembler.flush)
+        self._write_run(_status(self.cause))
+        if self._writer is not None:
+            self._writer.close()
+        return self._report()
+
+    def _write_run(self, status: str) -> None:
+        if self._writer is None:
+            return
+        run = {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": self.run_id,
+            "status": status,
+            "cause": self.cause.to_json() if self.cause else None,
+            "started_at": self._started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "epoch_ns": self.epoch_ns,
+            "ended_s": self._ended_s,
+            "plan": self.plan.model_dump(mode="json"),
+            "phases": [phase.model_dump() for phase in self.plan.phases],
+            "environment": describe_environment(),
+            "workers": [{"index": n, "id": worker} for n, worker in enumerate(self._workers)],
+            "warnings": [],
+        }
+        self._guarded(lambda: self._writer.write_run(run))
+
+    def _report(self) -> int:
+        """Make the report in a process of its own: pandas never loads beside the load."""
+        command = [sys.executable, "-m", "harness", "report", str(self.folder)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        self.report_output = done.stdout
+        return done.returncode
+
+
+_JOIN = frozenset(("connect", "tls", "upgrade", "init", "subscribe"))
+
+
+def _status(cause: Cause | None) -> str:
+    if cause is None:
+        return "completed"
+    return "interrupted" if cause.code == "interrupted" else "aborted"
+
+
+def say(text: str) -> None:
+    """Tell the user something at once, beside Locust's log."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  standard error is the interface

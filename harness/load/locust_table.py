@@ -1,0 +1,60 @@
+"""Show the run in Locust's own statistics: joins and publishes singly, deliveries in batches."""
+
+import time
+from collections import Counter
+
+import numpy as np
+from locust.env import Environment
+from locust.stats import RequestStats, StatsEntry, bucket_response_time
+
+from harness.core.clock import NS_PER_MS
+from harness.measure.histogram import Int64Array
+
+
+class LocustTable:
+    """Locust's request table of this process."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def request(
+        self,
+        kind: str,
+        name: str,
+        latency_ms: float | None,
+        size_bytes: int,
+        problem: Exception | None,
+    ) -> None:
+        """Log one operation that has an answer."""
+        self._environment.events.request.fire(
+            request_type=kind,
+            name=name,
+            response_time=latency_ms,
+            response_length=size_bytes,
+            exception=problem,
+            context={},
+        )
+
+    def deliveries(self, name: str, latencies_ns: Int64Array) -> None:
+        """Log a second's deliveries at once, shape (n,); one event each would cost 20 µs."""
+        stats = self._environment.stats
+        for entry in (stats.get(name, "DELIVER"), stats.total):
+            entry.extend(_batch(stats, name, latencies_ns))
+
+
+def _batch(stats: RequestStats, name: str, latencies_ns: Int64Array) -> StatsEntry:
+    """Return a table entry that holds only these latencies, in whole milliseconds."""
+    entry = StatsEntry(stats, name, "DELIVER")
+    milliseconds, counts = np.unique(latencies_ns // NS_PER_MS, return_counts=True)
+    buckets: Counter[int] = Counter()
+    for value, count in zip(milliseconds.tolist(), counts.tolist(), strict=True):
+        buckets[bucket_response_time(value)] += count
+    now_s = time.time()
+    entry.num_requests = int(latencies_ns.size)
+    entry.total_response_time = round(latencies_ns.sum() / NS_PER_MS)
+    entry.min_response_time = round(latencies_ns.min() / NS_PER_MS)
+    entry.max_response_time = round(latencies_ns.max() / NS_PER_MS)
+    entry.response_times = dict(buckets)
+    entry.num_reqs_per_sec = {int(now_s): entry.num_requests}
+    entry.last_request_timestamp = now_s
+    return entry

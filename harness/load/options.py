@@ -1,0 +1,67 @@
+"""Locust's command line, with the harness's own options, turned into a plan."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from locust.argument_parser import LocustArgumentParser
+
+from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.scenario.loading import load_plan
+from harness.scenario.plan import Plan
+
+START_DELAY_S = 1.5
+"""From Locust's start to second 0 of the timetable: users exist before their turn to join."""
+
+SAFETY_MARGIN_S = 10.0
+
+
+def add_arguments(parser: LocustArgumentParser) -> None:
+    """Add the harness's options to Locust's parser."""
+    group = parser.add_argument_group(
+        "Fan-out harness", "What load, on which system, and where the record goes."
+    )
+    group.add_argument("--workload", metavar="FILE", help="workload file: what load")
+    group.add_argument("--target", metavar="FILE", help="target file: which system")
+    group.add_argument(
+        "--out", metavar="DIR", help="the run's own folder; default: a new one in reports/"
+    )
+    group.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        help="override a field of the workload, or of the target (target.…); repeatable",
+    )
+
+
+def plan_from_options(options: Namespace) -> Plan:
+    """Resolve the plan; Locust's -u, -r and -t beat the workload file.
+
+    Raises:
+        ScenarioError: If a file is missing, or anything in it does not validate.
+    """
+    for name in ("workload", "target"):
+        if not getattr(options, name):
+            problem = ScenarioProblem(
+                f"--{name}", "", "", "must name a file", f"see scenarios/{name}s/ for examples"
+            )
+            raise ScenarioError([problem])
+    return load_plan(
+        Path(options.workload),
+        Path(options.target),
+        overrides=options.overrides or (),
+        users=options.num_users,
+        join_rate_per_s=options.spawn_rate,
+        run_time_s=options.run_time,
+    )
+
+
+def apply_plan(options: Any, plan: Plan) -> None:
+    """Tell Locust how many users to start, how fast, and when the run is over."""
+    options.num_users = plan.users
+    options.spawn_rate = plan.workload.joins.rate_per_s
+    # The director ends the run by the run clock; Locust's own limit is only a safety net.
+    options.run_time = plan.total_s + START_DELAY_S + SAFETY_MARGIN_S
+    # Users stop by being killed where they park; there is no task to wait for.
+    options.stop_timeout = 0.0

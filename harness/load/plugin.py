@@ -1,0 +1,157 @@
+"""Connect a run to Locust's events; a locustfile calls ``install`` once."""
+
+import contextlib
+import ctypes
+import signal
+import sys
+from typing import Any
+
+import gevent
+from locust import events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+from harness.core.errors import HarnessError, MachineError
+from harness.load import messages
+from harness.load.director import Director, say
+from harness.load.dispatch import NumberedDispatcher
+from harness.load.locust_table import LocustTable
+from harness.load.options import add_arguments
+from harness.load.order import Order
+from harness.load.users import FanOutUser
+from harness.load.worker import Worker
+from harness.net.client import Access, ApiFactory, tls_context
+from harness.scenario.target import api_key
+
+INTERRUPT_GRACE_S = 30.0
+"""After Ctrl-C a worker waits this long for its master to end the run in order."""
+
+_PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when its parent dies
+
+
+def install(make_api: ApiFactory) -> None:
+    """Make Locust run workloads against the system that ``make_api`` reaches."""
+    plugin = _Plugin(make_api)
+    events.init_command_line_parser.add_listener(plugin.on_parser)
+    events.init.add_listener(plugin.on_init)
+    events.test_start.add_listener(plugin.on_test_start)
+    events.test_stopping.add_listener(plugin.on_test_stopping)
+    events.quitting.add_listener(plugin.on_quitting)
+    events.quit.add_listener(plugin.on_quit)
+
+
+class _Plugin:
+    """This process's part: director in a master, worker in a worker, both in a local run."""
+
+    def __init__(self, make_api: ApiFactory) -> None:
+        self._make_api = make_api
+        self._director: Director | None = None
+        self._worker: Worker | None = None
+
+    def on_parser(self, parser: LocustArgumentParser, **_: Any) -> None:
+        add_arguments(parser)
+
+    def on_init(self, environment: Environment, **_: Any) -> None:
+        runner: Any = environment.runner
+        if isinstance(runner, WorkerRunner):
+            _outlive_interrupt_not_parent(runner, environment.parsed_options)
+        else:
+            self._direct(environment)
+        if isinstance(runner, WorkerRunner | LocalRunner):
+            runner.register_message(messages.FINISH, self._on_finish, concurrent=True)
+
+    def _direct(self, environment: Environment) -> None:
+        options: Any = environment.parsed_options
+        try:
+            if not (options.headless or options.autostart):
+                raise MachineError(
+                    "locust",
+                    "was started for its web page",
+                    "a workload fixes users and times, so it starts by itself",
+                    "add --headless, or --autostart to see the web page as well",
+                )
+            self._director = Director(environment, options)
+        except HarnessError as error:
+            say(f"error: {error}")
+            sys.exit(int(error.exit_code))
+        director = self._director
+        user_classes: list[type[FanOutUser]] = environment.user_classes  # type: ignore[assignment]
+        for user_class in user_classes:
+            count = getattr(director.plan.workload.population, f"{user_class.user_class}s")
+            user_class.fixed_count = count
+        environment.user_classes = [user for user in user_classes if user.fixed_count]
+
+        def make_dispatcher(**kwargs: Any) -> NumberedDispatcher:
+            return NumberedDispatcher(on_workers=director.workers_known, **kwargs)
+
+        environment.dispatcher_class = make_dispatcher  # type: ignore[assignment]  # only called
+        runner: Any = environment.runner
+        runner.register_message(messages.SECOND, lambda msg, **_: director.on_second(msg.data))
+        runner.register_message(
+            messages.CONNECTIONS, lambda msg, **_: director.on_connections(msg.data["connections"])
+        )
+        runner.register_message(
+            messages.DONE, lambda msg, **_: director.on_done(msg.data["worker"])
+        )
+
+    def on_test_start(self, environment: Environment, **_: Any) -> None:
+        runner: Any = environment.runner
+        options: Any = environment.parsed_options
+        if self._director is not None:
+            self._director.begin()
+        if isinstance(runner, MasterRunner):
+            return
+        order = Order.from_json(options.harness_order)
+        number = 0 if self._director is not None else order.workers.index(runner.client_id)
+        self._worker = Worker(
+            order,
+            number,
+            self._make_api(_access(order)),
+            runner.send_message,
+            LocustTable(environment),
+        )
+        FanOutUser.worker = self._worker
+        self._worker.start()
+
+    def _on_finish(self, **_: Any) -> None:
+        if self._worker is not None:
+            self._worker.finish()
+
+    def on_test_stopping(self, **_: Any) -> None:
+        if self._director is not None:
+            self._director.finish()
+
+    def on_quitting(self, environment: Environment, **_: Any) -> None:
+        if self._director is not None:
+            with contextlib.suppress(KeyboardInterrupt):  # A second Ctrl-C must not spoil it.
+                environment.process_exit_code = self._director.conclude()
+
+    def on_quit(self, **_: Any) -> None:
+        if self._director is not None and self._director.report_output:
+            print(self._director.report_output, end="", flush=True)  # noqa: T201  the result
+
+
+def _access(order: Order) -> Access:
+    target, endpoints = order.plan.target, order.endpoints
+    return Access(
+        realtime=endpoints.realtime,
+        http=endpoints.http,
+        api_key=api_key(target),
+        tls=tls_context(endpoints.realtime, verify=target.tls.verify, ca_file=endpoints.ca_file),
+    )
+
+
+def _outlive_interrupt_not_parent(runner: WorkerRunner, options: Any) -> None:
+    """Leave Ctrl-C to the master, which ends the run in order; end when the master is gone.
+
+    A terminal sends SIGINT to every process of the group at once. Locust's workers would drop
+    their users there and then, before their accounts were taken.
+    """
+
+    def interrupted() -> None:
+        gevent.spawn_later(INTERRUPT_GRACE_S, runner.quit)
+
+    gevent.signal_handler(signal.SIGINT, interrupted)
+    if options.processes and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

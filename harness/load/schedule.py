@@ -1,0 +1,157 @@
+"""The open schedule: every publish and every join of a run, fixed before it starts.
+
+All of it is a pure function of the plan, so every worker computes the same schedule and takes
+its own part: the publishes of the chatters it holds. The union over workers is the schedule of
+one worker, whatever their number, and slowness of the system never moves a later intent.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.scenario.plan import Plan
+from harness.scenario.workload import Burst, FixedBytes, LognormalBytes
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_Z99 = 2.3263478740408408
+"""99th percentile of the standard normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """One publish of the schedule.
+
+    Attributes:
+        first_message: Global index of its first message.
+        intended_s: Seconds after the run's epoch at which it should be sent.
+        channel: Index of the channel.
+        chatter: Global index of the chatter.
+        bytes_each: Size of each of its messages, in bytes of JSON.
+    """
+
+    first_message: int
+    intended_s: float
+    channel: int
+    chatter: int
+    bytes_each: tuple[int, ...]
+
+
+class Schedule:
+    """All publishes of a plan, as arrays of shape (publishes,).
+
+    Messages are offered from the start of the warm-up to the end of the measuring; a message
+    belongs to the phase in which its intended time lies.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        publishing = plan.workload.publishing
+        self.batch_size = publishing.batch_size
+        start_s = next(phase.start_s for phase in plan.phases if phase.name == "warm_up")
+        end_s = next(phase.end_s for phase in plan.phases if phase.name == "measure")
+        arrivals, talk, sizes = (
+            np.random.default_rng([plan.workload.seed, number]) for number in range(3)
+        )
+        self.intended_s = _arrival_times(
+            arrivals if publishing.arrival == "poisson" else None,
+            rate_per_s=plan.rate_per_s / self.batch_size,
+            burst=publishing.burst,
+            start_s=start_s,
+            end_s=end_s,
+        )
+        count = len(self.intended_s)
+        chatters = plan.workload.population.chatters
+        self.chatter = _zipf(talk, count, chatters, publishing.chatter_zipf_skew)
+        channels = plan.workload.channels
+        self.channel = _zipf(talk, count, channels.count, channels.zipf_skew)
+        self.bytes = _sizes(sizes, (count, self.batch_size), publishing.event_bytes)
+
+    def part(self, worker: int, workers: int) -> Iterator[Publish]:
+        """Yield, in order of time, the publishes of the chatters that ``worker`` holds."""
+        for place in np.flatnonzero(self.chatter % workers == worker).tolist():
+            yield Publish(
+                first_message=place * self.batch_size,
+                intended_s=float(self.intended_s[place]),
+                channel=int(self.channel[place]),
+                chatter=int(self.chatter[place]),
+                bytes_each=tuple(self.bytes[place].tolist()),
+            )
+
+
+def subscribed_channels(plan: Plan, user_class: str, count: int) -> IntArray:
+    """Return the channel index of each user of a class, shape (count,), as popular as planned."""
+    salt = sum(user_class.encode())
+    channels = plan.workload.channels
+    rng = np.random.default_rng([plan.workload.seed, 3, salt])
+    return _zipf(rng, count, channels.count, channels.zipf_skew)
+
+
+def join_offset_s(user: int, users_of_class: int, plan: Plan) -> float:
+    """Return when user number ``user`` of a class starts to join, in seconds after the epoch.
+
+    Joins of each class are spread evenly over the whole ramp, so all classes arrive mixed.
+    """
+    ramp_s = plan.users / plan.workload.joins.rate_per_s
+    return (user + 0.5) / users_of_class * ramp_s
+
+
+def _arrival_times(
+    rng: np.random.Generator | None,
+    *,
+    rate_per_s: float,
+    burst: Burst | None,
+    start_s: float,
+    end_s: float,
+) -> FloatArray:
+    """Return intended times: a Poisson process with ``rng``, evenly spaced without.
+
+    A process of unit rate is stretched by the inverse of the cumulative rate, which is exact
+    for a rate that is constant between bursts and within them.
+    """
+    knots_s, cumulative = _cumulative_rate(rate_per_s, burst, start_s, end_s)
+    total = cumulative[-1]
+    if rng is None:
+        marks = np.arange(round(total), dtype=np.float64) + 0.5
+    else:
+        enough = int(total + 10 * np.sqrt(total) + 10)
+        marks = np.cumsum(rng.exponential(size=enough))
+    times_s: FloatArray = np.interp(marks[marks < total], cumulative, knots_s)
+    return times_s
+
+
+def _cumulative_rate(
+    rate_per_s: float, burst: Burst | None, start_s: float, end_s: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return knots in time and the messages expected up to each; bursts end each period."""
+    edges_s = [start_s]
+    rates = []
+    while edges_s[-1] < end_s:
+        calm_s = end_s - start_s if burst is None else burst.every_s - burst.length_s
+        edges_s.append(min(edges_s[-1] + calm_s, end_s))
+        rates.append(rate_per_s)
+        if burst is not None and edges_s[-1] < end_s:
+            edges_s.append(min(edges_s[-1] + burst.length_s, end_s))
+            rates.append(rate_per_s * burst.factor)
+    knots_s = np.array(edges_s)
+    return knots_s, np.concatenate(([0.0], np.cumsum(np.diff(knots_s) * rates)))
+
+
+def _zipf(rng: np.random.Generator, count: int, choices: int, skew: float) -> IntArray:
+    """Draw indexes below ``choices``, index k with a weight of 1/(k+1)**skew."""
+    weights = 1.0 / np.arange(1, choices + 1) ** skew
+    drawn = np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(count), side="right")
+    return np.minimum(drawn, choices - 1)  # Rounding may leave the last edge just below 1.
+
+
+def _sizes(
+    rng: np.random.Generator, shape: tuple[int, int], kind: LognormalBytes | FixedBytes
+) -> IntArray:
+    """Draw event sizes in bytes; the lognormal through its median and 99th percentile."""
+    if isinstance(kind, FixedBytes):
+        return np.full(shape, kind.value, dtype=np.int64)
+    sigma = np.log(kind.p99 / kind.median) / _Z99
+    drawn = rng.lognormal(np.log(kind.median), sigma, shape)
+    return np.clip(np.rint(drawn), kind.minimum, kind.maximum).astype(np.int64)

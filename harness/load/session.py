@@ -1,0 +1,164 @@
+"""One simulated user: its join, its account of deliveries, its row in the record."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.load.schedule import join_offset_s
+from harness.measure.ledger import ArrivalBook, SubscriberLedger
+from harness.measure.record import JOIN_STAGES
+from harness.net.client import Client, JoinError, JoinTimes, PublishAnswer
+
+if TYPE_CHECKING:
+    from harness.load.worker import Worker
+
+
+class UserSession(SubscriberLedger):
+    """A user's ledger that also hears everything else its client tells.
+
+    Args:
+        worker: The worker it lives in.
+        user_class: subscriber or chatter.
+        number: Its global number within its class.
+        channel: Index of the channel it subscribes to; None when it only publishes.
+        book: The messages its class is receiving in this worker.
+    """
+
+    __slots__ = (
+        "_client",
+        "channel",
+        "closed_ns",
+        "end",
+        "failure",
+        "joined",
+        "number",
+        "owed_until_ns",
+        "times",
+        "user_class",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        worker: "Worker",
+        user_class: str,
+        number: int,
+        channel: int | None,
+        book: ArrivalBook,
+    ) -> None:
+        super().__init__(book)
+        self.worker = worker
+        self.user_class = user_class
+        self.number = number
+        self.channel = channel
+        self.joined = False
+        self.failure: tuple[str, str] | None = None
+        self.times: JoinTimes | None = None
+        self.owed_until_ns: int | None = None
+        self.closed_ns: int | None = None
+        self.end: tuple[int | None, str] = (None, "")
+        self._client: Client | None = None
+
+    def join(self) -> None:
+        """Wait for this user's turn, then connect and subscribe; a failure is counted."""
+        worker = self.worker
+        offset_s = join_offset_s(self.number, worker.population[self.user_class], worker.plan)
+        gevent.sleep(max(offset_s - worker.clock.elapsed_s(), 0.0))
+        worker.tally.count(self.user_class, "joins_attempted")
+        client = worker.new_client(self)
+        self._client = client
+        started_ns = worker.clock.now_ns()
+        try:
+            times = client.join(time.monotonic() + worker.plan.workload.joins.timeout_s)
+        except JoinError as error:
+            self.times = JoinTimes(started_ns - worker.clock.offset_ns)
+            self.failure = (error.stage, error.code)
+            self._client = None
+            worker.join_failed(self, error)
+            return
+        self.times = times
+        self.joined = True
+        if self.channel is not None:
+            self.owed_from_ns = times.confirmed_ns + worker.clock.offset_ns
+        worker.connected[self.user_class] += 1
+        worker.join_succeeded(self, times)
+
+    def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
+        """Send one publish on this user's connection; raises OSError when it has none."""
+        if self._client is None or not self.joined:
+            raise ConnectionError("this chatter is not connected")
+        self._client.publish(publish_id, channel, events)
+
+    def answered(self, answer: PublishAnswer) -> None:
+        """Pass a publish's answer on to the worker's publisher."""
+        self.worker.publisher.answered(answer)
+
+    def ended(self, code: int, reason: str, kernel_ns: int) -> None:
+        """The system, or the network, ended the connection before we did."""
+        self._let_go(kernel_ns + self.worker.clock.offset_ns, code, reason)
+        self.worker.tally.count(self.user_class, "disconnects")
+        self.worker.failed(self.user_class, "receive", "Disconnected", str(code), reason)
+
+    def refused(self, stage: str, code: str, message: str) -> None:
+        """The system reported an error that belongs to no publish."""
+        self.worker.failed(self.user_class, stage, "RemoteError", code, message)
+
+    def hang_up(self) -> None:
+        """Start to close the connection, at the end of the run."""
+        if self._client is not None:
+            self._client.close()
+
+    def drop(self, now_ns: int) -> None:
+        """Let go of the connection for good and close the account."""
+        if self._client is not None:
+            self._client.drop()
+            self._let_go(now_ns, 1000, "run ended")
+
+    @property
+    def connected(self) -> bool:
+        """Whether the user holds an open connection."""
+        return self._client is not None and self.joined and self._client.open
+
+    def _let_go(self, now_ns: int, code: int, reason: str) -> None:
+        self._client = None
+        if self.joined:
+            self.worker.connected[self.user_class] -= 1
+        self.closed_ns = now_ns
+        self.owed_until_ns = now_ns
+        self.end = (code, reason)
+
+    def row(self) -> dict[str, Any]:
+        """Return this connection's row of the record."""
+        times = self.times or JoinTimes(self.worker.clock.now_ns())
+        stages = {
+            f"{stage}_ms": times.stages_ns[stage] / NS_PER_MS if stage in times.stages_ns else None
+            for stage in JOIN_STAGES
+        }
+        channel = None if self.channel is None else self.worker.plan.channel_path(self.channel)
+        return {
+            "worker": self.worker.number,
+            "user_class": self.user_class,
+            "user": self.number,
+            "connection": 0,
+            "channel": channel,
+            "joined": self.joined,
+            "failure_stage": self.failure[0] if self.failure else None,
+            "failure_code": self.failure[1] if self.failure else None,
+            "join_start_ns": times.start_ns + self.worker.clock.offset_ns,
+            **stages,
+            "owed_from_ns": self.owed_from_ns,
+            "owed_until_ns": self.owed_until_ns if self.owed_from_ns is not None else None,
+            "closed_ns": self.closed_ns,
+            "close_code": self.end[0],
+            "close_reason": self.end[1],
+            "received": self.received_count,
+            "delivered": self.delivered_count,
+            "duplicated": self.duplicated,
+            "reordered": self.reordered,
+            "late": self.late,
+            "unowed": self.unowed,
+            "longest_stall_s": self.longest_stall_ns / NS_PER_S,
+            "last_arrival_ns": self.last_arrival_ns or None,
+        }

@@ -1,0 +1,54 @@
+"""What a worker counts between two reports: counters, histograms and errors."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from harness.measure.histogram import Int64Array, LatencyHistogram
+
+MAX_ERROR_KINDS = 200
+"""Different errors told apart in one second; a flood of unique texts must not fill memory."""
+
+
+class Tally:
+    """Counters, histograms and errors of one worker since the last ``take``."""
+
+    def __init__(self) -> None:
+        self._counters: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._histograms: defaultdict[str, LatencyHistogram] = defaultdict(LatencyHistogram)
+        self._errors: Counter[tuple[str, str, str, str]] = Counter()
+
+    def count(self, user_class: str, name: str, amount: int = 1) -> None:
+        """Add to one of the record's timeline counters."""
+        self._counters[user_class][name] += amount
+
+    def latency(self, metric: str, user_class: str, phase: str, value_ns: int) -> None:
+        """Count one latency, in ns."""
+        self._histograms[f"{metric}.{user_class}.{phase}"].record(value_ns)
+
+    def latencies(self, metric: str, user_class: str, phase: str, values_ns: Int64Array) -> None:
+        """Count many latencies, in ns, shape (n,)."""
+        self._histograms[f"{metric}.{user_class}.{phase}"].record_many(values_ns)
+
+    def error(self, stage: str, error_class: str, code: str, message: str) -> None:
+        """Count one error by where it happened and what the system called it."""
+        key = (stage, error_class, code, message)
+        if key not in self._errors and len(self._errors) >= MAX_ERROR_KINDS:
+            key = (stage, error_class, code, "other messages")
+        self._errors[key] += 1
+
+    def take(self) -> dict[str, Any]:
+        """Return everything counted, as plain values for a message, and start anew."""
+        for tag, histogram in self._histograms.items():
+            user_class = tag.split(".")[1]
+            for name in ("negative_count", "out_of_range_count"):
+                if getattr(histogram, name):
+                    self.count(user_class, name, getattr(histogram, name))
+        taken = {
+            "counters": {user_class: dict(row) for user_class, row in self._counters.items()},
+            "histograms": {tag: h.encode() for tag, h in self._histograms.items() if h.count},
+            "errors": [[*key, count] for key, count in self._errors.items()],
+        }
+        self._counters.clear()
+        self._histograms.clear()
+        self._errors.clear()
+        return taken

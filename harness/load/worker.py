@@ -1,0 +1,273 @@
+"""A worker's part of a run: its users, its share of the schedule, its second-by-second report.
+
+Lives in a Locust worker, or in the one process of a local run. Talks to the master through
+Locust's own messages only, named in ``harness.load.messages``.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import numpy as np
+from gevent import get_hub
+
+from harness.core.clock import NS_PER_MS, NS_PER_S, RunClock
+from harness.load import messages
+from harness.load.locust_table import LocustTable
+from harness.load.order import Order
+from harness.load.publisher import CHATTER, Publisher
+from harness.load.schedule import subscribed_channels
+from harness.load.session import UserSession
+from harness.load.tally import Tally
+from harness.measure.health import GeneratorHealth
+from harness.measure.histogram import Int64Array
+from harness.measure.ledger import NEVER_NS, ArrivalBook, Arrivals
+from harness.net.client import Api, Client, JoinError, JoinTimes, PublishAnswer
+
+SUBSCRIBER = "subscriber"
+LAG_PROBE_S = 0.02
+CLOSE_WITHIN_S = 15.0
+CLOSES_PER_TICK = 200
+ROWS_PER_MESSAGE = 1000
+
+
+class Worker:
+    """One worker of one run.
+
+    Args:
+        order: What the master wants done.
+        number: This worker's place among ``order.workers``.
+        api: The system under test.
+        send: Sends a message of a kind with data to the master.
+        table: Locust's own statistics.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        number: int,
+        api: Api,
+        send: Callable[[str, dict[str, Any]], None],
+        table: LocustTable,
+    ) -> None:
+        self.order = order
+        self.plan = order.plan
+        self.number = number
+        self.api = api
+        self.clock = RunClock(order.epoch_ns)
+        self._phases = self.plan.phases
+        self.tally = Tally()
+        people = self.plan.workload.population
+        self.population = {SUBSCRIBER: people.subscribers, CHATTER: people.chatters}
+        self.connected: Counter[str] = Counter()
+        self._send = send
+        self._table = table
+        self._health = GeneratorHealth()
+        self._books = {name: ArrivalBook(order.run_id) for name in self.population}
+        self._sessions: dict[str, list[UserSession]] = {name: [] for name in self.population}
+        self._channels = {
+            name: subscribed_channels(self.plan, name, count)
+            for name, count in self.population.items()
+        }
+        self._reported_second = -1
+        self._greenlets: list[gevent.Greenlet] = []
+        self.publisher = Publisher(self)
+
+    def start(self) -> None:
+        """Begin reporting, probing and publishing; users come by themselves."""
+        for book in self._books.values():
+            book.wake = self.publisher.send_due
+        bodies = (self._report_every_second, self._probe_loop_lag, self.publisher.run)
+        self._greenlets = [gevent.spawn(body) for body in bodies]
+
+    def live(self, user_class: str) -> None:
+        """Be one user until the greenlet is killed: the body of a Locust user's task."""
+        sessions = self._sessions[user_class]
+        number = len(sessions) * len(self.order.workers) + self.number
+        channel: int | None = None
+        if user_class == SUBSCRIBER or self.plan.workload.population.chatters_subscribe:
+            channel = int(self._channels[user_class][number])
+        session = UserSession(self, user_class, number, channel, self._books[user_class])
+        sessions.append(session)
+        session.join()
+        get_hub().switch()  # Parks for good, without an object to wait on.
+
+    def wake_publisher_at(self, intended_s: float | None) -> None:
+        """Have the next publish sent on time even from within a burst of deliveries."""
+        due_ns = NEVER_NS
+        if intended_s is not None:
+            due_ns = self.order.epoch_ns + round(intended_s * NS_PER_S) - self.clock.offset_ns
+        for book in self._books.values():
+            book.wake_at_ns = due_ns
+
+    def chatter(self, number: int) -> UserSession | None:
+        """Return the session of the chatter with this global number, None before it lives."""
+        place = number // len(self.order.workers)
+        sessions = self._sessions[CHATTER]
+        return sessions[place] if place < len(sessions) else None
+
+    def new_client(self, session: UserSession) -> Client:
+        """Return a client for a user of this worker, not yet connected."""
+        channel = None if session.channel is None else self.plan.channel_path(session.channel)
+        return self.api.client(channel, session.book.memo, session)
+
+    def join_succeeded(self, session: UserSession, times: JoinTimes) -> None:
+        """Count a join and its stages."""
+        user_class, phase = session.user_class, self.phase_at(self.clock.elapsed_s())
+        latency_ns = times.confirmed_ns - times.start_ns
+        self.tally.count(user_class, "joins_succeeded")
+        self.tally.latency("join_latency", user_class, phase, latency_ns)
+        for stage, duration_ns in times.stages_ns.items():
+            self.tally.latency(f"join_{stage}", user_class, phase, duration_ns)
+        self._table.request("JOIN", user_class, latency_ns / NS_PER_MS, 0, None)
+
+    def join_failed(self, session: UserSession, error: JoinError) -> None:
+        """Count a join that came to nothing."""
+        self.tally.count(session.user_class, "joins_failed")
+        self.failed(session.user_class, error.stage, "JoinError", error.code, error.message)
+        self._table.request("JOIN", session.user_class, None, 0, error)
+
+    def publish_done(self, latency_ns: int, size_bytes: int, answer: PublishAnswer) -> None:
+        """Show a publish in Locust's table."""
+        problem = None if answer.accepted else Exception(f"{answer.code}: {answer.message}")
+        self._table.request("PUBLISH", CHATTER, latency_ns / NS_PER_MS, size_bytes, problem)
+
+    def failed(
+        self, user_class: str, stage: str, error_class: str, code: str, message: str
+    ) -> None:
+        """Count one error of a user of this class."""
+        self.tally.count(user_class, "errors")
+        self.tally.error(stage, error_class, code, message)
+
+    def phase_at(self, second: float) -> str:
+        """Return the name of the phase at ``second``, as ``Plan.phase_at`` but worked out once."""
+        for phase in self._phases:
+            if second < phase.end_s:
+                return phase.name
+        return self._phases[-1].name
+
+    def _probe_loop_lag(self) -> None:
+        while True:
+            before_ns = time.monotonic_ns()
+            gevent.sleep(LAG_PROBE_S)
+            self._health.lagged(time.monotonic_ns() - before_ns - round(LAG_PROBE_S * NS_PER_S))
+
+    def _report_every_second(self) -> None:
+        while True:
+            wait_s = self._reported_second + 2 - self.clock.elapsed_s()
+            gevent.sleep(max(wait_s, 0.0))
+            self.report()
+
+    def report(self, *, everything: bool = False) -> None:
+        """Send the master what happened since the last report, as that of the last full second.
+
+        Args:
+            everything: Also send the messages that are not quiet yet: the run is over.
+        """
+        second = max(self._reported_second + 1, int(self.clock.elapsed_s()) - 1)
+        self._reported_second = second
+        phase = self.phase_at(second)
+        self.publisher.expire(everything=everything)
+        arrivals: list[dict[str, Any]] = []
+        for user_class, book in self._books.items():
+            self._take_deliveries(user_class, book, phase)
+            arrivals.extend(self._arrival_rows(user_class, book, everything=everything))
+        connections = sum(self.connected.values())
+        lag = self._health.loop_lag
+        generator = {"worker": self.number, **self._health.take(second, connections)}
+        taken = self.tally.take()
+        if lag.count:
+            taken["histograms"][f"loop_lag.generator.{phase}"] = lag.encode()
+        self._send(
+            messages.SECOND,
+            {
+                "worker": self.number,
+                "second": second,
+                "connected": dict(self.connected),
+                "generator": generator,
+                "publishes": self.publisher.take_rows(),
+                "arrivals": arrivals,
+                **taken,
+            },
+        )
+
+    def _take_deliveries(self, user_class: str, book: ArrivalBook, phase: str) -> None:
+        delays_ns = book.take_receive_delays()
+        if delays_ns.size:
+            self.tally.latencies("receive_delay", user_class, phase, delays_ns)
+        fan_outs = []
+        for message in book.live():
+            arrived_ns = message.take()
+            if arrived_ns.size == 0:
+                continue
+            envelope = message.envelope
+            fan_out_ns = arrived_ns - envelope.intended_ns
+            fan_outs.append(fan_out_ns)
+            of = self.phase_at((envelope.intended_ns - self.order.epoch_ns) / NS_PER_S)
+            self.tally.latencies("fan_out_latency", user_class, of, fan_out_ns)
+            self.tally.latencies("service_latency", user_class, of, arrived_ns - envelope.sent_ns)
+            size = int(arrived_ns.size)
+            self.tally.count(user_class, "deliveries", size)
+            self.tally.count(user_class, "bytes_received", size * message.payload_bytes)
+        if fan_outs:
+            all_ns: Int64Array = np.concatenate(fan_outs)
+            self._table.deliveries(user_class, all_ns)
+
+    def _arrival_rows(
+        self, user_class: str, book: ArrivalBook, *, everything: bool
+    ) -> Iterator[dict[str, Any]]:
+        for message in book.retire(everything=everything):
+            yield self._arrival_row(user_class, message)
+
+    def _arrival_row(self, user_class: str, message: Arrivals) -> dict[str, Any]:
+        return {
+            "stream": message.stream,
+            "sequence": message.sequence,
+            "worker": self.number,
+            "user_class": user_class,
+            "delivered": message.delivered,
+            "duplicated": message.duplicated,
+            "reordered": message.reordered,
+            "late": message.late,
+            "unowed": message.unowed,
+            "first_arrival_ns": message.first_ns,
+            "last_arrival_ns": message.last_ns,
+        }
+
+    def finish(self) -> None:
+        """End the run: what still comes is late; hang up, send the accounts, say goodbye."""
+        gevent.killall(self._greenlets)
+        end_ns = min(self.clock.now_ns(), self.clock.epoch_ns + round(self.plan.total_s * NS_PER_S))
+        for book in self._books.values():
+            book.drained = True
+        self._hang_up(end_ns)
+        self.report(everything=True)
+        rows: list[dict[str, Any]] = []
+        for session in self._all_sessions():
+            rows.append(session.row())
+            if len(rows) == ROWS_PER_MESSAGE:
+                self._send(messages.CONNECTIONS, {"connections": rows})
+                rows = []
+                gevent.sleep(0)
+        self._send(messages.CONNECTIONS, {"connections": rows})
+        self._send(messages.DONE, {"worker": self.number})
+
+    def _hang_up(self, end_ns: int) -> None:
+        """Close every connection politely, in small groups; let go of those that do not answer."""
+        open_sessions = [session for session in self._all_sessions() if session.connected]
+        for place, session in enumerate(open_sessions):
+            session.hang_up()
+            if place % CLOSES_PER_TICK == 0:
+                gevent.sleep(0)
+        deadline_s = time.monotonic() + CLOSE_WITHIN_S
+        while time.monotonic() < deadline_s and any(s.connected for s in open_sessions):
+            gevent.sleep(0.05)
+        for session in self._all_sessions():
+            session.drop(end_ns)
+        self.api.close()
+
+    def _all_sessions(self) -> Iterator[UserSession]:
+        for sessions in self._sessions.values():
+            yield from sessions

@@ -1,0 +1,29 @@
+from locust import User
+from locust.runners import WorkerNode
+
+from harness.load.dispatch import NumberedDispatcher
+
+
+class Subscriber(User):
+    fixed_count = 9
+
+
+class Chatter(User):
+    fixed_count = 4
+
+
+def test_each_class_is_dealt_evenly_and_in_order_of_number():
+    """User k of a class is on worker k modulo W: no worker holds all the chatters."""
+    told = []
+    nodes = [WorkerNode(id=f"host_{name}") for name in "cab"]
+    dispatcher = NumberedDispatcher(
+        on_workers=told.extend, worker_nodes=nodes, user_classes=[Subscriber, Chatter]
+    )
+    dispatcher.new_dispatch(target_user_count=13, spawn_rate=1000)
+    dealt = list(dispatcher)[-1]
+    assert ["host_a", "host_b", "host_c"] == told
+    assert {
+        "host_a": {"Chatter": 2, "Subscriber": 3},
+        "host_b": {"Chatter": 1, "Subscriber": 3},
+        "host_c": {"Chatter": 1, "Subscriber": 3},
+    } == dealt

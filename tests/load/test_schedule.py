@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.load.schedule import Schedule, join_offset_s, subscribed_channels
+from tests.load.conftest import make_plan
+
+SIZES = {"distribution": "lognormal", "median": 300, "p99": 900, "maximum": 9000}
+WARM_UP_S, MEASURE_END_S = 11.0, 33.0
+
+
+@given(workers=st.integers(1, 9), batch_size=st.integers(1, 5))
+def test_union_over_workers_is_the_one_worker_schedule(workers, batch_size):
+    """However many workers there are, the same messages leave at the same times."""
+    schedule = Schedule(make_plan(batch_size=batch_size))
+    alone = list(schedule.part(0, 1))
+    shared = [publish for worker in range(workers) for publish in schedule.part(worker, workers)]
+    assert alone == sorted(shared, key=lambda publish: publish.first_message)
+
+
+def test_each_publish_belongs_to_the_worker_of_its_chatter():
+    """A worker sends only for users it holds."""
+    schedule = Schedule(make_plan())
+    assert {2} == {publish.chatter % 4 for publish in schedule.part(2, 4)}
+
+
+def test_same_seed_gives_the_same_schedule_and_another_seed_another():
+    """A run can be repeated to the last message."""
+    plan = make_plan()
+    other = plan.model_copy(update={"workload": plan.workload.model_copy(update={"seed": 8})})
+    first = Schedule(plan).intended_s.tolist()
+    assert first == Schedule(plan).intended_s.tolist()
+    assert first != Schedule(other).intended_s.tolist()
+
+
+def test_uniform_arrivals_are_evenly_spaced_from_warm_up_to_the_end_of_measuring():
+    """50 messages a second for 22 s: 1,100 of them, 20 ms apart, the first after half a gap."""
+    intended_s = Schedule(make_plan(arrival="uniform")).intended_s
+    assert 1100 == len(intended_s)
+    assert intended_s[0] == pytest.approx(WARM_UP_S + 0.01)
+    assert np.diff(intended_s) == pytest.approx(0.02)
+    assert intended_s[-1] < MEASURE_END_S
+
+
+def test_poisson_arrivals_have_the_rate_and_the_spread_of_a_poisson_process():
+    """Gaps are exponential: their mean and their standard deviation are equal."""
+    intended_s = Schedule(make_plan(rate_per_s=2000.0)).intended_s
+    gaps_s = np.diff(intended_s)
+    assert len(intended_s) == pytest.approx(44_000, rel=0.02)
+    assert gaps_s.std() == pytest.approx(gaps_s.mean(), rel=0.03)
+    assert (gaps_s >= 0).all()
+
+
+def test_burst_multiplies_the_rate_for_its_length():
+    """Every 5 s the last second carries six times the calm rate."""
+    burst = {"factor": 6.0, "length_s": 1.0, "every_s": 5.0}
+    intended_s = Schedule(make_plan(arrival="uniform", burst=burst)).intended_s - WARM_UP_S
+    per_second = np.bincount(intended_s.astype(int))
+    assert [50, 50, 50, 50, 300] * 4 + [50, 50] == per_second.tolist()
+
+
+def test_batches_divide_the_publishes_and_keep_the_message_rate():
+    """Five messages a publish: a fifth of the publishes, numbered five apart."""
+    publishes = list(Schedule(make_plan(arrival="uniform", batch_size=5)).part(0, 1))
+    assert 220 == len(publishes)
+    assert [0, 5, 10] == [publish.first_message for publish in publishes[:3]]
+    assert {5} == {len(publish.bytes_each) for publish in publishes}
+
+
+def test_fixed_sizes_are_that_size():
+    """No spread where none was asked for."""
+    plan = make_plan(event_bytes={"distribution": "fixed", "value": 640})
+    assert {640} == set(Schedule(plan).bytes.ravel().tolist())
+
+
+def test_lognormal_sizes_have_the_median_and_99th_percentile_asked_for():
+    """The distribution is described by what people can measure."""
+    plan = make_plan(rate_per_s=2000.0, event_bytes=SIZES)
+    sizes = Schedule(plan).bytes
+    assert np.median(sizes) == pytest.approx(300, rel=0.02)
+    assert np.percentile(sizes, 99) == pytest.approx(900, rel=0.05)
+
+
+def test_zipf_skew_makes_the_first_channel_the_most_popular():
+    """With skew 1 and three channels the shares are 6/11, 3/11 and 2/11."""
+    channels = Schedule(make_plan(rate_per_s=2000.0)).channel
+    shares = np.bincount(channels, minlength=3) / len(channels)
+    assert shares == pytest.approx([6 / 11, 3 / 11, 2 / 11], abs=0.01)
+
+
+def test_every_subscriber_has_a_channel_that_exists():
+    """Users are spread over the channels with the same popularity."""
+    found = subscribed_channels(make_plan(), "subscriber", 3000)
+    assert np.bincount(found, minlength=3) / 3000 == pytest.approx(
+        [6 / 11, 3 / 11, 2 / 11], abs=0.03
+    )
+
+
+def test_joins_are_spread_evenly_over_the_ramp():
+    """90 + 10 users at 10 a second: each class fills the 10 s, at its own even pace."""
+    plan = make_plan()
+    offsets = [join_offset_s(user, 90, plan) for user in range(90)]
+    offsets += [join_offset_s(user, 10, plan) for user in range(10)]
+    assert [10] * 10 == np.bincount(np.floor(offsets).astype(int)).tolist()
