@@ -1,0 +1,69 @@
+"""The type of every column in a run record's tables.
+
+Names come from the record's writer; only types are added here. Instants are run-clock nanoseconds
+and stay integers (a float would round them to 256 ns); an instant that never came is null.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pyarrow as pa
+
+from harness.measure.record import TABLES
+
+COUNTS: Final = ("delivered", "duplicated", "reordered", "late", "unowed")
+"""What subscribers count about the deliveries they see."""
+
+_TEXT: Final = {
+    *("phase", "user_class", "channel", "outcome", "close_reason"),
+    *("failure_stage", "failure_code", "stage", "error_class", "code", "message"),
+}
+_FLOAT: Final = {
+    *("tcp_ms", "tls_ms", "upgrade_ms", "init_ms", "subscribe_ms"),
+    *("cpu_ratio", "longest_stall_s", "stall_s"),
+}
+
+
+def column_type(name: str) -> pa.DataType:
+    """Return the type of a column: most count or time something, so most are integers."""
+    if name in _TEXT:
+        return pa.string()
+    if name == "joined":
+        return pa.bool_()
+    if name in _FLOAT or "_ms_" in name:
+        return pa.float64()
+    return pa.int64()
+
+
+def _schema(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([(name, column_type(name)) for name in columns])
+
+
+JOURNALS: Final = {table: _schema(columns) for table, columns in TABLES.items()}
+"""The journal's tables, as the run wrote them."""
+
+TIMELINE: Final = JOURNALS["timeline"]
+"""One row is one second of one user class."""
+
+GENERATOR: Final = JOURNALS["generator"]
+"""One row is one second of one worker."""
+
+ERRORS: Final = JOURNALS["errors"]
+"""One row is one kind of error in one second of one worker."""
+
+CONNECTIONS: Final = _schema((*TABLES["connections"], "owed", "lost", "stall_s"))
+"""One row is one connection: what its worker counted, then what the ledger adds."""
+
+MESSAGES: Final = _schema(
+    (*TABLES["publishes"], "owed", "lost", *COUNTS, "first_arrival_ns", "last_arrival_ns")
+)
+"""One row is one message, the publisher's and the subscribers' sides joined."""
+
+PARQUET: Final = {
+    "timeline": TIMELINE,
+    "generator": GENERATOR,
+    "messages": MESSAGES,
+    "connections": CONNECTIONS,
+    "errors": ERRORS,
+}
+"""The finished record's tables; ``<name>.parquet`` holds each."""

@@ -1,0 +1,192 @@
+"""Who was owed what: the ledger of messages against connections.
+
+A message is owed to a connection on its channel when it was sent while the subscription was
+confirmed: ``owed_from_ns <= sent_ns < owed_until_ns``. It is owed at all only if the system took
+it: it was acknowledged, or at least one subscriber got it. Everything here sorts once a channel
+and then searches, so its cost grows with messages plus connections, not with their product.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness.analysis.columns import CONNECTIONS, COUNTS, MESSAGES
+from harness.analysis.tables import integers
+from harness.core.clock import NS_PER_S
+
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+NEVER = np.iinfo(np.int64).max
+"""The instant that stands for "not yet", where a connection never stopped being owed."""
+
+
+class Windows(NamedTuple):
+    """From when (inclusive) until when (exclusive) each connection is owed; run-clock ns."""
+
+    starts: Int64s
+    ends: Int64s
+
+
+def message_ledger(
+    publishes: pd.DataFrame, arrivals: pd.DataFrame, connections: pd.DataFrame
+) -> pd.DataFrame:
+    """Join the publishers' and the subscribers' sides; one row a message.
+
+    Args:
+        publishes: The journal of publishes.
+        arrivals: The journal of arrivals; rows of the same message are added up.
+        connections: The journal of connections.
+
+    Returns:
+        The columns of ``MESSAGES``. ``lost`` is owed minus delivered, never clamped: a negative
+        number is a contradiction for ``contradictions`` to find.
+    """
+    publishes = publishes.drop_duplicates(["stream", "sequence"], keep="last")
+    grouped = arrivals.groupby(["stream", "sequence"])
+    seen = grouped[list(COUNTS)].sum()
+    seen["first_arrival_ns"] = grouped["first_arrival_ns"].min()
+    seen["last_arrival_ns"] = grouped["last_arrival_ns"].max()
+    messages = publishes.join(seen, on=["stream", "sequence"]).sort_values("id", ignore_index=True)
+    for name in COUNTS:
+        messages[name] = integers(messages[name]).astype("Int64")
+    owed = np.zeros(len(messages), np.int64)
+    for rows, windows in _by_channel(messages, connections):
+        owed[rows] = _open_windows(windows, _sent_ns(messages.iloc[rows]))
+    owed[~owing(messages)] = 0
+    messages["owed"] = pd.array(owed, dtype="Int64")
+    messages["lost"] = messages["owed"] - messages["delivered"]
+    return messages[list(MESSAGES.names)]
+
+
+def connection_ledger(
+    connections: pd.DataFrame, messages: pd.DataFrame, end_ns: int
+) -> pd.DataFrame:
+    """Add to each connection what it was owed, what it lost and its longest stall.
+
+    Args:
+        connections: The journal of connections.
+        messages: The result of ``message_ledger``.
+        end_ns: Run clock at which the run's drain was over.
+
+    Returns:
+        The columns of ``CONNECTIONS``. A connection that was owed nothing has no stall.
+    """
+    result = connections.copy()
+    owed = np.zeros(len(result), np.int64)
+    tail_s = np.zeros(len(result))
+    windows = _windows(result)
+    last_arrival = result["last_arrival_ns"].to_numpy(dtype=np.int64, na_value=0)
+    sent = {
+        str(channel): np.sort(_sent_ns(rows))
+        for channel, rows in messages[owing(messages)].groupby("channel")
+    }
+    for channel, rows in result.reset_index(drop=True).groupby("channel").groups.items():
+        index = np.asarray(rows)
+        of_channel = Windows(windows.starts[index], windows.ends[index])
+        instants = sent.get(str(channel), np.empty(0, np.int64))
+        owed[index] = _instants_inside(of_channel, instants)
+        tail_s[index] = _silence_s(of_channel, last_arrival[index], instants, end_ns)
+    result["owed"] = pd.array(owed, dtype="Int64")
+    result["lost"] = result["owed"] - integers(result["delivered"])
+    longest = result["longest_stall_s"].fillna(0.0)
+    result["stall_s"] = longest.clip(lower=pd.Series(tail_s, index=result.index)).where(owed > 0)
+    return result[list(CONNECTIONS.names)]
+
+
+def offered_per_second(
+    messages: pd.DataFrame, connections: pd.DataFrame, epoch_ns: int
+) -> "pd.Series[int]":
+    """Return the deliveries the schedule intended, by second of the intended send time.
+
+    Every scheduled message counts, sent or not, once for each connection that was owed at its
+    intended time; indexed by second since the epoch.
+    """
+    offered = np.zeros(len(messages), np.int64)
+    intended = messages["intended_ns"].to_numpy(dtype=np.int64, na_value=-1)
+    for rows, windows in _by_channel(messages, connections):
+        offered[rows] = _open_windows(windows, intended[rows])
+    seconds = pd.Series((intended - epoch_ns) // NS_PER_S, name="second")
+    return pd.Series(offered).groupby(seconds).sum()
+
+
+def owing(messages: pd.DataFrame) -> Bools:
+    """Say of each message whether the system took it, so that it is owed to anyone."""
+    taken = (messages["outcome"] == "acknowledged") | (messages["delivered"].fillna(0) > 0)
+    result: Bools = (taken & messages["sent_ns"].notna()).to_numpy(dtype=bool)
+    return result
+
+
+def contradictions(messages: pd.DataFrame, connections: pd.DataFrame) -> list[str]:
+    """Return in words where the messages' sums and the connections' sums disagree.
+
+    Both sides were counted apart, so equal sums are evidence that neither forgot anything.
+    """
+    found = []
+    for name in ("owed", *COUNTS):
+        by_message, by_connection = int(messages[name].sum()), int(connections[name].sum())
+        if by_message != by_connection:
+            found.append(f"{name}: {by_message} by message, {by_connection} by connection")
+    for kind, frame in (("messages", messages), ("connections", connections)):
+        impossible = int((frame["lost"] < 0).sum())
+        if impossible:
+            found.append(f"{kind} delivered more often than owed: {impossible}")
+    return found
+
+
+def _by_channel(
+    messages: pd.DataFrame, connections: pd.DataFrame
+) -> Iterator[tuple[Int64s, Windows]]:
+    """Yield, for each channel with messages, their row numbers and its connections' windows."""
+    on_channel = {str(name): rows for name, rows in connections.groupby("channel")}
+    for channel, rows in messages.reset_index(drop=True).groupby("channel").groups.items():
+        subscribed = on_channel.get(str(channel), connections.iloc[:0])
+        yield np.asarray(rows), _windows(subscribed)
+
+
+def _windows(connections: pd.DataFrame) -> Windows:
+    """Return when each connection was owed; one that never was has an empty window at the end."""
+    starts = connections["owed_from_ns"].to_numpy(dtype=np.int64, na_value=NEVER)
+    ends = connections["owed_until_ns"].to_numpy(dtype=np.int64, na_value=NEVER)
+    return Windows(starts, np.maximum(starts, ends))
+
+
+def _sent_ns(messages: pd.DataFrame) -> Int64s:
+    """Return when each message was sent, -1 for those that never were."""
+    result: Int64s = messages["sent_ns"].to_numpy(dtype=np.int64, na_value=-1)
+    return result
+
+
+def _open_windows(windows: Windows, instants: Int64s) -> Int64s:
+    """Count for each instant the windows that hold it: those begun minus those over."""
+    begun = np.searchsorted(np.sort(windows.starts), instants, side="right")
+    over = np.searchsorted(np.sort(windows.ends), instants, side="right")
+    return begun - over
+
+
+def _instants_inside(windows: Windows, instants: Int64s) -> Int64s:
+    """Count for each window the sorted instants that lie in it."""
+    before_end = np.searchsorted(instants, windows.ends, side="left")
+    before_start = np.searchsorted(instants, windows.starts, side="left")
+    return before_end - before_start
+
+
+def _silence_s(
+    windows: Windows, last_arrival: Int64s, instants: Int64s, end_ns: int
+) -> npt.NDArray[np.float64]:
+    """Return how long each connection's last silence was, in seconds; 0 where there was none.
+
+    It begins when the first owed message after the last arrival was sent, and ends when the
+    connection stopped being owed or the drain was over.
+    """
+    if not len(instants):
+        return np.zeros(len(windows.starts))
+    after = np.maximum(windows.starts, last_arrival)
+    place = np.searchsorted(instants, after, side="left")
+    first_lost = instants[np.minimum(place, len(instants) - 1)]
+    silent = (place < len(instants)) & (first_lost < windows.ends)
+    until = np.minimum(windows.ends, end_ns)
+    return np.where(silent, np.maximum(until - first_lost, 0), 0) / NS_PER_S

@@ -1,0 +1,184 @@
+"""Reading a run record from its folder, whatever state the run left it in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pandas as pd
+
+from harness.analysis.columns import JOURNALS, PARQUET
+from harness.analysis.histograms import Histograms, read_histograms
+from harness.analysis.ledger import connection_ledger, message_ledger
+from harness.analysis.tables import Table, read_journal, read_parquet
+from harness.core.clock import NS_PER_S
+from harness.core.errors import HarnessError
+from harness.core.exit_codes import ExitCode
+from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE, SCHEMA_VERSION
+
+Json = dict[str, Any]
+
+MEASURE: Final = "measure"
+"""The phase that the summary's deliveries and latencies are about."""
+
+
+class NoRecordError(HarnessError):
+    """There is no run record in the folder that was named, or none that can be read."""
+
+    exit_code = ExitCode.BAD_USAGE
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run, as its record tells it.
+
+    Attributes:
+        folder: The run's own folder.
+        run: ``run.json``.
+        timeline: One second of one user class a row.
+        generator: One second of one worker a row.
+        messages: One message a row, with what it was owed.
+        connections: One connection a row, with what it was owed.
+        errors: One kind of error in one second of one worker a row.
+        histograms: Every latency distribution.
+        problems: What is missing or damaged, in words.
+        in_journal: Whether the tables still are a journal and not yet Parquet.
+    """
+
+    folder: Path
+    run: Json
+    timeline: pd.DataFrame
+    generator: pd.DataFrame
+    messages: pd.DataFrame
+    connections: pd.DataFrame
+    errors: pd.DataFrame
+    histograms: Histograms
+    problems: tuple[str, ...]
+    in_journal: bool
+
+    @property
+    def epoch_ns(self) -> int:
+        """Run clock at second 0, in nanoseconds."""
+        return int(self.run["epoch_ns"])
+
+    @property
+    def ended_s(self) -> float:
+        """Seconds from the epoch to the end of the run, or to the last second on record."""
+        return _ended_s(self.run, self.timeline)
+
+    @property
+    def phases(self) -> list[Json]:
+        """The phases that were planned: name, start_s, end_s."""
+        return list(self.run.get("phases", []))
+
+    @property
+    def workload(self) -> Json:
+        """The workload of the plan, as plain data."""
+        return dict(self.run.get("plan", {}).get("workload", {}))
+
+    @property
+    def target(self) -> Json:
+        """The target of the plan, as plain data."""
+        return dict(self.run.get("plan", {}).get("target", {}))
+
+    def measured_s(self) -> float:
+        """Return for how many seconds the run was in its measure phase; 0 if it never was."""
+        for phase in self.phases:
+            if phase["name"] == MEASURE:
+                return max(min(float(phase["end_s"]), self.ended_s) - float(phase["start_s"]), 0.0)
+        return 0.0
+
+
+def read_record(folder: Path) -> Record:
+    """Read a record: from its journal while there is one, from Parquet afterwards.
+
+    Raises:
+        NoRecordError: If the folder holds no readable ``run.json``.
+    """
+    run = read_run(folder)
+    histograms = read_histograms(folder / HISTOGRAMS_FILE)
+    in_journal = (folder / JOURNAL_FOLDER).is_dir()
+    tables = _from_journal(folder, run) if in_journal else _from_parquet(folder)
+    problems = [table.problem for table in tables.values()] + [histograms.problem]
+    return Record(
+        folder=folder,
+        run=run,
+        timeline=tables["timeline"].frame,
+        generator=tables["generator"].frame,
+        messages=tables["messages"].frame,
+        connections=tables["connections"].frame,
+        errors=tables["errors"].frame,
+        histograms=histograms,
+        problems=tuple(problem for problem in problems if problem),
+        in_journal=in_journal,
+    )
+
+
+def read_run(folder: Path) -> Json:
+    """Read a record's ``run.json``.
+
+    Raises:
+        NoRecordError: If there is none, or it is not one this version can read.
+    """
+    path = folder / RUN_FILE
+    try:
+        run = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise NoRecordError(
+            str(folder), f"holds no {RUN_FILE}", "a run's own folder is needed", _which_folder()
+        ) from None
+    except OSError as error:
+        raise NoRecordError(
+            str(path), f"cannot be read ({error.strerror})", "a run's own folder is needed"
+        ) from None
+    except orjson.JSONDecodeError as error:
+        raise NoRecordError(str(path), f"is not JSON ({error})", "a run record is needed") from None
+    version = run.get("schema_version") if isinstance(run, dict) else None
+    if version != SCHEMA_VERSION or "epoch_ns" not in run:
+        raise NoRecordError(
+            str(path),
+            f"has schema version {version}",
+            f"this harness reads version {SCHEMA_VERSION}",
+        )
+    return dict(run)
+
+
+def _which_folder() -> str:
+    return "name one of the folders inside reports/, for example the newest: ls -t reports | head"
+
+
+def _from_journal(folder: Path, run: Json) -> dict[str, Table]:
+    journal = folder / JOURNAL_FOLDER
+    tables = {
+        name: read_journal(journal / f"{name}.jsonl", schema) for name, schema in JOURNALS.items()
+    }
+    publishes, arrivals = tables.pop("publishes"), tables.pop("arrivals")
+    counted = tables["connections"]
+    messages = message_ledger(publishes.frame, arrivals.frame, counted.frame)
+    end_ns = int(run["epoch_ns"]) + round(_ended_s(run, tables["timeline"].frame) * NS_PER_S)
+    connections = connection_ledger(counted.frame, messages, end_ns)
+    problems = [publishes.problem, arrivals.problem, _orphans(arrivals.frame, messages)]
+    return tables | {
+        "messages": Table(messages, "; ".join(filter(None, problems)) or None),
+        "connections": Table(connections, counted.problem),
+    }
+
+
+def _from_parquet(folder: Path) -> dict[str, Table]:
+    return {
+        name: read_parquet(folder / f"{name}.parquet", schema) for name, schema in PARQUET.items()
+    }
+
+
+def _orphans(arrivals: pd.DataFrame, messages: pd.DataFrame) -> str | None:
+    """Say how many messages arrived whose publish is not on record."""
+    key = ["stream", "sequence"]
+    arrived = pd.MultiIndex.from_frame(arrivals[key]).unique()
+    orphans = len(arrived.difference(pd.MultiIndex.from_frame(messages[key])))
+    return f"messages that arrived without a publish on record: {orphans}" if orphans else None
+
+
+def _ended_s(run: Json, timeline: pd.DataFrame) -> float:
+    if run.get("ended_s") is not None:
+        return float(run["ended_s"])
+    return float(timeline["second"].max()) + 1.0 if len(timeline) else 0.0

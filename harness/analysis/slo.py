@@ -1,0 +1,52 @@
+"""Judging service level objectives against a run's summary."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+_OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "<=": operator.le,
+    "<": operator.lt,
+    ">=": operator.ge,
+    ">": operator.gt,
+    "==": operator.eq,
+}
+
+
+def observe(summary: Mapping[str, Any], metric: str) -> float | None:
+    """Return the figure at a dotted path such as ``deliveries.ratio``; None if there is none."""
+    value: Any = summary
+    for key in metric.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    is_figure = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_figure else None
+
+
+def judge(slo: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an SLO with what was observed, and its verdict: pass, fail or no_data.
+
+    An objective whose figure was never measured has not been met, so it never passes.
+    """
+    observed = observe(summary, slo["metric"])
+    if observed is None:
+        verdict = "no_data"
+    else:
+        verdict = "pass" if _OPERATORS[slo["op"]](observed, slo["limit"]) else "fail"
+    return {
+        "metric": slo["metric"],
+        "op": slo["op"],
+        "limit": slo["limit"],
+        "observed": observed,
+        "verdict": verdict,
+    }
+
+
+def margin(slo: Mapping[str, Any]) -> float | None:
+    """Return how far inside its limit a judged SLO is, in the metric's unit.
+
+    Negative when it is outside; None without data, and for ``==``, which has no inside.
+    """
+    if slo["observed"] is None or slo["op"] == "==":
+        return None
+    distance = float(slo["limit"]) - float(slo["observed"])
+    return distance if slo["op"].startswith("<") else -distance

@@ -1,0 +1,184 @@
+"""The summary of a run: every figure a person or a pipeline asks for, under stable names.
+
+A figure that was not measured is None, never 0. Deliveries, publishes and latencies are about the
+messages meant for the measure phase; joins and the population are about the whole run.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.columns import COUNTS
+from harness.analysis.record import MEASURE, Json, Record
+from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.measure.histogram import LatencyHistogram
+
+SUBSCRIBER: Final = "subscriber"
+CHATTER: Final = "chatter"
+
+CPU_WINDOW_S: Final = 5
+"""CPU use is averaged over this many seconds before its peak is taken: one busy second is noise."""
+
+
+def figures(record: Record) -> Json:
+    """Return all figures of a run, without the judgement on them."""
+    histograms = record.histograms
+    return {
+        "population": _population(record),
+        "joins": _joins(record),
+        "publishes": _publishes(record),
+        "deliveries": _deliveries(record),
+        "fan_out_latency_ms": latency_ms(histograms.merged("fan_out_latency", phase=MEASURE)),
+        "service_latency_ms": latency_ms(histograms.merged("service_latency", phase=MEASURE)),
+        "receive_delay_ms": latency_ms(histograms.merged("receive_delay", phase=MEASURE)),
+        "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
+        "stall_s": _stall_s(record.connections),
+        "generator": _generator(record),
+    }
+
+
+def measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table's rows that belong to the measure phase."""
+    return frame[(frame["phase"] == MEASURE).to_numpy(dtype=bool, na_value=False)]
+
+
+def latency_ms(histogram: LatencyHistogram) -> Json:
+    """Return the number of values and their percentiles, in milliseconds."""
+    rounded = {
+        name: None if value is None else round(value, 6)
+        for name, value in histogram.percentiles_ms().items()
+    }
+    return {"count": histogram.count, **rounded}
+
+
+def is_complete(record: Record) -> bool:
+    """Say whether every connection that joined is on record, so that what was owed is known.
+
+    Connections are recorded when they close: a run that was killed has none of those open then.
+    """
+    joined = int(record.connections["joined"].sum())
+    return joined >= int(record.timeline["joins_succeeded"].sum())
+
+
+def _population(record: Record) -> Json:
+    connected = record.timeline.groupby("user_class")["connected"].max()
+    measured_messages = measured(record.messages)
+    sent = measured_messages[measured_messages["sent_ns"].notna()]
+    return {
+        "subscribers_peak": int(connected.get(SUBSCRIBER, 0)),
+        "chatters_peak": int(connected.get(CHATTER, 0)),
+        "pollers_peak": 0,
+        "unique_chatters_sent": int(sent["chatter"].nunique()),
+    }
+
+
+def _joins(record: Record) -> Json:
+    timeline = record.timeline
+    per_second = timeline.groupby("second")["joins_succeeded"].sum()
+    return {
+        "attempted": int(timeline["joins_attempted"].sum()),
+        "succeeded": int(timeline["joins_succeeded"].sum()),
+        "failed": int(timeline["joins_failed"].sum()),
+        "per_s_peak": _maximum(per_second),
+        "latency_ms": latency_ms(record.histograms.merged("join_latency")),
+    }
+
+
+def _publishes(record: Record) -> Json:
+    messages = measured(record.messages)
+    outcomes = messages["outcome"].value_counts()
+    return {
+        "offered": len(messages),
+        "sent": int(messages["sent_ns"].notna().sum()),
+        "acknowledged": int(outcomes.get("acknowledged", 0)),
+        "failed": int(outcomes.get("refused", 0)) + int(outcomes.get("unanswered", 0)),
+        "throttled": int(outcomes.get("throttled", 0)),
+        "latency_ms": latency_ms(record.histograms.merged("publish_latency", phase=MEASURE)),
+        "send_delay_ms": latency_ms(record.histograms.merged("send_delay", phase=MEASURE)),
+    }
+
+
+def _deliveries(record: Record) -> Json:
+    timeline = measured(record.timeline)
+    per_second = timeline.groupby("second")["deliveries"].sum()
+    seconds = record.measured_s()
+    return {
+        **_ledger(record),
+        "per_s_peak": _maximum(per_second),
+        "per_s_mean": round(int(per_second.sum()) / seconds, 3) if seconds else None,
+    }
+
+
+def _ledger(record: Record) -> Json:
+    """Return the sums over measured messages; what was owed is unknown in a cut record."""
+    messages = measured(record.messages)
+    total = messages[["owed", "lost", *COUNTS]].sum()
+    owed, delivered = int(total["owed"]), int(total["delivered"])
+    if not is_complete(record):
+        received = int(measured(record.timeline)["deliveries"].sum())
+        unknown = dict.fromkeys(("lost", "duplicated", "reordered", "late", "unowed", "ratio"))
+        return {"owed": None, "received": received, **unknown}
+    return {
+        "owed": owed,
+        "received": delivered,
+        "lost": int(total["lost"]),
+        "duplicated": int(total["duplicated"]),
+        "reordered": int(total["reordered"]),
+        "late": int(total["late"]),
+        "unowed": int(total["unowed"]),
+        "ratio": delivered / owed if owed else None,
+    }
+
+
+def _completion_latency_ms(messages: pd.DataFrame) -> Json:
+    """Percentiles over the messages that reached everyone they were owed to."""
+    complete = messages[(messages["owed"] > 0) & (messages["lost"] == 0)]
+    complete = complete[complete["last_arrival_ns"].notna()]
+    return latency_ms(_histogram(complete["last_arrival_ns"] - complete["intended_ns"]))
+
+
+def _stall_s(connections: pd.DataFrame) -> Json:
+    """Percentiles over the connections that were owed anything."""
+    in_ms = _histogram((connections["stall_s"].dropna() * NS_PER_S).round()).percentiles_ms()
+    to_s = NS_PER_MS / NS_PER_S
+    return {
+        name: None if (value := in_ms[name]) is None else round(value * to_s, 6)
+        for name in ("p50", "p99", "max")
+    }
+
+
+def _histogram(values_ns: "pd.Series[Any]") -> LatencyHistogram:
+    histogram = LatencyHistogram()
+    histogram.record_many(np.asarray(values_ns, dtype=np.int64))
+    return histogram
+
+
+def _generator(record: Record) -> Json:
+    generator = record.generator
+    memory = generator.groupby("second")["rss_bytes"].sum()
+    bounds_ms = [worker.get("clock_error_ms") for worker in record.run.get("workers", [])]
+    known = [float(bound) for bound in bounds_ms if bound is not None]
+    return {
+        "workers": len(record.run.get("workers", [])),
+        "cpu_ratio_peak": _cpu_ratio_peak(record),
+        "loop_lag_ms": latency_ms(record.histograms.merged("loop_lag", phase=MEASURE)),
+        "rss_bytes_peak": _maximum(memory),
+        "clock_error_ms": max(known) if known else None,
+    }
+
+
+def _cpu_ratio_peak(record: Record) -> float | None:
+    """Return the busiest worker's highest CPU use over a few measured seconds; 1 is a core."""
+    seconds = measured(record.timeline)["second"].unique()
+    rows = record.generator[record.generator["second"].isin(seconds)].sort_values("second")
+    peaks = [
+        float(worker["cpu_ratio"].rolling(min(CPU_WINDOW_S, len(worker))).mean().max())
+        for _, worker in rows.groupby("worker")
+    ]
+    known = [peak for peak in peaks if not np.isnan(peak)]
+    return round(max(known), 4) if known else None
+
+
+def _maximum(per_second: "pd.Series[Any]") -> int | None:
+    return int(per_second.max()) if len(per_second) else None

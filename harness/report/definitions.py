@@ -1,0 +1,118 @@
+"""What each metric is called and what it means, in the words the report uses."""
+
+from typing import Final, NamedTuple
+
+
+class Definition(NamedTuple):
+    """A metric's name for people and what it measures."""
+
+    name: str
+    meaning: str
+
+
+DEFINITIONS: Final = {
+    "fan_out_latency_ms": Definition(
+        "fan-out latency",
+        "From the moment a message should have been sent to its arrival at a subscriber's socket; "
+        "one value for each message and subscriber. A slow system cannot hide by slowing the "
+        "sender down.",
+    ),
+    "service_latency_ms": Definition(
+        "service latency",
+        "The same from the moment the message really was sent.",
+    ),
+    "receive_delay_ms": Definition(
+        "receive delay",
+        "How long bytes waited between the kernel and the load generator: the generator's own "
+        "share, never the system's.",
+    ),
+    "completion_latency_ms": Definition(
+        "completion latency",
+        "From the moment a message should have been sent to its arrival at the last subscriber it "
+        "was owed to; one value for each message that reached them all.",
+    ),
+    "publishes.latency_ms": Definition(
+        "publish latency",
+        "From sending a message until the system acknowledged it.",
+    ),
+    "publishes.send_delay_ms": Definition(
+        "send delay",
+        "How much later than scheduled messages were sent: did the generator keep its schedule.",
+    ),
+    "joins.latency_ms": Definition(
+        "join latency",
+        "From the start of a connection until its subscription was confirmed.",
+    ),
+    "generator.loop_lag_ms": Definition(
+        "loop lag",
+        "How late the generator's own event loop woke up; high values mean it was overloaded.",
+    ),
+    "deliveries.owed": Definition(
+        "deliveries owed",
+        "Pairs of a message the system took and a subscriber whose subscription was confirmed when "
+        "it was sent.",
+    ),
+    "deliveries.ratio": Definition(
+        "delivery ratio",
+        "Deliveries that arrived, each counted once, as a share of those owed. What is missing was "
+        "lost.",
+    ),
+    "deliveries.duplicated": Definition(
+        "duplicated, reordered, late, unowed",
+        "Deliveries that came again; that came after a later message of the same stream; that came "
+        "after the drain; that came to a subscriber they were not owed to.",
+    ),
+    "deliveries.per_s_peak": Definition(
+        "offered and achieved load",
+        "Deliveries per second that the schedule intended, and those that arrived.",
+    ),
+    "stall_s": Definition(
+        "stall",
+        "For one subscriber, the longest time it was owed a message and got none; a silence at the "
+        "end lasts until it left or the drain was over.",
+    ),
+    "generator.cpu_ratio_peak": Definition(
+        "generator CPU",
+        "Use of its one core by the busiest worker, averaged over 5 s. A generator past its limits "
+        "makes a run invalid, not slow.",
+    ),
+}
+"""Keyed by the figure or the block of figures in the summary."""
+
+_PLAIN: Final = {
+    "joins.failed": "failed joins",
+    "joins.succeeded": "users joined",
+    "joins.attempted": "joins attempted",
+    "joins.per_s_peak": "peak joins",
+    "publishes.failed": "failed publishes",
+    "publishes.throttled": "throttled publishes",
+    "publishes.offered": "publishes offered",
+    "publishes.sent": "publishes sent",
+    "publishes.acknowledged": "publishes acknowledged",
+    "deliveries.received": "deliveries received",
+    "deliveries.lost": "lost deliveries",
+    "deliveries.duplicated": "duplicated deliveries",
+    "deliveries.reordered": "reordered deliveries",
+    "deliveries.late": "late deliveries",
+    "deliveries.unowed": "unowed deliveries",
+    "deliveries.per_s_peak": "peak deliveries",
+    "deliveries.per_s_mean": "mean deliveries",
+}
+_PERCENTILE_NAMES: Final = {"p999": "p99.9"}
+
+
+def label(metric: str) -> str:
+    """Return what people call a dotted summary metric, such as "fan-out latency p99"."""
+    if metric in _PLAIN:
+        return _PLAIN[metric]
+    block, _, statistic = metric.rpartition(".")
+    for key in (metric, block):
+        if key in DEFINITIONS:
+            name = DEFINITIONS[key].name
+            return name if key == metric else f"{name} {percentile_name(statistic)}"
+    return metric.replace(".", " ").replace("_", " ")
+
+
+def percentile_name(key: str) -> str:
+    """Return a percentile's name as printed: p999 is p99.9."""
+    return _PERCENTILE_NAMES.get(key, key)

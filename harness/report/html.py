@@ -1,0 +1,187 @@
+"""The HTML report: one file that needs nothing else, for screens, phones and paper."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness import __version__
+from harness.analysis.finalise import Analysis
+from harness.analysis.record import Json
+from harness.report import quantities as q
+from harness.report.charts import Chart
+from harness.report.definitions import DEFINITIONS
+from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
+from harness.report.tables import build_tables, environment
+from harness.report.theme import inline
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("harness.report", "."),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+_TEMPLATES.filters["evidence"] = evidence
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number on the first screen: its summary metric, its text, what stands beside it."""
+
+    metric: str
+    text: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the few things that matter: a title, one or more figures, a line below."""
+
+    title: str
+    figures: list[Figure]
+    unit: str
+    detail: str
+    is_wide: bool = False
+
+
+def render_html(analysis: Analysis, charts: list[Chart]) -> str:
+    """Return the report as one HTML document."""
+    record, summary = analysis.record, analysis.summary
+    source = _TEMPLATES.loader
+    css = source.get_source(_TEMPLATES, "report.css")[0] if source else ""
+    return _TEMPLATES.get_template("report.html.j2").render(
+        advice=advise(analysis),
+        css=Markup(css),  # noqa: S704 - our own file
+        charts=[(chart, _drawings(chart)) for chart in charts],
+        definitions=DEFINITIONS.values(),
+        emulated=record.target.get("emulated", False),
+        environment=environment(analysis),
+        length=q.seconds(round(record.ended_s)),
+        mark=VERDICT_MARKS[summary["verdict"]],
+        started=_started(record.run),
+        story=tell(analysis),
+        summary=summary,
+        tables=build_tables(analysis),
+        target=record.target.get("name", "unknown target"),
+        tiles=headline(summary),
+        version=__version__,
+        word=VERDICT_WORDS[summary["verdict"]],
+        workload=record.workload,
+    )
+
+
+def headline(summary: Json) -> list[Tile]:
+    """Return the figures that matter, in reading order."""
+    return [
+        _fan_out(summary),
+        _delivered(summary["deliveries"]),
+        _load(summary["deliveries"]),
+        _joined(summary),
+        _published(summary["publishes"]),
+        _generator(summary["generator"], summary["publishes"]),
+    ]
+
+
+def _fan_out(summary: Json) -> Tile:
+    block = summary["fan_out_latency_ms"]
+    figures = [
+        Figure(f"fan_out_latency_ms.{key}", q.figure(block[key]), key)
+        for key in ("p50", "p99", "max")
+    ]
+    detail = "from due time to arrival at each subscriber"
+    if not block["count"]:
+        nothing = [Figure("fan_out_latency_ms.p99", q.MISSING)]
+        return Tile("Fan-out latency", nothing, "", "none in the measured time", is_wide=True)
+    return Tile("Fan-out latency", figures, "ms", detail, is_wide=True)
+
+
+def _delivered(deliveries: Json) -> Tile:
+    figure = Figure("deliveries.ratio", q.percent(deliveries["ratio"]))
+    if deliveries["owed"] is None:
+        detail = "what was owed is unknown"
+    elif deliveries["owed"]:
+        detail = f"{q.count(deliveries['lost'])} lost of {q.count(deliveries['owed'])} owed"
+    else:
+        detail = "nothing was owed"
+    return Tile("Delivered", [figure], "", detail)
+
+
+def _load(deliveries: Json) -> Tile:
+    figure = Figure("deliveries.per_s_peak", q.count(deliveries["per_s_peak"]))
+    mean = q.rate(deliveries["per_s_mean"] and round(deliveries["per_s_mean"]))
+    if deliveries["per_s_peak"] is None:
+        return Tile("Peak deliveries", [figure], "", "none in the measured time")
+    return Tile("Peak deliveries", [figure], "/s", f"mean {mean} while measuring")
+
+
+def _joined(summary: Json) -> Tile:
+    joins = summary["joins"]
+    detail = f"of {q.count(joins['attempted'])} users"
+    p99 = joins["latency_ms"]["p99"]
+    if p99 is not None:
+        detail += f", join p99 {q.milliseconds(p99)}"
+    return Tile("Joined", [Figure("joins.succeeded", q.count(joins["succeeded"]))], "", detail)
+
+
+def _published(publishes: Json) -> Tile:
+    parts = [
+        f"{q.count(publishes[key])} {name}"
+        for key, name in (("failed", "failed"), ("throttled", "throttled"))
+        if publishes[key]
+    ]
+    unsent = publishes["offered"] - publishes["sent"]
+    parts += [f"{q.count(unsent)} not sent"] if unsent else []
+    if not parts and publishes["sent"]:
+        parts = ["all acknowledged"]
+    p99 = publishes["latency_ms"]["p99"]
+    parts += [f"p99 {q.milliseconds(p99)}"] if p99 is not None else []
+    figure = Figure("publishes.sent", q.count(publishes["sent"]))
+    return Tile("Publishes", [figure], "", ", ".join(parts) or "none in the measured time")
+
+
+def _generator(generator: Json, publishes: Json) -> Tile:
+    figures = [
+        Figure("generator.cpu_ratio_peak", q.percent(_rounded(generator["cpu_ratio_peak"])), "CPU"),
+        _milliseconds("generator.loop_lag_ms.p99", generator["loop_lag_ms"]["p99"], "loop lag p99"),
+        _milliseconds(
+            "publishes.send_delay_ms.p99", publishes["send_delay_ms"]["p99"], "send delay p99"
+        ),
+    ]
+    known = [figure for figure in figures if figure.text != q.MISSING]
+    word = "did not keep up"
+    if generator["valid"]:
+        word = "kept up" if known else "not measured"
+    workers = generator["workers"]
+    detail = f"{word}, {workers} worker{'s' * (workers != 1)}"
+    nothing = [Figure("generator.cpu_ratio_peak", q.MISSING)]
+    return Tile("Load generator", known or nothing, "", detail, is_wide=True)
+
+
+def _milliseconds(metric: str, value: float | None, name: str) -> Figure:
+    return Figure(metric, q.milliseconds(value), name)
+
+
+def _rounded(ratio: float | None) -> float | None:
+    return None if ratio is None else round(ratio, 2)
+
+
+def _started(run: Json) -> str:
+    try:
+        started = datetime.fromisoformat(str(run.get("started_at")))
+    except ValueError:
+        return ""
+    return f"{started.day} {started:%B %Y, %H:%M} UTC"
+
+
+def _drawings(chart: Chart) -> list[tuple[str, Markup]]:
+    """Return the wide and the narrow drawing with their class names, ready to stand in a page."""
+    label = f"{chart.title}. {chart.caption}"
+    return [
+        (kind, Markup(inline(svg, f"{chart.name}-{kind}", label)))  # noqa: S704 - our own drawing
+        for kind, svg in (("wide", chart.wide), ("narrow", chart.narrow))
+    ]

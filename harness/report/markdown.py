@@ -1,0 +1,59 @@
+"""The report as Markdown, short enough for a pipeline's step summary."""
+
+from harness.analysis.finalise import Analysis
+from harness.analysis.record import Json
+from harness.report.html import Tile, headline
+from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
+from harness.report.tables import Table, objectives
+
+_SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|<>*_`[]"})
+
+
+def render_markdown(analysis: Analysis) -> str:
+    """Return verdict, story, headline figures, objectives and warnings as Markdown."""
+    summary, record = analysis.summary, analysis.record
+    verdict = summary["verdict"]
+    title = f"{record.workload.get('name', 'run')} on {record.target.get('name', 'target')}"
+    parts = [
+        f"## {VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {escape(title)}",
+        escape(tell(analysis)),
+        escape(advise(analysis)),
+        _headline(summary),
+        _table(objectives(summary)),
+        _warnings(summary),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return text that Markdown prints as it is, on one line."""
+    return " ".join(text.translate(_SPECIAL).split("\n"))
+
+
+def _headline(summary: Json) -> str:
+    rows = [
+        f"| {escape(tile.title)} | {_figures(tile)} | {escape(tile.detail)} |"
+        for tile in headline(summary)
+    ]
+    return "\n".join(["| | | |", "| --- | ---: | --- |", *rows])
+
+
+def _figures(tile: Tile) -> str:
+    texts = [f"{figure.name} **{escape(figure.text)}**".strip() for figure in tile.figures]
+    return (", ".join(texts) + f" {tile.unit}").strip().replace(" /s", "/s")
+
+
+def _table(table: Table) -> str:
+    if not table.rows:
+        return ""
+    align = ["---" if place < table.texts else "---:" for place in range(len(table.columns))]
+    rows = [table.columns, align, *([escape(cell.text) for cell in row] for row in table.rows)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _warnings(summary: Json) -> str:
+    lines = []
+    for warning in summary["warnings"]:
+        text = f"{evidence(warning)}. {warning['hint'] or ''}"
+        lines.append(f"- **{escape(warning['code'])}**{escape(text).rstrip()}")
+    return "\n".join(["### Warnings", "", *lines]) if lines else ""

@@ -1,0 +1,109 @@
+"""How charts look: colours that follow the page, and SVG that can stand inside it.
+
+Colours are drawn as the light theme's hex values and then replaced by CSS variables, so that one
+drawing serves light, dark and paper. Hues stay apart for colour-blind readers, and percentiles are
+one hue that darkens, because they are an order and not a choice.
+"""
+
+import io
+import re
+from html import escape
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+INK: Final = "#20242a"
+MUTED: Final = "#66707c"
+LINE: Final = "#dcdfe3"
+BAND: Final = "#eef1f4"
+BLUE: Final = "#0f62ac"
+SKY: Final = "#74aede"
+ORANGE: Final = "#c2560c"
+P50: Final = "#6ba9dc"
+P90: Final = "#2f7fc3"
+P99: Final = "#0b4680"
+MAXIMUM: Final = "#7a8087"
+
+VARIABLES: Final = {
+    INK: "--ink",
+    MUTED: "--muted",
+    LINE: "--rule",
+    BAND: "--band",
+    BLUE: "--blue",
+    SKY: "--sky",
+    ORANGE: "--orange",
+    P50: "--p50",
+    P90: "--p90",
+    P99: "--p99",
+    MAXIMUM: "--maximum",
+}
+"""The CSS variable that each drawn colour becomes inside a page."""
+
+STYLE: Final[Any] = {
+    "svg.fonttype": "none",
+    "font.size": 11,
+    "text.color": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": LINE,
+    "axes.linewidth": 1.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": LINE,
+    "grid.linewidth": 0.8,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "ytick.major.size": 0,
+    "xtick.major.size": 4,
+    "xtick.minor.size": 0,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.solid_joinstyle": "round",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+_FONT = re.compile(r"font-family: [^;\"]*")
+_PREAMBLE = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
+_METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
+_PAGE_WIDE_STYLE = re.compile(r"<style\b.*?</style>\s*", re.DOTALL)
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """Return a figure as an SVG document whose text stays text.
+
+    Args:
+        figure: What was drawn.
+        name: Makes the ids inside the SVG its own, and the same every time.
+    """
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return _FONT.sub(f"font-family: {_FONTS}", _METADATA.sub("", text.getvalue()))
+
+
+def inline(svg: str, name: str, label: str) -> str:
+    """Return an SVG document as an element for a page: themed, labelled and with its own ids.
+
+    Args:
+        svg: From ``to_svg``.
+        name: Prefix of all ids, unique on the page.
+        label: What a screen reader says instead of the drawing.
+    """
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = _PAGE_WIDE_STYLE.sub("", _PREAMBLE.sub("", svg))
+    svg = svg.replace(f"font-family: {_FONTS}; ", "")
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
+    head, _, body = svg.partition(">")
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{escape(label, quote=True)}">{body}'

@@ -1,0 +1,87 @@
+"""The page, without a browser."""
+
+import re
+
+import pytest
+
+from harness.analysis.finalise import finalise
+from harness.report.html import render_html
+from harness.report.write import write_report
+from tests.analysis.simulated_run import Simulation
+from tests.analysis.synthetic_record import run_file, three_subscribers, write_record
+
+
+def page_of(folder):
+    """Write a record's report and return the page's text."""
+    return write_report(finalise(folder)).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Return the page of a whole run."""
+    return page_of(Simulation(failed_joins=2).write(tmp_path_factory.mktemp("html") / "run"))
+
+
+def test_the_page_needs_nothing_else(page):
+    """No script, no style sheet, no image, no font from anywhere."""
+    assert [] == re.findall(r"<(?:script|link|img|iframe|object)\b", page)
+    assert [] == re.findall(r"(?:@import|@font-face|url\((?!#))", page)
+    assert {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"} >= set(
+        re.findall(r'https?://[^"\s<]*', page)
+    )
+
+
+def test_the_page_is_small(page):
+    """Under 1.5 MB."""
+    assert len(page.encode()) < 1_500_000
+
+
+def test_ids_on_the_page_are_unique(page):
+    """Links and labels find what they mean."""
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_label_that_is_referred_to_is_there(page):
+    """A region without its heading has no name."""
+    ids = set(re.findall(r'\bid="([^"]*)"', page))
+    assert set(re.findall(r'aria-labelledby="([^"]*)"', page)) <= ids
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        *("Objectives", "Latencies", "Deliveries", "Joins by stage", "Phases", "Errors"),
+        *("Load generator", "Environment", "What the words mean", "Users and joins"),
+    ],
+)
+def test_a_whole_run_has_every_section(page, heading):
+    """Everything measured is shown."""
+    assert re.search(rf"<h2[^>]*>{heading}</h2>", page)
+
+
+def test_text_from_the_run_cannot_become_markup(tmp_path):
+    """A service's error text is shown, never run."""
+    cause = {"code": "nobody_joined", "exit_code": 5, "message": "<script>alert(1)</script>"}
+    folder = write_record(tmp_path / "run", run=run_file(status="aborted", cause=cause))
+    page = page_of(folder)
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_record_with_nothing_in_it_still_has_a_page(tmp_path):
+    """No plan, no phases, no environment, no table: what is left is shown."""
+    run = {"schema_version": 1, "status": "running", "epoch_ns": 1, "ended_s": None}
+    analysis = finalise(write_record(tmp_path / "run", run=run))
+    page = render_html(analysis, [])
+    assert "Invalid" in page
+    assert "<figure" not in page
+    assert ">Latencies<" not in page
+
+
+def test_warnings_stand_above_the_charts_with_their_hints(tmp_path):
+    """Who cannot trust the figures should know before reading them."""
+    page = page_of(three_subscribers(tmp_path / "run", run=run_file(ended_s=10.5)))
+    assert "Run cut short" in page
+    assert page.index("Run cut short") < page.index("<figure")
+    assert "Messages still on their way count as lost" in page

@@ -1,0 +1,90 @@
+"""What the report says happened, sentence by sentence."""
+
+import pytest
+
+from harness.analysis.finalise import analyse
+from harness.report import quantities as q
+from harness.report.story import advise, evidence, observed_words, tell
+from tests.analysis.simulated_run import Simulation
+from tests.analysis.synthetic_record import connection, run_file, second, three_subscribers
+from tests.analysis.synthetic_record import write_record as write
+
+
+def told(folder):
+    """Return the story of a record with ordinary spaces."""
+    return tell(analyse(folder)).replace(q.THIN, " ")
+
+
+def test_a_passing_run_says_who_joined_what_arrived_and_how_fast(tmp_path):
+    """One sentence on what happened, one on why it passed."""
+    story = told(Simulation().write(tmp_path / "run"))
+    assert story.startswith("All 40 users joined and ")
+    assert " messages were published in 8 s; all " in story
+    assert " deliveries owed arrived, 99 % of them within " in story
+    assert story.endswith(" Every objective was met.")
+
+
+def test_a_loss_is_told_with_its_number_and_the_objective_it_missed(tmp_path):
+    """One of five never came."""
+    assert (
+        "All 3 users joined and 2 messages were published in 6 s; of 5 deliveries owed 1 never "
+        "came and 4 arrived, 99 % of them within 40.0 ms. Delivery ratio: 80 %, where at least "
+        "100 % is required."
+    ) == told(three_subscribers(tmp_path / "run"))
+
+
+def test_a_run_that_nobody_joined_tells_its_cause_first(tmp_path):
+    """The service's own error is the news."""
+    cause = {"code": "nobody_joined", "exit_code": 5, "message": "nobody joined ws://x: bad key"}
+    cause["hint"] = "check the key"
+    folder = write(
+        tmp_path / "run",
+        run=run_file(status="aborted", cause=cause, ended_s=2.0),
+        timeline=[second(0, phase="join", joins_attempted=9, joins_failed=9)],
+        connections=[connection(0, None)],
+    )
+    story = told(folder)
+    assert (
+        "Nobody joined ws://x: bad key. Delivery ratio has an objective but there was nothing to "
+        "judge it by." == story
+    )
+    assert "Check the key." == advise(analyse(folder))
+
+
+def test_a_cut_record_says_that_what_was_owed_is_unknown(tmp_path):
+    """It never calls missing evidence a loss."""
+    from tests.analysis.synthetic_record import publish
+
+    folder = write(
+        tmp_path / "run",
+        run=run_file(status="running", ended_s=None),
+        timeline=[second(5, joins_attempted=2, joins_succeeded=2, deliveries=8)],
+        publishes=[publish(0, 5.0)],
+    )
+    story = told(folder)
+    assert "8 deliveries arrived, and how many were owed is unknown." in story
+    assert "These figures cannot be trusted: the run was killed, or is still going" in story
+
+
+def test_an_empty_run_says_that_nobody_tried(tmp_path):
+    """Nothing happened, and that is what it says."""
+    assert told(write(tmp_path / "run")).startswith("Nobody tried to join.")
+
+
+def test_an_observation_just_past_its_limit_is_told_exactly():
+    """Otherwise 500 ms would fail where at most 500 ms is required."""
+    slo = {"metric": "fan_out_latency_ms.p99", "limit": 500.0, "observed": 500.2}
+    assert "500.2 ms" == observed_words(slo).replace(q.THIN, " ")
+
+
+@pytest.mark.parametrize(
+    ("observed", "limit", "text"),
+    [
+        (612.3433, 100.0, ": 612, where the limit is 100"),
+        ("owed: 3 by message, 4 by connection", None, ": owed: 3 by message, 4 by connection"),
+        (None, None, ""),
+    ],
+)
+def test_a_warning_tells_what_was_observed_and_its_limit(observed, limit, text):
+    """Figures are rounded, sentences are left alone."""
+    assert text == evidence({"observed": observed, "limit": limit})
