@@ -1,0 +1,1 @@
+"""The ``harness`` command: one verb a module. May import everything, heavy things lazily."""

@@ -1,0 +1,134 @@
+"""The ``harness`` command itself: its verbs, and what happens when one of them fails."""
+
+import inspect
+import re
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, NoReturn
+
+import typer
+
+from harness import __version__
+from harness.cli.doctor import doctor
+from harness.cli.emulate import emulate
+from harness.cli.report import report
+from harness.cli.run import run
+from harness.cli.validate import validate
+from harness.core.errors import HarnessError, ScenarioError
+from harness.core.exit_codes import ExitCode
+
+WORKLOAD = "scenarios/workloads/quickstart.toml"
+TARGET = "scenarios/targets/appsync-events-emulated.toml"
+
+DOCSTRING_SECTION = re.compile(r"^(Args|Raises|Returns|Source):$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb of the command, and the arguments of the example that ends its help."""
+
+    function: Callable[..., None]
+    arguments: str
+
+    @property
+    def name(self) -> str:
+        """What the user types."""
+        return self.function.__name__
+
+    @property
+    def example(self) -> str:
+        """The example, as a user would type it."""
+        return f"harness {self.name} {self.arguments}"
+
+    @property
+    def help(self) -> str:
+        """The docstring, without the sections that are for readers of the code."""
+        return DOCSTRING_SECTION.split(inspect.getdoc(self.function) or "")[0].strip()
+
+
+VERBS = (
+    Verb(run, f"{WORKLOAD} --target {TARGET} --set publishing.rate_per_s=2"),
+    Verb(emulate, TARGET),
+    Verb(report, "reports/20261123T153000Z-quickstart-appsync-events-emulated"),
+    Verb(validate, f"{WORKLOAD} {TARGET}"),
+    Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
+)
+
+
+def build_app() -> typer.Typer:
+    """Return the command with all its verbs."""
+    # Plain help: it wraps the same everywhere and does not wait for rich.
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog=example_line(VERBS[0]),
+    )
+    app.callback()(harness)
+    for verb in VERBS:
+        app.command(verb.name, help=verb.help, epilog=example_line(verb))(verb.function)
+    return app
+
+
+def example_line(verb: Verb) -> str:
+    """Return the line that ends a help page; the mark before it keeps it on one line."""
+    return f"\b\nExample: {verb.example}"
+
+
+def harness(
+    _version: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=lambda wanted: _print_version() if wanted else None,
+        ),
+    ] = False,
+) -> None:
+    """Load-testing and capacity harness for live fan-out systems.
+
+    Results go to stdout, progress to stderr. Exit codes: 0 pass, 1 internal error, 2 bad usage,
+    3 SLO failed, 4 run invalid, 5 target unreachable, 130 interrupted.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; whatever goes wrong ends in a sentence and an exit code."""
+    try:
+        build_app()(prog_name="harness")
+    except HarnessError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last net, which keeps the traceback in a file
+        typer.echo(f"error: {describe_bug(error)}", err=True)
+        sys.exit(ExitCode.INTERNAL_ERROR)
+    sys.exit(ExitCode.PASS)
+
+
+def print_error(error: HarnessError) -> None:
+    """Print an error to stderr, each of its problems as ``error: …`` with its hint below."""
+    problems = error.problems if isinstance(error, ScenarioError) else (error,)
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+
+
+def describe_bug(error: Exception) -> str:
+    """Put an unexpected error's traceback into a file and return a sentence that names it."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="harness-error-", suffix=".txt", encoding="utf-8", delete=False
+    ) as file:
+        file.write("".join(traceback.format_exception(error)))
+    said = " ".join(str(error).split())
+    finding = f"{type(error).__name__} ({said})" if said else type(error).__name__
+    return f"harness: unexpected {finding}, a bug of the harness; the traceback is in {file.name}"
+
+
+def _print_version() -> NoReturn:
+    typer.echo(f"harness {__version__}")
+    raise typer.Exit

@@ -1,0 +1,135 @@
+"""Locust as a child process: in a session of its own, with its output in a file."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from harness.core.errors import MachineError
+
+LOG_FILE = "locust.log"
+STATED_ERROR = re.compile(r"^(?:[\w.]+: )?(error: .*)", re.MULTILINE | re.DOTALL)
+"""From a line on that tells the user what is wrong: ours, or Locust's own on bad arguments."""
+GROUP_GRACE_S = 2.0
+"""How long what Locust left behind may take to end by itself."""
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class LoadProcess:
+    """A running Locust, with whatever it started itself.
+
+    Its session is its own so that Ctrl-C in the terminal reaches it once, through ``forward``,
+    and so that nothing of it survives ``end_group``.
+
+    Args:
+        command: Program and arguments.
+        folder: The run's folder, which the process makes; its output moves there once it has.
+
+    Raises:
+        MachineError: If the place for the run's folder cannot be written.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path) -> None:
+        self._folder = folder
+        self._log = folder.parent / f".{folder.name}.log"
+        self._signals = 0
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("wb") as output:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise MachineError(
+                str(folder.parent),
+                f"cannot be written ({(error.strerror or str(error)).lower()})",
+                "the run's folder is made here",
+                "point --out at a place you can write",
+            ) from None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal has been passed on to the process."""
+        return self._signals > 0
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Return the exit status once the process has ended, None while it runs.
+
+        Args:
+            timeout_s: How long to wait for the end at most.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        # Renaming keeps the open file: what is printed later lands in the folder too.
+        with contextlib.suppress(OSError):
+            if self._folder.is_dir() and self._log.parent != self._folder:
+                self._log = self._log.rename(self._folder / LOG_FILE)
+        return self._process.returncode
+
+    def forward(self, signum: int, _frame: FrameType | None = None) -> None:
+        """Pass the first signal on, so that the run ends in order; the second ends it at once."""
+        self._signals += 1
+        if self._signals == 1:
+            stop = signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM
+            self._process.send_signal(stop)
+        else:
+            self._signal_group(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def forwarding(self) -> Iterator[None]:
+        """Pass signals on inside the block, and leave nothing running behind it."""
+        # A signal that was ignored from the start, as under nohup, stays ignored.
+        caught = [each for each in FORWARDED if signal.getsignal(each) is not signal.SIG_IGN]
+        before = {each: signal.signal(each, self.forward) for each in caught}
+        try:
+            yield
+        finally:
+            self.end_group()
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def end_group(self) -> None:
+        """End every process of the session that is still there."""
+        if self._process.poll() is None:
+            self._signal_group(signal.SIGTERM)
+        deadline = time.monotonic() + GROUP_GRACE_S
+        while self._signal_group(0):
+            if time.monotonic() > deadline:
+                self._signal_group(signal.SIGKILL)
+                self._process.wait()
+                return
+            self._process.poll()
+            time.sleep(0.02)
+
+    @property
+    def log(self) -> Path:
+        """The file that holds its output."""
+        return self._log
+
+    def stated_error(self) -> str:
+        """Return the error that it printed for the user, to the end of its output, or ""."""
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        stated = STATED_ERROR.search(text)
+        return stated[1].rstrip() if stated else ""
+
+    def discard_log(self) -> None:
+        """Remove the output of a process that made no folder for it, when it is of no more use."""
+        if self._log.parent != self._folder:
+            self._log.unlink(missing_ok=True)
+
+    def _signal_group(self, signum: int) -> bool:
+        try:
+            os.killpg(self._process.pid, signum)
+        except ProcessLookupError:
+            return False
+        return True

@@ -1,0 +1,191 @@
+"""``harness run``: start Locust on a plan, show how it goes, report on it."""
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.core.errors import MachineError
+from harness.core.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from harness.cli.load_process import LoadProcess
+    from harness.scenario.plan import Plan
+
+LOCUSTFILES = Path(__file__).resolve().parents[2] / "locustfiles"
+POLL_S = 0.25
+
+
+def run(
+    workload: Annotated[Path, typer.Argument(help="Workload file: what load.")],
+    target: Annotated[
+        Path, typer.Option(help="Target file: which system.", envvar="HARNESS_TARGET")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run's own folder; must not exist.  [default: a new one in reports/]"
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a field of the workload, or of the target (target.…). Repeatable.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Processes that make the load.", envvar="HARNESS_WORKERS"),
+    ] = 1,
+    locust_arguments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--locust-arg",
+            metavar="ARG",
+            help="Pass an argument on to Locust, such as --locust-arg=--csv=run. Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Run a workload against a target and report on it.
+
+    Validates both files, starts the emulator where the target is emulated, makes the load with
+    Locust, writes the run record and prints its verdict. Ctrl-C ends the run in order, a second
+    one at once. The exit code is the verdict's.
+    """
+    from harness.measure.record import folder_name
+    from harness.scenario.loading import load_plan
+
+    plan = load_plan(workload, target, overrides=overrides or ())
+    names = (plan.workload.name, plan.target.name)
+    folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
+    if folder.exists():
+        raise MachineError(
+            str(folder), "exists already", "a run's folder must be new", "choose another --out"
+        )
+    require_machine(plan, workers)
+    command = load_command(plan, folder, overrides or (), workers, locust_arguments or ())
+    raise typer.Exit(run_load(command, plan, folder))
+
+
+def require_machine(plan: "Plan", workers: int) -> None:
+    """Warn of what this machine is short of for a plan.
+
+    Raises:
+        MachineError: If a process could not hold its connections open, which ends any run.
+    """
+    from harness.cli.doctor import figure, needs_of
+    from harness.measure.machine import check_machine, read_machine
+
+    for check in check_machine(read_machine(), needs_of(plan, workers)):
+        if check.enough:
+            continue
+        found, needed = figure(check.found, check.unit), figure(check.needed, check.unit)
+        if check.name.startswith("open files"):
+            where = f"this machine: {check.name}"
+            raise MachineError(where, f"{found} at most", f"{needed} are needed", check.advice)
+        typer.echo(f"warning: {check.name}: {found} found, {needed} needed", err=True)
+        typer.echo(f"hint: {check.advice}", err=True)
+
+
+def load_command(
+    plan: "Plan",
+    folder: Path,
+    overrides: Sequence[str],
+    workers: int,
+    locust_arguments: Sequence[str],
+) -> list[str]:
+    """Return the Locust command that makes the load of a plan.
+
+    Raises:
+        MachineError: If this installation has no locustfile for the target's system.
+    """
+    locustfile = LOCUSTFILES / f"{plan.target.system.replace('-', '_')}.py"
+    if not locustfile.is_file():
+        raise MachineError(
+            str(locustfile),
+            "is missing",
+            f"the load of {plan.target.system} is described there",
+            "run from a checkout of the repository, installed with make setup",
+        )
+    command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"]
+    command += ["--workload", plan.workload_file, "--target", plan.target_file]
+    command += ["--out", str(folder)]
+    for override in overrides:
+        command += ["--set", override]
+    if workers > 1:
+        command += ["--processes", str(workers)]
+    return [*command, *locust_arguments]
+
+
+def run_load(command: Sequence[str], plan: "Plan", folder: Path) -> int:
+    """Run the load to its end, show its progress and its result, and return the exit code."""
+    from harness.cli.load_process import LoadProcess
+
+    load = LoadProcess(command, folder)
+    with load.forwarding():
+        status = follow(load, plan, folder)
+    return conclude(load, status, folder)
+
+
+def follow(load: "LoadProcess", plan: "Plan", folder: Path) -> int:
+    """Show the progress of a load until it ends; return its exit status."""
+    from rich.console import Console
+
+    from harness.cli.progress import Progress, ProgressDisplay
+
+    population = plan.workload.population
+    progress = Progress(
+        title=f"{plan.workload.name} on {plan.target.name}",
+        total_s=plan.total_s,
+        planned={"subscriber": population.subscribers, "chatter": population.chatters},
+    )
+    with ProgressDisplay(progress, folder, Console(stderr=True)) as display:
+        while (status := load.wait(POLL_S)) is None:
+            progress.stopping = load.interrupted
+            display.update()
+        display.update()
+    return status
+
+
+def conclude(load: "LoadProcess", status: int, folder: Path) -> int:
+    """Say how a load ended and show what it measured; return the exit code.
+
+    Args:
+        load: The load, ended.
+        status: Its exit status; negative where a signal killed it.
+        folder: The run's folder, where the load got as far as making one.
+    """
+    measured = (folder / "run.json").is_file()
+    refusal = "" if measured else load.stated_error()
+    died = status < 0 or status == ExitCode.INTERNAL_ERROR or not measured
+    if refusal:
+        typer.echo(refusal, err=True)
+    elif died and not load.interrupted:
+        typer.echo(f"error: load process: {_end_of(status)}, a run needs it to the end", err=True)
+        typer.echo(f"hint: what it said is in {load.log}", err=True)
+    if refusal or load.interrupted:
+        load.discard_log()
+    if measured:
+        show_report(folder)
+    if load.interrupted and status < 0:
+        return ExitCode.INTERRUPTED
+    # Without a record nothing may pass, whatever the load thinks of itself.
+    return ExitCode.INTERNAL_ERROR if status < 0 or (status == 0 and not measured) else status
+
+
+def _end_of(status: int) -> str:
+    return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+
+
+def show_report(folder: Path) -> None:
+    """Print what ``harness report`` prints; its exit code does not matter here."""
+    from harness.cli.report import report
+
+    with contextlib.suppress(typer.Exit):
+        report(folder)

@@ -1,0 +1,58 @@
+"""``harness validate``: say what is wrong with scenario files, all of it at once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.core.errors import ScenarioError, ScenarioProblem
+
+if TYPE_CHECKING:
+    from harness.scenario.target import Target
+    from harness.scenario.workload import Workload
+
+
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="Workload and target files, in any order.")],
+) -> None:
+    """Check scenario files without running anything.
+
+    Prints a line for each good file, and every problem of every other. Environment variables
+    that a target needs are named, but need not be set.
+    """
+    from harness.scenario.loading import load_scenario
+
+    problems: list[ScenarioProblem] = []
+    for file in files:
+        try:
+            typer.echo(f"{file}: {describe(load_scenario(file))}")
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError(problems)
+
+
+def describe(scenario: "Workload | Target") -> str:
+    """Return in a few words what a scenario file is."""
+    from harness.scenario.target import Target
+
+    if isinstance(scenario, Target):
+        return _describe_target(scenario)
+    return _describe_workload(scenario)
+
+
+def _describe_workload(workload: "Workload") -> str:
+    population, publishing = workload.population, workload.publishing
+    return (
+        f"workload {workload.name}, {population.subscribers:,} subscribers and "
+        f"{population.chatters:,} chatters, {publishing.mean_rate_per_s:.3g} messages/s, "
+        f"{len(workload.slos)} SLOs"
+    )
+
+
+def _describe_target(target: "Target") -> str:
+    from harness.scenario.target import variables_of
+
+    how = "emulated" if target.emulated else "not emulated"
+    names = ", ".join(variables_of(target))
+    return f"target {target.name}, {target.system}, {how}" + (f", needs {names}" if names else "")

@@ -1,0 +1,64 @@
+"""Stands in for Locust: makes a run's folder, writes its journal and ends in a given way.
+
+Arguments: the folder to make, and how to end.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+COUNTERS = ("joins_succeeded", "joins_failed", "publishes_sent", "deliveries", "errors")
+
+
+def timeline_row(second: int, user_class: str) -> dict[str, object]:
+    row: dict[str, object] = dict.fromkeys(COUNTERS, 0)
+    row |= {"second": second, "phase": "measure", "user_class": user_class}
+    row |= {"connected": 10, "fan_out_latency_ms_p50": 1.5, "fan_out_latency_ms_p99": None}
+    return row
+
+
+def write_record(folder: Path, status: str) -> None:
+    (folder / "journal").mkdir(parents=True, exist_ok=True)
+    run = {"status": status, "warnings": []}
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    with (folder / "journal" / "timeline.jsonl").open("a", encoding="utf-8") as journal:
+        for second in range(3):
+            journal.write(json.dumps(timeline_row(second, "subscriber")) + "\n")
+
+
+def stop(signum: int, _frame: object) -> None:
+    (folder / "stopped_by").write_text(signal.Signals(signum).name, encoding="utf-8")
+    sys.exit(130)
+
+
+folder, ending = Path(sys.argv[1]), sys.argv[2]
+print("noise before the record", flush=True)
+if ending == "refuses":
+    print("error: scenario.toml: a must be b, got c\nhint: write b", flush=True)
+    sys.exit(2)
+if ending == "rejects an argument":
+    argparse.ArgumentParser().parse_args(["--foo"])
+if ending == "does nothing":
+    sys.exit(0)
+if ending == "raises":
+    raise ZeroDivisionError
+for each in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(each, signal.SIG_IGN if ending == "deaf" else stop)
+if ending == "leaves a child":
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    folder.mkdir(parents=True)
+    (folder / "child_pid").write_text(str(child.pid), encoding="utf-8")
+write_record(folder, "running")
+if ending == "killed":
+    print("the last line", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+if ending in {"waits", "deaf"}:
+    time.sleep(60)
+if ending == "fails its SLO":
+    write_record(folder, "completed")
+    sys.exit(3)

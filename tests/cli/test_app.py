@@ -1,0 +1,151 @@
+"""The command as a whole: help, errors and exit codes."""
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cli import app
+from harness.core.errors import (
+    HarnessError,
+    InvalidRunError,
+    MachineError,
+    ScenarioError,
+    ScenarioProblem,
+    TargetUnreachableError,
+)
+
+STARTUP_S = 0.5
+
+
+def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def main_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run ``main`` on a command that raises, and return its exit code."""
+
+    def build_failing_app():
+        def fail(*, prog_name: str) -> None:
+            raise error
+
+        return fail
+
+    monkeypatch.setattr(app, "build_app", build_failing_app)
+    with pytest.raises(SystemExit) as caught:
+        app.main()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_help_comes_at_once() -> None:
+    """The quickest of three tries shows the help in less than half a second."""
+    taken = []
+    for _ in range(3):
+        started = time.perf_counter()
+        assert 0 == harness("--help").returncode
+        taken.append(time.perf_counter() - started)
+    assert min(taken) < STARTUP_S
+
+
+def test_no_arguments_show_the_help() -> None:
+    """Who types only the command is told what it can do, and scripts see bad usage."""
+    done = harness()
+    assert 2 == done.returncode
+    assert "Commands:" in done.stdout + done.stderr
+
+
+def test_version_is_printed() -> None:
+    """``--version`` prints the name and the version of the installation."""
+    done = harness("--version")
+    assert 0 == done.returncode
+    assert re.fullmatch(r"harness \d\S+\n", done.stdout)
+
+
+def test_unknown_verb_is_bad_usage() -> None:
+    """A mistyped verb gets exit code 2 and the verb that was meant."""
+    done = harness("rum")
+    assert 2 == done.returncode
+    assert "'rum'" in done.stderr
+    assert "'run'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MachineError("a", "b", "c"), 2),
+        (InvalidRunError("a", "b", "c"), 4),
+        (TargetUnreachableError("a", "b", "c"), 5),
+        (HarnessError("a", "b", "c"), 1),
+    ],
+)
+def test_harness_error_is_a_sentence_and_its_exit_code(
+    error: HarnessError,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An error says where, what was found and what was required, and no traceback."""
+    assert expected == main_with(error, monkeypatch)
+    assert ("", "error: a: b, c\n") == capsys.readouterr()
+
+
+def test_hint_has_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What to do next is below what went wrong."""
+    main_with(MachineError("a", "b", "c", "do d"), monkeypatch)
+    assert "error: a: b, c\nhint: do d\n" == capsys.readouterr().err
+
+
+def test_each_scenario_problem_is_an_error_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All problems of a scenario are shown at once, each with its hint."""
+    error = ScenarioError(
+        [
+            ScenarioProblem("w.toml", "joins.rate_per_s", "-5", "must be > 0"),
+            ScenarioProblem("t.toml", "colour", "", "is not a known key", "did you mean color?"),
+        ]
+    )
+    assert 2 == main_with(error, monkeypatch)
+    expected = (
+        "error: w.toml: joins.rate_per_s must be > 0, got -5\n"
+        "error: t.toml: colour is not a known key\n"
+        "hint: did you mean color?\n"
+    )
+    assert expected == capsys.readouterr().err
+
+
+def test_unexpected_error_is_one_sentence_and_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A bug shows one sentence; its traceback is in the file that the sentence names."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert 1 == main_with(ZeroDivisionError("division\nby zero"), monkeypatch)
+    said = capsys.readouterr().err
+    (file,) = tmp_path.iterdir()
+    assert (
+        "error: harness: unexpected ZeroDivisionError (division by zero), a bug of the harness; "
+        f"the traceback is in {file}\n"
+    ) == said
+    assert file.read_text(encoding="utf-8").startswith("Traceback (most recent call last):")
+
+
+def test_reader_that_left_gets_no_traceback() -> None:
+    """``harness --help | head`` ends without a word when head has seen enough."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert b"" == said

@@ -1,0 +1,114 @@
+"""Every help page ends with an example, and every example works."""
+
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli.app import VERBS, Verb
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def harness(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=110
+    )
+
+
+def example_of(name: str) -> list[str]:
+    """Return the arguments of a verb's example, without the command's own name."""
+    (verb,) = (each for each in VERBS if each.name == name)
+    return shlex.split(verb.example)[1:]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=[verb.name for verb in VERBS])
+def test_help_ends_with_the_example_on_one_line(verb: Verb) -> None:
+    """The example can be copied as it stands from the last line of the help."""
+    done = harness([verb.name, "--help"])
+    assert 0 == done.returncode
+    assert f"Example: {verb.example}" == done.stdout.splitlines()[-1].strip()
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=[verb.name for verb in VERBS])
+def test_help_is_for_users(verb: Verb) -> None:
+    """The help says what the verb does and shows no section meant for readers of the code."""
+    assert verb.help
+    assert not {"Args:", "Raises:", "Returns:"} & set(harness([verb.name, "-h"]).stdout.split())
+
+
+def test_help_of_the_command_lists_every_verb() -> None:
+    """The first page names each verb and ends with an example too."""
+    lines = harness(["--help"]).stdout.splitlines()
+    listed = {line.split()[0] for line in lines if line.startswith("  ") and line.strip()}
+    assert {verb.name for verb in VERBS} <= listed
+    assert f"Example: {VERBS[0].example}" == lines[-1].strip()
+
+
+@pytest.mark.parametrize("name", ["validate", "doctor"])
+def test_example_works(name: str) -> None:
+    """The example of a verb that only looks does what it says, on any machine that runs this."""
+    done = harness(example_of(name))
+    assert (0, "") == (done.returncode, done.stderr)
+    assert done.stdout
+
+
+def test_example_of_emulate_serves_until_stopped() -> None:
+    """The example says where it serves, and a signal ends it in order."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", *example_of("emulate")],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+        process.wait(timeout=20)
+    assert "appsync-events-emulated serves in 1 process(es); Ctrl-C stops it.\n" == first
+    assert "ws://127.0.0.1:" in rest
+    assert 0 == process.returncode
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run: the example of ``run``, cut down to a few users and seconds."""
+    folder = tmp_path_factory.mktemp("reports") / "run"
+    smaller = {
+        "population.subscribers": 20,
+        "population.chatters": 5,
+        "joins.rate_per_s": 25,
+        "phases.settle_s": 1,
+        "phases.warm_up_s": 1,
+        "phases.measure_s": 4,
+        "phases.drain_s": 1,
+    }
+    overrides = [word for key, value in smaller.items() for word in ("--set", f"{key}={value}")]
+    done = harness([*example_of("run"), *overrides, "--out", str(folder)])
+    assert 0 == done.returncode, done.stderr + done.stdout
+    assert f"report: {folder / 'report.html'}" in done.stdout
+    return folder
+
+
+@pytest.mark.end_to_end
+def test_example_of_run_leaves_a_report(finished_run: Path) -> None:
+    """The example ends with a verdict and leaves the report that it names."""
+    assert (finished_run / "report.html").is_file()
+    assert (finished_run / "locust.log").is_file()
+
+
+@pytest.mark.end_to_end
+def test_example_of_report_works_on_a_finished_run(finished_run: Path) -> None:
+    """The example, on a folder that exists, makes the report again and names it."""
+    verb, _example_folder = example_of("report")
+    (finished_run / "report.html").unlink()
+    done = harness([verb, str(finished_run)])
+    assert (0, "") == (done.returncode, done.stderr)
+    assert f"report: {finished_run / 'report.html'}" in done.stdout
+    assert (finished_run / "report.html").is_file()

@@ -1,0 +1,175 @@
+"""Locust as a child: its output, the signals passed on to it, and what it leaves behind."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.cli.load_process import LoadProcess
+from harness.core.errors import MachineError
+
+FAKE = Path(__file__).with_name("fake_load.py")
+DEADLINE_S = 20.0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def start(folder: Path, ending: str) -> LoadProcess:
+    return LoadProcess([sys.executable, str(FAKE), str(folder), ending], folder)
+
+
+def ended(load: LoadProcess) -> int:
+    status = load.wait(DEADLINE_S)
+    assert status is not None
+    return status
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"
+
+
+def test_output_ends_up_in_the_runs_folder(tmp_path: Path) -> None:
+    """What was printed before the folder existed is in its log, and nothing lies beside it."""
+    folder = tmp_path / "reports" / "run"
+    load = start(folder, "fails its SLO")
+    assert 3 == ended(load)
+    assert "noise before the record\n" == (folder / "locust.log").read_text(encoding="utf-8")
+    assert [folder] == list(folder.parent.iterdir())
+
+
+def test_wait_returns_none_while_it_runs(tmp_path: Path) -> None:
+    """A process that still runs has no exit status."""
+    folder = tmp_path / "run"
+    load = start(folder, "waits")
+    with load.forwarding():
+        assert load.wait(0.01) is None
+        assert not load.interrupted
+
+
+def test_stated_error_is_what_was_meant_for_the_user(tmp_path: Path) -> None:
+    """The sentence and its hint are found under other output."""
+    load = start(tmp_path / "run", "refuses")
+    assert 2 == ended(load)
+    assert "error: scenario.toml: a must be b, got c\nhint: write b" == load.stated_error()
+
+
+def test_error_of_locusts_own_arguments_is_found(tmp_path: Path) -> None:
+    """What Locust says to an unknown argument reaches the user without the program's name."""
+    load = start(tmp_path / "run", "rejects an argument")
+    assert 2 == ended(load)
+    assert "error: unrecognized arguments: --foo" == load.stated_error()
+
+
+def test_no_stated_error_is_empty(tmp_path: Path) -> None:
+    """Output without a sentence for the user gives none."""
+    load = start(tmp_path / "run", "raises")
+    assert 1 == ended(load)
+    assert "" == load.stated_error()
+
+
+def test_discarded_log_leaves_nothing(tmp_path: Path) -> None:
+    """A process that never made the run's folder leaves no trace beside it."""
+    load = start(tmp_path / "run", "refuses")
+    ended(load)
+    load.discard_log()
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [
+        (signal.SIGINT, "SIGINT"),
+        (signal.SIGTERM, "SIGTERM"),
+        (signal.SIGHUP, "SIGTERM"),
+    ],
+)
+def test_first_signal_is_passed_on(tmp_path: Path, sent: signal.Signals, received: str) -> None:
+    """The process is asked once to end in order, and ends with its own exit code."""
+    folder = tmp_path / "run"
+    load = start(folder, "waits")
+    wait_until((folder / "run.json").is_file)
+    load.forward(sent)
+    assert 130 == ended(load)
+    assert received == (folder / "stopped_by").read_text(encoding="utf-8")
+    assert load.interrupted
+
+
+def test_second_signal_ends_a_deaf_process(tmp_path: Path) -> None:
+    """Who asks twice does not want to wait."""
+    folder = tmp_path / "run"
+    load = start(folder, "deaf")
+    wait_until((folder / "run.json").is_file)
+    load.forward(signal.SIGINT)
+    load.forward(signal.SIGINT)
+    assert -signal.SIGKILL == ended(load)
+
+
+def test_left_child_is_ended_with_its_group(tmp_path: Path) -> None:
+    """What the process started and left running does not outlive the run."""
+    folder = tmp_path / "run"
+    load = start(folder, "leaves a child")
+    with load.forwarding():
+        ended(load)
+        child = int((folder / "child_pid").read_text(encoding="utf-8"))
+        assert is_alive(child)
+    wait_until(lambda: not is_alive(child))
+
+
+def test_error_while_following_leaves_no_process(tmp_path: Path) -> None:
+    """Whatever goes wrong in the parent, the load does not run on without it."""
+    folder = tmp_path / "run"
+    load = start(folder, "waits")
+    with contextlib.suppress(ZeroDivisionError), load.forwarding():
+        wait_until((folder / "run.json").is_file)
+        _ = 1 / 0
+    assert 130 == ended(load)
+
+
+def test_signal_handlers_are_put_back(tmp_path: Path) -> None:
+    """After the run, Ctrl-C means what it meant before."""
+    before = signal.getsignal(signal.SIGINT)
+    load = start(tmp_path / "run", "refuses")
+    with load.forwarding():
+        assert load.forward == signal.getsignal(signal.SIGINT)
+        ended(load)
+    assert before == signal.getsignal(signal.SIGINT)
+
+
+def test_ignored_hangup_stays_ignored(tmp_path: Path) -> None:
+    """Under nohup a closed terminal does not end the run."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        load = start(tmp_path / "run", "refuses")
+        with load.forwarding():
+            assert signal.SIG_IGN == signal.getsignal(signal.SIGHUP)
+            ended(load)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """A folder below a file is refused in one sentence before anything starts."""
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(MachineError) as caught:
+        start(file / "run", "waits")
+    expected = (
+        f"{file}: cannot be written (file exists), the run's folder is made here\n"
+        "hint: point --out at a place you can write"
+    )
+    assert expected == str(caught.value)

@@ -1,0 +1,52 @@
+"""``harness report``: what it prints and how it ends."""
+
+import pytest
+import typer
+
+from harness.analysis.record import NoRecordError
+from harness.cli.report import report
+from tests.analysis.simulated_run import Simulation
+from tests.analysis.synthetic_record import run_file, three_subscribers
+
+
+def exit_code_of(folder, **options):
+    """Run the verb and return its exit code."""
+    with pytest.raises(typer.Exit) as caught:
+        report(folder, **options)
+    return caught.value.exit_code
+
+
+def test_a_passing_run_prints_verdict_figures_and_the_pages_path_and_exits_0(tmp_path, capsys):
+    """What a newcomer sees at the end of a first run."""
+    folder = Simulation().write(tmp_path / "run")
+    assert 0 == exit_code_of(folder)
+    out = capsys.readouterr().out
+    assert "✓ Pass quickstart on appsync-events-emulated" in out
+    assert "Delivered        100 %" in out
+    assert "✓ Pass  Fan-out latency p99" in out
+    assert f"report: {folder / 'report.html'}" in out.splitlines()
+
+
+def test_a_failing_run_exits_3_and_an_invalid_one_4_with_its_warning(tmp_path, capsys):
+    """The exit code is the record's."""
+    assert 3 == exit_code_of(three_subscribers(tmp_path / "failed"))
+    cut = three_subscribers(tmp_path / "cut", run=run_file(ended_s=10.5))
+    assert 4 == exit_code_of(cut)
+    out = capsys.readouterr().out
+    assert "warning: run_cut_short: 10.5, where the limit is 12" in out
+    assert "hint: messages still on their way count as lost; let the drain end" in out
+
+
+def test_quiet_prints_nothing_and_still_writes_the_page(tmp_path, capsys):
+    """The load asks for it at the end of a run."""
+    folder = three_subscribers(tmp_path / "run")
+    assert 3 == exit_code_of(folder, quiet=True)
+    assert ("", "") == tuple(capsys.readouterr())
+    assert (folder / "report.html").is_file()
+
+
+def test_a_folder_without_a_record_is_an_error_with_a_hint(tmp_path):
+    """The command line prints both lines and exits 2."""
+    with pytest.raises(NoRecordError) as caught:
+        report(tmp_path)
+    assert "hint: name one of the folders inside reports/" in str(caught.value)

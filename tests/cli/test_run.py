@@ -1,0 +1,252 @@
+"""``harness run``, with a stand-in for Locust."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+
+from harness.cli import run as verb
+from harness.cli.load_process import LoadProcess
+from harness.core.errors import MachineError, ScenarioError
+from harness.measure.machine import Machine
+from harness.scenario.loading import load_plan
+from harness.scenario.plan import Plan
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKE = Path(__file__).with_name("fake_load.py")
+WORKLOAD = ROOT / "scenarios" / "workloads" / "quickstart.toml"
+TARGET = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
+DEADLINE_S = 20.0
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return load_plan(WORKLOAD, TARGET)
+
+
+@pytest.fixture
+def locustfile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Makes a checkout with a locustfile for the target's system."""
+    folder = tmp_path_factory.mktemp("locustfiles")
+    monkeypatch.setattr(verb, "LOCUSTFILES", folder)
+    (folder / "appsync_events.py").touch()
+    return folder / "appsync_events.py"
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Collects the folders that were reported on."""
+    folders: list[Path] = []
+    monkeypatch.setattr(verb, "show_report", folders.append)
+    return folders
+
+
+def run_fake(plan: Plan, folder: Path, ending: str) -> int:
+    return verb.run_load([sys.executable, str(FAKE), str(folder), ending], plan, folder)
+
+
+def test_verdict_of_the_load_is_the_exit_code(
+    tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run shows progress on stderr, reports once and ends with Locust's exit code."""
+    folder = tmp_path / "run"
+    assert 3 == run_fake(plan, folder, "fails its SLO")
+    assert [folder] == reported
+    said = capsys.readouterr()
+    assert "3 s of 30 s | measure | 10 of 1,000 connected" in said.err
+    assert "" == said.out
+
+
+def test_load_that_refuses_says_why(
+    tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error before there is a record is shown as it is, with its own exit code."""
+    assert 2 == run_fake(plan, tmp_path / "run", "refuses")
+    assert [] == reported
+    assert "error: scenario.toml: a must be b, got c\nhint: write b\n" == capsys.readouterr().err
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_killed_load_is_named_and_its_record_reported(
+    tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A load process that is killed leaves one sentence, its output, a report and exit code 1."""
+    folder = tmp_path / "run"
+    assert 1 == run_fake(plan, folder, "killed")
+    assert [folder] == reported
+    said = capsys.readouterr().err
+    expected = (
+        "error: load process: was killed by signal 9, a run needs it to the end\n"
+        f"hint: what it said is in {folder / 'locust.log'}\n"
+    )
+    assert said.endswith(expected)
+    log = (folder / "locust.log").read_text(encoding="utf-8")
+    assert "noise before the record\nthe last line\n" == log
+
+
+@pytest.mark.parametrize(("ending", "code"), [("does nothing", 0), ("raises", 1)])
+def test_load_without_a_record_never_passes(
+    tmp_path: Path,
+    plan: Plan,
+    reported: list[Path],
+    capsys: pytest.CaptureFixture[str],
+    ending: str,
+    code: int,
+) -> None:
+    """A load that ends before there is a record is an error, and its output is kept and named."""
+    assert 1 == run_fake(plan, tmp_path / "run", ending)
+    assert [] == reported
+    (log,) = tmp_path.iterdir()
+    expected = (
+        f"error: load process: ended with exit code {code}, a run needs it to the end\n"
+        f"hint: what it said is in {log}\n"
+    )
+    assert expected == capsys.readouterr().err
+    assert log.read_text(encoding="utf-8").startswith("noise before the record\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "interrupted", "expected"),
+    [(0, False, 0), (3, False, 3), (-9, False, 1), (-9, True, 130), (130, True, 130), (4, True, 4)],
+)
+def test_exit_code_by_how_the_load_ended(
+    tmp_path: Path, reported: list[Path], status: int, interrupted: bool, expected: int
+) -> None:
+    """The load's own verdict stands; a killed load is a bug unless the user asked for it."""
+    folder = tmp_path / "run"
+    load = LoadProcess([sys.executable, str(FAKE), str(folder), "fails its SLO"], folder)
+    load.wait(DEADLINE_S)
+    load._signals = int(interrupted)
+    assert expected == verb.conclude(load, status, folder)
+
+
+def test_command_carries_plan_flags_and_locust_arguments(plan: Plan, locustfile: Path) -> None:
+    """Locust gets the files as the user named them, each override and each of its own options."""
+    command = verb.load_command(plan, Path("out"), ["a=1", "b=2"], 2, ["--csv=x"])
+    expected = [
+        *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"),
+        *("--workload", str(WORKLOAD), "--target", str(TARGET), "--out", "out"),
+        *("--set", "a=1", "--set", "b=2", "--processes", "2", "--csv=x"),
+    ]
+    assert expected == command
+
+
+def test_one_worker_needs_no_processes_option(plan: Plan, locustfile: Path) -> None:
+    """A single worker is Locust's own process."""
+    assert "--processes" not in verb.load_command(plan, Path("out"), [], 1, [])
+
+
+def test_system_without_locustfile_is_refused(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installation without the repository's locustfiles says what is missing."""
+    monkeypatch.setattr(verb, "LOCUSTFILES", tmp_path)
+    with pytest.raises(MachineError) as caught:
+        verb.load_command(plan, Path("out"), [], 1, [])
+    assert str(caught.value).startswith(f"{tmp_path / 'appsync_events.py'}: is missing, ")
+
+
+def big(monkeypatch: pytest.MonkeyPatch, **limits: int | None) -> None:
+    """Give this machine plenty of everything but what ``limits`` names."""
+    plenty = Machine(
+        open_files=None,
+        ephemeral_ports=None,
+        somaxconn=None,
+        memory_bytes=10**12,
+        cores=64,
+        clock_resolution_ns=1,
+    )
+    machine = dataclasses.replace(plenty, **limits)  # type: ignore[arg-type]
+    monkeypatch.setattr("harness.measure.machine.read_machine", lambda: machine)
+
+
+def test_too_few_open_files_refuse_the_run(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that could not hold its connections never starts."""
+    big(monkeypatch, open_files=256)
+    with pytest.raises(MachineError) as caught:
+        verb.require_machine(plan, 1)
+    assert str(caught.value).startswith(
+        "this machine: open files of a worker: 256 at most, 1,064 are needed\nhint: "
+    )
+
+
+def test_other_shortages_are_warnings(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is an estimate warns and does not refuse."""
+    big(monkeypatch, memory_bytes=1_000_000)
+    verb.require_machine(plan, 1)
+    said = capsys.readouterr().err
+    assert said.startswith("warning: memory: 1 MB found, ")
+    assert "\nhint: " in said
+
+
+def test_big_machine_is_silent(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is enough of everything nothing is said."""
+    big(monkeypatch)
+    verb.require_machine(plan, 1)
+    assert "" == capsys.readouterr().err
+
+
+def test_existing_folder_is_refused(tmp_path: Path) -> None:
+    """A record is never overwritten."""
+    with pytest.raises(MachineError) as caught:
+        verb.run(WORKLOAD, TARGET, out=tmp_path)
+    expected = f"{tmp_path}: exists already, a run's folder must be new\nhint: choose another --out"
+    assert expected == str(caught.value)
+
+
+def test_bad_override_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    """All is validated first; a refused run makes no folder."""
+    with pytest.raises(ScenarioError):
+        verb.run(WORKLOAD, TARGET, out=tmp_path / "run", overrides=["publishing.rate_per_s=-1"])
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_run_hands_its_exit_code_to_the_command(
+    tmp_path: Path, locustfile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verb ends with the code of the load, whatever it is."""
+    monkeypatch.setattr(verb, "run_load", lambda command, plan, folder: 4)
+    with pytest.raises(typer.Exit) as caught:
+        verb.run(WORKLOAD, TARGET, out=tmp_path / "run")
+    assert 4 == caught.value.exit_code
+
+
+DRIVER = """
+import sys
+from harness.cli import app, run
+run.load_command = lambda plan, folder, *rest: [sys.executable, {fake!r}, str(folder), "waits"]
+run.show_report = lambda folder: print("reported", folder.name)
+app.main()
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_still_reports(tmp_path: Path, signum: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM end the load in order, report what there is and give exit code 130."""
+    folder = tmp_path / "run"
+    program = DRIVER.format(fake=str(FAKE))
+    arguments = ["run", str(WORKLOAD), "--target", str(TARGET), "--out", str(folder)]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + DEADLINE_S
+        while not (folder / "run.json").is_file():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signum)
+        out, err = process.communicate(timeout=DEADLINE_S)
+    assert (130, "reported run\n") == (process.returncode, out)
+    assert "Traceback" not in err
