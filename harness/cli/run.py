@@ -1,6 +1,7 @@
 """``harness run``: start Locust on a plan, show how it goes, report on it."""
 
 import contextlib
+import socket
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -119,8 +120,18 @@ def load_command(
     for override in overrides:
         command += ["--set", override]
     if workers > 1:
-        command += ["--processes", str(workers)]
+        command += ["--processes", str(workers), *_private_meeting_point()]
     return [*command, *locust_arguments]
+
+
+def _private_meeting_point() -> list[str]:
+    """Return where master and workers meet: a free local port, so that runs do not collide."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    return [
+        *("--master-bind-host", "127.0.0.1", "--master-bind-port", port),
+        *("--master-host", "127.0.0.1", "--master-port", port),
+    ]
 
 
 def run_load(command: Sequence[str], plan: "Plan", folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import resource
 import signal
 import sys
 from typing import Any
@@ -21,7 +22,7 @@ from harness.load.options import add_arguments
 from harness.load.order import Order
 from harness.load.users import FanOutUser
 from harness.load.worker import Worker
-from harness.net.client import Access, ApiFactory, tls_context
+from harness.net.client import Access, ApiFactory, source_address, tls_context
 from harness.scenario.target import api_key
 
 INTERRUPT_GRACE_S = 30.0
@@ -104,10 +105,11 @@ class _Plugin:
             return
         order = Order.from_json(options.harness_order)
         number = 0 if self._director is not None else order.workers.index(runner.client_id)
+        _raise_open_files_limit()
         self._worker = Worker(
             order,
             number,
-            self._make_api(_access(order)),
+            self._make_api(_access(order, number)),
             runner.send_message,
             LocustTable(environment),
         )
@@ -132,13 +134,20 @@ class _Plugin:
             print(self._director.report_output, end="", flush=True)  # noqa: T201  the result
 
 
-def _access(order: Order) -> Access:
+def _raise_open_files_limit() -> None:
+    """Take all the open files the system grants; a shell's default is often 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _access(order: Order, number: int) -> Access:
     target, endpoints = order.plan.target, order.endpoints
     return Access(
         realtime=endpoints.realtime,
         http=endpoints.http,
         api_key=api_key(target),
         tls=tls_context(endpoints.realtime, verify=target.tls.verify, ca_file=endpoints.ca_file),
+        source_address=source_address(endpoints.realtime, number),
     )
 
 

@@ -75,13 +75,12 @@ class UserSession(SubscriberLedger):
         except JoinError as error:
             self.times = JoinTimes(started_ns - worker.clock.offset_ns)
             self.failure = (error.stage, error.code)
+            self.owed_from_ns = None
             self._client = None
             worker.join_failed(self, error)
             return
         self.times = times
         self.joined = True
-        if self.channel is not None:
-            self.owed_from_ns = times.confirmed_ns + worker.clock.offset_ns
         worker.connected[self.user_class] += 1
         worker.join_succeeded(self, times)
 
@@ -90,6 +89,10 @@ class UserSession(SubscriberLedger):
         if self._client is None or not self.joined:
             raise ConnectionError("this chatter is not connected")
         self._client.publish(publish_id, channel, events)
+
+    def confirmed(self, kernel_ns: int) -> None:
+        """From now on this user is owed what is sent."""
+        self.owed_from_ns = kernel_ns + self.worker.clock.offset_ns
 
     def answered(self, answer: PublishAnswer) -> None:
         """Pass a publish's answer on to the worker's publisher."""

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from harness.core.errors import HarnessError
 
@@ -73,6 +74,13 @@ class Listener(Protocol):
 
     def event(self, text: str, kernel_ns: int) -> Any | None:
         """An event arrived; the token returned lets equal bytes be recognised without parsing."""
+
+    def confirmed(self, kernel_ns: int) -> None:
+        """The subscription is confirmed: what is sent from now on is owed.
+
+        Told from the I/O callback, before the joining greenlet gets its turn, because events may
+        follow in the same bytes.
+        """
 
     def answered(self, answer: PublishAnswer) -> None:
         """The system answered a publish."""
@@ -140,6 +148,18 @@ class Api(Protocol):
 
 ApiFactory = Callable[[Access], Api]
 """What a system's client module offers: its ``Api`` class."""
+
+
+def source_address(address: str, worker: int) -> str | None:
+    """Return the local address worker number ``worker`` connects from; None for the kernel's.
+
+    One source address has about 28,000 ports to a destination. On loopback every address of
+    127.0.0.0/8 is ours, so each worker takes one of its own.
+    """
+    host = urlsplit(address).hostname or ""
+    if not host.startswith("127."):
+        return None
+    return f"127.0.{1 + worker // 250}.{1 + worker % 250}"
 
 
 def tls_context(address: str, *, verify: bool, ca_file: str | None) -> ssl.SSLContext | None:

@@ -5,12 +5,18 @@ connection holds nothing. Source: RFC 6455, sections 5.2 (framing), 5.4 (fragmen
 5.5 (control frames) and 7.4 (close codes).
 """
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from websockets.frames import Frame, Opcode
+from websockets.frames import Opcode
 
 from harness.core.errors import RemoteProtocolError
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # a wheel without compiled parts
+    from websockets.utils import apply_mask
 
 CONTINUATION = int(Opcode.CONT)
 TEXT = int(Opcode.TEXT)
@@ -30,7 +36,15 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 def client_frame(opcode: int, payload: bytes) -> bytes:
     """Return one final, masked frame, as a client must send it."""
-    return Frame(Opcode(opcode), payload).serialize(mask=True)
+    size = len(payload)
+    if size < 126:  # noqa: PLR2004  lengths up to 125 stand in the second byte
+        head = bytes((0x80 | opcode, 0x80 | size))
+    elif size < 1 << 16:
+        head = bytes((0x80 | opcode, 0xFE)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((0x80 | opcode, 0xFF)) + size.to_bytes(8, "big")
+    key = os.urandom(4)
+    return head + key + apply_mask(payload, key)
 
 
 def close_frame(code: int) -> bytes:

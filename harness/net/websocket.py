@@ -1,21 +1,19 @@
 """A WebSocket client connection on gevent's loop: the receive path of the whole harness.
 
-The HTTP upgrade runs through ``websockets``' Sans-I/O core in the user's greenlet; from then on
-an I/O watcher owns the socket. Subscribers of one channel get byte-identical frames, so a frame
+A join runs in its user's greenlet as far as the upgrade; from then on an I/O watcher owns the
+socket. Subscribers of one channel get byte-identical frames, so a frame
 seen once is recognised by comparing bytes with the ones that were parsed (the memo), and costs
 one dictionary look-up instead of a parse. Every byte is still compared; nothing is sampled.
 """
 
 import contextlib
 import errno
-import re
 import ssl
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from gevent import get_hub
-from websockets.client import ClientProtocol
-from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from harness.core.errors import RemoteProtocolError
@@ -32,13 +30,17 @@ from harness.net.frames import (
     parse_close,
 )
 from harness.net.stream import READ, TcpStream, TlsStream, open_socket, wait_readable
+from harness.net.upgrade import (
+    HEAD_END,
+    MAX_HEAD_BYTES,
+    RefusedUpgradeError,
+    Upgrade,
+    broken_upgrade,
+)
 
 NORMAL_CLOSE = 1000
 PROTOCOL_ERROR = 1002
 GOING_AWAY = 1001
-_HEAD_END = b"\r\n\r\n"
-_MAX_HEAD_BYTES = 65_536
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
 class Endpoint:
@@ -47,6 +49,7 @@ class Endpoint:
     Args:
         uri: The WebSocket address, with host name, path and query.
         address: The numeric address and port behind it.
+        subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes the first.
         tls: Context for wss, None for ws.
         source_address: Local address to connect from, None for the kernel's choice.
     """
@@ -55,11 +58,13 @@ class Endpoint:
         self,
         uri: WebSocketURI,
         address: tuple[str, int],
+        subprotocols: Sequence[str],
         tls: ssl.SSLContext | None = None,
         source_address: str | None = None,
     ) -> None:
         self.uri = uri
         self.address = address
+        self.upgrade = Upgrade(uri, subprotocols)
         self.tls = tls
         self.source_address = source_address
 
@@ -93,12 +98,11 @@ class WebSocketConnection:
         """Hear of the end first; True when it needs no telling to the listener."""
         raise NotImplementedError
 
-    def connect(self, times: JoinTimes, subprotocols: list[str], deadline: float) -> None:
+    def connect(self, times: JoinTimes, deadline: float) -> None:
         """Connect, secure and upgrade in the calling greenlet, then hand over to the watcher.
 
         Args:
             times: Gets the durations of the stages tcp, tls and upgrade.
-            subprotocols: Values offered in Sec-WebSocket-Protocol, in order.
             deadline: ``time.monotonic()`` after which to give up.
 
         Raises:
@@ -116,7 +120,7 @@ class WebSocketConnection:
                 self._stream = TlsStream(sock, self.endpoint.tls, host, deadline)
                 before = _lap(times, "tls", before)
             stage = "upgrade"
-            rest = self._upgrade(self._stream, subprotocols, deadline)
+            rest = self._upgrade(self._stream, deadline)
             _lap(times, "upgrade", before)
         except (OSError, RemoteProtocolError) as error:
             self.drop()
@@ -129,23 +133,16 @@ class WebSocketConnection:
         if rest:
             self._parse(rest, time.time_ns())
 
-    def _upgrade(self, stream: TcpStream, subprotocols: list[str], deadline: float) -> bytes:
-        protocol = ClientProtocol(
-            self.endpoint.uri, subprotocols=[Subprotocol(value) for value in subprotocols]
-        )
-        request = protocol.connect()
-        protocol.send_request(request)
-        stream.send(b"".join(protocol.data_to_send()))
+    def _upgrade(self, stream: TcpStream, deadline: float) -> bytes:
+        """Ask for the upgrade and check the answer; return what came after it."""
+        request, key = self.endpoint.upgrade.request()
+        stream.send(request)
         head, rest = _read_head(stream, deadline)
-        refusal = _STATUS_LINE.match(head)
-        if refusal is not None and refusal[1] != b"101":
+        try:
+            self.endpoint.upgrade.check(head, key)
+        except RefusedUpgradeError as error:
             text = rest[:200].decode("utf-8", "replace").strip()
-            raise JoinError("upgrade", refusal[1].decode(), text or "the upgrade was refused")
-        protocol.receive_data(head)
-        if protocol.handshake_exc is not None:
-            raise _upgrade_failed(str(protocol.handshake_exc))
-        if not protocol.events_received():
-            raise _upgrade_failed(head.decode("latin-1").splitlines()[0])
+            raise JoinError("upgrade", error.status, text or "the upgrade was refused") from None
         return rest
 
     def _readable(self) -> None:
@@ -258,7 +255,7 @@ def _lap(times: JoinTimes, stage: str, since_ns: int) -> int:
 def _read_head(stream: TcpStream, deadline: float) -> tuple[bytes, bytes]:
     """Wait for an HTTP response's head; return it and the bytes after it."""
     head = b""
-    while _HEAD_END not in head:
+    while HEAD_END not in head:
         wait_readable(stream.sock, deadline)
         arrived = stream.receive()
         if arrived is None:
@@ -266,14 +263,10 @@ def _read_head(stream: TcpStream, deadline: float) -> tuple[bytes, bytes]:
         if not arrived[0]:
             raise ConnectionResetError("the server closed during the upgrade")
         head += arrived[0]
-        if len(head) > _MAX_HEAD_BYTES:
-            raise _upgrade_failed("an endless response head")
-    end = head.index(_HEAD_END) + len(_HEAD_END)
+        if len(head) > MAX_HEAD_BYTES:
+            raise broken_upgrade("an endless response head")
+    end = head.index(HEAD_END) + len(HEAD_END)
     return head[:end], head[end:]
-
-
-def _upgrade_failed(found: str) -> RemoteProtocolError:
-    return RemoteProtocolError("WebSocket upgrade", f"answered with {found}", "101 was needed")
 
 
 def _code(error: Exception) -> str:

@@ -38,6 +38,9 @@ class Recorder:
     def answered(self, answer):
         raise NotImplementedError
 
+    def confirmed(self, kernel_ns):
+        raise NotImplementedError
+
     def refused(self, stage, code, message):
         self.refusals.append((stage, code, message))
 
@@ -58,7 +61,7 @@ class EchoingConnection(WebSocketConnection):
 def connection(port, *, tls=None, memo=None):
     uri = parse_uri(f"{'wss' if tls else 'ws'}://localhost:{port}/path?query=1")
     client = EchoingConnection(
-        Endpoint(uri, (HOST, port), tls), {} if memo is None else memo, Recorder()
+        Endpoint(uri, (HOST, port), ["marker"], tls), {} if memo is None else memo, Recorder()
     )
     client.texts = []
     return client
@@ -66,7 +69,7 @@ def connection(port, *, tls=None, memo=None):
 
 def connect(client):
     times = JoinTimes(time.time_ns())
-    client.connect(times, ["marker"], time.monotonic() + WITHIN_S)
+    client.connect(times, time.monotonic() + WITHIN_S)
     return times
 
 
@@ -298,7 +301,7 @@ def test_silent_server_times_out_at_its_deadline():
         client = connection(listener.getsockname()[1])
         began_s = time.monotonic()
         with pytest.raises(JoinError) as caught:
-            client.connect(JoinTimes(0), ["marker"], time.monotonic() + 0.2)
+            client.connect(JoinTimes(0), time.monotonic() + 0.2)
     assert ("upgrade", "timeout") == (caught.value.stage, caught.value.code)
     assert time.monotonic() - began_s < 2.0
 

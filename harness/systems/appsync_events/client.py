@@ -50,11 +50,11 @@ class AppSyncEventsApi:
     def __init__(self, access: Access) -> None:
         uri = parse_uri(access.realtime)
         address = resolve(uri.host, uri.port)
-        self.endpoint = Endpoint(uri, address, access.tls, access.source_address)
         self.http_url = URL(access.http)
         host = self.http_url.host
         self.authorization: Mapping[str, str] = {"host": host, wire.API_KEY_HEADER: access.api_key}
-        self.subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(self.authorization)]
+        subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(self.authorization)]
+        self.endpoint = Endpoint(uri, address, subprotocols, access.tls, access.source_address)
         self._http_client = HTTPClient.from_url(
             self.http_url,
             concurrency=256,
@@ -122,7 +122,7 @@ class AppSyncEventsClient(WebSocketConnection):
         """Connect, initialise and subscribe; see ``net.client.Client.join``."""
         times = JoinTimes(time.time_ns())
         try:
-            self.connect(times, self._api.subprotocols, deadline)
+            self.connect(times, deadline)
             before = time.monotonic_ns()
             ask = wire.connection_init()
             times.confirmed_ns = self._request("init", ask, "connection_ack", deadline)
@@ -175,6 +175,8 @@ class AppSyncEventsClient(WebSocketConnection):
         elif self._awaited is not None and message.type in _ANSWERS:
             # Taken away at once: what follows in the same bytes is no answer to the same question.
             awaited, self._awaited = self._awaited, None
+            if message.type == "subscribe_success":
+                self.listener.confirmed(kernel_ns)
             awaited.set((message, kernel_ns))
         elif message.errors:
             error = message.errors[0]

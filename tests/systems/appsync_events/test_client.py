@@ -30,6 +30,9 @@ class Listener:
         self.ends = []
         self.refusals = []
 
+    def confirmed(self, kernel_ns):
+        self.confirmed_before = len(self.events)
+
     def event(self, text, kernel_ns):
         self.events.append(text)
         return text
@@ -225,6 +228,16 @@ def test_keep_alives_and_unknown_messages_are_no_deliveries():
         client.drop()
     assert ['{"n":1}', '{"n":2}'] == client.listener.events
     assert [] == client.listener.refusals
+
+
+def test_confirmation_is_told_before_the_events_that_follow_it():
+    """What comes in the same bytes as the confirmation is owed already."""
+    script = {"connection_init": [ACK], "subscribe": [data('{"n":0}'), CONFIRMED, data('{"n":1}')]}
+    with scripted_server(script) as realtime:
+        client = join(api(realtime))
+        wait_for(lambda: len(client.listener.events) == 2)
+        client.drop()
+    assert 1 == client.listener.confirmed_before
 
 
 def test_error_of_the_service_is_told_to_the_listener():

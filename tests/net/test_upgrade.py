@@ -1,0 +1,88 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
+
+from harness.core.errors import RemoteProtocolError
+from harness.net.upgrade import RefusedUpgradeError, Upgrade
+
+SUBPROTOCOLS = ["marker", "header-abc"]
+
+
+def answered_by_library(upgrade):
+    """What the websockets library's server answers to our request."""
+    server = ServerProtocol(subprotocols=[Subprotocol("marker")])
+    request, key = upgrade.request()
+    server.receive_data(request)
+    received = server.events_received()[0]
+    assert isinstance(received, Request)
+    server.send_response(server.accept(received))
+    return received, b"".join(server.data_to_send()), key
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("ws://localhost:18080/event/realtime?a=1", "localhost:18080"),
+        ("ws://localhost/event/realtime?a=1", "localhost"),
+        ("wss://example.org:443/event/realtime?a=1", "example.org"),
+        ("wss://[::1]:444/event/realtime?a=1", "[::1]:444"),
+    ],
+)
+def test_library_accepts_our_request_and_we_its_answer(address, host):
+    """An independent implementation reads the request as meant, and its answer passes."""
+    upgrade = Upgrade(parse_uri(address), SUBPROTOCOLS)
+    received, answer, key = answered_by_library(upgrade)
+    upgrade.check(answer, key)
+    assert (host, "marker, header-abc", "/event/realtime?a=1") == (
+        received.headers["Host"],
+        received.headers["Sec-WebSocket-Protocol"],
+        received.path,
+    )
+
+
+def test_each_connection_has_a_key_of_its_own():
+    """A cached answer to somebody else's request must not pass."""
+    upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
+    _, answer, _ = answered_by_library(upgrade)
+    with pytest.raises(RemoteProtocolError, match="sec-websocket-accept"):
+        upgrade.check(answer, upgrade.request()[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ((b"Upgrade: websocket", b"Upgrade: h2c"), "upgrade: h2c"),
+        ((b"Connection: Upgrade", b"Connection: close"), "connection: close"),
+        ((b"Sec-WebSocket-Protocol: marker\r\n", b""), "sec-websocket-protocol: nothing"),
+        ((b"marker", b"header-abc"), "sec-websocket-protocol: header-abc"),
+        ((b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: x\r\n\r\n"), "extension nobody asked for"),
+    ],
+)
+def test_answer_that_breaks_the_rfc_is_named(change, named):
+    """Each header that the RFC requires is checked."""
+    upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
+    _, answer, key = answered_by_library(upgrade)
+    assert change[0] in answer
+    with pytest.raises(RemoteProtocolError, match=named):
+        upgrade.check(answer.replace(*change), key)
+
+
+def test_http_status_is_told_apart_from_nonsense():
+    """A 403 is a refusal; a banner of another protocol is a broken answer."""
+    upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
+    with pytest.raises(RefusedUpgradeError, match="403"):
+        upgrade.check(b"HTTP/1.1 403 Forbidden\r\n\r\n", b"")
+    with pytest.raises(RemoteProtocolError, match="SSH"):
+        upgrade.check(b"SSH-2.0-x\r\n\r\n", b"")
+
+
+@given(st.binary(max_size=200))
+def test_hostile_head_raises_only_the_two_errors(head):
+    """Whatever a server sends, a join fails in one of the two ways."""
+    upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
+    with pytest.raises((RefusedUpgradeError, RemoteProtocolError)):
+        upgrade.check(head + b"\r\n\r\n", b"key")
