@@ -1,20 +1,13 @@
 """``harness doctor``: can this machine carry this plan, and if not, what to change."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness.core.exit_codes import ExitCode
-from harness.measure.machine import Check, Machine, Needs, Unit, check_machine, read_machine
-
-if TYPE_CHECKING:
-    from harness.scenario.plan import Plan
-    from harness.scenario.target import Target
-
-_MEGABYTE = 1e6
+from harness.measure.machine import Check, Machine, check_machine, figure, read_machine
 
 
 def doctor(
@@ -27,15 +20,20 @@ def doctor(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a field, as in run. Repeatable."),
     ] = None,
     workers: Annotated[
-        int,
-        typer.Option(min=1, help="Processes that make the load.", envvar="HARNESS_WORKERS"),
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that make the load.  [default: as many as the plan needs]",
+            envvar="HARNESS_WORKERS",
+        ),
+    ] = None,
 ) -> None:
     """Say whether this machine can carry a plan, and what to change where it cannot.
 
     Without a workload it says what the machine offers. What a plan needs in memory and cores is
     an estimate. Exits with 2 where something is too low.
     """
+    from harness.load.sizing import needs_of, size_plan
     from harness.scenario.loading import load_plan
 
     if workload is None:
@@ -44,59 +42,26 @@ def doctor(
     if target is None:
         raise typer.BadParameter("is needed with a workload", param_hint="--target")
     plan = load_plan(workload, target, overrides=overrides or ())
-    checks = check_machine(read_machine(), needs_of(plan, workers))
+    machine = read_machine()
+    plan, count = size_plan(plan, machine, workers)
+    needs = needs_of(plan, count)
+    checks = check_machine(machine, needs)
+    typer.echo(f"workers: {needs.workers}, emulator processes: {needs.emulator_processes}\n")
     typer.echo(table_of_checks(checks))
     if not all(check.enough for check in checks):
         raise typer.Exit(ExitCode.BAD_USAGE)
-
-
-def needs_of(plan: "Plan", workers: int) -> Needs:
-    """Return what a plan asks of the machine when ``workers`` processes make its load."""
-    workload, target = plan.workload, plan.target
-    emulator = target.emulator
-    over_http = workload.publishing.transport == "http"
-    return Needs(
-        users=plan.users,
-        http_publishers=workload.population.chatters if over_http else 0,
-        joins_per_s=min(workload.joins.rate_per_s, plan.users),
-        deliveries_per_s=peak_deliveries_per_s(plan),
-        workers=workers,
-        emulator_processes=emulator.processes if emulator else 0,
-        tls=emulator.tls if emulator else is_encrypted(target),
-    )
-
-
-def is_encrypted(target: "Target") -> bool:
-    """Say whether a real system is reached over TLS."""
-    return target.endpoints is not None and target.endpoints.realtime.startswith("wss:")
-
-
-def peak_deliveries_per_s(plan: "Plan") -> float:
-    """Return the deliveries owed each second on average inside a burst, or without one always.
-
-    A channel that holds a share p of the listeners also gets a share p of the messages.
-    """
-    workload = plan.workload
-    skew = workload.channels.zipf_skew
-    weights = [math.pow(k + 1, -skew) for k in range(workload.channels.count)]
-    total = sum(weights)
-    meeting = sum((weight / total) ** 2 for weight in weights)
-    burst = workload.publishing.burst
-    rate_per_s = plan.rate_per_s * (burst.factor if burst else 1.0)
-    return rate_per_s * workload.population.listeners * meeting
 
 
 def table_of_checks(checks: Sequence[Check]) -> str:
     """Return a line for each check, with what to do below each that fails."""
     rows = [("", "found", "needed", "")]
     for check in checks:
-        needed = figure(check.needed, check.unit)
         verdict = "too coarse" if check.at_most else "too low"
         rows.append(
             (
                 check.name,
-                figure(check.found, check.unit),
-                f"at most {needed}" if check.at_most else needed,
+                check.found_text,
+                check.needed_text,
                 "ok" if check.enough else verdict,
             )
         )
@@ -118,17 +83,6 @@ def table_of_offers(machine: Machine) -> str:
             ]
         )
     )
-
-
-def figure(value: float | None, unit: Unit) -> str:
-    """Return a figure as people read it: "20,000", "1,234 MB", "0.35 cores" or "not known"."""
-    if value is None:
-        return "not known"
-    if unit == "bytes":
-        return f"{value / _MEGABYTE:,.0f} MB"
-    if unit == "cores":
-        return f"{value:.2f} cores"
-    return f"{value:,.0f} {unit}".rstrip()
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -107,7 +107,8 @@ def emulator_options(target: "Target") -> "EmulatorOptions":
     """Return the options of an emulated target as its emulator takes them."""
     from harness.emulation.options import EmulatorOptions
 
-    return EmulatorOptions(**target.emulator.model_dump() if target.emulator else {})
+    given = target.emulator.model_dump(exclude_none=True) if target.emulator else {}
+    return EmulatorOptions(**given)
 
 
 def describe(system: Any, options: "EmulatorOptions", processes: "EmulatorProcesses") -> Emulated:

@@ -13,8 +13,8 @@ from types import FrameType
 from harness.core.errors import MachineError
 
 LOG_FILE = "locust.log"
-STATED_ERROR = re.compile(r"^(?:[\w.]+: )?(error: .*)", re.MULTILINE | re.DOTALL)
-"""From a line on that tells the user what is wrong: ours, or Locust's own on bad arguments."""
+STATED_ERROR = re.compile(r"^(?:[\w.]+: )?(error: (?:.*\n?(?!\[\d{4}-))*)", re.MULTILINE)
+"""From a line on that tells the user what is wrong, ours or Locust's own, to the next log line."""
 GROUP_GRACE_S = 2.0
 """How long what Locust left behind may take to end by itself."""
 

@@ -41,9 +41,16 @@ def run(
         ),
     ] = None,
     workers: Annotated[
-        int,
-        typer.Option(min=1, help="Processes that make the load.", envvar="HARNESS_WORKERS"),
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that make the load.  [default: as many as the plan needs]",
+            envvar="HARNESS_WORKERS",
+        ),
+    ] = None,
+    force: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
+        bool, typer.Option("--force", help="Run even where this machine is too small for it.")
+    ] = False,
     locust_arguments: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,12 +60,12 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Run a workload against a target and report on it.
+    """Run a workload against a target, starting its emulator where it is emulated, and report.
 
-    Validates both files, starts the emulator where the target is emulated, makes the load with
-    Locust, writes the run record and prints its verdict. Ctrl-C ends the run in order, a second
-    one at once. The exit code is the verdict's.
+    Ctrl-C ends the run in order, a second one at once. The exit code is the verdict's.
     """
+    from harness.load.sizing import size_plan
+    from harness.measure.machine import read_machine
     from harness.measure.record import folder_name
     from harness.scenario.loading import load_plan
 
@@ -69,29 +76,10 @@ def run(
         raise MachineError(
             str(folder), "exists already", "a run's folder must be new", "choose another --out"
         )
-    require_machine(plan, workers)
-    command = load_command(plan, folder, overrides or (), workers, locust_arguments or ())
+    _, count = size_plan(plan, read_machine(), workers)
+    arguments = [*(["--force"] if force else []), *(locust_arguments or ())]
+    command = load_command(plan, folder, overrides or (), count, arguments)
     raise typer.Exit(run_load(command, plan, folder))
-
-
-def require_machine(plan: "Plan", workers: int) -> None:
-    """Warn of what this machine is short of for a plan.
-
-    Raises:
-        MachineError: If a process could not hold its connections open, which ends any run.
-    """
-    from harness.cli.doctor import figure, needs_of
-    from harness.measure.machine import check_machine, read_machine
-
-    for check in check_machine(read_machine(), needs_of(plan, workers)):
-        if check.enough:
-            continue
-        found, needed = figure(check.found, check.unit), figure(check.needed, check.unit)
-        if check.name.startswith("open files"):
-            where = f"this machine: {check.name}"
-            raise MachineError(where, f"{found} at most", f"{needed} are needed", check.advice)
-        typer.echo(f"warning: {check.name}: {found} found, {needed} needed", err=True)
-        typer.echo(f"hint: {check.advice}", err=True)
 
 
 def load_command(

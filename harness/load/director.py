@@ -24,10 +24,12 @@ from harness.load import messages
 from harness.load.assembler import SecondAssembler
 from harness.load.cause import Cause
 from harness.load.emulator_process import EmulatorProcess
-from harness.load.options import START_DELAY_S, apply_plan, plan_from_options
+from harness.load.options import START_DELAY_S, apply_plan, plan_from_options, worker_count
 from harness.load.order import Endpoints, Order
 from harness.load.preflight import check_reachable
+from harness.load.sizing import refuse, shortages, size_plan
 from harness.measure.environment import describe_environment
+from harness.measure.machine import Check, read_machine
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
 from harness.scenario.target import api_key
 
@@ -52,7 +54,10 @@ class Director:
     def __init__(self, environment: Environment, options: Namespace) -> None:
         self._runner: MasterRunner | LocalRunner = environment.runner  # type: ignore[assignment]
         self._options = options
-        self.plan = plan_from_options(options)
+        machine = read_machine()
+        workers = worker_count(options)
+        self.plan, _ = size_plan(plan_from_options(options), machine, workers)
+        self._warnings = _warn_or_refuse(shortages(self.plan, machine, workers), options.force)
         api_key(self.plan.target)  # Raises now rather than in every worker.
         apply_plan(options, self.plan)
         names = (self.plan.workload.name, self.plan.target.name)
@@ -85,7 +90,11 @@ class Director:
         self._writer = RecordWriter(self.folder)
         if endpoints is None:
             log_file = self.folder / "emulator.log"
-            self._emulator = EmulatorProcess(self.plan.target_file, self._overrides, log_file)
+            assert target.emulator is not None  # noqa: S101  validated: emulated
+            sized = f"target.emulator.processes={target.emulator.processes}"
+            self._emulator = EmulatorProcess(
+                self.plan.target_file, [*self._overrides, sized], log_file
+            )
             endpoints = self._emulator.endpoints
         return endpoints
 
@@ -243,7 +252,7 @@ class Director:
             "phases": [phase.model_dump() for phase in self.plan.phases],
             "environment": describe_environment(),
             "workers": [{"index": n, "id": worker} for n, worker in enumerate(self._workers)],
-            "warnings": [],
+            "warnings": self._warnings,
         }
         self._guarded(lambda: self._writer.write_run(run))
 
@@ -253,6 +262,21 @@ class Director:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         self.report_output = done.stdout
         return done.returncode
+
+
+def _warn_or_refuse(short: list[Check], force: bool) -> list[dict[str, Any]]:  # noqa: FBT001
+    """Return a warning for each shortage if the user insists; refuse to start otherwise."""
+    if short and not force:
+        raise refuse(short)
+    return [
+        {
+            "code": "machine_too_small",
+            "observed": check.found,
+            "limit": check.needed,
+            "hint": f"{check.sentence}; {check.advice}",
+        }
+        for check in short
+    ]
 
 
 _JOIN = frozenset(("connect", "tls", "upgrade", "init", "subscribe"))

@@ -33,6 +33,9 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         action="append",
         help="override a field of the workload, or of the target (target.…); repeatable",
     )
+    group.add_argument(
+        "--force", action="store_true", help="run even where this machine is too small for it"
+    )
 
 
 def plan_from_options(options: Namespace) -> Plan:
@@ -55,6 +58,11 @@ def plan_from_options(options: Namespace) -> Plan:
         join_rate_per_s=options.spawn_rate,
         run_time_s=options.run_time,
     )
+
+
+def worker_count(options: Namespace) -> int:
+    """Return how many processes make the load: Locust's workers, or the one of a local run."""
+    return int(options.processes or (options.expect_workers if options.master else 1))
 
 
 def apply_plan(options: Any, plan: Plan) -> None:

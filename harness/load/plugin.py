@@ -1,6 +1,5 @@
 """Connect a run to Locust's events; a locustfile calls ``install`` once."""
 
-import contextlib
 import ctypes
 import resource
 import signal
@@ -8,12 +7,14 @@ import sys
 from typing import Any
 
 import gevent
+from gevent import get_hub
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from harness.core.errors import HarnessError, MachineError
+from harness.core.exit_codes import ExitCode
 from harness.load import messages
 from harness.load.director import Director, say
 from harness.load.dispatch import NumberedDispatcher
@@ -49,6 +50,7 @@ class _Plugin:
         self._make_api = make_api
         self._director: Director | None = None
         self._worker: Worker | None = None
+        self._quitting = False
 
     def on_parser(self, parser: LocustArgumentParser, **_: Any) -> None:
         add_arguments(parser)
@@ -125,9 +127,16 @@ class _Plugin:
             self._director.finish()
 
     def on_quitting(self, environment: Environment, **_: Any) -> None:
-        if self._director is not None:
-            with contextlib.suppress(KeyboardInterrupt):  # A second Ctrl-C must not spoil it.
-                environment.process_exit_code = self._director.conclude()
+        if self._quitting:
+            get_hub().switch()  # Locust shuts down twice after SIGTERM; the first ends the process.
+        self._quitting = True
+        if self._director is None:
+            self._on_finish()  # Whoever ended this worker, its accounts still go to the master.
+            return
+        try:
+            environment.process_exit_code = self._director.conclude()
+        except KeyboardInterrupt:  # A second Ctrl-C: at once, and the record stays as it is.
+            environment.process_exit_code = int(ExitCode.INTERRUPTED)
 
     def on_quit(self, **_: Any) -> None:
         if self._director is not None and self._director.report_output:
@@ -147,7 +156,7 @@ def _access(order: Order, number: int) -> Access:
         http=endpoints.http,
         api_key=api_key(target),
         tls=tls_context(endpoints.realtime, verify=target.tls.verify, ca_file=endpoints.ca_file),
-        source_address=source_address(endpoints.realtime, number),
+        source_address=source_address(endpoints.realtime, target.source_addresses, number),
     )
 
 
@@ -163,4 +172,5 @@ def _outlive_interrupt_not_parent(runner: WorkerRunner, options: Any) -> None:
 
     gevent.signal_handler(signal.SIGINT, interrupted)
     if options.processes and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        # Not SIGTERM: that one is answered with accounts, and nobody is left to take them.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -34,6 +34,7 @@ ONE_CORE = 1.0
 
 _MORE_EMULATOR_PROCESSES = "give the emulator more: --set target.emulator.processes=…"
 _US_PER_S = 1e6
+_MEGABYTE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ class Cost:
     emulator_delivery_us: float
 
 
-PLAIN = Cost(12_000, 250, 5.7, 13_900, 190, 7.0)
-TLS = Cost(47_000, 1_000, 9.6, 36_800, 617, 11.2)
+PLAIN = Cost(12_000, 460, 6.5, 16_700, 350, 7.0)
+TLS = Cost(47_000, 1_300, 10.5, 40_000, 900, 11.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class Needs:
         deliveries_per_s: Deliveries each second at the peak, bursts included.
         workers: Processes that make the load.
         emulator_processes: Processes of the emulator; 0 where the target is not emulated.
+        source_addresses: Local addresses that the workers connect from.
         tls: Whether connections are encrypted.
     """
 
@@ -102,6 +104,7 @@ class Needs:
     deliveries_per_s: float
     workers: int
     emulator_processes: int
+    source_addresses: int
     tls: bool
 
     @property
@@ -176,6 +179,33 @@ class Check:
             return True
         return self.found <= self.needed if self.at_most else self.found >= self.needed
 
+    @property
+    def found_text(self) -> str:
+        """What the machine offers, as people read it."""
+        return figure(self.found, self.unit)
+
+    @property
+    def needed_text(self) -> str:
+        """What the run needs, as people read it."""
+        needed = figure(self.needed, self.unit)
+        return f"at most {needed}" if self.at_most else needed
+
+    @property
+    def sentence(self) -> str:
+        """What was found and what is needed, on one line."""
+        return f"{self.name}: {self.found_text} found, {self.needed_text} needed"
+
+
+def figure(value: float | None, unit: Unit) -> str:
+    """Return a figure as people read it: "20,000", "1,234 MB", "0.35 cores" or "not known"."""
+    if value is None:
+        return "not known"
+    if unit == "bytes":
+        return f"{value / _MEGABYTE:,.0f} MB"
+    if unit == "cores":
+        return f"{value:.2f} cores"
+    return f"{value:,.0f} {unit}".rstrip()
+
 
 def read_machine(
     proc: Path = Path("/proc"), control_group: Path = Path("/sys/fs/cgroup")
@@ -214,9 +244,9 @@ def _checks(machine: Machine, needs: Needs) -> Iterator[Check]:
         "spread the users over more --workers, or raise the hard limit (ulimit -Hn)",
     )
     yield Check(
-        "ephemeral ports",
+        "ports of a source address",
         machine.ephemeral_ports,
-        needs.connections,
+        math.ceil(needs.connections / needs.source_addresses),
         "",
         'widen the range: sysctl -w net.ipv4.ip_local_port_range="1024 65535"',
     )
@@ -232,7 +262,8 @@ def _checks(machine: Machine, needs: Needs) -> Iterator[Check]:
         machine.cores,
         needs.worker_cores + needs.emulator_cores,
         "cores",
-        "lower the message rate, the joins each second or the users, or use more machines",
+        "lower the message rate, the joins each second or the users, or share the load: it takes "
+        f"{math.ceil((needs.worker_cores + needs.emulator_cores) / machine.cores)} such machines",
     )
     yield Check(
         "core of a worker",

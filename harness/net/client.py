@@ -5,7 +5,7 @@ it from a user's greenlet and hears of deliveries, answers and the end through a
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -150,12 +150,19 @@ ApiFactory = Callable[[Access], Api]
 """What a system's client module offers: its ``Api`` class."""
 
 
-def source_address(address: str, worker: int) -> str | None:
+def source_address(address: str, ours: Sequence[str], worker: int) -> str | None:
     """Return the local address worker number ``worker`` connects from; None for the kernel's.
 
     One source address has about 28,000 ports to a destination. On loopback every address of
     127.0.0.0/8 is ours, so each worker takes one of its own.
+
+    Args:
+        address: URL that is connected to.
+        ours: Addresses the target names, which workers take in turn.
+        worker: The worker's number.
     """
+    if ours:
+        return ours[worker % len(ours)]
     host = urlsplit(address).hostname or ""
     if not host.startswith("127."):
         return None

@@ -38,8 +38,12 @@ def known_systems() -> tuple[str, ...]:
 class Emulator(ScenarioModel):
     """The emulator that plays the system on this machine; only where the target is emulated."""
 
-    processes: Count = Field(
-        default=1, ge=1, le=64, description="Processes that share the emulator's port."
+    processes: Count | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Processes that share the emulator's port. Left out, a run takes as many as "
+        "its plan needs, and `harness emulate` takes one.",
     )
     tls: bool = Field(
         default=False, description="Whether it speaks https and wss, with a certificate of its own."
@@ -126,6 +130,12 @@ class Target(ScenarioModel):
     )
     channel_namespace: Segment = Field(
         default="default", description="Channels are /<channel_namespace>/room-<n>."
+    )
+    source_addresses: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        strict=False,
+        description="Local addresses that workers connect from, worker by worker; each has about "
+        "28,000 ports. Left out, the system chooses, and on loopback each worker has its own.",
     )
     emulator: Emulator | None = Field(
         default=None,

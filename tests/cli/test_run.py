@@ -1,11 +1,11 @@
 """``harness run``, with a stand-in for Locust."""
 
-import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ import typer
 from harness.cli import run as verb
 from harness.cli.load_process import LoadProcess
 from harness.core.errors import MachineError, ScenarioError
-from harness.measure.machine import Machine
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
 
@@ -143,7 +142,7 @@ def test_workers_of_one_run_meet_where_no_other_run_does(plan: Plan, locustfile:
     ports = set()
     for _ in range(2):
         command = verb.load_command(plan, Path("out"), [], 2, [])
-        flags = dict(zip(command, command[1:], strict=False))
+        flags = dict(pairwise(command))
         assert flags["--master-port"] == flags["--master-bind-port"]
         assert flags["--master-bind-host"] == "127.0.0.1"
         ports.add(flags["--master-port"])
@@ -163,50 +162,6 @@ def test_system_without_locustfile_is_refused(
     with pytest.raises(MachineError) as caught:
         verb.load_command(plan, Path("out"), [], 1, [])
     assert str(caught.value).startswith(f"{tmp_path / 'appsync_events.py'}: is missing, ")
-
-
-def big(monkeypatch: pytest.MonkeyPatch, **limits: int | None) -> None:
-    """Give this machine plenty of everything but what ``limits`` names."""
-    plenty = Machine(
-        open_files=None,
-        ephemeral_ports=None,
-        somaxconn=None,
-        memory_bytes=10**12,
-        cores=64,
-        clock_resolution_ns=1,
-    )
-    machine = dataclasses.replace(plenty, **limits)  # type: ignore[arg-type]
-    monkeypatch.setattr("harness.measure.machine.read_machine", lambda: machine)
-
-
-def test_too_few_open_files_refuse_the_run(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that could not hold its connections never starts."""
-    big(monkeypatch, open_files=256)
-    with pytest.raises(MachineError) as caught:
-        verb.require_machine(plan, 1)
-    assert str(caught.value).startswith(
-        "this machine: open files of a worker: 256 at most, 1,064 are needed\nhint: "
-    )
-
-
-def test_other_shortages_are_warnings(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What is an estimate warns and does not refuse."""
-    big(monkeypatch, memory_bytes=1_000_000)
-    verb.require_machine(plan, 1)
-    said = capsys.readouterr().err
-    assert said.startswith("warning: memory: 1 MB found, ")
-    assert "\nhint: " in said
-
-
-def test_big_machine_is_silent(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Where there is enough of everything nothing is said."""
-    big(monkeypatch)
-    verb.require_machine(plan, 1)
-    assert "" == capsys.readouterr().err
 
 
 def test_existing_folder_is_refused(tmp_path: Path) -> None:

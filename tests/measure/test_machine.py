@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.measure.machine import PLAIN, TLS, Check, Machine, Needs, check_machine, read_machine
+from harness.measure.machine import (
+    PLAIN,
+    TLS,
+    Check,
+    Machine,
+    Needs,
+    check_machine,
+    figure,
+    read_machine,
+)
 
 MACHINE = Machine(
     open_files=20_000,
@@ -25,6 +34,7 @@ def needs_of(**changes) -> Needs:
         "deliveries_per_s": 4000.0,
         "workers": 1,
         "emulator_processes": 1,
+        "source_addresses": 1,
         "tls": False,
     }
     return Needs(**(needs | changes))
@@ -110,17 +120,17 @@ def test_small_run_fits():
         ({"users": 19_937}, {"open files of a worker", "open files of an emulator process"}),
         ({"users": 19_937, "workers": 2}, {"open files of an emulator process"}),
         ({"users": 19_937, "emulator_processes": 0}, {"open files of a worker"}),
-        ({"users": 28_233, "workers": 2, "emulator_processes": 2}, {"ephemeral ports"}),
+        ({"users": 28_233, "workers": 2, "emulator_processes": 2}, {"ports of a source address"}),
         (
             {"users": 28_132, "http_publishers": 101, "workers": 2, "emulator_processes": 2},
-            {"ephemeral ports"},
+            {"ports of a source address"},
         ),
         (
-            {"joins_per_s": 4097.0, "workers": 2},
-            {"connections waiting (somaxconn)"},
+            {"joins_per_s": 4097.0, "workers": 4},
+            {"connections waiting (somaxconn)", "cores", "core of an emulator process"},
         ),
-        ({"joins_per_s": 4097.0, "workers": 2, "emulator_processes": 2}, set()),
-        ({"deliveries_per_s": 150_000.0, "workers": 2}, {"core of an emulator process"}),
+        ({"joins_per_s": 4097.0, "workers": 4, "emulator_processes": 2}, {"cores"}),
+        ({"deliveries_per_s": 145_000.0, "workers": 2}, {"core of an emulator process"}),
         (
             {"deliveries_per_s": 200_000.0, "workers": 2, "emulator_processes": 2},
             {"cores"},
@@ -171,3 +181,18 @@ def test_unknown_is_enough_and_bounds_work_both_ways(found, needed):
     upper = Check("x", found, needed, "", "", at_most=True)
     assert (found is None or found >= needed) == lower.enough
     assert (found is None or found <= needed) == upper.enough
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "", "not known"),
+        (28_232, "", "28,232"),
+        (8e9, "bytes", "8,000 MB"),
+        (0.349, "cores", "0.35 cores"),
+        (1, "ns", "1 ns"),
+    ],
+)
+def test_figure_is_written_for_people(value, unit, text):
+    """Thousands have commas and units follow."""
+    assert text == figure(value, unit)

@@ -20,7 +20,7 @@ REAL = {
 def test_emulated_target_gets_an_emulator_without_asking():
     """An emulated target of three lines has all of the emulator's options."""
     emulator = target_of().emulator
-    assert (1, False, 0, ("default",)) == (
+    assert (None, False, 0, ("default",)) == (
         emulator.processes,
         emulator.tls,
         emulator.port,

@@ -1,0 +1,113 @@
+"""How many processes a plan takes on a machine, and whether the machine can carry it at all."""
+
+import math
+from collections.abc import Callable
+
+from harness.core.errors import MachineError
+from harness.measure.machine import Check, Machine, Needs, check_machine
+from harness.scenario.plan import Plan
+from harness.scenario.target import Target
+
+MOST_PROCESSES = 64
+BUSY_CORE = 0.8
+"""Share of a core that one process is planned to use; the rest is for bursts."""
+
+
+def size_plan(plan: Plan, machine: Machine, workers: int | None) -> tuple[Plan, int]:
+    """Return the plan with its emulator's processes counted, and the number of workers.
+
+    Args:
+        plan: A plan whose target may leave the emulator's processes open.
+        machine: What there is to run on.
+        workers: Number of workers where it was given; None takes as few as will do.
+    """
+    count = workers or _fewest(
+        lambda n: _fits(machine, needs_of(plan, n).files_per_worker, _share(plan, n))
+    )
+    emulator = plan.target.emulator
+    if emulator is None or emulator.processes is not None:
+        return plan, count
+    processes = _fewest(lambda n: _emulator_fits(_with_processes(plan, n), machine, count))
+    return _with_processes(plan, processes), count
+
+
+def _fewest(fits: Callable[[int], bool]) -> int:
+    return next((n for n in range(1, MOST_PROCESSES) if fits(n)), MOST_PROCESSES)
+
+
+def _share(plan: Plan, workers: int) -> float:
+    return needs_of(plan, workers).worker_cores / workers
+
+
+def _emulator_fits(plan: Plan, machine: Machine, workers: int) -> bool:
+    needs = needs_of(plan, workers)
+    share = needs.emulator_cores / needs.emulator_processes
+    return _fits(machine, needs.files_per_emulator_process, share)
+
+
+def _fits(machine: Machine, files: int, core_share: float) -> bool:
+    enough_files = machine.open_files is None or files <= machine.open_files
+    return enough_files and core_share <= BUSY_CORE
+
+
+def _with_processes(plan: Plan, processes: int) -> Plan:
+    target = plan.target
+    assert target.emulator is not None  # noqa: S101  only called for emulated targets
+    emulator = target.emulator.model_copy(update={"processes": processes})
+    return plan.model_copy(update={"target": target.model_copy(update={"emulator": emulator})})
+
+
+def needs_of(plan: Plan, workers: int) -> Needs:
+    """Return what a plan asks of the machine when ``workers`` processes make its load."""
+    workload, target = plan.workload, plan.target
+    emulator = target.emulator
+    over_http = workload.publishing.transport == "http"
+    own_address = emulator is not None or bool(target.source_addresses)
+    return Needs(
+        users=plan.users,
+        http_publishers=workload.population.chatters if over_http else 0,
+        joins_per_s=min(workload.joins.rate_per_s, plan.users),
+        deliveries_per_s=peak_deliveries_per_s(plan),
+        workers=workers,
+        emulator_processes=(emulator.processes or 1) if emulator else 0,
+        source_addresses=workers if own_address else 1,
+        tls=emulator.tls if emulator else is_encrypted(target),
+    )
+
+
+def is_encrypted(target: Target) -> bool:
+    """Say whether a real system is reached over TLS."""
+    return target.endpoints is not None and target.endpoints.realtime.startswith("wss:")
+
+
+def peak_deliveries_per_s(plan: Plan) -> float:
+    """Return the deliveries owed each second on average inside a burst, or without one always.
+
+    A channel that holds a share p of the listeners also gets a share p of the messages.
+    """
+    workload = plan.workload
+    skew = workload.channels.zipf_skew
+    weights = [math.pow(k + 1, -skew) for k in range(workload.channels.count)]
+    total = sum(weights)
+    meeting = sum((weight / total) ** 2 for weight in weights)
+    burst = workload.publishing.burst
+    rate_per_s = plan.rate_per_s * (burst.factor if burst else 1.0)
+    return rate_per_s * workload.population.listeners * meeting
+
+
+def shortages(plan: Plan, machine: Machine, workers: int) -> list[Check]:
+    """Return what the machine has too little of for a plan."""
+    checks = check_machine(machine, needs_of(plan, workers))
+    return [check for check in checks if not check.enough]
+
+
+def refuse(short: list[Check]) -> MachineError:
+    """Return the error that names everything the machine is short of."""
+    rest = "".join(f"\nalso {check.sentence}\n  -> {check.advice}" for check in short[1:])
+    first = short[0]
+    return MachineError(
+        f"this machine: {first.name}",
+        f"{first.found_text} found",
+        f"{first.needed_text} needed",
+        f"{first.advice}; or go on all the same with --force{rest}",
+    )

@@ -1,0 +1,113 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.load.sizing import needs_of, peak_deliveries_per_s, refuse, shortages, size_plan
+from harness.measure.machine import Machine, Needs
+from harness.scenario.loading import load_plan
+
+SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
+QUICKSTART = SCENARIOS / "workloads" / "quickstart.toml"
+REFERENCE = SCENARIOS / "workloads" / "reference.toml"
+EMULATED = SCENARIOS / "targets" / "appsync-events-emulated.toml"
+EMULATED_TLS = SCENARIOS / "targets" / "appsync-events-emulated-tls.toml"
+AWS = SCENARIOS / "targets" / "appsync-events-aws.toml"
+
+TWO_CORES = Machine(
+    open_files=20_000,
+    ephemeral_ports=28_232,
+    somaxconn=4096,
+    memory_bytes=20_000_000_000,
+    cores=2.0,
+    clock_resolution_ns=1,
+)
+
+
+def sizes(workload, machine=TWO_CORES, workers=None, overrides=()):
+    plan = load_plan(workload, EMULATED, overrides=overrides)
+    sized, count = size_plan(plan, machine, workers)
+    return count, sized.target.emulator.processes
+
+
+def test_small_run_takes_one_process_of_each():
+    """The quickstart needs no more."""
+    assert (1, 1) == sizes(QUICKSTART)
+
+
+def test_reference_run_takes_as_many_as_the_file_limit_asks():
+    """35,000 connections and 20,000 files a process: two of each."""
+    assert (2, 2) == sizes(REFERENCE)
+
+
+def test_lower_file_limit_takes_more_processes():
+    """With 4,096 files a process the same crowd needs nine workers and ten servers."""
+    assert (9, 10) == sizes(REFERENCE, replace(TWO_CORES, open_files=4096))
+
+
+def test_what_the_user_gives_stays():
+    """Numbers given are not second-guessed."""
+    assert (3, 5) == sizes(QUICKSTART, workers=3, overrides=["target.emulator.processes=5"])
+
+
+def test_reference_run_fits_a_two_core_machine():
+    """Nothing is too low for the load the project is for."""
+    plan, workers = size_plan(load_plan(REFERENCE, EMULATED), TWO_CORES, None)
+    assert [] == shortages(plan, TWO_CORES, workers)
+
+
+def test_sixfold_burst_is_refused_with_the_cores_it_needs():
+    """365,000 deliveries a second are too much for two cores, and the error says what it takes."""
+    overrides = ["publishing.burst={factor=6, length_s=60, every_s=120}"]
+    plan = load_plan(REFERENCE, EMULATED, overrides=overrides)
+    plan, workers = size_plan(plan, TWO_CORES, None)
+    short = shortages(plan, TWO_CORES, workers)
+    assert ["cores"] == [check.name for check in short]
+    sentence = str(refuse(short))
+    assert sentence.startswith("this machine: cores: 2.00 cores found, 4.92 cores needed\n")
+    assert "--force" in sentence
+
+
+def test_needs_of_the_quickstart_are_known():
+    """1,000 users hear 4 messages a second: 4,000 deliveries a second."""
+    assert Needs(
+        users=1000,
+        http_publishers=0,
+        joins_per_s=200.0,
+        deliveries_per_s=4000.0,
+        workers=2,
+        emulator_processes=1,
+        source_addresses=2,
+        tls=False,
+    ) == needs_of(load_plan(QUICKSTART, EMULATED), workers=2)
+
+
+def test_publishing_over_http_and_tls_are_counted():
+    """Chatters on HTTP hold a connection more; encryption comes from the target."""
+    plan = load_plan(QUICKSTART, EMULATED_TLS, overrides=["publishing.transport=http"])
+    needs = needs_of(plan, workers=1)
+    assert (100, True) == (needs.http_publishers, needs.tls)
+
+
+def test_real_target_needs_no_emulator(monkeypatch):
+    """What runs elsewhere costs nothing here, and wss means TLS."""
+    for name in ("APPSYNC_HTTP_HOST", "APPSYNC_REALTIME_HOST", "APPSYNC_API_KEY"):
+        monkeypatch.setenv(name, "example.org")
+    needs = needs_of(load_plan(QUICKSTART, AWS), workers=1)
+    assert (0, True) == (needs.emulator_processes, needs.tls)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "deliveries_per_s"),
+    [
+        ([], 4000.0),
+        (["channels.count=4"], 1000.0),
+        (["channels.count=2", "channels.zipf_skew=1.0"], 4000.0 * (4 / 9 + 1 / 9)),
+        (["publishing.burst={factor=6, length_s=10, every_s=60}"], 24_000.0),
+        (["population.chatters_subscribe=false"], 3600.0),
+    ],
+)
+def test_peak_deliveries_follow_channels_and_bursts(overrides, deliveries_per_s):
+    """Channels divide the audience, skew gathers it again, and bursts multiply the rate."""
+    plan = load_plan(QUICKSTART, EMULATED, overrides=overrides)
+    assert deliveries_per_s == pytest.approx(peak_deliveries_per_s(plan))
