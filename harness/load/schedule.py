@@ -44,7 +44,8 @@ class Schedule:
     """All publishes of a plan, as arrays of shape (publishes,).
 
     Messages are offered from the start of the warm-up to the end of the measuring; a message
-    belongs to the phase in which its intended time lies.
+    belongs to the phase in which its intended time lies. The warm-up begins with a probe on each
+    channel, whatever the rate: by the time that counts, every subscriber should have heard one.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -67,7 +68,20 @@ class Schedule:
         self.chatter = _zipf(talk, count, chatters, publishing.chatter_zipf_skew)
         channels = plan.workload.channels
         self.channel = _zipf(talk, count, channels.count, channels.zipf_skew)
-        self.bytes = _sizes(sizes, (count, self.batch_size), publishing.event_bytes)
+        probes = channels.count if plan.workload.phases.warm_up_s > 0 else 0
+        if probes:
+            self._put_first(_probe_times(start_s, plan.workload.phases.warm_up_s, probes), chatters)
+        shape = (count + probes, self.batch_size)
+        self.bytes = _sizes(sizes, shape, publishing.event_bytes)
+
+    def _put_first(self, probes_s: FloatArray, chatters: int) -> None:
+        """Add one publish a channel at these times, and put everything in order of time."""
+        channels = np.arange(len(probes_s))
+        intended_s = np.concatenate((probes_s, self.intended_s))
+        order = np.argsort(intended_s, kind="stable")
+        self.intended_s = intended_s[order]
+        self.channel = np.concatenate((channels, self.channel))[order]
+        self.chatter = np.concatenate((channels % chatters, self.chatter))[order]
 
     def part(self, worker: int, workers: int) -> Iterator[Publish]:
         """Yield, in order of time, the publishes of the chatters that ``worker`` holds."""
@@ -120,6 +134,12 @@ def _arrival_times(
         marks = np.cumsum(rng.exponential(size=enough))
     times_s: FloatArray = np.interp(marks[marks < total], cumulative, knots_s)
     return times_s
+
+
+def _probe_times(start_s: float, warm_up_s: float, probes: int) -> FloatArray:
+    """Spread the probes over the first second of the warm-up, or over all of a shorter one."""
+    span_s = min(warm_up_s, 1.0)
+    return start_s + (np.arange(probes) + 0.5) / probes * span_s
 
 
 def _cumulative_rate(

@@ -165,6 +165,7 @@ class SubscriberLedger:
         late: Distinct owed deliveries that came after the drain had ended.
         unowed: Deliveries of messages sent before the confirmation.
         longest_stall_ns: Longest time a message was owed and none came, among what came.
+        first_arrival_ns: Run clock of the first delivery of this run, owed or not; 0 before it.
         last_arrival_ns: Run clock of the last distinct owed delivery, 0 before the first.
     """
 
@@ -173,6 +174,7 @@ class SubscriberLedger:
         "book",
         "duplicated",
         "expected",
+        "first_arrival_ns",
         "last_arrival_ns",
         "late",
         "longest_stall_ns",
@@ -190,6 +192,7 @@ class SubscriberLedger:
         self.late = 0
         self.unowed = 0
         self.longest_stall_ns = 0
+        self.first_arrival_ns = 0
         self.last_arrival_ns = 0
         self._gaps: dict[int, list[range]] | None = None
 
@@ -254,7 +257,12 @@ class SubscriberLedger:
         self.longest_stall_ns = max(self.longest_stall_ns, stall_ns)
 
     def _irregular(self, message: Arrivals, kernel_ns: int) -> None:
-        """Account for whatever is not simply the next message of its stream, in time."""
+        """Account for whatever is not simply the next message of its stream, in time.
+
+        The first message of each stream is among it: nothing was expected yet.
+        """
+        if not self.first_arrival_ns:
+            self.first_arrival_ns = kernel_ns + self.book.clock_offset_ns
         if self.owed_from_ns is None or message.sent_ns < self.owed_from_ns:
             self.unowed += 1
             message.unowed += 1

@@ -8,6 +8,14 @@ from tests.load.conftest import make_plan
 
 SIZES = {"distribution": "lognormal", "median": 300, "p99": 900, "maximum": 9000}
 WARM_UP_S, MEASURE_END_S = 11.0, 33.0
+CHANNELS = 3
+PROBES_S = [WARM_UP_S + share for share in (1 / 6, 3 / 6, 5 / 6)]
+
+
+def without_probes(schedule):
+    """Intended times of the messages that the rate asks for."""
+    probes = [np.abs(schedule.intended_s - probe_s).argmin() for probe_s in PROBES_S]
+    return np.delete(schedule.intended_s, probes)
 
 
 @given(workers=st.integers(1, 9), batch_size=st.integers(1, 5))
@@ -36,7 +44,7 @@ def test_same_seed_gives_the_same_schedule_and_another_seed_another():
 
 def test_uniform_arrivals_are_evenly_spaced_from_warm_up_to_the_end_of_measuring():
     """50 messages a second for 22 s: 1,100 of them, 20 ms apart, the first after half a gap."""
-    intended_s = Schedule(make_plan(arrival="uniform")).intended_s
+    intended_s = without_probes(Schedule(make_plan(arrival="uniform")))
     assert 1100 == len(intended_s)
     assert intended_s[0] == pytest.approx(WARM_UP_S + 0.01)
     assert np.diff(intended_s) == pytest.approx(0.02)
@@ -45,17 +53,24 @@ def test_uniform_arrivals_are_evenly_spaced_from_warm_up_to_the_end_of_measuring
 
 def test_poisson_arrivals_have_the_rate_and_the_spread_of_a_poisson_process():
     """Gaps are exponential: their mean and their standard deviation are equal."""
-    intended_s = Schedule(make_plan(rate_per_s=2000.0)).intended_s
+    intended_s = without_probes(Schedule(make_plan(rate_per_s=2000.0)))
     gaps_s = np.diff(intended_s)
     assert len(intended_s) == pytest.approx(44_000, rel=0.02)
     assert gaps_s.std() == pytest.approx(gaps_s.mean(), rel=0.03)
     assert (gaps_s >= 0).all()
 
 
+def test_warm_up_begins_with_a_probe_on_each_channel():
+    """However rare messages are, every channel carries one before the measuring starts."""
+    schedule = Schedule(make_plan(rate_per_s=0.001, arrival="uniform"))
+    assert schedule.intended_s.tolist() == pytest.approx(PROBES_S)
+    assert [0, 1, 2] == schedule.channel.tolist()
+
+
 def test_burst_multiplies_the_rate_for_its_length():
     """Every 5 s the last second carries six times the calm rate."""
     burst = {"factor": 6.0, "length_s": 1.0, "every_s": 5.0}
-    intended_s = Schedule(make_plan(arrival="uniform", burst=burst)).intended_s - WARM_UP_S
+    intended_s = without_probes(Schedule(make_plan(arrival="uniform", burst=burst))) - WARM_UP_S
     per_second = np.bincount(intended_s.astype(int))
     assert [50, 50, 50, 50, 300] * 4 + [50, 50] == per_second.tolist()
 
@@ -63,7 +78,7 @@ def test_burst_multiplies_the_rate_for_its_length():
 def test_batches_divide_the_publishes_and_keep_the_message_rate():
     """Five messages a publish: a fifth of the publishes, numbered five apart."""
     publishes = list(Schedule(make_plan(arrival="uniform", batch_size=5)).part(0, 1))
-    assert 220 == len(publishes)
+    assert 220 + CHANNELS == len(publishes)
     assert [0, 5, 10] == [publish.first_message for publish in publishes[:3]]
     assert {5} == {len(publish.bytes_each) for publish in publishes}
 
