@@ -41,7 +41,13 @@ def test_make_help_explains_every_target() -> None:
     """``make help`` lists each target that the Makefile offers."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (offered,) = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert offered.split() == [line.split()[1] for line in done.stdout.splitlines()]
 
 
