@@ -8,7 +8,7 @@ WORKLOAD ?= scenarios/workloads/quickstart.toml
 TARGET ?= scenarios/targets/appsync-events-emulated.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types format smoke sample check clean
+.PHONY: help setup run test lint types format smoke bench sample check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ format: setup ## rewrite the code in the project's style
 
 smoke: setup ## the smallest whole run: emulator, load, report
 	$(BIN)/harness run scenarios/workloads/ci-smoke.toml --target $(TARGET)
+
+bench: setup ## the harness against the physical floor and its peers; QUICK=1 for a short version
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 sample: setup ## run the quickstart again and keep its record as the committed sample
 	rm -rf reports/sample

@@ -1,0 +1,257 @@
+"""``python -m benchmarks``: measure the harness against the floor and against its peers."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from benchmarks import receivers, rows
+from benchmarks.lanes import (
+    FAST_PER_S,
+    ONCE_A_SECOND_S,
+    QUIET_S,
+    SLOW_PER_S,
+    Lane,
+    Pace,
+    keep_apart,
+    run_rounds,
+)
+from benchmarks.latency import Many, measure_many
+from benchmarks.memory import measure_memory
+from benchmarks.programs import Program, ProgramError
+from benchmarks.receivers import Ours
+from benchmarks.senders import ROOT, Emulator, Nchan
+from benchmarks.table import Row, as_text, write_json
+from benchmarks.tools import Tools, find_tools
+from harness.measure.environment import describe_environment
+from harness.scenario.workload import Population
+
+RESULT = ROOT / "benchmarks/results/latest.json"
+SLOW = frozenset(("k6", "websocket_client", "websockets_sync"))
+AnyProgram = TypeVar("AnyProgram", bound=Program)
+COHORT_FIELD = "connections_per_user"
+TLS_CONNECTIONS = (1200, 300)
+TLS_JOINS = "joins.rate_per_s=300"  # A handshake costs a core about a millisecond.
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large and how long.
+
+    Attributes:
+        connections: Connections of each receiver; nine of them are connected at once.
+        rounds: Turns of each receiver.
+        turn_s: How long messages are sent in a turn.
+        many: Subscribers of the runs in which latency and memory are measured.
+        few: Subscribers of the small run that memory is measured against.
+        pairs: Messages of that run with extra work, and as many without.
+        fetch_s: How long fetching the peers may take.
+        join_s: How long the receivers may take to join, all at once.
+    """
+
+    connections: int
+    rounds: int
+    turn_s: float
+    many: int
+    few: int
+    pairs: int
+    fetch_s: float
+    join_s: float
+
+
+FULL = Size(500, 11, 2.0, 4500, 500, 15, 600.0, 90.0)
+QUICK = Size(400, 3, 1.2, 2500, 500, 8, 90.0, 30.0)
+
+
+def main() -> int:
+    """Measure everything, print the table, write the JSON; 0 where both came to be."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter, as for CI")
+    parser.add_argument("--out", type=Path, default=RESULT, help="file to write the JSON to")
+    arguments = parser.parse_args()
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _leave)
+    size = QUICK if arguments.quick else FULL
+    started = time.monotonic()
+    machine = describe_environment()
+    del machine["host"]
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as place:
+        result = measure(size, Path(place))
+    machine["quick"] = arguments.quick
+    machine["seconds"] = round(time.monotonic() - started, 1)
+    machine["load_average_at_end"] = list(os.getloadavg())
+    write_json(result, machine, arguments.out)
+    print(as_text(result))
+    print(f"\n{machine['seconds']:.0f} s; written to {arguments.out}")
+    return 0
+
+
+def _leave(_signum: int, _frame: FrameType | None) -> None:
+    """End as at Ctrl-C, so that everything started is stopped."""
+    raise KeyboardInterrupt
+
+
+def measure(size: Size, folder: Path) -> list[Row]:
+    """Return all rows; whatever is started is stopped again."""
+    with ThreadPoolExecutor() as pool:
+        # Fetching takes up to a minute the first time; weighing does not mind the company.
+        fetching = pool.submit(find_tools, folder, size.fetch_s)
+        _say("memory over TLS and in cohorts; fetching the receivers meanwhile")
+        with Emulator(folder, tls=True) as emulator:
+            tls_kib = measure_memory(emulator, TLS_CONNECTIONS, folder, [TLS_JOINS])
+        cohort_kib = _measure_cohort(size, folder)
+        tools = fetching.result()
+    with ExitStack() as stack:
+        lanes = SideBySide(tools, size, folder, stack).run()
+    with Emulator(folder, tls=False) as emulator:
+        _say(f"{size.many} subscribers, with 60 µs of work added to every other message")
+        try:
+            many: Many | str = measure_many(emulator, size.many, size.few, size.pairs, folder)
+        except ProgramError as error:
+            many = str(error)
+    return [
+        *rows.receiving(lanes),
+        *rows.memory(many if isinstance(many, str) else many.kib, tls_kib, cohort_kib),
+        *rows.latency(many),
+        rows.sending(lanes),
+    ]
+
+
+def _measure_cohort(size: Size, folder: Path) -> float | str:
+    if COHORT_FIELD not in Population.model_fields:
+        return f"workloads have no population.{COHORT_FIELD}"
+    with Emulator(folder, tls=False) as emulator:
+        overrides = [f"population.{COHORT_FIELD}=100"]
+        return measure_memory(emulator, (size.many, size.few), folder, overrides)
+
+
+class SideBySide:
+    """All receivers at once, each with its turn.
+
+    Args:
+        tools: What there is to run.
+        size: How large and how long.
+        folder: For logs.
+        stack: Stops what this starts.
+    """
+
+    def __init__(self, tools: Tools, size: Size, folder: Path, stack: ExitStack) -> None:
+        self._tools = tools
+        self._size = size
+        self._folder = folder
+        self._stack = stack
+        self._plain = stack.enter_context(Emulator(folder, tls=False))
+        self._tls = stack.enter_context(Emulator(folder, tls=True))
+        self._lanes: dict[str, Lane | str] = {}
+
+    def run(self) -> dict[str, Lane | str]:
+        """Return every receiver, measured, or why it is missing."""
+        size = self._size
+        self._start_all()
+        _say(f"waiting for {size.connections} connections of each of {len(self._lanes)} receivers")
+        self._wait_joined()
+        lanes = [lane for lane in self._lanes.values() if isinstance(lane, Lane)]
+        for lane in lanes:
+            try:
+                if isinstance(lane.program, Ours):
+                    lane.run_id = lane.program.run_id()
+                lane.check()
+            except (ProgramError, RuntimeError) as error:
+                lane.missing = str(error)
+        measurable = [lane for lane in lanes if not lane.missing]
+        keep_apart(
+            list({id(lane.sender): lane.sender for lane in measurable}.values()),
+            [lane.program for lane in measurable],
+        )
+        _say(f"{size.rounds} rounds of {len(measurable)} receivers")
+        run_rounds(measurable, size.rounds)
+        for lane in measurable:
+            rows.check_count(lane)
+        return self._lanes
+
+    def _start_all(self) -> None:
+        tools, size, folder = self._tools, self._size, self._folder
+        count = size.connections
+        self._add("floor", self._plain, tools.floor, receivers.floor)
+        tls_floor = tools.floor if tools.floor_speaks_tls else "built without OpenSSL"
+        if isinstance(tools.floor, str):
+            tls_floor = tools.floor
+        self._add("floor_tls", self._tls, tls_floor, receivers.floor)
+        for name, emulator in (("ours", self._plain), ("ours_tls", self._tls)):
+            program = self._start(Ours(emulator, count, folder))
+            pace = Pace(FAST_PER_S, size.turn_s, ONCE_A_SECOND_S)
+            self._lanes[name] = Lane(name, emulator, program.channel, program, count, pace)
+        self._add("k6", self._plain, tools.k6, receivers.k6)
+        self._add("artillery", self._plain, tools.artillery, receivers.artillery)
+        self._add(
+            "websocket_client", self._plain, tools.websocket_client, receivers.websocket_client
+        )
+        self._add("websockets_sync", self._plain, ROOT, receivers.websockets_sync)
+        self._add_nchan()
+
+    def _add(
+        self,
+        name: str,
+        emulator: Emulator,
+        tool: Path | str,
+        start: Callable[[Path, Emulator, str, int, Path], Program],
+    ) -> None:
+        if isinstance(tool, str):
+            self._lanes[name] = tool
+            return
+        channel = f"/default/{name.replace('_', '-')}"
+        program = self._start(start(tool, emulator, channel, self._size.connections, self._folder))
+        pace = Pace(SLOW_PER_S if name in SLOW else FAST_PER_S, self._size.turn_s, QUIET_S)
+        self._lanes[name] = Lane(name, emulator, channel, program, self._size.connections, pace)
+
+    def _add_nchan(self) -> None:
+        nchan, program = self._tools.nchan, self._tools.floor
+        if isinstance(nchan, str) or isinstance(program, str):
+            self._lanes["nchan"] = nchan if isinstance(nchan, str) else str(program)
+            return
+        count = self._size.connections
+        try:
+            server = self._stack.enter_context(Nchan(*nchan, self._folder, count))
+        except RuntimeError as error:
+            self._lanes["nchan"] = str(error)
+            return
+        receiver = self._start(receivers.floor_on_nchan(program, server, count, self._folder))
+        pace = Pace(FAST_PER_S, self._size.turn_s, QUIET_S)
+        channel = receivers.NCHAN_CHANNEL
+        self._lanes["nchan"] = Lane("nchan", server, channel, receiver, count, pace)
+
+    def _start(self, program: AnyProgram) -> AnyProgram:
+        self._stack.callback(program.kill)
+        return program
+
+    def _wait_joined(self) -> None:
+        """Wait until everybody has joined, or time is up; who is late is found out later."""
+        deadline = time.monotonic() + self._size.join_s
+        lanes = [lane for lane in self._lanes.values() if isinstance(lane, Lane)]
+        for emulator in (self._plain, self._tls):
+            while time.monotonic() < deadline:
+                alive = [x for x in lanes if x.sender is emulator and x.program.running]
+                if emulator.subscriptions() >= sum(lane.connections for lane in alive):
+                    break
+                time.sleep(0.2)
+        time.sleep(1.0)
+
+
+def _say(what: str) -> None:
+    print(f"{what} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,49 @@
+"""A locustfile beside the shipped one: work is added to every other message as it is received.
+
+Messages with an odd sequence cost ``BUSY_NS`` more, as a tool's own handler might; those with an
+even one do not. What the harness reports as fan-out latency is written to ``BUSY_FOLDER`` by
+message, and beside it what a tool would report that reads its own clock when it gets to a message.
+"""
+
+import os
+from array import array
+from collections import defaultdict
+from pathlib import Path
+from time import perf_counter_ns, time_ns
+
+import numpy as np
+
+from harness.measure.histogram import Int64Array
+from harness.measure.ledger import Arrivals, SubscriberLedger
+
+FOLDER = Path(os.environ["BUSY_FOLDER"])
+BUSY_NS = int(os.environ["BUSY_NS"])
+
+_delivered, _take = SubscriberLedger.delivered, Arrivals.take
+_clock_read_ns: dict[int, "array[int]"] = defaultdict(lambda: array("q"))
+
+
+def _delivered_with_work(self: SubscriberLedger, known: Arrivals, kernel_ns: int) -> None:
+    now_ns = time_ns()
+    _clock_read_ns[known.sequence].append(now_ns)
+    if known.sequence % 2:
+        until_ns = perf_counter_ns() + BUSY_NS
+        while perf_counter_ns() < until_ns:
+            pass
+    _delivered(self, known, kernel_ns)
+
+
+def _take_and_keep(self: Arrivals) -> Int64Array:
+    taken = _take(self)
+    if taken.size:
+        read = np.frombuffer(_clock_read_ns.pop(self.sequence, array("q")), dtype=np.int64)
+        sent_ns = self.envelope.intended_ns
+        # Renamed into place, so that nobody reads half a file.
+        name = f"{self.sequence:06}-{time_ns()}"
+        np.savez(FOLDER / f".{name}.npz", kernel=taken - sent_ns, user=read - sent_ns)
+        (FOLDER / f".{name}.npz").rename(FOLDER / f"{name}.npz")
+    return taken
+
+
+SubscriberLedger.delivered = _delivered_with_work  # type: ignore[method-assign]
+Arrivals.take = _take_and_keep  # type: ignore[method-assign]

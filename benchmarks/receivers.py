@@ -1,0 +1,155 @@
+"""What receives: the harness, the floor, and the tools people would take instead."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.programs import Program, ProgramError
+from benchmarks.senders import ROOT, Emulator, Nchan
+
+KEY_VARIABLE = "BENCHMARK_API_KEY"
+LOCUSTFILE = ROOT / "locustfiles/appsync_events.py"
+PEERS = ROOT / "benchmarks/peers"
+RECORD_WITHIN_S = 20.0
+NCHAN_CHANNEL = "room"
+
+
+class Ours(Program):
+    """The harness itself: a Locust process that runs the shipped locustfile.
+
+    Its subscribers listen on ``/<namespace>/room-0``. The run is ended by ``kill``: its record
+    is not wanted.
+
+    Args:
+        emulator: What it joins.
+        connections: How many users, one connection each.
+        folder: For its files.
+        namespace: First segment of its channel.
+        overrides: Further fields of the workload, as ``--set`` takes them.
+        locustfiles: Locustfiles besides the shipped one.
+        environment: Variables it gets besides ours.
+    """
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        connections: int,
+        folder: Path,
+        *,
+        namespace: str = "default",
+        overrides: Sequence[str] = (),
+        locustfiles: Sequence[Path] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        place = Path(tempfile.mkdtemp(dir=folder, prefix="ours-"))
+        target = place / "target.toml"
+        target.write_text(_target(emulator, namespace), encoding="utf-8")
+        self.channel = f"/{namespace}/room-0"
+        self._record = place / "record"
+        command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
+        command += ["-f", ",".join(map(str, (LOCUSTFILE, *locustfiles)))]
+        command += ["--workload", str(ROOT / "benchmarks/workload.toml")]
+        command += ["--target", str(target), "--out", str(self._record)]
+        for override in (f"population.subscribers={connections - 1}", *overrides):
+            command += ["--set", override]
+        variables = {KEY_VARIABLE: emulator.api_key, **(environment or {})}
+        super().__init__(command, place / "locust.log", variables)
+
+    def run_id(self) -> str:
+        """Return the run's id; its messages must carry it.
+
+        Raises:
+            ProgramError: If the run did not begin in time.
+        """
+        deadline = time.monotonic() + RECORD_WITHIN_S
+        while time.monotonic() < deadline and self.running:
+            if (self._record / "run.json").exists():
+                return str(json.loads((self._record / "run.json").read_text("utf-8"))["run_id"])
+            time.sleep(0.05)
+        raise ProgramError(self.last_words())
+
+    def deliveries(self) -> int:
+        """Return the deliveries that its ledger has counted, up to a second or two ago."""
+        journal = self._record / "journal/timeline.jsonl"
+        whole_lines = journal.read_text("utf-8").rpartition("\n")[0].splitlines()
+        return sum(json.loads(line)["deliveries"] for line in whole_lines)
+
+
+def _target(emulator: Emulator, namespace: str) -> str:
+    trust = f'[tls]\nca_file = "{emulator.ca_file}"\n' if emulator.ca_file else ""
+    return (
+        f'name = "benchmark"\nsystem = "appsync-events"\nchannel_namespace = "{namespace}"\n'
+        f'[endpoints]\nhttp = "{emulator.http}"\nrealtime = "{emulator.realtime}"\n'
+        f'[auth]\napi_key_env = "{KEY_VARIABLE}"\n{trust}'
+    )
+
+
+def floor(
+    program: Path, emulator: Emulator, channel: str, connections: int, folder: Path
+) -> Program:
+    """Start the C receiver on the emulator."""
+    place = [emulator.host, str(emulator.port), "/event/realtime", str(connections)]
+    manner = [", ".join(emulator.subprotocols), "TLS" if emulator.ca_file else "PLAIN"]
+    log = folder / f"floor-{manner[1]}.log"
+    return Program([str(program), *place, *manner, *emulator.texts(channel)], log)
+
+
+def floor_on_nchan(program: Path, nchan: Nchan, connections: int, folder: Path) -> Program:
+    """Start the C receiver on nchan."""
+    place = [nchan.host, str(nchan.port), f"/sub/{NCHAN_CHANNEL}", str(connections)]
+    return Program([str(program), *place, "-", "PLAIN"], folder / "floor-nchan.log")
+
+
+def _told(emulator: Emulator, channel: str, connections: int) -> dict[str, str]:
+    """Return the environment in which the peers' scripts find what they need."""
+    return {
+        "URL": emulator.realtime,
+        "SUBPROTOCOLS": ", ".join(emulator.subprotocols),
+        "TEXTS": json.dumps(emulator.texts(channel)),
+        "CONNECTIONS": str(connections),
+    }
+
+
+def k6(program: Path, emulator: Emulator, channel: str, connections: int, folder: Path) -> Program:
+    """Start k6: one virtual user a connection, as it is meant to be used."""
+    command = [str(program), "run", "--quiet", "--no-usage-report", "--address", ""]
+    told = _told(emulator, channel, connections)
+    return Program([*command, str(PEERS / "k6.js")], folder / "k6.log", told)
+
+
+def artillery(
+    program: Path, emulator: Emulator, channel: str, connections: int, folder: Path
+) -> Program:
+    """Start Artillery, with one worker thread and a hook on every message."""
+    overrides = {"config": {"phases": [{"duration": 4, "arrivalCount": connections}]}}
+    command = [str(program), "run", "--quiet", "--overrides", json.dumps(overrides)]
+    told = _told(emulator, channel, connections)
+    told |= {"WORKERS": "1", "ARTILLERY_DISABLE_TELEMETRY": "true"}
+    return Program([*command, str(PEERS / "artillery.yml")], folder / "artillery.log", told)
+
+
+def websocket_client(
+    folder_of_it: Path, emulator: Emulator, channel: str, connections: int, folder: Path
+) -> Program:
+    """Start a plain Locust whose users listen through websocket-client."""
+    path = os.pathsep.join(filter(None, (str(folder_of_it), os.environ.get("PYTHONPATH"))))
+    told = _told(emulator, channel, connections) | {"PYTHONPATH": path}
+    return _locust("locust_websocket_client.py", connections, told, folder)
+
+
+def websockets_sync(
+    _: Path, emulator: Emulator, channel: str, connections: int, folder: Path
+) -> Program:
+    """Start a plain Locust whose users listen through ``websockets.sync``."""
+    told = _told(emulator, channel, connections)
+    return _locust("locust_websockets_sync.py", connections, told, folder)
+
+
+def _locust(script: str, connections: int, told: Mapping[str, str], folder: Path) -> Program:
+    command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
+    command += ["-f", str(PEERS / script), "-u", str(connections), "-r", str(connections / 4)]
+    return Program(command, folder / f"{Path(script).stem}.log", told)

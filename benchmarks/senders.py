@@ -1,0 +1,218 @@
+"""What sends to the receivers: the emulator for all of them, nchan to compare it with."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import ssl
+import string
+import sys
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol, Self
+from urllib.parse import urlsplit
+
+from benchmarks.programs import Program
+from harness.core.envelope import Envelope
+from harness.systems.appsync_events import wire
+
+ROOT = Path(__file__).resolve().parent.parent
+FRAME_BYTES = 300
+"""Payload of a delivery's frame."""
+START_WITHIN_S = 20.0
+KEEP_ALIVE_S = 3600.0
+SUBSCRIPTION_ID = "s"
+NGINX_FOLDER = Path("/var/lib/nginx")
+
+
+def event_of(run_id: str, sequence: int) -> bytes:
+    """Return the envelope of one message, sent now, of the size that fills a frame."""
+    now_ns = time.time_ns()
+    envelope = Envelope(run_id, 1_000_000, sequence, now_ns, now_ns)
+    text = envelope.to_json()
+    missing = FRAME_BYTES - len(wire.data(SUBSCRIPTION_ID, text.decode()))
+    return envelope.to_json(len(text) + missing)
+
+
+class Sender(Protocol):
+    """A server that fans out."""
+
+    def send(self, channel: str, event: bytes) -> None:
+        """Publish one event to all who listen on a channel."""
+
+    def deliveries(self) -> int:
+        """Return how many deliveries it has made so far, by its own count."""
+
+    def pids(self) -> list[int]:
+        """Return its processes."""
+
+
+class Emulator(AbstractContextManager["Emulator"]):
+    """The project's own emulator, in one process.
+
+    Attributes:
+        http: Address for publishing.
+        realtime: Address for WebSockets.
+        ca_file: PEM of its authority; None without TLS.
+        subprotocols: What a client offers to be let in.
+
+    Args:
+        folder: For its log.
+        tls: Whether it speaks TLS only.
+    """
+
+    def __init__(self, folder: Path, *, tls: bool) -> None:
+        target = ROOT / "scenarios/targets/appsync-events-emulated.toml"
+        settings = {
+            "tls": str(tls).lower(),
+            "keep_alive_s": KEEP_ALIVE_S,
+            "namespaces": '["default", "few", "many"]',
+        }
+        sets = [
+            argument
+            for name, value in settings.items()
+            for argument in ("--set", f"target.emulator.{name}={value}")
+        ]
+        command = [sys.executable, "-m", "harness", "emulate", str(target), *sets]
+        log = folder / f"emulator-{'tls' if tls else 'plain'}.log"
+        self._program = Program([*command, "--json", "--exit-with-parent"], log)
+        try:
+            told = json.loads(self._program.wait_for("}\n", START_WITHIN_S))
+        except BaseException:
+            self._program.stop()
+            raise
+        self._pids: list[int] = told["pids"]
+        self.http: str = told["http"]
+        self.realtime: str = told["realtime"]
+        self.ca_file: str | None = told["ca_file"]
+        self.api_key: str = told["api_key"]
+        place = urlsplit(self.http)
+        self.host, self.port = str(place.hostname), int(place.port or 0)
+        authorization = {"host": self.host, wire.API_KEY_HEADER: self.api_key}
+        self.subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(authorization)]
+        self._client = http.client.HTTPConnection(self.host, self.port)
+        if tls:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            self._client = http.client.HTTPSConnection(self.host, self.port, context=context)
+
+    def texts(self, channel: str) -> list[str]:
+        """Return what a client sends to subscribe."""
+        authorization = {"host": self.host, wire.API_KEY_HEADER: self.api_key}
+        subscribe = wire.subscribe(SUBSCRIPTION_ID, channel, authorization)
+        return [wire.connection_init().decode(), subscribe.decode()]
+
+    def send(self, channel: str, event: bytes) -> None:
+        """Publish one event to all who listen on a channel."""
+        body = wire.http_publish_body(channel, [event])
+        headers = {wire.API_KEY_HEADER: self.api_key, "content-type": "application/json"}
+        self._ask("POST", wire.HTTP_PATH, body, headers)
+
+    def deliveries(self) -> int:
+        """Return how many deliveries it has made so far, by its own count."""
+        return int(json.loads(self._ask("GET", "/_emulator/stats"))["deliveries"])
+
+    def subscriptions(self) -> int:
+        """Return how many subscriptions it holds."""
+        return int(json.loads(self._ask("GET", "/_emulator/stats"))["subscriptions"])
+
+    def pids(self) -> list[int]:
+        """Return its processes."""
+        return self._pids
+
+    def _ask(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> bytes:
+        self._client.request(method, path, body, headers or {})
+        answer = self._client.getresponse()
+        text = answer.read()
+        if answer.status != http.client.OK:
+            raise RuntimeError(f"{path} answered {answer.status}: {text[:200]!r}")
+        return text
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self._program.stop()
+
+
+class Nchan(AbstractContextManager["Nchan"]):
+    """nchan in nginx, with one worker process.
+
+    Args:
+        nginx: The program.
+        module: nchan's shared object.
+        folder: For its configuration, its log and its temporary files.
+        listeners: How many listen on its one channel; it does not count deliveries itself.
+    """
+
+    def __init__(self, nginx: Path, module: Path, folder: Path, listeners: int) -> None:
+        self.host, self.port = "127.0.0.1", _free_port()
+        self._deliveries, self._listeners = 0, listeners
+        template = string.Template((ROOT / "benchmarks/peers/nginx.conf").read_text("utf-8"))
+        values = {"module": module, "folder": folder, "port": self.port}
+        configuration = folder / "nginx.conf"
+        configuration.write_text(template.substitute(values), encoding="utf-8")
+        command = [*_own_view(), str(nginx), "-p", str(folder), "-e", str(folder / "error.log")]
+        self._program = Program([*command, "-c", str(configuration)], folder / "nginx.log")
+        self._client = http.client.HTTPConnection(self.host, self.port)
+        try:
+            self._wait_until_it_listens()
+        except BaseException:
+            self._program.stop()
+            raise
+
+    def _wait_until_it_listens(self) -> None:
+        deadline = time.monotonic() + START_WITHIN_S
+        while True:
+            try:
+                socket.create_connection((self.host, self.port)).close()
+            except OSError:
+                if not self._program.running or time.monotonic() > deadline:
+                    raise RuntimeError(f"nginx {self._program.last_words()}") from None
+                time.sleep(0.02)
+            else:
+                return
+
+    def send(self, channel: str, event: bytes) -> None:
+        """Publish the frame that the emulator would make of the event."""
+        body = wire.data(SUBSCRIPTION_ID, event.decode())
+        self._client.request("POST", f"/pub/{channel}", body)
+        answer = self._client.getresponse()
+        answer.read()
+        if answer.status != http.client.CREATED:
+            raise RuntimeError(f"nchan answered {answer.status}: is nobody listening?")
+        self._deliveries += self._listeners
+
+    def deliveries(self) -> int:
+        """Return messages published times listeners; nchan reports no deliveries."""
+        return self._deliveries
+
+    def pids(self) -> list[int]:
+        """Return its processes."""
+        return self._program.pids()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self._program.stop()
+
+
+def _own_view() -> list[str]:
+    """Return a prefix that lets nginx have its folder where the package has not been installed.
+
+    nchan insists on the folder that was built into nginx; a mount that only nginx sees has it.
+    """
+    unshare = shutil.which("unshare")
+    if NGINX_FOLDER.exists() or unshare is None:
+        return []
+    mount = f'mount -t tmpfs none {NGINX_FOLDER.parent} && mkdir {NGINX_FOLDER} && exec "$@"'
+    rights = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return [unshare, "--mount", *rights, "sh", "-c", mount, "sh"]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

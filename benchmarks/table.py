@@ -1,0 +1,197 @@
+"""The result: rows with their limits, as a table for people and as JSON for machines."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+RATIO = "ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of the benchmark.
+
+    Attributes:
+        name: Stable name, for machines.
+        title: What it is, for people.
+        unit: ``ratio`` where both sides were measured in this run, else the unit of the value.
+        value: None where it could not be measured.
+        limit: Highest value that is good enough; None where nothing is promised.
+        missing: Why there is no value; empty where there is one.
+        details: Where the value comes from; plain JSON values.
+    """
+
+    name: str
+    title: str
+    unit: str
+    value: float | None = None
+    limit: float | None = None
+    missing: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the value is within its limit; None where either is missing."""
+        if self.value is None or self.limit is None:
+            return None
+        return self.value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What happened between two instants of steady load, or of none.
+
+    Attributes:
+        seconds: Length.
+        deliveries: Deliveries that the sender counted.
+        receiver_cpu_ns: CPU of all processes of the receiver, user and system.
+        sender_cpu_ns: The same of the sender.
+    """
+
+    seconds: float
+    deliveries: int
+    receiver_cpu_ns: int
+    sender_cpu_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU per delivery of one receiver or sender, with what it uses when idle taken off.
+
+    Attributes:
+        net_us: One value a window, in the order of the rounds, in µs.
+        idle_ms_per_s: CPU while nothing is sent.
+        deliveries: All deliveries of the windows.
+    """
+
+    net_us: tuple[float, ...]
+    idle_ms_per_s: float
+    deliveries: int
+
+    @property
+    def median_us(self) -> float:
+        """The middle one of the windows."""
+        return median(self.net_us)
+
+    def as_details(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "us_per_delivery": round(self.median_us, 3),
+            "us_per_delivery_by_round": [round(value, 3) for value in self.net_us],
+            "idle_ms_per_s": round(self.idle_ms_per_s, 3),
+            "deliveries": self.deliveries,
+        }
+
+
+def cost(windows: Sequence[Window], idle: Window, *, sender: bool = False) -> Cost:
+    """Return what a delivery costs the receiver, or the sender.
+
+    Args:
+        windows: Under load, at least one, each with deliveries.
+        idle: As connected, but with nothing sent.
+        sender: Which side.
+    """
+
+    def cpu_ns(window: Window) -> int:
+        return window.sender_cpu_ns if sender else window.receiver_cpu_ns
+
+    idle_ns_per_s = cpu_ns(idle) / idle.seconds
+    net_us = tuple(
+        (cpu_ns(window) - idle_ns_per_s * window.seconds) / window.deliveries / 1e3
+        for window in windows
+    )
+    return Cost(net_us, idle_ns_per_s / 1e6, sum(window.deliveries for window in windows))
+
+
+def paired_ratio(ours: Cost, other: Cost) -> float:
+    """Return the median over rounds of ours ÷ the other's; both were measured in each round."""
+    pairs = zip(ours.net_us, other.net_us, strict=True)
+    return median(mine / theirs for mine, theirs in pairs)
+
+
+def ratio_row(
+    name: str, title: str, ours: Cost | str, other: Cost | str, limit: float | None
+) -> Row:
+    """Return the row of one comparison; a side that is a string says why it is missing."""
+    for side in (ours, other):
+        if isinstance(side, str):
+            return Row(name, title, RATIO, limit=limit, missing=side)
+    assert isinstance(ours, Cost)  # noqa: S101  for the type checker
+    assert isinstance(other, Cost)  # noqa: S101
+    details = {"ours": ours.as_details(), "other": other.as_details()}
+    return Row(name, title, RATIO, paired_ratio(ours, other), limit, details=details)
+
+
+def as_json(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows, and the machine as the last of them, as plain JSON values."""
+    listed: list[dict[str, Any]] = [
+        {
+            "name": row.name,
+            "title": row.title,
+            "value": None if row.value is None else round(row.value, 4),
+            "unit": row.unit,
+            "limit": None if row.limit is None else round(row.limit, 4),
+            "holds": row.holds,
+            "missing": row.missing or None,
+            "details": dict(row.details),
+        }
+        for row in rows
+    ]
+    described = f"{machine.get('cpus')} CPUs, {machine.get('os')}, {machine.get('python')}"
+    listed.append(
+        {
+            "name": "machine",
+            "title": "where this was measured",
+            "value": described,
+            "unit": "",
+            "limit": None,
+            "holds": None,
+            "missing": None,
+            "details": dict(machine),
+        }
+    )
+    return listed
+
+
+def write_json(rows: Sequence[Row], machine: Mapping[str, Any], file: Path) -> None:
+    """Write the result, making its folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(as_json(rows, machine), indent=2, ensure_ascii=False)
+    file.write_text(text + "\n", encoding="utf-8")
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """Return the table: title, value, limit, whether it holds; what is missing says why."""
+    cells = [("what", "value", "at most", "")]
+    for row in rows:
+        if row.value is None:
+            cells.append((row.title, "missing", _number(row.limit, row.unit), row.missing))
+            continue
+        verdict = {True: "holds", False: "DOES NOT HOLD", None: ""}[row.holds]
+        limit = _number(row.limit, row.unit)
+        cells.append((row.title, _number(row.value, row.unit), limit, verdict))
+    widths = [max(len(line[place]) for line in cells) for place in range(3)]
+    lines = [
+        "  ".join(
+            (
+                f"{title:<{widths[0]}}",
+                f"{value:>{widths[1]}}",
+                f"{limit:>{widths[2]}}",
+                remark,
+            )
+        ).rstrip()
+        for title, value, limit, remark in cells
+    ]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines)
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    if unit == RATIO:
+        return f"{value:.3f} ×" if value < 1 else f"{value:.2f} ×"
+    return f"{value:.2f} {unit}"
