@@ -20,7 +20,8 @@ _TEXT: Final = {
 }
 _FLOAT: Final = {
     *("tcp_ms", "tls_ms", "upgrade_ms", "init_ms", "subscribe_ms"),
-    *("cpu_ratio", "longest_stall_s", "stall_s"),
+    *("cpu_ratio", "cpu_wait_ratio", "machine_idle_ratio", "machine_others_ratio"),
+    *("clock_step_ms", "longest_stall_s", "stall_s"),
 }
 
 

@@ -1,5 +1,6 @@
 """Finishing a run record: its summary into ``run.json``, its journal into Parquet."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,11 +62,16 @@ def finalise(folder: Path) -> Analysis:
     except OSError as error:
         raise MachineError(
             str(folder),
-            f"cannot be written ({(error.strerror or str(error)).lower()})",
+            f"cannot be written ({_reason(error)})",
             "the run record needs a writable folder with room",
             "free some space, then run: harness report " + str(folder),
         ) from None
     return analysis
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words; a library's own only where there are none."""
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 def _write_tables(record: Record) -> None:

@@ -85,6 +85,15 @@ def parse_histogram_log(data: bytes) -> tuple[dict[tuple[str, ...], LatencyHisto
     return merged, damaged + bool(torn)
 
 
+def latency_ms(histogram: LatencyHistogram) -> dict[str, float | None]:
+    """Return the number of values and their percentiles, in milliseconds."""
+    rounded = {
+        name: None if value is None else round(value, 6)
+        for name, value in histogram.percentiles_ms().items()
+    }
+    return {"count": histogram.count, **rounded}
+
+
 def percentile_curve(
     histogram: LatencyHistogram,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

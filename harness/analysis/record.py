@@ -89,6 +89,11 @@ class Record:
         return 0.0
 
 
+def measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table's rows that belong to the measure phase."""
+    return frame[(frame["phase"] == MEASURE).to_numpy(dtype=bool, na_value=False)]
+
+
 def read_record(folder: Path) -> Record:
     """Read a record: from its journal while there is one, from Parquet afterwards.
 

@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.columns import COUNTS
-from harness.analysis.record import MEASURE, Json, Record
+from harness.analysis.generator import generator_figures
+from harness.analysis.histograms import latency_ms
+from harness.analysis.record import MEASURE, Json, Record, measured
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.measure.histogram import LatencyHistogram
 
 SUBSCRIBER: Final = "subscriber"
 CHATTER: Final = "chatter"
-
-CPU_WINDOW_S: Final = 5
-"""CPU use is averaged over this many seconds before its peak is taken: one busy second is noise."""
 
 
 def figures(record: Record) -> Json:
@@ -34,22 +33,8 @@ def figures(record: Record) -> Json:
         "receive_delay_ms": latency_ms(histograms.merged("receive_delay", phase=MEASURE)),
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
         "stall_s": _stall_s(record.connections),
-        "generator": _generator(record),
+        "generator": generator_figures(record),
     }
-
-
-def measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table's rows that belong to the measure phase."""
-    return frame[(frame["phase"] == MEASURE).to_numpy(dtype=bool, na_value=False)]
-
-
-def latency_ms(histogram: LatencyHistogram) -> Json:
-    """Return the number of values and their percentiles, in milliseconds."""
-    rounded = {
-        name: None if value is None else round(value, 6)
-        for name, value in histogram.percentiles_ms().items()
-    }
-    return {"count": histogram.count, **rounded}
 
 
 def is_complete(record: Record) -> bool:
@@ -152,32 +137,6 @@ def _histogram(values_ns: "pd.Series[Any]") -> LatencyHistogram:
     histogram = LatencyHistogram()
     histogram.record_many(np.asarray(values_ns, dtype=np.int64))
     return histogram
-
-
-def _generator(record: Record) -> Json:
-    generator = record.generator
-    memory = generator.groupby("second")["rss_bytes"].sum()
-    bounds_ms = [worker.get("clock_error_ms") for worker in record.run.get("workers", [])]
-    known = [float(bound) for bound in bounds_ms if bound is not None]
-    return {
-        "workers": len(record.run.get("workers", [])),
-        "cpu_ratio_peak": _cpu_ratio_peak(record),
-        "loop_lag_ms": latency_ms(record.histograms.merged("loop_lag", phase=MEASURE)),
-        "rss_bytes_peak": _maximum(memory),
-        "clock_error_ms": max(known) if known else None,
-    }
-
-
-def _cpu_ratio_peak(record: Record) -> float | None:
-    """Return the busiest worker's highest CPU use over a few measured seconds; 1 is a core."""
-    seconds = measured(record.timeline)["second"].unique()
-    rows = record.generator[record.generator["second"].isin(seconds)].sort_values("second")
-    peaks = [
-        float(worker["cpu_ratio"].rolling(min(CPU_WINDOW_S, len(worker))).mean().max())
-        for _, worker in rows.groupby("worker")
-    ]
-    known = [peak for peak in peaks if not np.isnan(peak)]
-    return round(max(known), 4) if known else None
 
 
 def _maximum(per_second: "pd.Series[Any]") -> int | None:

@@ -6,35 +6,20 @@ figures then say, the run is invalid.
 
 from typing import Any, Final
 
+from harness.analysis.generator import CLOCK_LIMIT, LIMITS
 from harness.analysis.ledger import contradictions
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import observe
 from harness.analysis.summary import is_complete
+from harness.measure.exhaustion import EXHAUSTIONS
+
+_SATURATION_CODES: Final = {
+    *(limit.code for limit in LIMITS),
+    *(exhaustion.code for exhaustion in EXHAUSTIONS.values()),
+}
 
 _END_TOLERANCE_S: Final = 0.5
 """A run that ended this much before its plan did was not cut short."""
-
-_GENERATOR_LIMITS: Final = (
-    (
-        "send_delay_p99_ms",
-        "publishes.send_delay_ms.p99",
-        "generator_send_delay",
-        "the generator sent later than scheduled: use more workers or a lower publish rate",
-    ),
-    (
-        "loop_lag_p99_ms",
-        "generator.loop_lag_ms.p99",
-        "generator_loop_lag",
-        "the workers' event loops were overloaded: use more workers or fewer users",
-    ),
-    (
-        "cpu_ratio",
-        "generator.cpu_ratio_peak",
-        "generator_cpu",
-        "a worker used up its core: use more workers, or a machine with more cores",
-    ),
-)
-"""Key in the workload's ``generator`` table, figure judged, warning code, hint."""
 
 
 def find_warnings(record: Record, figures: Json) -> list[Json]:
@@ -42,10 +27,11 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
     return [
         *record.run.get("warnings", []),
         *_cut_short(record),
+        *_exhaustion(record),
         *_saturation(record, figures),
         *_incomplete(record),
         *_disagreement(record),
-        *_clock(record),
+        *_clock(record, figures),
         *_unsent(figures),
     ]
 
@@ -57,7 +43,7 @@ def invalidates(warning: Json) -> bool:
 
 def saturates(warning: Json) -> bool:
     """Say whether a warning is that the load generator itself did not keep up."""
-    return warning["code"] in {code for _, _, code, _ in _GENERATOR_LIMITS}
+    return warning["code"] in _SATURATION_CODES
 
 
 def warning(code: str, observed: Any, limit: Any, hint: str, *, invalid: bool = True) -> Json:
@@ -72,13 +58,23 @@ def warning(code: str, observed: Any, limit: Any, hint: str, *, invalid: bool = 
 
 
 def _saturation(record: Record, figures: Json) -> list[Json]:
-    limits = record.workload.get("generator", {})
+    settings = record.workload.get("generator", {})
     found = []
-    for key, metric, code, hint in _GENERATOR_LIMITS:
-        observed, limit = observe(figures, metric), limits.get(key)
-        if observed is not None and limit is not None and observed > limit:
-            found.append(warning(code, observed, limit, hint))
+    for limit in (*LIMITS, CLOCK_LIMIT):
+        observed, highest = observe(figures, limit.metric), settings.get(limit.key)
+        if observed is not None and highest is not None and observed > highest:
+            found.append(warning(limit.code, observed, highest, limit.hint))
     return found
+
+
+def _exhaustion(record: Record) -> list[Json]:
+    """Warn of what a worker, or its machine, ran out of; one warning for each resource."""
+    met = record.errors.groupby("code")["count"].sum()
+    return [
+        warning(found.code, int(met[code]), 0, f"{found.what}: {found.remedy}")
+        for code, found in EXHAUSTIONS.items()
+        if code in met
+    ]
 
 
 def _cut_short(record: Record) -> list[Json]:
@@ -126,7 +122,7 @@ def _disagreement(record: Record) -> list[Json]:
     ]
 
 
-def _clock(record: Record) -> list[Json]:
+def _clock(record: Record, figures: Json) -> list[Json]:
     negative = int(record.timeline["negative_count"].sum())
     too_long = int(record.timeline["out_of_range_count"].sum())
     found = []
@@ -136,6 +132,13 @@ def _clock(record: Record) -> list[Json]:
     if too_long:
         hint = "latencies above one hour are counted here and missing from the percentiles"
         found.append(warning("latency_out_of_range", too_long, 0, hint))
+    unstamped = figures["generator"]["unstamped_receives"]
+    if unstamped:
+        hint = (
+            "the kernel gave no time of arrival, so the workers' own clocks were read: the receive "
+            "delay is part of the latencies; run on Linux to tell them apart"
+        )
+        found.append(warning("kernel_timestamps_missing", unstamped, 0, hint, invalid=False))
     return found
 
 

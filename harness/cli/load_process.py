@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from harness.core.errors import MachineError
+from harness.measure.record import RUN_FILE
 
 LOG_FILE = "locust.log"
 STATED_ERROR = re.compile(r"^(?:[\w.]+: )?(error: (?:.*\n?(?!\[\d{4}-))*)", re.MULTILINE)
@@ -29,7 +30,8 @@ class LoadProcess:
 
     Args:
         command: Program and arguments.
-        folder: The run's folder, which the process makes; its output moves there once it has.
+        folder: The run's folder, which the process makes; its output moves there once it holds
+            a record.
 
     Raises:
         MachineError: If the place for the run's folder cannot be written.
@@ -72,7 +74,7 @@ class LoadProcess:
             self._process.wait(timeout_s)
         # Renaming keeps the open file: what is printed later lands in the folder too.
         with contextlib.suppress(OSError):
-            if self._folder.is_dir() and self._log.parent != self._folder:
+            if self._log.parent != self._folder and (self._folder / RUN_FILE).is_file():
                 self._log = self._log.rename(self._folder / LOG_FILE)
         return self._process.returncode
 

@@ -132,7 +132,7 @@ def table(progress: Progress) -> Group:
     headline = Text.assemble(
         (progress.title, "bold"),
         f"  {progress.stage.replace('_', '-')}, {progress.done_s} s of {progress.total_s:.0f} s",
-        f", {progress.left_s:.0f} s left",
+        "" if progress.stopping else f", {progress.left_s:.0f} s left",
     )
     bar = Table.grid()  # A bar of its own would not end its line.
     done_s = min(progress.done_s, progress.total_s)

@@ -1,6 +1,7 @@
 """``harness report``: judge a run record and write its report."""
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from harness.analysis.finalise import Analysis
 
-LOG_WIDTH = 110
+LOG_WIDTH = 120
 """Columns where stdout is no terminal; pipelines' logs have room."""
 
 COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow", "no_data": "blue"}
@@ -39,9 +40,14 @@ def report(
     analysis = finalise(run)
     page = write_report(analysis)
     if not quiet:
-        width = None if sys.stdout.isatty() else LOG_WIDTH
-        print_headline(analysis, page, Console(highlight=False, width=width))
+        show(analysis, page)
     raise typer.Exit(int(analysis.summary["exit_code"]))
+
+
+def show(analysis: "Analysis", page: Path) -> None:
+    """Print the headline of a report to stdout."""
+    width = None if sys.stdout.isatty() else LOG_WIDTH
+    print_headline(analysis, page, Console(highlight=False, width=width))
 
 
 def print_headline(analysis: "Analysis", page: Path, console: Console) -> None:
@@ -53,9 +59,9 @@ def print_headline(analysis: "Analysis", page: Path, console: Console) -> None:
     mark = Text(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", style=f"bold {colour}")
     names = (analysis.record.workload.get("name"), analysis.record.target.get("name"))
     console.print(mark, Text(f" {names[0]} on {names[1]}", style="bold"), sep="")
-    console.print(Text(_plain(tell(analysis))))
+    console.print(_paragraph(tell(analysis), console))
     if advice := advise(analysis):
-        console.print(Text(f"hint: {advice}"))
+        console.print(_paragraph(f"hint: {advice}", console))
     console.print()
     console.print(_figures(analysis))
     _print_objectives(analysis, console)
@@ -69,7 +75,7 @@ def _figures(analysis: "Analysis") -> Table:
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
-    table.add_column(style="bold")
+    table.add_column(style="bold", no_wrap=True)
     table.add_column(style="dim")
     for tile in headline(analysis.summary):
         figures = "  ".join(f"{figure.name} {figure.text}".strip() for figure in tile.figures)
@@ -101,6 +107,11 @@ def _print_warnings(analysis: "Analysis", console: Console) -> None:
         console.print(Text(_plain(f"warning: {warning['code']}{evidence(warning)}")))
         if warning["hint"]:
             console.print(Text(_plain(f"hint: {warning['hint']}")))
+
+
+def _paragraph(text: str, console: Console) -> Text:
+    """Wrap a text as rich does not: never between a figure and its unit."""
+    return Text(_plain(textwrap.fill(text, console.width, break_long_words=False)))
 
 
 def _plain(text: str) -> str:

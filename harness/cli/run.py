@@ -1,6 +1,5 @@
 """``harness run``: start Locust on a plan, show how it goes, report on it."""
 
-import contextlib
 import socket
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.core.errors import MachineError
+from harness.core.errors import HarnessError, MachineError
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -161,6 +160,7 @@ def conclude(load: "LoadProcess", status: int, folder: Path) -> int:
         folder: The run's folder, where the load got as far as making one.
     """
     measured = (folder / "run.json").is_file()
+    complete = status >= 0 and status not in (ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE)
     refusal = "" if measured else load.stated_error()
     died = status < 0 or status == ExitCode.INTERNAL_ERROR or not measured
     if refusal:
@@ -171,8 +171,8 @@ def conclude(load: "LoadProcess", status: int, folder: Path) -> int:
     if refusal or load.interrupted:
         load.discard_log()
     if measured:
-        show_report(folder)
-    if load.interrupted and status < 0:
+        show_report(folder, made=complete)
+    if load.interrupted and (status < 0 or not (measured or refusal)):
         return ExitCode.INTERRUPTED
     # Without a record nothing may pass, whatever the load thinks of itself.
     return ExitCode.INTERNAL_ERROR if status < 0 or (status == 0 and not measured) else status
@@ -182,9 +182,25 @@ def _end_of(status: int) -> str:
     return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
 
 
-def show_report(folder: Path) -> None:
-    """Print what ``harness report`` prints; its exit code does not matter here."""
-    from harness.cli.report import report
+def show_report(folder: Path, *, made: bool) -> None:
+    """Print what ``harness report`` prints; its exit code does not matter here.
 
-    with contextlib.suppress(typer.Exit):
-        report(folder)
+    Args:
+        folder: The run's folder.
+        made: Whether the load has made the report itself; if it has not, or could not, it is
+            made here.
+    """
+    from harness.analysis.finalise import analyse
+    from harness.cli.report import report, show
+    from harness.report.write import HTML_FILE
+
+    page = folder / HTML_FILE
+    try:
+        if made and page.is_file():
+            show(analyse(folder), page)
+        else:
+            report(folder)
+    except typer.Exit:
+        return
+    except HarnessError as error:
+        typer.echo(f"error: {error}", err=True)

@@ -4,16 +4,20 @@ Lives in Locust's master, or in the one process of a local run. Locust drives it
 events that ``harness.load.plugin`` connects.
 """
 
+import math
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from argparse import Namespace
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.lock import Semaphore
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner
 
@@ -22,22 +26,23 @@ from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.load import messages
 from harness.load.assembler import SecondAssembler
-from harness.load.cause import Cause
+from harness.load.cause import Cause, exhausted
 from harness.load.emulator_process import EmulatorProcess
 from harness.load.options import START_DELAY_S, apply_plan, plan_from_options, worker_count
 from harness.load.order import Endpoints, Order
 from harness.load.preflight import check_reachable
 from harness.load.sizing import refuse, shortages, size_plan
+from harness.load.worker_watch import WorkerWatch
 from harness.measure.environment import describe_environment
 from harness.measure.machine import Check, read_machine
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
 from harness.scenario.target import api_key
 
-WORKER_SILENT_S = 6.0
-"""A worker that has not reported for this long is lost."""
-
 FINISH_WITHIN_S = 60.0
 """How long workers may take to close their connections and send their accounts."""
+
+FINISH_WITHOUT_ALL_WITHIN_S = 10.0
+"""The same, once a worker is lost and the run has come to nothing."""
 
 
 class Director:
@@ -73,8 +78,8 @@ class Director:
         self._assembler: SecondAssembler | None = None
         self._order: Order | None = None
         self._workers: list[str] = []
-        self._last_report_s: dict[int, float] = {}
-        self._done: set[int] = set()
+        self._watched = WorkerWatch((), 0.0, local=False)
+        self._finishing = Semaphore()
         self._ended_s: float | None = None
         self._started = datetime.now(UTC)
         self._endpoints = self._prepare_target()
@@ -92,9 +97,13 @@ class Director:
             log_file = self.folder / "emulator.log"
             assert target.emulator is not None  # noqa: S101  validated: emulated
             sized = f"target.emulator.processes={target.emulator.processes}"
-            self._emulator = EmulatorProcess(
-                self.plan.target_file, [*self._overrides, sized], log_file
-            )
+            try:
+                self._emulator = EmulatorProcess(
+                    self.plan.target_file, [*self._overrides, sized], log_file
+                )
+            except BaseException:  # Ctrl-C too: a run that never began leaves no folder.
+                self._writer.discard()
+                raise
             endpoints = self._emulator.endpoints
         return endpoints
 
@@ -114,6 +123,11 @@ class Director:
         assert self._writer is not None  # noqa: S101  made in __init__
         self._writer.begin(self.epoch_ns)
         self._assembler = SecondAssembler(self.plan, self._writer, len(self._workers))
+        self._watched = WorkerWatch(
+            self._workers,
+            time.monotonic() + START_DELAY_S,
+            local=bool(self._options.processes),
+        )
         self._write_run("running")
         gevent.spawn(self._watch)
         gevent.spawn(self._end_in_time)
@@ -126,7 +140,7 @@ class Director:
 
     def on_second(self, report: dict[str, Any]) -> None:
         """Take one worker's second."""
-        self._last_report_s[report["worker"]] = time.monotonic()
+        self._watched.reported(report["worker"], report["pid"])
         if self._assembler is not None:
             self._guarded(lambda: self._assembler.add(report))
 
@@ -135,9 +149,15 @@ class Director:
         if self._writer is not None:
             self._guarded(lambda: self._writer.append("connections", rows))
 
+    def on_failed(self, worker: int, said: str, exit_code: int) -> None:
+        """End the run: a worker could not start."""
+        self._watched.done(worker)
+        sentence, _, hint = f"worker {worker} could not start: {said}".partition("\nhint: ")
+        self.abort(Cause("worker_failed", ExitCode(exit_code), sentence, hint or None))
+
     def on_done(self, worker: int) -> None:
         """Note that a worker has sent everything."""
-        self._done.add(worker)
+        self._watched.done(worker)
 
     def _guarded(self, write: Any) -> None:
         """Write to the record; a disk that takes no more ends the run, in one sentence."""
@@ -145,9 +165,9 @@ class Director:
             write()
         except MachineError as error:
             sentence = f"{error.where}: {error.found}, {error.required}"
-            self.abort(Cause("disk_full", ExitCode.RUN_INVALID, sentence, error.hint))
+            hint = f"free some space, then see what was measured: harness report {self.folder}"
+            self.abort(Cause("disk_full", ExitCode.RUN_INVALID, sentence, hint))
             self._assembler = None
-            self._writer = None
 
     def _end_in_time(self) -> None:
         """End the run when its timetable does."""
@@ -168,31 +188,26 @@ class Director:
     def _trouble(self, since_begin_s: float) -> Cause | None:
         if self._emulator is not None and not self._emulator.alive:
             said = self._emulator.last_words()
-            message = f"the emulator died during the run ({said or 'it said nothing'})"
+            message = f"the emulator died during the run: {said}"
             hint = f"its log is {self.folder / 'emulator.log'}"
             return Cause("emulator_died", ExitCode.RUN_INVALID, message, hint)
-        now_s = time.monotonic()
-        for number, worker_id in enumerate(self._workers):
-            silent_s = min(now_s - self._last_report_s.get(number, 0.0), since_begin_s)
-            silent_s -= 0.0 if number in self._last_report_s else START_DELAY_S
-            if silent_s > WORKER_SILENT_S:
-                message = f"worker {number} ({worker_id}) has not reported for {silent_s:.0f} s"
-                hint = "it was killed, crashed or starved; its users are gone, start the run again"
-                return Cause("worker_lost", ExitCode.RUN_INVALID, message, hint)
-        return self._nobody_joined(since_begin_s - START_DELAY_S)
+        if complaint := self._watched.complaint():
+            hint = "it was killed, crashed or starved; its users are gone, start the run again"
+            return Cause("worker_lost", ExitCode.RUN_INVALID, complaint, hint)
+        errors = self._assembler.errors if self._assembler is not None else {}
+        return exhausted(errors) or self._nobody_joined(since_begin_s - START_DELAY_S)
 
     def _nobody_joined(self, elapsed_s: float) -> Cause | None:
         """Tell whether everybody has tried and nobody was let in."""
         seen = self._assembler
         if seen is None or seen.joins_succeeded or seen.joins_attempted == 0:
             return None
-        failed = sum(count for (stage, _, _), count in seen.errors.items() if stage in _JOIN)
+        refusals = Counter({e: count for e, count in seen.errors.items() if e[0] in _JOIN})
+        failed = refusals.total()
         join_end_s = self.plan.phases[0].end_s + self.plan.workload.joins.timeout_s
-        if failed < self.plan.users and elapsed_s < join_end_s:
+        if not refusals or (failed < self.plan.users and elapsed_s < join_end_s):
             return None
-        (stage, code, text), count = next(
-            (error, count) for error, count in seen.errors.most_common() if error[0] in _JOIN
-        )
+        (stage, code, text), count = refusals.most_common(1)[0]
         message = (
             f"nobody joined {self._endpoints.realtime}: {count} of {failed} users met "
             f"{code} at stage {stage} ({text})"
@@ -210,15 +225,17 @@ class Director:
 
     def finish(self) -> None:
         """Let workers close and account; called while users still run, before Locust kills them."""
-        if self._ended_s is not None or self._order is None:
+        if self._order is None:
             return
-        self._ended_s = (time.time_ns() - self.epoch_ns) / NS_PER_S
-        self._runner.send_message(messages.FINISH, {})
-        deadline_s = time.monotonic() + FINISH_WITHIN_S
-        while len(self._done) < len(self._workers) and time.monotonic() < deadline_s:
-            if self.cause is not None and self.cause.code == "worker_lost":
-                deadline_s = min(deadline_s, time.monotonic() + 10.0)
-            gevent.sleep(0.05)
+        with self._finishing:  # Asked again, by a signal, it waits until all is there.
+            if self._ended_s is None:
+                self._ended_s = max((time.time_ns() - self.epoch_ns) / NS_PER_S, 0.0)
+                self._runner.send_message(messages.FINISH, {})
+            lost = self.cause is not None and self.cause.code == "worker_lost"
+            within_s = FINISH_WITHOUT_ALL_WITHIN_S if lost else FINISH_WITHIN_S
+            deadline_s = time.monotonic() + within_s
+            while self._watched.awaited and time.monotonic() < deadline_s:
+                gevent.sleep(0.05)
 
     def conclude(self) -> int:
         """Close the record, stop the emulator, make the report; return the exit code."""
@@ -226,16 +243,25 @@ class Director:
         if self._emulator is not None:
             self._emulator.stop()
         if self._order is None:
+            if self._writer is not None:
+                self._writer.discard()
             return int(self.cause.exit_code if self.cause else ExitCode.INTERRUPTED)
-        if self.cause is None and (self._ended_s or 0.0) < self.plan.total_s - 0.1:
-            message = f"interrupted after {max(self._ended_s or 0.0, 0.0):.0f} s"
-            self.cause = Cause("interrupted", ExitCode.INTERRUPTED, message)
+        if self.cause is None:
+            self.cause = self._cause_of_end()
         if self._assembler is not None:
             self._guarded(self._assembler.flush)
         self._write_run(_status(self.cause))
         if self._writer is not None:
             self._writer.close()
+        self._writer = self._assembler = None
         return self._report()
+
+    def _cause_of_end(self) -> Cause | None:
+        """Tell why a run that nothing aborted was no whole run; None where it was one."""
+        ended_s = self._ended_s or 0.0
+        if ended_s < self.plan.total_s - 0.1:
+            return Cause("interrupted", ExitCode.INTERRUPTED, f"interrupted after {ended_s:.0f} s")
+        return self._nobody_joined(math.inf)
 
     def _write_run(self, status: str) -> None:
         if self._writer is None:
@@ -258,10 +284,22 @@ class Director:
 
     def _report(self) -> int:
         """Make the report in a process of its own: pandas never loads beside the load."""
+        if self.cause is not None and self.cause.code == "disk_full":
+            return int(self.cause.exit_code)
         command = [sys.executable, "-m", "harness", "report", str(self.folder)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        self.report_output = done.stdout
-        return done.returncode
+        # A terminal's Ctrl-C reaches it too; there it is blocked, for it is ours to pass on.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            report = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        with report:
+            try:
+                self.report_output, _ = report.communicate()
+            except KeyboardInterrupt:
+                report.kill()
+                raise
+        return int(self.cause.exit_code) if self.cause else report.returncode
 
 
 def _warn_or_refuse(short: list[Check], force: bool) -> list[dict[str, Any]]:  # noqa: FBT001

@@ -8,12 +8,24 @@ from pathlib import Path
 import gevent
 import orjson
 
-from harness.core.errors import TargetUnreachableError
-from harness.core.exit_codes import ExitCode
+from harness.core.errors import MachineError
 from harness.load.order import Endpoints
 
 START_WITHIN_S = 20.0
 STOP_WITHIN_S = 5.0
+
+_ERROR, _HINT = "error: ", "hint: "  # How `harness emulate` begins what it tells the user.
+
+
+class EmulatorNotStartedError(MachineError):
+    """The emulator of the target could not be started; the sentence is its own."""
+
+    def __init__(self, found: str, hint: str | None) -> None:
+        super().__init__("emulator", found, "it must accept connections", hint)
+
+    def __str__(self) -> str:
+        sentence = f"{self.where}: {self.found}"
+        return f"{sentence}\nhint: {self.hint}" if self.hint else sentence
 
 
 class EmulatorProcess:
@@ -27,7 +39,7 @@ class EmulatorProcess:
         log_file: Where its standard error goes.
 
     Raises:
-        TargetUnreachableError: If it does not accept connections in time.
+        EmulatorNotStartedError: If it does not accept connections in time.
     """
 
     def __init__(self, target_file: str, overrides: list[str], log_file: Path) -> None:
@@ -49,30 +61,32 @@ class EmulatorProcess:
 
     def _wait_until_accepting(self) -> Endpoints:
         assert self._process.stdout is not None  # noqa: S101  it is a pipe
-        line = b""
+        line: bytes | None = None
         with gevent.Timeout(START_WITHIN_S, exception=False):
             line = self._process.stdout.readline()
         try:
-            told = orjson.loads(line)
+            told = orjson.loads(line or b"")
         except orjson.JSONDecodeError:
             self.stop()
-            raise self._did_not_start() from None
+            raise self._not_started(in_time=line is not None) from None
         return Endpoints(told["http"], told["realtime"], told["ca_file"])
 
-    def _did_not_start(self) -> TargetUnreachableError:
-        said = self.last_words()
-        error = TargetUnreachableError(
-            "emulator", f"did not start ({said or 'it said nothing'})", "it must accept connections"
-        )
-        if self._process.returncode == ExitCode.BAD_USAGE:
-            # Its own sentence already has place and hint; the run cannot be started as asked.
-            error.hint = "check the [emulator] table of the target file"
-        return error
+    def _not_started(self, *, in_time: bool) -> EmulatorNotStartedError:
+        late = f"not accepting connections after {START_WITHIN_S:.0f} s"
+        hints = [line.removeprefix(_HINT) for line in self._said() if line.startswith(_HINT)]
+        found = self.last_words() if in_time else late
+        return EmulatorNotStartedError(found, hints[-1] if hints else None)
 
     def last_words(self) -> str:
-        """Return the last thing it wrote to standard error, on one line."""
-        lines = self._log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return " ".join(lines[-2:])
+        """Return the last error it told, or how it ended where it told none."""
+        told = [line.removeprefix(_ERROR) for line in self._said() if line.startswith(_ERROR)]
+        if told:
+            return told[-1]
+        status = self._process.wait()
+        return f"killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+
+    def _said(self) -> list[str]:
+        return self._log_file.read_text(encoding="utf-8", errors="replace").splitlines()
 
     @property
     def alive(self) -> bool:

@@ -1,5 +1,8 @@
 """Names of the messages between master and workers; they travel over Locust's own channel."""
 
+FAILED = "harness_failed"
+"""Worker to master: it could not start, and why."""
+
 SECOND = "harness_second"
 """Worker to master, once a second: what happened since the last one."""
 

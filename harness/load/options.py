@@ -1,5 +1,6 @@
 """Locust's command line, with the harness's own options, turned into a plan."""
 
+import math
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,16 @@ def plan_from_options(options: Namespace) -> Plan:
     Raises:
         ScenarioError: If a file is missing, or anything in it does not validate.
     """
-    for name in ("workload", "target"):
-        if not getattr(options, name):
-            problem = ScenarioProblem(
-                f"--{name}", "", "", "must name a file", f"see scenarios/{name}s/ for examples"
-            )
-            raise ScenarioError([problem])
+    missing = [name for name in ("workload", "target") if not getattr(options, name)]
+    if missing:
+        raise ScenarioError(
+            [
+                ScenarioProblem(
+                    f"--{name}", "", "", "must name a file", f"see scenarios/{name}s/ for examples"
+                )
+                for name in missing
+            ]
+        )
     return load_plan(
         Path(options.workload),
         Path(options.target),
@@ -65,9 +70,23 @@ def worker_count(options: Namespace) -> int:
     return int(options.processes or (options.expect_workers if options.master else 1))
 
 
+def locust_users(plan: Plan, user_class: str, workers: int) -> int:
+    """Return how many Locust users of a class it takes; one may hold a cohort of connections.
+
+    Each worker gets enough of them for its own share of the connections.
+    """
+    population = plan.workload.population
+    connections = int(getattr(population, f"{user_class}s"))
+    cohort = population.connections_per_user
+    if cohort == 1:
+        return connections
+    return workers * math.ceil(math.ceil(connections / workers) / cohort)
+
+
 def apply_plan(options: Any, plan: Plan) -> None:
     """Tell Locust how many users to start, how fast, and when the run is over."""
-    options.num_users = plan.users
+    workers = worker_count(options)
+    options.num_users = sum(locust_users(plan, name, workers) for name in ("subscriber", "chatter"))
     options.spawn_rate = plan.workload.joins.rate_per_s
     # The director ends the run by the run clock; Locust's own limit is only a safety net.
     options.run_time = plan.total_s + START_DELAY_S + SAFETY_MARGIN_S

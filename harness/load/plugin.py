@@ -4,6 +4,7 @@ import ctypes
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -13,13 +14,13 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from harness.core.errors import HarnessError, MachineError
+from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.core.exit_codes import ExitCode
 from harness.load import messages
 from harness.load.director import Director, say
 from harness.load.dispatch import NumberedDispatcher
 from harness.load.locust_table import LocustTable
-from harness.load.options import add_arguments
+from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
 from harness.load.users import FanOutUser
 from harness.load.worker import Worker
@@ -39,7 +40,6 @@ def install(make_api: ApiFactory) -> None:
     events.init.add_listener(plugin.on_init)
     events.test_start.add_listener(plugin.on_test_start)
     events.test_stopping.add_listener(plugin.on_test_stopping)
-    events.quitting.add_listener(plugin.on_quitting)
     events.quit.add_listener(plugin.on_quit)
 
 
@@ -51,12 +51,15 @@ class _Plugin:
         self._director: Director | None = None
         self._worker: Worker | None = None
         self._quitting = False
+        self._interrupted = False
 
     def on_parser(self, parser: LocustArgumentParser, **_: Any) -> None:
         add_arguments(parser)
 
     def on_init(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
+        # Now, and not in ``install``: the last listener comes first, before Locust's own goodbye.
+        environment.events.quitting.add_listener(self.on_quitting)
         if isinstance(runner, WorkerRunner):
             _outlive_interrupt_not_parent(runner, environment.parsed_options)
         else:
@@ -66,6 +69,7 @@ class _Plugin:
 
     def _direct(self, environment: Environment) -> None:
         options: Any = environment.parsed_options
+        _on_interrupt(self._interrupt)
         try:
             if not (options.headless or options.autostart):
                 raise MachineError(
@@ -76,13 +80,17 @@ class _Plugin:
                 )
             self._director = Director(environment, options)
         except HarnessError as error:
-            say(f"error: {error}")
+            for problem in error.problems if isinstance(error, ScenarioError) else (error,):
+                say(f"error: {problem}")
             sys.exit(int(error.exit_code))
+        except KeyboardInterrupt:
+            sys.exit(int(ExitCode.INTERRUPTED))
         director = self._director
         user_classes: list[type[FanOutUser]] = environment.user_classes  # type: ignore[assignment]
         for user_class in user_classes:
-            count = getattr(director.plan.workload.population, f"{user_class.user_class}s")
-            user_class.fixed_count = count
+            user_class.fixed_count = locust_users(
+                director.plan, user_class.user_class, worker_count(options)
+            )
         environment.user_classes = [user for user in user_classes if user.fixed_count]
 
         def make_dispatcher(**kwargs: Any) -> NumberedDispatcher:
@@ -94,6 +102,7 @@ class _Plugin:
         runner.register_message(
             messages.CONNECTIONS, lambda msg, **_: director.on_connections(msg.data["connections"])
         )
+        runner.register_message(messages.FAILED, lambda msg, **_: director.on_failed(**msg.data))
         runner.register_message(
             messages.DONE, lambda msg, **_: director.on_done(msg.data["worker"])
         )
@@ -108,13 +117,14 @@ class _Plugin:
         order = Order.from_json(options.harness_order)
         number = 0 if self._director is not None else order.workers.index(runner.client_id)
         _raise_open_files_limit()
-        self._worker = Worker(
-            order,
-            number,
-            self._make_api(_access(order, number)),
-            runner.send_message,
-            LocustTable(environment),
-        )
+        try:
+            api = self._make_api(_access(order, number))
+            self._worker = Worker(order, number, api, runner.send_message, LocustTable(environment))
+        except Exception as error:
+            exit_code = error.exit_code if isinstance(error, HarnessError) else 1
+            failure = {"worker": number, "said": f"{error}", "exit_code": int(exit_code)}
+            runner.send_message(messages.FAILED, failure)
+            raise
         FanOutUser.worker = self._worker
         self._worker.start()
 
@@ -127,16 +137,25 @@ class _Plugin:
             self._director.finish()
 
     def on_quitting(self, environment: Environment, **_: Any) -> None:
-        if self._quitting:
-            get_hub().switch()  # Locust shuts down twice after SIGTERM; the first ends the process.
-        self._quitting = True
-        if self._director is None:
-            self._on_finish()  # Whoever ended this worker, its accounts still go to the master.
-            return
+        again, self._quitting = self._quitting, True
         try:
+            if again:
+                get_hub().switch()  # Locust shuts down twice after SIGTERM; the first will exit.
+            if self._director is None:
+                self._on_finish()  # Whoever ended this worker, the master still gets its accounts.
+                return
             environment.process_exit_code = self._director.conclude()
         except KeyboardInterrupt:  # A second Ctrl-C: at once, and the record stays as it is.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             environment.process_exit_code = int(ExitCode.INTERRUPTED)
+
+    def _interrupt(self) -> None:
+        """Interrupt Locust's main greenlet; Python would interrupt whichever happens to run."""
+        if not self._interrupted:
+            say("stopping in order; a second Ctrl-C stops at once")
+        self._interrupted = True
+        hub = get_hub()
+        hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)
 
     def on_quit(self, **_: Any) -> None:
         if self._director is not None and self._director.report_output:
@@ -160,6 +179,12 @@ def _access(order: Order, number: int) -> Access:
     )
 
 
+def _on_interrupt(handler: Callable[[], None]) -> None:
+    """Handle Ctrl-C in a greenlet of its own; where it was ignored, as under nohup, it stays so."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        gevent.signal_handler(signal.SIGINT, handler)
+
+
 def _outlive_interrupt_not_parent(runner: WorkerRunner, options: Any) -> None:
     """Leave Ctrl-C to the master, which ends the run in order; end when the master is gone.
 
@@ -170,7 +195,7 @@ def _outlive_interrupt_not_parent(runner: WorkerRunner, options: Any) -> None:
     def interrupted() -> None:
         gevent.spawn_later(INTERRUPT_GRACE_S, runner.quit)
 
-    gevent.signal_handler(signal.SIGINT, interrupted)
+    _on_interrupt(interrupted)
     if options.processes and sys.platform == "linux":
         # Not SIGTERM: that one is answered with accounts, and nobody is left to take them.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

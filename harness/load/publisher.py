@@ -9,6 +9,7 @@ from harness.core.clock import NS_PER_S
 from harness.core.envelope import Envelope
 from harness.load.schedule import Publish, Schedule
 from harness.net.client import PublishAnswer
+from harness.net.stream import errno_name
 
 if TYPE_CHECKING:
     from harness.load.worker import Worker
@@ -73,6 +74,7 @@ class Publisher:
         for row in rows:
             delay_ns = row["sent_ns"] - row["intended_ns"]
             worker.tally.latency("send_delay", CHATTER, phase, delay_ns)
+            worker.health.sent(delay_ns)
         worker.tally.count(CHATTER, "publishes_sent", len(rows))
         if self._publishing.transport == "http":
             gevent.spawn(self._post, publish_id, channel, events)
@@ -82,7 +84,7 @@ class Publisher:
         except OSError as error:
             del self._pending[publish_id]
             self._close(pending, "unanswered", None)
-            worker.failed(CHATTER, "publish", type(error).__name__, "", str(error))
+            worker.failed(CHATTER, "publish", type(error).__name__, errno_name(error), str(error))
 
     def _envelopes(
         self, publish: Publish, channel: str, phase: str
@@ -124,7 +126,9 @@ class Publisher:
             pending = self._pending.pop(publish_id, None)
             if pending is not None:
                 self._close(pending, "unanswered", None)
-            self._worker.failed(CHATTER, "publish", type(error).__name__, "", str(error))
+            self._worker.failed(
+                CHATTER, "publish", type(error).__name__, errno_name(error), str(error)
+            )
 
     def answered(self, answer: PublishAnswer) -> None:
         """Take the system's answer; one for a publish given up is ignored."""

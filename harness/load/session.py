@@ -28,6 +28,8 @@ class UserSession(SubscriberLedger):
 
     __slots__ = (
         "_client",
+        "_joining",
+        "attempted",
         "channel",
         "closed_ns",
         "end",
@@ -53,6 +55,7 @@ class UserSession(SubscriberLedger):
         self.user_class = user_class
         self.number = number
         self.channel = channel
+        self.attempted = False
         self.joined = False
         self.failure: tuple[str, str] | None = None
         self.times: JoinTimes | None = None
@@ -60,16 +63,21 @@ class UserSession(SubscriberLedger):
         self.closed_ns: int | None = None
         self.end: tuple[int | None, str] = (None, "")
         self._client: Client | None = None
+        self._joining: gevent.Greenlet | None = None
 
     def join(self) -> None:
         """Wait for this user's turn, then connect and subscribe; a failure is counted."""
         worker = self.worker
         offset_s = join_offset_s(self.number, worker.population[self.user_class], worker.plan)
         gevent.sleep(max(offset_s - worker.clock.elapsed_s(), 0.0))
+        if worker.over:
+            return
+        self.attempted = True
         worker.tally.count(self.user_class, "joins_attempted")
         client = worker.new_client(self)
         self._client = client
         started_ns = worker.clock.now_ns()
+        self._joining = gevent.getcurrent()
         try:
             times = client.join(time.monotonic() + worker.plan.workload.joins.timeout_s)
         except JoinError as error:
@@ -79,6 +87,8 @@ class UserSession(SubscriberLedger):
             self._client = None
             worker.join_failed(self, error)
             return
+        finally:
+            self._joining = None
         self.times = times
         self.joined = True
         worker.connected[self.user_class] += 1
@@ -91,8 +101,9 @@ class UserSession(SubscriberLedger):
         self._client.publish(publish_id, channel, events)
 
     def confirmed(self, kernel_ns: int) -> None:
-        """From now on this user is owed what is sent."""
-        self.owed_from_ns = kernel_ns + self.worker.clock.offset_ns
+        """Once it has settled, this user is owed what is sent."""
+        settle_ns = round(self.worker.plan.workload.phases.settle_s * NS_PER_S)
+        self.owed_from_ns = kernel_ns + self.worker.clock.offset_ns + settle_ns
 
     def answered(self, answer: PublishAnswer) -> None:
         """Pass a publish's answer on to the worker's publisher."""
@@ -107,6 +118,11 @@ class UserSession(SubscriberLedger):
     def refused(self, stage: str, code: str, message: str) -> None:
         """The system reported an error that belongs to no publish."""
         self.worker.failed(self.user_class, stage, "RemoteError", code, message)
+
+    def give_up_joining(self) -> None:
+        """Fail a join that is still under way when the run ends; counted at the next switch."""
+        if self._joining is not None:
+            self._joining.kill(TimeoutError("the run ended before the answer came"), block=False)
 
     def hang_up(self) -> None:
         """Start to close the connection, at the end of the run."""
@@ -163,5 +179,6 @@ class UserSession(SubscriberLedger):
             "late": self.late,
             "unowed": self.unowed,
             "longest_stall_s": self.longest_stall_ns / NS_PER_S,
+            "first_arrival_ns": self.first_arrival_ns or None,
             "last_arrival_ns": self.last_arrival_ns or None,
         }

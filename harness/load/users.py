@@ -7,6 +7,7 @@ schedule, so its greenlet costs nothing until the run ends.
 
 from typing import ClassVar
 
+from gevent import get_hub
 from locust import User, task
 
 from harness.load.worker import Worker
@@ -17,13 +18,16 @@ class FanOutUser(User):
 
     abstract = True
     user_class: ClassVar[str]
-    worker: ClassVar[Worker]
-    """The worker of this process; set before the first user starts."""
+    worker: ClassVar[Worker | None] = None
+    """The worker of this process; set before the first user starts, if it can start at all."""
 
     @task
     def live(self) -> None:
         """Join and stay until the run ends."""
-        self.worker.live(self.user_class)
+        if self.worker is None:
+            get_hub().switch()  # Waits for the end of a run that cannot begin.
+        else:
+            self.worker.live(self.user_class)
 
 
 class SubscriberUser(FanOutUser):

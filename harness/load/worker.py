@@ -4,6 +4,7 @@ Lives in a Locust worker, or in the one process of a local run. Talks to the mas
 Locust's own messages only, named in ``harness.load.messages``.
 """
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import gevent
 import numpy as np
 from gevent import get_hub
+from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S, RunClock
 from harness.load import messages
@@ -25,9 +27,13 @@ from harness.measure.health import GeneratorHealth
 from harness.measure.histogram import Int64Array
 from harness.measure.ledger import NEVER_NS, ArrivalBook, Arrivals
 from harness.net.client import Api, Client, JoinError, JoinTimes, PublishAnswer
+from harness.net.stream import take_unstamped_receives
 
 SUBSCRIBER = "subscriber"
 LAG_PROBE_S = 0.02
+SHORT_DRAIN_S = 1.0
+"""A run that is stopped early still waits this long for messages that are under way."""
+
 CLOSE_WITHIN_S = 15.0
 CLOSES_PER_TICK = 200
 ROWS_PER_MESSAGE = 1000
@@ -64,13 +70,16 @@ class Worker:
         self.connected: Counter[str] = Counter()
         self._send = send
         self._table = table
-        self._health = GeneratorHealth()
+        self.health = GeneratorHealth(self.plan.workload.generator.send_delay_p99_ms)
         self._books = {name: ArrivalBook(order.run_id) for name in self.population}
         self._sessions: dict[str, list[UserSession]] = {name: [] for name in self.population}
         self._channels = {
             name: subscribed_channels(self.plan, name, count)
             for name, count in self.population.items()
         }
+        self.over = False
+        """Whether the run has ended for this worker; nobody joins from then on."""
+        self._ending = Semaphore()
         self._reported_second = -1
         self._greenlets: list[gevent.Greenlet] = []
         self.publisher = Publisher(self)
@@ -83,16 +92,34 @@ class Worker:
         self._greenlets = [gevent.spawn(body) for body in bodies]
 
     def live(self, user_class: str) -> None:
-        """Be one user until the greenlet is killed: the body of a Locust user's task."""
+        """Be one Locust user until the greenlet is killed: the body of its task.
+
+        It holds one connection, or a cohort of them where the workload says so.
+        """
+        cohort = self.plan.workload.population.connections_per_user
+        sessions = [session for _ in range(cohort) if (session := self._new_session(user_class))]
+        if len(sessions) == 1:
+            sessions[0].join()
+        else:
+            for session in sessions:
+                gevent.spawn(session.join)
+        get_hub().switch()  # Parks for good, without an object to wait on.
+
+    def _new_session(self, user_class: str) -> UserSession | None:
+        """Return the session of the next user of a class that is this worker's to hold.
+
+        None when there is none left: Locust replaces the users of a lost worker, a plan does not.
+        """
         sessions = self._sessions[user_class]
         number = len(sessions) * len(self.order.workers) + self.number
+        if number >= self.population[user_class]:
+            return None
         channel: int | None = None
         if user_class == SUBSCRIBER or self.plan.workload.population.chatters_subscribe:
             channel = int(self._channels[user_class][number])
         session = UserSession(self, user_class, number, channel, self._books[user_class])
         sessions.append(session)
-        session.join()
-        get_hub().switch()  # Parks for good, without an object to wait on.
+        return session
 
     def wake_publisher_at(self, intended_s: float | None) -> None:
         """Have the next publish sent on time even from within a burst of deliveries."""
@@ -152,7 +179,7 @@ class Worker:
         while True:
             before_ns = time.monotonic_ns()
             gevent.sleep(LAG_PROBE_S)
-            self._health.lagged(time.monotonic_ns() - before_ns - round(LAG_PROBE_S * NS_PER_S))
+            self.health.lagged(time.monotonic_ns() - before_ns - round(LAG_PROBE_S * NS_PER_S))
 
     def _report_every_second(self) -> None:
         while True:
@@ -175,8 +202,8 @@ class Worker:
             self._take_deliveries(user_class, book, phase)
             arrivals.extend(self._arrival_rows(user_class, book, everything=everything))
         connections = sum(self.connected.values())
-        lag = self._health.loop_lag
-        generator = {"worker": self.number, **self._health.take(second, connections)}
+        lag = self.health.loop_lag
+        health = self.health.take(second, connections, take_unstamped_receives())
         taken = self.tally.take()
         if lag.count:
             taken["histograms"][f"loop_lag.generator.{phase}"] = lag.encode()
@@ -184,9 +211,10 @@ class Worker:
             messages.SECOND,
             {
                 "worker": self.number,
+                "pid": os.getpid(),
                 "second": second,
                 "connected": dict(self.connected),
-                "generator": generator,
+                "generator": {"worker": self.number, **health},
                 "publishes": self.publisher.take_rows(),
                 "arrivals": arrivals,
                 **taken,
@@ -197,6 +225,7 @@ class Worker:
         delays_ns = book.take_receive_delays()
         if delays_ns.size:
             self.tally.latencies("receive_delay", user_class, phase, delays_ns)
+            self.health.received(delays_ns)
         fan_outs = []
         for message in book.live():
             arrived_ns = message.take()
@@ -237,15 +266,28 @@ class Worker:
         }
 
     def finish(self) -> None:
-        """End the run: what still comes is late; hang up, send the accounts, say goodbye."""
+        """End the run once: what comes is late; hang up, send the accounts, say goodbye."""
+        with self._ending:  # Asked again, by a signal, it waits until the accounts are sent.
+            if not self.over:
+                self.over = True
+                self._finish()
+
+    def _finish(self) -> None:
         gevent.killall(self._greenlets)
+        for session in self._all_sessions():
+            session.give_up_joining()
+        in_time = self.clock.elapsed_s() > self.plan.total_s - SHORT_DRAIN_S
+        gevent.sleep(0 if in_time or not self.connected.total() else SHORT_DRAIN_S)
         end_ns = min(self.clock.now_ns(), self.clock.epoch_ns + round(self.plan.total_s * NS_PER_S))
         for book in self._books.values():
             book.drained = True
         self._hang_up(end_ns)
         self.report(everything=True)
+        self.health.close()
         rows: list[dict[str, Any]] = []
         for session in self._all_sessions():
+            if not session.attempted:
+                continue
             rows.append(session.row())
             if len(rows) == ROWS_PER_MESSAGE:
                 self._send(messages.CONNECTIONS, {"connections": rows})

@@ -6,6 +6,7 @@ The analysis turns them into Parquet afterwards.
 """
 
 import contextlib
+import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -67,9 +68,17 @@ GENERATOR_COLUMNS = (
     "second",
     "worker",
     "cpu_ratio",
+    "cpu_wait_ratio",
+    "machine_idle_ratio",
+    "machine_others_ratio",
     "loop_lag_ms_p50",
     "loop_lag_ms_p99",
     "loop_lag_ms_max",
+    "receive_delay_ms_p99",
+    "gc_pause_ms_max",
+    "clock_step_ms",
+    "late_slots",
+    "unstamped_receives",
     "rss_bytes",
     "connections",
     "open_files",
@@ -131,6 +140,7 @@ CONNECTION_COLUMNS = (
     "late",
     "unowed",
     "longest_stall_s",
+    "first_arrival_ns",
     "last_arrival_ns",
 )
 
@@ -224,6 +234,11 @@ class RecordWriter:
         for file in files:
             with contextlib.suppress(OSError):
                 file.close()
+
+    def discard(self) -> None:
+        """Remove the folder again: the run never began, so there is nothing to keep."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ import os
 import ssl
 import struct
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 import gevent.socket
@@ -34,7 +34,10 @@ class TcpStream:
     Attributes:
         sock: The socket, non-blocking and unknown to gevent but for our watchers.
         unsent: Bytes the kernel did not take yet.
+        unstamped_receives: Reads of all streams that came without the kernel's time.
     """
+
+    unstamped_receives: ClassVar[int] = 0
 
     __slots__ = ("_writer", "sock", "unsent")
 
@@ -56,6 +59,8 @@ class TcpStream:
         if ancillary:
             seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
             return data, seconds * 1_000_000_000 + nanoseconds
+        if data:
+            TcpStream.unstamped_receives += 1
         return data, time.time_ns()
 
     def send(self, data: bytes) -> None:
@@ -200,6 +205,17 @@ def _wait(sock: _socket.socket, events: int, deadline: float) -> None:
             get_hub().wait(watcher)
     finally:
         watcher.close()
+
+
+def take_unstamped_receives() -> int:
+    """Return how many reads since the last call came without the kernel's time of arrival."""
+    taken, TcpStream.unstamped_receives = TcpStream.unstamped_receives, 0
+    return taken
+
+
+def errno_name(error: BaseException) -> str:
+    """Return the name of an error's number, such as EMFILE; empty where it has none."""
+    return errno.errorcode.get(getattr(error, "errno", None) or 0, "")
 
 
 def resolve(host: str, port: int) -> tuple[str, int]:

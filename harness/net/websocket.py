@@ -7,7 +7,6 @@ one dictionary look-up instead of a parse. Every byte is still compared; nothing
 """
 
 import contextlib
-import errno
 import ssl
 import time
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ from harness.net.frames import (
     close_frame,
     parse_close,
 )
-from harness.net.stream import READ, TcpStream, TlsStream, open_socket, wait_readable
+from harness.net.stream import READ, TcpStream, TlsStream, errno_name, open_socket, wait_readable
 from harness.net.upgrade import (
     HEAD_END,
     MAX_HEAD_BYTES,
@@ -277,8 +276,7 @@ def _code(error: Exception) -> str:
         return "tls_error"
     if isinstance(error, RemoteProtocolError):
         return "protocol_error"
-    number = getattr(error, "errno", None)
-    return errno.errorcode.get(number, type(error).__name__) if number else type(error).__name__
+    return errno_name(error) or type(error).__name__
 
 
 def _text(error: Exception) -> str:

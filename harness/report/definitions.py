@@ -76,6 +76,36 @@ DEFINITIONS: Final = {
         "Use of its one core by the busiest worker, averaged over 5 s. A generator past its limits "
         "makes a run invalid, not slow.",
     ),
+    "generator.cpu_wait_ratio_peak": Definition(
+        "CPU wait",
+        "Share of the time in which a worker was ready to run and had no core.",
+    ),
+    "generator.machine_others_ratio_peak": Definition(
+        "cores taken by other programs",
+        "Share of the machine's cores that programs outside the run had. It makes a run invalid "
+        "where the system is emulated on the same machine and no core was left idle.",
+    ),
+    "generator.receive_delay_growth_ms": Definition(
+        "receive backlog",
+        "How much the receive delay grew from the first quarter of the measured time to the last; "
+        "0 unless it grew in every quarter.",
+    ),
+    "generator.gc_pause_max_ms": Definition(
+        "GC pause",
+        "The longest time Python's garbage collector stopped a worker.",
+    ),
+    "generator.late_slots_ratio": Definition(
+        "late slots",
+        "Messages sent later than scheduled by more than the limit of the send delay.",
+    ),
+    "generator.clock_step_max_ms": Definition(
+        "clock step",
+        "How far a worker's realtime clock was set, either way, against its monotonic one.",
+    ),
+    "generator.unstamped_receives": Definition(
+        "receives without a stamp",
+        "Reads for which the kernel gave no time of arrival; the worker's own clock stood in.",
+    ),
 }
 """Keyed by the figure or the block of figures in the summary."""
 

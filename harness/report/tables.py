@@ -11,9 +11,10 @@ import pandas as pd
 
 from harness.analysis.columns import COUNTS
 from harness.analysis.finalise import Analysis
-from harness.analysis.record import MEASURE, Json
+from harness.analysis.histograms import latency_ms
+from harness.analysis.record import MEASURE, Json, measured
 from harness.analysis.slo import margin
-from harness.analysis.summary import CHATTER, SUBSCRIBER, is_complete, latency_ms, measured
+from harness.analysis.summary import CHATTER, SUBSCRIBER, is_complete
 from harness.measure.record import JOIN_STAGES
 from harness.report import quantities as q
 from harness.report.definitions import DEFINITIONS, label, percentile_name
@@ -274,17 +275,27 @@ def _generator(analysis: Analysis) -> Table:
                 Cell(f"Worker {worker}"),
                 Cell(q.percent(_mean(seconds["cpu_ratio"]))),
                 Cell(q.percent(_highest(seconds["cpu_ratio"]))),
+                Cell(q.percent(_highest(seconds["cpu_wait_ratio"]))),
+                Cell(q.percent(_highest(seconds["machine_others_ratio"]))),
                 Cell(q.milliseconds(_highest(seconds["loop_lag_ms_max"]))),
+                Cell(q.milliseconds(_highest(seconds["receive_delay_ms_p99"]))),
+                Cell(q.milliseconds(_highest(seconds["gc_pause_ms_max"]))),
+                Cell(q.count(_total(seconds["late_slots"]))),
+                Cell(q.milliseconds(_highest(seconds["clock_step_ms"].abs()))),
+                Cell(q.count(_total(seconds["unstamped_receives"]))),
                 Cell(q.size(_highest(seconds["rss_bytes"]))),
                 Cell(q.count(_highest(seconds["connections"]))),
                 Cell(q.count(_highest(seconds["open_files"]))),
             ]
         )
     columns = [
-        *("Worker", "CPU mean", "CPU peak", "Loop lag max", "Memory peak", "Connections"),
-        "Open files",
+        *("Worker", "CPU mean", "CPU peak", "CPU wait", "Other programs", "Loop lag max"),
+        *("Receive delay p99", "GC pause max", "Late slots", "Clock step", "Without stamp"),
+        *("Memory peak", "Connections", "Open files"),
     ]
-    note = "Over the whole run; the peaks are those of single seconds."
+    note = "Over the whole run, with the worst single second where it is not a mean or a number."
+    if analysis.record.target.get("emulated"):
+        note += " The system was emulated on this machine and shared its cores with the load."
     if not is_complete(analysis.record):
         note += " Some workers may be missing."
     return Table("generator", "Load generator", note, columns, rows)
@@ -296,6 +307,10 @@ def _mean(column: "pd.Series[Any]") -> float | None:
 
 def _highest(column: "pd.Series[Any]") -> float | None:
     return round(float(column.max()), 3) if column.notna().any() else None
+
+
+def _total(column: "pd.Series[Any]") -> int | None:
+    return int(column.sum()) if column.notna().any() else None
 
 
 def _capital(text: str) -> str:

@@ -1,7 +1,9 @@
 """From files and flags to a plan, or to every problem there is with them."""
 
+import contextlib
 import os
 import re
+import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -60,7 +62,7 @@ def load_plan(
         set_join_rate(workload_source, join_rate_per_s)
     problems += _resolve_endpoints(target_source, os.environ)
     problems += _missing_key(target_source, os.environ)
-    problems += _missing_ca_file(target_source)
+    problems += _unusable_ca_file(target_source)
     workload = _validated(workload_source, Workload, problems)
     target = _validated(target_source, Target, problems)
     plan = None
@@ -122,13 +124,19 @@ def _resolve_endpoints(target: Source, environment: Mapping[str, str]) -> list[S
     return problems
 
 
-def _missing_ca_file(target: Source) -> list[ScenarioProblem]:
+def _unusable_ca_file(target: Source) -> list[ScenarioProblem]:
     tls = target.data.get("tls")
     file = tls.get("ca_file") if isinstance(tls, dict) else None
-    if not isinstance(file, str) or not file or Path(file).is_file():
+    if not isinstance(file, str) or not file:
         return []
-    rule = "must be a file that exists"
-    hint = f"the working directory is {Path.cwd()}" if not Path(file).is_absolute() else None
+    if Path(file).is_file():
+        rule, hint = "must hold certificates in PEM form", None
+        with contextlib.suppress(OSError):
+            ssl.create_default_context(cafile=file)
+            return []
+    else:
+        rule = "must be a file that exists"
+        hint = f"the working directory is {Path.cwd()}" if not Path(file).is_absolute() else None
     return [target.problem("tls.ca_file", shown("ca_file", file), rule, hint)]
 
 

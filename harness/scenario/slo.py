@@ -35,7 +35,19 @@ _FIGURES = {
         "per_s_mean",
     ),
     "stall_s": ("p50", "p99", "max"),
-    "generator": ("workers", "cpu_ratio_peak", "rss_bytes_peak", "clock_error_ms"),
+    "generator": (
+        "workers",
+        "cpu_ratio_peak",
+        "cpu_wait_ratio_peak",
+        "machine_others_ratio_peak",
+        "receive_delay_growth_ms",
+        "gc_pause_max_ms",
+        "late_slots_ratio",
+        "clock_step_max_ms",
+        "unstamped_receives",
+        "rss_bytes_peak",
+        "clock_error_ms",
+    ),
 }
 
 SUMMARY_METRICS: tuple[str, ...] = tuple(

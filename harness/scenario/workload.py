@@ -36,6 +36,13 @@ class Population(ScenarioModel):
 
     subscribers: Count = Field(ge=0, le=MOST_USERS, description="Users who only listen.")
     chatters: Count = Field(ge=1, le=MOST_USERS, description="Users who publish.")
+    connections_per_user: Count = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="Connections that one Locust user holds. More than 1 saves memory: Locust then "
+        "shows fewer users than there are connections.",
+    )
     chatters_subscribe: bool = Field(
         default=True, description="Whether chatters also hold a subscription, as chat clients do."
     )
@@ -287,8 +294,47 @@ class Generator(ScenarioModel):
     loop_lag_p99_ms: Milliseconds = Field(
         default=100.0, gt=0, description="99th percentile of how late a worker's event loop ran."
     )
+    loop_lag_max_ms: Milliseconds = Field(
+        default=1000.0, gt=0, description="Longest time a worker's event loop may stand still."
+    )
     cpu_ratio: Ratio = Field(
         default=0.95, gt=0, le=1, description="Share of one core that a worker may use."
+    )
+    cpu_wait_ratio: Ratio = Field(
+        default=0.7,
+        gt=0,
+        le=1,
+        description="Share of the time that a worker may wait for a core it does not get.",
+    )
+    machine_others_ratio: Ratio = Field(
+        default=0.3,
+        gt=0,
+        le=1,
+        description="Share of the machine's cores that programs outside the run may have while "
+        "none is left idle; where the system is emulated on the same machine.",
+    )
+    receive_delay_p99_ms: Milliseconds = Field(
+        default=1000.0,
+        gt=0,
+        description="99th percentile of how long bytes wait between the kernel and the harness.",
+    )
+    receive_delay_growth_ms: Milliseconds = Field(
+        default=250.0,
+        gt=0,
+        description="Growth of the receive delay over the measured time, quarter by quarter: "
+        "more is a backlog.",
+    )
+    gc_pause_max_ms: Milliseconds = Field(
+        default=500.0, gt=0, description="Longest pause for Python's garbage collector."
+    )
+    clock_step_max_ms: Milliseconds = Field(
+        default=20.0, gt=0, description="Furthest the realtime clock may be stepped, either way."
+    )
+    late_slots_ratio: Ratio = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of messages that may be sent send_delay_p99_ms after their time.",
     )
 
 

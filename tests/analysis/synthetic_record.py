@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import RecordWriter
+from harness.scenario.workload import Generator
 
 EPOCH_NS = 1_795_447_800_000_000_000
 ROOM = "/default/room-0"
@@ -130,9 +131,17 @@ def worker_second(number, *, worker=0, **changes):
         "second": number,
         "worker": worker,
         "cpu_ratio": 0.25,
+        "cpu_wait_ratio": 0.02,
+        "machine_idle_ratio": 0.6,
+        "machine_others_ratio": 0.01,
         "loop_lag_ms_p50": 0.2,
         "loop_lag_ms_p99": 1.0,
         "loop_lag_ms_max": 3.0,
+        "receive_delay_ms_p99": 0.6,
+        "gc_pause_ms_max": 0.3,
+        "clock_step_ms": 0.00001,
+        "late_slots": 0,
+        "unstamped_receives": 0,
         "rss_bytes": 90_000_000,
         "connections": 3,
         "open_files": 20,
@@ -155,11 +164,7 @@ def run_file(**changes):
                 "name": "by-hand",
                 "seed": 7,
                 "population": {"subscribers": 3, "chatters": 1},
-                "generator": {
-                    "send_delay_p99_ms": 100.0,
-                    "loop_lag_p99_ms": 100.0,
-                    "cpu_ratio": 0.95,
-                },
+                "generator": Generator().model_dump(),
                 "slos": [{"metric": "deliveries.ratio", "op": ">=", "limit": 1.0}],
             },
             "target": {"name": "emulated", "system": "appsync-events", "emulated": True},

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from harness.cli.progress import JournalTail, Progress, ProgressDisplay, plain_line, run_warnings
+from harness.cli.progress import (
+    JournalTail,
+    Progress,
+    ProgressDisplay,
+    plain_line,
+    run_warnings,
+    table,
+)
 
 
 def row(second: int, user_class: str = "subscriber", **values: object) -> dict[str, object]:
@@ -181,3 +188,16 @@ def test_unreadable_run_file_has_no_warnings(tmp_path: Path) -> None:
     assert () == run_warnings(run_file)
     run_file.write_text("{", encoding="utf-8")
     assert () == run_warnings(run_file)
+
+
+def test_time_left_is_not_promised_once_the_run_is_stopping() -> None:
+    """The plan no longer says when the run ends."""
+    progress = quickstart()
+    console = Console(file=io.StringIO(), width=100)
+    console.print(table(progress))
+    progress.stopping = True
+    console.print(table(progress))
+    assert isinstance(console.file, io.StringIO)
+    headlines = [line for line in console.file.getvalue().splitlines() if "quickstart" in line]
+    assert headlines[0].endswith("starting, 0 s of 30 s, 30 s left")
+    assert headlines[1].endswith("stopping (a second Ctrl-C ends it at once), 0 s of 30 s")

@@ -1,10 +1,13 @@
 """``harness report``: what it prints and how it ends."""
 
+import re
+
 import pytest
 import typer
 
+from harness.analysis.finalise import analyse
 from harness.analysis.record import NoRecordError
-from harness.cli.report import report
+from harness.cli.report import report, show
 from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import run_file, three_subscribers
 
@@ -50,3 +53,14 @@ def test_a_folder_without_a_record_is_an_error_with_a_hint(tmp_path):
     with pytest.raises(NoRecordError) as caught:
         report(tmp_path)
     assert "hint: name one of the folders inside reports/" in str(caught.value)
+
+
+def test_figures_are_never_parted_from_their_units(tmp_path, capsys, monkeypatch):
+    """However narrow the place, a line ends before a figure and not behind it."""
+    folder = Simulation().write(tmp_path / "run")
+    analysis = analyse(folder)
+    for width in range(60, 120):
+        monkeypatch.setattr("harness.cli.report.LOG_WIDTH", width)
+        show(analysis, folder / "report.html")
+        story = capsys.readouterr().out.partition("\n\n")[0]
+        assert [] == re.findall(r"\d\n(?:%|ms|s)", story), width

@@ -1,5 +1,6 @@
 """``harness run``, with a stand-in for Locust."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,9 +14,11 @@ import typer
 
 from harness.cli import run as verb
 from harness.cli.load_process import LoadProcess
+from harness.cli.report import report
 from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
+from tests.analysis.synthetic_record import three_subscribers
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = Path(__file__).with_name("fake_load.py")
@@ -42,7 +45,11 @@ def locustfile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def reported(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Collects the folders that were reported on."""
     folders: list[Path] = []
-    monkeypatch.setattr(verb, "show_report", folders.append)
+
+    def note(folder: Path, *, made: bool) -> None:
+        folders.append(folder)
+
+    monkeypatch.setattr(verb, "show_report", note)
     return folders
 
 
@@ -193,7 +200,7 @@ DRIVER = """
 import sys
 from harness.cli import app, run
 run.load_command = lambda plan, folder, *rest: [sys.executable, {fake!r}, str(folder), "waits"]
-run.show_report = lambda folder: print("reported", folder.name)
+run.show_report = lambda folder, *, made: print("reported", folder.name)
 app.main()
 """
 
@@ -218,3 +225,41 @@ def test_interrupted_run_still_reports(tmp_path: Path, signum: signal.Signals) -
         out, err = process.communicate(timeout=DEADLINE_S)
     assert (130, "reported run\n") == (process.returncode, out)
     assert "Traceback" not in err
+
+
+def test_report_that_the_load_made_is_not_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawing the charts twice would cost the user seconds."""
+    folder = three_subscribers(tmp_path / "run")
+    with pytest.raises(typer.Exit):
+        report(folder, quiet=True)
+    monkeypatch.delattr("harness.report.write.write_report")
+    verb.show_report(folder, made=True)
+    assert capsys.readouterr().out.endswith(f"report: {folder / 'report.html'}\n")
+
+
+def test_report_that_the_load_could_not_make_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a killed load has left behind is reported on all the same."""
+    folder = three_subscribers(tmp_path / "run")
+    verb.show_report(folder, made=True)
+    assert capsys.readouterr().out.endswith(f"report: {folder / 'report.html'}\n")
+    assert (folder / "report.html").is_file()
+
+
+def test_report_that_cannot_be_made_is_one_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is still full does not change the exit code of the run."""
+    folder = three_subscribers(tmp_path / "run")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "as the library puts it")
+
+    monkeypatch.setattr("harness.analysis.finalise.write_parquet", fail)
+    verb.show_report(folder, made=False)
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {folder}: cannot be written (no space left on device), ")
+    assert 1 == said.count("error: ")

@@ -24,6 +24,13 @@ def test_every_table_has_a_journal_from_the_start(tmp_path):
     assert {f"{table}.jsonl" for table in TABLES} == names
 
 
+def test_discarded_record_is_gone(tmp_path):
+    """The place is free for the next attempt."""
+    RecordWriter(tmp_path / "run").discard()
+    assert [] == list(tmp_path.iterdir())
+    RecordWriter(tmp_path / "run").close()
+
+
 def test_existing_folder_is_refused_in_one_sentence(tmp_path):
     """A run never overwrites another one."""
     with pytest.raises(MachineError, match="exists already, a run's folder must be new"):

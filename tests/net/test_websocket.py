@@ -11,6 +11,7 @@ from websockets.sync.server import serve
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
+from harness.net import stream
 from harness.net.client import JoinError, JoinTimes
 from harness.net.websocket import Endpoint, WebSocketConnection
 
@@ -165,6 +166,20 @@ def test_arrival_time_is_the_kernels():
         client.drop()
     _, kernel_ns = client.listener.known[0]
     assert read_from_ns - kernel_ns > 100_000_000
+
+
+@pytest.mark.parametrize(("option", "is_missing"), [(stream.SO_TIMESTAMPNS, False), (9, True)])
+def test_reads_without_the_kernels_time_are_counted(monkeypatch, option, is_missing):
+    """A kernel that stamps nothing, here because another option is set, shows in the count."""
+    monkeypatch.setattr(stream, "SO_TIMESTAMPNS", option)
+    stream.take_unstamped_receives()
+    with websocket_server(send_all("m")) as port:
+        client = connection(port)
+        connect(client)
+        wait_for(lambda: client.texts)
+        client.drop()
+    assert is_missing == (stream.take_unstamped_receives() > 0)
+    assert 0 == stream.take_unstamped_receives()
 
 
 def test_text_reaches_an_independent_server():

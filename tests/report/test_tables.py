@@ -4,7 +4,12 @@ from harness.analysis.finalise import analyse
 from harness.report import quantities as q
 from harness.report.tables import build_tables, environment, objectives
 from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import three_subscribers, write_record
+from tests.analysis.synthetic_record import (
+    run_file,
+    three_subscribers,
+    worker_second,
+    write_record,
+)
 
 
 def rows(table):
@@ -61,3 +66,26 @@ def test_the_environment_leaves_out_what_is_unknown(tmp_path):
     pairs = dict(environment(analyse(three_subscribers(tmp_path / "run"))))
     assert "Example CPU, 2 CPUs" == pairs["Processor"]
     assert "None" not in pairs.values()
+
+
+def test_the_generator_shows_its_worst_second_and_who_shared_its_machine(tmp_path):
+    """Counts add up, the rest is the worst; an emulated system takes cores from its own load."""
+    seconds = [
+        worker_second(4, cpu_wait_ratio=0.1, late_slots=1, clock_step_ms=-30.0),
+        worker_second(5, cpu_wait_ratio=0.3, late_slots=2, gc_pause_ms_max=40.0),
+    ]
+    table = by_name(three_subscribers(tmp_path / "run", generator=seconds))["generator"]
+    (row,) = rows(table)
+    shown = dict(zip(table.columns, row, strict=True))
+    assert ("30 %", "3", "30.0 ms", "40.0 ms") == tuple(
+        shown[name] for name in ("CPU wait", "Late slots", "Clock step", "GC pause max")
+    )
+    assert "emulated on this machine" in table.note
+
+
+def test_a_system_elsewhere_shares_nothing(tmp_path):
+    """The sentence is for emulated targets alone."""
+    run = run_file()
+    run["plan"]["target"]["emulated"] = False
+    table = by_name(three_subscribers(tmp_path / "run", run=run))["generator"]
+    assert "this machine" not in table.note

@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -229,8 +230,16 @@ def test_ca_file_that_is_not_there_is_refused(scenario, tmp_path, monkeypatch):
         '--set: target.tls.ca_file must be a file that exists, got "ca.pem"\n'
         f"hint: the working directory is {tmp_path}"
     )
-    (tmp_path / "ca.pem").touch()
+    trustme.CA().cert_pem.write_to_path("ca.pem")
     assert "ca.pem" == scenario.plan("target.tls.ca_file=ca.pem").target.tls.ca_file
+
+
+def test_ca_file_without_certificates_is_refused(scenario, tmp_path, monkeypatch):
+    """A file that TLS cannot use is found before anybody connects."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ca.pem").write_text("garbage", encoding="utf-8")
+    expected = '--set: target.tls.ca_file must hold certificates in PEM form, got "ca.pem"'
+    assert expected == scenario.complaint("target.tls.ca_file=ca.pem")
 
 
 def test_named_variable_of_an_emulated_target_must_be_set(scenario, monkeypatch):

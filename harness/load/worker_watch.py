@@ -1,0 +1,70 @@
+"""Which workers of a run are lost: ended before it did, or silent for too long."""
+
+import time
+from collections.abc import Sequence
+
+import psutil
+
+SILENT_S = 6.0
+"""A worker that has not reported for this long is lost."""
+
+IN_FLIGHT_S = 1.0
+"""What a worker sent before it ended may take this long to be read."""
+
+
+class WorkerWatch:
+    """What the master knows of its workers' health.
+
+    Args:
+        ids: Locust's client id of each worker, in order of worker number.
+        first_report_s: When they should have begun to report, on ``time.monotonic``.
+        local: Whether they are processes of this machine, which can be looked at.
+    """
+
+    def __init__(self, ids: Sequence[str], first_report_s: float, *, local: bool) -> None:
+        self._ids = ids
+        self._heard_s = dict.fromkeys(range(len(ids)), first_report_s)
+        self._pids: dict[int, int] = {}
+        self._gone_since_s: dict[int, float] = {}
+        self._local = local
+        self._done: set[int] = set()
+
+    def reported(self, number: int, pid: int) -> None:
+        """Note a sign of life of a worker, and the process it is."""
+        self._heard_s[number] = time.monotonic()
+        if self._local:
+            self._pids[number] = pid
+
+    def done(self, number: int) -> None:
+        """Note that a worker has sent everything."""
+        self._done.add(number)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a worker that still runs has not sent everything."""
+        return any(n not in self._done and not self._ended(n) for n in range(len(self._ids)))
+
+    def complaint(self) -> str | None:
+        """Return what is wrong with the first lost worker, None while all are well."""
+        now_s = time.monotonic()
+        for number, worker_id in enumerate(self._ids):
+            if number not in self._done and self._ended(number):
+                return f"worker {number} (process {self._pids[number]}) ended before the run did"
+            silent_s = now_s - self._heard_s[number]
+            if silent_s > SILENT_S:
+                return f"worker {number} ({worker_id}) has not reported for {silent_s:.0f} s"
+        return None
+
+    def _ended(self, number: int) -> bool:
+        if number not in self._pids or _runs(self._pids[number]):
+            return False
+        now_s = time.monotonic()
+        return now_s - self._gone_since_s.setdefault(number, now_s) > IN_FLIGHT_S
+
+
+def _runs(pid: int) -> bool:
+    try:
+        status: str = psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
+        return False
+    return status != psutil.STATUS_ZOMBIE

@@ -1,0 +1,281 @@
+"""Starts the real tool as a user would, and finds every process it leaves behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.scenario.workload import Generator
+
+ROOT = Path(__file__).resolve().parents[2]
+SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
+EMULATED = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
+LOCUSTFILE = ROOT / "locustfiles" / "appsync_events.py"
+
+TIMEOUT_S = 60.0
+LEFT_WITHIN_S = 8.0
+"""What a killed process leaves behind notices by itself; this is how long that may take."""
+
+SHORT = {
+    "joins.rate_per_s": 200.0,
+    "publishing.rate_per_s": 20.0,
+    "phases.settle_s": 0.5,
+    "phases.warm_up_s": 0.5,
+    "phases.measure_s": 2.0,
+    "phases.drain_s": 1.0,
+}
+LONG = SHORT | {"phases.measure_s": 40.0}
+"""Ends by itself only when the test has failed to end it."""
+
+
+def lenient() -> dict[str, object]:
+    """Limits of the generator so wide that a busy machine does not make a run invalid."""
+    return {
+        f"generator.{name}": 1.0 if name.endswith("_ratio") else 60_000.0
+        for name in Generator.model_fields
+    }
+
+
+def sets(settings: dict[str, object]) -> list[str]:
+    """Return the flags that override these fields."""
+    return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback interface that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def apart(workers: int) -> list[str]:
+    """Return the flags for that many workers that meet where no other run's do."""
+    port = str(free_port())
+    return ["--processes", str(workers), "--master-bind-port", port, "--master-port", port]
+
+
+def wait_until(condition, what: str, timeout_s: float = TIMEOUT_S):
+    """Return the first true value of ``condition``; fail if there is none in time."""
+    deadline_s = time.monotonic() + timeout_s
+    while not (found := condition()):
+        if time.monotonic() > deadline_s:
+            pytest.fail(f"waited {timeout_s:g} s for {what}")
+        time.sleep(0.02)
+    return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an act ended, and all that is left of it."""
+
+    exit_code: int
+    seconds: float
+    stdout: str
+    stderr: str
+    folder: Path
+    left: list[str]
+
+    @property
+    def run(self):
+        """The record's run.json."""
+        return json.loads((self.folder / "run.json").read_bytes())
+
+    @property
+    def summary(self):
+        """What the report says of the run."""
+        return self.run["summary"]
+
+    @property
+    def said(self) -> str:
+        """Everything anybody printed: to the user, and into the log."""
+        log = self.folder / "locust.log"
+        return self.stdout + self.stderr + (log.read_text("utf-8") if log.is_file() else "")
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines that tell the user of an error."""
+        return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+
+
+def _ours() -> dict[str, str]:
+    """Return the environment without what only test processes need: the tool must patch itself."""
+    return {k: v for k, v in os.environ.items() if k != "LOCUST_SKIP_MONKEY_PATCH"}
+
+
+class Act:
+    """One command under way, in a session of its own.
+
+    Args:
+        folder: An empty folder, for what it prints and for its record.
+        command: What the user types.
+        limits: Shell commands that come before it, such as ``ulimit -n 64``.
+        variables: Environment variables to set.
+    """
+
+    def __init__(self, folder: Path, *command: object, limits: str = "", **variables: str) -> None:
+        self.folder = folder / "record"
+        self._place = folder
+        self._mark = f"END_TO_END_ACT={uuid.uuid4().hex}"
+        name, _, value = self._mark.partition("=")
+        words = [str(word).replace("RECORD", str(self.folder)) for word in command]
+        if limits:
+            words = ["bash", "-c", f'{limits}; exec "$@"', "bash", *words]
+        self._began_s = time.monotonic()
+        with self._file("stdout").open("wb") as out, self._file("stderr").open("wb") as err:
+            self.process = subprocess.Popen(
+                words,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=_ours() | {name: value} | variables,
+                start_new_session=True,
+            )
+
+    def _file(self, name: str) -> Path:
+        return self._place / name
+
+    def pids(self, *words: str) -> list[int]:
+        """Return the act's processes, oldest first, whose command line holds all of ``words``."""
+        return [p.pid for p in self._processes() if all(w in " ".join(p.cmdline()) for w in words)]
+
+    def workers(self) -> list[int]:
+        """Return the processes that hold the users' connections."""
+        locusts = self.pids("-f", LOCUSTFILE.name)
+        return [pid for pid in locusts if psutil.Process(pid).ppid() in locusts]
+
+    def master(self) -> int:
+        """Return Locust's first process."""
+        return self.pids("-f", LOCUSTFILE.name)[0]
+
+    def emulator(self) -> int:
+        """Return the process that serves."""
+        return self.pids("harness.systems.appsync_events.emulator")[0]
+
+    def _processes(self) -> list[psutil.Process]:
+        """Return what runs with our mark in its environment, and is no zombie."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+                if self._mark.encode() in environment and process.cmdline():
+                    found.append(process)
+            except (OSError, psutil.Error):
+                continue
+        return sorted(found, key=lambda process: process.create_time())
+
+    def until_second(self, second: int) -> None:
+        """Wait until the record holds a second of the run; fail if the run ends before."""
+
+        def recorded() -> bool:
+            timeline = self.folder / "journal" / "timeline.jsonl"
+            if self.process.poll() is not None:
+                pytest.fail(f"ended with {self.process.returncode}: {self._read('stderr')}")
+            return timeline.is_file() and f'"second":{second},' in timeline.read_text("utf-8")
+
+        wait_until(recorded, f"second {second}")
+
+    def send(self, signum: signal.Signals, pid: int | None = None) -> None:
+        """Signal one process, by default the one that was started."""
+        os.kill(pid or self.process.pid, signum)
+
+    def send_to_all(self, signum: signal.Signals) -> None:
+        """Signal the whole process group, as a terminal does."""
+        os.killpg(self.process.pid, signum)
+
+    def outcome(self) -> Outcome:
+        """Wait for the end, and for what is left to go."""
+        try:
+            exit_code = self.process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.end()
+            pytest.fail(f"still runs after {TIMEOUT_S:g} s: {self._read('stderr')}")
+        seconds = time.monotonic() - self._began_s
+        deadline_s = time.monotonic() + LEFT_WITHIN_S
+        while (left := self._processes()) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        names = [" ".join(process.cmdline()) for process in left]
+        self.end()
+        return Outcome(
+            exit_code, seconds, self._read("stdout"), self._read("stderr"), self.folder, names
+        )
+
+    def end(self) -> None:
+        """Kill what is left of the act."""
+        for process in self._processes():
+            process.kill()
+        self.process.wait(TIMEOUT_S)
+
+    def stdout(self) -> str:
+        """Return what it has printed so far."""
+        return self._read("stdout")
+
+    def stderr(self) -> str:
+        """Return what it has told so far."""
+        return self._read("stderr")
+
+    def _read(self, name: str) -> str:
+        return self._file(name).read_text("utf-8", "replace")
+
+
+class Stage:
+    """Makes acts, each in a folder of its own.
+
+    Args:
+        folder: Where the folders are made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def room(self) -> Path:
+        """Return a new folder."""
+        room = self.folder / uuid.uuid4().hex[:8]
+        room.mkdir()
+        return room
+
+    def harness(self, *arguments: object, limits: str = "", **variables: str) -> Act:
+        """Start the command; RECORD stands for the folder of its record."""
+        command = (sys.executable, "-m", "harness", *arguments)
+        return Act(self.room(), *command, limits=limits, **variables)
+
+    def run(
+        self,
+        settings: dict[str, object],
+        *arguments: object,
+        workload: Path = SMOKE,
+        target: Path = EMULATED,
+        limits: str = "",
+        **variables: str,
+    ) -> Act:
+        """Start ``harness run`` on a workload changed by ``settings``."""
+        command = ("run", workload, "--target", target, "--out", "RECORD")
+        flags = sets(lenient() | settings)
+        return self.harness(*command, *flags, *arguments, limits=limits, **variables)
+
+    def locust(
+        self, settings: dict[str, object], *arguments: object, limits: str = "", **variables: str
+    ) -> Act:
+        """Start plain Locust on the smoke workload, changed by ``settings``."""
+        command = (sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--headless")
+        files = ("--workload", SMOKE, "--target", EMULATED, "--out", "RECORD")
+        flags = sets(lenient() | settings)
+        return Act(self.room(), *command, *files, *flags, *arguments, limits=limits, **variables)
+
+
+def after(act):
+    """Tie a test to an act: the ``outcome`` fixture is then how that act ended."""
+
+    def tie(test):
+        test.act = act
+        return test
+
+    return tie

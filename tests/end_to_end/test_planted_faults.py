@@ -1,0 +1,162 @@
+"""Faults of the load generator, planted by real means: each makes the run invalid and is named."""
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.scenario.workload import Generator
+from tests.end_to_end.stage import EMULATED, SHORT, SMOKE, Act, after, lenient, sets
+
+FAULTY = Path(__file__).with_name("faulty_locustfile.py")
+MEASURED = SHORT | {"phases.measure_s": 5.0, "phases.drain_s": 0.5}
+JOINING = SHORT | {"joins.rate_per_s": 25.0}
+"""Users join one after the other for four seconds."""
+MEASURING_AT_S = 2
+
+needs_namespaces = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "ip"))),
+    reason="only root may make a network of its own",
+)
+
+
+def strict(*limits):
+    """Return settings that judge by the default of these limits, whatever the machine does."""
+    return {f"generator.{name}": getattr(Generator(), name) for name in limits}
+
+
+def faulty(stage, fault, *limits):
+    """Run the locustfile that plants this fault."""
+    files = ("--workload", SMOKE, "--target", EMULATED, "--out", "RECORD")
+    flags = sets(lenient() | MEASURED | strict(*limits))
+    command = (sys.executable, "-m", "locust", "-f", FAULTY, "--headless", *files, *flags)
+    return Act(stage.room(), *command, FAULT=fault).outcome()
+
+
+def hogged_cpu(stage):
+    act = stage.run(MEASURED | strict("machine_others_ratio"))
+    act.until_second(0)
+    with contextlib.ExitStack() as hogs:
+        for _ in range(os.cpu_count() or 1):
+            hog = hogs.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            hogs.callback(hog.kill)
+        act.until_second(MEASURING_AT_S + 4)
+    return act.outcome()
+
+
+def stopped_worker(stage):
+    act = stage.run(MEASURED | strict("loop_lag_max_ms"))
+    act.until_second(MEASURING_AT_S)
+    act.send(signal.SIGSTOP, act.master())
+    time.sleep(2.0)
+    act.send(signal.SIGCONT, act.master())
+    return act.outcome()
+
+
+def lost_worker(stage):
+    act = stage.run(MEASURED, "--workers", 2)
+    act.until_second(MEASURING_AT_S)
+    act.send(signal.SIGKILL, act.workers()[-1])
+    return act.outcome()
+
+
+def blocked_loop(stage):
+    return faulty(stage, "blocked loop", "loop_lag_max_ms")
+
+
+def stepped_clock(stage):
+    return faulty(stage, "clock step", "clock_step_max_ms")
+
+
+def late_schedule(stage):
+    return faulty(stage, "late schedule", "late_slots_ratio", "send_delay_p99_ms")
+
+
+def full_files(stage):
+    act = stage.run(JOINING)
+    act.until_second(0)
+    worker = psutil.Process(act.master())
+    full = worker.num_fds() + 5
+    worker.rlimit(resource.RLIMIT_NOFILE, (full, full))
+    return act.outcome()
+
+
+def full_ports(stage):
+    flags = ("--target", EMULATED, "--out", "RECORD", *sets(lenient() | JOINING))
+    command = (sys.executable, "-m", "harness", "run", SMOKE, *flags)
+    in_a_network = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+    act = Act(stage.room(), *in_a_network, *command)
+    act.until_second(0)
+    narrow = "echo 50000 50019 > /proc/sys/net/ipv4/ip_local_port_range"
+    network = ["nsenter", "--net", f"--target={act.master()}"]
+    subprocess.run([*network, "sh", "-c", narrow], check=True)
+    return act.outcome()
+
+
+def named(outcome):
+    """Return what the run was found to suffer from, and check that it is invalid for it."""
+    assert (4, "invalid") == (outcome.exit_code, outcome.summary["verdict"])
+    assert "Traceback" not in outcome.said
+    found = [w for w in outcome.summary["warnings"] if w["invalidates"]]
+    assert all(warning["hint"] for warning in found)
+    return {warning["code"] for warning in found}
+
+
+@after(hogged_cpu)
+def test_busy_cores_are_noticed(outcome):
+    """Programs outside the run have all cores while it measures."""
+    assert "machine_crowded" in named(outcome)
+
+
+@after(stopped_worker)
+def test_stopped_worker_is_noticed(outcome):
+    """A worker is stopped for two seconds and goes on as if nothing had been."""
+    assert {"generator_stopped"} == named(outcome)
+
+
+@after(lost_worker)
+def test_lost_worker_is_noticed(outcome):
+    """A worker is killed; the run ends at once and says so."""
+    assert "run_cut_short" in named(outcome)
+    assert "worker_lost" == outcome.run["cause"]["code"]
+
+
+@after(blocked_loop)
+def test_blocked_event_loop_is_noticed(outcome):
+    """Code in a locustfile sleeps without yielding."""
+    assert {"generator_stopped"} == named(outcome)
+
+
+@after(stepped_clock)
+def test_stepped_clock_is_noticed(outcome):
+    """Realtime jumps by 60 ms while the run measures."""
+    assert "clock_step" in named(outcome)
+
+
+@after(late_schedule)
+def test_late_schedule_is_noticed(outcome):
+    """The publisher gets its turn 0.3 s too late, every time."""
+    assert {"generator_send_delay", "generator_late_slots"} == named(outcome)
+
+
+@after(full_files)
+def test_full_files_are_noticed(outcome):
+    """The limit on open files is met while users join; the target is not blamed."""
+    assert "out_of_open_files" in named(outcome)
+    assert "out_of_open_files" == outcome.run["cause"]["code"]
+
+
+@needs_namespaces
+@after(full_ports)
+def test_full_ports_are_noticed(outcome):
+    """The ports of the source address are used up while users join."""
+    assert "out_of_ports" in named(outcome)
+    assert "out_of_ports" == outcome.run["cause"]["code"]

@@ -1,0 +1,214 @@
+"""What cannot start says why in one sentence, and leaves nothing behind."""
+
+import contextlib
+import re
+import socket
+
+from tests.end_to_end.stage import (
+    EMULATED,
+    LONG,
+    SHORT,
+    SMOKE,
+    after,
+    free_port,
+)
+
+ELSEWHERE = """
+name = "elsewhere"
+system = "appsync-events"
+[endpoints]
+http = "http://127.0.0.1:{port}/event"
+realtime = "ws://127.0.0.1:{port}/event/realtime"
+[auth]
+api_key_env = "END_TO_END_KEY"
+"""
+KEYED = """
+name = "keyed"
+system = "appsync-events"
+emulated = true
+[emulator]
+[auth]
+api_key_env = "END_TO_END_KEY"
+"""
+
+
+def target_file(stage, text):
+    file = stage.room() / "target.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@contextlib.contextmanager
+def blackhole():
+    """A port whose queue is full: it neither accepts nor refuses, as behind a firewall."""
+    with contextlib.ExitStack() as opened:
+        server = opened.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            client = opened.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def run_against(stage, port):
+    target = target_file(stage, ELSEWHERE.format(port=port))
+    return stage.run(SHORT, target=target, END_TO_END_KEY="da2-any").outcome()
+
+
+def closed_port(stage):
+    port = free_port()
+    return run_against(stage, port), port
+
+
+def unanswered_port(stage):
+    with blackhole() as port:
+        return run_against(stage, port), port
+
+
+def wrong_key(stage):
+    return stage.run(LONG, target=target_file(stage, KEYED), END_TO_END_KEY="da2-wrong").outcome()
+
+
+def silent_server(stage):
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as server:
+        return run_against(stage, server.getsockname()[1])
+
+
+def bad_scenario(stage):
+    settings = {"publishing.rate_per_s": -1, "popultion.chatters": 3, "target.tls.verify": 7}
+    return stage.run(settings).outcome()
+
+
+def port_in_use(stage):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        return stage.run({"target.emulator.port": port}).outcome(), port
+
+
+def port_in_use_by_locust(stage):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        return stage.locust({"target.emulator.port": port}).outcome(), port
+
+
+def few_files(stage):
+    return stage.run(SHORT, limits="ulimit -n 64").outcome()
+
+
+def few_files_for_locust(stage):
+    return stage.locust(SHORT, limits="ulimit -n 64").outcome()
+
+
+def taken_folder(stage):
+    taken = stage.room()
+    return stage.harness("run", SMOKE, "--target", EMULATED, "--out", taken).outcome(), taken
+
+
+def assert_refused(outcome, exit_code, *errors):
+    assert (exit_code, list(errors)) == (outcome.exit_code, outcome.errors)
+    assert ("", []) == (outcome.stdout, outcome.left)
+    assert "Traceback" not in outcome.said
+    assert not outcome.folder.exists()
+    assert ["stderr", "stdout"] == sorted(path.name for path in outcome.folder.parent.iterdir())
+
+
+@after(closed_port)
+def test_closed_port_is_named_with_what_was_tried(outcome):
+    """Nobody listens: exit 5 at once."""
+    outcome, port = outcome
+    tried = f"error: 127.0.0.1:{port}: connection refused by 127.0.0.1 (tried one TCP connection)"
+    assert_refused(outcome, 5, f"{tried}, a target must accept connections")
+
+
+@after(unanswered_port)
+def test_silence_is_named_with_what_was_tried(outcome):
+    """Nobody answers: exit 5 within ten seconds."""
+    outcome, port = outcome
+    tried = (
+        f"error: 127.0.0.1:{port}: no answer from 127.0.0.1 within 5 s (tried one TCP connection)"
+    )
+    assert_refused(outcome, 5, f"{tried}, a target must accept connections")
+    assert outcome.seconds < 10.0
+
+
+@after(wrong_key)
+def test_wrong_key_is_the_services_own_error_and_how_many_met_it(outcome):
+    """Nobody is let in: exit 5 long before the planned end, with the service's own words."""
+    assert (5, []) == (outcome.exit_code, outcome.left)
+    assert re.search(
+        r"Nobody joined ws://127\.0\.0\.1:\d+/event/realtime: 100 of 100 users met "
+        r"UnauthorizedException at stage init \(You are not authorized to make this call\.\)",
+        " ".join(outcome.stdout.split()),
+    )
+    cause = outcome.run["cause"]
+    assert ("nobody_joined", 5) == (cause["code"], cause["exit_code"])
+    assert 100 == outcome.summary["joins"]["failed"]
+    assert "Traceback" not in outcome.said
+    assert "da2-wrong" not in (outcome.folder / "run.json").read_text("utf-8")
+
+
+@after(silent_server)
+def test_joins_that_never_end_have_failed(outcome):
+    """A server that accepts and says nothing lets nobody in, however short the run."""
+    assert (5, []) == (outcome.exit_code, outcome.left)
+    assert "nobody_joined" == outcome.run["cause"]["code"]
+    assert (100, 100) == tuple(outcome.summary["joins"][k] for k in ("attempted", "failed"))
+    assert "Traceback" not in outcome.said
+
+
+@after(bad_scenario)
+def test_bad_scenario_is_every_error_at_once(outcome):
+    """Exit 2, with an error for each wrong key and value."""
+    assert_refused(
+        outcome,
+        2,
+        "error: --set: publishing.rate_per_s must be > 0, got -1",
+        "error: --set: popultion is not a key of a workload, got a table",
+        "error: --set: target.tls.verify must be true or false, got 7",
+    )
+    assert "hint: did you mean population?" in outcome.stderr
+
+
+@after(port_in_use)
+def test_port_in_use_is_the_emulators_own_sentence(outcome):
+    """The emulator cannot start: its sentence, exit 2, and the folder is free to be used again."""
+    outcome, port = outcome
+    found = f"error: emulator: 127.0.0.1:{port}: address already in use"
+    assert_refused(outcome, 2, f"{found}, a free address is required")
+    assert "hint: port 0 takes any free one\n" in outcome.stderr
+
+
+@after(port_in_use_by_locust)
+def test_port_in_use_stops_plain_locust_too(outcome):
+    """The same sentence and exit code without our command."""
+    outcome, port = outcome
+    found = f"error: emulator: 127.0.0.1:{port}: address already in use"
+    assert_refused(outcome, 2, f"{found}, a free address is required")
+
+
+@after(few_files)
+def test_too_few_open_files_are_found_before_the_run(outcome):
+    """A limit below what the users need is one sentence and exit 2."""
+    assert 1 == len(outcome.errors), outcome.stderr
+    assert "open files" in outcome.errors[0]
+    assert "64" in outcome.errors[0]
+    assert_refused(outcome, 2, *outcome.errors)
+
+
+@after(few_files_for_locust)
+def test_too_few_open_files_stop_plain_locust_too(outcome):
+    """Plain Locust finds it as well."""
+    assert 1 == len(outcome.errors), outcome.stderr
+    assert "open files" in outcome.errors[0]
+    assert_refused(outcome, 2, *outcome.errors)
+
+
+@after(taken_folder)
+def test_existing_folder_is_never_written_into(outcome):
+    """A record is never overwritten: exit 2."""
+    outcome, taken = outcome
+    assert_refused(outcome, 2, f"error: {taken}: exists already, a run's folder must be new")
+    assert "hint: choose another --out\n" in outcome.stderr
+    assert [] == list(taken.iterdir())

@@ -1,0 +1,134 @@
+"""Runs that the user stops: exit 130, a readable record, a report, nothing left, no traceback."""
+
+import signal
+
+import pandas as pd
+
+from tests.end_to_end.stage import LONG, after, apart, wait_until
+
+STOPPING = "stopping in order; a second Ctrl-C stops at once"
+INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
+
+
+def interrupted_run(stage):
+    act = stage.run(LONG)
+    act.until_second(2)
+    act.send(INTERRUPT)
+    return act.outcome()
+
+
+def terminated_run(stage):
+    act = stage.run(LONG, "--workers", 2)
+    act.until_second(2)
+    act.send(TERMINATE)
+    return act.outcome()
+
+
+def twice_interrupted_run(stage):
+    act = stage.run(LONG)
+    act.until_second(2)
+    act.send(INTERRUPT)
+    wait_until(lambda: STOPPING in (act.folder / "locust.log").read_text("utf-8"), "the first")
+    act.send(INTERRUPT)
+    return act.outcome()
+
+
+def interrupted_locust(stage):
+    act = stage.locust(LONG, *apart(2))
+    act.until_second(2)
+    act.send_to_all(INTERRUPT)
+    return act.outcome()
+
+
+def terminated_locust(stage):
+    act = stage.locust(LONG, *apart(2))
+    act.until_second(2)
+    act.send_to_all(TERMINATE)
+    return act.outcome()
+
+
+def twice_interrupted_locust(stage):
+    act = stage.locust(LONG, *apart(2))
+    act.until_second(2)
+    act.send_to_all(INTERRUPT)
+    wait_until(lambda: STOPPING in act.stderr(), "the first")
+    act.send_to_all(INTERRUPT)
+    outcome = act.outcome()
+    return outcome, stage.harness("report", outcome.folder).outcome()
+
+
+def interrupted_at_once(stage):
+    act = stage.run(LONG)
+    wait_until(lambda: act.pids("locust", "-f"), "the load process")
+    act.send(INTERRUPT)
+    return act.outcome()
+
+
+def assert_stopped_in_order(outcome):
+    """Assert that all accounts were taken before the end, and that the report tells of it."""
+    assert (130, []) == (outcome.exit_code, outcome.left)
+    assert "Traceback" not in outcome.said
+    cause = outcome.run["cause"]
+    assert ("interrupted", "interrupted", 130) == (
+        outcome.run["status"],
+        cause["code"],
+        cause["exit_code"],
+    )
+    assert "Interrupted after " in outcome.stdout
+    assert (outcome.folder / "report.html").is_file()
+    connections = pd.read_parquet(outcome.folder / "connections.parquet")
+    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    assert 100 == connections["joined"].sum()
+    assert messages["owed"].sum() == messages["delivered"].sum() > 0
+
+
+@after(interrupted_run)
+def test_interrupt_ends_the_run_in_order(outcome):
+    """Ctrl-C: the users hang up, what was measured is accounted for and reported."""
+    assert_stopped_in_order(outcome)
+    assert [] == outcome.errors
+
+
+@after(terminated_run)
+def test_termination_ends_the_run_in_order(outcome):
+    """SIGTERM, with several workers: the same."""
+    assert_stopped_in_order(outcome)
+    assert [] == outcome.errors
+
+
+@after(interrupted_locust)
+def test_interrupt_of_the_group_ends_plain_locust_in_order(outcome):
+    """A terminal's Ctrl-C reaches master and workers at once; the accounts are still taken."""
+    assert_stopped_in_order(outcome)
+
+
+@after(terminated_locust)
+def test_termination_of_the_group_ends_plain_locust_in_order(outcome):
+    """So does the SIGTERM of a service manager."""
+    assert_stopped_in_order(outcome)
+
+
+@after(twice_interrupted_run)
+def test_second_interrupt_ends_the_run_at_once(outcome):
+    """A second Ctrl-C does not wait for accounts; what was written until then is reported."""
+    assert (130, []) == (outcome.exit_code, outcome.left)
+    assert "Traceback" not in outcome.said
+    assert outcome.stdout.endswith(f"\nreport: {outcome.folder / 'report.html'}\n")
+    assert 100 == outcome.summary["joins"]["succeeded"]
+
+
+@after(twice_interrupted_locust)
+def test_second_interrupt_ends_plain_locust_at_once(outcome):
+    """The record it leaves is read by ``harness report``."""
+    outcome, report = outcome
+    assert (130, []) == (outcome.exit_code, outcome.left)
+    assert "Traceback" not in outcome.said
+    assert "All 100 users joined" in report.stdout
+
+
+@after(interrupted_at_once)
+def test_interrupt_before_the_run_begins_leaves_nothing(outcome):
+    """No second was measured, so there is no record and no folder."""
+    assert (130, "", []) == (outcome.exit_code, outcome.stdout, outcome.left)
+    assert "Traceback" not in outcome.stderr
+    assert ["stderr", "stdout"] == sorted(path.name for path in outcome.folder.parent.iterdir())

@@ -1,0 +1,126 @@
+"""Runs that lose a part of themselves: one sentence, a readable record, nothing left."""
+
+import signal
+
+from tests.end_to_end.stage import LONG, after, apart
+
+KILL = signal.SIGKILL
+PROMPTLY_S = 12.0
+"""Second by which a run has ended that lost something in its third second."""
+
+
+def lost_emulator(stage):
+    act = stage.run(LONG)
+    act.until_second(2)
+    act.send(KILL, act.emulator())
+    return act.outcome()
+
+
+def lost_worker(stage):
+    act = stage.run(LONG, "--workers", 2)
+    act.until_second(2)
+    lost = act.workers()[1]
+    act.send(KILL, lost)
+    return act.outcome(), lost
+
+
+def lost_load(stage):
+    act = stage.run(LONG, "--workers", 2)
+    act.until_second(3)
+    act.send(KILL, act.master())
+    return act.outcome()
+
+
+def lost_locust(stage):
+    act = stage.locust(LONG, *apart(2))
+    act.until_second(3)
+    act.send(KILL)
+    outcome = act.outcome()
+    summarised = "summary" in outcome.run
+    return outcome, summarised, stage.harness("report", outcome.folder).outcome()
+
+
+def full_disk(stage):
+    # A file may not grow past 16 KiB: to the writer the same as a disk that is full.
+    return stage.run(LONG, limits="ulimit -f 16").outcome()
+
+
+def full_disk_under_locust(stage):
+    outcome = stage.locust(LONG, limits="ulimit -f 16").outcome()
+    return outcome, stage.harness("report", outcome.folder).outcome()
+
+
+@after(lost_emulator)
+def test_dead_emulator_ends_the_run(outcome):
+    """The emulator is killed: exit 4, and its last words in one sentence."""
+    assert (4, []) == (outcome.exit_code, outcome.left)
+    assert "emulator_died" == outcome.run["cause"]["code"]
+    sentence = outcome.run["cause"]["message"]
+    assert sentence.startswith("the emulator died during the run: emulator process ")
+    assert "(status -9)" in sentence
+    assert 1 == outcome.stdout.count("The emulator died during the run: ")
+    assert "Traceback" not in outcome.said
+    assert outcome.run["ended_s"] < PROMPTLY_S
+
+
+@after(lost_worker)
+def test_dead_worker_ends_the_run(outcome):
+    """A worker is killed: exit 4, and the worker is named in one sentence."""
+    outcome, lost = outcome
+    assert (4, []) == (outcome.exit_code, outcome.left)
+    sentence = f"worker {{}} (process {lost}) ended before the run did"
+    assert outcome.run["cause"]["message"] in {sentence.format(0), sentence.format(1)}
+    assert 1 == outcome.stdout.count(f"(process {lost}) ended before the run did")
+    assert "connections_missing" in {each["code"] for each in outcome.summary["warnings"]}
+    assert "Traceback" not in outcome.said
+    assert outcome.run["ended_s"] < PROMPTLY_S
+
+
+@after(lost_load)
+def test_killed_load_leaves_a_record_up_to_its_last_second(outcome):
+    """Locust is killed: one sentence, and a report on what was written until then."""
+    assert (1, []) == (outcome.exit_code, outcome.left)
+    assert ["error: load process: was killed by signal 9, a run needs it to the end"] == (
+        outcome.errors
+    )
+    assert "running" == outcome.run["status"]
+    assert 100 == outcome.summary["joins"]["succeeded"]
+    assert outcome.summary["deliveries"]["received"] > 0
+    assert "Traceback" not in outcome.said
+
+
+@after(lost_locust)
+def test_record_of_killed_locust_is_read_by_report(outcome):
+    """Without our command nobody is left to report; ``harness report`` does it afterwards."""
+    outcome, summarised, report = outcome
+    assert (-9, []) == (outcome.exit_code, outcome.left)
+    assert not summarised
+    assert (4, "") == (report.exit_code, report.stderr)
+    assert "! Invalid ci-smoke on appsync-events-emulated\n" in report.stdout
+    assert 100 == outcome.summary["joins"]["succeeded"]
+    assert outcome.summary["deliveries"]["received"] > 0
+    seconds = outcome.folder / "journal" / "timeline.jsonl"
+    assert '"second":3,' in seconds.read_text("utf-8")
+
+
+@after(full_disk)
+def test_full_disk_ends_the_run_in_one_sentence(outcome):
+    """No room for the record: exit 4, one error, and the advice how to read what there is."""
+    folder = outcome.folder
+    found = f"error: {folder}: cannot be written (file too large)"
+    assert [f"{found}, the run record needs a writable folder with room"] == outcome.errors
+    assert f"hint: free some space, then run: harness report {folder}\n" in outcome.stderr
+    assert (4, []) == (outcome.exit_code, outcome.left)
+    assert "Traceback" not in outcome.stdout + outcome.stderr
+
+
+@after(full_disk_under_locust)
+def test_full_disk_ends_plain_locust_in_one_sentence(outcome):
+    """The same without our command; what fitted is read once there is room."""
+    outcome, report = outcome
+    folder = outcome.folder
+    found = f"error: {folder}: cannot be written (file too large)"
+    assert [f"{found}, the run record needs a writable folder with room"] == outcome.errors
+    assert (4, []) == (outcome.exit_code, outcome.left)
+    assert "Traceback" not in outcome.said
+    assert "All 100 users joined" in report.stdout

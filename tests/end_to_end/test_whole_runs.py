@@ -1,0 +1,137 @@
+"""Runs that go well: with our command, and with plain Locust over two workers."""
+
+import contextlib
+
+import pandas as pd
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from tests.end_to_end.stage import SHORT, after, apart
+
+USERS = 100
+
+
+def smoke_run(stage):
+    return stage.run(SHORT | {"phases.measure_s": 3.0}).outcome()
+
+
+def plain_locust(stage):
+    tables = stage.room() / "tables"
+    flags = ("-u", USERS, "-r", 50, "-t", "10s", "--csv", tables, "--html", f"{tables}.html")
+    return stage.locust({}, *flags, *apart(2)).outcome(), tables
+
+
+def table(outcome, name):
+    return pd.read_parquet(outcome.folder / f"{name}.parquet")
+
+
+class Log(HistogramLogReader):  # type: ignore[misc]  # no annotations
+    """The library's reader, which leaves closing its file to nobody."""
+
+    def close(self):
+        self.input_file.close()
+
+
+def measured(outcome):
+    messages = table(outcome, "messages")
+    return messages[messages["phase"] == "measure"]
+
+
+@after(smoke_run)
+def test_nothing_owed_is_lost(outcome):
+    """The smoke run passes: all joined, all that was owed arrived, no process is left."""
+    assert (0, [], []) == (outcome.exit_code, outcome.errors, outcome.left)
+    deliveries = outcome.summary["deliveries"]
+    assert deliveries["owed"] > 0
+    assert deliveries["owed"] == deliveries["received"]
+    assert 0 == deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"]
+    assert USERS == outcome.summary["joins"]["succeeded"]
+    assert "completed" == outcome.run["status"]
+    assert "Traceback" not in outcome.said
+
+
+@after(smoke_run)
+def test_summary_is_what_the_tables_say(outcome):
+    """Counting the rows again gives the figures of run.json."""
+    summary, messages, connections = (
+        outcome.summary,
+        measured(outcome),
+        table(outcome, "connections"),
+    )
+    assert messages["owed"].sum() == summary["deliveries"]["owed"]
+    assert messages["delivered"].sum() == summary["deliveries"]["received"]
+    assert (messages["outcome"] == "acknowledged").sum() == summary["publishes"]["acknowledged"]
+    assert connections["joined"].sum() == summary["joins"]["succeeded"]
+    everything = table(outcome, "messages")
+    for column in ("owed", "delivered", "duplicated", "reordered"):
+        assert everything[column].sum() == connections[column].sum(), column
+    assert table(outcome, "errors").empty
+
+
+@after(smoke_run)
+def test_timeline_adds_up_to_the_messages(outcome):
+    """Deliveries counted second by second are those counted message by message."""
+    timeline, messages = table(outcome, "timeline"), table(outcome, "messages")
+    assert messages["delivered"].sum() == timeline["deliveries"].sum()
+    assert len(messages) == timeline["publishes_offered"].sum()
+
+
+@after(smoke_run)
+def test_histograms_are_read_by_the_library_of_their_format(outcome):
+    """HdrHistogram's own reader finds one value for each delivery, and the summary's p99."""
+    merged = HdrHistogram(1_000, 3_600_000_000_000, 3)
+    with contextlib.closing(Log(str(outcome.folder / "histograms.hlog"), merged)) as log:
+        while (histogram := log.get_next_interval_histogram()) is not None:
+            metric, _, phase = histogram.tag.split(".")
+            if (metric, phase) == ("fan_out_latency", "measure"):
+                merged.add(histogram)
+    assert outcome.summary["deliveries"]["received"] == merged.get_total_count()
+    p99_ms = merged.get_value_at_percentile(99.0) / 1e6
+    assert p99_ms == outcome.summary["fan_out_latency_ms"]["p99"]
+
+
+@after(smoke_run)
+def test_user_sees_progress_then_verdict_then_the_page(outcome):
+    """Progress goes to stderr, the result to stdout; the page it names is there."""
+    assert "100 of 100 connected" in outcome.stderr
+    assert outcome.stdout.startswith("✓ Pass ci-smoke on appsync-events-emulated\n")
+    assert outcome.stdout.endswith(f"\nreport: {outcome.folder / 'report.html'}\n")
+    assert "</html>" in (outcome.folder / "report.html").read_text("utf-8")
+
+
+@after(plain_locust)
+def test_plain_locust_does_the_same_job(outcome):
+    """Two workers of plain Locust leave a complete record that passes, and print the verdict."""
+    outcome, _ = outcome
+    assert (0, []) == (outcome.exit_code, outcome.left)
+    assert outcome.stdout.startswith("✓ Pass ci-smoke on appsync-events-emulated\n")
+    assert "Traceback" not in outcome.said
+    assert [0, 1] == [worker["index"] for worker in outcome.run["workers"]]
+    connections = table(outcome, "connections")
+    assert {0: USERS // 2, 1: USERS // 2} == connections["worker"].value_counts().to_dict()
+    assert outcome.summary["deliveries"]["owed"] == outcome.summary["deliveries"]["received"] > 0
+
+
+@after(plain_locust)
+def test_locust_counts_what_the_record_counts(outcome):
+    """Locust's own CSV has joins, publishes and deliveries, as many as the record."""
+    outcome, tables = outcome
+    rows = pd.read_csv(f"{tables}_stats.csv", keep_default_na=False)
+    counted = rows.groupby("Type")["Request Count"]
+    messages = table(outcome, "messages")
+    expected = {
+        "JOIN": USERS,
+        "PUBLISH": len(messages),
+        "DELIVER": messages["delivered"].sum() + messages["unowed"].sum(),
+    }
+    found = counted.sum().to_dict()
+    assert expected == {kind: found[kind] for kind in expected}
+    assert {"JOIN", "PUBLISH", "DELIVER", ""} == set(found)
+
+
+@after(plain_locust)
+def test_locust_writes_its_own_page(outcome):
+    """--html still gives Locust's report, with our operations in it."""
+    _, tables = outcome
+    page = tables.with_suffix(".html").read_text("utf-8")
+    assert "DELIVER" in page

@@ -1,0 +1,52 @@
+import resource
+
+import numpy as np
+import pytest
+
+from harness.measure.health import GeneratorHealth
+from harness.measure.record import GENERATOR_COLUMNS
+
+
+@pytest.fixture
+def health():
+    health = GeneratorHealth(late_after_ms=100.0)
+    yield health
+    health.close()
+
+
+def test_a_row_has_the_columns_of_the_generator_table(health):
+    """The worker adds its number and nothing is missing."""
+    row = health.take(3, 40, 0)
+    assert {*GENERATOR_COLUMNS} == {*row, "worker"}
+    assert (3, 40, 0) == (row["second"], row["connections"], row["unstamped_receives"])
+    assert row["rss_bytes"] > 1_000_000
+
+
+def test_only_messages_past_the_limit_missed_their_slot(health):
+    """On the limit is in time; counting starts anew each second."""
+    for delay_ns in (0, 100_000_000, 100_000_001, 2_000_000_000):
+        health.sent(delay_ns)
+    assert 2 == health.take(0, 0, 0)["late_slots"]
+    assert 0 == health.take(1, 0, 0)["late_slots"]
+
+
+def test_receive_delay_is_of_all_deliveries_of_the_second(health):
+    """The 99th percentile of 1 to 100 ms is 99 ms; a second without deliveries has none."""
+    health.received(np.arange(1, 51) * 1_000_000)
+    health.received(np.arange(51, 101) * 1_000_000)
+    assert 99.0 == health.take(0, 0, 0)["receive_delay_ms_p99"]
+    assert health.take(1, 0, 0)["receive_delay_ms_p99"] is None
+
+
+def test_a_worker_out_of_files_still_says_how_it_is(health):
+    """No file can be opened: what was known stays, the rest is null, nothing is raised."""
+    files = health.take(1, 0, 0)["open_files"]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        row = health.take(15, 0, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert files == row["open_files"]
+    assert row["rss_bytes"] > 1_000_000
+    assert (None, None) == (row["machine_idle_ratio"], row["machine_others_ratio"])
