@@ -67,6 +67,17 @@ def test_percentiles_of_known_values():
     assert {name: round(value, 1) for name, value in found.items()} == expected
 
 
+@given(LATENCIES.filter(bool))
+def test_percentiles_are_the_librarys_own(values):
+    """The quick way to them gives what the library finds bucket by bucket."""
+    histogram = filled(values)
+    library = histogram.hdr.get_percentile_to_value_dict([50.0, 90.0, 99.0, 99.9])
+    found = histogram.percentiles_ms()
+    assert [value / 1e6 for value in library.values()] == [
+        found[name] for name in ("p50", "p90", "p99", "p999")
+    ]
+
+
 def test_percentiles_of_nothing_are_none():
     """No data is not zero."""
     assert {None} == set(LatencyHistogram().percentiles_ms().values())
