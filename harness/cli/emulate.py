@@ -132,8 +132,10 @@ def _json_line(emulated: Emulated) -> str:
 
 def _page(target: "Target", system: Any, emulated: Emulated) -> str:
     ca_file = Path(emulated.ca_file) if emulated.ca_file else None
+    count = len(emulated.pids)
+    processes = "1 process" if count == 1 else f"{count} processes"
     lines = [
-        f"{target.name} serves in {len(emulated.pids)} process(es); Ctrl-C stops it.",
+        f"{target.name} serves in {processes}; Ctrl-C stops it.",
         f"  publish    {emulated.http}",
         f"  realtime   {emulated.realtime}",
         f"  API key    {emulated.api_key}",

@@ -171,7 +171,7 @@ def test_page_for_people_shows_addresses_key_and_an_example(emulate):
     """Without --json the same facts are printed to be read."""
     running = emulate("--exit-with-parent")
     page = [running.line(), *(running.process.stdout.readline() for _ in range(4))]
-    assert "emulated serves in 1 process(es); Ctrl-C stops it.\n" == page[0]
+    assert "emulated serves in 1 process; Ctrl-C stops it.\n" == page[0]
     address = page[1].split()[1]
     assert 200 == publish(address, page[3].split()[2])
     assert page[4].startswith("  try it     curl ")

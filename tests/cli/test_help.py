@@ -71,7 +71,7 @@ def test_example_of_emulate_serves_until_stopped() -> None:
         process.send_signal(signal.SIGTERM)
         rest = process.stdout.read()
         process.wait(timeout=20)
-    assert "appsync-events-emulated serves in 1 process(es); Ctrl-C stops it.\n" == first
+    assert "appsync-events-emulated serves in 1 process; Ctrl-C stops it.\n" == first
     assert "ws://127.0.0.1:" in rest
     assert 0 == process.returncode
 

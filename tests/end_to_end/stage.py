@@ -262,13 +262,17 @@ class Stage:
         return self.harness(*command, *flags, *arguments, limits=limits, **variables)
 
     def locust(
-        self, settings: dict[str, object], *arguments: object, limits: str = "", **variables: str
+        self,
+        settings: dict[str, object],
+        *arguments: object,
+        locustfile: Path = LOCUSTFILE,
+        limits: str = "",
     ) -> Act:
         """Start plain Locust on the smoke workload, changed by ``settings``."""
-        command = (sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--headless")
+        command = (sys.executable, "-m", "locust", "-f", locustfile, "--headless")
         files = ("--workload", SMOKE, "--target", EMULATED, "--out", "RECORD")
         flags = sets(lenient() | settings)
-        return Act(self.room(), *command, *files, *flags, *arguments, limits=limits, **variables)
+        return Act(self.room(), *command, *files, *flags, *arguments, limits=limits)
 
 
 def after(act):

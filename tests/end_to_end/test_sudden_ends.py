@@ -2,9 +2,25 @@
 
 import signal
 
-from tests.end_to_end.stage import LONG, after, apart
+from tests.end_to_end.stage import LOCUSTFILE, LONG, after, apart
 
 KILL = signal.SIGKILL
+STILLBORN = """
+import locust
+from harness.load.plugin import install
+from harness.load.users import ChatterUser, SubscriberUser
+
+class Subscriber(SubscriberUser):
+    pass
+
+class Chatter(ChatterUser):
+    pass
+
+def no_api(access):
+    raise RuntimeError("no such luck")
+
+install(no_api)
+"""
 PROMPTLY_S = 12.0
 """Second by which a run has ended that lost something in its third second."""
 
@@ -24,13 +40,6 @@ def lost_worker(stage):
     return act.outcome(), lost
 
 
-def lost_load(stage):
-    act = stage.run(LONG, "--workers", 2)
-    act.until_second(3)
-    act.send(KILL, act.master())
-    return act.outcome()
-
-
 def lost_locust(stage):
     act = stage.locust(LONG, *apart(2))
     act.until_second(3)
@@ -42,12 +51,18 @@ def lost_locust(stage):
 
 def full_disk(stage):
     # A file may not grow past 16 KiB: to the writer the same as a disk that is full.
-    return stage.run(LONG, limits="ulimit -f 16").outcome()
+    outcome = stage.run(LONG, limits="ulimit -f 16").outcome()
+    return outcome, stage.harness("report", outcome.folder).outcome()
 
 
 def full_disk_under_locust(stage):
-    outcome = stage.locust(LONG, limits="ulimit -f 16").outcome()
-    return outcome, stage.harness("report", outcome.folder).outcome()
+    return stage.locust(LONG, limits="ulimit -f 16").outcome()
+
+
+def stillborn_workers(stage):
+    locustfile = stage.room() / LOCUSTFILE.name
+    locustfile.write_text(STILLBORN, encoding="utf-8")
+    return stage.locust(LONG, *apart(2), locustfile=locustfile).outcome()
 
 
 @after(lost_emulator)
@@ -76,19 +91,6 @@ def test_dead_worker_ends_the_run(outcome):
     assert outcome.run["ended_s"] < PROMPTLY_S
 
 
-@after(lost_load)
-def test_killed_load_leaves_a_record_up_to_its_last_second(outcome):
-    """Locust is killed: one sentence, and a report on what was written until then."""
-    assert (1, []) == (outcome.exit_code, outcome.left)
-    assert ["error: load process: was killed by signal 9, a run needs it to the end"] == (
-        outcome.errors
-    )
-    assert "running" == outcome.run["status"]
-    assert 100 == outcome.summary["joins"]["succeeded"]
-    assert outcome.summary["deliveries"]["received"] > 0
-    assert "Traceback" not in outcome.said
-
-
 @after(lost_locust)
 def test_record_of_killed_locust_is_read_by_report(outcome):
     """Without our command nobody is left to report; ``harness report`` does it afterwards."""
@@ -105,22 +107,32 @@ def test_record_of_killed_locust_is_read_by_report(outcome):
 
 @after(full_disk)
 def test_full_disk_ends_the_run_in_one_sentence(outcome):
-    """No room for the record: exit 4, one error, and the advice how to read what there is."""
+    """No room for the record: exit 4 and one error; once there is room, what fitted is read."""
+    outcome, report = outcome
     folder = outcome.folder
     found = f"error: {folder}: cannot be written (file too large)"
     assert [f"{found}, the run record needs a writable folder with room"] == outcome.errors
     assert f"hint: free some space, then run: harness report {folder}\n" in outcome.stderr
     assert (4, []) == (outcome.exit_code, outcome.left)
     assert "Traceback" not in outcome.stdout + outcome.stderr
+    assert "All 100 users joined" in report.stdout
 
 
 @after(full_disk_under_locust)
 def test_full_disk_ends_plain_locust_in_one_sentence(outcome):
-    """The same without our command; what fitted is read once there is room."""
-    outcome, report = outcome
-    folder = outcome.folder
-    found = f"error: {folder}: cannot be written (file too large)"
+    """The same without our command."""
+    found = f"error: {outcome.folder}: cannot be written (file too large)"
     assert [f"{found}, the run record needs a writable folder with room"] == outcome.errors
     assert (4, []) == (outcome.exit_code, outcome.left)
     assert "Traceback" not in outcome.said
-    assert "All 100 users joined" in report.stdout
+
+
+@after(stillborn_workers)
+def test_worker_that_cannot_start_ends_the_run(outcome):
+    """A bug in a system's client: exit 1 with its words, and its traceback once for each worker."""
+    assert (1, []) == (outcome.exit_code, outcome.left)
+    cause = outcome.run["cause"]
+    assert "worker_failed" == cause["code"]
+    assert cause["message"] in {f"worker {n} could not start: no such luck" for n in (0, 1)}
+    assert [f"error: {cause['message']}"] == outcome.errors
+    assert outcome.stderr.count("RuntimeError: no such luck") in {1, 2}
