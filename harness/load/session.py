@@ -1,5 +1,6 @@
 """One simulated user: its join, its account of deliveries, its row in the record."""
 
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ class UserSession(SubscriberLedger):
         "attempted",
         "channel",
         "closed_ns",
+        "connection",
         "end",
         "failure",
         "joined",
@@ -56,6 +58,7 @@ class UserSession(SubscriberLedger):
         self.number = number
         self.channel = channel
         self.attempted = False
+        self.connection = 0
         self.joined = False
         self.failure: tuple[str, str] | None = None
         self.times: JoinTimes | None = None
@@ -66,13 +69,26 @@ class UserSession(SubscriberLedger):
         self._joining: gevent.Greenlet | None = None
 
     def join(self) -> None:
-        """Wait for this user's turn, then connect and subscribe; a failure is counted."""
+        """Wait for this user's turn, then connect and subscribe, as often as the workload allows.
+
+        Each attempt is counted, and is a row of the record.
+        """
         worker = self.worker
+        joins = worker.plan.workload.joins
         offset_s = join_offset_s(self.number, worker.population[self.user_class], worker.plan)
         gevent.sleep(max(offset_s - worker.clock.elapsed_s(), 0.0))
-        if worker.over:
-            return
+        while not worker.over and not self._attempt() and self.connection < joins.retries:
+            worker.earlier_rows.append(self.row())
+            self.attempted = False
+            self.connection += 1
+            most_s = min(joins.retry_cap_s, joins.retry_base_s * 2.0 ** (self.connection - 1))
+            gevent.sleep(random.uniform(0.0, most_s))  # Full jitter: nobody comes back in step.
+
+    def _attempt(self) -> bool:
+        """Try to join once; return whether it worked."""
+        worker = self.worker
         self.attempted = True
+        self.failure = None
         worker.tally.count(self.user_class, "joins_attempted")
         client = worker.new_client(self)
         self._client = client
@@ -86,13 +102,14 @@ class UserSession(SubscriberLedger):
             self.owed_from_ns = None
             self._client = None
             worker.join_failed(self, error)
-            return
+            return False
         finally:
             self._joining = None
         self.times = times
         self.joined = True
         worker.connected[self.user_class] += 1
         worker.join_succeeded(self, times)
+        return True
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """Send one publish on this user's connection; raises OSError when it has none."""
@@ -160,7 +177,7 @@ class UserSession(SubscriberLedger):
             "worker": self.worker.number,
             "user_class": self.user_class,
             "user": self.number,
-            "connection": 0,
+            "connection": self.connection,
             "channel": channel,
             "joined": self.joined,
             "failure_stage": self.failure[0] if self.failure else None,

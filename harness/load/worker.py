@@ -77,6 +77,8 @@ class Worker:
             name: subscribed_channels(self.plan, name, count)
             for name, count in self.population.items()
         }
+        self.earlier_rows: list[dict[str, Any]] = []
+        """Rows of attempts to join that failed and were followed by another."""
         self.over = False
         """Whether the run has ended for this worker; nobody joins from then on."""
         self._ending = Semaphore()
@@ -284,12 +286,12 @@ class Worker:
         self._hang_up(end_ns)
         self.report(everything=True)
         self.health.close()
-        rows: list[dict[str, Any]] = []
+        rows = self.earlier_rows
         for session in self._all_sessions():
             if not session.attempted:
                 continue
             rows.append(session.row())
-            if len(rows) == ROWS_PER_MESSAGE:
+            if len(rows) >= ROWS_PER_MESSAGE:
                 self._send(messages.CONNECTIONS, {"connections": rows})
                 rows = []
                 gevent.sleep(0)

@@ -75,6 +75,16 @@ class Joins(ScenarioModel):
         le=HIGHEST_RATE_PER_S,
         description="Users who start to join each second, spread evenly inside it.",
     )
+    retries: Count = Field(
+        default=0, ge=0, le=1000, description="How often a user whose join failed tries again."
+    )
+    retry_base_s: Seconds = Field(
+        default=1.0,
+        gt=0,
+        description="A first retry waits a random time up to this, each further one up to twice "
+        "the last.",
+    )
+    retry_cap_s: Seconds = Field(default=30.0, gt=0, description="No retry waits longer than this.")
     timeout_s: Seconds = Field(
         default=10.0, gt=0, description="A join that is not confirmed by then has failed."
     )
