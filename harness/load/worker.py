@@ -4,6 +4,7 @@ Lives in a Locust worker, or in the one process of a local run. Talks to the mas
 Locust's own messages only, named in ``harness.load.messages``.
 """
 
+import gc
 import os
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ SHORT_DRAIN_S = 1.0
 CLOSE_WITHIN_S = 15.0
 CLOSES_PER_TICK = 200
 ROWS_PER_MESSAGE = 1000
+_JOINING_PHASES = ("join", "settle", "warm_up")
 
 
 class Worker:
@@ -209,6 +211,10 @@ class Worker:
         taken = self.tally.take()
         if lag.count:
             taken["histograms"][f"loop_lag.generator.{phase}"] = lag.encode()
+        if phase in _JOINING_PHASES:
+            # Who has joined stays to the end: the collector need not walk 17,500 users again and
+            # again, which took it up to 0.8 s at a time.
+            gc.freeze()
         self._send(
             messages.SECOND,
             {
