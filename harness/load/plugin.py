@@ -1,6 +1,7 @@
 """Connect a run to Locust's events; a locustfile calls ``install`` once."""
 
 import ctypes
+import math
 import resource
 import signal
 import sys
@@ -24,7 +25,7 @@ from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
 from harness.load.users import FanOutUser
 from harness.load.worker import Worker
-from harness.net.client import Access, ApiFactory, source_address, tls_context
+from harness.net.client import Access, ApiFactory, source_addresses, tls_context
 from harness.scenario.target import api_key
 
 INTERRUPT_GRACE_S = 30.0
@@ -175,7 +176,12 @@ def _access(order: Order, number: int) -> Access:
         http=endpoints.http,
         api_key=api_key(target),
         tls=tls_context(endpoints.realtime, verify=target.tls.verify, ca_file=endpoints.ca_file),
-        source_address=source_address(endpoints.realtime, target.source_addresses, number),
+        source_addresses=source_addresses(
+            endpoints.realtime,
+            target.source_addresses,
+            number,
+            math.ceil(order.plan.users / len(order.workers)),
+        ),
     )
 
 

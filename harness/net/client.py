@@ -4,6 +4,7 @@ Every system under ``harness/systems/`` has a client that fits ``Client``; the l
 it from a user's greenlet and hears of deliveries, answers and the end through a ``Listener``.
 """
 
+import math
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from harness.core.errors import HarnessError
+
+CONNECTIONS_PER_ADDRESS = 4000
+"""Connections from one loopback address, far below where the search for a port gets slow."""
 
 
 class JoinError(HarnessError):
@@ -121,14 +125,14 @@ class Access:
         http: Address for publishing over HTTP.
         api_key: The users' key; kept out of ``repr``, records and logs.
         tls: Context for encrypted addresses; None for plain ones.
-        source_address: Local address to connect from; None lets the kernel choose.
+        source_addresses: Local addresses to connect from, in turn; none lets the kernel choose.
     """
 
     realtime: str
     http: str
     api_key: str = field(repr=False)
     tls: ssl.SSLContext | None = None
-    source_address: str | None = None
+    source_addresses: Sequence[str] = ()
 
 
 class Api(Protocol):
@@ -150,23 +154,29 @@ ApiFactory = Callable[[Access], Api]
 """What a system's client module offers: its ``Api`` class."""
 
 
-def source_address(address: str, ours: Sequence[str], worker: int) -> str | None:
-    """Return the local address worker number ``worker`` connects from; None for the kernel's.
+def source_addresses(
+    address: str, ours: Sequence[str], worker: int, connections: int
+) -> Sequence[str]:
+    """Return the local addresses that a worker connects from; none for the kernel's choice.
 
-    One source address has about 28,000 ports to a destination. On loopback every address of
-    127.0.0.0/8 is ours, so each worker takes one of its own.
+    One source address has about 28,000 ports to a destination, and the kernel's search for a free
+    one gets slow long before they are used up: past some 11,000 connections it took two thirds of
+    a worker's CPU time. On loopback every address of 127.0.0.0/8 is ours, so each worker takes
+    as many of its own as it needs.
 
     Args:
         address: URL that is connected to.
-        ours: Addresses the target names, which workers take in turn.
+        ours: Addresses the target names, shared out among the workers.
         worker: The worker's number.
+        connections: How many the worker will open.
     """
     if ours:
-        return ours[worker % len(ours)]
+        return (ours[worker % len(ours)],)
     host = urlsplit(address).hostname or ""
     if not host.startswith("127."):
-        return None
-    return f"127.0.{1 + worker // 250}.{1 + worker % 250}"
+        return ()
+    count = math.ceil(connections / CONNECTIONS_PER_ADDRESS)
+    return tuple(f"127.0.{1 + worker % 250}.{1 + place % 250}" for place in range(max(count, 1)))
 
 
 def tls_context(address: str, *, verify: bool, ca_file: str | None) -> ssl.SSLContext | None:

@@ -9,7 +9,8 @@ one dictionary look-up instead of a parse. Every byte is still compared; nothing
 import contextlib
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import Any
 
 from gevent import get_hub
@@ -50,7 +51,7 @@ class Endpoint:
         address: The numeric address and port behind it.
         subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes the first.
         tls: Context for wss, None for ws.
-        source_address: Local address to connect from, None for the kernel's choice.
+        source_addresses: Local addresses to connect from, in turn; none for the kernel's choice.
     """
 
     def __init__(
@@ -59,13 +60,17 @@ class Endpoint:
         address: tuple[str, int],
         subprotocols: Sequence[str],
         tls: ssl.SSLContext | None = None,
-        source_address: str | None = None,
+        source_addresses: Sequence[str] = (),
     ) -> None:
         self.uri = uri
         self.address = address
         self.upgrade = Upgrade(uri, subprotocols)
         self.tls = tls
-        self.source_address = source_address
+        self._sources: Iterator[str | None] = cycle(source_addresses or (None,))
+
+    def next_source(self) -> str | None:
+        """Return the local address for the next connection, None for the kernel's choice."""
+        return next(self._sources)
 
 
 class WebSocketConnection:
@@ -110,7 +115,7 @@ class WebSocketConnection:
         stage = "connect"
         try:
             before = time.monotonic_ns()
-            sock = open_socket(self.endpoint.address, deadline, self.endpoint.source_address)
+            sock = open_socket(self.endpoint.address, deadline, self.endpoint.next_source())
             self._stream = TcpStream(sock)
             before = _lap(times, "tcp", before)
             if self.endpoint.tls is not None:

@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 import gevent
 import pytest
@@ -49,7 +50,9 @@ def _live(make_plan):
         workload = plan.workload.model_copy(update={"joins": joins})
         plan = plan.model_copy(update={"workload": workload})
         order = Order("run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",))
-        worker = Worker(order, 0, Api(failures), lambda *_: None, Table())
+        api: Any = Api(failures)
+        table: Any = Table()
+        worker = Worker(order, 0, api, lambda *_: None, table)
         user = gevent.spawn(worker.live, SUBSCRIBER)
         gevent.sleep(0.1)
         user.kill()

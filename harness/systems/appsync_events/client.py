@@ -54,7 +54,7 @@ class AppSyncEventsApi:
         host = self.http_url.host
         self.authorization: Mapping[str, str] = {"host": host, wire.API_KEY_HEADER: access.api_key}
         subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(self.authorization)]
-        self.endpoint = Endpoint(uri, address, subprotocols, access.tls, access.source_address)
+        self.endpoint = Endpoint(uri, address, subprotocols, access.tls, access.source_addresses)
         self._http_client = HTTPClient.from_url(
             self.http_url,
             concurrency=256,
