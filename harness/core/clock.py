@@ -18,12 +18,10 @@ class RunClock:
     Attributes:
         epoch_ns: Run clock at the start of the timetable (second 0).
         offset_ns: Run clock minus this host's realtime clock.
-        error_bound_ns: The offset is right to within this many nanoseconds.
     """
 
     epoch_ns: int
     offset_ns: int = 0
-    error_bound_ns: int = 0
 
     def now_ns(self) -> int:
         """Return the run clock, in nanoseconds since 1970."""

@@ -40,7 +40,6 @@ from harness.net.upgrade import (
 
 NORMAL_CLOSE = 1000
 PROTOCOL_ERROR = 1002
-GOING_AWAY = 1001
 
 
 class Endpoint:
