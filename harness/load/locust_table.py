@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 from locust.env import Environment
-from locust.stats import RequestStats, StatsEntry, bucket_response_time
+from locust.stats import RequestStats, StatsCSVFileWriter, StatsEntry, bucket_response_time
 
 from harness.core.clock import NS_PER_MS
 from harness.measure.histogram import Int64Array
@@ -40,6 +40,24 @@ class LocustTable:
         stats = self._environment.stats
         for entry in (stats.get(name, "DELIVER"), stats.total):
             entry.extend(_batch(stats, name, latencies_ns))
+
+
+def let_csv_writer_end(writer: type[StatsCSVFileWriter]) -> None:
+    """Have Locust's CSV writer end quietly once its files are closed.
+
+    At exit Locust 2.47 closes them while the writer's greenlet may still be asleep; when it wakes
+    during the shutdown it writes to a closed file, and a user reads a traceback for nothing.
+    """
+    write = writer.stats_writer
+
+    def stats_writer(self: StatsCSVFileWriter) -> None:
+        try:
+            write(self)
+        except ValueError:
+            if not self.requests_csv_filehandle.closed:
+                raise
+
+    writer.stats_writer = stats_writer  # type: ignore[method-assign]  # the very point
 
 
 def _batch(stats: RequestStats, name: str, latencies_ns: Int64Array) -> StatsEntry:

@@ -14,13 +14,14 @@ from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from locust.stats import StatsCSVFileWriter
 
 from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.core.exit_codes import ExitCode
 from harness.load import messages
 from harness.load.director import Director, say
 from harness.load.dispatch import NumberedDispatcher
-from harness.load.locust_table import LocustTable
+from harness.load.locust_table import LocustTable, let_csv_writer_end
 from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
 from harness.load.users import FanOutUser
@@ -36,6 +37,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when its parent 
 
 def install(make_api: ApiFactory) -> None:
     """Make Locust run workloads against the system that ``make_api`` reaches."""
+    let_csv_writer_end(StatsCSVFileWriter)
     plugin = _Plugin(make_api)
     events.init_command_line_parser.add_listener(plugin.on_parser)
     events.init.add_listener(plugin.on_init)
