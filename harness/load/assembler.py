@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.measure.histogram import LatencyHistogram
-from harness.measure.record import LATENCY_METRICS, TIMELINE_COUNTERS, RecordWriter
+from harness.measure.record import (
+    ERROR_COLUMNS,
+    LATENCY_METRICS,
+    TIMELINE_COUNTERS,
+    RecordWriter,
+)
 from harness.scenario.plan import Plan
 
 PATIENCE_S = 3
@@ -43,13 +48,7 @@ class SecondAssembler:
         self._writer.append("generator", [report["generator"]])
         self._count(report)
         rows = [
-            dict(
-                zip(
-                    ("second", "worker", "stage", "error_class", "code", "message", "count"),
-                    (second, worker, *error),
-                    strict=True,
-                )
-            )
+            dict(zip(ERROR_COLUMNS, (second, worker, *error), strict=True))
             for error in report["errors"]
         ]
         self._writer.append("errors", rows)

@@ -132,12 +132,6 @@ class Director:
         gevent.spawn(self._watch)
         gevent.spawn(self._end_in_time)
 
-    @property
-    def order(self) -> Order:
-        """The order given; only after ``begin``."""
-        assert self._order is not None  # noqa: S101
-        return self._order
-
     def on_second(self, report: dict[str, Any]) -> None:
         """Take one worker's second."""
         self._watched.reported(report["worker"], report["pid"])
