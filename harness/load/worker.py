@@ -28,6 +28,7 @@ from harness.measure.health import GeneratorHealth
 from harness.measure.histogram import Int64Array
 from harness.measure.ledger import NEVER_NS, ArrivalBook, Arrivals
 from harness.net.client import Api, Client, JoinError, JoinTimes, PublishAnswer
+from harness.net.moderation import REST_NS, ReadModeration
 from harness.net.stream import take_unstamped_receives
 
 SUBSCRIBER = "subscriber"
@@ -87,13 +88,22 @@ class Worker:
         self._reported_second = -1
         self._greenlets: list[gevent.Greenlet] = []
         self.publisher = Publisher(self)
+        self._moderation = ReadModeration(self._may_rest)
+        self._deliveries_seen = 0
 
     def start(self) -> None:
         """Begin reporting, probing and publishing; users come by themselves."""
         for book in self._books.values():
             book.wake = self.publisher.send_due
+        self._moderation.start()
         bodies = (self._report_every_second, self._probe_loop_lag, self.publisher.run)
         self._greenlets = [gevent.spawn(body) for body in bodies]
+
+    def _may_rest(self) -> bool:
+        """Say whether deliveries came since this was last asked and no publish is due just now."""
+        seen = sum(len(book.receive_delays_ns) for book in self._books.values())
+        came, self._deliveries_seen = seen != self._deliveries_seen, seen
+        return came and time.time_ns() + REST_NS < self._books[CHATTER].wake_at_ns
 
     def live(self, user_class: str) -> None:
         """Be one Locust user until the greenlet is killed: the body of its task.
@@ -282,6 +292,7 @@ class Worker:
 
     def _finish(self) -> None:
         gevent.killall(self._greenlets)
+        self._moderation.stop()
         for session in self._all_sessions():
             session.give_up_joining()
         in_time = self.clock.elapsed_s() > self.plan.total_s - SHORT_DRAIN_S
