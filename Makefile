@@ -8,7 +8,7 @@ WORKLOAD ?= scenarios/workloads/quickstart.toml
 TARGET ?= scenarios/targets/appsync-events-emulated.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types format smoke bench sample check clean
+.PHONY: help setup run test lint types format smoke bench flatness sample check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ smoke: setup ## the smallest whole run: emulator, load, report
 
 bench: setup ## the harness against the physical floor and its peers; QUICK=1 for a short version
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+flatness: setup ## ten minutes of the reference load, and how much the workers' memory grew in them
+	@folder=reports/$$(date -u +%Y%m%dT%H%M%SZ)-flatness; \
+	$(BIN)/harness run scenarios/workloads/reference.toml --target $(TARGET) \
+		--set phases.measure_s=600 --out $$folder; \
+	status=$$?; $(BIN)/python -m benchmarks.flatness $$folder && exit $$status
 
 sample: setup ## run the quickstart again and keep its record as the committed sample
 	rm -rf reports/sample

@@ -25,22 +25,21 @@ from benchmarks.lanes import (
     keep_apart,
     run_rounds,
 )
-from benchmarks.latency import Many, measure_many
-from benchmarks.memory import measure_memory
+from benchmarks.latency import Reported, measure_latency
+from benchmarks.memory import Weight, measure_memory
 from benchmarks.programs import Program, ProgramError
 from benchmarks.receivers import Ours
 from benchmarks.senders import ROOT, Emulator, Nchan
-from benchmarks.table import Row, as_text, write_json
+from benchmarks.table import Row, as_text, has_ratio, write_json
 from benchmarks.tools import Tools, find_tools
+from benchmarks.tsung import tsung
 from harness.measure.environment import describe_environment
-from harness.scenario.workload import Population
 
 RESULT = ROOT / "benchmarks/results/latest.json"
 SLOW = frozenset(("k6", "websocket_client", "websockets_sync"))
 AnyProgram = TypeVar("AnyProgram", bound=Program)
-COHORT_FIELD = "connections_per_user"
-TLS_CONNECTIONS = (1200, 300)
-TLS_JOINS = "joins.rate_per_s=300"  # A handshake costs a core about a millisecond.
+COHORT = "population.connections_per_user=100"
+TLS_JOINS = "joins.rate_per_s=150"  # A handshake costs a core about a millisecond; three runs join.
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,14 @@ class Size:
     """How large and how long.
 
     Attributes:
-        connections: Connections of each receiver; nine of them are connected at once.
+        connections: Connections of each receiver; eleven of them are connected at once.
         rounds: Turns of each receiver.
         turn_s: How long messages are sent in a turn.
-        many: Subscribers of the runs in which latency and memory are measured.
-        few: Subscribers of the small run that memory is measured against.
-        pairs: Messages of that run with extra work, and as many without.
+        weighed: Subscribers of the runs whose memory is compared.
+        weighed_tls: The same over TLS.
+        weighed_cohort: The same, 100 to a Locust user.
+        many: Subscribers of the run in which latency is measured.
+        pairs: Messages of that run with extra work.
         fetch_s: How long fetching the peers may take.
         join_s: How long the receivers may take to join, all at once.
     """
@@ -61,19 +62,43 @@ class Size:
     connections: int
     rounds: int
     turn_s: float
+    weighed: tuple[int, ...]
+    weighed_tls: tuple[int, ...]
+    weighed_cohort: tuple[int, ...]
     many: int
-    few: int
     pairs: int
     fetch_s: float
     join_s: float
 
 
-FULL = Size(500, 11, 2.0, 4500, 500, 15, 600.0, 90.0)
-QUICK = Size(400, 3, 1.2, 2500, 500, 8, 90.0, 30.0)
+FULL = Size(
+    connections=500,
+    rounds=11,
+    turn_s=2.0,
+    weighed=(1000, 2000, 4000),
+    weighed_tls=(300, 600, 1200),
+    weighed_cohort=(2000, 4000, 8000),
+    many=5000,
+    pairs=60,
+    fetch_s=600.0,
+    join_s=90.0,
+)
+QUICK = Size(
+    connections=400,
+    rounds=4,
+    turn_s=1.0,
+    weighed=(500, 1000, 2000),
+    weighed_tls=(150, 300, 600),
+    weighed_cohort=(1000, 2000, 5000),
+    many=2500,
+    pairs=24,
+    fetch_s=90.0,
+    join_s=30.0,
+)
 
 
 def main() -> int:
-    """Measure everything, print the table, write the JSON; 0 where both came to be."""
+    """Measure everything, print the table, write the JSON; 0 if anything could be compared."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and shorter, as for CI")
     parser.add_argument("--out", type=Path, default=RESULT, help="file to write the JSON to")
@@ -92,7 +117,7 @@ def main() -> int:
     write_json(result, machine, arguments.out)
     print(as_text(result))
     print(f"\n{machine['seconds']:.0f} s; written to {arguments.out}")
-    return 0
+    return 0 if has_ratio(result) else 1
 
 
 def _leave(_signum: int, _frame: FrameType | None) -> None:
@@ -105,33 +130,37 @@ def measure(size: Size, folder: Path) -> list[Row]:
     with ThreadPoolExecutor() as pool:
         # Fetching takes up to a minute the first time; weighing does not mind the company.
         fetching = pool.submit(find_tools, folder, size.fetch_s)
-        _say("memory over TLS and in cohorts; fetching the receivers meanwhile")
-        with Emulator(folder, tls=True) as emulator:
-            tls_kib = measure_memory(emulator, TLS_CONNECTIONS, folder, [TLS_JOINS])
-        cohort_kib = _measure_cohort(size, folder)
+        _say("memory: plain, in cohorts and over TLS; fetching the receivers meanwhile")
+        weights = (
+            _weigh(size.weighed, folder),
+            _weigh(size.weighed_tls, folder, TLS_JOINS, tls=True),
+            _weigh(size.weighed_cohort, folder, COHORT),
+        )
         tools = fetching.result()
     with ExitStack() as stack:
         lanes = SideBySide(tools, size, folder, stack).run()
-    with Emulator(folder, tls=False) as emulator:
-        _say(f"{size.many} subscribers, with 60 µs of work added to every other message")
-        try:
-            many: Many | str = measure_many(emulator, size.many, size.few, size.pairs, folder)
-        except ProgramError as error:
-            many = str(error)
     return [
         *rows.receiving(lanes),
-        *rows.memory(many if isinstance(many, str) else many.kib, tls_kib, cohort_kib),
-        *rows.latency(many),
+        *rows.memory(*weights),
+        *rows.latency(_report(size, folder)),
         rows.sending(lanes),
     ]
 
 
-def _measure_cohort(size: Size, folder: Path) -> float | str:
-    if COHORT_FIELD not in Population.model_fields:
-        return f"workloads have no population.{COHORT_FIELD}"
-    with Emulator(folder, tls=False) as emulator:
-        overrides = [f"population.{COHORT_FIELD}=100"]
-        return measure_memory(emulator, (size.many, size.few), folder, overrides)
+def _weigh(
+    sizes: tuple[int, ...], folder: Path, *overrides: str, tls: bool = False
+) -> Weight | str:
+    with Emulator(folder, tls=tls) as emulator:
+        return measure_memory(emulator, sizes, folder, overrides)
+
+
+def _report(size: Size, folder: Path) -> Reported | str:
+    _say(f"{size.many} subscribers, with 60 µs of work added to every other message")
+    try:
+        with Emulator(folder, tls=False) as emulator:
+            return measure_latency(emulator, size.many, size.pairs, folder)
+    except ProgramError as error:
+        return str(error)
 
 
 class SideBySide:
@@ -179,24 +208,29 @@ class SideBySide:
         return self._lanes
 
     def _start_all(self) -> None:
-        tools, size, folder = self._tools, self._size, self._folder
-        count = size.connections
+        tools = self._tools
+        # What is compared most closely has its turns next to each other.
+        self._add_nchan()
         self._add("floor", self._plain, tools.floor, receivers.floor)
+        self._add_ours("ours", self._plain)
+        self._add("artillery", self._plain, tools.artillery, receivers.artillery)
+        self._add("tsung", self._plain, tools.tsung, tsung)
+        self._add_ours("ours_tls", self._tls)
         tls_floor = tools.floor if tools.floor_speaks_tls else "built without OpenSSL"
         if isinstance(tools.floor, str):
             tls_floor = tools.floor
         self._add("floor_tls", self._tls, tls_floor, receivers.floor)
-        for name, emulator in (("ours", self._plain), ("ours_tls", self._tls)):
-            program = self._start(Ours(emulator, count, folder))
-            pace = Pace(FAST_PER_S, size.turn_s, ONCE_A_SECOND_S)
-            self._lanes[name] = Lane(name, emulator, program.channel, program, count, pace)
         self._add("k6", self._plain, tools.k6, receivers.k6)
-        self._add("artillery", self._plain, tools.artillery, receivers.artillery)
         self._add(
             "websocket_client", self._plain, tools.websocket_client, receivers.websocket_client
         )
         self._add("websockets_sync", self._plain, ROOT, receivers.websockets_sync)
-        self._add_nchan()
+
+    def _add_ours(self, name: str, emulator: Emulator) -> None:
+        count = self._size.connections
+        program = self._start(Ours(emulator, count, self._folder))
+        pace = Pace(FAST_PER_S, self._size.turn_s, ONCE_A_SECOND_S)
+        self._lanes[name] = Lane(name, emulator, program.channel, program, count, pace)
 
     def _add(
         self,

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 
 from benchmarks.programs import Program, cpu_ns, pin
 from benchmarks.senders import Sender, event_of
@@ -111,7 +112,21 @@ def run_rounds(lanes: Sequence[Lane], rounds: int) -> None:
     _measure_idle(lanes, IDLE_S)
     for _ in range(rounds):
         for lane in lanes:
-            lane.windows.append(_turn(lane))
+            if not lane.missing:
+                _take_turn(lane)
+
+
+def _take_turn(lane: Lane) -> None:
+    """Add one turn; a lane that fails is out, and the others go on."""
+    try:
+        window = _turn(lane)
+    except (RuntimeError, OSError, HTTPException) as error:
+        lane.missing = str(error) or type(error).__name__
+        return
+    if window.deliveries and lane.program.running:
+        lane.windows.append(window)
+    else:
+        lane.missing = lane.program.last_words()
 
 
 def _measure_idle(lanes: Sequence[Lane], seconds: float) -> None:

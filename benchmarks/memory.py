@@ -1,46 +1,60 @@
-"""What a held subscriber weighs: a large run less a small one, of the same age and traffic."""
+"""What a held subscriber weighs: the slope of memory over runs of several sizes, side by side."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
+from benchmarks.line import Slope, fit_slope
 from benchmarks.programs import ProgramError, rss_bytes
 from benchmarks.receivers import Ours
-from benchmarks.senders import Emulator, event_of
+from benchmarks.senders import NAMESPACES, Emulator, event_of
 
 MESSAGES = 4
-"""Messages both have had; even, see ``benchmarks.latency``."""
+"""What each run is sent before it is weighed."""
 JOIN_WITHIN_S = 60.0
 KIB = 1024
 
 
+class Weight(NamedTuple):
+    """What a held subscriber weighs.
+
+    Attributes:
+        kib: Slope of memory over connections.
+        rss_kib: Resident memory of each run by its number of connections.
+    """
+
+    kib: Slope
+    rss_kib: Mapping[int, float]
+
+
 def measure_memory(
-    emulator: Emulator,
-    connections: tuple[int, int],
-    folder: Path,
-    overrides: Sequence[str] = (),
-) -> float | str:
-    """Return KiB per connection, or why it could not be measured.
+    emulator: Emulator, sizes: Sequence[int], folder: Path, overrides: Sequence[str] = ()
+) -> Weight | str:
+    """Return the weight of a connection, or why it could not be measured.
 
     Args:
         emulator: What they join; must have no other subscriptions.
-        connections: Subscribers of the large and of the small run.
+        sizes: Subscribers of each run, three at least; a process holds one run.
         folder: For its files.
         overrides: Further fields of the workload.
     """
-    many = Ours(emulator, connections[0], folder, namespace="many", overrides=overrides)
-    few = Ours(emulator, connections[1], folder, namespace="few", overrides=overrides)
-    try:
-        wait_joined(emulator, many, sum(connections))
-        return weigh(emulator, many, few, connections)
-    except ProgramError as error:
-        return str(error)
-    finally:
-        few.kill()
-        many.kill()
+    with ExitStack() as stack:
+        runs = []
+        for size, namespace in zip(sizes, NAMESPACES, strict=False):
+            run = Ours(emulator, size, folder, namespace=namespace, overrides=overrides)
+            stack.callback(run.kill)
+            runs.append(run)
+        try:
+            wait_joined(emulator, runs, sum(sizes))
+            rss_kib = _weigh(emulator, runs)
+        except ProgramError as error:
+            return str(error)
+    return Weight(fit_slope(sizes, rss_kib), dict(zip(sizes, rss_kib, strict=True)))
 
 
-def wait_joined(emulator: Emulator, program: Ours, subscriptions: int) -> None:
+def wait_joined(emulator: Emulator, programs: Sequence[Ours], subscriptions: int) -> None:
     """Wait until the emulator holds that many subscriptions.
 
     Raises:
@@ -48,19 +62,20 @@ def wait_joined(emulator: Emulator, program: Ours, subscriptions: int) -> None:
     """
     deadline = time.monotonic() + JOIN_WITHIN_S
     while emulator.subscriptions() < subscriptions:
-        if not program.running or time.monotonic() > deadline:
-            raise ProgramError(program.last_words())
+        late = time.monotonic() > deadline
+        for program in programs:
+            if late or not program.running:
+                raise ProgramError(program.last_words())
         time.sleep(0.1)
     time.sleep(1.0)
 
 
-def weigh(emulator: Emulator, many: Ours, few: Ours, connections: tuple[int, int]) -> float:
-    """Send both the same messages and return KiB per connection."""
-    for program in (few, many):
-        run_id = program.run_id()
-        for number in range(MESSAGES):
-            emulator.send(program.channel, event_of(run_id, number))
-            time.sleep(0.3)
+def _weigh(emulator: Emulator, runs: Sequence[Ours]) -> list[float]:
+    """Send all runs the same messages and return the memory of each, in KiB."""
+    run_ids = [run.run_id() for run in runs]
+    for number in range(MESSAGES):
+        for run, run_id in zip(runs, run_ids, strict=True):
+            emulator.send(run.channel, event_of(run_id, number))
+        time.sleep(0.3)
     time.sleep(2.5)  # The harness takes its figures once a second.
-    more_bytes = rss_bytes(many.pids()) - rss_bytes(few.pids())
-    return more_bytes / (connections[0] - connections[1]) / KIB
+    return [rss_bytes(run.pids()) / KIB for run in runs]

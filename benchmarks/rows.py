@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Mapping
+from statistics import median
 
 from benchmarks.lanes import Lane
-from benchmarks.latency import Many
+from benchmarks.latency import Reported
+from benchmarks.memory import Weight
 from benchmarks.receivers import Ours
-from benchmarks.table import Cost, Row, ratio_row
+from benchmarks.table import Cost, Row, middle_half, ratio_row
 
 BYTES_UNIT = "KiB"
 
@@ -28,6 +30,7 @@ COMPARISONS = (
         *("cpu_vs_artillery", f"{CPU} ÷ Artillery with a message hook"),
         *("ours", "artillery", 1 / 2),
     ),
+    ("cpu_vs_tsung", f"{CPU} ÷ Tsung, which parses nothing", "ours", "tsung", None),
 )
 """Name, title, ours, the other, highest value that is good enough."""
 
@@ -49,42 +52,43 @@ def sending(lanes: Mapping[str, Lane | str]) -> Row:
     return ratio_row("emulator_cpu_vs_nchan", title, ours, other, 1.0)
 
 
-def memory(plain_kib: float | str, tls_kib: float | str, cohort_kib: float | str) -> list[Row]:
+def memory(plain: Weight | str, tls: Weight | str, cohort: Weight | str) -> list[Row]:
     """Return what a held subscriber weighs.
 
     Args:
-        plain_kib: One connection a Locust user.
-        tls_kib: The same over TLS.
-        cohort_kib: Where a Locust user holds 100 connections.
+        plain: One connection a Locust user.
+        tls: The same over TLS.
+        cohort: Where a Locust user holds 100 connections.
     """
+    name, title = "memory_per_subscriber", "memory per held subscriber"
     return [
-        _measured("memory_per_subscriber", "memory per held subscriber", plain_kib, 16.0),
-        _measured("memory_per_subscriber_tls", "memory per held subscriber, TLS", tls_kib, 56.0),
-        _measured(
-            "memory_per_subscriber_cohort",
-            "memory per held subscriber, 100 to a Locust user",
-            cohort_kib,
-            2.5,
-        ),
+        _weighed(name, title, plain, 16.0),
+        _weighed(f"{name}_tls", f"{title}, TLS", tls, 56.0),
+        _weighed(f"{name}_cohort", f"{title}, 100 to a Locust user", cohort, 2.5),
     ]
 
 
-def latency(many: Many | str) -> list[Row]:
+def latency(reported: Reported | str) -> list[Row]:
     """Return how far work in the receiver moves the latency it reports."""
     names = ("fan_out_p95_shift", "fan_out_p95_shift_user_clock")
     titles = (
         "fan-out p95, moved by 60 µs more work a message",
         "the same for a tool that reads its own clock",
     )
-    if isinstance(many, str):
-        pairs = zip(names, titles, strict=True)
-        return [Row(name, title, "ms", missing=many) for name, title in pairs]
-    reported = many.reported
-    details = {**reported._asdict(), "connections": many.connections}
-    own_clock_ms = reported.busy_user_ms - reported.calm_user_ms
+    limits = (2.0, None)
+    if isinstance(reported, str):
+        cells = zip(names, titles, limits, strict=True)
+        return [
+            Row(name, title, "ms", limit=limit, missing=reported) for name, title, limit in cells
+        ]
+    moved_ms = reported.differences_ms
     return [
-        Row(names[0], titles[0], "ms", abs(reported.difference_ms), 2.0, details=details),
-        Row(names[1], titles[1], "ms", own_clock_ms),
+        Row(
+            *(names[0], titles[0], "ms", abs(median(moved_ms)), limits[0]),
+            spread=middle_half(moved_ms),
+            details=reported._asdict(),
+        ),
+        Row(names[1], titles[1], "ms", reported.busy_user_ms - reported.calm_user_ms),
     ]
 
 
@@ -100,10 +104,15 @@ def check_count(lane: Lane) -> None:
         lane.missing = f"counted {counted} deliveries of {expected}"
 
 
-def _measured(name: str, title: str, kib: float | str, limit: float) -> Row:
-    if isinstance(kib, str):
-        return Row(name, title, BYTES_UNIT, limit=limit, missing=kib)
-    return Row(name, title, BYTES_UNIT, kib, limit)
+def _weighed(name: str, title: str, weight: Weight | str, limit: float) -> Row:
+    if isinstance(weight, str):
+        return Row(name, title, BYTES_UNIT, limit=limit, missing=weight)
+    kib, error = weight.kib
+    details = {
+        "rss_kib_by_connections": {str(size): rss_kib for size, rss_kib in weight.rss_kib.items()}
+    }
+    spread = (kib - error, kib + error)
+    return Row(name, title, BYTES_UNIT, kib, limit, spread=spread, details=details)
 
 
 def _received(lane: Lane | str) -> Cost | str:

@@ -24,6 +24,8 @@ FRAME_BYTES = 300
 START_WITHIN_S = 20.0
 KEEP_ALIVE_S = 3600.0
 SUBSCRIPTION_ID = "s"
+NAMESPACES = ("first", "second", "third", "fourth")
+"""Channel namespaces beside "default", one for each run of the harness at the same time."""
 NGINX_FOLDER = Path("/var/lib/nginx")
 
 
@@ -68,7 +70,7 @@ class Emulator(AbstractContextManager["Emulator"]):
         settings = {
             "tls": str(tls).lower(),
             "keep_alive_s": KEEP_ALIVE_S,
-            "namespaces": '["default", "few", "many"]',
+            "namespaces": json.dumps(["default", *NAMESPACES]),
         }
         sets = [
             argument

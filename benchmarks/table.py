@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 RATIO = "ratio"
+_FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Row:
         unit: ``ratio`` where both sides were measured in this run, else the unit of the value.
         value: None where it could not be measured.
         limit: Highest value that is good enough; None where nothing is promised.
+        spread: What half of the measurements behind the value lie between, or the value less and
+            plus its standard error; None where there was one measurement.
         missing: Why there is no value; empty where there is one.
         details: Where the value comes from; plain JSON values.
     """
@@ -29,6 +32,7 @@ class Row:
     unit: str
     value: float | None = None
     limit: float | None = None
+    spread: tuple[float, float] | None = None
     missing: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -106,10 +110,18 @@ def cost(windows: Sequence[Window], idle: Window, *, sender: bool = False) -> Co
     return Cost(net_us, idle_ns_per_s / 1e6, sum(window.deliveries for window in windows))
 
 
-def paired_ratio(ours: Cost, other: Cost) -> float:
-    """Return the median over rounds of ours ÷ the other's; both were measured in each round."""
+def paired_ratios(ours: Cost, other: Cost) -> list[float]:
+    """Return ours ÷ the other's, round by round; both were measured in each."""
     pairs = zip(ours.net_us, other.net_us, strict=True)
-    return median(mine / theirs for mine, theirs in pairs)
+    return [mine / theirs for mine, theirs in pairs]
+
+
+def middle_half(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return between what the middle half of values lies; None for less than two of them."""
+    if len(values) < _FEWEST:
+        return None
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return low, high
 
 
 def ratio_row(
@@ -122,7 +134,15 @@ def ratio_row(
     assert isinstance(ours, Cost)  # noqa: S101  for the type checker
     assert isinstance(other, Cost)  # noqa: S101
     details = {"ours": ours.as_details(), "other": other.as_details()}
-    return Row(name, title, RATIO, paired_ratio(ours, other), limit, details=details)
+    ratios = paired_ratios(ours, other)
+    return Row(
+        *(name, title, RATIO, median(ratios), limit), spread=middle_half(ratios), details=details
+    )
+
+
+def has_ratio(rows: Sequence[Row]) -> bool:
+    """Tell whether anything at all was compared."""
+    return any(row.unit == RATIO and row.value is not None for row in rows)
 
 
 def as_json(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -135,6 +155,7 @@ def as_json(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[dict[str, A
             "unit": row.unit,
             "limit": None if row.limit is None else round(row.limit, 4),
             "holds": row.holds,
+            "spread": row.spread and [round(end, 4) for end in row.spread],
             "missing": row.missing or None,
             "details": dict(row.details),
         }
@@ -149,6 +170,7 @@ def as_json(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[dict[str, A
             "unit": "",
             "limit": None,
             "holds": None,
+            "spread": None,
             "missing": None,
             "details": dict(machine),
         }
@@ -164,29 +186,32 @@ def write_json(rows: Sequence[Row], machine: Mapping[str, Any], file: Path) -> N
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """Return the table: title, value, limit, whether it holds; what is missing says why."""
-    cells = [("what", "value", "at most", "")]
-    for row in rows:
-        if row.value is None:
-            cells.append((row.title, "missing", _number(row.limit, row.unit), row.missing))
-            continue
-        verdict = {True: "holds", False: "DOES NOT HOLD", None: ""}[row.holds]
-        limit = _number(row.limit, row.unit)
-        cells.append((row.title, _number(row.value, row.unit), limit, verdict))
-    widths = [max(len(line[place]) for line in cells) for place in range(3)]
+    """Return the table: title, value, spread, limit, whether it holds; or why it is missing."""
+    cells = [("what", "value", "spread", "at most", ""), *map(_cells, rows)]
+    widths = [max(len(line[place]) for line in cells) for place in range(4)]
     lines = [
         "  ".join(
             (
                 f"{title:<{widths[0]}}",
                 f"{value:>{widths[1]}}",
-                f"{limit:>{widths[2]}}",
+                f"{spread:>{widths[2]}}",
+                f"{limit:>{widths[3]}}",
                 remark,
             )
         ).rstrip()
-        for title, value, limit, remark in cells
+        for title, value, spread, limit, remark in cells
     ]
     lines.insert(1, "-" * max(map(len, lines)))
     return "\n".join(lines)
+
+
+def _cells(row: Row) -> tuple[str, str, str, str, str]:
+    limit = _number(row.limit, row.unit)
+    if row.value is None:
+        return row.title, "missing", "", limit, row.missing
+    verdict = {True: "holds", False: "DOES NOT HOLD", None: ""}[row.holds]
+    spread = "" if row.spread is None else " to ".join(f"{end:.3g}" for end in row.spread)
+    return row.title, _number(row.value, row.unit), spread, limit, verdict
 
 
 def _number(value: float | None, unit: str) -> str:

@@ -14,14 +14,43 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-DEBIAN_PACKAGES = ("nginx", "nginx-common", "libnginx-mod-nchan")
-NGINX_MODULE = Path("usr/lib/nginx/modules/ngx_nchan_module.so")
+NGINX, NGINX_MODULE = "usr/sbin/nginx", "usr/lib/nginx/modules/ngx_nchan_module.so"
 
 Fill = Callable[[Path], None]
 Fetch = Callable[[float], Path]
+
+
+class Debian(NamedTuple):
+    """A tool from Debian.
+
+    Attributes:
+        name: Of its folder in the cache.
+        packages: What to unpack; only what it needs to run here.
+        files: What is there where the system has it installed.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+NCHAN = Debian("nchan", ("nginx", "nginx-common", "libnginx-mod-nchan"), (NGINX, NGINX_MODULE))
+TSUNG = Debian(
+    "tsung",
+    (
+        "tsung",
+        "erlang-base",
+        *(f"erlang-{part}" for part in ("asn1", "crypto", "os-mon", "public-key", "ssl", "xmerl")),
+    ),
+    ("usr/bin/tsung", "usr/bin/erl"),
+)
+_apt = Lock()
 
 
 class MissingError(Exception):
@@ -39,6 +68,7 @@ class Tools:
         artillery: Artillery's command-line script.
         websocket_client: Folder to put on the Python path.
         nchan: nginx and nchan's module.
+        tsung: Folder below which Tsung and Erlang are unpacked, as Debian lays them out.
     """
 
     floor: Path | str
@@ -47,6 +77,7 @@ class Tools:
     artillery: Path | str
     websocket_client: Path | str
     nchan: tuple[Path, Path] | str
+    tsung: Path | str
 
 
 def cache_folder() -> Path:
@@ -66,7 +97,8 @@ def find_tools(folder: Path, within_s: float) -> Tools:
     with ThreadPoolExecutor() as pool:
         npm = pool.submit(_or_reason, _fetch_npm, deadline)
         python = pool.submit(_or_reason, _fetch_python, deadline)
-        nchan = pool.submit(_or_reason, _find_nchan, deadline)
+        nchan = pool.submit(_or_reason, partial(_find_debian, NCHAN), deadline)
+        tsung = pool.submit(_or_reason, partial(_find_debian, TSUNG), deadline)
         floor, speaks_tls = _build_floor(folder)
         python_folder, npm_folder = python.result(), npm.result()
     found_k6 = shutil.which("k6")
@@ -77,6 +109,7 @@ def find_tools(folder: Path, within_s: float) -> Tools:
         artillery=_below(npm_folder, "node_modules/artillery/bin/run"),
         websocket_client=python_folder,
         nchan=_nchan_parts(nchan.result()),
+        tsung=tsung.result(),
     )
 
 
@@ -94,7 +127,7 @@ def _below(folder: Path | str, place: str) -> Path | str:
 def _nchan_parts(root: Path | str) -> tuple[Path, Path] | str:
     if isinstance(root, str):
         return root
-    return root / "usr/sbin/nginx", root / NGINX_MODULE
+    return root / NGINX, root / NGINX_MODULE
 
 
 def _build_floor(folder: Path) -> tuple[Path | str, bool]:
@@ -133,26 +166,27 @@ def _fetch_npm(deadline: float) -> Path:
     return _cached("npm", (HERE / "peers/package.json").read_bytes(), fill)
 
 
-def _find_nchan(deadline: float) -> Path:
-    if Path("/usr/sbin/nginx").exists() and ("/" / NGINX_MODULE).exists():
+def _find_debian(tool: Debian, deadline: float) -> Path:
+    if all(("/" / Path(file)).exists() for file in tool.files):
         return Path("/")
     apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
     if apt is None or dpkg is None:
-        raise MissingError("nginx with nchan is not installed, nor apt-get to fetch it with")
-    download = [apt, "download", "-qq", "-o", "APT::Sandbox::User=root", *DEBIAN_PACKAGES]
+        raise MissingError(f"{tool.name} is not installed, nor apt-get to fetch it with")
+    download = [apt, "download", "-qq", "-o", "APT::Sandbox::User=root", *tool.packages]
 
     def fill(folder: Path) -> None:
-        try:
-            _run(download, folder, deadline)
-        except MissingError:
-            # The lists of packages may be empty, as on a fresh image.
-            _run([apt, "update", "-qq"], folder, deadline)
-            _run(download, folder, deadline)
+        with _apt:  # Two at once would wait for each other's lock, and give up.
+            try:
+                _run(download, folder, deadline)
+            except MissingError:
+                # The lists of packages may be empty, as on a fresh image.
+                _run([apt, "update", "-qq"], folder, deadline)
+                _run(download, folder, deadline)
         for package in folder.glob("*.deb"):
             _run([dpkg, "-x", str(package), str(folder)], folder, deadline)
             package.unlink()
 
-    return _cached("debian", " ".join(DEBIAN_PACKAGES).encode(), fill)
+    return _cached(tool.name, " ".join(tool.packages).encode(), fill)
 
 
 def _cached(name: str, version: bytes, fill: Fill) -> Path:

@@ -31,6 +31,8 @@ def column_type(name: str) -> pa.DataType:
         return pa.string()
     if name == "joined":
         return pa.bool_()
+    if name == "arrival_bins":
+        return pa.list_(pa.int64())
     if name in _FLOAT or "_ms_" in name:
         return pa.float64()
     return pa.int64()
@@ -55,9 +57,10 @@ ERRORS: Final = JOURNALS["errors"]
 CONNECTIONS: Final = _schema((*TABLES["connections"], "owed", "lost", "stall_s"))
 """One row is one connection: what its worker counted, then what the ledger adds."""
 
-MESSAGES: Final = _schema(
-    (*TABLES["publishes"], "owed", "lost", *COUNTS, "first_arrival_ns", "last_arrival_ns")
-)
+REACHED: Final = ("first_arrival_ns", "half_arrival_ns", "p99_arrival_ns", "last_arrival_ns")
+"""When the first subscriber had a message, half of those owed it, 99 % of them, and the last."""
+
+MESSAGES: Final = _schema((*TABLES["publishes"], "owed", "lost", *COUNTS, *REACHED))
 """One row is one message, the publisher's and the subscribers' sides joined."""
 
 PARQUET: Final = {

@@ -3,19 +3,21 @@
 Percentiles come from merged histograms only; nothing here averages one.
 """
 
-import ctypes
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from hdrh.codec import HdrCookieException, HdrLengthException
 
 from harness.core.clock import NS_PER_MS
-from harness.measure.histogram import LatencyHistogram
+from harness.measure.histogram import Int64Array, LatencyHistogram
+from harness.measure.log_bins import BIN_COUNT, bins_of
 
 _DAMAGED: Final = (
     HdrCookieException,
@@ -32,6 +34,9 @@ _DAMAGED: Final = (
 _TAG_PARTS: Final = 3
 _LINE_PARTS: Final = 5
 
+BY_SECOND: Final = "fan_out_latency"
+"""The metric of which each second is kept, in coarse bins."""
+
 
 @dataclass(frozen=True)
 class Histograms:
@@ -39,10 +44,12 @@ class Histograms:
 
     Attributes:
         by_tag: Keyed by (metric, user class, phase).
+        by_second: Fan-out latencies of each second in ``measure.log_bins``, shape (BIN_COUNT,).
         problem: What was wrong with the log, in words; None when nothing was.
     """
 
     by_tag: Mapping[tuple[str, ...], LatencyHistogram] = field(default_factory=dict)
+    by_second: Mapping[int, Int64Array] = field(default_factory=dict)
     problem: str | None = None
 
     def merged(
@@ -64,25 +71,33 @@ def read_histograms(path: Path) -> Histograms:
         return Histograms(problem=f"{path.name} is missing")
     except OSError as error:
         return Histograms(problem=f"{path.name} cannot be read: {error.strerror}")
-    histograms, damaged = parse_histogram_log(data)
+    by_tag, by_second, damaged = parse_histogram_log(data)
     plural = "s" * (damaged != 1)
     problem = f"{path.name} has {damaged} damaged line{plural}" if damaged else None
-    return Histograms(histograms, problem)
+    return Histograms(by_tag, by_second, problem)
 
 
-def parse_histogram_log(data: bytes) -> tuple[dict[tuple[str, ...], LatencyHistogram], int]:
-    """Merge a log's interval lines by tag; also return how many lines could not be read.
+class ParsedLog(NamedTuple):
+    """A log's interval lines, merged by tag and, where asked for, by second."""
+
+    by_tag: dict[tuple[str, ...], LatencyHistogram]
+    by_second: dict[int, Int64Array]
+    damaged: int
+
+
+def parse_histogram_log(data: bytes) -> ParsedLog:
+    """Merge a log's interval lines by tag; also count the lines that could not be read.
 
     A last line without its line end was torn while it was written and counts as damaged. Lines
     without one of our tags are other people's and are passed over.
     """
-    merged: dict[tuple[str, ...], LatencyHistogram] = {}
+    log = ParsedLog({}, {}, 0)
     damaged = 0
     *lines, torn = data.split(b"\n")
     for line in lines:
         if line.startswith(b"Tag="):
-            damaged += not _add_line(line, merged)
-    return merged, damaged + bool(torn)
+            damaged += not _add_line(line, log)
+    return log._replace(damaged=damaged + bool(torn))
 
 
 def latency_ms(histogram: LatencyHistogram) -> dict[str, float | None]:
@@ -101,25 +116,44 @@ def percentile_curve(
 
     Both have one entry for each distinct value recorded, in ascending order.
     """
-    hdr = histogram.hdr
-    pointer = ctypes.cast(hdr.counts, ctypes.POINTER(ctypes.c_uint64))
-    counts = np.ctypeslib.as_array(pointer, (hdr.counts_len,))
+    counts = histogram.counts()
     recorded = np.flatnonzero(counts)
-    values = [hdr.get_highest_equivalent_value(hdr.get_value_from_index(int(i))) for i in recorded]
     total = max(int(counts.sum()), 1)
-    return np.array(values, np.float64) / NS_PER_MS, np.cumsum(counts[recorded]) / total
+    return _values_ns()[recorded] / NS_PER_MS, np.cumsum(counts[recorded]) / total
 
 
-def _add_line(line: bytes, merged: dict[tuple[str, ...], LatencyHistogram]) -> bool:
+@cache
+def _values_ns() -> Int64Array:
+    """Return the highest value, in ns, that each place of a histogram's counts stands for."""
+    hdr = LatencyHistogram().hdr
+    places = range(hdr.counts_len)
+    return np.array(
+        [hdr.get_highest_equivalent_value(hdr.get_value_from_index(place)) for place in places]
+    )
+
+
+@cache
+def _coarse_bins() -> Int64Array:
+    """Return the coarse bin of each place of a histogram's counts."""
+    return bins_of(_values_ns())
+
+
+def _add_line(line: bytes, log: ParsedLog) -> bool:
     """Add one interval to the histogram of its tag; False when the line is damaged."""
     tag, *parts = line.decode("ascii", "replace").removeprefix("Tag=").split(",")
     key = tuple(tag.split("."))
     if len(key) != _TAG_PARTS or len(parts) + 1 != _LINE_PARTS:
         return False
-    second = LatencyHistogram()
+    interval = LatencyHistogram()
     try:
-        second.add_encoded(parts[-1])
+        second = math.floor(float(parts[0]))
+        interval.add_encoded(parts[-1])
     except _DAMAGED:
         return False
-    merged.setdefault(key, LatencyHistogram()).hdr.add(second.hdr)
+    log.by_tag.setdefault(key, LatencyHistogram()).hdr.add(interval.hdr)
+    if key[0] == BY_SECOND:
+        counts = interval.counts()
+        used = np.flatnonzero(counts)
+        coarse = np.bincount(_coarse_bins()[used], counts[used], BIN_COUNT).astype(np.int64)
+        log.by_second[second] = log.by_second.get(second, 0) + coarse
     return True

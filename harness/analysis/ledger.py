@@ -14,11 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis.columns import CONNECTIONS, COUNTS, MESSAGES
+from harness.analysis.completion import completion
 from harness.analysis.tables import integers
 from harness.core.clock import NS_PER_S
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+FAULTS = ("lost", "duplicated", "reordered")
+"""What can be wrong with the deliveries of a message that was owed."""
 
 NEVER = np.iinfo(np.int64).max
 """The instant that stands for "not yet", where a connection never stopped being owed."""
@@ -45,12 +49,14 @@ def message_ledger(
         The columns of ``MESSAGES``. ``lost`` is owed minus delivered, never clamped: a negative
         number is a contradiction for ``contradictions`` to find.
     """
-    publishes = publishes.drop_duplicates(["stream", "sequence"], keep="last")
-    grouped = arrivals.groupby(["stream", "sequence"])
+    key = ["stream", "sequence"]
+    again = publishes.duplicated(key, keep="last") & publishes["stream"].notna()
+    publishes = publishes[~again]
+    grouped = arrivals.groupby(key)
     seen = grouped[list(COUNTS)].sum()
     seen["first_arrival_ns"] = grouped["first_arrival_ns"].min()
     seen["last_arrival_ns"] = grouped["last_arrival_ns"].max()
-    messages = publishes.join(seen, on=["stream", "sequence"]).sort_values("id", ignore_index=True)
+    messages = publishes.join(seen, on=key).sort_values("id", ignore_index=True)
     for name in COUNTS:
         messages[name] = integers(messages[name]).astype("Int64")
     owed = np.zeros(len(messages), np.int64)
@@ -59,6 +65,7 @@ def message_ledger(
     owed[~owing(messages)] = 0
     messages["owed"] = pd.array(owed, dtype="Int64")
     messages["lost"] = messages["owed"] - messages["delivered"]
+    messages = messages.join(completion(messages, arrivals))
     return messages[list(MESSAGES.names)]
 
 
@@ -80,14 +87,8 @@ def connection_ledger(
     tail_s = np.zeros(len(result))
     windows = _windows(result)
     last_arrival = result["last_arrival_ns"].to_numpy(dtype=np.int64, na_value=0)
-    sent = {
-        str(channel): np.sort(_sent_ns(rows))
-        for channel, rows in messages[owing(messages)].groupby("channel")
-    }
-    for channel, rows in result.reset_index(drop=True).groupby("channel").groups.items():
-        index = np.asarray(rows)
+    for index, instants in _by_channel_sent(result, messages[owing(messages)]):
         of_channel = Windows(windows.starts[index], windows.ends[index])
-        instants = sent.get(str(channel), np.empty(0, np.int64))
         owed[index] = _instants_inside(of_channel, instants)
         tail_s[index] = _silence_s(of_channel, last_arrival[index], instants, end_ns)
     result["owed"] = pd.array(owed, dtype="Int64")
@@ -95,6 +96,47 @@ def connection_ledger(
     longest = result["longest_stall_s"].fillna(0.0)
     result["stall_s"] = longest.clip(lower=pd.Series(tail_s, index=result.index)).where(owed > 0)
     return result[list(CONNECTIONS.names)]
+
+
+def not_routed(connections: pd.DataFrame, messages: pd.DataFrame, start_ns: int) -> int:
+    """Return how many subscribers had been sent messages before ``start_ns`` and heard none.
+
+    Only those count that were connected then. A message of the last second before it may still be
+    under way, so it is no evidence.
+    """
+    windows = _windows(connections)
+    waiting = (windows.starts < start_ns) & (windows.ends > start_ns)
+    first = connections["first_arrival_ns"].to_numpy(dtype=np.int64, na_value=NEVER)
+    # A record from before this column has deliveries without a first one.
+    unheard = connections["received"].fillna(0).eq(0).to_numpy(dtype=bool)
+    silent = waiting & ((first >= start_ns) & ((first < NEVER) | unheard))
+    sent = messages[owing(messages) & (_sent_ns(messages) < start_ns - NS_PER_S)]
+    told = np.zeros(len(connections), bool)
+    for index, instants in _by_channel_sent(connections, sent):
+        of_channel = Windows(windows.starts[index], windows.ends[index])
+        told[index] = _instants_inside(of_channel, instants) > 0
+    return int((silent & told).sum())
+
+
+def stalls_s(connections: pd.DataFrame) -> "pd.Series[float]":
+    """Return each subscriber's longest stall, over all of its connections, in seconds.
+
+    Args:
+        connections: The result of ``connection_ledger``.
+
+    Returns:
+        Indexed by user class and number. A subscriber that was owed nothing is not in it; the
+        time between two of its connections belongs to none of them and is no stall.
+    """
+    stalled = connections[connections["stall_s"].notna()]
+    return stalled.groupby(["user_class", "user"])["stall_s"].max()
+
+
+def faults_per_second(messages: pd.DataFrame, epoch_ns: int) -> pd.DataFrame:
+    """Return lost, duplicated and reordered deliveries by second of the intended send time."""
+    intended = messages["intended_ns"].to_numpy(dtype=np.int64, na_value=-1)
+    seconds = pd.Series((intended - epoch_ns) // NS_PER_S, index=messages.index, name="second")
+    return messages[list(FAULTS)].astype("int64").groupby(seconds).sum()
 
 
 def offered_per_second(
@@ -145,6 +187,15 @@ def _by_channel(
     for channel, rows in messages.reset_index(drop=True).groupby("channel").groups.items():
         subscribed = on_channel.get(str(channel), connections.iloc[:0])
         yield np.asarray(rows), _windows(subscribed)
+
+
+def _by_channel_sent(
+    connections: pd.DataFrame, messages: pd.DataFrame
+) -> Iterator[tuple[Int64s, Int64s]]:
+    """Yield, for each channel, its connections' row numbers and when its messages were sent."""
+    sent = {str(channel): np.sort(_sent_ns(rows)) for channel, rows in messages.groupby("channel")}
+    for channel, rows in connections.reset_index(drop=True).groupby("channel").groups.items():
+        yield np.asarray(rows), sent.get(str(channel), np.empty(0, np.int64))
 
 
 def _windows(connections: pd.DataFrame) -> Windows:

@@ -81,6 +81,21 @@ class Record:
         """The target of the plan, as plain data."""
         return dict(self.run.get("plan", {}).get("target", {}))
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every connection that joined is on record, so that what was owed is known.
+
+        Connections are recorded when they close: a run that was killed has none of those open then.
+        """
+        joined = int(self.connections["joined"].sum())
+        return joined >= int(self.timeline["joins_succeeded"].sum())
+
+    @property
+    def measure_start_s(self) -> float | None:
+        """Second of the run at which measuring began; None where it never did."""
+        starts = [float(one["start_s"]) for one in self.phases if one["name"] == MEASURE]
+        return starts[0] if starts and starts[0] < self.ended_s else None
+
     def measured_s(self) -> float:
         """Return for how many seconds the run was in its measure phase; 0 if it never was."""
         for phase in self.phases:
@@ -92,6 +107,11 @@ class Record:
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table's rows that belong to the measure phase."""
     return frame[(frame["phase"] == MEASURE).to_numpy(dtype=bool, na_value=False)]
+
+
+def before_measuring(messages: pd.DataFrame) -> pd.DataFrame:
+    """Return the messages meant for the time before the measure phase."""
+    return messages[messages["phase"].isin(("join", "settle", "warm_up")).to_numpy(dtype=bool)]
 
 
 def read_record(folder: Path) -> Record:

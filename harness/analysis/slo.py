@@ -22,16 +22,20 @@ def observe(summary: Mapping[str, Any], metric: str) -> float | None:
     return value if is_figure else None
 
 
+def holds(slo: Mapping[str, Any], observed: float) -> bool:
+    """Say whether a figure keeps an SLO's limit."""
+    return _OPERATORS[slo["op"]](observed, slo["limit"])
+
+
 def judge(slo: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return an SLO with what was observed, and its verdict: pass, fail or no_data.
 
     An objective whose figure was never measured has not been met, so it never passes.
     """
     observed = observe(summary, slo["metric"])
-    if observed is None:
-        verdict = "no_data"
-    else:
-        verdict = "pass" if _OPERATORS[slo["op"]](observed, slo["limit"]) else "fail"
+    verdict = "no_data"
+    if observed is not None:
+        verdict = "pass" if holds(slo, observed) else "fail"
     return {
         "metric": slo["metric"],
         "op": slo["op"],

@@ -10,19 +10,31 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.columns import COUNTS
+from harness.analysis.disturbances import longest_recovery_s, outcomes
 from harness.analysis.generator import generator_figures
 from harness.analysis.histograms import latency_ms
-from harness.analysis.record import MEASURE, Json, Record, measured
+from harness.analysis.ledger import stalls_s
+from harness.analysis.record import MEASURE, Json, Record, before_measuring, measured
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.measure.histogram import LatencyHistogram
 
 SUBSCRIBER: Final = "subscriber"
 CHATTER: Final = "chatter"
 
+STALL_LIMITS_S: Final = (1, 10, 60, 120)
+"""A subscriber notices one second, doubts at ten, and has left by one or two minutes."""
+
+
+_UNKNOWN_WHEN_CUT: Final = (
+    *("lost", "duplicated", "reordered", "late", "unowed", "ratio"),
+    "missed_before_measuring",
+)
+
 
 def figures(record: Record) -> Json:
     """Return all figures of a run, without the judgement on them."""
     histograms = record.histograms
+    disturbed = outcomes(record)
     return {
         "population": _population(record),
         "joins": _joins(record),
@@ -33,17 +45,10 @@ def figures(record: Record) -> Json:
         "receive_delay_ms": latency_ms(histograms.merged("receive_delay", phase=MEASURE)),
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
         "stall_s": _stall_s(record.connections),
+        "recovery_s": {"max": longest_recovery_s(disturbed)},
         "generator": generator_figures(record),
+        "disturbances": disturbed,
     }
-
-
-def is_complete(record: Record) -> bool:
-    """Say whether every connection that joined is on record, so that what was owed is known.
-
-    Connections are recorded when they close: a run that was killed has none of those open then.
-    """
-    joined = int(record.connections["joined"].sum())
-    return joined >= int(record.timeline["joins_succeeded"].sum())
 
 
 def _population(record: Record) -> Json:
@@ -100,10 +105,9 @@ def _ledger(record: Record) -> Json:
     messages = measured(record.messages)
     total = messages[["owed", "lost", *COUNTS]].sum()
     owed, delivered = int(total["owed"]), int(total["delivered"])
-    if not is_complete(record):
+    if not record.is_complete:
         received = int(measured(record.timeline)["deliveries"].sum())
-        unknown = dict.fromkeys(("lost", "duplicated", "reordered", "late", "unowed", "ratio"))
-        return {"owed": None, "received": received, **unknown}
+        return {"owed": None, "received": received, **dict.fromkeys(_UNKNOWN_WHEN_CUT)}
     return {
         "owed": owed,
         "received": delivered,
@@ -113,6 +117,7 @@ def _ledger(record: Record) -> Json:
         "late": int(total["late"]),
         "unowed": int(total["unowed"]),
         "ratio": delivered / owed if owed else None,
+        "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
     }
 
 
@@ -124,13 +129,19 @@ def _completion_latency_ms(messages: pd.DataFrame) -> Json:
 
 
 def _stall_s(connections: pd.DataFrame) -> Json:
-    """Percentiles over the connections that were owed anything."""
-    in_ms = _histogram((connections["stall_s"].dropna() * NS_PER_S).round()).percentiles_ms()
+    """Percentiles over the subscribers that were owed anything, and how many waited too long."""
+    stalls = stalls_s(connections)
+    in_ms = _histogram((stalls * NS_PER_S).round()).percentiles_ms()
     to_s = NS_PER_MS / NS_PER_S
-    return {
+    percentiles = {
         name: None if (value := in_ms[name]) is None else round(value * to_s, 6)
         for name in ("p50", "p99", "max")
     }
+    shares = {
+        f"over_{limit}s_ratio": float((stalls > limit).mean()) if len(stalls) else None
+        for limit in STALL_LIMITS_S
+    }
+    return percentiles | shares
 
 
 def _histogram(values_ns: "pd.Series[Any]") -> LatencyHistogram:

@@ -7,10 +7,10 @@ figures then say, the run is invalid.
 from typing import Any, Final
 
 from harness.analysis.generator import CLOCK_LIMIT, LIMITS
-from harness.analysis.ledger import contradictions
+from harness.analysis.ledger import contradictions, not_routed
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import observe
-from harness.analysis.summary import is_complete
+from harness.core.clock import NS_PER_S
 from harness.measure.exhaustion import EXHAUSTIONS
 
 _SATURATION_CODES: Final = {
@@ -33,6 +33,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_disagreement(record),
         *_clock(record, figures),
         *_unsent(figures),
+        *_not_routed(record),
     ]
 
 
@@ -104,7 +105,7 @@ def _incomplete(record: Record) -> list[Json]:
         warning("record_damaged", problem, None, "the rest of the record is shown as it is")
         for problem in record.problems
     ]
-    if not is_complete(record):
+    if not record.is_complete:
         joined = int(record.timeline["joins_succeeded"].sum())
         on_record = int(record.connections["joined"].sum())
         hint = "connections are recorded when they close; what was owed to the others is unknown"
@@ -113,7 +114,7 @@ def _incomplete(record: Record) -> list[Json]:
 
 
 def _disagreement(record: Record) -> list[Json]:
-    if not is_complete(record):
+    if not record.is_complete:
         return []
     hint = "messages and connections were counted apart and must agree; please report this"
     return [
@@ -151,3 +152,19 @@ def _unsent(figures: Json) -> list[Json]:
     return [
         warning("publishes_not_sent", publishes["sent"], publishes["offered"], hint, invalid=False)
     ]
+
+
+def _not_routed(record: Record) -> list[Json]:
+    """Warn of subscribers who were sent something before measuring began, and heard nothing."""
+    if record.measure_start_s is None:
+        return []
+    start_ns = record.epoch_ns + round(record.measure_start_s * NS_PER_S)
+    silent = not_routed(record.connections, record.messages, start_ns)
+    if not silent:
+        return []
+    hint = (
+        "their subscriptions were confirmed, and yet they heard nothing before measuring began: a "
+        "join does not mean routed; what they missed until then is counted apart, and a longer "
+        "phases.settle_s or phases.warm_up_s gives the system time"
+    )
+    return [warning("not_routed", silent, 0, hint, invalid=False)]

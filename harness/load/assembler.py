@@ -29,7 +29,7 @@ class SecondAssembler:
     """
 
     def __init__(self, plan: Plan, writer: RecordWriter, workers: int) -> None:
-        self._plan = plan
+        self._phase_at = plan.timetable.phase_at
         self._writer = writer
         self._workers = workers
         self._waiting: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -101,7 +101,7 @@ class SecondAssembler:
             connected = sum(worker.get(user_class, 0) for worker in self._connected.values())
             row: dict[str, Any] = {
                 "second": second,
-                "phase": self._plan.phase_at(second),
+                "phase": self._phase_at(second),
                 "user_class": user_class,
                 "connected": connected,
                 **{name: counters[user_class][name] for name in TIMELINE_COUNTERS},

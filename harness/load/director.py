@@ -82,6 +82,7 @@ class Director:
         self._finishing = Semaphore()
         self._ended_s: float | None = None
         self._started = datetime.now(UTC)
+        self._surroundings = describe_environment()
         self._endpoints = self._prepare_target()
 
     def _prepare_target(self) -> Endpoints:
@@ -270,7 +271,7 @@ class Director:
             "ended_s": self._ended_s,
             "plan": self.plan.model_dump(mode="json"),
             "phases": [phase.model_dump() for phase in self.plan.phases],
-            "environment": describe_environment(),
+            "environment": self._surroundings,
             "workers": [{"index": n, "id": worker} for n, worker in enumerate(self._workers)],
             "warnings": self._warnings,
         }

@@ -68,15 +68,19 @@ class UserSession(SubscriberLedger):
         self._client: Client | None = None
         self._joining: gevent.Greenlet | None = None
 
+    def await_turn(self) -> None:
+        """Sleep until this user is to join."""
+        worker = self.worker
+        offset_s = join_offset_s(self.number, worker.population[self.user_class], worker.plan)
+        gevent.sleep(max(offset_s - worker.clock.elapsed_s(), 0.0))
+
     def join(self) -> None:
-        """Wait for this user's turn, then connect and subscribe, as often as the workload allows.
+        """Connect and subscribe, trying as often as the workload allows.
 
         Each attempt is counted, and is a row of the record.
         """
         worker = self.worker
         joins = worker.plan.workload.joins
-        offset_s = join_offset_s(self.number, worker.population[self.user_class], worker.plan)
-        gevent.sleep(max(offset_s - worker.clock.elapsed_s(), 0.0))
         while not worker.over and not self._attempt() and self.connection < joins.retries:
             worker.earlier_rows.append(self.row())
             self.attempted = False

@@ -66,7 +66,8 @@ class Worker:
         self.number = number
         self.api = api
         self.clock = RunClock(order.epoch_ns)
-        self._phases = self.plan.phases
+        self.phase_at = self.plan.timetable.phase_at
+        """Name of the phase at a second of the run."""
         self.tally = Tally()
         people = self.plan.workload.population
         self.population = {SUBSCRIBER: people.subscribers, CHATTER: people.chatters}
@@ -112,10 +113,11 @@ class Worker:
         """
         cohort = self.plan.workload.population.connections_per_user
         sessions = [session for _ in range(cohort) if (session := self._new_session(user_class))]
-        if len(sessions) == 1:
-            sessions[0].join()
-        else:
-            for session in sessions:
+        for session in sessions:
+            session.await_turn()
+            if cohort == 1:
+                session.join()
+            else:  # From its turn on only: a greenlet that waits weighs more than a connection.
                 gevent.spawn(session.join)
         get_hub().switch()  # Parks for good, without an object to wait on.
 
@@ -181,13 +183,6 @@ class Worker:
         """Count one error of a user of this class."""
         self.tally.count(user_class, "errors")
         self.tally.error(stage, error_class, code, message)
-
-    def phase_at(self, second: float) -> str:
-        """Return the name of the phase at ``second``, as ``Plan.phase_at`` but worked out once."""
-        for phase in self._phases:
-            if second < phase.end_s:
-                return phase.name
-        return self._phases[-1].name
 
     def _probe_loop_lag(self) -> None:
         while True:

@@ -59,13 +59,13 @@ class LatencyHistogram:
         if values_ns.size == 0:
             return
         counts = np.bincount(self._indexes(values_ns), minlength=self.hdr.counts_len)
-        view = self._counts()
+        view = self.counts()
         view += counts.astype(view.dtype)
         self.hdr.total_count += int(values_ns.size)
         self.hdr.min_value = min(self.hdr.min_value, int(values_ns.min()))
         self.hdr.max_value = max(self.hdr.max_value, int(values_ns.max()))
 
-    def _counts(self) -> npt.NDArray[np.uint64]:
+    def counts(self) -> npt.NDArray[np.uint64]:
         """Return the library's own counts as an array that shares their memory."""
         pointer = ctypes.cast(self.hdr.counts, _COUNTER)
         return np.ctypeslib.as_array(pointer, (self.hdr.counts_len,))
@@ -97,7 +97,7 @@ class LatencyHistogram:
             return dict.fromkeys([*PERCENTILES, "max"])
         hdr = self.hdr
         # The library walks every bucket in Python for this; once a second a row that is 2 ms each.
-        reached = np.cumsum(self._counts())
+        reached = np.cumsum(self.counts())
         wanted = [hdr.get_target_count_at_percentile(p) for p in PERCENTILES.values()]
         places = np.searchsorted(reached, wanted).tolist()
         values: dict[str, float | None] = {

@@ -111,6 +111,7 @@ ARRIVAL_COLUMNS = (
     "unowed",
     "first_arrival_ns",
     "last_arrival_ns",
+    "arrival_bins",
 )
 
 CONNECTION_COLUMNS = (

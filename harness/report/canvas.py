@@ -3,20 +3,23 @@
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
+from harness.analysis.disturbances import disturbances
 from harness.analysis.record import MEASURE, Record
-from harness.report.theme import BAND, LINE, MUTED
-
-MOST_POINTS: Final = 600
-"""A longer run is drawn in bins, as many as a screen can tell apart."""
+from harness.report import quantities as q
+from harness.report.theme import BAND, CARD, DISTURBED, LINE, MUTED
 
 _CHARACTER: Final = 5.6
 """Width of one character of a phase's name, in points."""
+
+_LEAST_MS: Final = 0.001
+_IN_THOUSANDS: Final = 100_000
+"""Marks from here on are written in thousands: there is no room for more digits."""
+_ROOM_ABOVE: Final = 1.6
+"""How much a tall logarithmic axis goes on above what it shows: room for disturbances' names."""
 
 _LOG_DECADES: Final = ((1, "0"), (10, "90"), (100, "99"), (1e3, "99.9"), (1e4, "99.99"))
 _MORE_DECADES: Final = ((1e5, "99.999"), (1e6, "99.9999"), (1e7, "99.99999"))
@@ -34,15 +37,28 @@ HALF: Final = Size(508, 290)
 NARROW: Final = Size(350, 280)
 
 
-def panels(figure: Figure, size: Size, rows: int) -> list[Axes]:
-    """Split a figure into panels above each other that share the time axis."""
+HEAD: Final = 32
+"""Height above a panel, for its unit and a key of one line, in points."""
+_KEY_LINE: Final = 16
+
+
+def panels(figure: Figure, size: Size, rows: int, *, key_lines: int = 1) -> list[Axes]:
+    """Split a figure into panels above each other that share the time axis.
+
+    Args:
+        figure: What to split.
+        size: Its size.
+        rows: How many panels.
+        key_lines: Lines of the key above the first one.
+    """
+    head = HEAD + (key_lines - 1) * _KEY_LINE
     grid = figure.add_gridspec(
         rows,
         1,
         left=46 / size.width,
         right=1 - 12 / size.width,
         bottom=40 / size.height,
-        top=1 - 32 / size.height,
+        top=1 - head / size.height,
         hspace=0.5,
     )
     return [figure.add_subplot(grid[row, 0]) for row in range(rows)]
@@ -61,7 +77,7 @@ def unit(axes: Axes, name: str) -> None:
 
 
 def time_axis(axes: Axes, record: Record, size: Size, *, is_last: bool = True) -> None:
-    """Set the axis of run seconds, with the phases marked and named where there is room."""
+    """Set the axis of run seconds; mark phases and disturbances, named where there is room."""
     end_s = max(record.ended_s, 1.0)
     axes.set_xlim(0, end_s)
     room = (size.width - 58) / end_s
@@ -84,9 +100,46 @@ def time_axis(axes: Axes, record: Record, size: Size, *, is_last: bool = True) -
                 color=MUTED,
                 fontsize=10,
             )
+    _mark_disturbances(axes, record, size)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=max(size.width // 70, 4), integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} s"))
     axes.tick_params(axis="x", labelbottom=is_last)
+
+
+def _mark_disturbances(axes: Axes, record: Record, size: Size) -> None:
+    """Draw a band for each disturbance, with its number in the table of them."""
+    found = disturbances(record)
+    end_s = max(record.ended_s, 1.0)
+    points_per_s = (size.width - 58) / end_s
+    line, last_s = 0, -end_s
+    for number, one in enumerate(found, 1):
+        until_s = min(one.end_s, end_s)
+        axes.axvspan(one.start_s, until_s, color=DISTURBED, alpha=0.14, linewidth=0, zorder=0.3)
+        for edge_s in sorted({one.start_s, until_s}):
+            axes.axvline(edge_s, color=DISTURBED, alpha=0.5, linewidth=0.8, zorder=0.6)
+        next_s = found[number].start_s if number < len(found) else end_s
+        named = f"{number} {one.name}"
+        fits = size == WIDE and (next_s - one.start_s) * points_per_s > _width(named)
+        # Numbers of disturbances that begin together stand below each other.
+        line = line + 1 if (one.start_s - last_s) * points_per_s < _width(f"{number}") else 0
+        last_s = one.start_s
+        axes.annotate(
+            named if fits else f"{number}",
+            (one.start_s, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -4 - line * _KEY_LINE),
+            textcoords="offset points",
+            va="top",
+            fontsize=10,
+            color=DISTURBED,
+            bbox={"boxstyle": "round,pad=0.2", "fc": CARD, "ec": "none", "alpha": 0.8},
+            zorder=4,
+        )
+
+
+def _width(text: str) -> float:
+    """Return about how wide a text with room around it is, in points."""
+    return (len(text) + 2) * _CHARACTER
 
 
 def percentile_axis(axes: Axes, count: int, size: Size) -> None:
@@ -95,7 +148,7 @@ def percentile_axis(axes: Axes, count: int, size: Size) -> None:
     shown = [(place, name) for place, name in decades if place <= max(count, 10)]
     axes.set_xscale("log")
     axes.set_xlim(1, max(2.0 * count, 10))
-    step = 2 if len(shown) * 55 > size.width - 58 else 1
+    step = 2 if len(shown) * _width(f"{shown[-1][1]} %") > size.width - 58 else 1
     axes.set_xticks(
         [place for place, _ in shown][::step], [f"{name} %" for _, name in shown][::step]
     )
@@ -104,9 +157,43 @@ def percentile_axis(axes: Axes, count: int, size: Size) -> None:
     axes.set_xlabel("percentile")
 
 
-def legend(axes: Axes, size: Size) -> None:
-    """Put the key above the panel, beside the unit."""
+def latency_axis(axes: Axes, low_ms: float, high_ms: float) -> None:
+    """Set a vertical axis of milliseconds on which each tenfold is as tall.
+
+    Args:
+        axes: The panel.
+        low_ms: Least latency that is shown.
+        high_ms: Greatest latency that is shown.
+    """
+    axes.set_yscale("log")
+    axes.set_ylim(max(low_ms, _LEAST_MS), max(high_ms, 2 * _LEAST_MS) * _ROOM_ABOVE)
+    axes.yaxis.set_major_locator(LogLocator(subs=_log_steps(low_ms, high_ms), numticks=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.minorticks_off()
+
+
+def duration_axis(axes: Axes, low_s: float, high_s: float) -> None:
+    """Set a horizontal axis of lengths of time on which each tenfold is as wide."""
+    axes.set_xscale("log")
+    axes.set_xlim(low_s, high_s)
+    axes.xaxis.set_major_locator(LogLocator(subs=_log_steps(low_s, high_s), numticks=8))
+    axes.xaxis.set_major_formatter(FuncFormatter(_duration))
+    axes.minorticks_off()
+
+
+def _log_steps(low: float, high: float) -> tuple[float, ...]:
+    """Return where in each tenfold to put a mark, so that there are a few of them."""
+    decades = np.log10(high / max(low, 1e-9))
+    if decades > 3:  # noqa: PLR2004 - three tenfolds have marks enough
+        return (1.0,)
+    return (1.0, 3.0) if decades > 1 else (1.0, 2.0, 5.0)
+
+
+def legend(axes: Axes, size: Size, *, columns: int | None = None) -> None:
+    """Put the key above the panel, beside the unit, on one line unless ``columns`` says other."""
     handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
     order = list(range(len(labels)))
     if "max" in labels:
         order = order[3::-1] + order[4:]
@@ -116,7 +203,7 @@ def legend(axes: Axes, size: Size) -> None:
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
         borderaxespad=0.4,
-        ncols=len(labels),
+        ncols=columns or len(labels),
         handlelength=1.2 if size == NARROW else 1.8,
         handletextpad=0.5,
         columnspacing=0.9 if size == NARROW else 1.6,
@@ -130,23 +217,10 @@ def finish(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(_tick))
 
 
-def thin(
-    frame: pd.DataFrame, *, highest: bool = False
-) -> tuple[npt.NDArray[np.float64], pd.DataFrame]:
-    """Return the seconds at which to draw, and the rows to draw there.
-
-    A long run is put into bins of several seconds. Rates and levels become the bin's mean;
-    percentiles, of which there is no mean, its highest.
-    """
-    numbers = frame.select_dtypes("number").astype(float)
-    width = -(-len(numbers) // MOST_POINTS) if len(numbers) else 1
-    bins = numbers.groupby(numbers.index.to_numpy(dtype=np.int64) // width * width)
-    thinned = bins.max() if highest else bins.mean()
-    if not highest and len(thinned):
-        # Steps end where the last bin does, not where it begins.
-        thinned.loc[thinned.index[-1] + width] = thinned.iloc[-1]
-    return thinned.index.to_numpy(dtype=np.float64), thinned
+def _duration(value: float, _position: int | None) -> str:
+    return q.seconds(value) if value >= 1 else f"{1000 * value:g}{q.THIN}ms"
 
 
 def _tick(value: float, _position: int | None) -> str:
-    return f"{value:,.10g}"
+    thousands = abs(value) >= _IN_THOUSANDS
+    return f"{value / 1000:,.10g}k" if thousands else f"{value:,.10g}"

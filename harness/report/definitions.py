@@ -19,7 +19,8 @@ DEFINITIONS: Final = {
     ),
     "service_latency_ms": Definition(
         "service latency",
-        "The same from the moment the message really was sent.",
+        "The same from the moment the message really was sent. Where it is lower, the sender was "
+        "held up, and a report that counts from the sending would have left that out.",
     ),
     "receive_delay_ms": Definition(
         "receive delay",
@@ -70,6 +71,11 @@ DEFINITIONS: Final = {
         "stall",
         "For one subscriber, the longest time it was owed a message and got none; a silence at the "
         "end lasts until it left or the drain was over.",
+    ),
+    "recovery_s": Definition(
+        "recovery time",
+        "From the end of a disturbance until the fan-out p99 is back inside its objective for five "
+        "seconds in which messages arrived.",
     ),
     "generator.cpu_ratio_peak": Definition(
         "generator CPU",
@@ -127,6 +133,12 @@ _PLAIN: Final = {
     "deliveries.unowed": "unowed deliveries",
     "deliveries.per_s_peak": "peak deliveries",
     "deliveries.per_s_mean": "mean deliveries",
+    "deliveries.missed_before_measuring": "deliveries missed before measuring",
+    "stall_s.over_1s_ratio": "subscribers stalled over 1 s",
+    "stall_s.over_10s_ratio": "subscribers stalled over 10 s",
+    "stall_s.over_60s_ratio": "subscribers stalled over 60 s",
+    "stall_s.over_120s_ratio": "subscribers stalled over 120 s",
+    "recovery_s.max": "longest recovery time",
 }
 _PERCENTILE_NAMES: Final = {"p999": "p99.9"}
 
@@ -146,3 +158,8 @@ def label(metric: str) -> str:
 def percentile_name(key: str) -> str:
     """Return a percentile's name as printed: p999 is p99.9."""
     return _PERCENTILE_NAMES.get(key, key)
+
+
+def capital(text: str) -> str:
+    """Return text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]

@@ -11,8 +11,8 @@ from harness import __version__
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
 from harness.report import quantities as q
-from harness.report.charts import Chart
 from harness.report.definitions import DEFINITIONS
+from harness.report.sketch import Chart
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
 from harness.report.tables import build_tables, environment
 from harness.report.theme import inline
@@ -121,10 +121,10 @@ def _load(deliveries: Json) -> Tile:
 
 def _joined(summary: Json) -> Tile:
     joins = summary["joins"]
-    detail = f"of {q.count(joins['attempted'])} users"
+    detail = f"of {q.count(joins['attempted'])} tries"
     p99 = joins["latency_ms"]["p99"]
     if p99 is not None:
-        detail += f", join p99 {q.milliseconds(p99)}"
+        detail += f", p99 {q.milliseconds(p99)}"
     return Tile("Joined", [Figure("joins.succeeded", q.count(joins["succeeded"]))], "", detail)
 
 

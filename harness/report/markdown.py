@@ -2,9 +2,11 @@
 
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
+from harness.report.cells import Table
+from harness.report.disturbed import disturbed
 from harness.report.html import Tile, headline
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
-from harness.report.tables import Table, objectives
+from harness.report.tables import objectives
 
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|<>*_`[]"})
 
@@ -20,6 +22,7 @@ def render_markdown(analysis: Analysis) -> str:
         escape(advise(analysis)),
         _headline(summary),
         _table(objectives(summary)),
+        _table(disturbed(summary)),
         _warnings(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

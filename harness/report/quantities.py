@@ -10,6 +10,8 @@ MISSING: Final = "–"
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 """Between a number and its unit; never breaks over lines."""
 
+_IN_SECONDS: Final = ("stall_s", "recovery_s")
+"""Blocks of the summary whose figures are seconds."""
 _BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 _KILO: Final = 1000
 _NOTHING: Final = 0.0005
@@ -105,12 +107,12 @@ def of_metric(metric: str, value: float | None, *, exact: bool = False) -> str:
         return _exact(path, value)
     if any(part.endswith("_ms") for part in path):
         return milliseconds(value)
-    if path[0] == "stall_s":
+    if "ratio" in name:
+        return percent(value)
+    if path[0] in _IN_SECONDS:
         return seconds(value)
     if "per_s" in name:
         return rate(value)
-    if "ratio" in name:
-        return percent(value)
     return size(value) if "bytes" in name else count(value)
 
 
@@ -120,7 +122,7 @@ def _exact(path: list[str], value: float) -> str:
     unit = ""
     if any(part.endswith("_ms") for part in path):
         unit = f"{THIN}ms"
-    elif path[0] == "stall_s":
+    elif path[0] in _IN_SECONDS:
         unit = f"{THIN}s"
     elif "per_s" in path[-1]:
         unit = "/s"

@@ -1,12 +1,14 @@
 """What happened in a run, in one or two sentences of plain English."""
 
-from typing import Final
+import math
+from typing import Any, Final
 
+from harness.analysis.disturbances import OBJECTIVE
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
 from harness.analysis.validity import invalidates, unreachable
 from harness.report import quantities as q
-from harness.report.definitions import label
+from harness.report.definitions import capital, label
 
 VERDICT_WORDS: Final = {
     "pass": "Pass",
@@ -16,6 +18,8 @@ VERDICT_WORDS: Final = {
 }
 VERDICT_MARKS: Final = {"pass": "✓", "fail": "✕", "invalid": "!", "no_data": "?"}
 """A shape for each verdict, so that colour never stands alone."""
+
+_MOST_NAMES: Final = 2
 
 _OPERATOR_WORDS: Final = {
     "<=": "at most",
@@ -30,7 +34,8 @@ def tell(analysis: Analysis) -> str:
     """Return what happened and why the verdict is what it is."""
     cause = analysis.record.run.get("cause")
     parts = [_sentence(str(cause["message"]))] if cause else []
-    parts += [_what_happened(analysis), _why(analysis.summary, told_cause=bool(cause))]
+    parts += [_what_happened(analysis), _recovered(analysis.summary)]
+    parts.append(_why(analysis.summary, told_cause=bool(cause)))
     return " ".join(part for part in parts if part)
 
 
@@ -54,13 +59,22 @@ def observed_words(slo: Json) -> str:
 
 
 def evidence(warning: Json) -> str:
-    """Return what a warning observed and the limit it should have kept, as an end of a sentence."""
-    found, limit = (
-        q.figure(value) if isinstance(value, float) else value
-        for value in (warning["observed"], warning["limit"])
-    )
-    observed = "" if found is None else f": {found}"
-    return observed if limit is None else f"{observed}, where the limit is {limit}"
+    """Return what a warning observed and the limit it missed, as an end of a sentence.
+
+    Whether the limit is the most or the least allowed shows in which side was missed.
+    """
+    found, limit = warning["observed"], warning["limit"]
+    if found is None or limit is None:
+        return "" if found is None else f": {_printed(found)}"
+    if isinstance(found, str) or isinstance(limit, str):
+        return f": {found}, where {limit} is required"
+    if found < limit:
+        return f": {_printed(found)}, where at least {_printed(limit)} is needed"
+    return f": {_printed(found)}" + (f", where at most {_printed(limit)} is allowed" * bool(limit))
+
+
+def _printed(value: Any) -> str:
+    return q.figure(value) if isinstance(value, float) else f"{value}"
 
 
 def _what_happened(analysis: Analysis) -> str:
@@ -71,7 +85,7 @@ def _what_happened(analysis: Analysis) -> str:
     if not joins["succeeded"]:
         nobody = f"None of {q.count(joins['attempted'])} users joined."
         return nobody if joins["attempted"] else "Nobody tried to join."
-    joined = f"{_all_or_some(joins['succeeded'], joins['attempted'])} users joined"
+    joined = f"{_all_or_some(*_users(analysis))} users joined"
     if not publishes["sent"]:
         return f"{joined}, and no message was published in the measured time."
     messages = "message was" if publishes["sent"] == 1 else "messages were"
@@ -80,6 +94,15 @@ def _what_happened(analysis: Analysis) -> str:
         f"{joined} and {q.count(publishes['sent'])} {messages} published in {during}"
         f"{_arrived(summary)}"
     )
+
+
+def _users(analysis: Analysis) -> tuple[int, int]:
+    """Return how many users joined, and how many tried; each once, however often it came back."""
+    joins = analysis.summary["joins"]
+    if not analysis.record.is_complete:
+        return joins["succeeded"], joins["attempted"]
+    by_user = analysis.record.connections.groupby(["user_class", "user"])["joined"].max()
+    return int(by_user.sum()), len(by_user)
 
 
 def _arrived(summary: Json) -> str:
@@ -97,6 +120,21 @@ def _arrived(summary: Json) -> str:
     return f"; of {owed} deliveries owed {lost} never came and {received} arrived{within}."
 
 
+def _recovered(summary: Json) -> str:
+    """Return how long the system took to recover; empty where nothing says what that means."""
+    found = summary["disturbances"]
+    if not found or all(slo["metric"] != OBJECTIVE for slo in summary["slos"]):
+        return ""
+    lasting = [str(one["name"]) for one in found if one["recovery_s"] is None]
+    if lasting:
+        names = " and ".join(lasting) if len(lasting) <= _MOST_NAMES else f"{len(lasting)} of them"
+        return f"After {names} fan-out p99 was not seen back inside its limit."
+    longest = summary["recovery_s"]["max"]
+    each = "the disturbance" if len(found) == 1 else f"each of {len(found)} disturbances"
+    within = f"within {q.seconds(math.ceil(longest))}" if longest else "at once"
+    return f"Fan-out p99 was back inside its limit {within} after {each}."
+
+
 def _why(summary: Json, *, told_cause: bool) -> str:
     """Return the reason for a verdict that is not a pass; for a pass, that all was met."""
     slos = summary["slos"]
@@ -108,7 +146,7 @@ def _why(summary: Json, *, told_cause: bool) -> str:
         return "Every objective was met." if slos and summary["verdict"] == "pass" else ""
     more = f", and {len(bad) - 1} more objectives were missed" if len(bad) > 1 else ""
     more = more.replace("objectives were", "objective was") if len(bad) == 2 else more  # noqa: PLR2004 - one and one more
-    name = _first_letter_up(label(bad[0]["metric"]))
+    name = capital(label(bad[0]["metric"]))
     if bad[0]["verdict"] == "no_data":
         more = more.replace("missed", "without data")
         return f"{name} has an objective but there was nothing to judge it by{more}."
@@ -122,9 +160,5 @@ def _all_or_some(some: int, everyone: int) -> str:
 
 
 def _sentence(text: str) -> str:
-    text = _first_letter_up(text.strip())
+    text = capital(text.strip())
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _first_letter_up(text: str) -> str:
-    return text[:1].upper() + text[1:]

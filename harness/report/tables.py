@@ -4,7 +4,6 @@ A table without rows is not made: an empty table says nothing that a missing one
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -12,12 +11,15 @@ import pandas as pd
 from harness.analysis.columns import COUNTS
 from harness.analysis.finalise import Analysis
 from harness.analysis.histograms import latency_ms
-from harness.analysis.record import MEASURE, Json, measured
+from harness.analysis.record import MEASURE, Json, before_measuring, measured
 from harness.analysis.slo import margin
-from harness.analysis.summary import CHATTER, SUBSCRIBER, is_complete
+from harness.analysis.summary import CHATTER, STALL_LIMITS_S, SUBSCRIBER
 from harness.measure.record import JOIN_STAGES
 from harness.report import quantities as q
-from harness.report.definitions import DEFINITIONS, label, percentile_name
+from harness.report.cells import Cell, Table
+from harness.report.definitions import DEFINITIONS, capital, label, percentile_name
+from harness.report.disturbed import disturbed
+from harness.report.slowest import slowest_messages, slowest_subscribers
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, limit_words, observed_words
 
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
@@ -40,48 +42,16 @@ _LATENCIES = (
 _MOST_ERRORS = 25
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a table.
-
-    Attributes:
-        text: What it shows.
-        metric: Dotted name of the summary figure it shows, if it is one.
-        tone: A verdict whose colour it takes, "detail" for smaller print, or nothing.
-    """
-
-    text: str
-    metric: str = ""
-    tone: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table.
-
-    Attributes:
-        name: Its id on a page.
-        title: Its heading.
-        note: What a reader must know to read it; may be empty.
-        columns: Column headings; the first is for the rows' headings.
-        rows: One list of cells a row, as many as there are columns.
-        texts: How many columns, from the left, hold words and not numbers.
-    """
-
-    name: str
-    title: str
-    note: str
-    columns: list[str]
-    rows: list[list[Cell]]
-    texts: int = 1
-
-
 def build_tables(analysis: Analysis) -> list[Table]:
     """Return every table that has rows, in reading order."""
     tables = (
         objectives(analysis.summary),
         _latencies(analysis),
+        disturbed(analysis.summary),
         _deliveries(analysis),
+        _stalls(analysis.summary),
+        slowest_messages(analysis.record),
+        slowest_subscribers(analysis.record),
         _joins(analysis),
         _phases(analysis),
         _errors(analysis),
@@ -98,7 +68,7 @@ def objectives(summary: Json) -> Table:
         room = margin(slo)
         rows.append(
             [
-                Cell(_capital(label(metric))),
+                Cell(capital(label(metric))),
                 Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
                 Cell(observed_words(slo), metric=metric),
                 Cell(limit_words(slo)),
@@ -146,9 +116,11 @@ def _latencies(analysis: Analysis) -> Table:
         if not block["count"]:
             unmeasured.append(DEFINITIONS[metric].name)
             continue
-        rows.append(_latency_row(_capital(DEFINITIONS[metric].name), block, metric))
+        rows.append(_latency_row(capital(DEFINITIONS[metric].name), block, metric))
         if metric == "fan_out_latency_ms":
             rows += _fan_out_by_class(analysis)
+        if metric == "service_latency_ms":
+            rows.append(_left_out(analysis.summary))
     note = "Of messages meant for the measured time."
     if unmeasured:
         note += f" Not measured in this run: {', '.join(unmeasured)}."
@@ -170,6 +142,17 @@ def _fan_out_by_class(analysis: Analysis) -> Iterator[list[Cell]]:
             yield _latency_row(f"at {user_class}s", block, tone="detail")
 
 
+def _left_out(summary: Json) -> list[Cell]:
+    """Return by how much service latency is below fan-out latency: what it leaves out."""
+    due, sent = summary["fan_out_latency_ms"], summary["service_latency_ms"]
+    name = Cell("what it leaves out", tone="detail")
+    return [name, *(Cell(q.figure(_less(due[key], sent[key]))) for key in PERCENTILES), Cell("")]
+
+
+def _less(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other
+
+
 def _latency_row(name: str, block: Json, metric: str = "", tone: str = "") -> list[Cell]:
     figures = [
         Cell(q.figure(block[key]), metric=f"{metric}.{key}" if metric else "")
@@ -182,17 +165,34 @@ def _deliveries(analysis: Analysis) -> Table:
     record, summary = analysis.record, analysis.summary["deliveries"]
     if summary["owed"] is None:
         return Table("deliveries", "Deliveries", "", [], [])
-    columns = ["Messages", "Owed", "Received", *map(_capital, ("lost", *COUNTS[1:])), "Ratio"]
-    whole = record.messages[["owed", "delivered", "lost", *COUNTS[1:]]].sum()
-    ratio = whole["delivered"] / whole["owed"] if whole["owed"] else None
+    columns = ["Messages", "Owed", "Received", *map(capital, ("lost", *COUNTS[1:])), "Ratio"]
     keys = ("owed", "received", "lost", *COUNTS[1:], "ratio")
     of_phase = [Cell(q.of_metric(key, summary[key]), metric=f"deliveries.{key}") for key in keys]
-    of_run = [Cell(q.count(int(total))) for total in whole]
-    rows = [
-        [Cell("Measured"), Cell(q.count(len(measured(record.messages)))), *of_phase],
-        [Cell("Whole run"), Cell(q.count(len(record.messages))), *of_run, Cell(q.percent(ratio))],
-    ]
-    return Table("ledger", "Deliveries", "", ["Span", *columns], rows)
+    rows = [[Cell("Measured"), Cell(q.count(len(measured(record.messages)))), *of_phase]]
+    before = before_measuring(record.messages)
+    if len(before):
+        rows.append(_ledger_row("Before measuring", before))
+    rows.append(_ledger_row("Whole run", record.messages))
+    note = "Verdict and objectives are about the measured row alone." if len(before) else ""
+    return Table("ledger", "Deliveries", note, ["Span", *columns], rows)
+
+
+def _ledger_row(name: str, messages: pd.DataFrame) -> list[Cell]:
+    total = messages[["owed", "delivered", "lost", *COUNTS[1:]]].sum()
+    ratio = total["delivered"] / total["owed"] if total["owed"] else None
+    counts = [Cell(q.count(int(count))) for count in total]
+    return [Cell(name), Cell(q.count(len(messages))), *counts, Cell(q.percent(ratio))]
+
+
+def _stalls(summary: Json) -> Table:
+    block = summary["stall_s"]
+    keys = ("p50", "p99", "max", *(f"over_{limit}s_ratio" for limit in STALL_LIMITS_S))
+    cells = [Cell(q.of_metric(f"stall_s.{key}", block[key]), f"stall_s.{key}") for key in keys]
+    names = ["Longest stall", "p50", "p99", "max"]
+    columns = [*names, *(f"Over {limit}{q.THIN}s" for limit in STALL_LIMITS_S)]
+    note = "Over all subscribers, each with the longest time it was owed a message and got none."
+    rows = [[Cell("Subscribers"), *cells]] if block["max"] is not None else []
+    return Table("stall-shares", "Stalls", note, columns, rows)
 
 
 def _joins(analysis: Analysis) -> Table:
@@ -201,7 +201,7 @@ def _joins(analysis: Analysis) -> Table:
     for stage in JOIN_STAGES:
         merged = histograms.merged(f"join_{stage}")
         if merged.count:
-            rows.append(_latency_row(_capital(_STAGE_NAMES[stage]), latency_ms(merged)))
+            rows.append(_latency_row(capital(_STAGE_NAMES[stage]), latency_ms(merged)))
     block = analysis.summary["joins"]["latency_ms"]
     if block["count"]:
         rows.append(_latency_row("Whole join", block, "joins.latency_ms"))
@@ -219,7 +219,7 @@ def _phases(analysis: Analysis) -> Table:
         at_end = inside[inside["second"] == inside["second"].max()]
         rows.append(
             [
-                Cell(_capital(phase["name"].replace("_", "-"))),
+                Cell(capital(phase["name"].replace("_", "-"))),
                 Cell(f"{phase['start_s']:g}{q.THIN}s"),
                 Cell(q.seconds(phase["end_s"] - phase["start_s"])),
                 Cell(q.count(int(at_end["connected"].sum()))),
@@ -296,7 +296,7 @@ def _generator(analysis: Analysis) -> Table:
     note = "Over the whole run, with the worst single second where it is not a mean or a number."
     if analysis.record.target.get("emulated"):
         note += " The system was emulated on this machine and shared its cores with the load."
-    if not is_complete(analysis.record):
+    if not analysis.record.is_complete:
         note += " Some workers may be missing."
     return Table("generator", "Load generator", note, columns, rows)
 
@@ -311,7 +311,3 @@ def _highest(column: "pd.Series[Any]") -> float | None:
 
 def _total(column: "pd.Series[Any]") -> int | None:
     return int(column.sum()) if column.notna().any() else None
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

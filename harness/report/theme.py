@@ -24,6 +24,10 @@ P50: Final = "#6ba9dc"
 P90: Final = "#2f7fc3"
 P99: Final = "#0b4680"
 MAXIMUM: Final = "#7a8087"
+CARD: Final = "#ffffff"
+DISTURBED: Final = "#8d3a86"
+GREEN: Final = "#0a7d68"
+ROSE: Final = "#c66fa0"
 
 VARIABLES: Final = {
     INK: "--ink",
@@ -37,6 +41,10 @@ VARIABLES: Final = {
     P90: "--p90",
     P99: "--p99",
     MAXIMUM: "--maximum",
+    CARD: "--card",
+    DISTURBED: "--disturbed",
+    GREEN: "--green",
+    ROSE: "--rose",
 }
 """The CSS variable that each drawn colour becomes inside a page."""
 
@@ -70,8 +78,13 @@ STYLE: Final[Any] = {
     "savefig.facecolor": "none",
 }
 
+CAUSES: Final = (ORANGE, BLUE, ROSE, GREEN)
+"""For things that have no order; hues after Okabe and Ito (2008), made to differ in lightness."""
+
 _FONT = re.compile(r"font-family: [^;\"]*")
 _PREAMBLE = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
+_PATH_DATA = re.compile(r' d="[^"]*"')
+_FINER_DIGITS = re.compile(r"(?<=\.\d\d)\d+")
 _METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
 _PAGE_WIDE_STYLE = re.compile(r"<style\b.*?</style>\s*", re.DOTALL)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
@@ -87,7 +100,9 @@ def to_svg(figure: Figure, name: str) -> str:
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return _FONT.sub(f"font-family: {_FONTS}", _METADATA.sub("", text.getvalue()))
+    svg = _FONT.sub(f"font-family: {_FONTS}", _METADATA.sub("", text.getvalue()))
+    # A hundredth of a point cannot be seen; the digits beyond it are half of a file.
+    return _PATH_DATA.sub(lambda data: _FINER_DIGITS.sub("", data[0]), svg)
 
 
 def inline(svg: str, name: str, label: str) -> str:

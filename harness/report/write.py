@@ -4,10 +4,11 @@ from pathlib import Path
 
 from harness.analysis.finalise import Analysis
 from harness.core.errors import MachineError
-from harness.report.charts import Chart, draw_charts
+from harness.report.charts import draw_charts
 from harness.report.html import render_html
 from harness.report.junit import render_junit
 from harness.report.markdown import render_markdown
+from harness.report.sketch import Chart
 
 HTML_FILE = "report.html"
 MARKDOWN_FILE = "summary.md"

@@ -1,7 +1,7 @@
 """The plan: a workload and a target, resolved and frozen, with the timetable of the run."""
 
 import math
-from functools import lru_cache
+from bisect import bisect_right
 from itertools import accumulate, pairwise
 
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +22,42 @@ class Phase(BaseModel):
     name: str
     start_s: float
     end_s: float
+
+
+class Timetable:
+    """When each part of a run begins and ends; made once by whoever asks often.
+
+    Attributes:
+        phases: The parts, in the order of ``PHASE_NAMES``.
+        total_s: Seconds from the first join to the end of the drain.
+
+    Args:
+        users: How many join.
+        join_rate_per_s: How many a second; joining takes whole seconds, one at least.
+        lengths: Of the other parts.
+    """
+
+    def __init__(self, users: int, join_rate_per_s: float, lengths: Phases) -> None:
+        # Rounded first: 3 users at 0.1/s must not take 30.000000000000004 s.
+        join_s = math.ceil(round(users / join_rate_per_s, 6))
+        durations = (
+            float(max(1, join_s)),
+            lengths.settle_s,
+            lengths.warm_up_s,
+            lengths.measure_s,
+            lengths.drain_s,
+        )
+        edges = tuple(accumulate(durations, initial=0.0))
+        self.phases = tuple(
+            Phase(name=name, start_s=start_s, end_s=end_s)
+            for name, (start_s, end_s) in zip(PHASE_NAMES, pairwise(edges), strict=True)
+        )
+        self.total_s = edges[-1]
+        self._inner_edges = edges[1:-1]
+
+    def phase_at(self, second: float) -> str:
+        """Return the name of the phase at ``second``; "join" before the run, "drain" after it."""
+        return PHASE_NAMES[bisect_right(self._inner_edges, second)]
 
 
 class Plan(ScenarioModel):
@@ -50,40 +86,20 @@ class Plan(ScenarioModel):
         return self.workload.publishing.mean_rate_per_s
 
     @property
+    def timetable(self) -> Timetable:
+        """The timetable of the run, worked out anew at each call."""
+        return Timetable(self.users, self.workload.joins.rate_per_s, self.workload.phases)
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
-        """The timetable; joining takes whole seconds, one at least."""
-        return _timetable(self.users, self.workload.joins.rate_per_s, self.workload.phases)
+        """The parts of the run, in their order."""
+        return self.timetable.phases
 
     @property
     def total_s(self) -> float:
         """Seconds from the first join to the end of the drain."""
-        return self.phases[-1].end_s
-
-    def phase_at(self, second: float) -> str:
-        """Return the name of the phase at ``second``; "join" before the run, "drain" after it."""
-        for phase in self.phases:
-            if second < phase.end_s:
-                return phase.name
-        return PHASE_NAMES[-1]
+        return self.timetable.total_s
 
     def channel_path(self, index: int) -> str:
         """Return the path of channel ``index``, counted from 0: "/default/room-0"."""
         return f"/{self.target.channel_namespace}/room-{index}"
-
-
-@lru_cache(maxsize=8)
-def _timetable(users: int, join_rate_per_s: float, lengths: Phases) -> tuple[Phase, ...]:
-    # Rounded first: 3 users at 0.1/s must not take 30.000000000000004 s.
-    join_s = math.ceil(round(users / join_rate_per_s, 6))
-    durations = (
-        float(max(1, join_s)),
-        lengths.settle_s,
-        lengths.warm_up_s,
-        lengths.measure_s,
-        lengths.drain_s,
-    )
-    edges = pairwise(accumulate(durations, initial=0.0))
-    return tuple(
-        Phase(name=name, start_s=start_s, end_s=end_s)
-        for name, (start_s, end_s) in zip(PHASE_NAMES, edges, strict=True)
-    )

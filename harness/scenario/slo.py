@@ -33,8 +33,13 @@ _FIGURES = {
         "ratio",
         "per_s_peak",
         "per_s_mean",
+        "missed_before_measuring",
     ),
-    "stall_s": ("p50", "p99", "max"),
+    "stall_s": (
+        *("p50", "p99", "max"),
+        *("over_1s_ratio", "over_10s_ratio", "over_60s_ratio", "over_120s_ratio"),
+    ),
+    "recovery_s": ("max",),
     "generator": (
         "workers",
         "cpu_ratio_peak",
@@ -82,7 +87,7 @@ class Slo(ScenarioModel):
     @field_validator("limit")
     @classmethod
     def _limit_can_be_met(cls, limit: float, info: ValidationInfo) -> float:
-        if info.data.get("metric") == "deliveries.ratio" and not 0 <= limit <= 1:
+        if info.data.get("metric", "").endswith("ratio") and not 0 <= limit <= 1:
             raise broken_rule(
                 "must be between 0 and 1, because the metric is a ratio",
                 hint="for 99.9 % write limit = 0.999",

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from harness.measure.histogram import LatencyHistogram
+from harness.measure.log_bins import ArrivalBins
 from harness.measure.record import RecordWriter
 from tests.analysis.synthetic_record import (
     EPOCH_NS,
+    arrival,
     at,
     connection,
     publish,
@@ -24,7 +26,7 @@ SLOS = [
     {"metric": "joins.latency_ms.p99", "op": "<=", "limit": 1000.0},
 ]
 
-DRAWN = ("fan_out_latency", "service_latency", "receive_delay")
+DRAWN = ("fan_out_latency", "service_latency", "receive_delay", "send_delay")
 STAGES = ((0.05, "tcp"), (0.4, "upgrade"), (0.25, "init"), (0.3, "subscribe"))
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
 
@@ -41,7 +43,15 @@ class Simulation:
     median_ms: float = 12.0
     spread: float = 0.5
     lost_ratio: float = 0.0
+    duplicated_ratio: float = 0.0
     failed_joins: int = 0
+    stall: tuple[float, float] | None = None
+    """From when until when nothing is delivered; what waits then comes at once."""
+    cut: tuple[float, float] | None = None
+    """When connections are cut, and the share of them; they come back with jitter."""
+    held_back: tuple[float, float] | None = None
+    """From when until when the sender sends nothing; what was due goes out at once."""
+    disturbances: list[dict[str, Any]] = field(default_factory=list)
     seed: int = 20261123
     changes: dict[str, Any] = field(default_factory=dict)
     delivered: int = 0
@@ -79,17 +89,23 @@ class _Drawing:
         self.is_chatter = np.arange(self.users) % 10 == 9
         self.joined_s = np.arange(self.users) / plan.join_rate_per_s + 0.008
         self.join_ms = self.random.lognormal(np.log(6), 0.4, self.users)
-        self.delivered = np.zeros(self.users, int)
-        self.last_s = np.full(self.users, np.nan)
-        self.stall_s = np.zeros(self.users)
+        self.away_s, self.back_s = self._absences()
+        connections = (2, self.users)  # before and after the cut
+        self.delivered = np.zeros(connections, int)
+        self.duplicated = np.zeros(connections, int)
+        self.first_s = np.full(connections, np.nan)
+        self.last_s = np.full(connections, np.nan)
+        self.stall_s = np.zeros(connections)
         self.values = {}
 
     def write(self):
         plan, sends = self.plan, self._sends()
         publishes, arrivals = [], []
-        for index, sent_s in enumerate(sends):
-            publishes.append(publish(index, sent_s, phase=plan.phase_at(sent_s), chatter=index % 7))
-            arrivals += self._deliver(index, sent_s)
+        for index, due_s in enumerate(sends):
+            sent_s = self._sent_s(due_s)
+            row = publish(index, sent_s, phase=plan.phase_at(due_s), chatter=index % 7)
+            publishes.append(row | {"intended_ns": at(due_s)})
+            arrivals += self._deliver(index, due_s, sent_s)
         plan.delivered = int(self.delivered.sum())
         with RecordWriter(self.folder) as writer:
             writer.begin(EPOCH_NS)
@@ -104,76 +120,128 @@ class _Drawing:
             writer.write_run(self._run())
         return self.folder
 
+    def _absences(self):
+        """Draw who is cut off when, and until when; nobody without a cut."""
+        away_s = np.full(self.users, np.inf)
+        if self.plan.cut:
+            moment_s, share = self.plan.cut
+            away_s[self.random.random(self.users) < share] = moment_s
+        return away_s, away_s + 3 + self.random.uniform(0, 5, self.users)
+
     def _sends(self):
         phases = {phase["name"]: phase for phase in self.plan.phases}
         start, end = phases["warm_up"]["start_s"], phases["measure"]["end_s"]
         count = int((end - start) * self.plan.publishes_per_s)
         return np.sort(self.random.uniform(start, end - 0.001, count))
 
-    def _deliver(self, index, sent_s):
+    def _sent_s(self, due_s):
+        from_s, until_s = self.plan.held_back or (0, 0)
+        return until_s if from_s <= due_s < until_s else due_s + self.random.uniform(5e-5, 8e-4)
+
+    def _deliver(self, index, due_s, sent_s):
         """Draw one message's deliveries and return its rows of arrivals."""
         plan = self.plan
-        phase = plan.phase_at(sent_s)
+        phase = plan.phase_at(due_s)
         swell = 1 + 1.5 * np.sin(sent_s / 3) ** 8
-        fan_out = self.random.lognormal(np.log(plan.median_ms * swell), plan.spread, self.users)
-        got = self.random.random(self.users) >= plan.lost_ratio
-        plan.owed += self.users
-        arrived_s = sent_s + fan_out / 1000
-        self.delivered += got
-        self.last_s = np.where(got, np.fmax(self.last_s, arrived_s), self.last_s)
-        self.stall_s = np.where(got, np.maximum(self.stall_s, fan_out / 1000), self.stall_s)
+        latency_ms = self.random.lognormal(np.log(plan.median_ms * swell), plan.spread, self.users)
+        arrived_s = self._stalled(sent_s + latency_ms / 1000)
+        there = (sent_s < self.away_s) | (sent_s >= self.back_s)
+        in_flight = (sent_s < self.away_s) & (arrived_s >= self.away_s)
+        got = there & ~in_flight & (self.random.random(self.users) >= plan.lost_ratio)
+        twice = got & (self.random.random(self.users) < plan.duplicated_ratio)
+        plan.owed += int(there.sum())
+        self._account((sent_s >= self.back_s).astype(int), got, twice, sent_s, arrived_s)
         rows = []
         for user_class, mask in self._classes():
             chosen = got & mask
-            values = fan_out[chosen]
-            own = self.random.uniform(0.02, 0.6, len(values))
-            drawn = {"fan_out_latency": values, "service_latency": values, "receive_delay": own}
-            number = int(sent_s)
-            for metric, sample in drawn.items():
-                self.values.setdefault((metric, user_class, phase, number), []).append(sample)
-            first, last = (arrived_s[chosen].min(), arrived_s[chosen].max())
-            rows.append(
-                {
-                    "stream": 0,
-                    "sequence": index,
-                    "worker": 0,
-                    "user_class": user_class,
-                    "delivered": int(chosen.sum()),
-                    "first_arrival_ns": at(first),
-                    "last_arrival_ns": at(last),
-                }
-            )
-        for metric, low, high in (("publish_latency", 1.0, 4.0), ("send_delay", 0.05, 0.8)):
-            sample = self.random.uniform(low, high, 1)
-            key = (metric, "chatter", phase, int(sent_s))
-            self.values.setdefault(key, []).append(sample)
+            fan_out_ms = (arrived_s[chosen] - due_s) * 1000
+            drawn = {
+                "fan_out_latency": fan_out_ms,
+                "service_latency": fan_out_ms - (sent_s - due_s) * 1000,
+                "receive_delay": self.random.uniform(0.02, 0.6, len(fan_out_ms)),
+            }
+            self._note(drawn, user_class, phase, arrived_s[chosen])
+            bins = ArrivalBins()
+            bins.add((fan_out_ms * 1e6).astype(np.int64))
+            first_s = arrived_s[chosen].min() if chosen.any() else None
+            last_s = arrived_s[chosen].max() if chosen.any() else None
+            changes = {"user_class": user_class, "duplicated": int((twice & mask).sum())}
+            changes["arrival_bins"] = bins.pairs()
+            rows.append(arrival(index, int(chosen.sum()), first_s, last_s, **changes))
+        own = {
+            "publish_latency": self.random.uniform(1.0, 4.0, 1),
+            "send_delay": np.array([(sent_s - due_s) * 1000]),
+        }
+        self._note(own, "chatter", phase, np.array([sent_s]))
         return rows
+
+    def _stalled(self, arrived_s):
+        from_s, until_s = self.plan.stall or (0, 0)
+        waits = (arrived_s >= from_s) & (arrived_s < until_s)
+        return np.where(waits, until_s + self.random.uniform(0, 0.03, self.users), arrived_s)
+
+    def _account(self, part, got, twice, sent_s, arrived_s):
+        """Keep each connection's account; ``part`` says which of a user's two it is."""
+        place = (part[got], np.flatnonzero(got))
+        waited_s = arrived_s[got] - np.fmax(self.last_s[place], sent_s)
+        self.stall_s[place] = np.maximum(self.stall_s[place], waited_s)
+        self.first_s[place] = np.fmin(self.first_s[place], arrived_s[got])
+        self.last_s[place] = np.fmax(self.last_s[place], arrived_s[got])
+        self.delivered[place] += 1
+        self.duplicated[part, np.arange(self.users)] += twice
+
+    def _note(self, drawn, user_class, phase, arrived_s):
+        """Keep latencies by the second in which they became known."""
+        for metric, sample in drawn.items():
+            for number in np.unique(arrived_s.astype(int)):
+                of_second = sample[arrived_s.astype(int) == number]
+                key = (metric, user_class, phase, int(number))
+                self.values.setdefault(key, []).append(of_second)
 
     def _classes(self):
         return (("subscriber", ~self.is_chatter), ("chatter", self.is_chatter))
 
     def _connections(self):
         for user in range(self.users):
-            last_s = None if np.isnan(self.last_s[user]) else self.last_s[user]
-            yield connection(
-                user,
-                float(self.joined_s[user]),
-                self.end_s,
-                delivered=int(self.delivered[user]),
-                last_s=last_s,
-                user_class="chatter" if self.is_chatter[user] else "subscriber",
-                longest_stall_s=float(self.stall_s[user]),
-            )
+            cut = self.away_s[user] < self.end_s
+            spans = [(self.joined_s[user], self.away_s[user]), (self.back_s[user], self.end_s)]
+            if not cut:
+                spans = [(self.joined_s[user], self.end_s)]
+            for part, (from_s, until_s) in enumerate(spans):
+                yield self._connection(user, part, float(from_s), float(until_s))
         for user in range(self.plan.failed_joins):
             yield connection(self.users + user, None)
+
+    def _connection(self, user, part, from_s, until_s):
+        place = (part, user)
+        row = connection(
+            user,
+            from_s,
+            until_s,
+            delivered=int(self.delivered[place]),
+            last_s=None if np.isnan(self.last_s[place]) else self.last_s[place],
+            user_class="chatter" if self.is_chatter[user] else "subscriber",
+            connection=part,
+            duplicated=int(self.duplicated[place]),
+            longest_stall_s=float(self.stall_s[place]),
+        )
+        if self.delivered[place]:
+            row["first_arrival_ns"] = at(self.first_s[place])
+        return row
 
     def _timeline(self, sends):
         for number in range(int(self.end_s)):
             for user_class, mask in self._classes():
-                joins = mask & (self.joined_s >= number) & (self.joined_s < number + 1)
+                joined, back, cut = (
+                    mask & (moments >= number) & (moments < number + 1)
+                    for moments in (self.joined_s, self.back_s, self.away_s)
+                )
                 row = second(number, phase=self.plan.phase_at(number), user_class=user_class)
-                row["connected"] = int((mask & (self.joined_s < number + 1)).sum())
-                row["joins_attempted"] = row["joins_succeeded"] = int(joins.sum())
+                away = (self.away_s < number + 1) & (self.back_s >= number + 1)
+                row["connected"] = int((mask & ~away & (self.joined_s < number + 1)).sum())
+                row["joins_succeeded"] = int(joined.sum() + back.sum())
+                row["joins_attempted"] = row["joins_succeeded"]
+                row["disconnects"] = row["errors"] = int(cut.sum())
                 if number == 0 and user_class == "subscriber":
                     row["joins_failed"] = self.plan.failed_joins
                     row["joins_attempted"] += self.plan.failed_joins
@@ -192,7 +260,8 @@ class _Drawing:
             found = np.percentile(sample, [50, 90, 99, 99.9, 100], method="inverted_cdf")
             for name, value in zip(PERCENTILES, found, strict=True):
                 columns[f"{metric}_ms_{name}"] = float(value)
-            columns["deliveries"] = len(sample)
+            if metric == "fan_out_latency":
+                columns["deliveries"] = len(sample)
         return columns
 
     def _histograms(self):
@@ -217,15 +286,22 @@ class _Drawing:
             yield worker_second(number, cpu_ratio=cpu, connections=self.users)
 
     def _errors(self):
+        kinds = ("stage", "error_class", "code", "message")
         if self.plan.failed_joins:
+            refused = ("upgrade", "RemoteProtocolError", "UnauthorizedException", "No such key.")
             yield {
                 "second": 0,
                 "worker": 0,
-                "stage": "upgrade",
-                "error_class": "RemoteProtocolError",
-                "code": "UnauthorizedException",
-                "message": "You are not authorized to make this call.",
                 "count": self.plan.failed_joins,
+                **dict(zip(kinds, refused, strict=True)),
+            }
+        if self.plan.cut:
+            cut = ("receive", "Disconnected", "1006", "the connection broke")
+            yield {
+                "second": int(self.plan.cut[0]),
+                "worker": 0,
+                "count": int((self.away_s < self.end_s).sum()),
+                **dict(zip(kinds, cut, strict=True)),
             }
 
     def _run(self):
@@ -236,4 +312,5 @@ class _Drawing:
             "slos": SLOS,
         }
         run["plan"]["target"]["name"] = "appsync-events-emulated"
+        run["disturbances"] = self.plan.disturbances
         return run | self.plan.changes

@@ -242,3 +242,8 @@ def three_subscribers(folder: Path, **changes) -> Path:
         ],
     }
     return write_record(folder, **(tables | changes))
+
+
+def disturbance(name, kind, start_s, end_s):
+    """Return an entry of the disturbances in ``run.json``."""
+    return {"name": name, "kind": kind, "start_s": start_s, "end_s": end_s}

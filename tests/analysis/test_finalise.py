@@ -9,6 +9,8 @@ from harness.analysis.record import NoRecordError
 from harness.core.errors import MachineError
 from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import (
+    arrival,
+    at,
     connection,
     publish,
     run_file,
@@ -206,6 +208,23 @@ def test_publishes_that_were_never_sent_are_a_warning_only(tmp_path):
     summary = finalise(three_subscribers(tmp_path / "run", publishes=publishes)).summary
     assert ["publishes_not_sent"] == codes(summary)
     assert "fail" == summary["verdict"]
+
+
+def test_subscribers_that_heard_nothing_before_measuring_are_a_warning_only(tmp_path):
+    """A join does not mean routed: 2 of 3 heard the warm-up's probe, and the run still counts."""
+    heard = {"delivered": 2, "last_s": 5.01, "first_arrival_ns": at(3.01)}
+    folder = three_subscribers(
+        tmp_path / "run",
+        publishes=[publish(0, 2.5, phase="warm_up"), publish(1, 5.0)],
+        arrivals=[arrival(0, 2, 3.01, 3.02), arrival(1, 2, 5.01, 5.01)],
+        connections=[connection(0, 1.0, **heard), connection(1, 1.0, **heard), connection(2, 1.0)],
+    )
+    summary = finalise(folder).summary
+    (found,) = summary["warnings"]
+    assert ("not_routed", 1, False) == (found["code"], found["observed"], found["invalidates"])
+    assert "a join does not mean routed" in found["hint"]
+    deliveries = summary["deliveries"]
+    assert (1, 1) == (deliveries["missed_before_measuring"], deliveries["lost"])
 
 
 def test_warnings_raised_during_the_run_are_kept_once(tmp_path):

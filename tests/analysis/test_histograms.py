@@ -1,11 +1,13 @@
 """Reading the log of latency histograms."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analysis.histograms import parse_histogram_log, percentile_curve, read_histograms
 from harness.measure.histogram import log_header, log_line
+from harness.measure.log_bins import bins_of
 from tests.analysis.synthetic_record import histogram
 
 HEAD = log_header(1_795_447_800.0)
@@ -19,7 +21,7 @@ def log(*lines):
 
 def test_seconds_of_one_tag_are_merged_and_not_averaged():
     """The median of 1, 1, 1 and 9 ms is 1 ms; the mean of both seconds' medians would be 5."""
-    merged, damaged = parse_histogram_log(log(("m.a.p", (1, 1, 1)), ("m.a.p", (9,))))
+    merged, _, damaged = parse_histogram_log(log(("m.a.p", (1, 1, 1)), ("m.a.p", (9,))))
     assert 0 == damaged
     assert 4 == merged["m", "a", "p"].count
     assert 1.0 == pytest.approx(merged["m", "a", "p"].percentiles_ms()["p50"], rel=0.001)
@@ -34,6 +36,23 @@ def test_classes_and_phases_are_merged_on_request(tmp_path):
     assert 2 == histograms.merged("m", phase="p").count
     assert 2 == histograms.merged("m", user_class="a").count
     assert 0 == histograms.merged("absent").count
+
+
+def test_fan_out_latencies_are_kept_by_second_too(tmp_path):
+    """All classes and phases of a second together; nothing is lost in the coarser bins."""
+    lines = [
+        log_line("fan_out_latency.subscriber.measure", 7, 1.0, histogram(1, 2, 4000)),
+        log_line("fan_out_latency.chatter.warm_up", 7, 1.0, histogram(2)),
+        log_line("fan_out_latency.subscriber.measure", 9, 1.0, histogram(3)),
+        log_line("service_latency.subscriber.measure", 9, 1.0, histogram(3)),
+    ]
+    path = tmp_path / "histograms.hlog"
+    path.write_text(HEAD + "".join(lines))
+    by_second = read_histograms(path).by_second
+    assert {7: 4, 9: 1} == {second: bins.sum() for second, bins in by_second.items()}
+    filled = np.flatnonzero(by_second[7])
+    expected = bins_of(np.array([1_000_000, 2_000_000, 4_000_000_000]))
+    assert expected.tolist() == filled.tolist()
 
 
 def test_a_torn_last_line_is_left_out_and_counted(tmp_path):
@@ -68,5 +87,5 @@ def test_the_curve_of_nothing_is_empty():
 @given(st.binary(max_size=120))
 def test_any_bytes_parse_without_an_error(data):
     """Whatever stands in the log, what is readable is read."""
-    merged, damaged = parse_histogram_log(b"Tag=m.a.p,1.0,1.0,1.0," + data + b"\n")
+    merged, _, damaged = parse_histogram_log(b"Tag=m.a.p,1.0,1.0,1.0," + data + b"\n")
     assert damaged + len(merged) >= 1

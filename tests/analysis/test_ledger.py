@@ -10,8 +10,11 @@ from harness.analysis.columns import JOURNALS
 from harness.analysis.ledger import (
     connection_ledger,
     contradictions,
+    faults_per_second,
     message_ledger,
+    not_routed,
     offered_per_second,
+    stalls_s,
 )
 from harness.analysis.tables import parse_journal
 from harness.measure.record import TABLES
@@ -186,6 +189,72 @@ def test_offered_load_counts_messages_that_were_never_sent():
         [connection(0, 1.0), connection(1, 1.0), connection(2, 6.0)],
     )
     assert {5: 4, 7: 3} == offered_per_second(messages, connections, EPOCH_NS).to_dict()
+
+
+def test_every_message_that_was_never_sent_is_kept():
+    """They have no place in a stream, and are still one message each."""
+    unsent = {"outcome": "not_sent", "stream": None, "sequence": None}
+    messages, _ = ledgers([publish(n, 5.0, **unsent) for n in range(3)], [], [connection(0, 1.0)])
+    assert [0, 1, 2] == messages["id"].tolist()
+
+
+def test_a_message_recorded_twice_is_one_message():
+    """The later row holds its fate."""
+    rows = [publish(0, 5.0, outcome="unanswered"), publish(0, 5.0)]
+    messages, _ = ledgers(rows, [], [connection(0, 1.0)])
+    assert ["acknowledged"] == messages["outcome"].tolist()
+
+
+def test_faults_are_counted_by_the_second_in_which_the_message_was_due():
+    """Due at 5.9 s, arrived at 6.1 s: second 5."""
+    messages, _ = ledgers(
+        [publish(0, 5.9), publish(1, 7.0)],
+        [arrival(0, 1, 6.1, 6.1, duplicated=2), arrival(1, 2, 7.1, 7.2, reordered=1)],
+        [connection(0, 1.0), connection(1, 1.0)],
+    )
+    faults = faults_per_second(messages, EPOCH_NS)
+    assert {5: 1, 7: 0} == faults["lost"].to_dict()
+    assert {5: 2, 7: 0} == faults["duplicated"].to_dict()
+    assert {5: 0, 7: 1} == faults["reordered"].to_dict()
+
+
+def test_a_subscribers_stall_is_the_longest_over_its_connections():
+    """It came back once; the chatter of the same number is somebody else."""
+    rows = [
+        connection(0, 1.0, 5.0, delivered=1, last_s=4.1, longest_stall_s=2.0),
+        connection(0, 6.0, delivered=1, last_s=8.1, longest_stall_s=0.5, connection=1),
+        connection(0, 1.0, delivered=2, last_s=8.1, user_class="chatter", longest_stall_s=0.1),
+        connection(1, 11.0),
+    ]
+    _, connections = ledgers([publish(0, 4.0), publish(1, 8.0)], [], rows)
+    assert {("subscriber", 0): 2.0, ("chatter", 0): 0.1} == stalls_s(connections).to_dict()
+
+
+ROUTED_BY_NS = at(4.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 1),
+        ({"first_arrival_ns": at(4.5), "received": 1}, 1),
+        ({"first_arrival_ns": at(3.9), "received": 1}, 0),
+        ({"first_arrival_ns": None, "received": 1}, 0),
+        ({"owed_from_ns": at(2.9)}, 0),
+        ({"owed_until_ns": at(3.5)}, 0),
+        ({"channel": "/default/room-1"}, 0),
+        ({"owed_from_ns": None, "owed_until_ns": None, "joined": False}, 0),
+    ],
+    ids=[
+        *("silent", "heard too late", "heard in time", "a record that does not say when"),
+        *("sent nothing since it joined", "gone before", "another channel", "never joined"),
+    ],
+)
+def test_who_was_sent_a_message_before_measuring_and_heard_nothing_is_not_routed(changes, count):
+    """The probe went out at 2.5 s, measuring began at 4 s."""
+    row = connection(0, 1.0) | changes
+    messages, connections = ledgers([publish(0, 2.5), publish(1, 3.95)], [], [row])
+    assert count == not_routed(connections, messages, ROUTED_BY_NS)
 
 
 def test_ledgers_that_agree_have_no_contradictions():

@@ -9,6 +9,7 @@ from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import (
     arrival,
     connection,
+    disturbance,
     histogram,
     publish,
     run_file,
@@ -21,7 +22,8 @@ from tests.analysis.synthetic_record import (
 
 def test_every_name_that_an_objective_may_use_is_in_the_summary(tmp_path):
     """The scenario files and the summary agree on the names, so none is always without data."""
-    summary = analyse(Simulation().write(tmp_path / "run")).summary
+    disturbed = [disturbance("a burst", "burst", 6.0, 7.0)]
+    summary = analyse(Simulation(disturbances=disturbed).write(tmp_path / "run")).summary
     missing = [name for name in SUMMARY_METRICS if observe(summary, name) is None]
     assert ["generator.clock_error_ms"] == missing
 
@@ -40,6 +42,7 @@ def test_a_hand_made_run_has_its_known_figures(tmp_path):
         "ratio": 0.8,
         "per_s_peak": 2,
         "per_s_mean": 0.667,
+        "missed_before_measuring": 0,
     }
     assert expected == summary["deliveries"]
     assert {"attempted": 3, "succeeded": 3, "failed": 0, "per_s_peak": 2} == {
@@ -68,6 +71,36 @@ def test_the_longest_stall_is_the_silence_of_the_subscriber_that_lost_its_messag
     stall = analyse(three_subscribers(tmp_path / "run")).summary["stall_s"]
     assert 5 == pytest.approx(stall["max"], rel=0.001)
     assert 0.05 == pytest.approx(stall["p50"], rel=0.001)
+
+
+def test_stalls_past_each_limit_are_shares_of_the_subscribers(tmp_path):
+    """Of 1, 2, 11 and 130 s three passed 1 s, two passed 10 s, one passed one minute and two."""
+    stalls_s = (1.0, 2.0, 11.0, 130.0)
+    folder = three_subscribers(
+        tmp_path / "run",
+        connections=[
+            connection(user, 1.0, delivered=2, last_s=7.04, longest_stall_s=stall_s)
+            for user, stall_s in enumerate(stalls_s)
+        ],
+    )
+    stall = analyse(folder).summary["stall_s"]
+    assert [0.75, 0.5, 0.25, 0.25] == [stall[f"over_{n}s_ratio"] for n in (1, 10, 60, 120)]
+
+
+def test_what_was_missed_before_measuring_is_counted_apart(tmp_path):
+    """One of two never got the warm-up's message; nothing that is measured is lost."""
+    folder = write_record(
+        tmp_path / "run",
+        timeline=[second(0, phase="join", joins_succeeded=2, connected=2)],
+        publishes=[publish(0, 3.2, phase="warm_up"), publish(1, 5.0)],
+        arrivals=[arrival(0, 1, 3.21, 3.21), arrival(1, 2, 5.01, 5.01)],
+        connections=[
+            connection(0, 1.0, delivered=2, last_s=5.01),
+            connection(1, 1.0, delivered=1, last_s=5.01),
+        ],
+    )
+    deliveries = analyse(folder).summary["deliveries"]
+    assert (0, 1) == (deliveries["lost"], deliveries["missed_before_measuring"])
 
 
 def test_only_messages_meant_for_the_measured_time_count(tmp_path):

@@ -1,26 +1,42 @@
 from benchmarks import rows
-from benchmarks.latency import Many, Reported
+from benchmarks.latency import Reported, differences
+from benchmarks.line import Slope
+from benchmarks.memory import Weight
+
+
+def weight(kib: float, error: float = 0.5) -> Weight:
+    return Weight(Slope(kib, error), {1000: 1000 * kib, 2000: 2000 * kib})
 
 
 def test_memory_has_a_limit_for_each_way_to_hold_a_subscriber() -> None:
     """Plain, over TLS, and in cohorts; what is missing keeps its limit and says why."""
-    found = rows.memory(16.0, 56.5, "not built")
+    found = rows.memory(weight(16.0), weight(56.5), "not built")
     assert [True, False, None] == [row.holds for row in found]
     assert [16.0, 56.0, 2.5] == [row.limit for row in found]
+    assert [(15.5, 16.5), (56.0, 57.0), None] == [row.spread for row in found]
     assert "not built" == found[2].missing
 
 
 def test_latency_shift_counts_in_both_directions() -> None:
     """A p95 that gets better by 5 ms is as wrong as one that gets worse."""
-    many = Many(Reported(30.0, 35.0, 320.0, 40.0, -5.0, 10, 0), 9.0, 5000)
-    shift, own_clock = rows.latency(many)
-    assert (5.0, False) == (shift.value, shift.holds)
+    reported = Reported(30.0, 35.0, 320.0, 40.0, (-5.0, -9.0, -4.0), 5000, 0)
+    shift, own_clock = rows.latency(reported)
+    assert (5.0, False, (-7.0, -4.5)) == (shift.value, shift.holds, shift.spread)
     assert (280.0, None) == (own_clock.value, own_clock.holds)
+
+
+def test_latency_that_drifts_moves_no_difference() -> None:
+    """Each message with work is compared with both its neighbours: 7 ms a message cancel out."""
+    p95_ms = {number: 7.0 * number + 2.0 * (number % 2) for number in range(4, 9)}
+    assert (2.0, 2.0) == differences(p95_ms, range(4, 9, 2))
 
 
 def test_failed_run_leaves_its_reason_in_every_row_it_had() -> None:
     """Nothing is skipped in silence."""
-    found = [*rows.latency("ended with 2"), *rows.memory("ended with 2", 1.0, 1.0)[:1]]
+    found = [
+        *rows.latency("ended with 2"),
+        *rows.memory("ended with 2", weight(1.0), weight(1.0))[:1],
+    ]
     assert ["ended with 2"] * 3 == [row.missing for row in found]
 
 

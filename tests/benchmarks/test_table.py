@@ -11,7 +11,8 @@ from benchmarks.table import (
     as_json,
     as_text,
     cost,
-    paired_ratio,
+    has_ratio,
+    middle_half,
     ratio_row,
     write_json,
 )
@@ -42,19 +43,37 @@ def test_cost_of_the_sender_ignores_the_receiver() -> None:
 def test_paired_ratio_is_median_of_ratios_and_not_ratio_of_medians() -> None:
     """A round in which the machine was slow for both sides does not count more than others."""
     ours, other = Cost((4.0, 40.0, 6.0), 0.0, 3), Cost((2.0, 20.0, 2.0), 0.0, 3)
-    assert 2.0 == paired_ratio(ours, other)
+    row = ratio_row("a", "A", ours, other, 2.0)
+    assert (2.0, (2.0, 2.5), True) == (row.value, row.spread, row.holds)
 
 
 def test_paired_ratio_needs_both_sides_in_each_round() -> None:
     """Sides with a different number of rounds were not measured side by side."""
     with pytest.raises(ValueError, match="shorter"):
-        paired_ratio(Cost((4.0, 4.0), 0.0, 2), Cost((2.0,), 0.0, 1))
+        ratio_row("a", "A", Cost((4.0, 4.0), 0.0, 2), Cost((2.0,), 0.0, 1), None)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([3.0], None), ([1.0, 2.0], (1.25, 1.75)), ([5.0, 1.0, 2.0, 3.0, 4.0], (2.0, 4.0))],
+)
+def test_middle_half_leaves_out_a_quarter_on_each_side(values, expected) -> None:
+    """One measurement has no spread."""
+    assert expected == middle_half(values)
+
+
+def test_ratio_is_looked_for_among_all_rows() -> None:
+    """Memory alone compares nothing, nor does a ratio that is missing."""
+    weighed = Row("m", "M", "KiB", 3.0, 4.0)
+    missing = Row("a", "A", RATIO, None, 0.5, missing="no npm")
+    assert not has_ratio([weighed, missing])
+    assert has_ratio([missing, Row("b", "B", RATIO, 0.3)])
 
 
 def test_ratio_row_names_why_a_side_is_missing() -> None:
     """A peer that could not be had is in the table, with the reason."""
     row = ratio_row("a", "A", Cost((1.0,), 0.0, 1), "npm is not installed", 0.5)
-    assert Row("a", "A", RATIO, None, 0.5, "npm is not installed") == row
+    assert Row("a", "A", RATIO, None, 0.5, missing="npm is not installed") == row
     assert row.holds is None
 
 
@@ -70,14 +89,14 @@ def test_row_holds_up_to_its_limit(value: float | None, limit: float | None, hol
 def test_text_shows_each_row_with_its_verdict_or_its_reason() -> None:
     """Nothing is left out: not the missing, and not what fails."""
     rows = [
-        Row("a", "good", RATIO, 0.125, 1 / 6),
+        Row("a", "good", RATIO, 0.125, 1 / 6, (0.1, 0.15)),
         Row("b", "bad", "KiB", 17.0, 16.0),
         Row("c", "told only", RATIO, 3.0),
-        Row("d", "away", RATIO, None, 2.0, "no k6"),
+        Row("d", "away", RATIO, None, 2.0, missing="no k6"),
     ]
     found = [" ".join(line.split()) for line in as_text(rows).splitlines()[2:]]
     assert [
-        "good 0.125 × 0.167 × holds",
+        "good 0.125 × 0.1 to 0.15 0.167 × holds",
         "bad 17.00 KiB 16.00 KiB DOES NOT HOLD",
         "told only 3.00 ×",
         "away missing 2.00 × no k6",

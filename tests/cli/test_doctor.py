@@ -9,28 +9,19 @@ from harness.cli import doctor as doctor_module
 from harness.cli.doctor import doctor
 from harness.core.errors import ScenarioError
 from harness.core.exit_codes import ExitCode
-from harness.measure.machine import Machine
+from tests.machines import TWO_CORES
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 QUICKSTART = SCENARIOS / "workloads" / "quickstart.toml"
 EMULATED = SCENARIOS / "targets" / "appsync-events-emulated.toml"
 EMULATED_TLS = SCENARIOS / "targets" / "appsync-events-emulated-tls.toml"
 
-LAPTOP = Machine(
-    open_files=20_000,
-    ephemeral_ports=28_232,
-    somaxconn=4096,
-    memory_bytes=8_000_000_000,
-    cores=2.0,
-    clock_resolution_ns=1,
-)
-
 
 @pytest.fixture
 def run_doctor(monkeypatch):
     """Run the verb on a machine of the test's choice; return its exit status and output."""
 
-    def run(*arguments, machine=LAPTOP):
+    def run(*arguments, machine=TWO_CORES):
         monkeypatch.setattr(doctor_module, "read_machine", lambda: machine)
         app = typer.Typer()
         app.command()(doctor)
@@ -54,7 +45,7 @@ def test_machine_that_will_do_is_all_ok(run_doctor):
 
 def test_what_is_too_low_is_marked_with_what_to_do(run_doctor):
     """A low limit is named with both figures, advice follows, and the status is bad usage."""
-    machine = replace(LAPTOP, open_files=256, clock_resolution_ns=4_000_000)
+    machine = replace(TWO_CORES, open_files=256, clock_resolution_ns=4_000_000)
     arguments = (QUICKSTART, "--target", EMULATED, "--workers", "1")
     status, output = run_doctor(*arguments, machine=machine)
     lines = output.splitlines()
@@ -67,7 +58,7 @@ def test_what_is_too_low_is_marked_with_what_to_do(run_doctor):
 
 def test_more_workers_need_fewer_files_each(run_doctor):
     """The advice works: the same plan on four workers passes."""
-    machine = replace(LAPTOP, open_files=400)
+    machine = replace(TWO_CORES, open_files=400)
     emulator = "target.emulator.processes=4"
     arguments = (QUICKSTART, "--target", EMULATED, "--set", emulator, "--workers")
     assert ExitCode.BAD_USAGE == run_doctor(*arguments, "1", machine=machine)[0]
@@ -76,7 +67,7 @@ def test_more_workers_need_fewer_files_each(run_doctor):
 
 def test_without_workers_given_as_many_are_taken_as_will_do(run_doctor):
     """The tool's own choice fits a low limit, for workers and for the emulator."""
-    machine = replace(LAPTOP, open_files=400)
+    machine = replace(TWO_CORES, open_files=400)
     status, output = run_doctor(QUICKSTART, "--target", EMULATED, machine=machine)
     assert ExitCode.PASS == status
     assert output.startswith("workers: 3, emulator processes: 4\n")
@@ -84,10 +75,10 @@ def test_without_workers_given_as_many_are_taken_as_will_do(run_doctor):
 
 def test_without_a_plan_the_machine_is_described(run_doctor):
     """Alone, the verb lists what the machine offers, and what it does not tell."""
-    status, output = run_doctor(machine=replace(LAPTOP, somaxconn=None))
+    status, output = run_doctor(machine=replace(TWO_CORES, somaxconn=None))
     assert ExitCode.PASS == status
     assert "connections waiting (somaxconn)  not known" in output
-    assert "memory                           8,000 MB" in output
+    assert "memory                           24,000 MB" in output
 
 
 def test_workload_without_a_target_is_bad_usage(run_doctor):

@@ -36,7 +36,7 @@ def test_a_failing_run_exits_3_and_an_invalid_one_4_with_its_warning(tmp_path, c
     cut = three_subscribers(tmp_path / "cut", run=run_file(ended_s=10.5))
     assert 4 == exit_code_of(cut)
     out = capsys.readouterr().out
-    assert "warning: run_cut_short: 10.5, where the limit is 12" in out
+    assert "warning: run_cut_short: 10.5, where at least 12" in out
     assert "hint: messages still on their way count as lost; let the drain end" in out
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from harness.load.sizing import needs_of, peak_deliveries_per_s, refuse, shortages, size_plan
-from harness.measure.machine import Machine, Needs
+from harness.measure.machine import Needs
 from harness.scenario.loading import load_plan
+from tests.machines import TWO_CORES
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 QUICKSTART = SCENARIOS / "workloads" / "quickstart.toml"
@@ -13,15 +14,6 @@ REFERENCE = SCENARIOS / "workloads" / "reference.toml"
 EMULATED = SCENARIOS / "targets" / "appsync-events-emulated.toml"
 EMULATED_TLS = SCENARIOS / "targets" / "appsync-events-emulated-tls.toml"
 AWS = SCENARIOS / "targets" / "appsync-events-aws.toml"
-
-TWO_CORES = Machine(
-    open_files=20_000,
-    ephemeral_ports=28_232,
-    somaxconn=4096,
-    memory_bytes=20_000_000_000,
-    cores=2.0,
-    clock_resolution_ns=1,
-)
 
 
 def sizes(workload, machine=TWO_CORES, workers=None, overrides=()):

@@ -1,4 +1,5 @@
 import resource
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -9,21 +10,12 @@ from harness.measure.machine import (
     PLAIN,
     TLS,
     Check,
-    Machine,
     Needs,
     check_machine,
     figure,
     read_machine,
 )
-
-MACHINE = Machine(
-    open_files=20_000,
-    ephemeral_ports=28_232,
-    somaxconn=4096,
-    memory_bytes=24_000_000_000,
-    cores=2.0,
-    clock_resolution_ns=1,
-)
+from tests.machines import TWO_CORES
 
 
 def needs_of(**changes) -> Needs:
@@ -40,7 +32,7 @@ def needs_of(**changes) -> Needs:
     return Needs(**(needs | changes))
 
 
-def failing(machine=MACHINE, **changes) -> set[str]:
+def failing(machine=TWO_CORES, **changes) -> set[str]:
     return {check.name for check in check_machine(machine, needs_of(**changes)) if not check.enough}
 
 
@@ -170,7 +162,7 @@ def test_connections_over_several_emulator_processes_are_uneven():
 
 def test_coarse_clock_is_found():
     """A clock that steps in milliseconds is not enough."""
-    machine = Machine(20_000, 28_232, 4096, 24_000_000_000, 2.0, 4_000_000)
+    machine = replace(TWO_CORES, clock_resolution_ns=4_000_000)
     assert {"clock resolution"} == failing(machine)
 
 

@@ -13,6 +13,7 @@ from harness.analysis.slo import observe
 from harness.report import quantities as q
 from harness.report.write import write_report
 from tests.analysis.simulated_run import Simulation
+from tests.analysis.synthetic_record import disturbance
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -77,9 +78,21 @@ def probe(page, width, tmp_path):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """Return the page of a whole run with losses and failed joins."""
+    """Return the page of a whole run with disturbances, losses and failed joins."""
     folder = tmp_path_factory.mktemp("browser") / "run"
-    return write_report(finalise(Simulation(lost_ratio=0.01, failed_joins=3).write(folder)))
+    plan = Simulation(
+        measure_s=30,
+        lost_ratio=0.01,
+        duplicated_ratio=0.01,
+        failed_joins=3,
+        stall=(10.0, 15.0),
+        cut=(24.0, 0.5),
+        disturbances=[
+            disturbance("emulator stall", "stall", 10.0, 15.0),
+            disturbance("half cut off", "connection_loss", 24.0, 24.0),
+        ],
+    )
+    return write_report(finalise(plan.write(folder)))
 
 
 def test_the_figures_on_the_page_are_those_of_run_json(page, tmp_path):

@@ -13,6 +13,8 @@ from harness.scenario.slo import SUMMARY_METRICS
         ("deliveries.ratio", "delivery ratio"),
         ("joins.failed", "failed joins"),
         ("stall_s.max", "stall max"),
+        ("stall_s.over_60s_ratio", "subscribers stalled over 60 s"),
+        ("recovery_s.max", "longest recovery time"),
         ("population.subscribers_peak", "population subscribers peak"),
     ],
 )

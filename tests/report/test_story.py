@@ -6,7 +6,13 @@ from harness.analysis.finalise import analyse
 from harness.report import quantities as q
 from harness.report.story import advise, evidence, observed_words, tell
 from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import connection, run_file, second, three_subscribers
+from tests.analysis.synthetic_record import (
+    connection,
+    disturbance,
+    run_file,
+    second,
+    three_subscribers,
+)
 from tests.analysis.synthetic_record import write_record as write
 
 
@@ -66,6 +72,38 @@ def test_a_cut_record_says_that_what_was_owed_is_unknown(tmp_path):
     assert "These figures cannot be trusted: the run was killed, or is still going" in story
 
 
+def test_a_user_that_came_back_is_one_user(tmp_path):
+    """Half were cut off and joined again."""
+    story = told(Simulation(measure_s=20, cut=(10.0, 0.5)).write(tmp_path / "run"))
+    assert story.startswith("All 40 users joined and ")
+
+
+DISTURBED = [
+    disturbance("a stall", "stall", 8.0, 9.0),
+    disturbance("a herd", "herd", 11.0, 11.0),
+]
+
+
+def test_a_run_that_recovered_says_within_how_long(tmp_path):
+    """The longest of all its recoveries, in whole seconds."""
+    plan = Simulation(measure_s=20, stall=(8.0, 9.2), disturbances=DISTURBED)
+    story = told(plan.write(tmp_path / "run"))
+    assert "Fan-out p99 was back inside its limit within 1 s after each of 2 disturbances." in story
+
+
+def test_a_run_that_ended_before_it_recovered_says_after_what(tmp_path):
+    """Too little of the run is left after either to call it recovered."""
+    plan = Simulation(measure_s=6, stall=(8.0, 9.2), disturbances=DISTURBED)
+    story = told(plan.write(tmp_path / "run"))
+    assert "After a stall and a herd fan-out p99 was not seen back inside its limit." in story
+
+
+def test_without_an_objective_nothing_says_what_recovered_means(tmp_path):
+    """No limit on fan-out p99, no sentence."""
+    run = run_file(disturbances=DISTURBED)
+    assert "back inside" not in told(three_subscribers(tmp_path / "run", run=run))
+
+
 def test_an_empty_run_says_that_nobody_tried(tmp_path):
     """Nothing happened, and that is what it says."""
     assert told(write(tmp_path / "run")).startswith("Nobody tried to join.")
@@ -80,11 +118,17 @@ def test_an_observation_just_past_its_limit_is_told_exactly():
 @pytest.mark.parametrize(
     ("observed", "limit", "text"),
     [
-        (612.3433, 100.0, ": 612, where the limit is 100"),
+        (612.3433, 100.0, ": 612, where at most 100 is allowed"),
+        (10.5, 12.0, ": 10.5, where at least 12.0 is needed"),
+        (5, 10, ": 5, where at least 10 is needed"),
+        (3, 0, ": 3"),
+        ("1,024", "35,000", ": 1,024, where 35,000 is required"),
         ("owed: 3 by message, 4 by connection", None, ": owed: 3 by message, 4 by connection"),
         (None, None, ""),
     ],
 )
-def test_a_warning_tells_what_was_observed_and_its_limit(observed, limit, text):
-    """Figures are rounded, sentences are left alone."""
+def test_a_warning_tells_what_was_observed_and_which_side_of_its_limit_was_missed(
+    observed, limit, text
+):
+    """Too much and too little are different faults; figures are rounded, sentences left alone."""
     assert text == evidence({"observed": observed, "limit": limit})

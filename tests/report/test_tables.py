@@ -5,6 +5,11 @@ from harness.report import quantities as q
 from harness.report.tables import build_tables, environment, objectives
 from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import (
+    arrival,
+    connection,
+    disturbance,
+    histogram,
+    publish,
     run_file,
     three_subscribers,
     worker_second,
@@ -44,6 +49,78 @@ def test_the_delivery_ledger_shows_the_measured_time_beside_the_whole_run(tmp_pa
     table = by_name(three_subscribers(tmp_path / "run"))["ledger"]
     figures = ["2", "5", "4", "1", "0", "0", "0", "0", "80 %"]
     assert [["Measured", *figures], ["Whole run", *figures]] == rows(table)
+
+
+def test_what_came_before_measuring_has_a_row_of_its_own(tmp_path):
+    """One of two missed the warm-up's message; nothing that is measured was lost."""
+    folder = write_record(
+        tmp_path / "run",
+        publishes=[publish(0, 3.2, phase="warm_up"), publish(1, 5.0)],
+        arrivals=[arrival(0, 1, 3.21, 3.21), arrival(1, 2, 5.01, 5.01)],
+        connections=[connection(0, 1.0, delivered=2), connection(1, 1.0, delivered=1)],
+    )
+    spans = {row[0]: row[1:5] for row in rows(by_name(folder)["ledger"])}
+    assert ["1", "2", "2", "0"] == spans["Measured"]
+    assert ["1", "2", "1", "1"] == spans["Before measuring"]
+    assert ["2", "4", "3", "1"] == spans["Whole run"]
+
+
+def test_service_latency_says_what_it_leaves_out(tmp_path):
+    """Due 100 ms before it was sent, arrived 20 ms after that."""
+    folder = three_subscribers(
+        tmp_path / "run",
+        histograms=[
+            ("fan_out_latency.subscriber.measure", 5, histogram(120)),
+            ("service_latency.subscriber.measure", 5, histogram(20)),
+        ],
+    )
+    shown = {row[0]: row[1:] for row in rows(by_name(folder)["latencies"])}
+    assert "100" == shown["what it leaves out"][2]
+
+
+def test_disturbances_are_numbered_as_in_the_charts_with_what_they_did(tmp_path):
+    """A stall of 1.2 s that was over with its second; the herd came back to quick deliveries."""
+    plan = Simulation(
+        measure_s=20,
+        stall=(8.0, 9.2),
+        cut=(14.0, 0.5),
+        disturbances=[
+            disturbance("a herd", "connection_loss", 14.0, 14.0),
+            disturbance("a stall", "stall", 8.0, 9.2),
+        ],
+    )
+    first, second_row = rows(by_name(plan.write(tmp_path / "run"))["disturbances"])
+    assert ["1 a stall", "Stall", "8 s", "1.2 s"] == first[:4]
+    assert ("0", "0.80 s") == (first[5], first[7])
+    assert ["2 a herd", "Connection loss", "14 s", "0 s"] == second_row[:4]
+    assert "at once" == second_row[7]
+
+
+def test_shares_of_stalled_subscribers_have_a_column_for_each_limit(tmp_path):
+    """One of three was silent for 5 s."""
+    table = by_name(three_subscribers(tmp_path / "run"))["stall-shares"]
+    (row,) = rows(table)
+    shown = dict(zip([name.replace(q.THIN, " ") for name in table.columns], row, strict=True))
+    assert ("5.0 s", "33 %", "0 %") == (shown["max"], shown["Over 1 s"], shown["Over 10 s"])
+
+
+def test_the_slowest_messages_come_first_and_say_how_they_spread(tmp_path):
+    """Message 1 took 40 ms to its last subscriber, message 0 only 20 ms."""
+    table = by_name(three_subscribers(tmp_path / "run"))["slowest-messages"]
+    expected = [
+        ["1", "7 s", "40.0 ms", "–", "–", "30.0 ms", "3", "1", "/default/room-0"],
+        ["0", "5 s", "20.0 ms", "–", "–", "10.0 ms", "2", "0", "/default/room-0"],
+    ]
+    assert expected == rows(table)
+
+
+def test_subscribers_that_waited_longest_come_first_with_all_their_connections(tmp_path):
+    """Subscriber 2 came back once and was silent both times."""
+    people = [connection(0, 1.0, delivered=2, last_s=7.04), connection(2, 1.0, 5.5)]
+    people += [connection(2, 6.0, connection=1)]
+    table = by_name(three_subscribers(tmp_path / "run", connections=people))["slowest-subscribers"]
+    assert ["subscriber 2", "5 s", "2", "2", "2", "/default/room-0"] == rows(table)[0]
+    assert ["subscriber 0", "0.050 s", "1", "2", "0", "/default/room-0"] == rows(table)[1]
 
 
 def test_latencies_that_were_not_measured_are_named_and_have_no_row(tmp_path):

@@ -61,7 +61,7 @@ def test_joining_takes_whole_seconds_and_one_at_least(users, rate_per_s, join_s)
 )
 def test_phase_begins_at_its_start_and_ends_before_its_end(second, name):
     """Each instant has one phase, before and after the run too."""
-    assert name == plan_of().phase_at(second)
+    assert name == plan_of().timetable.phase_at(second)
 
 
 def test_phase_without_length_is_skipped():
@@ -69,7 +69,7 @@ def test_phase_without_length_is_skipped():
     plan = plan_of()
     phases = plan.workload.phases.model_copy(update={"settle_s": 0.0})
     plan = plan.model_copy(update={"workload": plan.workload.model_copy(update={"phases": phases})})
-    assert "warm_up" == plan.phase_at(5.0)
+    assert "warm_up" == plan.timetable.phase_at(5.0)
 
 
 def test_users_and_rate_and_channels_come_from_the_files():

@@ -11,7 +11,10 @@ def test_metrics_have_no_double():
 
 @pytest.mark.parametrize(
     "metric",
-    ["fan_out_latency_ms.p99", "deliveries.ratio", "stall_s.max", "joins.latency_ms.p999"],
+    [
+        *("fan_out_latency_ms.p99", "deliveries.ratio", "joins.latency_ms.p999"),
+        *("stall_s.max", "stall_s.over_120s_ratio", "recovery_s.max"),
+    ],
 )
 def test_known_metric_is_accepted(metric):
     """The figures people set limits on can be named."""
@@ -25,8 +28,9 @@ def test_figure_that_no_summary_has_is_refused(metric):
         Slo(metric=metric, op="<=", limit=1.0)
 
 
+@pytest.mark.parametrize("metric", ["deliveries.ratio", "stall_s.over_10s_ratio"])
 @pytest.mark.parametrize("limit", [-0.1, 1.1, 99.9])
-def test_ratio_beyond_its_range_is_refused(limit):
+def test_ratio_beyond_its_range_is_refused(metric, limit):
     """A ratio is not a percentage."""
     with pytest.raises(ValidationError, match="must be between 0 and 1"):
-        Slo(metric="deliveries.ratio", op=">=", limit=limit)
+        Slo(metric=metric, op=">=", limit=limit)

@@ -1,0 +1,66 @@
+"""The tables of who had it worst: the slowest messages and the subscribers that waited longest."""
+
+from typing import Any, Final
+
+import pandas as pd
+
+from harness.analysis.columns import REACHED
+from harness.analysis.record import Record
+from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.report import quantities as q
+from harness.report.cells import Cell, Table
+
+_MOST_ROWS: Final = 10
+
+
+def slowest_messages(record: Record) -> Table:
+    """Return the messages whose last subscriber had to wait longest."""
+    messages = record.messages[record.messages["last_arrival_ns"].notna()]
+    waited_ns = (messages["last_arrival_ns"] - messages["intended_ns"]).sort_values(ascending=False)
+    rows = [_message_row(messages.loc[place], record) for place in waited_ns.index[:_MOST_ROWS]]
+    columns = ["Message", "Due", "Last", f"99{q.THIN}%", "Half", "First", "Owed", "Lost", "Channel"]
+    note = (
+        "From when a message was due until the last subscriber it reached had it, 99 % of those it "
+        "was owed to, half of them, and the first."
+    ).replace("99 %", f"99{q.THIN}%")
+    return Table("slowest-messages", "Slowest messages", note, columns, rows)
+
+
+def slowest_subscribers(record: Record) -> Table:
+    """Return the subscribers with the longest stalls, all connections of each together."""
+    connections = record.connections[record.connections["stall_s"].notna()]
+    totals = connections.groupby(["user_class", "user"]).agg(
+        stall_s=("stall_s", "max"),
+        connections=("connection", "size"),
+        owed=("owed", "sum"),
+        lost=("lost", "sum"),
+        channel=("channel", "first"),
+    )
+    worst = totals.nlargest(_MOST_ROWS, "stall_s").reset_index()
+    rows = [
+        [
+            Cell(f"{row['user_class']} {row['user']:,}"),
+            Cell(q.seconds(row["stall_s"])),
+            *(Cell(q.count(row[name])) for name in ("connections", "owed", "lost")),
+            Cell(str(row["channel"])),
+        ]
+        for _, row in worst.iterrows()
+    ]
+    columns = ["Subscriber", "Longest stall", "Connections", "Owed", "Lost", "Channel"]
+    return Table("slowest-subscribers", "Subscribers that waited longest", "", columns, rows)
+
+
+def _message_row(message: "pd.Series[Any]", record: Record) -> list[Cell]:
+    due_ns = int(message["intended_ns"])
+    return [
+        Cell(f"{message['id']:,}"),
+        Cell(q.seconds(round((due_ns - record.epoch_ns) / NS_PER_S, 1))),
+        *(Cell(_after(message[name], due_ns)) for name in reversed(REACHED)),
+        Cell(q.count(message["owed"])),
+        Cell(q.count(message["lost"])),
+        Cell(str(message["channel"])),
+    ]
+
+
+def _after(instant_ns: Any, due_ns: int) -> str:
+    return q.MISSING if pd.isna(instant_ns) else q.milliseconds((instant_ns - due_ns) / NS_PER_MS)

@@ -1,0 +1,96 @@
+"""Three thousand users of the reference workload: two workers, two emulator processes."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+from harness.scenario.workload import Generator
+from tests.end_to_end.stage import ROOT, after, wait_until
+
+REFERENCE = ROOT / "scenarios" / "workloads" / "reference.toml"
+USERS = 3000
+CLOSED_WITHIN_S = 20.0
+LAST_SECOND = 10
+CROWD = {
+    "population.subscribers": 2571,
+    "population.chatters": 429,
+    "joins.rate_per_s": 1000.0,
+    "publishing.messages_per_day": 50_000,
+    "phases.settle_s": 1.0,
+    "phases.warm_up_s": 1.0,
+    "phases.measure_s": 6.0,
+    "phases.drain_s": 2.0,
+    # Counts are judged here, by the test; how fast the messages came is for a machine at rest.
+    "slos": "[]",
+    # Nor are other limits of the generator: these two no other program can push it past.
+    "generator.cpu_ratio": Generator().cpu_ratio,
+    "generator.gc_pause_max_ms": Generator().gc_pause_max_ms,
+}
+OPEN = {"01", "02", "03", "04", "05", "08", "09", "0B"}
+"""States of a TCP connection that has not been closed by both sides (``net/tcp_states.h``)."""
+
+
+def connections_of(port):
+    """Return how many ends of open connections to a port of this machine the kernel knows."""
+    ending = f":{port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    return sum(row[3] in OPEN and ending in (row[1][-5:], row[2][-5:]) for row in rows)
+
+
+def listening_port(pid):
+    """Return the port that an emulator's process serves on."""
+    sockets = psutil.Process(pid).net_connections("tcp")
+    return next(one.laddr.port for one in sockets if one.status == psutil.CONN_LISTEN)
+
+
+def crowd(stage):
+    """Return how the run ended, most open ends of connections, and when all were closed."""
+    flags = ("--workers", 2, "--set", "target.emulator.processes=2")
+    act = stage.run(CROWD, *flags, workload=REFERENCE)
+    act.until_second(LAST_SECOND)
+    port = listening_port(act.emulator())
+    held = connections_of(port)
+    wait_until(lambda: connections_of(port) == 0, "the connections to be closed")
+    closed_s = time.time()
+    return act.outcome(), held, closed_s
+
+
+@after(crowd)
+def test_crowd_gets_every_message_once(outcome):
+    """All join; what is owed arrives, once; the generator has nothing to blame itself for."""
+    outcome, held, _ = outcome
+    assert (0, [], []) == (outcome.exit_code, outcome.errors, outcome.left), outcome.said
+    assert "pass" == outcome.summary["verdict"]
+    joins, deliveries = outcome.summary["joins"], outcome.summary["deliveries"]
+    assert (USERS, USERS, 0) == (joins["attempted"], joins["succeeded"], joins["failed"])
+    assert deliveries["received"] == deliveries["owed"] > 0
+    assert 0 == deliveries["lost"] == deliveries["duplicated"] == deliveries["late"]
+    assert held >= 2 * USERS
+
+
+@after(crowd)
+def test_crowd_is_spread_over_all_processes(outcome):
+    """Each worker holds half of the users of each class."""
+    outcome, _, _ = outcome
+    connections = pd.read_parquet(outcome.folder / "connections.parquet")
+    found = connections.groupby("worker")["user_class"].value_counts().to_dict()
+    expected = {
+        (0, "subscriber"): 1286,
+        (1, "subscriber"): 1285,
+        (0, "chatter"): 215,
+        (1, "chatter"): 214,
+    }
+    assert expected == found
+
+
+@after(crowd)
+def test_crowd_leaves_in_time_and_in_silence(outcome):
+    """The kernel holds no connection of the run soon after its end, and no log has a traceback."""
+    outcome, _, closed_s = outcome
+    run = outcome.run
+    end_s = run["epoch_ns"] / 1e9 + run["phases"][-1]["end_s"]
+    assert closed_s - end_s < CLOSED_WITHIN_S
+    logs = [file.read_text("utf-8", "replace") for file in outcome.folder.glob("*.log")]
+    assert not any("Traceback" in text for text in (*logs, outcome.said))
