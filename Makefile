@@ -3,15 +3,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+CLIENTS := .conformance/.installed
 
 WORKLOAD ?= scenarios/workloads/quickstart.toml
 TARGET ?= scenarios/targets/appsync-events-emulated.toml
 
+FUZZ_SECONDS ?= 60
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types format smoke bench flatness sample check clean
+.PHONY: help setup run test conformance fuzz lint types format smoke bench ingest flatness sample check clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## make .venv and install what constraints.txt pins (quick when done before)
 
@@ -32,6 +35,24 @@ run: setup ## a first look: 900 subscribers and 100 chatters on an emulator, hal
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest
 
+conformance: setup ## the emulator row by row, with real clients (where Node.js is) and raw peers
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory $(CLIENTS); \
+	else \
+		echo "node or npm is missing: tests with Amplify and other Node.js clients are skipped" >&2; \
+		echo "hint: apt-get install nodejs npm" >&2; \
+	fi
+	$(BIN)/python -m pytest -m conformance tests/conformance
+
+$(CLIENTS): tests/conformance/appsync_events/package.json
+	@mkdir -p $(@D)
+	cp $< $(@D)/
+	cd $(@D) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+fuzz: setup ## a minute of random input for the emulator and the parsers
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m fuzz tests/fuzz
+
 lint: setup ## style, spelling and docstrings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,6 +72,9 @@ smoke: setup ## the smallest whole run: emulator, load, report
 bench: setup ## the harness against the physical floor and its peers; QUICK=1 for a short version
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
+ingest: setup ## does the emulator take 10,000 events a second on this machine?
+	$(BIN)/python -m benchmarks.ingest
+
 flatness: setup ## ten minutes of the reference load, and how much the workers' memory grew in them
 	@folder=reports/$$(date -u +%Y%m%dT%H%M%SZ)-flatness; \
 	$(BIN)/harness run scenarios/workloads/reference.toml --target $(TARGET) \
@@ -65,5 +89,5 @@ sample: setup ## run the quickstart again and keep its record as the committed s
 check: lint types test smoke ## all that must pass before a merge
 
 clean: ## remove everything that can be made again; reports stay
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .conformance build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

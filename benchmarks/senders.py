@@ -9,9 +9,10 @@ import ssl
 import string
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from benchmarks.programs import Program
@@ -52,7 +53,7 @@ class Sender(Protocol):
 
 
 class Emulator(AbstractContextManager["Emulator"]):
-    """The project's own emulator, in one process.
+    """The project's own emulator.
 
     Attributes:
         http: Address for publishing.
@@ -63,18 +64,29 @@ class Emulator(AbstractContextManager["Emulator"]):
     Args:
         folder: For its log.
         tls: Whether it speaks TLS only.
+        processes: How many share its port.
+        settings: Further fields of its table in the target.
     """
 
-    def __init__(self, folder: Path, *, tls: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tls: bool,
+        processes: int = 1,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         target = ROOT / "scenarios/targets/appsync-events-emulated.toml"
-        settings = {
+        values = {
             "tls": str(tls).lower(),
+            "processes": processes,
             "keep_alive_s": KEEP_ALIVE_S,
             "namespaces": json.dumps(["default", *NAMESPACES]),
+            **(settings or {}),
         }
         sets = [
             argument
-            for name, value in settings.items()
+            for name, value in values.items()
             for argument in ("--set", f"target.emulator.{name}={value}")
         ]
         command = [sys.executable, "-m", "harness", "emulate", str(target), *sets]
@@ -111,13 +123,18 @@ class Emulator(AbstractContextManager["Emulator"]):
         headers = {wire.API_KEY_HEADER: self.api_key, "content-type": "application/json"}
         self._ask("POST", wire.HTTP_PATH, body, headers)
 
+    def stats(self) -> dict[str, Any]:
+        """Return everything it counts."""
+        counted: dict[str, Any] = json.loads(self._ask("GET", "/_emulator/stats"))
+        return counted
+
     def deliveries(self) -> int:
         """Return how many deliveries it has made so far, by its own count."""
-        return int(json.loads(self._ask("GET", "/_emulator/stats"))["deliveries"])
+        return int(self.stats()["deliveries"]["sent"])
 
     def subscriptions(self) -> int:
         """Return how many subscriptions it holds."""
-        return int(json.loads(self._ask("GET", "/_emulator/stats"))["subscriptions"])
+        return int(self.stats()["subscriptions"])
 
     def pids(self) -> list[int]:
         """Return its processes."""
@@ -155,7 +172,7 @@ class Nchan(AbstractContextManager["Nchan"]):
         values = {"module": module, "folder": folder, "port": self.port}
         configuration = folder / "nginx.conf"
         configuration.write_text(template.substitute(values), encoding="utf-8")
-        command = [*_own_view(), str(nginx), "-p", str(folder), "-e", str(folder / "error.log")]
+        command = [*own_view(), str(nginx), "-p", str(folder), "-e", str(folder / "error.log")]
         self._program = Program([*command, "-c", str(configuration)], folder / "nginx.log")
         self._client = http.client.HTTPConnection(self.host, self.port)
         try:
@@ -202,7 +219,7 @@ class Nchan(AbstractContextManager["Nchan"]):
         self._program.stop()
 
 
-def _own_view() -> list[str]:
+def own_view() -> list[str]:
     """Return a prefix that lets nginx have its folder where the package has not been installed.
 
     nchan insists on the folder that was built into nginx; a mount that only nginx sees has it.

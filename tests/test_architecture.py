@@ -13,23 +13,29 @@ ROOT = Path(__file__).resolve().parents[1]
 
 ALLOWED = {
     "core": set(),
-    "scenario": {"core"},
+    "settings": {"core"},
+    "scenario": {"core", "settings"},
+    "options": {"core", "settings"},
     "net": {"core"},
     "measure": {"core"},
-    "emulation": {"core"},
+    "emulation": {"core", "settings"},
     "wire": {"core"},
     "client": {"core", "net", "wire"},
-    "emulator": {"core", "emulation", "wire"},
+    "emulator": {"core", "settings", "options", "emulation", "wire"},
     "economics": {"core", "wire"},
-    "load": {"core", "scenario", "net", "measure", "wire", "client"},
-    "analysis": {"core", "scenario", "measure", "economics"},
+    "load": {"core", "settings", "scenario", "net", "measure", "wire", "client"},
+    "analysis": {"core", "settings", "scenario", "measure", "economics"},
     "report": {"core", "measure", "analysis"},
 }
 """Layer -> layers it may import besides itself. ``cli`` is on top and may import all of them.
 
-Of a system's folder, ``client``, ``emulator`` and ``economics`` are layers of their own (also when
-split: ``client_http.py``); every other module in it is I/O-free and belongs to ``wire``.
+Of a system's folder, ``client``, ``emulator``, ``options`` and ``economics`` are layers of their
+own (also when split: ``client_http.py``); every other module in it is I/O-free and belongs to
+``wire``. A system's ``options`` are found by name alone, so ``scenario`` imports no system.
 """
+
+SETTINGS = {"emulator", "faults", "model"}
+"""The modules of ``harness.scenario`` that are the layer ``settings``: what an emulator is told."""
 
 FRAMES = {"pandas", "matplotlib"}
 GREEN = {"gevent", "locust", "geventhttpclient"}
@@ -45,7 +51,9 @@ UNREACHABLE = {
     "emulator": FRAMES | GREEN,
     "wire": FRAMES | GREEN | ASYNC | {"socket", "ssl"},
     "core": FRAMES | GREEN | ASYNC,
+    "settings": FRAMES | GREEN | ASYNC,
     "scenario": FRAMES | GREEN | ASYNC,
+    "options": FRAMES | GREEN | ASYNC,
 }
 """Layer -> packages that none of its modules may load, not even through another module of ours."""
 
@@ -76,12 +84,14 @@ def layer_of(name: str) -> str:
         return "locustfile"
     if parts[0] != "harness" or len(parts) == 1:
         return "top"
-    if parts[1] == "__main__":
+    if parts[1] in {"__main__", "pytest_plugin"}:
         return "cli"
+    if parts[1] == "scenario" and len(parts) > 2 and parts[2] in SETTINGS:
+        return "settings"
     if parts[1] != "systems":
         return parts[1]
     role = parts[3].split("_")[0] if len(parts) > 3 else "wire"
-    return role if role in {"client", "emulator", "economics"} else "wire"
+    return role if role in {"client", "emulator", "options", "economics"} else "wire"
 
 
 def imported_names(node: ast.AST, module: str, *, is_package: bool) -> set[str]:
@@ -307,6 +317,23 @@ PLANTED = [
         "harness.systems.toy.emulator must not load gevent, which harness.emulation.a imports",
     ),
     (
+        {
+            "harness/emulation/a.py": "import harness.scenario.target",
+            "harness/scenario/target.py": "",
+        },
+        (
+            "harness.emulation.a imports harness.scenario.target, "
+            "but emulation must not import scenario"
+        ),
+    ),
+    (
+        {"harness/scenario/a.py": "import harness.systems.toy.options", f"{SYSTEM}/options.py": ""},
+        (
+            "harness.scenario.a imports harness.systems.toy.options, "
+            "but scenario must not import options"
+        ),
+    ),
+    (
         {"harness/measure/a.py": "def f():\n    import asyncio"},
         "harness.measure.a must not load asyncio, which harness.measure.a imports",
     ),
@@ -364,7 +391,9 @@ HONEST = {
     ),
     f"{SYSTEM}/wire.py": "from harness.core import a",
     f"{SYSTEM}/client.py": "import socket\nfrom harness.systems.toy import wire",
-    f"{SYSTEM}/emulator.py": "import asyncio\nfrom .wire import x",
+    f"{SYSTEM}/emulator.py": "import asyncio\nfrom .wire import x\nfrom .options import y",
+    f"{SYSTEM}/options.py": "from harness.scenario import emulator",
+    "harness/scenario/emulator.py": "",
 }
 
 

@@ -1,20 +1,25 @@
 """``harness emulate``: play a system on this machine until told to stop."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
 from harness.core.errors import ScenarioError, ScenarioProblem
 
 if TYPE_CHECKING:
-    from harness.emulation.options import EmulatorOptions
     from harness.emulation.processes import EmulatorProcesses
+    from harness.scenario.emulator import Emulator
     from harness.scenario.target import Target
 
 SET = "--set"
+
+REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where this machine reaches an emulator that listens on all addresses."""
 
 
 class Emulated(NamedTuple):
@@ -35,92 +40,134 @@ class Emulated(NamedTuple):
     api_key: str
 
 
+class Api(NamedTuple):
+    """One emulator that serves.
+
+    Attributes:
+        file: Its target file, which is read again when it shall reload.
+        target: What that said.
+        system: The module that plays the system.
+        processes: Those that serve.
+    """
+
+    file: Path
+    target: "Target"
+    system: Any
+    processes: "EmulatorProcesses"
+
+
 def emulate(
-    target: Annotated[Path, typer.Argument(help="Target file of an emulated system.")],
+    targets: Annotated[
+        list[Path],
+        typer.Argument(metavar="TARGET...", help="Target files of emulated systems, one API each."),
+    ],
     overrides: Annotated[
         list[str] | None,
         typer.Option(
             SET,
             metavar="KEY=VALUE",
-            help="Override a field of the target, as target.emulator.port=8080. Repeatable.",
+            help="Override a field of each target, as target.emulator.port=8080. Repeatable.",
         ),
     ] = None,
     as_json: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
-        bool, typer.Option("--json", help="Print one line of JSON when it serves.")
+        bool, typer.Option("--json", help="Print one line of JSON an API when it serves.")
     ] = False,
     exit_with_parent: Annotated[  # noqa: FBT002 - as above
         bool, typer.Option("--exit-with-parent", help="Stop at the end of standard input too.")
     ] = False,
 ) -> None:
-    """Play a system on this machine, as its target file says, until Ctrl-C.
+    """Play systems on this machine, as their target files say, until Ctrl-C.
 
-    Prints the addresses and an API key once it accepts connections.
+    Prints the addresses and an API key of each once it accepts connections. SIGHUP makes it read
+    the files again: namespaces, credentials and handlers change, connections stay.
     """
-    from harness.emulation.processes import StopSignals
+    from harness.cli.emulate_page import page, warning
+    from harness.emulation.attendance import Signals, attend
 
-    scenario = load_emulated_target(target, overrides or ())
-    options = emulator_options(scenario)
-    system = import_module(f"harness.systems.{scenario.system.replace('-', '_')}.emulator")
-    with StopSignals() as stop, system.start(options) as processes:
-        emulated = describe(system, options, processes)
-        typer.echo(_json_line(emulated) if as_json else _page(scenario, system, emulated))
-        processes.wait(stop, until_stdin_ends=exit_with_parent)
+    scenarios = _load_all(targets, overrides or ())
+    with Signals() as signals, ExitStack() as serving:
+        apis = [_start(file, target, serving) for file, target in scenarios.items()]
+        for api in apis:
+            emulated = describe(api)
+            typer.echo(_json_line(emulated) if as_json else page(api, emulated))
+            if told := warning(api):
+                typer.secho(told, err=True, fg="red", bold=True)
+        attend(
+            [api.processes for api in apis],
+            signals,
+            reload=lambda: _reload(apis, overrides or ()),
+            until_stdin_ends=exit_with_parent,
+        )
 
 
-def load_emulated_target(file: Path, overrides: Sequence[str]) -> "Target":
-    """Read the target file of an emulated system and apply the command line.
-
-    Raises:
-        ScenarioError: With every problem of the file and the flags, or if it is not emulated.
-    """
-    from pydantic import ValidationError
-
-    from harness.scenario.overrides import TARGET_PREFIX, apply_overrides
-    from harness.scenario.problems import Source, problems_of
-    from harness.scenario.reading import read_source
-    from harness.scenario.target import Target
-    from harness.scenario.workload import Workload
-
+def _load_all(files: Sequence[Path], overrides: Sequence[str]) -> dict[Path, "Target"]:
+    """Return what all target files say, or raise with the problems of all of them."""
+    loaded: dict[Path, Target] = {}
     problems: list[ScenarioProblem] = []
-    source = read_source(file, Target, problems)
-    source.key_prefix = TARGET_PREFIX
-    foreign = [override for override in overrides if not override.startswith(TARGET_PREFIX)]
-    rule, hint = f"must start with {TARGET_PREFIX}", "an emulator has no workload"
-    problems += [ScenarioProblem(SET, "", override, rule, hint) for override in foreign]
-    ours = [override for override in overrides if override not in foreign]
-    problems += apply_overrides(ours, Source(file=SET, data={}, model=Workload), source)
-    target = None
-    if source.readable:
+    for file in files:
         try:
-            target = Target.model_validate(source.data)
-        except ValidationError as error:
-            problems += problems_of(error, source)
-    if target is not None and not target.emulated:
-        rule, hint = "must be true", "the file describes a system that runs elsewhere"
-        problems.append(source.problem("emulated", "false", rule, hint))
-    if problems or target is None:
+            loaded[file] = _load(file, overrides)
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
         raise ScenarioError(problems)
-    return target
+    return loaded
 
 
-def emulator_options(target: "Target") -> "EmulatorOptions":
-    """Return the options of an emulated target as its emulator takes them."""
-    from harness.emulation.options import EmulatorOptions
+def _load(file: Path, overrides: Sequence[str]) -> "Target":
+    from harness.scenario.loading import load_emulated_target
 
-    given = target.emulator.model_dump(exclude_none=True) if target.emulator else {}
-    return EmulatorOptions(**given)
+    return load_emulated_target(file, overrides)
 
 
-def describe(system: Any, options: "EmulatorOptions", processes: "EmulatorProcesses") -> Emulated:
+def _start(file: Path, target: "Target", serving: ExitStack) -> Api:
+    system = import_module(f"harness.systems.{target.system.replace('-', '_')}.emulator")
+    try:
+        return Api(file, target, system, serving.enter_context(system.start(target.emulator)))
+    except ScenarioError as error:
+        # Its processes know what they could not load, but not which file says so.
+        raise ScenarioError(
+            [replace(problem, file=f"{file}: {problem.file}") for problem in error.problems]
+        ) from None
+
+
+def _reload(apis: Sequence[Api], overrides: Sequence[str]) -> None:
+    """Read the target files again; one that is wrong changes nothing."""
+    from harness.cli.app import print_error
+
+    for api in apis:
+        try:
+            options = _options(_load(api.file, overrides))
+        except ScenarioError as error:
+            print_error(error)
+            typer.echo(f"{api.file}: not reloaded, the old settings stay", err=True)
+            continue
+        for key in options.changed_until_restart(_options(api.target)):
+            typer.echo(f"{api.file}: emulator.{key} changes at the next start", err=True)
+        api.processes.reload(options.model_dump(mode="json"))
+
+
+def _options(target: "Target") -> "Emulator":
+    return cast("Emulator", target.emulator)  # Validated: the target is emulated.
+
+
+def describe(api: Api) -> Emulated:
     """Return what clients need to know of a running emulator."""
-    place = f"{options.host}:{processes.port}"
-    secure = "s" if options.tls else ""
+    from harness.emulation.certificate import CA_FILE, kept_certificate
+
+    options, port = _options(api.target), api.processes.port
+    host = REACHED_AT.get(options.host, options.host)
+    host = f"[{host}]" if ":" in host else host
+    ca_file = api.processes.folder / CA_FILE
+    if options.certificate_folder:
+        ca_file = kept_certificate(options.certificate_folder).ca_file
+    place, secure = f"{host}:{port}", "s" if options.tls else ""
     return Emulated(
-        http=f"http{secure}://{place}{system.HTTP_PATH}",
-        realtime=f"ws{secure}://{place}{system.REALTIME_PATH}",
-        ca_file=str(processes.folder / "ca.pem") if options.tls else None,
-        pids=processes.pids,
-        api_key=options.api_keys[0],
+        http=f"http{secure}://{place}{api.system.HTTP_PATH}",
+        realtime=f"ws{secure}://{place}{api.system.REALTIME_PATH}",
+        ca_file=str(ca_file) if options.tls else None,
+        pids=api.processes.pids,
+        api_key=options.client_key,
     )
 
 
@@ -128,18 +175,3 @@ def _json_line(emulated: Emulated) -> str:
     import orjson
 
     return orjson.dumps(emulated._asdict()).decode()
-
-
-def _page(target: "Target", system: Any, emulated: Emulated) -> str:
-    ca_file = Path(emulated.ca_file) if emulated.ca_file else None
-    count = len(emulated.pids)
-    processes = "1 process" if count == 1 else f"{count} processes"
-    lines = [
-        f"{target.name} serves in {processes}; Ctrl-C stops it.",
-        f"  publish    {emulated.http}",
-        f"  realtime   {emulated.realtime}",
-        f"  API key    {emulated.api_key}",
-        *([f"  authority  {ca_file}"] if ca_file else []),
-        f"  try it     {system.try_it(emulated.http, emulated.api_key, ca_file)}",
-    ]
-    return "\n".join(lines)

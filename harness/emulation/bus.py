@@ -1,16 +1,21 @@
 """The bus: what one process of an emulator publishes, all its others hear once.
 
 Each process pulls from one socket of its own and pushes to one socket a peer, so nothing is
-shared out between peers. Messages to a peer that is not up yet wait in the sender.
+shared out between peers. Messages to a peer that is not up yet wait in the sender; one that
+takes a killed peer's place ignores what was meant for its predecessor.
 """
 
 import asyncio
+import struct
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import zmq
 
 Parts = Sequence[bytes]
+
+_STAMP = struct.Struct("=q")  # When a message was sent: monotonic clock of this host, ns.
 
 
 class Bus:
@@ -21,12 +26,19 @@ class Bus:
         index: Number of this process, from 0.
         processes: How many there are; with one, nothing is opened.
         receive: Called in the event loop with each message of another process.
+        since_ns: Messages sent before this instant of the monotonic clock are ignored.
     """
 
     def __init__(
-        self, folder: Path, index: int, processes: int, receive: Callable[[Parts], None]
+        self,
+        folder: Path,
+        index: int,
+        processes: int,
+        receive: Callable[[Parts], None],
+        since_ns: int = 0,
     ) -> None:
         self._receive = receive
+        self._since_ns = since_ns
         self._context = zmq.Context()
         self._loop = asyncio.get_running_loop()
         peers = [peer for peer in range(processes) if peer != index]
@@ -53,17 +65,19 @@ class Bus:
 
     def publish(self, parts: Parts) -> None:
         """Send a message to every other process; returns at once."""
+        stamped = [_STAMP.pack(time.monotonic_ns()), *parts]
         for push in self._pushes:
-            push.send_multipart(parts, zmq.DONTWAIT)
+            push.send_multipart(stamped, zmq.DONTWAIT)
 
     def _drain(self, pull: zmq.Socket[bytes]) -> None:
         """Take all there is: the descriptor stays silent until it has been emptied."""
         while not pull.closed:
             try:
-                parts = pull.recv_multipart(zmq.DONTWAIT)
+                stamp, *parts = pull.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 return
-            self._receive(parts)
+            if _STAMP.unpack(stamp)[0] >= self._since_ns:
+                self._receive(parts)
 
     def close(self) -> None:
         """Leave the bus; what is still unsent is dropped."""

@@ -3,13 +3,13 @@
 import contextlib
 import os
 import selectors
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self, cast
@@ -17,7 +17,8 @@ from typing import IO, Any, NamedTuple, Self, cast
 import orjson
 
 from harness.core.errors import MachineError
-from harness.emulation.worker import SERVING, STDIN
+from harness.emulation.failures import decode_failure
+from harness.emulation.worker import SERVING
 
 BACKLOG = 4096
 """Connections the kernel keeps until they are accepted: two seconds of a flash crowd."""
@@ -37,16 +38,18 @@ def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
     Raises:
         MachineError: If the address cannot be taken.
     """
+    options: dict[str, Any] = {"family": socket.AF_INET6 if ":" in host else socket.AF_INET}
     try:
-        if count == 1:
-            return [socket.create_server((host, port), backlog=BACKLOG)]
-        # Sharing a port also lets a stranger's shared port in: ask for it unshared first.
-        with socket.create_server((host, port)) as probe:
-            port = probe.getsockname()[1]
-        options: dict[str, Any] = {"backlog": BACKLOG, "reuse_port": True}
+        if count > 1:
+            # Sharing a port also lets a stranger's shared port in: ask for it unshared first.
+            with socket.create_server((host, port), **options) as probe:
+                port = probe.getsockname()[1]
+        options |= {"backlog": BACKLOG, "reuse_port": count > 1}
         return [socket.create_server((host, port), **options) for _ in range(count)]
     except OSError as error:
-        found = os.strerror(error.errno or 0).lower()
+        # Its own words where the name is unknown; else those without the address.
+        is_name = isinstance(error, socket.gaierror)
+        found = str(error.strerror if is_name else os.strerror(error.errno or 0)).lower()
         hint = "port 0 takes any free one"
         raise MachineError(f"{host}:{port}", found, "a free address is required", hint) from error
 
@@ -65,7 +68,7 @@ class EmulatorProcesses:
     Args:
         module: Run with ``python -m``; hands its ``serve`` to ``run_worker``.
         settings: What each process is told; must fit into JSON.
-        processes: How many there are. None is ever restarted.
+        processes: How many there are. One that ends by itself is not replaced.
         host: Address to listen on.
         port: TCP port; 0 takes any free one.
         prepare: Called with the folder the processes will share, before they start.
@@ -91,6 +94,8 @@ class EmulatorProcesses:
         self._host = host
         self._prepare = prepare
         self._workers: list[_Worker] = []
+        self._away_until_s: dict[int, float] = {}
+        self._started_s = 0.0
         self.port = port
         self.folder = Path()
 
@@ -119,6 +124,7 @@ class EmulatorProcesses:
         self._ending.close()
 
     def _start(self) -> None:
+        self._started_s = time.monotonic()
         with contextlib.ExitStack() as listeners:
             opened = open_listeners(self._host, self.port, self._count)
             self.port = opened[0].getsockname()[1]
@@ -127,7 +133,7 @@ class EmulatorProcesses:
                 listeners.enter_context(listener)
                 self._workers.append(self._start_worker(index, listener.fileno()))
 
-    def _start_worker(self, index: int, listener: int) -> _Worker:
+    def _start_worker(self, index: int, listener: int, since_ns: int = 0) -> _Worker:
         process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[listener]
         )
@@ -138,6 +144,8 @@ class EmulatorProcesses:
             "folder": str(self.folder),
             "listener": listener,
             "settings": self._settings,
+            "started_s": self._started_s,
+            "since_ns": since_ns,
         }
         # Through a pipe, because command lines are public and the settings hold keys.
         with contextlib.suppress(BrokenPipeError):
@@ -148,45 +156,86 @@ class EmulatorProcesses:
     def _await_serving(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         with selectors.PollSelector() as selector:
-            waiting = self._watch_answers(selector)
+            waiting = list(self._workers)
+            for worker in waiting:
+                selector.register(worker.answers, selectors.EVENT_READ, worker)
             while waiting:
                 ready = selector.select(deadline - time.monotonic())
                 if not ready:
                     raise self._failure(waiting.pop(), f"silent for {START_TIMEOUT_S:g} s")
                 for key, _ in ready:
-                    if os.read(key.fd, 4096) != SERVING:
-                        raise self._failure(key.data, "failed to start")
+                    answer = os.read(key.fd, 65536)
+                    if answer != SERVING:
+                        told = decode_failure(answer)
+                        raise told or self._failure(key.data, "failed to start")
                     selector.unregister(key.fd)
                     waiting.remove(key.data)
 
-    def _watch_answers(self, selector: selectors.PollSelector) -> list[_Worker]:
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        """Let a selector see what the processes say; its data is what to call then."""
         for worker in self._workers:
-            selector.register(worker.answers, selectors.EVENT_READ, worker)
-        return list(self._workers)
+            self._watch(selector, worker)
 
-    def wait(self, stop: "StopSignals", *, until_stdin_ends: bool = False) -> None:
-        """Return when the emulator should stop.
+    def _watch(self, selector: selectors.BaseSelector, worker: _Worker) -> None:
+        hear = partial(self._hear, selector, worker)
+        selector.register(worker.answers, selectors.EVENT_READ, hear)
+
+    def _hear(self, selector: selectors.BaseSelector, worker: _Worker) -> None:
+        if os.read(worker.answers.fileno(), 4096):
+            return
+        if self._workers.index(worker) not in self._away_until_s:
+            raise self._failure(worker, "ended by itself")
+        selector.unregister(worker.answers)
+
+    def obey(self, order: Mapping[str, Any]) -> None:
+        """Kill processes on purpose; others take their places once ``revive`` is called in time.
 
         Args:
-            stop: Entered before the emulator was started.
-            until_stdin_ends: Whether the end of our stdin also means stop.
-
-        Raises:
-            MachineError: If one of the processes ended by itself.
+            order: ``{"kill": number, "back_after_s": …}``, or ``{"restart_after_s": …}`` for all.
         """
-        with selectors.PollSelector() as selector:
-            self._watch_answers(selector)
-            selector.register(stop, selectors.EVENT_READ)
-            if until_stdin_ends:
-                selector.register(STDIN, selectors.EVENT_READ)
-            while True:
-                for key, _ in selector.select():
-                    if key.fileobj is stop:
-                        return
-                    if not os.read(key.fd, 4096):
-                        if key.data is None:
-                            return
-                        raise self._failure(key.data, "ended by itself")
+        if "kill" in order:
+            self._kill([order["kill"] % self._count], order["back_after_s"])
+        elif "restart_after_s" in order:
+            self._kill(range(self._count), order["restart_after_s"])
+
+    def _kill(self, indexes: Iterable[int], away_s: float) -> None:
+        for index in indexes:
+            self._away_until_s.setdefault(index, time.monotonic() + away_s)
+            self._workers[index].process.kill()
+
+    @property
+    def revival_in_s(self) -> float | None:
+        """Seconds until the next killed process is due back; None where none is away."""
+        if not self._away_until_s:
+            return None
+        return max(min(self._away_until_s.values()) - time.monotonic(), 0.0)
+
+    def revive(self, selector: selectors.BaseSelector) -> None:
+        """Start successors of the killed processes that are due back."""
+        for index, due_s in list(self._away_until_s.items()):
+            dead = self._workers[index]
+            if due_s > time.monotonic() or dead.answers.fileno() in _descriptors(selector):
+                continue
+            dead.process.wait()
+            dead.answers.close()
+            with contextlib.suppress(BrokenPipeError):
+                dead.orders.close()
+            listener = socket.create_server(
+                (self._host, self.port), backlog=BACKLOG, reuse_port=self._count > 1
+            )
+            with listener:
+                since_ns = time.monotonic_ns()
+                self._workers[index] = self._start_worker(index, listener.fileno(), since_ns)
+            del self._away_until_s[index]
+            self._watch(selector, self._workers[index])
+
+    def reload(self, settings: Mapping[str, Any]) -> None:
+        """Give all processes new settings; those who cannot use them keep the old ones."""
+        self._settings = dict(settings)
+        for worker in self._workers:
+            with contextlib.suppress(BrokenPipeError):  # Its end is noticed where it is watched.
+                worker.orders.write(orjson.dumps(settings) + b"\n")
+                worker.orders.flush()
 
     def _failure(self, worker: _Worker, found: str) -> MachineError:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -209,33 +258,5 @@ class EmulatorProcesses:
             answers.close()
 
 
-class StopSignals:
-    """Turns SIGINT and SIGTERM into something to wait for, while entered; main thread only."""
-
-    def __init__(self) -> None:
-        self._ours, self._theirs = socket.socketpair()
-
-    def fileno(self) -> int:
-        """Return a descriptor that is readable once a signal has come."""
-        return self._ours.fileno()
-
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._note) for number in _STOPPING}
-        return self
-
-    def _note(self, *_: object) -> None:
-        self._theirs.send(b"!")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._ours.close()
-        self._theirs.close()
-
-
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
+def _descriptors(selector: selectors.BaseSelector) -> set[int]:
+    return {key.fd for key in selector.get_map().values()}

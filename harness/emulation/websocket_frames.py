@@ -6,6 +6,7 @@ Built here and not by the HTTP library, so that one frame serves every subscribe
 import struct
 
 FINAL_TEXT = 0x81
+FINAL_BINARY = 0x82
 FINAL_CLOSE = 0x88
 LENGTH_16_BIT = 126
 LENGTH_64_BIT = 127
@@ -16,12 +17,17 @@ NORMAL_CLOSURE = 1000
 
 def text_frame(payload: bytes) -> bytes:
     """Return a text message as one frame; the payload must be UTF-8."""
-    return _header(FINAL_TEXT, len(payload)) + payload
+    return frame(FINAL_TEXT, payload)
+
+
+def frame(first_byte: int, payload: bytes) -> bytes:
+    """Return a payload behind the header of a frame; the first byte holds flags and opcode."""
+    return _header(first_byte, len(payload)) + payload
 
 
 def close_frame(code: int = NORMAL_CLOSURE) -> bytes:
     """Return a close frame with a status code and no reason."""
-    return _header(FINAL_CLOSE, 2) + struct.pack("!H", code)
+    return frame(FINAL_CLOSE, struct.pack("!H", code))
 
 
 def _header(first_byte: int, length: int) -> bytes:

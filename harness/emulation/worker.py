@@ -1,7 +1,8 @@
 """One process of an emulator: how it is told what to do, and when to stop.
 
-The parent writes one line of JSON to its stdin and then only keeps the pipe open. Reaching the
-end of stdin means "stop": that also happens when the parent dies, however it dies.
+The parent writes one line of JSON to its stdin, later perhaps further ones with new settings, and
+keeps the pipe open. Reaching the end of stdin means "stop": that also happens when the parent dies,
+however it dies.
 """
 
 import asyncio
@@ -20,9 +21,12 @@ from typing import Any
 import orjson
 import uvloop
 
-STDIN = 0
+from harness.core.errors import HarnessError
+from harness.emulation.failures import encode_failure
+
+STDIN, STDOUT, STDERR = 0, 1, 2
 SERVING = b"serving\n"
-"""What a process says on its stdout once it accepts connections; it says nothing else."""
+"""What a process says on its stdout once it accepts connections, or else why it cannot."""
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """Rare collections: a full one over tens of thousands of connections delays a whole fan-out."""
@@ -38,6 +42,9 @@ class Seat:
         folder: Files they share; only the owner may read it, and it goes when they do.
         listener: A listening socket on the common port.
         settings: What the emulator was started with, as JSON carries it.
+        started_s: When it was started, on ``time.monotonic``; the same for all of them.
+        since_ns: What others sent before this is not for it: it took a killed one's place. 0 for
+            those that were there from the start.
     """
 
     index: int
@@ -45,57 +52,86 @@ class Seat:
     folder: Path
     listener: socket.socket
     settings: dict[str, Any]
+    started_s: float
+    since_ns: int = 0
 
 
 class Lifeline:
-    """How a process tells its parent that it serves, and learns that it should stop."""
+    """How a process tells its parent that it serves, and learns what else the parent wants.
 
-    def __init__(self) -> None:
+    Args:
+        answers: Descriptor of the pipe to the parent.
+
+    Attributes:
+        reload: Called with new settings, as JSON carries them.
+    """
+
+    def __init__(self, answers: int) -> None:
+        self._answers = answers
+        self.reload: Callable[[dict[str, Any]], None] = lambda _: None
         self._stop = asyncio.Event()
+        self._unread = b""
         loop = asyncio.get_running_loop()
         loop.add_reader(STDIN, self._read)
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
 
     def _read(self) -> None:
-        if not os.read(STDIN, 4096):
+        read = os.read(STDIN, 65536)
+        if not read:
             asyncio.get_running_loop().remove_reader(STDIN)
             self._stop.set()
+        *lines, self._unread = (self._unread + read).split(b"\n")
+        for line in lines:
+            self.reload(orjson.loads(line))
 
     async def serving(self) -> None:
         """Tell the parent that connections are accepted, then wait until it is time to stop."""
-        os.write(sys.stdout.fileno(), SERVING)
+        os.write(self._answers, SERVING)
         await self._stop.wait()
 
 
 def run_worker(serve: Callable[[Seat, Lifeline], Awaitable[None]]) -> None:
     """Run ``serve`` as the whole of this process, started by ``EmulatorProcesses``."""
-    # Ctrl-C reaches the whole group; the parent decides what it means.
+    # Ctrl-C and a terminal that hangs up reach the whole group; the parent decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Whoever has a level of its own, as handlers have, says everything from there on.
+    logging.basicConfig(format="%(message)s")
     # The HTTP library quotes malformed headers, and with them keys, in what it logs.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     # In a fan-out some subscribers have always just gone; writing to them is worth no line.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    # Code of the user's own may print; that must not look like an answer of ours.
+    answers = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
     seat = _read_seat()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()
 
     async def main() -> None:
-        await serve(seat, Lifeline())
+        await serve(seat, Lifeline(answers))
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
+    except HarnessError as error:
+        os.write(answers, encode_failure(error))
+        sys.exit(error.exit_code)
     finally:
         # The parent does so too, unless it was killed; a private key must not stay behind.
         shutil.rmtree(seat.folder, ignore_errors=True)
 
 
 def _read_seat() -> Seat:
-    order = orjson.loads(sys.stdin.buffer.readline())
+    # Unbuffered: whatever follows the first line is for the lifeline.
+    with open(STDIN, "rb", buffering=0, closefd=False) as orders:
+        order = orjson.loads(orders.readline())
     return Seat(
         index=order["index"],
         processes=order["processes"],
         folder=Path(order["folder"]),
         listener=socket.socket(fileno=order["listener"]),
         settings=order["settings"],
+        started_s=order["started_s"],
+        since_ns=order["since_ns"],
     )

@@ -36,6 +36,7 @@ from harness.load.worker_watch import WorkerWatch
 from harness.measure.environment import describe_environment
 from harness.measure.machine import Check, read_machine
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
+from harness.scenario.model import HIDE_SECRETS
 from harness.scenario.target import api_key
 
 FINISH_WITHIN_S = 60.0
@@ -269,7 +270,7 @@ class Director:
             "started_at": self._started.isoformat(timespec="seconds").replace("+00:00", "Z"),
             "epoch_ns": self.epoch_ns,
             "ended_s": self._ended_s,
-            "plan": self.plan.model_dump(mode="json"),
+            "plan": self.plan.model_dump(mode="json", context=HIDE_SECRETS),
             "phases": [phase.model_dump() for phase in self.plan.phases],
             "environment": self._surroundings,
             "workers": [{"index": n, "id": worker} for n, worker in enumerate(self._workers)],

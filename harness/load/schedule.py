@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from harness.scenario.event_bytes import ChoiceBytes, FixedBytes, LognormalBytes
 from harness.scenario.plan import Plan
-from harness.scenario.workload import Burst, FixedBytes, LognormalBytes
+from harness.scenario.workload import Burst
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -167,11 +168,16 @@ def _zipf(rng: np.random.Generator, count: int, choices: int, skew: float) -> In
 
 
 def _sizes(
-    rng: np.random.Generator, shape: tuple[int, int], kind: LognormalBytes | FixedBytes
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    kind: LognormalBytes | FixedBytes | ChoiceBytes,
 ) -> IntArray:
     """Draw event sizes in bytes; the lognormal through its median and 99th percentile."""
     if isinstance(kind, FixedBytes):
         return np.full(shape, kind.value, dtype=np.int64)
+    if isinstance(kind, ChoiceBytes):
+        weights = np.array(kind.weights or [1.0] * len(kind.values))
+        return rng.choice(np.array(kind.values), shape, p=weights / weights.sum())
     sigma = np.log(kind.p99 / kind.median) / _Z99
     drawn = rng.lognormal(np.log(kind.median), sigma, shape)
     return np.clip(np.rint(drawn), kind.minimum, kind.maximum).astype(np.int64)

@@ -58,8 +58,8 @@ class Cost:
     emulator_delivery_us: float
 
 
-PLAIN = Cost(12_000, 460, 6.5, 16_700, 350, 7.0)
-TLS = Cost(47_000, 1_300, 10.5, 40_000, 900, 11.2)
+PLAIN = Cost(12_000, 460, 6.5, 17_700, 350, 7.0)
+TLS = Cost(47_000, 1_300, 10.5, 41_000, 900, 11.2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from pydantic_core import core_schema
 Location = Iterable[str | int]
 """Where pydantic found something: keys, places in arrays, and tags of unions among them."""
 
-TAG = "distribution"
-"""The key that tells the alternatives of a table apart."""
+TAGS = ("kind", "distribution")
+"""The keys that may tell the alternatives of a table apart, by the one word each allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,13 @@ class TomlSchema(GenerateJsonSchema):
         """Name a default unless it is to leave the key out."""
         described = super().default_schema(schema)
         default = described.pop("default", None)
-        if isinstance(default, dict):
-            default = {key: value for key, value in default.items() if value is not None}
-        return described if default is None else described | {"default": default}
+        return described if default is None else described | {"default": _without_null(default)}
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+    return [_without_null(inner) for inner in value] if isinstance(value, list) else value
 
 
 def keys_of(model: type[BaseModel], table: str = "") -> Iterator[Key]:
@@ -84,7 +88,7 @@ def models_at(model: type[BaseModel], location: Location) -> list[type[BaseModel
         if fields:
             models = [inner for field in fields for inner in models_in(field.annotation)]
         else:
-            models = [inner for inner in models if part in choices_of(inner.model_fields.get(TAG))]
+            models = [inner for inner in models if part == tag_of(inner)[1]]
     return models
 
 
@@ -95,7 +99,20 @@ def field_at(model: type[BaseModel], location: Location) -> FieldInfo | None:
     return next((field for field in fields if field), None)
 
 
+def tag_of(model: type[BaseModel]) -> tuple[str, str]:
+    """Return the key and the word that tell a table from its alternatives; empty without any."""
+    tags = ((name, choices_of(model.model_fields.get(name))) for name in TAGS)
+    return next(((name, words[0]) for name, words in tags if len(words) == 1), ("", ""))
+
+
 def choices_of(field: FieldInfo | None) -> tuple[str, ...]:
-    """Return the words a key may have; empty where any value of its type will do."""
-    words = get_args(field.annotation) if field else ()
-    return tuple(word for word in words if isinstance(word, str))
+    """Return the words a key, or each entry of its array, may be; empty where others will do."""
+    return tuple(_words_in(field.annotation)) if field else ()
+
+
+def _words_in(annotation: Any) -> Iterator[str]:
+    for part in get_args(annotation):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _words_in(part)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.scenario.overrides import (
+    SET,
     TARGET_PREFIX,
     apply_overrides,
     scale_population,
@@ -20,7 +21,13 @@ from harness.scenario.overrides import (
 from harness.scenario.plan import Plan
 from harness.scenario.problems import Source, problems_of, shown
 from harness.scenario.reading import read_source
-from harness.scenario.target import PLACEHOLDER, VARIABLE_PATTERN, Target, missing_variable
+from harness.scenario.target import (
+    PLACEHOLDER,
+    VARIABLE_PATTERN,
+    Target,
+    missing_variable,
+    target_model,
+)
 from harness.scenario.workload import Workload
 
 RUN_TIME = "--run-time"
@@ -56,6 +63,7 @@ def load_plan(
     target_source = read_source(target_file, Target, problems)
     target_source.key_prefix = TARGET_PREFIX
     problems += apply_overrides(overrides, workload_source, target_source)
+    _know_the_system(target_source)
     if users is not None:
         problems += scale_population(workload_source, users)
     if join_rate_per_s is not None:
@@ -90,12 +98,42 @@ def load_scenario(file: Path) -> Workload | Target:
     source = read_source(file, None, problems)
     loaded: Workload | Target | None
     if source.model is Target:
+        _know_the_system(source)
         loaded = _validated(source, Target, problems)
     else:
         loaded = _validated(source, Workload, problems)
     if loaded is None:
         raise ScenarioError(problems)
     return loaded
+
+
+def load_emulated_target(file: Path, overrides: Sequence[str] = ()) -> Target:
+    """Read the target file of an emulated system and apply the command line.
+
+    Raises:
+        ScenarioError: With every problem of the file and the flags, or if it is not emulated.
+    """
+    problems: list[ScenarioProblem] = []
+    source = read_source(file, Target, problems)
+    source.key_prefix = TARGET_PREFIX
+    foreign = [override for override in overrides if not override.startswith(TARGET_PREFIX)]
+    rule, hint = f"must start with {TARGET_PREFIX}", "an emulator has no workload"
+    problems += [ScenarioProblem(SET, "", override, rule, hint) for override in foreign]
+    ours = [override for override in overrides if override not in foreign]
+    problems += apply_overrides(ours, Source(file=SET, data={}, model=Workload), source)
+    _know_the_system(source)
+    target = _validated(source, Target, problems)
+    if target is not None and not target.emulated:
+        rule, hint = "must be true", "the file describes a system that runs elsewhere"
+        problems.append(source.problem("emulated", "false", rule, hint))
+    if problems or target is None:
+        raise ScenarioError(problems)
+    return target
+
+
+def _know_the_system(target: Source) -> None:
+    """Let the hints know the keys of the system's own emulator, once the system is settled."""
+    target.model = target_model(target.data.get("system"))
 
 
 def _validated(

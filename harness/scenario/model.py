@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo
 from pydantic_core import PydanticCustomError
 
 BROKEN_RULE = "broken_rule"
+
+SEGMENT_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?$"
+"""One segment of a channel's path: 1-50 letters, digits and inner hyphens."""
 
 
 class ScenarioModel(BaseModel):
@@ -22,6 +25,16 @@ class Unit:
     name: str
 
 
+HIDE_SECRETS = "hide secrets"
+"""Context of ``model_dump`` for what people will read: each ``Secret`` in it is left out."""
+
+
+def _unless_hidden(value: str, info: SerializationInfo) -> str:
+    return "(hidden)" if value and info.context == HIDE_SECRETS else value
+
+
+Secret = Annotated[str, Field(repr=False), PlainSerializer(_unless_hidden)]
+Segment = Annotated[str, Field(pattern=SEGMENT_PATTERN)]
 Count = Annotated[int, Unit("count")]
 Bytes = Annotated[int, Unit("bytes")]
 Seconds = Annotated[float, Unit("s")]

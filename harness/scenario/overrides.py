@@ -16,7 +16,11 @@ TARGET_PREFIX = "target."
 _REPLACES = {
     "publishing.rate_per_s": ("messages_per_day", "live_window_hours"),
     "publishing.messages_per_day": ("rate_per_s",),
-    "publishing.event_bytes.distribution": ("median", "p99", "minimum", "maximum", "value"),
+    "publishing.event_bytes.distribution": (
+        *("median", "p99", "minimum", "maximum"),
+        "value",
+        *("values", "weights"),
+    ),
 }
 """Keys that a change takes out of the file, because they cannot stand beside the new value."""
 

@@ -4,7 +4,7 @@ import math
 from bisect import bisect_right
 from itertools import accumulate, pairwise
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializeAsAny
 
 from harness.scenario.model import ScenarioModel
 from harness.scenario.target import Target
@@ -71,7 +71,7 @@ class Plan(ScenarioModel):
     """
 
     workload: Workload
-    target: Target
+    target: SerializeAsAny[Target]
     workload_file: str
     target_file: str
 

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.core.errors import ScenarioProblem
-from harness.scenario.keys import TAG, choices_of, field_at, keys_of, models_at
-from harness.scenario.model import BROKEN_RULE
+from harness.scenario.keys import choices_of, field_at, keys_of, models_at
+from harness.scenario.model import BROKEN_RULE, SEGMENT_PATTERN
 from harness.scenario.spelling import closest, did_you_mean
-from harness.scenario.target import SEGMENT_PATTERN, VARIABLE_PATTERN
+from harness.scenario.target import VARIABLE_PATTERN
 from harness.scenario.workload import NAME_PATTERN
 
 NOTHING = "nothing"
@@ -35,6 +35,7 @@ _RULES = {
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
     "tuple_type": "must be an array",
+    "timezone_aware": "must have a time zone",
     "too_short": "must not be empty",
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
@@ -92,6 +93,7 @@ def problems_of(error: ValidationError, source: Source) -> list[ScenarioProblem]
         _problem(detail, source)
         for detail in details
         if _found(detail, source) != NOTHING or _dotted(_path(detail, source.data)) not in meant
+        if not _only_wrong_entries(detail, source)
     ]
 
 
@@ -111,6 +113,13 @@ def _toml_text(value: object) -> str:
     if isinstance(value, float):
         return repr(value)  # JSON has no word for inf and nan; TOML and Python share theirs.
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _only_wrong_entries(detail: ErrorDetails, source: Source) -> bool:
+    """Tell whether an array counts as empty only because pydantic leaves out wrong entries."""
+    return detail["type"] == "too_short" and bool(
+        _value_at(source.data, _path(detail, source.data))
+    )
 
 
 def _problem(detail: ErrorDetails, source: Source) -> ScenarioProblem:
@@ -134,8 +143,7 @@ def _rule_and_hint(detail: ErrorDetails, source: Source, value: object) -> tuple
     if kind == "literal_error" or kind in _WRONG_TAG:
         return _choice(detail, source, value)
     if kind == "string_pattern_mismatch":
-        pattern = context["pattern"]
-        return _PATTERN_RULES[pattern], _PATTERN_HINTS.get(pattern) or _tidied(value)
+        return _pattern(detail, source, value)
     rule = _RULES.get(kind)
     if rule is None:
         return f"is not valid: {detail['msg']}", None
@@ -170,13 +178,21 @@ def _neighbours(detail: ErrorDetails, source: Source) -> list[str]:
 def _choice(detail: ErrorDetails, source: Source, value: object) -> tuple[str, str | None]:
     if detail["type"] in _WRONG_TAG:
         models = models_at(source.model, detail["loc"])
-        fields = [model.model_fields[TAG] for model in models]
+        fields = [model.model_fields[_tag(detail)] for model in models]
     else:
         field_found = field_at(source.model, detail["loc"])
         fields = [field_found] if field_found else []
     choices = [word for one in fields for word in choices_of(one)]
     hint = did_you_mean(value, choices) if isinstance(value, str) else None
     return f"must be one of {', '.join(choices)}", hint
+
+
+def _pattern(detail: ErrorDetails, source: Source, value: object) -> tuple[str, str | None]:
+    pattern = detail["ctx"]["pattern"]
+    if pattern in _PATTERN_RULES:
+        return _PATTERN_RULES[pattern], _PATTERN_HINTS.get(pattern) or _tidied(value)
+    described = field_at(source.model, detail["loc"])
+    return f"must match {pattern}", described.description if described else None
 
 
 def _conversion_hint(detail: ErrorDetails, source: Source, value: object) -> str | None:
@@ -208,12 +224,19 @@ def _path(detail: ErrorDetails, data: object) -> list[str | int]:
         inside = _value_at(current, [part])
         if inside is _ABSENT and place < len(detail["loc"]):
             continue  # A tag such as "lognormal": it is in no file, and never comes last.
+        if not isinstance(current, dict | list):
+            continue  # A bare word may stand for a table of one key; the word is what is wrong.
         path.append(part)
         current = inside
     if detail["type"] in _WRONG_TAG:
-        path.append(TAG)
+        path.append(_tag(detail))
     below = detail.get("ctx", {}).get("key", "") if detail["type"] == BROKEN_RULE else ""
     return path + (below.split(".") if below else [])
+
+
+def _tag(detail: ErrorDetails) -> str:
+    discriminator: str = detail["ctx"]["discriminator"]
+    return discriminator.strip("'")
 
 
 def _value_at(data: object, path: Iterable[str | int]) -> object:

@@ -7,7 +7,7 @@ from operator import itemgetter
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from harness.scenario.keys import TAG, Key, TomlSchema, choices_of, field_at, keys_of
+from harness.scenario.keys import Key, TomlSchema, choices_of, field_at, keys_of, tag_of
 from harness.scenario.model import Unit
 from harness.scenario.slo import SUMMARY_METRICS
 
@@ -16,8 +16,9 @@ _TYPES = {
     "integer": "whole number",
     "boolean": "true or false",
     "string": "text",
-    "array": "array of text",
+    "date-time": "date and time",
 }
+_ENTRIES = {"string": "text", "array": "arrays", "integer": "whole numbers", "number": "numbers"}
 _LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
 
 
@@ -35,10 +36,23 @@ def with_section(document: str, name: str, section: str) -> str:
     return f"{before}{start}\n\n{section}\n{end}{after}"
 
 
-def keys_in_markdown(model: type[BaseModel]) -> str:
-    """Return a heading and a table of keys for each table of a scenario file."""
-    groups = groupby(keys_of(model), key=lambda key: (key.table, key.model))
-    return "\n".join(_section(model, table, inner, list(keys)) for (table, inner), keys in groups)
+def keys_in_markdown(model: type[BaseModel], besides: type[BaseModel] | None = None) -> str:
+    """Return a heading and a table of keys for each table of a scenario file.
+
+    Args:
+        model: What the file is.
+        besides: Leaves out the keys that this model has too.
+    """
+    known = {key.path for key in keys_of(besides)} if besides else set()
+    tables: dict[tuple[str, type[BaseModel]], dict[str, Key]] = {}
+    for key in keys_of(model):
+        if key.path not in known:
+            # A table that stands in several alternatives is shown once.
+            tables.setdefault((key.table, key.model), {})[key.name] = key
+    return "\n".join(
+        _section(model, table, inner, list(keys.values()))
+        for (table, inner), keys in tables.items()
+    )
 
 
 def metrics_in_markdown() -> str:
@@ -65,8 +79,8 @@ def _title(table: str, file: type[BaseModel], model: type[BaseModel]) -> str:
     field = _field(file, table)
     is_array = str(field.annotation).startswith("tuple")
     name = f"`[[{table}]]`" if is_array else f"`[{table}]`"
-    tag = model.model_fields.get(TAG)
-    return f'{name} with `{TAG} = "{choices_of(tag)[0]}"`' if tag else name
+    tag, word = tag_of(model)
+    return f'{name} with `{tag} = "{word}"`' if tag else name
 
 
 def _about(table: str, file: type[BaseModel], model: type[BaseModel]) -> str:
@@ -90,12 +104,14 @@ def _row(key: Key) -> str:
 
 
 def _type(key: Key) -> str:
-    choices = choices_of(key.field)
-    if choices:
-        return " or ".join(f'`"{word}"`' for word in choices)
     schema = key.model.model_json_schema(schema_generator=TomlSchema)["properties"][key.name]
-    limits = [f"{sign} {schema[limit]:,.15g}" for limit, sign in _LIMITS.items() if limit in schema]
-    return " ".join([_TYPES[schema["type"]], ", ".join(limits)]).strip()
+    items = schema.get("items")
+    values = items or schema
+    limits = [f"{sign} {values[limit]:,.15g}" for limit, sign in _LIMITS.items() if limit in values]
+    kind = values.get("format", values["type"])
+    words = " or ".join(f'`"{word}"`' for word in choices_of(key.field))
+    name = words or (_ENTRIES if items else _TYPES)[kind]
+    return " ".join(["array of" if items else "", name, ", ".join(limits)]).strip()
 
 
 def _default(field: FieldInfo) -> str:

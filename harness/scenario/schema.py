@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from harness.scenario.keys import TomlSchema
 from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
-from harness.scenario.target import Target
+from harness.scenario.target import Target, emulator_model, known_systems, target_model
 from harness.scenario.workload import Workload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,7 +25,39 @@ REFERENCE = _ROOT / "docs" / "scenarios.md"
 
 def schema_of(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a "workload" or a "target"."""
-    return {"$schema": DIALECT, **MODELS[name].model_json_schema(schema_generator=TomlSchema)}
+    schema = MODELS[name].model_json_schema(schema_generator=TomlSchema)
+    if MODELS[name] is Target:
+        schema |= _of_each_system(schema)
+    return {"$schema": DIALECT, **schema}
+
+
+def _of_each_system(target: dict[str, Any]) -> dict[str, Any]:
+    """Return what changes in a target's schema to let each system have its own emulator."""
+    systems = known_systems()
+    options = {system: emulator_model(system) for system in systems}
+    references, shared = models_json_schema(
+        [(model, "validation") for model in dict.fromkeys(options.values())],
+        schema_generator=TomlSchema,
+    )
+    emulators = {system: references[options[system], "validation"] for system in systems}
+    properties = target["properties"]
+    described = properties["emulator"]["description"]
+    return {
+        "$defs": target["$defs"] | shared["$defs"],
+        "properties": properties
+        | {
+            "system": properties["system"] | {"enum": list(systems)},
+            # For editors that complete keys; the conditions below say which one it must be.
+            "emulator": {"anyOf": list(emulators.values()), "description": described},
+        },
+        "allOf": [
+            {
+                "if": {"properties": {"system": {"const": system}}},
+                "then": {"properties": {"emulator": emulator}},
+            }
+            for system, emulator in emulators.items()
+        ],
+    }
 
 
 def write_schemas(folder: Path) -> None:
@@ -39,6 +72,9 @@ def reference(document: str) -> str:
     """Return the reference for people with its tables brought up to date; other text stays."""
     for name, model in MODELS.items():
         document = with_section(document, f"keys of a {name}", keys_in_markdown(model))
+    for system in known_systems():
+        own = keys_in_markdown(target_model(system), besides=Target)
+        document = with_section(document, f"keys of {system}", own)
     return with_section(document, "figures", metrics_in_markdown())
 
 

@@ -2,28 +2,34 @@
 
 import os
 import re
+from copy import copy
+from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.scenario.model import Count, ScenarioModel, Seconds, Unit, broken_rule
+from harness.scenario.emulator import Emulator
+from harness.scenario.model import ScenarioModel, Segment, broken_rule
 from harness.scenario.spelling import did_you_mean
 from harness.scenario.workload import NAME_PATTERN
-
-SEGMENT_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?$"
-"""One segment of a channel's path: 1-50 letters, digits and inner hyphens."""
 
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 """Name of an environment variable."""
 
 PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 """``${NAME}`` in an endpoint stands for the environment variable NAME."""
-
-Segment = Annotated[str, Field(pattern=SEGMENT_PATTERN)]
 
 
 def known_systems() -> tuple[str, ...]:
@@ -33,42 +39,6 @@ def known_systems() -> tuple[str, ...]:
     folders = (folder for place in places for folder in Path(place).iterdir())
     names = (folder.name for folder in folders if folder.is_dir())
     return tuple(sorted(name.replace("_", "-") for name in names if name[0].isalpha()))
-
-
-class Emulator(ScenarioModel):
-    """The emulator that plays the system on this machine; only where the target is emulated."""
-
-    processes: Count | None = Field(
-        default=None,
-        ge=1,
-        le=64,
-        description="Processes that share the emulator's port. Left out, a run takes as many as "
-        "its plan needs, and `harness emulate` takes one.",
-    )
-    tls: bool = Field(
-        default=False, description="Whether it speaks https and wss, with a certificate of its own."
-    )
-    port: int = Field(default=0, ge=0, le=65535, description="Its port; 0 takes any free one.")
-    namespaces: tuple[Segment, ...] = Field(
-        default=("default",),
-        strict=False,
-        min_length=1,
-        description="First segments of the channels that exist.",
-    )
-    api_keys: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=("da2-emulator-local",),
-        strict=False,
-        min_length=1,
-        description="Keys it accepts. They guard nothing but a local emulator.",
-    )
-    keep_alive_s: Seconds = Field(
-        default=60.0, gt=0, description="Time between two keep-alive messages."
-    )
-    connection_timeout_ms: Annotated[int, Unit("ms")] = Field(
-        default=300_000,
-        gt=0,
-        description="Silence after which it tells clients to give a connection up.",
-    )
 
 
 class Endpoints(ScenarioModel):
@@ -119,6 +89,9 @@ class Tls(ScenarioModel):
 class Target(ScenarioModel):
     """A whole target file."""
 
+    # What this validates is an instance of ``target_model`` of its system, so that ``emulator``
+    # has the keys of that system's own emulator.
+
     name: str = Field(
         pattern=NAME_PATTERN,
         max_length=64,
@@ -152,6 +125,16 @@ class Target(ScenarioModel):
     )
     tls: Tls = Field(default=Tls(), description="How the system's certificate is checked.")
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_system(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if cls is Target and isinstance(data, dict):
+            model = target_model(data.get("system"))
+            if model is not Target:
+                # Errors of the other model keep their places in the file.
+                return cast("Self", model.model_validate(data))
+        return handler(data)
+
     @field_validator("system")
     @classmethod
     def _system_exists(cls, system: str) -> str:
@@ -173,14 +156,10 @@ class Target(ScenarioModel):
             )
         if not emulated:
             return emulator
-        emulator = emulator or Emulator()
+        emulator = emulator or emulator_model(info.data.get("system"))()
         namespace = info.data.get("channel_namespace")
-        if namespace is not None and namespace not in emulator.namespaces:
-            raise broken_rule(
-                f"must include channel_namespace = {namespace}",
-                key="namespaces",
-                hint="nobody could subscribe otherwise",
-            )
+        if namespace is not None:
+            emulator.require_namespace(namespace)
         return emulator
 
     @field_validator("endpoints")
@@ -211,6 +190,33 @@ class Target(ScenarioModel):
         return auth
 
 
+def emulator_model(system: object) -> type[Emulator]:
+    """Return the model of a system's ``[emulator]`` table: its own, or else the common one.
+
+    It is found by name, ``harness.systems.<system>.options:Options``, so a system's folder is all
+    there is to add.
+    """
+    if system in known_systems():
+        name = f"harness.systems.{str(system).replace('-', '_')}.options"
+        if find_spec(name):
+            model: type[Emulator] = import_module(name).Options
+            return model
+    return Emulator
+
+
+def target_model(system: object) -> type[Target]:
+    """Return the model of this system's targets: ``Target`` with the keys of its emulator."""
+    return _target_with(emulator_model(system))
+
+
+@lru_cache
+def _target_with(model: type[Emulator]) -> type[Target]:
+    if model is Emulator:
+        return Target
+    options: Any = (model | None, copy(Target.model_fields["emulator"]))
+    return create_model("Target", __base__=Target, __doc__=Target.__doc__, emulator=options)
+
+
 def api_key(target: Target) -> str:
     """Return the API key clients present, read from the environment now.
 
@@ -219,7 +225,7 @@ def api_key(target: Target) -> str:
     """
     name = target.auth.api_key_env
     if name is None:
-        return (target.emulator or Emulator()).api_keys[0]
+        return target.emulator.client_key if target.emulator else ""
     key = os.environ.get(name, "")
     if not key:
         raise ScenarioError([missing_variable(target.name, "auth.api_key_env", name)])

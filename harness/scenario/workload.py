@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from harness.scenario.event_bytes import ChoiceBytes, FixedBytes, LognormalBytes
 from harness.scenario.model import (
-    Bytes,
     Count,
     Milliseconds,
     PerSecond,
@@ -19,9 +19,6 @@ from harness.scenario.model import (
 from harness.scenario.slo import Slo
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
-SMALLEST_EVENT_BYTES = 160
-"""An envelope with every field at its longest, and no filler, is just below this."""
-
 # No run comes near these; they stop a slip of the finger from filling the memory.
 MOST_USERS = 10_000_000
 HIGHEST_RATE_PER_S = 1_000_000.0
@@ -103,60 +100,6 @@ class Channels(ScenarioModel):
     )
 
 
-class LognormalBytes(ScenarioModel):
-    """Event sizes as chat has them: most are short, a few are long."""
-
-    distribution: Literal["lognormal"] = Field(description="Kind of sizes.")
-    median: Bytes = Field(default=300, gt=0, description="Half of the events are smaller.")
-    p99: Bytes = Field(
-        default=900,
-        gt=0,
-        validate_default=True,
-        description="One event in a hundred is larger.",
-    )
-    minimum: Bytes = Field(
-        default=SMALLEST_EVENT_BYTES,
-        ge=SMALLEST_EVENT_BYTES,
-        description="Smaller draws are raised to this; the envelope alone needs about 150.",
-    )
-    maximum: Bytes = Field(
-        default=4000,
-        le=1_000_000,
-        validate_default=True,
-        description="Larger draws are cut down to this.",
-    )
-
-    @field_validator("p99")
-    @classmethod
-    def _p99_above_median(cls, p99: int, info: ValidationInfo) -> int:
-        median = info.data.get("median")
-        if median is not None and p99 <= median:
-            raise broken_rule(
-                f"must be above median = {median}",
-                hint='for events of one size write distribution = "fixed" and value',
-            )
-        return p99
-
-    @field_validator("maximum")
-    @classmethod
-    def _maximum_not_below_minimum(cls, maximum: int, info: ValidationInfo) -> int:
-        minimum = info.data.get("minimum")
-        if minimum is not None and maximum < minimum:
-            raise broken_rule(f"must be at least minimum = {minimum}")
-        return maximum
-
-
-class FixedBytes(ScenarioModel):
-    """Events of one size."""
-
-    distribution: Literal["fixed"] = Field(description="Kind of sizes.")
-    value: Bytes = Field(
-        ge=SMALLEST_EVENT_BYTES,
-        le=1_000_000,
-        description="Size of every event; the envelope alone needs about 150.",
-    )
-
-
 class Burst(ScenarioModel):
     """Recurring moments in which everybody writes at once; none without this table."""
 
@@ -226,11 +169,11 @@ class Publishing(ScenarioModel):
     acknowledge_timeout_s: Seconds = Field(
         default=10.0, gt=0, description="A publish not acknowledged by then is unanswered."
     )
-    event_bytes: Annotated[LognormalBytes | FixedBytes, Field(discriminator="distribution")] = (
-        Field(
-            default=LognormalBytes(distribution="lognormal"),
-            description="Sizes of the events, envelope included.",
-        )
+    event_bytes: Annotated[
+        LognormalBytes | FixedBytes | ChoiceBytes, Field(discriminator="distribution")
+    ] = Field(
+        default=LognormalBytes(distribution="lognormal"),
+        description="Sizes of the events, envelope included.",
     )
     burst: Burst | None = Field(
         default=None, description="Recurring bursts; none where the table is left out."

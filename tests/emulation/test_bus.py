@@ -1,4 +1,5 @@
 import asyncio
+import time
 from functools import partial
 
 import uvloop
@@ -79,5 +80,23 @@ def test_unsent_messages_do_not_hold_up_the_end(tmp_path):
         alone = Member(tmp_path, 0, 2)
         alone.bus.publish([b"x" * 1_000_000])
         await asyncio.wait_for(asyncio.to_thread(partial(alone.bus.close)), TIMEOUT_S)
+
+    run(main())
+
+
+def test_successor_ignores_what_was_meant_for_its_predecessor(tmp_path):
+    """Messages sent while a process was away are gone; what comes after its start is heard."""
+
+    async def main():
+        sender = Member(tmp_path, 0, 2)
+        sender.bus.publish([b"before"])
+        heard = asyncio.Queue()
+        since_ns = time.monotonic_ns()
+        successor = Bus(tmp_path, 1, 2, heard.put_nowait, since_ns)
+        sender.bus.publish([b"after"])
+        assert [b"after"] == await heard.get()
+        assert heard.empty()
+        sender.bus.close()
+        successor.close()
 
     run(main())

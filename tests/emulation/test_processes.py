@@ -13,7 +13,10 @@ import psutil
 import pytest
 
 from harness.core.errors import MachineError
-from harness.emulation.processes import EmulatorProcesses, StopSignals, open_listeners
+from harness.emulation.attendance import Signals, attend
+from harness.emulation.processes import EmulatorProcesses, open_listeners
+from harness.systems.appsync_events.emulator_service import make_files
+from harness.systems.appsync_events.options import Options
 
 EMULATOR = "harness.systems.appsync_events.emulator"
 TIMEOUT_S = 10
@@ -28,7 +31,7 @@ def processes_of(count, port=0, module=EMULATOR, **settings):
     """Return an emulator of ``count`` processes that is not yet started."""
 
     def prepare(folder):
-        (folder / "counters").write_bytes(bytes(count * 5 * 8))
+        make_files(Options.model_validate(options(**settings)), folder, count)
 
     return EmulatorProcesses(
         module=module,
@@ -110,18 +113,18 @@ def test_wait_ends_at_a_signal():
     """SIGTERM and SIGINT mean stop; the handlers before are put back."""
     before = signal.getsignal(signal.SIGTERM)
     for number in (signal.SIGTERM, signal.SIGINT):
-        with StopSignals() as stop, processes_of(1) as emulator:
+        with Signals() as signals, processes_of(1) as emulator:
             os.kill(os.getpid(), number)
-            emulator.wait(stop)
+            attend([emulator], signals)
     assert before == signal.getsignal(signal.SIGTERM)
 
 
 def test_death_of_one_process_ends_the_emulator():
     """None is restarted: the others stop and the error says what happened."""
-    with StopSignals() as stop, processes_of(2) as emulator:
+    with Signals() as signals, processes_of(2) as emulator:
         os.kill(emulator.pids[0], signal.SIGKILL)
         with pytest.raises(MachineError) as caught:
-            emulator.wait(stop)
+            attend([emulator], signals)
     assert (
         f"emulator process {emulator.pids[0]}: ended by itself (status -9), "
         "all processes of an emulator must keep serving"
@@ -142,9 +145,9 @@ def test_processes_die_with_a_parent_that_is_killed():
     """Even SIGKILL for the parent leaves no process and no file behind."""
     script = (
         "import sys, time\n"
-        "from harness.emulation.options import EmulatorOptions\n"
         "from harness.systems.appsync_events.emulator import start\n"
-        "emulator = start(EmulatorOptions(processes=2)).__enter__()\n"
+        "from harness.systems.appsync_events.options import Options\n"
+        "emulator = start(Options(processes=2)).__enter__()\n"
         "print(emulator.folder, *emulator.pids, flush=True)\n"
         "time.sleep(60)\n"
     )

@@ -97,6 +97,22 @@ def test_lognormal_sizes_have_the_median_and_99th_percentile_asked_for():
     assert np.percentile(sizes, 99) == pytest.approx(900, rel=0.05)
 
 
+def test_chosen_sizes_come_as_often_as_their_weights_say():
+    """Of a hundred events nine are of the second size and one of the third."""
+    chosen = {"distribution": "choice", "values": [200, 5500, 33_000], "weights": [90, 9, 1]}
+    sizes = Schedule(make_plan(rate_per_s=2000.0, event_bytes=chosen)).bytes.ravel()
+    values, counts = np.unique(sizes, return_counts=True)
+    assert [200, 5500, 33_000] == values.tolist()
+    assert counts / len(sizes) == pytest.approx([0.9, 0.09, 0.01], rel=0.15)
+
+
+def test_chosen_sizes_without_weights_come_alike():
+    """Two sizes share the events in halves."""
+    chosen = {"distribution": "choice", "values": [200, 5500]}
+    sizes = Schedule(make_plan(rate_per_s=2000.0, event_bytes=chosen)).bytes
+    assert np.mean(sizes == 200) == pytest.approx(0.5, rel=0.03)
+
+
 def test_zipf_skew_makes_the_first_channel_the_most_popular():
     """With skew 1 and three channels the shares are 6/11, 3/11 and 2/11."""
     channels = Schedule(make_plan(rate_per_s=2000.0)).channel

@@ -1,6 +1,7 @@
+from harness.scenario.event_bytes import ChoiceBytes, FixedBytes, LognormalBytes
 from harness.scenario.keys import choices_of, field_at, keys_of, models_at
 from harness.scenario.target import Target
-from harness.scenario.workload import Burst, FixedBytes, LognormalBytes, Workload
+from harness.scenario.workload import Burst, Workload
 
 
 def test_every_key_is_found_with_its_table():
@@ -26,7 +27,7 @@ def test_keys_of_the_target_are_its_own():
 def test_alternatives_are_told_apart_by_their_tag():
     """Without a tag both kinds of sizes are possible, with one only one is."""
     place = ("publishing", "event_bytes")
-    assert [LognormalBytes, FixedBytes] == models_at(Workload, place)
+    assert [LognormalBytes, FixedBytes, ChoiceBytes] == models_at(Workload, place)
     assert [FixedBytes] == models_at(Workload, (*place, "fixed"))
     assert [Burst] == models_at(Workload, ("publishing", "burst"))
 

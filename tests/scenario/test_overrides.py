@@ -39,6 +39,12 @@ def test_override_reaches_workload_and_target(scenario):
     assert ("http", 2) == (plan.workload.publishing.transport, plan.target.emulator.processes)
 
 
+def test_override_reaches_the_options_of_a_systems_own_emulator(scenario):
+    """A key that only one system's emulator has can be set like any other."""
+    plan = scenario.plan("target.emulator.quotas.connects_per_s=500")
+    assert 500 == plan.target.emulator.quotas.connects_per_s
+
+
 def test_override_of_a_whole_table_replaces_it(scenario):
     """An inline table takes the place of the file's table."""
     plan = scenario.plan('publishing.event_bytes={distribution="fixed", value=300}')

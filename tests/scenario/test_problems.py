@@ -55,7 +55,10 @@ def test_problem_is_blamed_on_the_flag_that_set_the_key_or_one_above():
         ),
         (
             "publishing.event_bytes={median=3}",
-            ("publishing.event_bytes.distribution must be one of lognormal, fixed, got nothing"),
+            (
+                "publishing.event_bytes.distribution must be one of lognormal, fixed, choice, "
+                "got nothing"
+            ),
         ),
         (
             'publishing.event_bytes={distribution="fixed", value=300, median=3}',

@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator
 
 from harness.scenario.keys import keys_of
 from harness.scenario.schema import MODELS, REFERENCE, SCHEMAS, reference, schema_of, write_schemas
+from harness.scenario.target import known_systems, target_model
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 FILES = sorted((SCENARIOS / "workloads").glob("*.toml")) + sorted(
@@ -68,3 +69,19 @@ def test_schema_refuses_what_the_models_refuse(change, message):
     data = tomllib.loads(file.read_text("utf-8")) | change
     (error,) = Draft202012Validator(schema_of("workload")).iter_errors(data)
     assert message in error.message
+
+
+def test_schema_knows_the_options_of_each_system():
+    """Editors mark a key that the emulator of the target's own system does not have."""
+    validator = Draft202012Validator(schema_of("target"))
+    target = {"name": "t", "system": "appsync-events", "emulated": True}
+    good = {"namespaces": ["default", {"name": "news"}], "quotas": {"enabled": False}}
+    assert [] == list(validator.iter_errors(target | {"emulator": good}))
+    assert [] != list(validator.iter_errors(target | {"emulator": {"name_spaces": ["default"]}}))
+
+
+def test_every_key_of_every_system_has_a_meaning():
+    """No key of a system's own emulator goes without a sentence on what it does."""
+    models = [target_model(system) for system in known_systems()]
+    keys = [key for model in models for key in keys_of(model)]
+    assert [] == [key.path for key in keys if not key.field.description]

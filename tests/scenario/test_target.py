@@ -1,7 +1,24 @@
+import sys
+from types import ModuleType
+
 import pytest
 
 from harness.core.errors import ScenarioError
+from harness.scenario import target as target_module
+from harness.scenario.emulator import Emulator
+from harness.scenario.plan import Plan
 from harness.scenario.target import Target, api_key, known_systems, variables_of
+from harness.scenario.workload import Workload
+from harness.systems.appsync_events.options import Options
+
+WORKLOAD = {
+    "name": "w",
+    "population": {"subscribers": 1, "chatters": 1},
+    "joins": {"rate_per_s": 1.0},
+    "publishing": {"rate_per_s": 1.0},
+    "phases": {"measure_s": 1.0},
+}
+FILES = {"workload_file": "w.toml", "target_file": "t.toml"}
 
 
 def target_of(**changes) -> Target:
@@ -24,7 +41,7 @@ def test_emulated_target_gets_an_emulator_without_asking():
         emulator.processes,
         emulator.tls,
         emulator.port,
-        emulator.namespaces,
+        tuple(namespace.name for namespace in emulator.namespaces),
     )
 
 
@@ -80,8 +97,8 @@ def test_real_target_has_no_emulator():
             "emulated = true\n[emulator]\nport = 65536\napi_keys = []\nnamespaces = ['default', 1]",
             (
                 "target.toml: emulator.port must be <= 65535, got 65536\n"
-                "target.toml: emulator.namespaces.1 must be text, got 1\n"
-                'hint: put it in double quotes: "1"\n'
+                "target.toml: emulator.namespaces.1 must be a table, got 1\n"
+                "hint: write [[emulator.namespaces]] with its keys below\n"
                 "target.toml: emulator.api_keys must not be empty, got []"
             ),
         ),
@@ -136,3 +153,94 @@ def test_systems_are_the_folders_there_are():
     """A system is known once its folder is there."""
     assert "appsync-events" in known_systems()
     assert all(name[0].isalpha() for name in known_systems())
+
+
+def test_emulator_has_the_options_of_its_system():
+    """A system's own keys are found in its folder, and survive the way to the workers."""
+    target = target_of(emulator={"namespaces": ["default", "news"], "tls": True})
+    assert isinstance(target.emulator, Options)
+    plan = Plan(workload=Workload.model_validate(WORKLOAD), target=target, **FILES)
+    received = Plan.model_validate_json(plan.model_dump_json())
+    assert plan == received
+    assert "news" == received.target.emulator.namespaces[1].name
+
+
+def test_system_without_options_has_the_common_ones(monkeypatch):
+    """A system that brings no options of its own is emulated with those all have."""
+    folder = ModuleType("harness.systems.toy")
+    folder.__path__ = []
+    monkeypatch.setitem(sys.modules, folder.__name__, folder)
+    monkeypatch.setattr(target_module, "known_systems", lambda: ("toy",))
+    target = target_of(system="toy", channel_namespace="any")
+    assert (Emulator, "") == (type(target.emulator), api_key(target))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "namespaces = ['default', {name = 'news', code = 1}]",
+            (
+                "target.toml: emulator.namespaces.1.code must be text, got 1\n"
+                'hint: put it in double quotes: "1"'
+            ),
+        ),
+        (
+            "namespaces = ['default', '-x']",
+            (
+                "target.toml: emulator.namespaces.1 must be 1 to 50 letters, digits and inner "
+                'hyphens, got "-x"\nhint: for example x'
+            ),
+        ),
+        (
+            "quotas = {connect_per_s = 1}",
+            (
+                "target.toml: emulator.quotas.connect_per_s is not a key of [emulator.quotas], "
+                "got 1\nhint: did you mean connects_per_s?"
+            ),
+        ),
+        (
+            "connection_auth_modes = ['iam', 'apikey']",
+            (
+                "target.toml: emulator.connection_auth_modes.1 must be one of api_key, iam, "
+                'user_pool, oidc, lambda, got "apikey"\nhint: did you mean api_key?'
+            ),
+        ),
+        (
+            "default_publish_auth_modes = ['iam', 'lambda']",
+            (
+                "target.toml: emulator.iam_users must not be empty with auth mode iam, "
+                "got nothing\n"
+                "hint: write [[emulator.iam_users]] with access_key_id and secret_access_key"
+            ),
+        ),
+        (
+            "lambda_authorizer = {function = 'authorizer'}",
+            (
+                "target.toml: emulator.lambda_authorizer.function must match "
+                '^[^:]+:[A-Za-z_][A-Za-z0-9_]*$, got "authorizer"\n'
+                "hint: `file.py:function`, from the working directory, "
+                "or `package.module:function`."
+            ),
+        ),
+        (
+            "api_keys = [{key = 'da2-x', expires = 2026-01-01T00:00:00}]",
+            (
+                "target.toml: emulator.api_keys.0.expires must have a time zone, "
+                'got "2026-01-01 00:00:00"'
+            ),
+        ),
+        (
+            "namespaces = [{name = 'default', code = 'a.js', on_publish = 'a.py:f'}]",
+            (
+                "target.toml: emulator.namespaces.0.code must not have both code and Python "
+                'functions, got "a.js"'
+            ),
+        ),
+    ],
+)
+def test_wrong_options_of_a_system_are_named_by_their_place(scenario, text, complaint):
+    """A system's own keys get the same sentences as all others, with their whole path."""
+    head = "name = 't'\nsystem = 'appsync-events'\nemulated = true\n[emulator]\n"
+    scenario.write(target=head + text)
+    assert complaint == scenario.complaint()

@@ -1,7 +1,8 @@
 import pytest
 
 from harness.core.envelope import Envelope
-from harness.scenario.workload import SMALLEST_EVENT_BYTES, LognormalBytes, Workload
+from harness.scenario.event_bytes import SMALLEST_EVENT_BYTES, LognormalBytes
+from harness.scenario.workload import Workload
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,21 @@ from harness.scenario.workload import SMALLEST_EVENT_BYTES, LognormalBytes, Work
         (
             'publishing.event_bytes={distribution="fixed", value=100}',
             "publishing.event_bytes.value must be >= 160, got 100",
+        ),
+        (
+            'publishing.event_bytes={distribution="choice", values=[200, 100]}',
+            "publishing.event_bytes.values.1 must be >= 160, got 100",
+        ),
+        (
+            'publishing.event_bytes={distribution="choice", values=[]}',
+            "publishing.event_bytes.values must not be empty, got []",
+        ),
+        (
+            'publishing.event_bytes={distribution="choice", values=[200], weights=[1, 2]}',
+            (
+                "publishing.event_bytes.weights must have as many entries as values, "
+                "which has 1, got [1, 2]"
+            ),
         ),
         (
             "publishing.burst={factor=6, length_s=10, every_s=10}",

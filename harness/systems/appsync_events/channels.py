@@ -63,7 +63,8 @@ def matching_patterns(segments: Segments) -> list[Segments]:
     ``default/a/b`` reaches ``default/a/b``, ``default/*`` and ``default/a/*``.
     """
     wildcards = [(*segments[:depth], WILDCARD) for depth in range(1, len(segments))]
-    return [segments, *wildcards]
+    # An event on a wildcard itself, where that is let through, is its own wildcard.
+    return list(dict.fromkeys([segments, *wildcards]))
 
 
 def path(segments: Segments) -> str:

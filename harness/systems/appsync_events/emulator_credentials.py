@@ -1,4 +1,4 @@
-"""Who may open a connection to the emulator, and the two forms in which clients say who they are.
+"""The two forms in which clients that open a connection say who they are.
 
 Source: docs.aws.amazon.com/appsync/latest/eventapi/event-api-websocket-protocol, read November
 2026; credentials in plain HTTP headers are what the official Swift and Android clients send.
@@ -11,7 +11,6 @@ from multidict import CIMultiDictProxy
 
 from harness.core.errors import RemoteProtocolError
 from harness.systems.appsync_events import wire
-from harness.systems.appsync_events.emulator_service import UNAUTHORIZED, Service
 from harness.systems.appsync_events.operations import BAD_REQUEST
 from harness.systems.appsync_events.wire import WireError
 
@@ -24,27 +23,21 @@ def offered_subprotocols(headers: CIMultiDictProxy[str]) -> list[str]:
     return [value.strip() for line in lines for value in line.split(",")]
 
 
-def connect_refusal(
-    service: Service, headers: Mapping[str, str], subprotocols: Sequence[str]
-) -> WireError | None:
-    """Return why an upgrade request does not let its sender in; None where it does.
+def presented_credentials(
+    headers: Mapping[str, str], subprotocols: Sequence[str]
+) -> Mapping[str, str] | WireError:
+    """Return the credentials with which an upgrade request was sent, or why they cannot be read.
 
-    Credentials come as a ``header-…`` subprotocol or, from the Swift and Android clients, as
-    plain HTTP headers.
+    They come as a ``header-…`` subprotocol or, from the Swift and Android clients, as plain HTTP
+    headers.
     """
     encoded = [value for value in subprotocols if value.startswith(wire.HEADER_PREFIX)]
     if not encoded:
         given = {name.lower() for name in headers} & {wire.API_KEY_HEADER, "authorization"}
-        return _with_code(service.refusal(headers)) if given else NO_CREDENTIALS
+        return headers if given else NO_CREDENTIALS
     try:
         authorization = wire.parse_auth_subprotocol(encoded[0])
     except RemoteProtocolError:
         return NO_CREDENTIALS
-    if "host" not in {name.lower() for name in authorization}:
-        return NO_CREDENTIALS
-    return _with_code(service.refusal(authorization))
-
-
-def _with_code(refusal: WireError | None) -> WireError | None:
-    """Give a refusal the number that the service sends in connection errors only."""
-    return refusal._replace(code=401) if refusal == UNAUTHORIZED else refusal
+    has_host = "host" in {name.lower() for name in authorization}
+    return authorization if has_host else NO_CREDENTIALS

@@ -1,53 +1,64 @@
-"""What every connection of one emulator process shares: rules, subscriptions, publishing."""
+"""What every connection of one emulator process shares: rules, subscriptions, counts, broadcast."""
 
-import asyncio
-import hmac
-import uuid
+import random
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
 
 import orjson
 
+from harness.emulation.agenda import Agenda
 from harness.emulation.bus import Bus, Parts
-from harness.emulation.counters import Counters
-from harness.emulation.options import EmulatorOptions
+from harness.emulation.control import MARK, Control, Ground
+from harness.emulation.counters import SHARED_COUNTS, Counters
+from harness.emulation.deliveries import Deliveries
+from harness.emulation.faults import Faults
+from harness.emulation.outlets import Outlets
 from harness.emulation.worker import Seat
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.channels import Segments
-from harness.systems.appsync_events.emulator_broadcast import Hub, Transport
-from harness.systems.appsync_events.operations import (
-    checked_channel,
-    checked_events,
-    event_error,
-)
-from harness.systems.appsync_events.wire import EventResult, WireError
+from harness.systems.appsync_events.emulator_access import Access, prepare
+from harness.systems.appsync_events.emulator_admission import Admission
+from harness.systems.appsync_events.emulator_broadcast import Hub
+from harness.systems.appsync_events.emulator_handlers import Handlers
+from harness.systems.appsync_events.emulator_metering import BILLED_COUNTS, Metering, bill
+from harness.systems.appsync_events.options import Namespace, Options
 
-UNAUTHORIZED = WireError("UnauthorizedException", "You are not authorized to make this call.")
-UNKNOWN_NAMESPACE = WireError("UnauthorizedException")
-"""The service gives no sentence for it."""
+PUBLISHED = "events.published"
 
 COUNTS = (
-    "connections",
-    "subscriptions",
-    "published_events",
-    "deliveries",
-    "slow_subscribers_dropped",
+    *SHARED_COUNTS,
+    *BILLED_COUNTS,
+    "connects.accepted",
+    "connects.refused.unauthorized",
+    "connects.refused.bad_request",
+    "subscribes.accepted",
+    "subscribes.refused.unauthorized",
+    "subscribes.refused.bad_request",
+    "subscribes.refused.handler",
+    "subscribes.refused.duplicate",
+    "subscribes.refused.too_many",
+    "publishes.accepted",
+    "publishes.refused.unauthorized",
+    "publishes.refused.bad_request",
+    "publishes.refused.handler",
+    PUBLISHED,  # of publishes that were accepted, those that were broadcast
+    "events.filtered",  # left out by a handler
+    "events.failed.handler",  # reported as failed by a handler
+    "events.failed.too_large",
+    "disconnects.lifetime",
+    "messages.malformed",  # answered with an error and otherwise ignored
 )
-"""What the emulator counts: the first two are as of now, the others since it started."""
+"""What the emulator counts; a throttled connect or publish is not among those refused."""
+
+_EVENTS = b"events"
+"""First part of what processes tell each other of a publish."""
 
 
-class Publish(NamedTuple):
-    """A publish that was accepted and now waits to be broadcast.
-
-    Attributes:
-        segments: Its channel.
-        events: The events to broadcast, in order.
-        results: What to tell the publisher of each event it sent.
-    """
-
-    segments: Segments
-    events: Sequence[str]
-    results: Sequence[EventResult]
+def make_files(options: Options, folder: Path, processes: int) -> None:
+    """Write what the processes share before they start."""
+    Counters.make_table(folder / "counters", processes, len(COUNTS))
+    Admission.make_tables(folder, processes)
+    prepare(options, folder)
 
 
 class Service:
@@ -56,90 +67,108 @@ class Service:
     Args:
         options: How the emulator is set up.
         seat: The place of this process among those that make up the emulator.
+
+    Attributes:
+        options: As given, or as last reloaded.
         counters: Row of ``COUNTS`` of this process.
+        outlets: Its connections.
+        faults: What goes wrong on purpose.
+        admission: Quotas, and faults on the way in.
+        metering: The bill.
+        hub: Its subscriptions.
+        access: Who may do what.
+        handlers: The user's own code.
+        control: Answers what the emulator did.
     """
 
-    def __init__(self, options: EmulatorOptions, seat: Seat, counters: Counters) -> None:
+    access: Access
+    handlers: Handlers
+    namespaces: Mapping[str, Namespace]
+
+    def __init__(self, options: Options, seat: Seat) -> None:
+        index, processes = seat.index, seat.processes
+        self._folder = seat.folder
+        self._rng = random.Random(f"{options.seed}/shuffle/{index}")
+        self._bus = Bus(seat.folder, index, processes, self._receive, seat.since_ns)
         self.options = options
-        self.counters = counters
-        self.hub = Hub(options.subscriber_buffer_bytes, self.drop)
-        self._namespaces = frozenset(options.namespaces)
-        self._api_keys = [key.encode() for key in options.api_keys]
-        self._bus = Bus(seat.folder, seat.index, seat.processes, self._receive)
-        self._loop = asyncio.get_running_loop()
+        self.use(options)
+        agenda = Agenda()
+        self.counters = Counters(seat.folder / "counters", index, COUNTS)
+        self.outlets = Outlets(
+            self.counters, options.subscriber_buffer_bytes, index=index, processes=processes
+        )
+        self.faults = Faults(
+            self.outlets, agenda, self.counters, seat.folder, index=index, seed=options.seed
+        )
+        self.admission = Admission(options.quotas, self.faults, self.counters, seat.folder, index)
+        self.metering = Metering(self.counters, options.undocumented)
+        deliveries = Deliveries(
+            self.outlets,
+            self.faults,
+            agenda,
+            outbound=self.admission.outbound,
+            overflow=options.undocumented.outbound_overflow,
+            index=index,
+            processes=processes,
+        )
+        settle_s = options.subscribe_settle_ms / 1000
+        self.hub = Hub(
+            self.outlets, deliveries, settle_s=settle_s, index=index, processes=processes
+        )
+        self.control = Control(
+            Ground(
+                self.counters,
+                deliveries,
+                self.faults,
+                refresh=[self.metering.refresh],
+                reset=[self.metering.reset, self.hub.reset],
+                report=lambda totals: {"billed": bill(totals)},
+            ),
+            seat.folder,
+            index,
+            processes,
+            self._bus.publish,
+        )
+        self.faults.tell(options.faults, seat.started_s, "options")
 
-    def refusal(self, authorization: Mapping[str, str]) -> WireError | None:
-        """Return why these credentials do not let their bearer in; None where they do."""
-        names = {name.lower(): name for name in authorization}
-        offered = authorization.get(names.get(wire.API_KEY_HEADER, ""), "")
-        key = offered.encode(errors="replace")
-        # Each key is compared, in constant time: how long it takes tells nothing about any.
-        known = [hmac.compare_digest(key, api_key) for api_key in self._api_keys]
-        return None if any(known) else UNAUTHORIZED
+    def use(self, options: Options) -> None:
+        """Apply the options that a running emulator can change, and leave the others.
 
-    def channel(
-        self,
-        authorization: Mapping[str, str],
-        body: Mapping[str, Any],
-        *,
-        wildcard_allowed: bool,
-    ) -> Segments | WireError:
-        """Return the channel that a subscribe or publish may use, or why it may not."""
-        refusal = self.refusal(authorization)
-        if refusal is not None:
-            return refusal
-        segments = checked_channel(body, wildcard_allowed=wildcard_allowed)
-        if isinstance(segments, WireError):
-            return segments
-        return segments if segments[0] in self._namespaces else UNKNOWN_NAMESPACE
-
-    def accept(
-        self, authorization: Mapping[str, str], body: Mapping[str, Any], *, over_http: bool
-    ) -> Publish | WireError:
-        """Check a publish and give each event its identifier; the caller replies, then broadcasts.
-
-        Args:
-            authorization: The publisher's credentials.
-            body: Holds ``channel`` and ``events``.
-            over_http: Whether the publisher used HTTP, where some errors are of another type.
+        Raises:
+            HarnessError: If the user's own code cannot be loaded; then nothing has changed.
         """
-        segments = self.channel(authorization, body, wildcard_allowed=False)
-        if isinstance(segments, WireError):
-            return segments
-        events = checked_events(body, over_http=over_http)
-        if isinstance(events, WireError):
-            return events
-        results = [
-            EventResult(str(uuid.uuid4()), position, event_error(event))
-            for position, event in enumerate(events)
-        ]
-        accepted = [events[result.position] for result in results if result.error is None]
-        return Publish(segments, accepted, results)
+        access, handlers = Access(options, self._folder), Handlers(options)
+        # The old handlers still finish what they were asked.
+        self.access, self.handlers = access, handlers
+        changed = {name: getattr(options, name) for name in Options.RELOADABLE}
+        self.options = self.options.model_copy(update=changed)
+        self.namespaces = {namespace.name: namespace for namespace in options.namespaces}
 
-    def broadcast(self, publish: Publish) -> None:
-        """Hand a publish to all subscribers of all processes, soon.
+    def broadcast(self, segments: Segments, events: Sequence[str]) -> None:
+        """Hand events to all subscribers of all processes.
 
-        Soon and not now, because the event loop sends what was written in no certain order: the
-        publisher's reply, written just before, leaves first.
+        The event loop sends what was written in one turn in no certain order: a publisher's reply
+        is to be written in another.
         """
-        if not publish.events:
+        if not events:
             return
-        self.counters.add("published_events", len(publish.events))
-        encoded = [wire.encode_event(event) for event in publish.events]
-        self._loop.call_soon(self._deliver, publish.segments, encoded)
-        self._bus.publish([orjson.dumps(publish.segments), *encoded])
+        self.counters.add(PUBLISHED, len(events))
+        encoded = [wire.encode_event(event) for event in events]
+        if self.options.undocumented.shuffle_deliveries:
+            self._rng.shuffle(encoded)
+        number = self.hub.number_events(len(encoded))
+        self.hub.broadcast(segments, encoded, number)
+        self._bus.publish([_EVENTS, orjson.dumps([number, segments]), *encoded])
 
     def _receive(self, parts: Parts) -> None:
-        self._deliver(tuple(orjson.loads(parts[0])), parts[1:])
-
-    def _deliver(self, segments: Segments, encoded_events: Sequence[bytes]) -> None:
-        self.counters.add("deliveries", self.hub.broadcast(segments, encoded_events))
-
-    def drop(self, transport: Transport) -> None:
-        """Cut off a client that does not read."""
-        self.counters.add("slow_subscribers_dropped")
-        transport.abort()
+        if parts[0] == MARK:
+            self.control.receive(parts)
+            return
+        number, segments = orjson.loads(parts[1])
+        self.hub.broadcast(tuple(segments), parts[2:], number)
 
     def close(self) -> None:
-        """Leave the bus."""
+        """Leave the bus, and end what goes wrong and what handlers still do."""
+        self.faults.close()
+        self.handlers.close()
         self._bus.close()

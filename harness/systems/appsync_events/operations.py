@@ -9,6 +9,7 @@ publish-http, read November 2026; the two forms of the five-event error were obs
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import orjson
@@ -25,7 +26,16 @@ from harness.systems.appsync_events.wire import WireError
 BAD_REQUEST = "BadRequestException"
 INVALID_INPUT = "InvalidInputError"
 
-REQUEST_TOO_LARGE = WireError(BAD_REQUEST, "Request exceeds 1.2 MB.")
+UNAUTHORIZED = WireError("UnauthorizedException", "You are not authorized to make this call.")
+UNKNOWN_NAMESPACE = WireError("UnauthorizedException")
+"""The service gives no sentence for it."""
+
+REQUEST_TOO_LARGE = "Request is too large."
+
+_KINDS = {
+    UNAUTHORIZED.error_type: (HTTPStatus.UNAUTHORIZED, "unauthorized"),
+    "LimitExceededError": (HTTPStatus.TOO_MANY_REQUESTS, "throttled"),
+}
 
 _ID = re.compile(r"[A-Za-z0-9_+-]{1,128}")
 _OPERATIONS = ("subscribe", "unsubscribe", "publish")
@@ -55,6 +65,28 @@ class RejectedMessageError(Exception):
     def payload(self) -> bytes:
         """Return the answer as a WebSocket message."""
         return wire.error_message(self.message_type, self.operation_id, self.error)
+
+
+class Refusal(NamedTuple):
+    """Why something is not done that a client asked for.
+
+    Attributes:
+        error: What the client is told.
+        status: The HTTP status that goes with it.
+        cause: What it is counted as.
+    """
+
+    error: WireError
+    status: HTTPStatus
+    cause: str
+
+
+def refusal(error: WireError) -> Refusal:
+    """Return a refusal with the status and the cause that an error of the service has."""
+    status, cause = _KINDS.get(error.error_type, (HTTPStatus.BAD_REQUEST, "bad_request"))
+    if error.message == REQUEST_TOO_LARGE:
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    return Refusal(error, status, cause)
 
 
 class ClientMessage(NamedTuple):
@@ -133,7 +165,9 @@ def checked_channel(body: Mapping[str, Any], *, wildcard_allowed: bool) -> Segme
     return segments
 
 
-def checked_events(body: Mapping[str, Any], *, over_http: bool) -> list[str] | WireError:
+def checked_events(
+    body: Mapping[str, Any], *, over_http: bool, request_bytes: int = wire.MAX_REQUEST_BYTES
+) -> list[str] | WireError:
     """Return the events of a publish, or why the whole request is refused.
 
     An event that is only too large does not fail the request; see ``event_error``.
@@ -141,6 +175,7 @@ def checked_events(body: Mapping[str, Any], *, over_http: bool) -> list[str] | W
     Args:
         body: The publish.
         over_http: Chooses between the two error types the service uses for broken limits.
+        request_bytes: What all events may have together.
     """
     events = body.get("events")
     if not isinstance(events, list):
@@ -153,19 +188,26 @@ def checked_events(body: Mapping[str, Any], *, over_http: bool) -> list[str] | W
         return WireError(limit_error, "At least one event is required.")
     if not all(isinstance(event, str) and _is_json(event) for event in events):
         return WireError(BAD_REQUEST, "Each event must be a string of valid JSON.")
-    if sum(map(_size_bytes, events)) > wire.MAX_REQUEST_BYTES:
-        return REQUEST_TOO_LARGE._replace(error_type=limit_error)
+    if sum(map(size_bytes, events)) > request_bytes:
+        return WireError(limit_error, REQUEST_TOO_LARGE)
     return events
 
 
-def event_error(event: str) -> WireError | None:
-    """Return why this one event is not broadcast; None where it is."""
-    if _size_bytes(event) <= wire.MAX_EVENT_BYTES:
+def event_error(event: str, event_bytes: int = wire.MAX_EVENT_BYTES) -> WireError | None:
+    """Return why this one event is not broadcast, as it left its handler; None where it is.
+
+    Args:
+        event: Its JSON text.
+        event_bytes: What it may have.
+    """
+    if size_bytes(event) <= event_bytes:
         return None
-    return WireError("EventTooLargeException", "Transformed event is larger than 240KB")
+    message = f"Transformed event is larger than {event_bytes // 1024}KB"
+    return WireError("EventTooLargeException", message)
 
 
-def _size_bytes(event: str) -> int:
+def size_bytes(event: str) -> int:
+    """Return the size of an event in UTF-8."""
     return len(event) if event.isascii() else len(event.encode())
 
 

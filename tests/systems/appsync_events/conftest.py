@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import logging
 import ssl
 import urllib.request
 from functools import partial
@@ -10,8 +11,9 @@ from functools import partial
 import pytest
 from websockets.sync.client import connect as websocket_connect
 
-from harness.emulation.options import EmulatorOptions
 from harness.systems.appsync_events.emulator import start
+from harness.systems.appsync_events.options import Options
+from tests.systems.appsync_events.handler_stand import Stand
 
 KEY = {"host": "localhost", "x-api-key": "da2-test"}
 MARKER = "aws-appsync-event-ws"
@@ -67,7 +69,7 @@ def options():
 @pytest.fixture(scope="session")
 def shared_emulator(options):
     """One emulator of one process for all tests that leave nothing behind in it."""
-    with start(EmulatorOptions(**options)) as emulator:
+    with start(Options(**options)) as emulator:
         yield emulator
 
 
@@ -92,7 +94,7 @@ def open_connection(
 @pytest.fixture(scope="session")
 def impatient_emulator(options):
     """An emulator whose keep-alive is due soon."""
-    with start(EmulatorOptions(**options, keep_alive_s=0.4)) as emulator:
+    with start(Options(**options, keep_alive_s=0.4)) as emulator:
         yield emulator
 
 
@@ -118,3 +120,41 @@ def stats():
             return json.loads(answer.read())
 
     return read
+
+
+@pytest.fixture
+def javascript(tmp_path):
+    """Make handlers of JavaScript code."""
+    stands = []
+
+    def make(code, **namespace):
+        file = tmp_path / f"handlers-{len(stands)}.js"
+        file.write_text(code, encoding="utf-8")
+        stands.append(Stand(code=str(file), **namespace))
+        return stands[-1]
+
+    yield make
+    for made in stands:
+        made.__exit__()
+
+
+@pytest.fixture
+def evaluate(javascript):
+    """Return the value that an expression has in a handler."""
+
+    def value_of(expression, **context):
+        code = f"""
+            export const onPublish = (ctx) =>
+                ctx.events.map(({{ id }}) => ({{ id, payload: {expression} }}))
+        """
+        (value,) = javascript(code).broadcast(None, **context)
+        return value
+
+    return value_of
+
+
+@pytest.fixture
+def handlers_said(caplog):
+    """Return what handlers have told the log, as levels and texts."""
+    caplog.set_level(logging.INFO, logger="harness.handlers")
+    return lambda: [(record.levelname, record.getMessage()) for record in caplog.records]

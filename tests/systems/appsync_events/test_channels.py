@@ -90,6 +90,11 @@ def test_wildcard_does_not_match_its_own_prefix():
     assert [("default",)] == matching_patterns(("default",))
 
 
+def test_event_on_a_wildcard_reaches_it_once():
+    """Where publishing to one is let through, nobody gets the event twice."""
+    assert [("default", "*")] == matching_patterns(("default", "*"))
+
+
 @given(st.lists(SEGMENTS, min_size=1, max_size=5))
 def test_normal_form_of_a_normal_form_is_itself(segments):
     """Normalising a path built from segments gives the same segments again."""

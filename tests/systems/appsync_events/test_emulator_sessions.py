@@ -308,7 +308,7 @@ def test_ping_is_answered(peer):
 def test_message_past_all_limits_closes_the_connection(connect, shared_emulator):
     """A frame longer than any publish is refused at its header, with the code for it."""
     peer = connect(shared_emulator)
-    masked_text_of_unlikely_length = b"\x81\xff" + struct.pack("!Q", 5_100_000) + bytes(4)
+    masked_text_of_unlikely_length = b"\x81\xff" + struct.pack("!Q", 7_700_000) + bytes(4)
     peer.socket.socket.sendall(masked_text_of_unlikely_length)
     assert 1009 == close_code(peer)
 

@@ -1,38 +1,36 @@
-"""Keep-alive for all connections of a process, with one timer in all.
+"""What all connections of a process do at regular intervals, with one timer in all.
 
-A timer a connection would cost more than what it sends.
+A timer a connection would cost more than what it is for.
 """
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+ConnectionT = TypeVar("ConnectionT", bound=Hashable)
 
 
-class KeptAlive(Protocol):
-    """A connection that has something to do at regular intervals."""
-
-    def keep_alive(self) -> None:
-        """Do it; called once an interval."""
-
-
-class KeepAlive:
-    """The connections of a process, in the order in which their next keep-alive is due.
+class Intervals(Generic[ConnectionT]):
+    """The connections of a process, in the order in which they are due; made inside the loop.
 
     Args:
-        interval_s: Time between two keep-alives of a connection, the same for all.
+        interval_s: Time between two times that a connection is due, the same for all.
+        act: Called with each connection that is due.
     """
 
-    def __init__(self, interval_s: float) -> None:
+    def __init__(self, interval_s: float, act: Callable[[ConnectionT], None]) -> None:
         self._interval_s = interval_s
+        self._act = act
         self._loop = asyncio.get_running_loop()
         # With one interval for all, the order of insertion is the order of due times.
-        self._due_s: dict[KeptAlive, float] = {}
+        self._due_s: dict[ConnectionT, float] = {}
 
-    def restart(self, connection: KeptAlive) -> None:
+    def restart(self, connection: ConnectionT) -> None:
         """Begin a connection's interval, or begin it anew."""
         self._due_s.pop(connection, None)
         self._due_s[connection] = self._loop.time() + self._interval_s
 
-    def stop(self, connection: KeptAlive) -> None:
+    def stop(self, connection: ConnectionT) -> None:
         """Forget a connection."""
         self._due_s.pop(connection, None)
 
@@ -52,4 +50,4 @@ class KeepAlive:
             due.append(connection)
         for connection in due:
             self.restart(connection)
-            connection.keep_alive()
+            self._act(connection)

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from harness.emulation.keep_alive import KeepAlive
+from harness.emulation.intervals import Intervals
 
 INTERVAL_S = 0.1
 
@@ -13,17 +13,17 @@ class Connection:
     def __init__(self):
         self.calls_s = asyncio.Queue()
 
-    def keep_alive(self):
+    def act(self):
         self.calls_s.put_nowait(asyncio.get_running_loop().time())
 
 
 def run(test):
-    """Run ``test(keep_alive)`` beside the sweep."""
+    """Run ``test(intervals)`` beside the sweep."""
 
     async def main():
-        keep_alive = KeepAlive(INTERVAL_S)
-        sweeping = asyncio.create_task(keep_alive.run())
-        await asyncio.wait_for(test(keep_alive), 10)
+        intervals = Intervals(INTERVAL_S, Connection.act)
+        sweeping = asyncio.create_task(intervals.run())
+        await asyncio.wait_for(test(intervals), 10)
         sweeping.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sweeping
@@ -34,9 +34,9 @@ def run(test):
 def test_connection_is_called_once_an_interval():
     """The first call comes after one whole interval, the next no sooner after the first."""
 
-    async def test(keep_alive):
+    async def test(intervals):
         connection, started_s = Connection(), asyncio.get_running_loop().time()
-        keep_alive.restart(connection)
+        intervals.restart(connection)
         first_s, second_s = [await connection.calls_s.get() for _ in range(2)]
         assert INTERVAL_S <= first_s - started_s
         assert INTERVAL_S <= second_s - first_s
@@ -47,12 +47,12 @@ def test_connection_is_called_once_an_interval():
 def test_restart_puts_off_only_its_own_connection():
     """A connection begun anew is called after those that were not."""
 
-    async def test(keep_alive):
+    async def test(intervals):
         first, second = Connection(), Connection()
-        keep_alive.restart(first)
-        keep_alive.restart(second)
+        intervals.restart(first)
+        intervals.restart(second)
         await asyncio.sleep(INTERVAL_S / 2)
-        keep_alive.restart(first)
+        intervals.restart(first)
         assert await second.calls_s.get() < await first.calls_s.get()
 
     run(test)
@@ -61,12 +61,12 @@ def test_restart_puts_off_only_its_own_connection():
 def test_stopped_connection_is_not_called():
     """A connection that has gone is forgotten, even twice."""
 
-    async def test(keep_alive):
+    async def test(intervals):
         gone, kept = Connection(), Connection()
-        keep_alive.restart(gone)
-        keep_alive.restart(kept)
-        keep_alive.stop(gone)
-        keep_alive.stop(gone)
+        intervals.restart(gone)
+        intervals.restart(kept)
+        intervals.stop(gone)
+        intervals.stop(gone)
         await kept.calls_s.get()
         assert gone.calls_s.empty()
 

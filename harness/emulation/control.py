@@ -1,0 +1,220 @@
+"""How a running emulator is asked what it did, told to forget it, and told what shall go wrong.
+
+Whichever of its processes gets the request passes it on to the others over their bus and answers
+when all of them have done it. One that stays silent is named in the answer.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from hdrh.histogram import HdrHistogram
+from pydantic import TypeAdapter, ValidationError
+
+from harness.emulation.bus import Parts
+from harness.emulation.counters import Counters, nested
+from harness.emulation.deliveries import LONGEST_DELAY_US, Deliveries
+from harness.emulation.fault_log import read_fault_logs
+from harness.emulation.faults import Faults
+from harness.scenario.faults import Faults as FaultModels
+
+STATS_PATH = "/_emulator/stats"
+LOG_PATH = "/_emulator/log"
+FAULTS_PATH = "/_emulator/faults"
+RESET_PATH = "/_emulator/reset"
+
+MARK = b"control"
+"""First part of our messages on the bus; an emulator's own begin with another."""
+
+ANSWER_TIMEOUT_S = 1.0
+"""How long a process may take to answer; a living one is at worst in the middle of a broadcast."""
+
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
+
+_FAULTS: TypeAdapter[FaultModels] = TypeAdapter(FaultModels)
+
+
+class Answer(NamedTuple):
+    """What to answer over HTTP, as JSON."""
+
+    status: HTTPStatus
+    body: bytes
+
+
+class Ground(NamedTuple):
+    """What one process keeps of the ground truth, and what each emulator adds to it.
+
+    Attributes:
+        counters: All its counts.
+        deliveries: What becomes of deliveries.
+        faults: What goes wrong.
+        refresh: Called before counts are read, to bring them up to now.
+        reset: Called when they are to begin anew.
+        report: Makes further tables of the answer from the sums of the counts.
+    """
+
+    counters: Counters
+    deliveries: Deliveries
+    faults: Faults
+    refresh: Iterable[Callable[[], None]] = ()
+    reset: Iterable[Callable[[], None]] = ()
+    report: Callable[[Mapping[str, int]], Mapping[str, Any]] = lambda _: {}
+
+
+class Control:
+    """One process's part in it; made inside the running event loop.
+
+    Args:
+        ground: What it may read and change.
+        folder: Files that all processes share.
+        index: Number of this process.
+        processes: How many there are.
+        publish: Sends a message to all others.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        folder: Path,
+        index: int,
+        processes: int,
+        publish: Callable[[Parts], None],
+    ) -> None:
+        self._ground = ground
+        self._folder = folder
+        self._index = index
+        self._others = frozenset(range(processes)) - {index}
+        self._publish = publish
+        self._numbers = itertools.count()
+        # Number of what we asked -> who has not answered yet, and what waits for them.
+        self._asked: dict[int, tuple[set[int], asyncio.Event]] = {}
+        self._orders: dict[str, Callable[[Any], None]] = {
+            "faults": self._take_faults,
+            "reset": self._reset,
+            "refresh": self._refresh,
+        }
+
+    async def stats(self) -> Answer:
+        """Return what all processes have counted."""
+        silent = await self._ask("refresh")
+        totals = self._ground.counters.totals(silent)
+        return _answer(
+            HTTPStatus.OK,
+            {
+                **nested(totals),
+                **self._ground.report(totals),
+                "delays_ms": self._delays_ms(),
+                "processes": self._processes(silent),
+            },
+        )
+
+    async def log(self) -> Answer:
+        """Return which deliveries and connections were hit by faults, one by one."""
+        return _answer(HTTPStatus.OK, read_fault_logs(self._folder))
+
+    async def reset(self) -> Answer:
+        """Let all processes begin their counts and records anew; faults go on."""
+        return self._taken(await self._ask("reset"))
+
+    async def set_faults(self, body: bytes) -> Answer:
+        """Let all processes play the faults in a JSON array from now on, in place of others."""
+        try:
+            faults = _FAULTS.validate_json(body)
+        except ValidationError as error:
+            problems = [_problem(detail["loc"], detail["msg"]) for detail in error.errors()]
+            return _answer(HTTPStatus.BAD_REQUEST, {"errors": problems})
+        order = {
+            "faults": _FAULTS.dump_python(faults, mode="json"),
+            "told_s": time.monotonic(),
+            # Also other than what a process said that had this number before.
+            "telling": f"{self._index}-{time.monotonic_ns()}",
+        }
+        return self._taken(await self._ask("faults", order))
+
+    def receive(self, parts: Parts) -> None:
+        """Take a message that begins with ``MARK``."""
+        message = orjson.loads(parts[1])
+        if message["to"] == self._index:
+            self._note(message["number"], message["from"])
+        elif message["to"] is None:
+            self._orders[message["order"]](message["argument"])
+            self._tell(to=message["from"], number=message["number"])
+
+    async def _ask(self, order: str, argument: object = None) -> list[int]:
+        """Let all processes do something, this one first; return those that stayed silent."""
+        self._orders[order](argument)
+        if not self._others:
+            return []
+        number, missing, complete = next(self._numbers), set(self._others), asyncio.Event()
+        self._asked[number] = missing, complete
+        self._tell(to=None, number=number, order=order, argument=argument)
+        try:
+            await asyncio.wait_for(complete.wait(), ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            pass
+        finally:
+            del self._asked[number]
+        return sorted(missing)
+
+    def _tell(self, **message: object) -> None:
+        self._publish([MARK, orjson.dumps({"from": self._index, **message})])
+
+    def _note(self, number: int, process: int) -> None:
+        if number in self._asked:
+            missing, complete = self._asked[number]
+            missing.discard(process)
+            if not missing:
+                complete.set()
+
+    def _take_faults(self, order: Mapping[str, Any]) -> None:
+        faults = _FAULTS.validate_python(order["faults"])
+        self._ground.faults.tell(faults, order["told_s"], order["telling"])
+
+    def _reset(self, _argument: object) -> None:
+        self._ground.counters.reset()
+        self._ground.faults.log.reset()
+        self._ground.deliveries.delays.reset()
+        for reset in self._ground.reset:
+            reset()
+
+    def _refresh(self, _argument: object) -> None:
+        for refresh in self._ground.refresh:
+            refresh()
+        # Written aside and then renamed: another process may be reading.
+        written = self._folder / f".delays-{self._index}"
+        written.write_bytes(self._ground.deliveries.delays.encode())
+        written.replace(self._folder / f"delays-{self._index}")
+
+    def _delays_ms(self) -> dict[str, float]:
+        """Return how late deliveries left that were delayed, merged over all processes."""
+        merged = HdrHistogram(1, LONGEST_DELAY_US, 3)
+        for file in self._folder.glob("delays-*"):
+            merged.decode_and_add(file.read_bytes())
+        if not merged.get_total_count():
+            return {"count": 0}
+        values = {
+            name: merged.get_value_at_percentile(percentile) / 1000
+            for name, percentile in PERCENTILES.items()
+        }
+        return {"count": merged.get_total_count(), **values}
+
+    def _processes(self, silent: Sequence[int]) -> dict[str, Sequence[int]]:
+        answered = sorted((self._others | {self._index}) - set(silent))
+        return {"answered": answered, "silent": silent}
+
+    def _taken(self, silent: Sequence[int]) -> Answer:
+        status = HTTPStatus.GATEWAY_TIMEOUT if silent else HTTPStatus.OK
+        return _answer(status, {"processes": self._processes(silent)})
+
+
+def _problem(location: Sequence[int | str], message: str) -> dict[str, str]:
+    return {"where": ".".join(["faults", *map(str, location)]), "message": message}
+
+
+def _answer(status: HTTPStatus, body: object) -> Answer:
+    return Answer(status, orjson.dumps(body))

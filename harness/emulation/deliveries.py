@@ -1,0 +1,269 @@
+"""What becomes of each delivery: sent, dropped, held back, and counted as what it was.
+
+An emulator asks once a broadcast whether all of it may pass; mostly it may, and the emulator writes
+to its connections straight away. Only else does each delivery come here by itself.
+"""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal, NamedTuple
+
+from hdrh.histogram import HdrHistogram
+
+from harness.emulation.agenda import Agenda
+from harness.emulation.counters import OWED, SUBSCRIPTIONS
+from harness.emulation.fault_choices import Fate
+from harness.emulation.fault_log import excerpt
+from harness.emulation.faults import Faults
+from harness.emulation.malformed_frames import MALFORMED_FRAMES
+from harness.emulation.outlets import Outlet, Outlets, Parcel
+from harness.emulation.quotas import Rate
+
+Overflow = Literal["delay", "drop"]
+
+REORDER_PATIENCE_S = 2.0
+"""How long a delivery waits for later ones to pass it; then it leaves all the same."""
+
+LONGEST_DELAY_US = 3_600_000_000
+
+
+class Subscription:
+    """One subscription, as far as its deliveries go.
+
+    Attributes:
+        outlet: The connection it belongs to.
+        number: Counts subscriptions, so that faults and records can name it.
+        aside: Deliveries that later ones are to pass.
+        late: How many deliveries wait for their time.
+        due_s: When the last of these is due.
+    """
+
+    __slots__ = ("aside", "due_s", "late", "number", "outlet")
+
+    def __init__(self, outlet: Outlet, number: int) -> None:
+        self.outlet = outlet
+        self.number = number
+        self.aside: list[_Aside] = []
+        self.late = 0
+        self.due_s = 0.0
+
+
+class Frame(NamedTuple):
+    """An event, ready to be written.
+
+    Attributes:
+        event: Counts events, so that faults and records can name it.
+        parcel: Its delivery, the same for all who get it unharmed.
+        encoded: The event as a JSON string.
+    """
+
+    event: int
+    parcel: Parcel
+    encoded: bytes
+
+
+class _Aside:
+    """A delivery that waits for later ones to pass it."""
+
+    __slots__ = ("delay_s", "depth", "frame", "parcel", "passed")
+
+    def __init__(self, frame: Frame, parcel: Parcel, fate: Fate, delay_s: float) -> None:
+        self.frame = frame
+        self.parcel = parcel
+        self.depth = fate.depth
+        self.delay_s = delay_s
+        self.passed = 0
+
+
+class Deliveries:
+    """The deliveries of one process; made inside the running event loop.
+
+    Args:
+        outlets: The connections.
+        faults: What is to go wrong with them.
+        agenda: When those that are late leave.
+        outbound: Quota of steps of metering; None for no limit.
+        overflow: What becomes of deliveries above the quota.
+        index: Number of this process.
+        processes: How many there are; with ``index`` it makes numbers unique.
+
+    Attributes:
+        outbound: As given; may be replaced.
+        overflow: As given; may be replaced.
+        counters: Where everything is counted.
+        delays: How late deliveries left that were delayed, in microseconds.
+    """
+
+    def __init__(
+        self,
+        outlets: Outlets,
+        faults: Faults,
+        agenda: Agenda,
+        *,
+        outbound: Rate | None = None,
+        overflow: Overflow = "delay",
+        index: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.counters = outlets.counters
+        self.delays = HdrHistogram(1, LONGEST_DELAY_US, 3)
+        self._outlets = outlets
+        self._faults = faults
+        self._agenda = agenda
+        self.outbound = outbound
+        self.overflow = overflow
+        self._next_number = index
+        self._processes = processes
+        self._is_charged = True
+        self._late: dict[float, list[tuple[Subscription, Parcel, float]]] = {}
+
+    def subscribe(self, outlet: Outlet) -> Subscription:
+        """Return a new subscription of a connection."""
+        subscription = Subscription(outlet, self._next_number)
+        self._next_number += self._processes
+        self.counters.add(SUBSCRIPTIONS)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; what is held back for it still leaves."""
+        self.counters.add(SUBSCRIPTIONS, -1)
+        for aside in list(subscription.aside):
+            self._release(subscription, aside, time.monotonic())
+
+    def all_pass(self, events: range, deliveries: int, steps: int) -> bool:
+        """Decide whether a whole broadcast may be written as it is; if so, it is charged for.
+
+        Args:
+            events: Numbers of its events.
+            deliveries: Events times subscriptions.
+            steps: Steps of metering in all of them.
+        """
+        self._is_charged = self.outbound is None or self.outbound.take(steps)
+        if not self._is_charged or self._outlets.pending:
+            return False
+        return not self._faults.may_hit(events, deliveries)
+
+    def send(self, subscription: Subscription, frames: Sequence[Frame], now_s: float) -> None:
+        """Do with the deliveries to one subscription what quota and faults want.
+
+        Args:
+            subscription: Who gets them.
+            frames: The events of one broadcast, in order.
+            now_s: When it began, on ``time.monotonic``.
+        """
+        outlet = subscription.outlet
+        if outlet.transport.is_closing():
+            return
+        self.counters.add(OWED, len(frames))
+        for frame in frames:
+            fate = self._faults.on_delivery(frame.event, subscription.number, outlet)
+            if fate.dropped:
+                self._drop(subscription, frame, "fault")
+                continue
+            wait_s = self._quota_wait_s(frame.parcel.steps * (1 + fate.copies))
+            if wait_s is None:
+                self._drop(subscription, frame, "quota")
+                continue
+            self._accept(subscription, frame, fate, wait_s, now_s)
+
+    def _drop(self, subscription: Subscription, frame: Frame, cause: str) -> None:
+        self.counters.add(f"deliveries.dropped.{cause}")
+        self._log("dropped", subscription, frame, cause=cause)
+
+    def _quota_wait_s(self, steps: int) -> float | None:
+        if self._is_charged or self.outbound is None:
+            return 0.0
+        if self.overflow == "delay":
+            return self.outbound.reserve(steps)
+        return 0.0 if self.outbound.take(steps) else None
+
+    def _accept(
+        self, subscription: Subscription, frame: Frame, fate: Fate, wait_s: float, now_s: float
+    ) -> None:
+        parcel = frame.parcel
+        if fate.copies or fate.malformed:
+            parcel = self._packed(subscription, frame, fate)
+        delay_s = max(fate.delay_s, wait_s)
+        if fate.depth:
+            self._outlets.park(parcel.deliveries)
+            aside = _Aside(frame, parcel, fate, delay_s)
+            subscription.aside.append(aside)
+            patience = partial(self._give_up_on, subscription, aside)
+            self._agenda.at(now_s + REORDER_PATIENCE_S, patience)
+            return
+        self._queue(subscription, parcel, delay_s, now_s, is_quota=wait_s > fate.delay_s)
+        for passed in list(subscription.aside):
+            passed.passed += 1
+            if passed.passed == passed.depth:
+                self._release(subscription, passed, now_s)
+
+    def _packed(self, subscription: Subscription, frame: Frame, fate: Fate) -> Parcel:
+        for _ in range(fate.copies):
+            self._log("duplicated", subscription, frame)
+        for form in fate.malformed:
+            self._log("malformed", subscription, frame, form=form)
+        spoilt = b"".join(MALFORMED_FRAMES[form] for form in fate.malformed)
+        plain = frame.parcel
+        return Parcel(
+            frames=spoilt + plain.frames * (1 + fate.copies),
+            deliveries=plain.deliveries,
+            copies=fate.copies,
+            malformed=len(fate.malformed),
+            steps=plain.steps * (1 + fate.copies),
+        )
+
+    def _give_up_on(self, subscription: Subscription, aside: _Aside) -> None:
+        if aside in subscription.aside:
+            self._release(subscription, aside, time.monotonic())
+
+    def _release(self, subscription: Subscription, aside: _Aside, now_s: float) -> None:
+        """Let a delivery go on that later ones have passed, or else have not."""
+        subscription.aside.remove(aside)
+        self._outlets.park(-aside.parcel.deliveries)
+        if aside.passed:
+            self.counters.add("deliveries.reordered")
+            self._log("reordered", subscription, aside.frame, depth=aside.passed)
+        self._queue(subscription, aside.parcel, aside.delay_s, now_s)
+
+    def _queue(
+        self,
+        subscription: Subscription,
+        parcel: Parcel,
+        delay_s: float,
+        now_s: float,
+        *,
+        is_quota: bool = False,
+    ) -> None:
+        """Send a parcel, or keep it until it is due and all before it have left."""
+        if not delay_s and not subscription.late:
+            subscription.outlet.deliver(parcel)
+            return
+        due_s = max(now_s + delay_s, subscription.due_s)
+        subscription.due_s = due_s
+        subscription.late += 1
+        self._outlets.park(parcel.deliveries)
+        self.counters.add(f"deliveries.delayed.{'quota' if is_quota else 'fault'}")
+        entries = self._late.get(due_s)
+        if entries is None:
+            entries = self._late[due_s] = []
+            self._agenda.at(due_s, partial(self._send_late, due_s))
+        entries.append((subscription, parcel, now_s))
+
+    def _send_late(self, due_s: float) -> None:
+        for subscription, parcel, began_s in self._late.pop(due_s):
+            subscription.late -= 1
+            self._outlets.park(-parcel.deliveries)
+            self.delays.record_value(max(1, round((time.monotonic() - began_s) * 1e6)))
+            subscription.outlet.deliver(parcel)
+
+    def _log(self, what: str, subscription: Subscription, frame: Frame, **more: object) -> None:
+        entry = {
+            "what": what,
+            "event": frame.event,
+            "subscription": subscription.number,
+            "connection": subscription.outlet.number,
+            "peer": subscription.outlet.peer,
+            "text": excerpt(frame.encoded),
+        }
+        self._faults.log.add(entry | more)

@@ -1,0 +1,255 @@
+"""Which connections and deliveries a fault hits: drawn from its seed, and exact in number."""
+
+import fcntl
+import math
+import os
+import random
+import sys
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.emulation.outlets import Outlet, Outlets
+from harness.emulation.shared_integers import INTEGER_BYTES
+from harness.scenario.faults import (
+    Delay,
+    DeliveryFault,
+    Drop,
+    Duplicate,
+    FixedDelay,
+    LognormalDelay,
+    Malformed,
+    Reorder,
+    UniformDelay,
+)
+
+NEVER = sys.maxsize
+
+P99_SIGMAS = 2.3263478740408408
+"""The 99th percentile of the normal distribution, in standard deviations above the mean."""
+
+
+class Fate(NamedTuple):
+    """What becomes of a delivery.
+
+    Attributes:
+        dropped: Whether it never leaves.
+        copies: Further copies that leave right behind it.
+        depth: How many later deliveries of its subscription pass it.
+        malformed: Forms of the malformed frames that leave before it.
+        delay_s: How much later it leaves.
+    """
+
+    dropped: bool = False
+    copies: int = 0
+    depth: int = 0
+    malformed: tuple[str, ...] = ()
+    delay_s: float = 0.0
+
+
+UNTOUCHED = Fate()
+
+
+class Chance:
+    """Hits each of a stream of things with the same probability.
+
+    It draws how many to spare until the next hit and not each thing by itself: what is spared
+    costs a subtraction, and many at once cost one.
+
+    Args:
+        ratio: The probability.
+        rng: Where to draw from.
+
+    Attributes:
+        spared: Things to come that are spared before the next is hit.
+    """
+
+    __slots__ = ("_log_miss", "_rng", "spared")
+
+    def __init__(self, ratio: float, rng: random.Random) -> None:
+        self._rng = rng
+        self._log_miss = math.log1p(-ratio) if ratio < 1 else 0.0
+        self.spared = self._draw()
+
+    def _draw(self) -> int:
+        return int(math.log(1.0 - self._rng.random()) / self._log_miss) if self._log_miss else 0
+
+    def hits(self) -> bool:
+        """Tell whether the next thing is hit."""
+        if self.spared:
+            self.spared -= 1
+            return False
+        self.spared = self._draw()
+        return True
+
+
+class Claims:
+    """Hits of the faults that have a limit, counted over all processes.
+
+    Args:
+        file: Made by whoever needs it first; a new one for each time faults are told.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def claim(self, place: int, limit: int) -> bool:
+        """Claim one more hit of the fault at a place; False once all have been claimed."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            offset = place * INTEGER_BYTES
+            claimed = int.from_bytes(os.pread(self._file, INTEGER_BYTES, offset), "little")
+            if claimed < limit:
+                os.pwrite(self._file, (claimed + 1).to_bytes(INTEGER_BYTES, "little"), offset)
+            return claimed < limit
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+
+class Members:
+    """A share of the connections: of those that were open at first, and of those that came since.
+
+    The share of each is right to the nearest whole connection.
+
+    Args:
+        outlets: The connections of this process.
+        share: Above 0; 1 for all of them.
+        rng: Chooses among those that are open.
+        welcome: Called with each one of the share that comes later.
+    """
+
+    def __init__(
+        self,
+        outlets: Outlets,
+        share: float,
+        rng: random.Random,
+        welcome: Callable[[Outlet], None] = lambda _: None,
+    ) -> None:
+        present = list(outlets.open)
+        chosen = math.floor(share * len(present) + 0.5)
+        self._outlets = outlets
+        self._share = share
+        self._welcome = welcome
+        self._missing = 0.5
+        self._chosen = dict.fromkeys(sorted(rng.sample(present, chosen), key=_number))
+        outlets.watchers.append(self)
+
+    def __contains__(self, outlet: Outlet) -> bool:
+        return outlet in self._chosen
+
+    def __iter__(self) -> Iterator[Outlet]:
+        return iter(list(self._chosen))
+
+    @property
+    def is_everyone(self) -> bool:
+        """Whether there is nobody who does not belong."""
+        return self._share == 1
+
+    def joined(self, outlet: Outlet) -> None:
+        """Take in a new connection, or let it pass."""
+        self._missing += self._share
+        if self._missing >= 1:
+            self._missing -= 1
+            self._chosen[outlet] = None
+            self._welcome(outlet)
+
+    def left(self, outlet: Outlet) -> None:
+        """Forget a connection that has gone."""
+        self._chosen.pop(outlet, None)
+
+    def close(self) -> None:
+        """Take in nobody else."""
+        self._outlets.watchers.remove(self)
+
+
+def _number(outlet: Outlet) -> int:
+    return outlet.number
+
+
+class Choice:
+    """Which deliveries a fault hits in this process.
+
+    Args:
+        fault: What it says about that.
+        members: The connections it concerns.
+        rng: Draws among their deliveries.
+        claim: Claims one more hit of a fault that has a limit.
+    """
+
+    def __init__(
+        self,
+        fault: DeliveryFault,
+        members: Members,
+        rng: random.Random,
+        claim: Callable[[int], bool],
+    ) -> None:
+        self.fault = fault
+        self._rng = rng
+        self._members = members
+        self._limit = fault.count
+        self._claim = claim
+        self._given = frozenset(fault.deliveries)
+        self._given_events = {event for event, _ in fault.deliveries}
+        self._chance = Chance(fault.ratio, rng)
+        if self._given:
+            self._chance.spared = NEVER
+
+    def spares(self, events: Collection[int], deliveries: int) -> bool:
+        """Tell whether none of the next deliveries is hit, whoever they go to.
+
+        Args:
+            events: Numbers of the events delivered.
+            deliveries: How many there are in all.
+        """
+        if not self._members.is_everyone:
+            return False
+        return self._chance.spared >= deliveries and self._given_events.isdisjoint(events)
+
+    def skip(self, deliveries: int) -> None:
+        """Pass over so many deliveries that were found to be spared."""
+        if self._chance.spared != NEVER:
+            self._chance.spared -= deliveries
+
+    def hits(self, event: int, subscription: int, outlet: Outlet) -> bool:
+        """Tell whether the next delivery is hit, given its numbers and where it goes."""
+        if self._given:
+            return (event, subscription) in self._given
+        if outlet not in self._members or self._chance.spared == NEVER or not self._chance.hits():
+            return False
+        if self._limit is None or self._claim(self._limit):
+            return True
+        self._chance.spared = NEVER
+        return False
+
+    def change(self, fate: Fate) -> Fate:
+        """Return what becomes of a delivery that this fault hits too."""
+        match self.fault:
+            case Drop():
+                return fate._replace(dropped=True)
+            case Duplicate():
+                return fate._replace(copies=fate.copies + 1)
+            case Reorder(depth=depth):
+                return fate._replace(depth=max(fate.depth, depth))
+            case Malformed(form=form):
+                return fate._replace(malformed=(*fate.malformed, form))
+            case Delay(delay_ms=delay):
+                return fate._replace(delay_s=fate.delay_s + draw_delay_s(delay, self._rng))
+        return fate
+
+    def close(self) -> None:
+        """End the fault."""
+        self._members.close()
+
+
+def draw_delay_s(delay: FixedDelay | UniformDelay | LognormalDelay, rng: random.Random) -> float:
+    """Draw a delay in seconds."""
+    if isinstance(delay, FixedDelay):
+        return delay.value / 1000
+    if isinstance(delay, UniformDelay):
+        return rng.uniform(delay.minimum, delay.maximum) / 1000
+    sigma = math.log(delay.p99 / delay.median) / P99_SIGMAS
+    return rng.lognormvariate(math.log(delay.median), sigma) / 1000

@@ -1,0 +1,66 @@
+"""Which deliveries and connections faults hit, one by one, so that a report can be checked.
+
+Each process appends to its own file; any of them can read all, also those of one that was killed.
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from harness.emulation.counters import Counters
+
+ENTRIES_MAX = 50_000
+"""Entries a process writes; what comes after is only counted."""
+
+EXCERPT_CHARACTERS = 200
+
+
+class FaultLog:
+    """One process's file.
+
+    Args:
+        folder: Where the files of all processes lie.
+        index: Number of this process.
+        counters: Counts entries, and those left out.
+    """
+
+    def __init__(self, folder: Path, index: int, counters: Counters) -> None:
+        self._file = (folder / f"faults-{index}.jsonl").open("ab", buffering=0)
+        self._counters = counters
+        self._entries = 0
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        """Write an entry with the time of day, unless there are too many."""
+        if self._entries < ENTRIES_MAX:
+            self._entries += 1
+            self._file.write(orjson.dumps({"at_ns": time.time_ns(), **entry}) + b"\n")
+            self._counters.add("fault_log.entries")
+        else:
+            self._counters.add("fault_log.left_out")
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self._file.truncate(0)
+        self._entries = 0
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def read_fault_logs(folder: Path) -> list[dict[str, Any]]:
+    """Return the entries of all processes, each process's in order."""
+    return [
+        orjson.loads(line)
+        for file in sorted(folder.glob("faults-*.jsonl"))
+        for line in file.read_bytes().splitlines()
+    ]
+
+
+def excerpt(encoded_event: bytes) -> str:
+    """Return the beginning of an event that is given as a JSON string, enough to tell which."""
+    text: str = orjson.loads(encoded_event)
+    return text[:EXCERPT_CHARACTERS]

@@ -1,0 +1,283 @@
+"""The faults of one emulator process: what is to go wrong now, decided from schedule and seed.
+
+Every emulator asks it at the same points: when a client connects, when it shows credentials, when
+it publishes, and once for each broadcast. Only a broadcast that a fault may hit asks for each
+delivery; see ``may_hit``.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from harness.emulation.agenda import Action, Agenda
+from harness.emulation.counters import Counters
+from harness.emulation.fault_choices import (
+    UNTOUCHED,
+    Chance,
+    Choice,
+    Claims,
+    Fate,
+    Members,
+    draw_delay_s,
+)
+from harness.emulation.fault_log import FaultLog
+from harness.emulation.outlets import Outlet, Outlets
+from harness.scenario.faults import (
+    DeliveryFault,
+    Disconnect,
+    Drop,
+    ExpireCredentials,
+    Fault,
+    RefuseConnects,
+    SlowAccept,
+    Stall,
+    ThrottleConnects,
+    ThrottlePublishes,
+)
+
+T = TypeVar("T")
+
+
+class ConnectFate(NamedTuple):
+    """What becomes of a client that connects.
+
+    Attributes:
+        delay_s: How long it waits for any answer.
+        refused: Whether it is sent away before the handshake is over.
+        status: HTTP status it then gets; None where the connection is reset.
+        throttled: Whether it is told that there are too many.
+    """
+
+    delay_s: float = 0.0
+    refused: bool = False
+    status: int | None = None
+    throttled: bool = False
+
+
+class _Active(NamedTuple):
+    """A fault that is going on, whom it hits, and where it draws the rest from."""
+
+    fault: Fault
+    chance: Chance
+    rng: random.Random
+
+
+class Faults:
+    """The faults of one process; made inside the running event loop.
+
+    Args:
+        outlets: The connections they may hit.
+        agenda: Begins and ends them.
+        counters: Counts what they do on the way in.
+        folder: Files that all processes share.
+        index: Number of this process.
+        seed: Chooses what they hit, together with each fault's own.
+    """
+
+    def __init__(
+        self,
+        outlets: Outlets,
+        agenda: Agenda,
+        counters: Counters,
+        folder: Path,
+        *,
+        index: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.log = FaultLog(folder, index, counters)
+        self._outlets = outlets
+        self._agenda = agenda
+        self._counters = counters
+        self._folder = folder
+        self._index = index
+        self._seed = seed
+        self._claims: Claims | None = None
+        self._ends: list[Action] = []
+        self._deliveries: list[Choice] = []
+        self._connects: list[_Active] = []
+        self._publishes: list[Chance] = []
+        self._expiries: list[ExpireCredentials] = []
+        self._stalls: list[Stall] = []
+
+    def tell(self, faults: Sequence[Fault], told_s: float, telling: str) -> None:
+        """Play these faults from now on, in place of those told before.
+
+        Args:
+            faults: What is to go wrong, and when.
+            told_s: Their time 0 on ``time.monotonic``, the same for all processes.
+            telling: A word for these faults, the same for all processes and for no others.
+        """
+        self._end_all()
+        self._claims = Claims(self._folder / f"claims-{telling}")
+        for place, fault in enumerate(faults):
+            begin = partial(self._begin, fault, place, told_s, self._claims)
+            if told_s + fault.from_s <= time.monotonic():
+                begin()
+            else:
+                self._agenda.at(told_s + fault.from_s, begin)
+
+    def close(self) -> None:
+        """End all faults and close the log of what they hit."""
+        self._end_all()
+        self.log.close()
+
+    def _end_all(self) -> None:
+        while self._ends:
+            self._ends.pop()()
+        if self._claims is not None:
+            self._claims.close()
+            self._claims = None
+
+    def _begin(self, fault: Fault, place: int, told_s: float, claims: Claims) -> None:
+        until_s = getattr(fault, "until_s", None)
+        is_over = until_s is not None and told_s + until_s <= time.monotonic()
+        if claims is not self._claims or is_over:
+            return  # Others were told since, or we are too late.
+        rng = random.Random(f"{self._seed}/{fault.seed}/{place}/{self._index}")
+        end = self._start(fault, rng, partial(claims.claim, place))
+        self._ends.append(end)
+        if until_s is not None:
+            self._agenda.at(told_s + until_s, partial(self._end, end))
+
+    def _end(self, end: Action) -> None:
+        if end in self._ends:
+            self._ends.remove(end)
+            end()
+
+    def _start(self, fault: Fault, rng: random.Random, claim: Callable[[int], bool]) -> Action:
+        """Let a fault begin; return what ends it."""
+        match fault:
+            case Disconnect():
+                return self._disconnect(fault, rng)
+            case Stall():
+                return self._stall(fault, rng)
+            case ExpireCredentials():
+                return _listed(self._expiries, fault)
+            case ThrottlePublishes():
+                return _listed(self._publishes, Chance(fault.ratio, rng))
+            case RefuseConnects() | ThrottleConnects() | SlowAccept():
+                return _listed(self._connects, _Active(fault, Chance(fault.ratio, rng), rng))
+            case _:
+                return self._hit_deliveries(fault, rng, claim)
+
+    def _disconnect(self, fault: Disconnect, rng: random.Random) -> Action:
+        members = Members(self._outlets, fault.share, rng)
+        members.close()
+        cut = [outlet for outlet in members if self._outlets.is_listening(outlet)]
+        for outlet in cut:
+            self._outlets.cut(outlet, fault.code)
+        self._log_connections("disconnected", cut)
+        return _nothing
+
+    def _stall(self, fault: Stall, rng: random.Random) -> Action:
+        def begin(*outlets: Outlet) -> None:
+            for outlet in outlets:
+                outlet.stall(replies=fault.replies)
+            self._log_connections("stalled", outlets)
+
+        members = Members(self._outlets, fault.share, rng, begin)
+        self._stalls.append(fault)
+        begin(*members)
+
+        def end() -> None:
+            members.close()
+            self._stalls.remove(fault)
+            for outlet in members:
+                outlet.end_stall(replies=fault.replies)
+            self._log_connections("released", list(members))
+
+        return end
+
+    def _hit_deliveries(
+        self, fault: DeliveryFault, rng: random.Random, claim: Callable[[int], bool]
+    ) -> Action:
+        choice = Choice(fault, Members(self._outlets, fault.share, rng), rng, claim)
+        self._deliveries.append(choice)
+        # What is dropped must not be counted as hit by another fault.
+        self._deliveries.sort(key=lambda choice: not isinstance(choice.fault, Drop))
+
+        def end() -> None:
+            choice.close()
+            self._deliveries.remove(choice)
+
+        return end
+
+    def _log_connections(self, what: str, outlets: Sequence[Outlet]) -> None:
+        """Write one entry for all of them: there may be tens of thousands."""
+        if outlets:
+            numbers = [outlet.number for outlet in outlets]
+            peers = [outlet.peer for outlet in outlets]
+            self.log.add({"what": what, "connections": numbers, "peers": peers})
+
+    def on_connect(self) -> ConnectFate:
+        """Decide what becomes of a client that connects, and count it."""
+        fate = ConnectFate()
+        for fault, chance, rng in self._connects:
+            if not chance.hits():
+                continue
+            match fault:
+                case RefuseConnects():
+                    fate = fate._replace(refused=True, status=fault.status)
+                case ThrottleConnects():
+                    fate = fate._replace(throttled=True)
+                case SlowAccept():
+                    fate = fate._replace(delay_s=draw_delay_s(fault.delay_ms, rng))
+        if fate.delay_s:
+            self._counters.add("connects.slowed")
+        if fate.refused:
+            self._counters.add("connects.refused.fault")
+        elif fate.throttled:
+            self._counters.add("connects.throttled.fault")
+        return fate
+
+    def on_credentials(self) -> bool:
+        """Decide whether credentials that are shown now count as expired, and count it."""
+        if self._expiries:
+            self._counters.add("credentials.expired")
+        return bool(self._expiries)
+
+    def on_publish(self) -> bool:
+        """Decide whether a publish is throttled, and count it."""
+        # Each is asked, so that what one decides leaves the others' draws as they are.
+        hits = [chance.hits() for chance in self._publishes]
+        if any(hits):
+            self._counters.add("publishes.throttled.fault")
+        return any(hits)
+
+    def may_hit(self, events: range, deliveries: int) -> bool:
+        """Tell whether any of the next deliveries may be hit; if not, they are passed over.
+
+        Args:
+            events: Numbers of the events that are broadcast.
+            deliveries: How many there are in all.
+        """
+        if self._stalls or not self._deliveries:
+            return bool(self._stalls)
+        if not all(choice.spares(events, deliveries) for choice in self._deliveries):
+            return True
+        for choice in self._deliveries:
+            choice.skip(deliveries)
+        return False
+
+    def on_delivery(self, event: int, subscription: int, outlet: Outlet) -> Fate:
+        """Decide what becomes of one delivery, given its numbers and where it goes."""
+        fate = UNTOUCHED
+        for choice in self._deliveries:
+            if choice.hits(event, subscription, outlet):
+                fate = choice.change(fate)
+                if fate.dropped:
+                    break
+        return fate
+
+
+def _nothing() -> None:
+    """End what was over when it began."""
+
+
+def _listed(items: list[T], item: T) -> Action:
+    """Add an item to a list; return what takes it out again."""
+    items.append(item)
+    return partial(items.remove, item)

@@ -1,0 +1,96 @@
+"""How large events are: the three ways in which a workload can say so."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from harness.scenario.model import Bytes, ScenarioModel, Unit, broken_rule
+
+SMALLEST_EVENT_BYTES = 160
+"""An envelope with every field at its longest, and no filler, is just below this."""
+
+LARGEST_EVENT_BYTES = 1_000_000
+"""More than any system here takes; it stops a slip of the finger from filling the memory."""
+
+EventBytes = Annotated[Bytes, Field(ge=SMALLEST_EVENT_BYTES, le=LARGEST_EVENT_BYTES)]
+Weight = Annotated[float, Field(gt=0)]
+
+
+class LognormalBytes(ScenarioModel):
+    """Event sizes as chat has them: most are short, a few are long."""
+
+    distribution: Literal["lognormal"] = Field(description="Kind of sizes.")
+    median: Bytes = Field(default=300, gt=0, description="Half of the events are smaller.")
+    p99: Bytes = Field(
+        default=900,
+        gt=0,
+        validate_default=True,
+        description="One event in a hundred is larger.",
+    )
+    minimum: Bytes = Field(
+        default=SMALLEST_EVENT_BYTES,
+        ge=SMALLEST_EVENT_BYTES,
+        description="Smaller draws are raised to this; the envelope alone needs about 150.",
+    )
+    maximum: Bytes = Field(
+        default=4000,
+        le=LARGEST_EVENT_BYTES,
+        validate_default=True,
+        description="Larger draws are cut down to this.",
+    )
+
+    @field_validator("p99")
+    @classmethod
+    def _p99_above_median(cls, p99: int, info: ValidationInfo) -> int:
+        median = info.data.get("median")
+        if median is not None and p99 <= median:
+            raise broken_rule(
+                f"must be above median = {median}",
+                hint='for events of one size write distribution = "fixed" and value',
+            )
+        return p99
+
+    @field_validator("maximum")
+    @classmethod
+    def _maximum_not_below_minimum(cls, maximum: int, info: ValidationInfo) -> int:
+        minimum = info.data.get("minimum")
+        if minimum is not None and maximum < minimum:
+            raise broken_rule(f"must be at least minimum = {minimum}")
+        return maximum
+
+
+class FixedBytes(ScenarioModel):
+    """Events of one size."""
+
+    distribution: Literal["fixed"] = Field(description="Kind of sizes.")
+    value: Bytes = Field(
+        ge=SMALLEST_EVENT_BYTES,
+        le=LARGEST_EVENT_BYTES,
+        description="Size of every event; the envelope alone needs about 150.",
+    )
+
+
+class ChoiceBytes(ScenarioModel):
+    """Events of a few sizes, each drawn as often as its weight says."""
+
+    distribution: Literal["choice"] = Field(description="Kind of sizes.")
+    values: Annotated[tuple[EventBytes, ...], Unit("bytes")] = Field(
+        strict=False,
+        min_length=1,
+        description="The sizes; the envelope alone needs about 150.",
+    )
+    weights: tuple[Weight, ...] = Field(
+        default=(),
+        strict=False,
+        description="How often each size is drawn, relative to the others; alike where left out.",
+    )
+
+    @field_validator("weights")
+    @classmethod
+    def _one_weight_a_value(
+        cls, weights: tuple[float, ...], info: ValidationInfo
+    ) -> tuple[float, ...]:
+        values = info.data.get("values")
+        if values is not None and weights and len(weights) != len(values):
+            raise broken_rule(f"must have as many entries as values, which has {len(values)}")
+        return weights

@@ -1,0 +1,209 @@
+"""``harness emulate`` with several APIs, and told by SIGHUP to read their files again."""
+
+import contextlib
+import http.client
+import itertools
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+TARGET = """
+name = "{name}"
+system = "appsync-events"
+emulated = true
+[emulator]
+api_keys = ["{key}"]
+namespaces = {namespaces}
+"""
+TIMEOUT_S = 20
+
+
+class Running:
+    """A ``harness emulate`` of some files, with its output line by line."""
+
+    def __init__(self, process):
+        self.process = process
+        self.stdout, self.stderr = (
+            self._lines_of(pipe) for pipe in (process.stdout, process.stderr)
+        )
+
+    def _lines_of(self, pipe):
+        """Return a queue of the lines that come; None is the end."""
+        lines = queue.Queue()
+
+        def read():
+            for line in pipe:
+                lines.put(line.rstrip("\n"))
+            lines.put(None)
+
+        threading.Thread(target=read).start()
+        return lines
+
+    def served(self):
+        return json.loads(self.stdout.get(timeout=TIMEOUT_S))
+
+    def reload(self, lines):
+        """Send SIGHUP; return what is said about it, so many lines."""
+        self.process.send_signal(signal.SIGHUP)
+        return [self.stderr.get(timeout=TIMEOUT_S) for _ in range(lines)]
+
+    def last_words(self):
+        """Wait for its end with exit code 2; return what it said."""
+        assert 2 == self.process.wait(TIMEOUT_S)
+        return "\n".join(iter(lambda: self.stderr.get(timeout=TIMEOUT_S), None))
+
+
+@pytest.fixture
+def emulate():
+    """Start the command; it is ended after the test."""
+    with contextlib.ExitStack() as started:
+
+        def start(*files, arguments=()):
+            command = [sys.executable, "-m", "harness", "emulate", *map(str, files), "--json"]
+            process = subprocess.Popen(
+                [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            started.enter_context(process)
+            started.callback(process.terminate)
+            return Running(process)
+
+        yield start
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a target file; return it."""
+
+    def write_file(name="first", key="da2-old", namespaces='["default"]', more=""):
+        file = tmp_path / f"{name}.toml"
+        text = TARGET.format(name=name, key=key, namespaces=namespaces)
+        file.write_text(text + more, encoding="utf-8")
+        return file
+
+    return write_file
+
+
+def publish(address, key, channel="/default/a"):
+    """Publish one event; return the HTTP status."""
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S)
+    with contextlib.closing(connection):
+        body = json.dumps({"channel": channel, "events": ["1"]})
+        connection.request("POST", parts.path, body, {"x-api-key": key})
+        return connection.getresponse().status
+
+
+def until(condition):
+    """Wait until a condition holds."""
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def test_files_are_apis_of_their_own(emulate, write):
+    """Each has its port, its keys and a line of its own; they stop together."""
+    running = emulate(write("first", "da2-one"), write("second", "da2-two"))
+    first, second = running.served(), running.served()
+    assert ("da2-one", "da2-two") == (first["api_key"], second["api_key"])
+    assert (200, 401) == (publish(first["http"], "da2-one"), publish(first["http"], "da2-two"))
+    assert (200, 401) == (publish(second["http"], "da2-two"), publish(second["http"], "da2-one"))
+    running.process.send_signal(signal.SIGTERM)
+    assert 0 == running.process.wait(TIMEOUT_S)
+    pids = first["pids"] + second["pids"]
+    assert [False, False] == [psutil.pid_exists(pid) for pid in pids]
+
+
+def test_problems_of_all_files_are_told_at_once(emulate, write):
+    """Two wrong files are two errors, and nothing is started."""
+    running = emulate(write("first", more="prot = 1\n"), write("second", namespaces="[]"))
+    told = running.last_words()
+    assert "first.toml: emulator.prot is not a key of [emulator]" in told
+    assert "second.toml: emulator.namespaces must not be empty" in told
+
+
+def test_reload_changes_keys_and_namespaces_and_keeps_connections(emulate, write):
+    """After SIGHUP the new keys and namespaces hold in every process, for open connections too."""
+    file = write()
+    running = emulate(file, arguments=("--set", "target.emulator.processes=2"))
+    api = running.served()
+    headers = {"x-api-key": "da2-old"}
+    marker = [Subprotocol("aws-appsync-event-ws")]
+    ids = itertools.count()
+    with connect(
+        api["realtime"], subprotocols=marker, additional_headers=headers, proxy=None
+    ) as socket:
+
+        def subscribe(key, channel):
+            message = {"type": "subscribe", "id": str(next(ids)), "channel": channel}
+            socket.send(json.dumps({**message, "authorization": {"x-api-key": key}}))
+            return json.loads(socket.recv(timeout=TIMEOUT_S))["type"]
+
+        assert "subscribe_success" == subscribe("da2-old", "/default/a")
+        assert "subscribe_error" == subscribe("da2-old", "/news/a")
+        write(key="da2-new", namespaces='["default", "news"]')
+        assert ["reloaded"] == running.reload(1)
+        until(lambda: [200] * 8 == [publish(api["http"], "da2-new", "/news/a") for _ in range(8)])
+        until(lambda: [401] * 8 == [publish(api["http"], "da2-old") for _ in range(8)])
+        assert "subscribe_success" == subscribe("da2-new", "/news/a")
+        assert "subscribe_error" == subscribe("da2-old", "/default/b")
+
+
+def test_file_that_does_not_validate_leaves_the_old_settings(emulate, write):
+    """What is wrong is told on stderr, and what held before still holds."""
+    running = emulate(write())
+    api = running.served()
+    file = write(key="da2-new", more="prot = 1\n")
+    assert [
+        f"error: {file}: emulator.prot is not a key of [emulator], got 1",
+        "hint: did you mean port?",
+        f"{file}: not reloaded, the old settings stay",
+    ] == running.reload(3)
+    assert (200, 401) == (publish(api["http"], "da2-old"), publish(api["http"], "da2-new"))
+    write(key="da2-new")
+    assert ["reloaded"] == running.reload(1)
+    until(lambda: 200 == publish(api["http"], "da2-new"))
+
+
+def test_handler_that_does_not_load_leaves_the_old_settings(emulate, write, tmp_path):
+    """The process that cannot load it says so; the old keys still hold."""
+    running = emulate(write())
+    api = running.served()
+    missing = tmp_path / "missing.py"
+    write(key="da2-new", namespaces=f"[{{name = 'default', on_publish = '{missing}:f'}}]")
+    told = running.reload(3)
+    assert told[0].startswith("error: ")
+    assert "must name a file that exists" in told[0]
+    assert "not reloaded, the old settings stay" == told[2]
+    assert (200, 401) == (publish(api["http"], "da2-old"), publish(api["http"], "da2-new"))
+
+
+def test_key_that_needs_a_new_start_is_named(emulate, write):
+    """What a running emulator cannot change is told, and the rest is taken."""
+    running = emulate(write())
+    api = running.served()
+    file = write(key="da2-new", more="connection_timeout_ms = 1000\n")
+    assert [
+        f"{file}: emulator.connection_timeout_ms changes at the next start",
+        "reloaded",
+    ] == running.reload(2)
+    until(lambda: 200 == publish(api["http"], "da2-new"))
+
+
+def test_handler_that_does_not_load_at_the_start_is_one_sentence(emulate, write, tmp_path):
+    """The user reads what is wrong and where, without a traceback; exit 2."""
+    missing = tmp_path / "missing.py"
+    running = emulate(write(namespaces=f"[{{name = 'default', on_publish = '{missing}:f'}}]"))
+    told = running.last_words()
+    assert "first.toml: [emulator]: namespaces[0].on_publish must name a file that exists" in told
+    assert "Traceback" not in told

@@ -1,0 +1,71 @@
+"""Rows of the conformance table: what a service does, how sure that is, and which test shows it."""
+
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+MARKER = "conformance"
+MARKS = ("documented", "observed", "assumed")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Row(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        behaviour: What the service does, or is taken to do.
+        mark: How sure that is: ``documented``, ``observed`` or ``assumed``.
+        source: Who says so, or why it is assumed.
+    """
+
+    behaviour: str
+    mark: str
+    source: str
+
+
+def documented(behaviour: str, source: str) -> pytest.MarkDecorator:
+    """Mark the test of something the service's documentation says, on the page named."""
+    return _row(Row(behaviour, "documented", source))
+
+
+def observed(behaviour: str, source: str) -> pytest.MarkDecorator:
+    """Mark the test of something the service, or a client of it, was seen to do."""
+    return _row(Row(behaviour, "observed", source))
+
+
+def assumed(behaviour: str, reason: str) -> pytest.MarkDecorator:
+    """Mark the test of something nobody has said or seen, with the reason for our choice."""
+    return _row(Row(behaviour, "assumed", reason))
+
+
+def _row(row: Row) -> pytest.MarkDecorator:
+    return pytest.mark.conformance(*row)
+
+
+def row_of(item: pytest.Item) -> Row | None:
+    """Return the row that a test stands for."""
+    marker = item.get_closest_marker(MARKER)
+    return Row(*marker.args) if marker else None
+
+
+def topic_of(module: object) -> str:
+    """Return what the rows of a test module have in common: the first line of its docstring."""
+    return (inspect.getdoc(module) or "").partition("\n")[0].rstrip(".")
+
+
+def rows_by_test(folder: Path) -> Iterator[tuple[str, str, str, list[Row]]]:
+    """Yield topic, file, name and rows of each test function in a folder."""
+    for file in sorted(folder.glob("test_*.py")):
+        module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+        for name, function in vars(module).items():
+            if name.startswith("test_"):
+                marks = [mark for mark in getattr(function, "pytestmark", []) if _is_row(mark)]
+                yield topic_of(module), file.name, name, [Row(*mark.args) for mark in marks]
+
+
+def _is_row(mark: pytest.Mark) -> bool:
+    return mark.name == MARKER

@@ -1,0 +1,135 @@
+import multiprocessing
+import time
+
+import pytest
+
+from harness.emulation.quotas import WINDOWS, ConnectionRate, Rate
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self, now_s=1000.0):
+        self.now_s = now_s
+
+    def __call__(self):
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of this process, at the beginning of a second."""
+    clock = Clock()
+    monkeypatch.setattr("time.monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table for two processes."""
+    file = tmp_path / "rate"
+    Rate.make_table(file, 2)
+    return file
+
+
+def test_rate_allows_its_limit_each_second(table, clock):
+    """What a second does not use is lost, and the next one has its own."""
+    rate = Rate(table, 0, 5)
+    assert [True] * 5 + [False] == [rate.take() for _ in range(6)]
+    clock.now_s += 0.999
+    assert not rate.take()
+    clock.now_s += 0.001
+    assert [True] * 5 + [False] == [rate.take() for _ in range(6)]
+
+
+def test_rate_is_shared_by_processes(table, clock):
+    """What one has taken the other cannot."""
+    first, second = (Rate(table, row, 5) for row in (0, 1))
+    assert first.take(3)
+    assert not second.take(3)
+    assert second.take(2)
+    assert not first.take()
+    assert not second.take()
+
+
+def test_amount_is_taken_whole_or_not_at_all(table, clock):
+    """A batch that does not fit leaves the room to smaller ones."""
+    rate = Rate(table, 0, 5)
+    assert [True, False, True] == [rate.take(3), rate.take(3), rate.take(2)]
+    clock.now_s += 1
+    assert not rate.take(6)
+
+
+def test_rate_below_one_a_second_allows_one_in_several(table, clock):
+    """Every fourth second one may pass where the limit is a quarter."""
+    rate = Rate(table, 0, 0.25)
+    taken = []
+    for _ in range(12):
+        taken.append(rate.take())
+        clock.now_s += 1
+    assert [True, False, False, False] * 3 == taken
+
+
+def test_table_forgets_old_seconds(table, clock):
+    """When a cell comes round again, what it held counts no more."""
+    first, second = (Rate(table, row, 5) for row in (0, 1))
+    assert first.take(5)
+    clock.now_s += WINDOWS
+    assert second.take(5)
+    assert not first.take()
+
+
+def test_reservations_spread_evenly_over_the_seconds_to_come(table, clock):
+    """Ten with four a second: four now, four in the next second, two in the one after."""
+    rate = Rate(table, 0, 4)
+    waits = [rate.reserve() for _ in range(10)]
+    assert [0, 0, 0, 0, 1, 1.25, 1.5, 1.75, 2, 2.25] == waits
+    clock.now_s += 1.5
+    assert 1.0 == rate.reserve()
+
+
+def test_reservation_further_ahead_than_the_table_is_refused(table, clock):
+    """What could not leave for a minute is not kept."""
+    rate = Rate(table, 0, 1)
+    waits = [rate.reserve() for _ in range(WINDOWS)]
+    assert float(WINDOWS - 2) == waits[-2]
+    assert waits[-1] is None
+
+
+def test_reservation_above_the_limit_has_a_second_to_itself(table, clock):
+    """An event of many steps leaves all the same, one a second."""
+    rate = Rate(table, 0, 10)
+    assert [0.0, 1.0, 2.0] == [rate.reserve(48) for _ in range(3)]
+
+
+def take_for_two_seconds(file, row, start_s, taken):
+    rate = Rate(file, row, 2000)
+    count = {start_s: 0, start_s + 1: 0}
+    while (second := int(time.monotonic())) < start_s + 2:
+        if second >= start_s:
+            count[second] += rate.take()
+    taken.put(count)
+
+
+def test_two_processes_together_take_what_the_limit_allows(table):
+    """Racing as fast as they can, they exceed it by what they took at one instant at most."""
+    context = multiprocessing.get_context("spawn")
+    taken, start_s = context.Queue(), int(time.monotonic()) + 3
+    arguments = [(table, row, start_s, taken) for row in (0, 1)]
+    racers = [context.Process(target=take_for_two_seconds, args=each) for each in arguments]
+    for racer in racers:
+        racer.start()
+    first, second = (taken.get(timeout=60) for _ in racers)
+    for racer in racers:
+        racer.join(10)
+    for second_s in (start_s, start_s + 1):
+        assert 1990 <= first[second_s] + second[second_s] <= 2010
+
+
+def test_connection_rate_allows_its_limit_each_second(clock):
+    """Each connection has its own."""
+    one, other = ConnectionRate(2), ConnectionRate(2)
+    assert [True, True, False] == [one.take() for _ in range(3)]
+    assert other.take()
+    clock.now_s += 1
+    assert one.take()

@@ -1,0 +1,81 @@
+"""The handlers of one namespace without an emulator around them."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import uvloop
+
+from harness.systems.appsync_events.emulator_access import Identity
+from harness.systems.appsync_events.emulator_handlers import (
+    Context,
+    HandlerRefusal,
+    Handlers,
+    Incoming,
+)
+from harness.systems.appsync_events.options import Options
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "scenarios" / "handlers"
+TIMEOUT_S = 20
+NOBODY = Identity("api_key", None)
+FOREVER = "const many = new Array(1000000).fill(1); many.forEach(() => many.forEach(f))"
+"""JavaScript that never ends, given a function `f`."""
+
+
+class Stand:
+    """The handlers of the namespace ``default``, on the loop that emulators use.
+
+    Args:
+        namespace: Its keys besides the name.
+    """
+
+    def __init__(self, **namespace):
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._options = Options.model_validate({"namespaces": [{"name": "default", **namespace}]})
+        self.handlers = self._run(self._made())
+
+    async def _made(self):
+        return Handlers(self._options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.handlers.close()
+        self._runner.close()
+
+    def _run(self, main):
+        return self._runner.run(asyncio.wait_for(main, TIMEOUT_S))
+
+    def context(self, channel="default/room", identity=NOBODY, headers=None, domain=""):
+        """Return the context of a request."""
+        namespace = self._options.namespaces[0]
+        return Context(namespace, tuple(channel.split("/")), identity, headers or {}, domain)
+
+    def together(self, main):
+        """Run a coroutine function that takes the stand."""
+        return self._run(main(self))
+
+    def publish(self, *payloads, **context):
+        """Publish values as JSON; return the outcome."""
+        return self.publish_texts(*map(json.dumps, payloads), **context)
+
+    def publish_texts(self, *texts, **context):
+        """Publish JSON texts, whose ids are "0", "1" and so on; return the outcome."""
+        return self._run(self.publishing(*texts, **context))
+
+    def publishing(self, *texts, **context):
+        """Return what publishes JSON texts, to be awaited."""
+        events = [Incoming(str(index), text) for index, text in enumerate(texts)]
+        return self.handlers.on_publish(self.context(**context), events)
+
+    def broadcast(self, *payloads, **context):
+        """Publish values and return those that are broadcast, of which none may fail."""
+        outcome = self.publish(*payloads, **context)
+        assert not isinstance(outcome, HandlerRefusal), outcome
+        assert {} == outcome.failed
+        return [json.loads(text) for _, text in outcome.broadcast]
+
+    def subscribe(self, **context):
+        """Subscribe; return the refusal, or None."""
+        return self._run(self.handlers.on_subscribe(self.context(**context)))
