@@ -21,7 +21,7 @@ _TEXT: Final = {
 _FLOAT: Final = {
     *("tcp_ms", "tls_ms", "upgrade_ms", "init_ms", "subscribe_ms"),
     *("cpu_ratio", "cpu_wait_ratio", "machine_idle_ratio", "machine_others_ratio"),
-    *("clock_step_ms", "longest_stall_s", "stall_s"),
+    *("clock_step_ms", "longest_stall_s", "stall_s", "away_s"),
 }
 
 
@@ -54,8 +54,13 @@ GENERATOR: Final = JOURNALS["generator"]
 ERRORS: Final = JOURNALS["errors"]
 """One row is one kind of error in one second of one worker."""
 
-CONNECTIONS: Final = _schema((*TABLES["connections"], "owed", "lost", "stall_s"))
-"""One row is one connection: what its worker counted, then what the ledger adds."""
+CONNECTIONS: Final = _schema(
+    (*TABLES["connections"], "owed", "lost", "stall_s", "away_s", "missed_while_away")
+)
+"""One row is one connection: what its worker counted, then what the ledger adds.
+
+``away_s`` is the time after it in which its user was owed nothing.
+"""
 
 REACHED: Final = ("first_arrival_ns", "half_arrival_ns", "p99_arrival_ns", "last_arrival_ns")
 """When the first subscriber had a message, half of those owed it, 99 % of them, and the last."""

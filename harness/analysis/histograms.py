@@ -63,6 +63,25 @@ class Histograms:
         return result
 
 
+def read_seconds(path: Path, metric: str, phase: str | None = None) -> dict[int, Int64Array]:
+    """Read one metric second by second, all kinds of users merged; None stands for every phase.
+
+    What is damaged is left out; ``read_histograms`` says so.
+    """
+    found: dict[int, Int64Array] = {}
+    start, middle = f"Tag={metric}.".encode(), f".{phase},".encode()
+    for line in path.read_bytes().split(b"\n")[:-1] if path.is_file() else ():
+        log = ParsedLog({}, {}, 0)
+        wanted = line.startswith(start) and (
+            phase is None or middle in line[: line.index(b",") + 1]
+        )
+        if wanted and _add_line(line, log):
+            (interval,) = log.by_tag.values()
+            second = math.floor(float(line.split(b",")[1]))
+            found[second] = found.get(second, 0) + interval.counts().astype(np.int64)
+    return found
+
+
 def read_histograms(path: Path) -> Histograms:
     """Read an HdrHistogram log; what is damaged is left out and named in ``problem``."""
     try:
@@ -119,11 +138,11 @@ def percentile_curve(
     counts = histogram.counts()
     recorded = np.flatnonzero(counts)
     total = max(int(counts.sum()), 1)
-    return _values_ns()[recorded] / NS_PER_MS, np.cumsum(counts[recorded]) / total
+    return values_ns()[recorded] / NS_PER_MS, np.cumsum(counts[recorded]) / total
 
 
 @cache
-def _values_ns() -> Int64Array:
+def values_ns() -> Int64Array:
     """Return the highest value, in ns, that each place of a histogram's counts stands for."""
     hdr = LatencyHistogram().hdr
     places = range(hdr.counts_len)
@@ -135,7 +154,7 @@ def _values_ns() -> Int64Array:
 @cache
 def _coarse_bins() -> Int64Array:
     """Return the coarse bin of each place of a histogram's counts."""
-    return bins_of(_values_ns())
+    return bins_of(values_ns())
 
 
 def _add_line(line: bytes, log: ParsedLog) -> bool:

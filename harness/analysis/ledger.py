@@ -95,7 +95,32 @@ def connection_ledger(
     result["lost"] = result["owed"] - integers(result["delivered"])
     longest = result["longest_stall_s"].fillna(0.0)
     result["stall_s"] = longest.clip(lower=pd.Series(tail_s, index=result.index)).where(owed > 0)
+    result = result.join(_times_away(result, messages[owing(messages)], end_ns))
     return result[list(CONNECTIONS.names)]
+
+
+def _times_away(connections: pd.DataFrame, sent: pd.DataFrame, end_ns: int) -> pd.DataFrame:
+    """Return how long each connection's user was owed nothing after it, and what was sent then.
+
+    Until the user's next connection was owed something, or else until the drain was over; a
+    connection that was never owed anything, or went on to the end, has no such time.
+    """
+    windows = _windows(connections)
+    was_owed = windows.starts < NEVER
+    order = connections[was_owed].sort_values(["user_class", "user", "connection"])
+    following = order.groupby(["user_class", "user"])["owed_from_ns"].shift(-1)
+    until = following.reindex(connections.index).to_numpy(dtype=np.int64, na_value=end_ns)
+    starts = np.where(was_owed, np.minimum(windows.ends, until), until)
+    missed = np.zeros(len(connections), np.int64)
+    for index, instants in _by_channel_sent(connections, sent):
+        missed[index] = _instants_inside(Windows(starts[index], until[index]), instants)
+    return pd.DataFrame(
+        {
+            "away_s": np.where(until > starts, (until - starts) / NS_PER_S, np.nan),
+            "missed_while_away": pd.array(missed, dtype="Int64"),
+        },
+        index=connections.index,
+    )
 
 
 def not_routed(connections: pd.DataFrame, messages: pd.DataFrame, start_ns: int) -> int:

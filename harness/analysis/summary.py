@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.columns import COUNTS
+from harness.analysis.cost import cost_of
 from harness.analysis.disturbances import longest_recovery_s, outcomes
 from harness.analysis.generator import generator_figures
 from harness.analysis.histograms import latency_ms
@@ -28,6 +29,7 @@ STALL_LIMITS_S: Final = (1, 10, 60, 120)
 _UNKNOWN_WHEN_CUT: Final = (
     *("lost", "duplicated", "reordered", "late", "unowed", "ratio"),
     "missed_before_measuring",
+    "missed_while_away",
 )
 
 
@@ -44,9 +46,10 @@ def figures(record: Record) -> Json:
         "service_latency_ms": latency_ms(histograms.merged("service_latency", phase=MEASURE)),
         "receive_delay_ms": latency_ms(histograms.merged("receive_delay", phase=MEASURE)),
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
-        "stall_s": _stall_s(record.connections),
+        "stall_s": stall_s(record.connections),
         "recovery_s": {"max": longest_recovery_s(disturbed)},
         "generator": generator_figures(record),
+        "cost": cost_of(record),
         "disturbances": disturbed,
     }
 
@@ -118,6 +121,7 @@ def _ledger(record: Record) -> Json:
         "unowed": int(total["unowed"]),
         "ratio": delivered / owed if owed else None,
         "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
+        "missed_while_away": int(record.connections["missed_while_away"].sum()),
     }
 
 
@@ -128,7 +132,7 @@ def _completion_latency_ms(messages: pd.DataFrame) -> Json:
     return latency_ms(_histogram(complete["last_arrival_ns"] - complete["intended_ns"]))
 
 
-def _stall_s(connections: pd.DataFrame) -> Json:
+def stall_s(connections: pd.DataFrame) -> Json:
     """Percentiles over the subscribers that were owed anything, and how many waited too long."""
     stalls = stalls_s(connections)
     in_ms = _histogram((stalls * NS_PER_S).round()).percentiles_ms()

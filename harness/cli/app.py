@@ -12,6 +12,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from harness import __version__
+from harness.cli.check import check
+from harness.cli.compare import compare
+from harness.cli.cost import cost
 from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
 from harness.cli.report import report
@@ -22,6 +25,7 @@ from harness.core.exit_codes import ExitCode
 
 WORKLOAD = "scenarios/workloads/quickstart.toml"
 TARGET = "scenarios/targets/appsync-events-emulated.toml"
+SLOS = "scenarios/slos/live-chat.toml"
 
 DOCSTRING_SECTION = re.compile(r"^(Args|Raises|Returns|Source):$", re.MULTILINE)
 
@@ -53,6 +57,9 @@ VERBS = (
     Verb(run, f"{WORKLOAD} --target {TARGET} --set publishing.rate_per_s=2"),
     Verb(emulate, TARGET),
     Verb(report, "reports/20261123T153000Z-quickstart-appsync-events-emulated"),
+    Verb(check, f"reports/sample --slo {SLOS}"),
+    Verb(compare, "reports/sample reports/sample --fail-if 'fan_out_latency_ms.p99 +10%'"),
+    Verb(cost, "reports/sample"),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
 )

@@ -22,6 +22,20 @@ GROUP_GRACE_S = 2.0
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Let the signals that are forwarded wait until the end of the block."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    try:
+        yield
+    finally:
+        _let_signals_in()
+
+
+def _let_signals_in() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+
+
 class LoadProcess:
     """A running Locust, with whatever it started itself.
 
@@ -50,6 +64,7 @@ class LoadProcess:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    preexec_fn=_let_signals_in,  # noqa: PLW1509 - no other thread runs yet
                 )
         except OSError as error:
             raise MachineError(

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli.github import tell_github
+
 if TYPE_CHECKING:
     from harness.analysis.finalise import Analysis
 
@@ -45,13 +47,31 @@ def report(
 
 
 def show(analysis: "Analysis", page: Path) -> None:
-    """Print the headline of a report to stdout."""
+    """Print the headline of a report to stdout, and tell GitHub Actions where it runs there."""
     width = None if sys.stdout.isatty() else LOG_WIDTH
     print_headline(analysis, page, Console(highlight=False, width=width))
+    tell_github(analysis)
 
 
 def print_headline(analysis: "Analysis", page: Path, console: Console) -> None:
     """Print verdict, story, the figures that matter, objectives, warnings and the page's path."""
+    _print_verdict(analysis, console)
+    console.print()
+    console.print(_figures(analysis))
+    _print_objectives(analysis, console)
+    _print_warnings(analysis, console)
+    console.print()
+    console.print(Text(f"report: {page}"), soft_wrap=True)
+
+
+def print_judgement(analysis: "Analysis", console: Console) -> None:
+    """Print verdict, story, objectives with their margins, and warnings."""
+    _print_verdict(analysis, console)
+    _print_objectives(analysis, console, margins=True)
+    _print_warnings(analysis, console)
+
+
+def _print_verdict(analysis: "Analysis", console: Console) -> None:
     from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, tell
 
     verdict = analysis.summary["verdict"]
@@ -62,12 +82,6 @@ def print_headline(analysis: "Analysis", page: Path, console: Console) -> None:
     console.print(_paragraph(tell(analysis), console))
     if advice := advise(analysis):
         console.print(_paragraph(f"hint: {advice}", console))
-    console.print()
-    console.print(_figures(analysis))
-    _print_objectives(analysis, console)
-    _print_warnings(analysis, console)
-    console.print()
-    console.print(Text(f"report: {page}"), soft_wrap=True)
 
 
 def _figures(analysis: "Analysis") -> Table:
@@ -84,16 +98,17 @@ def _figures(analysis: "Analysis") -> Table:
     return table
 
 
-def _print_objectives(analysis: "Analysis", console: Console) -> None:
+def _print_objectives(analysis: "Analysis", console: Console, *, margins: bool = False) -> None:
     from harness.report.tables import objectives
 
     rows = objectives(analysis.summary).rows
     if not rows:
         return
     table = Table.grid(padding=(0, 2, 0, 0))
-    for name, verdict, observed, required, _margin in rows:
+    for name, verdict, observed, required, margin in rows:
         style = COLOURS.get(verdict.tone, "")
-        cells = (name.text, observed.text, required.text)
+        cells = [name.text, observed.text, required.text]
+        cells += [f"margin {margin.text}"] if margins else []
         table.add_row(Text(verdict.text, style=style), *map(_plain, cells))
     console.print()
     console.print(table)

@@ -3,6 +3,7 @@
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,10 +124,12 @@ def _private_meeting_point() -> list[str]:
 
 def run_load(command: Sequence[str], plan: "Plan", folder: Path) -> int:
     """Run the load to its end, show its progress and its result, and return the exit code."""
-    from harness.cli.load_process import LoadProcess
+    from harness.cli.load_process import LoadProcess, signals_held
 
-    load = LoadProcess(command, folder)
-    with load.forwarding():
+    with ExitStack() as forwarding:
+        with signals_held():  # One that comes between start and forwarding would miss the load.
+            load = LoadProcess(command, folder)
+            forwarding.enter_context(load.forwarding())
         status = follow(load, plan, folder)
     return conclude(load, status, folder)
 

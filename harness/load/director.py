@@ -4,6 +4,8 @@ Lives in Locust's master, or in the one process of a local run. Locust drives it
 events that ``harness.load.plugin`` connects.
 """
 
+import contextlib
+import json
 import math
 import secrets
 import signal
@@ -27,11 +29,13 @@ from harness.core.exit_codes import ExitCode
 from harness.load import messages
 from harness.load.assembler import SecondAssembler
 from harness.load.cause import Cause, exhausted
+from harness.load.emulator_controls import EmulatorControls
 from harness.load.emulator_process import EmulatorProcess
 from harness.load.options import START_DELAY_S, apply_plan, plan_from_options, worker_count
 from harness.load.order import Endpoints, Order
 from harness.load.preflight import check_reachable
 from harness.load.sizing import refuse, shortages, size_plan
+from harness.load.system_disturbances import SystemDisturbances
 from harness.load.worker_watch import WorkerWatch
 from harness.measure.environment import describe_environment
 from harness.measure.machine import Check, read_machine
@@ -80,6 +84,7 @@ class Director:
         self._order: Order | None = None
         self._workers: list[str] = []
         self._watched = WorkerWatch((), 0.0, local=False)
+        self._disturbances: SystemDisturbances | None = None
         self._finishing = Semaphore()
         self._ended_s: float | None = None
         self._started = datetime.now(UTC)
@@ -130,6 +135,10 @@ class Director:
             time.monotonic() + START_DELAY_S,
             local=bool(self._options.processes),
         )
+        self._disturbances = SystemDisturbances(
+            self.plan, self.epoch_ns, self._endpoints, self._emulator, self._warnings.append
+        )
+        self._disturbances.start()
         self._write_run("running")
         gevent.spawn(self._watch)
         gevent.spawn(self._end_in_time)
@@ -237,6 +246,7 @@ class Director:
         """Close the record, stop the emulator, make the report; return the exit code."""
         self.finish()
         if self._emulator is not None:
+            self._keep_ground_truth()
             self._emulator.stop()
         if self._order is None:
             if self._writer is not None:
@@ -251,6 +261,15 @@ class Director:
             self._writer.close()
         self._writer = self._assembler = None
         return self._report()
+
+    def _keep_ground_truth(self) -> None:
+        """Put what the emulator itself counted beside what was measured, where it still answers."""
+        if self._order is None:
+            return
+        with contextlib.suppress(OSError):
+            truth = EmulatorControls(self._endpoints).ground_truth()
+            file = self.folder / "emulator.json"
+            file.write_text(json.dumps(truth, indent=1), encoding="utf-8")
 
     def _cause_of_end(self) -> Cause | None:
         """Tell why a run that nothing aborted was no whole run; None where it was one."""
@@ -274,6 +293,7 @@ class Director:
             "phases": [phase.model_dump() for phase in self.plan.phases],
             "environment": self._surroundings,
             "workers": [{"index": n, "id": worker} for n, worker in enumerate(self._workers)],
+            "disturbances": self._disturbances.rows if self._disturbances else [],
             "warnings": self._warnings,
         }
         self._guarded(lambda: self._writer.write_run(run))

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gevent
 import orjson
@@ -87,6 +89,16 @@ class EmulatorProcess:
 
     def _said(self) -> list[str]:
         return self._log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    def tell(self, order: Mapping[str, Any]) -> None:
+        """Give the running emulator an order, such as to kill one of its processes.
+
+        Raises:
+            OSError: If it is gone.
+        """
+        assert self._process.stdin is not None  # noqa: S101  it is a pipe
+        self._process.stdin.write(orjson.dumps(order) + b"\n")
+        self._process.stdin.flush()
 
     @property
     def alive(self) -> bool:

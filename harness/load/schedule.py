@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from harness.load.intensity import Intensity, arrival_times
 from harness.scenario.event_bytes import ChoiceBytes, FixedBytes, LognormalBytes
 from harness.scenario.plan import Plan
-from harness.scenario.workload import Burst
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -57,12 +57,10 @@ class Schedule:
         arrivals, talk, sizes = (
             np.random.default_rng([plan.workload.seed, number]) for number in range(3)
         )
-        self.intended_s = _arrival_times(
+        self.intended_s = arrival_times(
             arrivals if publishing.arrival == "poisson" else None,
+            Intensity(plan, start_s, end_s),
             rate_per_s=plan.rate_per_s / self.batch_size,
-            burst=publishing.burst,
-            start_s=start_s,
-            end_s=end_s,
         )
         count = len(self.intended_s)
         chatters = plan.workload.population.chatters
@@ -104,60 +102,10 @@ def subscribed_channels(plan: Plan, user_class: str, count: int) -> IntArray:
     return _zipf(rng, count, channels.count, channels.zipf_skew)
 
 
-def join_offset_s(user: int, users_of_class: int, plan: Plan) -> float:
-    """Return when user number ``user`` of a class starts to join, in seconds after the epoch.
-
-    Joins of each class are spread evenly over the whole ramp, so all classes arrive mixed.
-    """
-    ramp_s = plan.users / plan.workload.joins.rate_per_s
-    return (user + 0.5) / users_of_class * ramp_s
-
-
-def _arrival_times(
-    rng: np.random.Generator | None,
-    *,
-    rate_per_s: float,
-    burst: Burst | None,
-    start_s: float,
-    end_s: float,
-) -> FloatArray:
-    """Return intended times: a Poisson process with ``rng``, evenly spaced without.
-
-    A process of unit rate is stretched by the inverse of the cumulative rate, which is exact
-    for a rate that is constant between bursts and within them.
-    """
-    knots_s, cumulative = _cumulative_rate(rate_per_s, burst, start_s, end_s)
-    total = cumulative[-1]
-    if rng is None:
-        marks = np.arange(round(total), dtype=np.float64) + 0.5
-    else:
-        enough = int(total + 10 * np.sqrt(total) + 10)
-        marks = np.cumsum(rng.exponential(size=enough))
-    times_s: FloatArray = np.interp(marks[marks < total], cumulative, knots_s)
-    return times_s
-
-
 def _probe_times(start_s: float, warm_up_s: float, probes: int) -> FloatArray:
     """Spread the probes over the first second of the warm-up, or over all of a shorter one."""
     span_s = min(warm_up_s, 1.0)
     return start_s + (np.arange(probes) + 0.5) / probes * span_s
-
-
-def _cumulative_rate(
-    rate_per_s: float, burst: Burst | None, start_s: float, end_s: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return knots in time and the messages expected up to each; bursts end each period."""
-    edges_s = [start_s]
-    rates = []
-    while edges_s[-1] < end_s:
-        calm_s = end_s - start_s if burst is None else burst.every_s - burst.length_s
-        edges_s.append(min(edges_s[-1] + calm_s, end_s))
-        rates.append(rate_per_s)
-        if burst is not None and edges_s[-1] < end_s:
-            edges_s.append(min(edges_s[-1] + burst.length_s, end_s))
-            rates.append(rate_per_s * burst.factor)
-    knots_s = np.array(edges_s)
-    return knots_s, np.concatenate(([0.0], np.cumsum(np.diff(knots_s) * rates)))
 
 
 def _zipf(rng: np.random.Generator, count: int, choices: int, skew: float) -> IntArray:

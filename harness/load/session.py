@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.load.schedule import join_offset_s
 from harness.measure.ledger import ArrivalBook, SubscriberLedger
 from harness.measure.record import JOIN_STAGES
+from harness.net.client import ABNORMAL_CODE as ABNORMAL
 from harness.net.client import Client, JoinError, JoinTimes, PublishAnswer
 
 if TYPE_CHECKING:
     from harness.load.worker import Worker
+
+LEFT_CODE = 1000
+LINGER_S = 1.0
+"""How long one who leaves still listens, and then waits for the system's own goodbye."""
 
 
 class UserSession(SubscriberLedger):
@@ -37,8 +41,8 @@ class UserSession(SubscriberLedger):
         "end",
         "failure",
         "joined",
+        "leaving",
         "number",
-        "owed_until_ns",
         "times",
         "user_class",
         "worker",
@@ -62,7 +66,7 @@ class UserSession(SubscriberLedger):
         self.joined = False
         self.failure: tuple[str, str] | None = None
         self.times: JoinTimes | None = None
-        self.owed_until_ns: int | None = None
+        self.leaving = False
         self.closed_ns: int | None = None
         self.end: tuple[int | None, str] = (None, "")
         self._client: Client | None = None
@@ -71,7 +75,7 @@ class UserSession(SubscriberLedger):
     def await_turn(self) -> None:
         """Sleep until this user is to join."""
         worker = self.worker
-        offset_s = join_offset_s(self.number, worker.population[self.user_class], worker.plan)
+        offset_s = float(worker.join_offsets_s[self.user_class][self.number])
         gevent.sleep(max(offset_s - worker.clock.elapsed_s(), 0.0))
 
     def join(self) -> None:
@@ -82,11 +86,73 @@ class UserSession(SubscriberLedger):
         worker = self.worker
         joins = worker.plan.workload.joins
         while not worker.over and not self._attempt() and self.connection < joins.retries:
-            worker.earlier_rows.append(self.row())
-            self.attempted = False
-            self.connection += 1
+            self._next_connection()
             most_s = min(joins.retry_cap_s, joins.retry_base_s * 2.0 ** (self.connection - 1))
             gevent.sleep(random.uniform(0.0, most_s))  # Full jitter: nobody comes back in step.
+
+    def _next_connection(self) -> None:
+        """Put this connection on record and begin the account of the next."""
+        self.worker.earlier_rows.append(self.row())
+        self.begin_again()
+        self.attempted = self.joined = False
+        self.connection += 1
+        self.failure = self.times = self.closed_ns = None
+        self.end = (None, "")
+
+    def _reconnect(self) -> None:
+        """Come back after a loss, as the workload's clients do."""
+        worker = self.worker
+        reconnect = worker.plan.workload.reconnect
+        for attempt in range(reconnect.attempts):
+            self._next_connection()
+            gevent.sleep(reconnect.wait_s(attempt, random.random()))
+            if worker.over or self._attempt():
+                return
+
+    def leave(self) -> None:
+        """Hang up of one's own accord, once what was sent before has had time to arrive.
+
+        The body of a greenlet: nothing sent from its start on is owed.
+        """
+        if not self.connected:
+            return
+        self.leaving = True
+        self.stop_owing(self.worker.clock.now_ns())
+        gevent.sleep(LINGER_S)
+        client = self._client
+        if client is not None:
+            client.close()
+            self._let_go(self.worker.clock.now_ns(), LEFT_CODE, "left")
+            gevent.sleep(LINGER_S)
+            client.drop()
+
+    def come_back(self) -> None:
+        """Connect again after ``leave``; the body of a greenlet."""
+        if self._client is None and self.leaving and not self.worker.over:
+            self.leaving = False
+            self._next_connection()
+            if not self._attempt():
+                self._reconnect()
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop reading what arrives, or go on."""
+        if self._client is not None:
+            self._client.pause(paused=paused)
+
+    def check_liveness(self, now_ns: int) -> None:
+        """Give the connection up if nothing came for as long as the system says is too long.
+
+        Args:
+            now_ns: This host's realtime clock.
+        """
+        client = self._client
+        if client is None or not self.joined or client.silence_limit_s is None:
+            return
+        delivered_ns = self.last_arrival_ns - self.worker.clock.offset_ns
+        silent_s = (now_ns - max(client.heard_ns, delivered_ns)) / NS_PER_S
+        if silent_s > client.silence_limit_s:
+            client.drop()
+            self.ended(ABNORMAL, f"silent for {client.silence_limit_s:g} s", now_ns)
 
     def _attempt(self) -> bool:
         """Try to join once; return whether it worked."""
@@ -135,6 +201,9 @@ class UserSession(SubscriberLedger):
         self._let_go(kernel_ns + self.worker.clock.offset_ns, code, reason)
         self.worker.tally.count(self.user_class, "disconnects")
         self.worker.failed(self.user_class, "receive", "Disconnected", str(code), reason)
+        policy = self.worker.plan.workload.reconnect.policy
+        if policy != "never" and not self.leaving and not self.worker.over:
+            gevent.spawn(self._reconnect)
 
     def refused(self, stage: str, code: str, message: str) -> None:
         """The system reported an error that belongs to no publish."""
@@ -166,7 +235,8 @@ class UserSession(SubscriberLedger):
         if self.joined:
             self.worker.connected[self.user_class] -= 1
         self.closed_ns = now_ns
-        self.owed_until_ns = now_ns
+        if self.owed_until_ns is None:
+            self.owed_until_ns = now_ns
         self.end = (code, reason)
 
     def row(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import gc
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gevent
@@ -18,6 +18,8 @@ from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S, RunClock
 from harness.load import messages
+from harness.load.crowds import join_offsets_s
+from harness.load.disturbing import disturbing
 from harness.load.locust_table import LocustTable
 from harness.load.order import Order
 from harness.load.publisher import CHATTER, Publisher
@@ -33,6 +35,10 @@ from harness.net.stream import take_unstamped_receives
 
 SUBSCRIBER = "subscriber"
 LAG_PROBE_S = 0.02
+LIVENESS_CHECK_S = 5.0
+"""How often silence is looked for, as the Amplify client does."""
+
+LIVENESS_CHECKS_PER_TICK = 500
 SHORT_DRAIN_S = 1.0
 """A run that is stopped early still waits this long for messages that are under way."""
 
@@ -81,6 +87,10 @@ class Worker:
             name: subscribed_channels(self.plan, name, count)
             for name, count in self.population.items()
         }
+        self.join_offsets_s = {
+            name: join_offsets_s(self.plan, name, count) for name, count in self.population.items()
+        }
+        """When each user of a class starts to join, seconds after the epoch."""
         self.earlier_rows: list[dict[str, Any]] = []
         """Rows of attempts to join that failed and were followed by another."""
         self.over = False
@@ -97,7 +107,13 @@ class Worker:
         for book in self._books.values():
             book.wake = self.publisher.send_due
         self._moderation.start()
-        bodies = (self._report_every_second, self._probe_loop_lag, self.publisher.run)
+        bodies = (
+            self._report_every_second,
+            self._probe_loop_lag,
+            self._check_liveness,
+            self.publisher.run,
+            *disturbing(self),
+        )
         self._greenlets = [gevent.spawn(body) for body in bodies]
 
     def _may_rest(self) -> bool:
@@ -183,6 +199,19 @@ class Worker:
         """Count one error of a user of this class."""
         self.tally.count(user_class, "errors")
         self.tally.error(stage, error_class, code, message)
+
+    def sessions_of(self, user_class: str) -> Sequence[UserSession]:
+        """Return this worker's users of a class, in order of their numbers."""
+        return self._sessions[user_class]
+
+    def _check_liveness(self) -> None:
+        """Give up connections that went silent, a few at a time: it is nobody's hurry."""
+        while True:
+            gevent.sleep(LIVENESS_CHECK_S)
+            for place, session in enumerate(list(self._all_sessions())):
+                session.check_liveness(time.time_ns())
+                if place % LIVENESS_CHECKS_PER_TICK == 0:
+                    gevent.sleep(0)
 
     def _probe_loop_lag(self) -> None:
         while True:
@@ -276,6 +305,7 @@ class Worker:
             "unowed": message.unowed,
             "first_arrival_ns": message.first_ns,
             "last_arrival_ns": message.last_ns,
+            "arrival_bins": message.bins.pairs(),
         }
 
     def finish(self) -> None:

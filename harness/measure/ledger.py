@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.core.envelope import Envelope, parse_envelope
 from harness.measure.histogram import Int64Array
+from harness.measure.log_bins import ArrivalBins
 
 NEVER_NS = 2**63 - 1
 
@@ -34,6 +35,7 @@ class Arrivals:
 
     Attributes:
         arrivals: Kernel receive times of distinct owed deliveries since the last flush, ns.
+        bins: When those taken came, after the message was due.
         duplicated: Deliveries to a subscriber that had the message already.
         reordered: Distinct deliveries that came after a later one of the same stream.
         late: Distinct owed deliveries that came after the drain had ended.
@@ -43,6 +45,7 @@ class Arrivals:
 
     __slots__ = (
         "arrivals",
+        "bins",
         "delivered",
         "duplicated",
         "envelope",
@@ -68,6 +71,7 @@ class Arrivals:
         self.sent_ns = envelope.sent_ns
         self.payload_bytes = payload_bytes
         self.arrivals = array("q")
+        self.bins = ArrivalBins()
         self.delivered = 0
         self.duplicated = 0
         self.reordered = 0
@@ -86,6 +90,7 @@ class Arrivals:
             self.first_ns = first if self.first_ns is None else min(first, self.first_ns)
             self.last_ns = last if self.last_ns is None else max(last, self.last_ns)
             self.delivered += int(taken.size)
+            self.bins.add(taken - self.envelope.intended_ns)
             self.quiet_since_s = monotonic()
             self.arrivals = array("q")
         return taken
@@ -155,11 +160,22 @@ class ArrivalBook:
         return gone
 
 
+class _EachChecked(dict[int, int]):
+    """What a subscriber expects who has just come back, or is about to go: each is looked at.
+
+    The next message of a stream may then be one that is not owed.
+    """
+
+    def get(self, *_: object) -> None:  # type: ignore[override]  # it knows less on purpose
+        """Send every delivery the careful way."""
+
+
 class SubscriberLedger:
     """One subscription's account: what came, in which order, and the longest stall.
 
     Attributes:
         owed_from_ns: Run clock from which messages are owed: the confirmation. None before.
+        owed_until_ns: Run clock from which they are owed no longer. None before.
         duplicated: Deliveries of a message that had come already.
         reordered: Distinct owed deliveries that came after a later one of the same stream.
         late: Distinct owed deliveries that came after the drain had ended.
@@ -170,6 +186,7 @@ class SubscriberLedger:
     """
 
     __slots__ = (
+        "_before_count",
         "_gaps",
         "book",
         "duplicated",
@@ -179,6 +196,7 @@ class SubscriberLedger:
         "late",
         "longest_stall_ns",
         "owed_from_ns",
+        "owed_until_ns",
         "reordered",
         "unowed",
     )
@@ -187,6 +205,7 @@ class SubscriberLedger:
         self.book = book
         self.expected: dict[int, int] = {}
         self.owed_from_ns: int | None = None
+        self.owed_until_ns: int | None = None
         self.duplicated = 0
         self.reordered = 0
         self.late = 0
@@ -195,13 +214,40 @@ class SubscriberLedger:
         self.first_arrival_ns = 0
         self.last_arrival_ns = 0
         self._gaps: dict[int, list[range]] | None = None
+        self._before_count = 0
+
+    def begin_again(self) -> None:
+        """Begin the account of this user's next connection.
+
+        What was seen on earlier ones stays known, so that a message that comes once more is
+        told from one that was missed.
+        """
+        self._before_count = self._seen_count
+        self.expected = _EachChecked(self.expected)  # Until the first that is owed again.
+        self.owed_from_ns = self.owed_until_ns = None
+        self.duplicated = self.reordered = self.late = self.unowed = 0
+        self.longest_stall_ns = self.first_arrival_ns = self.last_arrival_ns = 0
+
+    def stop_owing(self, now_ns: int) -> None:
+        """Owe nothing that is sent from now on; what is under way may still come.
+
+        Args:
+            now_ns: Run clock.
+        """
+        self.owed_until_ns = now_ns
+        self.expected = _EachChecked(self.expected)
+
+    @property
+    def _seen_count(self) -> int:
+        """Distinct owed messages that came, over all connections so far."""
+        gaps = self._gaps or {}
+        missing = sum(len(gap) for stream in gaps.values() for gap in stream)
+        return sum(self.expected.values()) - missing
 
     @property
     def delivered_count(self) -> int:
         """Distinct owed deliveries that came in time."""
-        gaps = self._gaps or {}
-        missing = sum(len(gap) for stream in gaps.values() for gap in stream)
-        return sum(self.expected.values()) - missing - self.late
+        return self._seen_count - self._before_count - self.late
 
     @property
     def received_count(self) -> int:
@@ -263,11 +309,17 @@ class SubscriberLedger:
         """
         if not self.first_arrival_ns:
             self.first_arrival_ns = kernel_ns + self.book.clock_offset_ns
-        if self.owed_from_ns is None or message.sent_ns < self.owed_from_ns:
-            self.unowed += 1
-            message.unowed += 1
+        expected = dict.get(self.expected, message.stream, 0)
+        if not self._is_owed(message):
+            if message.sequence < expected and not self._is_missing(message):
+                self.duplicated += 1
+                message.duplicated += 1
+            else:
+                self.unowed += 1
+                message.unowed += 1
             return
-        expected = self.expected.get(message.stream, 0)
+        if self.owed_until_ns is None and isinstance(self.expected, _EachChecked):
+            self.expected = dict(self.expected)
         if message.sequence >= expected:
             if message.sequence > expected:
                 self._open_gap(message, expected, kernel_ns)
@@ -286,14 +338,28 @@ class SubscriberLedger:
             self._count(message, kernel_ns)
 
     def _open_gap(self, message: Arrivals, expected: int, kernel_ns: int) -> None:
-        """Remember the sequences skipped; the first of them says since when one was owed."""
+        """Remember the sequences skipped; the first owed of them says since when one was owed."""
         if self._gaps is None:
             self._gaps = {}
-        self._gaps.setdefault(message.stream, []).append(range(expected, message.sequence))
-        skipped = self.book.find(message.stream, expected)
-        if skipped is not None and self.owed_from_ns is not None:
-            owed_since_ns = max(skipped.sent_ns, self.owed_from_ns)
+        skipped = range(expected, message.sequence)
+        self._gaps.setdefault(message.stream, []).append(skipped)
+        owed_since_ns = None
+        for sequence in reversed(skipped):
+            known = self.book.find(message.stream, sequence)
+            if known is None or self.owed_from_ns is None or known.sent_ns < self.owed_from_ns:
+                break
+            owed_since_ns = known.sent_ns
+        if owed_since_ns is not None:
             self._note_stall(owed_since_ns, kernel_ns + self.book.clock_offset_ns)
+
+    def _is_owed(self, message: Arrivals) -> bool:
+        if self.owed_from_ns is None or message.sent_ns < self.owed_from_ns:
+            return False
+        return self.owed_until_ns is None or message.sent_ns < self.owed_until_ns
+
+    def _is_missing(self, message: Arrivals) -> bool:
+        gaps = self._gaps.get(message.stream, []) if self._gaps is not None else []
+        return any(message.sequence in gap for gap in gaps)
 
     def _fill_gap(self, message: Arrivals) -> bool:
         """Take a sequence out of the gap it lies in; False when it lies in none."""

@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 
 from harness.core.errors import HarnessError
 
+ABNORMAL_CODE = 1006
+"""Close code of a connection that ended without a close frame. Source: RFC 6455, section 7.1.5."""
+
 CONNECTIONS_PER_ADDRESS = 4000
 """Connections from one loopback address, far below where the search for a port gets slow."""
 
@@ -97,7 +100,15 @@ class Listener(Protocol):
 
 
 class Client(Protocol):
-    """One user's connection to a system under test."""
+    """One user's connection to a system under test.
+
+    Attributes:
+        heard_ns: When the system was last heard of other than through a delivery; host's realtime.
+        silence_limit_s: Silence after which, by the system's rules, a client gives up; or None.
+    """
+
+    heard_ns: int
+    silence_limit_s: float | None
 
     @property
     def open(self) -> bool:
@@ -108,6 +119,9 @@ class Client(Protocol):
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """Send one publish without waiting for its answer; raises OSError when it cannot."""
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop taking what arrives, or go on; what has arrived stays with the kernel."""
 
     def close(self) -> None:
         """Say goodbye; the socket goes when the system answers, and no listener is told."""

@@ -16,7 +16,6 @@ from websockets.uri import WebSocketURI
 from harness.core.errors import RemoteProtocolError
 
 HEAD_END = b"\r\n\r\n"
-MAX_HEAD_BYTES = 65_536
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")

@@ -29,14 +29,9 @@ from harness.net.frames import (
     close_frame,
     parse_close,
 )
-from harness.net.stream import READ, TcpStream, TlsStream, errno_name, open_socket, wait_readable
-from harness.net.upgrade import (
-    HEAD_END,
-    MAX_HEAD_BYTES,
-    RefusedUpgradeError,
-    Upgrade,
-    broken_upgrade,
-)
+from harness.net.joining import error_text, join_code, lap, read_head
+from harness.net.stream import READ, TcpStream, TlsStream, open_socket
+from harness.net.upgrade import RefusedUpgradeError, Upgrade
 
 NORMAL_CLOSE = 1000
 PROTOCOL_ERROR = 1002
@@ -82,7 +77,17 @@ class WebSocketConnection:
         listener: Who is told of deliveries, answers and the end.
     """
 
-    __slots__ = ("_closing", "_reader", "_stream", "_watcher", "endpoint", "listener", "memo")
+    __slots__ = (
+        "_closing",
+        "_reader",
+        "_stream",
+        "_watcher",
+        "endpoint",
+        "heard_ns",
+        "listener",
+        "memo",
+        "silence_limit_s",
+    )
 
     def __init__(self, endpoint: Endpoint, memo: dict[bytes, Any], listener: Listener) -> None:
         self.endpoint = endpoint
@@ -92,6 +97,8 @@ class WebSocketConnection:
         self._watcher: Any = None
         self._reader: FrameReader | None = None
         self._closing = False
+        self.heard_ns = 0
+        self.silence_limit_s: float | None = None
 
     def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
         """Handle one text message; a token returned lets equal bytes skip this next time."""
@@ -116,18 +123,18 @@ class WebSocketConnection:
             before = time.monotonic_ns()
             sock = open_socket(self.endpoint.address, deadline, self.endpoint.next_source())
             self._stream = TcpStream(sock)
-            before = _lap(times, "tcp", before)
+            before = lap(times, "tcp", before)
             if self.endpoint.tls is not None:
                 stage = "tls"
                 host = self.endpoint.uri.host
                 self._stream = TlsStream(sock, self.endpoint.tls, host, deadline)
-                before = _lap(times, "tls", before)
+                before = lap(times, "tls", before)
             stage = "upgrade"
             rest = self._upgrade(self._stream, deadline)
-            _lap(times, "upgrade", before)
+            lap(times, "upgrade", before)
         except (OSError, RemoteProtocolError) as error:
             self.drop()
-            raise JoinError(stage, _code(error), _text(error)) from None
+            raise JoinError(stage, join_code(error), error_text(error)) from None
         except BaseException:
             self.drop()
             raise
@@ -140,7 +147,7 @@ class WebSocketConnection:
         """Ask for the upgrade and check the answer; return what came after it."""
         request, key = self.endpoint.upgrade.request()
         stream.send(request)
-        head, rest = _read_head(stream, deadline)
+        head, rest, _ = read_head(stream, deadline)
         try:
             self.endpoint.upgrade.check(head, key)
         except RefusedUpgradeError as error:
@@ -153,7 +160,7 @@ class WebSocketConnection:
         try:
             arrived = self._stream.receive()  # type: ignore[union-attr]  # watched, so open
         except OSError as error:
-            self._over(ABNORMAL, _text(error), time.time_ns())
+            self._over(ABNORMAL, error_text(error), time.time_ns())
             return
         if arrived is None:
             return
@@ -169,6 +176,7 @@ class WebSocketConnection:
         if not data:
             self._over(ABNORMAL, "the server closed without a close frame", kernel_ns)
             return
+        self.heard_ns = kernel_ns
         whole = self._reader is None
         reader = self._reader or FrameReader()
         count, token = 0, None
@@ -225,6 +233,13 @@ class WebSocketConnection:
         if not told:
             self.listener.ended(code, reason, kernel_ns)
 
+    def pause(self, *, paused: bool) -> None:
+        """Stop taking what arrives, or go on; what has arrived stays with the kernel."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            if not paused:
+                self._watcher.start(self._readable)
+
     @property
     def open(self) -> bool:
         """Whether the socket is still held, a close under way included."""
@@ -247,41 +262,3 @@ class WebSocketConnection:
             self._stream.close()
             self._stream = None
         self._reader = None
-
-
-def _lap(times: JoinTimes, stage: str, since_ns: int) -> int:
-    now = time.monotonic_ns()
-    times.stages_ns[stage] = now - since_ns
-    return now
-
-
-def _read_head(stream: TcpStream, deadline: float) -> tuple[bytes, bytes]:
-    """Wait for an HTTP response's head; return it and the bytes after it."""
-    head = b""
-    while HEAD_END not in head:
-        wait_readable(stream.sock, deadline)
-        arrived = stream.receive()
-        if arrived is None:
-            continue
-        if not arrived[0]:
-            raise ConnectionResetError("the server closed during the upgrade")
-        head += arrived[0]
-        if len(head) > MAX_HEAD_BYTES:
-            raise broken_upgrade("an endless response head")
-    end = head.index(HEAD_END) + len(HEAD_END)
-    return head[:end], head[end:]
-
-
-def _code(error: Exception) -> str:
-    """Return a short stable code for a failed join: an errno's name or the kind of error."""
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, ssl.SSLError):
-        return "tls_error"
-    if isinstance(error, RemoteProtocolError):
-        return "protocol_error"
-    return errno_name(error) or type(error).__name__
-
-
-def _text(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -112,6 +112,15 @@ DEFINITIONS: Final = {
         "receives without a stamp",
         "Reads for which the kernel gave no time of arrival; the worker's own clock stood in.",
     ),
+    "cost.usd_run": Definition(
+        "cost of the run",
+        "What the run used of the system, at list prices.",
+    ),
+    "cost.usd_day_at_reference": Definition(
+        "cost of a day",
+        "30,000 users connected all day and 25,000 messages, with the run's event sizes, at list "
+        "prices.",
+    ),
 }
 """Keyed by the figure or the block of figures in the summary."""
 
@@ -134,6 +143,7 @@ _PLAIN: Final = {
     "deliveries.per_s_peak": "peak deliveries",
     "deliveries.per_s_mean": "mean deliveries",
     "deliveries.missed_before_measuring": "deliveries missed before measuring",
+    "deliveries.missed_while_away": "messages missed while away",
     "stall_s.over_1s_ratio": "subscribers stalled over 1 s",
     "stall_s.over_10s_ratio": "subscribers stalled over 10 s",
     "stall_s.over_60s_ratio": "subscribers stalled over 60 s",

@@ -17,7 +17,7 @@ from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence,
 from harness.report.tables import build_tables, environment
 from harness.report.theme import inline
 
-_TEMPLATES: Final = Environment(
+TEMPLATES: Final = Environment(
     loader=PackageLoader("harness.report", "."),
     autoescape=True,
     undefined=StrictUndefined,
@@ -26,7 +26,7 @@ _TEMPLATES: Final = Environment(
 )
 
 
-_TEMPLATES.filters["evidence"] = evidence
+TEMPLATES.filters["evidence"] = evidence
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,10 @@ class Tile:
 def render_html(analysis: Analysis, charts: list[Chart]) -> str:
     """Return the report as one HTML document."""
     record, summary = analysis.record, analysis.summary
-    source = _TEMPLATES.loader
-    css = source.get_source(_TEMPLATES, "report.css")[0] if source else ""
-    return _TEMPLATES.get_template("report.html.j2").render(
+    return TEMPLATES.get_template("report.html.j2").render(
         advice=advise(analysis),
-        css=Markup(css),  # noqa: S704 - our own file
-        charts=[(chart, _drawings(chart)) for chart in charts],
+        css=stylesheet(),
+        charts=[(chart, drawings(chart)) for chart in charts],
         definitions=DEFINITIONS.values(),
         emulated=record.target.get("emulated", False),
         environment=environment(analysis),
@@ -73,6 +71,13 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         word=VERDICT_WORDS[summary["verdict"]],
         workload=record.workload,
     )
+
+
+def stylesheet() -> Markup:
+    """Return the style sheet of every page, ready to stand in one."""
+    source = TEMPLATES.loader
+    css = source.get_source(TEMPLATES, "report.css")[0] if source else ""
+    return Markup(css)  # noqa: S704 - our own file
 
 
 def headline(summary: Json) -> list[Tile]:
@@ -178,7 +183,7 @@ def _started(run: Json) -> str:
     return f"{started.day} {started:%B %Y, %H:%M} UTC"
 
 
-def _drawings(chart: Chart) -> list[tuple[str, Markup]]:
+def drawings(chart: Chart) -> list[tuple[str, Markup]]:
     """Return the wide and the narrow drawing with their class names, ready to stand in a page."""
     label = f"{chart.title}. {chart.caption}"
     return [

@@ -7,7 +7,7 @@ from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
 from harness.analysis.validity import invalidates
 from harness.report.definitions import label
-from harness.report.story import limit_words, observed_words
+from harness.report.story import limit_words, observed_words, scope_words
 
 _FORBIDDEN = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 """Characters that XML 1.0 cannot hold (section 2.2, Char)."""
@@ -54,12 +54,13 @@ def _validity(suite: ET.Element, summary: Json, run: Json) -> str | None:
 
 def _objective(suite: ET.Element, slo: Json) -> str | None:
     """Add the case of one SLO; without data it has failed too."""
-    rule = f"{slo['metric']} {slo['op']} {slo['limit']:g}"
+    rule = f"{slo['metric']} {slo['op']} {slo['limit']:g}{scope_words(slo)}"
     case = ET.SubElement(suite, "testcase", classname="objectives", name=_clean(rule))
     if slo["verdict"] == "pass":
         return None
     observed = "no data" if slo["observed"] is None else observed_words(slo)
-    message = f"{label(slo['metric'])}: {observed}, where {limit_words(slo)} is required"
+    name = label(slo["metric"]) + scope_words(slo)
+    message = f"{name}: {observed}, where {limit_words(slo)} is required"
     ET.SubElement(case, "failure", type=slo["verdict"], message=_clean(message))
     return "failure"
 

@@ -21,8 +21,8 @@ def render_markdown(analysis: Analysis) -> str:
         escape(tell(analysis)),
         escape(advise(analysis)),
         _headline(summary),
-        _table(objectives(summary)),
-        _table(disturbed(summary)),
+        render_table(objectives(summary)),
+        render_table(disturbed(summary)),
         _warnings(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -46,7 +46,8 @@ def _figures(tile: Tile) -> str:
     return (", ".join(texts) + f" {tile.unit}").strip().replace(" /s", "/s")
 
 
-def _table(table: Table) -> str:
+def render_table(table: Table) -> str:
+    """Return a table as Markdown; empty where it has no rows."""
     if not table.rows:
         return ""
     align = ["---" if place < table.texts else "---:" for place in range(len(table.columns))]

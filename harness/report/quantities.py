@@ -17,6 +17,8 @@ _KILO: Final = 1000
 _NOTHING: Final = 0.0005
 """Less than this shows as 0: histograms begin at a microsecond."""
 _MINUTE_S: Final = 60
+_WHOLE_CENTS_USD: Final = 0.01
+_WHOLE_DOLLARS_USD: Final = 100
 _SECONDS_FROM_MS: Final = 10_000
 """Durations from here on are shown in seconds."""
 
@@ -96,6 +98,15 @@ def size(value: float | None) -> str:
     return f"{text}{THIN}{unit}"
 
 
+def money(usd: float | None) -> str:
+    """Return dollars: $0.0042 for a small run, $3.46, and $786 where cents do not matter."""
+    if usd is None:
+        return MISSING
+    if abs(usd) < _WHOLE_CENTS_USD:
+        return f"${usd:.2g}"
+    return f"${usd:,.0f}" if abs(usd) >= _WHOLE_DOLLARS_USD else f"${usd:,.2f}"
+
+
 def of_metric(metric: str, value: float | None, *, exact: bool = False) -> str:
     """Return a summary figure in the unit that its dotted name carries.
 
@@ -113,12 +124,15 @@ def of_metric(metric: str, value: float | None, *, exact: bool = False) -> str:
         return seconds(value)
     if "per_s" in name:
         return rate(value)
-    return size(value) if "bytes" in name else count(value)
+    amount = size if "bytes" in name else money if name.startswith("usd_") else count
+    return amount(value)
 
 
 def _exact(path: list[str], value: float) -> str:
     if "ratio" in path[-1]:
         return f"{value * 100:,.10g}{THIN}%"
+    if path[-1].startswith("usd_"):
+        return f"${value:,.10g}"
     unit = ""
     if any(part.endswith("_ms") for part in path):
         unit = f"{THIN}ms"

@@ -50,6 +50,12 @@ def limit_words(slo: Json) -> str:
     return f"{_OPERATOR_WORDS[slo['op']]} {q.of_metric(slo['metric'], slo['limit'], exact=True)}"
 
 
+def scope_words(slo: Json) -> str:
+    """Return the phase and the kind of user an SLO is about, in brackets; empty for all of them."""
+    parts = [slo[key].replace("_", "-") for key in ("user_class", "phase") if slo.get(key)]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
 def observed_words(slo: Json) -> str:
     """Return what an SLO observed, exactly where rounding would show the limit itself."""
     metric, observed = slo["metric"], slo["observed"]

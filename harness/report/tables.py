@@ -20,7 +20,13 @@ from harness.report.cells import Cell, Table
 from harness.report.definitions import DEFINITIONS, capital, label, percentile_name
 from harness.report.disturbed import disturbed
 from harness.report.slowest import slowest_messages, slowest_subscribers
-from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, limit_words, observed_words
+from harness.report.story import (
+    VERDICT_MARKS,
+    VERDICT_WORDS,
+    limit_words,
+    observed_words,
+    scope_words,
+)
 
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
 
@@ -66,11 +72,14 @@ def objectives(summary: Json) -> Table:
     for slo in summary["slos"]:
         metric, verdict = slo["metric"], slo["verdict"]
         room = margin(slo)
+        name = capital(label(metric)) + scope_words(slo)
+        # On a page a figure that names its metric is the summary's; one of a part is not.
+        shown = Cell(observed_words(slo), metric="" if scope_words(slo) else metric)
         rows.append(
             [
-                Cell(capital(label(metric))),
+                Cell(name),
                 Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
-                Cell(observed_words(slo), metric=metric),
+                shown,
                 Cell(limit_words(slo)),
                 Cell(q.MISSING if room is None else q.of_metric(metric, room)),
             ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -69,6 +69,15 @@ def keys_of(model: type[BaseModel], table: str = "") -> Iterator[Key]:
     for key in keys:
         for inner in models_in(key.field.annotation):
             yield from keys_of(inner, key.path)
+
+
+def once_keys_of(model: type[BaseModel], table: str = "") -> Iterator[Key]:
+    """Yield the keys that a file has once at most: none of a table in an array."""
+    for name, field in model.model_fields.items():
+        yield Key(table, name, field, model)
+        if get_origin(field.annotation) is not tuple:
+            for inner in models_in(field.annotation):
+                yield from once_keys_of(inner, Key(table, name, field, model).path)
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.scenario.disturbances import OF_THE_EMULATOR
 from harness.scenario.overrides import (
     SET,
     TARGET_PREFIX,
@@ -81,6 +82,7 @@ def load_plan(
             workload_file=str(workload_file),
             target_file=str(target_file),
         )
+        problems += _unplayable(plan, workload_source)
         if run_time_s is not None:
             plan = _fitted(plan, run_time_s, problems)
     if problems or plan is None:
@@ -105,6 +107,19 @@ def load_scenario(file: Path) -> Workload | Target:
     if loaded is None:
         raise ScenarioError(problems)
     return loaded
+
+
+def load_workload(file: Path) -> Workload:
+    """Read one workload file; the environment plays no part.
+
+    Raises:
+        ScenarioError: With every problem of the file, also if it is none of a workload.
+    """
+    problems: list[ScenarioProblem] = []
+    workload = _validated(read_source(file, Workload, problems), Workload, problems)
+    if problems or workload is None:
+        raise ScenarioError(problems)
+    return workload
 
 
 def load_emulated_target(file: Path, overrides: Sequence[str] = ()) -> Target:
@@ -184,6 +199,22 @@ def _missing_key(target: Source, environment: Mapping[str, str]) -> list[Scenari
     if not isinstance(name, str) or not re.match(VARIABLE_PATTERN, name) or environment.get(name):
         return []
     return [_not_set(target, "auth.api_key_env", name)]
+
+
+def _unplayable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
+    """Return the disturbances that only an emulator could play, where the target is none."""
+    if plan.target.emulated:
+        return []
+    return [
+        workload.problem(
+            f"disturbances[{place}].kind",
+            shown("kind", one.kind),
+            "must not be played on a system that runs elsewhere",
+            "burst, flash_crowd, exit and slow_readers work on any system",
+        )
+        for place, one in enumerate(plan.workload.disturbances)
+        if isinstance(one, OF_THE_EMULATOR)
+    ]
 
 
 def _not_set(target: Source, key: str, name: str) -> ScenarioProblem:

@@ -88,7 +88,8 @@ class Plan(ScenarioModel):
     @property
     def timetable(self) -> Timetable:
         """The timetable of the run, worked out anew at each call."""
-        return Timetable(self.users, self.workload.joins.rate_per_s, self.workload.phases)
+        at_first = self.users - round(self.users * self.workload.held_back_ratio)
+        return Timetable(at_first, self.workload.joins.rate_per_s, self.workload.phases)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -99,6 +100,11 @@ class Plan(ScenarioModel):
     def total_s(self) -> float:
         """Seconds from the first join to the end of the drain."""
         return self.timetable.total_s
+
+    @property
+    def measure_start_s(self) -> float:
+        """Second of the run from which the times of disturbances count."""
+        return next(phase.start_s for phase in self.phases if phase.name == "measure")
 
     def channel_path(self, index: int) -> str:
         """Return the path of channel ``index``, counted from 0: "/default/room-0"."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.core.errors import ScenarioProblem
-from harness.scenario.keys import choices_of, field_at, keys_of, models_at
+from harness.scenario.keys import choices_of, field_at, models_at, once_keys_of
 from harness.scenario.model import BROKEN_RULE, SEGMENT_PATTERN
 from harness.scenario.spelling import closest, did_you_mean
 from harness.scenario.target import VARIABLE_PATTERN
@@ -156,7 +156,7 @@ def _unknown_key(detail: ErrorDetails, source: Source) -> tuple[str, str]:
     known = _neighbours(detail, source)
     here = _dotted(table)
     elsewhere = [
-        key.path for key in keys_of(source.model) if key.name == written and key.table != here
+        key.path for key in once_keys_of(source.model) if key.name == written and key.table != here
     ]
     hint = did_you_mean(str(written), known)
     if not hint and elsewhere:

@@ -26,7 +26,7 @@ def read_source(file: Path, expected: Model | None, problems: list[ScenarioProbl
         problems: Takes what is wrong with the file as a whole; it is then not readable.
     """
     unreadable = Source(file=str(file), data={}, model=expected or Workload, readable=False)
-    data = _toml(file, problems)
+    data = read_toml(file, problems)
     if data is None:
         return unreadable
     kind = kind_of(data, file)
@@ -50,7 +50,8 @@ def kind_of(data: dict[str, Any], file: Path) -> Model | None:
     return folders.get(file.absolute().parent.name)
 
 
-def _toml(file: Path, problems: list[ScenarioProblem]) -> dict[str, Any] | None:
+def read_toml(file: Path, problems: list[ScenarioProblem]) -> dict[str, Any] | None:
+    """Return a file's tables and values; None where it cannot be read, which is put on the list."""
     label, text = str(file), ""
     try:
         text = file.read_text(encoding="utf-8-sig")

@@ -34,12 +34,14 @@ _FIGURES = {
         "per_s_peak",
         "per_s_mean",
         "missed_before_measuring",
+        "missed_while_away",
     ),
     "stall_s": (
         *("p50", "p99", "max"),
         *("over_1s_ratio", "over_10s_ratio", "over_60s_ratio", "over_120s_ratio"),
     ),
     "recovery_s": ("max",),
+    "cost": ("usd_run", "usd_day_at_reference"),
     "generator": (
         "workers",
         "cpu_ratio_peak",

@@ -33,12 +33,12 @@ PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 
 
 def known_systems() -> tuple[str, ...]:
-    """Return the systems there is code for: the folders of ``harness.systems``, unimported."""
+    """Return the systems that can be run: folders of ``harness.systems`` with a client."""
     spec = find_spec("harness.systems")
     places = (spec.submodule_search_locations if spec else None) or []
     folders = (folder for place in places for folder in Path(place).iterdir())
-    names = (folder.name for folder in folders if folder.is_dir())
-    return tuple(sorted(name.replace("_", "-") for name in names if name[0].isalpha()))
+    names = (folder.name for folder in folders if (folder / "client.py").is_file())
+    return tuple(sorted(name.replace("_", "-") for name in names))
 
 
 class Endpoints(ScenarioModel):
@@ -49,7 +49,9 @@ class Endpoints(ScenarioModel):
         "`${NAME}` is taken from the environment."
     )
     realtime: str = Field(
-        description="Address for WebSockets: wss:// or ws://. `${NAME}` as above."
+        description="Address that subscribers connect to: wss:// or ws://, or what the system "
+        "speaks instead, such as https://. `${NAME}` as above; where the system needs it, "
+        "`{channel}` stands for the channel's path, here and in http."
     )
 
     @field_validator("http")
@@ -57,21 +59,19 @@ class Endpoints(ScenarioModel):
     def _http_address(cls, address: str) -> str:
         return _address(address, ("https", "http"))
 
-    @field_validator("realtime")
-    @classmethod
-    def _websocket_address(cls, address: str) -> str:
-        return _address(address, ("wss", "ws"))
-
 
 class Auth(ScenarioModel):
     """How clients prove who they are. Secrets stay in the environment."""
 
-    mode: Literal["api_key"] = Field(default="api_key", description="Kind of credentials.")
+    mode: Literal["api_key", "none"] = Field(
+        default="api_key", description="Kind of credentials; none where the system asks for none."
+    )
     api_key_env: str | None = Field(
         default=None,
         pattern=VARIABLE_PATTERN,
         description="Name of the environment variable that holds the API key. "
-        "Needed unless the target is emulated; then the emulator's first key is used without it.",
+        "Needed for api_key unless the target is emulated; then the emulator's first key is used "
+        "without it.",
     )
 
 
@@ -156,6 +156,11 @@ class Target(ScenarioModel):
             )
         if not emulated:
             return emulator
+        if not _option(info.data.get("system"), "EMULATED", True):
+            raise broken_rule(
+                "must not be asked for: this system has no emulator",
+                hint="write [endpoints] of a real one, and leave emulated out",
+            )
         emulator = emulator or emulator_model(info.data.get("system"))()
         namespace = info.data.get("channel_namespace")
         if namespace is not None:
@@ -176,12 +181,22 @@ class Target(ScenarioModel):
                 "must not be given where emulated = true",
                 hint="the emulator chooses its own addresses; remove [endpoints]",
             )
+        if endpoints is not None:
+            schemes = realtime_schemes(info.data.get("system"))
+            _address(endpoints.realtime, schemes, key="realtime")
         return endpoints
 
     @field_validator("auth")
     @classmethod
     def _auth_names_a_variable(cls, auth: Auth, info: ValidationInfo) -> Auth:
-        if info.data.get("emulated") is False and auth.api_key_env is None:
+        if auth.mode == "none" and auth.api_key_env is not None:
+            raise broken_rule(
+                'must not be given where mode = "none"',
+                key="api_key_env",
+                hint="remove one of them",
+            )
+        needed = info.data.get("emulated") is False and auth.mode == "api_key"
+        if needed and auth.api_key_env is None:
             raise broken_rule(
                 "must be given unless emulated = true",
                 key="api_key_env",
@@ -191,17 +206,28 @@ class Target(ScenarioModel):
 
 
 def emulator_model(system: object) -> type[Emulator]:
-    """Return the model of a system's ``[emulator]`` table: its own, or else the common one.
+    """Return the model of a system's ``[emulator]`` table: its own, or else the common one."""
+    model: type[Emulator] = _option(system, "Options", Emulator)
+    return model
 
-    It is found by name, ``harness.systems.<system>.options:Options``, so a system's folder is all
+
+def realtime_schemes(system: object) -> tuple[str, str]:
+    """Return the schemes of a system's addresses for subscribers: its own, or WebSocket's."""
+    schemes: tuple[str, str] = _option(system, "REALTIME_SCHEMES", ("wss", "ws"))
+    return schemes
+
+
+def _option(system: object, name: str, otherwise: Any) -> Any:
+    """Return what a system's ``options`` module calls ``name``.
+
+    The module is found by name, ``harness.systems.<system>.options``, so a system's folder is all
     there is to add.
     """
     if system in known_systems():
-        name = f"harness.systems.{str(system).replace('-', '_')}.options"
-        if find_spec(name):
-            model: type[Emulator] = import_module(name).Options
-            return model
-    return Emulator
+        module = f"harness.systems.{str(system).replace('-', '_')}.options"
+        if find_spec(module):
+            return getattr(import_module(module), name, otherwise)
+    return otherwise
 
 
 def target_model(system: object) -> type[Target]:
@@ -253,7 +279,7 @@ def missing_variable(file: str, key: str, name: str) -> ScenarioProblem:
     )
 
 
-def _address(address: str, schemes: tuple[str, str]) -> str:
+def _address(address: str, schemes: tuple[str, str], *, key: str = "") -> str:
     try:
         parts = urlsplit(PLACEHOLDER.sub("placeholder", address))
         complete = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
@@ -263,5 +289,6 @@ def _address(address: str, schemes: tuple[str, str]) -> str:
         raise broken_rule(
             f"must be an address that starts with {schemes[0]}:// or {schemes[1]}://",
             hint=f"for example {schemes[0]}://example.org/event",
+            key=key,
         )
     return address

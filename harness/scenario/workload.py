@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from harness.scenario.disturbances import Disturbance, FlashCrowd, Reconnect
 from harness.scenario.event_bytes import ChoiceBytes, FixedBytes, LognormalBytes
 from harness.scenario.model import (
     Count,
@@ -307,7 +308,13 @@ class Workload(ScenarioModel):
     joins: Joins = Field(description="How users arrive.")
     channels: Channels = Field(default=Channels(), description="Where messages go.")
     publishing: Publishing = Field(description="What is sent, how often and by whom.")
+    reconnect: Reconnect = Field(
+        default=Reconnect(), description="What users do who lose their connection."
+    )
     phases: Phases = Field(description="How long each part of a run lasts.")
+    disturbances: tuple[Disturbance, ...] = Field(
+        default=(), strict=False, description="What happens on purpose while measuring."
+    )
     generator: Generator = Field(
         default=Generator(), description="Limits of the load generator itself."
     )
@@ -328,3 +335,26 @@ class Workload(ScenarioModel):
                 hint="more channels than listeners leaves channels without any",
             )
         return channels
+
+    @field_validator("disturbances")
+    @classmethod
+    def _disturbances_while_measuring(
+        cls, disturbances: tuple[Disturbance, ...], info: ValidationInfo
+    ) -> tuple[Disturbance, ...]:
+        phases: Phases | None = info.data.get("phases")
+        for place, one in enumerate(disturbances if phases else ()):
+            if phases and one.at_s >= phases.measure_s:
+                raise broken_rule(
+                    f"must be below phases.measure_s = {phases.measure_s:g}",
+                    key=f"[{place}].at_s",
+                    hint="times of disturbances count from the start of the measuring",
+                )
+        away = sum(one.share for one in disturbances if isinstance(one, FlashCrowd))
+        if away >= 1:
+            raise broken_rule("must leave somebody who joins at first", hint="lower the shares")
+        return disturbances
+
+    @property
+    def held_back_ratio(self) -> float:
+        """Share of the users who come with a flash crowd and not at first."""
+        return sum(one.share for one in self.disturbances if isinstance(one, FlashCrowd))

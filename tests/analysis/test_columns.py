@@ -24,5 +24,7 @@ def test_instants_are_integers_and_durations_are_floats():
 
 def test_the_ledger_adds_its_columns():
     """What analysis adds stands beside what the run counted."""
-    assert {"owed", "lost", "stall_s"} == set(CONNECTIONS.names) - set(TABLES["connections"])
+    assert {"owed", "lost", "stall_s", "away_s", "missed_while_away"} == set(
+        CONNECTIONS.names
+    ) - set(TABLES["connections"])
     assert {"owed", "lost", "delivered"} <= set(MESSAGES.names)

@@ -230,6 +230,21 @@ def test_a_subscribers_stall_is_the_longest_over_its_connections():
     assert {("subscriber", 0): 2.0, ("chatter", 0): 0.1} == stalls_s(connections).to_dict()
 
 
+def test_what_was_sent_between_two_connections_was_missed_while_away():
+    """Away from 5 to 7 s, and from 9 s to the end: three of five messages passed it by."""
+    rows = [
+        connection(0, 1.0, 5.0, delivered=1),
+        connection(0, None, connection=1),
+        connection(0, 7.0, 9.0, connection=2, delivered=1),
+        connection(1, 1.0, delivered=5),
+    ]
+    sent = [publish(number, at_s) for number, at_s in enumerate((4.0, 5.0, 6.9, 7.0, 10.0))]
+    arrivals = [arrival(number, 1, 11.0, 11.0) for number in range(5)]
+    _, connections = ledgers(sent, arrivals, rows)
+    assert [2, 0, 1, 0] == connections["missed_while_away"].tolist()
+    assert [2.0, 3.0] == connections["away_s"].dropna().tolist()
+
+
 ROUTED_BY_NS = at(4.0)
 
 

@@ -43,6 +43,7 @@ def test_a_hand_made_run_has_its_known_figures(tmp_path):
         "per_s_peak": 2,
         "per_s_mean": 0.667,
         "missed_before_measuring": 0,
+        "missed_while_away": 0,
     }
     assert expected == summary["deliveries"]
     assert {"attempted": 3, "succeeded": 3, "failed": 0, "per_s_peak": 2} == {

@@ -1,5 +1,6 @@
 """Every help page ends with an example, and every example works."""
 
+import json
 import shlex
 import signal
 import subprocess
@@ -49,7 +50,7 @@ def test_help_of_the_command_lists_every_verb() -> None:
     assert f"Example: {VERBS[0].example}" == lines[-1].strip()
 
 
-@pytest.mark.parametrize("name", ["validate", "doctor"])
+@pytest.mark.parametrize("name", ["check", "compare", "cost", "validate", "doctor"])
 def test_example_works(name: str) -> None:
     """The example of a verb that only looks does what it says, on any machine that runs this."""
     done = harness(example_of(name))
@@ -112,3 +113,14 @@ def test_example_of_report_works_on_a_finished_run(finished_run: Path) -> None:
     assert (0, "") == (done.returncode, done.stderr)
     assert f"report: {finished_run / 'report.html'}" in done.stdout
     assert (finished_run / "report.html").is_file()
+
+
+@pytest.mark.end_to_end
+def test_cost_of_a_finished_run_agrees_with_the_emulators_bill(finished_run: Path) -> None:
+    """What the clients counted is what the emulator would have billed, to the last operation."""
+    done = harness(["cost", str(finished_run), "--json"])
+    assert (0, "") == (done.returncode, done.stderr)
+    (run,) = json.loads(done.stdout)["runs"]
+    kinds = ("inbound", "outbound", "connects", "subscribes", "handlers")
+    assert run["billed"]["outbound"] > 0
+    assert [run["billed"][kind] for kind in kinds] == [run["operations"][kind] for kind in kinds]

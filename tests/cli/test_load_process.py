@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.load_process import LoadProcess
+from harness.cli.load_process import LoadProcess, signals_held
 from harness.core.errors import MachineError
 
 FAKE = Path(__file__).with_name("fake_load.py")
@@ -173,3 +173,16 @@ def test_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         "hint: point --out at a place you can write"
     )
     assert expected == str(caught.value)
+
+
+def test_signal_during_the_start_reaches_the_load_and_not_us(tmp_path: Path) -> None:
+    """Between start and forwarding it waits; the load itself can be interrupted all the same."""
+    folder = tmp_path / "run"
+    with contextlib.ExitStack() as forwarding:
+        with signals_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            waiting = "import time; time.sleep(60)"
+            load = LoadProcess([sys.executable, "-c", waiting], folder)
+            forwarding.enter_context(load.forwarding())
+        assert load.interrupted
+        assert -signal.SIGINT == load.wait(10.0)

@@ -191,13 +191,13 @@ class Act:
         """Signal the whole process group, as a terminal does."""
         os.killpg(self.process.pid, signum)
 
-    def outcome(self) -> Outcome:
+    def outcome(self, within_s: float = TIMEOUT_S) -> Outcome:
         """Wait for the end, and for what is left to go."""
         try:
-            exit_code = self.process.wait(TIMEOUT_S)
+            exit_code = self.process.wait(within_s)
         except subprocess.TimeoutExpired:
             self.end()
-            pytest.fail(f"still runs after {TIMEOUT_S:g} s: {self._read('stderr')}")
+            pytest.fail(f"still runs after {within_s:g} s: {self._read('stderr')}")
         seconds = time.monotonic() - self._began_s
         deadline_s = time.monotonic() + LEFT_WITHIN_S
         while (left := self._processes()) and time.monotonic() < deadline_s:

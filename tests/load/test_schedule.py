@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.load.schedule import Schedule, join_offset_s, subscribed_channels
+from harness.load.crowds import join_offsets_s
+from harness.load.schedule import Schedule, subscribed_channels
 from tests.load.conftest import make_plan
 
 SIZES = {"distribution": "lognormal", "median": 300, "p99": 900, "maximum": 9000}
@@ -131,6 +132,7 @@ def test_every_subscriber_has_a_channel_that_exists():
 def test_joins_are_spread_evenly_over_the_ramp():
     """90 + 10 users at 10 a second: each class fills the 10 s, at its own even pace."""
     plan = make_plan()
-    offsets = [join_offset_s(user, 90, plan) for user in range(90)]
-    offsets += [join_offset_s(user, 10, plan) for user in range(10)]
+    offsets = np.concatenate(
+        (join_offsets_s(plan, "subscriber", 90), join_offsets_s(plan, "chatter", 10))
+    )
     assert [10] * 10 == np.bincount(np.floor(offsets).astype(int)).tolist()

@@ -7,6 +7,7 @@ import pytest
 from harness.load.order import Endpoints, Order
 from harness.load.worker import SUBSCRIBER, Worker
 from harness.net.client import JoinError, JoinTimes
+from harness.scenario.disturbances import Reconnect
 
 
 class Table:
@@ -86,3 +87,146 @@ def test_without_retries_one_failure_is_the_end(live):
     """The default is what a load test wants: a failure is a failure."""
     rows, _ = live(failures=1, retries=0)
     assert [(0, "connect")] == [(row["connection"], row["failure_stage"]) for row in rows]
+
+
+class Line:
+    """One connection to a system that the test can break."""
+
+    open = True
+    heard_ns = 0
+    silence_limit_s = None
+
+    def __init__(self, system, listener):
+        self.system = system
+        self.listener = listener
+        self.paused = False
+
+    def join(self, deadline):
+        self.system.joins += 1
+        if self.system.joins in self.system.refused:
+            raise JoinError("connect", "ECONNREFUSED", "connection refused")
+        now_ns = time.time_ns()
+        self.heard_ns = now_ns
+        self.listener.confirmed(now_ns)
+        return JoinTimes(now_ns - 1000, {"tcp": 1000}, now_ns)
+
+    def pause(self, *, paused):
+        self.paused = paused
+
+    def close(self):
+        self.open = False
+
+    drop = close
+
+
+class System:
+    """A system whose lines the test can break; refuses the joins numbered in ``refused``."""
+
+    def __init__(self, refused=()):
+        self.joins = 0
+        self.refused = refused
+        self.lines = []
+
+    def client(self, channel, memo, listener):
+        self.lines.append(Line(self, listener))
+        return self.lines[-1]
+
+
+@pytest.fixture(name="subscriber")
+def _subscriber(make_plan):
+    """Return a function that gives one connected subscriber of a system, with its worker."""
+    ending = []
+
+    def connect(system, **reconnect):
+        plan = make_plan()
+        policy = Reconnect(**{"policy": "fixed", "base_s": 0.01, **reconnect})
+        workload = plan.workload.model_copy(update={"reconnect": policy})
+        plan = plan.model_copy(update={"workload": workload})
+        order = Order("run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",))
+        table: Any = Table()
+        worker = Worker(order, 0, system, lambda *_: None, table)
+        user = gevent.spawn(worker.live, SUBSCRIBER)
+        ending.extend((user.kill, worker.health.close))
+        gevent.sleep(0.01)
+        return worker, worker.sessions_of(SUBSCRIBER)[0]
+
+    yield connect
+    for end in ending:
+        end()
+
+
+def eventually(condition):
+    """Wait until a condition holds, for two seconds at most."""
+    deadline_s = time.monotonic() + 2.0
+    while not condition():
+        assert time.monotonic() < deadline_s
+        gevent.sleep(0.005)
+
+
+def test_lost_connection_is_replaced_and_each_one_is_a_row(subscriber):
+    """Cut off, refused once, let in: three rows, of which the first says why it ended."""
+    system = System(refused={2})
+    worker, session = subscriber(system)
+    system.lines[0].listener.ended(1001, "going away", time.time_ns())
+    eventually(lambda: session.connected)
+    rows = [*worker.earlier_rows, session.row()]
+    assert [(0, True, 1001), (1, False, None), (2, True, None)] == [
+        (row["connection"], row["joined"], row["close_code"]) for row in rows
+    ]
+    assert rows[0]["owed_until_ns"] < rows[2]["owed_from_ns"]
+    assert {SUBSCRIBER: 1} == worker.connected
+
+
+def test_user_who_never_reconnects_stays_away(subscriber):
+    """The policy "never" leaves one row and nobody connected."""
+    system = System()
+    worker, session = subscriber(system, policy="never")
+    system.lines[0].listener.ended(1001, "going away", time.time_ns())
+    gevent.sleep(0.05)
+    assert (1, False, []) == (system.joins, session.connected, worker.earlier_rows)
+
+
+def test_user_who_is_refused_again_and_again_gives_up(subscriber):
+    """Three attempts after a loss are three refused joins and no more."""
+    system = System(refused=range(2, 100))
+    _, session = subscriber(system, attempts=3)
+    system.lines[0].listener.ended(1006, "reset", time.time_ns())
+    eventually(lambda: system.joins == 4)
+    gevent.sleep(0.05)
+    assert (4, False) == (system.joins, session.connected)
+
+
+def test_user_who_leaves_is_not_brought_back_until_told(subscriber, monkeypatch):
+    """Leaving is no loss: it counts as no disconnect, and coming back is a new row."""
+    system = System()
+    worker, session = subscriber(system)
+    monkeypatch.setattr("harness.load.session.LINGER_S", 0.02)
+    session.leave()
+    gevent.sleep(0.05)
+    assert (1, 0) == (system.joins, worker.connected[SUBSCRIBER])
+    session.come_back()
+    assert (2, 1) == (system.joins, worker.connected[SUBSCRIBER])
+    assert ["left"] == [row["close_reason"] for row in worker.earlier_rows]
+
+
+def test_connection_silent_for_longer_than_the_system_allows_is_given_up(subscriber):
+    """No keep-alive for longer than the limit ends it as a loss, and the user comes back."""
+    system = System()
+    worker, session = subscriber(system)
+    system.lines[0].silence_limit_s = 300.0
+    heard_ns = system.lines[0].heard_ns
+    session.check_liveness(heard_ns + 299 * 10**9)
+    assert session.connected
+    session.check_liveness(heard_ns + 301 * 10**9)
+    eventually(lambda: session.connected)
+    assert ["silent for 300 s"] == [row["close_reason"] for row in worker.earlier_rows]
+
+
+@pytest.mark.parametrize(
+    ("policy", "attempt", "expected_s"),
+    [("fixed", 7, 3.0), ("full_jitter", 0, 1.5), ("full_jitter", 2, 6.0), ("full_jitter", 9, 10.0)],
+)
+def test_wait_before_reconnecting_follows_the_policy(policy, attempt, expected_s):
+    """Fixed never changes; full jitter draws from a bound that doubles up to its cap."""
+    reconnect = Reconnect(policy=policy, base_s=3.0, cap_s=20.0)
+    assert expected_s == reconnect.wait_s(attempt, 0.5)

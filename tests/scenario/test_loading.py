@@ -93,7 +93,7 @@ workload.toml: sed is not a key of a workload, got 3
 hint: did you mean seed?
 workload.toml: rate_per_s is not a key of a workload, got 2
 hint: did you mean joins.rate_per_s or publishing.rate_per_s?
-target.toml: system must be one of appsync-events, got "appsync-event"
+target.toml: system must be one of appsync-events, server-sent-events, got "appsync-event"
 hint: did you mean appsync-events?
 target.toml: endpoints.realtime must be an address that starts with wss:// or ws://, \
 got "http://example.org"

@@ -1,5 +1,5 @@
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -149,10 +149,46 @@ def test_variables_of_a_target_are_named_once_each():
     assert () == variables_of(target_of())
 
 
-def test_systems_are_the_folders_there_are():
-    """A system is known once its folder is there."""
+def test_systems_are_the_folders_with_a_client(monkeypatch, tmp_path):
+    """A system can be a target once its client is there; prices alone are not enough."""
     assert "appsync-events" in known_systems()
-    assert all(name[0].isalpha() for name in known_systems())
+    for name, file in (("toy_chat", "client.py"), ("priced_only", "economics.py")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).touch()
+    places = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(target_module, "find_spec", lambda _name: places)
+    assert ("toy-chat",) == known_systems()
+
+
+SSE = {
+    "system": "server-sent-events",
+    "emulated": False,
+    "endpoints": {"http": "http://a/pub/{channel}", "realtime": "http://a/sub/{channel}"},
+    "auth": {"mode": "none"},
+}
+
+
+def test_system_that_speaks_plain_http_takes_its_addresses_and_needs_no_key():
+    """Which schemes subscribers use is the system's own affair."""
+    target = target_of(**SSE)
+    assert ("http://a/sub/{channel}", "") == (target.endpoints.realtime, api_key(target))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"endpoints": {"http": "http://a/pub", "realtime": "ws://a/sub"}},
+            "must be an address that starts with https:// or http://",
+        ),
+        ({"emulated": True, "endpoints": None}, "this system has no emulator"),
+        ({"auth": {"mode": "none", "api_key_env": "KEY"}}, 'must not be given where mode = "none"'),
+    ],
+)
+def test_target_that_its_system_cannot_be_is_refused(changes, complaint):
+    """A WebSocket address, an emulator that is not there, a key for nobody."""
+    with pytest.raises(ValueError, match=complaint):
+        target_of(**SSE | changes)
 
 
 def test_emulator_has_the_options_of_its_system():

@@ -175,7 +175,9 @@ class AppSyncEventsClient(WebSocketConnection):
         elif self._awaited is not None and message.type in _ANSWERS:
             # Taken away at once: what follows in the same bytes is no answer to the same question.
             awaited, self._awaited = self._awaited, None
-            if message.type == "subscribe_success":
+            if message.type == "connection_ack":
+                self.silence_limit_s = _silence_limit_s(message.body)
+            elif message.type == "subscribe_success":
                 self.listener.confirmed(kernel_ns)
             awaited.set((message, kernel_ns))
         elif message.errors:
@@ -189,6 +191,14 @@ class AppSyncEventsClient(WebSocketConnection):
         if awaited is not None:
             awaited.set_exception(ConnectionResetError(reason or f"closed with code {code}"))
         return not self._joined
+
+
+def _silence_limit_s(ack: Mapping[str, Any]) -> float | None:
+    """Return the time without any message after which the service wants to be given up."""
+    limit_ms = ack.get("connectionTimeoutMs")
+    if isinstance(limit_ms, bool) or not isinstance(limit_ms, int | float) or limit_ms <= 0:
+        return None
+    return limit_ms / 1000
 
 
 def _answer(

@@ -1,0 +1,150 @@
+"""``harness compare``: runs beside each other, with how sure the differences are."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from harness.cli.github import add_to_step_summary
+from harness.cli.report import COLOURS, LOG_WIDTH
+from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
+from harness.core.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from harness.analysis.comparison import Comparison
+    from harness.analysis.regression import Passage
+    from harness.report.cells import Table
+
+DEFAULT_PAGE = Path("reports/comparison.html")
+_LEAST_SIDES = 2
+_MOST_SIDES = 4
+
+
+def compare(
+    sides: Annotated[
+        list[str],
+        typer.Argument(
+            help="A run's folder for each side, or several runs of one thing: RUN,RUN,RUN.",
+            metavar="A B [C]",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The page to write.", metavar="FILE")] = DEFAULT_PAGE,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Exit with 3 if a figure changed by more, for example "
+            "'fan_out_latency_ms.p99 +10%'; may be given more than once.",
+            metavar="RULE",
+        ),
+    ] = None,
+    anyway: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
+        bool, typer.Option("--anyway", help="Compare runs that are not alike; the page says so.")
+    ] = False,
+    as_json: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
+        bool, typer.Option("--json", help="Print the comparison as JSON instead of a table.")
+    ] = False,
+) -> None:
+    """Compare runs with the first of them, and write one page about it.
+
+    Differences come with a 95 % interval; "no difference shown" where it holds 0. Refuses runs that
+    differ in workload, seed, generator or machine. Exit code: 0, or 3 if a --fail-if rule is met.
+
+    Raises:
+        Exit: With 3 where a gate failed.
+        UnlikeRunsError: If the runs are not alike.
+        ScenarioError: If the arguments make no sense.
+    """
+    # Late, because pandas and matplotlib take a second to load and other verbs need neither.
+    from harness.analysis.comparison import compare as compare_sides
+    from harness.analysis.finalise import analyse
+    from harness.analysis.likeness import UnlikeRunsError, find_unlike
+    from harness.analysis.regression import parse_gates, pass_gates
+    from harness.report.compare import render_comparison
+    from harness.report.compare_tables import comparison_json
+
+    gates = parse_gates(fail_if or [])
+    runs = [[analyse(folder) for folder in folders] for folders in _folders(sides)]
+    unlike = find_unlike(runs)
+    if unlike and not anyway:
+        raise UnlikeRunsError(unlike)
+    comparison = compare_sides(runs, unlike)
+    passages = pass_gates(comparison, gates)
+    _write(out, render_comparison(comparison, passages))
+    if as_json:
+        found = comparison_json(comparison, passages)
+        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    else:
+        _show(comparison, passages, out)
+    add_to_step_summary(lambda: _markdown(comparison, passages))
+    if any(one.verdict != "pass" for one in passages):
+        raise typer.Exit(int(ExitCode.SLO_FAILED))
+
+
+def _folders(sides: Sequence[str]) -> list[list[Path]]:
+    """Return the folders of each side."""
+    where = "compare"
+    if not _LEAST_SIDES <= len(sides) <= _MOST_SIDES:
+        rule, hint = "must be two to four sides", "runs of one side are joined with commas: A1,A2"
+        raise ScenarioError([ScenarioProblem(where, "", f"{len(sides)}", rule, hint)])
+    return [[Path(one) for one in side.split(",") if one] for side in sides]
+
+
+def _show(comparison: "Comparison", passages: Sequence["Passage"], page: Path) -> None:
+    width = None if sys.stdout.isatty() else LOG_WIDTH
+    console = Console(highlight=False, width=width)
+    for one in comparison.unlike:
+        console.print(Text(f"not alike: {one.key} is {one.found}", style="bold red"))
+    for table in _tables(comparison, passages):
+        console.print(Text(table.title, style="bold"))
+        console.print(_grid(table))
+        console.print()
+    console.print(Text(f"page: {page}"), soft_wrap=True)
+
+
+def _tables(comparison: "Comparison", passages: Sequence["Passage"]) -> list["Table"]:
+    from harness.report.compare_tables import difference_table, gates_table
+
+    found = [
+        difference_table(comparison.sides[0], side, differences)
+        for side, differences in zip(comparison.sides[1:], comparison.differences, strict=True)
+    ]
+    return found + ([gates_table(passages)] if passages else [])
+
+
+def _grid(table: "Table") -> Grid:
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid.add_row(*(Text(name, style="dim") for name in table.columns))
+    for row in table.rows:
+        grid.add_row(
+            *(
+                Text(
+                    cell.text.replace("\N{NARROW NO-BREAK SPACE}", " "), COLOURS.get(cell.tone, "")
+                )
+                for cell in row
+            )
+        )
+    return grid
+
+
+def _markdown(comparison: "Comparison", passages: Sequence["Passage"]) -> str:
+    from harness.report.markdown import escape, render_table
+
+    parts = [f"**not alike**: {escape(f'{one.key} is {one.found}')}" for one in comparison.unlike]
+    for table in _tables(comparison, passages):
+        parts += [f"## {escape(table.title)}", render_table(table)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise MachineError(str(file), found, "a file in a writable folder is needed") from None

@@ -1,0 +1,203 @@
+"""A long HTTP/1.1 response, client side, without I/O: its head, then its body as it comes.
+
+Source: RFC 9112, sections 4 (status line), 6.3 (message body length) and 7.1 (chunked coding).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from harness.core.errors import RemoteProtocolError
+
+MAX_LINE_BYTES = 16_384
+"""Of a chunk's size line, extensions included, or of a trailer."""
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_END = b"\r\n"
+
+
+class ResponseHead(NamedTuple):
+    """The head of a response.
+
+    Attributes:
+        status: HTTP status.
+        headers: Values by lower-case name; equal names joined by a comma.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+
+    @property
+    def media_type(self) -> str:
+        """The content type in lower case, without parameters; empty where none was given."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def parse_response_head(head: bytes) -> ResponseHead:
+    """Read a response's head, its closing empty line included.
+
+    Raises:
+        RemoteProtocolError: If it does not begin with an HTTP/1 status line.
+    """
+    line = _STATUS_LINE.match(head)
+    if line is None:
+        found = head[:80].decode("latin-1").partition("\r\n")[0]
+        raise RemoteProtocolError("HTTP response", f"began with {found!r}", "HTTP/1.1 was needed")
+    headers: dict[str, str] = {}
+    for row in head.decode("latin-1").split("\r\n")[1:]:
+        name, colon, value = row.partition(":")
+        if colon:
+            name, value = name.strip().lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return ResponseHead(int(line[1]), headers)
+
+
+class Body(Protocol):
+    """Undoes what HTTP put around the bytes of a body.
+
+    Attributes:
+        ended: Whether the body is complete.
+    """
+
+    ended: bool
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether it is the connection's end that completes the body."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is half read, so that equal bytes mean the same here."""
+
+    def feed(self, received: bytes) -> bytes:
+        """Take what arrived and return the part of the body in it."""
+
+
+def body_of(head: ResponseHead) -> Body:
+    """Return what reads the body that belongs to a head.
+
+    Raises:
+        RemoteProtocolError: If the length or the coding of the body is none we know.
+    """
+    coding = head.headers.get("transfer-encoding", "").lower()
+    if coding == "chunked":
+        return ChunkedBody()
+    length = head.headers.get("content-length", "")
+    if coding or (length and not length.isdecimal()):
+        found = f"has the body coding {coding or length!r}"
+        raise RemoteProtocolError("HTTP response", found, "chunked or a length was needed")
+    return PlainBody(int(length) if length else None)
+
+
+class PlainBody:
+    """A body that ends after so many bytes, or with the connection.
+
+    Args:
+        length: Bytes in it; None where it ends with the connection.
+    """
+
+    __slots__ = ("_left", "ended")
+
+    def __init__(self, length: int | None = None) -> None:
+        self._left = length
+        self.ended = length == 0
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """True without a length."""
+        return self._left is None
+
+    @property
+    def idle(self) -> bool:
+        """True without a length; with one, each byte counts down."""
+        return self._left is None
+
+    def feed(self, received: bytes) -> bytes:
+        """Return what arrived, up to the end of the body."""
+        if self._left is None:
+            return received
+        taken = received[: self._left]
+        self._left -= len(taken)
+        self.ended = self._left == 0
+        return taken
+
+
+class ChunkedBody:
+    """A body in the chunked coding; extensions and trailers are read over."""
+
+    __slots__ = ("_in_trailer", "_left", "_rest", "ended")
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._rest = b""
+        self._left = 0
+        """Bytes of the current chunk still to come, its line end included."""
+        self._in_trailer = False
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """False: the chunk of size 0 ends it."""
+        return False
+
+    @property
+    def idle(self) -> bool:
+        """Whether the next byte begins a chunk."""
+        return not (self._rest or self._left or self._in_trailer or self.ended)
+
+    def feed(self, received: bytes) -> bytes:
+        """Return the data of the chunks in what arrived.
+
+        Raises:
+            RemoteProtocolError: If it is not chunked as the RFC says.
+        """
+        text = self._rest + received
+        self._rest = b""
+        place = 0
+        parts: list[bytes] = []
+        while place < len(text) and not self.ended:
+            if self._left:
+                place = self._take_data(text, place, parts)
+                continue
+            end = text.find(_END, place)
+            line = text[place:] if end < 0 else text[place:end]
+            if len(line) > MAX_LINE_BYTES:
+                raise _broken("an endless line")
+            if end < 0:
+                self._rest = line
+                break
+            place = end + len(_END)
+            self._line(line)
+        return b"".join(parts)
+
+    def _take_data(self, text: bytes, place: int, parts: list[bytes]) -> int:
+        """Take what is there of the current chunk and its line end; return where to go on."""
+        data_left = max(self._left - len(_END), 0)
+        taken = text[place : place + data_left]
+        if taken:
+            parts.append(taken)
+            self._left -= len(taken)
+            place += len(taken)
+        if self._left <= len(_END):
+            expected = _END[len(_END) - self._left :]
+            found = text[place : place + self._left]
+            if not expected.startswith(found):
+                raise _broken(f"{found!r} after a chunk")
+            self._left -= len(found)
+            place += len(found)
+        return place
+
+    def _line(self, line: bytes) -> None:
+        if self._in_trailer:
+            self.ended = not line
+            return
+        size = _CHUNK_SIZE.fullmatch(line)
+        if size is None:
+            raise _broken(f"the chunk size {line[:40]!r}")
+        length = int(size[1], 16)
+        self._in_trailer = length == 0
+        self._left = length + len(_END) if length else 0
+
+
+def _broken(found: str) -> RemoteProtocolError:
+    return RemoteProtocolError("chunked body", f"has {found}", "RFC 9112, section 7.1 was needed")

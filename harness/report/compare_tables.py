@@ -1,0 +1,195 @@
+"""A comparison as tables and sentences, for the page, the terminal and the pipeline's page."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from harness.analysis.bootstrap import CONFIDENCE, Interval
+from harness.analysis.comparison import Comparison, Difference, Side
+from harness.analysis.record import Json
+from harness.analysis.regression import Passage
+from harness.report import quantities as q
+from harness.report.cells import Cell, Table
+from harness.report.definitions import capital, label
+from harness.report.story import VERDICT_MARKS, VERDICT_WORDS
+
+NO_DIFFERENCE: Final = "no difference shown"
+JSON_VERSION: Final = 1
+"""Of what ``comparison_json`` returns; a name that goes, or means something else, raises it."""
+
+_MORE_IS_BETTER: Final = {"deliveries.ratio", "deliveries.per_s_mean", "joins.per_s_peak"}
+_HEADLINES: Final = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
+"""What the first sentences are about."""
+_PERCENT: Final = round(100 * CONFIDENCE)
+
+
+def tell_difference(first: Side, other: Side, differences: Sequence[Difference]) -> str:
+    """Return in a few sentences how a side differs from the first."""
+    by_metric = {one.metric: one for one in differences}
+    sentences = []
+    for metric in _HEADLINES:
+        seen = by_metric[metric]
+        name = capital(label(metric))
+        if seen.difference is None:
+            sentences.append(f"{name}: no data.")
+        else:
+            values = f"{_value(metric, seen.other)} in {other.name}, "
+            values += f"{_value(metric, seen.first)} in {first.name}"
+            sentences.append(f"{name} {values}: {_word(seen)}{_change(seen)}.")
+    return " ".join(sentences)
+
+
+def difference_table(first: Side, other: Side, differences: Sequence[Difference]) -> Table:
+    """Return every figure of two sides with difference, ratio, their intervals and a word."""
+    rows = [_row(one) for one in differences if one.first is not None or one.other is not None]
+    columns = ["Figure", "", first.name, other.name]
+    columns += [f"{other.name} − {first.name}", f"{other.name} ÷ {first.name}"]
+    note = (
+        f"In brackets where it may lie, at {_PERCENT} %; figures without brackets say what was "
+        "seen and nothing about chance. Of counts a side has the mean of its runs, of stalls, "
+        "recovery, cost and joins a second the highest."
+    )
+    title = f"{other.title} beside {first.title}"
+    return Table(f"differences-{other.name}", title, note, columns, rows, texts=2)
+
+
+def runs_table(comparison: Comparison) -> Table:
+    """Return every run with its side, its folder, its verdict and where it comes from."""
+    rows = []
+    for side in comparison.sides:
+        for one in side.runs:
+            run, verdict = one.record.run, one.summary["verdict"]
+            rows.append(
+                [
+                    Cell(side.name),
+                    Cell(one.record.folder.name),
+                    Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
+                    Cell(str(one.record.workload.get("name", q.MISSING))),
+                    Cell(str(one.record.target.get("name", q.MISSING))),
+                    Cell(str(run.get("started_at") or q.MISSING)),
+                    Cell(str(run.get("environment", {}).get("git_revision") or q.MISSING)),
+                ]
+            )
+    columns = ["Side", "Run", "Verdict", "Workload", "Target", "Started", "Revision"]
+    return Table("runs", "Runs", "", columns, rows, texts=len(columns))
+
+
+def gates_table(passages: Sequence[Passage]) -> Table:
+    """Return each gate with what was seen."""
+    rows = [
+        [
+            Cell(str(one.gate)),
+            Cell(f"{VERDICT_MARKS[one.verdict]} {VERDICT_WORDS[one.verdict]}", tone=one.verdict),
+            Cell(one.side),
+            Cell(_relative(one.seen)),
+            Cell(_word(one.seen)),
+        ]
+        for one in passages
+    ]
+    columns = ["Fails if", "Verdict", "Side", "Seen", ""]
+    return Table("gates", "Gates", "", columns, rows, texts=3)
+
+
+def comparison_json(comparison: Comparison, passages: Sequence[Passage]) -> Json:
+    """Return a comparison as plain data under stable names."""
+    return {
+        "version": JSON_VERSION,
+        "confidence": CONFIDENCE,
+        "sides": [
+            {
+                "name": side.name,
+                "target": side.runs[0].record.target.get("name"),
+                "runs": [str(one.record.folder) for one in side.runs],
+            }
+            for side in comparison.sides
+        ],
+        "unlike": [one._asdict() for one in comparison.unlike],
+        "differences": [
+            _difference_json(side, one)
+            for side, differences in zip(comparison.sides[1:], comparison.differences, strict=True)
+            for one in differences
+        ],
+        "gates": [
+            {"rule": str(one.gate), "side": one.side, "verdict": one.verdict} for one in passages
+        ],
+    }
+
+
+def _difference_json(side: Side, one: Difference) -> Json:
+    return {
+        "side": side.name,
+        "metric": one.metric,
+        "first": one.first,
+        "other": one.other,
+        "difference": one.difference,
+        "difference_interval": one.absolute and list(one.absolute),
+        "ratio": one.ratio,
+        "ratio_interval": one.relative and list(one.relative),
+        "shown": one.is_shown if one.absolute else None,
+    }
+
+
+def _row(one: Difference) -> list[Cell]:
+    return [
+        Cell(capital(label(one.metric))),
+        Cell(_word(one), tone=_tone(one)),
+        Cell(_value(one.metric, one.first)),
+        Cell(_value(one.metric, one.other)),
+        Cell(_signed(one.metric, one.difference) + _brackets(one.metric, one.absolute)),
+        Cell(_ratio(one)),
+    ]
+
+
+def _word(one: Difference) -> str:
+    if one.difference is None:
+        return "no data"
+    if one.difference == 0 or (one.absolute is not None and not one.is_shown):
+        return NO_DIFFERENCE
+    if one.absolute is None:
+        return "no interval"
+    return "higher" if one.difference > 0 else "lower"
+
+
+def _tone(one: Difference) -> str:
+    if not one.is_shown or not one.difference:
+        return "no_data"
+    return "pass" if (one.difference > 0) == (one.metric in _MORE_IS_BETTER) else "fail"
+
+
+def _change(one: Difference) -> str:
+    """Return by how much, where a difference is shown."""
+    if not one.is_shown or one.ratio is None or one.relative is None:
+        return ""
+    low, high = (_percent(value) for value in one.relative)
+    return f" by {_percent(one.ratio)} ({low} to {high})"
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.3g}{q.THIN}%"
+
+
+def _relative(one: Difference) -> str:
+    return q.MISSING if one.ratio is None else _percent(one.ratio)
+
+
+def _value(metric: str, value: float | None) -> str:
+    return q.of_metric(metric, value)
+
+
+def _signed(metric: str, value: float | None) -> str:
+    if value is not None and metric.endswith("ratio"):
+        return f"{100 * value:+.3g}{q.THIN}%"  # no rule about 0 and 100 for what is a change
+    sign = "+" if value is not None and value > 0 else ""
+    return sign + q.of_metric(metric, value)
+
+
+def _brackets(metric: str, interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return f" [{_signed(metric, interval.low)}, {_signed(metric, interval.high)}]"
+
+
+def _ratio(one: Difference) -> str:
+    if one.ratio is None:
+        return q.MISSING
+    text = f"{one.ratio:.3f}"
+    return text + (f" [{one.relative.low:.3f}, {one.relative.high:.3f}]" if one.relative else "")

@@ -1,0 +1,176 @@
+"""The tables of a cost comparison, for a terminal and for a page alike."""
+
+from collections.abc import Mapping, Sequence
+
+from harness.analysis.cost import RunCost
+from harness.analysis.cost_study import Bill, BreakEven, Case, CostStudy, Step
+from harness.core.pricing import Line
+from harness.report import quantities as q
+from harness.report.cells import Cell, Table
+
+
+def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
+    """Return every table of a comparison, the decision first and its lines after it."""
+    return [
+        *(_run(run, number) for number, run in enumerate(runs, 1)),
+        _totals(study),
+        _open_questions(study.cases),
+        _break_evens(study.break_evens),
+        _steps(
+            "coalescing",
+            "Messages that travel together",
+            "What is published within a window goes out as one event of their mean size together; "
+            "a message waits up to one window.",
+            study.coalescing,
+        ),
+        _steps(
+            "sizes",
+            "Event sizes",
+            "AppSync Events counts an event once for each begun 5 KB, API Gateway for each 32 KB.",
+            study.sizes,
+        ),
+        *(_lines(bill, case.title, study) for case in study.cases for bill in case.bills),
+    ]
+
+
+def _run(run: RunCost, number: int) -> Table:
+    rows = [
+        [Cell(_words(name)), Cell(amount(count)), Cell(_billed(name, run.billed))]
+        for name, count in run.operations.items()
+    ]
+    cost = f"{q.money(run.usd_run)} for the run"
+    day = f"{q.money(run.usd_day_at_reference)} for a day at the reference load"
+    return Table(
+        f"run-{number}",
+        f"Run {run.folder} on {run.system}",
+        f"{cost}, {day}.",
+        ["used", "measured", "billed by the emulator"],
+        rows,
+    )
+
+
+def _totals(study: CostStudy) -> Table:
+    everyone, chatters, polling = study.cases
+    chatters_usd = {bill.name: bill.usd for bill in chatters.bills}
+    (viewers,) = polling.bills
+    rows = [
+        [
+            Cell(bill.name),
+            Cell(q.money(bill.usd)),
+            Cell(q.money(chatters_usd.get(bill.name))),
+            Cell(q.money(study.hybrids.get(bill.name))),
+            Cell(q.money(study.idle[bill.name])),
+        ]
+        for bill in everyone.bills
+    ]
+    (connected,), writing = {bill.users for bill in everyone.bills}, chatters.bills[0].users
+    note = (
+        f"US dollars a day for {q.count(study.day.messages)} messages. Hybrid: chatters connected, "
+        f"{q.count(viewers.users)} viewers polling every {study.day.poll_interval_s:g} s for "
+        f"{q.money(viewers.usd)}. Idle: nobody connected all day."
+    )
+    columns = [
+        "system",
+        f"{q.count(connected)} connected",
+        f"{q.count(writing)} connected",
+        "hybrid",
+        "idle",
+    ]
+    return Table("totals", "A day", note, columns, rows)
+
+
+def _open_questions(cases: Sequence[Case]) -> Table:
+    rows = [
+        [
+            Cell(bill.name),
+            Cell(each.question),
+            Cell(each.switch),
+            Cell(q.count(bill.users)),
+            Cell(q.money(bill.usd)),
+            Cell(q.money(each.usd)),
+        ]
+        for case in cases
+        for bill in case.bills
+        for each in bill.alternatives
+    ]
+    return Table(
+        "switches",
+        "What is open, and both of its values",
+        "Answers differ between teams or cannot be read from the price list; --flip NAME takes the "
+        "other one.",
+        ["system", "question", "name", "users", "as counted", "the other way"],
+        rows,
+        texts=3,
+    )
+
+
+def _break_evens(found: Sequence[BreakEven]) -> Table:
+    rows = [
+        [
+            Cell(each.question),
+            Cell(q.MISSING if each.at is None else f"{q.figure(each.at)} {each.unit}"),
+            Cell(each.cheaper_above),
+        ]
+        for each in found
+    ]
+    note = "Where there is no such point, one is cheaper throughout."
+    return Table(
+        "break-even", "Break-even points", note, ["between", "at", "cheaper above it"], rows
+    )
+
+
+def _steps(name: str, title: str, note: str, steps: Sequence[Step]) -> Table:
+    systems = list(steps[0].usd)
+    rows = [
+        [
+            Cell(step.choice),
+            Cell(q.count(step.events)),
+            Cell(q.count(step.event_bytes)),
+            *(Cell(q.money(step.usd[system])) for system in systems),
+        ]
+        for step in steps
+    ]
+    return Table(name, title, note, ["choice", "events a day", "bytes", *systems], rows)
+
+
+def _lines(bill: Bill, case: str, study: CostStudy) -> Table:
+    rows = [_line(line, study.flipped) for line in bill.lines]
+    note = (
+        f"{case}: {q.count(bill.users)} users, {q.count(study.day.messages)} messages, "
+        f"{q.money(bill.usd)} a day. Months of 30 days where a price changes with volume."
+    )
+    return Table(
+        f"{bill.system}-{bill.users:.0f}",
+        f"{bill.name}: {case.lower()}",
+        note,
+        ["line", "formula", "price", "source", "quantity", "USD a day"],
+        rows,
+        texts=4,
+    )
+
+
+def _line(line: Line, flipped: Sequence[str]) -> list[Cell]:
+    where = f"{line.price.source}, {line.price.region}, {line.price.as_of}"
+    switch = "" if line.switch is None else line.switch.name
+    counted = "" if line.counts(flipped) else f" (not counted: {switch})"
+    return [
+        Cell(_words(line.name) + counted),
+        Cell(line.formula),
+        Cell(str(line.price)),
+        Cell(where),
+        Cell(amount(line.quantity)),
+        Cell(q.money(line.usd)),
+    ]
+
+
+def amount(quantity: float) -> str:
+    """Return a quantity with grouped digits, and decimals only where it is small."""
+    return q.count(quantity) if quantity >= 100 or quantity == int(quantity) else q.figure(quantity)  # noqa: PLR2004 - three digits are enough
+
+
+def _billed(name: str, billed: Mapping[str, float]) -> str:
+    return amount(billed[name]) if name in billed else q.MISSING
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

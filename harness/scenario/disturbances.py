@@ -1,0 +1,137 @@
+"""What happens to a run on purpose: bursts, crowds, hang-ups, and faults of an emulated system.
+
+Times count from the start of the measuring. What users do (burst, flash crowd, exit, slow readers)
+works on any system; what the system does (faults, a killed process, a restart) needs an emulator.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.scenario.faults import Faults
+from harness.scenario.model import Count, PerSecond, Ratio, ScenarioModel, Seconds
+
+
+class OneDisturbance(ScenarioModel):
+    """What every disturbance has."""
+
+    name: str = Field(
+        default="", max_length=60, description="What to call it in the report; its kind, left out."
+    )
+    at_s: Seconds = Field(ge=0, description="When it begins, from the start of the measuring.")
+
+    kind: str
+
+    @property
+    def title(self) -> str:
+        """What to call it."""
+        return self.name or self.kind.replace("_", " ")
+
+
+class BurstOfMessages(OneDisturbance):
+    """Everybody writes at once."""
+
+    kind: Literal["burst"] = Field(description="Kind of disturbance.")
+    length_s: Seconds = Field(gt=0, description="How long it lasts.")
+    factor: float = Field(gt=0, description="Rate within it, over the rate outside.")
+
+
+class FlashCrowd(OneDisturbance):
+    """Users who stay away at first and then all come."""
+
+    kind: Literal["flash_crowd"] = Field(description="Kind of disturbance.")
+    share: Ratio = Field(gt=0, lt=1, description="Share of all users who come only then.")
+    rate_per_s: PerSecond = Field(default=2000.0, gt=0, description="How many come a second.")
+
+
+class Exit(OneDisturbance):
+    """Users who leave of their own accord, and perhaps come back."""
+
+    kind: Literal["exit"] = Field(description="Kind of disturbance.")
+    share: Ratio = Field(default=1.0, gt=0, le=1, description="Share of all users who leave.")
+    length_s: Seconds = Field(gt=0, description="Time over which they leave, evenly.")
+    back_after_s: Seconds | None = Field(
+        default=None,
+        gt=0,
+        description="When they begin to come back, counted from at_s; never, left out.",
+    )
+    back_rate_per_s: PerSecond = Field(
+        default=2000.0, gt=0, description="How many come back a second."
+    )
+
+
+class SlowReaders(OneDisturbance):
+    """Users whose programs stop reading for a while; the kernel and the system hold what comes."""
+
+    kind: Literal["slow_readers"] = Field(description="Kind of disturbance.")
+    share: Ratio = Field(gt=0, le=1, description="Share of the users who are connected then.")
+    length_s: Seconds = Field(gt=0, description="How long they do not read.")
+
+
+class SystemFaults(OneDisturbance):
+    """Faults that the emulator plays; all others it played end when these begin."""
+
+    kind: Literal["faults"] = Field(description="Kind of disturbance.")
+    length_s: Seconds = Field(gt=0, description="When they are over, whatever they are.")
+    faults: Faults = Field(min_length=1, description="As in `[[emulator.faults]]` of a target.")
+
+
+class KilledProcess(OneDisturbance):
+    """One of the emulator's processes is killed and, later, another takes its place."""
+
+    kind: Literal["kill_process"] = Field(description="Kind of disturbance.")
+    process: Count = Field(default=0, ge=0, description="Number of the process, from 0.")
+    back_after_s: Seconds = Field(default=5.0, ge=0, description="How long its place is empty.")
+
+
+class Restart(OneDisturbance):
+    """The whole emulator goes away and comes back."""
+
+    kind: Literal["restart"] = Field(description="Kind of disturbance.")
+    back_after_s: Seconds = Field(default=5.0, ge=0, description="How long nothing serves.")
+
+
+Disturbance = Annotated[
+    BurstOfMessages | FlashCrowd | Exit | SlowReaders | SystemFaults | KilledProcess | Restart,
+    Field(discriminator="kind"),
+]
+OF_THE_EMULATOR = (SystemFaults, KilledProcess, Restart)
+"""Kinds that nobody but an emulator can be told to play."""
+
+
+def lasts_s(one: Disturbance, users: int) -> float:
+    """Return how long a disturbance goes on, for a crowd of so many users."""
+    if isinstance(one, FlashCrowd):
+        return users * one.share / one.rate_per_s
+    if isinstance(one, Exit):
+        back_s = users * one.share / one.back_rate_per_s
+        return one.length_s if one.back_after_s is None else one.back_after_s + back_s
+    if isinstance(one, KilledProcess | Restart):
+        return one.back_after_s
+    return one.length_s
+
+
+class Reconnect(ScenarioModel):
+    """What a client does when the system, or the network, ends its connection."""
+
+    policy: Literal["never", "fixed", "full_jitter"] = Field(
+        default="full_jitter",
+        description="Stay away; come back after base_s; or after a random time up to base_s, "
+        "doubled at each further attempt up to cap_s.",
+    )
+    base_s: Seconds = Field(default=1.0, gt=0, description="The wait, or its first upper bound.")
+    cap_s: Seconds = Field(default=30.0, gt=0, description="No wait is longer.")
+    attempts: Count = Field(
+        default=20, ge=1, le=10_000, description="Attempts after one loss, before it gives up."
+    )
+
+    def wait_s(self, attempt: int, chance: float) -> float:
+        """Return how long to wait before an attempt.
+
+        Args:
+            attempt: 0 for the first after a loss.
+            chance: A random number from 0 up to 1.
+        """
+        if self.policy == "fixed":
+            return self.base_s
+        return chance * float(min(self.cap_s, self.base_s * 2.0 ** min(attempt, 60)))

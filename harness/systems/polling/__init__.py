@@ -1,0 +1,1 @@
+"""Polling: what it costs."""

@@ -1,0 +1,1 @@
+"""Server-sent events: one long HTTP response a subscriber, publishing by POST."""

@@ -1,0 +1,159 @@
+"""The event-stream format of server-sent events: bytes in, events out, no I/O.
+
+Source: WHATWG HTML, sections 9.2.5 "Parsing an event stream" and 9.2.6 "Interpreting an event
+stream", read November 2026.
+"""
+
+import re
+from typing import NamedTuple
+
+from harness.core.errors import RemoteProtocolError
+
+CONTENT_TYPE = "text/event-stream"
+LAST_EVENT_ID_HEADER = "Last-Event-ID"
+DEFAULT_EVENT_TYPE = "message"
+
+MAX_PENDING_BYTES = 16 * 1024 * 1024
+"""An event may be this long. The format sets no limit; memory does."""
+
+_BOM = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_DIGITS = re.compile(rb"[0-9]+")
+_LF = 10
+
+
+class Event(NamedTuple):
+    """One event of a stream.
+
+    Attributes:
+        type: Its name; ``message`` where the server gave none.
+        data: Its data lines joined by LF, undecoded, so that equal events compare fast.
+        last_event_id: The stream's last event id when it was dispatched, undecoded.
+    """
+
+    type: str
+    data: bytes
+    last_event_id: bytes
+
+    @property
+    def text(self) -> str:
+        """The data as a browser would give it: UTF-8, with what is invalid replaced."""
+        return self.data.decode("utf-8", "replace")
+
+
+class EventStreamParser:
+    """Turns the bytes of one response body, however they are cut, into events.
+
+    Attributes:
+        last_event_id: Where to go on after a reconnect, undecoded; empty before the first id.
+        retry_ms: The reconnection time the server asked for; None where it did not.
+        comments: Comment lines so far: what servers send as heartbeats.
+
+    Args:
+        last_event_id: Where the stream before this one was left.
+    """
+
+    __slots__ = (
+        "_data",
+        "_id",
+        "_pending_bytes",
+        "_rest",
+        "_skip_lf",
+        "_started",
+        "_type",
+        "comments",
+        "last_event_id",
+        "retry_ms",
+    )
+
+    def __init__(self, last_event_id: bytes = b"") -> None:
+        self.last_event_id = last_event_id
+        self.retry_ms: int | None = None
+        self.comments = 0
+        self._id = last_event_id
+        self._data: list[bytes] | None = None
+        self._type = b""
+        self._rest = b""
+        self._pending_bytes = 0
+        self._skip_lf = False
+        self._started = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether the next byte begins a new block, whatever came before it."""
+        return (
+            self._started
+            and not self._skip_lf
+            and self._data is None
+            and not (self._rest or self._type)
+            and self._id == self.last_event_id
+        )
+
+    def move_to(self, last_event_id: bytes) -> None:
+        """Set the cursor where blocks were read elsewhere; only between blocks."""
+        self.last_event_id = self._id = last_event_id
+
+    def feed(self, received: bytes) -> list[Event]:
+        """Take more of the stream and return the events it completes.
+
+        Raises:
+            RemoteProtocolError: If an event is longer than ``MAX_PENDING_BYTES``.
+        """
+        if self._skip_lf and received:
+            self._skip_lf = False
+            if received[0] == _LF:
+                received = received[1:]
+        text = self._rest + received
+        if not self._started:
+            if len(text) < len(_BOM) and _BOM.startswith(text):
+                self._rest = text
+                return []
+            text = text.removeprefix(_BOM)
+            self._started = True
+        # A CR ends its line at once; should an LF follow in later bytes, it belongs to the CR.
+        self._skip_lf = text.endswith(b"\r")
+        lines = _LINE_END.split(text)
+        self._rest = lines.pop()
+        events = [event for line in lines if (event := self._line(line)) is not None]
+        if self._pending_bytes + len(self._rest) > MAX_PENDING_BYTES:
+            found = f"more than {MAX_PENDING_BYTES} bytes without an end"
+            raise RemoteProtocolError("event stream", found, "an event must end")
+        return events
+
+    def _line(self, line: bytes) -> Event | None:
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if not name:
+            self.comments += 1
+        elif name == b"data":
+            self._data = [] if self._data is None else self._data
+            self._data.append(value)
+            self._pending_bytes += len(value)
+        elif name == b"event":
+            self._type = value
+        elif name == b"id" and b"\0" not in value:
+            self._id = value
+        elif name == b"retry" and _DIGITS.fullmatch(value):
+            self.retry_ms = int(value[:18])
+        return None
+
+    def _dispatch(self) -> Event | None:
+        """End a block; one without data moves the last event id and yields nothing."""
+        self.last_event_id = self._id
+        data, self._data = self._data, None
+        event_type, self._type = self._type, b""
+        self._pending_bytes = 0
+        if data is None:
+            return None
+        name = event_type.decode("utf-8", "replace") or DEFAULT_EVENT_TYPE
+        return Event(name, b"\n".join(data), self.last_event_id)
+
+
+def last_event_id_of(stream: bytes) -> bytes | None:
+    """Return the last id that complete blocks set in a piece of a stream; None if none did."""
+    marker = b"\0"  # No id holds it, so it stands for "none was set".
+    parser = EventStreamParser(marker)
+    parser.feed(stream)
+    return None if parser.last_event_id == marker else parser.last_event_id

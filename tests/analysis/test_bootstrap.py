@@ -1,0 +1,145 @@
+"""Known answers for the bootstrap: coverage, false alarms and power on synthetic runs.
+
+A synthetic run is made as latencies are: lognormal within a second, around a level that wanders
+from second to second (a first-order autoregression of its logarithm).
+"""
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from harness.analysis import bootstrap
+
+SECONDS = 120
+PER_SECOND = 50
+MEDIAN_MS = 20.0
+WITHIN, LEVEL, CARRIED = 0.5, 0.12, 0.6
+"""Spread of the logarithm within a second and of its level, and what a second hands to the next."""
+
+TRUE_P99_MS = MEDIAN_MS * np.exp(NormalDist().inv_cdf(0.99) * np.hypot(WITHIN, LEVEL))
+VALUES_MS = np.geomspace(2, 400, 500)
+
+
+def levels(random, runs):
+    """Draw the logarithms of the levels of runs, shape (runs, seconds)."""
+    found = np.empty((runs, SECONDS))
+    found[:, 0] = random.normal(0, LEVEL, runs)
+    for second in range(1, SECONDS):
+        fresh = random.normal(0, LEVEL * np.sqrt(1 - CARRIED**2), runs)
+        found[:, second] = CARRIED * found[:, second - 1] + fresh
+    return found
+
+
+def draw_runs(random, runs, shift=1.0, per_second=PER_SECOND):
+    """Draw runs and count their latencies by second, as a list of shape (seconds, bins) each."""
+    of_seconds = levels(random, runs)[..., None]
+    latencies = random.normal(of_seconds, WITHIN, (runs, SECONDS, per_second))
+    places = np.searchsorted(VALUES_MS, MEDIAN_MS * shift * np.exp(latencies))
+    places = np.minimum(places, len(VALUES_MS) - 1)
+    rows = np.arange(runs * SECONDS)[:, None]
+    counts = np.bincount(
+        (places.reshape(rows.size, -1) + rows * len(VALUES_MS)).ravel(),
+        minlength=rows.size * len(VALUES_MS),
+    )
+    return list(counts.reshape(runs, SECONDS, -1).astype(np.float32))
+
+
+def p99s(random, runs, replicates=400):
+    """Return the p99 of every draw of a side."""
+    return bootstrap.draw(
+        runs,
+        lambda sums: bootstrap.percentiles(sums, [0.99], VALUES_MS)[:, 0],
+        random,
+        replicates,
+    )
+
+
+def tells_apart(random, first, other):
+    """Say whether a difference of the p99 is shown."""
+    drawn = p99s(random, other) - p99s(random, first)
+    found = bootstrap.interval(drawn, min(map(bootstrap.blocks, (first, other))))
+    return not found.holds(0.0)
+
+
+def test_the_interval_covers_the_true_p99_in_at_least_nine_of_ten_runs():
+    """Nominal is 95 %, of autocorrelated lognormal latencies."""
+    random = np.random.default_rng(1)
+    runs = draw_runs(random, 300)
+    found = [bootstrap.interval(p99s(random, [run]), bootstrap.blocks([run])) for run in runs]
+    covered = np.mean([one.holds(TRUE_P99_MS) for one in found])
+    assert covered >= 0.9
+    # An interval that is too wide to be of use covers too.
+    assert np.median([one.high - one.low for one in found]) < 0.3 * TRUE_P99_MS
+
+
+def test_of_400_pairs_of_the_same_thing_at_most_one_in_twenty_is_told_apart():
+    """A false alarm costs whoever gets it an afternoon."""
+    random = np.random.default_rng(2)
+    alarms = 0
+    for _ in range(8):
+        runs = draw_runs(random, 100)
+        pairs = zip(runs[::2], runs[1::2], strict=True)
+        alarms += sum(tells_apart(random, [first], [other]) for first, other in pairs)
+    assert alarms <= 20
+
+
+def test_a_p99_ten_percent_higher_is_found_from_five_runs_a_side_in_nine_of_ten_cases():
+    """What a pipeline is there for."""
+    random = np.random.default_rng(3)
+    found = [
+        tells_apart(random, *(draw_runs(random, 5, shift, per_second=200) for shift in (1.0, 1.1)))
+        for _ in range(50)
+    ]
+    assert np.mean(found) >= 0.9
+
+
+def test_percentiles_of_known_counts():
+    """Ranks as HdrHistogram's: of 100 values, the 50th, the 99th and the 100th."""
+    counts = np.array([[50, 49, 1], [0, 0, 7], [0, 0, 0]], np.float32)
+    values = np.array([1.0, 2.0, 3.0])
+    found = bootstrap.percentiles(counts, [0.5, 0.99, 1.0], values)
+    assert [1.0, 2.0, 3.0] == found[0].tolist()
+    assert [3.0, 3.0, 3.0] == found[1].tolist()
+    assert np.isnan(found[2]).all()
+
+
+def test_every_draw_is_as_long_as_the_run_and_made_of_blocks():
+    """A second that is drawn brings its neighbours: of 30, 9 at a time."""
+    run = np.eye(30, dtype=np.float32)
+    drawn = bootstrap.draw([run], lambda sums: sums.astype(float), np.random.default_rng(4), 250)
+    assert (250, 30) == drawn.shape
+    assert {30.0} == set(drawn.sum(axis=1).tolist())
+    # Blocks of 9, 9, 9 and 3 that begin anywhere: as many starts, so as many steps up, at most.
+    assert (np.diff(drawn, axis=1, prepend=0).clip(min=0).sum(axis=1) <= 4).all()
+    assert len(np.unique(drawn, axis=0)) > 200
+
+
+def test_runs_are_drawn_before_their_blocks():
+    """Of two runs without any spread inside, the draws are one, the other, or both."""
+    runs = [np.full((30, 1), value, np.float32) for value in (1, 3)]
+    drawn = bootstrap.draw(
+        runs, lambda sums: sums[:, 0].astype(float), np.random.default_rng(5), 400
+    )
+    values, times = np.unique(drawn, return_counts=True)
+    assert [60.0, 120.0, 180.0] == values.tolist()
+    assert np.allclose(times / 400, [0.25, 0.5, 0.25], atol=0.08)
+
+
+def test_the_tail_is_hesterbergs_with_students_quantile_of_a_table():
+    """Of 11 blocks: t(0.975, 10) = 2.228, times the root of 11/10, is 2.337 normal deviations."""
+    assert NormalDist().cdf(-2.337) == pytest.approx(bootstrap.expanded_tail(11), rel=0.01)
+    assert 0.025 == pytest.approx(bootstrap.expanded_tail(1e6), rel=1e-3)
+
+
+@pytest.mark.parametrize("blocks", [1.0, 3.9])
+def test_too_few_blocks_give_no_interval(blocks):
+    """Three blocks are no sample."""
+    assert bootstrap.interval(np.arange(100.0), blocks) is None
+
+
+def test_draws_without_a_figure_give_no_interval():
+    """Nothing was measured in most of them."""
+    drawn = np.full(100, np.nan)
+    drawn[:40] = 1.0
+    assert bootstrap.interval(drawn, 20) is None

@@ -1,0 +1,91 @@
+"""``harness compare``: what it prints, writes and how it ends."""
+
+import json
+
+import pytest
+import typer
+
+from harness.analysis.likeness import UnlikeRunsError
+from harness.cli.compare import compare
+from harness.core.errors import ScenarioError
+from tests.analysis.simulated_run import Simulation
+
+
+@pytest.fixture(autouse=True)
+def outside_of_github(monkeypatch):
+    """Make the tests the same on a developer's machine and in a pipeline."""
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Return the folders of two runs, the second half as fast, and of one with more users."""
+    folder = tmp_path_factory.mktemp("compare")
+    plans = {
+        "quick": Simulation(subscribers=18, chatters=2, measure_s=40, seed=1),
+        "slow": Simulation(subscribers=18, chatters=2, measure_s=40, seed=2, median_ms=24.0),
+    }
+    plans["other"] = Simulation(changes={"workers": [{"index": 0}] * 3})
+    return {name: str(plan.write(folder / name)) for name, plan in plans.items()}
+
+
+def test_the_table_says_what_is_higher_and_the_page_is_named(runs, tmp_path, capsys):
+    """Nobody needs to open the page to know."""
+    page = tmp_path / "page.html"
+    compare([runs["quick"], runs["slow"]], out=page)
+    out = capsys.readouterr().out
+    assert "Fan-out latency p99    higher" in out
+    assert f"page: {page}" in out.splitlines()
+    assert "<h1" in page.read_text(encoding="utf-8")
+
+
+def test_a_run_beside_itself_shows_no_difference(runs, tmp_path, capsys):
+    """And the gate lets it pass."""
+    rules = ["fan_out_latency_ms.p99 +10%"]
+    compare([runs["quick"], runs["quick"]], out=tmp_path / "page.html", fail_if=rules)
+    out = capsys.readouterr().out
+    assert "Fan-out latency p99    no difference shown" in out
+    assert "higher" not in out
+
+
+def test_a_gate_that_is_broken_exits_3_and_the_json_says_which(runs, tmp_path, capsys):
+    """The page is written all the same."""
+    page = tmp_path / "page.html"
+    rules = ["fan_out_latency_ms.p99 +10%", "deliveries.lost +0%"]
+    sides = [runs["quick"], f"{runs['slow']},{runs['slow']}"]
+    with pytest.raises(typer.Exit) as caught:
+        compare(sides, out=page, fail_if=rules, as_json=True)
+    assert 3 == caught.value.exit_code
+    found = json.loads(capsys.readouterr().out)
+    assert ["fail", "pass"] == [gate["verdict"] for gate in found["gates"]]
+    assert [1, 2] == [len(side["runs"]) for side in found["sides"]]
+    assert page.is_file()
+
+
+def test_unlike_runs_are_refused_unless_asked_for_and_then_the_page_says_so(runs, tmp_path, capsys):
+    """In red, with the key."""
+    page, sides = tmp_path / "page.html", [runs["quick"], runs["other"]]
+    with pytest.raises(UnlikeRunsError, match=r"generator\.workers is 1 in A, 3 in B"):
+        compare(sides, out=page)
+    assert not page.exists()
+    compare(sides, out=page, anyway=True)
+    assert "not alike: generator.workers is 1 in A, 3 in B" in capsys.readouterr().out
+    text = page.read_text(encoding="utf-8")
+    assert '<section class="unlike"' in text
+    assert "<b>generator.workers</b>: 1 in A, 3 in B" in text
+
+
+@pytest.mark.parametrize("sides", [["a"], ["a", "b", "c", "d", "e"]])
+def test_one_side_or_five_are_an_error(sides, tmp_path):
+    """There is nothing to compare, or no colour left."""
+    with pytest.raises(ScenarioError, match="must be two to four sides"):
+        compare(sides, out=tmp_path / "page.html")
+
+
+def test_the_step_summary_has_the_differences(runs, tmp_path, monkeypatch, capsys):
+    """On the job's page, where GitHub gives one."""
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    compare([runs["quick"], runs["slow"]], out=tmp_path / "page.html")
+    assert "page:" in capsys.readouterr().out
+    assert "| Fan-out latency p99 | higher |" in summary.read_text(encoding="utf-8")

@@ -1,0 +1,74 @@
+"""``harness cost``: what it prints and writes, and what it refuses."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.cli.cost import cost
+from harness.core.errors import MachineError, ScenarioError
+from tests.analysis.simulated_run import Simulation
+
+WORKLOAD = Path(__file__).resolve().parents[2] / "scenarios" / "workloads" / "reference.toml"
+
+
+def test_the_text_shows_each_line_with_formula_and_source(capsys):
+    """A reader can check every figure."""
+    cost()
+    printed = capsys.readouterr().out
+    for text in (
+        "deliveries × begun 5 KB",
+        "aws.amazon.com/appsync",
+        "750,000,000",
+        "$786",
+        "$131",
+    ):
+        assert text in printed
+
+
+def test_json_has_the_runs_and_the_study(tmp_path, capsys):
+    """For machines: every bill with its lines, every run with its operations."""
+    plan = Simulation()
+    run = plan.write(tmp_path / "run")
+    cost([run], workload=WORKLOAD, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    (used,) = found["runs"]
+    assert ("appsync-events", plan.delivered) == (used["system"], used["operations"]["outbound"])
+    assert 35_000 == found["study"]["day"]["connected"]
+    everyone = found["study"]["cases"][0]["bills"]
+    assert all(line["price"]["source"] for bill in everyone for line in bill["lines"])
+
+
+def test_a_flipped_question_is_counted_the_other_way(capsys):
+    """The keep-alive makes $829 of $786."""
+    cost()
+    assert "not counted: keep-alive" in capsys.readouterr().out
+    cost(flip=["keep-alive"])
+    printed = capsys.readouterr().out
+    assert "$829" in printed
+    assert "not counted: keep-alive" not in printed
+
+
+def test_an_unknown_question_is_refused_with_the_known_ones():
+    """A slip of the finger must not pass for an answer."""
+    with pytest.raises(ScenarioError, match=r"keep-alvie.*\n?.*keep-alive"):
+        cost(flip=["keep-alvie"])
+
+
+def test_the_page_needs_nothing_else(tmp_path):
+    """One file: styles and drawings inside, no script, no address to load from."""
+    page = tmp_path / "cost.html"
+    cost(html=page)
+    text = page.read_text("utf-8")
+    assert 4 == text.count("<svg ")
+    assert "Cost of a day over messages a day" in text
+    assert not re.search(r'(?:src|href)="(?!#)|<script|@import|url\(http', text)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_page_that_cannot_be_written_is_said_in_a_sentence(tmp_path):
+    """No traceback."""
+    with pytest.raises(MachineError, match="cannot be written"):
+        cost(html=tmp_path / "missing" / "cost.html")

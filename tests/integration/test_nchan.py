@@ -1,0 +1,111 @@
+"""Whole runs against nchan, a real server of server-sent events, and against its own count."""
+
+import re
+import socket
+import urllib.request
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.programs import Program
+from benchmarks.senders import own_view
+from benchmarks.tools import NCHAN, NGINX, NGINX_MODULE, cache_folder
+from tests.end_to_end.stage import SHORT, Stage, free_port, wait_until
+
+pytestmark = pytest.mark.end_to_end
+
+TARGETS = Path(__file__).resolve().parents[2] / "scenarios" / "targets"
+SUBSCRIBERS, CHATTERS = 60, 20
+
+
+class Nchan:
+    """nginx with the configuration that comes with the target.
+
+    Args:
+        root: Below which nginx and nchan's module are.
+        folder: For its configuration and its logs.
+    """
+
+    def __init__(self, root, folder):
+        self.port = free_port()
+        text = (TARGETS / "nchan.conf").read_text("utf-8")
+        for old, new in (
+            ("/usr/lib/nginx/modules/ngx_nchan_module.so", str(root / NGINX_MODULE)),
+            ("127.0.0.1:18080", f"127.0.0.1:{self.port}"),
+            ("/tmp/nchan.pid", str(folder / "nchan.pid")),  # noqa: S108 - the documented one
+            ("daemon off;", "daemon off;\nuser root;"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        (folder / "nchan.conf").write_text(text, "utf-8")
+        command = [
+            *own_view(),
+            str(root / NGINX),
+            "-p",
+            str(folder),
+            "-e",
+            str(folder / "error.log"),
+        ]
+        self.program = Program([*command, "-c", str(folder / "nchan.conf")], folder / "nginx.log")
+        wait_until(self._listens, "nginx to listen")
+
+    def _listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
+
+    def count(self, name):
+        """Return a figure of nchan's status page."""
+        address = f"http://127.0.0.1:{self.port}/stats"
+        with urllib.request.urlopen(address, timeout=5.0) as page:
+            text = page.read().decode()
+        figures = dict(re.findall(r"^(.+): (\d+)", text, re.MULTILINE))
+        return int(figures[name])
+
+    def settings(self):
+        """Return the overrides that point the target at this server."""
+        base = f"http://127.0.0.1:{self.port}"
+        return {
+            "target.endpoints.http": f"{base}/pub/{{channel}}",
+            "target.endpoints.realtime": f"{base}/sub/{{channel}}",
+        }
+
+
+@pytest.fixture
+def nchan(tmp_path):
+    """Start nchan on a port of its own."""
+    roots = (Path("/"), cache_folder() / NCHAN.name)
+    root = next((root for root in roots if all((root / f).exists() for f in NCHAN.files)), None)
+    if root is None:
+        pytest.skip("nginx with nchan is not installed (Debian: nginx, libnginx-mod-nchan)")
+    server = Nchan(root, tmp_path)
+    yield server
+    server.program.stop()
+
+
+def test_run_counts_what_nchans_status_page_counts(nchan, tmp_path):
+    """Subscribers, messages and deliveries agree to the last one, and nothing is lost."""
+    stage = Stage(tmp_path)
+    changes = {"population.subscribers": SUBSCRIBERS, "population.chatters": CHATTERS}
+    act = stage.run(SHORT | changes | nchan.settings(), target=TARGETS / "nchan-sse.toml")
+    everybody = 0
+
+    def over():
+        nonlocal everybody
+        everybody = max(everybody, nchan.count("subscribers"))
+        return act.process.poll() is not None
+
+    wait_until(over, "the end of the run")
+    outcome = act.outcome()
+    assert outcome.exit_code == 0, outcome.said
+    deliveries = outcome.summary["deliveries"]
+    published = pq.read_metadata(outcome.folder / "messages.parquet").num_rows
+    assert (everybody, published) == (
+        outcome.summary["population"]["subscribers_peak"] + CHATTERS,
+        nchan.count("total published messages"),
+    )
+    assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
+    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"] == 0

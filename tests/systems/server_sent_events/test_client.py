@@ -1,0 +1,314 @@
+"""Our client against servers that the standard library and the test write byte by byte."""
+
+import contextlib
+import http.server
+import socket
+import ssl
+import threading
+import time
+
+import gevent
+import pytest
+import trustme
+
+from harness.net.client import Access, JoinError
+from harness.systems.server_sent_events.client import ServerSentEventsApi
+
+HOST = "127.0.0.1"
+WITHIN_S = 10.0
+ROOM = "/default/room-0"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+PLAIN = HEAD + b"\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+class Listener:
+    """Keeps what it is told; a token for every event."""
+
+    def __init__(self):
+        self.events = []
+        self.known = []
+        self.answers = []
+        self.ends = []
+        self.refusals = []
+        self.confirmed_ns = 0
+
+    def confirmed(self, kernel_ns):
+        self.confirmed_ns = kernel_ns
+
+    def event(self, text, kernel_ns):
+        self.events.append(text)
+        return text
+
+    def delivered(self, known, kernel_ns):
+        self.known.append(known)
+
+    def answered(self, answer):
+        self.answers.append(answer)
+
+    def ended(self, code, reason, kernel_ns):
+        self.ends.append((code, reason.partition(":")[0]))
+
+    def refused(self, stage, code, message):
+        self.refusals.append(code)
+
+
+class Peer:
+    """A server that answers each connection with the pieces it is given."""
+
+    def __init__(self, tls=None):
+        self._listener = socket.create_server((HOST, 0))
+        self._listener.settimeout(WITHIN_S)
+        self._tls = tls
+        self._connections = []
+        self.port = self._listener.getsockname()[1]
+
+    def accept(self):
+        """Take one connection and read its request."""
+        connection, _ = gevent.get_hub().threadpool.apply(self._accept)
+        return connection
+
+    def _accept(self):
+        connection, address = self._listener.accept()
+        connection.settimeout(WITHIN_S)
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_side=True)
+        self._connections.append(connection)
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += connection.recv(4096)
+        self.request = request.decode()
+        return connection, address
+
+    def close(self):
+        for open_socket in (self._listener, *self._connections):
+            open_socket.close()
+
+
+@pytest.fixture
+def peer():
+    """A server on a port of its own."""
+    with contextlib.closing(Peer()) as server:
+        yield server
+
+
+def api_of(port, *, scheme="http", key="", tls=None, publish=9):
+    realtime = f"{scheme}://{HOST}:{port}/sub/{{channel}}?v=1"
+    return ServerSentEventsApi(
+        Access(realtime, f"http://{HOST}:{publish}/pub/{{channel}}", key, tls)
+    )
+
+
+def join(client, server, answer):
+    """Join while the server answers; return the server's end."""
+    joining = gevent.spawn(client.join, time.monotonic() + WITHIN_S)
+    connection = server.accept()
+    connection.sendall(answer)
+    joining.get(timeout=WITHIN_S)
+    return connection
+
+
+def wait_for(condition):
+    """Let the loop run until the condition holds."""
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        gevent.sleep(0.005)
+
+
+def test_request_asks_for_a_stream_of_the_channel(peer):
+    """Path, query, Accept and a bearer token, and no cursor before there is one."""
+    client = api_of(peer.port, key="secret").client(ROOM, {}, Listener())
+    join(client, peer, PLAIN)
+    assert peer.request.splitlines()[:5] == [
+        "GET /sub/default/room-0?v=1 HTTP/1.1",
+        f"Host: {HOST}:{peer.port}",
+        "Accept: text/event-stream",
+        "Cache-Control: no-store",
+        "Authorization: Bearer secret",
+    ]
+    assert "Last-Event-ID" not in peer.request
+    client.drop()
+
+
+@pytest.mark.parametrize(
+    ("head", "wrap"),
+    [(PLAIN, lambda piece: piece), (CHUNKED, lambda piece: b"%x\r\n%b\r\n" % (len(piece), piece))],
+)
+def test_equal_bytes_are_recognised_on_the_next_connection(peer, head, wrap):
+    """The second subscriber's event costs a look-up, and its cursor moves all the same."""
+    api, memo = api_of(peer.port), {}
+    listeners, clients = (Listener(), Listener()), []
+    for number, listener in enumerate(listeners):
+        clients.append(api.client(ROOM, memo, listener))
+        connection = join(clients[number], peer, head + wrap(b": hi\n\n"))
+        wait_for(lambda number=number: clients[number].heard_ns)
+        connection.sendall(wrap(b"id: 7:0\ndata: one\n\n"))
+        wait_for(lambda listener=listener: listener.events or listener.known)
+    assert [listener.events for listener in listeners] == [["one"], []]
+    assert [listener.known for listener in listeners] == [[], ["one"]]
+    assert [client.last_event_id for client in clients] == [b"7:0", b"7:0"]
+    for client in clients:
+        client.drop()
+
+
+def test_returning_user_sends_the_last_event_id(peer):
+    """A second client of the same user goes on where the first was cut."""
+    api, listener = api_of(peer.port), Listener()
+    connection = join(api.client(ROOM, {}, listener), peer, PLAIN + b"id: 41\ndata: a\n\n")
+    wait_for(lambda: listener.events)
+    connection.close()
+    wait_for(lambda: listener.ends)
+    again = api.client(ROOM, {}, listener)
+    join(again, peer, PLAIN)
+    assert "Last-Event-ID: 41" in peer.request.splitlines()
+    assert listener.ends == [(1000, "stream_end")]
+    again.drop()
+
+
+def test_chunked_stream_cut_short_is_a_reset_and_one_completed_is_an_end(peer):
+    """A crash and a goodbye are different outcomes."""
+    ends = []
+    for last in (b"", b"0\r\n\r\n"):
+        listener = Listener()
+        connection = join(api_of(peer.port).client(ROOM, {}, listener), peer, CHUNKED)
+        connection.sendall(b"8\r\ndata: a\n\r\n" + last)
+        connection.close()
+        wait_for(lambda listener=listener: listener.ends)
+        ends += listener.ends
+    assert ends == [(1006, "stream_reset"), (1000, "stream_end")]
+
+
+def test_bytes_that_are_not_chunked_end_the_stream_as_a_protocol_error(peer):
+    """The server's mistake is the server's, and the worker lives on."""
+    listener = Listener()
+    connection = join(api_of(peer.port).client(ROOM, {}, listener), peer, CHUNKED)
+    connection.sendall(b"nonsense\r\n")
+    wait_for(lambda: listener.ends)
+    assert (listener.refusals, listener.ends[0][0]) == (["protocol_error"], 1002)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>",
+    ],
+)
+def test_any_answer_but_a_stream_is_terminal(peer, answer):
+    """EventSource fails the connection for good; the code says so."""
+    with pytest.raises(JoinError) as failure:
+        join(api_of(peer.port).client(ROOM, {}, Listener()), peer, answer)
+    assert (failure.value.stage, failure.value.code) == ("subscribe", "http_error_terminal")
+
+
+def test_refused_connection_has_a_code_of_its_own():
+    """Nobody listens there."""
+    with socket.create_server((HOST, 0)) as gone:
+        port = gone.getsockname()[1]
+    with pytest.raises(JoinError) as failure:
+        api_of(port).client(ROOM, {}, Listener()).join(time.monotonic() + WITHIN_S)
+    assert (failure.value.stage, failure.value.code) == ("connect", "connect_refused")
+
+
+def test_answer_that_does_not_come_is_a_timeout(peer):
+    """The deadline holds for the head as well."""
+    client = api_of(peer.port).client(ROOM, {}, Listener())
+    with pytest.raises(JoinError) as failure:
+        client.join(time.monotonic() + 0.1)
+    assert (failure.value.stage, failure.value.code) == ("subscribe", "timeout")
+    assert not client.open
+
+
+def test_paused_client_takes_nothing_until_it_goes_on(peer):
+    """What arrived stays with the kernel."""
+    listener = Listener()
+    client = api_of(peer.port).client(ROOM, {}, listener)
+    connection = join(client, peer, PLAIN)
+    client.pause(paused=True)
+    connection.sendall(b"data: a\n\n")
+    gevent.sleep(0.05)
+    assert listener.events == []
+    client.pause(paused=False)
+    wait_for(lambda: listener.events)
+    client.drop()
+
+
+def test_stream_over_tls_is_confirmed_at_the_kernels_time():
+    """The same path with a certificate that is checked."""
+    authority = trustme.CA()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST).configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+    with contextlib.closing(Peer(server_side)) as server:
+        listener, before_ns = Listener(), time.time_ns()
+        client = api_of(server.port, scheme="https", tls=client_side).client(ROOM, {}, listener)
+        connection = join(client, server, CHUNKED)
+        connection.sendall(b"9\r\ndata: a\n\n\r\n")
+        wait_for(lambda: listener.events)
+        assert before_ns < listener.confirmed_ns < time.time_ns()
+        client.drop()
+
+
+class Posts(http.server.BaseHTTPRequestHandler):
+    """Takes what is posted, but nothing on the channel "full"."""
+
+    def do_POST(self):
+        """Keep path and body."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.posts.append((self.path, body))
+        self.send_response(429 if "full" in self.path else 202)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Print nothing."""
+
+
+@pytest.fixture
+def posts():
+    """A server of the standard library that keeps what is posted to it."""
+    server = http.server.ThreadingHTTPServer((HOST, 0), Posts)
+    server.posts = []
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_publish_posts_each_event_and_answers_the_listener(posts):
+    """A user that only publishes is in without a connection."""
+    listener = Listener()
+    api = api_of(9, publish=posts.server_port)
+    client = api.client(None, {}, listener)
+    client.join(time.monotonic() + WITHIN_S)
+    assert client.open
+    client.publish("p", ROOM, [b'{"a":1}', b'{"a":2}'])
+    wait_for(lambda: listener.answers)
+    assert posts.posts == [("/pub/default/room-0", b'{"a":1}'), ("/pub/default/room-0", b'{"a":2}')]
+    assert (listener.answers[0].publish_id, listener.answers[0].accepted) == ("p", True)
+    api.close()
+
+
+def test_publish_that_is_too_much_is_throttled(posts):
+    """Status 429 is told apart from other refusals."""
+    api = api_of(9, publish=posts.server_port)
+    answer = api.publish_over_http("p", "/default/full", [b"{}"])
+    assert (answer.accepted, answer.throttled, answer.code) == (False, True, "HTTP 429")
+    api.close()
+
+
+def test_publish_without_an_answer_is_refused_and_ends_no_greenlet(peer):
+    """A server that closes in place of an answer costs one publish."""
+    listener = Listener()
+    api = api_of(9, publish=peer.port)
+    client = api.client(None, {}, listener)
+    client.join(time.monotonic() + WITHIN_S)
+    client.publish("p", ROOM, [b"{}"])
+    peer.accept().close()
+    wait_for(lambda: listener.answers)
+    assert not listener.answers[0].accepted
+    api.close()
