@@ -128,12 +128,14 @@ def late_by_chance(stage):
 def agrees(outcome):
     """Each percentile is the emulator's own within 2 % or 2 ms, beside what the machine took.
 
-    An acknowledgement goes the same way as a delivery that nobody delays.
+    An acknowledgement goes the same way as a delivery that nobody delays; how late our own loop
+    ran says how crowded the cores were, which the emulator shares.
     """
     told, summary = truth(outcome)["stats"]["delays_ms"], outcome.summary
+    crowded_ms = summary["generator"]["loop_lag_ms"]["p99"]
     assert told["count"] >= summary["deliveries"]["received"]
     for name in ("p50", "p90", "p99"):
-        bound = max(2.0, 0.02 * told[name]) + summary["publishes"]["latency_ms"][name]
+        bound = max(2.0, 0.02 * told[name]) + summary["publishes"]["latency_ms"][name] + crowded_ms
         assert summary["fan_out_latency_ms"][name] == pytest.approx(told[name], abs=bound)
 
 
