@@ -4,7 +4,7 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.emulation.control import STATS_PATH
+from harness.scenario.emulator import STATS_PATH
 
 if TYPE_CHECKING:
     from harness.cli.emulate import Api, Emulated

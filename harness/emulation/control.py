@@ -23,11 +23,6 @@ from harness.emulation.fault_log import read_fault_logs
 from harness.emulation.faults import Faults
 from harness.scenario.faults import Faults as FaultModels
 
-STATS_PATH = "/_emulator/stats"
-LOG_PATH = "/_emulator/log"
-FAULTS_PATH = "/_emulator/faults"
-RESET_PATH = "/_emulator/reset"
-
 MARK = b"control"
 """First part of our messages on the bus; an emulator's own begin with another."""
 

@@ -7,10 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from harness.load.order import Endpoints
+from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, STATS_PATH
 
-FAULTS_PATH = "/_emulator/faults"
-STATS_PATH = "/_emulator/stats"
-LOG_PATH = "/_emulator/log"
 ANSWER_WITHIN_S = 5.0
 
 

@@ -357,13 +357,15 @@ class SubscriberLedger:
             return False
         return self.owed_until_ns is None or message.sent_ns < self.owed_until_ns
 
+    def _gaps_of(self, message: Arrivals) -> list[range]:
+        return self._gaps.get(message.stream, []) if self._gaps is not None else []
+
     def _is_missing(self, message: Arrivals) -> bool:
-        gaps = self._gaps.get(message.stream, []) if self._gaps is not None else []
-        return any(message.sequence in gap for gap in gaps)
+        return any(message.sequence in gap for gap in self._gaps_of(message))
 
     def _fill_gap(self, message: Arrivals) -> bool:
         """Take a sequence out of the gap it lies in; False when it lies in none."""
-        gaps = self._gaps.get(message.stream, []) if self._gaps is not None else []
+        gaps = self._gaps_of(message)
         for place, gap in enumerate(gaps):
             if message.sequence in gap:
                 parts = (

@@ -10,6 +10,12 @@ from pydantic import Field
 from harness.scenario.faults import Faults
 from harness.scenario.model import Bytes, Count, ScenarioModel
 
+STATS_PATH = "/_emulator/stats"
+LOG_PATH = "/_emulator/log"
+FAULTS_PATH = "/_emulator/faults"
+RESET_PATH = "/_emulator/reset"
+"""Where every emulator is asked what it did and told what to do, off its system's own paths."""
+
 
 class Emulator(ScenarioModel):
     """The emulator that plays the system on this machine; only where the target is emulated."""

@@ -13,15 +13,10 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from harness.emulation.control import (
-    FAULTS_PATH,
-    LOG_PATH,
-    RESET_PATH,
-    STATS_PATH,
-    Answer,
-)
+from harness.emulation.control import Answer
 from harness.emulation.outlets import hang_up
 from harness.emulation.websocket_frames import close_frame
+from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.emulator_access import Caller
 from harness.systems.appsync_events.emulator_admission import LIMIT_EXCEEDED
