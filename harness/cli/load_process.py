@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -23,17 +23,36 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def signals_held() -> Iterator[None]:
-    """Let the signals that are forwarded wait until the end of the block."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+def signals_held() -> Iterator[Callable[[], None]]:
+    """Keep the signals that are forwarded; give a function that delivers what has been kept.
+
+    They are kept by a handler and not by a mask: a mask holds for one thread, and numerical
+    libraries start threads of their own that would take the signal all the same.
+    """
+    kept: list[int] = []
+
+    def keep(signum: int, _frame: FrameType | None) -> None:
+        kept.append(signum)
+
+    def deliver() -> None:
+        while kept:
+            signal.raise_signal(kept.pop(0))
+
+    with _handled_by(keep):
+        yield deliver
+    deliver()
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    # A signal that was ignored from the start, as under nohup, stays ignored.
+    caught = [each for each in FORWARDED if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, handler) for each in caught}
     try:
         yield
     finally:
-        _let_signals_in()
-
-
-def _let_signals_in() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+        for each, former in before.items():
+            signal.signal(each, former)
 
 
 class LoadProcess:
@@ -64,7 +83,6 @@ class LoadProcess:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=_let_signals_in,  # noqa: PLW1509 - no other thread runs yet
                 )
         except OSError as error:
             raise MachineError(
@@ -105,15 +123,11 @@ class LoadProcess:
     @contextlib.contextmanager
     def forwarding(self) -> Iterator[None]:
         """Pass signals on inside the block, and leave nothing running behind it."""
-        # A signal that was ignored from the start, as under nohup, stays ignored.
-        caught = [each for each in FORWARDED if signal.getsignal(each) is not signal.SIG_IGN]
-        before = {each: signal.signal(each, self.forward) for each in caught}
-        try:
-            yield
-        finally:
-            self.end_group()
-            for each, handler in before.items():
-                signal.signal(each, handler)
+        with _handled_by(self.forward):
+            try:
+                yield
+            finally:
+                self.end_group()
 
     def end_group(self) -> None:
         """End every process of the session that is still there."""

@@ -3,7 +3,6 @@
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -126,11 +125,12 @@ def run_load(command: Sequence[str], plan: "Plan", folder: Path) -> int:
     """Run the load to its end, show its progress and its result, and return the exit code."""
     from harness.cli.load_process import LoadProcess, signals_held
 
-    with ExitStack() as forwarding:
-        with signals_held():  # One that comes between start and forwarding would miss the load.
-            load = LoadProcess(command, folder)
-            forwarding.enter_context(load.forwarding())
-        status = follow(load, plan, folder)
+    # A signal that comes between start and forwarding would miss the load.
+    with signals_held() as deliver:
+        load = LoadProcess(command, folder)
+        with load.forwarding():
+            deliver()
+            status = follow(load, plan, folder)
     return conclude(load, status, folder)
 
 

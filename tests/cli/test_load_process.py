@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -177,12 +178,35 @@ def test_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 def test_signal_during_the_start_reaches_the_load_and_not_us(tmp_path: Path) -> None:
     """Between start and forwarding it waits; the load itself can be interrupted all the same."""
-    folder = tmp_path / "run"
-    with contextlib.ExitStack() as forwarding:
-        with signals_held():
-            os.kill(os.getpid(), signal.SIGINT)
-            waiting = "import time; time.sleep(60)"
-            load = LoadProcess([sys.executable, "-c", waiting], folder)
-            forwarding.enter_context(load.forwarding())
-        assert load.interrupted
-        assert -signal.SIGINT == load.wait(10.0)
+    waiting = ["sleep", "60"]
+    with signals_held() as deliver:
+        os.kill(os.getpid(), signal.SIGINT)
+        load = LoadProcess(waiting, tmp_path / "run")
+        with load.forwarding():
+            deliver()
+            assert -signal.SIGINT == load.wait(10.0)
+    assert load.interrupted
+
+
+def test_signal_taken_by_another_thread_is_held_too(tmp_path: Path) -> None:
+    """It is the process that is asked to stop, whichever of its threads the kernel picks."""
+    release = threading.Event()
+    other = threading.Thread(target=release.wait)
+    other.start()
+    try:
+        with signals_held() as deliver:
+            signal.pthread_kill(other.ident or 0, signal.SIGINT)
+            load = start(tmp_path / "run", "waits")
+            with load.forwarding():
+                wait_until((tmp_path / "run" / "run.json").is_file)
+                deliver()
+                assert 130 == load.wait(10.0)
+    finally:
+        release.set()
+        other.join()
+
+
+def test_signal_that_is_held_to_the_end_takes_its_usual_effect() -> None:
+    """Nothing took it over, so Ctrl-C is Ctrl-C again."""
+    with pytest.raises(KeyboardInterrupt), signals_held():
+        signal.raise_signal(signal.SIGINT)
