@@ -27,7 +27,7 @@ class Emulated(NamedTuple):
 
     Attributes:
         http: Address for publishing over HTTP.
-        realtime: Address for WebSockets.
+        realtime: Address that subscribers connect to.
         ca_file: PEM of the authority to trust; None without TLS.
         pids: The processes that serve.
         api_key: A key it lets in.
@@ -154,6 +154,7 @@ def _options(target: "Target") -> "Emulator":
 def describe(api: Api) -> Emulated:
     """Return what clients need to know of a running emulator."""
     from harness.emulation.certificate import CA_FILE, kept_certificate
+    from harness.scenario.target import realtime_schemes
 
     options, port = _options(api.target), api.processes.port
     host = REACHED_AT.get(options.host, options.host)
@@ -161,10 +162,11 @@ def describe(api: Api) -> Emulated:
     ca_file = api.processes.folder / CA_FILE
     if options.certificate_folder:
         ca_file = kept_certificate(options.certificate_folder).ca_file
-    place, secure = f"{host}:{port}", "s" if options.tls else ""
+    encrypted, plain = realtime_schemes(api.target.system)
+    scheme = encrypted if options.tls else plain
     return Emulated(
-        http=f"http{secure}://{place}{api.system.HTTP_PATH}",
-        realtime=f"ws{secure}://{place}{api.system.REALTIME_PATH}",
+        http=f"http{'s' if options.tls else ''}://{host}:{port}{api.system.HTTP_PATH}",
+        realtime=f"{scheme}://{host}:{port}{api.system.REALTIME_PATH}",
         ca_file=str(ca_file) if options.tls else None,
         pids=api.processes.pids,
         api_key=options.client_key,

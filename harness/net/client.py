@@ -140,6 +140,7 @@ class Access:
         api_key: The users' key; kept out of ``repr``, records and logs.
         tls: Context for encrypted addresses; None for plain ones.
         source_addresses: Local addresses to connect from, in turn; none lets the kernel choose.
+        options: The target's ``[client]`` table, the system's own model of it; None without one.
     """
 
     realtime: str
@@ -147,6 +148,7 @@ class Access:
     api_key: str = field(repr=False)
     tls: ssl.SSLContext | None = None
     source_addresses: Sequence[str] = ()
+    options: Any = None
 
 
 class Api(Protocol):

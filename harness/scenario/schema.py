@@ -12,7 +12,13 @@ from pydantic.json_schema import models_json_schema
 
 from harness.scenario.keys import TomlSchema
 from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
-from harness.scenario.target import Target, emulator_model, known_systems, target_model
+from harness.scenario.target import (
+    Target,
+    client_model,
+    emulator_model,
+    known_systems,
+    target_model,
+)
 from harness.scenario.workload import Workload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -32,30 +38,44 @@ def schema_of(name: str) -> dict[str, Any]:
 
 
 def _of_each_system(target: dict[str, Any]) -> dict[str, Any]:
-    """Return what changes in a target's schema to let each system have its own emulator."""
+    """Return what changes in a target's schema to let each system have its own tables."""
     systems = known_systems()
-    options = {system: emulator_model(system) for system in systems}
+    models: dict[str, dict[str, type[BaseModel]]] = {
+        "emulator": {system: emulator_model(system) for system in systems},
+        "client": {system: client_model(system) for system in systems},
+    }
     references, shared = models_json_schema(
-        [(model, "validation") for model in dict.fromkeys(options.values())],
+        [
+            (model, "validation")
+            for of_systems in models.values()
+            for model in dict.fromkeys(of_systems.values())
+        ],
         schema_generator=TomlSchema,
     )
-    emulators = {system: references[options[system], "validation"] for system in systems}
     properties = target["properties"]
-    described = properties["emulator"]["description"]
+    tables = {
+        # For editors that complete keys; the conditions below say which one it must be.
+        table: {
+            "anyOf": [references[model, "validation"] for model in dict.fromkeys(by.values())],
+            "description": properties[table]["description"],
+        }
+        for table, by in models.items()
+    }
     return {
         "$defs": target["$defs"] | shared["$defs"],
         "properties": properties
-        | {
-            "system": properties["system"] | {"enum": list(systems)},
-            # For editors that complete keys; the conditions below say which one it must be.
-            "emulator": {"anyOf": list(emulators.values()), "description": described},
-        },
+        | {"system": properties["system"] | {"enum": list(systems)}}
+        | tables,
         "allOf": [
             {
                 "if": {"properties": {"system": {"const": system}}},
-                "then": {"properties": {"emulator": emulator}},
+                "then": {
+                    "properties": {
+                        table: references[by[system], "validation"] for table, by in models.items()
+                    }
+                },
             }
-            for system, emulator in emulators.items()
+            for system in systems
         ],
     }
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import ScenarioModel, Segment, broken_rule
 from harness.scenario.spelling import did_you_mean
@@ -90,7 +91,7 @@ class Target(ScenarioModel):
     """A whole target file."""
 
     # What this validates is an instance of ``target_model`` of its system, so that ``emulator``
-    # has the keys of that system's own emulator.
+    # and ``client`` have the keys of that system's own.
 
     name: str = Field(
         pattern=NAME_PATTERN,
@@ -114,6 +115,10 @@ class Target(ScenarioModel):
         default=None,
         validate_default=True,
         description="Options of the emulator, where the target is emulated; may be left out.",
+    )
+    client: ClientOptions | None = Field(
+        default=None,
+        description="Options of the simulated clients; may be left out.",
     )
     endpoints: Endpoints | None = Field(
         default=None,
@@ -211,6 +216,12 @@ def emulator_model(system: object) -> type[Emulator]:
     return model
 
 
+def client_model(system: object) -> type[ClientOptions]:
+    """Return the model of a system's ``[client]`` table: its own, or else one without keys."""
+    model: type[ClientOptions] = _option(system, "ClientOptions", ClientOptions)
+    return model
+
+
 def realtime_schemes(system: object) -> tuple[str, str]:
     """Return the schemes of a system's addresses for subscribers: its own, or WebSocket's."""
     schemes: tuple[str, str] = _option(system, "REALTIME_SCHEMES", ("wss", "ws"))
@@ -231,16 +242,19 @@ def _option(system: object, name: str, otherwise: Any) -> Any:
 
 
 def target_model(system: object) -> type[Target]:
-    """Return the model of this system's targets: ``Target`` with the keys of its emulator."""
-    return _target_with(emulator_model(system))
+    """Return the model of this system's targets: ``Target`` with the keys of its own tables."""
+    return _target_with(emulator_model(system), client_model(system))
 
 
 @lru_cache
-def _target_with(model: type[Emulator]) -> type[Target]:
-    if model is Emulator:
+def _target_with(emulator: type[Emulator], client: type[ClientOptions]) -> type[Target]:
+    if emulator is Emulator and client is ClientOptions:
         return Target
-    options: Any = (model | None, copy(Target.model_fields["emulator"]))
-    return create_model("Target", __base__=Target, __doc__=Target.__doc__, emulator=options)
+    fields: Any = {
+        "emulator": (emulator | None, copy(Target.model_fields["emulator"])),
+        "client": (client | None, copy(Target.model_fields["client"])),
+    }
+    return create_model("Target", __base__=Target, __doc__=Target.__doc__, **fields)
 
 
 def api_key(target: Target) -> str:
