@@ -32,6 +32,10 @@ from harness.scenario.target import api_key
 INTERRUPT_GRACE_S = 30.0
 """After Ctrl-C a worker waits this long for its master to end the run in order."""
 
+LARGE_BLOCK_BYTES = 128 * 1024
+"""glibc's own threshold at the start of a process."""
+
+_M_MMAP_THRESHOLD = -3  # mallopt(3)
 _PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when its parent dies
 
 
@@ -120,6 +124,7 @@ class _Plugin:
         order = Order.from_json(options.harness_order)
         number = 0 if self._director is not None else order.workers.index(runner.client_id)
         _raise_open_files_limit()
+        _keep_memory_flat()
         try:
             api = self._make_api(_access(order, number))
             self._worker = Worker(order, number, api, runner.send_message, LocustTable(environment))
@@ -169,6 +174,17 @@ def _raise_open_files_limit() -> None:
     """Take all the open files the system grants; a shell's default is often 1,024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _keep_memory_flat() -> None:
+    """Have each large block that is freed go back to the system at once.
+
+    Left to itself, glibc raises the size from which it does so with the largest block it has seen
+    freed. The histograms of each second then lie among small objects that stay, and the process
+    grows by 100 MiB an hour and more, although its objects do not. Source: mallopt(3).
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def _access(order: Order, number: int) -> Access:
