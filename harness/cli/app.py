@@ -17,6 +17,7 @@ from harness.cli.compare import compare
 from harness.cli.cost import cost
 from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
+from harness.cli.plan import plan
 from harness.cli.report import report
 from harness.cli.run import run
 from harness.cli.validate import validate
@@ -60,6 +61,7 @@ VERBS = (
     Verb(check, f"reports/sample --slo {SLOS}"),
     Verb(compare, "reports/sample reports/sample --fail-if 'fan_out_latency_ms.p99 +10%'"),
     Verb(cost, "reports/sample"),
+    Verb(plan, "reports/sample --users 1000000"),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
 )

@@ -72,6 +72,8 @@ class Quota:
         unit: What is counted, over which time.
         is_raised_on_request: Whether the provider raises it; None where that is not known.
         source: Where it was read.
+        of_rate: Which rate of a load it limits: "joins", "publishes", "deliveries", "requests"
+            (publishes and deliveries together) or "polls"; "" where it limits none of them.
         region: Where it holds.
         as_of: When it was read.
     """
@@ -81,6 +83,7 @@ class Quota:
     unit: str
     is_raised_on_request: bool | None
     source: str
+    of_rate: str = ""
     region: str = LIST_REGION
     as_of: str = READ_IN
 

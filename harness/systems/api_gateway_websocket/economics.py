@@ -39,9 +39,16 @@ TABLE_WRITE: Final = Price("DynamoDB writes", 0.625, 1e6, "write units", _DYNAMO
 PRICES: Final = (MESSAGE, CONNECTION_MINUTE, LAMBDA_REQUEST, LAMBDA_TIME, TABLE_READ, TABLE_WRITE)
 
 QUOTAS: Final = (
-    Quota("requests, @connections calls too", 10_000, "a second and account", True, _LIMITS),
+    Quota(
+        "requests, @connections calls too",
+        10_000,
+        "a second and account",
+        True,
+        _LIMITS,
+        "requests",
+    ),
     Quota("burst of requests", 5_000, "requests", False, _LIMITS),
-    Quota("new connections", 500, "a second and account", True, _LIMITS),
+    Quota("new connections", 500, "a second and account", True, _LIMITS, "joins"),
     Quota("connection duration", 2, "hours", False, _LIMITS),
     Quota("idle connection", 10, "minutes", False, _LIMITS),
     Quota("frame", 32 * 1024, "bytes", False, _LIMITS),
