@@ -6,15 +6,17 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
 from benchmarks import receivers, rows
+from benchmarks.crowd import crowd_on_emulator, crowd_on_nchan
 from benchmarks.lanes import (
     FAST_PER_S,
     ONCE_A_SECOND_S,
@@ -29,7 +31,7 @@ from benchmarks.latency import Reported, measure_latency
 from benchmarks.memory import Weight, measure_memory
 from benchmarks.programs import Program, ProgramError
 from benchmarks.receivers import Ours
-from benchmarks.senders import ROOT, Emulator, Nchan
+from benchmarks.senders import ROOT, Emulator, Nchan, NchanStreams, Sender, System, wait_for
 from benchmarks.table import Row, as_text, has_ratio, write_json
 from benchmarks.tools import Tools, find_tools
 from benchmarks.tsung import tsung
@@ -47,7 +49,7 @@ class Size:
     """How large and how long.
 
     Attributes:
-        connections: Connections of each receiver; eleven of them are connected at once.
+        connections: Connections of each receiver; twelve of them are connected at once.
         rounds: Turns of each receiver.
         turn_s: How long messages are sent in a turn.
         weighed: Subscribers of the runs whose memory is compared.
@@ -55,8 +57,8 @@ class Size:
         weighed_cohort: The same, 100 to a Locust user.
         many: Subscribers of the run in which latency is measured.
         pairs: Messages of that run with extra work.
+        crowd: Subscribers of the runs on two systems.
         fetch_s: How long fetching the peers may take.
-        join_s: How long the receivers may take to join, all at once.
     """
 
     connections: int
@@ -67,21 +69,21 @@ class Size:
     weighed_cohort: tuple[int, ...]
     many: int
     pairs: int
+    crowd: int
     fetch_s: float
-    join_s: float
 
 
 FULL = Size(
     connections=500,
-    rounds=11,
+    rounds=8,
     turn_s=2.0,
     weighed=(1000, 2000, 4000),
     weighed_tls=(300, 600, 1200),
     weighed_cohort=(2000, 4000, 8000),
     many=5000,
     pairs=60,
+    crowd=30_000,
     fetch_s=600.0,
-    join_s=90.0,
 )
 QUICK = Size(
     connections=400,
@@ -92,8 +94,8 @@ QUICK = Size(
     weighed_cohort=(1000, 2000, 5000),
     many=2500,
     pairs=24,
+    crowd=2000,
     fetch_s=90.0,
-    join_s=30.0,
 )
 
 
@@ -144,7 +146,14 @@ def measure(size: Size, folder: Path) -> list[Row]:
         *rows.memory(*weights),
         *rows.latency(_report(size, folder)),
         rows.sending(lanes),
+        *_crowds(tools.nchan, size.crowd, folder),
     ]
+
+
+def _crowds(nchan: tuple[Path, Path] | str, subscribers: int, folder: Path) -> list[Row]:
+    _say(f"{subscribers} subscribers of nchan, then of the emulator")
+    streams = crowd_on_nchan(nchan, subscribers, folder)
+    return rows.crowds(streams, crowd_on_emulator(subscribers, folder), subscribers)
 
 
 def _weigh(
@@ -212,10 +221,10 @@ class SideBySide:
         # What is compared most closely has its turns next to each other.
         self._add_nchan()
         self._add("floor", self._plain, tools.floor, receivers.floor)
-        self._add_ours("ours", self._plain)
+        self._add_ours("ours", self._plain, self._plain)
         self._add("artillery", self._plain, tools.artillery, receivers.artillery)
         self._add("tsung", self._plain, tools.tsung, tsung)
-        self._add_ours("ours_tls", self._tls)
+        self._add_ours("ours_tls", self._tls, self._tls)
         tls_floor = tools.floor if tools.floor_speaks_tls else "built without OpenSSL"
         if isinstance(tools.floor, str):
             tls_floor = tools.floor
@@ -226,11 +235,11 @@ class SideBySide:
         )
         self._add("websockets_sync", self._plain, ROOT, receivers.websockets_sync)
 
-    def _add_ours(self, name: str, emulator: Emulator) -> None:
+    def _add_ours(self, name: str, system: System, sender: Sender) -> None:
         count = self._size.connections
-        program = self._start(Ours(emulator, count, self._folder))
+        program = self._start(Ours(system, count, self._folder))
         pace = Pace(FAST_PER_S, self._size.turn_s, ONCE_A_SECOND_S)
-        self._lanes[name] = Lane(name, emulator, program.channel, program, count, pace)
+        self._lanes[name] = Lane(name, sender, program.channel, program, count, pace)
 
     def _add(
         self,
@@ -250,34 +259,38 @@ class SideBySide:
     def _add_nchan(self) -> None:
         nchan, program = self._tools.nchan, self._tools.floor
         if isinstance(nchan, str) or isinstance(program, str):
-            self._lanes["nchan"] = nchan if isinstance(nchan, str) else str(program)
+            missing = nchan if isinstance(nchan, str) else str(program)
+            self._lanes["nchan"] = self._lanes["ours_streams"] = missing
             return
         count = self._size.connections
         try:
             server = self._stack.enter_context(Nchan(*nchan, self._folder, count))
         except RuntimeError as error:
-            self._lanes["nchan"] = str(error)
+            self._lanes["nchan"] = self._lanes["ours_streams"] = str(error)
             return
         receiver = self._start(receivers.floor_on_nchan(program, server, count, self._folder))
         pace = Pace(FAST_PER_S, self._size.turn_s, QUIET_S)
         channel = receivers.NCHAN_CHANNEL
         self._lanes["nchan"] = Lane("nchan", server, channel, receiver, count, pace)
+        streams = NchanStreams(server)
+        self._add_ours("ours_streams", streams, streams)
 
     def _start(self, program: AnyProgram) -> AnyProgram:
         self._stack.callback(program.kill)
         return program
 
     def _wait_joined(self) -> None:
-        """Wait until everybody has joined, or time is up; who is late is found out later."""
-        deadline = time.monotonic() + self._size.join_s
+        """Wait for as long as receivers still join; who has not is found out later."""
         lanes = [lane for lane in self._lanes.values() if isinstance(lane, Lane)]
-        for emulator in (self._plain, self._tls):
-            while time.monotonic() < deadline:
-                alive = [x for x in lanes if x.sender is emulator and x.program.running]
-                if emulator.subscriptions() >= sum(lane.connections for lane in alive):
-                    break
-                time.sleep(0.2)
+        for pids in {tuple(lane.sender.pids()) for lane in lanes}:
+            own = [lane for lane in lanes if tuple(lane.sender.pids()) == pids]
+            wait_for(own[0].sender, partial(_wanted, own))
         time.sleep(1.0)
+
+
+def _wanted(lanes: Sequence[Lane]) -> int:
+    """Return how many connections the receivers still running should hold."""
+    return sum(lane.connections for lane in lanes if lane.program.running)
 
 
 def _say(what: str) -> None:

@@ -9,11 +9,10 @@ from typing import NamedTuple
 from benchmarks.line import Slope, fit_slope
 from benchmarks.programs import ProgramError, rss_bytes
 from benchmarks.receivers import Ours
-from benchmarks.senders import NAMESPACES, Emulator, event_of
+from benchmarks.senders import NAMESPACES, PATIENCE_S, Emulator, event_of, wait_for
 
 MESSAGES = 4
 """What each run is sent before it is weighed."""
-JOIN_WITHIN_S = 60.0
 KIB = 1024
 
 
@@ -58,15 +57,19 @@ def wait_joined(emulator: Emulator, programs: Sequence[Ours], subscriptions: int
     """Wait until the emulator holds that many subscriptions.
 
     Raises:
-        ProgramError: If they do not join in time.
+        ProgramError: If a program ends, or nobody joins any more.
     """
-    deadline = time.monotonic() + JOIN_WITHIN_S
-    while emulator.subscriptions() < subscriptions:
-        late = time.monotonic() > deadline
-        for program in programs:
-            if late or not program.running:
-                raise ProgramError(program.last_words())
-        time.sleep(0.1)
+    held = wait_for(
+        emulator, lambda: subscriptions if all(program.running for program in programs) else 0
+    )
+    for program in programs:
+        if not program.running:
+            raise ProgramError(program.last_words())
+    if held < subscriptions:
+        raise ProgramError(
+            f"{held} of {subscriptions} joined, then none for {PATIENCE_S:.0f} s; "
+            f"the last one says: {programs[-1].last_words()}"
+        )
     time.sleep(1.0)
 
 

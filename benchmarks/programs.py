@@ -68,6 +68,17 @@ class Program:
                 raise ProgramError(self.last_words())
             time.sleep(0.02)
 
+    def wait(self, within_s: float) -> None:
+        """Wait until it has ended.
+
+        Raises:
+            ProgramError: If it had not by then.
+        """
+        try:
+            self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise ProgramError(f"had not ended after {within_s:.0f} s") from None
+
     def last_words(self) -> str:
         """Return why it may have failed: its state and the last line it printed."""
         state = "did not get ready" if self.running else f"ended with {self._process.returncode}"

@@ -9,23 +9,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.programs import Program, ProgramError
-from benchmarks.senders import ROOT, Emulator, Nchan
+from benchmarks.senders import KEY_VARIABLE, ROOT, Emulator, Nchan, System
 
-KEY_VARIABLE = "BENCHMARK_API_KEY"
-LOCUSTFILE = ROOT / "locustfiles/appsync_events.py"
 PEERS = ROOT / "benchmarks/peers"
-RECORD_WITHIN_S = 20.0
+RECORD_WITHIN_S = 60.0
 NCHAN_CHANNEL = "room"
 
 
 class Ours(Program):
-    """The harness itself: a Locust process that runs the shipped locustfile.
+    """The harness itself: a Locust process that runs the locustfile shipped for a system.
 
     Its subscribers listen on ``/<namespace>/room-0``. The run is ended by ``kill``: its record
     is not wanted.
 
     Args:
-        emulator: What it joins.
+        system: What it joins.
         connections: How many users, one connection each.
         folder: For its files.
         namespace: First segment of its channel.
@@ -36,7 +34,7 @@ class Ours(Program):
 
     def __init__(
         self,
-        emulator: Emulator,
+        system: System,
         connections: int,
         folder: Path,
         *,
@@ -47,16 +45,16 @@ class Ours(Program):
     ) -> None:
         place = Path(tempfile.mkdtemp(dir=folder, prefix="ours-"))
         target = place / "target.toml"
-        target.write_text(_target(emulator, namespace), encoding="utf-8")
+        target.write_text(system.target(namespace), encoding="utf-8")
         self.channel = f"/{namespace}/room-0"
         self._record = place / "record"
         command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
-        command += ["-f", ",".join(map(str, (LOCUSTFILE, *locustfiles)))]
+        command += ["-f", ",".join(map(str, (system.locustfile, *locustfiles)))]
         command += ["--workload", str(ROOT / "benchmarks/workload.toml")]
         command += ["--target", str(target), "--out", str(self._record)]
         for override in (f"population.subscribers={connections - 1}", *overrides):
             command += ["--set", override]
-        variables = {KEY_VARIABLE: emulator.api_key, **(environment or {})}
+        variables = {KEY_VARIABLE: system.api_key, **(environment or {})}
         super().__init__(command, place / "locust.log", variables)
 
     def run_id(self) -> str:
@@ -77,15 +75,6 @@ class Ours(Program):
         journal = self._record / "journal/timeline.jsonl"
         whole_lines = journal.read_text("utf-8").rpartition("\n")[0].splitlines()
         return sum(json.loads(line)["deliveries"] for line in whole_lines)
-
-
-def _target(emulator: Emulator, namespace: str) -> str:
-    trust = f'[tls]\nca_file = "{emulator.ca_file}"\n' if emulator.ca_file else ""
-    return (
-        f'name = "benchmark"\nsystem = "appsync-events"\nchannel_namespace = "{namespace}"\n'
-        f'[endpoints]\nhttp = "{emulator.http}"\nrealtime = "{emulator.realtime}"\n'
-        f'[auth]\napi_key_env = "{KEY_VARIABLE}"\n{trust}'
-    )
 
 
 def floor(

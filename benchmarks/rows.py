@@ -4,11 +4,12 @@ import time
 from collections.abc import Mapping
 from statistics import median
 
+from benchmarks.crowd import Crowd
 from benchmarks.lanes import Lane
 from benchmarks.latency import Reported
 from benchmarks.memory import Weight
 from benchmarks.receivers import Ours
-from benchmarks.table import Cost, Row, middle_half, ratio_row
+from benchmarks.table import RATIO, Cost, Row, middle_half, ratio_row
 
 BYTES_UNIT = "KiB"
 
@@ -17,6 +18,10 @@ COMPARISONS = (
     ("cpu_vs_floor", f"{CPU} ÷ C floor", "ours", "floor", 2.0),
     ("cpu_tls_vs_floor", f"{CPU} over TLS ÷ C floor, plain", "ours_tls", "floor", 3.0),
     ("cpu_tls_vs_floor_tls", f"{CPU} over TLS ÷ C floor, TLS", "ours_tls", "floor_tls", None),
+    (
+        *("cpu_streams_vs_floor", f"{CPU} of server-sent events ÷ C floor, both on nchan"),
+        *("ours_streams", "nchan", 1.5),
+    ),
     ("cpu_vs_k6", f"{CPU} ÷ k6", "ours", "k6", 1 / 6),
     (
         *("cpu_vs_websocket_client", f"{CPU} ÷ Locust on websocket-client"),
@@ -34,6 +39,7 @@ COMPARISONS = (
 )
 """Name, title, ours, the other, highest value that is good enough."""
 
+SAME_MAGNITUDE = 10.0
 COUNTED_WITHIN_S = 5.0
 
 
@@ -90,6 +96,39 @@ def latency(reported: Reported | str) -> list[Row]:
         ),
         Row(names[1], titles[1], "ms", reported.busy_user_ms - reported.calm_user_ms),
     ]
+
+
+def crowds(streams: Crowd | str, emulated: Crowd | str, subscribers: int) -> list[Row]:
+    """Return what the same crowd lost and how late it heard, on two systems.
+
+    Args:
+        streams: On server-sent events from nchan.
+        emulated: On the emulated AppSync Events.
+        subscribers: How many each had.
+    """
+    crowd = f"{subscribers:,} subscribers"
+    names = (
+        ("streams", f"{crowd} of server-sent events on nchan"),
+        ("emulated", f"{crowd} of the emulator"),
+    )
+    found = []
+    for (name, title), run in zip(names, (streams, emulated), strict=True):
+        cells = (f"crowd_{name}_lost", f"lost, {title}", "deliveries")
+        late = (f"crowd_{name}_p99", f"fan-out p99, {title}", "ms")
+        if isinstance(run, str):
+            found += [Row(*cells, limit=0.0, missing=run), Row(*late, missing=run)]
+        else:
+            details = run._asdict()
+            found += [Row(*cells, float(run.lost), 0.0, details=details)]
+            found += [Row(*late, run.fan_out_p99_ms, details=details)]
+    cells = ("crowd_p99_ratio", "the two p99: server-sent events ÷ emulator", RATIO)
+    for run in (streams, emulated):
+        if isinstance(run, str):
+            return [*found, Row(*cells, limit=SAME_MAGNITUDE, missing=run)]
+    assert isinstance(streams, Crowd)  # noqa: S101  for the type checker
+    assert isinstance(emulated, Crowd)  # noqa: S101
+    ratio = streams.fan_out_p99_ms / emulated.fan_out_p99_ms
+    return [*found, Row(*cells, ratio, SAME_MAGNITUDE)]
 
 
 def check_count(lane: Lane) -> None:

@@ -3,13 +3,14 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
 import string
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -22,12 +23,16 @@ from harness.systems.appsync_events import wire
 ROOT = Path(__file__).resolve().parent.parent
 FRAME_BYTES = 300
 """Payload of a delivery's frame."""
-START_WITHIN_S = 20.0
+START_WITHIN_S = 60.0
+PATIENCE_S = 30.0
+"""Nobody has joined for this long: then nobody will, however busy the machine is."""
 KEEP_ALIVE_S = 3600.0
 SUBSCRIPTION_ID = "s"
 NAMESPACES = ("first", "second", "third", "fourth")
 """Channel namespaces beside "default", one for each run of the harness at the same time."""
 NGINX_FOLDER = Path("/var/lib/nginx")
+KEY_VARIABLE = "BENCHMARK_API_KEY"
+LOCUSTFILES = ROOT / "locustfiles"
 
 
 def event_of(run_id: str, sequence: int) -> bytes:
@@ -51,6 +56,41 @@ class Sender(Protocol):
     def pids(self) -> list[int]:
         """Return its processes."""
 
+    def subscriptions(self) -> int:
+        """Return how many subscriptions it holds."""
+
+
+class System(Protocol):
+    """What the harness can join: a server that one of its clients speaks to.
+
+    Attributes:
+        locustfile: The one shipped for such a system.
+        api_key: What its users show; empty where there is none.
+    """
+
+    locustfile: Path
+    api_key: str
+
+    def target(self, namespace: str) -> str:
+        """Return a target file; channels begin with the namespace."""
+
+
+def wait_for(server: Sender, subscriptions: Callable[[], int]) -> int:
+    """Wait for subscriptions for as long as there come more; return how many there are.
+
+    Args:
+        server: What holds them.
+        subscriptions: How many are wanted, asked again and again: a receiver may end.
+    """
+    held = most = server.subscriptions()
+    deadline = time.monotonic() + PATIENCE_S
+    while held < subscriptions() and time.monotonic() < deadline:
+        time.sleep(0.1)
+        held = server.subscriptions()
+        if held > most:
+            most, deadline = held, time.monotonic() + PATIENCE_S
+    return held
+
 
 class Emulator(AbstractContextManager["Emulator"]):
     """The project's own emulator.
@@ -60,6 +100,7 @@ class Emulator(AbstractContextManager["Emulator"]):
         realtime: Address for WebSockets.
         ca_file: PEM of its authority; None without TLS.
         subprotocols: What a client offers to be let in.
+        locustfile: What of the harness joins it.
 
     Args:
         folder: For its log.
@@ -67,6 +108,8 @@ class Emulator(AbstractContextManager["Emulator"]):
         processes: How many share its port.
         settings: Further fields of its table in the target.
     """
+
+    locustfile = LOCUSTFILES / "appsync_events.py"
 
     def __init__(
         self,
@@ -81,6 +124,7 @@ class Emulator(AbstractContextManager["Emulator"]):
             "tls": str(tls).lower(),
             "processes": processes,
             "keep_alive_s": KEEP_ALIVE_S,
+            "quotas.enabled": "false",  # Many receivers join at once, and nchan has none either.
             "namespaces": json.dumps(["default", *NAMESPACES]),
             **(settings or {}),
         }
@@ -110,6 +154,15 @@ class Emulator(AbstractContextManager["Emulator"]):
         if tls:
             context = ssl.create_default_context(cafile=self.ca_file)
             self._client = http.client.HTTPSConnection(self.host, self.port, context=context)
+
+    def target(self, namespace: str) -> str:
+        """Return a target file with which the harness joins; channels begin with the namespace."""
+        trust = f'[tls]\nca_file = "{self.ca_file}"\n' if self.ca_file else ""
+        return (
+            f'name = "benchmark"\nsystem = "appsync-events"\nchannel_namespace = "{namespace}"\n'
+            f'[endpoints]\nhttp = "{self.http}"\nrealtime = "{self.realtime}"\n'
+            f'[auth]\napi_key_env = "{KEY_VARIABLE}"\n{trust}'
+        )
 
     def texts(self, channel: str) -> list[str]:
         """Return what a client sends to subscribe."""
@@ -156,20 +209,23 @@ class Emulator(AbstractContextManager["Emulator"]):
 
 
 class Nchan(AbstractContextManager["Nchan"]):
-    """nchan in nginx, with one worker process.
+    """nchan in nginx.
 
     Args:
         nginx: The program.
         module: nchan's shared object.
         folder: For its configuration, its log and its temporary files.
-        listeners: How many listen on its one channel; it does not count deliveries itself.
+        listeners: How many listen on each of its channels; it counts no deliveries itself.
+        workers: How many processes share the port.
     """
 
-    def __init__(self, nginx: Path, module: Path, folder: Path, listeners: int) -> None:
+    def __init__(
+        self, nginx: Path, module: Path, folder: Path, listeners: int, *, workers: int = 1
+    ) -> None:
         self.host, self.port = "127.0.0.1", _free_port()
         self._deliveries, self._listeners = 0, listeners
         template = string.Template((ROOT / "benchmarks/peers/nginx.conf").read_text("utf-8"))
-        values = {"module": module, "folder": folder, "port": self.port}
+        values = {"module": module, "folder": folder, "port": self.port, "workers": workers}
         configuration = folder / "nginx.conf"
         configuration.write_text(template.substitute(values), encoding="utf-8")
         command = [*own_view(), str(nginx), "-p", str(folder), "-e", str(folder / "error.log")]
@@ -195,13 +251,23 @@ class Nchan(AbstractContextManager["Nchan"]):
 
     def send(self, channel: str, event: bytes) -> None:
         """Publish the frame that the emulator would make of the event."""
-        body = wire.data(SUBSCRIPTION_ID, event.decode())
+        self.publish(channel, wire.data(SUBSCRIPTION_ID, event.decode()))
+
+    def publish(self, channel: str, body: bytes) -> None:
+        """Publish bytes to all who listen on a channel."""
         self._client.request("POST", f"/pub/{channel}", body)
         answer = self._client.getresponse()
         answer.read()
         if answer.status != http.client.CREATED:
             raise RuntimeError(f"nchan answered {answer.status}: is nobody listening?")
         self._deliveries += self._listeners
+
+    def subscriptions(self) -> int:
+        """Return how many listen on all channels, by its status page."""
+        self._client.request("GET", "/stats")
+        text = self._client.getresponse().read().decode()
+        found = re.search(r"^subscribers: (\d+)", text, re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def deliveries(self) -> int:
         """Return messages published times listeners; nchan reports no deliveries."""
@@ -217,6 +283,39 @@ class Nchan(AbstractContextManager["Nchan"]):
     def __exit__(self, *_: object) -> None:
         self._client.close()
         self._program.stop()
+
+
+class NchanStreams:
+    """The same nchan, as a sender of server-sent events.
+
+    Attributes:
+        locustfile: What of the harness joins it.
+        api_key: Empty: it asks for none.
+
+    Args:
+        nchan: Where they come from.
+    """
+
+    locustfile = LOCUSTFILES / "server_sent_events.py"
+    api_key = ""
+
+    def __init__(self, nchan: Nchan) -> None:
+        self._nchan = nchan
+        self.deliveries, self.pids = nchan.deliveries, nchan.pids
+        self.subscriptions = nchan.subscriptions
+
+    def target(self, namespace: str) -> str:
+        """Return a target file with which the harness joins; channels begin with the namespace."""
+        base = f"http://{self._nchan.host}:{self._nchan.port}"
+        return (
+            'name = "benchmark-streams"\nsystem = "server-sent-events"\n'
+            f'channel_namespace = "{namespace}"\n[auth]\nmode = "none"\n[endpoints]\n'
+            f'http = "{base}/pub/{{channel}}"\nrealtime = "{base}/sub/{{channel}}"\n'
+        )
+
+    def send(self, channel: str, event: bytes) -> None:
+        """Publish one event to all who listen on a channel."""
+        self._nchan.publish(channel.lstrip("/"), event)
 
 
 def own_view() -> list[str]:

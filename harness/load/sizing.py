@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from harness.core.errors import MachineError
 from harness.measure.machine import Check, Machine, Needs, check_machine
@@ -62,7 +63,7 @@ def needs_of(plan: Plan, workers: int) -> Needs:
     workload, target = plan.workload, plan.target
     emulator = target.emulator
     over_http = workload.publishing.transport == "http"
-    own_address = emulator is not None or bool(target.source_addresses)
+    own_address = bool(target.source_addresses) or _is_on_loopback(target)
     return Needs(
         users=plan.users,
         http_publishers=workload.population.chatters if over_http else 0,
@@ -73,6 +74,13 @@ def needs_of(plan: Plan, workers: int) -> Needs:
         source_addresses=workers if own_address else 1,
         tls=emulator.tls if emulator else is_encrypted(target),
     )
+
+
+def _is_on_loopback(target: Target) -> bool:
+    """Say whether each worker takes loopback addresses of its own; see ``source_addresses``."""
+    if target.endpoints is None:
+        return target.emulator is not None
+    return (urlsplit(target.endpoints.realtime).hostname or "").startswith("127.")
 
 
 def is_encrypted(target: Target) -> bool:

@@ -1,7 +1,7 @@
 """Locust users: a subscriber who listens, and a chatter who also publishes.
 
 A Locust user here is a person with a connection, not a loop of requests: it joins in its turn
-and then parks. Deliveries reach its ledger through an I/O watcher and publishes leave by the
+and then parks. Deliveries reach its ledger through the loop's reader and publishes leave by the
 schedule, so its greenlet costs nothing until the run ends.
 """
 

@@ -7,7 +7,7 @@ Locust's own messages only, named in ``harness.load.messages``.
 import gc
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -31,7 +31,7 @@ from harness.measure.histogram import Int64Array
 from harness.measure.ledger import NEVER_NS, ArrivalBook, Arrivals
 from harness.net.client import Api, Client, JoinError, JoinTimes, PublishAnswer
 from harness.net.moderation import REST_NS, ReadModeration
-from harness.net.stream import take_unstamped_receives
+from harness.net.reading import take_unstamped_receives
 
 SUBSCRIBER = "subscriber"
 LAG_PROBE_S = 0.02
@@ -268,23 +268,26 @@ class Worker:
         if delays_ns.size:
             self.tally.latencies("receive_delay", user_class, phase, delays_ns)
             self.health.received(delays_ns)
-        fan_outs = []
+        # By phase, so that a second's messages are counted at once: each count costs 0.1 ms.
+        fan_outs: defaultdict[str, list[Int64Array]] = defaultdict(list)
+        services: defaultdict[str, list[Int64Array]] = defaultdict(list)
         for message in book.live():
             arrived_ns = message.take()
             if arrived_ns.size == 0:
                 continue
             envelope = message.envelope
-            fan_out_ns = arrived_ns - envelope.intended_ns
-            fan_outs.append(fan_out_ns)
             of = self.phase_at((envelope.intended_ns - self.order.epoch_ns) / NS_PER_S)
-            self.tally.latencies("fan_out_latency", user_class, of, fan_out_ns)
-            self.tally.latencies("service_latency", user_class, of, arrived_ns - envelope.sent_ns)
+            fan_outs[of].append(arrived_ns - envelope.intended_ns)
+            services[of].append(arrived_ns - envelope.sent_ns)
             size = int(arrived_ns.size)
             self.tally.count(user_class, "deliveries", size)
             self.tally.count(user_class, "bytes_received", size * message.payload_bytes)
-        if fan_outs:
-            all_ns: Int64Array = np.concatenate(fan_outs)
-            self._table.deliveries(user_class, all_ns)
+        for of, parts in fan_outs.items():
+            fan_out_ns: Int64Array = np.concatenate(parts)
+            self.tally.latencies("fan_out_latency", user_class, of, fan_out_ns)
+            service_ns: Int64Array = np.concatenate(services[of])
+            self.tally.latencies("service_latency", user_class, of, service_ns)
+            self._table.deliveries(user_class, fan_out_ns)
 
     def _arrival_rows(
         self, user_class: str, book: ArrivalBook, *, everything: bool

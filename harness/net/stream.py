@@ -1,67 +1,69 @@
 """Byte streams over plain TCP and TLS, non-blocking, with the kernel's receive time.
 
-``SO_TIMESTAMPNS`` makes the kernel stamp a segment when it reaches the socket; ``recvmsg``
-returns the stamp of the last segment read, on CLOCK_REALTIME in ns, for 0.35 µs more than
-``recv`` (measured, see ``docs/measurement.md``). Under TLS the raw socket is read the same way
-and its bytes are fed to an ``ssl.MemoryBIO``, so the stamp is of the ciphertext's arrival.
+During a join its greenlet reads; then a stream hands what arrives to a ``Taker`` (``net.reading``).
+Under TLS the raw socket is read the same way and its bytes are fed to an ``ssl.MemoryBIO``, so
+that the time is that of the ciphertext's arrival.
 """
 
 import _socket  # gevent patches socket.socket; a watcher needs the plain one.
 import errno
 import os
 import ssl
-import struct
 import time
-from typing import Any, ClassVar
+from typing import Any
 
 import gevent
 import gevent.socket
 from gevent import get_hub
 
 from harness.core.errors import TargetUnreachableError
+from harness.net.reading import READ, RECEIVE_BYTES, Reader, Taker, reader, receive
 
-READ, WRITE = 1, 2  # gevent loop.io() events
-RECEIVE_BYTES = 65_536
+WRITE = 2  # of gevent's loop.io() events
 SO_TIMESTAMPNS = 35
 IP_BIND_ADDRESS_NO_PORT = 24
-_ANCILLARY_BYTES = 64
-_TIMESPEC = struct.Struct("@ll")
 
 
 class TcpStream:
     """A connected TCP socket: reads return bytes and their arrival time, writes never block.
 
     Attributes:
-        sock: The socket, non-blocking and unknown to gevent but for our watchers.
+        sock: The socket, non-blocking and unknown to gevent.
         unsent: Bytes the kernel did not take yet.
-        unstamped_receives: Reads of all streams that came without the kernel's time.
     """
 
-    unstamped_receives: ClassVar[int] = 0
-
-    __slots__ = ("_writer", "sock", "unsent")
+    __slots__ = ("_reader", "_taker", "_writer", "sock", "unsent")
 
     def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
         self.unsent = b""
+        self._reader: Reader | None = None
+        self._taker: Taker | None = None
         self._writer: Any = None
 
     def receive(self) -> tuple[bytes, int] | None:
-        """Return what has arrived and when (run host's realtime, ns).
+        """Return what has arrived and when, as ``reading.receive``; while nobody else reads."""
+        return receive(self.sock)
 
-        Empty bytes mean that the peer closed; None that nothing is there. Raises OSError when
-        the connection was reset.
-        """
-        try:
-            data, ancillary, _, _ = self.sock.recvmsg(RECEIVE_BYTES, _ANCILLARY_BYTES)
-        except BlockingIOError:
-            return None
-        if ancillary:
-            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
-            return data, seconds * 1_000_000_000 + nanoseconds
-        if data:
-            TcpStream.unstamped_receives += 1
-        return data, time.time_ns()
+    def read_to(self, taker: Taker) -> None:
+        """Hand what arrives to a taker, from the loop, until ``close``."""
+        self._taker = taker
+        self._watch(taker)
+
+    def _watch(self, taker: Taker) -> None:
+        self._reader = reader()
+        self._reader.add(self.sock, taker)
+
+    def pause(self, *, paused: bool) -> None:
+        """Leave what arrives with the kernel, or go on; nothing before ``read_to``."""
+        self._stop_reading()
+        if not paused and self._taker is not None:
+            self.read_to(self._taker)
+
+    def _stop_reading(self) -> None:
+        if self._reader is not None:
+            self._reader.remove(self.sock)
+            self._reader = None
 
     def send(self, data: bytes) -> None:
         """Send now what the kernel takes and the rest as soon as it can; raises OSError."""
@@ -96,12 +98,16 @@ class TcpStream:
 
     def close(self) -> None:
         """Close the socket; safe to call twice."""
+        self._stop_reading()
         self._stop_writer()
         self.sock.close()
 
 
 class TlsStream(TcpStream):
-    """A TLS session over a TCP socket; the handshake runs in the calling greenlet."""
+    """A TLS session over a TCP socket; the handshake runs in the calling greenlet.
+
+    It is its own taker of ciphertext, and hands on what it decrypts.
+    """
 
     __slots__ = ("_incoming", "_outgoing", "_session")
 
@@ -128,10 +134,30 @@ class TlsStream(TcpStream):
 
     def receive(self) -> tuple[bytes, int] | None:
         """Return decrypted bytes and when their ciphertext arrived; as ``TcpStream.receive``."""
-        arrived = super().receive()
-        if arrived is None or not arrived[0]:
-            return arrived
-        self._incoming.write(arrived[0])
+        received = super().receive()
+        if received is None or not received[0]:
+            return received
+        plain = self._decrypt(received[0])
+        return None if plain is None else (plain, received[1])
+
+    def read_to(self, taker: Taker) -> None:
+        """Hand decrypted bytes to a taker; as ``TcpStream.read_to``."""
+        self._taker = taker
+        self._watch(self)
+
+    def arrived(self, data: bytes, kernel_ns: int) -> None:
+        """Take ciphertext, or its end."""
+        plain = self._decrypt(data) if data else data
+        if plain is not None:
+            self._taker.arrived(plain, kernel_ns)  # type: ignore[union-attr] # set by read_to
+
+    def broken(self, error: OSError) -> None:
+        """Pass on that the connection was reset."""
+        self._taker.broken(error)  # type: ignore[union-attr] # set by read_to
+
+    def _decrypt(self, ciphertext: bytes) -> bytes | None:
+        """Return what the bytes decrypt to; None where they complete no record of data."""
+        self._incoming.write(ciphertext)
         plain = b""
         try:
             while True:
@@ -144,10 +170,10 @@ class TlsStream(TcpStream):
         except ssl.SSLWantReadError:
             pass
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return plain, arrived[1]
+            return plain
         if self._outgoing.pending:
             super().send(self._outgoing.read())
-        return (plain, arrived[1]) if plain else None
+        return plain or None
 
     def send(self, data: bytes) -> None:
         """Encrypt and send; as ``TcpStream.send``."""
@@ -205,12 +231,6 @@ def _wait(sock: _socket.socket, events: int, deadline: float) -> None:
             get_hub().wait(watcher)
     finally:
         watcher.close()
-
-
-def take_unstamped_receives() -> int:
-    """Return how many reads since the last call came without the kernel's time of arrival."""
-    taken, TcpStream.unstamped_receives = TcpStream.unstamped_receives, 0
-    return taken
 
 
 def errno_name(error: BaseException) -> str:

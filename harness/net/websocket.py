@@ -1,6 +1,6 @@
 """A WebSocket client connection on gevent's loop: the receive path of the whole harness.
 
-A join runs in its user's greenlet as far as the upgrade; from then on an I/O watcher owns the
+A join runs in its user's greenlet as far as the upgrade; from then on the loop's reader has the
 socket. Subscribers of one channel get byte-identical frames, so a frame
 seen once is recognised by comparing bytes with the ones that were parsed (the memo), and costs
 one dictionary look-up instead of a parse. Every byte is still compared; nothing is sampled.
@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 from typing import Any
 
-from gevent import get_hub
 from websockets.uri import WebSocketURI
 
 from harness.core.errors import RemoteProtocolError
@@ -30,7 +29,7 @@ from harness.net.frames import (
     parse_close,
 )
 from harness.net.joining import error_text, join_code, lap, read_head
-from harness.net.stream import READ, TcpStream, TlsStream, open_socket
+from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.net.upgrade import RefusedUpgradeError, Upgrade
 
 NORMAL_CLOSE = 1000
@@ -81,7 +80,6 @@ class WebSocketConnection:
         "_closing",
         "_reader",
         "_stream",
-        "_watcher",
         "endpoint",
         "heard_ns",
         "listener",
@@ -94,7 +92,6 @@ class WebSocketConnection:
         self.memo = memo
         self.listener = listener
         self._stream: TcpStream | None = None
-        self._watcher: Any = None
         self._reader: FrameReader | None = None
         self._closing = False
         self.heard_ns = 0
@@ -109,7 +106,7 @@ class WebSocketConnection:
         raise NotImplementedError
 
     def connect(self, times: JoinTimes, deadline: float) -> None:
-        """Connect, secure and upgrade in the calling greenlet, then hand over to the watcher.
+        """Connect, secure and upgrade in the calling greenlet, then hand over to the reader.
 
         Args:
             times: Gets the durations of the stages tcp, tls and upgrade.
@@ -138,8 +135,7 @@ class WebSocketConnection:
         except BaseException:
             self.drop()
             raise
-        self._watcher = get_hub().loop.io(sock.fileno(), READ)
-        self._watcher.start(self._readable)
+        self._stream.read_to(self)
         if rest:
             self._parse(rest, time.time_ns())
 
@@ -155,22 +151,18 @@ class WebSocketConnection:
             raise JoinError("upgrade", error.status, text or "the upgrade was refused") from None
         return rest
 
-    def _readable(self) -> None:
-        """Take what arrived; one call per watcher event, the hot path."""
-        try:
-            arrived = self._stream.receive()  # type: ignore[union-attr]  # watched, so open
-        except OSError as error:
-            self._over(ABNORMAL, error_text(error), time.time_ns())
-            return
-        if arrived is None:
-            return
-        data, kernel_ns = arrived
+    def arrived(self, data: bytes, kernel_ns: int) -> None:
+        """Take what arrived; the hot path."""
         if self._reader is None:
             known = self.memo.get(data)
             if known is not None:
                 self.listener.delivered(known, kernel_ns)
                 return
         self._parse(data, kernel_ns)
+
+    def broken(self, error: OSError) -> None:
+        """End a connection that was reset."""
+        self._over(ABNORMAL, error_text(error), time.time_ns())
 
     def _parse(self, data: bytes, kernel_ns: int) -> None:
         if not data:
@@ -235,10 +227,8 @@ class WebSocketConnection:
 
     def pause(self, *, paused: bool) -> None:
         """Stop taking what arrives, or go on; what has arrived stays with the kernel."""
-        if self._watcher is not None:
-            self._watcher.stop()
-            if not paused:
-                self._watcher.start(self._readable)
+        if self._stream is not None:
+            self._stream.pause(paused=paused)
 
     @property
     def open(self) -> bool:
@@ -254,10 +244,6 @@ class WebSocketConnection:
 
     def drop(self) -> None:
         """Let go of the socket at once; safe to call twice."""
-        if self._watcher is not None:
-            self._watcher.stop()
-            self._watcher.close()
-            self._watcher = None
         if self._stream is not None:
             self._stream.close()
             self._stream = None

@@ -1,4 +1,5 @@
-from benchmarks import rows
+from benchmarks import rows, senders
+from benchmarks.crowd import Crowd
 from benchmarks.latency import Reported, differences
 from benchmarks.line import Slope
 from benchmarks.memory import Weight
@@ -47,3 +48,38 @@ def test_each_comparison_needs_receivers_and_says_which_is_missing() -> None:
     found = [*rows.receiving(lanes), rows.sending(lanes)]
     assert len(rows.COMPARISONS) + 1 == len(found)
     assert {"no C compiler"} == {row.missing for row in found}
+
+
+def test_crowds_stand_side_by_side() -> None:
+    """What is lost has a limit of none, and the two p99 are compared."""
+    found = rows.crowds(Crowd(1, 100, 60.0, "fail"), Crowd(0, 100, 80.0, "pass"), 30_000)
+    assert [False, None, True, None, True] == [row.holds for row in found]
+    assert [1.0, 60.0, 0.0, 80.0, 0.75] == [row.value for row in found]
+
+
+def test_crowd_that_could_not_run_says_why() -> None:
+    """Its own rows and the comparison carry the reason; the other's have their values."""
+    found = rows.crowds("nginx is missing", Crowd(0, 100, 80.0, "pass"), 2000)
+    reasons = [row.missing for row in found]
+    assert ["nginx is missing"] * 2 + ["", ""] + ["nginx is missing"] == reasons
+
+
+class Joining:
+    """A server that some of those awaited join."""
+
+    def __init__(self, held: list[int]) -> None:
+        self._held = held
+
+    def subscriptions(self) -> int:
+        return self._held.pop(0) if len(self._held) > 1 else self._held[0]
+
+
+def test_waiting_ends_when_all_have_joined() -> None:
+    """It returns how many there are."""
+    assert 3 == senders.wait_for(Joining([0, 1, 3, 9]), lambda: 3)  # type: ignore[arg-type]
+
+
+def test_waiting_ends_when_nobody_joins_any_more(monkeypatch) -> None:
+    """However many were wanted; each who joins renews the patience."""
+    monkeypatch.setattr(senders, "PATIENCE_S", 0.15)
+    assert 4 == senders.wait_for(Joining([0, 1, 2, 3, 4]), lambda: 9)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ QUICKSTART = SCENARIOS / "workloads" / "quickstart.toml"
 REFERENCE = SCENARIOS / "workloads" / "reference.toml"
 EMULATED = SCENARIOS / "targets" / "appsync-events-emulated.toml"
 EMULATED_TLS = SCENARIOS / "targets" / "appsync-events-emulated-tls.toml"
+NCHAN = SCENARIOS / "targets" / "nchan-sse.toml"
 AWS = SCENARIOS / "targets" / "appsync-events-aws.toml"
 
 
@@ -87,6 +88,12 @@ def test_real_target_needs_no_emulator(monkeypatch):
         monkeypatch.setenv(name, "example.org")
     needs = needs_of(load_plan(QUICKSTART, AWS), workers=1)
     assert (0, True) == (needs.emulator_processes, needs.tls)
+
+
+def test_real_server_on_loopback_is_reached_from_an_address_for_each_worker():
+    """As an emulator is: each address there is ours, so 30,000 connections do not lack ports."""
+    needs = needs_of(load_plan(QUICKSTART, NCHAN), workers=3)
+    assert (0, 3) == (needs.emulator_processes, needs.source_addresses)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import gevent
-from gevent import get_hub
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
@@ -24,7 +23,7 @@ from harness.core.errors import RemoteProtocolError
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_stream import Body, ResponseHead, body_of, parse_response_head
 from harness.net.joining import error_text, join_code, lap, read_head
-from harness.net.stream import READ, TcpStream, TlsStream, open_socket, resolve
+from harness.net.stream import TcpStream, TlsStream, open_socket, resolve
 from harness.systems.server_sent_events import wire
 
 CHANNEL = "{channel}"
@@ -35,6 +34,7 @@ STREAM_RESET_CODE = 1006
 PROTOCOL_ERROR_CODE = 1002
 """Ends as WebSocket's close codes name them, so that systems compare; HTTP has none."""
 
+FRAMES_KEPT = 1000
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -57,6 +57,8 @@ class ServerSentEventsApi:
         self.address = resolve(self.host, parts.port or (443 if parts.scheme == "https" else 80))
         self.cursors: dict[Listener, bytes] = {}
         """Where each user's last stream was left; a returning browser sends it."""
+        self.frames: dict[bytes, bytes] = {}
+        """Bytes lately in the memo: all who got equal ones keep one copy, for their cursors."""
         self.sources = cycle(access.source_addresses or (None,))
         self._realtime_path = _path_of(access.realtime)
         self._publish_path = _path_of(access.http)
@@ -75,6 +77,12 @@ class ServerSentEventsApi:
     ) -> "ServerSentEventsClient":
         """Return a client for one user, not yet connected."""
         return ServerSentEventsClient(self, channel, memo, listener)
+
+    def keep(self, frame: bytes) -> None:
+        """Take bytes into ``frames``; those of long ago make room."""
+        if len(self.frames) >= FRAMES_KEPT:
+            self.frames.clear()
+        self.frames[frame] = frame
 
     def request(self, channel: str, last_event_id: bytes) -> bytes:
         """Return the request for a channel's stream, from an event on where one is given."""
@@ -147,7 +155,6 @@ class ServerSentEventsClient:
         "_memo",
         "_parser",
         "_stream",
-        "_watcher",
         "heard_ns",
         "silence_limit_s",
     )
@@ -166,7 +173,6 @@ class ServerSentEventsClient:
         self._parser = wire.EventStreamParser(api.cursors.get(listener, b""))
         self._body: Body | None = None
         self._stream: TcpStream | None = None
-        self._watcher: Any = None
         self._fresh = False
         """Whether the next bytes begin a chunk and an event: then equal bytes mean the same."""
         self._known_bytes = b""
@@ -213,7 +219,7 @@ class ServerSentEventsClient:
         return times
 
     def _connect(self, times: JoinTimes, deadline: float) -> bytes:
-        """Connect, secure, ask, and hand over to the watcher; return what followed the head."""
+        """Connect, secure, ask, and hand over to the reader; return what followed the head."""
         stage, api = "connect", self._api
         try:
             before = time.monotonic_ns()
@@ -233,8 +239,7 @@ class ServerSentEventsClient:
             raise JoinError(stage, _outcome(stage, error), error_text(error)) from None
         times.confirmed_ns = self.heard_ns = kernel_ns
         self._listener.confirmed(kernel_ns)
-        self._watcher = get_hub().loop.io(sock.fileno(), READ)
-        self._watcher.start(self._readable)
+        self._stream.read_to(self)
         return rest
 
     def _checked(self, head: ResponseHead, rest: bytes) -> Body:
@@ -245,23 +250,19 @@ class ServerSentEventsClient:
             raise JoinError("subscribe", "http_error_terminal", f"{found}: {said}")
         return body_of(head)
 
-    def _readable(self) -> None:
-        """Take what arrived; one call per watcher event, the hot path."""
-        try:
-            arrived = self._stream.receive()  # type: ignore[union-attr]  # watched, so open
-        except OSError as error:
-            self._over(STREAM_RESET_CODE, f"stream_reset: {error_text(error)}", time.time_ns())
-            return
-        if arrived is None:
-            return
-        data, kernel_ns = arrived
+    def arrived(self, data: bytes, kernel_ns: int) -> None:
+        """Take what arrived; the hot path."""
         if self._fresh:
             known = self._memo.get(data)
             if known is not None:
-                self._known_bytes = data
+                self._known_bytes = self._api.frames.get(data, data)
                 self._listener.delivered(known, kernel_ns)
                 return
         self._take(data, kernel_ns)
+
+    def broken(self, error: OSError) -> None:
+        """End a stream whose connection was reset."""
+        self._over(STREAM_RESET_CODE, f"stream_reset: {error_text(error)}", time.time_ns())
 
     def _take(self, data: bytes, kernel_ns: int) -> None:
         """Read bytes that the memo does not know, or that begin in the middle of something."""
@@ -283,6 +284,7 @@ class ServerSentEventsClient:
         self._fresh = body.idle and parser.idle
         if fresh and self._fresh and len(events) == 1 and token is not None:
             self._memo[data] = token
+            self._api.keep(data)
         if body.ended:
             self._over(STREAM_END_CODE, "stream_end: the server ended the stream", kernel_ns)
 
@@ -327,10 +329,8 @@ class ServerSentEventsClient:
 
     def pause(self, *, paused: bool) -> None:
         """Stop taking what arrives, or go on; what has arrived stays with the kernel."""
-        if self._watcher is not None:
-            self._watcher.stop()
-            if not paused:
-                self._watcher.start(self._readable)
+        if self._stream is not None:
+            self._stream.pause(paused=paused)
 
     def close(self) -> None:
         """Let go: HTTP has no goodbye."""
@@ -339,10 +339,6 @@ class ServerSentEventsClient:
     def drop(self) -> None:
         """Let go of the socket at once, and keep the cursor; safe to call twice."""
         self._joined = False
-        if self._watcher is not None:
-            self._watcher.stop()
-            self._watcher.close()
-            self._watcher = None
         if self._stream is not None:
             self._stream.close()
             self._stream = None
