@@ -27,6 +27,7 @@ CONFIDENCE: Final = 0.95
 REPLICATES: Final = 2000
 LEAST_BLOCKS: Final = 4.0
 """A side with fewer blocks gives no interval: there is too little to draw from."""
+_FEWEST_IN_A_RUN: Final = 5
 _CHUNK: Final = 100
 """Replicates added up at a time; bounds the memory."""
 
@@ -43,9 +44,11 @@ class Interval(NamedTuple):
 
 
 def block_seconds(seconds: int) -> int:
-    """Return the length of a block: it grows with the cube root of the run's length."""
-    length = round(3 * math.cbrt(seconds))
-    return max(min(length, seconds), 1)
+    """Return the length of a block: it grows with the cube root of the run's length.
+
+    A run of less than a minute has blocks a fifth as long as itself, so that there are enough.
+    """
+    return max(min(round(3 * math.cbrt(seconds)), seconds // _FEWEST_IN_A_RUN), 1)
 
 
 def blocks(runs: Sequence[npt.NDArray[np.generic]]) -> float:

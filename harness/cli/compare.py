@@ -13,7 +13,7 @@ from rich.text import Text
 
 from harness.cli.github import add_to_step_summary
 from harness.cli.report import COLOURS, LOG_WIDTH
-from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
+from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -66,16 +66,18 @@ def compare(
     from harness.analysis.likeness import UnlikeRunsError, find_unlike
     from harness.analysis.regression import parse_gates, pass_gates
     from harness.report.compare import render_comparison
+    from harness.report.compare_charts import draw_comparison
     from harness.report.compare_tables import comparison_json
+    from harness.report.write import write_page
 
     gates = parse_gates(fail_if or [])
     runs = [[analyse(folder) for folder in folders] for folders in _folders(sides)]
-    unlike = find_unlike(runs)
-    if unlike and not anyway:
+    if (unlike := find_unlike(runs)) and not anyway:
         raise UnlikeRunsError(unlike)
     comparison = compare_sides(runs, unlike)
     passages = pass_gates(comparison, gates)
-    _write(out, render_comparison(comparison, passages))
+    charts = draw_comparison(comparison)
+    write_page(out, render_comparison(comparison, passages, charts), charts)
     if as_json:
         found = comparison_json(comparison, passages)
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
@@ -139,12 +141,3 @@ def _markdown(comparison: "Comparison", passages: Sequence["Passage"]) -> str:
     for table in _tables(comparison, passages):
         parts += [f"## {escape(table.title)}", render_table(table)]
     return "\n\n".join(parts) + "\n"
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise MachineError(str(file), found, "a file in a writable folder is needed") from None

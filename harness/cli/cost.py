@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
+from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.scenario.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -57,9 +57,11 @@ def cost(
     study = _study(records, workload, flip or [])
     costs = [run_cost(record) for record in records]
     if html is not None:
-        from harness.report.cost_page import render_cost_page
+        from harness.report.cost_page import draw_curves, render_cost_page
+        from harness.report.write import write_page
 
-        _write(html, render_cost_page(study, costs))
+        charts = draw_curves(study.curves)
+        write_page(html, render_cost_page(study, costs, charts), charts)
     if as_json:
         options = orjson.OPT_INDENT_2
         typer.echo(orjson.dumps({"runs": costs, "study": study}, option=options))
@@ -117,11 +119,3 @@ def _print(table: "Table", console: Console) -> None:
     if table.note:
         console.print(table.note, style="dim")
     console.print()
-
-
-def _write(file: Path, page: str) -> None:
-    try:
-        file.write_text(page, encoding="utf-8")
-    except OSError as error:
-        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise MachineError(str(file), found, "a file in a writable folder is needed") from None

@@ -11,11 +11,13 @@ class Cell:
         text: What it shows.
         metric: Dotted name of the summary figure it shows, if it is one.
         tone: A verdict whose colour it takes, "detail" for smaller print, or nothing.
+        link: Id of what on the page explains it, where that is no metric's definition.
     """
 
     text: str
     metric: str = ""
     tone: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Table:
         columns: Column headings; the first is for the rows' headings.
         rows: One list of cells a row, as many as there are columns.
         texts: How many columns, from the left, hold words and not numbers.
+        meanings: Of each column, the metric whose definition explains its figures; empty for none.
     """
 
     name: str
@@ -37,3 +40,8 @@ class Table:
     columns: list[str]
     rows: list[list[Cell]]
     texts: int = 1
+    meanings: tuple[str, ...] = ()
+
+    def meaning_of(self, place: int) -> str:
+        """Return the metric that explains the figures of a column; empty where none does."""
+        return self.meanings[place] if place < len(self.meanings) else ""

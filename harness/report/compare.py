@@ -4,21 +4,35 @@ from collections.abc import Sequence
 
 from harness import __version__
 from harness.analysis.bootstrap import REPLICATES, block_seconds
-from harness.analysis.comparison import Comparison
+from harness.analysis.comparison import METRICS, Comparison
 from harness.analysis.regression import Passage
-from harness.report.compare_charts import colour_of, draw_comparison
+from harness.report.compare_charts import draw_comparison, styles_of
+from harness.report.compare_headline import comparison_tiles, decision
 from harness.report.compare_tables import (
     difference_table,
     gates_table,
     runs_table,
     tell_difference,
 )
+from harness.report.definitions import definitions
 from harness.report.html import TEMPLATES, drawings, stylesheet
+from harness.report.sketch import Chart
 from harness.report.theme import VARIABLES
 
 
-def render_comparison(comparison: Comparison, passages: Sequence[Passage]) -> str:
-    """Return the page."""
+def render_comparison(
+    comparison: Comparison,
+    passages: Sequence[Passage],
+    charts: Sequence[Chart] | None = None,
+) -> str:
+    """Return the page.
+
+    Args:
+        comparison: What was compared.
+        passages: The gates and how they were passed.
+        charts: From ``draw_comparison``; drawn now where none are given.
+    """
+    charts = draw_comparison(comparison) if charts is None else charts
     first = comparison.sides[0]
     pairs = list(zip(comparison.sides[1:], comparison.differences, strict=True))
     tables = [
@@ -26,16 +40,25 @@ def render_comparison(comparison: Comparison, passages: Sequence[Passage]) -> st
         *(difference_table(first, other, found) for other, found in pairs),
         runs_table(comparison),
     ]
+    mark, word, tone = decision(comparison, passages)
     return TEMPLATES.get_template("compare.html.j2").render(
         block_s=block_seconds(round(first.runs[0].record.measured_s())),
-        charts=[(chart, drawings(chart)) for chart in draw_comparison(comparison)],
+        charts=[(chart, drawings(chart)) for chart in charts],
         css=stylesheet(),
+        definitions=definitions(METRICS),
+        mark=mark,
         replicates=REPLICATES,
-        sides=[(one, VARIABLES[colour_of(n)]) for n, one in enumerate(comparison.sides)],
+        sides=[
+            (one, VARIABLES[style.color])
+            for one, style in zip(comparison.sides, styles_of(comparison.sides), strict=True)
+        ],
         single=any(len(one.runs) == 1 for one in comparison.sides),
         stories=[tell_difference(first, other, found) for other, found in pairs],
         tables=tables,
+        tiles=comparison_tiles(comparison),
+        tone=tone,
         unlike=comparison.unlike,
         version=__version__,
+        word=word,
         workload=first.runs[0].record.workload.get("name", "unknown workload"),
     )

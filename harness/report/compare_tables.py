@@ -9,7 +9,7 @@ from harness.analysis.record import Json
 from harness.analysis.regression import Passage
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
-from harness.report.definitions import capital, label
+from harness.report.definitions import anchor, capital, label
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS
 
 NO_DIFFERENCE: Final = "no difference shown"
@@ -34,14 +34,24 @@ def tell_difference(first: Side, other: Side, differences: Sequence[Difference])
         else:
             values = f"{_value(metric, seen.other)} in {other.name}, "
             values += f"{_value(metric, seen.first)} in {first.name}"
-            sentences.append(f"{name} {values}: {_word(seen)}{_change(seen)}.")
+            sentences.append(f"{name} {values}: {tell_change(seen)}.")
     return " ".join(sentences)
+
+
+def tell_change(seen: Difference) -> str:
+    """Return in a few words how a figure differs from the first side's, and how sure that is."""
+    return _word(seen) + _change(seen)
+
+
+def is_better(seen: Difference) -> bool:
+    """Say whether a figure changed for the better."""
+    return ((seen.difference or 0.0) > 0) == (seen.metric in _MORE_IS_BETTER)
 
 
 def difference_table(first: Side, other: Side, differences: Sequence[Difference]) -> Table:
     """Return every figure of two sides with difference, ratio, their intervals and a word."""
     rows = [_row(one) for one in differences if one.first is not None or one.other is not None]
-    columns = ["Figure", "", first.name, other.name]
+    columns = ["Figure", "Finding", first.name, other.name]
     columns += [f"{other.name} − {first.name}", f"{other.name} ÷ {first.name}"]
     note = (
         f"In brackets where it may lie, at {_PERCENT} %; figures without brackets say what was "
@@ -80,12 +90,12 @@ def gates_table(passages: Sequence[Passage]) -> Table:
             Cell(str(one.gate)),
             Cell(f"{VERDICT_MARKS[one.verdict]} {VERDICT_WORDS[one.verdict]}", tone=one.verdict),
             Cell(one.side),
-            Cell(_relative(one.seen)),
+            Cell(_relative(one.seen), link=anchor(one.seen.metric)),
             Cell(_word(one.seen)),
         ]
         for one in passages
     ]
-    columns = ["Fails if", "Verdict", "Side", "Seen", ""]
+    columns = ["Fails if", "Verdict", "Side", "Seen", "Finding"]
     return Table("gates", "Gates", "", columns, rows, texts=3)
 
 
@@ -129,13 +139,16 @@ def _difference_json(side: Side, one: Difference) -> Json:
 
 
 def _row(one: Difference) -> list[Cell]:
+    figures = [
+        _value(one.metric, one.first),
+        _value(one.metric, one.other),
+        _signed(one.metric, one.difference) + _brackets(one.metric, one.absolute),
+        _ratio(one),
+    ]
     return [
         Cell(capital(label(one.metric))),
         Cell(_word(one), tone=_tone(one)),
-        Cell(_value(one.metric, one.first)),
-        Cell(_value(one.metric, one.other)),
-        Cell(_signed(one.metric, one.difference) + _brackets(one.metric, one.absolute)),
-        Cell(_ratio(one)),
+        *(Cell(text, link=anchor(one.metric)) for text in figures),
     ]
 
 
@@ -152,7 +165,7 @@ def _word(one: Difference) -> str:
 def _tone(one: Difference) -> str:
     if not one.is_shown or not one.difference:
         return "no_data"
-    return "pass" if (one.difference > 0) == (one.metric in _MORE_IS_BETTER) else "fail"
+    return "pass" if is_better(one) else "fail"
 
 
 def _change(one: Difference) -> str:

@@ -1,7 +1,6 @@
 """The page of a cost comparison: one HTML file that needs nothing else."""
 
 from collections.abc import Sequence
-from itertools import cycle
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
@@ -10,26 +9,48 @@ from matplotlib.ticker import FuncFormatter
 from harness import __version__
 from harness.analysis.cost import RunCost
 from harness.analysis.cost_study import CostStudy, Curve
+from harness.analysis.economics import priced_systems
 from harness.report import quantities as q
 from harness.report.canvas import Size, legend, panels, unit
-from harness.report.cost_tables import cost_tables
+from harness.report.cost_tables import cost_tables, lines_table
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.sketch import Chart, Sketch
-from harness.report.theme import CAUSES, STYLE
+from harness.report.theme import STYLE, system_colour
 
 
-def render_cost_page(study: CostStudy, runs: Sequence[RunCost] = ()) -> str:
-    """Return the comparison as one HTML document."""
-    charts = draw_curves(study.curves)
+def render_cost_page(
+    study: CostStudy, runs: Sequence[RunCost] = (), charts: Sequence[Chart] | None = None
+) -> str:
+    """Return the comparison as one HTML document.
+
+    Args:
+        study: What a day costs.
+        runs: What runs used, for tables of their own.
+        charts: From ``draw_curves``; drawn now where none are given.
+    """
+    charts = draw_curves(study.curves) if charts is None else charts
     return TEMPLATES.get_template("cost.html.j2").render(
         css=stylesheet(),
         charts=[(chart, drawings(chart)) for chart in charts],
+        story=_story(study),
         tables=cost_tables(study, runs),
         tiles=_tiles(study),
         day=study.day,
         connected=q.count(study.day.connected),
         messages=q.count(study.day.messages),
         version=__version__,
+    )
+
+
+def _story(study: CostStudy) -> str:
+    """Return which system is the cheapest, and how much more the dearest costs."""
+    bills = sorted(study.cases[0].bills, key=lambda bill: bill.usd)
+    cheapest, dearest = bills[0], bills[-1]
+    times = q.figure(dearest.usd / cheapest.usd) if cheapest.usd else q.MISSING
+    return (
+        f"With {q.count(study.day.connected)} users connected and {q.count(study.day.messages)} "
+        f"messages a day, {cheapest.name} cost the least with {q.money(cheapest.usd)}, and "
+        f"{dearest.name} the most with {q.money(dearest.usd)}: {times} times as much."
     )
 
 
@@ -40,10 +61,12 @@ def draw_curves(curves: Sequence[Curve]) -> list[Chart]:
 
 
 def _sketch(curve: Curve) -> Sketch:
+    colours = {one.NAME: system_colour(system) for system, one in priced_systems().items()}
+
     def draw(figure: Drawing, size: Size) -> None:
         (axes,) = panels(figure, size, 1, key_lines=2)
-        for (name, usd), colour in zip(curve.usd.items(), cycle(CAUSES), strict=False):
-            axes.plot(curve.at, usd, color=colour, label=name, marker="o", markersize=3)
+        for name, usd in curve.usd.items():
+            axes.plot(curve.at, usd, color=colours[name], label=name, marker="o", markersize=3)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.minorticks_off()
@@ -68,7 +91,7 @@ def _tiles(study: CostStudy) -> list[Tile]:
     return [
         Tile(
             bill.name,
-            [Figure("", q.money(bill.usd))],
+            [Figure("", q.money(bill.usd), link=lines_table(bill))],
             "a day",
             f"{q.money(study.idle[bill.name])} with nobody connected",
         )

@@ -9,6 +9,11 @@ from harness.report import quantities as q
 from harness.report.cells import Cell, Table
 
 
+def lines_table(bill: Bill) -> str:
+    """Return the name of the table that has a bill's lines, each with its formula."""
+    return f"{bill.system}-{bill.users:.0f}"
+
+
 def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
     """Return every table of a comparison, the decision first and its lines after it."""
     return [
@@ -52,14 +57,15 @@ def _run(run: RunCost, number: int) -> Table:
 def _totals(study: CostStudy) -> Table:
     everyone, chatters, polling = study.cases
     chatters_usd = {bill.name: bill.usd for bill in chatters.bills}
+    of_chatters = {bill.name: lines_table(bill) for bill in chatters.bills}
     (viewers,) = polling.bills
     rows = [
         [
             Cell(bill.name),
-            Cell(q.money(bill.usd)),
-            Cell(q.money(chatters_usd.get(bill.name))),
-            Cell(q.money(study.hybrids.get(bill.name))),
-            Cell(q.money(study.idle[bill.name])),
+            Cell(q.money(bill.usd), link=lines_table(bill)),
+            Cell(q.money(chatters_usd.get(bill.name)), link=of_chatters.get(bill.name, "")),
+            Cell(q.money(study.hybrids.get(bill.name)), link=of_chatters.get(bill.name, "")),
+            Cell(q.money(study.idle[bill.name]), link=lines_table(bill)),
         ]
         for bill in everyone.bills
     ]
@@ -86,8 +92,8 @@ def _open_questions(cases: Sequence[Case]) -> Table:
             Cell(each.question),
             Cell(each.switch),
             Cell(q.count(bill.users)),
-            Cell(q.money(bill.usd)),
-            Cell(q.money(each.usd)),
+            Cell(q.money(bill.usd), link=lines_table(bill)),
+            Cell(q.money(each.usd), link=lines_table(bill)),
         ]
         for case in cases
         for bill in case.bills
@@ -140,7 +146,7 @@ def _lines(bill: Bill, case: str, study: CostStudy) -> Table:
         f"{q.money(bill.usd)} a day. Months of 30 days where a price changes with volume."
     )
     return Table(
-        f"{bill.system}-{bill.users:.0f}",
+        lines_table(bill),
         f"{bill.name}: {case.lower()}",
         note,
         ["line", "formula", "price", "source", "quantity", "USD a day"],

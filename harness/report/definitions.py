@@ -1,5 +1,7 @@
 """What each metric is called and what it means, in the words the report uses."""
 
+import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 
@@ -39,6 +41,25 @@ DEFINITIONS: Final = {
     "publishes.send_delay_ms": Definition(
         "send delay",
         "How much later than scheduled messages were sent: did the generator keep its schedule.",
+    ),
+    "population.subscribers_peak": Definition(
+        "connected users",
+        "Connections open at the end of a second; the peak is that of the fullest second. "
+        "Chatters publish, subscribers only listen, and both get every message.",
+    ),
+    "joins.succeeded": Definition(
+        "users joined",
+        "Joins whose subscription was confirmed, of all that were tried over the whole run; a user "
+        "who comes back joins again.",
+    ),
+    "publishes.sent": Definition(
+        "publishes",
+        "Messages of the measured time: offered by the schedule, sent, acknowledged by the system, "
+        "failed, and throttled by a quota.",
+    ),
+    "errors.count": Definition(
+        "errors",
+        "Joins, publishes and connections that failed, by the second in which it was noticed.",
     ),
     "joins.latency_ms": Definition(
         "join latency",
@@ -104,6 +125,11 @@ DEFINITIONS: Final = {
         "late slots",
         "Messages sent later than scheduled by more than the limit of the send delay.",
     ),
+    "generator.rss_bytes_peak": Definition(
+        "generator memory",
+        "Resident memory of the load generator's workers, with the connections and files they hold "
+        "open.",
+    ),
     "generator.clock_step_max_ms": Definition(
         "clock step",
         "How far a worker's realtime clock was set, either way, against its monotonic one.",
@@ -123,6 +149,22 @@ DEFINITIONS: Final = {
     ),
 }
 """Keyed by the figure or the block of figures in the summary."""
+
+_EXPLAINED_BY: Final = {
+    "population": "population.subscribers_peak",
+    "joins": "joins.succeeded",
+    "publishes": "publishes.sent",
+    "deliveries": "deliveries.owed",
+    "deliveries.lost": "deliveries.ratio",
+    "deliveries.received": "deliveries.ratio",
+    "deliveries.reordered": "deliveries.duplicated",
+    "deliveries.late": "deliveries.duplicated",
+    "deliveries.unowed": "deliveries.duplicated",
+    "deliveries.per_s_mean": "deliveries.per_s_peak",
+    "cost": "cost.usd_run",
+    "generator": "generator.rss_bytes_peak",
+}
+"""Figures, and blocks of them, that the definition of another figure explains."""
 
 _PLAIN: Final = {
     "joins.failed": "failed joins",
@@ -163,6 +205,25 @@ def label(metric: str) -> str:
             name = DEFINITIONS[key].name
             return name if key == metric else f"{name} {percentile_name(statistic)}"
     return metric.replace(".", " ").replace("_", " ")
+
+
+def anchor(metric: str) -> str:
+    """Return the id on a page of what explains a dotted summary metric; empty where nothing does.
+
+    That is the definition of the figure itself, or else of the block it belongs to.
+    """
+    block = metric.rpartition(".")[0]
+    for key in (metric, block):
+        found = _EXPLAINED_BY.get(key, key)
+        if found in DEFINITIONS:
+            return "define-" + re.sub(r"\W+|_", "-", found)
+    return ""
+
+
+def definitions(metrics: Iterable[str]) -> list[tuple[str, Definition]]:
+    """Return the definitions that explain any of the metrics, with their ids, each once."""
+    wanted = {anchor(metric) for metric in metrics}
+    return [(anchor(key), one) for key, one in DEFINITIONS.items() if anchor(key) in wanted]
 
 
 def percentile_name(key: str) -> str:

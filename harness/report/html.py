@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import resources
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +12,7 @@ from harness import __version__
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
 from harness.report import quantities as q
-from harness.report.definitions import DEFINITIONS
+from harness.report.definitions import DEFINITIONS, anchor, definitions
 from harness.report.sketch import Chart
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
 from harness.report.tables import build_tables, environment
@@ -27,15 +28,24 @@ TEMPLATES: Final = Environment(
 
 
 TEMPLATES.filters["evidence"] = evidence
+TEMPLATES.filters["anchor"] = anchor
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number on the first screen: its summary metric, its text, what stands beside it."""
+    """One number on the first screen.
+
+    Attributes:
+        metric: The summary metric it shows.
+        text: The number.
+        name: What stands beside it, where a tile has several.
+        link: Id of what on the page explains it, where it is no figure of a run's summary.
+    """
 
     metric: str
     text: str
     name: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         advice=advise(analysis),
         css=stylesheet(),
         charts=[(chart, drawings(chart)) for chart in charts],
-        definitions=DEFINITIONS.values(),
+        definitions=definitions(DEFINITIONS),
         emulated=record.target.get("emulated", False),
         environment=environment(analysis),
         length=q.seconds(round(record.ended_s)),
@@ -75,9 +85,20 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
 
 def stylesheet() -> Markup:
     """Return the style sheet of every page, ready to stand in one."""
-    source = TEMPLATES.loader
-    css = source.get_source(TEMPLATES, "report.css")[0] if source else ""
-    return Markup(css)  # noqa: S704 - our own file
+    return _file("report.css")
+
+
+def script() -> Markup:
+    """Return the script of every page, which sorts tables, ready to stand in one."""
+    return _file("sort.js")
+
+
+def _file(name: str) -> Markup:
+    text = resources.files("harness.report").joinpath(name).read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704 - our own file
+
+
+TEMPLATES.globals["script"] = script()
 
 
 def headline(summary: Json) -> list[Tile]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from harness.report.canvas import HALF, NARROW, WIDE, Size
-from harness.report.theme import to_svg
+from harness.report.theme import to_png, to_svg
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Chart:
         caption: What there is to see in it, in figures.
         wide: SVG document for screens and paper.
         narrow: SVG document for phones.
+        png: The wide drawing as a PNG, for slides.
         is_full_width: Whether it takes the page's whole width.
     """
 
@@ -30,6 +31,7 @@ class Chart:
     caption: str
     wide: str
     narrow: str
+    png: bytes
     is_full_width: bool
 
 
@@ -45,16 +47,18 @@ class Sketch:
 
     def chart(self) -> Chart:
         """Draw it at both of its sizes."""
+        wide, narrow = self._figure(self.size), self._figure(NARROW)
         return Chart(
             name=self.name,
             title=self.title,
             caption=self.caption,
-            wide=self._drawn(self.size),
-            narrow=self._drawn(NARROW),
-            is_full_width=self.size == WIDE,
+            wide=to_svg(wide, f"{self.name}-{self.size.width}"),
+            narrow=to_svg(narrow, f"{self.name}-{NARROW.width}"),
+            png=to_png(wide),
+            is_full_width=self.size.width == WIDE.width,
         )
 
-    def _drawn(self, size: Size) -> str:
+    def _figure(self, size: Size) -> Figure:
         figure = Figure(figsize=(size.width / 72, size.height / 72), dpi=72)
         self.draw(figure, size)
-        return to_svg(figure, f"{self.name}-{size.width}")
+        return figure

@@ -4,6 +4,7 @@ A table without rows is not made: an empty table says nothing that a missing one
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from harness.analysis.summary import CHATTER, STALL_LIMITS_S, SUBSCRIBER
 from harness.measure.record import JOIN_STAGES
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
-from harness.report.definitions import DEFINITIONS, capital, label, percentile_name
+from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
 from harness.report.disturbed import disturbed
 from harness.report.slowest import slowest_messages, slowest_subscribers
 from harness.report.story import (
@@ -46,6 +47,14 @@ _LATENCIES = (
     "publishes.send_delay_ms",
 )
 _MOST_ERRORS = 25
+_GENERATOR_MEANINGS = (
+    "",
+    *("generator.cpu_ratio_peak", "generator.cpu_ratio_peak", "generator.cpu_wait_ratio_peak"),
+    *("generator.machine_others_ratio_peak", "generator.loop_lag_ms", "receive_delay_ms"),
+    *("generator.gc_pause_max_ms", "generator.late_slots_ratio", "generator.clock_step_max_ms"),
+    *("generator.unstamped_receives", *["generator.rss_bytes_peak"] * 3),
+)
+"""What explains each column of the load generator's table."""
 
 
 def build_tables(analysis: Analysis) -> list[Table]:
@@ -74,14 +83,15 @@ def objectives(summary: Json) -> Table:
         room = margin(slo)
         name = capital(label(metric)) + scope_words(slo)
         # On a page a figure that names its metric is the summary's; one of a part is not.
-        shown = Cell(observed_words(slo), metric="" if scope_words(slo) else metric)
+        summed = "" if scope_words(slo) else metric
+        shown = Cell(observed_words(slo), metric=summed, link=anchor(metric))
         rows.append(
             [
                 Cell(name),
                 Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
                 shown,
-                Cell(limit_words(slo)),
-                Cell(q.MISSING if room is None else q.of_metric(metric, room)),
+                Cell(limit_words(slo), link=anchor(metric)),
+                Cell(q.MISSING if room is None else q.of_metric(metric, room), link=anchor(metric)),
             ]
         )
     columns = ["Objective", "Verdict", "Observed", "Required", "Margin"]
@@ -148,14 +158,16 @@ def _fan_out_by_class(analysis: Analysis) -> Iterator[list[Cell]]:
             blocks[user_class] = latency_ms(merged)
     if len(blocks) > 1:
         for user_class, block in blocks.items():
-            yield _latency_row(f"at {user_class}s", block, tone="detail")
+            row = _latency_row(f"at {user_class}s", block, tone="detail")
+            yield _explained(row, "fan_out_latency_ms")
 
 
 def _left_out(summary: Json) -> list[Cell]:
     """Return by how much service latency is below fan-out latency: what it leaves out."""
     due, sent = summary["fan_out_latency_ms"], summary["service_latency_ms"]
     name = Cell("what it leaves out", tone="detail")
-    return [name, *(Cell(q.figure(_less(due[key], sent[key]))) for key in PERCENTILES), Cell("")]
+    figures = [Cell(q.figure(_less(due[key], sent[key]))) for key in PERCENTILES]
+    return _explained([name, *figures, Cell("")], "service_latency_ms")
 
 
 def _less(value: float | None, other: float | None) -> float | None:
@@ -167,7 +179,12 @@ def _latency_row(name: str, block: Json, metric: str = "", tone: str = "") -> li
         Cell(q.figure(block[key]), metric=f"{metric}.{key}" if metric else "")
         for key in PERCENTILES
     ]
-    return [Cell(name, tone=tone), *figures, Cell(q.count(block["count"]))]
+    return [Cell(name, tone=tone), *figures, Cell(q.count(block["count"]), link=anchor(metric))]
+
+
+def _explained(row: list[Cell], metric: str) -> list[Cell]:
+    """Return a row whose figures link to the definition of a metric that is not quite theirs."""
+    return [row[0], *(replace(cell, link=anchor(metric)) for cell in row[1:])]
 
 
 def _deliveries(analysis: Analysis) -> Table:
@@ -183,7 +200,8 @@ def _deliveries(analysis: Analysis) -> Table:
         rows.append(_ledger_row("Before measuring", before))
     rows.append(_ledger_row("Whole run", record.messages))
     note = "Verdict and objectives are about the measured row alone." if len(before) else ""
-    return Table("ledger", "Deliveries", note, ["Span", *columns], rows)
+    meanings = ("", "publishes.sent", *(f"deliveries.{key}" for key in keys))
+    return Table("ledger", "Deliveries", note, ["Span", *columns], rows, meanings=meanings)
 
 
 def _ledger_row(name: str, messages: pd.DataFrame) -> list[Cell]:
@@ -210,7 +228,8 @@ def _joins(analysis: Analysis) -> Table:
     for stage in JOIN_STAGES:
         merged = histograms.merged(f"join_{stage}")
         if merged.count:
-            rows.append(_latency_row(capital(_STAGE_NAMES[stage]), latency_ms(merged)))
+            row = _latency_row(capital(_STAGE_NAMES[stage]), latency_ms(merged))
+            rows.append(_explained(row, "joins.latency_ms"))
     block = analysis.summary["joins"]["latency_ms"]
     if block["count"]:
         rows.append(_latency_row("Whole join", block, "joins.latency_ms"))
@@ -239,7 +258,11 @@ def _phases(analysis: Analysis) -> Table:
         )
     columns = ["Phase", "From", "Length", "Connected", "Publishes", "Deliveries", "Errors"]
     note = "What happened in the seconds of each phase; users connected at its end."
-    return Table("phases", "Phases", note, columns, rows)
+    meanings = (
+        *("", "", "", "population.subscribers_peak", "publishes.sent"),
+        *("deliveries.per_s_peak", "errors.count"),
+    )
+    return Table("phases", "Phases", note, columns, rows, meanings=meanings)
 
 
 def _errors(analysis: Analysis) -> Table:
@@ -263,7 +286,8 @@ def _errors(analysis: Analysis) -> Table:
     if len(merged) > _MOST_ERRORS:
         note = f"The {_MOST_ERRORS} most frequent of {len(merged)} kinds."
     columns = ["Stage", "Code", "Message", "Times", "Seconds"]
-    return Table("errors", "Errors", note, columns, rows, texts=3)
+    meanings = ("", "", "", "errors.count")
+    return Table("errors", "Errors", note, columns, rows, texts=3, meanings=meanings)
 
 
 def _items(frame: pd.DataFrame) -> Iterator[tuple[Any, "pd.Series[Any]"]]:
@@ -307,7 +331,7 @@ def _generator(analysis: Analysis) -> Table:
         note += " The system was emulated on this machine and shared its cores with the load."
     if not analysis.record.is_complete:
         note += " Some workers may be missing."
-    return Table("generator", "Load generator", note, columns, rows)
+    return Table("generator", "Load generator", note, columns, rows, meanings=_GENERATOR_MEANINGS)
 
 
 def _mean(column: "pd.Series[Any]") -> float | None:

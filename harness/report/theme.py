@@ -28,6 +28,9 @@ CARD: Final = "#ffffff"
 DISTURBED: Final = "#8d3a86"
 GREEN: Final = "#0a7d68"
 ROSE: Final = "#c66fa0"
+SAND: Final = "#e0975a"
+MINT: Final = "#5cb5a2"
+PLUM: Final = "#7c3a63"
 
 VARIABLES: Final = {
     INK: "--ink",
@@ -45,6 +48,9 @@ VARIABLES: Final = {
     DISTURBED: "--disturbed",
     GREEN: "--green",
     ROSE: "--rose",
+    SAND: "--sand",
+    MINT: "--mint",
+    PLUM: "--plum",
 }
 """The CSS variable that each drawn colour becomes inside a page."""
 
@@ -81,6 +87,16 @@ STYLE: Final[Any] = {
 CAUSES: Final = (ORANGE, BLUE, ROSE, GREEN)
 """For things that have no order; hues after Okabe and Ito (2008), made to differ in lightness."""
 
+_OF_SYSTEMS: Final = {
+    "appsync_events": BLUE,
+    "server_sent_events": ORANGE,
+    "api_gateway_websocket": GREEN,
+    "polling": ROSE,
+}
+_OF_OTHER_SYSTEMS: Final = (DISTURBED, MAXIMUM)
+SOFTER: Final = {BLUE: SKY, ORANGE: SAND, GREEN: MINT, ROSE: PLUM}
+"""For something else of the same system, beside it: the same hue at another lightness."""
+
 _FONT = re.compile(r"font-family: [^;\"]*")
 _PREAMBLE = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
 _PATH_DATA = re.compile(r' d="[^"]*"')
@@ -88,6 +104,25 @@ _FINER_DIGITS = re.compile(r"(?<=\.\d\d)\d+")
 _METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
 _PAGE_WIDE_STYLE = re.compile(r"<style\b.*?</style>\s*", re.DOTALL)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
+
+
+def system_colour(system: str) -> str:
+    """Return the colour that a system has in every chart of several systems.
+
+    Args:
+        system: Its name, as in a target or as its folder's.
+    """
+    name = system.replace("-", "_")
+    others = _OF_OTHER_SYSTEMS[sum(name.encode()) % len(_OF_OTHER_SYSTEMS)]
+    return _OF_SYSTEMS.get(name, others)
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG for slides: on white, two pixels to a point."""
+    data = io.BytesIO()
+    with mpl.rc_context({**STYLE, "savefig.facecolor": CARD}):
+        figure.savefig(data, format="png", dpi=144, metadata={"Software": None})
+    return data.getvalue()
 
 
 def to_svg(figure: Figure, name: str) -> str:

@@ -1,5 +1,6 @@
 """Writing all reports of a run into its folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.analysis.finalise import Analysis
@@ -40,12 +41,30 @@ def write_report(analysis: Analysis) -> Path:
     return page
 
 
-def _write_charts(folder: Path, charts: list[Chart]) -> None:
+def write_page(page: Path, text: str, charts: Sequence[Chart]) -> None:
+    """Write a page that is about no single run, and its charts into a folder beside it.
+
+    The folder of ``comparison.html`` is ``comparison-charts``.
+
+    Raises:
+        MachineError: If they cannot be written.
+    """
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+        _write_charts(page.with_name(f"{page.stem}-{CHARTS_FOLDER}"), charts)
+    except OSError as error:
+        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise MachineError(str(page), found, "a file in a writable folder is needed") from None
+
+
+def _write_charts(folder: Path, charts: Sequence[Chart]) -> None:
     """Write the charts there are, and take away those that an earlier report left."""
     folder.mkdir(exist_ok=True)
-    names = {f"{chart.name}.svg": chart.wide for chart in charts}
-    for old in folder.glob("*.svg"):
-        if old.name not in names:
+    files = {f"{chart.name}.svg": chart.wide.encode() for chart in charts}
+    files |= {f"{chart.name}.png": chart.png for chart in charts}
+    for old in (*folder.glob("*.svg"), *folder.glob("*.png")):
+        if old.name not in files:
             old.unlink()
-    for name, svg in names.items():
-        (folder / name).write_text(svg, encoding="utf-8")
+    for name, data in files.items():
+        (folder / name).write_bytes(data)

@@ -1,10 +1,8 @@
-"""The report in a real browser: its figures, its width on a phone, its console."""
+"""The run's report in a real browser: its figures, and all that every page must keep."""
 
 import html
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
 
@@ -14,66 +12,9 @@ from harness.report import quantities as q
 from harness.report.write import write_report
 from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import disturbance
+from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom"),
-)
-PHONE_WIDTH = 390
-
-PROBE = """
-<!doctype html><meta charset="utf-8"><body style="margin:0">
-<iframe style="border:0;width:{width}px;height:800px" srcdoc="{page}"></iframe>
-<script>
-addEventListener("load", () => {{
-  const page = document.querySelector("iframe").contentDocument;
-  const inside = (element) => element.closest(".scroll, svg") !== null;
-  const wide = [...page.querySelectorAll("body *")].filter(
-    (one) => !inside(one) && one.getBoundingClientRect().right > {width} + 0.5);
-  const shown = (kind) => page.querySelector("." + kind).checkVisibility();
-  document.body.dataset.found = JSON.stringify({{
-    scroll_width: page.documentElement.scrollWidth,
-    overflowing: wide.map((one) => one.tagName + "." + one.className),
-    has_wide: shown("wide"), has_narrow: shown("narrow"),
-  }});
-}});
-</script>
-"""
-
-
-def open_in_browser(path, profile):
-    """Open a file; return the page as the browser built it and what it logged to its console."""
-    done = subprocess.run(
-        [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", path.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
-
-
-def probe(page, width, tmp_path):
-    """Lay the page out at a width and return what the probe measured.
-
-    A frame and not a window, because a browser's window cannot be as narrow as a phone's.
-    """
-    frame = tmp_path / f"frame-{width}.html"
-    text = page.read_text(encoding="utf-8")
-    frame.write_text(PROBE.format(width=width, page=html.escape(text)), encoding="utf-8")
-    dom, console = open_in_browser(frame, tmp_path / f"profile-{width}")
-    assert [] == console
-    found = re.search(r'data-found="([^"]*)"', dom)
-    assert found is not None
-    return json.loads(html.unescape(found[1]))
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +39,7 @@ def page(tmp_path_factory):
 def test_the_figures_on_the_page_are_those_of_run_json(page, tmp_path):
     """Every figure that names its metric shows what run.json holds, and the console is silent."""
     summary = json.loads((page.parent / "run.json").read_text())["summary"]
-    dom, console = open_in_browser(page, tmp_path / "profile")
+    dom, console = open_in_browser(page, tmp_path)
     assert [] == console
     shown = re.findall(r'data-metric="([^"]*)"[^>]*>([^<]*)<', html.unescape(dom))
     assert {"fan_out_latency_ms.p99", "deliveries.ratio", "joins.succeeded"} <= {
@@ -119,16 +60,54 @@ def texts_of(metric, value):
     return {q.of_metric(metric, value), q.figure(value), q.count(value), whole_percent}
 
 
-def test_nothing_overflows_a_phone_and_charts_are_drawn_for_it(page, tmp_path):
-    """At 390 px there is nothing to scroll sideways but wide tables in their own frames."""
-    found = probe(page, PHONE_WIDTH, tmp_path)
-    assert [] == found["overflowing"]
-    assert found["scroll_width"] <= PHONE_WIDTH
-    assert (False, True) == (found["has_wide"], found["has_narrow"])
+def test_every_figure_on_the_page_links_to_what_it_means(page, tmp_path):
+    """A figure that names its metric is a link to a definition on the same page."""
+    dom, _ = open_in_browser(page, tmp_path)
+    figures = re.findall(r'<(\w+)[^>]*data-metric="(?!verdict)[^"]*"[^>]*>', dom)
+    linked = re.findall(r'<a href="#define-[^"]*" data-metric="[^"]*">', dom)
+    assert len(figures) > 40
+    assert len(figures) == len(linked)
 
 
-def test_a_desktop_shows_the_wide_drawings(page, tmp_path):
-    """One drawing of each chart is seen, never both."""
-    found = probe(page, 1280, tmp_path)
-    assert [] == found["overflowing"]
-    assert (True, False) == (found["has_wide"], found["has_narrow"])
+def test_the_page_is_sound(page, tmp_path):
+    """On a phone, a wall and paper, without a network, and for those who do not see it."""
+    assert_page_is_sound(page, tmp_path)
+
+
+SORTING = """
+<script>
+addEventListener("load", () => {
+  const head = [...document.querySelectorAll("#latencies thead th")].find(
+    (one) => one.textContent === "p99");
+  const read = () => [head.ariaSort, ...[...document.querySelectorAll("#latencies tbody tr")].map(
+    (row) => row.cells[0].textContent.trim() + "=" + row.cells[head.cellIndex].textContent.trim())];
+  const press = () => { head.querySelector("button").click(); return read(); };
+  document.body.dataset.sorted = JSON.stringify([read(), press(), press()]);
+});
+</script></body>
+"""
+
+
+def test_a_table_sorts_by_the_column_whose_heading_is_pressed(page, tmp_path):
+    """Upwards, then downwards; rows in smaller print stay below the one they belong to."""
+    copy = tmp_path / "sorted.html"
+    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", SORTING), encoding="utf-8")
+    dom, console = open_in_browser(copy, tmp_path)
+    assert [] == console
+    match = re.search(r'data-sorted="([^"]*)"', dom)
+    assert match is not None
+    before, up, down = json.loads(html.unescape(match[1]))
+    assert [None, "ascending", "descending"] == [before[0], up[0], down[0]]
+    assert sorted(before[1:]) == sorted(up[1:]) == sorted(down[1:])
+    assert parents(up) == list(reversed(parents(down)))
+    figures = [float(row.split("=")[1].replace(",", "")) for row in parents(up)]
+    assert sorted(figures) == figures
+    place = next(n for n, row in enumerate(down) if row and row.startswith("Fan-out latency="))
+    assert ["at subscribers", "at chatters"] == [
+        row.split("=")[0] for row in down[place + 1 : place + 3]
+    ]
+
+
+def parents(rows):
+    """Return the rows that are not in smaller print."""
+    return [row for row in rows[1:] if not row.startswith(("at ", "what it leaves out"))]

@@ -10,9 +10,9 @@ from harness.analysis.finalise import analyse
 from harness.analysis.likeness import find_unlike
 from harness.report.compare import render_comparison
 from tests.analysis.simulated_run import Simulation
-from tests.report.test_browser import PHONE_WIDTH, open_in_browser, probe, pytestmark
+from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
 
-__all__ = ["pytestmark"]
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,10 @@ def page(tmp_path_factory):
 
 def test_the_page_is_whole_quiet_and_asks_for_nothing_from_elsewhere(page, tmp_path):
     """Charts of all kinds, a table for each side but the first, and a silent console."""
-    dom, console = open_in_browser(page, tmp_path / "profile")
+    dom, console = open_in_browser(page, tmp_path)
     assert [] == console
-    names = ["percentiles", "p99", "connected", "deliveries", "stalls"]
+    names = ["differences", "percentiles", "p99", "connected", "deliveries", "lost", "stalls"]
+    names.append("joins")
     assert [f"compare-{name}" for name in names] == re.findall(r'<figure [^>]*id="([^"]*)"', dom)
     assert 2 == len(re.findall(r'<table id="differences-[BC]"', dom))
     assert [] == re.findall(r'(?:src|href)="(?!#)[^"]*"', dom)
@@ -45,9 +46,14 @@ def test_the_page_is_whole_quiet_and_asks_for_nothing_from_elsewhere(page, tmp_p
     assert page.stat().st_size < 3_000_000
 
 
-@pytest.mark.parametrize("width", [PHONE_WIDTH, 1280])
-def test_nothing_overflows(page, tmp_path, width):
-    """Only wide tables scroll, each in its own frame."""
-    found = probe(page, width, tmp_path)
-    assert [] == found["overflowing"]
-    assert (width > PHONE_WIDTH, width == PHONE_WIDTH) == (found["has_wide"], found["has_narrow"])
+def test_the_page_is_sound(page, tmp_path):
+    """On a phone, a wall and paper, without a network, and for those who do not see it."""
+    assert_page_is_sound(page, tmp_path)
+
+
+def test_the_first_screen_has_the_six_figures_of_every_side(page, tmp_path):
+    """A tile for each of what matters, with A, B and C beside each other."""
+    dom, _ = open_in_browser(page, tmp_path)
+    tiles = re.findall(r'<div class="tile.*?</div>', dom, re.DOTALL)
+    assert [3] * 6 == [tile.count("data-metric=") for tile in tiles]
+    assert "A, B and C compared" in dom

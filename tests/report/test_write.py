@@ -16,6 +16,7 @@ def test_a_report_is_a_page_a_summary_a_junit_file_and_charts(tmp_path):
     assert folder / "report.html" == page
     for name in ("report.html", "summary.md", "junit.xml", "charts/fan-out-over-time.svg"):
         assert (folder / name).stat().st_size > 0
+    assert (folder / "charts/fan-out-over-time.png").read_bytes().startswith(b"\x89PNG\r\n")
 
 
 def test_a_chart_that_has_no_data_any_more_is_taken_away(tmp_path):
