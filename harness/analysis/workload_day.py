@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.core.pricing import Day
 from harness.scenario.event_bytes import ChoiceBytes, FixedBytes, LognormalBytes
-from harness.scenario.workload import Channels, Workload
+from harness.scenario.workload import Workload
 
 _SECONDS_PER_DAY: Final = 86_400
 _SLICES: Final = 100
@@ -24,7 +24,7 @@ def day_of(workload: Workload) -> Day:
         connected=workload.population.listeners,
         messages=publishing.mean_rate_per_s * _SECONDS_PER_DAY if per_day is None else per_day,
         sizes=_sizes(publishing.event_bytes),
-        reach=_reach(workload.channels),
+        reach=workload.channels.reach,
     )
 
 
@@ -49,10 +49,3 @@ def _sizes(drawn: LognormalBytes | FixedBytes | ChoiceBytes) -> tuple[tuple[floa
         (min(max(math.exp(spread.inv_cdf(middle)), drawn.minimum), drawn.maximum), 1 / _SLICES)
         for middle in middles
     )
-
-
-def _reach(channels: Channels) -> float:
-    """Messages and subscribers prefer the same channels: Σ (share of a channel)²."""
-    weights = [float((place + 1) ** -channels.zipf_skew) for place in range(channels.count)]
-    total = sum(weights)
-    return sum((weight / total) ** 2 for weight in weights)

@@ -20,6 +20,7 @@ from harness.cli.emulate import emulate
 from harness.cli.plan import plan
 from harness.cli.report import report
 from harness.cli.run import run
+from harness.cli.sweep import sweep
 from harness.cli.validate import validate
 from harness.core.errors import HarnessError, ScenarioError
 from harness.core.exit_codes import ExitCode
@@ -57,6 +58,7 @@ class Verb:
 VERBS = (
     Verb(run, f"{WORKLOAD} --target {TARGET} --set publishing.rate_per_s=2"),
     Verb(emulate, TARGET),
+    Verb(sweep, f"{WORKLOAD} --target {TARGET} --along deliveries --from 2000 --to 8000"),
     Verb(report, "reports/20261123T153000Z-quickstart-appsync-events-emulated"),
     Verb(check, f"reports/sample --slo {SLOS}"),
     Verb(compare, "reports/sample reports/sample --fail-if 'fan_out_latency_ms.p99 +10%'"),

@@ -121,8 +121,17 @@ def _private_meeting_point() -> list[str]:
     ]
 
 
-def run_load(command: Sequence[str], plan: "Plan", folder: Path) -> int:
-    """Run the load to its end, show its progress and its result, and return the exit code."""
+def run_load(
+    command: Sequence[str], plan: "Plan", folder: Path, *, is_one_of_many: bool = False
+) -> int:
+    """Run the load to its end, show its progress and its result, and return the exit code.
+
+    Args:
+        command: From ``load_command``.
+        plan: What it does.
+        folder: The run's own folder.
+        is_one_of_many: Whether its result is for whoever asked for it, and not for the terminal.
+    """
     from harness.cli.load_process import LoadProcess, signals_held
 
     # A signal that comes between start and forwarding would miss the load.
@@ -131,7 +140,7 @@ def run_load(command: Sequence[str], plan: "Plan", folder: Path) -> int:
         with load.forwarding():
             deliver()
             status = follow(load, plan, folder)
-    return conclude(load, status, folder)
+    return conclude(load, status, folder, is_one_of_many=is_one_of_many)
 
 
 def follow(load: "LoadProcess", plan: "Plan", folder: Path) -> int:
@@ -154,13 +163,16 @@ def follow(load: "LoadProcess", plan: "Plan", folder: Path) -> int:
     return status
 
 
-def conclude(load: "LoadProcess", status: int, folder: Path) -> int:
+def conclude(
+    load: "LoadProcess", status: int, folder: Path, *, is_one_of_many: bool = False
+) -> int:
     """Say how a load ended and show what it measured; return the exit code.
 
     Args:
         load: The load, ended.
         status: Its exit status; negative where a signal killed it.
         folder: The run's folder, where the load got as far as making one.
+        is_one_of_many: Whether to leave out what it measured.
     """
     measured = (folder / "run.json").is_file()
     complete = status >= 0 and status not in (ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE)
@@ -173,7 +185,7 @@ def conclude(load: "LoadProcess", status: int, folder: Path) -> int:
         typer.echo(f"hint: what it said is in {load.log}", err=True)
     if refusal or load.interrupted:
         load.discard_log()
-    if measured:
+    if measured and not is_one_of_many:
         show_report(folder, made=complete)
     if load.interrupted and (status < 0 or not (measured or refusal)):
         return ExitCode.INTERRUPTED

@@ -1,6 +1,5 @@
 """How many processes a plan takes on a machine, and whether the machine can carry it at all."""
 
-import math
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -94,13 +93,9 @@ def peak_deliveries_per_s(plan: Plan) -> float:
     A channel that holds a share p of the listeners also gets a share p of the messages.
     """
     workload = plan.workload
-    skew = workload.channels.zipf_skew
-    weights = [math.pow(k + 1, -skew) for k in range(workload.channels.count)]
-    total = sum(weights)
-    meeting = sum((weight / total) ** 2 for weight in weights)
     burst = workload.publishing.burst
     rate_per_s = plan.rate_per_s * (burst.factor if burst else 1.0)
-    return rate_per_s * workload.population.listeners * meeting
+    return rate_per_s * workload.population.listeners * workload.channels.reach
 
 
 def shortages(plan: Plan, machine: Machine, workers: int) -> list[Check]:

@@ -100,6 +100,16 @@ class Channels(ScenarioModel):
         "channel k has weight 1/(k+1)^skew. 0 makes all equal.",
     )
 
+    @property
+    def reach(self) -> float:
+        """Share of the listeners that a message reaches on average: Σ (share of a channel)².
+
+        Messages and subscribers prefer the same channels.
+        """
+        weights = [math.pow(place + 1, -self.zipf_skew) for place in range(self.count)]
+        total = sum(weights)
+        return sum((weight / total) ** 2 for weight in weights)
+
 
 class Burst(ScenarioModel):
     """Recurring moments in which everybody writes at once; none without this table."""

@@ -14,6 +14,19 @@ from harness.cli.app import VERBS, Verb
 ROOT = Path(__file__).resolve().parents[2]
 
 
+SMALLER = {
+    "population.subscribers": 20,
+    "population.chatters": 5,
+    "joins.rate_per_s": 25,
+    "phases.settle_s": 1,
+    "phases.warm_up_s": 1,
+    "phases.measure_s": 4,
+    "phases.drain_s": 1,
+    "generator.machine_others_ratio": 1,  # Whoever tests may have other programs running.
+}
+"""Overrides that cut an example down to a few users and seconds."""
+
+
 def harness(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "harness", *arguments]
     return subprocess.run(
@@ -81,17 +94,7 @@ def test_example_of_emulate_serves_until_stopped() -> None:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run: the example of ``run``, cut down to a few users and seconds."""
     folder = tmp_path_factory.mktemp("reports") / "run"
-    smaller = {
-        "population.subscribers": 20,
-        "population.chatters": 5,
-        "joins.rate_per_s": 25,
-        "phases.settle_s": 1,
-        "phases.warm_up_s": 1,
-        "phases.measure_s": 4,
-        "phases.drain_s": 1,
-        "generator.machine_others_ratio": 1,  # Whoever tests may have other programs running.
-    }
-    overrides = [word for key, value in smaller.items() for word in ("--set", f"{key}={value}")]
+    overrides = [word for key, value in SMALLER.items() for word in ("--set", f"{key}={value}")]
     done = harness([*example_of("run"), *overrides, "--out", str(folder)])
     assert 0 == done.returncode, done.stderr + done.stdout
     assert f"report: {folder / 'report.html'}" in done.stdout
@@ -114,6 +117,19 @@ def test_example_of_report_works_on_a_finished_run(finished_run: Path) -> None:
     assert (0, "") == (done.returncode, done.stderr)
     assert f"report: {finished_run / 'report.html'}" in done.stdout
     assert (finished_run / "report.html").is_file()
+
+
+@pytest.mark.end_to_end
+def test_example_of_sweep_finds_a_lower_bound_in_one_short_step(tmp_path: Path) -> None:
+    """The example, cut down to one step of a few users, holds and leaves a page."""
+    smaller = SMALLER | {"generator.machine_others_ratio": 1.0}
+    overrides = [word for key, value in smaller.items() for word in ("--set", f"{key}={value}")]
+    folder = tmp_path / "sweep"
+    done = harness([*example_of("sweep"), *overrides, "--from=50", "--to=50", "--out", str(folder)])
+    assert 0 == done.returncode, done.stderr + done.stdout
+    assert "capacity: at least 50 deliveries/s" in done.stdout
+    assert f"page: {folder / 'sweep.html'}" in done.stdout
+    assert (folder / "01-deliveries-50" / "report.html").is_file()
 
 
 @pytest.mark.end_to_end

@@ -1,0 +1,195 @@
+"""The runs of a sweep: each an ordinary one, in a folder of its own inside the sweep's."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.run import load_command, run_load
+from harness.core.errors import HarnessError, MachineError, ScenarioError, ScenarioProblem
+from harness.core.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from harness.analysis.sweep_step import SweepStep
+    from harness.measure.machine import Machine
+    from harness.scenario.axes import Axis
+    from harness.scenario.plan import Plan
+
+_JOINING_S = 2.0
+"""A rate of joins is one only if it lasts for a while."""
+_CEILING_RATIO = 1.01
+"""How exactly the most that the machine carries is worked out."""
+_FURTHEST = 2.0**30
+
+
+class SweepStoppedError(HarnessError):
+    """A step ended in a way that says nothing about the system, so the sweep cannot go on."""
+
+    def __init__(self, folder: Path, code: int) -> None:
+        super().__init__(
+            str(folder),
+            f"ended with exit code {code}",
+            "a step must be measured to its end",
+            "what it said stands above; the same command goes on from here",
+        )
+        self.code = code
+
+
+@dataclass(frozen=True)
+class StepRunner:
+    """Plans steps, runs them, and finds those that were run before.
+
+    Attributes:
+        workload: File of the workload.
+        target: File of the target.
+        overrides: ``key=value`` each, as on the command line.
+        axis: What is raised.
+        fixed: Loads of the grid's other axes, each with its axis.
+        folder: The sweep's own.
+        machine: What there is to run on.
+        workers: Processes that make the load; None takes as many as a step needs.
+        force: Whether to run what the machine is too small for.
+        locust_arguments: For Locust itself.
+    """
+
+    workload: Path
+    target: Path
+    overrides: Sequence[str]
+    axis: "Axis"
+    fixed: Mapping["Axis", float]
+    folder: Path
+    machine: "Machine"
+    workers: int | None
+    force: bool
+    locust_arguments: Sequence[str]
+
+    def plan(self, load: float, repeat: int = 0) -> tuple["Plan", list[str]]:
+        """Return the plan of a step and the overrides that make it.
+
+        Args:
+            load: In the axis's unit.
+            repeat: How often this load was run before; each time takes a seed of its own.
+
+        Raises:
+            ScenarioError: If no workload can be like that.
+        """
+        from harness.scenario.loading import load_plan
+
+        made = list(self.overrides)
+        for axis, value in [*self.fixed.items(), (self.axis, load)]:
+            plan = load_plan(self.workload, self.target, overrides=made)
+            made.append(axis.override(plan.workload, value))
+        plan = load_plan(self.workload, self.target, overrides=made)
+        if repeat:
+            made.append(f"seed={(plan.workload.seed + repeat) % 2**32}")
+            plan = load_plan(self.workload, self.target, overrides=made)
+        return plan, made
+
+    def sized(self, plan: "Plan") -> tuple["Plan", int]:
+        """Return the plan as its run will have it, and its number of workers."""
+        from harness.load.sizing import size_plan
+
+        return size_plan(plan, self.machine, self.workers)
+
+    def refusal(self, load: float) -> HarnessError | None:
+        """Return why this machine, or this workload, cannot carry a load; None where it can."""
+        from harness.load.sizing import refuse, shortages
+        from harness.scenario.axes import JOINS
+
+        try:
+            plan, count = self.sized(self.plan(load)[0])
+        except ScenarioError as error:
+            return error
+        longest = plan.users / _JOINING_S
+        if JOINS in {self.axis, *self.fixed} and plan.workload.joins.rate_per_s > longest:
+            rule = f"must be at most {longest:g}: {plan.users:,} users join for 2 s at least"
+            found = f"{plan.workload.joins.rate_per_s:g} 1/s"
+            hint = "raise population.subscribers, for example with --set"
+            return ScenarioError([ScenarioProblem("sweep", "joins.rate_per_s", found, rule, hint)])
+        short = [] if self.force else shortages(plan, self.machine, count)
+        return refuse(short) if short else None
+
+    def most(self, start: float) -> float:
+        """Return the most that can be carried here, to one percent below."""
+        low = high = start
+        while high < start * _FURTHEST and self.refusal(high) is None:
+            low, high = high, high * 2
+        while high / low > _CEILING_RATIO and high < start * _FURTHEST:
+            middle = (low * high) ** 0.5
+            low, high = (middle, high) if self.refusal(middle) is None else (low, middle)
+            if self.axis.is_whole and high - low <= 1:
+                break
+        return float(int(low)) if self.axis.is_whole else low
+
+    def step(self, load: float, repeat: int) -> "SweepStep":
+        """Return the step at a load: as it stands on disk, or else run now.
+
+        Raises:
+            SweepStoppedError: If its run ended without a verdict.
+        """
+        from harness.analysis.finalise import analyse
+        from harness.analysis.sweep_step import judge_step
+
+        plan, overrides = self.plan(load, repeat)
+        sized, count = self.sized(plan)
+        folder = self._found(sized)
+        if folder is None:
+            folder = self._new_folder(load)
+            forced = ["--force"] if self.force else []
+            arguments = [*forced, *self.locust_arguments]
+            command = load_command(plan, folder, overrides, count, arguments)
+            code = run_load(command, plan, folder, is_one_of_many=True)
+            if code in {ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE, ExitCode.INTERRUPTED}:
+                raise SweepStoppedError(folder, code)
+        return judge_step(analyse(folder), plan.workload, self.axis, load)
+
+    def _found(self, plan: "Plan") -> Path | None:
+        """Return the folder of a run of this very plan that came to its end."""
+        from harness.scenario.model import HIDE_SECRETS
+
+        wanted = plan.model_dump(mode="json", context=HIDE_SECRETS)
+        found = (one for one, run in _finished_runs(self.folder) if run["plan"] == wanted)
+        return next(found, None)
+
+    def _new_folder(self, load: float) -> Path:
+        parts = [f"{axis.name}-{value:g}" for axis, value in self.fixed.items()]
+        name = "-".join([*parts, f"{self.axis.name}-{load:g}"])
+        number = 1 + sum(one.is_dir() for one in self.folder.iterdir())
+        return self.folder / f"{number:02d}-{name}"
+
+
+def _finished_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the runs in a folder that measured what they were to measure."""
+    from harness.analysis.record import NoRecordError, read_run
+
+    for one in sorted(folder.iterdir()):
+        try:
+            run = read_run(one)
+        except NoRecordError:
+            continue
+        if run.get("verdict") and run.get("status") != "interrupted" and "plan" in run:
+            yield one, run
+
+
+def open_folder(folder: Path, mark: str) -> None:
+    """Make the sweep's folder, or go on in one of an earlier sweep.
+
+    Args:
+        folder: The sweep's own.
+        mark: Name of the file by which it is known for one.
+
+    Raises:
+        MachineError: If it is something else, or cannot be written.
+    """
+    if folder.exists() and not (folder / mark).is_file():
+        raise MachineError(
+            str(folder),
+            f"exists already and holds no {mark}",
+            "a sweep's folder must be new, or one that it goes on in",
+            "choose another --out",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise MachineError(str(folder), found, "a sweep's folder is made here") from None

@@ -1,0 +1,175 @@
+"""The page of a sweep: what it says, and how it looks in a real browser."""
+
+import html
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.analysis.capacity import read_cell
+from harness.analysis.scalability import law
+from harness.analysis.sweep_search import Answer, Resolution, Search
+from harness.analysis.sweep_step import SweepStep
+from harness.report.sweep import render_sweep
+from harness.report.sweep_words import steps_table, tell, tell_cell, tell_law
+from harness.scenario.axes import DELIVERIES, PUBLISH_RATE
+from harness.scenario.workload import Workload
+from tests.report.test_browser import PHONE_WIDTH, open_in_browser, probe
+from tests.report.test_browser import pytestmark as in_browser
+
+NAMES = ("quickstart", "appsync-events-emulated")
+SEARCH = Search(1000, 64_000, Resolution(0.05, is_relative=True))
+
+
+def step(load, answer=Answer.HELD, **changes):
+    """Return a step of a system that gets slower the more it has to do, and breaks at 9,000."""
+    made = SweepStep(
+        load=load,
+        answer=answer,
+        reason="",
+        run=f"01-deliveries-{load}",
+        verdict="pass",
+        exit_code=0,
+        broken=(),
+        warnings=(),
+        offered_per_s=load,
+        achieved_per_s=float(load),
+        joins_per_s=200.0,
+        delivery_ratio=1.0,
+        fan_out_p50_ms=load / 500,
+        fan_out_p99_ms=load / 200 + (load / 4000) ** 6,
+        fan_out_max_ms=load / 50,
+        join_p99_ms=12.0,
+        mean_ms=4.0,
+        growth_ms_per_s=0.3,
+        has_backlog=False,
+    )
+    return replace(made, **changes)
+
+
+BROKEN = {"answer": Answer.BROKE, "exit_code": 3, "has_backlog": True, "delivery_ratio": 0.99}
+
+
+def workload(**publishing):
+    return Workload.model_validate(
+        {
+            "name": "w",
+            "population": {"subscribers": 900, "chatters": 100},
+            "joins": {"rate_per_s": 200.0},
+            "publishing": {"rate_per_s": 8.0} | publishing,
+            "phases": {"measure_s": 10.0},
+        }
+    )
+
+
+def cell(steps, fixed=None, **changes):
+    burst = {"factor": 6.0, "length_s": 10.0, "every_s": 20.0}
+    reference = workload(rate_per_s=2.0, burst=burst)
+    return read_cell(
+        DELIVERIES, fixed or {}, replace(SEARCH, **changes), steps, workload(), reference
+    )
+
+
+def bent_steps():
+    """Return steps whose mean time follows the law, and two beyond that break."""
+    steps = []
+    for work in (2.0, 4.0, 8.0, 16.0, 24.0, 32.0, 40.0):
+        rate = float(law(np.array([work]), 0.02, 0.0004, 500.0)[0])
+        steps.append(step(round(rate), achieved_per_s=rate, mean_ms=1000 * work / rate))
+    top = max(one.load for one in steps)
+    reason = "backlog: latency grew by 50 ms each second"
+    return [*steps, step(round(1.04 * top), **BROKEN, reason=reason), step(2 * top, **BROKEN)]
+
+
+def test_a_found_capacity_is_told_with_its_step_and_its_cause():
+    """Sentence by sentence, as on the terminal."""
+    steps = [step(1000), step(2000), step(2080, **BROKEN, reason="backlog: latency grew")]
+    found = cell(steps)
+    assert (
+        "Every objective held at 2,000 deliveries/s and not at 2,080 deliveries/s, a step of "
+        "4.0 %. There: backlog: latency grew."
+    ) == tell_cell(found)[1]
+    assert "headroom: 4 times the reference load's 2,000 deliveries/s (outside bursts)" in (
+        tell_cell(found)
+    )
+    assert "headroom: 0.667 times the reference load's 12,000 deliveries/s (in a burst)" in (
+        tell_cell(found)
+    )
+
+
+def test_a_generator_that_broke_is_told_as_a_lower_bound():
+    """In words that cannot be read as a capacity."""
+    lost = {"answer": Answer.NONE, "exit_code": 4, "reason": "not measured: generator_cpu"}
+    found = cell(
+        [step(1000), step(2000, **lost), step(2000, **lost)],
+        resolution=Resolution(1000, is_relative=False),
+    )
+    assert "capacity: at least 1,000 deliveries/s" == tell_cell(found)[0]
+    assert "a lower bound: where the system breaks is not known" in tell(found)
+
+
+def test_steps_that_ran_out_are_told():
+    """The step is then what it got to."""
+    found = cell([step(1000), step(2000, **BROKEN)], max_steps=2)
+    assert "The steps ran out before it was as fine as asked for." in tell(found)
+    assert "where the steps ended: a lower bound" in tell(cell([step(1000)], max_steps=1))
+
+
+def test_the_law_is_told_with_its_residuals_or_refused_with_its_reason():
+    """An extrapolation says so."""
+    assert "Extrapolation, beyond every load tested: " in tell_law(cell(bent_steps()))
+    assert "was not fitted: 2 steps can be used, 6 are needed" in tell_law(
+        cell([step(1000), step(2000)])
+    )
+
+
+def test_the_table_has_every_step_in_the_order_of_its_load():
+    """Repeated ones included."""
+    rows = steps_table(cell([step(2000), step(1000), step(1000)]), 1).rows
+    assert ["1,000", "1,000", "2,000"] == [row[0].text for row in rows]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Return the page of a search with a knee, a law and steps of every kind."""
+    lost = {"answer": Answer.NONE, "exit_code": 4, "reason": "not measured: generator_cpu"}
+    steps = [*bent_steps(), step(40_000, **lost)]
+    path = tmp_path_factory.mktemp("sweep") / "sweep.html"
+    path.write_text(render_sweep(NAMES, [cell(steps)], "completed"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.browser
+@in_browser[1]
+def test_the_page_is_whole_quiet_and_asks_for_nothing_from_elsewhere(page, tmp_path):
+    """Every chart and table, a silent console, text that can be selected."""
+    dom, console = open_in_browser(page, tmp_path / "profile")
+    assert [] == console
+    names = [f"sweep-{name}-1" for name in ("latency", "throughput", "law")]
+    assert names == re.findall(r'<figure [^>]*id="([^"]*)"', dom)
+    assert ["headroom-1", "steps-1", "law-1"] == re.findall(r'<table id="([^"]*)"', dom)
+    assert [] == re.findall(r'(?:src|href)="(?!#)[^"]*"', dom)
+    assert "Extrapolation, beyond every load tested" in html.unescape(dom)
+    assert "generator broke</text>" in dom
+    assert page.stat().st_size < 3_000_000
+
+
+@pytest.mark.browser
+@in_browser[1]
+@pytest.mark.parametrize("width", [PHONE_WIDTH, 1280])
+def test_nothing_overflows(page, tmp_path, width):
+    """Only wide tables scroll, each in its own frame."""
+    found = probe(page, width, tmp_path)
+    assert [] == found["overflowing"]
+    assert (width > PHONE_WIDTH, width == PHONE_WIDTH) == (found["has_wide"], found["has_narrow"])
+
+
+def test_a_grid_has_a_table_of_its_capacities():
+    """And each search its own steps."""
+    cells = [cell([step(1000), step(1040, **BROKEN)], {PUBLISH_RATE: rate}) for rate in (2.0, 4.0)]
+    page = render_sweep(NAMES, cells, "interrupted")
+    assert "2 capacities" in page
+    assert 1 == page.count('<table id="capacities">')
+    assert "With 4 messages/s" in page
+    assert "Interrupted: more steps were to come." in page
