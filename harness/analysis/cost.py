@@ -55,6 +55,7 @@ class RunCost:
         billed: The emulator's own bill by kind; empty where there was none.
         usd_run: What the run used at list prices.
         usd_day_at_reference: The same of a day at the reference load.
+        problems: What of the record is missing or damaged.
     """
 
     folder: str
@@ -63,12 +64,14 @@ class RunCost:
     billed: Json
     usd_run: float | None
     usd_day_at_reference: float | None
+    problems: tuple[str, ...] = ()
 
 
 def run_cost(record: Record) -> RunCost:
     """Return what a run cost, with the emulator's bill beside it."""
-    folder, system = str(record.folder), str(record.target.get("system"))
-    return RunCost(folder, system, billed=_emulators_bill(record), **cost_of(record))
+    folder, system = str(record.folder), str(record.target.get("system", "an unknown system"))
+    billed, problems = _emulators_bill(record), record.problems
+    return RunCost(folder, system, billed=billed, problems=problems, **cost_of(record))
 
 
 def usage_of(record: Record) -> Usage:

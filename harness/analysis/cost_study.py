@@ -18,6 +18,8 @@ CHATTERS_RATIO: Final = 1 / 6
 
 _USERS: Final = (1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000)
 _MESSAGES: Final = (100, 500, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000)
+_GRID_USERS: Final = (1_000, 5_000, 30_000, 100_000)
+_GRID_MESSAGES: Final = (1_000, 25_000, 100_000)
 _WINDOWS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 _LIVE_HOURS: Final = (24.0, 4.0)
 _SIZES_BYTES: Final = (512, 5 * 1024, 5 * 1024 + 1, 12 * 1024, 33 * 1024)
@@ -55,11 +57,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Curve:
-    """Cost of a day over users or messages, by the names of systems."""
+    """Cost of a day over users or messages, by the names of systems, which ``systems`` orders."""
 
     over: str
     at: tuple[float, ...]
     usd: Mapping[str, tuple[float, ...]]
+    systems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class CostStudy:
     coalescing: tuple[Step, ...]
     sizes: tuple[Step, ...]
     idle: Mapping[str, float]
+    idle_bills: tuple[Bill, ...]
+    grid: tuple[Step, ...]
 
 
 def study_day(
@@ -134,6 +139,12 @@ def study_day(
         ),
         sizes=tuple(_of_size(systems, day, size) for size in _SIZES_BYTES),
         idle={systems.title(name): systems.usd(name, day.idle()) for name in systems.all},
+        idle_bills=tuple(systems.bill(name, day.idle()) for name in systems.all),
+        grid=tuple(
+            _at(systems, replace(day, connected=users, messages=messages))
+            for users in _GRID_USERS
+            for messages in _GRID_MESSAGES
+        ),
     )
 
 
@@ -196,12 +207,12 @@ class _Systems:
 
 def _over_users(systems: _Systems, day: Day) -> Curve:
     days = [replace(day, connected=users) for users in _USERS]
-    return Curve("users connected", _USERS, _curves(systems, days))
+    return Curve("users connected", _USERS, _curves(systems, days), systems.all)
 
 
 def _over_messages(systems: _Systems, day: Day) -> Curve:
     days = [replace(day, messages=messages) for messages in _MESSAGES]
-    return Curve("messages a day", _MESSAGES, _curves(systems, days))
+    return Curve("messages a day", _MESSAGES, _curves(systems, days), systems.all)
 
 
 def _curves(systems: _Systems, days: Sequence[Day]) -> Mapping[str, tuple[float, ...]]:
@@ -262,6 +273,12 @@ def _coalesced(systems: _Systems, day: Day, window_s: float) -> Step:
 
 def _of_size(systems: _Systems, day: Day, size_bytes: int) -> Step:
     return _step(systems, replace(day, sizes=((size_bytes, 1.0),)), f"{size_bytes:,} bytes")
+
+
+def _at(systems: _Systems, day: Day) -> Step:
+    choice = f"{day.connected:,.0f} users, {day.messages:,.0f} messages"
+    usd = {systems.title(name): systems.usd(name, day) for name in systems.all}
+    return Step(choice, day.messages, day.sizes[0][0], usd)
 
 
 def _step(systems: _Systems, day: Day, choice: str) -> Step:

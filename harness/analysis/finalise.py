@@ -45,6 +45,8 @@ def analyse(folder: Path) -> Analysis:
 def finalise(folder: Path) -> Analysis:
     """Judge a record and complete it on disk; doing so again changes nothing.
 
+    A finished record that was damaged since keeps its ``run.json`` as it is.
+
     The journal goes once its Parquet files were written and read back. It stays when the run was
     killed, or is still going, because then it is all the evidence there is.
 
@@ -56,7 +58,8 @@ def finalise(folder: Path) -> Analysis:
     try:
         if analysis.record.in_journal:
             _write_tables(analysis.record)
-        _write_run(analysis)
+        if _is_worth_writing(analysis.record):
+            _write_run(analysis)
         if analysis.record.in_journal and analysis.record.run.get("status") != "running":
             _remove_journal(folder)
     except OSError as error:
@@ -67,6 +70,11 @@ def finalise(folder: Path) -> Analysis:
             "free some space, then run: harness report " + str(folder),
         ) from None
     return analysis
+
+
+def _is_worth_writing(record: Record) -> bool:
+    """Say whether a new summary may replace the old: what is left must not pass for the whole."""
+    return not record.is_salvaged and (record.in_journal or not record.problems)
 
 
 def _reason(error: OSError) -> str:

@@ -241,13 +241,12 @@ def _usage(cost: WorkerCost, crowd: Crowd) -> Usage:
 
 
 def _quota_needs(crowd: Crowd, system: Economics) -> tuple[QuotaNeed, ...]:
-    rates = {
-        "joins": crowd.joins_per_s,
-        "publishes": crowd.messages_per_s,
-        "deliveries": crowd.deliveries_per_s,
-        "requests": crowd.messages_per_s + crowd.deliveries_per_s,
-        "polls": crowd.users / POLL_INTERVAL_S,
+    rates: dict[str | None, float] = {
+        "connects_per_s": crowd.joins_per_s,
+        "publishes_per_s": crowd.messages_per_s,
+        "deliveries_per_s": crowd.deliveries_per_s,
+        "polls_per_s": crowd.users / POLL_INTERVAL_S,
     }
     return tuple(
-        QuotaNeed(quota, rates[quota.of_rate]) for quota in system.QUOTAS if quota.of_rate in rates
+        QuotaNeed(quota, rates[quota.bounds]) for quota in system.QUOTAS if quota.bounds in rates
     )

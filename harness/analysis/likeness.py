@@ -43,13 +43,18 @@ def find_unlike(sides: Sequence[Sequence[Analysis]]) -> list[Unlike]:
     """Return every key in which the runs differ, of all sides and then within each side.
 
     Between sides workload, seed, generator and machine must agree; within a side the target too.
-    A run that is invalid has nothing to compare.
+    A run that is invalid has nothing to compare, and one that is damaged has less.
     """
     runs = [(_name(place), analysis) for place, side in enumerate(sides) for analysis in side]
     found = list(_differences([(name, _load(one)) for name, one in runs]))
     for place, side in enumerate(sides):
         name = _name(place)
         found += _differences([(name, flatten("target", one.record.target)) for one in side])
+    found += [
+        Unlike("record", f"damaged in {name} ({one.record.folder.name}): {problem}")
+        for name, one in runs
+        for problem in one.record.problems
+    ]
     found += [
         Unlike("verdict", f"invalid in {name} ({one.record.folder.name})")
         for name, one in runs
@@ -64,6 +69,18 @@ def flatten(path: str, value: Any) -> dict[str, Any]:
         return {path: value}
     return {
         key: one for name in value for key, one in flatten(f"{path}.{name}", value[name]).items()
+    }
+
+
+def load_of(run: Json) -> dict[str, Any]:
+    """Return what a run ran, on which target and which machine, as dotted keys."""
+    plan, environment = run.get("plan", {}), run.get("environment", {})
+    workload = {k: v for k, v in plan.get("workload", {}).items() if k not in _NO_LOAD}
+    return {
+        **flatten("workload", workload),
+        **flatten("target", plan.get("target", {})),
+        "generator.workers": len(run.get("workers", [])),
+        **{f"machine.{name}": environment.get(name) for name in ("cpu_model", "cpus")},
     }
 
 

@@ -7,9 +7,11 @@ from typing import Any, Final
 import orjson
 import pandas as pd
 
+from harness import __version__
 from harness.analysis.columns import JOURNALS, PARQUET
 from harness.analysis.histograms import Histograms, read_histograms
 from harness.analysis.ledger import connection_ledger, message_ledger
+from harness.analysis.salvage import salvage_run
 from harness.analysis.tables import Table, read_journal, read_parquet
 from harness.core.clock import NS_PER_S
 from harness.core.errors import HarnessError
@@ -17,6 +19,8 @@ from harness.core.exit_codes import ExitCode
 from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE, SCHEMA_VERSION
 
 Json = dict[str, Any]
+
+_HEAD_BYTES: Final = 4096
 
 MEASURE: Final = "measure"
 """The phase that the summary's deliveries and latencies are about."""
@@ -26,6 +30,10 @@ class NoRecordError(HarnessError):
     """There is no run record in the folder that was named, or none that can be read."""
 
     exit_code = ExitCode.BAD_USAGE
+
+
+class UnreadableRunError(NoRecordError):
+    """A ``run.json`` is missing or damaged; the rest of its record may still be read."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Record:
         histograms: Every latency distribution.
         problems: What is missing or damaged, in words.
         in_journal: Whether the tables still are a journal and not yet Parquet.
+        lost: Names of the tables of which nothing could be read.
+        is_salvaged: Whether ``run.json`` could not be read, so that ``run`` is made of the rest.
     """
 
     folder: Path
@@ -55,6 +65,8 @@ class Record:
     histograms: Histograms
     problems: tuple[str, ...]
     in_journal: bool
+    lost: frozenset[str] = frozenset()
+    is_salvaged: bool = False
 
     @property
     def epoch_ns(self) -> int:
@@ -86,7 +98,10 @@ class Record:
         """Whether every connection that joined is on record, so that what was owed is known.
 
         Connections are recorded when they close: a run that was killed has none of those open then.
+        Without one of the three tables that say what was owed to whom, nobody knows.
         """
+        if self.lost & {"timeline", "messages", "connections"}:
+            return False
         joined = int(self.connections["joined"].sum())
         return joined >= int(self.timeline["joins_succeeded"].sum())
 
@@ -117,14 +132,26 @@ def before_measuring(messages: pd.DataFrame) -> pd.DataFrame:
 def read_record(folder: Path) -> Record:
     """Read a record: from its journal while there is one, from Parquet afterwards.
 
+    What is damaged or missing is left out and named in ``problems``; the rest is there.
+
     Raises:
-        NoRecordError: If the folder holds no readable ``run.json``.
+        NoRecordError: If the folder holds nothing of a run, or one that this version cannot read.
     """
-    run = read_run(folder)
     histograms = read_histograms(folder / HISTOGRAMS_FILE)
     in_journal = (folder / JOURNAL_FOLDER).is_dir()
-    tables = _from_journal(folder, run) if in_journal else _from_parquet(folder)
-    problems = [table.problem for table in tables.values()] + [histograms.problem]
+    tables = {} if in_journal else _from_parquet(folder)
+    try:
+        run, gone = read_run(folder), ""
+    except UnreadableRunError as error:
+        run = _salvaged(folder, tables, error)
+        gone = (
+            f"{RUN_FILE} is damaged" if (folder / RUN_FILE).is_file() else f"{RUN_FILE} is missing"
+        )
+    tables = _from_journal(folder, run) if in_journal else tables
+    log_end = None if in_journal else _cut_log(histograms, tables["timeline"].frame)
+    problems = [gone and f"{gone}: plan, objectives, environment and workers are unknown"]
+    problems += [table.problem or "" for table in tables.values()]
+    problems += [histograms.problem or "", log_end or ""]
     return Record(
         folder=folder,
         run=run,
@@ -136,6 +163,8 @@ def read_record(folder: Path) -> Record:
         histograms=histograms,
         problems=tuple(problem for problem in problems if problem),
         in_journal=in_journal,
+        lost=frozenset(name for name, table in tables.items() if table.is_lost),
+        is_salvaged=bool(gone),
     )
 
 
@@ -149,7 +178,7 @@ def read_run(folder: Path) -> Json:
     try:
         run = orjson.loads(path.read_bytes())
     except FileNotFoundError:
-        raise NoRecordError(
+        raise UnreadableRunError(
             str(folder), f"holds no {RUN_FILE}", "a run's own folder is needed", _which_folder()
         ) from None
     except OSError as error:
@@ -157,15 +186,50 @@ def read_run(folder: Path) -> Json:
             str(path), f"cannot be read ({error.strerror})", "a run's own folder is needed"
         ) from None
     except orjson.JSONDecodeError as error:
-        raise NoRecordError(str(path), f"is not JSON ({error})", "a run record is needed") from None
-    version = run.get("schema_version") if isinstance(run, dict) else None
-    if version != SCHEMA_VERSION or "epoch_ns" not in run:
-        raise NoRecordError(
-            str(path),
-            f"has schema version {version}",
-            f"this harness reads version {SCHEMA_VERSION}",
-        )
+        raise UnreadableRunError(
+            str(path), f"is not JSON ({error})", "a run record is needed"
+        ) from None
+    _require_readable(path, run)
     return dict(run)
+
+
+def _require_readable(path: Path, run: Any) -> None:
+    """Refuse what another version wrote, and say which one it was."""
+    version = run.get("schema_version") if isinstance(run, dict) else None
+    if version == SCHEMA_VERSION and "epoch_ns" in run:
+        return
+    found, hint = f"has schema version {version}", None
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        versions = (run.get("environment") or {}).get("versions") or {}
+        number = versions.get("fanout-harness")
+        writer = f"harness {number}" if number else "an unknown version of the harness"
+        found += f", written by {writer}"
+        newer = "this harness is older than the record: update it"
+        hint = newer if version > SCHEMA_VERSION else f"read it with {writer}"
+    required = f"this harness ({__version__}) reads version {SCHEMA_VERSION}"
+    raise NoRecordError(str(path), found, required, hint)
+
+
+def _salvaged(folder: Path, tables: dict[str, Table], error: NoRecordError) -> Json:
+    """Return a stand-in for ``run.json``, or raise the error where there is nothing to show."""
+    log = folder / HISTOGRAMS_FILE
+    head = log.read_bytes()[:_HEAD_BYTES] if log.is_file() else b""
+    has_rows = any(len(table.frame) for table in tables.values())
+    run = salvage_run(tables, head) if has_rows else None
+    if run is None:
+        raise error
+    return run
+
+
+def _cut_log(histograms: Histograms, timeline: pd.DataFrame) -> str | None:
+    """Say from which second on a finished run's histograms are missing."""
+    arrived = timeline.loc[(timeline["deliveries"] > 0).to_numpy(bool, na_value=False), "second"]
+    last = max(histograms.by_second, default=-1)
+    if histograms.problem is None and not histograms.by_tag and len(timeline):
+        return f"{HISTOGRAMS_FILE} holds no histograms"
+    if not len(arrived) or last >= int(arrived.max()) or not histograms.by_tag:
+        return None
+    return f"{HISTOGRAMS_FILE} ends at second {last} of {int(arrived.max())}"
 
 
 def _which_folder() -> str:

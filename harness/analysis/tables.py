@@ -19,10 +19,12 @@ class Table(NamedTuple):
     Attributes:
         frame: The rows that could be read; empty, with all its columns, when there are none.
         problem: What was wrong with the file, in words; None when nothing was.
+        is_lost: Whether nothing of it could be read.
     """
 
     frame: pd.DataFrame
     problem: str | None
+    is_lost: bool = False
 
 
 def empty(schema: pa.Schema) -> pd.DataFrame:
@@ -50,9 +52,9 @@ def read_journal(path: Path, schema: pa.Schema) -> Table:
     try:
         frame, damaged = parse_journal(path.read_bytes(), schema)
     except FileNotFoundError:
-        return Table(empty(schema), f"{path.name} is missing")
+        return Table(empty(schema), f"{path.name} is missing", is_lost=True)
     except OSError as error:
-        return Table(empty(schema), f"{path.name} cannot be read: {error.strerror}")
+        return Table(empty(schema), f"{path.name} cannot be read: {error.strerror}", is_lost=True)
     if damaged:
         return Table(frame, f"{path.name} has {damaged} damaged line{'s' * (damaged != 1)}")
     return Table(frame, None)
@@ -72,10 +74,10 @@ def read_parquet(path: Path, schema: pa.Schema) -> Table:
             schema=schema,
         )
     except FileNotFoundError:
-        return Table(empty(schema), f"{path.name} is missing")
+        return Table(empty(schema), f"{path.name} is missing", is_lost=True)
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        return Table(empty(schema), f"{path.name} cannot be read: {reason}")
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return Table(empty(schema), f"{path.name} cannot be read: {reason}", is_lost=True)
     return Table(_to_frame(table), None)
 
 

@@ -80,6 +80,8 @@ def _exhaustion(record: Record) -> list[Json]:
 
 def _cut_short(record: Record) -> list[Json]:
     status = record.run.get("status")
+    if record.is_salvaged:
+        return []  # Nobody knows what was planned, and that is said as damage.
     planned_s = max((phase["end_s"] for phase in record.phases), default=0.0)
     whole = record.ended_s >= planned_s - _END_TOLERANCE_S
     if status == "completed" and whole:

@@ -20,6 +20,7 @@ from harness.cli.emulate import emulate
 from harness.cli.plan import plan
 from harness.cli.report import report
 from harness.cli.run import run
+from harness.cli.study import study
 from harness.cli.sweep import sweep
 from harness.cli.validate import validate
 from harness.core.errors import HarnessError, ScenarioError
@@ -27,6 +28,7 @@ from harness.core.exit_codes import ExitCode
 
 WORKLOAD = "scenarios/workloads/quickstart.toml"
 TARGET = "scenarios/targets/appsync-events-emulated.toml"
+STUDY = "scenarios/studies/sse-vs-appsync.toml"
 SLOS = "scenarios/slos/live-chat.toml"
 
 DOCSTRING_SECTION = re.compile(r"^(Args|Raises|Returns|Source):$", re.MULTILINE)
@@ -64,6 +66,7 @@ VERBS = (
     Verb(compare, "reports/sample reports/sample --fail-if 'fan_out_latency_ms.p99 +10%'"),
     Verb(cost, "reports/sample"),
     Verb(plan, "reports/sample --users 1000000"),
+    Verb(study, f"{STUDY} --size small"),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
 )

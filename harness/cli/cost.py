@@ -108,7 +108,8 @@ def _require_known(flipped: list[str], study: "CostStudy") -> None:
 
 
 def _print(table: "Table", console: Console) -> None:
-    grid = RichTable(title=table.title, title_justify="left", title_style="bold", box=None)
+    console.print(table.title, style="bold", soft_wrap=True)
+    grid = RichTable(box=None)
     for index, column in enumerate(table.columns):
         is_number = index >= table.texts
         justify: Literal["left", "right"] = "right" if is_number else "left"

@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,18 +12,36 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.github import tell_github
+from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
 
 if TYPE_CHECKING:
     from harness.analysis.finalise import Analysis
+    from harness.report.cells import Table as Cells
 
 LOG_WIDTH = 120
 """Columns where stdout is no terminal; pipelines' logs have room."""
+
+HISTORY_PAGE = "history.html"
+HISTORY_WIDTH = 180
+"""Columns of a history where stdout is no terminal: each run on one line."""
 
 COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow", "no_data": "blue"}
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="The run's own folder.", metavar="RUN")],
+    run: Annotated[Path | None, typer.Argument(help="The run's own folder.", metavar="RUN")] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Report on all runs below a folder instead, over time.", metavar="DIR"),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Figure of the history, such as stall_s.max. Repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The history's page.  [default: DIR/history.html]", metavar="FILE"),
+    ] = None,
     quiet: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
         bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code tells.")
     ] = False,
@@ -30,11 +49,22 @@ def report(
     """Judge a run's record and write its report, again if need be.
 
     Works on a finished run, and on what a run that was killed left behind. Writes report.html,
-    summary.md, junit.xml and charts/ into the run's folder. The exit code is the run's.
+    summary.md, junit.xml and charts/ into the run's folder. The exit code is the run's. With
+    --history, shows instead how figures went over all runs below a folder, series by series of
+    like runs, each with its git revision; what is damaged is named and left out.
 
     Raises:
-        Exit: Always, with the run's exit code.
+        Exit: With the run's exit code; a history's is 0.
+        ScenarioError: If neither a run nor a history is asked for, or both.
     """
+    if (run is None) == (history is None):
+        raise _usage(
+            "report", "neither" if run is None else "both", "must be one of RUN, --history"
+        )
+    if history is not None:
+        _report_history(history, metric or (), out)
+        return
+    assert run is not None  # noqa: S101 - one of the two is given
     # Late, because pandas and matplotlib take a second to load and other verbs need neither.
     from harness.analysis.finalise import finalise
     from harness.report.write import write_report
@@ -44,6 +74,56 @@ def report(
     if not quiet:
         show(analysis, page)
     raise typer.Exit(int(analysis.summary["exit_code"]))
+
+
+def _usage(where: str, found: str, rule: str, hint: str | None = None) -> ScenarioError:
+    return ScenarioError([ScenarioProblem(where, "", found, rule, hint)])
+
+
+def _report_history(folder: Path, metrics: Sequence[str], out: Path | None) -> None:
+    """Write a history's page and print its tables."""
+    from harness.analysis.history import METRICS, read_history
+    from harness.report.history_page import render_history, tables, title
+    from harness.scenario.slo import SUMMARY_METRICS
+    from harness.scenario.spelling import did_you_mean
+
+    for name in metrics:
+        if name not in SUMMARY_METRICS:
+            rule, hint = (
+                "must be a figure of the run's summary",
+                did_you_mean(name, SUMMARY_METRICS),
+            )
+            raise _usage("--metric", name, rule, hint)
+    found = read_history(folder, tuple(metrics) or METRICS)
+    page = out or folder / HISTORY_PAGE
+    _write(page, render_history(found))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else HISTORY_WIDTH)
+    for series, table in zip(found.series, tables(found), strict=True):
+        console.print(Text(title(series), style="bold"), soft_wrap=True)
+        console.print(_history_grid(table))
+        if table.note:
+            console.print(_paragraph(table.note, console))
+        console.print()
+    for path, reason in found.skipped:
+        console.print(Text(f"skipped: {path}: {reason}", style="yellow"), soft_wrap=True)
+    console.print(Text(f"page: {page}"), soft_wrap=True)
+
+
+def _history_grid(table: "Cells") -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_row(*(Text(name, style="dim") for name in table.columns))
+    for row in table.rows:
+        grid.add_row(*(Text(_plain(cell.text), COLOURS.get(cell.tone, "")) for cell in row))
+    return grid
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise MachineError(str(file), found, "a file in a writable folder is needed") from None
 
 
 def show(analysis: "Analysis", page: Path) -> None:

@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -132,6 +132,16 @@ def run_load(
         folder: The run's own folder.
         is_one_of_many: Whether its result is for whoever asked for it, and not for the terminal.
     """
+    load, status = carry_load(command, plan, folder)
+    return conclude(load, status, folder, show=_nothing if is_one_of_many else None)
+
+
+def _nothing(_folder: Path, **_: bool) -> None:
+    """Show nothing."""
+
+
+def carry_load(command: Sequence[str], plan: "Plan", folder: Path) -> "tuple[LoadProcess, int]":
+    """Run the load to its end and show its progress; return it, ended, with its exit status."""
     from harness.cli.load_process import LoadProcess, signals_held
 
     # A signal that comes between start and forwarding would miss the load.
@@ -140,7 +150,7 @@ def run_load(
         with load.forwarding():
             deliver()
             status = follow(load, plan, folder)
-    return conclude(load, status, folder, is_one_of_many=is_one_of_many)
+    return load, status
 
 
 def follow(load: "LoadProcess", plan: "Plan", folder: Path) -> int:
@@ -164,7 +174,7 @@ def follow(load: "LoadProcess", plan: "Plan", folder: Path) -> int:
 
 
 def conclude(
-    load: "LoadProcess", status: int, folder: Path, *, is_one_of_many: bool = False
+    load: "LoadProcess", status: int, folder: Path, show: "Callable[..., None] | None" = None
 ) -> int:
     """Say how a load ended and show what it measured; return the exit code.
 
@@ -172,7 +182,7 @@ def conclude(
         load: The load, ended.
         status: Its exit status; negative where a signal killed it.
         folder: The run's folder, where the load got as far as making one.
-        is_one_of_many: Whether to leave out what it measured.
+        show: Shows what was measured, in place of ``show_report``.
     """
     measured = (folder / "run.json").is_file()
     complete = status >= 0 and status not in (ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE)
@@ -185,8 +195,8 @@ def conclude(
         typer.echo(f"hint: what it said is in {load.log}", err=True)
     if refusal or load.interrupted:
         load.discard_log()
-    if measured and not is_one_of_many:
-        show_report(folder, made=complete)
+    if measured:
+        (show or show_report)(folder, made=complete)
     if load.interrupted and (status < 0 or not (measured or refusal)):
         return ExitCode.INTERRUPTED
     # Without a record nothing may pass, whatever the load thinks of itself.

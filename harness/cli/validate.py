@@ -8,12 +8,13 @@ import typer
 from harness.core.errors import ScenarioError, ScenarioProblem
 
 if TYPE_CHECKING:
+    from harness.scenario.study import Study
     from harness.scenario.target import Target
     from harness.scenario.workload import Workload
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Workload and target files, in any order.")],
+    files: Annotated[list[Path], typer.Argument(help="Workload, target and study files.")],
 ) -> None:
     """Check scenario files without running anything.
 
@@ -21,24 +22,36 @@ def validate(
     that a target needs are named, but need not be set.
     """
     from harness.scenario.loading import load_scenario
+    from harness.scenario.study import is_study, load_study
 
     problems: list[ScenarioProblem] = []
     for file in files:
         try:
-            typer.echo(f"{file}: {describe(load_scenario(file))}")
+            loaded = load_study(file) if is_study(file) else load_scenario(file)
+            typer.echo(f"{file}: {describe(loaded)}")
         except ScenarioError as error:
             problems += error.problems
     if problems:
         raise ScenarioError(problems)
 
 
-def describe(scenario: "Workload | Target") -> str:
+def describe(scenario: "Workload | Target | Study") -> str:
     """Return in a few words what a scenario file is."""
+    from harness.scenario.study import Study
     from harness.scenario.target import Target
 
+    if isinstance(scenario, Study):
+        return _describe_study(scenario)
     if isinstance(scenario, Target):
         return _describe_target(scenario)
     return _describe_workload(scenario)
+
+
+def _describe_study(study: "Study") -> str:
+    return (
+        f"study {study.name}, {len(study.systems)} systems and {len(study.workloads)} workloads, "
+        f"{len(study.requirements)} requirements"
+    )
 
 
 def _describe_workload(workload: "Workload") -> str:

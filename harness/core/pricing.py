@@ -7,13 +7,18 @@ depends on how that use was measured or assumed.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 BYTES_PER_GB: Final = 1024**3
 DAYS_PER_MONTH: Final = 30
 MINUTES_PER_HOUR: Final = 60
 LIST_REGION: Final = "us-east-1"
 READ_IN: Final = "November 2026"
+
+Bound = Literal[
+    "connections", "connects_per_s", "deliveries_per_s", "publishes_per_s", "polls_per_s"
+]
+"""What a quota can stop a crowd from doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +77,9 @@ class Quota:
         unit: What is counted, over which time.
         is_raised_on_request: Whether the provider raises it; None where that is not known.
         source: Where it was read.
-        of_rate: Which rate of a load it limits: "joins", "publishes", "deliveries", "requests"
-            (publishes and deliveries together) or "polls"; "" where it limits none of them.
         region: Where it holds.
         as_of: When it was read.
+        bounds: What of a load it limits; None where it concerns one client or one message.
     """
 
     name: str
@@ -83,9 +87,9 @@ class Quota:
     unit: str
     is_raised_on_request: bool | None
     source: str
-    of_rate: str = ""
     region: str = LIST_REGION
     as_of: str = READ_IN
+    bounds: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from harness import __version__
 from harness.analysis.bootstrap import REPLICATES, block_seconds
 from harness.analysis.comparison import METRICS, Comparison
 from harness.analysis.regression import Passage
-from harness.report.compare_charts import draw_comparison, styles_of
+from harness.report.compare_charts import contestants_of, draw_comparison
 from harness.report.compare_headline import comparison_tiles, decision
 from harness.report.compare_tables import (
     difference_table,
@@ -49,8 +49,8 @@ def render_comparison(
         mark=mark,
         replicates=REPLICATES,
         sides=[
-            (one, VARIABLES[style.color])
-            for one, style in zip(comparison.sides, styles_of(comparison.sides), strict=True)
+            (side, VARIABLES[one.look.colour])
+            for side, one in zip(comparison.sides, contestants_of(comparison), strict=True)
         ],
         single=any(len(one.runs) == 1 for one in comparison.sides),
         stories=[tell_difference(first, other, found) for other, found in pairs],

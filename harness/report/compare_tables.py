@@ -39,7 +39,7 @@ def tell_difference(first: Side, other: Side, differences: Sequence[Difference])
 
 
 def tell_change(seen: Difference) -> str:
-    """Return in a few words how a figure differs from the first side's, and how sure that is."""
+    """Return in words how a figure differs from the first side's, such as "lower by −20 %"."""
     return _word(seen) + _change(seen)
 
 

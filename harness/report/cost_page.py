@@ -1,6 +1,7 @@
 """The page of a cost comparison: one HTML file that needs nothing else."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
@@ -9,13 +10,13 @@ from matplotlib.ticker import FuncFormatter
 from harness import __version__
 from harness.analysis.cost import RunCost
 from harness.analysis.cost_study import CostStudy, Curve
-from harness.analysis.economics import priced_systems
 from harness.report import quantities as q
 from harness.report.canvas import Size, legend, panels, unit
 from harness.report.cost_tables import cost_tables, lines_table
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
+from harness.report.palette import looks_of
 from harness.report.sketch import Chart, Sketch
-from harness.report.theme import STYLE, system_colour
+from harness.report.theme import STYLE
 
 
 def render_cost_page(
@@ -61,12 +62,11 @@ def draw_curves(curves: Sequence[Curve]) -> list[Chart]:
 
 
 def _sketch(curve: Curve) -> Sketch:
-    colours = {one.NAME: system_colour(system) for system, one in priced_systems().items()}
-
     def draw(figure: Drawing, size: Size) -> None:
         (axes,) = panels(figure, size, 1, key_lines=2)
-        for name, usd in curve.usd.items():
-            axes.plot(curve.at, usd, color=colours[name], label=name, marker="o", markersize=3)
+        for (name, usd), look in zip(curve.usd.items(), looks_of(curve.systems), strict=True):
+            style: Any = {"color": look.colour, "linestyle": look.dashes}
+            axes.plot(curve.at, usd, label=name, marker="o", markersize=3, **style)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.minorticks_off()

@@ -19,8 +19,10 @@ def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
     return [
         *(_run(run, number) for number, run in enumerate(runs, 1)),
         _totals(study),
+        _idle(study),
         _open_questions(study.cases),
         _break_evens(study.break_evens),
+        _grid(study.grid),
         _steps(
             "coalescing",
             "Messages that travel together",
@@ -45,10 +47,11 @@ def _run(run: RunCost, number: int) -> Table:
     ]
     cost = f"{q.money(run.usd_run)} for the run"
     day = f"{q.money(run.usd_day_at_reference)} for a day at the reference load"
+    damage = f" The record is damaged: {'; '.join(run.problems)}." if run.problems else ""
     return Table(
         f"run-{number}",
         f"Run {run.folder} on {run.system}",
-        f"{cost}, {day}.",
+        f"{cost}, {day}.{damage}",
         ["used", "measured", "billed by the emulator"],
         rows,
     )
@@ -83,6 +86,34 @@ def _totals(study: CostStudy) -> Table:
         "idle",
     ]
     return Table("totals", "A day", note, columns, rows)
+
+
+def _idle(study: CostStudy) -> Table:
+    """Return what stands although nobody is there: which system goes down to zero."""
+    rows = [
+        [
+            Cell(bill.name),
+            Cell(_words(line.name)),
+            Cell(line.formula),
+            Cell(str(line.price)),
+            Cell(amount(line.quantity)),
+            Cell(q.money(line.usd)),
+        ]
+        for bill in study.idle_bills
+        for line in _standing_lines(bill, study.flipped)
+    ]
+    rows += [
+        [Cell(bill.name), Cell("nothing"), *[Cell(q.MISSING)] * 3, Cell(q.money(0.0))]
+        for bill in study.idle_bills
+        if not _standing_lines(bill, study.flipped)
+    ]
+    note = "A day with nobody connected and no message, servers standing ready all the same."
+    columns = ["system", "line", "formula", "price", "quantity", "USD a day"]
+    return Table("idle", "Nobody connected", note, columns, rows, texts=4)
+
+
+def _standing_lines(bill: Bill, flipped: Sequence[str]) -> list[Line]:
+    return [line for line in bill.lines if line.usd and line.counts(flipped)]
 
 
 def _open_questions(cases: Sequence[Case]) -> Table:
@@ -123,6 +154,17 @@ def _break_evens(found: Sequence[BreakEven]) -> Table:
     return Table(
         "break-even", "Break-even points", note, ["between", "at", "cheaper above it"], rows
     )
+
+
+def _grid(steps: Sequence[Step]) -> Table:
+    systems = list(steps[0].usd)
+    rows = [
+        [Cell(step.choice), *(Cell(q.money(step.usd[system])) for system in systems)]
+        for step in steps
+    ]
+    note = "Users connected and messages a day together: cost is their product where each delivery "
+    note += "is paid for, and hardly follows messages where servers or requests are."
+    return Table("grid", "Users and messages", note, ["a day of", *systems], rows)
 
 
 def _steps(name: str, title: str, note: str, steps: Sequence[Step]) -> Table:

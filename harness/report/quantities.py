@@ -99,12 +99,13 @@ def size(value: float | None) -> str:
 
 
 def money(usd: float | None) -> str:
-    """Return dollars: $0.0042 for a small run, $3.46, and $786 where cents do not matter."""
+    """Return dollars: $0.0042 for a small run, −$3.46, and $786 where cents do not matter."""
     if usd is None:
         return MISSING
-    if abs(usd) < _WHOLE_CENTS_USD:
-        return f"${usd:.2g}"
-    return f"${usd:,.0f}" if abs(usd) >= _WHOLE_DOLLARS_USD else f"${usd:,.2f}"
+    sign, size = ("\N{MINUS SIGN}" if usd < 0 else ""), abs(usd)
+    if size < _WHOLE_CENTS_USD:
+        return f"{sign}${size:.2g}"
+    return f"{sign}${size:,.0f}" if size >= _WHOLE_DOLLARS_USD else f"{sign}${size:,.2f}"
 
 
 def of_metric(metric: str, value: float | None, *, exact: bool = False) -> str:

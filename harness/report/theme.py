@@ -92,8 +92,9 @@ _OF_SYSTEMS: Final = {
     "server_sent_events": ORANGE,
     "api_gateway_websocket": GREEN,
     "polling": ROSE,
+    "hybrid": DISTURBED,
 }
-_OF_OTHER_SYSTEMS: Final = (DISTURBED, MAXIMUM)
+_OF_OTHER_SYSTEMS: Final = (MAXIMUM,)
 SOFTER: Final = {BLUE: SKY, ORANGE: SAND, GREEN: MINT, ROSE: PLUM}
 """For something else of the same system, beside it: the same hue at another lightness."""
 

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from harness.scenario.keys import TomlSchema
 from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
+from harness.scenario.study import Study
 from harness.scenario.target import (
     Target,
     client_model,
@@ -22,7 +23,7 @@ from harness.scenario.target import (
 from harness.scenario.workload import Workload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MODELS: dict[str, type[BaseModel]] = {"workload": Workload, "target": Target}
+MODELS: dict[str, type[BaseModel]] = {"workload": Workload, "target": Target, "study": Study}
 
 _ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = _ROOT / "scenarios" / "schemas"
@@ -30,7 +31,7 @@ REFERENCE = _ROOT / "docs" / "scenarios.md"
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of a "workload" or a "target"."""
+    """Return the JSON Schema of a "workload", a "target" or a "study"."""
     schema = MODELS[name].model_json_schema(schema_generator=TomlSchema)
     if MODELS[name] is Target:
         schema |= _of_each_system(schema)
@@ -81,7 +82,7 @@ def _of_each_system(target: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_schemas(folder: Path) -> None:
-    """Write ``workload.schema.json`` and ``target.schema.json`` into ``folder``."""
+    """Write a schema for each kind of file, ``workload.schema.json`` first, into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in MODELS:
         text = json.dumps(schema_of(name), indent=2, ensure_ascii=False)

@@ -247,8 +247,11 @@ def test_arrivals_whose_publish_is_not_on_record_are_named(tmp_path):
     [
         (None, "holds no run.json, a run's own folder is needed"),
         (b"{half", "is not JSON"),
-        (b"[]", "has schema version None, this harness reads version 1"),
-        (b'{"schema_version": 99}', "has schema version 99, this harness reads version 1"),
+        (b"[]", "has schema version None, this harness (0.1.0) reads version 1"),
+        (
+            b'{"schema_version": 99}',
+            "has schema version 99, written by an unknown version of the harness",
+        ),
     ],
 )
 def test_a_folder_that_holds_no_readable_record_is_refused_in_one_sentence(

@@ -59,9 +59,9 @@ def test_api_gateway_takes_a_request_for_each_delivery() -> None:
     (need,) = (
         each
         for each in planned(Crowd(30_000, 1.0, 400, 1.0), "api-gateway-websocket").quotas
-        if each.quota.of_rate == "requests"
+        if each.quota.bounds == "deliveries_per_s"
     )
-    assert (30_001, False) == (need.needed_per_s, need.holds)
+    assert (30_000, False) == (need.needed_per_s, need.holds)
 
 
 def test_costs_of_a_run_come_from_its_record(tmp_path) -> None:

@@ -71,6 +71,14 @@ def test_example_works(name: str) -> None:
     assert done.stdout
 
 
+def test_example_of_study_reports_on_the_runs_there_are(tmp_path: Path) -> None:
+    """The example, told to run nothing, makes a report that says what is not run yet."""
+    done = harness([*example_of("study"), "--report-only", "--out", str(tmp_path)])
+    assert (4, "") == (done.returncode, done.stderr)
+    assert f"report: {tmp_path / 'report.html'}" in done.stdout
+    assert "not run yet" in (tmp_path / "report.html").read_text("utf-8")
+
+
 def test_example_of_emulate_serves_until_stopped() -> None:
     """The example says where it serves, and a signal ends it in order."""
     with subprocess.Popen(
@@ -122,7 +130,7 @@ def test_example_of_report_works_on_a_finished_run(finished_run: Path) -> None:
 @pytest.mark.end_to_end
 def test_example_of_sweep_finds_a_lower_bound_in_one_short_step(tmp_path: Path) -> None:
     """The example, cut down to one step of a few users, holds and leaves a page."""
-    smaller = SMALLER | {"generator.machine_others_ratio": 1.0}
+    smaller = SMALLER
     overrides = [word for key, value in smaller.items() for word in ("--set", f"{key}={value}")]
     folder = tmp_path / "sweep"
     done = harness([*example_of("sweep"), *overrides, "--from=50", "--to=50", "--out", str(folder)])

@@ -5,9 +5,10 @@ import re
 import pytest
 import typer
 
-from harness.analysis.finalise import analyse
+from harness.analysis.finalise import analyse, finalise
 from harness.analysis.record import NoRecordError
 from harness.cli.report import report, show
+from harness.core.errors import ScenarioError
 from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import run_file, three_subscribers
 
@@ -46,6 +47,35 @@ def test_quiet_prints_nothing_and_still_writes_the_page(tmp_path, capsys):
     assert 3 == exit_code_of(folder, quiet=True)
     assert ("", "") == tuple(capsys.readouterr())
     assert (folder / "report.html").is_file()
+
+
+def test_a_history_prints_every_series_and_names_what_it_skipped(tmp_path, capsys):
+    """Two runs in one table, a damaged record below, and a page."""
+    for name in ("a", "b"):
+        finalise(Simulation().write(tmp_path / name))
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "run.json").write_text("{")
+    report(history=tmp_path, metric=["stall_s.max"])
+    out = capsys.readouterr().out
+    assert 1 == out.count("quickstart on appsync-events-emulated")
+    assert "Longest stall" in out or "Stall" in out
+    assert f"skipped: {tmp_path / 'torn'}: is not JSON" in out
+    assert f"page: {tmp_path / 'history.html'}" in out.splitlines()
+    assert "<h1" in (tmp_path / "history.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "must be one of RUN, --history, got neither"),
+        ({"run": "x", "history": "y"}, "must be one of RUN, --history, got both"),
+        ({"history": "y", "metric": ["stall_s.maxi"]}, "did you mean stall_s.max?"),
+    ],
+)
+def test_a_history_asked_for_wrongly_is_bad_usage(options, words):
+    """With what would have been right."""
+    with pytest.raises(ScenarioError, match=re.escape(words)):
+        report(**options)
 
 
 def test_a_folder_without_a_record_is_an_error_with_a_hint(tmp_path):

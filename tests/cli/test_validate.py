@@ -30,6 +30,14 @@ def test_good_files_get_a_line_each(capsys, monkeypatch):
     ] == capsys.readouterr().out.splitlines()
 
 
+def test_a_study_gets_its_line_too(capsys):
+    """With what is in it."""
+    file = SCENARIOS / "studies" / "sse-vs-appsync.toml"
+    validate([file])
+    words = "study sse-vs-appsync, 6 systems and 3 workloads, 5 requirements"
+    assert f"{file}: {words}\n" == capsys.readouterr().out
+
+
 def test_problems_of_all_files_come_together_and_good_files_still_get_their_line(tmp_path, capsys):
     """One bad file hides neither the next bad one nor the good ones."""
     first, second = tmp_path / "first.toml", tmp_path / "second.toml"

@@ -118,3 +118,12 @@ def test_a_summary_figure_takes_its_unit_from_its_name(metric, value, text):
 def test_a_limit_keeps_every_digit(metric, limit, text):
     """It was given, not measured."""
     assert text == plain(q.of_metric(metric, limit, exact=True))
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [(-6.84, "−$6.84"), (-1234.0, "−$1,234"), (-0.0042, "−$0.0042"), (3.46, "$3.46")],
+)
+def test_less_than_nothing_has_its_sign_before_the_dollar(usd, text):
+    """Differences of costs go both ways."""
+    assert text == q.money(usd)

@@ -15,8 +15,7 @@ from harness.report.sweep import render_sweep
 from harness.report.sweep_words import steps_table, tell, tell_cell, tell_law
 from harness.scenario.axes import DELIVERIES, PUBLISH_RATE
 from harness.scenario.workload import Workload
-from tests.report.test_browser import PHONE_WIDTH, open_in_browser, probe
-from tests.report.test_browser import pytestmark as in_browser
+from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
 
 NAMES = ("quickstart", "appsync-events-emulated")
 SEARCH = Search(1000, 64_000, Resolution(0.05, is_relative=True))
@@ -140,8 +139,8 @@ def page(tmp_path_factory):
     return path
 
 
-@pytest.mark.browser
-@in_browser[1]
+@needs_browser[0]
+@needs_browser[1]
 def test_the_page_is_whole_quiet_and_asks_for_nothing_from_elsewhere(page, tmp_path):
     """Every chart and table, a silent console, text that can be selected."""
     dom, console = open_in_browser(page, tmp_path / "profile")
@@ -155,14 +154,11 @@ def test_the_page_is_whole_quiet_and_asks_for_nothing_from_elsewhere(page, tmp_p
     assert page.stat().st_size < 3_000_000
 
 
-@pytest.mark.browser
-@in_browser[1]
-@pytest.mark.parametrize("width", [PHONE_WIDTH, 1280])
-def test_nothing_overflows(page, tmp_path, width):
-    """Only wide tables scroll, each in its own frame."""
-    found = probe(page, width, tmp_path)
-    assert [] == found["overflowing"]
-    assert (width > PHONE_WIDTH, width == PHONE_WIDTH) == (found["has_wide"], found["has_narrow"])
+@needs_browser[0]
+@needs_browser[1]
+def test_the_page_is_sound(page, tmp_path):
+    """On a phone, a wall and paper, without a network, and for those who do not see it."""
+    assert_page_is_sound(page, tmp_path)
 
 
 def test_a_grid_has_a_table_of_its_capacities():

@@ -10,9 +10,11 @@ from harness.scenario.schema import MODELS, REFERENCE, SCHEMAS, reference, schem
 from harness.scenario.target import known_systems, target_model
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
-FILES = sorted((SCENARIOS / "workloads").glob("*.toml")) + sorted(
-    (SCENARIOS / "targets").glob("*.toml")
-)
+FILES = [
+    file
+    for folder in ("workloads", "targets", "studies")
+    for file in sorted((SCENARIOS / folder).glob("*.toml"))
+]
 HOW_TO = "run: python -m harness.scenario.schema"
 
 

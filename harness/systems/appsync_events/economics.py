@@ -21,9 +21,16 @@ CONNECTION_MINUTE: Final = Price("Connection time", 0.08, 1e6, "connection minut
 PRICES: Final = (OPERATION, CONNECTION_MINUTE)
 
 QUOTAS: Final = (
-    Quota("connection requests", 2_000, "a second and API", True, _LIMITS, "joins"),
-    Quota("inbound events", 10_000, "a second and API", True, _LIMITS, "publishes"),
-    Quota("outbound events", 1_000_000, "5 KB steps a second and API", True, _LIMITS, "deliveries"),
+    Quota("connection requests", 2_000, "a second and API", True, _LIMITS, bounds="connects_per_s"),
+    Quota("inbound events", 10_000, "a second and API", True, _LIMITS, bounds="publishes_per_s"),
+    Quota(
+        "outbound events",
+        1_000_000,
+        "5 KB steps a second and API",
+        True,
+        _LIMITS,
+        bounds="deliveries_per_s",
+    ),
     Quota("publishes", 25, "a second and WebSocket", False, _LIMITS),
     Quota("subscriptions", 200, "a connection", True, _LIMITS),
     Quota("events", 5, "a publish", None, _LIMITS),

@@ -45,7 +45,7 @@ QUOTAS: Final = (
         "a second and account",
         True,
         "docs.aws.amazon.com/apigateway/latest/developerguide/limits.html",
-        "polls",
+        bounds="polls_per_s",
     ),
 )
 

@@ -28,7 +28,14 @@ LCU_CONNECTIONS: Final = 3_000
 LCU_GB_PER_H: Final = 1
 
 QUOTAS: Final = (
-    Quota("connections", CONNECTIONS_PER_SERVER, "a server, assumed", None, "assumed"),
+    Quota(
+        "connections",
+        CONNECTIONS_PER_SERVER,
+        "a server, assumed",
+        None,
+        "assumed",
+        bounds="connections",
+    ),
 )
 
 SPARE: Final = Switch("spare", "Does a spare server stand by?", False)

@@ -1,0 +1,153 @@
+"""A history of runs as one page, and as text."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from harness import __version__
+from harness.analysis.history import History, Point, Series
+from harness.report import quantities as q
+from harness.report.canvas import NARROW, Size, panels
+from harness.report.cells import Cell, Table
+from harness.report.definitions import capital, label
+from harness.report.html import TEMPLATES, drawings, stylesheet
+from harness.report.sketch import Chart, Sketch
+from harness.report.story import VERDICT_MARKS, VERDICT_WORDS
+from harness.report.theme import BAND, BLUE, MUTED, ORANGE, STYLE
+
+_LEAST_POINTS = 2
+_CHARACTER = 5.4
+_MOST_KEYS = 4
+
+
+def render_history(history: History) -> str:
+    """Return the page."""
+    with mpl.rc_context(STYLE):
+        charts = [
+            [(chart, drawings(chart)) for chart in _charts(number, series, history.metrics)]
+            for number, series in enumerate(history.series, 1)
+        ]
+    return TEMPLATES.get_template("history.html.j2").render(
+        css=stylesheet(),
+        folder=history.folder,
+        runs=sum(len(series.points) for series in history.series),
+        sections=list(zip(map(title, history.series), charts, tables(history), strict=True)),
+        skipped=history.skipped,
+        version=__version__,
+    )
+
+
+def tables(history: History) -> list[Table]:
+    """Return a table for each series: its runs, newest last, and the change at its end."""
+    return [
+        _table(number, series, history.metrics) for number, series in enumerate(history.series, 1)
+    ]
+
+
+def title(series: Series) -> str:
+    """Return what a series is of, and in what it is unlike the first of its name."""
+    keys = ", ".join(series.apart[:_MOST_KEYS])
+    more = len(series.apart) - _MOST_KEYS
+    apart = f", unlike in {keys}" + (f" and {more} more" if more > 0 else "") if keys else ""
+    return series.name + apart
+
+
+def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
+    rows = [
+        [
+            Cell(f"{point.started:%Y-%m-%d %H:%M}"),
+            Cell(point.revision),
+            Cell(f"{VERDICT_MARKS.get(point.verdict, '?')} {_word(point)}", tone=point.verdict),
+            Cell(point.folder.name),
+            *(Cell(q.of_metric(metric, point.values[metric])) for metric in metrics),
+        ]
+        for point in series.points
+    ]
+    changes = {metric: series.change(metric) for metric in metrics}
+    told = [
+        f"{label(metric)} {100 * change:+.3g}{q.THIN}%"
+        for metric, change in changes.items()
+        if change is not None
+    ]
+    note = f"The last valid run beside the median of those before it: {', '.join(told)}." * bool(
+        told
+    )
+    columns = ["Started", "Revision", "Verdict", "Run", *(capital(label(m)) for m in metrics)]
+    return Table(f"series-{number}", "Runs, oldest first", note, columns, rows, texts=4)
+
+
+def _word(point: Point) -> str:
+    return VERDICT_WORDS.get(point.verdict, point.verdict)
+
+
+def _charts(number: int, series: Series, metrics: Sequence[str]) -> Iterator[Chart]:
+    """Draw each metric over a series that has a trend at all."""
+    if len(series.points) < _LEAST_POINTS:
+        return
+    for metric in metrics:
+        values = [point.values[metric] for point in series.points]
+        if any(value is not None for value in values):
+            yield _sketch(number, series, metric).chart()
+
+
+def _sketch(number: int, series: Series, metric: str) -> Sketch:
+    values = np.array([point.values[metric] for point in series.points], dtype=float)
+    valid = np.array([point.verdict != "invalid" for point in series.points])
+    places = np.arange(len(values))
+
+    def draw(figure: Figure, size: Size) -> None:
+        (axes,) = panels(figure, size, 1)
+        _mark_revisions(axes, series.points, size)
+        shown = np.where(valid, values, np.nan)
+        kept = np.isfinite(shown)
+        axes.plot(places[kept], shown[kept], color=BLUE, marker="o", markersize=4)
+        axes.plot(
+            places[~valid], values[~valid], color=ORANGE, marker="x", linestyle="none", markersize=6
+        )
+        _limits(axes, values[np.isfinite(values)], metric)
+        axes.set_xlim(-0.5, len(values) - 0.5)
+
+    name = f"history-{number}-{metric.replace('.', '-').replace('_', '-')}"
+    known = values[np.isfinite(values)]
+    caption = f"{len(known)} runs, from {q.of_metric(metric, float(known.min()))} to "
+    caption += f"{q.of_metric(metric, float(known.max()))}; bands are revisions."
+    caption += " Crosses are invalid runs." if not valid.all() else ""
+    return Sketch(name, capital(label(metric)), caption, draw)
+
+
+def _mark_revisions(axes: Axes, points: Sequence[Point], size: Size) -> None:
+    """Shade every other revision's runs; name each below, where there is room."""
+    room = (size.width - 58) / len(points)
+    axes.set_xticks([])
+    place, last_end = 0, -1.0
+    for turn, (revision, group) in enumerate(groupby(points, key=lambda point: point.revision)):
+        length = len(list(group))
+        if turn % 2 == 0:
+            axes.axvspan(place - 0.5, place + length - 0.5, color=BAND, linewidth=0, zorder=0)
+        width = len(revision) * _CHARACTER / room
+        start = place - 0.45
+        if start >= last_end:
+            font = 9 if size == NARROW else 10
+            axes.annotate(
+                revision, (start, 0), xycoords=("data", "axes fraction"), xytext=(0, -16),
+                textcoords="offset points", color=MUTED, fontsize=font,
+            )  # fmt: skip
+            last_end = start + width
+        place += length
+
+
+def _limits(axes: Axes, known: "np.ndarray[tuple[int], np.dtype[np.float64]]", metric: str) -> None:
+    """Give the axis round figures in the metric's own unit, from 0 unless it is a ratio."""
+    high = float(known.max())
+    if "ratio" in metric:
+        low = min(float(known.min()), 0.99)
+        axes.set_ylim(low - 0.05 * (1 - low), max(high, 1.0) + 0.05 * (1 - low))
+    else:
+        axes.set_ylim(0, 1.15 * high if high > 0 else 1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, min_n_ticks=3))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: q.of_metric(metric, value)))

@@ -1,0 +1,151 @@
+"""A finished record with each of its files damaged in each way: what is missing is said."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+
+from harness.analysis.finalise import analyse, finalise
+from harness.analysis.record import NoRecordError
+from harness.cli.check import check
+from harness.cli.compare import compare
+from harness.cli.cost import cost
+from harness.cli.report import report
+from harness.measure.record import SCHEMA_VERSION
+
+SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
+FILES = (
+    *("run.json", "histograms.hlog", "timeline.parquet", "generator.parquet"),
+    *("messages.parquet", "connections.parquet", "errors.parquet"),
+)
+DAMAGES = {
+    "missing": lambda file: file.unlink(),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3]),
+    "empty": lambda file: file.write_bytes(b""),
+    "scrambled": lambda file: file.write_bytes(bytes(255 - byte for byte in file.read_bytes())),
+}
+
+
+@pytest.fixture(autouse=True)
+def outside_of_github(monkeypatch):
+    """Make the tests the same on a developer's machine and in a pipeline."""
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+
+@pytest.fixture
+def sample(tmp_path):
+    """Return a copy of the committed record, without what was made from it."""
+    return Path(shutil.copytree(SAMPLE, tmp_path / "run", ignore=shutil.ignore_patterns("charts")))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", FILES)
+def test_damage_is_named_and_the_run_is_invalid(sample, name, damage):
+    """Figures of what is left must not pass for those of the whole."""
+    DAMAGES[damage](sample / name)
+    analysis = analyse(sample)
+    found = [one for one in analysis.summary["warnings"] if one["code"] == "record_damaged"]
+    assert any(name in warning["observed"] for warning in found)
+    assert ("invalid", 4) == (analysis.summary["verdict"], analysis.summary["exit_code"])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_verb_says_what_is_missing_and_shows_the_rest(sample, name, tmp_path, capsys):
+    """``report``, ``check``, ``compare`` and ``cost`` on a record that was cut."""
+    DAMAGES["cut"](sample / name)
+    for verb in (report, check):
+        with pytest.raises(typer.Exit) as caught:
+            verb(sample)
+        assert 4 == caught.value.exit_code
+        assert f"warning: record_damaged: {name}" in capsys.readouterr().out.replace("\n", " ")
+    compare([str(SAMPLE), str(sample)], out=tmp_path / "page.html", anyway=True)
+    assert f"damaged in B (run): {name}" in capsys.readouterr().out.replace("\n", " ")
+    cost([sample])
+    printed = capsys.readouterr().out
+    assert f"Run {sample}" in printed
+    assert f"The record is damaged: {name}" in printed
+    assert "Fan-out" in (sample / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_record_keeps_what_its_run_json_says(sample, name):
+    """A report on the rest must not take the place of the figures of the whole."""
+    before = (sample / "run.json").read_bytes()
+    DAMAGES["cut"](sample / name)
+    after_damage = (sample / "run.json").read_bytes()
+    finalise(sample)
+    assert after_damage == (sample / "run.json").read_bytes()
+    assert (name == "run.json") == (before != after_damage)
+
+
+def test_what_is_left_has_its_own_figures(sample):
+    """Without connections nobody knows what was owed; latencies and joins are still there."""
+    whole = analyse(sample).summary
+    DAMAGES["cut"](sample / "connections.parquet")
+    rest = analyse(sample).summary
+    assert whole["fan_out_latency_ms"] == rest["fan_out_latency_ms"]
+    assert whole["joins"]["succeeded"] == rest["joins"]["succeeded"]
+    assert rest["deliveries"]["owed"] is None
+
+
+def test_without_run_json_times_come_from_the_tables(sample):
+    """The epoch is the log's, and the phases are those of the timeline."""
+    run = json.loads((sample / "run.json").read_text())
+    (sample / "run.json").unlink()
+    record = analyse(sample).record
+    assert abs(run["epoch_ns"] - record.epoch_ns) <= 1_000_000
+    assert [(one["name"], one["start_s"]) for one in run["phases"]] == [
+        (one["name"], one["start_s"]) for one in record.phases
+    ]
+
+
+def test_a_log_cut_at_a_line_says_where_it_ends(sample):
+    """No torn line gives it away."""
+    log = sample / "histograms.hlog"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[: len(lines) // 2]))
+    (warning,) = analyse(sample).summary["warnings"]
+    assert "histograms.hlog ends at second" in warning["observed"]
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (SCHEMA_VERSION + 1, "this harness is older than the record: update it"),
+        (SCHEMA_VERSION - 1, "read it with harness 0.1.0"),
+    ],
+)
+def test_a_record_of_another_schema_says_who_wrote_it(sample, version, words):
+    """Newer or older: both versions, and what to do."""
+    run = json.loads((sample / "run.json").read_text())
+    (sample / "run.json").write_text(json.dumps(run | {"schema_version": version}))
+    with pytest.raises(NoRecordError) as caught:
+        analyse(sample)
+    assert f"has schema version {version}, written by harness 0.1.0" in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("table", ["generator", "connections"])
+def test_columns_that_an_earlier_version_did_not_write_are_no_damage(sample, table):
+    """Each is missing in turn; the figures that need it are unknown, the others as before."""
+    file = sample / f"{table}.parquet"
+    stored = pq.read_table(file)
+    later = {
+        "generator": ("cpu_wait_ratio", "machine_others_ratio", "clock_step_ms", "late_slots"),
+        "connections": ("away_s", "missed_while_away", "first_arrival_ns"),
+    }
+    known = [name for name in later[table] if name in stored.column_names]
+    pq.write_table(stored.drop_columns(known), file)
+    summary = analyse(sample).summary
+    assert "pass" == summary["verdict"]
+    assert [] == summary["warnings"]
+
+
+def test_a_folder_with_nothing_of_a_run_is_no_record(tmp_path):
+    """A typing error in a path is not a damaged record."""
+    (tmp_path / "run.json").write_text("{half")
+    with pytest.raises(NoRecordError, match="is not JSON"):
+        analyse(tmp_path)

@@ -1,0 +1,99 @@
+"""A history of stored runs: series kept apart, damage named, changes by hand."""
+
+import json
+
+import pytest
+
+from harness.analysis.finalise import finalise
+from harness.analysis.history import differences, read_history
+from harness.analysis.record import NoRecordError
+from tests.analysis.simulated_run import Simulation
+
+
+def stored(folder, *, revision="abc1234", day=1, **changes):
+    """Write and judge one small run; return its folder."""
+    finalise(Simulation(measure_s=6, **changes).write(folder))
+    run = json.loads((folder / "run.json").read_text())
+    run["started_at"] = f"2026-11-{day:02}T10:00:00+00:00"
+    run["environment"] = {"git_revision": revision}
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder
+
+
+def set_plan(folder, part, **keys):
+    """Change what a stored run says it ran."""
+    run = json.loads((folder / "run.json").read_text())
+    run["plan"][part] |= keys
+    (folder / "run.json").write_text(json.dumps(run))
+
+
+def test_like_runs_are_one_series_by_time_with_their_revisions(tmp_path):
+    """Wherever below the folder they are."""
+    stored(tmp_path / "a", day=3, revision="new5678")
+    stored(tmp_path / "study" / "runs" / "b", day=1)
+    history = read_history(tmp_path)
+    (series,) = history.series
+    assert ["abc1234", "new5678"] == [point.revision for point in series.points]
+    assert () == history.skipped
+
+
+def test_unlike_workloads_and_targets_are_series_of_their_own_and_say_why(tmp_path):
+    """Even under the same names."""
+    stored(tmp_path / "a", day=1)
+    set_plan(stored(tmp_path / "b", day=2), "workload", seed=99)
+    set_plan(stored(tmp_path / "c", day=3), "target", emulated="elsewhere")
+    apart = [series.apart for series in read_history(tmp_path).series]
+    assert [(), ("workload.seed",), ("target.emulated",)] == apart
+
+
+def test_the_change_is_the_last_valid_run_over_the_median_before_it(tmp_path):
+    """10, 20 and 30 before 40 make 40/20 - 1; an invalid run counts for nothing."""
+    for day, p99 in enumerate((10.0, 20.0, 30.0, 40.0, 500.0), 1):
+        folder = stored(tmp_path / f"{day}", day=day)
+        run = json.loads((folder / "run.json").read_text())
+        run["summary"]["fan_out_latency_ms"]["p99"] = p99
+        run["summary"]["verdict"] = "invalid" if p99 == 500.0 else "pass"
+        (folder / "run.json").write_text(json.dumps(run))
+    (series,) = read_history(tmp_path).series
+    assert 1.0 == series.change("fan_out_latency_ms.p99")
+
+
+def test_damaged_records_are_named_and_skipped(tmp_path):
+    """The others are shown."""
+    stored(tmp_path / "whole")
+    (stored(tmp_path / "half") / "run.json").write_text("{half")
+    (stored(tmp_path / "no-table") / "messages.parquet").unlink()
+    log = stored(tmp_path / "torn") / "histograms.hlog"
+    log.write_bytes(log.read_bytes()[:-5])
+    Simulation().write(tmp_path / "unjudged")
+    history = read_history(tmp_path)
+    assert 1 == len(history.series)
+    reasons = {folder.name: reason for folder, reason in history.skipped}
+    assert reasons.keys() == {"half", "no-table", "torn", "unjudged"}
+    assert "is not JSON" in reasons["half"]
+    assert "messages.parquet is missing" == reasons["no-table"]
+    assert "histograms.hlog is cut" == reasons["torn"]
+    assert "was not judged" in reasons["unjudged"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "keys"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": 1}, {"a": 2}, ["a"]),
+        ({"a": 1}, {"a": 1, "b": 2}, []),
+        ({"a": 1}, {"a": 1, "b": []}, []),
+        ({"a": 1}, {"a": 1, "b": ["x"]}, ["b"]),
+        ({"t": None}, {"t.b": 2}, ["t.b"]),
+        ({"t": None}, {"t.b": None}, []),
+    ],
+)
+def test_a_key_that_came_later_makes_a_difference_only_where_it_adds_something(one, other, keys):
+    """Records of an earlier version stay in their series."""
+    assert keys == differences(one, other)
+
+
+def test_a_folder_without_records_is_an_error(tmp_path):
+    """And not an empty page."""
+    with pytest.raises(NoRecordError, match="holds no run record"):
+        read_history(tmp_path)
