@@ -11,6 +11,7 @@ import orjson
 import pandas as pd
 
 from harness.analysis.economics import priced_systems
+from harness.analysis.ledger import subscriptions
 from harness.analysis.record import Json, Record, measured
 from harness.core.clock import NS_PER_S
 from harness.core.pricing import Day, Events, Usage, total_usd
@@ -87,7 +88,7 @@ def usage_of(record: Record) -> Usage:
         provisioned=peak,
         connection_minutes=_connected_s(joined) / _SECONDS_PER_MINUTE,
         connects=len(joined),
-        subscribes=len(joined),
+        subscribes=len(subscriptions(joined)),
     )
     return _with_bill(usage, _emulators_bill(record))
 

@@ -1,12 +1,13 @@
 """Who was owed what: the ledger of messages against connections.
 
-A message is owed to a connection on its channel when it was sent while the subscription was
-confirmed: ``owed_from_ns <= sent_ns < owed_until_ns``. It is owed at all only if the system took
-it: it was acknowledged, or at least one subscriber got it. Everything here sorts once a channel
-and then searches, so its cost grows with messages plus connections, not with their product.
+A message is owed to a connection that subscribed to its channel when it was sent while all of the
+connection's subscriptions were confirmed: ``owed_from_ns <= sent_ns < owed_until_ns``. It is owed
+once, whatever number of them match: a second copy is a duplicate. It is owed at all only if the
+system took it: it was acknowledged, or at least one subscriber got it. Everything here sorts once a
+channel and then searches, so its cost grows with messages plus connections, not with their product.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +18,16 @@ from harness.analysis.columns import CONNECTIONS, COUNTS, MESSAGES
 from harness.analysis.completion import completion
 from harness.analysis.tables import integers
 from harness.core.clock import NS_PER_S
+from harness.measure.record import CHANNELS_APART
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 FAULTS = ("lost", "duplicated", "reordered")
 """What can be wrong with the deliveries of a message that was owed."""
+
+WILDCARD_END = "/*"
+"""How the path of a subscription ends that stands for all channels that begin like it."""
 
 NEVER = np.iinfo(np.int64).max
 """The instant that stands for "not yet", where a connection never stopped being owed."""
@@ -89,8 +94,9 @@ def connection_ledger(
     last_arrival = result["last_arrival_ns"].to_numpy(dtype=np.int64, na_value=0)
     for index, instants in _by_channel_sent(result, messages[owing(messages)]):
         of_channel = Windows(windows.starts[index], windows.ends[index])
-        owed[index] = _instants_inside(of_channel, instants)
-        tail_s[index] = _silence_s(of_channel, last_arrival[index], instants, end_ns)
+        owed[index] += _instants_inside(of_channel, instants)
+        silence_s = _silence_s(of_channel, last_arrival[index], instants, end_ns)
+        tail_s[index] = np.maximum(tail_s[index], silence_s)
     result["owed"] = pd.array(owed, dtype="Int64")
     result["lost"] = result["owed"] - integers(result["delivered"])
     longest = result["longest_stall_s"].fillna(0.0)
@@ -113,7 +119,7 @@ def _times_away(connections: pd.DataFrame, sent: pd.DataFrame, end_ns: int) -> p
     starts = np.where(was_owed, np.minimum(windows.ends, until), until)
     missed = np.zeros(len(connections), np.int64)
     for index, instants in _by_channel_sent(connections, sent):
-        missed[index] = _instants_inside(Windows(starts[index], until[index]), instants)
+        missed[index] += _instants_inside(Windows(starts[index], until[index]), instants)
     return pd.DataFrame(
         {
             "away_s": np.where(until > starts, (until - starts) / NS_PER_S, np.nan),
@@ -139,7 +145,7 @@ def not_routed(connections: pd.DataFrame, messages: pd.DataFrame, start_ns: int)
     told = np.zeros(len(connections), bool)
     for index, instants in _by_channel_sent(connections, sent):
         of_channel = Windows(windows.starts[index], windows.ends[index])
-        told[index] = _instants_inside(of_channel, instants) > 0
+        told[index] |= _instants_inside(of_channel, instants) > 0
     return int((silent & told).sum())
 
 
@@ -204,23 +210,45 @@ def contradictions(messages: pd.DataFrame, connections: pd.DataFrame) -> list[st
     return found
 
 
+def subscriptions(connections: pd.DataFrame) -> "pd.Series[str]":
+    """Return the channels of each connection, one row a subscription; the index is repeated."""
+    return connections["channel"].dropna().str.split(CHANNELS_APART).explode()
+
+
+def _holders(connections: pd.DataFrame, channels: Iterable[str]) -> Iterator[Int64s]:
+    """Yield, for each channel, the row numbers of the connections that subscribed to it.
+
+    A connection is one of them once, whatever number of its subscriptions match.
+    """
+    made = subscriptions(connections.reset_index(drop=True))
+    rows_of = {str(path): np.asarray(rows) for path, rows in made.groupby(made).groups.items()}
+    wildcards = [path for path in rows_of if path.endswith(WILDCARD_END)]
+    for channel in channels:
+        matching = [path for path in wildcards if channel.startswith(path.removesuffix("*"))]
+        found = [rows_of[path] for path in (channel, *matching) if path in rows_of]
+        yield np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+
 def _by_channel(
     messages: pd.DataFrame, connections: pd.DataFrame
 ) -> Iterator[tuple[Int64s, Windows]]:
     """Yield, for each channel with messages, their row numbers and its connections' windows."""
-    on_channel = {str(name): rows for name, rows in connections.groupby("channel")}
-    for channel, rows in messages.reset_index(drop=True).groupby("channel").groups.items():
-        subscribed = on_channel.get(str(channel), connections.iloc[:0])
-        yield np.asarray(rows), _windows(subscribed)
+    windows = _windows(connections)
+    on_channel = messages.reset_index(drop=True).groupby("channel").groups
+    holders = _holders(connections, map(str, on_channel))
+    for rows, held in zip(on_channel.values(), holders, strict=True):
+        yield np.asarray(rows), Windows(windows.starts[held], windows.ends[held])
 
 
 def _by_channel_sent(
     connections: pd.DataFrame, messages: pd.DataFrame
 ) -> Iterator[tuple[Int64s, Int64s]]:
-    """Yield, for each channel, its connections' row numbers and when its messages were sent."""
+    """Yield, for each channel with messages, its connections' row numbers and when they were sent.
+
+    A connection with several channels comes with each of them.
+    """
     sent = {str(channel): np.sort(_sent_ns(rows)) for channel, rows in messages.groupby("channel")}
-    for channel, rows in connections.reset_index(drop=True).groupby("channel").groups.items():
-        yield np.asarray(rows), sent.get(str(channel), np.empty(0, np.int64))
+    yield from zip(_holders(connections, sent), sent.values(), strict=True)
 
 
 def _windows(connections: pd.DataFrame) -> Windows:

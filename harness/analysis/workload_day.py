@@ -25,6 +25,7 @@ def day_of(workload: Workload) -> Day:
         messages=publishing.mean_rate_per_s * _SECONDS_PER_DAY if per_day is None else per_day,
         sizes=_sizes(publishing.event_bytes),
         reach=workload.channels.reach,
+        subscriptions_per_session=workload.channels.subscriptions_mean,
     )
 
 

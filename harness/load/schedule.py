@@ -64,9 +64,9 @@ class Schedule:
         )
         count = len(self.intended_s)
         chatters = plan.workload.population.chatters
-        self.chatter = _zipf(talk, count, chatters, publishing.chatter_zipf_skew)
+        self.chatter = zipf(talk, count, chatters, publishing.chatter_zipf_skew)
         channels = plan.workload.channels
-        self.channel = _zipf(talk, count, channels.count, channels.zipf_skew)
+        self.channel = zipf(talk, count, channels.count, channels.zipf_skew)
         probes = channels.count if plan.workload.phases.warm_up_s > 0 else 0
         if probes:
             self._put_first(_probe_times(start_s, plan.workload.phases.warm_up_s, probes), chatters)
@@ -94,21 +94,13 @@ class Schedule:
             )
 
 
-def subscribed_channels(plan: Plan, user_class: str, count: int) -> IntArray:
-    """Return the channel index of each user of a class, shape (count,), as popular as planned."""
-    salt = sum(user_class.encode())
-    channels = plan.workload.channels
-    rng = np.random.default_rng([plan.workload.seed, 3, salt])
-    return _zipf(rng, count, channels.count, channels.zipf_skew)
-
-
 def _probe_times(start_s: float, warm_up_s: float, probes: int) -> FloatArray:
     """Spread the probes over the first second of the warm-up, or over all of a shorter one."""
     span_s = min(warm_up_s, 1.0)
     return start_s + (np.arange(probes) + 0.5) / probes * span_s
 
 
-def _zipf(rng: np.random.Generator, count: int, choices: int, skew: float) -> IntArray:
+def zipf(rng: np.random.Generator, count: int, choices: int, skew: float) -> IntArray:
     """Draw indexes below ``choices``, index k with a weight of 1/(k+1)**skew."""
     weights = 1.0 / np.arange(1, choices + 1) ** skew
     drawn = np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(count), side="right")

@@ -2,13 +2,14 @@
 
 import random
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.measure.ledger import ArrivalBook, SubscriberLedger
-from harness.measure.record import JOIN_STAGES
+from harness.measure.record import CHANNELS_APART, JOIN_STAGES
 from harness.net.client import ABNORMAL_CODE as ABNORMAL
 from harness.net.client import Client, JoinError, JoinTimes, PublishAnswer
 
@@ -27,7 +28,7 @@ class UserSession(SubscriberLedger):
         worker: The worker it lives in.
         user_class: subscriber or chatter.
         number: Its global number within its class.
-        channel: Index of the channel it subscribes to; None when it only publishes.
+        channels: Paths of the channels it subscribes to; none when it only publishes.
         book: The messages its class is receiving in this worker.
     """
 
@@ -35,7 +36,7 @@ class UserSession(SubscriberLedger):
         "_client",
         "_joining",
         "attempted",
-        "channel",
+        "channels",
         "closed_ns",
         "connection",
         "end",
@@ -53,14 +54,14 @@ class UserSession(SubscriberLedger):
         worker: "Worker",
         user_class: str,
         number: int,
-        channel: int | None,
+        channels: Sequence[str],
         book: ArrivalBook,
     ) -> None:
         super().__init__(book)
         self.worker = worker
         self.user_class = user_class
         self.number = number
-        self.channel = channel
+        self.channels = channels
         self.attempted = False
         self.connection = 0
         self.joined = False
@@ -246,13 +247,12 @@ class UserSession(SubscriberLedger):
             f"{stage}_ms": times.stages_ns[stage] / NS_PER_MS if stage in times.stages_ns else None
             for stage in JOIN_STAGES
         }
-        channel = None if self.channel is None else self.worker.plan.channel_path(self.channel)
         return {
             "worker": self.worker.number,
             "user_class": self.user_class,
             "user": self.number,
             "connection": self.connection,
-            "channel": channel,
+            "channel": CHANNELS_APART.join(self.channels) or None,
             "joined": self.joined,
             "failure_stage": self.failure[0] if self.failure else None,
             "failure_code": self.failure[1] if self.failure else None,

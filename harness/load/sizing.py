@@ -88,10 +88,7 @@ def is_encrypted(target: Target) -> bool:
 
 
 def peak_deliveries_per_s(plan: Plan) -> float:
-    """Return the deliveries owed each second on average inside a burst, or without one always.
-
-    A channel that holds a share p of the listeners also gets a share p of the messages.
-    """
+    """Return the deliveries owed each second on average inside a burst, or without one always."""
     workload = plan.workload
     burst = workload.publishing.burst
     rate_per_s = plan.rate_per_s * (burst.factor if burst else 1.0)

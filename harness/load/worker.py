@@ -23,8 +23,8 @@ from harness.load.disturbing import disturbing
 from harness.load.locust_table import LocustTable
 from harness.load.order import Order
 from harness.load.publisher import CHATTER, Publisher
-from harness.load.schedule import subscribed_channels
 from harness.load.session import UserSession
+from harness.load.subscriptions import Subscriptions
 from harness.load.tally import Tally
 from harness.measure.health import GeneratorHealth
 from harness.measure.histogram import Int64Array
@@ -83,9 +83,8 @@ class Worker:
         self.health = GeneratorHealth(self.plan.workload.generator.send_delay_p99_ms)
         self._books = {name: ArrivalBook(order.run_id) for name in self.population}
         self._sessions: dict[str, list[UserSession]] = {name: [] for name in self.population}
-        self._channels = {
-            name: subscribed_channels(self.plan, name, count)
-            for name, count in self.population.items()
+        self._subscriptions = {
+            name: Subscriptions(self.plan, name, count) for name, count in self.population.items()
         }
         self.join_offsets_s = {
             name: join_offsets_s(self.plan, name, count) for name, count in self.population.items()
@@ -146,10 +145,10 @@ class Worker:
         number = len(sessions) * len(self.order.workers) + self.number
         if number >= self.population[user_class]:
             return None
-        channel: int | None = None
+        channels: Sequence[str] = ()
         if user_class == SUBSCRIBER or self.plan.workload.population.chatters_subscribe:
-            channel = int(self._channels[user_class][number])
-        session = UserSession(self, user_class, number, channel, self._books[user_class])
+            channels = self._subscriptions[user_class].of(number)
+        session = UserSession(self, user_class, number, channels, self._books[user_class])
         sessions.append(session)
         return session
 
@@ -169,8 +168,7 @@ class Worker:
 
     def new_client(self, session: UserSession) -> Client:
         """Return a client for a user of this worker, not yet connected."""
-        channel = None if session.channel is None else self.plan.channel_path(session.channel)
-        return self.api.client(channel, session.book.memo, session)
+        return self.api.client(session.channels, session.book.memo, session)
 
     def join_succeeded(self, session: UserSession, times: JoinTimes) -> None:
         """Count a join and its stages."""

@@ -38,6 +38,12 @@ LATENCY_METRICS = (
 JOIN_STAGES = ("tcp", "tls", "upgrade", "init", "subscribe")
 """Stages of a join; each has its own histogram ``join_<stage>``."""
 
+CHANNELS_APART = " "
+"""Between the channels of a connection that subscribed to several; no path has a space in it.
+
+The path of a wildcard, ``/default/*``, stands for all channels that begin like it.
+"""
+
 TIMELINE_COUNTERS = (
     "joins_attempted",
     "joins_succeeded",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, LocalProtocolError
 
 ABNORMAL_CODE = 1006
 """Close code of a connection that ended without a close frame. Source: RFC 6455, section 7.1.5."""
@@ -83,7 +83,7 @@ class Listener(Protocol):
         """An event arrived; the token returned lets equal bytes be recognised without parsing."""
 
     def confirmed(self, kernel_ns: int) -> None:
-        """The subscription is confirmed: what is sent from now on is owed.
+        """The subscription is confirmed, or the last of several: what is sent from now on is owed.
 
         Told from the I/O callback, before the joining greenlet gets its turn, because events may
         follow in the same bytes.
@@ -154,8 +154,17 @@ class Access:
 class Api(Protocol):
     """A system as one worker uses it: addresses resolved, credentials ready."""
 
-    def client(self, channel: str | None, memo: dict[bytes, Any], listener: Listener) -> Client:
-        """Return a client for one user, not yet connected; no channel, no subscription."""
+    def client(self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener) -> Client:
+        """Return a client for one user, not yet connected.
+
+        Args:
+            channels: Paths of the different channels it subscribes to on its one connection; none
+                for a user that only publishes. The only path may be a wildcard, ``/default/*``.
+                More than one, or a wildcard, comes only where the system's ``options`` say that
+                it can: ``MOST_SUBSCRIPTIONS`` and ``WILDCARDS``.
+            memo: Bytes already understood, shared by the users of one class.
+            listener: Who is told of deliveries, answers and the end.
+        """
 
     def publish_over_http(
         self, publish_id: str, channel: str, events: list[bytes]
@@ -168,6 +177,17 @@ class Api(Protocol):
 
 ApiFactory = Callable[[Access], Api]
 """What a system's client module offers: its ``Api`` class."""
+
+
+def only_channel(channels: Sequence[str]) -> str | None:
+    """Return the channel of a client that subscribes to one or none: for systems with no more.
+
+    Raises:
+        LocalProtocolError: If there are several; such a plan is refused before it runs.
+    """
+    if len(channels) > 1:
+        raise LocalProtocolError("client", f"{len(channels)} channels", "one at most is possible")
+    return channels[0] if channels else None
 
 
 def source_addresses(

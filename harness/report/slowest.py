@@ -7,6 +7,7 @@ import pandas as pd
 from harness.analysis.columns import REACHED
 from harness.analysis.record import Record
 from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.measure.record import CHANNELS_APART
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
 
@@ -42,12 +43,18 @@ def slowest_subscribers(record: Record) -> Table:
             Cell(f"{row['user_class']} {row['user']:,}"),
             Cell(q.seconds(row["stall_s"])),
             *(Cell(q.count(row[name])) for name in ("connections", "owed", "lost")),
-            Cell(str(row["channel"])),
+            Cell(_channels(str(row["channel"]))),
         ]
         for _, row in worst.iterrows()
     ]
     columns = ["Subscriber", "Longest stall", "Connections", "Owed", "Lost", "Channel"]
     return Table("slowest-subscribers", "Subscribers that waited longest", "", columns, rows)
+
+
+def _channels(recorded: str) -> str:
+    """Return the first of a connection's channels, and how many more there are."""
+    first, *others = recorded.split(CHANNELS_APART)
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _message_row(message: "pd.Series[Any]", record: Record) -> list[Cell]:

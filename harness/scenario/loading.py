@@ -26,7 +26,9 @@ from harness.scenario.target import (
     PLACEHOLDER,
     VARIABLE_PATTERN,
     Target,
+    has_wildcards,
     missing_variable,
+    most_subscriptions,
     target_model,
 )
 from harness.scenario.workload import Workload
@@ -83,6 +85,7 @@ def load_plan(
             target_file=str(target_file),
         )
         problems += _unplayable(plan, workload_source)
+        problems += _unsubscribable(plan, workload_source)
         if run_time_s is not None:
             plan = _fitted(plan, run_time_s, problems)
     if problems or plan is None:
@@ -215,6 +218,32 @@ def _unplayable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
         for place, one in enumerate(plan.workload.disturbances)
         if isinstance(one, OF_THE_EMULATOR)
     ]
+
+
+def _unsubscribable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
+    """Return what the workload's users subscribe to that the target's system cannot give them."""
+    system, channels = plan.target.system, plan.workload.channels
+    most = most_subscriptions(system)
+    problems = []
+    if channels.subscriptions_per_client > most:
+        problems.append(
+            workload.problem(
+                "channels.subscriptions_per_client",
+                str(channels.subscriptions_per_client),
+                f"must be at most {most} on {system}",
+                "one connection of this system cannot hold more subscriptions",
+            )
+        )
+    if channels.wildcard_share > 0 and not has_wildcards(system):
+        problems.append(
+            workload.problem(
+                "channels.wildcard_share",
+                f"{channels.wildcard_share:g}",
+                f"must be 0 on {system}",
+                "this system has no subscription that stands for all channels",
+            )
+        )
+    return problems
 
 
 def _not_set(target: Source, key: str, name: str) -> ScenarioProblem:

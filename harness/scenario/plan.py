@@ -109,3 +109,8 @@ class Plan(ScenarioModel):
     def channel_path(self, index: int) -> str:
         """Return the path of channel ``index``, counted from 0: "/default/room-0"."""
         return f"/{self.target.channel_namespace}/room-{index}"
+
+    @property
+    def every_channel(self) -> str:
+        """The path that stands for all channels: "/default/*"."""
+        return f"/{self.target.channel_namespace}/*"

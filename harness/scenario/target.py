@@ -228,6 +228,18 @@ def realtime_schemes(system: object) -> tuple[str, str]:
     return schemes
 
 
+def most_subscriptions(system: object) -> int:
+    """Return how many channels a client of a system can subscribe to on one connection; else 1."""
+    most: int = _option(system, "MOST_SUBSCRIPTIONS", 1)
+    return most
+
+
+def has_wildcards(system: object) -> bool:
+    """Say whether one subscription of a system can stand for all channels; no, unless it says."""
+    found: bool = _option(system, "WILDCARDS", False)
+    return found
+
+
 def _option(system: object, name: str, otherwise: Any) -> Any:
     """Return what a system's ``options`` module calls ``name``.
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from harness.scenario.channels import Channels
 from harness.scenario.disturbances import Disturbance, FlashCrowd, Reconnect
 from harness.scenario.event_bytes import ChoiceBytes, FixedBytes, LognormalBytes
 from harness.scenario.model import (
@@ -86,29 +87,6 @@ class Joins(ScenarioModel):
     timeout_s: Seconds = Field(
         default=10.0, gt=0, description="A join that is not confirmed by then has failed."
     )
-
-
-class Channels(ScenarioModel):
-    """Where messages go."""
-
-    count: Count = Field(default=1, ge=1, description="Number of channels.")
-    zipf_skew: float = Field(
-        default=0.0,
-        ge=0,
-        le=5,
-        description="Popularity of channels, for messages and for subscribers alike: "
-        "channel k has weight 1/(k+1)^skew. 0 makes all equal.",
-    )
-
-    @property
-    def reach(self) -> float:
-        """Share of the listeners that a message reaches on average: Σ (share of a channel)².
-
-        Messages and subscribers prefer the same channels.
-        """
-        weights = [math.pow(place + 1, -self.zipf_skew) for place in range(self.count)]
-        total = sum(weights)
-        return sum((weight / total) ** 2 for weight in weights)
 
 
 class Burst(ScenarioModel):

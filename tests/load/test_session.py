@@ -26,7 +26,7 @@ class Api:
         self.failures = failures
         self.joins = 0
 
-    def client(self, channel, memo, listener):
+    def client(self, channels, memo, listener):
         self.listener = listener
         return self
 

@@ -290,3 +290,29 @@ def test_any_text_as_override_ends_in_a_plan_or_a_scenario_error(scenario, overr
 def test_any_value_of_a_key_ends_in_a_plan_or_a_scenario_error(scenario, key, value):
     """Whatever TOML can write in place of a value is accepted or explained."""
     assert isinstance(scenario.outcome(f"{key}={value}"), Plan | ScenarioError)
+
+
+def test_subscriptions_that_the_system_cannot_hold_are_refused_before_the_run(scenario):
+    """A stream of server-sent events is of one channel; the user reads so at once."""
+    scenario.write(
+        target='name = "sse"\nsystem = "server-sent-events"\nauth.mode = "none"\n[endpoints]\n'
+        'http = "http://localhost/pub/{channel}"\nrealtime = "http://localhost/sub/{channel}"\n'
+    )
+    told = scenario.complaint(
+        "channels.count=3", "channels.subscriptions_per_client=2", "channels.wildcard_share=0.05"
+    )
+    assert (
+        "--set: channels.subscriptions_per_client must be at most 1 on server-sent-events, got 2\n"
+        "hint: one connection of this system cannot hold more subscriptions\n"
+        "--set: channels.wildcard_share must be 0 on server-sent-events, got 0.05\n"
+        "hint: this system has no subscription that stands for all channels"
+    ) == told
+
+
+def test_subscriptions_beyond_the_systems_limit_are_refused(scenario):
+    """AppSync Events has 200 subscriptions a connection."""
+    many = ("population.subscribers=300", "channels.count=201")
+    told = scenario.complaint(*many, "channels.subscriptions_per_client=201")
+    assert "must be at most 200 on appsync-events, got 201" in told
+    plan = scenario.plan(*many, "channels.subscriptions_per_client=200")
+    assert 200 == plan.workload.channels.subscriptions_per_client

@@ -118,3 +118,13 @@ def test_names_are_fit_for_a_folder():
     """A name has no slash, space, dot or capital in it."""
     pattern = Workload.model_json_schema()["properties"]["name"]["pattern"]
     assert "^[a-z0-9][a-z0-9-]*$" == pattern
+
+
+def test_client_subscribes_to_no_more_channels_than_there_are(scenario):
+    """A second subscription to the same channel is no second channel."""
+    assert (
+        "workload.toml: channels.subscriptions_per_client must be at most count = 2, got 3\n"
+        "hint: a client subscribes to a channel once; make more channels"
+    ) == scenario.complaint("channels.count=2", "channels.subscriptions_per_client=3").replace(
+        "--set: ", "workload.toml: "
+    )

@@ -2,13 +2,14 @@
 
 A join is: TCP, TLS where the endpoint has it, upgrade with the credentials in a subprotocol,
 ``connection_init`` until ``connection_ack``, ``subscribe`` until ``subscribe_success``.
-Every connection uses the same subscription id, which is unique within its connection as the
-protocol asks, and makes the frames of one event equal on all connections.
+Ids of subscriptions are unique within a connection, as the protocol asks, and the same on all
+connections, which makes the frames of one event equal on all of them: a client's only subscription
+is "s", and where it has several each is called by a number that the worker gave its channel.
 Source: the event-api-websocket-protocol page of the AppSync Events documentation, November 2026.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -55,6 +56,8 @@ class AppSyncEventsApi:
         self.authorization: Mapping[str, str] = {"host": host, wire.API_KEY_HEADER: access.api_key}
         subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(self.authorization)]
         self.endpoint = Endpoint(uri, address, subprotocols, access.tls, access.source_addresses)
+        self._ids: dict[str, str] = {}
+        self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
         self._http_client = HTTPClient.from_url(
             self.http_url,
             concurrency=256,
@@ -64,10 +67,22 @@ class AppSyncEventsApi:
         )
 
     def client(
-        self, channel: str | None, memo: dict[bytes, Any], listener: Listener
+        self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener
     ) -> "AppSyncEventsClient":
         """Return a client for one user, not yet connected."""
-        return AppSyncEventsClient(self, channel, memo, listener)
+        return AppSyncEventsClient(self, self._subscriptions_to(tuple(channels)), memo, listener)
+
+    def _subscriptions_to(self, channels: tuple[str, ...]) -> Mapping[str, str]:
+        """Return channel by subscription id; one mapping for all clients of the same channels."""
+        found = self._subscriptions.get(channels)
+        if found is None:
+            if len(channels) == 1:
+                found = {SUBSCRIPTION_ID: channels[0]}
+            else:
+                ids = self._ids
+                found = {ids.setdefault(each, f"s{len(ids)}"): each for each in channels}
+            self._subscriptions[channels] = found
+        return found
 
     def publish_over_http(
         self, publish_id: str, channel: str, events: list[bytes]
@@ -98,23 +113,25 @@ class AppSyncEventsClient(WebSocketConnection):
 
     Args:
         api: The API to join.
-        channel: Channel to subscribe to; None for a user that only publishes.
+        subscriptions: Channel to subscribe to by the subscription's id; none for a user that only
+            publishes.
         memo: Frames already understood, see ``WebSocketConnection``.
         listener: Who is told of deliveries, answers and the end.
     """
 
-    __slots__ = ("_api", "_awaited", "_channel", "_joined")
+    __slots__ = ("_api", "_awaited", "_joined", "_subscriptions", "_unconfirmed")
 
     def __init__(
         self,
         api: AppSyncEventsApi,
-        channel: str | None,
+        subscriptions: Mapping[str, str],
         memo: dict[bytes, Any],
         listener: Listener,
     ) -> None:
         super().__init__(api.endpoint, memo, listener)
         self._api = api
-        self._channel = channel
+        self._subscriptions = subscriptions
+        self._unconfirmed = len(subscriptions)
         self._awaited: AsyncResult | None = None
         self._joined = False
 
@@ -124,13 +141,16 @@ class AppSyncEventsClient(WebSocketConnection):
         try:
             self.connect(times, deadline)
             before = time.monotonic_ns()
-            ask = wire.connection_init()
-            times.confirmed_ns = self._request("init", ask, "connection_ack", deadline)
+            asks = [wire.connection_init()]
+            times.confirmed_ns = self._request("init", asks, "connection_ack", deadline)
             times.stages_ns["init"] = time.monotonic_ns() - before
-            if self._channel is not None:
+            if self._subscriptions:
                 before = time.monotonic_ns()
-                ask = wire.subscribe(SUBSCRIPTION_ID, self._channel, self._api.authorization)
-                times.confirmed_ns = self._request("subscribe", ask, "subscribe_success", deadline)
+                asks = [
+                    wire.subscribe(subscription_id, channel, self._api.authorization)
+                    for subscription_id, channel in self._subscriptions.items()
+                ]
+                times.confirmed_ns = self._request("subscribe", asks, "subscribe_success", deadline)
                 times.stages_ns["subscribe"] = time.monotonic_ns() - before
         except BaseException:
             self.drop()
@@ -140,11 +160,14 @@ class AppSyncEventsClient(WebSocketConnection):
         self._joined = True
         return times
 
-    def _request(self, stage: str, message: bytes, expected_type: str, deadline: float) -> int:
-        """Send and wait for the answer; return when the kernel received it, ns."""
+    def _request(
+        self, stage: str, asks: Sequence[bytes], expected_type: str, deadline: float
+    ) -> int:
+        """Send and wait for the last answer, or the first refusal; return when it came, ns."""
         awaited = self._awaited = AsyncResult()
         try:
-            self.send_text(message)
+            for ask in asks:
+                self.send_text(ask)
             answer, kernel_ns = awaited.get(timeout=max(deadline - time.monotonic(), 0.0))
         except Timeout:
             raise JoinError(stage, "timeout", f"no {expected_type} in time") from None
@@ -168,22 +191,31 @@ class AppSyncEventsClient(WebSocketConnection):
             return None
         message = wire.parse_server_message(payload)
         if message.type == "data":
-            if message.id == SUBSCRIPTION_ID and message.event is not None:
+            if message.id in self._subscriptions and message.event is not None:
                 return self.listener.event(message.event, kernel_ns)
         elif message.type in ("publish_success", "publish_error"):
             self.listener.answered(_answer(message.id, message, throttled=False, now_ns=kernel_ns))
         elif self._awaited is not None and message.type in _ANSWERS:
-            # Taken away at once: what follows in the same bytes is no answer to the same question.
-            awaited, self._awaited = self._awaited, None
-            if message.type == "connection_ack":
-                self.silence_limit_s = _silence_limit_s(message.body)
-            elif message.type == "subscribe_success":
-                self.listener.confirmed(kernel_ns)
-            awaited.set((message, kernel_ns))
+            self._take_answer(self._awaited, message, kernel_ns)
         elif message.errors:
             error = message.errors[0]
             self.listener.refused("receive", error.error_type, error.message)
         return None
+
+    def _take_answer(
+        self, awaited: AsyncResult, message: wire.ServerMessage, kernel_ns: int
+    ) -> None:
+        """Wake the join at its answer; of several subscriptions, at the last."""
+        if message.type == "connection_ack":
+            self.silence_limit_s = _silence_limit_s(message.body)
+        elif message.type == "subscribe_success":
+            self._unconfirmed -= 1
+            if self._unconfirmed:
+                return
+            self.listener.confirmed(kernel_ns)
+        # Taken away at once: what follows in the same bytes is no answer to the same question.
+        self._awaited = None
+        awaited.set((message, kernel_ns))
 
     def on_over(self, code: int, reason: str) -> bool:
         """Fail the join, if it is not done yet; it reports the end itself."""

@@ -40,6 +40,9 @@ from harness.systems.appsync_events.wire import WireError
 
 CLOSE_TIMEOUT_S = 2.0
 
+INTERNAL_ERROR = 1011
+"""Close code of a server that fails. Source: RFC 6455, section 7.4.1."""
+
 ESCAPES = 6
 """Bytes of a message for each byte of its events: escapes take three at most, and Amplify sends
 each event twice."""
@@ -133,6 +136,10 @@ class Routes:
             caller = _caller(request)
             refused = LIMIT_EXCEEDED if fate.throttled else await self._refusal(caller, offered)
             await Session(service, self.clocks, websocket, outlet, caller, refused).run()
+        except Exception:
+            # The request has been answered; an HTTP answer now would be no frame.
+            hang_up(transport, close_frame(INTERNAL_ERROR))
+            raise
         finally:
             service.outlets.remove(outlet)
         return websocket

@@ -25,6 +25,12 @@ from harness.scenario.model import (
     broken_rule,
 )
 
+MOST_SUBSCRIPTIONS = 200
+"""Channels that one connection can subscribe to. Source: Service Quotas code L-AA33EB36."""
+
+WILDCARDS = True
+"""``/default/*`` stands for all channels of a namespace. Source: eventapi/event-api-concepts."""
+
 AuthMode = Literal["api_key", "iam", "user_pool", "oidc", "lambda"]
 Modes = Annotated[tuple[AuthMode, ...], Field(strict=False, min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -176,7 +182,9 @@ class Quotas(ScenarioModel):
         default=1_000_000.0, gt=0, description="In steps of 5 KB delivered. L-F643C244."
     )
     publishes_per_s_per_connection: PerSecond = Field(default=25.0, gt=0, description="L-D33F7C2A.")
-    subscriptions_per_connection: Count = Field(default=200, gt=0, description="L-AA33EB36.")
+    subscriptions_per_connection: Count = Field(
+        default=MOST_SUBSCRIPTIONS, gt=0, description="L-AA33EB36."
+    )
     event_bytes: Bytes = Field(default=240 * 1024, gt=0, description="240 KB. L-F21064F0.")
     request_bytes: Bytes = Field(default=1_258_291, gt=0, description="1.2 MB. L-16CCBB05.")
 

@@ -9,6 +9,7 @@ Source: WHATWG HTML, section 9.2.3 "Processing model", read November 2026.
 
 import errno
 import time
+from collections.abc import Sequence
 from http import HTTPStatus
 from itertools import cycle
 from typing import Any
@@ -20,7 +21,14 @@ from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
 
 from harness.core.errors import RemoteProtocolError
-from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
+from harness.net.client import (
+    Access,
+    JoinError,
+    JoinTimes,
+    Listener,
+    PublishAnswer,
+    only_channel,
+)
 from harness.net.http_stream import Body, ResponseHead, body_of, parse_response_head
 from harness.net.joining import error_text, join_code, lap, read_head
 from harness.net.stream import TcpStream, TlsStream, open_socket, resolve
@@ -73,10 +81,10 @@ class ServerSentEventsApi:
         )
 
     def client(
-        self, channel: str | None, memo: dict[bytes, Any], listener: Listener
+        self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener
     ) -> "ServerSentEventsClient":
         """Return a client for one user, not yet connected."""
-        return ServerSentEventsClient(self, channel, memo, listener)
+        return ServerSentEventsClient(self, only_channel(channels), memo, listener)
 
     def keep(self, frame: bytes) -> None:
         """Take bytes into ``frames``; those of long ago make room."""

@@ -58,6 +58,10 @@ class Peer:
             heard.append(message)
         return heard
 
+    def hear_nothing_more(self):
+        """Fail if anything is left to hear: the answer to a question must come next."""
+        assert [] == self.heard_before_next_answer()
+
     def close_code(self):
         """Return the code with which the server closes; nothing else may come before."""
         with pytest.raises(ConnectionClosed) as caught:
@@ -80,11 +84,22 @@ def header(authorization):
 
 
 def open_peer(
-    opened, emulator, authorization=KEY, *, subprotocols=None, headers=None, query="", **more
+    opened,
+    emulator,
+    authorization=KEY,
+    *,
+    subprotocols=None,
+    headers=None,
+    ca_file=None,
+    query="",
+    **more,
 ):
-    """Connect one peer, which ``opened`` will close."""
+    """Connect one peer, which ``opened`` will close; over TLS where it is given whom to trust."""
+    scheme = "ws" if ca_file is None else "wss"
+    if ca_file is not None:
+        more["ssl"] = ssl.create_default_context(cafile=ca_file)
     connection = websocket_connect(
-        f"ws://localhost:{emulator.port}/event/realtime{query}",
+        f"{scheme}://localhost:{emulator.port}/event/realtime{query}",
         subprotocols=subprotocols or [MARKER, header(authorization)],
         additional_headers=headers,
         open_timeout=TIMEOUT_S,

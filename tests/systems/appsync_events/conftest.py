@@ -1,63 +1,17 @@
 """A running emulator and peers to drive it, none of which uses our own client."""
 
-import base64
 import contextlib
 import json
 import logging
-import ssl
 import urllib.request
 from functools import partial
 
 import pytest
-from websockets.sync.client import connect as websocket_connect
 
 from harness.systems.appsync_events.emulator import start
 from harness.systems.appsync_events.options import Options
+from tests.conformance.appsync_events.peers import open_peer
 from tests.systems.appsync_events.handler_stand import Stand
-
-KEY = {"host": "localhost", "x-api-key": "da2-test"}
-MARKER = "aws-appsync-event-ws"
-TIMEOUT_S = 10
-
-
-class Peer:
-    """A client made of the ``websockets`` library and hand-written JSON."""
-
-    def __init__(self, socket):
-        self.socket = socket
-
-    def say(self, **message):
-        self.socket.send(json.dumps(message))
-
-    def hear(self):
-        return json.loads(self.socket.recv(timeout=TIMEOUT_S))
-
-    def ask(self, **message):
-        self.say(**message)
-        return self.hear()
-
-    def subscribe(self, operation_id, channel, authorization=KEY):
-        return self.ask(
-            type="subscribe", id=operation_id, channel=channel, authorization=authorization
-        )
-
-    def publish(self, channel, *events, authorization=KEY):
-        """Publish values as JSON texts; return the answer, which comes before any delivery."""
-        texts = [json.dumps(event) for event in events]
-        return self.ask(
-            type="publish", id="p", channel=channel, events=texts, authorization=authorization
-        )
-
-    def hear_nothing_more(self):
-        """Fail if anything is left to hear: the answer to a question must come next."""
-        answer = self.ask(type="unsubscribe", id="nothing-more")
-        assert "unsubscribe_error" == answer["type"], answer
-
-
-def header(authorization):
-    """Encode credentials for the subprotocol, with the standard library alone."""
-    text = json.dumps(authorization).encode()
-    return "header-" + base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
 @pytest.fixture(scope="session")
@@ -73,24 +27,6 @@ def shared_emulator(options):
         yield emulator
 
 
-def open_connection(
-    opened, emulator, authorization=KEY, *, subprotocols=None, ca_file=None, query="", **arguments
-):
-    """Connect one peer, which ``opened`` will close."""
-    if ca_file is not None:
-        arguments["ssl"] = ssl.create_default_context(cafile=ca_file)
-    scheme = "ws" if ca_file is None else "wss"
-    connection = websocket_connect(
-        f"{scheme}://localhost:{emulator.port}/event/realtime{query}",
-        subprotocols=subprotocols or [MARKER, header(authorization)],
-        open_timeout=TIMEOUT_S,
-        close_timeout=TIMEOUT_S,
-        proxy=None,
-        **arguments,
-    )
-    return Peer(opened.enter_context(connection))
-
-
 @pytest.fixture(scope="session")
 def impatient_emulator(options):
     """An emulator whose keep-alive is due soon."""
@@ -102,7 +38,7 @@ def impatient_emulator(options):
 def connect():
     """Open connections to an emulator; they are closed after the test."""
     with contextlib.ExitStack() as opened:
-        yield partial(open_connection, opened)
+        yield partial(open_peer, opened)
 
 
 @pytest.fixture

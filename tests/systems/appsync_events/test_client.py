@@ -68,8 +68,8 @@ def emulated(shared_emulator):
         yield make
 
 
-def join(made, channel=ROOM, within_s=WITHIN_S):
-    client = made.client(channel, {}, Listener())
+def join(made, channels=(ROOM,), within_s=WITHIN_S):
+    client = made.client(channels, {}, Listener())
     client.listener.times = client.join(time.monotonic() + within_s)
     return client
 
@@ -266,9 +266,88 @@ def test_message_that_breaks_the_protocol_ends_the_connection(junk):
 
 def test_user_without_channel_joins_without_subscribing(emulated):
     """A user that only publishes is confirmed by its connection."""
-    client = join(emulated(), channel=None)
+    client = join(emulated(), channels=())
     client.drop()
     assert {"tcp", "upgrade", "init"} == set(client.listener.times.stages_ns)
+
+
+def test_client_of_several_channels_gets_each_event_of_each_once(emulated):
+    """Three rooms on one connection; what is sent to a fourth is not for it."""
+    made = emulated()
+    rooms = [f"/default/room-{number}" for number in range(3)]
+    subscriber, chatter = join(made, rooms), join(made, ())
+    for number in range(4):
+        chatter.publish(str(number), f"/default/room-{number}", [b'{"in":%d}' % number])
+    chatter.publish("end", rooms[0], [b'"end"'])
+    wait_for(lambda: '"end"' in subscriber.listener.events)
+    subscriber.drop()
+    chatter.drop()
+    assert ['{"in":0}', '{"in":1}', '{"in":2}', '"end"'] == subscriber.listener.events
+
+
+def test_wildcard_gets_the_events_of_all_channels_once(emulated):
+    """One subscription stands for every room of the namespace, and for no other namespace."""
+    made = emulated()
+    everything, chatter = join(made, ["/default/*"]), join(made, ())
+    for number, channel in enumerate(("/default/room-0", "/second/room-0", "/default/room-7")):
+        chatter.publish(str(number), channel, [b"%d" % number])
+    wait_for(lambda: "2" in everything.listener.events)
+    everything.drop()
+    chatter.drop()
+    assert ["0", "2"] == everything.listener.events
+
+
+def test_frames_are_alike_for_all_clients_of_a_channel_whatever_else_they_hold(emulated):
+    """A second client of other rooms recognises the bytes that the first has parsed."""
+    made, memo, witness = emulated(), {}, join(emulated(), ())
+    first, second = (
+        made.client(rooms, memo, Listener())
+        for rooms in ([ROOM, "/default/a"], ["/default/b", ROOM])
+    )
+    for client in (first, second):
+        client.join(time.monotonic() + WITHIN_S)
+    witness.publish("1", ROOM, [b'{"n":1}'])
+    heard = [first.listener, second.listener]
+    wait_for(lambda: all(listener.events or listener.known for listener in heard))
+    for client in (first, second, witness):
+        client.drop()
+    assert 1 == sum(len(listener.events) for listener in heard)
+    assert ['{"n":1}'] == [known for listener in heard for known in listener.known]
+
+
+class InTurn:
+    """A script that acknowledges, and answers one subscription after the other."""
+
+    def __init__(self, *answers):
+        self.left = iter(answers)
+
+    def get(self, kind, _):
+        return next(self.left) if kind == "subscribe" else [ACK]
+
+
+def test_join_is_confirmed_by_the_last_of_several_subscriptions():
+    """What comes between two confirmations is not owed yet."""
+    confirmed = [{"type": "subscribe_success", "id": name} for name in ("s0", "s1")]
+    early = {"type": "data", "id": "s0", "event": '"early"'}
+    script = InTurn([confirmed[0], early], [confirmed[1], data('"late"') | {"id": "s1"}])
+    with scripted_server(script) as realtime:
+        client = join(api(realtime), [ROOM, "/default/b"])
+        wait_for(lambda: len(client.listener.events) == 2)
+        client.drop()
+    assert 1 == client.listener.confirmed_before
+
+
+def test_one_refused_subscription_of_several_fails_the_join():
+    """The user is not half in."""
+    refusal = {
+        "type": "subscribe_error",
+        "id": "s1",
+        "errors": [{"errorType": "MaxSubscriptionsReachedError", "message": "too many"}],
+    }
+    script = InTurn([{"type": "subscribe_success", "id": "s0"}], [refusal])
+    with scripted_server(script) as realtime, pytest.raises(JoinError) as caught:
+        join(api(realtime), [ROOM, "/default/b"])
+    assert ("subscribe", "MaxSubscriptionsReachedError") == (caught.value.stage, caught.value.code)
 
 
 class _Teapot(http.server.BaseHTTPRequestHandler):

@@ -58,7 +58,7 @@ def test_subprotocols_may_stand_on_two_header_lines(shared_emulator):
 def test_credentials_may_come_as_http_headers(connect, shared_emulator, name):
     """The form of the Swift and Android clients lets in as well, in any spelling of the name."""
     headers = {name: "da2-test"}
-    peer = connect(shared_emulator, subprotocols=[MARKER], additional_headers=headers)
+    peer = connect(shared_emulator, subprotocols=[MARKER], headers=headers)
     assert "connection_ack" == peer.ask(type="connection_init")["type"]
 
 
@@ -97,7 +97,7 @@ def test_wrong_or_missing_key_is_told_in_answer_to_the_first_message(
 def test_wrong_key_in_an_http_header_is_unauthorized(connect, shared_emulator):
     """Both forms of credentials are checked alike."""
     headers = {"x-api-key": "da2-wrong"}
-    peer = connect(shared_emulator, subprotocols=[MARKER], additional_headers=headers)
+    peer = connect(shared_emulator, subprotocols=[MARKER], headers=headers)
     assert ["UnauthorizedException"] == error_types(peer.ask(type="connection_init"))
 
 

@@ -118,7 +118,7 @@ def wait_for(condition):
 
 def test_request_asks_for_a_stream_of_the_channel(peer):
     """Path, query, Accept and a bearer token, and no cursor before there is one."""
-    client = api_of(peer.port, key="secret").client(ROOM, {}, Listener())
+    client = api_of(peer.port, key="secret").client([ROOM], {}, Listener())
     join(client, peer, PLAIN)
     assert peer.request.splitlines()[:5] == [
         "GET /sub/default/room-0?v=1 HTTP/1.1",
@@ -140,7 +140,7 @@ def test_equal_bytes_are_recognised_on_the_next_connection(peer, head, wrap):
     api, memo = api_of(peer.port), {}
     listeners, clients = (Listener(), Listener()), []
     for number, listener in enumerate(listeners):
-        clients.append(api.client(ROOM, memo, listener))
+        clients.append(api.client([ROOM], memo, listener))
         connection = join(clients[number], peer, head + wrap(b": hi\n\n"))
         wait_for(lambda number=number: clients[number].heard_ns)
         connection.sendall(wrap(b"id: 7:0\ndata: one\n\n"))
@@ -155,11 +155,11 @@ def test_equal_bytes_are_recognised_on_the_next_connection(peer, head, wrap):
 def test_returning_user_sends_the_last_event_id(peer):
     """A second client of the same user goes on where the first was cut."""
     api, listener = api_of(peer.port), Listener()
-    connection = join(api.client(ROOM, {}, listener), peer, PLAIN + b"id: 41\ndata: a\n\n")
+    connection = join(api.client([ROOM], {}, listener), peer, PLAIN + b"id: 41\ndata: a\n\n")
     wait_for(lambda: listener.events)
     connection.close()
     wait_for(lambda: listener.ends)
-    again = api.client(ROOM, {}, listener)
+    again = api.client([ROOM], {}, listener)
     join(again, peer, PLAIN)
     assert "Last-Event-ID: 41" in peer.request.splitlines()
     assert listener.ends == [(1000, "stream_end")]
@@ -171,7 +171,7 @@ def test_chunked_stream_cut_short_is_a_reset_and_one_completed_is_an_end(peer):
     ends = []
     for last in (b"", b"0\r\n\r\n"):
         listener = Listener()
-        connection = join(api_of(peer.port).client(ROOM, {}, listener), peer, CHUNKED)
+        connection = join(api_of(peer.port).client([ROOM], {}, listener), peer, CHUNKED)
         connection.sendall(b"8\r\ndata: a\n\r\n" + last)
         connection.close()
         wait_for(lambda listener=listener: listener.ends)
@@ -182,7 +182,7 @@ def test_chunked_stream_cut_short_is_a_reset_and_one_completed_is_an_end(peer):
 def test_bytes_that_are_not_chunked_end_the_stream_as_a_protocol_error(peer):
     """The server's mistake is the server's, and the worker lives on."""
     listener = Listener()
-    connection = join(api_of(peer.port).client(ROOM, {}, listener), peer, CHUNKED)
+    connection = join(api_of(peer.port).client([ROOM], {}, listener), peer, CHUNKED)
     connection.sendall(b"nonsense\r\n")
     wait_for(lambda: listener.ends)
     assert (listener.refusals, listener.ends[0][0]) == (["protocol_error"], 1002)
@@ -199,7 +199,7 @@ def test_bytes_that_are_not_chunked_end_the_stream_as_a_protocol_error(peer):
 def test_any_answer_but_a_stream_is_terminal(peer, answer):
     """EventSource fails the connection for good; the code says so."""
     with pytest.raises(JoinError) as failure:
-        join(api_of(peer.port).client(ROOM, {}, Listener()), peer, answer)
+        join(api_of(peer.port).client([ROOM], {}, Listener()), peer, answer)
     assert (failure.value.stage, failure.value.code) == ("subscribe", "http_error_terminal")
 
 
@@ -208,13 +208,13 @@ def test_refused_connection_has_a_code_of_its_own():
     with socket.create_server((HOST, 0)) as gone:
         port = gone.getsockname()[1]
     with pytest.raises(JoinError) as failure:
-        api_of(port).client(ROOM, {}, Listener()).join(time.monotonic() + WITHIN_S)
+        api_of(port).client([ROOM], {}, Listener()).join(time.monotonic() + WITHIN_S)
     assert (failure.value.stage, failure.value.code) == ("connect", "connect_refused")
 
 
 def test_answer_that_does_not_come_is_a_timeout(peer):
     """The deadline holds for the head as well."""
-    client = api_of(peer.port).client(ROOM, {}, Listener())
+    client = api_of(peer.port).client([ROOM], {}, Listener())
     with pytest.raises(JoinError) as failure:
         client.join(time.monotonic() + 0.1)
     assert (failure.value.stage, failure.value.code) == ("subscribe", "timeout")
@@ -224,7 +224,7 @@ def test_answer_that_does_not_come_is_a_timeout(peer):
 def test_paused_client_takes_nothing_until_it_goes_on(peer):
     """What arrived stays with the kernel."""
     listener = Listener()
-    client = api_of(peer.port).client(ROOM, {}, listener)
+    client = api_of(peer.port).client([ROOM], {}, listener)
     connection = join(client, peer, PLAIN)
     client.pause(paused=True)
     connection.sendall(b"data: a\n\n")
@@ -244,7 +244,7 @@ def test_stream_over_tls_is_confirmed_at_the_kernels_time():
     authority.configure_trust(client_side)
     with contextlib.closing(Peer(server_side)) as server:
         listener, before_ns = Listener(), time.time_ns()
-        client = api_of(server.port, scheme="https", tls=client_side).client(ROOM, {}, listener)
+        client = api_of(server.port, scheme="https", tls=client_side).client([ROOM], {}, listener)
         connection = join(client, server, CHUNKED)
         connection.sendall(b"9\r\ndata: a\n\n\r\n")
         wait_for(lambda: listener.events)
@@ -283,7 +283,7 @@ def test_publish_posts_each_event_and_answers_the_listener(posts):
     """A user that only publishes is in without a connection."""
     listener = Listener()
     api = api_of(9, publish=posts.server_port)
-    client = api.client(None, {}, listener)
+    client = api.client([], {}, listener)
     client.join(time.monotonic() + WITHIN_S)
     assert client.open
     client.publish("p", ROOM, [b'{"a":1}', b'{"a":2}'])
@@ -305,7 +305,7 @@ def test_publish_without_an_answer_is_refused_and_ends_no_greenlet(peer):
     """A server that closes in place of an answer costs one publish."""
     listener = Listener()
     api = api_of(9, publish=peer.port)
-    client = api.client(None, {}, listener)
+    client = api.client([], {}, listener)
     client.join(time.monotonic() + WITHIN_S)
     client.publish("p", ROOM, [b"{}"])
     peer.accept().close()

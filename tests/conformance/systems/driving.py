@@ -1,0 +1,237 @@
+"""Finds every system with an emulated target, and drives its real client against its emulator.
+
+What a system offers is read from where the harness itself reads it: the client module's ``Api``,
+the ``options`` module and the target file. So a system is in these tests as soon as it exists.
+"""
+
+import json
+import time
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import gevent
+
+from harness.load.emulator_controls import EmulatorControls
+from harness.load.emulator_process import EmulatorProcess
+from harness.net.client import Access, tls_context
+from harness.scenario.loading import load_emulated_target
+from harness.scenario.target import api_key, client_model, known_systems
+
+ROOT = Path(__file__).resolve().parents[3]
+WITHIN_S = 20.0
+BUFFER_BYTES = 256 * 1024
+OFTEN_S = 0.05
+"""Between two questions of clients that ask at intervals, so that the tests are soon over."""
+
+
+def targets_by_system():
+    """Return a target file for each system that can be played on this machine."""
+    found = {}
+    for file in sorted((ROOT / "scenarios" / "targets").glob("*.toml")):
+        target = tomllib.loads(file.read_text(encoding="utf-8"))
+        plain = not target.get("emulator", {}).get("tls")
+        if target.get("emulated") and plain and target["system"] in known_systems():
+            found.setdefault(target["system"], file)
+    return found
+
+
+def api_class(system):
+    """Return the one class of a system's client module that offers what a worker asks of it."""
+    module = import_module(f"harness.systems.{system.replace('-', '_')}.client")
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and all(hasattr(value, name) for name in ("client", "publish_over_http"))
+    )
+    return found
+
+
+def encoded(event):
+    """Return an event as it is published: a JSON object, as the envelope is."""
+    return json.dumps({"said": event}).encode()
+
+
+def wait_for(condition, what):
+    """Let the clients work until the condition holds; fail when it does not in time."""
+    deadline_s = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline_s, f"not in time: {what}"
+        gevent.sleep(0.005)
+
+
+class Listener:
+    """Keeps what a user is told.
+
+    Args:
+        user_class: subscriber or chatter; a system may serve them in different ways.
+
+    Attributes:
+        heard: The events in the order they came, however they were recognised.
+        parsed: Those of them that came as text, the others being known by their token.
+    """
+
+    def __init__(self, user_class):
+        self.user_class = user_class
+        self.heard = []
+        self.parsed = []
+        self.answers = {}
+        self.ends = []
+        self.refusals = []
+        self.confirmations = 0
+
+    def confirmed(self, kernel_ns):
+        self.confirmations += 1
+
+    def event(self, text, kernel_ns):
+        self.parsed.append(text)
+        self.heard.append(json.loads(text)["said"])
+        return self.heard[-1]
+
+    def delivered(self, known, kernel_ns):
+        self.heard.append(known)
+
+    def answered(self, answer):
+        self.answers[answer.publish_id] = answer
+
+    def ended(self, code, reason, kernel_ns):
+        self.ends.append((code, reason))
+
+    def refused(self, stage, code, message):
+        self.refusals.append((stage, code, message))
+
+
+class User:
+    """One user of the system, with the client that a run would give it."""
+
+    def __init__(self, api, channels, memo, listener):
+        self.listener = listener
+        self.client = api.client(channels, memo, self.listener)
+        self._publishes = 0
+
+    @property
+    def heard(self):
+        """The events that came, in order."""
+        return self.listener.heard
+
+    def join(self):
+        """Connect and subscribe; return when each stage ended."""
+        self.times = self.client.join(time.monotonic() + WITHIN_S)
+        return self.times
+
+    def send(self, channel, *events):
+        """Publish events in one publish; return its id."""
+        self._publishes += 1
+        publish_id = f"p{self._publishes}"
+        self.client.publish(publish_id, channel, [encoded(event) for event in events])
+        return publish_id
+
+    def publish(self, channel, *events):
+        """Publish events, wait for the system's answer and return it."""
+        publish_id = self.send(channel, *events)
+        listener = self.listener
+        wait_for(lambda: publish_id in listener.answers or listener.ends, "a publish's answer")
+        return listener.answers[publish_id]
+
+    def wait_until_heard(self, event):
+        """Wait for an event to come; what was sent before it has then come, or never will."""
+        wait_for(lambda: event in self.heard, f"{event!r} among {self.heard[-3:]}")
+
+
+class Counts(dict[str, float]):
+    """What an emulator counted, by dotted name."""
+
+    def total(self, name):
+        """Return a count; one made of several emulators has it in a table of each."""
+        return sum(value for key, value in self.items() if f".{key}".endswith(f".{name}"))
+
+
+class Stand:
+    """A running emulator of one system, and the users who are on it.
+
+    Args:
+        system: Its name.
+        file: A target file that emulates it.
+        log_file: Where the emulator's words go.
+        overrides: Further ``target.…`` overrides.
+    """
+
+    def __init__(self, system, file, log_file, *overrides):
+        told = [f"target.emulator.subscriber_buffer_bytes={BUFFER_BYTES}", *overrides]
+        if "interval_s" in client_model(system).model_fields:
+            told.append(f"target.client.interval_s={OFTEN_S}")
+        self.system = system
+        self.target = load_emulated_target(file, told)
+        self._process = EmulatorProcess(str(file), told, log_file)
+        self.endpoints = self._process.endpoints
+        self._controls = EmulatorControls(self.endpoints)
+        self._opened = []
+        self._rooms = 0
+
+    def room(self):
+        """Return the path of a channel that nobody has used."""
+        self._rooms += 1
+        return f"/{self.target.channel_namespace}/room-{self._rooms}"
+
+    def api(self, key=None):
+        """Return the system as a worker uses it."""
+        endpoints, options = self.endpoints, self.target.client or client_model(self.system)()
+        made = api_class(self.system)(
+            Access(
+                realtime=endpoints.realtime,
+                http=endpoints.http,
+                api_key=api_key(self.target) if key is None else key,
+                tls=tls_context(endpoints.realtime, verify=True, ca_file=endpoints.ca_file),
+                options=options,
+            )
+        )
+        self._opened.append(made.close)
+        return made
+
+    def subscriber(self, *channels, api=None, memo=None, listener=None):
+        """Return a user of these channels who has joined and will only listen."""
+        listener = listener or Listener("subscriber")
+        return self._joined(channels, api, {} if memo is None else memo, listener)
+
+    def chatter(self, *channels, api=None):
+        """Return a user who has joined and may publish; it listens where it has channels."""
+        return self._joined(channels, api, {}, Listener("chatter"))
+
+    def _joined(self, channels, api, memo, listener):
+        user = User(api or self.api(), channels, memo, listener)
+        self._opened.append(user.client.drop)
+        user.join()
+        return user
+
+    def stats(self):
+        """Return what the emulator has counted since its start, by dotted name."""
+        return Counts(_flat(self._controls.ground_truth()["stats"]))
+
+    def counted_since(self, before):
+        """Return by how much counts have grown."""
+        return Counts((name, now - before.get(name, 0)) for name, now in self.stats().items())
+
+    def play(self, *faults):
+        """Have the emulator play these faults and no others."""
+        self._controls.tell_faults(list(faults))
+
+    def clear(self):
+        """Send everybody away and stop all faults."""
+        for close in reversed(self._opened):
+            close()
+        self._opened.clear()
+        self.play()
+
+    def stop(self):
+        """End the emulator."""
+        self._process.stop()
+
+
+def _flat(table, prefix=""):
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float):
+            yield f"{prefix}{name}", value

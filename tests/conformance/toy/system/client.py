@@ -1,0 +1,122 @@
+"""The load side's client of the toy system."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from gevent import Timeout
+from gevent.event import AsyncResult
+from geventhttpclient import HTTPClient
+from geventhttpclient.url import URL
+from websockets.uri import parse_uri
+
+from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer, only_channel
+from harness.net.stream import resolve
+from harness.net.websocket import Endpoint, WebSocketConnection
+
+from . import wire
+
+
+class ToyApi:
+    """The toy system as one worker uses it."""
+
+    def __init__(self, access: Access) -> None:
+        key = urlencode({wire.KEY_PARAMETER: access.api_key})
+        uri = parse_uri(f"{access.realtime}?{key}")
+        address = resolve(uri.host, uri.port)
+        self.endpoint = Endpoint(
+            uri, address, [wire.SUBPROTOCOL], access.tls, access.source_addresses
+        )
+        self._path = f"{wire.HTTP_PATH}?{key}"
+        self._http = HTTPClient.from_url(
+            URL(access.http), concurrency=64, ssl_context_factory=lambda: access.tls
+        )
+
+    def client(
+        self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener
+    ) -> "ToyClient":
+        """Return a client for one user, not yet connected."""
+        return ToyClient(self.endpoint, only_channel(channels), memo, listener)
+
+    def publish_over_http(
+        self, publish_id: str, channel: str, events: list[bytes]
+    ) -> PublishAnswer:
+        """POST one publish and return its answer; raises OSError."""
+        texts = [event.decode() for event in events]
+        response = self._http.post(self._path, wire.message(channel=channel, events=texts))
+        said = bytes(response.read()).decode()
+        return _answer(publish_id, said, time.time_ns())
+
+    def close(self) -> None:
+        """Let go of the connections kept for publishing."""
+        self._http.close()
+
+
+class ToyClient(WebSocketConnection):
+    """One user's connection."""
+
+    __slots__ = ("_channel", "_joined", "_wanted")
+
+    def __init__(
+        self, endpoint: Endpoint, channel: str | None, memo: dict[bytes, Any], listener: Listener
+    ) -> None:
+        super().__init__(endpoint, memo, listener)
+        self._channel = channel
+        self._wanted: AsyncResult | None = None
+        self._joined = False
+
+    def join(self, deadline: float) -> JoinTimes:
+        """Connect and join the channel."""
+        times = JoinTimes(time.time_ns())
+        try:
+            self.connect(times, deadline)
+            times.confirmed_ns = time.time_ns()
+            if self._channel is not None:
+                before = time.monotonic_ns()
+                times.confirmed_ns = self._subscribe(deadline)
+                times.stages_ns["subscribe"] = time.monotonic_ns() - before
+        except BaseException:
+            self.drop()
+            raise
+        self._joined = True
+        return times
+
+    def _subscribe(self, deadline: float) -> int:
+        wanted = self._wanted = AsyncResult()
+        try:
+            self.send_text(wire.message(join=self._channel))
+            confirmed_ns: int = wanted.get(timeout=max(deadline - time.monotonic(), 0.0))
+        except Timeout:
+            raise JoinError("subscribe", "timeout", "nobody confirmed it") from None
+        except OSError as error:
+            raise JoinError("subscribe", "closed", str(error)) from None
+        return confirmed_ns
+
+    def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
+        """Send one publish; the listener hears of its answer."""
+        texts = [event.decode() for event in events]
+        self.send_text(wire.message(publish=publish_id, channel=channel, events=texts))
+
+    def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
+        """Tell deliveries, answers and confirmations apart."""
+        found = wire.parse(payload)
+        if "event" in found:
+            return self.listener.event(found["event"], kernel_ns)
+        if "published" in found:
+            answer = _answer(found["published"], found["refused"], kernel_ns)
+            self.listener.answered(answer)
+        elif self._wanted is not None:
+            self.listener.confirmed(kernel_ns)
+            self._wanted.set(kernel_ns)
+        return None
+
+    def on_over(self, code: int, reason: str) -> bool:
+        """Fail the join, if it is not done yet."""
+        if self._wanted is not None:
+            self._wanted.set_exception(ConnectionResetError(reason or f"closed with {code}"))
+        return not self._joined
+
+
+def _answer(publish_id: str, refused: str, now_ns: int) -> PublishAnswer:
+    return PublishAnswer(publish_id, not refused, refused == "throttled", refused, refused, now_ns)

@@ -1,0 +1,193 @@
+"""The toy system's emulator: one process, made of what all emulators share."""
+
+import asyncio
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import WSMsgType, web
+
+from harness.emulation.agenda import Agenda
+from harness.emulation.certificate import provide_certificate, server_tls
+from harness.emulation.control import Answer, Control, Ground
+from harness.emulation.counters import OWED, SHARED_COUNTS, Counters
+from harness.emulation.deliveries import Deliveries, Frame, Subscription
+from harness.emulation.faults import Faults
+from harness.emulation.outlets import Outlet, Outlets, Parcel, hang_up
+from harness.emulation.processes import BACKLOG, EmulatorProcesses
+from harness.emulation.websocket_frames import close_frame, text_frame
+from harness.emulation.worker import Lifeline, Seat, run_worker
+from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
+
+from . import wire
+from .options import Options
+
+HTTP_PATH = wire.HTTP_PATH
+REALTIME_PATH = wire.REALTIME_PATH
+
+COUNTS = (*SHARED_COUNTS, "publishes.accepted")
+
+
+def start(options: Options) -> EmulatorProcesses:
+    """Return the emulator's only process, to be entered."""
+
+    def make_folder(folder: Path) -> None:
+        Counters.make_table(folder / "counters", 1, len(COUNTS))
+        if options.tls:
+            provide_certificate(folder, options.host, options.certificate_folder)
+
+    return EmulatorProcesses(
+        module=__name__,
+        settings=options.model_dump(mode="json"),
+        processes=1,
+        host=options.host,
+        port=options.port,
+        prepare=make_folder,
+    )
+
+
+def try_it(http_url: str, api_key: str, _ca_file: Path | None) -> str:
+    """Return a shell command that publishes one event."""
+    body = wire.message(channel="/default/room-0", events=["1"]).decode()
+    return f"curl -d '{body}' '{http_url}?{wire.KEY_PARAMETER}={api_key}'"
+
+
+def client_settings(_options: Options, _http_url: str) -> dict[str, str]:
+    """Return settings for other clients: there are none."""
+    return {}
+
+
+class Service:
+    """The process: who listens to what, and what goes wrong."""
+
+    def __init__(self, options: Options, seat: Seat) -> None:
+        self._key = options.key
+        self._groups: dict[str, dict[Outlet, Subscription]] = {}
+        self._events = 0
+        agenda = Agenda()
+        self.counters = Counters(seat.folder / "counters", 0, COUNTS)
+        self.outlets = Outlets(self.counters, options.subscriber_buffer_bytes)
+        self.faults = Faults(self.outlets, agenda, self.counters, seat.folder, seed=options.seed)
+        self._deliveries = Deliveries(self.outlets, self.faults, agenda)
+        ground = Ground(self.counters, self._deliveries, self.faults)
+        self.control = Control(ground, seat.folder, 0, 1, lambda _: None)
+        self.faults.tell(options.faults, seat.started_s, "options")
+
+    def application(self) -> web.Application:
+        """Return the routes."""
+
+        async def control(request: web.Request) -> web.Response:
+            return await self._control(request)
+
+        application = web.Application()
+        add = application.router.add_route
+        add("GET", wire.REALTIME_PATH, self._realtime)
+        add("POST", wire.HTTP_PATH, self._post)
+        for path in (STATS_PATH, LOG_PATH, FAULTS_PATH, RESET_PATH):
+            add("*", path, control)
+        return application
+
+    async def _control(self, request: web.Request) -> web.Response:
+        answer: Answer
+        if request.path == FAULTS_PATH:
+            answer = await self.control.set_faults(await request.read())
+        elif request.path == LOG_PATH:
+            answer = await self.control.log()
+        elif request.path == RESET_PATH:
+            answer = await self.control.reset()
+        else:
+            answer = await self.control.stats()
+        return web.Response(body=answer.body, status=answer.status, content_type="application/json")
+
+    async def _realtime(self, request: web.Request) -> web.StreamResponse:
+        fate, transport = self.faults.on_connect(), request.transport
+        await asyncio.sleep(fate.delay_s)
+        if transport is None or (fate.refused and fate.status is None):
+            if transport is not None:
+                hang_up(transport, None)
+            raise web.HTTPBadGateway
+        if fate.refused:
+            return web.Response(status=fate.status or HTTPStatus.BAD_GATEWAY)
+        if fate.throttled:
+            raise web.HTTPTooManyRequests
+        if self._is_stranger(request):
+            raise web.HTTPUnauthorized
+        websocket = web.WebSocketResponse(protocols=[wire.SUBPROTOCOL], compress=False)
+        await websocket.prepare(request)
+        outlet = self.outlets.add(transport)
+        joined: list[str] = []
+        try:
+            async for message in websocket:
+                if message.type is WSMsgType.TEXT:
+                    self._take(outlet, orjson.loads(message.data), joined)
+        finally:
+            for channel in joined:
+                self._deliveries.unsubscribe(self._groups[channel].pop(outlet))
+            self.outlets.remove(outlet)
+        return websocket
+
+    def _is_stranger(self, request: web.Request) -> bool:
+        shown = request.query.get(wire.KEY_PARAMETER)
+        return self.faults.on_credentials() or shown != self._key
+
+    def _take(self, outlet: Outlet, asked: dict[str, Any], joined: list[str]) -> None:
+        if "join" in asked:
+            channel = asked["join"]
+            self._groups.setdefault(channel, {})[outlet] = self._deliveries.subscribe(outlet)
+            joined.append(channel)
+            outlet.reply(text_frame(wire.message(joined=channel)))
+            return
+        refused = self._publish(asked["channel"], asked["events"])
+        outlet.reply(text_frame(wire.message(published=asked["publish"], refused=refused)))
+
+    async def _post(self, request: web.Request) -> web.Response:
+        if self._is_stranger(request):
+            return web.Response(text="unauthorized", status=HTTPStatus.UNAUTHORIZED)
+        asked = orjson.loads(await request.read())
+        return web.Response(text=self._publish(asked["channel"], asked["events"]))
+
+    def _publish(self, channel: str, events: list[str]) -> str:
+        """Fan events out; return why not, or nothing."""
+        if self.faults.on_publish():
+            return "throttled"
+        self.counters.add("publishes.accepted")
+        group = self._groups.get(channel, {})
+        for event in events:
+            self._fan_out(group, event)
+        return ""
+
+    def _fan_out(self, group: dict[Outlet, Subscription], event: str) -> None:
+        number, listeners = self._events, len(group)
+        self._events += 1
+        parcel = Parcel(text_frame(wire.message(event=event)), deliveries=1, steps=1)
+        if self._deliveries.all_pass(range(number, number + 1), listeners, listeners):
+            self.counters.add(OWED, listeners)
+            for outlet in list(group):
+                outlet.deliver(parcel)
+            return
+        frame = Frame(number, parcel, orjson.dumps(event))
+        for subscription in list(group.values()):
+            self._deliveries.send(subscription, [frame], time.monotonic())
+
+
+async def serve(seat: Seat, lifeline: Lifeline) -> None:
+    """Be the emulator until it is told to stop."""
+    options = Options.model_validate(seat.settings)
+    service = Service(options, seat)
+    runner = web.AppRunner(
+        service.application(), access_log=None, handle_signals=False, shutdown_timeout=0.2
+    )
+    await runner.setup()
+    tls = server_tls(seat.folder / "server.pem") if options.tls else None
+    await web.SockSite(runner, seat.listener, ssl_context=tls, backlog=BACKLOG).start()
+    await lifeline.serving()
+    for outlet in list(service.outlets.open):
+        hang_up(outlet.transport, close_frame())
+    await runner.cleanup()
+    service.faults.close()
+
+
+if __name__ == "__main__":
+    run_worker(serve)
