@@ -34,7 +34,7 @@ own (also when split: ``client_http.py``); every other module in it is I/O-free 
 ``wire``. A system's ``options`` are found by name alone, so ``scenario`` imports no system.
 """
 
-SETTINGS = {"emulator", "faults", "model"}
+SETTINGS = {"client_options", "emulator", "faults", "model"}
 """The modules of ``harness.scenario`` that are the layer ``settings``: what an emulator is told."""
 
 FRAMES = {"pandas", "matplotlib"}

@@ -164,9 +164,10 @@ def describe(api: Api) -> Emulated:
         ca_file = kept_certificate(options.certificate_folder).ca_file
     encrypted, plain = realtime_schemes(api.target.system)
     scheme = encrypted if options.tls else plain
+    realtime_port = api.processes.realtime_port or port
     return Emulated(
         http=f"http{'s' if options.tls else ''}://{host}:{port}{api.system.HTTP_PATH}",
-        realtime=f"{scheme}://{host}:{port}{api.system.REALTIME_PATH}",
+        realtime=f"{scheme}://{host}:{realtime_port}{api.system.REALTIME_PATH}",
         ca_file=str(ca_file) if options.tls else None,
         pids=api.processes.pids,
         api_key=options.client_key,

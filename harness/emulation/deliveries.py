@@ -5,7 +5,7 @@ to its connections straight away. Only else does each delivery come here by itse
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -87,6 +87,7 @@ class Deliveries:
         overflow: What becomes of deliveries above the quota.
         index: Number of this process.
         processes: How many there are; with ``index`` it makes numbers unique.
+        malformed_frames: What the system's malformed frames look like, by form.
 
     Attributes:
         outbound: As given; may be replaced.
@@ -105,6 +106,7 @@ class Deliveries:
         overflow: Overflow = "delay",
         index: int = 0,
         processes: int = 1,
+        malformed_frames: Mapping[str, bytes] = MALFORMED_FRAMES,
     ) -> None:
         self.counters = outlets.counters
         self.delays = HdrHistogram(1, LONGEST_DELAY_US, 3)
@@ -115,6 +117,7 @@ class Deliveries:
         self.overflow = overflow
         self._next_number = index
         self._processes = processes
+        self._malformed_frames = malformed_frames
         self._is_charged = True
         self._late: dict[float, list[tuple[Subscription, Parcel, float]]] = {}
 
@@ -203,7 +206,7 @@ class Deliveries:
             self._log("duplicated", subscription, frame)
         for form in fate.malformed:
             self._log("malformed", subscription, frame, form=form)
-        spoilt = b"".join(MALFORMED_FRAMES[form] for form in fate.malformed)
+        spoilt = b"".join(self._malformed_frames[form] for form in fate.malformed)
         plain = frame.parcel
         return Parcel(
             frames=spoilt + plain.frames * (1 + fate.copies),

@@ -7,7 +7,7 @@ connection with too much of it is cut off, and no other one waits for it.
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -123,6 +123,16 @@ class Outlet:
         return together
 
 
+class Addressee(Protocol):
+    """Whoever gets deliveries through an outlet.
+
+    Attributes:
+        outlet: The connection they leave by.
+    """
+
+    outlet: Outlet
+
+
 class Watcher(Protocol):
     """Whoever wants to know which connections there are."""
 
@@ -219,6 +229,29 @@ class Outlets:
             if copies or malformed:
                 count("deliveries.duplicated", copies)
                 count("deliveries.malformed", malformed)
+
+    def write_to_all(self, frames: bytes, group: Mapping[Transport, Addressee]) -> tuple[int, int]:
+        """Write the same to all of a group who listen, without counting it.
+
+        Returns:
+            How many it was written to, and how many were cut off because they do not read.
+        """
+        limit = self.buffer_limit_bytes
+        written = 0
+        stuck = []
+        for transport in group:
+            # A transport that is lost stays in its group until its session has noticed; writing
+            # to it would raise and rob those who come after it.
+            if transport.is_closing():
+                continue
+            if transport.get_write_buffer_size() > limit:
+                stuck.append(transport)
+                continue
+            transport.write(frames)
+            written += 1
+        for transport in stuck:
+            self.cut_slow(group[transport].outlet)
+        return written, len(stuck)
 
     def cut_slow(self, outlet: Outlet) -> None:
         """Cut off a client that does not read."""

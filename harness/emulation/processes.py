@@ -75,6 +75,8 @@ class EmulatorProcesses:
 
     Attributes:
         port: The port they listen on.
+        realtime_port: The port of the realtime address, where it has one of its own.
+        inherited: Further descriptors that each process gets from us, under the same numbers.
         folder: The files they share; deleted at the end.
     """
 
@@ -97,6 +99,8 @@ class EmulatorProcesses:
         self._away_until_s: dict[int, float] = {}
         self._started_s = 0.0
         self.port = port
+        self.realtime_port: int | None = None
+        self.inherited: tuple[int, ...] = ()
         self.folder = Path()
 
     @property
@@ -135,7 +139,10 @@ class EmulatorProcesses:
 
     def _start_worker(self, index: int, listener: int, since_ns: int = 0) -> _Worker:
         process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[listener]
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[listener, *self.inherited],
         )
         orders, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
         order = {

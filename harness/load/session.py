@@ -34,7 +34,9 @@ class UserSession(SubscriberLedger):
 
     __slots__ = (
         "_client",
+        "_gives_up",
         "_joining",
+        "_told_s",
         "attempted",
         "channels",
         "closed_ns",
@@ -72,6 +74,8 @@ class UserSession(SubscriberLedger):
         self.end: tuple[int | None, str] = (None, "")
         self._client: Client | None = None
         self._joining: gevent.Greenlet | None = None
+        self._gives_up = False
+        self._told_s: float | None = None
 
     def await_turn(self) -> None:
         """Sleep until this user is to join."""
@@ -87,6 +91,8 @@ class UserSession(SubscriberLedger):
         worker = self.worker
         joins = worker.plan.workload.joins
         while not worker.over and not self._attempt() and self.connection < joins.retries:
+            if self._gives_up:
+                return
             self._next_connection()
             most_s = min(joins.retry_cap_s, joins.retry_base_s * 2.0 ** (self.connection - 1))
             gevent.sleep(random.uniform(0.0, most_s))  # Full jitter: nobody comes back in step.
@@ -106,8 +112,8 @@ class UserSession(SubscriberLedger):
         reconnect = worker.plan.workload.reconnect
         for attempt in range(reconnect.attempts):
             self._next_connection()
-            gevent.sleep(reconnect.wait_s(attempt, random.random()))
-            if worker.over or self._attempt():
+            gevent.sleep(reconnect.wait_s(attempt, random.random(), self._told_s))
+            if worker.over or self._attempt() or self._gives_up:
                 return
 
     def leave(self) -> None:
@@ -170,6 +176,8 @@ class UserSession(SubscriberLedger):
         except JoinError as error:
             self.times = JoinTimes(started_ns - worker.clock.offset_ns)
             self.failure = (error.stage, error.code)
+            policy = worker.plan.workload.reconnect.policy
+            self._gives_up = error.is_final and policy == "browser"
             self.owed_from_ns = None
             self._client = None
             worker.join_failed(self, error)
@@ -205,6 +213,10 @@ class UserSession(SubscriberLedger):
         policy = self.worker.plan.workload.reconnect.policy
         if policy != "never" and not self.leaving and not self.worker.over:
             gevent.spawn(self._reconnect)
+
+    def told_to_wait(self, wait_s: float) -> None:
+        """Wait so long before coming back, where the workload's clients do as they are told."""
+        self._told_s = wait_s
 
     def refused(self, stage: str, code: str, message: str) -> None:
         """The system reported an error that belongs to no publish."""

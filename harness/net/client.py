@@ -27,13 +27,15 @@ class JoinError(HarnessError):
         stage: connect, tls, upgrade, init or subscribe.
         code: The system's own code, an HTTP status or an errno name.
         message: The system's own words.
+        is_final: Whether the system's clients do not try again by themselves after it.
     """
 
-    def __init__(self, stage: str, code: str, message: str) -> None:
+    def __init__(self, stage: str, code: str, message: str, *, is_final: bool = False) -> None:
         super().__init__(f"join, stage {stage}", f"{code}: {message}", "a join must be accepted")
         self.stage = stage
         self.code = code
         self.message = message
+        self.is_final = is_final
 
 
 @dataclass(slots=True)
@@ -74,7 +76,13 @@ class PublishAnswer:
 
 
 class Listener(Protocol):
-    """What a client tells the user that owns it; called from I/O callbacks, must not block."""
+    """What a client tells the user that owns it; called from I/O callbacks, must not block.
+
+    Attributes:
+        user_class: subscriber or chatter; a system may serve them in different ways.
+    """
+
+    user_class: str
 
     def delivered(self, known: Any, kernel_ns: int) -> None:
         """A frame arrived that ``event`` has seen before and gave a token for; the hot path."""
@@ -94,6 +102,9 @@ class Listener(Protocol):
 
     def ended(self, code: int, reason: str, kernel_ns: int) -> None:
         """The connection is over; called once, and not after ``Client.close``."""
+
+    def told_to_wait(self, wait_s: float) -> None:
+        """The system asks clients to wait so long before they come back after a loss."""
 
     def refused(self, stage: str, code: str, message: str) -> None:
         """The system, or its bytes, raised an error that belongs to no publish."""

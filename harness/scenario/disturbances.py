@@ -114,10 +114,12 @@ def lasts_s(one: Disturbance, users: int) -> float:
 class Reconnect(ScenarioModel):
     """What a client does when the system, or the network, ends its connection."""
 
-    policy: Literal["never", "fixed", "full_jitter"] = Field(
+    policy: Literal["never", "fixed", "full_jitter", "browser"] = Field(
         default="full_jitter",
-        description="Stay away; come back after base_s; or after a random time up to base_s, "
-        "doubled at each further attempt up to cap_s.",
+        description="Stay away; come back after base_s; after a random time up to base_s, doubled "
+        "at each further attempt up to cap_s; or as a browser does with server-sent events: after "
+        "the time the system told, base_s where it told none, and never after an answer that "
+        "ends it for good.",
     )
     base_s: Seconds = Field(default=1.0, gt=0, description="The wait, or its first upper bound.")
     cap_s: Seconds = Field(default=30.0, gt=0, description="No wait is longer.")
@@ -125,13 +127,16 @@ class Reconnect(ScenarioModel):
         default=20, ge=1, le=10_000, description="Attempts after one loss, before it gives up."
     )
 
-    def wait_s(self, attempt: int, chance: float) -> float:
+    def wait_s(self, attempt: int, chance: float, told_s: float | None = None) -> float:
         """Return how long to wait before an attempt.
 
         Args:
             attempt: 0 for the first after a loss.
             chance: A random number from 0 up to 1.
+            told_s: What the system told clients to wait; None where it told nothing.
         """
+        if self.policy == "browser":
+            return self.base_s if told_s is None else told_s
         if self.policy == "fixed":
             return self.base_s
         return chance * float(min(self.cap_s, self.base_s * 2.0 ** min(attempt, 60)))

@@ -17,6 +17,7 @@ _TYPES = {
     "boolean": "true or false",
     "string": "text",
     "date-time": "date and time",
+    "object": "table",
 }
 _ENTRIES = {"string": "text", "array": "arrays", "integer": "whole numbers", "number": "numbers"}
 _LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}

@@ -44,7 +44,7 @@ def api(**options):
     target = Target.model_validate(
         {"name": "chat", "system": "appsync-events", "emulated": True, "emulator": options}
     )
-    processes = SimpleNamespace(port=4000, pids=[7], folder=Path("/folder"))
+    processes = SimpleNamespace(port=4000, realtime_port=None, pids=[7], folder=Path("/folder"))
     return Api(Path("chat.toml"), target, system, cast("Any", processes))
 
 
@@ -145,5 +145,7 @@ def test_address_shown_is_one_that_clients_here_can_use(host, shown):
 
 def test_processes_are_counted():
     """In words that fit the number."""
-    several = api()._replace(processes=SimpleNamespace(port=1, pids=[7, 8], folder=Path("/f")))
+    several = api()._replace(
+        processes=SimpleNamespace(port=1, realtime_port=None, pids=[7, 8], folder=Path("/f"))
+    )
     assert page(several, describe(several)).startswith("chat serves in 2 processes; ")

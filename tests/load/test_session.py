@@ -104,7 +104,8 @@ class Line:
     def join(self, deadline):
         self.system.joins += 1
         if self.system.joins in self.system.refused:
-            raise JoinError("connect", "ECONNREFUSED", "connection refused")
+            is_final = self.system.is_final
+            raise JoinError("connect", "ECONNREFUSED", "connection refused", is_final=is_final)
         now_ns = time.time_ns()
         self.heard_ns = now_ns
         self.listener.confirmed(now_ns)
@@ -122,9 +123,10 @@ class Line:
 class System:
     """A system whose lines the test can break; refuses the joins numbered in ``refused``."""
 
-    def __init__(self, refused=()):
+    def __init__(self, refused=(), *, is_final=False):
         self.joins = 0
         self.refused = refused
+        self.is_final = is_final
         self.lines = []
 
     def client(self, channel, memo, listener):
@@ -196,6 +198,19 @@ def test_user_who_is_refused_again_and_again_gives_up(subscriber):
     assert (4, False) == (system.joins, session.connected)
 
 
+def test_browser_comes_back_when_told_and_never_after_a_final_answer(subscriber):
+    """The system's own time replaces base_s; an answer that is no stream ends it for good."""
+    system = System(refused={3}, is_final=True)
+    _, session = subscriber(system, policy="browser", base_s=100.0)
+    session.told_to_wait(0.01)
+    system.lines[0].listener.ended(1000, "stream_end", time.time_ns())
+    eventually(lambda: system.joins == 2 and session.connected)
+    system.lines[1].listener.ended(1000, "stream_end", time.time_ns())
+    eventually(lambda: system.joins == 3)
+    gevent.sleep(0.05)
+    assert (3, False) == (system.joins, session.connected)
+
+
 def test_user_who_leaves_is_not_brought_back_until_told(subscriber, monkeypatch):
     """Leaving is no loss: it counts as no disconnect, and coming back is a new row."""
     system = System()
@@ -224,7 +239,13 @@ def test_connection_silent_for_longer_than_the_system_allows_is_given_up(subscri
 
 @pytest.mark.parametrize(
     ("policy", "attempt", "expected_s"),
-    [("fixed", 7, 3.0), ("full_jitter", 0, 1.5), ("full_jitter", 2, 6.0), ("full_jitter", 9, 10.0)],
+    [
+        ("fixed", 7, 3.0),
+        ("full_jitter", 0, 1.5),
+        ("full_jitter", 2, 6.0),
+        ("full_jitter", 9, 10.0),
+        ("browser", 7, 3.0),
+    ],
 )
 def test_wait_before_reconnecting_follows_the_policy(policy, attempt, expected_s):
     """Fixed never changes; full jitter draws from a bound that doubles up to its cap."""

@@ -22,6 +22,8 @@ WITHIN_S = 10.0
 class Recorder:
     """A listener that keeps what it is told."""
 
+    user_class = "subscriber"
+
     def __init__(self):
         self.known = []
         self.ends = []
@@ -40,6 +42,9 @@ class Recorder:
         raise NotImplementedError
 
     def confirmed(self, kernel_ns):
+        raise NotImplementedError
+
+    def told_to_wait(self, wait_s):
         raise NotImplementedError
 
     def refused(self, stage, code, message):

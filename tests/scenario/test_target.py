@@ -1,4 +1,5 @@
 import sys
+from importlib import import_module
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -181,14 +182,21 @@ def test_system_that_speaks_plain_http_takes_its_addresses_and_needs_no_key():
             {"endpoints": {"http": "http://a/pub", "realtime": "ws://a/sub"}},
             "must be an address that starts with https:// or http://",
         ),
-        ({"emulated": True, "endpoints": None}, "this system has no emulator"),
         ({"auth": {"mode": "none", "api_key_env": "KEY"}}, 'must not be given where mode = "none"'),
     ],
 )
 def test_target_that_its_system_cannot_be_is_refused(changes, complaint):
-    """A WebSocket address, an emulator that is not there, a key for nobody."""
+    """A WebSocket address, a key for nobody."""
     with pytest.raises(ValueError, match=complaint):
         target_of(**SSE | changes)
+
+
+def test_emulated_target_of_a_system_without_an_emulator_is_refused(monkeypatch):
+    """A system's options may say that nobody plays it."""
+    options = import_module("harness.systems.server_sent_events.options")
+    monkeypatch.setattr(options, "EMULATED", False, raising=False)
+    with pytest.raises(ValueError, match="this system has no emulator"):
+        target_of(**SSE | {"emulated": True, "endpoints": None})
 
 
 def test_emulator_has_the_options_of_its_system():

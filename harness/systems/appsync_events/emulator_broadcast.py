@@ -149,7 +149,7 @@ class Hub:
             frames = b"".join(
                 [text_frame(wire.encoded_data(operation_id, event)) for event in events]
             )
-            reached, stuck = self._write_to_group(frames, group)
+            reached, stuck = self._outlets.write_to_all(frames, group)
             written += reached
             owed += reached + stuck
             size_bytes += reached * len(frames)
@@ -160,25 +160,6 @@ class Hub:
         count("bytes_out", size_bytes)
         if owed > written:
             count("deliveries.dropped.slow_subscriber", (owed - written) * len(events))
-
-    def _write_to_group(self, frames: bytes, group: _Group) -> tuple[int, int]:
-        """Write to all of a group who listen; return to how many, and how many do not read."""
-        limit = self._outlets.buffer_limit_bytes
-        written = 0
-        stuck = []
-        for transport in group:
-            # A transport that is lost stays in its group until its session has noticed; writing
-            # to it would raise and rob those who come after it.
-            if transport.is_closing():
-                continue
-            if transport.get_write_buffer_size() > limit:
-                stuck.append(transport)
-                continue
-            transport.write(frames)
-            written += 1
-        for transport in stuck:
-            self._outlets.cut_slow(group[transport].outlet)
-        return written, len(stuck)
 
 
 def _frame(number: int, operation_id: str, encoded_event: bytes, steps: int) -> Frame:

@@ -5,7 +5,6 @@ the service lies below ``/_emulator``.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,9 +13,9 @@ from http import HTTPStatus
 from aiohttp import web
 
 from harness.emulation.control import Answer
+from harness.emulation.control_routes import add_control_routes, control_response, told_of_bugs
 from harness.emulation.outlets import hang_up
 from harness.emulation.websocket_frames import close_frame
-from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.emulator_access import Caller
 from harness.systems.appsync_events.emulator_admission import LIMIT_EXCEEDED
@@ -62,8 +61,6 @@ NO_ISSUER = Answer(
     ),
 )
 
-LOGGER = logging.getLogger(__name__)
-
 _CORS = {"access-control-allow-origin": "*"}
 _PREFLIGHT = {
     **_CORS,
@@ -97,10 +94,7 @@ class Routes:
         add("GET", wire.REALTIME_PATH, self._realtime)
         add("POST", wire.HTTP_PATH, self._publish)
         add("OPTIONS", wire.HTTP_PATH, _preflight)
-        add("GET", STATS_PATH, self._stats)
-        add("GET", LOG_PATH, self._log)
-        add("POST", FAULTS_PATH, self._faults)
-        add("POST", RESET_PATH, self._reset)
+        add_control_routes(add, self._service.control)
         add("GET", JWKS_PATH, self._jwks)
         add("POST", TOKENS_PATH, self._tokens)
         for path in {resource.canonical for resource in router.resources()}:
@@ -205,30 +199,18 @@ class Routes:
         self._service.counters.add(f"publishes.refused.{refused.cause}")
         return error_response(refused.error, refused.status)
 
-    async def _stats(self, _request: web.Request) -> web.Response:
-        return _answer(await self._service.control.stats())
-
-    async def _log(self, _request: web.Request) -> web.Response:
-        return _answer(await self._service.control.log())
-
-    async def _reset(self, _request: web.Request) -> web.Response:
-        return _answer(await self._service.control.reset())
-
-    async def _faults(self, request: web.Request) -> web.Response:
-        return _answer(await self._service.control.set_faults(await request.read()))
-
     async def _jwks(self, _request: web.Request) -> web.Response:
         issuer = self._service.access.issuer
-        return _answer(Answer(HTTPStatus.OK, issuer.jwks()) if issuer else NO_ISSUER)
+        return control_response(Answer(HTTPStatus.OK, issuer.jwks()) if issuer else NO_ISSUER)
 
     async def _tokens(self, request: web.Request) -> web.Response:
         issuer = self._service.access.issuer
         if issuer is None:
-            return _answer(NO_ISSUER)
+            return control_response(NO_ISSUER)
         issued = issuer.issue(await request.read())
         if isinstance(issued, WireError):
-            return _answer(Answer(HTTPStatus.BAD_REQUEST, wire.http_error_body(issued)))
-        return _answer(Answer(HTTPStatus.OK, issued))
+            return control_response(Answer(HTTPStatus.BAD_REQUEST, wire.http_error_body(issued)))
+        return control_response(Answer(HTTPStatus.OK, issued))
 
     def close_connections(self) -> None:
         """Close every WebSocket without waiting for its client, because the emulator stops."""
@@ -240,14 +222,9 @@ class Routes:
 async def tell_of_bugs(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Log what no handler expects; the library's own log of it is off, see ``run_worker``."""
-    try:
-        return await handler(request)
-    except (web.HTTPException, ConnectionError):
-        raise
-    except Exception:
-        LOGGER.exception("a bug of the emulator")
-        return error_response(INTERNAL_FAILURE, HTTPStatus.INTERNAL_SERVER_ERROR)
+    """Log what no handler expects; its client hears of a failure in the service's words."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return await told_of_bugs(request, handler, lambda: error_response(INTERNAL_FAILURE, status))
 
 
 async def _expect(request: web.Request) -> None:
@@ -280,8 +257,3 @@ def error_response(error: WireError, status: int) -> web.Response:
 
 def _json_response(body: bytes, status: int) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json", headers=_CORS)
-
-
-def _answer(answer: Answer) -> web.Response:
-    """Return an answer that is not the service's; no page of another origin may read it."""
-    return web.Response(body=answer.body, status=answer.status, content_type="application/json")

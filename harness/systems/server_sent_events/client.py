@@ -3,7 +3,7 @@
 A join is: TCP, TLS where the address has it, ``GET`` until the response head says 200 and
 ``text/event-stream``, which is the confirmation. A user that only publishes holds no connection.
 How a connection fails or ends is told apart by code: ``connect_refused``, ``connect_timeout``,
-``http_error_terminal``, ``stream_reset`` and ``stream_end``.
+``http_error_terminal``, ``stream_reset`` and ``stream_end``. Redirects are followed.
 Source: WHATWG HTML, section 9.2.3 "Processing model", read November 2026.
 """
 
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from itertools import cycle
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import gevent
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
 
-from harness.core.errors import RemoteProtocolError
+from harness.core.errors import RemoteProtocolError, TargetUnreachableError
 from harness.net.client import (
     Access,
     JoinError,
@@ -31,11 +31,15 @@ from harness.net.client import (
 )
 from harness.net.http_stream import Body, ResponseHead, body_of, parse_response_head
 from harness.net.joining import error_text, join_code, lap, read_head
-from harness.net.stream import TcpStream, TlsStream, open_socket, resolve
+from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.systems.server_sent_events import wire
-
-CHANNEL = "{channel}"
-"""Stands in an address for the channel's path, without the slash at its start."""
+from harness.systems.server_sent_events.client_addresses import (
+    CHANNEL,
+    Addresses,
+    path_of,
+    with_channel,
+)
+from harness.systems.server_sent_events.client_settings import settings_of
 
 STREAM_END_CODE = 1000
 STREAM_RESET_CODE = 1006
@@ -43,7 +47,10 @@ PROTOCOL_ERROR_CODE = 1002
 """Ends as WebSocket's close codes name them, so that systems compare; HTTP has none."""
 
 FRAMES_KEPT = 1000
-_HEAD_END = b"\r\n\r\n"
+MAX_REDIRECTS = 20
+"""Source: fetch.spec.whatwg.org, section "HTTP-redirect fetch", read November 2026."""
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class ServerSentEventsApi:
@@ -59,19 +66,14 @@ class ServerSentEventsApi:
     """
 
     def __init__(self, access: Access) -> None:
-        parts = urlsplit(access.realtime)
-        self.tls = access.tls
-        self.host = parts.hostname or ""
-        self.address = resolve(self.host, parts.port or (443 if parts.scheme == "https" else 80))
         self.cursors: dict[Listener, bytes] = {}
         """Where each user's last stream was left; a returning browser sends it."""
         self.frames: dict[bytes, bytes] = {}
         """Bytes lately in the memo: all who got equal ones keep one copy, for their cursors."""
         self.sources = cycle(access.source_addresses or (None,))
-        self._realtime_path = _path_of(access.realtime)
-        self._publish_path = _path_of(access.http)
-        self._host_header = parts.netloc.rpartition("@")[2]
-        self._authorization = f"Bearer {access.api_key}" if access.api_key else ""
+        self.settings = settings_of(access.options, access.api_key)
+        self.addresses = Addresses(access.realtime, access.tls, self.settings.headers)
+        self._publish_path = path_of(access.http)
         self._http_client = HTTPClient.from_url(
             URL(access.http.replace(CHANNEL, "channel")),
             concurrency=256,
@@ -92,31 +94,15 @@ class ServerSentEventsApi:
             self.frames.clear()
         self.frames[frame] = frame
 
-    def request(self, channel: str, last_event_id: bytes) -> bytes:
-        """Return the request for a channel's stream, from an event on where one is given."""
-        lines = [
-            f"GET {_with_channel(self._realtime_path, channel)} HTTP/1.1",
-            f"Host: {self._host_header}",
-            f"Accept: {wire.CONTENT_TYPE}",
-            "Cache-Control: no-store",
-        ]
-        if self._authorization:
-            lines.append(f"Authorization: {self._authorization}")
-        head = "\r\n".join(lines).encode()
-        if last_event_id:
-            head += b"\r\n" + wire.LAST_EVENT_ID_HEADER.encode() + b": " + last_event_id
-        return head + _HEAD_END
-
     def publish_over_http(
         self, publish_id: str, channel: str, events: list[bytes]
     ) -> PublishAnswer:
         """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
-        path = _with_channel(self._publish_path, channel)
-        headers = {"content-type": "application/json"}
-        if self._authorization:
-            headers["authorization"] = self._authorization
+        path = with_channel(self._publish_path, channel)
+        settings = self.settings
+        headers = {"content-type": settings.publish_content_type, **settings.headers}
         for event in events:
-            status, text = self._post(path, event, headers)
+            status, text = self._post(path, settings.body(channel, event), headers)
             if status // 100 != HTTPStatus.OK // 100:
                 said = text[:200].decode("utf-8", "replace").strip()
                 throttled = status == HTTPStatus.TOO_MANY_REQUESTS
@@ -149,7 +135,7 @@ class ServerSentEventsClient:
         listener: Who is told of deliveries, answers and the end.
 
     Attributes:
-        silence_limit_s: None: a browser's EventSource never gives up on silence.
+        silence_limit_s: None unless the target says: a browser's EventSource never gives up.
     """
 
     __slots__ = (
@@ -162,6 +148,7 @@ class ServerSentEventsClient:
         "_listener",
         "_memo",
         "_parser",
+        "_retry_ms",
         "_stream",
         "heard_ns",
         "silence_limit_s",
@@ -179,6 +166,7 @@ class ServerSentEventsClient:
         self._memo = memo
         self._listener = listener
         self._parser = wire.EventStreamParser(api.cursors.get(listener, b""))
+        self._retry_ms: int | None = None
         self._body: Body | None = None
         self._stream: TcpStream | None = None
         self._fresh = False
@@ -187,7 +175,7 @@ class ServerSentEventsClient:
         """The last bytes that the memo knew; the cursor is read from them when asked for."""
         self._joined = False
         self.heard_ns = 0
-        self.silence_limit_s: float | None = None
+        self.silence_limit_s = api.settings.stalled_after_s
 
     @property
     def last_event_id(self) -> bytes:
@@ -227,35 +215,59 @@ class ServerSentEventsClient:
         return times
 
     def _connect(self, times: JoinTimes, deadline: float) -> bytes:
-        """Connect, secure, ask, and hand over to the reader; return what followed the head."""
-        stage, api = "connect", self._api
+        """Ask for the stream wherever it is; hand over to the reader; return what came with it."""
+        address = self._api.addresses.of_stream(self._channel or "")
+        for _ in range(MAX_REDIRECTS + 1):
+            head, rest, kernel_ns = self._ask(address, times, deadline)
+            if head.status not in _REDIRECTS or not head.headers.get("location"):
+                break
+            self._let_go()
+            address = urljoin(address, head.headers["location"])
+            if urlsplit(address).scheme not in {"http", "https"}:
+                raise JoinError("subscribe", "http_error_terminal", f"redirected to {address}")
+        else:
+            raise JoinError("subscribe", "http_error_terminal", "too many redirects")
         try:
-            before = time.monotonic_ns()
-            sock = open_socket(api.address, deadline, next(api.sources))
-            self._stream = TcpStream(sock)
-            before = lap(times, "tcp", before)
-            if api.tls is not None:
-                stage = "tls"
-                self._stream = TlsStream(sock, api.tls, api.host, deadline)
-                before = lap(times, "tls", before)
-            stage = "subscribe"
-            self._stream.send(api.request(self._channel or "", self._parser.last_event_id))
-            head, rest, kernel_ns = read_head(self._stream, deadline)
-            self._body = self._checked(parse_response_head(head), rest)
-            lap(times, "subscribe", before)
-        except (OSError, RemoteProtocolError) as error:
-            raise JoinError(stage, _outcome(stage, error), error_text(error)) from None
+            self._body = self._checked(head, rest)
+        except RemoteProtocolError as error:
+            raise JoinError("subscribe", join_code(error), error_text(error)) from None
         times.confirmed_ns = self.heard_ns = kernel_ns
         self._listener.confirmed(kernel_ns)
-        self._stream.read_to(self)
+        stream = self._stream
+        assert stream is not None  # noqa: S101 - it has just answered
+        stream.read_to(self)
         return rest
+
+    def _ask(
+        self, address: str, times: JoinTimes, deadline: float
+    ) -> tuple[ResponseHead, bytes, int]:
+        """Connect, secure and ask; return the answer's head, what followed it, and when it came."""
+        stage, api = "connect", self._api
+        try:
+            place = api.addresses.place_of(address)
+            before = time.monotonic_ns()
+            sock = open_socket(place.address, deadline, next(api.sources))
+            self._stream = TcpStream(sock)
+            before = lap(times, "tcp", before)
+            if place.tls is not None:
+                stage = "tls"
+                self._stream = TlsStream(sock, place.tls, place.host, deadline)
+                before = lap(times, "tls", before)
+            stage = "subscribe"
+            self._stream.send(api.addresses.request(address, self._parser.last_event_id))
+            head, rest, kernel_ns = read_head(self._stream, deadline)
+            lap(times, "subscribe", before)
+            return parse_response_head(head), rest, kernel_ns
+        except (OSError, RemoteProtocolError, TargetUnreachableError) as error:
+            raise JoinError(stage, _outcome(stage, error), error_text(error)) from None
 
     def _checked(self, head: ResponseHead, rest: bytes) -> Body:
         """Return the body's reader; any answer but a stream ends the attempt for good."""
         if head.status != HTTPStatus.OK or head.media_type != wire.CONTENT_TYPE:
             said = rest[:200].decode("utf-8", "replace").strip()
             found = f"{head.status} {head.media_type or 'without a content type'}"
-            raise JoinError("subscribe", "http_error_terminal", f"{found}: {said}")
+            code = "http_error_terminal"
+            raise JoinError("subscribe", code, f"{found}: {said}", is_final=True)
         return body_of(head)
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:
@@ -289,6 +301,9 @@ class ServerSentEventsClient:
             return
         for event in events:
             token = self._event(event, kernel_ns)
+        if parser.retry_ms != self._retry_ms and parser.retry_ms is not None:
+            self._retry_ms = parser.retry_ms
+            self._listener.told_to_wait(parser.retry_ms / 1000)
         self._fresh = body.idle and parser.idle
         if fresh and self._fresh and len(events) == 1 and token is not None:
             self._memo[data] = token
@@ -302,7 +317,10 @@ class ServerSentEventsClient:
         if known is not None:
             self._listener.delivered(known, kernel_ns)
             return known
-        token = self._listener.event(event.text, kernel_ns)
+        envelope = self._api.settings.envelope(event.type, event.text)
+        if envelope is None:
+            return None
+        token = self._listener.event(envelope, kernel_ns)
         if token is not None:
             self._memo[event.data] = token
         return token
@@ -347,11 +365,15 @@ class ServerSentEventsClient:
     def drop(self) -> None:
         """Let go of the socket at once, and keep the cursor; safe to call twice."""
         self._joined = False
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-            if cursor := self.last_event_id:
-                self._api.cursors[self._listener] = cursor
+        if self._let_go() and (cursor := self.last_event_id):
+            self._api.cursors[self._listener] = cursor
+
+    def _let_go(self) -> bool:
+        """Close what is open; return whether anything was."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+        return stream is not None
 
 
 def _outcome(stage: str, error: Exception) -> str:
@@ -364,12 +386,3 @@ def _outcome(stage: str, error: Exception) -> str:
     if isinstance(error, ConnectionError):
         return "stream_reset"
     return join_code(error)
-
-
-def _path_of(address: str) -> str:
-    parts = urlsplit(address)
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-def _with_channel(path: str, channel: str) -> str:
-    return path.replace(CHANNEL, quote(channel.lstrip("/"), safe="/"))

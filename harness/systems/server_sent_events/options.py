@@ -1,7 +1,180 @@
-"""What a target of server-sent events says differently from others."""
+"""What a target of server-sent events says differently from others: its clients, its emulator.
+
+Source: WHATWG HTML, section 9.2, read November 2026. How the dedicated servers of a service are
+limited, and how long one more takes to arrive, is that service's own; nothing is limited by
+default.
+"""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from harness.scenario.client_options import ClientOptions as CommonClientOptions
+from harness.scenario.emulator import Emulator
+from harness.scenario.model import (
+    Bytes,
+    Count,
+    Milliseconds,
+    PerSecond,
+    ScenarioModel,
+    Seconds,
+    Secret,
+    broken_rule,
+)
 
 REALTIME_SCHEMES = ("https", "http")
 """A stream is the answer to a plain GET. Source: WHATWG HTML, section 9.2.3."""
 
-EMULATED = False
-"""There is no emulator of it; nchan is a real server that runs on one machine."""
+
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+"""Name of a header or a cookie. Source: RFC 9110, section 5.6.2."""
+HeaderValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
+Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
+
+
+class ClientOptions(CommonClientOptions):
+    """What clients of a service send besides, and where in its events our messages are."""
+
+    headers: dict[Token, HeaderValue] = Field(
+        default={}, description="Further request headers, of streams and of publishes."
+    )
+    headers_env: dict[Token, Variable] = Field(
+        default={},
+        description="The same with a secret: header to the environment variable that holds it.",
+    )
+    cookies: dict[Token, HeaderValue] = Field(default={}, description="Cookies they send.")
+    cookies_env: dict[Token, Variable] = Field(
+        default={},
+        description="The same with a secret: cookie to the environment variable that holds it.",
+    )
+    event_types: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(),
+        description="Names of the events that carry messages, `message` for those without a name; "
+        "left out, all do.",
+    )
+    envelope_path: str = Field(
+        default="",
+        description="Where in the JSON of an event's data the posted envelope is: keys with dots "
+        "between them. What is there may be an object, or its JSON as a string. Empty where the "
+        "data is the envelope.",
+    )
+    publish_body: str = Field(
+        default="{envelope}",
+        description="Body of a publish: `{envelope}` stands for the envelope, an object in JSON, "
+        "`{envelope_text}` for a JSON string that holds it, `{channel}` for a JSON string with "
+        "the channel's path.",
+    )
+    publish_content_type: HeaderValue = Field(
+        default="application/json", description="Content type of that body."
+    )
+    stalled_after_s: Seconds | None = Field(
+        default=None,
+        gt=0,
+        description="Silence after which a client gives its stream up, such as two heartbeats and "
+        "a bit. Left out, never: a browser does not.",
+    )
+
+    @model_validator(mode="after")
+    def _publishes_the_envelope(self) -> Self:
+        if "{envelope}" not in self.publish_body and "{envelope_text}" not in self.publish_body:
+            rule = "must contain {envelope} or {envelope_text}"
+            raise broken_rule(rule, key="publish_body", hint="else nobody could be sent a message")
+        return self
+
+
+class Servers(ScenarioModel):
+    """Dedicated servers of fixed capacity behind one address, which hold the streams."""
+
+    count: Count = Field(default=1, ge=1, le=64, description="Servers that are there from start.")
+    connections: Count | None = Field(
+        default=None,
+        ge=1,
+        description="Connections one server holds; full, it accepts none. Left out, no limit.",
+    )
+    accept_queue: Count = Field(
+        default=128,
+        ge=1,
+        le=4096,
+        description="Connections that wait in the kernel until a server accepts them. It keeps one "
+        "more, and drops the SYN of any further: the client's kernel tries again by itself.",
+    )
+    accepts_per_s: PerSecond | None = Field(
+        default=None, gt=0, description="Connections one server accepts. Left out, no limit."
+    )
+    deliveries_per_s: PerSecond | None = Field(
+        default=None,
+        gt=0,
+        description="Deliveries one server writes; others wait their turn. Left out, no limit.",
+    )
+
+
+class Arrival(ScenarioModel):
+    """How long one more server takes to arrive, from being asked for; each time as likely."""
+
+    minimum: Seconds = Field(default=90.0, ge=0, description="Shortest time.")
+    maximum: Seconds = Field(default=240.0, gt=0, description="Longest time.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.maximum < self.minimum:
+            raise broken_rule(f"must not be below minimum = {self.minimum:g}", key="maximum")
+        return self
+
+
+class Scaling(ScenarioModel):
+    """Scaling by hand: somebody asks for one more server, and some time later it is there."""
+
+    servers: Count = Field(default=0, ge=0, le=64, description="Most servers that are added.")
+    noticed_after_s: Seconds | None = Field(
+        default=30.0,
+        ge=0,
+        description="Overload that lasts so long makes somebody ask, once for each server that is "
+        "on its way. Overload is when all servers are full, or deliveries wait.",
+    )
+    asked_at_s: Annotated[tuple[Seconds, ...], Field(strict=False)] = Field(
+        default=(), description="When somebody asks besides, counted from the emulator's start."
+    )
+    arrives_after_s: Arrival = Field(
+        default=Arrival(), description="How long after that it accepts connections."
+    )
+
+
+class Options(Emulator):
+    """One service of server-sent events, as the emulator plays it."""
+
+    token: Secret = Field(
+        default="",
+        description="Bearer token that streams and publishes must show; empty for none.",
+    )
+    heartbeat_s: Seconds = Field(
+        default=15.0, gt=0, description="Time between two comments on each stream."
+    )
+    retry_ms: Milliseconds = Field(
+        default=3000.0,
+        ge=0,
+        description="Reconnection time told to clients. Browsers' own is about the same.",
+    )
+    replay_events: Count = Field(
+        default=200, ge=0, description="Events of a channel that a returning client can be given."
+    )
+    replay_age_s: Seconds = Field(
+        default=300.0, gt=0, description="Age at which an event is no longer given to anyone."
+    )
+    event_bytes: Bytes = Field(default=1024 * 1024, gt=0, description="Largest event.")
+    servers: Servers | None = Field(
+        default=None, description="Servers of fixed capacity; left out, nothing is limited."
+    )
+    scaling: Scaling = Field(default=Scaling(), description="Servers added by hand.")
+
+    @model_validator(mode="after")
+    def _scales_what_there_is(self) -> Self:
+        if self.scaling.servers and self.servers is None:
+            hint = "write [emulator.servers] with what one server can carry"
+            raise broken_rule("must be given with scaling", key="servers", hint=hint)
+        return self
+
+    @property
+    def client_key(self) -> str:
+        """The bearer token."""
+        return self.token

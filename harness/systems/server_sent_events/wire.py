@@ -151,6 +151,22 @@ class EventStreamParser:
         return Event(name, b"\n".join(data), self.last_event_id)
 
 
+def encode_event(data: bytes, last_event_id: bytes) -> bytes:
+    """Return an event as a server sends it: a line of data for each line it has."""
+    lines = b"".join([b"data: " + line + b"\n" for line in _LINE_END.split(data)])
+    return b"id: " + last_event_id + b"\n" + lines + b"\n"
+
+
+def encode_retry(retry_ms: int) -> bytes:
+    """Return what tells clients the reconnection time."""
+    return b"retry: %d\n\n" % retry_ms
+
+
+def encode_comment(text: bytes = b"") -> bytes:
+    """Return a comment of one line, which clients ignore."""
+    return b":" + text + b"\n\n"
+
+
 def last_event_id_of(stream: bytes) -> bytes | None:
     """Return the last id that complete blocks set in a piece of a stream; None if none did."""
     marker = b"\0"  # No id holds it, so it stands for "none was set".

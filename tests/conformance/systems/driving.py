@@ -81,6 +81,10 @@ class Listener:
         self.ends = []
         self.refusals = []
         self.confirmations = 0
+        self.waits_s = []
+
+    def told_to_wait(self, wait_s):
+        self.waits_s.append(wait_s)
 
     def confirmed(self, kernel_ns):
         self.confirmations += 1

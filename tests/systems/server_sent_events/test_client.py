@@ -31,6 +31,7 @@ class Listener:
         self.answers = []
         self.ends = []
         self.refusals = []
+        self.waits = []
         self.confirmed_ns = 0
 
     def confirmed(self, kernel_ns):
@@ -48,6 +49,9 @@ class Listener:
 
     def ended(self, code, reason, kernel_ns):
         self.ends.append((code, reason.partition(":")[0]))
+
+    def told_to_wait(self, wait_s):
+        self.waits.append(wait_s)
 
     def refused(self, stage, code, message):
         self.refusals.append(code)
@@ -311,4 +315,73 @@ def test_publish_without_an_answer_is_refused_and_ends_no_greenlet(peer):
     peer.accept().close()
     wait_for(lambda: listener.answers)
     assert not listener.answers[0].accepted
+    api.close()
+
+
+def redirect(location, status=307):
+    return f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_followed_to_another_host_without_our_secrets(peer, status):
+    """The stream is wherever the service says; the token stays with its own host."""
+    with contextlib.closing(Peer()) as other:
+        api, listener = api_of(peer.port, key="secret"), Listener()
+        client = api.client([ROOM], {}, listener)
+        joining = gevent.spawn(client.join, time.monotonic() + WITHIN_S)
+        peer.accept().sendall(redirect(f"http://{HOST}:{other.port}/there?x=1", status))
+        other.accept().sendall(PLAIN + b"data: 1\n\n")
+        joining.get(timeout=WITHIN_S)
+        wait_for(lambda: listener.events)
+        assert other.request.startswith("GET /there?x=1 HTTP/1.1")
+        assert "Bearer secret" in peer.request
+        assert "secret" not in other.request
+        client.drop()
+        api.close()
+
+
+def test_endless_redirects_end_the_join(peer):
+    """Twenty are followed, as a browser does, and then no more."""
+    api = api_of(peer.port)
+    client = api.client([ROOM], {}, Listener())
+    joining = gevent.spawn(client.join, time.monotonic() + WITHIN_S)
+    for _ in range(21):
+        peer.accept().sendall(redirect("/again"))
+    with pytest.raises(JoinError, match="too many redirects"):
+        joining.get(timeout=WITHIN_S)
+    api.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_final"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", True),
+        (b"", False),
+    ],
+)
+def test_answer_that_is_no_stream_is_final_and_a_lost_connection_is_not(peer, answer, is_final):
+    """A browser never comes back after the one, and does after the other."""
+    api = api_of(peer.port)
+    client = api.client([ROOM], {}, Listener())
+    joining = gevent.spawn(client.join, time.monotonic() + WITHIN_S)
+    connection = peer.accept()
+    connection.sendall(answer)
+    connection.shutdown(socket.SHUT_WR)
+    with pytest.raises(JoinError) as caught:
+        joining.get(timeout=WITHIN_S)
+    assert is_final == caught.value.is_final
+    api.close()
+
+
+def test_reconnection_time_is_passed_on(peer):
+    """What the server tells in `retry` reaches the user, each time it changes."""
+    api, listener = api_of(peer.port), Listener()
+    client = api.client([ROOM], {}, listener)
+    connection = join(client, peer, PLAIN + b"retry: 1500\n\n")
+    connection.sendall(b"data: 1\n\nretry: 1500\n\nretry: 20\n\n")
+    wait_for(lambda: 2 == len(listener.waits))
+    assert [1.5, 0.02] == listener.waits
+    client.drop()
     api.close()
