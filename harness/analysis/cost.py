@@ -10,11 +10,12 @@ from typing import Final
 import orjson
 import pandas as pd
 
-from harness.analysis.economics import priced_systems
+from harness.analysis.economics import priced_systems, usage_on
 from harness.analysis.ledger import subscriptions
 from harness.analysis.record import Json, Record, measured
 from harness.core.clock import NS_PER_S
 from harness.core.pricing import Day, Events, Usage, total_usd
+from harness.scenario.target import client_model
 
 GROUND_TRUTH_FILE: Final = "emulator.json"
 REFERENCE: Final = Day()
@@ -37,7 +38,7 @@ def cost_of(record: Record) -> Json:
         return {"operations": {}, "usd_run": None, "usd_day_at_reference": None}
     lines = system.bill(usage_of(record))
     day = day_like(record)
-    at_reference = None if day is None else total_usd(system.bill(day.usage()))
+    at_reference = None if day is None else total_usd(system.bill(usage_on(system, day)))
     return {
         "operations": {line.name: round(line.quantity, 3) for line in lines if line.counts()},
         "usd_run": round(total_usd(lines), 6),
@@ -76,19 +77,26 @@ def run_cost(record: Record) -> RunCost:
 
 
 def usage_of(record: Record) -> Usage:
-    """Return what a run used of its system, from join to end."""
-    joined = record.connections[record.connections["joined"].to_numpy(dtype=bool)]
-    connected = record.timeline.groupby("second")["connected"].sum()
+    """Return what a run used of its system, from join to end.
+
+    Users who poll use polls; connections and deliveries are those of all others.
+    """
+    everybody = record.connections[record.connections["joined"].to_numpy(dtype=bool)]
+    joined = everybody[~everybody["user_class"].isin(record.polling_classes)]
+    pollers = everybody.drop(joined.index)
+    pushed = record.timeline[~record.timeline["user_class"].isin(record.polling_classes)]
+    connected = pushed.groupby("second")["connected"].sum()
     sent = record.messages[record.messages["outcome"] == "acknowledged"]
     peak = float(connected.max()) if len(connected) else 0.0
     usage = Usage(
         hours=record.ended_s / 3600,
-        events=_events(sent),
+        events=_events(sent, _share(joined, everybody)),
         connected_peak=peak,
         provisioned=peak,
         connection_minutes=_connected_s(joined) / _SECONDS_PER_MINUTE,
         connects=len(joined),
         subscribes=len(subscriptions(joined)),
+        polls=_connected_s(pollers) / poll_interval_s(record) if len(pollers) else 0.0,
     )
     return _with_bill(usage, _emulators_bill(record))
 
@@ -112,13 +120,33 @@ def day_like(record: Record, day: Day = REFERENCE) -> Day | None:
         sizes=tuple((each.size_bytes, each.published / len(sent)) for each in _events(sent)),
         reach=min(float(copies) / (len(sent) * float(connected.mean())), 1.0),
         handler_calls_per_message=usage.handler_calls / usage.published if usage.published else 0,
+        poll_interval_s=poll_interval_s(record),
         subscriptions_per_session=usage.subscribes / usage.connects if usage.connects else 1,
     )
 
 
-def _events(sent: pd.DataFrame) -> tuple[Events, ...]:
-    """Return what was published and what arrived of it, by size; copies are paid for too."""
-    copies = sent[list(_COPIES)].sum(axis=1)
+def poll_interval_s(record: Record) -> float:
+    """Return the interval at which a run's users poll; meaningless where none do."""
+    options = record.target.get("client")
+    if not isinstance(options, dict):
+        options = client_model(record.target.get("system"))().model_dump()
+    return float(options.get("interval_s", REFERENCE.poll_interval_s))
+
+
+def _share(some: pd.DataFrame, everybody: pd.DataFrame) -> float:
+    """Return the share of all deliveries that some users got; 1 where there are no others."""
+    received = float(everybody["received"].sum())
+    return float(some["received"].sum()) / received if received else 1.0
+
+
+def _events(sent: pd.DataFrame, share: float = 1.0) -> tuple[Events, ...]:
+    """Return what was published and what arrived of it, by size; copies are paid for too.
+
+    Args:
+        sent: Messages that were accepted.
+        share: Of the deliveries, those that count.
+    """
+    copies = sent[list(_COPIES)].sum(axis=1) * share
     by_size = copies.groupby(sent["bytes"].astype(int)).agg(["count", "sum"])
     return tuple(
         Events(float(size), float(published), float(delivered))
@@ -148,4 +176,5 @@ def _with_bill(usage: Usage, billed: Json) -> Usage:
         connects=float(billed.get("connects", usage.connects)),
         subscribes=float(billed.get("subscribes", usage.subscribes)),
         handler_calls=float(billed.get("handlers", usage.handler_calls)),
+        polls=float(billed.get("polls", usage.polls)),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.analysis.economics import Economics, priced_systems, switches_of
+from harness.analysis.economics import Economics, is_made_of_others, priced_systems, switches_of
 from harness.core.pricing import Day, Line, total_usd
 
 POLLING: Final = "polling"
@@ -182,8 +182,9 @@ class _Systems:
     def __init__(self, economics: Mapping[str, Economics], flipped: Sequence[str]) -> None:
         self._economics = economics
         self._flipped = tuple(flipped)
-        self.all = tuple(economics)
-        self.push = tuple(name for name in economics if name != POLLING)
+        # Those made of others are the sums in ``hybrids``.
+        self.all = tuple(name for name, one in economics.items() if not is_made_of_others(one))
+        self.push = tuple(name for name in self.all if name != POLLING)
 
     def title(self, system: str) -> str:
         return self._economics[system].NAME

@@ -1,12 +1,12 @@
 """The price lists there are, found by the names of the systems' folders."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Protocol, cast
 
-from harness.core.pricing import Line, Price, Quota, Switch, Usage
+from harness.core.pricing import Day, Line, Price, Quota, Switch, Usage
 
 _FILE: Final = "economics.py"
 
@@ -35,6 +35,17 @@ def priced_systems() -> Mapping[str, Economics]:
         )
         for name in names
     }
+
+
+def is_made_of_others(system: Economics) -> bool:
+    """Say whether a system's bill is the sum of others' bills, each for a part of the users."""
+    return hasattr(system, "usage_of")
+
+
+def usage_on(system: Economics, day: Day) -> Usage:
+    """Return what a day uses of a system; one made of others says who uses which of them."""
+    usage: Callable[[Day], Usage] = getattr(system, "usage_of", Day.usage)
+    return usage(day)
 
 
 def switches_of(lines: tuple[Line, ...]) -> tuple[Switch, ...]:

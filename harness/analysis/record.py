@@ -17,6 +17,7 @@ from harness.core.clock import NS_PER_S
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE, SCHEMA_VERSION
+from harness.scenario.target import polling_classes
 
 Json = dict[str, Any]
 
@@ -92,6 +93,13 @@ class Record:
     def target(self) -> Json:
         """The target of the plan, as plain data."""
         return dict(self.run.get("plan", {}).get("target", {}))
+
+    @property
+    def polling_classes(self) -> tuple[str, ...]:
+        """The classes of users who poll; chatters who only publish do not."""
+        listens = bool(self.workload.get("population", {}).get("chatters_subscribe", True))
+        classes = polling_classes(self.target.get("system"))
+        return tuple(name for name in classes if listens or name != "chatter")
 
     @property
     def is_complete(self) -> bool:

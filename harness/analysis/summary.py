@@ -56,12 +56,14 @@ def figures(record: Record) -> Json:
 
 def _population(record: Record) -> Json:
     connected = record.timeline.groupby("user_class")["connected"].max()
+    pollers = record.timeline[record.timeline["user_class"].isin(record.polling_classes)]
+    polling = pollers.groupby("second")["connected"].sum()
     measured_messages = measured(record.messages)
     sent = measured_messages[measured_messages["sent_ns"].notna()]
     return {
         "subscribers_peak": int(connected.get(SUBSCRIBER, 0)),
         "chatters_peak": int(connected.get(CHATTER, 0)),
-        "pollers_peak": 0,
+        "pollers_peak": _maximum(polling) or 0,
         "unique_chatters_sent": int(sent["chatter"].nunique()),
     }
 

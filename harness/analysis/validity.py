@@ -157,11 +157,15 @@ def _unsent(figures: Json) -> list[Json]:
 
 
 def _not_routed(record: Record) -> list[Json]:
-    """Warn of subscribers who were sent something before measuring began, and heard nothing."""
+    """Warn of subscribers who were sent something before measuring began, and heard nothing.
+
+    One who polls may simply not have asked yet.
+    """
     if record.measure_start_s is None:
         return []
     start_ns = record.epoch_ns + round(record.measure_start_s * NS_PER_S)
-    silent = not_routed(record.connections, record.messages, start_ns)
+    pushed = ~record.connections["user_class"].isin(record.polling_classes)
+    silent = not_routed(record.connections[pushed], record.messages, start_ns)
     if not silent:
         return []
     hint = (

@@ -7,7 +7,7 @@ delivery; see ``may_hit``.
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -247,7 +247,7 @@ class Faults:
             self._counters.add("publishes.throttled.fault")
         return any(hits)
 
-    def may_hit(self, events: range, deliveries: int) -> bool:
+    def may_hit(self, events: Collection[int], deliveries: int) -> bool:
         """Tell whether any of the next deliveries may be hit; if not, they are passed over.
 
         Args:

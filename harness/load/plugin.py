@@ -200,7 +200,7 @@ def _access(order: Order, number: int) -> Access:
             number,
             math.ceil(order.plan.users / len(order.workers)),
         ),
-        options=target.client,
+        options=order.plan.client,
     )
 
 

@@ -151,7 +151,8 @@ class Access:
         api_key: The users' key; kept out of ``repr``, records and logs.
         tls: Context for encrypted addresses; None for plain ones.
         source_addresses: Local addresses to connect from, in turn; none lets the kernel choose.
-        options: The target's ``[client]`` table, the system's own model of it; None without one.
+        options: The target's ``[client]`` table, the system's own model of it; its defaults where
+            the target has none.
     """
 
     realtime: str

@@ -6,7 +6,7 @@ import re
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -166,18 +166,27 @@ def _validated(
 
 
 def _resolve_endpoints(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
-    """Put variables in place of ``${NAME}`` in the endpoints; return those that are not set."""
+    """Put variables in place of ``${NAME}`` in addresses; return those that are not set."""
     problems: list[ScenarioProblem] = []
-    endpoints = target.data.get("endpoints")
-    for key, address in endpoints.items() if isinstance(endpoints, dict) else ():
-        if isinstance(address, str):
-            names = PLACEHOLDER.findall(address)
-            unset = [name for name in names if not environment.get(name)]
-            problems += [_not_set(target, f"endpoints.{key}", name) for name in unset]
-            target.data["endpoints"][key] = PLACEHOLDER.sub(
-                lambda name: environment.get(name[1]) or name[0], address
-            )
+    for table, key, address in _addresses(target.data):
+        names = PLACEHOLDER.findall(address)
+        unset = [name for name in names if not environment.get(name)]
+        problems += [_not_set(target, f"{table}.{key}", name) for name in unset]
+        target.data[table][key] = PLACEHOLDER.sub(
+            lambda name: environment.get(name[1]) or name[0], address
+        )
     return problems
+
+
+def _addresses(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return table, key and text of all that may name variables of the environment."""
+    return [
+        (table, key, text)
+        for table in ("endpoints", "client")
+        if isinstance(values := data.get(table), dict)
+        for key, text in values.items()
+        if isinstance(text, str)
+    ]
 
 
 def _unusable_ca_file(target: Source) -> list[ScenarioProblem]:

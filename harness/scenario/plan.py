@@ -6,8 +6,9 @@ from itertools import accumulate, pairwise
 
 from pydantic import BaseModel, ConfigDict, SerializeAsAny
 
+from harness.scenario.client_options import ClientOptions
 from harness.scenario.model import ScenarioModel
-from harness.scenario.target import Target
+from harness.scenario.target import Target, client_model
 from harness.scenario.workload import Phases, Workload
 
 PHASE_NAMES = ("join", "settle", "warm_up", "measure", "drain")
@@ -86,10 +87,21 @@ class Plan(ScenarioModel):
         return self.workload.publishing.mean_rate_per_s
 
     @property
+    def client(self) -> ClientOptions:
+        """Options of the simulated clients: the target's, or those of its system by default."""
+        return self.target.client or client_model(self.target.system)()
+
+    @property
     def timetable(self) -> Timetable:
-        """The timetable of the run, worked out anew at each call."""
+        """The timetable of the run, worked out anew at each call.
+
+        The drain lasts longer than the workload says where the system's clients need that.
+        """
         at_first = self.users - round(self.users * self.workload.held_back_ratio)
-        return Timetable(at_first, self.workload.joins.rate_per_s, self.workload.phases)
+        phases = self.workload.phases
+        drain_s = max(phases.drain_s, self.client.least_drain_s(self.target.emulator))
+        lengths = phases.model_copy(update={"drain_s": drain_s})
+        return Timetable(at_first, self.workload.joins.rate_per_s, lengths)
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -222,6 +222,12 @@ def client_model(system: object) -> type[ClientOptions]:
     return model
 
 
+def polling_classes(system: object) -> tuple[str, ...]:
+    """Return the user classes of a system whose listeners poll; none, unless it says so."""
+    classes: tuple[str, ...] = _option(system, "POLLING_CLASSES", ())
+    return classes
+
+
 def realtime_schemes(system: object) -> tuple[str, str]:
     """Return the schemes of a system's addresses for subscribers: its own, or WebSocket's."""
     schemes: tuple[str, str] = _option(system, "REALTIME_SCHEMES", ("wss", "ws"))
@@ -287,7 +293,9 @@ def api_key(target: Target) -> str:
 def variables_of(target: Target) -> tuple[str, ...]:
     """Return the names of the environment variables a target needs, in the file's order."""
     endpoints = target.endpoints
-    addresses = (endpoints.http, endpoints.realtime) if endpoints else ()
+    addresses = [endpoints.http, endpoints.realtime] if endpoints else []
+    told = target.client.model_dump().values() if target.client else ()
+    addresses += [value for value in told if isinstance(value, str)]
     names = [name for address in addresses for name in PLACEHOLDER.findall(address)]
     if target.auth.api_key_env:
         names.append(target.auth.api_key_env)

@@ -223,7 +223,8 @@ class Phases(ScenarioModel):
         default=3.0,
         gt=0,
         le=LONGEST_S,
-        description="Nothing is sent; messages under way may still arrive.",
+        description="Nothing is sent; messages under way may still arrive. Longer where the "
+        "target's clients need that, as those that poll do.",
     )
 
 

@@ -161,3 +161,20 @@ def test_a_simulated_run_is_reported_to_the_last_delivery(tmp_path):
     assert plan.owed == messages["owed"].sum()
     assert plan.delivered == messages["delivered"].sum()
     assert plan.owed - plan.delivered == messages["lost"].sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("system", "listens", "pollers"),
+    [("polling", True, 5), ("polling", False, 3), ("hybrid", True, 3), ("appsync-events", True, 0)],
+)
+def test_pollers_are_those_of_the_system_who_listen_by_polling(tmp_path, system, listens, pollers):
+    """All listeners of polling, viewers alone of the hybrid, and nobody elsewhere."""
+    run = run_file()
+    run["plan"]["target"]["system"] = system
+    run["plan"]["workload"]["population"]["chatters_subscribe"] = listens
+    seconds = [
+        second(5, connected=3),
+        second(5, user_class="chatter", connected=2),
+    ]
+    summary = analyse(write_record(tmp_path / "run", run=run, timeline=seconds)).summary
+    assert pollers == summary["population"]["pollers_peak"]

@@ -1,4 +1,4 @@
-"""Whole runs against nchan, a real server of server-sent events, and against its own count."""
+"""Whole runs against nchan, a real server of streams and of polls, and against its own count."""
 
 import re
 import socket
@@ -65,12 +65,12 @@ class Nchan:
         figures = dict(re.findall(r"^(.+): (\d+)", text, re.MULTILINE))
         return int(figures[name])
 
-    def settings(self):
+    def settings(self, place="sub"):
         """Return the overrides that point the target at this server."""
         base = f"http://127.0.0.1:{self.port}"
         return {
             "target.endpoints.http": f"{base}/pub/{{channel}}",
-            "target.endpoints.realtime": f"{base}/sub/{{channel}}",
+            "target.endpoints.realtime": f"{base}/{place}/{{channel}}",
         }
 
 
@@ -109,3 +109,20 @@ def test_run_counts_what_nchans_status_page_counts(nchan, tmp_path):
     )
     assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
     assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"] == 0
+
+
+def test_polls_bring_all_that_nchan_has_published(nchan, tmp_path):
+    """Each message comes once to each who polls, by the validators of the one before."""
+    stage = Stage(tmp_path)
+    people = {"population.subscribers": SUBSCRIBERS, "population.chatters": CHATTERS}
+    often = {"target.client.interval_s": 0.5}
+    settings = SHORT | people | often | nchan.settings("poll")
+    outcome = stage.run(settings, target=TARGETS / "nchan-polling.toml").outcome()
+    assert outcome.exit_code == 0, outcome.said
+    deliveries = outcome.summary["deliveries"]
+    published = pq.read_metadata(outcome.folder / "messages.parquet").num_rows
+    assert published == nchan.count("total published messages")
+    assert outcome.summary["population"]["pollers_peak"] == SUBSCRIBERS + CHATTERS
+    assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
+    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["reordered"] == 0
+    assert 100 < outcome.summary["fan_out_latency_ms"]["p50"] < 1000

@@ -36,6 +36,26 @@ def test_phases_follow_each_other_without_gaps():
 
 
 @pytest.mark.parametrize(
+    ("drain_s", "tables", "expected_s"),
+    [
+        (1.0, {"client": {"interval_s": 4.0, "jitter_ratio": 0.5}}, 8.0),
+        (1.0, {"client": {"interval_s": 4.0, "jitter_ratio": 0.0}, "emulator": {}}, 6.0),
+        (1.0, {"emulator": {"poll_after_s": 10.0}}, 13.0),
+        (1.0, {}, 7.5),
+        (60.0, {}, 60.0),
+    ],
+)
+def test_drain_lasts_until_the_last_poll_is_answered(drain_s, tables, expected_s):
+    """The longest wait, jitter included, and 2 s; or as long as the workload says, if longer."""
+    plan = plan_of()
+    target = Target.model_validate({"name": "t", "system": "polling", "emulated": True} | tables)
+    phases = plan.workload.phases.model_copy(update={"drain_s": drain_s})
+    workload = plan.workload.model_copy(update={"phases": phases})
+    plan = plan.model_copy(update={"target": target, "workload": workload})
+    assert expected_s == pytest.approx(plan.total_s - plan.phases[-1].start_s)
+
+
+@pytest.mark.parametrize(
     ("users", "rate_per_s", "join_s"),
     [(10, 3.0, 4.0), (2, 1000.0, 1.0), (3, 0.1, 30.0), (1000, 200.0, 5.0)],
 )

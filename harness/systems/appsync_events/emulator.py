@@ -6,14 +6,15 @@ Run as a module, this is one of its processes; see ``start``.
 import asyncio
 import contextlib
 import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 
 from harness.core.errors import HarnessError
-from harness.emulation.certificate import provide_certificate, server_tls
+from harness.emulation.certificate import server_tls
 from harness.emulation.processes import BACKLOG, EmulatorProcesses
+from harness.emulation.starting import emulator_of
 from harness.emulation.worker import Lifeline, Seat, run_worker
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.emulator_routes import Routes
@@ -31,21 +32,7 @@ STOP_GRACE_S = 0.2
 
 def start(options: Options) -> EmulatorProcesses:
     """Return the emulator's processes, to be entered; with TLS, ``ca.pem`` is in their folder."""
-    processes = options.processes or 1
-
-    def make_folder(folder: Path) -> None:
-        make_files(options, folder, processes)
-        if options.tls:
-            provide_certificate(folder, options.host, options.certificate_folder)
-
-    return EmulatorProcesses(
-        module=__name__,
-        settings=options.model_dump(mode="json"),
-        processes=processes,
-        host=options.host,
-        port=options.port,
-        prepare=make_folder,
-    )
+    return emulator_of(__name__, options, partial(make_files, options))
 
 
 async def serve(seat: Seat, lifeline: Lifeline) -> None:
@@ -53,20 +40,14 @@ async def serve(seat: Seat, lifeline: Lifeline) -> None:
     options = Options.model_validate(seat.settings)
     service = Service(options, seat)
     routes = Routes(service)
-    runner = web.AppRunner(
-        routes.application(),
-        access_log=None,
-        # What a client compresses, the service does not unpack.
-        auto_decompress=False,
-        handle_signals=False,
-        shutdown_timeout=STOP_GRACE_S,
-        tcp_keepalive=False,
-    )
+    runner = runner_of(routes)
     await runner.setup()
     tls = server_tls(seat.folder / "server.pem") if options.tls else None
     await web.SockSite(runner, seat.listener, ssl_context=tls, backlog=BACKLOG).start()
     clocks = asyncio.create_task(routes.clocks.run())
-    lifeline.reload = lambda settings: _reload(service, seat, settings)
+    lifeline.reload = lambda settings: reload(
+        service, seat, lambda: Options.model_validate(settings)
+    )
     await lifeline.serving()
     clocks.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -76,10 +57,29 @@ async def serve(seat: Seat, lifeline: Lifeline) -> None:
     service.close()
 
 
-def _reload(service: Service, seat: Seat, settings: dict[str, Any]) -> None:
-    """Take what can be taken of new settings; the first process tells how it went."""
+def runner_of(routes: Routes) -> web.AppRunner:
+    """Return what runs the routes, not yet set up."""
+    return web.AppRunner(
+        routes.application(),
+        access_log=None,
+        # What a client compresses, the service does not unpack.
+        auto_decompress=False,
+        handle_signals=False,
+        shutdown_timeout=STOP_GRACE_S,
+        tcp_keepalive=False,
+    )
+
+
+def reload(service: Service, seat: Seat, read: Callable[[], Options]) -> None:
+    """Take what can be taken of new settings; the first process tells how it went.
+
+    Args:
+        service: What all connections share.
+        seat: The place of this process.
+        read: Returns the new settings; raises HarnessError.
+    """
     try:
-        service.use(Options.model_validate(settings))
+        service.use(read())
         told = "reloaded"
     except HarnessError as error:
         told = f"error: {error}\nnot reloaded, the old settings stay"

@@ -1,0 +1,87 @@
+"""Publish by HTTP POST, one event a request, to an address that names the channel."""
+
+import time
+from http import HTTPStatus
+from urllib.parse import quote, urlsplit
+
+import gevent
+from geventhttpclient import HTTPClient
+from geventhttpclient.response import HTTPParseError
+from geventhttpclient.url import URL
+
+from harness.net.client import Access, Listener, PublishAnswer
+from harness.net.joining import error_text, join_code
+
+CHANNEL = "{channel}"
+"""Stands in an address for the channel's path, without the slash at its start."""
+
+CONCURRENCY = 256
+CONNECT_WITHIN_S = 10.0
+ANSWER_WITHIN_S = 60.0
+
+
+def path_of(address: str) -> str:
+    """Return path and query of an address."""
+    parts = urlsplit(address)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def with_channel(path: str, channel: str) -> str:
+    """Return a path with the channel in its place."""
+    return path.replace(CHANNEL, quote(channel.lstrip("/"), safe="/"))
+
+
+class HttpPublisher:
+    """What the users of one worker publish through; a key is sent as a bearer token.
+
+    Args:
+        access: Its ``http`` has ``{channel}`` where the channel belongs.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._path = path_of(access.http)
+        self._headers = {"content-type": "application/json"}
+        if access.api_key:
+            self._headers["authorization"] = f"Bearer {access.api_key}"
+        self._client = HTTPClient.from_url(
+            URL(access.http.replace(CHANNEL, "channel")),
+            concurrency=CONCURRENCY,
+            connection_timeout=CONNECT_WITHIN_S,
+            network_timeout=ANSWER_WITHIN_S,
+            ssl_context_factory=lambda: access.tls,
+        )
+
+    def post(self, publish_id: str, channel: str, events: list[bytes]) -> PublishAnswer:
+        """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
+        path = with_channel(self._path, channel)
+        for event in events:
+            status, text = self._post(path, event)
+            if status // 100 != HTTPStatus.OK // 100:
+                said = text[:200].decode("utf-8", "replace").strip()
+                throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+                now_ns = time.time_ns()
+                return PublishAnswer(publish_id, False, throttled, f"HTTP {status}", said, now_ns)
+        return PublishAnswer(publish_id, True, False, "", "", time.time_ns())
+
+    def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        try:
+            response = self._client.post(path, body, self._headers)
+            return response.status_code, bytes(response.read())
+        except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
+            raise ConnectionResetError(str(error) or "no answer came") from None
+
+    def start(self, publish_id: str, channel: str, events: list[bytes], listener: Listener) -> None:
+        """POST in a greenlet of its own; the listener hears of the answer, or that none came."""
+        gevent.spawn(self._tell, publish_id, channel, events, listener)
+
+    def _tell(self, publish_id: str, channel: str, events: list[bytes], listener: Listener) -> None:
+        try:
+            answer = self.post(publish_id, channel, events)
+        except OSError as error:
+            code, text = join_code(error), error_text(error)
+            answer = PublishAnswer(publish_id, False, False, code, text, time.time_ns())
+        listener.answered(answer)
+
+    def close(self) -> None:
+        """Close the connections kept for publishing."""
+        self._client.close()

@@ -1,0 +1,38 @@
+"""What a hybrid target has: all that its two systems have, in the same tables."""
+
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from harness.scenario.model import broken_rule
+from harness.systems.appsync_events import options as sockets
+from harness.systems.polling import options as polls
+
+POLLING_CLASSES = ("subscriber",)
+"""The users who poll: viewers. Chatters hold a socket."""
+
+
+class ClientOptions(polls.ClientOptions):
+    """How viewers poll, and where; chatters need no options."""
+
+    poll_address: str | None = Field(
+        default=None,
+        description="Address that viewers poll, with `{channel}` in it: https:// or http://. "
+        "Left out, /poll/{channel} where publishes over HTTP go. `${NAME}` is taken from the "
+        "environment.",
+    )
+
+    @field_validator("poll_address")
+    @classmethod
+    def _is_an_address(cls, address: str | None) -> str | None:
+        parts = urlsplit(address or "http://left-out")
+        if parts.scheme not in polls.REALTIME_SCHEMES or not parts.hostname:
+            raise broken_rule(
+                "must be an address that starts with https:// or http://",
+                hint="for example https://example.org/rooms/{channel}",
+            )
+        return address
+
+
+class Options(sockets.Options, polls.Options):
+    """An Event API for those who write, and a store of its messages for those who poll."""

@@ -1,0 +1,132 @@
+"""Answers to polls: from the bytes of a response to what they mean, each once."""
+
+from http import HTTPStatus
+from typing import NamedTuple
+
+from harness.core.errors import RemoteProtocolError
+from harness.net.http_stream import Body, PlainBody, ResponseHead, body_of, parse_response_head
+from harness.net.joining import MAX_HEAD_BYTES
+from harness.net.upgrade import HEAD_END
+from harness.systems.polling import wire
+
+MOST_KNOWN = 4096
+"""Answers remembered: users with the same cursor get the same bytes, until something new comes."""
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+
+class Answer(NamedTuple):
+    """The answer to one poll.
+
+    Attributes:
+        status: HTTP status.
+        place: Where the next poll goes on; fields that the answer leaves open are empty.
+        events: The new events, oldest first.
+        interval_s: The interval the server wants; None where it says nothing.
+        retry_after: The header, as it is.
+        keeps_connection: Whether the connection takes another poll.
+        said: The beginning of what an error says.
+    """
+
+    status: int
+    place: wire.Place
+    events: tuple[bytes, ...] = ()
+    interval_s: float | None = None
+    retry_after: str = ""
+    keeps_connection: bool = True
+    said: str = ""
+
+
+class AnswerReader:
+    """Puts one response together from the pieces in which it arrives.
+
+    Attributes:
+        complete: Whether all of it has come.
+    """
+
+    __slots__ = ("_body", "_head", "_taken", "complete")
+
+    def __init__(self) -> None:
+        self._head: ResponseHead | None = None
+        self._body: Body | None = None
+        self._taken = b""
+        self.complete = False
+
+    def feed(self, data: bytes) -> None:
+        """Take what arrived.
+
+        Raises:
+            RemoteProtocolError: If it is no response, or an endless one.
+        """
+        if self._body is None:
+            data = self._taken + data
+            end = data.find(HEAD_END) + len(HEAD_END)
+            if end < len(HEAD_END):
+                self._taken = data
+                if len(data) > MAX_HEAD_BYTES:
+                    raise RemoteProtocolError("HTTP response", "has an endless head", "one end")
+                return
+            self._head = parse_response_head(data[:end])
+            bodiless = self._head.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+            self._body = PlainBody(0) if bodiless else body_of(self._head)
+            self._taken, data = b"", data[end:]
+        self._taken += self._body.feed(data)
+        self.complete = self._body.ended
+        if len(self._taken) > MAX_BODY_BYTES:
+            raise RemoteProtocolError("answer to a poll", "has an endless body", "16 MB at most")
+
+    def close(self) -> bool:
+        """Take note that the connection has closed; say whether that completes the response."""
+        self.complete = self._body is not None and self._body.ends_with_connection
+        return self.complete
+
+    def answer(self, layout: wire.Layout | None) -> Answer:
+        """Return what the complete response means.
+
+        Args:
+            layout: Of the JSON in it; None where the body is one message.
+
+        Raises:
+            RemoteProtocolError: If it is not what the layout says.
+        """
+        head, body = self._head, self._body
+        if head is None or body is None:
+            raise RemoteProtocolError("answer to a poll", "is not complete", "all was needed")
+        headers = head.headers
+        closes = headers.get("connection", "").lower() == "close" or body.ends_with_connection
+        place = wire.Place("", headers.get("etag", ""), headers.get("last-modified", ""))
+        if head.status == HTTPStatus.OK:
+            page = wire.parse_page(self._taken, layout) if layout else wire.Page((self._taken,))
+            return Answer(
+                head.status,
+                place._replace(cursor=page.cursor),
+                page.events,
+                page.interval_s,
+                keeps_connection=not closes,
+            )
+        return Answer(
+            head.status,
+            place,
+            retry_after=headers.get("retry-after", ""),
+            keeps_connection=not closes,
+            said=self._taken[:200].decode("utf-8", "replace").strip(),
+        )
+
+
+class KnownAnswers:
+    """Answers by their bytes, so that what many users get is read once.
+
+    Args:
+        layout: As for ``AnswerReader.answer``.
+    """
+
+    def __init__(self, layout: wire.Layout | None) -> None:
+        self.layout = layout
+        self._known: dict[bytes, Answer] = {}
+        self.get = self._known.get
+
+    def remember(self, response: bytes, answer: Answer) -> None:
+        """Recognise these bytes, a whole response, from now on."""
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[response] = answer

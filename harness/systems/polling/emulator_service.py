@@ -1,0 +1,152 @@
+"""What every connection of one emulator process shares: the messages, the counts, the faults."""
+
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import orjson
+
+from harness.emulation.agenda import Agenda
+from harness.emulation.bus import Bus, Parts
+from harness.emulation.control import MARK, Control, Ground
+from harness.emulation.counters import SHARED_COUNTS, Counters
+from harness.emulation.deliveries import Deliveries
+from harness.emulation.faults import Faults
+from harness.emulation.outlets import Outlets
+from harness.emulation.quotas import Rate
+from harness.emulation.worker import Seat
+from harness.systems.polling.emulator_store import Channel, Message
+from harness.systems.polling.options import Options
+
+EXPIRED = "deliveries.dropped.expired"
+
+COUNTS = (
+    *SHARED_COUNTS,
+    "connects.accepted",
+    "polls.answered",  # with messages, or with where to begin
+    "polls.not_modified",
+    "polls.throttled.quota",
+    "polls.refused.unauthorized",
+    "polls.refused.bad_request",
+    "publishes.accepted",
+    "publishes.refused.unauthorized",
+    "publishes.refused.bad_request",
+    "events.published",
+    EXPIRED,  # asked for when the channel had no longer room for them
+)
+"""What the emulator counts. A delivery is owed when a poll asks for it."""
+
+_EVENT = b"event"
+"""First part of what processes tell each other of a publish."""
+
+
+def make_files(folder: Path, processes: int) -> None:
+    """Write what the processes share before they start."""
+    Counters.make_table(folder / "counters", processes, len(COUNTS))
+    Rate.make_table(folder / "requests", processes)
+
+
+def no_close_frame(_code: int) -> bytes:
+    """Return what is said before a connection is closed: nothing, in HTTP."""
+    return b""
+
+
+class Service:
+    """One emulator process, seen from its connections; made inside the running event loop.
+
+    Args:
+        options: How the emulator is set up.
+        seat: The place of this process among those that make up the emulator.
+
+    Attributes:
+        options: As given.
+        processes: How many there are.
+        counters: Row of ``COUNTS`` of this process.
+        outlets: Its connections.
+        faults: What goes wrong on purpose.
+        agenda: What is to be done later.
+        deliveries: How late they left that were delayed.
+        quota: Of requests; None for no limit.
+        control: Answers what the emulator did.
+        edition: Changes whenever something is published.
+    """
+
+    def __init__(self, options: Options, seat: Seat) -> None:
+        index = seat.index
+        self.options = options
+        self.processes = seat.processes
+        self._index = index
+        # One that took a killed one's place must not give the same numbers again.
+        self._numbers: defaultdict[str, int] = defaultdict(lambda: seat.since_ns)
+        self._events = index
+        self._channels: dict[str, Channel] = {}
+        self.edition = 0
+        self.agenda = Agenda()
+        self.counters = Counters(seat.folder / "counters", index, COUNTS)
+        self.outlets = Outlets(
+            self.counters,
+            options.subscriber_buffer_bytes,
+            index=index,
+            processes=seat.processes,
+            closing=no_close_frame,
+        )
+        self.faults = Faults(
+            self.outlets, self.agenda, self.counters, seat.folder, index=index, seed=options.seed
+        )
+        self.deliveries = Deliveries(self.outlets, self.faults, self.agenda)
+        rate_per_s = options.requests_per_s
+        self.quota = Rate(seat.folder / "requests", index, rate_per_s) if rate_per_s else None
+        self._bus = Bus(seat.folder, index, seat.processes, self._receive, seat.since_ns)
+        self.control = Control(
+            Ground(
+                self.counters,
+                self.deliveries,
+                self.faults,
+                report=lambda totals: {
+                    "billed": {"polls": totals["polls.answered"] + totals["polls.not_modified"]}
+                },
+            ),
+            seat.folder,
+            index,
+            seat.processes,
+            self._bus.publish,
+        )
+        self.faults.tell(options.faults, seat.started_s, "options")
+
+    def channel(self, name: str) -> Channel:
+        """Return a channel, made when it is first spoken of."""
+        found = self._channels.get(name)
+        if found is None:
+            found = self._channels[name] = Channel(self.processes, self.options.kept_messages)
+        return found
+
+    def publish(self, name: str, body: bytes) -> None:
+        """Keep a message, here and in all other processes.
+
+        Args:
+            name: The channel, without a slash at its start.
+            body: Its JSON.
+        """
+        self._numbers[name] += 1
+        now_ns = time.monotonic_ns()
+        message = Message(self._index, self._numbers[name], self._events, now_ns, body)
+        self._events += self.processes
+        self.counters.add("events.published")
+        self._keep(name, message)
+        self._bus.publish([_EVENT, orjson.dumps([name, *message[:-1]]), body])
+
+    def _receive(self, parts: Parts) -> None:
+        if parts[0] == MARK:
+            self.control.receive(parts)
+            return
+        name, process, number, event, published_ns = orjson.loads(parts[1])
+        self._keep(name, Message(process, number, event, published_ns, bytes(parts[2])))
+
+    def _keep(self, name: str, message: Message) -> None:
+        self.channel(name).add(message)
+        self.edition += 1
+
+    def close(self) -> None:
+        """Leave the bus, and end what goes wrong."""
+        self.faults.close()
+        self._bus.close()

@@ -1,0 +1,102 @@
+"""What a polling target has of its own: how its clients ask, and how its emulator answers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.scenario import client_options
+from harness.scenario.emulator import Emulator
+from harness.scenario.model import Count, PerSecond, Ratio, Seconds, Unit
+
+REALTIME_SCHEMES = ("https", "http")
+"""Each poll is a plain GET."""
+
+POLLING_CLASSES = ("subscriber", "chatter")
+"""The users who poll: all who listen."""
+
+ANSWER_WITHIN_S = 2.0
+"""What the last poll of a run may take at least, whatever the interval."""
+
+Key = Annotated[str, Field(max_length=200)]
+
+
+class ClientOptions(client_options.ClientOptions):
+    """How viewers poll, and where in an answer is what."""
+
+    interval_s: Seconds = Field(
+        default=5.0,
+        gt=0,
+        le=3600,
+        description="Time from one poll to the next, where the server names no other.",
+    )
+    jitter_ratio: Ratio = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Each wait is the interval times a random factor this far around 1; the first "
+        "is a random part of one interval.",
+    )
+    follow_server_interval: bool = Field(
+        default=True, description="Whether an interval that an answer names replaces interval_s."
+    )
+    reuse_connections: bool = Field(
+        default=True, description="Whether a user keeps its connection from one poll to the next."
+    )
+    timeout_s: Seconds = Field(
+        default=10.0, gt=0, description="A poll not answered by then has failed."
+    )
+    answer: Literal["messages", "message"] = Field(
+        default="messages",
+        description="What an answer holds: JSON with a list of messages, or one message and "
+        "nothing else; then the next poll follows at once until nothing is new.",
+    )
+    cursor_parameter: Key = Field(
+        default="after",
+        description="Query parameter that names the last message seen; empty for none, where the "
+        "validators ETag and Last-Modified do that.",
+    )
+    messages_path: Key = Field(
+        default="messages", description="Keys with dots that lead to the list in the answer."
+    )
+    event_path: Key = Field(
+        default="", description="Likewise to the event in each of its entries; empty for the entry."
+    )
+    cursor_path: Key = Field(
+        default="next", description="Likewise to what the next poll names; empty for none."
+    )
+    interval_path: Key = Field(
+        default="poll_after_ms",
+        description="Likewise to the interval the server wants, in ms; empty for none.",
+    )
+
+    def least_drain_s(self, _emulator: Emulator | None) -> float:
+        """Return how long after the last message the poll that brings it may be answered."""
+        asked_s = _emulator.poll_after_s if isinstance(_emulator, Options) else None
+        follows = self.follow_server_interval and asked_s is not None
+        interval_s = max(self.interval_s, asked_s or 0.0) if follows else self.interval_s
+        return interval_s * (1 + self.jitter_ratio) + ANSWER_WITHIN_S
+
+
+class Options(Emulator):
+    """A service that keeps the last messages of each channel, as the emulator plays it."""
+
+    poll_after_s: Seconds | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        description="Interval it asks clients to keep; left out, it names none.",
+    )
+    kept_messages: Count = Field(
+        default=1000, ge=1, description="Messages a channel keeps; older ones are gone for good."
+    )
+    answer_messages: Count = Field(
+        default=500, ge=1, description="Messages in one answer; the next one brings the others."
+    )
+    requests_per_s: PerSecond | None = Field(
+        default=None,
+        gt=0,
+        description="Quota of polls and publishes; above it the answer is 429. Left out, no limit.",
+    )
+    retry_after_s: Annotated[int, Unit("s")] = Field(
+        default=1, ge=0, description="What Retry-After says then, in whole seconds."
+    )

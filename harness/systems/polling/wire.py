@@ -1,0 +1,151 @@
+"""The requests and answers of polling, for both sides: bytes in, bytes out, no I/O.
+
+A poll is a GET that names the last message seen, by a query parameter, by the validators of
+RFC 9110, section 8.8, or by both; the answer is JSON with the messages after it, or 304.
+Source: Google's LiveChatMessages.list for the shape (``nextPageToken``,
+``pollingIntervalMillis``), RFC 9110 sections 10.2.3 and 13.1 for headers, read November 2026.
+"""
+
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import orjson
+
+from harness.core.errors import RemoteProtocolError
+
+POLL_PREFIX = "/poll/"
+PUBLISH_PREFIX = "/pub/"
+POLL_PATH = POLL_PREFIX + "{channel}"
+PUBLISH_PATH = PUBLISH_PREFIX + "{channel}"
+CURSOR_PARAMETER = "after"
+
+_MS_PER_S = 1000
+
+
+class Place(NamedTuple):
+    """Where a client is in its channel: what its next poll says it has.
+
+    Attributes:
+        cursor: For the query parameter; empty before the first answer, or without one.
+        etag: As the last answer gave it, quotes included; empty for none.
+        last_modified: Likewise.
+    """
+
+    cursor: str = ""
+    etag: str = ""
+    last_modified: str = ""
+
+
+class Layout(NamedTuple):
+    """Where in an answer's JSON is what, each as keys with dots between; empty for nowhere."""
+
+    messages: str = "messages"
+    event: str = ""
+    cursor: str = "next"
+    interval: str = "poll_after_ms"
+
+
+class Page(NamedTuple):
+    """What an answer's body holds.
+
+    Attributes:
+        events: The new events, oldest first.
+        cursor: What the next poll is to name; empty where none is given.
+        interval_s: The interval the server wants; None where it says nothing.
+    """
+
+    events: tuple[bytes, ...]
+    cursor: str = ""
+    interval_s: float | None = None
+
+
+def with_cursor(path: str, parameter: str, cursor: str) -> str:
+    """Return a path that names the last message seen."""
+    if not (parameter and cursor):
+        return path
+    separator = "&" if "?" in path else "?"
+    return f"{path}{separator}{quote(parameter)}={quote(cursor, safe='')}"
+
+
+def request(path: str, place: Place, headers: Sequence[str]) -> bytes:
+    """Return a poll's request.
+
+    Args:
+        path: With the cursor in it.
+        place: For the validators.
+        headers: Further lines, such as ``Host: …``.
+    """
+    lines = [f"GET {path} HTTP/1.1", *headers]
+    if place.etag:
+        lines.append(f"If-None-Match: {place.etag}")
+    if place.last_modified:
+        lines.append(f"If-Modified-Since: {place.last_modified}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def parse_page(body: bytes, layout: Layout) -> Page:
+    """Read the JSON of an answer.
+
+    Raises:
+        RemoteProtocolError: If it is no such JSON.
+    """
+    try:
+        page = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _wrong(f"is no JSON ({error})") from None
+    entries = _at(page, layout.messages)
+    if not isinstance(entries, list):
+        raise _wrong(f"has no list at {layout.messages!r}")
+    cursor = _at(page, layout.cursor) if layout.cursor else None
+    return Page(
+        tuple(_event(_at(entry, layout.event)) for entry in entries),
+        "" if cursor is None else str(cursor),
+        _seconds(_at(page, layout.interval)) if layout.interval else None,
+    )
+
+
+def encode_page(events: Sequence[bytes], cursor: str, interval_s: float | None) -> bytes:
+    """Return the JSON of an answer; each event is the JSON of one message."""
+    page: dict[str, Any] = {"messages": list(map(orjson.Fragment, events)), "next": cursor}
+    if interval_s is not None:
+        page["poll_after_ms"] = round(interval_s * _MS_PER_S)
+    return orjson.dumps(page)
+
+
+def retry_after_s(value: str, now_s: float) -> float | None:
+    """Return how long a Retry-After asks to wait; None where it cannot be read.
+
+    Args:
+        value: The header: seconds, or a date.
+        now_s: Seconds since 1970.
+    """
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - now_s, 0.0)
+    except ValueError:
+        return None
+
+
+def _at(value: Any, path: str) -> Any:
+    """Return what keys with dots between lead to; None where they lead nowhere."""
+    for key in path.split(".") if path else ():
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _seconds(interval_ms: Any) -> float | None:
+    """Return an interval in seconds; None for what cannot be one."""
+    if isinstance(interval_ms, bool) or not isinstance(interval_ms, int | float):
+        return None
+    return interval_ms / _MS_PER_S if interval_ms > 0 else None
+
+
+def _event(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else orjson.dumps(value)
+
+
+def _wrong(found: str) -> RemoteProtocolError:
+    return RemoteProtocolError("answer to a poll", found, "JSON with a list of messages was needed")

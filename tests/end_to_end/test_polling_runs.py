@@ -1,0 +1,101 @@
+"""Whole runs of polling and of the hybrid, against their emulators' own counts."""
+
+import json
+from functools import partial
+
+import pandas as pd
+
+from tests.end_to_end.stage import EMULATED, SHORT, after
+
+OFTEN = SHORT | {"target.client.interval_s": 0.5}
+DROPPED = 7
+
+
+def run(stage, system, **settings):
+    """Run the smoke workload on the emulator of a system."""
+    target = EMULATED.with_name(f"{system}-emulated.toml")
+    return stage.run(OFTEN | settings, target=target).outcome()
+
+
+polling = partial(run, system="polling")
+dropping = partial(
+    run,
+    system="polling",
+    **{"target.emulator.faults": f'[{{kind="drop",count={DROPPED},from_s=3.0}}]'},
+)
+hybrid = partial(run, system="hybrid")
+hybrid_over_tls = partial(run, system="hybrid", **{"target.emulator.tls": "true"})
+
+
+def truth(outcome):
+    """Return what the emulator counted."""
+    return json.loads((outcome.folder / "emulator.json").read_text("utf-8"))["stats"]
+
+
+def received(outcome):
+    """Return how many deliveries each class of users got."""
+    rows = pd.read_parquet(outcome.folder / "connections.parquet")
+    return rows.groupby("user_class")["received"].sum().to_dict()
+
+
+@after(polling)
+def test_polls_bring_everything_that_the_emulator_sent(outcome):
+    """Nothing is lost, although the drain asked for is shorter than a poll's round."""
+    assert (0, []) == (outcome.exit_code, outcome.errors)
+    deliveries = outcome.summary["deliveries"]
+    assert deliveries["received"] == deliveries["owed"] > 0
+    assert truth(outcome)["deliveries"]["sent"] == sum(received(outcome).values())
+    population = outcome.summary["population"]
+    everybody = population["subscribers_peak"] + population["chatters_peak"]
+    assert everybody == population["pollers_peak"]
+
+
+@after(polling)
+def test_delay_is_about_half_an_interval(outcome):
+    """Messages come at any time between two polls of 0.5 s."""
+    assert 150 < outcome.summary["fan_out_latency_ms"]["p50"] < 500
+
+
+@after(dropping)
+def test_each_message_that_a_fault_drops_is_missed(outcome):
+    """To the last one."""
+    assert DROPPED == truth(outcome)["deliveries"]["dropped"]["fault"]
+    deliveries = outcome.summary["deliveries"]
+    assert DROPPED == deliveries["lost"] + deliveries["missed_before_measuring"]
+
+
+@after(hybrid)
+def test_both_halves_of_the_hybrid_get_what_their_half_sent(outcome):
+    """Chatters by their sockets, viewers by their polls, in one run and one report."""
+    assert (0, []) == (outcome.exit_code, outcome.errors)
+    assert 0 == outcome.summary["deliveries"]["lost"]
+    told = truth(outcome)
+    sent = {
+        "chatter": told["deliveries"]["sent"],
+        "subscriber": told["polling"]["deliveries"]["sent"],
+    }
+    assert sent == received(outcome)
+    population = outcome.summary["population"]
+    assert population["subscribers_peak"] == population["pollers_peak"] > 0
+
+
+@after(hybrid)
+def test_latencies_of_the_two_kinds_of_users_stand_apart(outcome):
+    """Whoever holds a socket does not wait for a poll; the report has a row for each."""
+    page = (outcome.folder / "report.html").read_text("utf-8")
+    assert "at subscribers" in page
+    assert "at chatters" in page
+
+
+@after(hybrid)
+def test_run_is_billed_for_sockets_and_for_polls(outcome):
+    """Deliveries to sockets as operations, polls as requests."""
+    operations, told = outcome.summary["cost"]["operations"], truth(outcome)
+    assert told["deliveries"]["sent"] == round(operations["outbound"])
+    assert told["billed"]["polls"] == round(operations["polls"]) > 0
+
+
+@after(hybrid_over_tls)
+def test_hybrid_runs_over_tls(outcome):
+    """One port, one certificate, both protocols."""
+    assert (0, 0) == (outcome.exit_code, outcome.summary["deliveries"]["lost"])

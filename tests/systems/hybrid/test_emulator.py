@@ -1,0 +1,120 @@
+"""The hybrid emulator with the ``websockets`` library for chatters and aiohttp for viewers."""
+
+import base64
+import contextlib
+import http.client
+import json
+import time
+
+import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from harness.systems.hybrid.emulator import start
+from harness.systems.hybrid.options import Options
+
+HOST = "127.0.0.1"
+KEY = {"host": HOST, "x-api-key": "da2-emulator-local"}
+ROOM = "/poll/default/room-0"
+WITHIN_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    """Two processes, so that sockets and polls meet in different ones."""
+    with start(Options(processes=2)) as started:
+        yield started
+
+
+def ask(emulator, method, path, body=None):
+    """Ask on a connection of its own, which the kernel gives to either process."""
+    connection = http.client.HTTPConnection(HOST, emulator.port, timeout=WITHIN_S)
+    with contextlib.closing(connection):
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        text = answer.read()
+        return answer.status, json.loads(text) if text else None
+
+
+@contextlib.contextmanager
+def socket_of(emulator):
+    """A chatter who is subscribed; yields its socket."""
+    credentials = base64.urlsafe_b64encode(json.dumps(KEY).encode()).decode().rstrip("=")
+    marks = [Subprotocol("aws-appsync-event-ws"), Subprotocol(f"header-{credentials}")]
+    address = f"ws://{HOST}:{emulator.port}/event/realtime"
+    with connect(address, subprotocols=marks, proxy=None) as chatter:
+        say(chatter, type="subscribe", id="s", channel="/default/room-0", authorization=KEY)
+        yield chatter
+
+
+def say(chatter, **message):
+    """Send a message and return the next that comes."""
+    chatter.send(json.dumps(message))
+    return json.loads(chatter.recv(timeout=WITHIN_S))
+
+
+def polled(emulator, cursor, count):
+    """Return what polls bring after a cursor, once there is as much of it."""
+    deadline = time.monotonic() + WITHIN_S
+    while True:
+        _, page = ask(emulator, "GET", f"{ROOM}?after={cursor}")
+        if len(page["messages"]) >= count:
+            return page["messages"]
+        assert time.monotonic() < deadline, page
+        time.sleep(0.01)
+
+
+def test_what_a_chatter_publishes_reaches_sockets_and_polls(emulator):
+    """Over WebSocket and over HTTP, whichever process a poll gets to."""
+    cursor = ask(emulator, "GET", ROOM)[1]["next"]
+    with socket_of(emulator) as chatter:
+        event = json.dumps({"n": 1})
+        channel = "/default/room-0"
+        say(chatter, type="publish", id="p", channel=channel, events=[event], authorization=KEY)
+        assert "data" == json.loads(chatter.recv(timeout=WITHIN_S))["type"]
+        body = json.dumps({"channel": channel, "events": [json.dumps({"n": 2})]})
+        connection = http.client.HTTPConnection(HOST, emulator.port, timeout=WITHIN_S)
+        with contextlib.closing(connection):
+            connection.request("POST", "/event", body, {"x-api-key": KEY["x-api-key"]})
+            assert 200 == connection.getresponse().status
+        assert "data" == json.loads(chatter.recv(timeout=WITHIN_S))["type"]
+    for _ in range(8):
+        assert [1, 2] == sorted(message["n"] for message in polled(emulator, cursor, 2))
+
+
+def test_counts_are_those_of_both_halves(emulator):
+    """Sockets at the top, as on AppSync Events alone; polls in a table of theirs."""
+    assert 200 == ask(emulator, "POST", "/_emulator/reset")[0]
+    cursor = ask(emulator, "GET", ROOM)[1]["next"]
+    with socket_of(emulator) as chatter:
+        channel = "/default/room-0"
+        say(chatter, type="publish", id="p", channel=channel, events=["1"], authorization=KEY)
+        chatter.recv(timeout=WITHIN_S)
+    assert [1] == polled(emulator, cursor, 1)
+    _, stats = ask(emulator, "GET", "/_emulator/stats")
+    assert (1, 1) == (stats["deliveries"]["sent"], stats["polling"]["deliveries"]["sent"])
+    assert (1, 1) == (stats["events"]["published"], stats["polling"]["events"]["published"])
+    polls = stats["polling"]["polls"]
+    assert stats["billed"]["polls"] == polls["answered"] + polls["not_modified"] >= 2
+    assert 1 == stats["billed"]["connects"]
+
+
+def test_faults_are_played_on_both_halves(emulator):
+    """One telling, and each half counts what it hit of its own."""
+    faults = json.dumps([{"kind": "drop"}])
+    assert 200 == ask(emulator, "POST", "/_emulator/reset")[0]
+    assert 200 == ask(emulator, "POST", "/_emulator/faults", faults)[0]
+    cursor = ask(emulator, "GET", ROOM)[1]["next"]
+    with socket_of(emulator) as chatter:
+        channel = "/default/room-0"
+        say(chatter, type="publish", id="p", channel=channel, events=["1"], authorization=KEY)
+        deadline = time.monotonic() + WITHIN_S
+        dropped = 0
+        while not dropped:
+            assert time.monotonic() < deadline
+            assert [] == ask(emulator, "GET", f"{ROOM}?after={cursor}")[1]["messages"]
+            _, stats = ask(emulator, "GET", "/_emulator/stats")
+            dropped = stats["polling"]["deliveries"]["dropped"]["fault"]
+    assert 1 == stats["deliveries"]["dropped"]["fault"]
+    assert {"dropped"} == {entry["what"] for entry in ask(emulator, "GET", "/_emulator/log")[1]}
+    assert 200 == ask(emulator, "POST", "/_emulator/faults", "[]")[0]
