@@ -6,6 +6,9 @@ Built here and not by the HTTP library, so that one frame serves every subscribe
 import struct
 
 FINAL_TEXT = 0x81
+FIRST_TEXT = 0x01
+CONTINUED = 0x00
+FINAL_CONTINUED = 0x80
 FINAL_BINARY = 0x82
 FINAL_CLOSE = 0x88
 LENGTH_16_BIT = 126
@@ -18,6 +21,16 @@ NORMAL_CLOSURE = 1000
 def text_frame(payload: bytes) -> bytes:
     """Return a text message as one frame; the payload must be UTF-8."""
     return frame(FINAL_TEXT, payload)
+
+
+def text_frames(payload: bytes, limit_bytes: int) -> bytes:
+    """Return a text message as frames whose payloads have so many bytes at most."""
+    if len(payload) <= limit_bytes:
+        return text_frame(payload)
+    pieces = [payload[at : at + limit_bytes] for at in range(0, len(payload), limit_bytes)]
+    first, *middle, last = pieces
+    whole = [frame(FIRST_TEXT, first), *(frame(CONTINUED, piece) for piece in middle)]
+    return b"".join([*whole, frame(FINAL_CONTINUED, last)])
 
 
 def frame(first_byte: int, payload: bytes) -> bytes:

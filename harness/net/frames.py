@@ -34,17 +34,32 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Far above any event of the systems we test; stops a hostile length from filling memory."""
 
 
-def client_frame(opcode: int, payload: bytes) -> bytes:
-    """Return one final, masked frame, as a client must send it."""
-    size = len(payload)
+def client_frame(opcode: int, payload: bytes, *, final: bool = True) -> bytes:
+    """Return one masked frame, as a client must send it."""
+    size, first = len(payload), opcode | (0x80 if final else 0)
     if size < 126:  # noqa: PLR2004  lengths up to 125 stand in the second byte
-        head = bytes((0x80 | opcode, 0x80 | size))
+        head = bytes((first, 0x80 | size))
     elif size < 1 << 16:
-        head = bytes((0x80 | opcode, 0xFE)) + size.to_bytes(2, "big")
+        head = bytes((first, 0xFE)) + size.to_bytes(2, "big")
     else:
-        head = bytes((0x80 | opcode, 0xFF)) + size.to_bytes(8, "big")
+        head = bytes((first, 0xFF)) + size.to_bytes(8, "big")
     key = os.urandom(4)
     return head + key + apply_mask(payload, key)
+
+
+def client_message(opcode: int, payload: bytes, limit_bytes: int) -> bytes:
+    """Return a message as frames whose payloads have so many bytes at most."""
+    if len(payload) <= limit_bytes:
+        return client_frame(opcode, payload)
+    starts = range(0, len(payload), limit_bytes)
+    return b"".join(
+        client_frame(
+            CONTINUATION if start else opcode,
+            payload[start : start + limit_bytes],
+            final=start == starts[-1],
+        )
+        for start in starts
+    )
 
 
 def close_frame(code: int) -> bytes:

@@ -9,13 +9,16 @@ import hashlib
 import os
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from websockets.uri import WebSocketURI
 
 from harness.core.errors import RemoteProtocolError
 
 HEAD_END = b"\r\n\r\n"
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
@@ -39,24 +42,34 @@ class Upgrade:
 
     Args:
         uri: The WebSocket address.
-        subprotocols: Values offered, in order; the server must choose the first.
+        subprotocols: Values offered, in order; the server must choose the first. Where none is
+            offered, it must choose none.
+        headers: Further headers of the request.
     """
 
-    def __init__(self, uri: WebSocketURI, subprotocols: Sequence[str]) -> None:
+    def __init__(
+        self,
+        uri: WebSocketURI,
+        subprotocols: Sequence[str],
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
         host = f"[{uri.host}]" if ":" in uri.host else uri.host
         if uri.port != (443 if uri.secure else 80):
             host = f"{host}:{uri.port}"
+        further = dict(headers)
+        if subprotocols:
+            further["Sec-WebSocket-Protocol"] = ", ".join(subprotocols)
         lines = (
             f"GET {uri.resource_name} HTTP/1.1",
             f"Host: {host}",
             "Upgrade: websocket",
             "Connection: Upgrade",
             "Sec-WebSocket-Version: 13",
-            f"Sec-WebSocket-Protocol: {', '.join(subprotocols)}",
+            *(f"{name}: {value}" for name, value in further.items()),
             "Sec-WebSocket-Key: ",
         )
         self._request = "\r\n".join(lines).encode("ascii")
-        self._subprotocol = subprotocols[0]
+        self._subprotocol = subprotocols[0] if subprotocols else ""
 
     def request(self) -> tuple[bytes, bytes]:
         """Return the request's bytes and the key in it, fresh for each connection."""

@@ -9,9 +9,9 @@ one dictionary look-up instead of a parse. Every byte is still compared; nothing
 import contextlib
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, ClassVar
 
 from websockets.uri import WebSocketURI
 
@@ -20,17 +20,19 @@ from harness.net.client import JoinError, JoinTimes, Listener
 from harness.net.frames import (
     ABNORMAL,
     CLOSE,
+    MAX_MESSAGE_BYTES,
     PING,
     PONG,
     TEXT,
     FrameReader,
     client_frame,
+    client_message,
     close_frame,
     parse_close,
 )
 from harness.net.joining import error_text, join_code, lap, read_head
 from harness.net.stream import TcpStream, TlsStream, open_socket
-from harness.net.upgrade import RefusedUpgradeError, Upgrade
+from harness.net.upgrade import NO_HEADERS, RefusedUpgradeError, Upgrade
 
 NORMAL_CLOSE = 1000
 PROTOCOL_ERROR = 1002
@@ -42,9 +44,11 @@ class Endpoint:
     Args:
         uri: The WebSocket address, with host name, path and query.
         address: The numeric address and port behind it.
-        subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes the first.
+        subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes the first, or
+            none where none is offered.
         tls: Context for wss, None for ws.
         source_addresses: Local addresses to connect from, in turn; none for the kernel's choice.
+        headers: Further headers of the upgrade request.
     """
 
     def __init__(
@@ -54,10 +58,12 @@ class Endpoint:
         subprotocols: Sequence[str],
         tls: ssl.SSLContext | None = None,
         source_addresses: Sequence[str] = (),
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         self.uri = uri
         self.address = address
-        self.upgrade = Upgrade(uri, subprotocols)
+        self.upgrade = Upgrade(uri, subprotocols, headers)
         self.tls = tls
         self._sources: Iterator[str | None] = cycle(source_addresses or (None,))
 
@@ -75,6 +81,9 @@ class WebSocketConnection:
             connections whose frames mean the same to their listeners.
         listener: Who is told of deliveries, answers and the end.
     """
+
+    FRAME_BYTES: ClassVar[int] = MAX_MESSAGE_BYTES
+    """Longest payload of a frame that it sends; longer messages go in several."""
 
     __slots__ = (
         "_closing",
@@ -212,7 +221,7 @@ class WebSocketConnection:
         """Send one text message; raises OSError when the connection is gone."""
         if self._stream is None or self._closing:
             raise ConnectionResetError("the connection is closed")
-        self._stream.send(client_frame(TEXT, payload))
+        self._stream.send(client_message(TEXT, payload, self.FRAME_BYTES))
 
     def _send(self, frame: bytes) -> None:
         if self._stream is not None:

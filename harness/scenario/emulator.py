@@ -8,13 +8,23 @@ from typing import ClassVar, Self
 from pydantic import Field
 
 from harness.scenario.faults import Faults
-from harness.scenario.model import Bytes, Count, ScenarioModel
+from harness.scenario.model import Bytes, Count, ScenarioModel, Secret
 
 STATS_PATH = "/_emulator/stats"
 LOG_PATH = "/_emulator/log"
 FAULTS_PATH = "/_emulator/faults"
 RESET_PATH = "/_emulator/reset"
 """Where every emulator is asked what it did and told what to do, off its system's own paths."""
+
+
+class Credentials(ScenarioModel):
+    """One pair of AWS credentials that signatures are checked against."""
+
+    access_key_id: str = Field(min_length=1, description="The public half.")
+    secret_access_key: Secret = Field(
+        min_length=1, description="The secret half, known to this emulator only."
+    )
+    session_token: Secret = Field(default="", description="Must be sent where it is not empty.")
 
 
 class Emulator(ScenarioModel):

@@ -3,6 +3,7 @@
 The broadcast keeps connections in a DynamoDB table; a Lambda function reads it and posts to each
 connection by itself, because the service has no call for several.
 
+List prices of us-east-1 and default quotas, read November 2026.
 Source: aws.amazon.com/api-gateway/pricing, aws.amazon.com/lambda/pricing,
 aws.amazon.com/dynamodb/pricing; docs.aws.amazon.com/apigateway, "Quotas for configuring and
 running a WebSocket API"; the pattern is that of aws-samples/simple-websockets-chat-app.

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.emulation.signatures import ALGORITHM
 from harness.systems.appsync_events import emulator_policies as policies
 from harness.systems.appsync_events import emulator_sigv4 as sigv4
 from harness.systems.appsync_events import wire
@@ -207,7 +208,7 @@ class Access:
         if key is not None and "api_key" in step.allowed:
             return _API_KEY_IDENTITY if self._knows(key) else UNAUTHORIZED
         shown = given.get("authorization", "")
-        if shown.startswith(sigv4.ALGORITHM):
+        if shown.startswith(ALGORITHM):
             return self._check_signature(step, given, caller)
         token = shown[len(_BEARER) :] if shown.lower().startswith(_BEARER) else shown
         modes = [mode for mode in TOKEN_MODES if mode in step.allowed]

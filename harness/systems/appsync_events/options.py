@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
-from harness.scenario.emulator import Emulator
+from harness.scenario.emulator import Credentials, Emulator
 from harness.scenario.model import (
     Bytes,
     Count,
@@ -80,14 +80,9 @@ class Statement(ScenarioModel):
     )
 
 
-class IamUser(ScenarioModel):
+class IamUser(Credentials):
     """One pair of AWS credentials that signatures are checked against."""
 
-    access_key_id: Text = Field(description="The public half.")
-    secret_access_key: Secret = Field(
-        min_length=1, description="The secret half, known to this emulator only."
-    )
-    session_token: Secret = Field(default="", description="Must be sent where it is not empty.")
     arn: Text = Field(
         default="arn:aws:iam::000000000000:user/local", description="Who handlers see."
     )

@@ -4,7 +4,6 @@ What a system offers is read from where the harness itself reads it: the client 
 the ``options`` module and the target file. So a system is in these tests as soon as it exists.
 """
 
-import json
 import time
 import tomllib
 from importlib import import_module
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import gevent
 
+from harness.core.envelope import Envelope, parse_envelope
 from harness.load.emulator_controls import EmulatorControls
 from harness.load.emulator_process import EmulatorProcess
 from harness.net.client import Access, tls_context
@@ -50,8 +50,8 @@ def api_class(system):
 
 
 def encoded(event):
-    """Return an event as it is published: a JSON object, as the envelope is."""
-    return json.dumps({"said": event}).encode()
+    """Return an event as it is published: an envelope, whose run is what is said."""
+    return Envelope(event, stream=0, sequence=0, intended_ns=0, sent_ns=0).to_json()
 
 
 def wait_for(condition, what):
@@ -91,7 +91,7 @@ class Listener:
 
     def event(self, text, kernel_ns):
         self.parsed.append(text)
-        self.heard.append(json.loads(text)["said"])
+        self.heard.append(parse_envelope(text).run_id)
         return self.heard[-1]
 
     def delivered(self, known, kernel_ns):

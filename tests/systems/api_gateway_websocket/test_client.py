@@ -1,0 +1,370 @@
+"""Our client against an independent server made of the ``websockets`` library."""
+
+import contextlib
+import json
+import queue
+import threading
+import time
+from http import HTTPStatus
+
+import gevent
+import pytest
+from websockets.sync.server import serve
+
+from harness.core.envelope import Envelope
+from harness.net.client import Access, JoinError
+from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
+from harness.systems.api_gateway_websocket.options import ClientOptions
+
+HOST = "127.0.0.1"
+WITHIN_S = 10.0
+ROOM = "/default/room-0"
+EVENT = Envelope("run", 0, 0, 1, 2).to_json(200)
+ERROR = {"message": "Internal server error", "connectionId": "abc=", "requestId": "r-1"}
+
+
+class Listener:
+    """Keeps what it is told; a token for every event."""
+
+    user_class = "subscriber"
+
+    def told_to_wait(self, wait_s):
+        raise NotImplementedError
+
+    def __init__(self):
+        self.events, self.known, self.answers, self.ends, self.refusals = [], [], [], [], []
+        self.confirmed_ns = 0
+
+    def confirmed(self, kernel_ns):
+        self.confirmed_ns = kernel_ns
+
+    def event(self, text, kernel_ns):
+        self.events.append(text)
+        return text
+
+    def delivered(self, known, kernel_ns):
+        self.known.append(known)
+
+    def answered(self, answer):
+        self.answers.append(answer)
+
+    def ended(self, code, reason, kernel_ns):
+        self.ends.append(code)
+
+    def refused(self, stage, code, message):
+        self.refusals.append(code)
+
+
+class Server:
+    """A backend that keeps what it hears and does what the test says.
+
+    Args:
+        refuse: Status with which it refuses the upgrade; None lets everybody in.
+        on_text: Given the connection and the parsed frame.
+    """
+
+    def __init__(self, on_text=None, refuse=None):
+        self.heard = queue.Queue()
+        self.requests = []
+        self.pings = 0
+        self.connections = []
+        self._on_text = on_text or (lambda connection, body: connection.send(json.dumps(body)))
+        self._refuse = refuse
+        self._server = serve(self._serve, HOST, 0, process_request=self._request, max_size=None)
+        self.port = self._server.socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def _request(self, connection, request):
+        self.requests.append(request)
+        if self._refuse is not None:
+            return connection.respond(HTTPStatus(self._refuse), '{"message":"no","requestId":"1"}')
+        return None
+
+    def _serve(self, connection):
+        self.connections.append(connection)
+        for text in connection:
+            body = json.loads(text)
+            self.heard.put(body)
+            self._on_text(connection, body)
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join(WITHIN_S)
+
+
+@pytest.fixture
+def served():
+    """Start servers; they end with the test."""
+    with contextlib.ExitStack() as started:
+
+        def start(*arguments, **named):
+            server = Server(*arguments, **named)
+            started.callback(server.close)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def clients():
+    """Make clients, which let go of their sockets after the test."""
+    made = []
+
+    def make(server, listener=None, *, memo=None, channel=ROOM, key="", **options):
+        address = f"ws://{HOST}:{server.port}/production?v=1"
+        access = Access(address, "http://unused", key, options=ClientOptions(**options))
+        api = ApiGatewayWebSocketApi(access)
+        client = api.client(
+            [channel] if channel else [], {} if memo is None else memo, listener or Listener()
+        )
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.drop()
+
+
+def join(client):
+    return client.join(time.monotonic() + WITHIN_S)
+
+
+def wait_for(condition):
+    """Let the loop run until the condition holds."""
+    deadline_s = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "not in time"
+        gevent.sleep(0.005)
+
+
+def take(heard):
+    """Return what a server heard next, while our loop runs."""
+    wait_for(lambda: not heard.empty())
+    return heard.get()
+
+
+def test_join_names_the_channel_and_waits_for_its_answer(served, clients):
+    """The stages are those of a join by WebSocket, the last until the route response."""
+    server, listener = served(), Listener()
+    times = join(clients(server, listener))
+    assert {"action": "join", "channel": ROOM} == take(server.heard)
+    assert ["tcp", "upgrade", "subscribe"] == list(times.stages_ns)
+    assert times.confirmed_ns == listener.confirmed_ns > times.start_ns
+    assert "/production?v=1" == server.requests[0].path
+
+
+def test_action_names_and_keys_are_the_targets(served, clients):
+    """Whatever the backend calls them; without a join action the upgrade is the join."""
+    server, listener = served(lambda *_: None), Listener()
+    client = clients(
+        server,
+        listener,
+        action_key="do",
+        join_action="",
+        publish_action="say",
+        channel_key="room",
+        data_key="text",
+        id_key="nr",
+    )
+    join(client)
+    assert listener.confirmed_ns
+    client.publish("7", ROOM, [EVENT])
+    heard = {"do": "say", "room": ROOM, "nr": "7", "text": json.loads(EVENT)}
+    assert heard == take(server.heard)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [({}, "Authorization"), ({"key_header": "X-Key"}, "X-Key"), ({"key_query": "token"}, None)],
+)
+def test_key_is_sent_where_the_authorizer_reads_it(served, clients, options, found):
+    """In a header, or in the query, encoded."""
+    server = served()
+    join(clients(server, key="a key/1", **options))
+    (request,) = server.requests
+    if found:
+        assert "a key/1" == request.headers[found]
+    else:
+        assert "/production?v=1&token=a%20key%2F1" == request.path
+
+
+def test_too_many_connects_are_told_apart(served, clients):
+    """429 at the upgrade, the service's answer beyond 500 connections a second."""
+    server = served(refuse=429)
+    with pytest.raises(JoinError) as refused:
+        join(clients(server))
+    error = refused.value
+    assert ("upgrade", "429", "no") == (error.stage, error.code, error.message)
+
+
+def test_join_answered_with_an_error_frame_fails(served, clients):
+    """Its words are the code."""
+    server = served(lambda connection, _: connection.send(json.dumps(ERROR)))
+    with pytest.raises(JoinError) as refused:
+        join(clients(server))
+    assert ("subscribe", "Internal server error") == (refused.value.stage, refused.value.code)
+
+
+def test_publish_is_acknowledged_by_its_route_response(served, clients):
+    """By its id, in whatever order the functions behind the route return."""
+    waiting = []
+
+    def backend(connection, body):
+        if body["action"] == "join":
+            connection.send(json.dumps(body))
+            return
+        waiting.append(body["id"])
+        if len(waiting) == 2:
+            for name in reversed(waiting):
+                connection.send(json.dumps({"id": name}))
+
+    server, listener = served(backend), Listener()
+    client = clients(server, listener)
+    join(client)
+    for name in ("1", "2"):
+        client.publish(name, ROOM, [EVENT])
+    wait_for(lambda: len(listener.answers) == 2)
+    answers = [(answer.publish_id, answer.accepted) for answer in listener.answers]
+    assert [("2", True), ("1", True)] == answers
+
+
+@pytest.mark.parametrize(
+    ("message", "refused", "throttled"),
+    [("Internal server error", "5", False), ("Too Many Requests", "6", True)],
+)
+def test_error_frame_refuses_the_likeliest_publish(served, clients, message, refused, throttled):
+    """It names none: what a function failed at is the oldest, what was refused at once the newest.
+
+    The other one is still answered by its id, and an error that answers nothing is reported.
+    """
+
+    def backend(connection, body):
+        if body.get("id") == "5":
+            return
+        answer = body if body["action"] == "join" else ERROR | {"message": message}
+        connection.send(json.dumps(answer))
+
+    server, listener = served(backend), Listener()
+    client = clients(server, listener)
+    join(client)
+    for name in ("5", "6"):
+        client.publish(name, ROOM, [EVENT])
+    wait_for(lambda: listener.answers)
+    (answer,) = listener.answers
+    told = (answer.publish_id, answer.accepted, answer.throttled, answer.code)
+    assert (refused, False, throttled, message) == told
+    (other,) = {"5", "6"} - {refused}
+    server.connections[0].send(json.dumps({"id": other}))
+    wait_for(lambda: len(listener.answers) == 2)
+    assert (other, True) == (listener.answers[1].publish_id, listener.answers[1].accepted)
+    server.connections[0].send(json.dumps(ERROR))
+    wait_for(lambda: listener.refusals)
+    assert ["Internal server error"] == listener.refusals
+
+
+def test_without_route_responses_a_publish_is_acknowledged_when_sent(served, clients):
+    """Nothing else will ever be said about it, nor about the join."""
+    server, listener = served(lambda *_: None), Listener()
+    client = clients(server, listener, route_responses=False)
+    join(client)
+    client.publish("1", ROOM, [EVENT, EVENT])
+    assert [("1", True)] == [(answer.publish_id, answer.accepted) for answer in listener.answers]
+    take(server.heard)
+    assert json.loads(EVENT) == take(server.heard)["data"] == take(server.heard)["data"]
+
+
+def test_batch_is_acknowledged_when_each_frame_is(served, clients):
+    """Each event is a frame of its own."""
+    server, listener = served(), Listener()
+    client = clients(server, listener)
+    join(client)
+    client.publish("1", ROOM, [EVENT] * 3)
+    wait_for(lambda: listener.answers)
+    assert [True] == [answer.accepted for answer in listener.answers]
+    assert 4 == server.heard.qsize()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", EVENT.decode()),
+        ("detail.body", json.dumps({"detail": {"body": json.loads(EVENT)}})),
+        ("text", json.dumps({"text": EVENT.decode()})),
+    ],
+)
+def test_envelope_is_found_at_its_path_and_equal_bytes_are_recognised(
+    served, clients, path, message
+):
+    """As an object or as a string; the second subscriber's copy costs a look-up."""
+    server, memo = served(), {}
+    listeners = [Listener(), Listener()]
+    for place, listener in enumerate(listeners):
+        join(clients(server, listener, memo=memo, envelope_path=path))
+        server.connections[place].send(message)
+        wait_for(lambda listener=listener: listener.events or listener.known)
+    assert json.loads(EVENT) == json.loads(listeners[0].events[0])
+    assert ([], 1) == (listeners[1].events, len(listeners[1].known))
+
+
+def test_message_above_32_kb_goes_in_several_frames(served, clients):
+    """The service closes connections on longer frames."""
+    lengths = []
+
+    def backend(connection, body):
+        connection.send(json.dumps({"id": body.get("id")}))
+
+    server = served(backend)
+    client = clients(server)
+    join(client)
+    protocol = server.connections[0].protocol
+    receive = protocol.recv_frame
+
+    def note(frame):
+        lengths.append(len(frame.data))
+        receive(frame)
+
+    protocol.recv_frame = note
+    event = Envelope("run", 0, 0, 1, 2).to_json(100_000)
+    client.publish("1", ROOM, [event])
+    take(server.heard)
+    assert json.loads(event) == take(server.heard)["data"]
+    assert [32_768] * 3 == lengths[:3]
+    assert 0 < lengths[3] <= 32_768
+
+
+@pytest.mark.parametrize("action", ["", "alive"])
+def test_sign_of_life_is_sent_in_time(served, clients, action):
+    """A ping frame, or a message of the backend's choosing."""
+    server = served()
+    client = clients(server, keep_alive_s=0.05, keep_alive_action=action)
+    join(client)
+    take(server.heard)
+    if action:
+        assert {"action": "alive"} == take(server.heard)
+        return
+    before_ns = client.heard_ns
+    wait_for(lambda: client.heard_ns > before_ns)  # The library's server answers with a pong.
+    assert server.heard.empty()
+
+
+def test_cut_is_told_with_its_code(served, clients):
+    """As the service does after two hours; the workload's policy decides on the way back."""
+    server, listener = served(), Listener()
+    client = clients(server, listener)
+    join(client)
+    # In a thread: it waits for our answer.
+    closing = threading.Thread(target=server.connections[0].close, args=(1001,))
+    closing.start()
+    wait_for(lambda: listener.ends)
+    closing.join(WITHIN_S)
+    assert [1001] == listener.ends
+    assert not client.open
+
+
+def test_publish_over_http_is_refused(served, clients):
+    """The service has no such publish: the answer says what to write instead."""
+    server = served()
+    access = Access(f"ws://{HOST}:{server.port}/", "http://unused", "", options=ClientOptions())
+    answer = ApiGatewayWebSocketApi(access).publish_over_http("1", ROOM, [EVENT])
+    assert (False, "no_http_publish") == (answer.accepted, answer.code)
