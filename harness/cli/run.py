@@ -1,5 +1,6 @@
 """``harness run``: start Locust on a plan, show how it goes, report on it."""
 
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -14,13 +15,37 @@ from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from harness.cli.load_process import LoadProcess
+    from harness.cli.spending import Spending
     from harness.scenario.plan import Plan
 
 LOCUSTFILES = Path(__file__).resolve().parents[2] / "locustfiles"
 POLL_S = 0.25
 
 
-def run(
+Owned = Annotated[
+    bool,
+    typer.Option(
+        "--i-own-this-target",
+        help="Say that you may put load on a target elsewhere; it is remembered.",
+    ),
+]
+MaxUsd = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="Run only while it costs no more at list prices; not for an emulated target."
+    ),
+]
+LocustArguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--locust-arg",
+        metavar="ARG",
+        help="Pass an argument on to Locust, such as --locust-arg=--csv=run. Repeatable.",
+    ),
+]
+
+
+def run(  # noqa: PLR0917 - typer passes them by name
     workload: Annotated[Path, typer.Argument(help="Workload file: what load.")],
     target: Annotated[
         Path, typer.Option(help="Target file: which system.", envvar="HARNESS_TARGET")
@@ -50,19 +75,15 @@ def run(
     force: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
         bool, typer.Option("--force", help="Run even where this machine is too small for it.")
     ] = False,
-    locust_arguments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--locust-arg",
-            metavar="ARG",
-            help="Pass an argument on to Locust, such as --locust-arg=--csv=run. Repeatable.",
-        ),
-    ] = None,
+    owned: Owned = False,  # noqa: FBT002 - typer's way to say that a flag is off
+    max_usd: MaxUsd = None,
+    locust_arguments: LocustArguments = None,
 ) -> None:
     """Run a workload against a target, starting its emulator where it is emulated, and report.
 
     Ctrl-C ends the run in order, a second one at once. The exit code is the verdict's.
     """
+    from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
     from harness.measure.record import folder_name
@@ -75,10 +96,26 @@ def run(
         raise MachineError(
             str(folder), "exists already", "a run's folder must be new", "choose another --out"
         )
+    require_owned(plan.target, stated=owned)
+    spending = None if plan.target.emulated else tell_spending(plan, max_usd)
     _, count = size_plan(plan, read_machine(), workers)
     arguments = [*(["--force"] if force else []), *(locust_arguments or ())]
     command = load_command(plan, folder, overrides or (), count, arguments)
-    raise typer.Exit(run_load(command, plan, folder))
+    raise typer.Exit(run_load(command, plan, folder, spending=spending))
+
+
+def tell_spending(plan: "Plan", max_usd: float | None) -> "Spending":
+    """Say what a run on a system elsewhere is going to do to it, and what that costs.
+
+    Raises:
+        MachineError: If it costs more than ``max_usd``.
+    """
+    from harness.cli.spending import Spending
+
+    spending = Spending(plan, max_usd)
+    typer.echo(str(spending), err=True)
+    spending.require_within()
+    return spending
 
 
 def load_command(
@@ -122,7 +159,12 @@ def _private_meeting_point() -> list[str]:
 
 
 def run_load(
-    command: Sequence[str], plan: "Plan", folder: Path, *, is_one_of_many: bool = False
+    command: Sequence[str],
+    plan: "Plan",
+    folder: Path,
+    *,
+    is_one_of_many: bool = False,
+    spending: "Spending | None" = None,
 ) -> int:
     """Run the load to its end, show its progress and its result, and return the exit code.
 
@@ -131,8 +173,9 @@ def run_load(
         plan: What it does.
         folder: The run's own folder.
         is_one_of_many: Whether its result is for whoever asked for it, and not for the terminal.
+        spending: What it costs, where that is watched.
     """
-    load, status = carry_load(command, plan, folder)
+    load, status = carry_load(command, plan, folder, spending)
     return conclude(load, status, folder, show=_nothing if is_one_of_many else None)
 
 
@@ -140,7 +183,9 @@ def _nothing(_folder: Path, **_: bool) -> None:
     """Show nothing."""
 
 
-def carry_load(command: Sequence[str], plan: "Plan", folder: Path) -> "tuple[LoadProcess, int]":
+def carry_load(
+    command: Sequence[str], plan: "Plan", folder: Path, spending: "Spending | None" = None
+) -> "tuple[LoadProcess, int]":
     """Run the load to its end and show its progress; return it, ended, with its exit status."""
     from harness.cli.load_process import LoadProcess, signals_held
 
@@ -149,16 +194,23 @@ def carry_load(command: Sequence[str], plan: "Plan", folder: Path) -> "tuple[Loa
         load = LoadProcess(command, folder)
         with load.forwarding():
             deliver()
-            status = follow(load, plan, folder)
+            status = follow(load, plan, folder, spending)
     return load, status
 
 
-def follow(load: "LoadProcess", plan: "Plan", folder: Path) -> int:
-    """Show the progress of a load until it ends; return its exit status."""
+def follow(
+    load: "LoadProcess", plan: "Plan", folder: Path, spending: "Spending | None" = None
+) -> int:
+    """Show the progress of a load until it ends; return its exit status.
+
+    A run that has cost more than it may is ended in order, as by Ctrl-C.
+    """
     from rich.console import Console
 
     from harness.cli.progress import Progress, ProgressDisplay
+    from harness.cli.spending import SpendingWatch
 
+    watch = SpendingWatch(spending, folder) if spending else None
     population = plan.workload.population
     progress = Progress(
         title=f"{plan.workload.name} on {plan.target.name}",
@@ -169,6 +221,9 @@ def follow(load: "LoadProcess", plan: "Plan", folder: Path) -> int:
         while (status := load.wait(POLL_S)) is None:
             progress.stopping = load.interrupted
             display.update()
+            if watch and (complaint := watch.complaint()):
+                typer.echo(f"error: {complaint}", err=True)
+                load.forward(signal.SIGINT)
         display.update()
     return status
 

@@ -31,8 +31,10 @@ from harness.load.assembler import SecondAssembler
 from harness.load.cause import Cause, exhausted
 from harness.load.emulator_controls import EmulatorControls
 from harness.load.emulator_process import EmulatorProcess
+from harness.load.error_storm import ErrorStorm
 from harness.load.options import START_DELAY_S, apply_plan, plan_from_options, worker_count
 from harness.load.order import Endpoints, Order
+from harness.load.ownership import require_owned
 from harness.load.preflight import check_reachable
 from harness.load.sizing import refuse, shortages, size_plan
 from harness.load.system_disturbances import SystemDisturbances
@@ -68,6 +70,7 @@ class Director:
         workers = worker_count(options)
         self.plan, _ = size_plan(plan_from_options(options), machine, workers)
         self._warnings = _warn_or_refuse(shortages(self.plan, machine, workers), options.force)
+        require_owned(self.plan.target, stated=options.owned)
         api_key(self.plan.target)  # Raises now rather than in every worker.
         apply_plan(options, self.plan)
         names = (self.plan.workload.name, self.plan.target.name)
@@ -85,6 +88,7 @@ class Director:
         self._workers: list[str] = []
         self._watched = WorkerWatch((), 0.0, local=False)
         self._disturbances: SystemDisturbances | None = None
+        self._storm = ErrorStorm(self.plan.workload.safety)
         self._finishing = Semaphore()
         self._ended_s: float | None = None
         self._started = datetime.now(UTC)
@@ -146,6 +150,7 @@ class Director:
     def on_second(self, report: dict[str, Any]) -> None:
         """Take one worker's second."""
         self._watched.reported(report["worker"], report["pid"])
+        self._storm.add(report)
         if self._assembler is not None:
             self._guarded(lambda: self._assembler.add(report))
 
@@ -200,7 +205,11 @@ class Director:
             hint = "it was killed, crashed or starved; its users are gone, start the run again"
             return Cause("worker_lost", ExitCode.RUN_INVALID, complaint, hint)
         errors = self._assembler.errors if self._assembler is not None else {}
-        return exhausted(errors) or self._nobody_joined(since_begin_s - START_DELAY_S)
+        return (
+            exhausted(errors)
+            or self._nobody_joined(since_begin_s - START_DELAY_S)
+            or self._storm.cause(errors)
+        )
 
     def _nobody_joined(self, elapsed_s: float) -> Cause | None:
         """Tell whether everybody has tried and nobody was let in."""

@@ -8,6 +8,7 @@ from typing import Any
 from locust.argument_parser import LocustArgumentParser
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.load.ownership import FLAG
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
 
@@ -36,6 +37,12 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     )
     group.add_argument(
         "--force", action="store_true", help="run even where this machine is too small for it"
+    )
+    group.add_argument(
+        FLAG,
+        dest="owned",
+        action="store_true",
+        help="say that you may put load on a target elsewhere; it is remembered",
     )
 
 

@@ -201,6 +201,7 @@ def _access(order: Order, number: int) -> Access:
             math.ceil(order.plan.users / len(order.workers)),
         ),
         options=order.plan.client,
+        auth=target.auth,
     )
 
 

@@ -1,5 +1,6 @@
 """Sends a worker's part of the schedule, each publish at its time whatever the system does."""
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import gevent
 
 from harness.core.clock import NS_PER_S
 from harness.core.envelope import Envelope
+from harness.load.back_off import BackOff
 from harness.load.schedule import Publish, Schedule
 from harness.net.client import PublishAnswer
 from harness.net.stream import errno_name
@@ -39,6 +41,7 @@ class Publisher:
         self._publishing = worker.plan.workload.publishing
         self._sequences: dict[int, int] = {}
         self._pending: dict[str, _Pending] = {}
+        self._back_off = BackOff(worker.plan.workload.safety.back_off_s)
         self.rows: list[dict[str, Any]] = []
         self._part = Schedule(worker.plan).part(worker.number, len(worker.order.workers))
         self._next = next(self._part, None)
@@ -67,6 +70,9 @@ class Publisher:
         session = worker.chatter(publish.chatter)
         if session is None or not session.connected:
             self._not_sent(publish, channel, phase, "NotConnected", "its chatter is not connected")
+            return
+        if self._back_off.silent(publish.chatter, time.monotonic()):
+            self._not_sent(publish, channel, phase, "BackedOff", "its chatter had been throttled")
             return
         rows, events = self._envelopes(publish, channel, phase)
         publish_id = str(publish.first_message)
@@ -138,6 +144,9 @@ class Publisher:
         worker = self._worker
         received_ns = answer.received_ns + worker.clock.offset_ns
         latency_ns = received_ns - pending.sent_ns
+        self._back_off.heard(
+            pending.rows[0]["chatter"], time.monotonic(), throttled=answer.throttled
+        )
         worker.publish_done(latency_ns, sum(row["bytes"] for row in pending.rows), answer)
         if answer.accepted:
             worker.tally.latency("publish_latency", CHATTER, pending.phase, latency_ns)

@@ -153,6 +153,7 @@ class Access:
         source_addresses: Local addresses to connect from, in turn; none lets the kernel choose.
         options: The target's ``[client]`` table, the system's own model of it; its defaults where
             the target has none.
+        auth: The target's ``[auth]`` table, which names secrets and holds none; None for the key.
     """
 
     realtime: str
@@ -161,6 +162,7 @@ class Access:
     tls: ssl.SSLContext | None = None
     source_addresses: Sequence[str] = ()
     options: Any = None
+    auth: Any = None
 
 
 class Api(Protocol):

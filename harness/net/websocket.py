@@ -114,6 +114,10 @@ class WebSocketConnection:
         """Hear of the end first; True when it needs no telling to the listener."""
         raise NotImplementedError
 
+    def upgrade(self) -> Upgrade:
+        """Return what to ask for; a client with credentials of its own user asks with those."""
+        return self.endpoint.upgrade
+
     def connect(self, times: JoinTimes, deadline: float) -> None:
         """Connect, secure and upgrade in the calling greenlet, then hand over to the reader.
 
@@ -150,11 +154,12 @@ class WebSocketConnection:
 
     def _upgrade(self, stream: TcpStream, deadline: float) -> bytes:
         """Ask for the upgrade and check the answer; return what came after it."""
-        request, key = self.endpoint.upgrade.request()
+        upgrade = self.upgrade()
+        request, key = upgrade.request()
         stream.send(request)
         head, rest, _ = read_head(stream, deadline)
         try:
-            self.endpoint.upgrade.check(head, key)
+            upgrade.check(head, key)
         except RefusedUpgradeError as error:
             text = rest[:200].decode("utf-8", "replace").strip()
             raise JoinError("upgrade", error.status, text or "the upgrade was refused") from None

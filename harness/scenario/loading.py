@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.scenario.auth import FILES, VARIABLE_PATTERN, variables_in
 from harness.scenario.disturbances import OF_THE_EMULATOR
 from harness.scenario.overrides import (
     SET,
@@ -24,7 +25,6 @@ from harness.scenario.problems import Source, problems_of, shown
 from harness.scenario.reading import read_source
 from harness.scenario.target import (
     PLACEHOLDER,
-    VARIABLE_PATTERN,
     Target,
     has_wildcards,
     missing_variable,
@@ -72,7 +72,7 @@ def load_plan(
     if join_rate_per_s is not None:
         set_join_rate(workload_source, join_rate_per_s)
     problems += _resolve_endpoints(target_source, os.environ)
-    problems += _missing_key(target_source, os.environ)
+    problems += _missing_credentials(target_source, os.environ)
     problems += _unusable_ca_file(target_source)
     workload = _validated(workload_source, Workload, problems)
     target = _validated(target_source, Target, problems)
@@ -205,12 +205,24 @@ def _unusable_ca_file(target: Source) -> list[ScenarioProblem]:
     return [target.problem("tls.ca_file", shown("ca_file", file), rule, hint)]
 
 
-def _missing_key(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
+def _missing_credentials(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
     auth = target.data.get("auth")
-    name = auth.get("api_key_env") if isinstance(auth, dict) else None
-    if not isinstance(name, str) or not re.match(VARIABLE_PATTERN, name) or environment.get(name):
+    if not isinstance(auth, dict):
         return []
-    return [_not_set(target, "auth.api_key_env", name)]
+    problems = [
+        _not_set(target, f"auth.{key}", name)
+        for key, name in variables_in(auth)
+        if re.match(VARIABLE_PATTERN, name) and not environment.get(name)
+    ]
+    for key in FILES:
+        file = auth.get(key)
+        if isinstance(file, str) and file and not Path(file).is_file():
+            hint = f"the working directory is {Path.cwd()}"
+            # Not by ``shown``, which hides what a key with "token" in its name says.
+            problems.append(
+                target.problem(f"auth.{key}", repr(file), "must be a file that exists", hint)
+            )
+    return problems
 
 
 def _unplayable(plan: Plan, workload: Source) -> list[ScenarioProblem]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -20,14 +20,12 @@ from pydantic import (
 )
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.scenario.auth import Auth, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import ScenarioModel, Segment, broken_rule
 from harness.scenario.spelling import did_you_mean
 from harness.scenario.workload import NAME_PATTERN
-
-VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
-"""Name of an environment variable."""
 
 PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 """``${NAME}`` in an endpoint stands for the environment variable NAME."""
@@ -59,21 +57,6 @@ class Endpoints(ScenarioModel):
     @classmethod
     def _http_address(cls, address: str) -> str:
         return _address(address, ("https", "http"))
-
-
-class Auth(ScenarioModel):
-    """How clients prove who they are. Secrets stay in the environment."""
-
-    mode: Literal["api_key", "none"] = Field(
-        default="api_key", description="Kind of credentials; none where the system asks for none."
-    )
-    api_key_env: str | None = Field(
-        default=None,
-        pattern=VARIABLE_PATTERN,
-        description="Name of the environment variable that holds the API key. "
-        "Needed for api_key unless the target is emulated; then the emulator's first key is used "
-        "without it.",
-    )
 
 
 class Tls(ScenarioModel):
@@ -194,12 +177,9 @@ class Target(ScenarioModel):
     @field_validator("auth")
     @classmethod
     def _auth_names_a_variable(cls, auth: Auth, info: ValidationInfo) -> Auth:
-        if auth.mode == "none" and auth.api_key_env is not None:
-            raise broken_rule(
-                'must not be given where mode = "none"',
-                key="api_key_env",
-                hint="remove one of them",
-            )
+        modes = auth_modes(info.data.get("system"))
+        if auth.mode not in modes:
+            raise broken_rule(f"must be one of {', '.join(modes)} for this system", key="mode")
         needed = info.data.get("emulated") is False and auth.mode == "api_key"
         if needed and auth.api_key_env is None:
             raise broken_rule(
@@ -246,6 +226,12 @@ def has_wildcards(system: object) -> bool:
     return found
 
 
+def auth_modes(system: object) -> tuple[str, ...]:
+    """Return the ways in which a system's client can prove who it is."""
+    modes: tuple[str, ...] = _option(system, "AUTH_MODES", ("api_key", "none"))
+    return modes
+
+
 def _option(system: object, name: str, otherwise: Any) -> Any:
     """Return what a system's ``options`` module calls ``name``.
 
@@ -276,12 +262,14 @@ def _target_with(emulator: type[Emulator], client: type[ClientOptions]) -> type[
 
 
 def api_key(target: Target) -> str:
-    """Return the API key clients present, read from the environment now.
+    """Return the API key clients present, read from the environment now; "" in other modes.
 
     Raises:
         ScenarioError: If the variable that the target names is not set.
     """
     name = target.auth.api_key_env
+    if target.auth.mode not in ("api_key", "none"):
+        return ""
     if name is None:
         return target.emulator.client_key if target.emulator else ""
     key = os.environ.get(name, "")
@@ -297,8 +285,7 @@ def variables_of(target: Target) -> tuple[str, ...]:
     told = target.client.model_dump().values() if target.client else ()
     addresses += [value for value in told if isinstance(value, str)]
     names = [name for address in addresses for name in PLACEHOLDER.findall(address)]
-    if target.auth.api_key_env:
-        names.append(target.auth.api_key_env)
+    names += [name for _, name in variables_in(target.auth.model_dump())]
     return tuple(dict.fromkeys(names))
 
 

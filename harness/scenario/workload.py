@@ -18,6 +18,7 @@ from harness.scenario.model import (
     Unit,
     broken_rule,
 )
+from harness.scenario.safety import Safety
 from harness.scenario.slo import Slo
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
@@ -307,6 +308,7 @@ class Workload(ScenarioModel):
     generator: Generator = Field(
         default=Generator(), description="Limits of the load generator itself."
     )
+    safety: Safety = Field(default=Safety(), description="When the run spares the system.")
     slos: tuple[Slo, ...] = Field(
         default=(), strict=False, description="Objectives that decide between pass and fail."
     )

@@ -15,6 +15,7 @@ import typer
 from harness.cli import run as verb
 from harness.cli.load_process import LoadProcess
 from harness.cli.report import report
+from harness.cli.spending import Spending
 from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
@@ -190,7 +191,7 @@ def test_run_hands_its_exit_code_to_the_command(
     tmp_path: Path, locustfile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The verb ends with the code of the load, whatever it is."""
-    monkeypatch.setattr(verb, "run_load", lambda command, plan, folder: 4)
+    monkeypatch.setattr(verb, "run_load", lambda command, plan, folder, **_: 4)
     with pytest.raises(typer.Exit) as caught:
         verb.run(WORKLOAD, TARGET, out=tmp_path / "run")
     assert 4 == caught.value.exit_code
@@ -225,6 +226,18 @@ def test_interrupted_run_still_reports(tmp_path: Path, signum: signal.Signals) -
         out, err = process.communicate(timeout=DEADLINE_S)
     assert (130, "reported run\n") == (process.returncode, out)
     assert "Traceback" not in err
+
+
+def test_run_that_has_cost_more_than_it_may_is_ended_in_order(
+    tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As by Ctrl-C, with one sentence; what was measured is reported."""
+    folder = tmp_path / "run"
+    command = [sys.executable, str(FAKE), str(folder), "waits"]
+    assert 130 == verb.run_load(command, plan, folder, spending=Spending(plan, 1e-9))
+    assert ("SIGINT", [folder]) == ((folder / "stopped_by").read_text(), reported)
+    said = capsys.readouterr().err
+    assert 1 == said.count("error: --max-usd: the run has cost about $0.000000, at most $0.000000")
 
 
 def test_report_that_the_load_made_is_not_made_again(

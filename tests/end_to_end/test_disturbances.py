@@ -207,7 +207,7 @@ def test_second_peak_of_joins_is_in_the_timeline(outcome):
 
 def throttled(stage):
     told = faults({"kind": "throttle_publishes", "ratio": 0.5}, at_s=1.0, length_s=3.0)
-    return disturbed(stage, told)
+    return disturbed(stage, told, settings={"safety.back_off_s": 0})
 
 
 @after(throttled)

@@ -1,4 +1,5 @@
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -165,7 +166,8 @@ def test_arrival_time_is_the_kernels():
     with websocket_server(send_all("m", "m")) as port:
         client = connection(port)
         connect(client)
-        time.sleep(0.5)  # The loop is blocked; both messages wait in the kernel.
+        select.select([client._stream.sock], [], [])  # The loop is blocked meanwhile, and
+        time.sleep(0.3)  # what came waits in the kernel.
         read_from_ns = time.time_ns()
         wait_for(lambda: client.listener.known)
         client.drop()

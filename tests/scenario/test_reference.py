@@ -26,7 +26,10 @@ def test_tables_are_headed_as_toml_writes_them():
 
 def test_choice_lists_its_words():
     """A key with few words shows them."""
-    assert '| `mode` | `"api_key"` or `"none"` |  | `"api_key"` |' in keys_in_markdown(Target)
+    assert (
+        '| `sign_in` | `"user_password"` or `"admin_user_password"` |  | `"user_password"` |'
+        in (keys_in_markdown(Target))
+    )
 
 
 def test_figures_are_grouped_by_table():

@@ -22,8 +22,15 @@ from websockets.uri import parse_uri
 from harness.core.errors import RemoteProtocolError
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.stream import resolve
+from harness.net.upgrade import Upgrade
 from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.appsync_events import wire
+from harness.systems.appsync_events.client_credentials import (
+    CONNECT_BODY,
+    credentials_for,
+    subscribe_body,
+)
+from harness.systems.appsync_events.client_tokens import CredentialsError
 
 SUBSCRIPTION_ID = "s"
 
@@ -46,16 +53,21 @@ class AppSyncEventsApi:
 
     Raises:
         TargetUnreachableError: If a host name does not resolve.
+        CredentialsError: If the credentials that the target asks for cannot be had.
     """
 
     def __init__(self, access: Access) -> None:
         uri = parse_uri(access.realtime)
         address = resolve(uri.host, uri.port)
         self.http_url = URL(access.http)
-        host = self.http_url.host
-        self.authorization: Mapping[str, str] = {"host": host, wire.API_KEY_HEADER: access.api_key}
-        subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(self.authorization)]
-        self.endpoint = Endpoint(uri, address, subprotocols, access.tls, access.source_addresses)
+        host, port = self.http_url.host, self.http_url.port
+        plain = port == (443 if self.http_url.scheme == "https" else 80)
+        self.credentials = credentials_for(access, host, None if plain else port)
+        self.credentials.ready(0)  # Raises now rather than at every join.
+        self._shown: Mapping[str, str] = {}
+        self.endpoint = Endpoint(
+            uri, address, [wire.SUBPROTOCOL], access.tls, access.source_addresses
+        )
         self._ids: dict[str, str] = {}
         self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
         self._http_client = HTTPClient.from_url(
@@ -89,10 +101,8 @@ class AppSyncEventsApi:
     ) -> PublishAnswer:
         """POST one publish and wait for its answer, in the calling greenlet; raises OSError."""
         body = wire.http_publish_body(channel, events)
-        headers = {
-            "content-type": "application/json",
-            wire.API_KEY_HEADER: self.authorization[wire.API_KEY_HEADER],
-        }
+        shown = self.credentials.headers(body)
+        headers = {"content-type": "application/json", **shown}
         response = self._http_client.post(self.http_url.request_uri, body, headers)
         text = bytes(response.read())
         now_ns = time.time_ns()
@@ -103,8 +113,18 @@ class AppSyncEventsApi:
         throttled = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         return _answer(publish_id, message, throttled=throttled, now_ns=now_ns)
 
+    def upgrade_of(self, user: int) -> Upgrade:
+        """Return the upgrade with a user's credentials; made once where users show the same."""
+        shown = self.credentials.authorization(user, CONNECT_BODY, reusable=True)
+        if shown is not self._shown:
+            self._shown = shown
+            subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(shown)]
+            self._upgrade = Upgrade(self.endpoint.uri, subprotocols)
+        return self._upgrade
+
     def close(self) -> None:
         """Close the connections kept for publishing over HTTP."""
+        self.credentials.close()
         self._http_client.close()
 
 
@@ -119,7 +139,7 @@ class AppSyncEventsClient(WebSocketConnection):
         listener: Who is told of deliveries, answers and the end.
     """
 
-    __slots__ = ("_api", "_awaited", "_joined", "_subscriptions", "_unconfirmed")
+    __slots__ = ("_api", "_awaited", "_joined", "_subscriptions", "_unconfirmed", "_user")
 
     def __init__(
         self,
@@ -134,9 +154,23 @@ class AppSyncEventsClient(WebSocketConnection):
         self._unconfirmed = len(subscriptions)
         self._awaited: AsyncResult | None = None
         self._joined = False
+        # Whose credentials to show; a listener that has no number is the only user there is.
+        self._user: int = getattr(listener, "number", 0)
+
+    def upgrade(self) -> Upgrade:
+        """Return the upgrade with this user's credentials."""
+        return self._api.upgrade_of(self._user)
 
     def join(self, deadline: float) -> JoinTimes:
-        """Connect, initialise and subscribe; see ``net.client.Client.join``."""
+        """Connect, initialise and subscribe; see ``net.client.Client.join``.
+
+        To get credentials, by signing in for example, is no part of the times of a join.
+        """
+        credentials = self._api.credentials
+        try:
+            credentials.ready(self._user)
+        except CredentialsError as error:
+            raise JoinError("init", "NoCredentials", f"{error.where}: {error.found}") from None
         times = JoinTimes(time.time_ns())
         try:
             self.connect(times, deadline)
@@ -147,7 +181,13 @@ class AppSyncEventsClient(WebSocketConnection):
             if self._subscriptions:
                 before = time.monotonic_ns()
                 asks = [
-                    wire.subscribe(subscription_id, channel, self._api.authorization)
+                    wire.subscribe(
+                        subscription_id,
+                        channel,
+                        credentials.authorization(
+                            self._user, subscribe_body(channel), reusable=True
+                        ),
+                    )
                     for subscription_id, channel in self._subscriptions.items()
                 ]
                 times.confirmed_ns = self._request("subscribe", asks, "subscribe_success", deadline)
@@ -177,13 +217,15 @@ class AppSyncEventsClient(WebSocketConnection):
             self._awaited = None
         if answer.type != expected_type:
             reason = answer.errors[0] if answer.errors else wire.WireError(answer.type)
-            raise JoinError(stage, reason.error_type, reason.message or "no message given")
+            raise JoinError(stage, reason.error_type, _told(reason) or "no message given")
         arrived_ns: int = kernel_ns
         return arrived_ns
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """Send one publish over this connection; the listener hears of its answer."""
-        self.send_text(wire.publish(publish_id, channel, events, self._api.authorization))
+        signed = wire.http_publish_body(channel, events)
+        shown = self._api.credentials.authorization(self._user, signed, reusable=False)
+        self.send_text(wire.publish(publish_id, channel, events, shown))
 
     def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
         """Tell deliveries, answers and errors apart."""
@@ -199,7 +241,7 @@ class AppSyncEventsClient(WebSocketConnection):
             self._take_answer(self._awaited, message, kernel_ns)
         elif message.errors:
             error = message.errors[0]
-            self.listener.refused("receive", error.error_type, error.message)
+            self.listener.refused("receive", error.error_type, _told(error))
         return None
 
     def _take_answer(
@@ -233,6 +275,14 @@ def _silence_limit_s(ack: Mapping[str, Any]) -> float | None:
     return limit_ms / 1000
 
 
+def _told(error: wire.WireError) -> str:
+    """Return the first line of what the service says.
+
+    Where a signature is wrong, further lines repeat what was signed, a session token included.
+    """
+    return error.message.partition("\n")[0]
+
+
 def _answer(
     publish_id: str, message: wire.ServerMessage, *, throttled: bool, now_ns: int
 ) -> PublishAnswer:
@@ -240,7 +290,7 @@ def _answer(
     if message.errors:
         error = message.errors[0]
         throttled = throttled or error.error_type in _THROTTLED
-        return PublishAnswer(publish_id, False, throttled, error.error_type, error.message, now_ns)
+        return PublishAnswer(publish_id, False, throttled, error.error_type, _told(error), now_ns)
     failed = message.body.get("failed")
     if failed:
         code, text = str(failed[0].get("code", "")), str(failed[0].get("message", ""))

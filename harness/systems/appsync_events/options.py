@@ -32,6 +32,9 @@ WILDCARDS = True
 """``/default/*`` stands for all channels of a namespace. Source: eventapi/event-api-concepts."""
 
 AuthMode = Literal["api_key", "iam", "user_pool", "oidc", "lambda"]
+AUTH_MODES = ("api_key", "iam", "cognito", "oidc", "lambda", "none")
+"""What a target's ``[auth]`` may say; ``cognito`` is a user pool, whose users the run signs in."""
+
 Modes = Annotated[tuple[AuthMode, ...], Field(strict=False, min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
 

@@ -1,0 +1,81 @@
+"""Put no load on a system that nobody has said is theirs.
+
+A host is owned if it is this machine, if the user's list names it, or if the user says so for this
+run, which puts it on the list. The list is ``owned-targets`` in the folder of the user's
+configuration, one host a line, ``*`` for any part; ``HARNESS_OWNED_TARGETS`` adds to it, with
+commas between.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from harness.core.errors import MachineError
+from harness.scenario.target import Target
+
+VARIABLE = "HARNESS_OWNED_TARGETS"
+FLAG = "--i-own-this-target"
+
+
+def list_file() -> Path:
+    """Return where the list is. Source: XDG Base Directory Specification 0.8."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "fanout-harness" / "owned-targets"
+
+
+def require_owned(target: Target, *, stated: bool) -> None:
+    """Return if load may be put on a target.
+
+    Args:
+        target: An emulated one may have any load.
+        stated: Whether the user says that it is theirs, which is remembered.
+
+    Raises:
+        MachineError: If nobody has said so.
+    """
+    unknown = [host for host in _hosts(target) if not _is_here(host) and not _is_listed(host)]
+    if unknown and stated:
+        _remember(unknown)
+    elif unknown:
+        raise MachineError(
+            f"target {target.name}",
+            f"{' and '.join(unknown)} is not on the list of systems that you own",
+            "load is put on those only",
+            f"if you may test it, say {FLAG} once; that is kept in {list_file()}",
+        )
+
+
+def _hosts(target: Target) -> list[str]:
+    addresses = (target.endpoints.realtime, target.endpoints.http) if target.endpoints else ()
+    return list(dict.fromkeys((urlsplit(one).hostname or "").lower() for one in addresses))
+
+
+def _is_here(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_listed(host: str) -> bool:
+    return any(fnmatchcase(host, pattern) for pattern in _patterns())
+
+
+def _patterns() -> Iterator[str]:
+    lines = os.environ.get(VARIABLE, "").split(",")
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        lines += list_file().read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        if pattern := line.partition("#")[0].strip().lower():
+            yield pattern
+
+
+def _remember(hosts: list[str]) -> None:
+    file = list_file()
+    with contextlib.suppress(OSError):  # Then it is asked again next time.
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as kept:
+            kept.writelines(f"{host}\n" for host in hosts)

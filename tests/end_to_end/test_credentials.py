@@ -1,0 +1,172 @@
+"""Whole runs with each kind of credentials, on the emulator, which verifies all of them."""
+
+import sys
+
+import psutil
+
+from tests.end_to_end.stage import ROOT, SHORT, after, free_port
+
+SECRET = "wJalrXUtnFEMI-of-the-test"
+SESSION_TOKEN = "IQoJb3JpZ2luX2Vj-of-the-test"
+PASS_WORD = "let-in-of-the-test"
+TARGET = """
+name = "guarded"
+system = "appsync-events"
+emulated = true
+[emulator]
+port = {port}
+connection_auth_modes = ["{mode}"]
+default_publish_auth_modes = ["{mode}"]
+default_subscribe_auth_modes = ["{mode}"]
+{more}
+[auth]
+{auth}
+"""
+IAM_USER = f"""
+[[emulator.iam_users]]
+access_key_id = "AKIDTEST"
+secret_access_key = "{SECRET}"
+session_token = "{SESSION_TOKEN}"
+"""
+AWS = {
+    "AWS_ACCESS_KEY_ID": "AKIDTEST",
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_SESSION_TOKEN": SESSION_TOKEN,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+}
+IAM = 'mode = "iam"\nregion = "us-east-1"'
+ISSUE = """
+import json, sys, urllib.request
+for place in range(5):
+    asked = {"mode": sys.argv[2], "subject": f"user-{place}", "lifetime_s": 3}
+    answer = urllib.request.urlopen(sys.argv[1], json.dumps(asked).encode())
+    print(json.loads(answer.read())["token"])
+"""
+AUTHORIZER = f"""
+def judge(event):
+    return {{"isAuthorized": event["authorizationToken"] == "{PASS_WORD}"}}
+"""
+QUICKSTART = ROOT / "scenarios" / "workloads" / "quickstart.toml"
+REDUCED = SHORT | {"population.subscribers": 45, "population.chatters": 5}
+
+
+def run(stage, mode, auth, *, port=0, more="", settings=REDUCED, **variables):
+    """Return an act on an emulator that lets in one mode only."""
+    file = stage.room() / "guarded.toml"
+    file.write_text(TARGET.format(port=port, mode=mode, more=more, auth=auth), encoding="utf-8")
+    return stage.run(settings, workload=QUICKSTART, target=file, **variables)
+
+
+def assert_whole(outcome):
+    """Fail unless everybody got in and everything arrived."""
+    summary = outcome.summary
+    assert (0, [], []) == (outcome.exit_code, outcome.errors, outcome.left), outcome.said
+    assert "pass" == summary["verdict"]
+    assert (50, 0) == (summary["joins"]["succeeded"], summary["joins"]["failed"])
+    assert 0 == summary["publishes"]["failed"] == summary["deliveries"]["lost"]
+    assert summary["deliveries"]["received"] > 0
+
+
+def assert_nowhere(outcome, *secrets):
+    """Fail where one of these is in a file of the run's folder, or was said."""
+    files = [file for file in outcome.folder.rglob("*") if file.is_file()]
+    assert "run.json" in {file.name for file in files}
+    kept = b"".join(file.read_bytes() for file in files) + outcome.said.encode()
+    assert [] == [secret for secret in secrets if secret.encode() in kept]
+
+
+def signed(stage):
+    act = run(stage, "iam", IAM, more=IAM_USER, **AWS)
+    act.until_second(1)
+    lines = [psutil.Process(pid).cmdline() for pid in act.pids()]
+    (act.folder.parent / "ps").write_text(repr(lines), encoding="utf-8")
+    return act.outcome()
+
+
+@after(signed)
+def test_run_that_signs_loses_nothing_and_tells_no_secret(outcome):
+    """Every join and publish is signed and verified; no file and no command line has a secret."""
+    assert_whole(outcome)
+    assert_nowhere(outcome, SECRET, SESSION_TOKEN, "AWS4-HMAC-SHA256")
+    lines = (outcome.folder.parent / "ps").read_text("utf-8")
+    assert "harness.systems.appsync_events.emulator" in lines
+    assert SECRET not in lines
+    assert SESSION_TOKEN not in lines
+
+
+def wrongly_signed(stage):
+    variables = AWS | {"AWS_SECRET_ACCESS_KEY": "another-secret"}
+    return run(stage, "iam", IAM, more=IAM_USER, **variables).outcome()
+
+
+@after(wrongly_signed)
+def test_wrong_secret_ends_the_run_with_one_sentence(outcome):
+    """Exit 5, and the sentence names the system's own error."""
+    assert 5 == outcome.exit_code
+    sentence = outcome.run["cause"]["message"]
+    assert "50 of 50 users met BadRequestException at stage init" in sentence
+    assert "The request signature we calculated does not match" in sentence
+    assert "\n" not in sentence
+    assert_nowhere(outcome, "another-secret", SECRET, SESSION_TOKEN)
+
+
+def with_tokens(stage, issuer):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/_emulator/tokens"
+    script = stage.room() / "issue.py"
+    script.write_text(ISSUE, encoding="utf-8")
+    command = f'token_command = ["{sys.executable}", "{script}", "{url}", "{issuer}"]'
+    longer = REDUCED | {"phases.measure_s": 5.0}
+    return run(stage, issuer, f'mode = "oidc"\n{command}', port=port, settings=longer).outcome()
+
+
+def renewed(stage):
+    return with_tokens(stage, "oidc")
+
+
+def renewed_of_a_pool(stage):
+    return with_tokens(stage, "user_pool")
+
+
+@after(renewed)
+def test_tokens_that_expire_during_the_run_are_replaced_in_time(outcome):
+    """Five identities whose tokens last 3 s carry a run of 8 s to its end."""
+    assert_whole(outcome)
+    assert_nowhere(outcome, "eyJ")
+
+
+@after(renewed_of_a_pool)
+def test_tokens_as_a_user_pool_issues_them_are_replaced_in_time_too(outcome):
+    """The emulator checks what only Cognito's tokens have."""
+    assert_whole(outcome)
+    assert_nowhere(outcome, "eyJ")
+
+
+def with_pass_word(stage):
+    function = stage.room() / "authorizer.py"
+    function.write_text(AUTHORIZER, encoding="utf-8")
+    more = f'[emulator.lambda_authorizer]\nfunction = "{function}:judge"'
+    auth = 'mode = "lambda"\ntoken_env = "PASS_WORD"'
+    return run(stage, "lambda", auth, more=more, PASS_WORD=PASS_WORD).outcome()
+
+
+@after(with_pass_word)
+def test_run_with_a_token_of_the_environment_loses_nothing(outcome):
+    """The Lambda authorizer is asked, and the token is kept nowhere."""
+    assert_whole(outcome)
+    assert_nowhere(outcome, PASS_WORD)
+
+
+def unfounded(stage):
+    variables = AWS | {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    return run(stage, "iam", IAM, more=IAM_USER, **variables).outcome()
+
+
+@after(unfounded)
+def test_run_without_credentials_ends_before_anybody_joins(outcome):
+    """In one sentence with a hint."""
+    assert 2 == outcome.exit_code
+    assert "Worker 0 could not start: auth: no AWS credentials found" in outcome.stdout
+    assert "set AWS_PROFILE, or AWS_ACCESS_KEY_ID" in outcome.run["cause"]["hint"]

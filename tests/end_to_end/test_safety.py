@@ -1,0 +1,103 @@
+"""Load stops where it would do harm: to a stranger's system, to a bill, to a system in trouble."""
+
+import contextlib
+
+from harness.systems.appsync_events.emulator import start
+from harness.systems.appsync_events.options import Options
+from tests.end_to_end.stage import LONG, SHORT, after
+
+KEY = "da2-of-the-test"
+ELSEWHERE = """
+name = "elsewhere"
+system = "appsync-events"
+[endpoints]
+http = "http://{host}/event"
+realtime = "ws://{host}/event/realtime"
+[auth]
+api_key_env = "CHAT_KEY"
+"""
+
+
+def on(stage, host, *flags, settings=SHORT):
+    """Return an act on a system that this run has not started."""
+    room = stage.room()
+    file = room / "elsewhere.toml"
+    file.write_text(ELSEWHERE.format(host=host), encoding="utf-8")
+    variables = {"CHAT_KEY": KEY, "XDG_CONFIG_HOME": str(room), "HARNESS_OWNED_TARGETS": ""}
+    return stage.run(settings, *flags, target=file, **variables)
+
+
+def at_a_strangers(stage):
+    return on(stage, "192.0.2.7:8080").outcome()
+
+
+@after(at_a_strangers)
+def test_target_elsewhere_is_asked_about_before_anything_is_sent(outcome):
+    """Exit 2 at once, with the way out; nothing was made."""
+    assert 2 == outcome.exit_code
+    (sentence,) = outcome.errors
+    assert "192.0.2.7 is not on the list of systems that you own" in sentence
+    assert "--i-own-this-target" in outcome.stderr
+    assert not outcome.folder.exists()
+
+
+@contextlib.contextmanager
+def other_emulator():
+    with start(Options(api_keys=(KEY,))) as emulator:
+        yield f"127.0.0.1:{emulator.port}"
+
+
+def too_dear(stage):
+    with other_emulator() as host:
+        return on(stage, host, "--max-usd", "0.000001").outcome()
+
+
+@after(too_dear)
+def test_run_that_costs_more_than_it_may_does_not_start(outcome):
+    """What it would do and cost is told first."""
+    assert 2 == outcome.exit_code
+    assert "deliveries in" in outcome.stderr.splitlines()[0]
+    (sentence,) = outcome.errors
+    assert "--max-usd: the run will cost about $0.00" in sentence
+    assert ", at most $0.000001 allowed" in sentence
+    assert not outcome.folder.exists()
+
+
+def affordable(stage):
+    with other_emulator() as host:
+        return on(stage, host, "--max-usd", "5").outcome()
+
+
+@after(affordable)
+def test_run_that_is_affordable_runs_to_its_end(outcome):
+    """On this machine nobody is asked whose it is; the key is kept nowhere."""
+    assert (0, []) == (outcome.exit_code, outcome.errors)
+    assert "at list prices" in outcome.stderr.splitlines()[0]
+    assert 0 == outcome.summary["deliveries"]["lost"]
+    kept = b"".join(file.read_bytes() for file in outcome.folder.rglob("*") if file.is_file())
+    assert KEY.encode() not in kept
+
+
+def stormy(stage):
+    settings = {"target.emulator.quotas.inbound_events_per_s": 0.001, "safety.error_storm_s": 3.0}
+    return stage.run(LONG | settings).outcome()
+
+
+@after(stormy)
+def test_error_storm_ends_the_run_in_order(outcome):
+    """Exit 4 long before its time; the verdict tells what happened, and nothing is left."""
+    assert (4, []) == (outcome.exit_code, outcome.left)
+    assert ("aborted", "error_storm") == (outcome.run["status"], outcome.run["cause"]["code"])
+    assert "invalid" == outcome.summary["verdict"]
+    assert "joins and publishes of the last 3 s failed" in outcome.run["cause"]["message"]
+    assert outcome.run["ended_s"] < 30
+
+
+@after(stormy)
+def test_throttled_chatters_keep_silent(outcome):
+    """Fewer publishes reach the system than were due; the run warns of the others."""
+    publishes = outcome.summary["publishes"]
+    assert 0 < publishes["throttled"] <= publishes["sent"] < publishes["offered"]
+    assert "publishes_not_sent" in {each["code"] for each in outcome.summary["warnings"]}
+    errors = (outcome.folder / "errors.parquet").read_bytes()
+    assert b"BackedOff" in errors

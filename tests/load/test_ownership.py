@@ -1,0 +1,83 @@
+import pytest
+
+from harness.core.errors import MachineError
+from harness.load.ownership import list_file, require_owned
+from harness.scenario.target import Target
+
+
+@pytest.fixture(autouse=True)
+def _nobody_elses_list(tmp_path, monkeypatch):
+    """The list of a user who has none yet."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("HARNESS_OWNED_TARGETS", raising=False)
+
+
+def target_at(host, http_host=None):
+    endpoints = {"http": f"https://{http_host or host}/event", "realtime": f"wss://{host}/realtime"}
+    auth = {"api_key_env": "KEY"}
+    return Target.model_validate(
+        {"name": "t", "system": "appsync-events", "endpoints": endpoints, "auth": auth}
+    )
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8080", "127.9.9.9", "[::1]:80", "localhost", "LOCALHOST"]
+)
+def test_this_machine_may_have_any_load(host):
+    """Every spelling of loopback."""
+    require_owned(target_at(host), stated=False)
+
+
+def test_emulated_target_may_have_any_load():
+    """It runs on this machine."""
+    target = Target.model_validate({"name": "t", "system": "appsync-events", "emulated": True})
+    require_owned(target, stated=False)
+
+
+def test_foreign_host_is_refused_in_one_sentence_with_the_way_out():
+    """Both hosts are named, and the flag, and where it is kept."""
+    with pytest.raises(MachineError) as caught:
+        require_owned(target_at("a.example.org", "b.example.org"), stated=False)
+    assert (
+        "target t: a.example.org and b.example.org is not on the list of systems that you own, "
+        "load is put on those only\n"
+        "hint: if you may test it, say --i-own-this-target once; that is kept in "
+        f"{list_file()}"
+    ) == str(caught.value)
+    assert not list_file().exists()
+
+
+def test_flag_is_asked_for_once():
+    """What was said is remembered, for this host alone."""
+    require_owned(target_at("a.example.org:8443"), stated=True)
+    require_owned(target_at("A.example.org"), stated=False)
+    assert "a.example.org\n" == list_file().read_text("utf-8")
+    with pytest.raises(MachineError):
+        require_owned(target_at("b.example.org"), stated=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.example.org", "localhost.example.org", "192.0.2.7"])
+def test_host_that_only_looks_like_this_machine_is_refused(host):
+    """Nothing but loopback is here."""
+    with pytest.raises(MachineError):
+        require_owned(target_at(host), stated=False)
+
+
+def test_list_may_have_patterns_and_remarks_and_the_environment_adds_to_it(monkeypatch):
+    """A star stands for any part."""
+    list_file().parent.mkdir(parents=True)
+    list_file().write_text("# ours\n*.appsync-api.eu-west-1.amazonaws.com  # chat\n\n", "utf-8")
+    monkeypatch.setenv("HARNESS_OWNED_TARGETS", "one.example.org, two.example.org")
+    require_owned(target_at("abc.appsync-api.eu-west-1.amazonaws.com"), stated=False)
+    require_owned(target_at("one.example.org", "two.example.org"), stated=False)
+    with pytest.raises(MachineError):
+        require_owned(target_at("abc.appsync-api.us-east-1.amazonaws.com"), stated=False)
+
+
+def test_list_that_cannot_be_written_asks_again(monkeypatch, tmp_path):
+    """The run goes on all the same."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
+    require_owned(target_at("a.example.org"), stated=True)
+    with pytest.raises(MachineError):
+        require_owned(target_at("a.example.org"), stated=False)
