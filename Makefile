@@ -4,14 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 CLIENTS := .conformance/.installed
+DEPLOY := .cdk/.installed
 
 WORKLOAD ?= scenarios/workloads/quickstart.toml
 TARGET ?= scenarios/targets/appsync-events-emulated.toml
 
 FUZZ_SECONDS ?= 60
+SIZE ?= small
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test conformance fuzz lint types format smoke bench ingest flatness sample check clean
+.PHONY: help setup run test conformance fuzz synth lint types format smoke bench ingest flatness study capacity pairs sample check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +55,18 @@ $(CLIENTS): tests/conformance/appsync_events/package.json
 fuzz: setup ## a minute of random input for the emulator and the parsers
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m fuzz tests/fuzz
 
+synth: $(DEPLOY) ## synthesise deploy/cdk; validate stacks, manifests and Containerfile
+	$(BIN)/python -m pytest tests/deploy
+	cd deploy/cdk && ../../.cdk/node_modules/.bin/cdk synth --quiet --context alarm_email=owner@example.org
+
+$(DEPLOY): $(INSTALLED) deploy/cdk/package.json
+	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt \
+		--no-build-isolation --editable '.[deploy]'
+	@mkdir -p $(@D)
+	cp deploy/cdk/package.json $(@D)/
+	cd $(@D) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
 lint: setup ## style, spelling and docstrings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -81,6 +95,15 @@ flatness: setup ## ten minutes of the reference load, and how much the workers' 
 		--set phases.measure_s=600 --out $$folder; \
 	status=$$?; $(BIN)/python -m benchmarks.flatness $$folder && exit $$status
 
+study: setup ## all systems beside each other, under ten minutes; SIZE=full for the need itself
+	$(BIN)/harness study scenarios/studies/sse-vs-appsync.toml --size $(SIZE)
+
+capacity: setup ## how often ten sweeps find a limit that is known; half an hour
+	$(BIN)/python -m benchmarks.capacity
+
+pairs: setup ## how often runs that are alike, and unlike, are told apart; ten minutes
+	$(BIN)/python -m benchmarks.real_pairs reports/pairs
+
 sample: setup ## run the quickstart again and keep its record as the committed sample
 	rm -rf reports/sample
 	$(BIN)/harness run scenarios/workloads/quickstart.toml --target $(TARGET) --out reports/sample
@@ -89,5 +112,5 @@ sample: setup ## run the quickstart again and keep its record as the committed s
 check: lint types test smoke ## all that must pass before a merge
 
 clean: ## remove everything that can be made again; reports stay
-	rm -rf .venv .conformance build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .conformance .cdk build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ def test_constraints_are_names_and_versions_only() -> None:
 def test_every_direct_dependency_is_pinned() -> None:
     """A dependency that is added to pyproject.toml needs its line in constraints.txt."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    direct = [*project["dependencies"], *project["optional-dependencies"]["dev"], "setuptools"]
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    direct = [*project["dependencies"], *extras, "setuptools"]
     assert set() == {normalised(name) for name in direct} - pins().keys()
 
 
