@@ -23,7 +23,8 @@ ALLOWED = {
     "client": {"core", "net", "wire"},
     "emulator": {"core", "settings", "options", "emulation", "wire"},
     "economics": {"core", "wire"},
-    "load": {"core", "settings", "scenario", "net", "measure", "wire", "client"},
+    "live": {"core", "settings", "scenario", "measure"},
+    "load": {"core", "settings", "scenario", "net", "measure", "live", "wire", "client"},
     "analysis": {"core", "settings", "scenario", "measure", "economics"},
     "report": {"core", "measure", "analysis"},
 }
@@ -46,6 +47,7 @@ UNREACHABLE = {
     "net": FRAMES | ASYNC,
     "measure": FRAMES | ASYNC,
     "client": FRAMES | ASYNC,
+    "live": FRAMES | ASYNC,
     "load": FRAMES | ASYNC,
     "locustfile": FRAMES | ASYNC,
     "emulation": FRAMES | GREEN,

@@ -35,6 +35,9 @@ MaxUsd = Annotated[
         min=0, help="Run only while it costs no more at list prices; not for an emulated target."
     ),
 ]
+WebPort = Annotated[
+    int | None, typer.Option(help="Show the run at http://127.0.0.1:PORT/fan-out as it goes.")
+]
 LocustArguments = Annotated[
     list[str] | None,
     typer.Option(
@@ -77,6 +80,7 @@ def run(  # noqa: PLR0917 - typer passes them by name
     ] = False,
     owned: Owned = False,  # noqa: FBT002 - typer's way to say that a flag is off
     max_usd: MaxUsd = None,
+    web_port: WebPort = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
     """Run a workload against a target, starting its emulator where it is emulated, and report.
@@ -93,13 +97,11 @@ def run(  # noqa: PLR0917 - typer passes them by name
     names = (plan.workload.name, plan.target.name)
     folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
     if folder.exists():
-        raise MachineError(
-            str(folder), "exists already", "a run's folder must be new", "choose another --out"
-        )
+        raise _exists(folder)
     require_owned(plan.target, stated=owned)
     spending = None if plan.target.emulated else tell_spending(plan, max_usd)
     _, count = size_plan(plan, read_machine(), workers)
-    arguments = [*(["--force"] if force else []), *(locust_arguments or ())]
+    arguments = [*(["--force"] if force else []), *_page(web_port), *(locust_arguments or ())]
     command = load_command(plan, folder, overrides or (), count, arguments)
     raise typer.Exit(run_load(command, plan, folder, spending=spending))
 
@@ -138,7 +140,8 @@ def load_command(
             f"the load of {plan.target.system} is described there",
             "run from a checkout of the repository, installed with make setup",
         )
-    command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"]
+    command = [sys.executable, "-m", "locust", "-f", str(locustfile)]
+    command += [] if "--autostart" in locust_arguments else ["--headless"]
     command += ["--workload", plan.workload_file, "--target", plan.target_file]
     command += ["--out", str(folder)]
     for override in overrides:
@@ -146,6 +149,17 @@ def load_command(
     if workers > 1:
         command += ["--processes", str(workers), *_private_meeting_point()]
     return [*command, *locust_arguments]
+
+
+def _exists(folder: Path) -> MachineError:
+    return MachineError(
+        str(folder), "exists already", "a run's folder must be new", "choose another --out"
+    )
+
+
+def _page(port: int | None) -> list[str]:
+    """Return the Locust arguments for a page that goes when the run does; none without a port."""
+    return [] if port is None else ["--autostart", "--autoquit", "0", "--web-port", str(port)]
 
 
 def _private_meeting_point() -> list[str]:

@@ -1,7 +1,7 @@
 """Put the workers' reports of one second together, into rows of the run record."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from harness.measure.histogram import LatencyHistogram
@@ -26,9 +26,17 @@ class SecondAssembler:
         plan: The plan being run.
         writer: Where rows and histograms go.
         workers: Number of workers that report.
+        watch: Is given each second too, once it is complete: see ``harness.live.run``.
     """
 
-    def __init__(self, plan: Plan, writer: RecordWriter, workers: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        writer: RecordWriter,
+        workers: int,
+        watch: Callable[..., None] | None = None,
+    ) -> None:
+        self._watch = watch
         self._phase_at = plan.timetable.phase_at
         self._writer = writer
         self._workers = workers
@@ -90,6 +98,11 @@ class SecondAssembler:
         for tag, histogram in sorted(histograms.items()):
             self._writer.append_histogram(tag, second, histogram)
         self._writer.append("timeline", self._rows(second, counters, histograms))
+        if self._watch is not None:
+            connected = Counter[str]()
+            for of_worker in self._connected.values():
+                connected.update(of_worker)
+            self._watch(second, reports, counters, histograms, connected)
 
     def _rows(
         self,

@@ -26,6 +26,7 @@ from locust.runners import LocalRunner, MasterRunner
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
+from harness.live.run import LiveRun
 from harness.load import messages
 from harness.load.assembler import SecondAssembler
 from harness.load.cause import Cause, exhausted
@@ -80,6 +81,8 @@ class Director:
         self.epoch_ns = 0
         self.cause: Cause | None = None
         self.report_output = ""
+        self.live: LiveRun | None = None
+        """Takes each second too, where somebody watches the run."""
         self._emulator: EmulatorProcess | None = None
         self._overrides: list[str] = list(options.overrides or ())
         self._writer: RecordWriter | None = None
@@ -133,7 +136,8 @@ class Director:
         self._options.harness_order = self._order.to_json()
         assert self._writer is not None  # noqa: S101  made in __init__
         self._writer.begin(self.epoch_ns)
-        self._assembler = SecondAssembler(self.plan, self._writer, len(self._workers))
+        watch = self.live.second if self.live is not None else None
+        self._assembler = SecondAssembler(self.plan, self._writer, len(self._workers), watch)
         self._watched = WorkerWatch(
             self._workers,
             time.monotonic() + START_DELAY_S,
@@ -143,6 +147,9 @@ class Director:
             self.plan, self.epoch_ns, self._endpoints, self._emulator, self._warnings.append
         )
         self._disturbances.start()
+        if self.live is not None:
+            rows = self._disturbances.rows
+            self.live.begin(self.run_id, self.epoch_ns, len(self._workers), rows, self._warnings)
         self._write_run("running")
         gevent.spawn(self._watch)
         gevent.spawn(self._end_in_time)
@@ -265,6 +272,8 @@ class Director:
             self.cause = self._cause_of_end()
         if self._assembler is not None:
             self._guarded(self._assembler.flush)
+        if self.live is not None:
+            self.live.end(self._ended_s or 0.0, self.cause.message if self.cause else None)
         self._write_run(_status(self.cause))
         if self._writer is not None:
             self._writer.close()

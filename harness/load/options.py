@@ -8,6 +8,7 @@ from typing import Any
 from locust.argument_parser import LocustArgumentParser
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.live.watching import add_live_arguments
 from harness.load.ownership import FLAG
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
@@ -44,6 +45,7 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         action="store_true",
         help="say that you may put load on a target elsewhere; it is remembered",
     )
+    add_live_arguments(parser)
 
 
 def plan_from_options(options: Namespace) -> Plan:

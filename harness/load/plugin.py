@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 from gevent import get_hub
+from gevent.lock import Semaphore
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
@@ -18,12 +19,15 @@ from locust.stats import StatsCSVFileWriter
 
 from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.core.exit_codes import ExitCode
+from harness.live.run import LiveRun
+from harness.live.watching import Watching, is_watched
 from harness.load import messages
 from harness.load.director import Director, say
 from harness.load.dispatch import NumberedDispatcher
 from harness.load.locust_table import LocustTable, let_csv_writer_end
 from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
+from harness.load.schedule import Schedule
 from harness.load.users import FanOutUser
 from harness.load.worker import Worker
 from harness.net.client import Access, ApiFactory, source_addresses, tls_context
@@ -47,6 +51,7 @@ def install(make_api: ApiFactory) -> None:
     events.init.add_listener(plugin.on_init)
     events.test_start.add_listener(plugin.on_test_start)
     events.test_stopping.add_listener(plugin.on_test_stopping)
+    events.test_stop.add_listener(plugin.on_test_stop)
     events.quit.add_listener(plugin.on_quit)
 
 
@@ -59,6 +64,9 @@ class _Plugin:
         self._worker: Worker | None = None
         self._quitting = False
         self._interrupted = False
+        self._watching: Watching | None = None
+        self._concluding = Semaphore()
+        self._exit_code: int | None = None
 
     def on_parser(self, parser: LocustArgumentParser, **_: Any) -> None:
         add_arguments(parser)
@@ -86,7 +94,10 @@ class _Plugin:
                     "add --headless, or --autostart to see the web page as well",
                 )
             self._director = Director(environment, options)
+            self._watch(environment, self._director)
         except HarnessError as error:
+            if self._director is not None:
+                self._director.conclude()
             for problem in error.problems if isinstance(error, ScenarioError) else (error,):
                 say(f"error: {problem}")
             sys.exit(int(error.exit_code))
@@ -113,6 +124,14 @@ class _Plugin:
         runner.register_message(
             messages.DONE, lambda msg, **_: director.on_done(msg.data["worker"])
         )
+
+    def _watch(self, environment: Environment, director: Director) -> None:
+        """Keep an account of the run as it goes, where anybody is going to look at it."""
+        options: Any = environment.parsed_options
+        if is_watched(environment, options):
+            schedule = Schedule(director.plan)
+            director.live = LiveRun(director.plan, schedule.intended_s, schedule.channel)
+            self._watching = Watching(environment, options, director.live, director.folder)
 
     def on_test_start(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
@@ -144,6 +163,30 @@ class _Plugin:
         if self._director is not None:
             self._director.finish()
 
+    def on_test_stop(self, environment: Environment, **_: Any) -> None:
+        """Conclude a run that Locust's page, or the timetable, has ended; the page stays."""
+        if self._director is not None and environment.web_ui is not None and not self._quitting:
+            gevent.spawn(self._conclude_beside_page, environment)
+
+    def _conclude_beside_page(self, environment: Environment) -> None:
+        options: Any = environment.parsed_options
+        self._conclude()
+        if options.autoquit == -1:
+            say("the run is over; its page stays until Ctrl-C")
+            return
+        gevent.sleep(options.autoquit)
+        if environment.web_ui is not None:
+            environment.web_ui.stop()
+
+    def _conclude(self) -> int:
+        """Have the director conclude, once; whoever asks meanwhile waits for it."""
+        with self._concluding:
+            if self._exit_code is None and self._director is not None:
+                self._exit_code = self._director.conclude()
+                if self._watching is not None:
+                    self._watching.concluded(self._exit_code)
+            return self._exit_code or 0
+
     def on_quitting(self, environment: Environment, **_: Any) -> None:
         again, self._quitting = self._quitting, True
         try:
@@ -152,14 +195,14 @@ class _Plugin:
             if self._director is None:
                 self._on_finish()  # Whoever ended this worker, the master still gets its accounts.
                 return
-            environment.process_exit_code = self._director.conclude()
+            environment.process_exit_code = self._conclude()
         except KeyboardInterrupt:  # A second Ctrl-C: at once, and the record stays as it is.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             environment.process_exit_code = int(ExitCode.INTERRUPTED)
 
     def _interrupt(self) -> None:
         """Interrupt Locust's main greenlet; Python would interrupt whichever happens to run."""
-        if not self._interrupted:
+        if not self._interrupted and self._exit_code is None:
             say("stopping in order; a second Ctrl-C stops at once")
         self._interrupted = True
         hub = get_hub()

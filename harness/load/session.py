@@ -250,6 +250,9 @@ class UserSession(SubscriberLedger):
         self.closed_ns = now_ns
         if self.owed_until_ns is None:
             self.owed_until_ns = now_ns
+        if self.joined and self.owed_from_ns is not None:
+            for channel in self.channels:
+                self.worker.windows.closed(channel, self.owed_from_ns, self.owed_until_ns)
         self.end = (code, reason)
 
     def row(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from harness.load.publisher import CHATTER, Publisher
 from harness.load.session import UserSession
 from harness.load.subscriptions import Subscriptions
 from harness.load.tally import Tally
+from harness.load.windows import WindowNotes
 from harness.measure.health import GeneratorHealth
 from harness.measure.histogram import Int64Array
 from harness.measure.ledger import NEVER_NS, ArrivalBook, Arrivals
@@ -75,6 +76,7 @@ class Worker:
         self.phase_at = self.plan.timetable.phase_at
         """Name of the phase at a second of the run."""
         self.tally = Tally()
+        self.windows = WindowNotes()
         people = self.plan.workload.population
         self.population = {SUBSCRIBER: people.subscribers, CHATTER: people.chatters}
         self.connected: Counter[str] = Counter()
@@ -179,6 +181,9 @@ class Worker:
         for stage, duration_ns in times.stages_ns.items():
             self.tally.latency(f"join_{stage}", user_class, phase, duration_ns)
         self._table.request("JOIN", user_class, latency_ns / NS_PER_MS, 0, None)
+        if session.owed_from_ns is not None:
+            for channel in session.channels:
+                self.windows.opened(channel, session.owed_from_ns)
 
     def join_failed(self, session: UserSession, error: JoinError) -> None:
         """Count a join that came to nothing."""
@@ -257,6 +262,7 @@ class Worker:
                 "generator": {"worker": self.number, **health},
                 "publishes": self.publisher.take_rows(),
                 "arrivals": arrivals,
+                "windows": self.windows.take(),
                 **taken,
             },
         )

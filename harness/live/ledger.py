@@ -1,0 +1,131 @@
+"""The delivery ledger while the run goes on: who has been owed what, and what has come.
+
+The same account as the analysis gives afterwards, of the messages that have had time to arrive. A
+message is settled some seconds after its fate as a publish is known: by then every worker has told
+which subscriptions were open, and written down what came. What comes later still corrects it.
+"""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from harness.measure.ledger import RETIRE_AFTER_S
+
+SETTLE_AFTER_S = int(RETIRE_AFTER_S) + 3
+"""Arrivals are written down once quiet; reports take a second, and may be a little late."""
+
+COUNTS = ("delivered", "duplicated", "reordered", "late", "unowed")
+"""What a row of arrivals counts."""
+
+MOST_REMEMBERED = 200_000
+"""Settled messages whose phase is kept for stragglers; 20 MB or so."""
+
+_Key = tuple[int, int]
+
+
+class _Publish(NamedTuple):
+    """One message whose fate as a publish is known, waiting to be settled."""
+
+    second: int
+    phase: str
+    channel: str
+    sent_ns: int
+    acknowledged: bool
+
+
+class LiveLedger:
+    """The account so far, by phase of the run.
+
+    Attributes:
+        totals: By phase: messages ``owed``, and each of ``COUNTS``.
+    """
+
+    def __init__(self) -> None:
+        self.totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._starts: defaultdict[str, list[int]] = defaultdict(list)
+        self._ends: defaultdict[str, list[int]] = defaultdict(list)
+        self._unsorted: set[str] = set()
+        self._waiting: dict[_Key, _Publish] = {}
+        self._arrived: dict[_Key, list[int]] = {}
+        self._settled: dict[_Key, tuple[str, int]] = {}
+
+    def add(self, second: int, report: Mapping[str, Any]) -> None:
+        """Take one worker's report.
+
+        Args:
+            second: Second of the run at which it is taken.
+            report: A worker's message of that second.
+        """
+        for channel, (starts, ends) in report.get("windows", {}).items():
+            self._starts[channel] += starts
+            self._ends[channel] += ends
+            self._unsorted.add(channel)
+        for row in report["publishes"]:
+            if row["sent_ns"] is not None:
+                acknowledged = row["outcome"] == "acknowledged"
+                self._waiting[row["stream"], row["sequence"]] = _Publish(
+                    second, row["phase"], row["channel"], row["sent_ns"], acknowledged
+                )
+        for row in report["arrivals"]:
+            self._take_arrivals((row["stream"], row["sequence"]), [row[name] for name in COUNTS])
+
+    def open_at(self, channel: str, instant_ns: int) -> int:
+        """Return how many subscriptions of a channel are owed what is sent at an instant.
+
+        Args:
+            channel: Path of the channel.
+            instant_ns: Run clock.
+        """
+        by_wildcard = f"{channel.rpartition('/')[0]}/*"
+        return sum(self._open_at(each, instant_ns) for each in (channel, by_wildcard))
+
+    def _open_at(self, channel: str, instant_ns: int) -> int:
+        if channel in self._unsorted:  # Nearly in order already, so this is quick.
+            self._starts[channel].sort()
+            self._ends[channel].sort()
+            self._unsorted.discard(channel)
+        begun = bisect_right(self._starts.get(channel, ()), instant_ns)
+        return begun - bisect_right(self._ends.get(channel, ()), instant_ns)
+
+    def settle(self, before_second: float) -> None:
+        """Settle the messages that were taken before this second of the run."""
+        due: list[_Key] = []
+        for key, publish in self._waiting.items():
+            if publish.second >= before_second:
+                break
+            due.append(key)
+        for key in due:
+            self._settle(key, self._waiting.pop(key))
+        surplus = len(self._settled) - MOST_REMEMBERED
+        for key in list(islice(self._settled, max(surplus, 0))):
+            del self._settled[key]
+
+    def lost(self, phase: str) -> int:
+        """Return how many owed deliveries of settled messages of a phase have not come."""
+        totals = self.totals[phase]
+        return totals["owed"] - totals["delivered"]
+
+    def _settle(self, key: _Key, publish: _Publish) -> None:
+        owed = self.open_at(publish.channel, publish.sent_ns)
+        totals = self.totals[publish.phase]
+        if publish.acknowledged:
+            totals["owed"] += owed
+            owed = 0
+        self._settled[key] = (publish.phase, owed)
+        counts = self._arrived.pop(key, None)
+        if counts is not None:
+            self._take_arrivals(key, counts)
+
+    def _take_arrivals(self, key: _Key, counts: Sequence[int]) -> None:
+        if key not in self._settled:
+            known = self._arrived.get(key)
+            self._arrived[key] = list(map(int.__add__, known, counts)) if known else list(counts)
+            return
+        phase, owed_once_seen = self._settled[key]
+        totals = self.totals[phase]
+        totals.update(dict(zip(COUNTS, counts, strict=True)))
+        if owed_once_seen and counts[0]:  # Nobody acknowledged it, and yet the system took it.
+            totals["owed"] += owed_once_seen
+            self._settled[key] = (phase, 0)

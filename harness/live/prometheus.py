@@ -1,0 +1,88 @@
+"""The metrics of a run for Prometheus to scrape; loaded only where they are asked for."""
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+from gevent import socket
+from gevent.pywsgi import WSGIServer
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from harness.core.errors import MachineError
+from harness.live.metrics import LATENCY_BOUNDS_S, Buckets, Metric, metrics
+from harness.live.run import LiveRun
+
+
+class RunCollector(Collector):
+    """Works the metrics of a run out when they are scraped, and at no other time."""
+
+    def __init__(self, run: LiveRun) -> None:
+        self._run = run
+
+    def collect(self) -> Iterable[Family]:
+        """Return every metric as Prometheus's library knows it."""
+        return map(_family, metrics(self._run))
+
+
+def serve(run: LiveRun, host: str, port: int) -> WSGIServer:
+    """Serve ``/metrics`` from a greenlet of this process.
+
+    Args:
+        run: What to show.
+        host: Address to listen on.
+        port: Port, 0 for one that is free.
+
+    Raises:
+        MachineError: If the port cannot be had.
+    """
+    registry = CollectorRegistry()
+    registry.register(RunCollector(run))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise MachineError(
+            f"--metrics-port {port}",
+            f"cannot be listened on ({(error.strerror or str(error)).lower()})",
+            "the metrics endpoint needs a port of its own",
+            "choose another port",
+        ) from None
+    server = WSGIServer(listener, make_wsgi_app(registry), log=None)
+    server.start()
+    return server
+
+
+def _family(metric: Metric) -> Family:
+    name, text = metric.prometheus_name, metric.text
+    keys = list(metric.points[0][0]) if metric.points else []
+    if metric.kind == "histogram":
+        histograms = HistogramMetricFamily(name, text, labels=keys)
+        for labels, value in metric.points:
+            if isinstance(value, Buckets):
+                histograms.add_metric(list(labels.values()), list(_edges(value)), value.total_s)
+        return histograms
+    plain: CounterMetricFamily | GaugeMetricFamily = (
+        CounterMetricFamily(name, text, labels=keys)
+        if metric.kind == "counter"
+        else GaugeMetricFamily(name, text, labels=keys)
+    )
+    for labels, value in metric.points:
+        if not isinstance(value, Buckets):
+            plain.add_metric(list(labels.values()), value)
+    return plain
+
+
+def _edges(value: Buckets) -> Iterator[tuple[str, float]]:
+    """Yield each bucket's upper edge and how many values lie up to it."""
+    edges = [*(str(bound) for bound in LATENCY_BOUNDS_S), "+Inf"]
+    yield from zip(edges, map(float, accumulate(value.counts)), strict=True)

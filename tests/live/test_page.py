@@ -1,0 +1,143 @@
+import html
+import json
+import re
+import shutil
+import socket
+import subprocess
+from argparse import Namespace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.core.errors import MachineError
+from harness.live.page import count, main_figures, milliseconds, percent, render, seconds
+from harness.live.snapshot import snapshot
+from harness.live.sparkline import sparkline
+from harness.live.watching import Watching, is_watched
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PHONE_WIDTH = 390
+PROBE = """
+<!doctype html><meta charset="utf-8"><body style="margin:0">
+<iframe style="border:0;width:{width}px;height:800px" srcdoc="{page}"></iframe>
+<script>
+addEventListener("load", () => {{
+  const page = document.querySelector("iframe").contentDocument;
+  const wide = [...page.querySelectorAll("body *")].filter((one) =>
+    one.closest(".scroll, svg") === null && one.getBoundingClientRect().right > {width} + 0.5);
+  document.body.dataset.found = JSON.stringify(wide.map((one) => one.tagName + "#" + one.id));
+}});
+</script>
+"""
+
+
+def test_page_needs_nothing_from_elsewhere(played):
+    """No address but its own in it, so that it works on a machine without a network."""
+    page = render(played)
+    assert [] == re.findall(r"https?://[^\"' <)]*", page)
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert {"data:,", "./", "fan-out.json"} == set(sources)
+
+
+def test_page_shows_the_texts_of_strangers_as_text(played):
+    """What a system says in its errors is no markup."""
+    played.errors["upgrade", "<b>", "<script>alert(1)</script>"] = 2
+    page = render(played)
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_figures_on_the_page_are_those_of_the_snapshot(played):
+    """Each element that names a metric shows its value."""
+    shown = dict(re.findall(r'data-metric="([^"]*)"[^>]*>([^<]*)<', html.unescape(render(played))))
+    figures = snapshot(played)
+    assert str(figures["deliveries"]["owed"]) == shown["deliveries.owed"] == "6"
+    assert milliseconds(figures["fan_out_latency_ms"]["p99"]) == shown["fan_out_latency_ms.p99"]
+    assert str(figures["joins"]["failed"]) == shown["joins.failed"] == "1"
+
+
+def test_main_figures_are_texts(played):
+    """Locust's table shows them as they are."""
+    found = dict(main_figures(snapshot(played)))
+    assert ("6", "1") == (found["owed"], found["lost"])
+    assert "reporting" == found["phase"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (count(1234.0), "1,234"),
+        (count(None), "–"),
+        (milliseconds(0.1234), "0.123\u202fms"),
+        (milliseconds(12.34), "12.3\u202fms"),
+        (milliseconds(1234.4), "1,234\u202fms"),
+        (seconds(59.4), "59\u202fs"),
+        (seconds(125), "2\u202fmin 5\u202fs"),
+        (percent(1.0), "100\u202f%"),
+        (percent(0.99999), "99.999\u202f%"),
+        (percent(0.07), "7\u202f%"),
+        (percent(None), "–"),
+    ],
+)
+def test_figures_are_written_as_people_read_them(text, expected):
+    """Grouped digits, units, and no loss rounded away."""
+    assert expected == text
+
+
+def test_line_leaves_gaps_where_nothing_was_measured():
+    """A second without a value is not a second of zero."""
+    path = re.search(r' d="([^"]*)"', sparkline([1.0, 2.0, None, 4.0]))
+    assert path is not None
+    assert 2 == path[1].count("M")
+    assert 1 == path[1].count("L")
+    assert path[1].endswith(" 2.0"), "the largest is at the top"
+
+
+@pytest.mark.parametrize(
+    ("page", "port", "otlp", "variable", "expected"),
+    [
+        (None, None, False, "", False),
+        ("page", None, False, "", True),
+        (None, 9646, False, "", True),
+        (None, None, True, "", True),
+        (None, None, False, "http://127.0.0.1:4318", True),
+    ],
+)
+def test_account_is_kept_only_where_somebody_looks(
+    page, port, otlp, variable, expected, monkeypatch
+):
+    """A plain run in a pipeline does none of this work."""
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", raising=False)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", variable)
+    options = Namespace(metrics_port=port, otlp=otlp)
+    environment: Any = SimpleNamespace(web_ui=page)
+    assert expected == is_watched(environment, options)
+
+
+def test_port_of_the_page_in_use_is_named(played, tmp_path):
+    """In words, and before anything starts."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environment: Any = SimpleNamespace(web_ui=SimpleNamespace(host="127.0.0.1", port=port))
+        with pytest.raises(MachineError, match=f"--web-port {port}: cannot be listened on"):
+            Watching(environment, Namespace(), played, tmp_path)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_nothing_overflows_a_phone(played, tmp_path):
+    """At 390 px only tables scroll sideways, in their own frames."""
+    frame = tmp_path / "frame.html"
+    frame.write_text(PROBE.format(width=PHONE_WIDTH, page=html.escape(render(played))), "utf-8")
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom")
+    done = subprocess.run(
+        [str(CHROMIUM), *flags, f"--user-data-dir={tmp_path / 'profile'}", frame.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found = re.search(r'data-found="([^"]*)"', done.stdout)
+    assert found is not None
+    assert [] == json.loads(html.unescape(found[1]))
