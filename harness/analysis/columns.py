@@ -21,6 +21,7 @@ _TEXT: Final = {
 _FLOAT: Final = {
     *("tcp_ms", "tls_ms", "upgrade_ms", "init_ms", "subscribe_ms"),
     *("cpu_ratio", "cpu_wait_ratio", "machine_idle_ratio", "machine_others_ratio"),
+    *("clock_offset_ms", "clock_error_ms", "clock_round_trip_ms"),
     *("clock_step_ms", "longest_stall_s", "stall_s", "away_s"),
 }
 

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from harness.analysis.clocks import clock_error_ms
 from harness.analysis.histograms import latency_ms
 from harness.analysis.record import MEASURE, Json, Record, measured
 from harness.core.clock import NS_PER_MS
@@ -105,13 +106,21 @@ LIMITS: Final = (
 )
 """What says that the generator did not keep up."""
 
-CLOCK_LIMIT: Final = Limit(
+CLOCK_STEP: Final = Limit(
     "clock_step_max_ms",
     "generator.clock_step_max_ms",
     "clock_step",
     "a worker's clock was set, or its machine was suspended, during the run: keep it awake, let it "
     "synchronise before, and run again",
 )
+CLOCK_ERROR: Final = Limit(
+    "clock_error_max_ms",
+    "generator.clock_error_ms",
+    "clock_error",
+    "latencies between workers may be wrong by this much: bring workers and master closer "
+    "together, or give the control channel a network that is not full",
+)
+CLOCK_LIMITS: Final = (CLOCK_STEP, CLOCK_ERROR)
 
 
 def generator_figures(record: Record) -> Json:
@@ -120,8 +129,6 @@ def generator_figures(record: Record) -> Json:
     seconds = measured(record.timeline)["second"].unique()
     busy = rows[rows["second"].isin(seconds)].sort_values("second")
     smooth = _smooth(busy)
-    bounds_ms = [worker.get("clock_error_ms") for worker in record.run.get("workers", [])]
-    known = [float(bound) for bound in bounds_ms if bound is not None]
     return {
         "workers": len(record.run.get("workers", [])),
         "cpu_ratio_peak": _highest(smooth["cpu_ratio"]),
@@ -134,7 +141,7 @@ def generator_figures(record: Record) -> Json:
         "clock_step_max_ms": _highest(rows["clock_step_ms"].abs()),
         "unstamped_receives": _highest(rows["unstamped_receives"].cumsum()),
         "rss_bytes_peak": _highest(rows.groupby("second")["rss_bytes"].sum()),
-        "clock_error_ms": max(known) if known else None,
+        "clock_error_ms": clock_error_ms(busy),
     }
 
 

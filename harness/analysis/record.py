@@ -111,7 +111,13 @@ class Record:
         if self.lost & {"timeline", "messages", "connections"}:
             return False
         joined = int(self.connections["joined"].sum())
-        return joined >= int(self.timeline["joins_succeeded"].sum())
+        given_up = sum(int(worker["joined"]) for worker in self.lost_workers)
+        return joined >= int(self.timeline["joins_succeeded"].sum()) - given_up
+
+    @property
+    def lost_workers(self) -> list[Json]:
+        """The workers that were lost and that the run was allowed to go on without."""
+        return _lost_workers(self.run)
 
     @property
     def measure_start_s(self) -> float | None:
@@ -250,6 +256,12 @@ def _from_journal(folder: Path, run: Json) -> dict[str, Table]:
         name: read_journal(journal / f"{name}.jsonl", schema) for name, schema in JOURNALS.items()
     }
     publishes, arrivals = tables.pop("publishes"), tables.pop("arrivals")
+    # What a lost worker's users got is known in part only, and so is what it sent last.
+    lost = [worker["index"] for worker in _lost_workers(run)]
+    if lost:
+        arrivals = _of_others(arrivals, lost)
+        arrivals = Table(_published(arrivals.frame, publishes.frame), arrivals.problem)
+        tables["connections"] = _of_others(tables["connections"], lost)
     counted = tables["connections"]
     messages = message_ledger(publishes.frame, arrivals.frame, counted.frame)
     end_ns = int(run["epoch_ns"]) + round(_ended_s(run, tables["timeline"].frame) * NS_PER_S)
@@ -259,6 +271,21 @@ def _from_journal(folder: Path, run: Json) -> dict[str, Table]:
         "messages": Table(messages, "; ".join(filter(None, problems)) or None),
         "connections": Table(connections, counted.problem),
     }
+
+
+def _lost_workers(run: Json) -> list[Json]:
+    return [worker for worker in run.get("workers", []) if "lost_at_s" in worker]
+
+
+def _of_others(table: Table, lost: list[int]) -> Table:
+    return Table(table.frame[~table.frame["worker"].isin(lost)], table.problem)
+
+
+def _published(arrivals: pd.DataFrame, publishes: pd.DataFrame) -> pd.DataFrame:
+    """Return the arrivals of messages whose publish is on record."""
+    key = ["stream", "sequence"]
+    known = pd.MultiIndex.from_frame(publishes[key])
+    return arrivals[pd.MultiIndex.from_frame(arrivals[key]).isin(known)]
 
 
 def _from_parquet(folder: Path) -> dict[str, Table]:

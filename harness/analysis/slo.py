@@ -4,6 +4,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from harness.analysis.clocks import below_clock_error
+
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
     "<": operator.lt,
@@ -36,13 +38,15 @@ def judge(slo: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
     verdict = "no_data"
     if observed is not None:
         verdict = "pass" if holds(slo, observed) else "fail"
-    return {
+    judged = {
         "metric": slo["metric"],
         "op": slo["op"],
         "limit": slo["limit"],
         "observed": observed,
         "verdict": verdict,
     }
+    error_ms = below_clock_error(slo["metric"], observed, summary)
+    return judged if error_ms is None else judged | {"clock_error_ms": error_ms}
 
 
 def margin(slo: Mapping[str, Any]) -> float | None:

@@ -6,7 +6,8 @@ figures then say, the run is invalid.
 
 from typing import Any, Final
 
-from harness.analysis.generator import CLOCK_LIMIT, LIMITS
+from harness.analysis.clocks import clocks_explain_negatives, unmeasured_clocks
+from harness.analysis.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.ledger import contradictions, not_routed
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import observe
@@ -61,7 +62,7 @@ def warning(code: str, observed: Any, limit: Any, hint: str, *, invalid: bool = 
 def _saturation(record: Record, figures: Json) -> list[Json]:
     settings = record.workload.get("generator", {})
     found = []
-    for limit in (*LIMITS, CLOCK_LIMIT):
+    for limit in (*LIMITS, *CLOCK_LIMITS):
         observed, highest = observe(figures, limit.metric), settings.get(limit.key)
         if observed is not None and highest is not None and observed > highest:
             found.append(warning(limit.code, observed, highest, limit.hint))
@@ -116,7 +117,8 @@ def _incomplete(record: Record) -> list[Json]:
 
 
 def _disagreement(record: Record) -> list[Json]:
-    if not record.is_complete:
+    # Messages of a lost worker arrived whose sending is not on record: the two cannot agree.
+    if not record.is_complete or record.lost_workers:
         return []
     hint = "messages and connections were counted apart and must agree; please report this"
     return [
@@ -129,12 +131,19 @@ def _clock(record: Record, figures: Json) -> list[Json]:
     negative = int(record.timeline["negative_count"].sum())
     too_long = int(record.timeline["out_of_range_count"].sum())
     found = []
-    if negative:
+    if negative and clocks_explain_negatives(record):
+        hint = "latencies came out below zero, by less than the clocks' error: take them as zero"
+        found.append(warning("clock_negative", negative, None, hint, invalid=False))
+    elif negative:
         hint = "messages arrived before they were sent: synchronise the workers' clocks"
         found.append(warning("clock_unsound", negative, 0, hint))
     if too_long:
         hint = "latencies above one hour are counted here and missing from the percentiles"
         found.append(warning("latency_out_of_range", too_long, 0, hint))
+    unknown = unmeasured_clocks(record)
+    if unknown:
+        hint = "the offsets of their clocks were never measured: see that they reach the master"
+        found.append(warning("clock_unmeasured", f"workers {unknown}", None, hint))
     unstamped = figures["generator"]["unstamped_receives"]
     if unstamped:
         hint = (

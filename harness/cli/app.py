@@ -23,6 +23,7 @@ from harness.cli.run import run
 from harness.cli.study import study
 from harness.cli.sweep import sweep
 from harness.cli.validate import validate
+from harness.cli.worker import worker
 from harness.core.errors import HarnessError, ScenarioError
 from harness.core.exit_codes import ExitCode
 
@@ -59,6 +60,7 @@ class Verb:
 
 VERBS = (
     Verb(run, f"{WORKLOAD} --target {TARGET} --set publishing.rate_per_s=2"),
+    Verb(worker, "--master-host 10.0.0.1 --processes 4"),
     Verb(emulate, TARGET),
     Verb(sweep, f"{WORKLOAD} --target {TARGET} --along deliveries --from 2000 --to 8000"),
     Verb(report, "reports/20261123T153000Z-quickstart-appsync-events-emulated"),

@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli import elsewhere
+from harness.cli.elsewhere import (
+    AllowLostWorkers,
+    BindHost,
+    BindPort,
+    ExpectWorkers,
+    Master,
+    MeasureClocks,
+)
 from harness.core.errors import HarnessError, MachineError
 from harness.core.exit_codes import ExitCode
 
@@ -21,7 +30,22 @@ if TYPE_CHECKING:
 LOCUSTFILES = Path(__file__).resolve().parents[2] / "locustfiles"
 POLL_S = 0.25
 
-
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a field of the workload, or of the target (target.…). Repeatable.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes that make the load.  [default: as many as the plan needs]",
+        envvar="HARNESS_WORKERS",
+    ),
+]
 Owned = Annotated[
     bool,
     typer.Option(
@@ -48,7 +72,7 @@ LocustArguments = Annotated[
 ]
 
 
-def run(  # noqa: PLR0917 - typer passes them by name
+def run(
     workload: Annotated[Path, typer.Argument(help="Workload file: what load.")],
     target: Annotated[
         Path, typer.Option(help="Target file: which system.", envvar="HARNESS_TARGET")
@@ -59,28 +83,21 @@ def run(  # noqa: PLR0917 - typer passes them by name
             help="The run's own folder; must not exist.  [default: a new one in reports/]"
         ),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override a field of the workload, or of the target (target.…). Repeatable.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Processes that make the load.  [default: as many as the plan needs]",
-            envvar="HARNESS_WORKERS",
-        ),
-    ] = None,
+    overrides: Overrides = None,
+    workers: Workers = None,
     force: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
         bool, typer.Option("--force", help="Run even where this machine is too small for it.")
     ] = False,
-    owned: Owned = False,  # noqa: FBT002 - typer's way to say that a flag is off
+    *,
+    owned: Owned = False,
     max_usd: MaxUsd = None,
     web_port: WebPort = None,
+    master: Master = False,
+    expect_workers: ExpectWorkers = None,
+    bind_host: BindHost = "*",
+    bind_port: BindPort = 5557,
+    allow_lost_workers: AllowLostWorkers = False,
+    measure_clocks: MeasureClocks = False,
     locust_arguments: LocustArguments = None,
 ) -> None:
     """Run a workload against a target, starting its emulator where it is emulated, and report.
@@ -90,18 +107,24 @@ def run(  # noqa: PLR0917 - typer passes them by name
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
-    from harness.measure.record import folder_name
     from harness.scenario.loading import load_plan
 
     plan = load_plan(workload, target, overrides=overrides or ())
-    names = (plan.workload.name, plan.target.name)
-    folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
+    folder = out or default_folder(plan)
     if folder.exists():
         raise _exists(folder)
     require_owned(plan.target, stated=owned)
     spending = None if plan.target.emulated else tell_spending(plan, max_usd)
-    _, count = size_plan(plan, read_machine(), workers)
-    arguments = [*(["--force"] if force else []), *_page(web_port), *(locust_arguments or ())]
+    arguments = elsewhere.arguments(
+        workers=workers,
+        master=master,
+        expected=expect_workers,
+        bind=(bind_host, bind_port),
+        allow_lost_workers=allow_lost_workers,
+        measure_clocks=measure_clocks,
+    )
+    arguments += [*(["--force"] if force else []), *_page(web_port), *(locust_arguments or ())]
+    count = 1 if master else size_plan(plan, read_machine(), workers)[1]
     command = load_command(plan, folder, overrides or (), count, arguments)
     raise typer.Exit(run_load(command, plan, folder, spending=spending))
 
@@ -118,6 +141,14 @@ def tell_spending(plan: "Plan", max_usd: float | None) -> "Spending":
     typer.echo(str(spending), err=True)
     spending.require_within()
     return spending
+
+
+def default_folder(plan: "Plan") -> Path:
+    """Return a new folder for a run that begins now."""
+    from harness.measure.record import folder_name
+
+    names = (plan.workload.name, plan.target.name)
+    return Path("reports") / folder_name(*names, datetime.now(UTC))
 
 
 def load_command(

@@ -4,11 +4,18 @@ Realtime and not monotonic, because the kernel stamps received packets with CLOC
 because publisher and subscriber may be different processes or hosts.
 """
 
+import contextlib
+import platform
 import time
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""A number that the kernel draws as it boots; random(4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +41,14 @@ class RunClock:
     def second(self, instant_ns: int) -> int:
         """Return the whole second of the run in which ``instant_ns`` lies."""
         return (instant_ns - self.epoch_ns) // NS_PER_S
+
+
+def machine_id() -> str:
+    """Return what tells this machine from others, for as long as it runs.
+
+    Processes of one kernel share one realtime clock, also in containers and namespaces: time
+    namespaces hold the monotonic and boot-time clocks only; time_namespaces(7).
+    """
+    with contextlib.suppress(OSError):
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    return f"{platform.node()} {uuid.getnode():x}"  # Not Linux.

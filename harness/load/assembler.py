@@ -40,17 +40,25 @@ class SecondAssembler:
         self._phase_at = plan.timetable.phase_at
         self._writer = writer
         self._workers = workers
+        self._lost: set[int] = set()
         self._waiting: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
         self._written_second = -1
         self._connected: dict[int, dict[str, int]] = {}
         self.joins_attempted = 0
         self.joins_succeeded = 0
+        self.joined: Counter[int] = Counter()
+        """Joins that succeeded, by worker."""
         self.errors: Counter[tuple[str, str, str]] = Counter()
         """Errors of the whole run by stage, code and message."""
 
     def add(self, report: dict[str, Any]) -> None:
-        """Take one worker's second; writes every second that is now complete."""
+        """Take one worker's second; writes every second that is now complete.
+
+        One that was given up and comes back is not heard: its account can no longer be whole.
+        """
         worker, second = report["worker"], report["second"]
+        if worker in self._lost:
+            return
         for table in TABLES_FROM_WORKERS:
             self._writer.append(table, report[table])
         self._writer.append("generator", [report["generator"]])
@@ -64,16 +72,23 @@ class SecondAssembler:
         self._waiting[max(second, self._written_second + 1)].append(report)
         self._write_complete(newest=second)
 
+    def lose(self, worker: int) -> None:
+        """Wait for no more reports of a worker, and take its users as disconnected."""
+        self._lost.add(worker)
+        self._connected.pop(worker, None)
+
     def _count(self, report: dict[str, Any]) -> None:
         for counters in report["counters"].values():
             self.joins_attempted += counters.get("joins_attempted", 0)
-            self.joins_succeeded += counters.get("joins_succeeded", 0)
+            joined = counters.get("joins_succeeded", 0)
+            self.joins_succeeded += joined
+            self.joined[report["worker"]] += joined
         for stage, _, code, message, count in report["errors"]:
             self.errors[stage, code, message] += count
 
     def _write_complete(self, newest: int) -> None:
         for second in sorted(self._waiting):
-            complete = len(self._waiting[second]) >= self._workers
+            complete = len(self._waiting[second]) >= self._workers - len(self._lost)
             if not complete and second > newest - PATIENCE_S:
                 break
             self._write(second, self._waiting.pop(second))

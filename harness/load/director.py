@@ -33,10 +33,12 @@ from harness.load.cause import Cause, exhausted
 from harness.load.emulator_controls import EmulatorControls
 from harness.load.emulator_process import EmulatorProcess
 from harness.load.error_storm import ErrorStorm
+from harness.load.muster import Muster
 from harness.load.options import START_DELAY_S, apply_plan, plan_from_options, worker_count
 from harness.load.order import Endpoints, Order
 from harness.load.ownership import require_owned
 from harness.load.preflight import check_reachable
+from harness.load.roll import Roll
 from harness.load.sizing import refuse, shortages, size_plan
 from harness.load.system_disturbances import SystemDisturbances
 from harness.load.worker_watch import WorkerWatch
@@ -59,24 +61,28 @@ class Director:
     Args:
         environment: Locust's environment, with a master or local runner.
         options: Locust's parsed options, ours included.
+        muster: The workers that come; not used in a local run.
 
     Raises:
         HarnessError: If the run cannot be started: scenario, record folder, target.
     """
 
-    def __init__(self, environment: Environment, options: Namespace) -> None:
+    def __init__(self, environment: Environment, options: Namespace, muster: Muster) -> None:
         self._runner: MasterRunner | LocalRunner = environment.runner  # type: ignore[assignment]
         self._options = options
+        self._muster = muster
         machine = read_machine()
         workers = worker_count(options)
         self.plan, _ = size_plan(plan_from_options(options), machine, workers)
-        self._warnings = _warn_or_refuse(shortages(self.plan, machine, workers), options.force)
+        # Workers elsewhere have machines of their own; this one makes no load.
+        here = options.processes or not options.master
+        short = shortages(self.plan, machine, workers) if here else []
+        self._warnings = _warn_or_refuse(short, options.force)
         require_owned(self.plan.target, stated=options.owned)
         api_key(self.plan.target)  # Raises now rather than in every worker.
         apply_plan(options, self.plan)
         names = (self.plan.workload.name, self.plan.target.name)
-        default = Path("reports") / folder_name(*names, datetime.now(UTC))
-        self.folder = Path(options.out) if options.out else default
+        self.folder = Path(options.out or Path("reports", folder_name(*names, datetime.now(UTC))))
         self.run_id = secrets.token_hex(8)
         self.epoch_ns = 0
         self.cause: Cause | None = None
@@ -89,6 +95,7 @@ class Director:
         self._assembler: SecondAssembler | None = None
         self._order: Order | None = None
         self._workers: list[str] = []
+        self._roll = Roll(muster, self._warnings, say)
         self._watched = WorkerWatch((), 0.0, local=False)
         self._disturbances: SystemDisturbances | None = None
         self._storm = ErrorStorm(self.plan.workload.safety)
@@ -100,10 +107,8 @@ class Director:
 
     def _prepare_target(self) -> Endpoints:
         """See that the target answers, or start its emulator; make the record's folder."""
-        target = self.plan.target
-        endpoints = None
-        if target.endpoints is not None:
-            addresses = target.endpoints
+        target, endpoints = self.plan.target, None
+        if (addresses := target.endpoints) is not None:
             endpoints = Endpoints(addresses.http, addresses.realtime, target.tls.ca_file)
             check_reachable(endpoints.realtime)
         self._writer = RecordWriter(self.folder)
@@ -123,12 +128,29 @@ class Director:
 
     def workers_known(self, ids: list[str]) -> None:
         """Learn the workers' Locust ids in order of their number."""
-        self._workers = ids
+        if self._order is None:  # Locust deals again when it misses a worker; shares stay.
+            self._workers = ids
+
+    def await_workers(self) -> None:
+        """Wait until those that the plan needs are here and know their clocks.
+
+        Raises:
+            MachineError: If one does not fit, or they do not come in time.
+        """
+        if isinstance(self._runner, LocalRunner):
+            return
+        options = self._options
+        self._muster.wait(worker_count(options), options.expect_workers_max_wait or 0.0, say)
+        if self._emulator is not None:
+            self._muster.check_reach(self._endpoints.realtime)
 
     def begin(self) -> None:
         """Fix the timetable and give the order; called as Locust starts the test."""
         if isinstance(self._runner, LocalRunner):
             self._workers = ["local"]
+            self._roll.call_local()
+        else:
+            self._roll.call(self._workers)
         self.epoch_ns = time.time_ns() + round(START_DELAY_S * NS_PER_S)
         self._order = Order(
             self.run_id, self.epoch_ns, self.plan, self._endpoints, tuple(self._workers)
@@ -208,6 +230,8 @@ class Director:
             message = f"the emulator died during the run: {said}"
             hint = f"its log is {self.folder / 'emulator.log'}"
             return Cause("emulator_died", ExitCode.RUN_INVALID, message, hint)
+        if self._options.allow_lost_workers:
+            self._go_on_without_lost()
         if complaint := self._watched.complaint():
             hint = "it was killed, crashed or starved; its users are gone, start the run again"
             return Cause("worker_lost", ExitCode.RUN_INVALID, complaint, hint)
@@ -217,6 +241,16 @@ class Director:
             or self._nobody_joined(since_begin_s - START_DELAY_S)
             or self._storm.cause(errors)
         )
+
+    def _go_on_without_lost(self) -> None:
+        for number, sentence in self._watched.give_up():
+            if self._assembler is not None:
+                joined = self._assembler.joined[number]
+                self._roll.lose(number, sentence, joined, self._elapsed_s())
+                self._assembler.lose(number)
+
+    def _elapsed_s(self) -> float:
+        return max((time.time_ns() - self.epoch_ns) / NS_PER_S, 0.0)
 
     def _nobody_joined(self, elapsed_s: float) -> Cause | None:
         """Tell whether everybody has tried and nobody was let in."""
@@ -250,7 +284,7 @@ class Director:
             return
         with self._finishing:  # Asked again, by a signal, it waits until all is there.
             if self._ended_s is None:
-                self._ended_s = max((time.time_ns() - self.epoch_ns) / NS_PER_S, 0.0)
+                self._ended_s = self._elapsed_s()
                 self._runner.send_message(messages.FINISH, {})
             lost = self.cause is not None and self.cause.code == "worker_lost"
             within_s = FINISH_WITHOUT_ALL_WITHIN_S if lost else FINISH_WITHIN_S
@@ -310,7 +344,7 @@ class Director:
             "plan": self.plan.model_dump(mode="json", context=HIDE_SECRETS),
             "phases": [phase.model_dump() for phase in self.plan.phases],
             "environment": self._surroundings,
-            "workers": [{"index": n, "id": worker} for n, worker in enumerate(self._workers)],
+            "workers": self._roll.rows,
             "disturbances": self._disturbances.rows if self._disturbances else [],
             "warnings": self._warnings,
         }

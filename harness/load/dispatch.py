@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from locust.dispatch import UsersDispatcher
+from locust.runners import WorkerNode
 
 
 class NumberedDispatcher(UsersDispatcher):
@@ -13,13 +14,30 @@ class NumberedDispatcher(UsersDispatcher):
     Numbered dealing lets each worker know its users' global numbers, and so its own part of
     the schedule, without being told.
 
+    The shares are dealt once. A worker that comes later gets none, and that of a worker that is
+    lost goes to nobody: who took it over would have to join in the middle of what is measured.
+
     Args:
+        workers: How many workers the plan is dealt to; those beyond get nothing.
         on_workers: Called with the workers' ids in order of their number.
     """
 
-    def __init__(self, *, on_workers: Callable[[list[str]], None], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        workers: int,
+        on_workers: Callable[[list[str]], None],
+        worker_nodes: list[WorkerNode],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(worker_nodes=worker_nodes[:workers], **kwargs)
         on_workers([node.id for node in self._worker_nodes])
+
+    def add_worker(self, worker_node: WorkerNode) -> None:
+        """Give a worker that comes late nothing."""
+
+    def remove_worker(self, worker_node: WorkerNode) -> None:
+        """Leave the share of a lost worker where it is."""
 
     def _add_users_on_workers(self) -> dict[str, dict[str, int]]:
         batch = self._user_count_per_dispatch_iteration

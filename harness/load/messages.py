@@ -14,3 +14,18 @@ CONNECTIONS = "harness_connections"
 
 DONE = "harness_done"
 """Worker to master: nothing more will come."""
+
+HELLO = "harness_hello"
+"""Worker to master, until it is answered: who it is, and which harness it runs."""
+
+WELCOME = "harness_welcome"
+"""Master to worker: whose clock counts, or why the worker is refused."""
+
+CLOCK_ASK = "harness_clock_ask"
+"""Worker to master: what does your clock say?"""
+
+CLOCK_TOLD = "harness_clock_told"
+"""Master to worker: the answer, with the question in it."""
+
+READY = "harness_ready"
+"""Worker to master: it knows its clock's offset and can begin."""

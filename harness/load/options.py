@@ -45,6 +45,16 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         action="store_true",
         help="say that you may put load on a target elsewhere; it is remembered",
     )
+    group.add_argument(
+        "--allow-lost-workers",
+        action="store_true",
+        help="go on, and judge the run by the others, when a worker is lost",
+    )
+    group.add_argument(
+        "--measure-clocks",
+        action="store_true",
+        help="measure the clocks of workers on the master's own machine too",
+    )
     add_live_arguments(parser)
 
 

@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import gevent
 from gevent import get_hub
@@ -22,9 +22,11 @@ from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.live.watching import Watching, is_watched
 from harness.load import messages
+from harness.load.clock_keeper import ClockKeeper
 from harness.load.director import Director, say
 from harness.load.dispatch import NumberedDispatcher
 from harness.load.locust_table import LocustTable, let_csv_writer_end
+from harness.load.muster import Muster
 from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
 from harness.load.schedule import Schedule
@@ -62,6 +64,7 @@ class _Plugin:
         self._make_api = make_api
         self._director: Director | None = None
         self._worker: Worker | None = None
+        self._keeper = ClockKeeper.at_home()
         self._quitting = False
         self._interrupted = False
         self._watching: Watching | None = None
@@ -77,10 +80,41 @@ class _Plugin:
         environment.events.quitting.add_listener(self.on_quitting)
         if isinstance(runner, WorkerRunner):
             _outlive_interrupt_not_parent(runner, environment.parsed_options)
+            self._introduce(runner)
         else:
             self._direct(environment)
         if isinstance(runner, WorkerRunner | LocalRunner):
             runner.register_message(messages.FINISH, self._on_finish, concurrent=True)
+
+    def _introduce(self, runner: WorkerRunner) -> None:
+        """Say who this worker is, and learn how far its clock is from the run's."""
+        self._keeper = keeper = ClockKeeper(runner.send_message)
+
+        def welcomed(msg: Any, **_: Any) -> None:
+            if refused := msg.data.get("refused"):
+                say(f"error: {refused}")
+                runner.environment.process_exit_code = int(ExitCode.BAD_USAGE)
+                runner.quit()
+            else:
+                keeper.welcomed(**msg.data)
+
+        runner.register_message(messages.WELCOME, welcomed)
+        runner.register_message(messages.CLOCK_TOLD, lambda msg, **_: keeper.told(**msg.data))
+        keeper.start()
+
+    def _muster(self, environment: Environment) -> Muster:
+        """Hear the workers that come, from now on."""
+        runner: Any = environment.runner
+        options: Any = environment.parsed_options
+        muster = Muster(runner.send_message, measure_clocks=options.measure_clocks)
+        heard = {
+            messages.HELLO: lambda msg, **_: muster.hello(msg.node_id, msg.data),
+            messages.CLOCK_ASK: lambda msg, **_: muster.clock_asked(msg.node_id, **msg.data),
+            messages.READY: lambda msg, **_: muster.ready(msg.node_id),
+        }
+        for kind, listener in heard.items():
+            runner.register_message(kind, listener)
+        return muster
 
     def _direct(self, environment: Environment) -> None:
         options: Any = environment.parsed_options
@@ -93,16 +127,15 @@ class _Plugin:
                     "a workload fixes users and times, so it starts by itself",
                     "add --headless, or --autostart to see the web page as well",
                 )
-            self._director = Director(environment, options)
+            self._director = Director(environment, options, self._muster(environment))
             self._watch(environment, self._director)
+            self._director.await_workers()
         except HarnessError as error:
-            if self._director is not None:
-                self._director.conclude()
             for problem in error.problems if isinstance(error, ScenarioError) else (error,):
                 say(f"error: {problem}")
-            sys.exit(int(error.exit_code))
+            self._give_up(environment, error.exit_code)
         except KeyboardInterrupt:
-            sys.exit(int(ExitCode.INTERRUPTED))
+            self._give_up(environment, ExitCode.INTERRUPTED)
         director = self._director
         user_classes: list[type[FanOutUser]] = environment.user_classes  # type: ignore[assignment]
         for user_class in user_classes:
@@ -112,7 +145,8 @@ class _Plugin:
         environment.user_classes = [user for user in user_classes if user.fixed_count]
 
         def make_dispatcher(**kwargs: Any) -> NumberedDispatcher:
-            return NumberedDispatcher(on_workers=director.workers_known, **kwargs)
+            count = worker_count(options)
+            return NumberedDispatcher(workers=count, on_workers=director.workers_known, **kwargs)
 
         environment.dispatcher_class = make_dispatcher  # type: ignore[assignment]  # only called
         runner: Any = environment.runner
@@ -133,6 +167,13 @@ class _Plugin:
             director.live = LiveRun(director.plan, schedule.intended_s, schedule.channel)
             self._watching = Watching(environment, options, director.live, director.folder)
 
+    def _give_up(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
+        """End a run that never began, and send home the workers that have come."""
+        if self._director is not None:
+            self._director.conclude()
+            environment.runner.quit()  # type: ignore[union-attr]  # there is one after init
+        sys.exit(int(exit_code))
+
     def on_test_start(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
         options: Any = environment.parsed_options
@@ -146,7 +187,8 @@ class _Plugin:
         _keep_memory_flat()
         try:
             api = self._make_api(_access(order, number))
-            self._worker = Worker(order, number, api, runner.send_message, LocustTable(environment))
+            table = LocustTable(environment)
+            self._worker = Worker(order, number, api, runner.send_message, table, self._keeper)
         except Exception as error:
             exit_code = error.exit_code if isinstance(error, HarnessError) else 1
             failure = {"worker": number, "said": f"{error}", "exit_code": int(exit_code)}

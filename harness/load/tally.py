@@ -16,6 +16,7 @@ class Tally:
         self._counters: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._histograms: defaultdict[str, LatencyHistogram] = defaultdict(LatencyHistogram)
         self._errors: Counter[tuple[str, str, str, str]] = Counter()
+        self._lowest_ns = 0
 
     def count(self, user_class: str, name: str, amount: int = 1) -> None:
         """Add to one of the record's timeline counters."""
@@ -40,6 +41,7 @@ class Tally:
         """Return everything counted, as plain values for a message, and start anew."""
         for tag, histogram in self._histograms.items():
             user_class = tag.split(".")[1]
+            self._lowest_ns = min(self._lowest_ns, histogram.lowest_ns)
             for name in ("negative_count", "out_of_range_count"):
                 if getattr(histogram, name):
                     self.count(user_class, name, getattr(histogram, name))
@@ -51,4 +53,9 @@ class Tally:
         self._counters.clear()
         self._histograms.clear()
         self._errors.clear()
+        return taken
+
+    def take_lowest_ns(self) -> int:
+        """Return the lowest latency taken since this was last asked, if it was below zero, or 0."""
+        taken, self._lowest_ns = self._lowest_ns, 0
         return taken

@@ -18,6 +18,7 @@ from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S, RunClock
 from harness.load import messages
+from harness.load.clock_keeper import ClockKeeper
 from harness.load.crowds import join_offsets_s
 from harness.load.disturbing import disturbing
 from harness.load.locust_table import LocustTable
@@ -58,6 +59,7 @@ class Worker:
         api: The system under test.
         send: Sends a message of a kind with data to the master.
         table: Locust's own statistics.
+        keeper: Knows how far this host's clock is from the run clock.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class Worker:
         api: Api,
         send: Callable[[str, dict[str, Any]], None],
         table: LocustTable,
+        keeper: ClockKeeper,
     ) -> None:
         self.order = order
         self.plan = order.plan
         self.number = number
         self.api = api
-        self.clock = RunClock(order.epoch_ns)
+        self._keeper = keeper
+        self.clock = RunClock(order.epoch_ns, keeper.offset_ns)
         self.phase_at = self.plan.timetable.phase_at
         """Name of the phase at a second of the run."""
         self.tally = Tally()
@@ -83,7 +87,9 @@ class Worker:
         self._send = send
         self._table = table
         self.health = GeneratorHealth(self.plan.workload.generator.send_delay_p99_ms)
-        self._books = {name: ArrivalBook(order.run_id) for name in self.population}
+        self._books = {
+            name: ArrivalBook(order.run_id, keeper.offset_ns) for name in self.population
+        }
         self._sessions: dict[str, list[UserSession]] = {name: [] for name in self.population}
         self._subscriptions = {
             name: Subscriptions(self.plan, name, count) for name, count in self.population.items()
@@ -108,6 +114,8 @@ class Worker:
         for book in self._books.values():
             book.wake = self.publisher.send_due
         self._moderation.start()
+        self._keeper.adopt = self._adopt_offset
+        self._adopt_offset(self._keeper.offset_ns)
         bodies = (
             self._report_every_second,
             self._probe_loop_lag,
@@ -116,6 +124,12 @@ class Worker:
             *disturbing(self),
         )
         self._greenlets = [gevent.spawn(body) for body in bodies]
+
+    def _adopt_offset(self, offset_ns: int) -> None:
+        """Go by a better estimate of the run clock from now on."""
+        self.clock = RunClock(self.order.epoch_ns, offset_ns)
+        for book in self._books.values():
+            book.clock_offset_ns = offset_ns
 
     def _may_rest(self) -> bool:
         """Say whether deliveries came since this was last asked and no publish is due just now."""
@@ -246,6 +260,7 @@ class Worker:
         lag = self.health.loop_lag
         health = self.health.take(second, connections, take_unstamped_receives())
         taken = self.tally.take()
+        health["negative_ms_max"] = -self.tally.take_lowest_ns() / NS_PER_MS
         if lag.count:
             taken["histograms"][f"loop_lag.generator.{phase}"] = lag.encode()
         if phase in _JOINING_PHASES:
@@ -259,7 +274,7 @@ class Worker:
                 "pid": os.getpid(),
                 "second": second,
                 "connected": dict(self.connected),
-                "generator": {"worker": self.number, **health},
+                "generator": {"worker": self.number, **health, **self._keeper.take_row()},
                 "publishes": self.publisher.take_rows(),
                 "arrivals": arrivals,
                 "windows": self.windows.take(),

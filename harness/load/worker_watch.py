@@ -1,7 +1,7 @@
 """Which workers of a run are lost: ended before it did, or silent for too long."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import psutil
 
@@ -28,6 +28,7 @@ class WorkerWatch:
         self._gone_since_s: dict[int, float] = {}
         self._local = local
         self._done: set[int] = set()
+        self._given_up: set[int] = set()
 
     def reported(self, number: int, pid: int) -> None:
         """Note a sign of life of a worker, and the process it is."""
@@ -42,18 +43,37 @@ class WorkerWatch:
     @property
     def awaited(self) -> bool:
         """Whether a worker that still runs has not sent everything."""
-        return any(n not in self._done and not self._ended(n) for n in range(len(self._ids)))
+        over = self._done | self._given_up
+        return any(n not in over and not self._ended(n) for n in range(len(self._ids)))
 
     def complaint(self) -> str | None:
         """Return what is wrong with the first lost worker, None while all are well."""
+        return next((said for _, said in self._lost()), None)
+
+    def give_up(self) -> list[tuple[int, str]]:
+        """Go on without those that are lost, unless all are.
+
+        Returns their numbers and what is wrong with each.
+        """
+        lost = list(self._lost())
+        if len(self._given_up) + len(lost) == len(self._ids):
+            return []
+        self._given_up.update(number for number, _ in lost)
+        return lost
+
+    def _lost(self) -> Iterator[tuple[int, str]]:
         now_s = time.monotonic()
         for number, worker_id in enumerate(self._ids):
-            if number not in self._done and self._ended(number):
-                return f"worker {number} (process {self._pids[number]}) ended before the run did"
+            if number in self._given_up:
+                continue
             silent_s = now_s - self._heard_s[number]
-            if silent_s > SILENT_S:
-                return f"worker {number} ({worker_id}) has not reported for {silent_s:.0f} s"
-        return None
+            if number not in self._done and self._ended(number):
+                yield (
+                    number,
+                    f"worker {number} (process {self._pids[number]}) ended before the run did",
+                )
+            elif silent_s > SILENT_S:
+                yield number, f"worker {number} ({worker_id}) has not reported for {silent_s:.0f} s"
 
     def _ended(self, number: int) -> bool:
         if number not in self._pids or _runs(self._pids[number]):

@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from harness import __version__
+
 PACKAGES = ("fanout-harness", "locust", "gevent", "websockets", "orjson", "hdrhistogram", "aiohttp")
 
 
@@ -33,6 +35,11 @@ def describe_environment() -> dict[str, Any]:
         "clock": time.get_clock_info("time").implementation,
         "clock_resolution_ns": round(time.clock_getres(time.CLOCK_REALTIME) * 1e9),
     }
+
+
+def harness_version() -> dict[str, str | None]:
+    """Return which harness this is: its version, and its git revision in a checkout."""
+    return {"version": __version__, "revision": _git_revision()}
 
 
 def _cpu_model() -> str:

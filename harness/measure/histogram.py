@@ -27,12 +27,14 @@ class LatencyHistogram:
 
     Attributes:
         negative_count: Values below zero, which only a clock fault can cause.
+        lowest_ns: The lowest of them, 0 where there are none.
         out_of_range_count: Values above one hour.
     """
 
     def __init__(self) -> None:
         self.hdr = HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_FIGURES)
         self.negative_count = 0
+        self.lowest_ns = 0
         self.out_of_range_count = 0
 
     @property
@@ -44,6 +46,7 @@ class LatencyHistogram:
         """Count one value, in nanoseconds."""
         if value_ns < 0:
             self.negative_count += 1
+            self.lowest_ns = min(self.lowest_ns, value_ns)
         elif value_ns > HIGHEST_NS:
             self.out_of_range_count += 1
         else:
@@ -54,6 +57,7 @@ class LatencyHistogram:
         fits = (values_ns >= 0) & (values_ns <= HIGHEST_NS)
         if not fits.all():
             self.negative_count += int((values_ns < 0).sum())
+            self.lowest_ns = min(self.lowest_ns, int(values_ns.min()))
             self.out_of_range_count += int((values_ns > HIGHEST_NS).sum())
             values_ns = values_ns[fits]
         if values_ns.size == 0:

@@ -134,6 +134,11 @@ DEFINITIONS: Final = {
         "clock step",
         "How far a worker's realtime clock was set, either way, against its monotonic one.",
     ),
+    "generator.clock_error_ms": Definition(
+        "clock error",
+        "The most that a latency between two workers may be wrong: how far apart their clocks are "
+        "is known no better. No latency below it is quoted. 0 where one machine makes the load.",
+    ),
     "generator.unstamped_receives": Definition(
         "receives without a stamp",
         "Reads for which the kernel gave no time of arrival; the worker's own clock stood in.",

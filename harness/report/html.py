@@ -12,6 +12,7 @@ from harness import __version__
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
 from harness.report import quantities as q
+from harness.report.clocks import latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, definitions
 from harness.report.sketch import Chart
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
@@ -116,7 +117,11 @@ def headline(summary: Json) -> list[Tile]:
 def _fan_out(summary: Json) -> Tile:
     block = summary["fan_out_latency_ms"]
     figures = [
-        Figure(f"fan_out_latency_ms.{key}", q.figure(block[key]), key)
+        Figure(
+            f"fan_out_latency_ms.{key}",
+            latency_figure("fan_out_latency_ms", block[key], summary),
+            key,
+        )
         for key in ("p50", "p99", "max")
     ]
     detail = "from due time to arrival at each subscriber"

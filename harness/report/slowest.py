@@ -5,20 +5,22 @@ from typing import Any, Final
 import pandas as pd
 
 from harness.analysis.columns import REACHED
-from harness.analysis.record import Record
+from harness.analysis.record import Json, Record
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.measure.record import CHANNELS_APART
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
+from harness.report.clocks import latency
 
 _MOST_ROWS: Final = 10
 
 
-def slowest_messages(record: Record) -> Table:
+def slowest_messages(record: Record, summary: Json) -> Table:
     """Return the messages whose last subscriber had to wait longest."""
     messages = record.messages[record.messages["last_arrival_ns"].notna()]
     waited_ns = (messages["last_arrival_ns"] - messages["intended_ns"]).sort_values(ascending=False)
-    rows = [_message_row(messages.loc[place], record) for place in waited_ns.index[:_MOST_ROWS]]
+    slowest = waited_ns.index[:_MOST_ROWS]
+    rows = [_message_row(messages.loc[place], record, summary) for place in slowest]
     columns = ["Message", "Due", "Last", f"99{q.THIN}%", "Half", "First", "Owed", "Lost", "Channel"]
     note = (
         "From when a message was due until the last subscriber it reached had it, 99 % of those it "
@@ -57,17 +59,19 @@ def _channels(recorded: str) -> str:
     return f"{first} and {len(others)} more" if others else first
 
 
-def _message_row(message: "pd.Series[Any]", record: Record) -> list[Cell]:
+def _message_row(message: "pd.Series[Any]", record: Record, summary: Json) -> list[Cell]:
     due_ns = int(message["intended_ns"])
     return [
         Cell(f"{message['id']:,}"),
         Cell(q.seconds(round((due_ns - record.epoch_ns) / NS_PER_S, 1))),
-        *(Cell(_after(message[name], due_ns)) for name in reversed(REACHED)),
+        *(Cell(_after(message[name], due_ns, summary)) for name in reversed(REACHED)),
         Cell(q.count(message["owed"])),
         Cell(q.count(message["lost"])),
         Cell(str(message["channel"])),
     ]
 
 
-def _after(instant_ns: Any, due_ns: int) -> str:
-    return q.MISSING if pd.isna(instant_ns) else q.milliseconds((instant_ns - due_ns) / NS_PER_MS)
+def _after(instant_ns: Any, due_ns: int, summary: Json) -> str:
+    if pd.isna(instant_ns):
+        return q.MISSING
+    return latency("fan_out_latency_ms", (instant_ns - due_ns) / NS_PER_MS, summary)

@@ -8,6 +8,7 @@ from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
 from harness.analysis.validity import invalidates, unreachable
 from harness.report import quantities as q
+from harness.report.clocks import AT_MOST, below, latency
 from harness.report.definitions import capital, label
 
 VERDICT_WORDS: Final = {
@@ -59,6 +60,8 @@ def scope_words(slo: Json) -> str:
 def observed_words(slo: Json) -> str:
     """Return what an SLO observed, exactly where rounding would show the limit itself."""
     metric, observed = slo["metric"], slo["observed"]
+    if "clock_error_ms" in slo:
+        return below(slo["clock_error_ms"])
     rounded = q.of_metric(metric, observed)
     looks_equal = rounded == q.of_metric(metric, slo["limit"]) and observed != slo["limit"]
     return q.of_metric(metric, observed, exact=True) if looks_equal else rounded
@@ -113,7 +116,8 @@ def _users(analysis: Analysis) -> tuple[int, int]:
 
 def _arrived(summary: Json) -> str:
     deliveries, p99 = summary["deliveries"], summary["fan_out_latency_ms"]["p99"]
-    within = f", 99{q.THIN}% of them within {q.milliseconds(p99)}" if p99 is not None else ""
+    said = latency("fan_out_latency_ms", p99, summary).removeprefix(AT_MOST)
+    within = f", 99{q.THIN}% of them within {said}" if p99 is not None else ""
     if deliveries["owed"] is None:
         received = q.count(deliveries["received"])
         return f"; {received} deliveries arrived{within}, and how many were owed is unknown."

@@ -3,7 +3,7 @@
 A table without rows is not made: an empty table says nothing that a missing one does not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from harness.analysis.summary import CHATTER, STALL_LIMITS_S, SUBSCRIBER
 from harness.measure.record import JOIN_STAGES
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
+from harness.report.clocks import clocks, latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
 from harness.report.disturbed import disturbed
 from harness.report.slowest import slowest_messages, slowest_subscribers
@@ -55,6 +56,7 @@ _GENERATOR_MEANINGS = (
     *("generator.unstamped_receives", *["generator.rss_bytes_peak"] * 3),
 )
 """What explains each column of the load generator's table."""
+_NO_TEXTS: Mapping[str, str] = {}
 
 
 def build_tables(analysis: Analysis) -> list[Table]:
@@ -65,12 +67,13 @@ def build_tables(analysis: Analysis) -> list[Table]:
         disturbed(analysis.summary),
         _deliveries(analysis),
         _stalls(analysis.summary),
-        slowest_messages(analysis.record),
+        slowest_messages(analysis.record, analysis.summary),
         slowest_subscribers(analysis.record),
         _joins(analysis),
         _phases(analysis),
         _errors(analysis),
         _generator(analysis),
+        clocks(analysis.record, analysis.summary),
     )
     return [table for table in tables if table.rows]
 
@@ -135,7 +138,8 @@ def _latencies(analysis: Analysis) -> Table:
         if not block["count"]:
             unmeasured.append(DEFINITIONS[metric].name)
             continue
-        rows.append(_latency_row(capital(DEFINITIONS[metric].name), block, metric))
+        texts = _told(metric, block, analysis.summary)
+        rows.append(_latency_row(capital(DEFINITIONS[metric].name), block, metric, texts=texts))
         if metric == "fan_out_latency_ms":
             rows += _fan_out_by_class(analysis)
         if metric == "service_latency_ms":
@@ -158,8 +162,14 @@ def _fan_out_by_class(analysis: Analysis) -> Iterator[list[Cell]]:
             blocks[user_class] = latency_ms(merged)
     if len(blocks) > 1:
         for user_class, block in blocks.items():
-            row = _latency_row(f"at {user_class}s", block, tone="detail")
+            texts = _told("fan_out_latency_ms", block, analysis.summary)
+            row = _latency_row(f"at {user_class}s", block, tone="detail", texts=texts)
             yield _explained(row, "fan_out_latency_ms")
+
+
+def _told(metric: str, block: Json, summary: Json) -> dict[str, str]:
+    """Return a latency's percentiles, none of them below what the clocks can tell."""
+    return {key: latency_figure(metric, block[key], summary) for key in PERCENTILES}
 
 
 def _left_out(summary: Json) -> list[Cell]:
@@ -174,9 +184,11 @@ def _less(value: float | None, other: float | None) -> float | None:
     return None if value is None or other is None else value - other
 
 
-def _latency_row(name: str, block: Json, metric: str = "", tone: str = "") -> list[Cell]:
+def _latency_row(
+    name: str, block: Json, metric: str = "", tone: str = "", texts: Mapping[str, str] = _NO_TEXTS
+) -> list[Cell]:
     figures = [
-        Cell(q.figure(block[key]), metric=f"{metric}.{key}" if metric else "")
+        Cell(texts.get(key) or q.figure(block[key]), metric=f"{metric}.{key}" if metric else "")
         for key in PERCENTILES
     ]
     return [Cell(name, tone=tone), *figures, Cell(q.count(block["count"]), link=anchor(metric))]

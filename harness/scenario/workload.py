@@ -274,6 +274,12 @@ class Generator(ScenarioModel):
     clock_step_max_ms: Milliseconds = Field(
         default=20.0, gt=0, description="Furthest the realtime clock may be stepped, either way."
     )
+    clock_error_max_ms: Milliseconds = Field(
+        default=10.0,
+        gt=0,
+        description="Most that a latency between two workers may be wrong because their clocks' "
+        "offsets are known no better.",
+    )
     late_slots_ratio: Ratio = Field(
         default=0.01,
         ge=0,

@@ -146,13 +146,6 @@ def test_generator_memory_adds_up_over_workers_and_cpu_is_that_of_the_busiest(tm
     assert (200, 0.6) == (generator["rss_bytes_peak"], generator["cpu_ratio_peak"])
 
 
-def test_the_largest_bound_on_a_workers_clock_error_is_reported(tmp_path):
-    """One bad clock spoils the whole measurement's accuracy."""
-    workers = [{"index": 0, "clock_error_ms": 0.1}, {"index": 1, "clock_error_ms": 0.4}]
-    folder = write_record(tmp_path / "run", run=run_file(workers=workers))
-    assert 0.4 == analyse(folder).summary["generator"]["clock_error_ms"]
-
-
 def test_a_simulated_run_is_reported_to_the_last_delivery(tmp_path):
     """What the simulation drew is what the summary says, losses included."""
     plan = Simulation(lost_ratio=0.02)

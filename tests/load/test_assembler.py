@@ -98,3 +98,15 @@ def test_histogram_log_has_one_merged_line_a_second_and_tag(folder, make_plan):
     lines = (folder / "histograms.hlog").read_text().splitlines()[4:]
     assert 1 == len(lines)
     assert lines[0].startswith("Tag=fan_out_latency.subscriber.measure,0.000,1.000,")
+
+
+def test_lost_worker_is_waited_for_no_longer(folder, make_plan):
+    """Its users are gone, and what it says when it comes back is not taken."""
+    with RecordWriter(folder) as writer:
+        assembler = SecondAssembler(make_plan(), writer, workers=2)
+        for worker in (0, 1):
+            assembler.add(report(worker, 0))
+        assembler.lose(1)
+        assembler.add(report(1, 1))
+        assembler.add(report(0, 1))
+    assert [10, 5] == [row["connected"] for row in subscribers(folder)]

@@ -17,7 +17,7 @@ def test_each_class_is_dealt_evenly_and_in_order_of_number():
     told = []
     nodes = [WorkerNode(id=f"host_{name}") for name in "cab"]
     dispatcher = NumberedDispatcher(
-        on_workers=told.extend, worker_nodes=nodes, user_classes=[Subscriber, Chatter]
+        workers=3, on_workers=told.extend, worker_nodes=nodes, user_classes=[Subscriber, Chatter]
     )
     dispatcher.new_dispatch(target_user_count=13, spawn_rate=1000)
     dealt = list(dispatcher)[-1]
@@ -27,3 +27,23 @@ def test_each_class_is_dealt_evenly_and_in_order_of_number():
         "host_b": {"Chatter": 1, "Subscriber": 3},
         "host_c": {"Chatter": 1, "Subscriber": 3},
     } == dealt
+
+
+def test_shares_stay_when_a_worker_is_lost_or_comes_late():
+    """Nobody takes over a lost worker's users, and who comes late gets none."""
+    nodes = [WorkerNode(id=name) for name in "abc"]
+    dispatcher = NumberedDispatcher(
+        workers=2,
+        on_workers=lambda _ids: None,
+        worker_nodes=nodes,
+        user_classes=[Subscriber, Chatter],
+    )
+    dispatcher.new_dispatch(target_user_count=13, spawn_rate=5)
+    dispatches = iter(dispatcher)
+    next(dispatches)
+    dispatcher.remove_worker(nodes[0])
+    dispatcher.add_worker(nodes[2])
+    assert {
+        "a": {"Chatter": 2, "Subscriber": 5},
+        "b": {"Chatter": 2, "Subscriber": 4},
+    } == list(dispatches)[-1]

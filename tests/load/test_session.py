@@ -4,6 +4,7 @@ from typing import Any
 import gevent
 import pytest
 
+from harness.load.clock_keeper import ClockKeeper
 from harness.load.order import Endpoints, Order
 from harness.load.worker import SUBSCRIBER, Worker
 from harness.net.client import JoinError, JoinTimes
@@ -53,7 +54,7 @@ def _live(make_plan):
         order = Order("run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",))
         api: Any = Api(failures)
         table: Any = Table()
-        worker = Worker(order, 0, api, lambda *_: None, table)
+        worker = Worker(order, 0, api, lambda *_: None, table, ClockKeeper.at_home())
         user = gevent.spawn(worker.live, SUBSCRIBER)
         gevent.sleep(0.1)
         user.kill()
@@ -146,7 +147,7 @@ def _subscriber(make_plan):
         plan = plan.model_copy(update={"workload": workload})
         order = Order("run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",))
         table: Any = Table()
-        worker = Worker(order, 0, system, lambda *_: None, table)
+        worker = Worker(order, 0, system, lambda *_: None, table, ClockKeeper.at_home())
         user = gevent.spawn(worker.live, SUBSCRIBER)
         ending.extend((user.kill, worker.health.close))
         gevent.sleep(0.01)

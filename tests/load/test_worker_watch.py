@@ -94,3 +94,19 @@ def test_process_of_another_machine_is_not_looked_for(process, monkeypatch):
     process.kill()
     process.wait()
     assert watched.complaint() is None
+
+
+def test_lost_worker_that_was_given_up_is_no_complaint():
+    """The run goes on with the other; its account is not waited for."""
+    watched = watch(first_report_s=time.monotonic() - 7.2)
+    watched.reported(1, 0)
+    watched.done(1)
+    assert [(0, "worker 0 (vm_a) has not reported for 7 s")] == watched.give_up()
+    assert (None, False, []) == (watched.complaint(), watched.awaited, watched.give_up())
+
+
+def test_run_does_not_go_on_without_any_worker():
+    """When all are lost there is nobody to go on with."""
+    watched = watch(first_report_s=time.monotonic() - 7.2)
+    assert [] == watched.give_up()
+    assert watched.complaint() is not None

@@ -3,6 +3,7 @@ import resource
 import numpy as np
 import pytest
 
+from harness.load.clock_keeper import ClockKeeper
 from harness.measure.health import GeneratorHealth
 from harness.measure.record import GENERATOR_COLUMNS
 
@@ -15,9 +16,9 @@ def health():
 
 
 def test_a_row_has_the_columns_of_the_generator_table(health):
-    """The worker adds its number and nothing is missing."""
-    row = health.take(3, 40, 0)
-    assert {*GENERATOR_COLUMNS} == {*row, "worker"}
+    """The worker adds its number and its clock, and nothing is missing."""
+    row = health.take(3, 40, 0) | ClockKeeper.at_home().take_row()
+    assert {*GENERATOR_COLUMNS} == {*row, "worker", "negative_ms_max"}
     assert (3, 40, 0) == (row["second"], row["connections"], row["unstamped_receives"])
     assert row["rss_bytes"] > 1_000_000
 

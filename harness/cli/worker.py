@@ -1,0 +1,48 @@
+"""``harness worker``: make load for a master on another machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from typing import Annotated
+
+import typer
+
+from harness.core.exit_codes import ExitCode
+
+
+def worker(
+    master_host: Annotated[str, typer.Option(help="Where the master is.", envvar="HARNESS_MASTER")],
+    master_port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 5557,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, help="Workers to start here, one process each; plan one a core."),
+    ] = 1,
+) -> None:
+    """Make load for a run whose master is elsewhere.
+
+    Plan and locustfile come from the master. Secrets do not travel: the environment variables that
+    the target names must be set here as well. Ends with the run.
+    """
+    typer.echo(f"waiting for a run at {master_host}:{master_port}", err=True)
+    # Locust puts the locustfile at one place for all workers of a machine; each needs its own.
+    with tempfile.TemporaryDirectory(prefix="harness-worker-") as folder:
+        status = _run(worker_command(master_host, master_port, processes), folder)
+    raise typer.Exit(status if status >= 0 else ExitCode.INTERNAL_ERROR)
+
+
+def _run(command: list[str], folder: str) -> int:
+    """Run Locust to its end, with signals passed on; return its exit status."""
+    process = subprocess.Popen(command, env=os.environ | {"TMPDIR": folder})
+    for each in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, lambda signum, _: process.send_signal(signum))
+    return process.wait()
+
+
+def worker_command(host: str, port: int, processes: int) -> list[str]:
+    """Return the Locust command that is a worker; ``-f -`` takes the locustfile from the master."""
+    command = [sys.executable, "-m", "locust", "-f", "-", "--worker"]
+    command += ["--master-host", host, "--master-port", str(port)]
+    return [*command, "--processes", str(processes)] if processes > 1 else command

@@ -1,0 +1,173 @@
+"""The workers that have come: who they are, whether they fit, whether they know their clocks."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+
+from harness.core.clock import machine_id
+from harness.core.errors import MachineError
+from harness.load import messages
+from harness.measure.environment import harness_version
+
+SAY_EVERY_S = 10.0
+
+Send = Callable[[str, dict[str, Any] | None, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recruit:
+    """A worker that has introduced itself.
+
+    Attributes:
+        host: Its machine's name.
+        machine: What tells its machine from others.
+        version: Its version of the harness.
+        revision: Its git revision, where it runs from a checkout.
+    """
+
+    host: str
+    machine: str
+    version: str
+    revision: str | None
+
+
+class Muster:
+    """Welcomes workers, tells them the time, and refuses those that would not measure alike.
+
+    Args:
+        send: Sends a message of a kind with data to the worker of an id.
+        measure_clocks: Whether to measure the clocks of workers on this machine too.
+    """
+
+    def __init__(self, send: Send, *, measure_clocks: bool) -> None:
+        self._send = send
+        self._clock_of = "" if measure_clocks else machine_id()
+        self._recruits: dict[str, Recruit] = {}
+        self._ready: set[str] = set()
+        self._enlisted: set[str] | None = None
+        self._refusal: MachineError | None = None
+        self.on_late: Callable[[str], None] = lambda _worker: None
+        """Told the name of a worker that came after the run began."""
+
+    @cached_property
+    def _mine(self) -> dict[str, str | None]:
+        # Not at once: it starts a process, and the machine has not been found fit to by then.
+        return harness_version()
+
+    def hello(self, worker: str, data: dict[str, Any]) -> None:
+        """Welcome a worker, or tell it why not."""
+        recruit = Recruit(**data)
+        if self._enlisted is not None and worker not in self._enlisted:
+            self._send_away(worker, recruit)
+            return
+        if (refusal := self._mismatch(recruit)) is not None:
+            self._refusal = refusal
+            self._send(messages.WELCOME, {"refused": str(refusal)}, worker)
+            return
+        self._recruits[worker] = recruit
+        self._send(messages.WELCOME, {"run_clock_of": self._clock_of}, worker)
+
+    def _mismatch(self, recruit: Recruit) -> MachineError | None:
+        version, revision = self._mine["version"], self._mine["revision"]
+        hint = "install the same version of the harness on every machine"
+        where = f"worker on {recruit.host}"
+        if recruit.version != version:
+            required = f"the master runs {version} and all must run the same"
+            return MachineError(where, f"runs harness {recruit.version}", required, hint)
+        if revision and recruit.revision and recruit.revision != revision:
+            required = f"the master's is {revision} and all must run the same"
+            return MachineError(where, f"runs git revision {recruit.revision}", required, hint)
+        return None
+
+    def _send_away(self, worker: str, recruit: Recruit) -> None:
+        text = "the run has begun, and the shares of its plan are dealt"
+        error = MachineError(f"worker on {recruit.host}", "came too late", text)
+        self._send(messages.WELCOME, {"refused": str(error)}, worker)
+        self.on_late(f"{worker} on {recruit.host}")
+
+    def clock_asked(self, worker: str, asked_ns: int) -> None:
+        """Tell a worker the run clock."""
+        told = {"asked_ns": asked_ns, "answered_ns": time.time_ns()}
+        self._send(messages.CLOCK_TOLD, told, worker)
+
+    def ready(self, worker: str) -> None:
+        """Note that a worker can begin."""
+        self._ready.add(worker)
+
+    def wait(self, count: int, within_s: float, say: Callable[[str], None]) -> None:
+        """Wait until as many workers are ready.
+
+        Args:
+            count: How many the plan is dealt to.
+            within_s: How long to wait at most; 0 for as long as it takes.
+            say: Tells the user something.
+
+        Raises:
+            MachineError: If a worker does not fit, or not enough came in time.
+        """
+        began_s = said_s = time.monotonic()
+        while len(self._ready) < count:
+            if self._refusal is not None:
+                raise self._refusal
+            now_s = time.monotonic()
+            if within_s and now_s - began_s > within_s:
+                raise self._too_few(count, within_s)
+            if now_s - said_s > SAY_EVERY_S:
+                said_s = now_s
+                say(f"waiting for workers: {len(self._ready)} of {count} are ready{self._who()}")
+            gevent.sleep(0.02)
+
+    def _too_few(self, count: int, within_s: float) -> MachineError:
+        found = f"{len(self._ready)} of {count} were ready within {within_s:g} s{self._who()}"
+        hint = "start the others with harness worker --master-host, and let them reach this port"
+        return MachineError("workers", found, "all must be before the run begins", hint)
+
+    def _who(self) -> str:
+        names = sorted(recruit.host for recruit in self._recruits.values())
+        return f" ({', '.join(names)})" if names else ""
+
+    def check_reach(self, address: str) -> None:
+        """See that an emulated target is not on a loopback address that others cannot reach.
+
+        Raises:
+            MachineError: If it is, and a worker is on another machine.
+        """
+        host = urlsplit(address).hostname or ""
+        here = machine_id()
+        far = sorted({r.host for r in self._recruits.values() if r.machine != here})
+        if far and (host.startswith("127.") or host in {"localhost", "::1"}):
+            raise MachineError(
+                "target.emulator.host",
+                f"the emulator answers on {host}",
+                f"workers on {', '.join(far)} must reach it",
+                "give an address of this machine: --set target.emulator.host=ADDRESS",
+            )
+
+    def enlist(self, ids: list[str]) -> list[dict[str, Any]]:
+        """Fix who takes part; send away whoever else came. Return a row for each, in their order.
+
+        Args:
+            ids: Locust's client ids, in order of worker number.
+        """
+        self._enlisted = set(ids)
+        for worker, recruit in self._recruits.items():
+            if worker not in self._enlisted:
+                self._send_away(worker, recruit)
+        return [{"index": n, "id": worker, **self._row(worker)} for n, worker in enumerate(ids)]
+
+    def _row(self, worker: str) -> dict[str, Any]:
+        recruit = self._recruits.get(worker)
+        if recruit is None:
+            return {}
+        clock = "run clock" if recruit.machine == self._clock_of else "measured"
+        return {
+            "host": recruit.host,
+            "version": recruit.version,
+            "revision": recruit.revision,
+            "clock": clock,
+        }

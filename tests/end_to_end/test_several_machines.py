@@ -1,0 +1,224 @@
+"""Runs whose workers are elsewhere: in namespaces, behind slow lines, with clocks of their own."""
+
+import shutil
+import signal
+import sys
+
+import pandas as pd
+import pytest
+
+from harness.core.clock import NS_PER_MS
+from tests.end_to_end import namespaces
+from tests.end_to_end.stage import (
+    EMULATED,
+    ROOT,
+    SHORT,
+    SMOKE,
+    Act,
+    after,
+    free_port,
+    lenient,
+    sets,
+)
+
+AHEAD_MS = 300.0
+SLOW_LINE = ROOT / "tests" / "end_to_end" / "slow_line.py"
+LINE_S = (0.02, 0.005, 0.004)
+"""Delay to the master and back, and jitter of each."""
+
+FAKED = "+0.3 x1.0001"
+"""300 ms ahead, and faster by 100 parts in a million."""
+
+WITHOUT_STAMPS = """
+import socket
+import harness.net.stream
+# The faked clock is this process's alone; the kernel stamps by its own, as no other machine would.
+harness.net.stream.SO_TIMESTAMPNS = socket.SO_KEEPALIVE
+"""
+ANOTHER_VERSION = """
+import harness.load.clock_keeper
+harness.load.clock_keeper.harness_version = lambda: {"version": "0.0.9", "revision": None}
+"""
+
+
+def _locustfile(stage, before):
+    text = (ROOT / "locustfiles" / "appsync_events.py").read_text("utf-8")
+    docstring, _, rest = text.partition("\n\n")
+    imports, _, rest = rest.partition("\n\n")
+    file = stage.room() / "appsync_events.py"
+    file.write_text(f"{docstring}\n\n{imports}\n{before}\n{rest}", "utf-8")
+    return file
+
+
+def _master(settings, port, *arguments):
+    """Return the command of a master of two workers."""
+    flags = sets(lenient() | SHORT | settings)
+    words = ("run", SMOKE, "--target", EMULATED, "--out", "RECORD", *flags)
+    meeting = ("--master", "--expect-workers", 2, "--bind-port", port)
+    return (sys.executable, "-m", "harness", *words, *meeting, *arguments)
+
+
+def _worker(port, host="127.0.0.1"):
+    command = (sys.executable, "-m", "harness", "worker")
+    return (*command, "--master-host", host, "--master-port", port)
+
+
+def _odd_worker(port, locustfile):
+    command = (sys.executable, "-m", "locust", "-f", locustfile, "--worker")
+    return (*command, "--master-host", "127.0.0.1", "--master-port", port)
+
+
+def _clocks(outcome):
+    """Return the seconds of each worker, which must have been measured in every one."""
+    rows = pd.read_parquet(outcome.folder / "generator.parquet").sort_values("second")
+    assert rows["clock_error_ms"].notna().all()
+    return {number: rows[rows["worker"] == number] for number in (0, 1)}
+
+
+class Troupe:
+    """Acts of one run, all ended when the first of them, the master, has."""
+
+    def __init__(self, stage):
+        self._stage = stage
+        self.acts = []
+
+    def __enter__(self):
+        return self
+
+    def begin(self, command, **variables):
+        self.acts.append(Act(self._stage.room(), *command, **variables))
+        return self.acts[-1]
+
+    def outcomes(self):
+        return [act.outcome() for act in self.acts]
+
+    def __exit__(self, *_):
+        for act in self.acts:
+            act.end()
+
+
+def _over_namespaces(stage, island, settings, slow_line=()):
+    """Run a master in the first namespace and a worker in each other; the last may be slow."""
+    port, here = free_port(), island.address(0)
+    flags = ("--measure-clocks", "--set", f"target.emulator.host={here}")
+    with Troupe(stage) as troupe:
+        troupe.begin(island.inside(0, *_master(settings, port, *flags)))
+        troupe.begin(island.inside(1, *_worker(port, here)))
+        troupe.begin(island.inside(2, *_worker(port, "127.0.0.1" if slow_line else here)))
+        if slow_line:
+            troupe.begin(island.inside(2, *slow_line, port, here, *LINE_S))
+        return [act.outcome() for act in troupe.acts[:3]]
+
+
+def three_namespaces(stage):
+    with namespaces.Island(3) as island:
+        return _over_namespaces(stage, island, {})
+
+
+def slow_line(stage):
+    with namespaces.Island(3) as island:
+        limit = {"generator.clock_error_max_ms": 10.0}
+        return _over_namespaces(stage, island, limit, (sys.executable, SLOW_LINE))[0]
+
+
+def delayed_packets(stage):
+    with namespaces.Island(3) as island:
+        island.delay(2, 10, 2)
+        return _over_namespaces(stage, island, {})[0]
+
+
+def faked_clock(stage):
+    port = free_port()
+    with Troupe(stage) as troupe:
+        troupe.begin(_master({"phases.measure_s": 10.0}, port, "--measure-clocks"))
+        troupe.begin(_worker(port))
+        faked = _odd_worker(port, _locustfile(stage, WITHOUT_STAMPS))
+        troupe.begin(("faketime", "-f", FAKED, *faked), DONT_FAKE_MONOTONIC="1")
+        return troupe.outcomes()[0]
+
+
+def lost_and_late(stage):
+    port = free_port()
+    with Troupe(stage) as troupe:
+        settings = {"phases.measure_s": 14.0}
+        master = troupe.begin(_master(settings, port, "--allow-lost-workers"))
+        lost = [troupe.begin(_worker(port)) for _ in range(2)][1]
+        master.until_second(3)
+        lost.send(signal.SIGKILL, lost.pids("locust", "--worker")[0])
+        troupe.begin(_worker(port))
+        outcomes = troupe.outcomes()
+        return outcomes[0], outcomes[3]
+
+
+def another_version(stage):
+    port = free_port()
+    with Troupe(stage) as troupe:
+        troupe.begin(_master({}, port))
+        troupe.begin(_odd_worker(port, _locustfile(stage, ANOTHER_VERSION)))
+        return troupe.outcomes()
+
+
+@namespaces.needed
+@after(three_namespaces)
+def test_run_over_three_namespaces_passes_and_shows_its_clocks(outcome):
+    """Master and two workers share a kernel, so the true offsets are 0: within every bound."""
+    master, *workers = outcome
+    assert (0, [], [0, 0]) == (master.exit_code, master.left, [w.exit_code for w in workers])
+    for seconds in _clocks(master).values():
+        assert (seconds["clock_offset_ms"].abs() <= seconds["clock_error_ms"]).all()
+    page = (master.folder / "report.html").read_text("utf-8")
+    assert "How far the run clock, the master" in page
+
+
+@namespaces.needed
+@after(slow_line)
+def test_slow_line_widens_the_bound_and_makes_the_run_invalid(outcome):
+    """20 ms there and 5 ms back are 7.5 ms of error, inside a bound of 12.5 that is too wide."""
+    assert (4, []) == (outcome.exit_code, outcome.left)
+    assert "clock_error" in [warning["code"] for warning in outcome.summary["warnings"]]
+    slow = max(_clocks(outcome).values(), key=lambda seconds: seconds["clock_error_ms"].median())
+    assert (slow["clock_offset_ms"].abs() <= slow["clock_error_ms"]).all()
+    assert slow["clock_offset_ms"].iloc[-1] == pytest.approx(7.5, abs=3.0)
+    assert slow["clock_error_ms"].min() > 12.0
+
+
+@pytest.mark.skipif(not namespaces.has_netem(), reason="the kernel has no netem")
+@after(delayed_packets)
+def test_delayed_packets_stay_inside_the_bound(outcome):
+    """10 ms with jitter on every packet that leaves a worker, answers and deliveries alike."""
+    assert [] == outcome.left
+    for seconds in _clocks(outcome).values():
+        assert (seconds["clock_offset_ms"].abs() <= seconds["clock_error_ms"]).all()
+
+
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed")
+@after(faked_clock)
+def test_clock_that_is_ahead_and_drifts_is_corrected(outcome):
+    """300 ms ahead and 100 ppm fast: found within the bound, and gone from the latencies."""
+    assert (0, []) == (outcome.exit_code, outcome.left)
+    ahead = min(_clocks(outcome).values(), key=lambda seconds: seconds["clock_offset_ms"].min())
+    assert ahead["clock_offset_ms"].iloc[-1] == pytest.approx(-AHEAD_MS, abs=8.0)
+    connections = pd.read_parquet(outcome.folder / "connections.parquet")
+    first = connections.groupby("worker")["first_arrival_ns"].min()
+    assert abs(first[0] - first[1]) / NS_PER_MS < AHEAD_MS / 2
+    assert outcome.summary["fan_out_latency_ms"]["p50"] < AHEAD_MS / 2
+
+
+@after(lost_and_late)
+def test_lost_worker_is_named_and_a_late_one_is_sent_away(outcome):
+    """The run goes on without the one, as was allowed, and the other takes nobody's share."""
+    master, late = outcome
+    assert (0, 2, []) == (master.exit_code, late.exit_code, master.left)
+    warnings = {warning["code"]: warning for warning in master.summary["warnings"]}
+    assert {"worker_lost", "worker_late"} == set(warnings)
+    assert "50 users and 1/2 of the publishes were missing" in warnings["worker_lost"]["hint"]
+    assert "came too late" in late.said
+
+
+@after(another_version)
+def test_worker_of_another_version_is_named_and_refused(outcome):
+    """Nothing is run, no folder is left, and both sides say why."""
+    master, other = outcome
+    assert (2, 2, False) == (master.exit_code, other.exit_code, master.folder.exists())
+    assert "runs harness 0.0.9, the master runs" in master.stderr
+    assert "runs harness 0.0.9, the master runs" in other.said

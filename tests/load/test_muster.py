@@ -1,0 +1,123 @@
+import gevent
+import pytest
+
+from harness.core.clock import machine_id
+from harness.core.errors import MachineError
+from harness.load import messages, muster
+from harness.load.muster import Muster
+from harness.measure.environment import harness_version
+
+ME = {"host": "here", "machine": machine_id(), **harness_version()}
+FAR = ME | {"host": "far", "machine": "another"}
+
+
+class Mail:
+    """Keeps what the muster sends, by worker."""
+
+    def __init__(self):
+        self.sent = []
+
+    def __call__(self, kind, data, worker):
+        self.sent.append((worker, kind, data))
+
+    def to(self, worker):
+        return [(kind, data) for whose, kind, data in self.sent if whose == worker]
+
+
+@pytest.fixture(name="mail")
+def _mail():
+    return Mail()
+
+
+def test_worker_learns_whose_clock_is_the_run_clock(mail):
+    """From that it knows whether its own is."""
+    Muster(mail, measure_clocks=False).hello("a", ME)
+    assert [(messages.WELCOME, {"run_clock_of": machine_id()})] == mail.to("a")
+
+
+def test_clocks_of_this_machine_are_measured_if_asked_for(mail):
+    """Nobody's machine is the run clock's then."""
+    found = Muster(mail, measure_clocks=True)
+    found.hello("a", ME)
+    assert [(messages.WELCOME, {"run_clock_of": ""})] == mail.to("a")
+    assert "measured" == found.enlist(["a"])[0]["clock"]
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"version": "0.0.9"}, "worker on far: runs harness 0.0.9, the master runs "),
+        ({"revision": "abc"}, "worker on far: runs git revision abc, the master's is "),
+    ],
+)
+def test_worker_of_another_version_is_refused_by_both(mail, monkeypatch, other, sentence):
+    """It is told why, and the master does not begin."""
+    version = {"version": "1.0", "revision": "1a2b3c"}
+    monkeypatch.setattr(muster, "harness_version", lambda: version)
+    found = Muster(mail, measure_clocks=False)
+    found.hello("a", FAR | version | other)
+    ((_, data),) = mail.to("a")
+    assert data["refused"].startswith(sentence)
+    with pytest.raises(MachineError, match="all must run the same"):
+        found.wait(1, 1.0, print)
+
+
+def test_wait_ends_once_enough_are_ready(mail):
+    """To have come is not enough: a worker must know its clock."""
+    found = Muster(mail, measure_clocks=False)
+    for worker in ("a", "b"):
+        found.hello(worker, ME)
+        gevent.spawn_later(0.05, found.ready, worker)
+    found.wait(2, 20.0, print)
+
+
+def test_missing_workers_are_counted_and_the_others_named(mail):
+    """The sentence says who is there."""
+    found = Muster(mail, measure_clocks=False)
+    found.hello("a", FAR)
+    found.ready("a")
+    with pytest.raises(MachineError, match=r"1 of 3 were ready within 0.05 s \(far\)"):
+        found.wait(3, 0.05, print)
+
+
+def test_who_comes_late_is_sent_away_and_named(mail):
+    """The shares are dealt; those that have one are welcome again."""
+    found = Muster(mail, measure_clocks=False)
+    late = []
+    found.on_late = late.append
+    found.hello("a", ME)
+    found.enlist(["a"])
+    found.hello("b", FAR)
+    found.hello("a", ME)
+    assert ["b on far"] == late
+    assert "came too late" in mail.to("b")[0][1]["refused"]
+    assert "refused" not in mail.to("a")[-1][1]
+
+
+def test_who_is_too_many_is_sent_away(mail):
+    """Two came, one was expected."""
+    found = Muster(mail, measure_clocks=False)
+    late = []
+    found.on_late = late.append
+    for worker in ("a", "b"):
+        found.hello(worker, ME)
+    assert ["a"] == [row["id"] for row in found.enlist(["a"])]
+    assert ["b on here"] == late
+
+
+@pytest.mark.parametrize("address", ["ws://127.0.0.1:8080/x", "ws://localhost/x", "ws://[::1]:1/"])
+def test_emulator_on_loopback_is_refused_to_workers_elsewhere(mail, address):
+    """They would all fail to join, and the reason is known beforehand."""
+    found = Muster(mail, measure_clocks=False)
+    found.hello("a", FAR)
+    with pytest.raises(MachineError, match="workers on far must reach it"):
+        found.check_reach(address)
+
+
+def test_emulator_on_loopback_will_do_for_workers_on_this_machine(mail):
+    """As it will on an address that others reach."""
+    found = Muster(mail, measure_clocks=False)
+    found.hello("a", ME)
+    found.check_reach("ws://127.0.0.1:8080/x")
+    found.hello("b", FAR)
+    found.check_reach("ws://10.0.0.1:8080/x")
