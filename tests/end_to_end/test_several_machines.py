@@ -21,6 +21,8 @@ from tests.end_to_end.stage import (
     sets,
 )
 
+pytestmark = pytest.mark.long
+
 AHEAD_MS = 300.0
 SLOW_LINE = ROOT / "tests" / "end_to_end" / "slow_line.py"
 LINE_S = (0.02, 0.005, 0.004)
