@@ -7,6 +7,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Self, cast
 from urllib.parse import urlsplit
 
@@ -233,16 +234,22 @@ def auth_modes(system: object) -> tuple[str, ...]:
 
 
 def _option(system: object, name: str, otherwise: Any) -> Any:
-    """Return what a system's ``options`` module calls ``name``.
+    """Return what a system's ``options`` module calls ``name``."""
+    return getattr(_options_module(system), name, otherwise)
+
+
+@lru_cache
+def _options_module(system: object) -> ModuleType | None:
+    """Return a system's ``options`` module, if it has one.
 
     The module is found by name, ``harness.systems.<system>.options``, so a system's folder is all
-    there is to add.
+    there is to add. Looked for once: a running plan asks again and again, also where no file can
+    be opened any more.
     """
-    if system in known_systems():
-        module = f"harness.systems.{str(system).replace('-', '_')}.options"
-        if find_spec(module):
-            return getattr(import_module(module), name, otherwise)
-    return otherwise
+    if system not in known_systems():
+        return None
+    module = f"harness.systems.{str(system).replace('-', '_')}.options"
+    return import_module(module) if find_spec(module) else None
 
 
 def target_model(system: object) -> type[Target]:
