@@ -1,6 +1,7 @@
 """Publish by HTTP POST, one event a request, to an address that names the channel."""
 
 import time
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
@@ -31,18 +32,30 @@ def with_channel(path: str, channel: str) -> str:
     return path.replace(CHANNEL, quote(channel.lstrip("/"), safe="/"))
 
 
+def event_itself(_channel: str, event: bytes) -> bytes:
+    """Return the body of a publish to a service that takes the event as it is."""
+    return event
+
+
 class HttpPublisher:
-    """What the users of one worker publish through; a key is sent as a bearer token.
+    """What the users of one worker publish through.
 
     Args:
         access: Its ``http`` has ``{channel}`` where the channel belongs.
+        headers: Of each request; left out, JSON with the key, if there is one, as a bearer token.
+        body: Makes the body of a request from a channel and an event.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(
+        self,
+        access: Access,
+        headers: Mapping[str, str] | None = None,
+        body: Callable[[str, bytes], bytes] = event_itself,
+    ) -> None:
         self._path = path_of(access.http)
-        self._headers = {"content-type": "application/json"}
-        if access.api_key:
-            self._headers["authorization"] = f"Bearer {access.api_key}"
+        bearer = {"authorization": f"Bearer {access.api_key}"} if access.api_key else {}
+        self._headers = headers or {"content-type": "application/json", **bearer}
+        self._body = body
         self._client = HTTPClient.from_url(
             URL(access.http.replace(CHANNEL, "channel")),
             concurrency=CONCURRENCY,
@@ -55,7 +68,7 @@ class HttpPublisher:
         """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
         path = with_channel(self._path, channel)
         for event in events:
-            status, text = self._post(path, event)
+            status, text = self._post(path, self._body(channel, event))
             if status // 100 != HTTPStatus.OK // 100:
                 said = text[:200].decode("utf-8", "replace").strip()
                 throttled = status == HTTPStatus.TOO_MANY_REQUESTS

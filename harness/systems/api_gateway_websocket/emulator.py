@@ -5,12 +5,12 @@ Run as a module, this is one of its processes; see ``start``.
 
 import asyncio
 import contextlib
-from pathlib import Path
 
 from aiohttp import web
 
-from harness.emulation.certificate import provide_certificate, server_tls
+from harness.emulation.certificate import server_tls
 from harness.emulation.processes import BACKLOG, EmulatorProcesses
+from harness.emulation.starting import emulator_of
 from harness.emulation.worker import Lifeline, Seat, run_worker
 from harness.systems.api_gateway_websocket import wire
 from harness.systems.api_gateway_websocket.emulator_routes import Routes
@@ -28,21 +28,7 @@ STOP_GRACE_S = 0.2
 
 def start(options: Options) -> EmulatorProcesses:
     """Return the emulator's processes, to be entered; with TLS, ``ca.pem`` is in their folder."""
-    processes = options.processes or 1
-
-    def make_folder(folder: Path) -> None:
-        make_files(folder, processes)
-        if options.tls:
-            provide_certificate(folder, options.host, options.certificate_folder)
-
-    return EmulatorProcesses(
-        module=__name__,
-        settings=options.model_dump(mode="json"),
-        processes=processes,
-        host=options.host,
-        port=options.port,
-        prepare=make_folder,
-    )
+    return emulator_of(EmulatorProcesses, __name__, options, make_files)
 
 
 async def serve(seat: Seat, lifeline: Lifeline) -> None:

@@ -32,7 +32,7 @@ STOP_GRACE_S = 0.2
 
 def start(options: Options) -> EmulatorProcesses:
     """Return the emulator's processes, to be entered; with TLS, ``ca.pem`` is in their folder."""
-    return emulator_of(__name__, options, partial(make_files, options))
+    return emulator_of(EmulatorProcesses, __name__, options, partial(make_files, options))
 
 
 async def serve(seat: Seat, lifeline: Lifeline) -> None:

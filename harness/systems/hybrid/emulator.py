@@ -47,7 +47,7 @@ def start(options: Options) -> EmulatorProcesses:
         (folder / POLLS_FOLDER).mkdir()
         polls.make_files(folder / POLLS_FOLDER, processes)
 
-    return emulator_of(__name__, options, make_all_files)
+    return emulator_of(EmulatorProcesses, __name__, options, make_all_files)
 
 
 class FeedingService(Service):

@@ -22,7 +22,7 @@ REALTIME_PATH = wire.POLL_PATH
 
 def start(options: Options) -> EmulatorProcesses:
     """Return the emulator's processes, to be entered; with TLS, ``ca.pem`` is in their folder."""
-    return emulator_of(__name__, options, make_files)
+    return emulator_of(EmulatorProcesses, __name__, options, make_files)
 
 
 async def serve(seat: Seat, lifeline: Lifeline) -> None:

@@ -15,11 +15,6 @@ from itertools import cycle
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import gevent
-from geventhttpclient import HTTPClient
-from geventhttpclient.response import HTTPParseError
-from geventhttpclient.url import URL
-
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
 from harness.net.client import (
     Access,
@@ -29,16 +24,12 @@ from harness.net.client import (
     PublishAnswer,
     only_channel,
 )
+from harness.net.http_publishing import HttpPublisher
 from harness.net.http_stream import Body, ResponseHead, body_of, parse_response_head
 from harness.net.joining import error_text, join_code, lap, read_head
 from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.systems.server_sent_events import wire
-from harness.systems.server_sent_events.client_addresses import (
-    CHANNEL,
-    Addresses,
-    path_of,
-    with_channel,
-)
+from harness.systems.server_sent_events.client_addresses import Addresses
 from harness.systems.server_sent_events.client_settings import settings_of
 
 STREAM_END_CODE = 1000
@@ -73,14 +64,8 @@ class ServerSentEventsApi:
         self.sources = cycle(access.source_addresses or (None,))
         self.settings = settings_of(access.options, access.api_key)
         self.addresses = Addresses(access.realtime, access.tls, self.settings.headers)
-        self._publish_path = path_of(access.http)
-        self._http_client = HTTPClient.from_url(
-            URL(access.http.replace(CHANNEL, "channel")),
-            concurrency=256,
-            connection_timeout=10.0,
-            network_timeout=60.0,
-            ssl_context_factory=lambda: access.tls,
-        )
+        headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
+        self.publisher = HttpPublisher(access, headers, self.settings.body)
 
     def client(
         self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener
@@ -98,28 +83,11 @@ class ServerSentEventsApi:
         self, publish_id: str, channel: str, events: list[bytes]
     ) -> PublishAnswer:
         """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
-        path = with_channel(self._publish_path, channel)
-        settings = self.settings
-        headers = {"content-type": settings.publish_content_type, **settings.headers}
-        for event in events:
-            status, text = self._post(path, settings.body(channel, event), headers)
-            if status // 100 != HTTPStatus.OK // 100:
-                said = text[:200].decode("utf-8", "replace").strip()
-                throttled = status == HTTPStatus.TOO_MANY_REQUESTS
-                now_ns = time.time_ns()
-                return PublishAnswer(publish_id, False, throttled, f"HTTP {status}", said, now_ns)
-        return PublishAnswer(publish_id, True, False, "", "", time.time_ns())
-
-    def _post(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        try:
-            response = self._http_client.post(path, body, headers)
-            return response.status_code, bytes(response.read())
-        except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
-            raise ConnectionResetError(str(error) or "no answer came") from None
+        return self.publisher.post(publish_id, channel, events)
 
     def close(self) -> None:
         """Close the connections kept for publishing."""
-        self._http_client.close()
+        self.publisher.close()
 
 
 class ServerSentEventsClient:
@@ -343,15 +311,7 @@ class ServerSentEventsClient:
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """POST one publish in a greenlet of its own; the listener hears of its answer."""
-        gevent.spawn(self._publish, publish_id, channel, events)
-
-    def _publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
-        try:
-            answer = self._api.publish_over_http(publish_id, channel, events)
-        except OSError as error:
-            code, text = join_code(error), error_text(error)
-            answer = PublishAnswer(publish_id, False, False, code, text, time.time_ns())
-        self._listener.answered(answer)
+        self._api.publisher.start(publish_id, channel, events, self._listener)
 
     def pause(self, *, paused: bool) -> None:
         """Stop taking what arrives, or go on; what has arrived stays with the kernel."""

@@ -3,14 +3,12 @@
 import ssl
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from harness.net.client import tls_context
+from harness.net.http_publishing import path_of, with_channel
 from harness.net.stream import resolve
 from harness.systems.server_sent_events import wire
-
-CHANNEL = "{channel}"
-"""Stands in an address for the channel's path, without the slash at its start."""
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -93,14 +91,3 @@ class Addresses:
         if last_event_id:
             head += b"\r\n" + wire.LAST_EVENT_ID_HEADER.encode() + b": " + last_event_id
         return head + _HEAD_END
-
-
-def path_of(address: str) -> str:
-    """Return path and query of an address, as a request has them."""
-    parts = urlsplit(address)
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-def with_channel(path: str, channel: str) -> str:
-    """Return a path, or an address, for a channel."""
-    return path.replace(CHANNEL, quote(channel.lstrip("/"), safe="/"))

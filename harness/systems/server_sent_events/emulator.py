@@ -11,8 +11,9 @@ from types import TracebackType
 
 from aiohttp import web
 
-from harness.emulation.certificate import provide_certificate, server_tls
+from harness.emulation.certificate import server_tls
 from harness.emulation.processes import BACKLOG, EmulatorProcesses
+from harness.emulation.starting import emulator_of
 from harness.emulation.worker import Lifeline, Seat, run_worker
 from harness.systems.server_sent_events.emulator_routes import PUBLISH_PATH, STREAM_PATH, Routes
 from harness.systems.server_sent_events.emulator_service import DOOR_FILE, Service, make_files
@@ -52,23 +53,13 @@ class BehindOneDoor(EmulatorProcesses):
 
 def start(options: Options) -> EmulatorProcesses:
     """Return the emulator's processes, to be entered; with TLS, ``ca.pem`` is in their folder."""
-    count = options.processes or 1
 
-    def make_folder(folder: Path) -> None:
+    def make_folder(folder: Path, count: int) -> None:
         make_files(options, folder, count)
-        if options.tls:
-            provide_certificate(folder, options.host, options.certificate_folder)
         if options.servers is not None:
             processes.open_door(options.host, options.servers.accept_queue, folder)
 
-    processes = BehindOneDoor(
-        module=__name__,
-        settings=options.model_dump(mode="json"),
-        processes=count,
-        host=options.host,
-        port=options.port,
-        prepare=make_folder,
-    )
+    processes = emulator_of(BehindOneDoor, __name__, options, make_folder)
     return processes
 
 
