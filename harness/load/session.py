@@ -171,6 +171,7 @@ class UserSession(SubscriberLedger):
         self._client = client
         started_ns = worker.clock.now_ns()
         self._joining = gevent.getcurrent()
+        worker.joining += 1
         try:
             times = client.join(time.monotonic() + worker.plan.workload.joins.timeout_s)
         except JoinError as error:
@@ -184,6 +185,7 @@ class UserSession(SubscriberLedger):
             return False
         finally:
             self._joining = None
+            worker.joining -= 1
         self.times = times
         self.joined = True
         worker.connected[self.user_class] += 1

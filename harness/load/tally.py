@@ -51,7 +51,11 @@ class Tally:
             "errors": [[*key, count] for key, count in self._errors.items()],
         }
         self._counters.clear()
-        self._histograms.clear()
+        self._histograms = defaultdict(
+            LatencyHistogram, {tag: h for tag, h in self._histograms.items() if h.count}
+        )
+        for histogram in self._histograms.values():
+            histogram.clear()
         self._errors.clear()
         return taken
 

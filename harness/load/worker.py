@@ -108,6 +108,8 @@ class Worker:
         self.publisher = Publisher(self)
         self._moderation = ReadModeration(self._may_rest)
         self._deliveries_seen = 0
+        self.joining = 0
+        """Users of this worker whose join is under way."""
 
     def start(self) -> None:
         """Begin reporting, probing and publishing; users come by themselves."""
@@ -132,10 +134,14 @@ class Worker:
             book.clock_offset_ns = offset_ns
 
     def _may_rest(self) -> bool:
-        """Say whether deliveries came since this was last asked and no publish is due just now."""
+        """Say whether deliveries came since this was last asked, and nobody waits for an answer.
+
+        A join's stages are timed by its greenlet, and a publish must not be late.
+        """
         seen = sum(len(book.receive_delays_ns) for book in self._books.values())
         came, self._deliveries_seen = seen != self._deliveries_seen, seen
-        return came and time.time_ns() + REST_NS < self._books[CHATTER].wake_at_ns
+        idle = came and not self.joining
+        return idle and time.time_ns() + REST_NS < self._books[CHATTER].wake_at_ns
 
     def live(self, user_class: str) -> None:
         """Be one Locust user until the greenlet is killed: the body of its task.
@@ -257,12 +263,12 @@ class Worker:
             self._take_deliveries(user_class, book, phase)
             arrivals.extend(self._arrival_rows(user_class, book, everything=everything))
         connections = sum(self.connected.values())
-        lag = self.health.loop_lag
         health = self.health.take(second, connections, take_unstamped_receives())
         taken = self.tally.take()
         health["negative_ms_max"] = -self.tally.take_lowest_ns() / NS_PER_MS
-        if lag.count:
-            taken["histograms"][f"loop_lag.generator.{phase}"] = lag.encode()
+        if self.health.loop_lag.count:
+            lag = self.health.loop_lag.encode()
+            taken["histograms"][f"loop_lag.generator.{phase}"] = lag
         if phase in _JOINING_PHASES:
             # Who has joined stays to the end: the collector need not walk 17,500 users again and
             # again, which took it up to 0.8 s at a time.

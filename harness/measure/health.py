@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from array import array
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ class GeneratorHealth:
 
     Args:
         late_after_ms: A publish sent this much after its intended time has missed its slot.
+
+    Attributes:
+        loop_lag: By how much timers of the event loop fired late in the second last taken.
     """
 
     def __init__(self, late_after_ms: float) -> None:
@@ -36,11 +40,12 @@ class GeneratorHealth:
         self._rss_bytes = 0
         self._open_files = 0
         self._look_at_process(count_files=True)
+        self._lags_ns = array("q")
         self.loop_lag = LatencyHistogram()
 
     def lagged(self, lag_ns: int) -> None:
         """Note by how much a timer of the event loop fired late."""
-        self.loop_lag.record(max(lag_ns, 0))
+        self._lags_ns.append(max(lag_ns, 0))
 
     def sent(self, delay_ns: int) -> None:
         """Note how long after its intended time a message was sent."""
@@ -63,6 +68,9 @@ class GeneratorHealth:
         idle_ratio, others_ratio = self._look_at_machine()
         waited_ns = self._cpu_wait.take_ns()
         self._look_at_process(count_files=second % OPEN_FILES_EVERY_S == 0)
+        self.loop_lag.clear()
+        self.loop_lag.record_many(np.frombuffer(self._lags_ns, np.int64))
+        self._lags_ns = array("q")
         lag = self.loop_lag.percentiles_ms()
         row = {
             "second": second,
@@ -84,7 +92,6 @@ class GeneratorHealth:
         }
         self._cpu_s, self._wall_s = cpu_s, wall_s
         self._late_slots = 0
-        self.loop_lag = LatencyHistogram()
         return row
 
     def _look_at_process(self, *, count_files: bool) -> None:

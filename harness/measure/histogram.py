@@ -6,6 +6,7 @@ storage, merging, percentiles and encoding stay the library's.
 """
 
 import ctypes
+import sys
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,13 @@ class LatencyHistogram:
         self.hdr.total_count += int(values_ns.size)
         self.hdr.min_value = min(self.hdr.min_value, int(values_ns.min()))
         self.hdr.max_value = max(self.hdr.max_value, int(values_ns.max()))
+
+    def clear(self) -> None:
+        """Count from nothing again; cheaper than another histogram of 300 KB each second."""
+        hdr = self.hdr
+        self.counts()[:] = 0
+        hdr.total_count, hdr.min_value, hdr.max_value = 0, sys.maxsize, 0
+        self.negative_count = self.lowest_ns = self.out_of_range_count = 0
 
     def counts(self) -> npt.NDArray[np.uint64]:
         """Return the library's own counts as an array that shares their memory."""

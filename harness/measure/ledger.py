@@ -11,8 +11,9 @@ need not share a process.
 """
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic, time_ns
+from typing import Any
 
 import numpy as np
 
@@ -276,6 +277,37 @@ class SubscriberLedger:
         if kernel_ns - known.sent_ns > self.longest_stall_ns:
             self._note_stall(known.sent_ns, kernel_ns)
         self.last_arrival_ns = kernel_ns
+        if now_ns >= book.wake_at_ns:
+            book.wake()
+
+    def delivered_together(
+        self, known: Arrivals, listeners: Sequence[Any], stamps_ns: Int64Array
+    ) -> None:
+        """Account for one message that several subscribers of this book got; the hot path.
+
+        Args:
+            known: The message's entry in the book.
+            listeners: The accounts of who got it; one that got it twice is there twice.
+            stamps_ns: When each got it, on this host's realtime clock, shape (listeners,).
+        """
+        book, stream, sequence, following = self.book, known.stream, known.sequence, known.following
+        sent_ns, offset_ns, drained = known.sent_ns, book.clock_offset_ns, book.drained
+        regular = np.ones(stamps_ns.size, bool)
+        for place, (account, kernel_ns) in enumerate(
+            zip(listeners, (stamps_ns + offset_ns).tolist(), strict=True)
+        ):
+            expected = account.expected
+            if expected.get(stream) != sequence or drained:
+                regular[place] = False
+                account._irregular(known, kernel_ns - offset_ns)  # noqa: SLF001 - our own class's
+                continue
+            expected[stream] = following
+            if kernel_ns - sent_ns > account.longest_stall_ns:
+                account._note_stall(sent_ns, kernel_ns)  # noqa: SLF001 - our own class's
+            account.last_arrival_ns = kernel_ns
+        now_ns, taken_ns = time_ns(), stamps_ns[regular]
+        book.receive_delays_ns.frombytes((now_ns - taken_ns).tobytes())
+        known.arrivals.frombytes((taken_ns + offset_ns).tobytes())
         if now_ns >= book.wake_at_ns:
             book.wake()
 

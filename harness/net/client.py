@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.core.errors import HarnessError, LocalProtocolError
 
 ABNORMAL_CODE = 1006
@@ -86,6 +89,17 @@ class Listener(Protocol):
 
     def delivered(self, known: Any, kernel_ns: int) -> None:
         """A frame arrived that ``event`` has seen before and gave a token for; the hot path."""
+
+    def delivered_together(
+        self, known: Any, listeners: Sequence[Any], stamps_ns: npt.NDArray[np.int64]
+    ) -> None:
+        """The same as ``delivered`` for several listeners of one class, itself among them.
+
+        Args:
+            known: The token of the frame that each of them got.
+            listeners: Who got it.
+            stamps_ns: When each got it, run host's realtime, shape (listeners,).
+        """
 
     def event(self, text: str, kernel_ns: int) -> Any | None:
         """An event arrived; the token returned lets equal bytes be recognised without parsing."""

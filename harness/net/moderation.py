@@ -1,7 +1,7 @@
 """Read in rounds while messages pour in: fewer wake-ups, the same arrival times.
 
 A loop that sleeps between two messages is woken by the kernel for each, and the sender's core pays
-for that. Resting a millisecond after a round that brought messages lets the kernel gather the
+for that. Resting a few milliseconds after a round that brought messages lets the kernel gather the
 next ones, as network cards moderate their interrupts. Arrival times are the kernel's and do not
 move; only the receive delay, the generator's own share, grows by up to the rest.
 """
@@ -14,7 +14,7 @@ from gevent.monkey import get_original
 
 from harness.core.clock import NS_PER_S
 
-REST_NS = 1_000_000
+REST_NS = 3_000_000
 """Length of a rest: a timer, and a message's way to the ledger, may be late by as much."""
 
 _rest: Callable[[float], None] = get_original("time", "sleep")  # Locust patches the other.

@@ -1,28 +1,35 @@
 """Read many sockets in rounds: one watcher of gevent's loop for all of them.
 
 A watcher for each socket costs a walk through gevent for each message, half as much as all else
-we do with it. Here one watcher watches an epoll instance that holds every socket, and a round is
-one loop: which are readable, read each once, hand over what came and when the kernel received it.
+we do with it. Here one watcher stands for every socket, and a round is one loop: what came, when
+the kernel received it, and who is to have it. There are two ways to get there:
 
-Sockets are watched edge-triggered: each arrival is told once, and the kernel need not look again
-whether a socket has been emptied. A read that got less than it had room for has emptied it.
-Source: epoll(7), "Level-triggered and edge-triggered" and its questions 9 and following.
+- ``net.ring_reading``, where the kernel allows io_uring: it copies a round's messages into our
+  memory at once. Saves a system call and its Python for each message, and lets equal ones be
+  handed over together.
+- ``EpollReader``, everywhere else: which sockets are readable, and one ``recvmsg`` for each.
+  Sockets are watched edge-triggered: each arrival is told once, and the kernel need not look again
+  whether a socket has been emptied. A read that got less than it had room for has emptied it.
+  Source: epoll(7), "Level-triggered and edge-triggered" and its questions 9 and following.
 
-The kernel's time is that of ``SO_TIMESTAMPNS``: ``recvmsg`` returns the stamp of the last segment
-read, on CLOCK_REALTIME in ns, for 0.35 µs more than ``recv`` (measured, see
-``docs/measurement.md``).
+The kernel's time is that of ``SO_TIMESTAMPNS``: the stamp of the last segment read, on
+CLOCK_REALTIME in ns, for 0.35 µs more than no stamp (measured, see ``docs/measurement.md``).
 """
 
 import _socket  # gevent patches socket.socket; a watcher needs the plain one.
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from select import EPOLLET, EPOLLIN, EPOLLRDHUP
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
+import numpy as np
+import numpy.typing as npt
 from gevent import get_hub
 from gevent.monkey import get_original
+
+Int64Array = npt.NDArray[np.int64]
 
 READ = 1  # of gevent's loop.io() events
 RECEIVE_BYTES = 65_536
@@ -45,6 +52,22 @@ class Taker(Protocol):
         """Hear that the connection was reset, or could not be read."""
 
 
+class CrowdTaker(Taker, Protocol):
+    """One of many to whom equal bytes mean the same."""
+
+    def arrived_together(self, data: bytes, takers: Sequence[Any], stamps_ns: Int64Array) -> bool:
+        """Take equal bytes for several of its crowd, itself the first of them.
+
+        Args:
+            data: The bytes that arrived at each.
+            takers: To whom they came, all of the crowd.
+            stamps_ns: When each got them, run host's realtime, shape (takers,).
+
+        Returns:
+            False, and nothing done, where they are to be handed to each by itself.
+        """
+
+
 def receive(sock: _socket.socket) -> tuple[bytes, int] | None:
     """Return what has arrived at one socket and when (run host's realtime, ns).
 
@@ -58,11 +81,11 @@ def receive(sock: _socket.socket) -> tuple[bytes, int] | None:
     if ancillary:
         seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
         return data, seconds * 1_000_000_000 + nanoseconds
-    return data, _time_without_stamp(data)
+    return data, time_without_stamp(data)
 
 
-def _time_without_stamp(data: bytes) -> int:
-    """Return our own clock where the kernel gave no time, and count that."""
+def time_without_stamp(data: bytes) -> int:
+    """Return our own clock where the kernel gave no time, and count that; ns, realtime."""
     global _unstamped  # noqa: PLW0603 - one count for all sockets, as health reports it
     _unstamped += bool(data)
     return time.time_ns()
@@ -75,7 +98,23 @@ def take_unstamped_receives() -> int:
     return taken
 
 
-class Reader:
+class Reader(Protocol):
+    """What reads the sockets of one hub."""
+
+    def add(self, sock: _socket.socket, taker: Taker, crowd: object | None = None) -> None:
+        """Hand a non-blocking socket's bytes to a taker from now on, those waiting included.
+
+        A taker of a crowd is a ``CrowdTaker``, and may get bytes together with others of it.
+        """
+
+    def pause(self, sock: _socket.socket) -> None:
+        """Leave what arrives from now on with the kernel; ``add`` begins again."""
+
+    def remove(self, sock: _socket.socket) -> None:
+        """Let go of a socket that is still open, and hand over nothing more of it."""
+
+
+class EpollReader:
     """Reads the sockets of one hub; holds an epoll instance while it has any."""
 
     def __init__(self) -> None:
@@ -83,7 +122,7 @@ class Reader:
         self._epoll: Any = None
         self._watcher: Any = None
 
-    def add(self, sock: _socket.socket, taker: Taker) -> None:
+    def add(self, sock: _socket.socket, taker: Taker, crowd: object | None = None) -> None:  # noqa: ARG002 - crowds are for readers that see many messages at once
         """Hand a non-blocking socket's bytes to a taker from now on, those waiting included."""
         if not self._sockets:
             self._epoll = get_original("select", "epoll")()  # gevent hides it.
@@ -93,8 +132,12 @@ class Reader:
         self._epoll.register(number, _EVENTS)
         self._sockets[number] = sock, taker
 
+    def pause(self, sock: _socket.socket) -> None:
+        """Leave what arrives from now on with the kernel."""
+        self.remove(sock)
+
     def remove(self, sock: _socket.socket) -> None:
-        """Leave an open socket alone; what arrives stays with the kernel."""
+        """Let go of a socket that is still open, and hand over nothing more of it."""
         number = sock.fileno()
         del self._sockets[number]
         self._epoll.unregister(number)
@@ -123,21 +166,9 @@ class Reader:
                     seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
                     taker.arrived(data, seconds * 1_000_000_000 + nanoseconds)
                 else:
-                    taker.arrived(data, _time_without_stamp(data))
+                    taker.arrived(data, time_without_stamp(data))
             except Exception:  # noqa: BLE001 - one connection's fault must not starve the others
                 get_hub().handle_error(taker, *sys.exc_info())
             # There may be more, or an end behind the data: both would not be told again.
             if (len(data) == RECEIVE_BYTES or events != EPOLLIN) and number in sockets:
                 epoll.modify(number, _EVENTS)
-
-
-_readers: WeakKeyDictionary[Any, Reader] = WeakKeyDictionary()
-
-
-def reader() -> Reader:
-    """Return the reader of the calling thread's hub."""
-    hub = get_hub()
-    found = _readers.get(hub)
-    if found is None:
-        found = _readers[hub] = Reader()
-    return found

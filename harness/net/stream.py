@@ -17,7 +17,8 @@ import gevent.socket
 from gevent import get_hub
 
 from harness.core.errors import TargetUnreachableError
-from harness.net.reading import READ, RECEIVE_BYTES, Reader, Taker, reader, receive
+from harness.net.reading import READ, RECEIVE_BYTES, Reader, Taker, receive
+from harness.net.ring_reading import reader
 
 WRITE = 2  # of gevent's loop.io() events
 SO_TIMESTAMPNS = 35
@@ -32,38 +33,41 @@ class TcpStream:
         unsent: Bytes the kernel did not take yet.
     """
 
-    __slots__ = ("_reader", "_taker", "_writer", "sock", "unsent")
+    __slots__ = ("_crowd", "_reader", "_taker", "_writer", "sock", "unsent")
 
     def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
         self.unsent = b""
         self._reader: Reader | None = None
         self._taker: Taker | None = None
+        self._crowd: object | None = None
         self._writer: Any = None
 
     def receive(self) -> tuple[bytes, int] | None:
         """Return what has arrived and when, as ``reading.receive``; while nobody else reads."""
         return receive(self.sock)
 
-    def read_to(self, taker: Taker) -> None:
-        """Hand what arrives to a taker, from the loop, until ``close``."""
-        self._taker = taker
-        self._watch(taker)
+    def read_to(self, taker: Taker, crowd: object | None = None) -> None:
+        """Hand what arrives to a taker, from the loop, until ``close``.
 
-    def _watch(self, taker: Taker) -> None:
+        Args:
+            taker: Who gets it; a ``CrowdTaker`` where there is a crowd.
+            crowd: What it shares with all others to whom equal bytes mean the same.
+        """
+        self._taker, self._crowd = taker, crowd
+        self._watch(taker, crowd)
+
+    def _watch(self, taker: Taker, crowd: object | None = None) -> None:
         self._reader = reader()
-        self._reader.add(self.sock, taker)
+        self._reader.add(self.sock, taker, crowd)
 
     def pause(self, *, paused: bool) -> None:
         """Leave what arrives with the kernel, or go on; nothing before ``read_to``."""
-        self._stop_reading()
-        if not paused and self._taker is not None:
-            self.read_to(self._taker)
-
-    def _stop_reading(self) -> None:
-        if self._reader is not None:
-            self._reader.remove(self.sock)
+        if paused and self._reader is not None:
+            self._reader.pause(self.sock)
             self._reader = None
+        elif not paused and self._reader is None and self._taker is not None:
+            self.read_to(self._taker, self._crowd)
 
     def send(self, data: bytes) -> None:
         """Send now what the kernel takes and the rest as soon as it can; raises OSError."""
@@ -98,7 +102,9 @@ class TcpStream:
 
     def close(self) -> None:
         """Close the socket; safe to call twice."""
-        self._stop_reading()
+        if self._reader is not None:
+            self._reader.remove(self.sock)
+            self._reader = None
         self._stop_writer()
         self.sock.close()
 
@@ -140,9 +146,9 @@ class TlsStream(TcpStream):
         plain = self._decrypt(received[0])
         return None if plain is None else (plain, received[1])
 
-    def read_to(self, taker: Taker) -> None:
-        """Hand decrypted bytes to a taker; as ``TcpStream.read_to``."""
-        self._taker = taker
+    def read_to(self, taker: Taker, crowd: object | None = None) -> None:
+        """Hand decrypted bytes to a taker; as ``TcpStream.read_to``, but to each by itself."""
+        self._taker, self._crowd = taker, crowd
         self._watch(self)
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:

@@ -31,6 +31,7 @@ from harness.net.frames import (
     parse_close,
 )
 from harness.net.joining import error_text, join_code, lap, read_head
+from harness.net.reading import Int64Array
 from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.net.upgrade import NO_HEADERS, RefusedUpgradeError, Upgrade
 
@@ -148,7 +149,7 @@ class WebSocketConnection:
         except BaseException:
             self.drop()
             raise
-        self._stream.read_to(self)
+        self._stream.read_to(self, self.memo)
         if rest:
             self._parse(rest, time.time_ns())
 
@@ -173,6 +174,18 @@ class WebSocketConnection:
                 self.listener.delivered(known, kernel_ns)
                 return
         self._parse(data, kernel_ns)
+
+    def arrived_together(
+        self, data: bytes, takers: "Sequence[WebSocketConnection]", stamps_ns: Int64Array
+    ) -> bool:
+        """Take a frame that reached several connections, if it is known; the hot path."""
+        known = self.memo.get(data)
+        if known is None:
+            return False
+        if any(each._reader is not None for each in takers):  # noqa: SLF001 - our own class's
+            return False
+        self.listener.delivered_together(known, [each.listener for each in takers], stamps_ns)
+        return True
 
     def broken(self, error: OSError) -> None:
         """End a connection that was reset."""

@@ -4,12 +4,14 @@ import _socket
 import os
 import socket
 import time
+from pathlib import Path
 
 import gevent
 import pytest
 from gevent import get_hub
 
-from harness.net.reading import RECEIVE_BYTES, Reader
+from harness.net.reading import RECEIVE_BYTES, EpollReader
+from harness.net.ring_reading import RingReader, ring_works
 from harness.net.stream import TcpStream, open_socket
 
 WITHIN_S = 10.0
@@ -32,8 +34,18 @@ class Taker:
         self.then()
 
 
+@pytest.fixture(params=[EpollReader, RingReader])
+def reader(request, monkeypatch):
+    """One of its own, of each kind: what other tests left in the hub's is not in question."""
+    if request.param is RingReader and not ring_works():
+        pytest.skip("this kernel, or the container, allows no io_uring")
+    made = request.param()
+    monkeypatch.setattr("harness.net.stream.reader", lambda: made)
+    return made
+
+
 @pytest.fixture
-def connect():
+def connect(reader):
     """Return a function that connects a stream to a new peer."""
     opened = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -61,6 +73,11 @@ def let_loop_run():
     """Give the loop several rounds."""
     for _ in range(5):
         gevent.sleep(0.002)
+
+
+def descriptors():
+    """Return how many files this process holds."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_bytes_and_the_end_behind_them_both_arrive(connect):
@@ -150,19 +167,73 @@ def test_reset_is_told_as_an_error(connect):
     assert [ConnectionResetError] == list(map(type, taker.errors))
 
 
-def test_nothing_is_left_open_when_nobody_reads(connect, monkeypatch):
-    """The last stream that closes takes the reader's own descriptor and watcher with it."""
-    reader = Reader()  # One of its own: what other tests left in the hub's is not in question.
-    monkeypatch.setattr("harness.net.stream.reader", lambda: reader)
-    watched = get_hub().loop.activecnt
-    streams = [connect() for _ in range(3)]
-    for stream, _ in streams:
+def test_nothing_is_left_open_when_nobody_reads(connect):
+    """The last stream that closes takes the reader's own descriptors and watcher with it."""
+    pairs = [connect() for _ in range(3)]
+    watched, held = get_hub().loop.activecnt, descriptors()
+    for stream, _ in pairs:
         stream.read_to(Taker())
-    epoll = reader._epoll
-    assert not epoll.closed
-    for stream, peer in streams:
+    assert descriptors() > held
+    for stream, peer in pairs:
         stream.close()
         peer.close()
-    assert epoll.closed
-    assert {-1} == {stream.sock.fileno() for stream, _ in streams}
+    assert held - 2 * len(pairs) == descriptors()
+    assert {-1} == {stream.sock.fileno() for stream, _ in pairs}
     assert watched == get_hub().loop.activecnt
+
+
+def test_peer_hears_of_a_close_at_once(connect):
+    """Whatever the kernel still waited for on a socket does not keep its connection alive."""
+    stream, peer = connect()
+    other, _ = connect()
+    stream.read_to(Taker())
+    other.read_to(Taker())
+    stream.close()
+    peer.settimeout(WITHIN_S)
+    assert b"" == peer.recv(1)
+
+
+def test_many_more_bytes_than_there_are_buffers_all_arrive_in_order(connect):
+    """While the loop is elsewhere more comes than can be copied at once; nothing is lost by it."""
+    pairs = [connect() for _ in range(40)]
+    takers = [Taker() for _ in pairs]
+    sent = [os.urandom(300_000) for _ in pairs]
+    for (stream, peer), taker, data in zip(pairs, takers, sent, strict=True):
+        stream.read_to(taker)
+        peer.setblocking(False)
+        assert len(data) == peer.send(data)
+    wait_for(lambda: all(sum(map(len, t.chunks)) == 300_000 for t in takers))
+    assert sent == [b"".join(taker.chunks) for taker in takers]
+
+
+def test_arrival_is_the_time_of_the_kernel(connect):
+    """However late the loop looks, here 200 ms, it tells when the bytes came."""
+    stream, peer = connect()
+    taker = Taker()
+    taker.arrived = lambda data, kernel_ns: taker.chunks.append(kernel_ns)
+    stream.read_to(taker)
+    before_ns = time.time_ns()
+    peer.sendall(b"x")
+    after_ns = time.time_ns()
+    time.sleep(0.2)
+    wait_for(lambda: taker.chunks)
+    assert before_ns <= taker.chunks[0] <= after_ns + 100_000_000
+
+
+def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(connect):
+    """What had come for a closed socket is not told to the one that got its number."""
+    stream, peer = connect()
+    number = stream.sock.fileno()
+    keeper, _ = connect()
+    keeper.read_to(Taker())
+    stream.read_to(Taker())
+    peer.sendall(b"for the first")
+    stream.close()
+    successor, other = connect()
+    assert number == successor.sock.fileno()
+    taker = Taker()
+    successor.read_to(taker)
+    other.sendall(b"for the second")
+    wait_for(lambda: taker.chunks)
+    let_loop_run()
+    assert [b"for the second"] == taker.chunks

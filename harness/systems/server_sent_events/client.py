@@ -27,6 +27,7 @@ from harness.net.client import (
 from harness.net.http_publishing import HttpPublisher
 from harness.net.http_stream import Body, ResponseHead, body_of, parse_response_head
 from harness.net.joining import error_text, join_code, lap, read_head
+from harness.net.reading import Int64Array
 from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.client_addresses import Addresses
@@ -203,7 +204,7 @@ class ServerSentEventsClient:
         self._listener.confirmed(kernel_ns)
         stream = self._stream
         assert stream is not None  # noqa: S101 - it has just answered
-        stream.read_to(self)
+        stream.read_to(self, self._memo)
         return rest
 
     def _ask(
@@ -247,6 +248,20 @@ class ServerSentEventsClient:
                 self._listener.delivered(known, kernel_ns)
                 return
         self._take(data, kernel_ns)
+
+    def arrived_together(
+        self, data: bytes, takers: "Sequence[ServerSentEventsClient]", stamps_ns: Int64Array
+    ) -> bool:
+        """Take bytes that reached several streams, if they are known; the hot path."""
+        known = self._memo.get(data)
+        if known is None or not all(each._fresh for each in takers):  # noqa: SLF001 - our own class's
+            return False
+        kept = self._api.frames.get(data, data)
+        for each in takers:
+            each._known_bytes = kept  # noqa: SLF001 - our own class's
+        listeners = [each._listener for each in takers]  # noqa: SLF001 - our own class's
+        self._listener.delivered_together(known, listeners, stamps_ns)
+        return True
 
     def broken(self, error: OSError) -> None:
         """End a stream whose connection was reset."""

@@ -1,0 +1,194 @@
+"""Read many sockets in rounds through io_uring, and hand equal bytes over together.
+
+A broadcast reaches the sockets of a worker as the same bytes thousands of times over. A round finds
+such runs by comparing every byte of each message with the one before it, and hands a run to a
+``Taker`` of its crowd in one call; whatever is not part of a run goes to each by itself.
+"""
+
+import _socket  # gevent patches socket.socket; a watcher needs the plain one.
+import errno
+import os
+import sys
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from gevent import get_hub
+
+from harness.net.reading import READ, EpollReader, Int64Array, Reader, Taker, time_without_stamp
+from harness.net.ring import ENDED, Ring, Round
+
+FEW = 8
+"""Equal messages in a row that are worth handing over together."""
+
+_NUMBER_BITS, _CROWD_BITS = 24, 12
+_NUMBERS, _CROWDS = 2**_NUMBER_BITS - 1, 2**_CROWD_BITS - 1
+"""A key is the number of its socket, that of its crowd (0: none), and a count: keys never recur."""
+
+
+class RingReader:
+    """Reads the sockets of one hub through io_uring; holds a ring while it has any.
+
+    Raises OSError at the first socket where the kernel allows no ring.
+    """
+
+    def __init__(self) -> None:
+        self._takers: dict[int, Taker] = {}
+        self._keys: dict[int, int] = {}
+        self._count = 0
+        self._ring: Ring | None = None
+        self._watcher: Any = None
+        self._crowds: dict[int, tuple[int, object]] = {}
+
+    def add(self, sock: _socket.socket, taker: Taker, crowd: object | None = None) -> None:
+        """Hand a non-blocking socket's bytes to a taker from now on, those waiting included."""
+        ring = self._ring or self._open()
+        number = sock.fileno()
+        self._count += 1
+        key = self._count << _CROWD_BITS | self._number_of_crowd(crowd)
+        key = self._keys[number] = key << _NUMBER_BITS | number
+        self._takers[key] = taker
+        ring.receive(number, key)
+
+    def _number_of_crowd(self, crowd: object | None) -> int:
+        """Return 0 where there is none, and where there are too many."""
+        if crowd is None:
+            return 0
+        numbered = self._crowds.get(id(crowd))
+        if numbered is None:
+            if len(self._crowds) == _CROWDS:
+                return 0
+            # The crowd itself is kept, or another might get its identity.
+            numbered = self._crowds[id(crowd)] = len(self._crowds) + 1, crowd
+        return numbered[0]
+
+    def _open(self) -> Ring:
+        ring = self._ring = Ring()
+        self._watcher = get_hub().loop.io(ring.wake_descriptor, READ)
+        self._watcher.start(self._round)
+        return ring
+
+    def pause(self, sock: _socket.socket) -> None:
+        """Leave what arrives from now on with the kernel; what has been copied is handed over."""
+        self._cancel(self._keys.pop(sock.fileno()))
+
+    def remove(self, sock: _socket.socket) -> None:
+        """Let go of a socket that is about to be closed, and hand over nothing more of it."""
+        key = self._keys.pop(sock.fileno())
+        if self._takers.pop(key, None) is not None:  # None: the kernel has let go already.
+            self._cancel(key)
+        self._close_if_idle()
+
+    def _cancel(self, key: int) -> None:
+        if self._ring is not None:
+            self._ring.cancel(key)
+
+    def _close_if_idle(self) -> None:
+        if self._ring is not None and not self._takers:
+            self._watcher.stop()
+            self._watcher.close()
+            self._ring.close()
+            self._ring = None
+            self._crowds.clear()
+
+    def _round(self) -> None:
+        """Hand over what has come."""
+        ring = self._ring
+        if ring is None:
+            return
+        came = ring.gather()
+        done, count = 0, len(came.keys)
+        if count >= FEW:
+            begins = np.flatnonzero(~ring.repeats(came))
+            ends = np.append(begins[1:], count)
+            many = ends - begins >= FEW
+            for begin, end in zip(begins[many].tolist(), ends[many].tolist(), strict=True):
+                self._each(ring, came, slice(done, begin))
+                self._together(ring, came, slice(begin, end))
+                done = end
+        self._each(ring, came, slice(done, count))
+        ring.give_back(came)
+        self._close_if_idle()
+        if ring is self._ring and ring.more_waits:
+            os.eventfd_write(ring.wake_descriptor, 1)  # The loop's others come first.
+
+    def _together(self, ring: Ring, came: Round, equal: slice) -> None:
+        """Hand over equal bytes: at once to the takers of a crowd that knows them."""
+        keys = came.keys[equal]
+        data = ring.memory[came.starts[equal.start] : came.ends[equal.start]]
+        crowds = keys >> _NUMBER_BITS & _CROWDS
+        for crowd in set(crowds.tolist()):
+            rows = np.flatnonzero(crowds == crowd) + equal.start
+            if not crowd or not self._taken_by_crowd(came, rows, data):
+                # The first of them may teach the crowd what it did not know.
+                self._each(ring, came, rows[:1])
+                rest = rows[1:]
+                if not crowd or not self._taken_by_crowd(came, rest, data):
+                    self._each(ring, came, rest)
+
+    def _taken_by_crowd(self, came: Round, rows: Int64Array, data: bytes) -> bool:
+        """Hand equal bytes to several takers of one crowd; False where that will not do."""
+        found: list[Any] = [self._takers.get(key) for key in came.keys[rows].tolist()]
+        stamps_ns = came.stamps_ns[rows]
+        if not found or None in found or not stamps_ns.all():
+            return False
+        try:
+            return bool(found[0].arrived_together(data, found, stamps_ns))
+        except Exception:  # noqa: BLE001 - one crowd's fault must not starve the others
+            get_hub().handle_error(found[0], *sys.exc_info())
+            return True
+
+    def _each(self, ring: Ring, came: Round, rows: slice | Int64Array) -> None:
+        """Hand over to each by itself; the hot path where takers have nothing in common."""
+        takers, memory = self._takers, ring.memory
+        columns = came.keys, came.starts, came.ends, came.stamps_ns, came.over
+        for key, start, end, kernel_ns, over in zip(
+            *[column[rows].tolist() for column in columns], strict=True
+        ):
+            taker = takers.get(key)
+            if taker is None:  # Closed because of what came before it in this round.
+                continue
+            try:
+                if not over:
+                    taker.arrived(memory[start:end], kernel_ns or time_without_stamp(b"?"))
+                else:
+                    self._over(ring, key, memory[start:end], kernel_ns, over)
+            except Exception:  # noqa: BLE001 - one connection's fault must not starve the others
+                get_hub().handle_error(taker, *sys.exc_info())
+
+    def _over(self, ring: Ring, key: int, data: bytes, kernel_ns: int, over: int) -> None:
+        """Hear that a receive ended: by the peer, by us, or for the kernel's lack of buffers."""
+        taker = self._takers.pop(key)
+        if over == errno.ECANCELED:
+            return
+        if data or over == errno.ENOBUFS:  # There may be more; it goes on as before.
+            self._takers[key] = taker
+            ring.receive(key & _NUMBERS, key)
+        elif over != ENDED:
+            taker.broken(OSError(over, os.strerror(over)))
+            return
+        if over == ENDED:
+            taker.arrived(data, kernel_ns or time_without_stamp(data))
+
+
+@cache
+def ring_works() -> bool:
+    """Return whether this kernel, and what it lets this process do, has io_uring as we need it."""
+    try:
+        Ring().close()
+    except OSError:
+        return False
+    return True
+
+
+_readers: WeakKeyDictionary[Any, Reader] = WeakKeyDictionary()
+
+
+def reader() -> Reader:
+    """Return the reader of the calling thread's hub."""
+    hub = get_hub()
+    found = _readers.get(hub)
+    if found is None:
+        found = _readers[hub] = RingReader() if ring_works() else EpollReader()
+    return found
