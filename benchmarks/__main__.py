@@ -31,13 +31,25 @@ from benchmarks.latency import Reported, measure_latency
 from benchmarks.memory import Weight, measure_memory
 from benchmarks.programs import Program, ProgramError
 from benchmarks.receivers import Ours
-from benchmarks.senders import ROOT, Emulator, Nchan, NchanStreams, Sender, System, wait_for
+from benchmarks.senders import (
+    NAMESPACES,
+    ROOT,
+    Emulator,
+    Nchan,
+    NchanFrames,
+    NchanStreams,
+    Sender,
+    System,
+    wait_for,
+)
 from benchmarks.table import Row, as_text, has_ratio, write_json
 from benchmarks.tools import Tools, find_tools
 from benchmarks.tsung import tsung
 from harness.measure.environment import describe_environment
 
 RESULT = ROOT / "benchmarks/results/latest.json"
+ON_NCHAN = ("nchan", "ours_streams", "ours_frames")
+"""The receivers that nchan sends to."""
 SLOW = frozenset(("k6", "websocket_client", "websockets_sync"))
 AnyProgram = TypeVar("AnyProgram", bound=Program)
 COHORT = "population.connections_per_user=100"
@@ -49,7 +61,7 @@ class Size:
     """How large and how long.
 
     Attributes:
-        connections: Connections of each receiver; twelve of them are connected at once.
+        connections: Connections of each receiver; thirteen of them are connected at once.
         rounds: Turns of each receiver.
         turn_s: How long messages are sent in a turn.
         weighed: Subscribers of the runs whose memory is compared.
@@ -235,9 +247,11 @@ class SideBySide:
         )
         self._add("websockets_sync", self._plain, ROOT, receivers.websockets_sync)
 
-    def _add_ours(self, name: str, system: System, sender: Sender) -> None:
+    def _add_ours(
+        self, name: str, system: System, sender: Sender, namespace: str = "default"
+    ) -> None:
         count = self._size.connections
-        program = self._start(Ours(system, count, self._folder))
+        program = self._start(Ours(system, count, self._folder, namespace=namespace))
         pace = Pace(FAST_PER_S, self._size.turn_s, ONCE_A_SECOND_S)
         self._lanes[name] = Lane(name, sender, program.channel, program, count, pace)
 
@@ -259,21 +273,23 @@ class SideBySide:
     def _add_nchan(self) -> None:
         nchan, program = self._tools.nchan, self._tools.floor
         if isinstance(nchan, str) or isinstance(program, str):
-            missing = nchan if isinstance(nchan, str) else str(program)
-            self._lanes["nchan"] = self._lanes["ours_streams"] = missing
+            self._lanes |= dict.fromkeys(
+                ON_NCHAN, nchan if isinstance(nchan, str) else str(program)
+            )
             return
         count = self._size.connections
         try:
             server = self._stack.enter_context(Nchan(*nchan, self._folder, count))
         except RuntimeError as error:
-            self._lanes["nchan"] = self._lanes["ours_streams"] = str(error)
+            self._lanes |= dict.fromkeys(ON_NCHAN, str(error))
             return
         receiver = self._start(receivers.floor_on_nchan(program, server, count, self._folder))
         pace = Pace(FAST_PER_S, self._size.turn_s, QUIET_S)
         channel = receivers.NCHAN_CHANNEL
         self._lanes["nchan"] = Lane("nchan", server, channel, receiver, count, pace)
-        streams = NchanStreams(server)
+        streams, frames = NchanStreams(server), NchanFrames(server)
         self._add_ours("ours_streams", streams, streams)
+        self._add_ours("ours_frames", frames, frames, NAMESPACES[0])
 
     def _start(self, program: AnyProgram) -> AnyProgram:
         self._stack.callback(program.kill)

@@ -71,8 +71,14 @@ class Ours(Program):
         raise ProgramError(self.last_words())
 
     def deliveries(self) -> int:
-        """Return the deliveries that its ledger has counted, up to a second or two ago."""
+        """Return the deliveries that its ledger has counted, up to a second or two ago.
+
+        Raises:
+            ProgramError: If the run has ended meanwhile, and its journal with it.
+        """
         journal = self._record / "journal/timeline.jsonl"
+        if not journal.exists():
+            raise ProgramError(f"the run ended before its time: {self.last_words()}")
         whole_lines = journal.read_text("utf-8").rpartition("\n")[0].splitlines()
         return sum(json.loads(line)["deliveries"] for line in whole_lines)
 

@@ -8,6 +8,7 @@ from benchmarks.crowd import Crowd
 from benchmarks.lanes import Lane
 from benchmarks.latency import Reported
 from benchmarks.memory import Weight
+from benchmarks.programs import ProgramError
 from benchmarks.receivers import Ours
 from benchmarks.table import RATIO, Cost, Row, middle_half, ratio_row
 
@@ -21,6 +22,10 @@ COMPARISONS = (
     (
         *("cpu_streams_vs_floor", f"{CPU} of server-sent events ÷ C floor, both on nchan"),
         *("ours_streams", "nchan", 1.5),
+    ),
+    (
+        *("cpu_frames_vs_floor", f"{CPU} of API Gateway WebSocket ÷ C floor, both on nchan"),
+        *("ours_frames", "nchan", 1.5),
     ),
     ("cpu_vs_k6", f"{CPU} ÷ k6", "ours", "k6", 1 / 6),
     (
@@ -133,14 +138,24 @@ def crowds(streams: Crowd | str, emulated: Crowd | str, subscribers: int) -> lis
 
 def check_count(lane: Lane) -> None:
     """Compare the harness's own count with the sender's; where they differ nothing counts."""
-    if not isinstance(lane.program, Ours):
+    if lane.missing or not isinstance(lane.program, Ours):
         return
     expected = lane.sent * lane.connections
-    deadline = time.monotonic() + COUNTED_WITHIN_S
-    while (counted := lane.program.deliveries()) < expected and time.monotonic() < deadline:
-        time.sleep(0.1)
+    try:
+        counted = _count(lane.program, expected)
+    except ProgramError as error:
+        lane.missing = str(error)
+        return
     if counted != expected:
         lane.missing = f"counted {counted} deliveries of {expected}"
+
+
+def _count(program: Ours, expected: int) -> int:
+    """Return what the harness has counted, as soon as that is all or nothing more comes."""
+    deadline = time.monotonic() + COUNTED_WITHIN_S
+    while (counted := program.deliveries()) < expected and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return counted
 
 
 def _weighed(name: str, title: str, weight: Weight | str, limit: float) -> Row:

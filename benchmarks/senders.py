@@ -318,6 +318,34 @@ class NchanStreams:
         self._nchan.publish(channel.lstrip("/"), event)
 
 
+class NchanFrames(NchanStreams):
+    """The same nchan, as the WebSocket API whose connection alone is the subscription.
+
+    What it sends are the frames that the floor gets, to the byte: the envelope stands in one of
+    their keys.
+
+    Attributes:
+        locustfile: What of the harness joins it.
+    """
+
+    locustfile = LOCUSTFILES / "api_gateway_websocket.py"
+
+    def target(self, namespace: str) -> str:
+        """Return a target file whose users all listen on the first room of the namespace."""
+        place = f"{self._nchan.host}:{self._nchan.port}"
+        room = f"{namespace}/room-0"
+        return (
+            'name = "benchmark-frames"\nsystem = "api-gateway-websocket"\n'
+            f'channel_namespace = "{namespace}"\n[auth]\nmode = "none"\n[endpoints]\n'
+            f'http = "http://{place}/pub/{room}"\nrealtime = "ws://{place}/sub/{room}"\n'
+            '[client]\njoin_action = ""\nroute_responses = false\nenvelope_path = "event"\n'
+        )
+
+    def send(self, channel: str, event: bytes) -> None:
+        """Publish one event to all who listen on a channel, in a frame."""
+        self._nchan.send(channel.lstrip("/"), event)
+
+
 def own_view() -> list[str]:
     """Return a prefix that lets nginx have its folder where the package has not been installed.
 

@@ -7,17 +7,16 @@ is the truth about connections, subscriptions and handler calls.
 from dataclasses import dataclass, replace
 from typing import Final
 
-import orjson
 import pandas as pd
 
 from harness.analysis.economics import priced_systems, usage_on
+from harness.analysis.ground_truth import emulator_stats
 from harness.analysis.ledger import subscriptions
 from harness.analysis.record import Json, Record, measured
 from harness.core.clock import NS_PER_S
 from harness.core.pricing import Day, Events, Usage, total_usd
 from harness.scenario.target import client_model
 
-GROUND_TRUTH_FILE: Final = "emulator.json"
 REFERENCE: Final = Day()
 """30,000 connected, 25,000 messages a day: what this project was asked about."""
 
@@ -160,12 +159,7 @@ def _connected_s(joined: pd.DataFrame) -> float:
 
 def _emulators_bill(record: Record) -> Json:
     """Return what the emulator would have billed; empty where there was none, or it kept none."""
-    try:
-        truth = orjson.loads((record.folder / GROUND_TRUTH_FILE).read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return {}
-    stats = truth.get("stats") if isinstance(truth, dict) else None
-    billed = stats.get("billed") if isinstance(stats, dict) else None
+    billed = emulator_stats(record).get("billed")
     return billed if isinstance(billed, dict) else {}
 
 

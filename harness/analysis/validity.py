@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from harness.analysis.clocks import clocks_explain_negatives, unmeasured_clocks
 from harness.analysis.generator import CLOCK_LIMITS, LIMITS
+from harness.analysis.ground_truth import dropped_at_limits
 from harness.analysis.ledger import contradictions, not_routed
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import observe
@@ -34,6 +35,8 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_disagreement(record),
         *_clock(record, figures),
         *_unsent(figures),
+        *_unheard(figures),
+        *_limited(record),
         *_not_routed(record),
     ]
 
@@ -159,10 +162,39 @@ def _unsent(figures: Json) -> list[Json]:
     missing = publishes["offered"] - publishes["sent"]
     if not missing:
         return []
-    hint = "scheduled publishes whose chatter was not connected; the load was lighter than planned"
+    hint = (
+        "scheduled publishes whose chatter was not connected, or kept silent after it had been "
+        "throttled; the load was lighter than planned"
+    )
     return [
         warning("publishes_not_sent", publishes["sent"], publishes["offered"], hint, invalid=False)
     ]
+
+
+def _unheard(figures: Json) -> list[Json]:
+    """Warn where publishes were accepted and nobody heard any: the target may be told wrongly."""
+    deliveries = figures["deliveries"]
+    heard = any(deliveries[kind] for kind in ("received", "late", "unowed"))
+    if heard or not deliveries["owed"] or not figures["publishes"]["acknowledged"]:
+        return []
+    hint = (
+        "publishes were accepted and none arrived: either nothing is delivered, or the target's "
+        "[client] does not say where a message stands in what its clients get"
+    )
+    return [warning("nothing_heard", 0, deliveries["owed"], hint, invalid=False)]
+
+
+def _limited(record: Record) -> list[Json]:
+    """Say what the emulated system dropped at its limits: that is its doing and not the load's."""
+    dropped = dropped_at_limits(record)
+    if not dropped:
+        return []
+    each = [f"{cause.replace('_', ' ')} {count:,}" for cause, count in dropped.items()]
+    hint = (
+        "deliveries that the emulated system itself gave up at a limit it was set, in all phases: "
+        "a property of the system, and no fault of the load generator"
+    )
+    return [warning("system_limit", ", ".join(each), None, hint, invalid=False)]
 
 
 def _not_routed(record: Record) -> list[Json]:

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import messages
 from harness.load.assembler import SecondAssembler
-from harness.load.cause import Cause, exhausted
+from harness.load.cause import Cause, exhausted, nobody_joined, refusals
 from harness.load.emulator_controls import EmulatorControls
 from harness.load.emulator_process import EmulatorProcess
 from harness.load.error_storm import ErrorStorm
@@ -257,18 +256,12 @@ class Director:
         seen = self._assembler
         if seen is None or seen.joins_succeeded or seen.joins_attempted == 0:
             return None
-        refusals = Counter({e: count for e, count in seen.errors.items() if e[0] in _JOIN})
-        failed = refusals.total()
+        refused = refusals(seen.errors)
+        failed = refused.total()
         join_end_s = self.plan.phases[0].end_s + self.plan.workload.joins.timeout_s
-        if not refusals or (failed < self.plan.users and elapsed_s < join_end_s):
+        if not refused or (failed < self.plan.users and elapsed_s < join_end_s):
             return None
-        (stage, code, text), count = refusals.most_common(1)[0]
-        message = (
-            f"nobody joined {self._endpoints.realtime}: {count} of {failed} users met "
-            f"{code} at stage {stage} ({text})"
-        )
-        hint = "check key, endpoints and channel namespace of the target"
-        return Cause("nobody_joined", ExitCode.TARGET_UNREACHABLE, message, hint)
+        return nobody_joined(self._endpoints.realtime, refused)
 
     def abort(self, cause: Cause) -> None:
         """End the run before its time; the first cause stays."""
@@ -383,9 +376,6 @@ def _warn_or_refuse(short: list[Check], force: bool) -> list[dict[str, Any]]:  #
         }
         for check in short
     ]
-
-
-_JOIN = frozenset(("connect", "tls", "upgrade", "init", "subscribe"))
 
 
 def _status(cause: Cause | None) -> str:

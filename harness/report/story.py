@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from harness.analysis.disturbances import OBJECTIVE
 from harness.analysis.finalise import Analysis
-from harness.analysis.record import Json
+from harness.analysis.record import Json, Record
 from harness.analysis.validity import invalidates, unreachable
 from harness.report import quantities as q
 from harness.report.clocks import AT_MOST, below, latency
@@ -101,7 +101,7 @@ def _what_happened(analysis: Analysis) -> str:
     during = q.seconds(analysis.record.measured_s())
     return (
         f"{joined} and {q.count(publishes['sent'])} {messages} published in {during}"
-        f"{_arrived(summary)}"
+        f"{_arrived(analysis)}"
     )
 
 
@@ -114,7 +114,8 @@ def _users(analysis: Analysis) -> tuple[int, int]:
     return int(by_user.sum()), len(by_user)
 
 
-def _arrived(summary: Json) -> str:
+def _arrived(analysis: Analysis) -> str:
+    summary = analysis.summary
     deliveries, p99 = summary["deliveries"], summary["fan_out_latency_ms"]["p99"]
     said = latency("fan_out_latency_ms", p99, summary).removeprefix(AT_MOST)
     within = f", 99{q.THIN}% of them within {said}" if p99 is not None else ""
@@ -122,12 +123,28 @@ def _arrived(summary: Json) -> str:
         received = q.count(deliveries["received"])
         return f"; {received} deliveries arrived{within}, and how many were owed is unknown."
     if not deliveries["owed"]:
-        return "; nobody was owed any of them."
+        return "; nobody was owed any of them." if _accepted(summary) else _refused(analysis.record)
     owed = q.count(deliveries["owed"])
     if not deliveries["lost"]:
         return f"; all {owed} deliveries owed arrived{within}."
     lost, received = q.count(deliveries["lost"]), q.count(deliveries["received"])
     return f"; of {owed} deliveries owed {lost} never came and {received} arrived{within}."
+
+
+def _accepted(summary: Json) -> bool:
+    """Say whether at least one publish was not refused."""
+    publishes = summary["publishes"]
+    return bool(publishes["acknowledged"] or not publishes["failed"] + publishes["throttled"])
+
+
+def _refused(record: Record) -> str:
+    """Return that no publish was accepted, and the error that most of them met."""
+    errors = record.errors[record.errors["stage"] == "publish"]
+    if errors.empty:
+        return "; none of them was accepted."
+    kinds = errors.groupby(["code", "message"], as_index=False)["count"].sum()
+    code, message = kinds.loc[kinds["count"].idxmax(), ["code", "message"]]
+    return f"; none of them was accepted: {f'{code} ({message})' if code else message}."
 
 
 def _recovered(summary: Json) -> str:

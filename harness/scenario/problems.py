@@ -161,7 +161,8 @@ def _unknown_key(detail: ErrorDetails, source: Source) -> tuple[str, str]:
     hint = did_you_mean(str(written), known)
     if not hint and elsewhere:
         hint = f"did you mean {' or '.join(elsewhere)}?"
-    return f"is not a key of {place}", hint or f"its keys are {', '.join(known)}"
+    its_keys = f"its keys are {', '.join(known)}" if known else "it has no keys"
+    return f"is not a key of {place}", hint or its_keys
 
 
 def _meant_key(detail: ErrorDetails, source: Source) -> str | None:

@@ -210,6 +210,55 @@ def test_publishes_that_were_never_sent_are_a_warning_only(tmp_path):
     assert "fail" == summary["verdict"]
 
 
+@pytest.mark.parametrize(
+    ("outcome_of_publishes", "expected"), [("acknowledged", ["nothing_heard"]), ("refused", [])]
+)
+def test_run_in_which_accepted_publishes_reach_nobody_says_where_to_look(
+    tmp_path, outcome_of_publishes, expected
+):
+    """Nothing is delivered, or the target is told wrongly what a message looks like."""
+    publishes = [publish(index, 5.0 + index, outcome=outcome_of_publishes) for index in range(2)]
+    acknowledged = 2 * (outcome_of_publishes == "acknowledged")
+    folder = three_subscribers(
+        tmp_path / "run",
+        publishes=publishes,
+        timeline=[second(5, publishes_sent=2, publishes_acknowledged=acknowledged)],
+        arrivals=[],
+        histograms=[],
+        connections=[connection(user, 1.0) for user in range(3)],
+    )
+    assert expected == [code for code in codes(finalise(folder).summary) if "heard" in code]
+
+
+@pytest.mark.parametrize(
+    ("dropped", "expected"),
+    [
+        (
+            {"fault": 9, "closed": 3, "throttled": 1622, "function_timeout": 1},
+            ["throttled 1,622, function timeout 1"],
+        ),
+        ({"fault": 9, "closed": 3, "process_gone": 4, "throttled": 0}, []),
+    ],
+)
+def test_deliveries_that_the_emulator_dropped_at_its_limits_are_named(tmp_path, dropped, expected):
+    """The system's own doing; what it was told to drop, or had nobody to give to, is none of it."""
+    folder = three_subscribers(tmp_path / "run")
+    truth = {"stats": {"deliveries": {"dropped": dropped}}}
+    (folder / "emulator.json").write_text(json.dumps(truth), "utf-8")
+    summary = finalise(folder).summary
+    found = [each for each in summary["warnings"] if "system_limit" == each["code"]]
+    assert expected == [each["observed"] for each in found]
+    assert "fail" == summary["verdict"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"stats": 1}', '{"stats": {"deliveries": 1}}'])
+def test_damaged_ground_truth_limits_nothing(tmp_path, content):
+    """What cannot be read says nothing."""
+    folder = three_subscribers(tmp_path / "run")
+    (folder / "emulator.json").write_text(content, "utf-8")
+    assert "system_limit" not in codes(finalise(folder).summary)
+
+
 def test_subscribers_that_heard_nothing_before_measuring_are_a_warning_only(tmp_path):
     """A join does not mean routed: 2 of 3 heard the warm-up's probe, and the run still counts."""
     heard = {"delivered": 2, "last_s": 5.01, "first_arrival_ns": at(3.01)}

@@ -1,8 +1,13 @@
+import pytest
+
 from benchmarks import rows, senders
 from benchmarks.crowd import Crowd
+from benchmarks.lanes import Lane, Pace
 from benchmarks.latency import Reported, differences
 from benchmarks.line import Slope
 from benchmarks.memory import Weight
+from benchmarks.programs import ProgramError
+from benchmarks.receivers import Ours
 
 
 def weight(kib: float, error: float = 0.5) -> Weight:
@@ -48,6 +53,38 @@ def test_each_comparison_needs_receivers_and_says_which_is_missing() -> None:
     found = [*rows.receiving(lanes), rows.sending(lanes)]
     assert len(rows.COMPARISONS) + 1 == len(found)
     assert {"no C compiler"} == {row.missing for row in found}
+
+
+class Counting(Ours):
+    """The harness, with a ledger that says what it is told to."""
+
+    def __init__(self, counted: int | None) -> None:
+        self._counted = counted
+
+    def deliveries(self) -> int:
+        if self._counted is None:
+            raise ProgramError("the run ended")
+        return self._counted
+
+
+@pytest.mark.parametrize(
+    ("counted", "missing", "expected"),
+    [
+        (20, "", ""),
+        (19, "", "counted 19 deliveries of 20"),
+        (None, "", "the run ended"),
+        (None, "1 of 10 connections joined", "1 of 10 connections joined"),
+    ],
+)
+def test_receiver_counts_only_where_its_ledger_agrees(
+    monkeypatch, counted, missing, expected
+) -> None:
+    """Ten connections were sent two messages; a run that ended says so, and stops no other."""
+    monkeypatch.setattr(rows, "COUNTED_WITHIN_S", 0.0)
+    lane = Lane("ours", None, "/room", Counting(counted), 10, Pace(1, 1, 1))  # type: ignore[arg-type]
+    lane.sent, lane.missing = 2, missing
+    rows.check_count(lane)
+    assert expected == lane.missing
 
 
 def test_crowds_stand_side_by_side() -> None:

@@ -9,6 +9,7 @@ from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import (
     connection,
     disturbance,
+    publish,
     run_file,
     second,
     three_subscribers,
@@ -57,10 +58,30 @@ def test_a_run_that_nobody_joined_tells_its_cause_first(tmp_path):
     assert "Check the key." == advise(analyse(folder))
 
 
+def test_a_run_whose_publishes_were_all_refused_says_with_what(tmp_path):
+    """The system's own words for most of them; nobody is owed what was never accepted."""
+    common = {"second": 5, "worker": 0, "stage": "publish", "error_class": "Refused"}
+    errors = [
+        common | {"code": "busy", "message": "later", "count": 1},
+        common | {"code": "Forbidden", "message": "no route", "count": 2},
+        common | {"code": "timeout", "message": "late", "stage": "connect", "count": 9},
+    ]
+    folder = write(
+        tmp_path / "run",
+        run=run_file(),
+        timeline=[second(5, joins_attempted=1, joins_succeeded=1, publishes_failed=3)],
+        publishes=[publish(index, 5.0 + index, outcome="refused") for index in range(3)],
+        connections=[connection(0, 1.0)],
+        errors=errors,
+    )
+    story = told(folder)
+    assert "3 messages were published in 6 s; none of them was accepted: Forbidden (no route)." in (
+        story
+    )
+
+
 def test_a_cut_record_says_that_what_was_owed_is_unknown(tmp_path):
     """It never calls missing evidence a loss."""
-    from tests.analysis.synthetic_record import publish
-
     folder = write(
         tmp_path / "run",
         run=run_file(status="running", ended_s=None),

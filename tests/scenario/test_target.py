@@ -88,6 +88,13 @@ def test_real_target_has_no_emulator():
             ),
         ),
         (
+            "emulated = true\n[client]\nactoin_key = 'action'",
+            (
+                "target.toml: client.actoin_key is not a key of [client], "
+                "got a value that is not shown\nhint: it has no keys"
+            ),
+        ),
+        (
             "emulated = true\nchannel_namespace = '-x'",
             (
                 "target.toml: channel_namespace must be 1 to 50 letters, digits and inner hyphens, "

@@ -26,6 +26,11 @@ from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.api_gateway_websocket import wire
 
 NO_MORE = "the service says no more"
+MEANINGS = {
+    wire.FORBIDDEN: "no route takes such a frame: see action_key and the actions in [client]",
+    wire.INTERNAL_SERVER_ERROR: "the backend failed on it: see the keys in [client]",
+}
+"""What an error frame's words mean, where they do not say it."""
 
 NO_HTTP = "no_http_publish"
 NO_HTTP_HINT = 'the service takes publishes over WebSocket only: publishing.transport = "websocket"'
@@ -209,7 +214,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         self, awaited: AsyncResult, error: wire.ErrorFrame | None, kernel_ns: int
     ) -> None:
         if error is not None:
-            awaited.set_exception(JoinError("subscribe", error.message, NO_MORE))
+            awaited.set_exception(JoinError("subscribe", error.message, _meaning(error)))
         else:
             self._to_join -= 1
             if self._to_join:
@@ -231,11 +236,11 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             publish_id = next(iter(unanswered), None)
         if publish_id is None or publish_id not in self._unanswered:
             if error is not None:
-                self.listener.refused("receive", error.message, NO_MORE)
+                self.listener.refused("receive", error.message, _meaning(error))
             return
         if error is not None:
             del self._unanswered[publish_id]
-            throttled, text = error.message in wire.THROTTLED, NO_MORE
+            throttled, text = error.message in wire.THROTTLED, _meaning(error)
             code = error.message
             self.listener.answered(
                 PublishAnswer(publish_id, False, throttled, code, text, kernel_ns)
@@ -260,6 +265,10 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             self._keep_alive.close()
             self._keep_alive = None
         super().drop()
+
+
+def _meaning(error: wire.ErrorFrame) -> str:
+    return MEANINGS.get(error.message, NO_MORE)
 
 
 def _with_key(address: str, parameter: str, key: str) -> str:

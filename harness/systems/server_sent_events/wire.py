@@ -130,13 +130,13 @@ class EventStreamParser:
         elif name == b"data":
             self._data = [] if self._data is None else self._data
             self._data.append(value)
-            self._pending_bytes += len(value)
+            self._pending_bytes += len(value) + 1
         elif name == b"event":
             self._type = value
         elif name == b"id" and b"\0" not in value:
             self._id = value
         elif name == b"retry" and _DIGITS.fullmatch(value):
-            self.retry_ms = int(value[:18])
+            self.retry_ms = int(value.lstrip(b"0")[:18] or b"0")
         return None
 
     def _dispatch(self) -> Event | None:

@@ -206,6 +206,16 @@ def test_join_answered_with_an_error_frame_fails(served, clients):
     assert ("subscribe", "Internal server error") == (refused.value.stage, refused.value.code)
 
 
+def test_frame_that_no_route_takes_says_where_to_look(served, clients):
+    """The service only says "Forbidden", which sounds like a matter of keys."""
+    forbidden = ERROR | {"message": "Forbidden"}
+    server = served(lambda connection, _: connection.send(json.dumps(forbidden)))
+    with pytest.raises(JoinError) as refused:
+        join(clients(server))
+    assert "Forbidden" == refused.value.code
+    assert "see action_key and the actions in [client]" in refused.value.message
+
+
 def test_publish_is_acknowledged_by_its_route_response(served, clients):
     """By its id, in whatever order the functions behind the route return."""
     waiting = []

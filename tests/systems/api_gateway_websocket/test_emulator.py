@@ -1,6 +1,7 @@
 """The emulator as the ``websockets`` and aiohttp clients see it."""
 
 import json
+import selectors
 import urllib.request
 
 import pytest
@@ -123,6 +124,58 @@ def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, 
             deliveries["owed"],
             deliveries["sent"],
             deliveries["dropped"]["closed"],
+        )
+
+
+def test_killed_process_costs_its_connections_and_nobody_else(connect, stats, wait_for):
+    """Their rows go with the first 410; who stayed, and who comes back, hears the next message."""
+    with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
+        peers = [connect(emulator).join() for _ in range(12)]
+        emulator.watch(selector)
+        emulator.obey({"kill": 1, "back_after_s": 0.0})
+        selector.select(10)[0][0].data()
+        emulator.revive(selector)
+        wait_for(lambda: [0, 1] == stats(emulator)["processes"]["answered"])
+        stayed = [peer for peer in peers if is_open(peer)]
+        assert 0 < len(stayed) < len(peers)
+        back = [connect(emulator).join() for _ in range(len(peers) - len(stayed))]
+        reached = []
+        for text in ("first", "second"):
+            stayed[0].say(action="sendmessage", channel=ROOM, data=text)
+            assert [text] * 12 == [peer.socket.recv(timeout=10) for peer in (*stayed, *back)]
+            reached.append(stayed[0].hear()["reached"])
+        assert [12, 12] == reached
+        counts = stats(emulator)
+        assert len(back) == counts["posts"]["gone"]
+        assert (24, 24) == (counts["deliveries"]["owed"], counts["deliveries"]["sent"])
+
+
+def is_open(peer):
+    """Tell whether the service still answers on a connection."""
+    try:
+        return "Forbidden" == peer.ask(action="?")["message"]
+    except websockets.exceptions.ConnectionClosedError:
+        return False
+
+
+def test_broadcast_while_a_process_is_away_reaches_all_others(connect, stats):
+    """Calls to the connections that went with it are answered 410, and their owed ones counted."""
+    with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
+        peers = [connect(emulator).join() for _ in range(12)]
+        emulator.watch(selector)
+        emulator.obey({"kill": 0, "back_after_s": 3600.0})
+        selector.select(10)[0][0].data()
+        stayed = [peer for peer in peers if is_open(peer)]
+        stayed[0].say(action="sendmessage", channel=ROOM, data="text")
+        assert {"text"} == {peer.socket.recv(timeout=10) for peer in stayed}
+        assert len(stayed) == stayed[0].hear()["reached"]
+        deliveries = stats(emulator)["deliveries"]
+        gone = len(peers) - len(stayed)
+        assert (12, len(stayed), gone, 0) == (
+            deliveries["owed"],
+            deliveries["sent"],
+            deliveries["dropped"]["closed"],
+            deliveries["pending"],
         )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, SSLError
 from websockets.exceptions import ConnectionClosed
 
 from harness.systems.api_gateway_websocket.emulator import start
@@ -20,11 +20,13 @@ STRANGER = "AAAAAAAAAAAAAAA="
 """Eleven zero bytes: an id as the service makes them, of nobody."""
 
 
-def api(emulator, *, key="emulator", secret=SECRET, region="us-east-1"):
-    """Return boto3's client, which asks once only."""
+def api(emulator, *, key="emulator", secret=SECRET, region="us-east-1", ca_file=None):
+    """Return boto3's client, which asks once only; over TLS where an authority is given."""
+    scheme = "http" if ca_file is None else "https"
     return boto3.client(
         "apigatewaymanagementapi",
-        endpoint_url=f"http://127.0.0.1:{emulator.port}/production",
+        endpoint_url=f"{scheme}://127.0.0.1:{emulator.port}/production",
+        verify=ca_file,
         region_name=region,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
@@ -141,6 +143,18 @@ def test_frames_and_calls_share_the_throttle(connect, stats):
         counts = stats(emulator)
         assert (2, 1) == (counts["calls"]["accepted"], counts["calls"]["throttled"])
         assert 1 == counts["messages"]["throttled"]["quota"]
+
+
+def test_connections_and_calls_go_over_tls(connect):
+    """With the certificate the emulator makes; both are checked by libraries other than ours."""
+    with start(Options(tls=True)) as emulator:
+        ca_file = str(emulator.folder / "ca.pem")
+        peer = connect(emulator, ca_file=ca_file).join()
+        client = api(emulator, ca_file=ca_file)
+        client.post_to_connection(ConnectionId=peer.id, Data=b'"over TLS"')
+        assert "over TLS" == peer.hear()
+        with pytest.raises(SSLError):
+            api(emulator, ca_file=True).get_connection(ConnectionId=peer.id)
 
 
 def test_calls_find_connections_of_other_processes(connect):

@@ -198,6 +198,9 @@ def test_bytes_that_are_not_chunked_end_the_stream_as_a_protocol_error(peer):
         b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy",
         b"HTTP/1.1 204 No Content\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/x-bogus\r\n\r\ndata: a\n\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: x bogus\r\n\r\ndata: a\n\n",
+        b"HTTP/1.1 200 OK\r\n\r\ndata: a\n\n",
     ],
 )
 def test_any_answer_but_a_stream_is_terminal(peer, answer):
@@ -205,6 +208,40 @@ def test_any_answer_but_a_stream_is_terminal(peer, answer):
     with pytest.raises(JoinError) as failure:
         join(api_of(peer.port).client([ROOM], {}, Listener()), peer, answer)
     assert (failure.value.stage, failure.value.code) == ("subscribe", "http_error_terminal")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [b"text/event-stream;", b"Text/Event-Stream", b"text/event-stream;charset=windows-1252"],
+)
+def test_content_type_counts_without_its_parameters_and_text_is_utf_8(peer, content_type):
+    """As in the cases ``format-mime-trailing-semicolon`` and ``format-utf-8`` of browsers."""
+    listener = Listener()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: " + content_type + b"\r\n\r\n"
+    client = api_of(peer.port).client([ROOM], {}, listener)
+    join(client, peer, head + "data: ok…\n\n".encode())
+    wait_for(lambda: listener.events)
+    assert ["ok…"] == listener.events
+    client.drop()
+
+
+@pytest.mark.parametrize(
+    ("event_id", "expected"),
+    [("…", ["Last-Event-ID: …"]), ("x\0", []), ("", [])],
+)
+def test_last_event_id_goes_back_as_it_came_or_not_at_all(peer, event_id, expected):
+    """As in ``format-field-id``, and in ``format-field-id-null``, where no header is sent."""
+    api, listener = api_of(peer.port), Listener()
+    stream = f"id:{event_id}\ndata:hello\n\n".encode()
+    connection = join(api.client([ROOM], {}, listener), peer, PLAIN + stream)
+    wait_for(lambda: listener.events)
+    connection.close()
+    wait_for(lambda: listener.ends)
+    again = api.client([ROOM], {}, listener)
+    join(again, peer, PLAIN)
+    lines = peer.request.splitlines()
+    assert expected == [line for line in lines if line.lower().startswith("last-event-id")]
+    again.drop()
 
 
 def test_refused_connection_has_a_code_of_its_own():

@@ -1,0 +1,62 @@
+from typing import Any
+
+import orjson
+import pytest
+
+from benchmarks.senders import FRAME_BYTES, NAMESPACES, Nchan, NchanFrames, NchanStreams, event_of
+from harness.core.envelope import parse_envelope
+from harness.scenario.loading import load_scenario
+from harness.scenario.target import Target
+from harness.systems.api_gateway_websocket import wire
+from harness.systems.api_gateway_websocket.options import ClientOptions
+
+
+class Recording(Nchan):
+    """nchan that only notes what it is to publish."""
+
+    def __init__(self) -> None:
+        self.host, self.port = "127.0.0.1", 9
+        self.published: list[tuple[str, bytes]] = []
+
+    def publish(self, channel: str, body: bytes) -> None:
+        self.published.append((channel, body))
+
+
+def target_of(system: NchanStreams, folder: Any) -> Target:
+    file = folder / "target.toml"
+    file.write_text(system.target(NAMESPACES[0]), encoding="utf-8")
+    target = load_scenario(file)
+    assert isinstance(target, Target)
+    return target
+
+
+@pytest.mark.parametrize("kind", [NchanStreams, NchanFrames])
+def test_target_on_nchan_is_one_that_the_harness_takes(kind, tmp_path):
+    """Of the system whose locustfile it names."""
+    system = kind(Recording())
+    target = target_of(system, tmp_path)
+    assert system.locustfile.stem == target.system.replace("-", "_")
+
+
+def test_frames_are_those_of_the_floor_to_the_byte():
+    """Both sides of the ratio read the same 300 bytes."""
+    nchan, event = Recording(), event_of("run", 1)
+    nchan.send("room", event)
+    NchanFrames(nchan).send("/first/room-0", event)
+    (_, floors), (channel, ours) = nchan.published
+    assert floors == ours
+    assert ("first/room-0", FRAME_BYTES) == (channel, len(ours))
+
+
+def test_client_finds_the_message_in_a_frame_where_the_target_says(tmp_path):
+    """Else nothing would be counted."""
+    nchan = Recording()
+    frames, event = NchanFrames(nchan), event_of("run", 7)
+    frames.send("/first/room-0", event)
+    options = target_of(frames, tmp_path).client
+    assert isinstance(options, ClientOptions)
+    found = wire.envelope_in(orjson.loads(nchan.published[0][1]), options.envelope_path)
+    assert found is not None
+    envelope = parse_envelope(found)
+    assert envelope is not None
+    assert ("run", 7) == (envelope.run_id, envelope.sequence)
