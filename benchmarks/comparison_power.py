@@ -59,8 +59,10 @@ def draw_runs(
     return list(counts.reshape(runs, seconds, -1).astype(np.float32))
 
 
-def p99s(random: np.random.Generator, runs: Sequence[Counts], replicates: int = 400) -> Floats:
-    """Return the p99 of every draw of a side."""
+def p99s(
+    random: np.random.Generator, runs: Sequence[Counts], replicates: int = bootstrap.REPLICATES
+) -> Floats:
+    """Return the p99 of every draw of a side; as many draws as a comparison makes."""
     return bootstrap.draw(
         runs,
         lambda sums: bootstrap.percentiles(sums, [0.99], VALUES_MS)[:, 0],
@@ -70,10 +72,13 @@ def p99s(random: np.random.Generator, runs: Sequence[Counts], replicates: int = 
 
 
 def tells_apart(
-    random: np.random.Generator, first: Sequence[Counts], other: Sequence[Counts]
+    random: np.random.Generator,
+    first: Sequence[Counts],
+    other: Sequence[Counts],
+    replicates: int = bootstrap.REPLICATES,
 ) -> bool:
     """Say whether a difference of the p99 is shown."""
-    drawn = p99s(random, other) - p99s(random, first)
+    drawn = p99s(random, other, replicates) - p99s(random, first, replicates)
     found = bootstrap.interval(drawn, min(map(bootstrap.blocks, (first, other))))
     return found is not None and not found.holds(0.0)
 

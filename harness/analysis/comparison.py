@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.analysis import bootstrap
 from harness.analysis.bootstrap import Counts, Floats, Interval
+from harness.analysis.clocks import ACROSS_CLOCKS
 from harness.analysis.finalise import Analysis
 from harness.analysis.histograms import read_seconds, values_ns
 from harness.analysis.likeness import Unlike
@@ -82,6 +83,12 @@ class Side:
         """What it is called: its letter and its target."""
         return f"{self.name}: {self.runs[0].record.target.get('name', 'unknown target')}"
 
+    def clock_error_ms(self, metric: str) -> float:
+        """Return how wrong the clocks may make a figure in the worst run; 0 for not at all."""
+        if metric.split(".", maxsplit=1)[0] not in ACROSS_CLOCKS:
+            return 0.0
+        return max(observe(one.summary, "generator.clock_error_ms") or 0.0 for one in self.runs)
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -93,6 +100,7 @@ class Difference:
         other: The other's.
         absolute: Where other − first may lie; None where there is no interval.
         relative: Where other ÷ first may lie; None where there is no interval.
+        errors_ms: How wrong the workers' clocks may make either side's, first and other.
     """
 
     metric: str
@@ -100,6 +108,17 @@ class Difference:
     other: float | None
     absolute: Interval | None = None
     relative: Interval | None = None
+    errors_ms: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def clock_error_ms(self) -> float:
+        """How wrong the clocks of both sides together may make the difference."""
+        return sum(self.errors_ms)
+
+    @property
+    def is_within_clocks(self) -> bool:
+        """Whether the difference may be that of the clocks alone."""
+        return bool(self.difference) and abs(self.difference or 0.0) <= self.clock_error_ms
 
     @property
     def difference(self) -> float | None:
@@ -108,13 +127,20 @@ class Difference:
 
     @property
     def ratio(self) -> float | None:
-        """Other ÷ first; None where the first is 0."""
-        return None if self.other is None or not self.first else self.other / self.first
+        """Other ÷ first; None where the first is 0, or either is less than its clocks' error."""
+        if self.other is None or not self.first:
+            return None
+        pairs = zip((self.first, self.other), self.errors_ms, strict=True)
+        unknown = any(value < error_ms for value, error_ms in pairs)
+        return None if unknown else self.other / self.first
 
     @property
     def is_shown(self) -> bool:
-        """Whether there is an interval and it does not hold 0."""
-        return self.absolute is not None and not self.absolute.holds(0.0)
+        """Whether there is an interval and, with the clocks' error added, it does not hold 0."""
+        if self.absolute is None:
+            return False
+        low, high = self.absolute
+        return low > self.clock_error_ms or high < -self.clock_error_ms
 
 
 @dataclass(frozen=True)
@@ -150,13 +176,15 @@ def compare(
 
 def _difference(metric: str, first: Side, other: Side) -> Difference:
     values = first.figures[metric], other.figures[metric]
+    errors_ms = first.clock_error_ms(metric), other.clock_error_ms(metric)
     if metric not in first.draws or metric not in other.draws:
-        return Difference(metric, *values)
+        return Difference(metric, *values, errors_ms=errors_ms)
     a, b = first.draws[metric], other.draws[metric]
     fewest = min(first.blocks[metric], other.blocks[metric])
     absolute = bootstrap.interval(b - a, fewest)
     positive = np.where(a > 0, a, np.nan)
-    return Difference(metric, *values, absolute, bootstrap.interval(b / positive, fewest))
+    relative = bootstrap.interval(b / positive, fewest)
+    return Difference(metric, *values, absolute, relative, errors_ms)
 
 
 def _pool(

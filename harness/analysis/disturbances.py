@@ -6,12 +6,13 @@ so that silence never counts as recovery and a quiet chat is not taken for a bro
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from harness.analysis.record import Json, Record
+from harness.analysis.record import MEASURE, Json, Record
 from harness.analysis.slo import holds
 from harness.core.clock import NS_PER_S
 
@@ -61,26 +62,41 @@ def fan_out_p99_ms(timeline: pd.DataFrame) -> "pd.Series[float]":
     return timeline.groupby("second")["fan_out_latency_ms_p99"].max().dropna().sort_index()
 
 
-def recovery_s(
-    p99_ms: "pd.Series[float]", end_s: float, objectives: Sequence[Mapping[str, Any]]
-) -> float | None:
+def objectives_on_p99(slos: Sequence[Json]) -> list[Json]:
+    """Return the SLOs that say what recovered means: on the fan-out p99 while measuring."""
+    return [
+        slo for slo in slos if slo["metric"] == OBJECTIVE and slo.get("phase") in {None, MEASURE}
+    ]
+
+
+def seconds_inside(timeline: pd.DataFrame, objectives: Sequence[Json]) -> "pd.Series[bool]":
+    """Return by second whether the fan-out p99 kept every objective, each for its kind of user.
+
+    Seconds without deliveries are missing; without objectives all of them are.
+    """
+    kept = [
+        fan_out_p99_ms(_of(slo.get("user_class"), timeline)).map(partial(holds, slo))
+        for slo in objectives
+    ]
+    found: pd.Series[bool] = pd.concat([pd.Series(dtype=bool), *kept])
+    return found.groupby(level=0).all().sort_index()
+
+
+def recovery_s(inside: "pd.Series[bool]", end_s: float) -> float | None:
     """Return how long after ``end_s`` the fan-out p99 was inside its objectives for good.
 
     Args:
-        p99_ms: The result of ``fan_out_p99_ms``.
+        inside: The result of ``seconds_inside``.
         end_s: When the disturbance was over.
-        objectives: The SLOs on the fan-out p99.
 
     Returns:
         Seconds until the first of five seconds with deliveries in a row that are all inside, 0
-        where the very second of the end is that one; None where there is no such second, or no
-        objective.
+        where the very second of the end is that one; None where there is no such second.
     """
-    after = p99_ms[p99_ms.index >= math.floor(end_s)]
-    inside = [all(holds(slo, value) for slo in objectives) for value in after]
+    after = inside[inside.index >= math.floor(end_s)]
     for place, second in enumerate(after.index):
-        held = inside[place : place + HOLD_S]
-        if objectives and len(held) == HOLD_S and all(held):
+        held = after.iloc[place : place + HOLD_S]
+        if len(held) == HOLD_S and held.all():
             return max(float(second) - end_s, 0.0)
     return None
 
@@ -91,13 +107,14 @@ def outcomes(record: Record) -> list[Json]:
     Its effects are counted from its start until another one begins, or until the run ends.
     """
     found = disturbances(record)
-    objectives = [slo for slo in record.workload.get("slos", []) if slo["metric"] == OBJECTIVE]
+    objectives = objectives_on_p99(record.workload.get("slos", []))
+    inside = seconds_inside(record.timeline, objectives)
     p99_ms = fan_out_p99_ms(record.timeline)
     results = []
     for one in found:
         later_s = [other.start_s for other in found if other.start_s > one.start_s]
         effects = _effects(record, p99_ms, one.start_s, min(later_s, default=record.ended_s))
-        recovery = recovery_s(p99_ms, one.end_s, objectives)
+        recovery = recovery_s(inside, one.end_s)
         results.append({**one._asdict(), **effects, "recovery_s": recovery})
     return results
 
@@ -106,6 +123,10 @@ def longest_recovery_s(results: Sequence[Json]) -> float | None:
     """Return the longest recovery time; None where there is none, or one never ended."""
     times = [one["recovery_s"] for one in results]
     return None if None in times else max(times, default=None)
+
+
+def _of(user_class: str | None, timeline: pd.DataFrame) -> pd.DataFrame:
+    return timeline if user_class is None else timeline[timeline["user_class"] == user_class]
 
 
 def _effects(

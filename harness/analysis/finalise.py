@@ -8,8 +8,8 @@ from pathlib import Path
 import orjson
 
 from harness.analysis.columns import PARQUET
+from harness.analysis.parts import judge_part
 from harness.analysis.record import Json, Record, read_record
-from harness.analysis.slo import judge
 from harness.analysis.summary import figures
 from harness.analysis.tables import write_parquet
 from harness.analysis.validity import find_warnings, saturates
@@ -35,7 +35,7 @@ def analyse(folder: Path) -> Analysis:
     record = read_record(folder)
     found = figures(record)
     warnings = find_warnings(record, found)
-    slos = [judge(slo, found) for slo in record.workload.get("slos", [])]
+    slos = [judge_part(slo, record, found) for slo in record.workload.get("slos", [])]
     verdict = decide(record.run, slos, warnings)
     found["generator"]["valid"] = not any(saturates(warning) for warning in warnings)
     head = {"verdict": verdict, "exit_code": exit_code(record.run, verdict)}

@@ -68,7 +68,8 @@ def pass_gates(comparison: Comparison, gates: Sequence[Gate]) -> list[Passage]:
     """Judge each side but the first by each gate.
 
     A gate fails where the figure changed by more than it allows, in its direction, and where there
-    is an interval, it does not hold "no difference". A figure that a side lacks fails too.
+    is an interval, it does not hold "no difference"; what the clocks alone may have made is none. A
+    figure that a side lacks fails too.
     """
     passages = []
     for side, differences in zip(comparison.sides[1:], comparison.differences, strict=True):
@@ -84,5 +85,5 @@ def _judge(gate: Gate, seen: Difference) -> str:
         return "no_data"
     allowed = gate.change * abs(seen.first)
     beyond = seen.difference > allowed if gate.change >= 0 else seen.difference < allowed
-    told_apart = seen.absolute is None or seen.is_shown
+    told_apart = seen.is_shown if seen.absolute else not seen.is_within_clocks
     return "fail" if beyond and told_apart else "pass"

@@ -49,6 +49,12 @@ def judge(slo: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
     return judged if error_ms is None else judged | {"clock_error_ms": error_ms}
 
 
+def scope_words(slo: Mapping[str, Any]) -> str:
+    """Return the kind of user and the phase an SLO is about, in brackets; empty for all of them."""
+    parts = [slo[key].replace("_", "-") for key in ("user_class", "phase") if slo.get(key)]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
 def margin(slo: Mapping[str, Any]) -> float | None:
     """Return how far inside its limit a judged SLO is, in the metric's unit.
 

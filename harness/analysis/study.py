@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from harness.analysis.clocks import below_clock_error
 from harness.analysis.comparison import Comparison, compare
 from harness.analysis.finalise import Analysis
 from harness.analysis.likeness import Unlike, find_unlike
+from harness.analysis.parts import judge_part
 from harness.analysis.record import Json
-from harness.analysis.slo import judge, observe
+from harness.analysis.slo import observe
 from harness.analysis.study_paper import PaperFigure, SystemCost, cost_of_system, paper_of
 from harness.scenario.slo import Slo
 from harness.scenario.study import Requirement, Study, StudySystem, StudyWorkload
@@ -60,11 +62,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Seen:
-    """One figure of the summary, the worst of a cell's runs, and where it comes from."""
+    """One figure of the summary, the worst of a cell's runs, and where it comes from.
+
+    With the clocks' error where they cannot tell it from a shorter one.
+    """
 
     metric: str
     value: float | None
     origin: Origin
+    clock_error_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -178,15 +184,21 @@ def _answer(study: Study, requirement: Requirement, cell: Outcome, cost: SystemC
 
 def _judged(slo: Slo, runs: Sequence[Analysis]) -> Json:
     """Judge an objective by the worst of the runs; one without data has failed."""
-    found = [judge(slo.model_dump(), run.summary) for run in runs]
+    found = [judge_part(slo.model_dump(), run.record, run.summary) for run in runs]
     order = {"fail": 0, "no_data": 1, "pass": 2}
     verdict = min((one["verdict"] for one in found), key=lambda one: order[one])
     observed = worst(slo.metric, [one["observed"] for one in found], slo.op)
-    return {**slo.model_dump(), "observed": observed, "verdict": verdict}
+    # As the run itself says it: no latency below what its clocks can tell is quoted.
+    errors_ms = [one["clock_error_ms"] for one in found if one["observed"] == observed
+                 if "clock_error_ms" in one]  # fmt: skip
+    judged = {**slo.model_dump(), "observed": observed, "verdict": verdict}
+    return judged | {"clock_error_ms": max(errors_ms)} if errors_ms else judged
 
 
 def _seen(metric: str, runs: Sequence[Analysis], origin: Origin) -> Seen:
-    return Seen(metric, worst(metric, [observe(run.summary, metric) for run in runs]), origin)
+    value = worst(metric, [observe(run.summary, metric) for run in runs])
+    errors_ms = [below_clock_error(metric, value, run.summary) or 0.0 for run in runs]
+    return Seen(metric, value, origin, max(errors_ms) or None)
 
 
 def _standing(
@@ -229,8 +241,9 @@ def _needed(study: Study, requirement: Requirement) -> float:
 
 
 def _connected(run: Analysis) -> float | None:
+    """Users there at the peak; those who poll are subscribers and chatters too."""
     population = run.summary["population"]
-    kinds = ("subscribers_peak", "chatters_peak", "pollers_peak")
+    kinds = ("subscribers_peak", "chatters_peak")
     return float(sum(population.get(kind) or 0 for kind in kinds))
 
 

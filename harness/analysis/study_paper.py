@@ -20,6 +20,9 @@ _BOUNDS: Final = {
 }
 """Which quotas speak about which requirement."""
 
+PRICE_LIST: Final = "price list"
+"""The source of what a day with nobody connected costs."""
+
 
 @dataclass(frozen=True)
 class PaperFigure:
@@ -136,7 +139,7 @@ def _idle(cost: SystemCost) -> tuple[PaperFigure, ...]:
     if cost.usd_idle is None:
         return ()
     text = f"${cost.usd_idle:,.2f} a day with nobody connected"
-    return (PaperFigure(text, not cost.usd_idle, "price list"),)
+    return (PaperFigure(text, not cost.usd_idle, PRICE_LIST),)
 
 
 def _amount(value: float) -> str:

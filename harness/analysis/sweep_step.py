@@ -6,6 +6,7 @@ from typing import Final
 from harness.analysis.backlog import Backlog, find_backlog
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import MEASURE, Json
+from harness.analysis.slo import scope_words
 from harness.analysis.sweep_search import Answer, Trial
 from harness.analysis.validity import invalidates
 from harness.core.clock import NS_PER_MS
@@ -27,7 +28,7 @@ class SweepStep:
         run: Name of the run's folder inside the sweep's.
         verdict: The run's own.
         exit_code: The run's own.
-        broken: Metrics of the objectives that failed or had no data.
+        broken: Metrics of the objectives that failed or had no data, with their part of the run.
         warnings: Codes of the warnings that made the run invalid.
         offered_per_s: Deliveries a second that the schedule asked for: messages × listeners.
         achieved_per_s: Deliveries a second that arrived.
@@ -126,7 +127,7 @@ def _answer(summary: Json, backlog: Backlog | None) -> tuple[Answer, str]:
 
 
 def _broken(summary: Json) -> list[str]:
-    return [one["metric"] for one in summary["slos"] if one["verdict"] != "pass"]
+    return [one["metric"] + scope_words(one) for one in summary["slos"] if one["verdict"] != "pass"]
 
 
 def _offered_per_s(analysis: Analysis, workload: Workload) -> float | None:

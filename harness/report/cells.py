@@ -1,5 +1,6 @@
 """A table of a report, as text in cells, for whatever prints it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -12,12 +13,24 @@ class Cell:
         metric: Dotted name of the summary figure it shows, if it is one.
         tone: A verdict whose colour it takes, "detail" for smaller print, or nothing.
         link: Id of what on the page explains it, where that is no metric's definition.
+        parts: Where it shows several figures, each of them with the id of what explains it.
     """
 
     text: str
     metric: str = ""
     tone: str = ""
     link: str = ""
+    parts: tuple[tuple[str, str], ...] = ()
+
+
+def several(parts: Sequence[tuple[str, str]], nothing: str) -> Cell:
+    """Return a cell of several figures.
+
+    Args:
+        parts: Each of them with the id of what explains it.
+        nothing: What stands there where there are none.
+    """
+    return Cell("; ".join(text for text, _ in parts) or nothing, parts=tuple(parts))
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class Table:
         columns: Column headings; the first is for the rows' headings.
         rows: One list of cells a row, as many as there are columns.
         texts: How many columns, from the left, hold words and not numbers.
-        meanings: Of each column, the metric whose definition explains its figures; empty for none.
+        meanings: Of each column, the metric or the word that explains its figures; empty for none.
     """
 
     name: str
@@ -43,5 +56,5 @@ class Table:
     meanings: tuple[str, ...] = ()
 
     def meaning_of(self, place: int) -> str:
-        """Return the metric that explains the figures of a column; empty where none does."""
+        """Return the metric or the word that explains a column's figures; empty where none does."""
         return self.meanings[place] if place < len(self.meanings) else ""

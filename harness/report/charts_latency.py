@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.analysis.disturbances import OBJECTIVE
+from harness.analysis.disturbances import objectives_on_p99
 from harness.analysis.finalise import Analysis
 from harness.analysis.histograms import percentile_curve
 from harness.analysis.record import MEASURE
@@ -53,7 +53,11 @@ def fan_out(analysis: Analysis) -> Iterator[Sketch]:
     # Percentiles of two classes cannot be combined, so the class with more deliveries is shown.
     busiest = str(rows.groupby("user_class")["deliveries"].sum().idxmax())
     seconds, series = thin(rows[rows["user_class"] == busiest].set_index("second"), highest=True)
-    limits = [slo for slo in analysis.summary["slos"] if slo["metric"] == OBJECTIVE]
+    limits = [
+        slo
+        for slo in objectives_on_p99(analysis.summary["slos"])
+        if slo.get("user_class") in {None, busiest}
+    ]
     top = float(series["fan_out_latency_ms_max"].max())
     shown = [slo["limit"] for slo in limits if slo["limit"] <= 2 * top]
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from harness import __version__
 from harness.analysis.bootstrap import REPLICATES, block_seconds
+from harness.analysis.clocks import ACROSS_CLOCKS
 from harness.analysis.comparison import METRICS, Comparison
 from harness.analysis.regression import Passage
+from harness.report import quantities as q
 from harness.report.compare_charts import contestants_of, draw_comparison
 from harness.report.compare_headline import comparison_tiles, decision
 from harness.report.compare_tables import (
@@ -44,8 +46,9 @@ def render_comparison(
     return TEMPLATES.get_template("compare.html.j2").render(
         block_s=block_seconds(round(first.runs[0].record.measured_s())),
         charts=[(chart, drawings(chart)) for chart in charts],
+        clocks=_clocks(comparison),
         css=stylesheet(),
-        definitions=definitions(METRICS),
+        definitions=definitions([*METRICS, "generator.clock_error_ms"]),
         mark=mark,
         replicates=REPLICATES,
         sides=[
@@ -62,3 +65,9 @@ def render_comparison(
         word=word,
         workload=first.runs[0].record.workload.get("name", "unknown workload"),
     )
+
+
+def _clocks(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return the sides whose workers did not share a clock, each with its error."""
+    errors_ms = [(side.name, side.clock_error_ms(ACROSS_CLOCKS[0])) for side in comparison.sides]
+    return [(name, q.milliseconds(error_ms)) for name, error_ms in errors_ms if error_ms]

@@ -5,8 +5,7 @@ from typing import Final
 
 from harness.analysis.comparison import RATIO, Comparison, Difference
 from harness.analysis.regression import Passage
-from harness.report import quantities as q
-from harness.report.compare_tables import NO_DIFFERENCE, is_better, tell_change
+from harness.report.compare_tables import NO_DIFFERENCE, figure_words, is_better, tell_change
 from harness.report.definitions import capital, label
 from harness.report.html import Figure, Tile
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS
@@ -52,10 +51,7 @@ def comparison_tiles(comparison: Comparison) -> list[Tile]:
 
 
 def _tile(comparison: Comparison, metric: str) -> Tile:
-    figures = [
-        Figure(metric, q.of_metric(metric, side.figures[metric]), side.name)
-        for side in comparison.sides
-    ]
+    figures = [Figure(metric, figure_words(side, metric), side.name) for side in comparison.sides]
     return Tile(capital(label(metric)), figures, "", "; ".join(_details(comparison, metric)))
 
 

@@ -9,10 +9,12 @@ from harness.analysis.record import Json
 from harness.analysis.regression import Passage
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
+from harness.report.clocks import AT_MOST, below
 from harness.report.definitions import anchor, capital, label
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS
 
 NO_DIFFERENCE: Final = "no difference shown"
+WITHIN_CLOCKS: Final = "within the clock error"
 JSON_VERSION: Final = 1
 """Of what ``comparison_json`` returns; a name that goes, or means something else, raises it."""
 
@@ -32,10 +34,15 @@ def tell_difference(first: Side, other: Side, differences: Sequence[Difference])
         if seen.difference is None:
             sentences.append(f"{name}: no data.")
         else:
-            values = f"{_value(metric, seen.other)} in {other.name}, "
-            values += f"{_value(metric, seen.first)} in {first.name}"
+            values = f"{figure_words(other, metric)} in {other.name}, "
+            values += f"{figure_words(first, metric)} in {first.name}"
             sentences.append(f"{name} {values}: {tell_change(seen)}.")
     return " ".join(sentences)
+
+
+def figure_words(side: Side, metric: str) -> str:
+    """Return a side's figure; of one below its clocks' error, that it was no longer than that."""
+    return _value(metric, side.figures[metric], side.clock_error_ms(metric))
 
 
 def tell_change(seen: Difference) -> str:
@@ -58,6 +65,12 @@ def difference_table(first: Side, other: Side, differences: Sequence[Difference]
         "seen and nothing about chance. Of counts a side has the mean of its runs, of stalls, "
         "recovery, cost and joins a second the highest."
     )
+    error_ms = max((one.clock_error_ms for one in differences), default=0.0)
+    if error_ms:
+        note += (
+            f" Clocks: no latency shorter than its side's error is quoted ({AT_MOST.strip()}), and "
+            f"no difference that both errors together, {q.milliseconds(error_ms)}, may have made."
+        )
     title = f"{other.title} beside {first.title}"
     return Table(f"differences-{other.name}", title, note, columns, rows, texts=2)
 
@@ -133,16 +146,17 @@ def _difference_json(side: Side, one: Difference) -> Json:
         "difference": one.difference,
         "difference_interval": one.absolute and list(one.absolute),
         "ratio": one.ratio,
-        "ratio_interval": one.relative and list(one.relative),
+        "ratio_interval": list(one.relative) if one.relative and one.ratio is not None else None,
+        "clock_error_ms": one.clock_error_ms or None,
         "shown": one.is_shown if one.absolute else None,
     }
 
 
 def _row(one: Difference) -> list[Cell]:
     figures = [
-        _value(one.metric, one.first),
-        _value(one.metric, one.other),
-        _signed(one.metric, one.difference) + _brackets(one.metric, one.absolute),
+        _value(one.metric, one.first, one.errors_ms[0]),
+        _value(one.metric, one.other, one.errors_ms[1]),
+        _difference(one),
         _ratio(one),
     ]
     return [
@@ -155,6 +169,8 @@ def _row(one: Difference) -> list[Cell]:
 def _word(one: Difference) -> str:
     if one.difference is None:
         return "no data"
+    if one.is_within_clocks:
+        return WITHIN_CLOCKS
     if one.difference == 0 or (one.absolute is not None and not one.is_shown):
         return NO_DIFFERENCE
     if one.absolute is None:
@@ -177,15 +193,24 @@ def _change(one: Difference) -> str:
 
 
 def _percent(ratio: float) -> str:
-    return f"{100 * (ratio - 1):+.3g}{q.THIN}%"
+    change = 100 * (ratio - 1)
+    digits = ",.0f" if abs(change) >= 1000 else ".3g"  # noqa: PLR2004 - no powers of ten
+    return f"{change:+{digits}}{q.THIN}%"
 
 
 def _relative(one: Difference) -> str:
     return q.MISSING if one.ratio is None else _percent(one.ratio)
 
 
-def _value(metric: str, value: float | None) -> str:
-    return q.of_metric(metric, value)
+def _value(metric: str, value: float | None, error_ms: float) -> str:
+    is_below = value is not None and value < error_ms
+    return below(error_ms) if is_below else q.of_metric(metric, value)
+
+
+def _difference(one: Difference) -> str:
+    if one.is_within_clocks:
+        return below(one.clock_error_ms)
+    return _signed(one.metric, one.difference) + _brackets(one.metric, one.absolute)
 
 
 def _signed(metric: str, value: float | None) -> str:

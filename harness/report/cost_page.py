@@ -13,10 +13,12 @@ from harness.analysis.cost_study import CostStudy, Curve
 from harness.report import quantities as q
 from harness.report.canvas import Size, legend, panels, unit
 from harness.report.cost_tables import cost_tables, lines_table
+from harness.report.definitions import definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.palette import looks_of
 from harness.report.sketch import Chart, Sketch
 from harness.report.theme import STYLE
+from harness.report.words import OF_COSTS
 
 
 def render_cost_page(
@@ -33,6 +35,8 @@ def render_cost_page(
     return TEMPLATES.get_template("cost.html.j2").render(
         css=stylesheet(),
         charts=[(chart, drawings(chart)) for chart in charts],
+        definitions=definitions(OF_COSTS),
+        percentiles=False,
         story=_story(study),
         tables=cost_tables(study, runs),
         tiles=_tiles(study),

@@ -54,6 +54,7 @@ def _run(run: RunCost, number: int) -> Table:
         f"{cost}, {day}.{damage}",
         ["used", "measured", "billed by the emulator"],
         rows,
+        meanings=("", "used", "billed"),
     )
 
 
@@ -109,7 +110,8 @@ def _idle(study: CostStudy) -> Table:
     ]
     note = "A day with nobody connected and no message, servers standing ready all the same."
     columns = ["system", "line", "formula", "price", "quantity", "USD a day"]
-    return Table("idle", "Nobody connected", note, columns, rows, texts=4)
+    meanings = ("", "", "", "", "quantity", "line")
+    return Table("idle", "Nobody connected", note, columns, rows, texts=4, meanings=meanings)
 
 
 def _standing_lines(bill: Bill, flipped: Sequence[str]) -> list[Line]:
@@ -138,6 +140,7 @@ def _open_questions(cases: Sequence[Case]) -> Table:
         ["system", "question", "name", "users", "as counted", "the other way"],
         rows,
         texts=3,
+        meanings=("", "", "", "users_billed"),
     )
 
 
@@ -151,9 +154,9 @@ def _break_evens(found: Sequence[BreakEven]) -> Table:
         for each in found
     ]
     note = "Where there is no such point, one is cheaper throughout."
-    return Table(
-        "break-even", "Break-even points", note, ["between", "at", "cheaper above it"], rows
-    )
+    columns = ["between", "at", "cheaper above it"]
+    meanings = ("", "break_even")
+    return Table("break-even", "Break-even points", note, columns, rows, meanings=meanings)
 
 
 def _grid(steps: Sequence[Step]) -> Table:
@@ -164,7 +167,8 @@ def _grid(steps: Sequence[Step]) -> Table:
     ]
     note = "Users connected and messages a day together: cost is their product where each delivery "
     note += "is paid for, and hardly follows messages where servers or requests are."
-    return Table("grid", "Users and messages", note, ["a day of", *systems], rows)
+    columns, meanings = ["a day of", *systems], ("", *["usd_day"] * len(systems))
+    return Table("grid", "Users and messages", note, columns, rows, meanings=meanings)
 
 
 def _steps(name: str, title: str, note: str, steps: Sequence[Step]) -> Table:
@@ -178,7 +182,9 @@ def _steps(name: str, title: str, note: str, steps: Sequence[Step]) -> Table:
         ]
         for step in steps
     ]
-    return Table(name, title, note, ["choice", "events a day", "bytes", *systems], rows)
+    columns = ["choice", "events a day", "bytes", *systems]
+    meanings = ("", *["travel_together"] * 2, *["usd_day"] * len(systems))
+    return Table(name, title, note, columns, rows, meanings=meanings)
 
 
 def _lines(bill: Bill, case: str, study: CostStudy) -> Table:
@@ -194,6 +200,7 @@ def _lines(bill: Bill, case: str, study: CostStudy) -> Table:
         ["line", "formula", "price", "source", "quantity", "USD a day"],
         rows,
         texts=4,
+        meanings=("", "", "", "", "quantity", "line"),
     )
 
 

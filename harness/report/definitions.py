@@ -2,15 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Definition(NamedTuple):
-    """A metric's name for people and what it measures."""
-
-    name: str
-    meaning: str
-
+from harness.report.words import WORDS, Definition
 
 DEFINITIONS: Final = {
     "fan_out_latency_ms": Definition(
@@ -155,6 +149,8 @@ DEFINITIONS: Final = {
 }
 """Keyed by the figure or the block of figures in the summary."""
 
+_EXPLAINED: Final = DEFINITIONS | WORDS
+
 _EXPLAINED_BY: Final = {
     "population": "population.subscribers_peak",
     "joins": "joins.succeeded",
@@ -213,22 +209,23 @@ def label(metric: str) -> str:
 
 
 def anchor(metric: str) -> str:
-    """Return the id on a page of what explains a dotted summary metric; empty where nothing does.
+    """Return the id on a page of what explains a metric or a word; empty where nothing does.
 
-    That is the definition of the figure itself, or else of the block it belongs to.
+    Of a dotted summary metric that is the definition of the figure itself, or else of the block it
+    belongs to.
     """
     block = metric.rpartition(".")[0]
     for key in (metric, block):
         found = _EXPLAINED_BY.get(key, key)
-        if found in DEFINITIONS:
+        if found in _EXPLAINED:
             return "define-" + re.sub(r"\W+|_", "-", found)
     return ""
 
 
-def definitions(metrics: Iterable[str]) -> list[tuple[str, Definition]]:
-    """Return the definitions that explain any of the metrics, with their ids, each once."""
-    wanted = {anchor(metric) for metric in metrics}
-    return [(anchor(key), one) for key, one in DEFINITIONS.items() if anchor(key) in wanted]
+def definitions(names: Iterable[str]) -> list[tuple[str, Definition]]:
+    """Return what explains any of the metrics and words, with its id, each once."""
+    wanted = {anchor(name) for name in names}
+    return [(anchor(key), one) for key, one in _EXPLAINED.items() if anchor(key) in wanted]
 
 
 def percentile_name(key: str) -> str:

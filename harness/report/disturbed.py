@@ -1,15 +1,22 @@
 """The table of what was done to the system, and how it took it."""
 
-from harness.analysis.disturbances import OBJECTIVE
+from typing import Final
+
+from harness.analysis.disturbances import objectives_on_p99
 from harness.analysis.record import Json
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
 from harness.report.definitions import capital
 
+_MEANINGS: Final = (
+    *("", "", "time", "time", "fan_out_latency_ms", "errors.count", "deliveries.lost"),
+    "recovery_s",
+)
+
 
 def disturbed(summary: Json) -> Table:
     """Return the disturbances with their effects, under the numbers that charts show."""
-    has_objective = any(slo["metric"] == OBJECTIVE for slo in summary["slos"])
+    has_objective = bool(objectives_on_p99(summary["slos"]))
     rows = [
         [
             Cell(f"{number} {one['name']}"),
@@ -32,7 +39,7 @@ def disturbed(summary: Json) -> Table:
     )
     if not has_objective:
         note += " No objective on fan-out p99 says what recovered means."
-    return Table("disturbances", "Disturbances", note, columns, rows, texts=2)
+    return Table("disturbances", "Disturbances", note, columns, rows, texts=2, meanings=_MEANINGS)
 
 
 def _recovery(recovery_s: float | None, *, has_objective: bool) -> Cell:

@@ -7,9 +7,10 @@ percent signs and line ends escaped in both, and colons and commas in properties
 from collections.abc import Iterator
 
 from harness.analysis.record import Json
+from harness.analysis.slo import scope_words
 from harness.analysis.validity import invalidates
 from harness.report.definitions import capital, label
-from harness.report.story import evidence, limit_words, observed_words, scope_words
+from harness.report.story import evidence, limit_words, observed_words
 
 
 def annotations(summary: Json) -> Iterator[str]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from harness.analysis.disturbances import OBJECTIVE
+from harness.analysis.disturbances import objectives_on_p99
 from harness.analysis.finalise import Analysis
 from harness.core.clock import NS_PER_MS
 from harness.measure.histogram import Int64Array
@@ -42,7 +42,11 @@ def heatmap(analysis: Analysis) -> Iterator[Sketch]:
     }
     if not by_second:
         return
-    limits = [slo["limit"] for slo in analysis.summary["slos"] if slo["metric"] == OBJECTIVE]
+    limits = [
+        slo["limit"]
+        for slo in objectives_on_p99(analysis.summary["slos"])
+        if not slo.get("user_class")
+    ]
 
     def draw(figure: Figure, size: Size) -> None:
         per_s, starts_s, edges_ms = _cells(by_second, size)

@@ -14,7 +14,7 @@ from harness.analysis.history import History, Point, Series
 from harness.report import quantities as q
 from harness.report.canvas import NARROW, Size, panels
 from harness.report.cells import Cell, Table
-from harness.report.definitions import capital, label
+from harness.report.definitions import capital, definitions, label
 from harness.report.html import TEMPLATES, drawings, stylesheet
 from harness.report.sketch import Chart, Sketch
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS
@@ -34,6 +34,7 @@ def render_history(history: History) -> str:
         ]
     return TEMPLATES.get_template("history.html.j2").render(
         css=stylesheet(),
+        definitions=definitions(history.metrics),
         folder=history.folder,
         runs=sum(len(series.points) for series in history.series),
         sections=list(zip(map(title, history.series), charts, tables(history), strict=True)),
@@ -78,7 +79,8 @@ def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
         told
     )
     columns = ["Started", "Revision", "Verdict", "Run", *(capital(label(m)) for m in metrics)]
-    return Table(f"series-{number}", "Runs, oldest first", note, columns, rows, texts=4)
+    title, meanings = "Runs, oldest first", ("", "", "", "", *metrics)
+    return Table(f"series-{number}", title, note, columns, rows, texts=4, meanings=meanings)
 
 
 def _word(point: Point) -> str:

@@ -18,6 +18,7 @@ from harness.report.sketch import Chart
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
 from harness.report.tables import build_tables, environment
 from harness.report.theme import inline
+from harness.report.words import OF_RUNS
 
 TEMPLATES: Final = Environment(
     loader=PackageLoader("harness.report", "."),
@@ -67,7 +68,7 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         advice=advise(analysis),
         css=stylesheet(),
         charts=[(chart, drawings(chart)) for chart in charts],
-        definitions=definitions(DEFINITIONS),
+        definitions=definitions([*DEFINITIONS, *OF_RUNS]),
         emulated=record.target.get("emulated", False),
         environment=environment(analysis),
         length=q.seconds(round(record.ended_s)),

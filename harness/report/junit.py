@@ -5,9 +5,10 @@ from xml.etree import ElementTree as ET
 
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
+from harness.analysis.slo import scope_words
 from harness.analysis.validity import invalidates
 from harness.report.definitions import label
-from harness.report.story import limit_words, observed_words, scope_words
+from harness.report.story import limit_words, observed_words
 
 _FORBIDDEN = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 """Characters that XML 1.0 cannot hold (section 2.2, Char)."""

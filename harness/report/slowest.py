@@ -21,12 +21,18 @@ def slowest_messages(record: Record, summary: Json) -> Table:
     waited_ns = (messages["last_arrival_ns"] - messages["intended_ns"]).sort_values(ascending=False)
     slowest = waited_ns.index[:_MOST_ROWS]
     rows = [_message_row(messages.loc[place], record, summary) for place in slowest]
-    columns = ["Message", "Due", "Last", f"99{q.THIN}%", "Half", "First", "Owed", "Lost", "Channel"]
+    columns = ["Message", "Channel", "Due", "Last", f"99{q.THIN}%", "Half", "First", "Owed", "Lost"]
     note = (
         "From when a message was due until the last subscriber it reached had it, 99 % of those it "
         "was owed to, half of them, and the first."
     ).replace("99 %", f"99{q.THIN}%")
-    return Table("slowest-messages", "Slowest messages", note, columns, rows)
+    meanings = (
+        *("", "", "time", "completion_latency_ms", *["fan_out_latency_ms"] * 3),
+        *("deliveries.owed", "deliveries.lost"),
+    )
+    return Table(
+        "slowest-messages", "Slowest messages", note, columns, rows, texts=2, meanings=meanings
+    )
 
 
 def slowest_subscribers(record: Record) -> Table:
@@ -43,14 +49,16 @@ def slowest_subscribers(record: Record) -> Table:
     rows = [
         [
             Cell(f"{row['user_class']} {row['user']:,}"),
+            Cell(_channels(str(row["channel"]))),
             Cell(q.seconds(row["stall_s"])),
             *(Cell(q.count(row[name])) for name in ("connections", "owed", "lost")),
-            Cell(_channels(str(row["channel"]))),
         ]
         for _, row in worst.iterrows()
     ]
-    columns = ["Subscriber", "Longest stall", "Connections", "Owed", "Lost", "Channel"]
-    return Table("slowest-subscribers", "Subscribers that waited longest", "", columns, rows)
+    columns = ["Subscriber", "Channel", "Longest stall", "Connections", "Owed", "Lost"]
+    title = "Subscribers that waited longest"
+    meanings = ("", "", "stall_s", "joins.succeeded", "deliveries.owed", "deliveries.lost")
+    return Table("slowest-subscribers", title, "", columns, rows, texts=2, meanings=meanings)
 
 
 def _channels(recorded: str) -> str:
@@ -63,11 +71,11 @@ def _message_row(message: "pd.Series[Any]", record: Record, summary: Json) -> li
     due_ns = int(message["intended_ns"])
     return [
         Cell(f"{message['id']:,}"),
+        Cell(str(message["channel"])),
         Cell(q.seconds(round((due_ns - record.epoch_ns) / NS_PER_S, 1))),
         *(Cell(_after(message[name], due_ns, summary)) for name in reversed(REACHED)),
         Cell(q.count(message["owed"])),
         Cell(q.count(message["lost"])),
-        Cell(str(message["channel"])),
     ]
 
 

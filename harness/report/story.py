@@ -3,9 +3,10 @@
 import math
 from typing import Any, Final
 
-from harness.analysis.disturbances import OBJECTIVE
+from harness.analysis.disturbances import objectives_on_p99
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json, Record
+from harness.analysis.slo import scope_words
 from harness.analysis.validity import invalidates, unreachable
 from harness.report import quantities as q
 from harness.report.clocks import AT_MOST, below, latency
@@ -49,12 +50,6 @@ def advise(analysis: Analysis) -> str:
 def limit_words(slo: Json) -> str:
     """Return an SLO's limit in words, such as "at most 500 ms"."""
     return f"{_OPERATOR_WORDS[slo['op']]} {q.of_metric(slo['metric'], slo['limit'], exact=True)}"
-
-
-def scope_words(slo: Json) -> str:
-    """Return the phase and the kind of user an SLO is about, in brackets; empty for all of them."""
-    parts = [slo[key].replace("_", "-") for key in ("user_class", "phase") if slo.get(key)]
-    return f" ({', '.join(parts)})" if parts else ""
 
 
 def observed_words(slo: Json) -> str:
@@ -150,7 +145,7 @@ def _refused(record: Record) -> str:
 def _recovered(summary: Json) -> str:
     """Return how long the system took to recover; empty where nothing says what that means."""
     found = summary["disturbances"]
-    if not found or all(slo["metric"] != OBJECTIVE for slo in summary["slos"]):
+    if not found or not objectives_on_p99(summary["slos"]):
         return ""
     lasting = [str(one["name"]) for one in found if one["recovery_s"] is None]
     if lasting:
@@ -173,7 +168,7 @@ def _why(summary: Json, *, told_cause: bool) -> str:
         return "Every objective was met." if slos and summary["verdict"] == "pass" else ""
     more = f", and {len(bad) - 1} more objectives were missed" if len(bad) > 1 else ""
     more = more.replace("objectives were", "objective was") if len(bad) == 2 else more  # noqa: PLR2004 - one and one more
-    name = capital(label(bad[0]["metric"]))
+    name = capital(label(bad[0]["metric"])) + scope_words(bad[0])
     if bad[0]["verdict"] == "no_data":
         more = more.replace("missed", "without data")
         return f"{name} has an objective but there was nothing to judge it by{more}."

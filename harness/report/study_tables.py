@@ -1,13 +1,16 @@
 """The tables of a study."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 from harness.analysis.comparison import Difference
 from harness.analysis.study import Answer, Contest, Findings
 from harness.analysis.study_paper import SystemCost
 from harness.report import quantities as q
-from harness.report.cells import Cell, Table
-from harness.report.compare_tables import tell_change
+from harness.report.cells import Cell, Table, several
+from harness.report.compare_tables import figure_words, tell_change
+from harness.report.definitions import anchor
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS
 from harness.report.study_words import (
     STANDINGS,
@@ -21,14 +24,18 @@ from harness.report.study_words import (
     standing_words,
 )
 
-_BESIDE = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
+BESIDE: Final = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
+"""What is shown of every system beside the others."""
 
 
 def matrix(findings: Findings) -> Table:
     """Return what stands where: a row for each requirement, a column for each system."""
     rows = [
-        [Cell(row[0].requirement.need), *(_standing(answer) for answer in row)]
-        for row in findings.answers
+        [
+            Cell(row[0].requirement.need),
+            *(replace(_standing(answer), link=_table_of(number)) for answer in row),
+        ]
+        for number, row in enumerate(findings.answers, 1)
     ]
     columns = ["What is needed", *(one.label for one in findings.study.systems)]
     note = (
@@ -75,7 +82,8 @@ def costs(findings: Findings) -> Table:
     )
     columns = ["System", "Price lists", "Dearest line", "A day", "Nobody connected"]
     columns += ["A day as measured", "The run itself"]
-    return Table("costs", "Cost of a day", note, columns, rows, texts=3)
+    meanings = ("", "", "line", "usd_day", "idle", "as_measured", "cost.usd_run")
+    return Table("costs", "Cost of a day", note, columns, rows, texts=3, meanings=meanings)
 
 
 def beside_tables(findings: Findings) -> list[Table]:
@@ -108,7 +116,7 @@ def _standing(answer: Answer) -> Cell:
     text = standing_words(answer)
     if answer.size is not None and answer.standing in {"held", "met"}:
         text += f", {size_words(answer)}"
-    failed = [words for words, verdict in judged_words(answer) if verdict != "pass"]
+    failed = [words for words, slo in judged_words(answer) if slo["verdict"] != "pass"]
     short = [paper_words(one) for one in answer.paper if one.is_enough is False]
     if answer.standing == "missed":
         text += ": " + "; ".join((failed or short)[:1])
@@ -122,10 +130,12 @@ def _requirement(number: int, answers: Sequence[Answer]) -> Table:
         [
             Cell(one.system.label),
             Cell(standing_words(one), tone=STANDINGS[one.standing][2]),
-            Cell(size_words(one)),
-            Cell("; ".join(words for words, _ in judged_words(one)) or q.MISSING),
-            Cell("; ".join(map(seen_words, one.figures)) or q.MISSING),
-            Cell("; ".join(map(paper_words, one.paper)) or q.MISSING),
+            Cell(size_words(one), link=anchor("tried")),
+            several(
+                [(words, anchor(slo["metric"])) for words, slo in judged_words(one)], q.MISSING
+            ),
+            several([(seen_words(seen), anchor(seen.metric)) for seen in one.figures], q.MISSING),
+            several([(words, anchor("paper")) for words in map(paper_words, one.paper)], q.MISSING),
         ]
         for one in answers
     ]
@@ -134,7 +144,12 @@ def _requirement(number: int, answers: Sequence[Answer]) -> Table:
     note = f"From the workload {first.workload}, the worst of each cell's runs."
     sources = dict.fromkeys(figure.source for one in answers for figure in one.paper)
     note += f" On paper: {'; '.join(sources)}." if sources else ""
-    return Table(f"requirement-{number}", first.need, note, columns, rows, texts=len(columns))
+    return Table(_table_of(number), first.need, note, columns, rows, texts=len(columns))
+
+
+def _table_of(number: int) -> str:
+    """Return the name of the table that has a requirement's figures."""
+    return f"requirement-{number}"
 
 
 def _cost(cost: SystemCost, dearest: str) -> list[Cell]:
@@ -152,36 +167,33 @@ def _cost(cost: SystemCost, dearest: str) -> list[Cell]:
 def _beside(contest: Contest) -> Table:
     comparison = contest.comparison
     assert comparison is not None  # noqa: S101 - asked for where there is one
-    first = comparison.sides[0].figures
     label = contest.systems[0].label
     origins = [origin_of(side) for side in comparison.sides]
     rows = [
         [
             Cell(marked(label, origins[0])),
-            *(Cell(q.of_metric(name, first[name])) for name in _BESIDE),
+            *(Cell(figure_words(comparison.sides[0], name)) for name in BESIDE),
             *[Cell("")],
         ]
     ]
-    others = zip(contest.systems[1:], origins[1:], comparison.differences, strict=True)
-    for system, origin, differences in others:
-        by_metric = {one.metric: one for one in differences}
-        rows.append(
-            [Cell(marked(system.label, origin)), *_figures(by_metric), Cell(_change(by_metric))]
-        )
+    others = zip(
+        *(contest.systems[1:], origins[1:], comparison.sides[1:], comparison.differences),
+        strict=True,
+    )
+    for system, origin, side, differences in others:
+        figures = [Cell(figure_words(side, name)) for name in BESIDE]
+        rows.append([Cell(marked(system.label, origin)), *figures, Cell(_change(differences))])
     note = (
         f"Fan-out p99 beside that of {label}, with where the change may lie at 95 %; “no "
         "difference shown” where that holds 0."
     )
     columns = ["System", "Fan-out p50", "Fan-out p99", "Delivered", "p99 beside the first"]
     name = f"beside-{contest.workload.name}"
-    return Table(name, f"{contest.workload.label}: side by side", note, columns, rows)
+    title, meanings = f"{contest.workload.label}: side by side", ("", *BESIDE, "beside")
+    return Table(name, title, note, columns, rows, meanings=meanings)
 
 
-def _figures(by_metric: dict[str, Difference]) -> list[Cell]:
-    return [Cell(q.of_metric(name, by_metric[name].other)) for name in _BESIDE]
-
-
-def _change(by_metric: dict[str, Difference]) -> str:
-    seen = by_metric["fan_out_latency_ms.p99"]
+def _change(differences: Sequence[Difference]) -> str:
+    seen = next(one for one in differences if one.metric == "fan_out_latency_ms.p99")
     ratio = q.MISSING if seen.ratio is None else f"{q.figure(seen.ratio)} times"
     return f"{ratio}, {tell_change(seen)}"

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from harness.analysis.comparison import Side
+from harness.analysis.record import Json
+from harness.analysis.slo import scope_words
 from harness.analysis.study import Answer, Findings, Origin, Outcome, Seen
-from harness.analysis.study_paper import PaperFigure, SystemCost
+from harness.analysis.study_paper import PRICE_LIST, PaperFigure, SystemCost
 from harness.report import quantities as q
+from harness.report.clocks import below
 from harness.report.definitions import label
 from harness.report.story import limit_words, observed_words
 
@@ -60,27 +63,35 @@ def size_words(answer: Answer) -> str:
     return marked(f"{_amount(answer.size)} of {_amount(answer.needed)} {unit}", answer.origin)
 
 
-def judged_words(answer: Answer) -> list[tuple[str, str]]:
-    """Return each objective in words with its verdict."""
+def judged_words(answer: Answer) -> list[tuple[str, Json]]:
+    """Return each objective in words, with itself as it was judged."""
     return [
         (
-            marked(f"{label(slo['metric'])} {observed_words(slo)}", answer.origin)
+            marked(f"{label(slo['metric'])}{scope_words(slo)} {_observed(slo)}", answer.origin)
             + f", {limit_words(slo)}",
-            slo["verdict"],
+            slo,
         )
         for slo in answer.judged
     ]
 
 
+def _observed(slo: Json) -> str:
+    return "has no data" if slo["observed"] is None else observed_words(slo)
+
+
 def seen_words(seen: Seen) -> str:
     """Return a figure with its name."""
-    return marked(f"{label(seen.metric)} {q.of_metric(seen.metric, seen.value)}", seen.origin)
+    error_ms = seen.clock_error_ms
+    value = q.of_metric(seen.metric, seen.value) if error_ms is None else below(error_ms)
+    return marked(f"{label(seen.metric)} {value}", seen.origin)
 
 
 def paper_words(figure: PaperFigure) -> str:
     """Return what a quota or a price says, and whether that is enough."""
-    word = {True: ": enough", False: ": not enough", None: ""}[figure.is_enough]
-    return marked(f"{figure.text}{word}", "paper")
+    words = {True: ": enough", False: ": not enough", None: ""}
+    if figure.source == PRICE_LIST:
+        words = {True: ": down to zero", False: ": not down to zero"}
+    return marked(f"{figure.text}{words[figure.is_enough]}", "paper")
 
 
 def in_short(findings: Findings) -> list[str]:
@@ -93,7 +104,7 @@ def in_short(findings: Findings) -> list[str]:
             paper_words(figure)
             for one in answers
             for figure in one.paper
-            if figure.is_enough is False
+            if figure.is_enough is False and figure.source != PRICE_LIST
         ]
         parts += [f"on paper {', '.join(short)}"] if short else []
         if cost.usd_day is not None:

@@ -1,6 +1,6 @@
 """Writing a study's report: one page, one Markdown summary, one JSON for machines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,11 +19,13 @@ from harness.report.cells import Table
 from harness.report.compare_charts import Contestant, draw_contest
 from harness.report.cost_page import draw_curves
 from harness.report.cost_tables import cost_tables
+from harness.report.definitions import definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.markdown import escape, render_table
 from harness.report.palette import looks_of
 from harness.report.sketch import Chart
 from harness.report.study_words import ORIGINS, counted, in_short, limits, marked, origin_of
+from harness.report.words import OF_COSTS, OF_STUDIES
 
 HTML_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "summary.md"
@@ -70,7 +72,10 @@ def render_study(findings: Findings) -> str:
         css=stylesheet(),
         study=findings.study,
         size=findings.size,
+        definitions=definitions(_explained(findings)),
         tiles=_tiles(findings),
+        tiles_class="systems",
+        tiles_label="Cost of a day, system by system",
         in_short=in_short(findings),
         answers=[tables.matrix(findings), tables.approaches(findings)],
         evidence=_with_drawings(_charts(findings)),
@@ -165,8 +170,8 @@ def _tiles(findings: Findings) -> list[Tile]:
     tiles = []
     for place, cost in enumerate(findings.costs):
         answers = [row[place] for row in findings.answers]
-        detail = f"of {len(answers)} needs " + ", ".join(counted(answers))
-        figure = Figure("", q.money(cost.usd_day))
+        detail = f"of {len(answers)} needs: " + ", ".join(counted(answers))
+        figure = Figure("", q.money(cost.usd_day), link="costs")
         tiles.append(Tile(cost.system.label, [figure], marked("a day", "paper"), detail))
     return tiles
 
@@ -196,6 +201,13 @@ def _charts(findings: Findings) -> list[Chart]:
         about = f": {contest.workload.label.lower()}"
         charts += draw_contest(contestants, contest.workload.name, about) if contestants else []
     return charts
+
+
+def _explained(findings: Findings) -> Iterator[str]:
+    """Yield every metric and every word that the page has figures of."""
+    yield from (*OF_COSTS, *OF_STUDIES, *tables.BESIDE, "cost.usd_run")
+    for one in findings.study.requirements:
+        yield from (*one.figures, *(slo.metric for slo in one.objectives))
 
 
 def _with_drawings(charts: Sequence[Chart]) -> list[tuple[Chart, object]]:

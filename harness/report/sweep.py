@@ -1,12 +1,14 @@
 """A sweep as one HTML file that needs nothing else."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from harness import __version__
 from harness.analysis.backlog import LEAST_GROWTH_MS_PER_S, SIGNIFICANCE
 from harness.analysis.capacity import FOUND, Cell, exit_code_of
 from harness.report import quantities as q
 from harness.report.cells import Table
+from harness.report.definitions import anchor, definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.story import VERDICT_MARKS
 from harness.report.sweep_charts import draw_sweep
@@ -24,6 +26,11 @@ from harness.report.sweep_words import (
     tell_knee,
     tell_law,
 )
+from harness.report.words import OF_SWEEPS
+
+_METRICS: Final = (
+    *("deliveries.per_s_mean", "deliveries.ratio", "fan_out_latency_ms", "joins.latency_ms"),
+)
 
 
 def render_sweep(names: tuple[str, str], cells: Sequence[Cell], status: str) -> str:
@@ -38,6 +45,7 @@ def render_sweep(names: tuple[str, str], cells: Sequence[Cell], status: str) -> 
     return TEMPLATES.get_template("sweep.html.j2").render(
         charts=[(chart, drawings(chart)) for chart in draw_sweep(cells)],
         css=stylesheet(),
+        definitions=definitions([*OF_SWEEPS, *_METRICS]),
         growth=q.milliseconds(LEAST_GROWTH_MS_PER_S),
         heading=capacity_words(cells[0]) if len(cells) == 1 else f"{len(cells)} capacities",
         is_interrupted=status == "interrupted",
@@ -74,23 +82,25 @@ def _tiles(cell: Cell) -> list[Tile]:
     knee = amount(None if cell.knee is None else cell.knee.load)
     least = min((one.ratio for one in cell.headroom), default=None)
     detail = f"not held at {load_words(cell.axis, high)}" if high else "nothing broke"
+    headroom = q.MISSING if least is None else f"{least:.3g} ×"
+    unit = cell.axis.unit
     return [
         Tile(
-            _capacity_title(cell), [Figure("", amount(low))], cell.axis.unit, detail, is_wide=True
+            _capacity_title(cell), _explained("capacity", amount(low)), unit, detail, is_wide=True
         ),
-        Tile("Step", [Figure("", fineness)], "", "between the two loads around the edge"),
-        Tile("Fan-out p99 there", [Figure("", latency)], "", "at the capacity"),
-        Tile("Deliveries there", [Figure("", offered)], "/s", "messages × subscribers, offered"),
+        Tile("Step", _explained("step", fineness), "", "between the two loads around the edge"),
+        Tile("Fan-out p99 there", _explained("fan_out_latency_ms", latency), "", "at the capacity"),
         Tile(
-            "Knee", [Figure("", knee)], cell.axis.unit, "where latency begins to bend", is_wide=True
+            *("Deliveries there", _explained("offered", offered), "/s"),
+            "messages × subscribers, offered",
         ),
-        Tile(
-            "Headroom",
-            [Figure("", q.MISSING if least is None else f"{least:.3g} ×")],
-            "",
-            "the least, of the reference load",
-        ),
+        Tile("Knee", _explained("knee", knee), unit, "where latency begins to bend", is_wide=True),
+        Tile("Headroom", _explained("headroom", headroom), "", "the least, of the reference load"),
     ]
+
+
+def _explained(word: str, text: str) -> list[Figure]:
+    return [Figure("", text, link=anchor(word))]
 
 
 def _capacity_title(cell: Cell) -> str:

@@ -159,15 +159,19 @@ def steps_table(cell: Cell, number: int) -> Table:
     rows = [_step_row(one) for one in sorted(cell.steps, key=lambda one: (one.load, one.run))]
     columns = [
         cell.axis.title.capitalize() + cell.axis.unit,
-        *("System", "Why", "Offered", "Arrived", "Delivered", "Fan-out p50", "p99"),
-        *("Join p99", "Growth", "Run"),
+        *("System", "Why", "Run", "Offered", "Arrived", "Delivered", "Fan-out p50", "p99"),
+        *("Join p99", "Growth"),
     ]
+    meanings = (
+        *("", "", "", "", "offered", "deliveries.per_s_mean", "deliveries.ratio"),
+        *("fan_out_latency_ms", "fan_out_latency_ms", "joins.latency_ms", "backlog"),
+    )
     note = (
         "Offered is messages × subscribers, in deliveries a second. Growth is by how much latency "
         "rose each second: a backlog where it is clear and at least 10 ms."
     )
     title = f"Steps{_fixed(cell)}"
-    return Table(f"steps-{number}", title, note, columns, rows, texts=3)
+    return Table(f"steps-{number}", title, note, columns, rows, texts=4, meanings=meanings)
 
 
 def _step_row(step: SweepStep) -> list[TableCell]:
@@ -177,6 +181,7 @@ def _step_row(step: SweepStep) -> list[TableCell]:
         TableCell(amount(step.load)),
         TableCell(f"{MARKS[step.answer]} {ANSWER_WORDS[step.answer]}", tone=tone),
         TableCell(step.reason),
+        TableCell(step.run),
         TableCell(_rate(step.offered_per_s)),
         TableCell(_rate(step.achieved_per_s)),
         TableCell(q.percent(step.delivery_ratio)),
@@ -184,7 +189,6 @@ def _step_row(step: SweepStep) -> list[TableCell]:
         TableCell(q.milliseconds(step.fan_out_p99_ms)),
         TableCell(q.milliseconds(step.join_p99_ms)),
         TableCell(q.MISSING if growth is None else f"{growth:+.1f}{q.THIN}ms/s"),
-        TableCell(step.run),
     ]
 
 
@@ -204,7 +208,9 @@ def capacities_table(cells: Sequence[Cell]) -> Table:
         for one in cells
     ]
     columns = ["With", "Capacity", "Knee", "Deliveries offered there"]
-    return Table("capacities", "Capacity over the grid", "", columns, rows, texts=3)
+    meanings = ("", "capacity", "knee", "offered")
+    title = "Capacity over the grid"
+    return Table("capacities", title, "", columns, rows, texts=3, meanings=meanings)
 
 
 def headroom_table(cell: Cell, number: int) -> Table:
@@ -221,7 +227,9 @@ def headroom_table(cell: Cell, number: int) -> Table:
     ]
     columns = ["Load", "When", "Capacity", "Reference load", "Headroom"]
     note = "Capacity ÷ reference load; below 1 this system, as it was tested, does not carry it."
-    return Table(f"headroom-{number}", f"Headroom{_fixed(cell)}", note, columns, rows, texts=2)
+    title = f"Headroom{_fixed(cell)}"
+    meanings = ("", "", "capacity", "headroom", "headroom")
+    return Table(f"headroom-{number}", title, note, columns, rows, texts=2, meanings=meanings)
 
 
 def law_table(cell: Cell, number: int) -> Table:
@@ -246,4 +254,5 @@ def law_table(cell: Cell, number: int) -> Table:
         "the highest throughput."
     )
     title = f"Universal Scalability Law{_fixed(cell)}"
-    return Table(f"law-{number}", title, note, columns, rows)
+    meanings = ("", *["law"] * 3)
+    return Table(f"law-{number}", title, note, columns, rows, meanings=meanings)

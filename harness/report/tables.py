@@ -13,7 +13,7 @@ from harness.analysis.columns import COUNTS
 from harness.analysis.finalise import Analysis
 from harness.analysis.histograms import latency_ms
 from harness.analysis.record import MEASURE, Json, before_measuring, measured
-from harness.analysis.slo import margin
+from harness.analysis.slo import margin, scope_words
 from harness.analysis.summary import CHATTER, STALL_LIMITS_S, SUBSCRIBER
 from harness.measure.record import JOIN_STAGES
 from harness.report import quantities as q
@@ -27,7 +27,6 @@ from harness.report.story import (
     VERDICT_WORDS,
     limit_words,
     observed_words,
-    scope_words,
 )
 
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
@@ -271,7 +270,7 @@ def _phases(analysis: Analysis) -> Table:
     columns = ["Phase", "From", "Length", "Connected", "Publishes", "Deliveries", "Errors"]
     note = "What happened in the seconds of each phase; users connected at its end."
     meanings = (
-        *("", "", "", "population.subscribers_peak", "publishes.sent"),
+        *("", "time", "time", "population.subscribers_peak", "publishes.sent"),
         *("deliveries.per_s_peak", "errors.count"),
     )
     return Table("phases", "Phases", note, columns, rows, meanings=meanings)
@@ -298,7 +297,7 @@ def _errors(analysis: Analysis) -> Table:
     if len(merged) > _MOST_ERRORS:
         note = f"The {_MOST_ERRORS} most frequent of {len(merged)} kinds."
     columns = ["Stage", "Code", "Message", "Times", "Seconds"]
-    meanings = ("", "", "", "errors.count")
+    meanings = ("", "", "", "errors.count", "time")
     return Table("errors", "Errors", note, columns, rows, texts=3, meanings=meanings)
 
 

@@ -232,7 +232,8 @@ def _path(detail: ErrorDetails, data: object) -> list[str | int]:
     if detail["type"] in _WRONG_TAG:
         path.append(_tag(detail))
     below = detail.get("ctx", {}).get("key", "") if detail["type"] == BROKEN_RULE else ""
-    return path + (below.split(".") if below else [])
+    parts = below.split(".") if below else []
+    return path + [int(part) if part.isdecimal() else part for part in parts]
 
 
 def _tag(detail: ErrorDetails) -> str:

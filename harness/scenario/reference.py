@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from harness.scenario.keys import Key, TomlSchema, choices_of, field_at, keys_of, tag_of
 from harness.scenario.model import Unit
-from harness.scenario.slo import SUMMARY_METRICS
+from harness.scenario.slo import SUMMARY_METRICS, parts_of
 
 _TYPES = {
     "number": "number",
@@ -57,12 +57,16 @@ def keys_in_markdown(model: type[BaseModel], besides: type[BaseModel] | None = N
 
 
 def metrics_in_markdown() -> str:
-    """Return a row for each group of figures that an SLO may name."""
-    rows = ["| table of the summary | figures |", "| --- | --- |"]
-    split = (metric.rpartition(".") for metric in SUMMARY_METRICS)
-    for table, parts in groupby(sorted(split), key=itemgetter(0)):
-        figures = ", ".join(f"`{figure}`" for _, _, figure in parts)
-        rows.append(f"| `{table}.` | {figures} |")
+    """Return a row for each group of figures that an SLO may name, and narrow down alike."""
+    rows = ["| table of the summary | figures | may be narrowed down by |", "| --- | --- | --- |"]
+    split = (
+        (table, sorted(parts_of(metric)), figure)
+        for metric in SUMMARY_METRICS
+        for table, _, figure in [metric.rpartition(".")]
+    )
+    for (table, parts), group in groupby(sorted(split), key=itemgetter(0, 1)):
+        figures = ", ".join(f"`{figure}`" for _, _, figure in group)
+        rows.append(f"| `{table}.` | {figures} | {', '.join(f'`{part}`' for part in parts)} |")
     return "\n".join([*rows, ""])
 
 

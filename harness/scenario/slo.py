@@ -1,8 +1,11 @@
-"""Service level objectives: which figure of a run's summary must keep which limit."""
+"""Service level objectives: which figure of a run must keep which limit, and of which part of it.
 
-from typing import Literal
+A workload, a study and a file of SLOs by itself write them alike.
+"""
 
-from pydantic import Field, ValidationInfo, field_validator
+from typing import Any, Final, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from harness.scenario.model import ScenarioModel, broken_rule
 from harness.scenario.spelling import did_you_mean
@@ -62,9 +65,54 @@ SUMMARY_METRICS: tuple[str, ...] = tuple(
 ) + tuple(f"{latency}.{percentile}" for latency in _LATENCIES for percentile in _PERCENTILES)
 """Dotted paths of every figure of a run's summary that an SLO may name."""
 
+_BOTH: Final = frozenset({"phase", "user_class"})
+_BY_PHASE: Final = frozenset({"phase"})
+
+PARTS: Final = {
+    "fan_out_latency_ms": _BOTH,
+    "service_latency_ms": _BOTH,
+    "receive_delay_ms": _BOTH,
+    "publishes.latency_ms": _BOTH,
+    "publishes.send_delay_ms": _BOTH,
+    "joins.latency_ms": _BOTH,
+    "joins.attempted": _BOTH,
+    "joins.succeeded": _BOTH,
+    "joins.failed": _BOTH,
+    "deliveries.owed": _BY_PHASE,
+    "deliveries.received": _BY_PHASE,
+    "deliveries.lost": _BY_PHASE,
+    "deliveries.duplicated": _BY_PHASE,
+    "deliveries.reordered": _BY_PHASE,
+    "deliveries.late": _BY_PHASE,
+    "deliveries.unowed": _BY_PHASE,
+    "deliveries.ratio": _BY_PHASE,
+    "stall_s": frozenset({"user_class"}),
+}
+"""What a run record keeps apart, and by what: a figure, or all figures of a block."""
+
+
+def parts_of(metric: str) -> frozenset[str]:
+    """Return the keys by which an SLO on a figure may be narrowed down: phase, user_class."""
+    return PARTS.get(metric, PARTS.get(metric.rpartition(".")[0], frozenset()))
+
+
+def _narrowed_where_kept_apart() -> dict[str, Any]:
+    """Return what tells editors which figures may be narrowed down, and by what."""
+    allowed = {
+        key: [metric for metric in SUMMARY_METRICS if key in parts_of(metric)]
+        for key in ("phase", "user_class")
+    }
+    return {
+        "dependentSchemas": {
+            key: {"properties": {"metric": {"enum": metrics}}} for key, metrics in allowed.items()
+        }
+    }
+
 
 class Slo(ScenarioModel):
     """One objective: ``metric op limit`` holds, or the run fails."""
+
+    model_config = ConfigDict(json_schema_extra=_narrowed_where_kept_apart())
 
     metric: str = Field(
         description="Figure of the run's summary, as a dotted path.",
@@ -74,6 +122,13 @@ class Slo(ScenarioModel):
         description="How the figure observed must compare with the limit."
     )
     limit: float = Field(description="The limit, in the unit that the metric's name ends with.")
+    phase: Literal["join", "settle", "warm_up", "measure", "drain"] | None = Field(
+        default=None,
+        description="The phase it is about; without it, what the run's summary is about.",
+    )
+    user_class: Literal["subscriber", "chatter"] | None = Field(
+        default=None, description="The kind of user it is about; without it, all of them."
+    )
 
     @field_validator("metric")
     @classmethod
@@ -96,5 +151,18 @@ class Slo(ScenarioModel):
             )
         return limit
 
+    @model_validator(mode="after")
+    def _record_keeps_it_apart(self) -> Self:
+        for key in ("phase", "user_class"):
+            if getattr(self, key) is not None and key not in parts_of(self.metric):
+                raise broken_rule(
+                    f"must not be given for {self.metric}",
+                    hint=f"a run record does not keep {self.metric} apart by {key}",
+                    key=key,
+                )
+        return self
+
     def __str__(self) -> str:
-        return f"{self.metric} {self.op} {self.limit:g}"
+        parts = [part for part in (self.user_class, self.phase) if part]
+        narrowed = f" ({', '.join(parts)})" if parts else ""
+        return f"{self.metric} {self.op} {self.limit:g}{narrowed}"

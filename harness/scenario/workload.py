@@ -66,6 +66,17 @@ class Population(ScenarioModel):
         """Users who hold a subscription."""
         return self.users if self.chatters_subscribe else self.subscribers
 
+    def why_nobody(self, slo: Slo) -> str:
+        """Return why nobody of the kind of user an SLO is about can have its figure, or ""."""
+        if slo.user_class == "subscriber" and not self.subscribers:
+            return "population.subscribers is 0"
+        if slo.user_class == "subscriber" and slo.metric.startswith("publishes."):
+            return "only chatters publish"
+        listens = not slo.metric.startswith(("publishes.", "joins."))
+        if slo.user_class == "chatter" and listens and not self.chatters_subscribe:
+            return "population.chatters_subscribe is false"
+        return ""
+
 
 class Joins(ScenarioModel):
     """How users arrive."""
@@ -343,13 +354,35 @@ class Workload(ScenarioModel):
             if phases and one.at_s >= phases.measure_s:
                 raise broken_rule(
                     f"must be below phases.measure_s = {phases.measure_s:g}",
-                    key=f"[{place}].at_s",
+                    key=f"{place}.at_s",
                     hint="times of disturbances count from the start of the measuring",
                 )
         away = sum(one.share for one in disturbances if isinstance(one, FlashCrowd))
         if away >= 1:
             raise broken_rule("must leave somebody who joins at first", hint="lower the shares")
         return disturbances
+
+    @field_validator("slos")
+    @classmethod
+    def _slos_on_parts_there_are(
+        cls, slos: tuple[Slo, ...], info: ValidationInfo
+    ) -> tuple[Slo, ...]:
+        population: Population | None = info.data.get("population")
+        phases: Phases | None = info.data.get("phases")
+        for place, slo in enumerate(slos):
+            if phases and slo.phase and getattr(phases, f"{slo.phase}_s", None) == 0:
+                raise broken_rule(
+                    "must be a phase that the workload has",
+                    key=f"{place}.phase",
+                    hint=f"phases.{slo.phase}_s is 0",
+                )
+            if population and (hint := population.why_nobody(slo)):
+                raise broken_rule(
+                    f"must be a kind of user that has {slo.metric}",
+                    key=f"{place}.user_class",
+                    hint=hint,
+                )
+        return slos
 
     @property
     def held_back_ratio(self) -> float:

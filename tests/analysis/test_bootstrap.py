@@ -8,12 +8,17 @@ import pytest
 from benchmarks.comparison_power import TRUE_P99_MS, draw_runs, p99s, tells_apart
 from harness.analysis import bootstrap
 
+DRAWS = 400
+"""Fewer than a comparison makes, so that hundreds of them take seconds."""
+
 
 def test_the_interval_covers_the_true_p99_in_at_least_nine_of_ten_runs():
     """Nominal is 95 %, of autocorrelated lognormal latencies."""
     random = np.random.default_rng(1)
     runs = draw_runs(random, 300)
-    found = [bootstrap.interval(p99s(random, [run]), bootstrap.blocks([run])) for run in runs]
+    found = [
+        bootstrap.interval(p99s(random, [run], DRAWS), bootstrap.blocks([run])) for run in runs
+    ]
     covered = np.mean([one.holds(TRUE_P99_MS) for one in found])
     assert covered >= 0.9
     # An interval that is too wide to be of use covers too.
@@ -27,17 +32,17 @@ def test_of_400_pairs_of_the_same_thing_at_most_one_in_twenty_is_told_apart():
     for _ in range(8):
         runs = draw_runs(random, 100)
         pairs = zip(runs[::2], runs[1::2], strict=True)
-        alarms += sum(tells_apart(random, [first], [other]) for first, other in pairs)
+        alarms += sum(tells_apart(random, [first], [other], DRAWS) for first, other in pairs)
     assert alarms <= 20
 
 
 def test_a_p99_ten_percent_higher_is_found_from_five_runs_a_side_in_nine_of_ten_cases():
     """What a pipeline is there for."""
     random = np.random.default_rng(3)
-    found = [
-        tells_apart(random, *(draw_runs(random, 5, shift, per_second=200) for shift in (1.0, 1.1)))
-        for _ in range(50)
-    ]
+    found = []
+    for _ in range(50):
+        first, other = (draw_runs(random, 5, shift, per_second=200) for shift in (1.0, 1.1))
+        found.append(tells_apart(random, first, other, DRAWS))
     assert np.mean(found) >= 0.9
 
 
@@ -47,7 +52,7 @@ def test_a_run_of_twelve_seconds_gives_an_interval_and_few_false_alarms():
     assert 2 == bootstrap.block_seconds(12)
     runs = draw_runs(random, 200, seconds=12)
     pairs = zip(runs[::2], runs[1::2], strict=True)
-    assert sum(tells_apart(random, [first], [other]) for first, other in pairs) <= 10
+    assert sum(tells_apart(random, [first], [other], DRAWS) for first, other in pairs) <= 10
 
 
 def test_percentiles_of_known_counts():
@@ -86,6 +91,16 @@ def test_the_tail_is_hesterbergs_with_students_quantile_of_a_table():
     """Of 11 blocks: t(0.975, 10) = 2.228, times the root of 11/10, is 2.337 normal deviations."""
     assert NormalDist().cdf(-2.337) == pytest.approx(bootstrap.expanded_tail(11), rel=0.01)
     assert 0.025 == pytest.approx(bootstrap.expanded_tail(1e6), rel=1e-3)
+
+
+@pytest.mark.parametrize("draws", [99, 999, 9999])
+def test_a_tail_holds_its_share_of_chance_however_few_the_draws(draws):
+    """Of evenly spread draws the ends are where the shares of the distribution end, on average."""
+    random = np.random.default_rng(7)
+    tail = bootstrap.expanded_tail(1000)
+    found = [bootstrap.interval(random.random(draws), 1000) for _ in range(400)]
+    low, high = (np.mean(ends) for ends in zip(*found, strict=True))
+    assert [tail, 1 - tail] == pytest.approx([low, high], abs=4 * np.sqrt(tail / draws / 400))
 
 
 @pytest.mark.parametrize("blocks", [1.0, 3.9])

@@ -1,11 +1,15 @@
 """Judging a finished run by other objectives, worked out by hand."""
 
+import shutil
+
+import orjson
 import pytest
 
 from harness.analysis.check import judge_again, verdict_json
 from harness.analysis.finalise import analyse
+from harness.scenario.slo import SUMMARY_METRICS, parts_of
 from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import histogram, run_file, three_subscribers
+from tests.analysis.synthetic_record import histogram, run_file, three_subscribers, worker_second
 
 
 def slo(metric, op="<=", limit=1e9, **scope):
@@ -67,6 +71,62 @@ def test_scoped_figures_of_everything_agree_with_the_summary(tmp_path):
     assert summary["joins"]["attempted"] == sum(by_class)
     stalls = [observed(folder, "stall_s.max", user_class=one) for one in ("subscriber", "chatter")]
     assert summary["stall_s"]["max"] == max(stalls)
+
+
+def with_slos(*slos):
+    """Return a ``run.json`` whose workload has these objectives."""
+    run = run_file()
+    run["plan"]["workload"]["slos"] = list(slos)
+    return run
+
+
+def test_a_workload_and_a_file_of_objectives_judge_alike(two_classes, tmp_path):
+    """Every objective on every part, once as the workload's own and once afterwards."""
+    metrics = [metric for metric in SUMMARY_METRICS if parts_of(metric) and "stall" not in metric]
+    slos = [
+        slo(metric, phase=phase)
+        for metric in metrics
+        for phase in (None, "join", "settle", "warm_up", "measure", "drain")
+    ]
+    slos += [
+        slo(metric, user_class=one)
+        for metric in SUMMARY_METRICS
+        if "user_class" in parts_of(metric)
+        for one in ("subscriber", "chatter")
+    ]
+    analysis = analyse(two_classes)
+    run = analysis.record.run | {"plan": with_slos(*slos)["plan"]}
+    copy = shutil.copytree(two_classes, tmp_path / "run")
+    (copy / "run.json").write_bytes(orjson.dumps(run))
+    own = analyse(copy).summary["slos"]
+    assert judge_again(analysis, slos).summary["slos"] == own
+    assert {"phase", "user_class"} <= {key for one in own for key in one}
+
+
+def test_an_objective_that_one_kind_of_user_missed_fails_the_run(tmp_path):
+    """Chatters waited 40 ms at most, subscribers 20 ms."""
+    fan_out = [
+        ("fan_out_latency.subscriber.measure", 5, histogram(10, 20)),
+        ("fan_out_latency.chatter.measure", 5, histogram(30, 40)),
+    ]
+    objective = slo("fan_out_latency_ms.max", limit=25.0)
+    run = with_slos(objective | {"user_class": "subscriber"}, objective | {"user_class": "chatter"})
+    summary = analyse(three_subscribers(tmp_path / "run", run=run, histograms=fan_out)).summary
+    assert ("fail", 3) == (summary["verdict"], summary["exit_code"])
+    assert [("subscriber", "pass"), ("chatter", "fail")] == [
+        (one["user_class"], one["verdict"]) for one in summary["slos"]
+    ]
+
+
+def test_a_part_below_the_clocks_error_is_marked_as_the_whole_is(tmp_path):
+    """20 ms, where two machines' clocks may be 50 ms apart."""
+    rows = [
+        worker_second(number, clock_error_ms=25.0, worker=w) for number in range(12) for w in (0, 1)
+    ]
+    objective = slo("fan_out_latency_ms.p50")
+    folder = three_subscribers(tmp_path / "run", generator=rows)
+    whole, part = judged(folder, objective, objective | {"user_class": "subscriber"})
+    assert (50.0, 50.0) == (whole["clock_error_ms"], part["clock_error_ms"])
 
 
 def test_no_data_fails(two_classes):

@@ -1,5 +1,7 @@
 """Sides of runs beside each other: pooled figures, differences, and who may be compared."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,13 @@ from harness.analysis.comparison import RATIO, compare
 from harness.analysis.finalise import analyse
 from harness.analysis.histograms import read_seconds
 from harness.analysis.likeness import UnlikeRunsError, find_unlike
+from harness.analysis.regression import parse_gates, pass_gates
 from harness.analysis.slo import observe
+from harness.measure.record import JOURNAL_FOLDER
+from harness.report import quantities as q
+from harness.report.compare import render_comparison
+from harness.report.compare_headline import comparison_tiles
+from harness.report.compare_tables import comparison_json, difference_table, tell_difference
 from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import run_file, three_subscribers
 
@@ -156,3 +164,87 @@ def test_the_error_names_key_and_values(tmp_path):
     assert "compare: workload.seed is 1 in A, 2 in B, runs that are compared" in str(error)
     assert "hint: --anyway" in str(error)
     assert 2 == error.exit_code
+
+
+def with_clock_error(folder, error_ms, **changes):
+    """Return the analysis of a simulated run whose workers' clocks are known to ``error_ms``."""
+    plan = {"subscribers": 18, "chatters": 2, "measure_s": 40} | changes
+    Simulation(**plan).write(folder)
+    journal = folder / JOURNAL_FOLDER / "generator.jsonl"
+    rows = [
+        json.loads(line) | {"clock_error_ms": error_ms}
+        for line in journal.read_text("utf-8").splitlines()
+    ]
+    journal.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return analyse(folder)
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory):
+    """Return a comparison of medians of 12 and 24 ms, where clocks are known to 20 ms each."""
+    folder = tmp_path_factory.mktemp("clocks")
+    quick = with_clock_error(folder / "quick", 20.0, seed=1)
+    slow = with_clock_error(folder / "slow", 20.0, seed=2, median_ms=24.0)
+    return compare([[quick], [slow]], replicates=REPLICATES)
+
+
+def test_a_difference_that_the_clocks_may_have_made_is_none(apart):
+    """Of the median: 12 ms, where both clocks together may be 40 ms wrong; p99 differs by more."""
+    found = {one.metric: one for one in apart.differences[0]}
+    p50, p99 = found["fan_out_latency_ms.p50"], found[P99]
+    assert 40.0 == p50.clock_error_ms == p99.clock_error_ms
+    assert p50.absolute.low > 0
+    assert (True, False) == (p50.is_within_clocks, p50.is_shown)
+    assert (False, True) == (p99.is_within_clocks, p99.is_shown)
+
+
+def test_a_ratio_of_a_latency_below_the_clocks_error_is_unknown(apart):
+    """12 ms may be anything up to 20; the p99 of both sides is longer than that."""
+    found = {one.metric: one for one in apart.differences[0]}
+    assert found["fan_out_latency_ms.p50"].ratio is None
+    assert 2.0 == pytest.approx(found[P99].ratio, rel=0.2)
+
+
+def test_latencies_on_one_clock_know_no_clock_error(apart):
+    """A join begins and ends at the same worker."""
+    found = {one.metric: one for one in apart.differences[0]}
+    assert {0.0} == {one.clock_error_ms for one in found.values() if "fan_out" not in one.metric}
+
+
+def test_pages_and_machines_get_no_latency_below_the_clocks_error(apart):
+    """As in a single report: at most the error, and no ratio."""
+    first, other = apart.sides
+    table = difference_table(first, other, apart.differences[0])
+    texts = [[cell.text.replace(q.THIN, " ") for cell in row] for row in table.rows]
+    p50, p99 = (row for row in texts if row[0] in {"Fan-out latency p50", "Fan-out latency p99"})
+    assert ["within the clock error", "≤ 20.0 ms"] == p50[1:3]
+    assert ["≤ 40.0 ms", "–"] == p50[4:]
+    assert "higher" == p99[1]
+    assert "≤" not in "".join(p99)
+    assert "Clocks: no latency shorter than its side's error is quoted" in table.note
+    told = tell_difference(first, other, apart.differences[0]).replace(q.THIN, " ")
+    assert "in B, ≤ 20.0 ms in A: within the clock error." in told
+    tile = comparison_tiles(apart)[0]
+    assert "≤ 20.0 ms" == tile.figures[0].text.replace(q.THIN, " ")
+    page = render_comparison(apart, [], [])
+    assert "clocks are known to 20.0" in page
+    (entry, *_) = comparison_json(apart, [])["differences"]
+    assert ("fan_out_latency_ms.p50", 40.0, None, False) == tuple(
+        entry[key] for key in ("metric", "clock_error_ms", "ratio", "shown")
+    )
+
+
+def test_no_gate_fails_for_what_the_clocks_may_have_made(apart):
+    """The median rose by far more than a tenth, as far as anybody knows."""
+    rules = ["fan_out_latency_ms.p50 +10%", f"{P99} +10%"]
+    assert ["pass", "fail"] == [one.verdict for one in pass_gates(apart, parse_gates(rules))]
+
+
+def test_where_one_machine_makes_the_load_every_latency_is_quoted(runs):
+    """There is one clock, and no word of it."""
+    comparison = compare([[runs["first"]], [runs["slow"]]], replicates=REPLICATES)
+    first, other = comparison.sides
+    table = difference_table(first, other, comparison.differences[0])
+    assert "Clocks" not in table.note
+    assert "≤" not in "".join(cell.text for row in table.rows for cell in row)
+    assert "clocks are known" not in render_comparison(comparison, [], [])

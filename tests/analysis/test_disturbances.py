@@ -7,8 +7,10 @@ from harness.analysis.disturbances import (
     disturbances,
     fan_out_p99_ms,
     longest_recovery_s,
+    objectives_on_p99,
     outcomes,
     recovery_s,
+    seconds_inside,
 )
 from harness.analysis.finalise import analyse
 from tests.analysis.simulated_run import Simulation
@@ -19,8 +21,9 @@ from tests.analysis.synthetic_record import (
     three_subscribers,
     write_record,
 )
+from tests.analysis.test_ledger import frame
 
-LIMIT = [{"metric": "fan_out_latency_ms.p99", "op": "<=", "limit": 100.0}]
+LIMIT = {"metric": "fan_out_latency_ms.p99", "op": "<=", "limit": 100.0}
 
 
 def p99_from(first, *values):
@@ -52,18 +55,51 @@ def p99_from(first, *values):
 )
 def test_recovery_lasts_until_the_first_of_five_seconds_inside(p99_ms, end_s, expected):
     """Worked by hand, second by second."""
-    assert expected == pytest.approx(recovery_s(p99_ms, end_s, LIMIT))
+    assert expected == pytest.approx(recovery_s(p99_ms <= 100, end_s))
+
+
+def by_class(subscriber, chatter):
+    """Return a timeline with the p99 of each kind of user, from second 0 on."""
+    rows = [
+        second(number, user_class=name, fan_out_latency_ms_p99=value)
+        for name, values in (("subscriber", subscriber), ("chatter", chatter))
+        for number, value in enumerate(values)
+    ]
+    return frame("timeline", rows)
 
 
 def test_without_an_objective_there_is_no_recovery():
     """Nothing says what inside means."""
-    assert recovery_s(p99_from(0, *[50] * 30), 10.0, []) is None
+    inside = seconds_inside(by_class([50] * 30, [50] * 30), [])
+    assert recovery_s(inside, 10.0) is None
 
 
 def test_every_objective_on_the_p99_must_hold():
     """A soft limit and a hard one."""
-    p99_ms = p99_from(0, *[50] * 10, 900, *[80] * 5, *[50] * 5)
-    assert 6.0 == recovery_s(p99_ms, 10.0, [*LIMIT, {"op": "<", "limit": 60.0}])
+    timeline = by_class([*[50] * 10, 900, *[80] * 5, *[50] * 5], [])
+    inside = seconds_inside(timeline, [LIMIT, LIMIT | {"op": "<", "limit": 60.0}])
+    assert 6.0 == recovery_s(inside, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ({}, [False, False, True]),
+        ({"user_class": "subscriber"}, [False, True, True]),
+        ({"user_class": "chatter"}, [True, False]),
+    ],
+)
+def test_an_objective_on_one_kind_of_user_asks_nobody_else(scope, expected):
+    """Chatters got nothing in the last second: for them it is no evidence."""
+    timeline = by_class([200, 50, 50], [50, 200, None])
+    assert expected == seconds_inside(timeline, [LIMIT | scope]).to_list()
+
+
+def test_an_objective_on_another_phase_says_nothing_of_recovery():
+    """Disturbances happen while measuring."""
+    ours = [LIMIT, LIMIT | {"phase": "measure"}]
+    others = [LIMIT | {"phase": "warm_up"}, LIMIT | {"metric": "fan_out_latency_ms.p50"}]
+    assert ours == objectives_on_p99([*others, *ours])
 
 
 def test_the_class_that_has_it_worst_counts():
@@ -74,8 +110,6 @@ def test_the_class_that_has_it_worst_counts():
         second(6, fan_out_latency_ms_p99=30.0),
         second(7),
     ]
-    from tests.analysis.test_ledger import frame
-
     assert {5: 40.0, 6: 30.0} == fan_out_p99_ms(frame("timeline", rows)).to_dict()
 
 

@@ -8,6 +8,9 @@ from harness.analysis.finalise import analyse
 from harness.analysis.study import Outcome, find, worst
 from harness.analysis.study_cells import cells_of, find_runs
 from harness.analysis.study_paper import cost_of_system, paper_of
+from harness.report import quantities as q
+from harness.report.study_words import seen_words
+from harness.scenario.slo import Slo
 from harness.scenario.study import load_study
 from tests.analysis.study_runs import SCENARIOS, simulate, write_study
 
@@ -178,3 +181,80 @@ def test_a_system_without_a_price_list_has_no_price(reference):
     study, systems = reference
     unknown = systems["appsync"].model_copy(update={"priced_as": None})
     assert cost_of_system(study.need, unknown, "no-such-system", ()).usd_day is None
+
+
+REFERENCE = SCENARIOS / "studies" / "sse-vs-appsync.toml"
+MOST_S = 400.0
+"""A run takes five to eight seconds more than its timetable; eighteen of them within 600 s."""
+
+
+@pytest.fixture(scope="module")
+def small_plans():
+    """Return the plans of the study that comes along, at its small size."""
+    study = load_study(REFERENCE)
+    return {
+        (one.workload.name, one.system.name): one.plan
+        for one in cells_of(study, REFERENCE, "small")
+    }
+
+
+def test_the_small_study_takes_less_than_ten_minutes(small_plans):
+    """Every system meets every workload."""
+    assert 18 == len(small_plans)
+    assert sum(plan.timetable.phases[-1].end_s for plan in small_plans.values()) < MOST_S
+
+
+def test_at_the_small_size_no_run_is_asked_for_more_users_than_it_has(small_plans):
+    """A verdict that no system could pass says nothing about any."""
+    for plan in small_plans.values():
+        limits = {slo.metric: slo.limit for slo in plan.workload.slos}
+        people = plan.workload.population
+        assert limits.get("population.subscribers_peak", 0) <= people.subscribers
+        assert limits.get("population.chatters_peak", 0) <= people.chatters
+
+
+@pytest.mark.parametrize(
+    ("workload", "fits"), [("steady", True), ("scale-to-zero", True), ("flash-crowd", False)]
+)
+def test_the_legacy_service_has_room_for_a_show_and_not_for_a_crowd(small_plans, workload, fits):
+    """What the study is asked about is seen at its small size too."""
+    plan = small_plans[workload, "legacy"]
+    servers = plan.target.emulator.servers
+    assert fits == (plan.workload.population.users <= servers.count * servers.connections)
+
+
+def test_an_objective_on_one_kind_of_user_is_judged_on_theirs(cells, tmp_path):
+    """By the run's record, as a workload's own is."""
+    study, (quick, *_) = cells
+    run = analyse(simulate(quick, tmp_path / "run", seed=3))
+    whole = Slo(metric="joins.attempted", op=">", limit=0)
+    chatters = Slo(metric="joins.attempted", op=">", limit=0, user_class="chatter")
+    about = study.requirements[0].model_copy(update={"objectives": (whole, chatters)})
+    changed = study.model_copy(update={"requirements": (about,), "systems": (quick.system,)})
+    outcome = Outcome(quick.system, quick.workload, (run,), 1)
+    first, second = find(changed, "small", [outcome]).answers[0][0].judged
+    assert (40, 4) == (first["observed"], second["observed"])
+    assert "chatter" == second["user_class"]
+
+
+def test_a_latency_below_the_clocks_error_is_told_as_such(cells, tmp_path):
+    """Of an objective and of a further figure."""
+    study, (quick, *_) = cells
+    folder = simulate(quick, tmp_path / "run", seed=4)
+    run = analyse(folder)
+    run.summary["generator"]["clock_error_ms"] = 500.0
+    outcome = Outcome(quick.system, quick.workload, (run,), 1)
+    changed = study.model_copy(update={"systems": (quick.system,)})
+    answer = find(changed, "small", [outcome]).answers[1][0]
+    assert 500.0 == answer.judged[0]["clock_error_ms"] == answer.figures[0].clock_error_ms
+    assert "fan-out latency p50 ≤ 500 ms [E]" == seen_words(answer.figures[0]).replace(q.THIN, " ")
+
+
+def test_who_polls_is_counted_once(cells, tmp_path):
+    """Those who poll are subscribers and chatters too, and not more users."""
+    study, (quick, *_) = cells
+    run = analyse(simulate(quick, tmp_path / "run", seed=5))
+    run.summary["population"]["pollers_peak"] = 40
+    changed = study.model_copy(update={"systems": (quick.system,)})
+    outcome = Outcome(quick.system, quick.workload, (run,), 1)
+    assert 40 == find(changed, "small", [outcome]).answers[0][0].size

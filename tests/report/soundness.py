@@ -34,6 +34,13 @@ PAPER = 688
 """A4 less margins of 14 mm, in CSS pixels."""
 MOST_BYTES = 3_000_000
 
+NAMES = (
+    *("Channel", "Code", "Folder in runs/", "Host", "How it carries a message", "Message", "Run"),
+    *("Revision", "Started", "Target", "Target of the runs", "Why", "Workload", "formula", "name"),
+    *("price", "question", "source"),
+)
+"""Headings of columns that hold words, which may have digits in them and are no figures."""
+
 FRAMES = """
 <!doctype html><meta charset="utf-8"><body style="margin:0">{frames}
 <script>
@@ -49,6 +56,16 @@ addEventListener("load", async () => {{
       beyond: beyond.map((one) => one.tagName + "." + one.className + " " + one.id),
       wide: shown("wide"), narrow: shown("narrow"),
     }};
+    if (frame.id === "desktop") {{
+      const bare = (one) => /\\d/.test(one.textContent) && !one.querySelector("a[href^='#']");
+      const title = (one) => one.closest("table").tHead.rows[0].cells[one.cellIndex].textContent;
+      const cells = [...page.querySelectorAll("tbody td")].filter(
+        (one) => bare(one) && !{words}.includes(title(one).trim()));
+      found.unexplained = [
+        ...[...page.querySelectorAll(".figure b")].filter(bare).map((one) => one.textContent),
+        ...cells.map((one) => one.closest("table").id + ", " + title(one) + ": " + one.textContent),
+      ];
+    }}
     if (frame.id === "desktop" && frame.contentWindow.axe) {{
       const report = await frame.contentWindow.axe.run(page, {{ iframes: false }});
       found.axe = report.violations.map((one) =>
@@ -64,9 +81,9 @@ addEventListener("load", async () => {{
 def assert_page_is_sound(path, folder):
     """Require of a page what every page must keep.
 
-    Small, whole without a network, silent, every link with a target, nothing wider than a phone, a
-    wall or a sheet of paper, printable, one heading and landmarks, alternatives for drawings, and
-    sortable tables.
+    Small, whole without a network, silent, every link with a target, every figure in a table or a
+    tile a link to what it means, nothing wider than a phone, a wall or a sheet of paper, printable,
+    one heading and landmarks, alternatives for drawings, and sortable tables.
 
     Args:
         path: The page.
@@ -113,7 +130,7 @@ def open_in_browser(path, folder):
 def lay_out(path, folder):
     """Return what each frame found: what is beyond its width, which drawings it shows.
 
-    Where axe-core is installed its findings must be none.
+    No figure may go without an explanation; where axe-core is installed its findings must be none.
     """
     text = path.read_text(encoding="utf-8")
     # What is for paper only is for all, and what is for screens only is for none.
@@ -131,12 +148,13 @@ def lay_out(path, folder):
         )
     )
     outer = folder / "frames.html"
-    outer.write_text(FRAMES.format(frames=frames), encoding="utf-8")
+    outer.write_text(FRAMES.format(frames=frames, words=json.dumps(NAMES)), encoding="utf-8")
     dom, console = open_in_browser(outer, folder)
     assert [] == console
     match = re.search(r'data-found="([^"]*)"', dom)
     assert match is not None
     found = json.loads(html.unescape(match[1]))
+    assert [] == found.pop("unexplained")
     assert [] == found.pop("axe", [])
     return found
 

@@ -32,6 +32,18 @@ def test_a_missed_objective_is_a_failure_with_its_figures(tmp_path):
     assert "80" in failure.get("message")
 
 
+def test_objectives_on_parts_are_cases_of_their_own(tmp_path):
+    """The same limit for the whole run and for a phase in which nothing was owed."""
+    run = run_file()
+    (whole,) = run["plan"]["workload"]["slos"]
+    run["plan"]["workload"]["slos"] = [whole, whole | {"phase": "warm_up"}]
+    cases = suite_of(three_subscribers(tmp_path / "run", run=run)).findall("testcase")
+    assert ["deliveries.ratio >= 1", "deliveries.ratio >= 1 (warm-up)"] == [
+        case.get("name") for case in cases[1:]
+    ]
+    assert ["fail", "no_data"] == [case[0].get("type") for case in cases[1:]]
+
+
 def test_an_objective_without_data_is_a_failure(tmp_path):
     """No data is no pass."""
     suite = suite_of(write_record(tmp_path / "run"))

@@ -44,6 +44,18 @@ def test_an_objective_shows_what_was_observed_required_and_left(tmp_path):
     assert [["Delivery ratio", "✕ Fail", "80 %", "at least 100 %", "-20 %"]] == rows(table)
 
 
+def test_a_workloads_objective_on_a_part_of_the_run_is_named_with_it(tmp_path):
+    """Of the phase only: what it observed is not the summary's figure, so it does not claim it."""
+    run = run_file()
+    (whole,) = run["plan"]["workload"]["slos"]
+    run["plan"]["workload"]["slos"] = [whole, whole | {"phase": "measure"}]
+    table = objectives(analyse(three_subscribers(tmp_path / "run", run=run)).summary)
+    assert ["Delivery ratio", "Delivery ratio (measure)"] == [row[0].text for row in table.rows]
+    assert [("80 %", "deliveries.ratio"), ("80 %", "")] == [
+        (row[2].text.replace(q.THIN, " "), row[2].metric) for row in table.rows
+    ]
+
+
 def test_the_delivery_ledger_shows_the_measured_time_beside_the_whole_run(tmp_path):
     """Here everything lies in the measured time."""
     table = by_name(three_subscribers(tmp_path / "run"))["ledger"]
@@ -108,8 +120,8 @@ def test_the_slowest_messages_come_first_and_say_how_they_spread(tmp_path):
     """Message 1 took 40 ms to its last subscriber, message 0 only 20 ms."""
     table = by_name(three_subscribers(tmp_path / "run"))["slowest-messages"]
     expected = [
-        ["1", "7 s", "40.0 ms", "–", "–", "30.0 ms", "3", "1", "/default/room-0"],
-        ["0", "5 s", "20.0 ms", "–", "–", "10.0 ms", "2", "0", "/default/room-0"],
+        ["1", "/default/room-0", "7 s", "40.0 ms", "–", "–", "30.0 ms", "3", "1"],
+        ["0", "/default/room-0", "5 s", "20.0 ms", "–", "–", "10.0 ms", "2", "0"],
     ]
     assert expected == rows(table)
 
@@ -119,8 +131,8 @@ def test_subscribers_that_waited_longest_come_first_with_all_their_connections(t
     people = [connection(0, 1.0, delivered=2, last_s=7.04), connection(2, 1.0, 5.5)]
     people += [connection(2, 6.0, connection=1)]
     table = by_name(three_subscribers(tmp_path / "run", connections=people))["slowest-subscribers"]
-    assert ["subscriber 2", "5 s", "2", "2", "2", "/default/room-0"] == rows(table)[0]
-    assert ["subscriber 0", "0.050 s", "1", "2", "0", "/default/room-0"] == rows(table)[1]
+    assert ["subscriber 2", "/default/room-0", "5 s", "2", "2", "2"] == rows(table)[0]
+    assert ["subscriber 0", "/default/room-0", "0.050 s", "1", "2", "0"] == rows(table)[1]
 
 
 def test_latencies_that_were_not_measured_are_named_and_have_no_row(tmp_path):

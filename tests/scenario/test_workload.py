@@ -81,12 +81,79 @@ from harness.scenario.workload import Workload
             ),
         ),
         ("phases.measure_s=0.5", "phases.measure_s must be >= 1, got 0.5"),
+        (
+            'slos=[{metric="deliveries.ratio", op=">=", limit=1.0, user_class="chatter"}]',
+            (
+                'slos.0.user_class must not be given for deliveries.ratio, got "chatter"'
+                "\nhint: a run record does not keep deliveries.ratio apart by user_class"
+            ),
+        ),
+        (
+            'slos=[{metric="joins.failed", op="==", limit=0, phase="pause"}]',
+            'slos.0.phase must be one of join, settle, warm_up, measure, drain, got "pause"',
+        ),
         ("generator.cpu_ratio=1.5", "generator.cpu_ratio must be <= 1, got 1.5"),
     ],
 )
 def test_rule_between_keys_is_explained(scenario, override, complaint):
     """A workload that could not work says which key is wrong, why, and what to write."""
     assert f"--set: {complaint}" == scenario.complaint(override)
+
+
+@pytest.mark.parametrize(
+    ("override", "slo", "complaint"),
+    [
+        (
+            "phases.warm_up_s=0",
+            '{metric="deliveries.ratio", op="==", limit=1.0, phase="warm_up"}',
+            (
+                'slos.0.phase must be a phase that the workload has, got "warm_up"'
+                "\nhint: phases.warm_up_s is 0"
+            ),
+        ),
+        (
+            "population.subscribers=0",
+            '{metric="joins.failed", op="==", limit=0, user_class="subscriber"}',
+            (
+                "slos.0.user_class must be a kind of user that has joins.failed, "
+                'got "subscriber"\nhint: population.subscribers is 0'
+            ),
+        ),
+        (
+            "population.chatters_subscribe=false",
+            '{metric="stall_s.max", op="<=", limit=1, user_class="chatter"}',
+            (
+                "slos.0.user_class must be a kind of user that has stall_s.max, "
+                'got "chatter"\nhint: population.chatters_subscribe is false'
+            ),
+        ),
+        (
+            "seed=2",
+            '{metric="publishes.latency_ms.p99", op="<=", limit=1, user_class="subscriber"}',
+            (
+                "slos.0.user_class must be a kind of user that has publishes.latency_ms.p99, "
+                'got "subscriber"\nhint: only chatters publish'
+            ),
+        ),
+    ],
+)
+def test_an_objective_on_a_part_that_the_workload_has_not_is_refused(
+    scenario, override, slo, complaint
+):
+    """It could never have data, so no run could pass."""
+    assert complaint in scenario.complaint(override, f"slos=[{slo}]")
+
+
+def test_objectives_on_parts_of_a_run_are_planned(scenario):
+    """A phase and a kind of user, together and alone."""
+    parts = ['phase="warm_up", user_class="chatter"', 'phase="measure"', 'user_class="subscriber"']
+    tables = [f'{{metric="joins.failed", op="==", limit=0, {part}}}' for part in parts]
+    slos = scenario.plan(f"slos=[{', '.join(tables)}]").workload.slos
+    assert [
+        "joins.failed == 0 (chatter, warm_up)",
+        "joins.failed == 0 (measure)",
+        "joins.failed == 0 (subscriber)",
+    ] == [str(slo) for slo in slos]
 
 
 def test_defaults_are_those_of_a_chat(scenario):
