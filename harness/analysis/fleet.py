@@ -19,6 +19,8 @@ BUSY_CORE: Final = 0.8
 SPARE_FILES: Final = 64
 PORTS_PER_ADDRESS: Final = 28_000
 """Linux's ephemeral ports from one address to one destination. Source: ip-sysctl.rst."""
+LEAST_WORKER_GB: Final = 2.0
+"""Least memory of a task of one core. Source: docs.aws.amazon.com, ECS, task CPU and memory."""
 POLL_INTERVAL_S: Final = 5.0
 """Of systems whose users poll, as in the reference day."""
 US_PER_S: Final = 1e6
@@ -39,6 +41,7 @@ class WorkerCost:
         join_us: The same for a join while users joined.
         connection_bytes: Resident memory that a connection added.
         event_bytes: Mean size of the run's events.
+        worker_bytes: Resident memory of a worker before anybody joined.
     """
 
     run: str
@@ -46,6 +49,7 @@ class WorkerCost:
     join_us: float
     connection_bytes: float
     event_bytes: float
+    worker_bytes: float
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Crowd:
         users: Connected at a time, all of them subscribed to every message.
         messages_per_s: Published in bursts, when it is worst.
         joins_per_s: Users who join in a second.
-        hours: How long the run takes.
+        hours: How long all of them are connected; joining takes more.
     """
 
     users: int
@@ -68,6 +72,11 @@ class Crowd:
     def deliveries_per_s(self) -> float:
         """Messages a second times users."""
         return self.users * self.messages_per_s
+
+    @property
+    def joining_hours(self) -> float:
+        """How long it takes until all are connected."""
+        return self.users / self.joins_per_s / 3600
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,8 @@ def worker_cost(record: Record) -> WorkerCost:
     second, starts_s = generator["second"], record.measure_start_s or 0.0
     measuring = generator[(second >= starts_s) & (second < ends_s["measure"])]
     joining = generator[second < ends_s["join"]]
-    grown = generator.groupby("worker")["rss_bytes"].agg(lambda rss: rss.max() - rss.iloc[0]).sum()
+    by_worker = generator.groupby("worker")["rss_bytes"]
+    grown = by_worker.agg(lambda rss: rss.max() - rss.iloc[0]).sum()
     held = generator.groupby("worker")["connections"].max().sum()
     sent = record.messages["bytes"]
     return WorkerCost(
@@ -131,17 +141,20 @@ def worker_cost(record: Record) -> WorkerCost:
         join_us=float(joining["cpu_ratio"].sum()) * US_PER_S / joins,
         connection_bytes=float(grown) / float(held),
         event_bytes=float(sent.mean()),
+        worker_bytes=float(by_worker.first().mean()),
     )
 
 
-def plan_fleet(cost: WorkerCost, crowd: Crowd, system: Economics, open_files: int) -> FleetPlan:
+def plan_fleet(
+    cost: WorkerCost, crowd: Crowd, system: Economics, open_files: int | None
+) -> FleetPlan:
     """Return what a crowd takes, figure by figure.
 
     Args:
         cost: What a worker needs.
         crowd: The load.
         system: Quotas and prices of the system that carries it.
-        open_files: Files that one process may have open.
+        open_files: Files that one process may have open; None for any number.
     """
     workers_by = _workers_by(cost, crowd, open_files)
     workers = max(math.ceil(step.value) for step in workers_by)
@@ -155,17 +168,17 @@ def plan_fleet(cost: WorkerCost, crowd: Crowd, system: Economics, open_files: in
                 f"{crowd.users:,} users × {crowd.messages_per_s:g} messages/s",
             ),
             *workers_by,
-            Step("workers", workers, "cores", "the largest of these three, rounded up"),
+            Step("workers", workers, "cores", "the largest of these, rounded up"),
             *_rest(cost, crowd, system, workers),
         ),
         _quota_needs(crowd, system),
     )
 
 
-def _workers_by(cost: WorkerCost, crowd: Crowd, open_files: int) -> tuple[Step, ...]:
+def _workers_by(cost: WorkerCost, crowd: Crowd, open_files: int | None) -> tuple[Step, ...]:
     rate = crowd.deliveries_per_s
     core_us = US_PER_S * BUSY_CORE
-    return (
+    by_cores = (
         Step(
             "workers for deliveries",
             rate * cost.delivery_us / core_us,
@@ -178,25 +191,31 @@ def _workers_by(cost: WorkerCost, crowd: Crowd, open_files: int) -> tuple[Step, 
             "cores",
             f"{crowd.joins_per_s:,.0f}/s × {cost.join_us:,.0f} µs ÷ {BUSY_CORE:.0%} of a core",
         ),
-        Step(
-            "workers for open files",
-            crowd.users / (open_files - SPARE_FILES),
-            "processes",
-            f"{crowd.users:,} ÷ ({open_files:,} − {SPARE_FILES}) files",
-        ),
     )
+    if open_files is None:
+        return by_cores
+    by_files = Step(
+        "workers for open files",
+        crowd.users / max(open_files - SPARE_FILES, 1),
+        "processes",
+        f"{crowd.users:,} ÷ ({open_files:,} − {SPARE_FILES}) files",
+    )
+    return (*by_cores, by_files)
 
 
 def _rest(cost: WorkerCost, crowd: Crowd, system: Economics, workers: int) -> tuple[Step, ...]:
-    users, hours = crowd.users, crowd.hours
-    memory_gb = users * cost.connection_bytes / BYTES_PER_GB
-    hourly_usd = workers * WORKER_CORE.usd + memory_gb * WORKER_GB.usd
+    users, hours = crowd.users, crowd.hours + crowd.joining_hours
+    memory_gb = (workers * cost.worker_bytes + users * cost.connection_bytes) / BYTES_PER_GB
+    paid_gb = max(memory_gb, workers * LEAST_WORKER_GB)
+    hourly_usd = workers * WORKER_CORE.usd + paid_gb * WORKER_GB.usd
+    duration = f"{crowd.hours:g} h and {crowd.joining_hours * 3600:,.0f} s of joining"
     return (
         Step(
             "memory of the workers",
             memory_gb,
             "GB",
-            f"{users:,} × {cost.connection_bytes / 1024:.1f} KiB a connection",
+            f"{workers:,} workers × {cost.worker_bytes / 1024**2:,.0f} MiB "
+            f"+ {users:,} × {cost.connection_bytes / 1024:.1f} KiB a connection",
         ),
         Step(
             "source addresses",
@@ -214,29 +233,32 @@ def _rest(cost: WorkerCost, crowd: Crowd, system: Economics, workers: int) -> tu
             "cost of the workers",
             hourly_usd * hours,
             "$",
-            f"{hours:g} h × ({workers:,} cores × ${WORKER_CORE.usd} "
-            f"+ {memory_gb:,.1f} GB × ${WORKER_GB.usd}), {WORKER_CORE.source}",
+            f"{duration}: an hour is {workers:,} cores × ${WORKER_CORE.usd} + {paid_gb:,.1f} GB "
+            f"(at least {LEAST_WORKER_GB:g} a worker) × ${WORKER_GB.usd}, {WORKER_CORE.source}",
         ),
         Step(
             f"bill of {system.NAME}",
             total_usd(system.bill(_usage(cost, crowd))),
             "$",
-            f"{hours:g} h of {cost.event_bytes:,.0f} bytes an event at list prices",
+            f"{duration}; messages of {cost.event_bytes:,.0f} bytes once all are connected; "
+            "list prices",
         ),
     )
 
 
 def _usage(cost: WorkerCost, crowd: Crowd) -> Usage:
     published = crowd.messages_per_s * crowd.hours * 3600
+    # While they join, half of them are connected on average.
+    user_hours = crowd.users * (crowd.hours + crowd.joining_hours / 2)
     return Usage(
-        hours=crowd.hours,
+        hours=crowd.hours + crowd.joining_hours,
         events=(Events(cost.event_bytes, published, published * crowd.users),),
         connected_peak=crowd.users,
         provisioned=crowd.users,
-        connection_minutes=crowd.users * crowd.hours * 60,
+        connection_minutes=user_hours * 60,
         connects=crowd.users,
         subscribes=crowd.users,
-        polls=crowd.users * crowd.hours * 3600 / POLL_INTERVAL_S,
+        polls=user_hours * 3600 / POLL_INTERVAL_S,
     )
 
 

@@ -1,5 +1,7 @@
 """Flags of a run whose load is made by workers elsewhere."""
 
+import math
+import socket
 from typing import Annotated
 
 import typer
@@ -14,6 +16,12 @@ ExpectWorkers = Annotated[
 ]
 BindHost = Annotated[str, typer.Option(help="Address the master listens on.")]
 BindPort = Annotated[int, typer.Option(min=1, max=65535, help="Its port.")]
+MaxWait = Annotated[
+    float,
+    typer.Option(
+        "--max-wait", min=0, help="Seconds to wait for the workers at most; 0 for no limit."
+    ),
+]
 AllowLostWorkers = Annotated[
     bool, typer.Option("--allow-lost-workers", help="Go on and judge without a lost worker.")
 ]
@@ -28,6 +36,7 @@ def arguments(
     master: bool,
     expected: int | None,
     bind: tuple[str, int],
+    max_wait_s: float,
     allow_lost_workers: bool,
     measure_clocks: bool,
 ) -> list[str]:
@@ -51,10 +60,25 @@ def arguments(
         required = "their number is then --expect-workers, and each is started on its own machine"
         raise MachineError("harness run", "--workers with --master", required)
     host, port = bind
+    _require_free(host, port)
     typer.echo(
         f"waiting for {expected} workers at port {port}; start each with: "
         f"harness worker --master-host THIS_MACHINE --master-port {port}",
         err=True,
     )
     meeting_point = ["--master-bind-host", host, "--master-bind-port", str(port)]
-    return [*found, "--master", "--expect-workers", str(expected), *meeting_point]
+    patience = ["--expect-workers-max-wait", str(math.ceil(max_wait_s))]
+    return [*found, "--master", "--expect-workers", str(expected), *patience, *meeting_point]
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raise MachineError where a master could not listen; Locust would end without a word."""
+    address = "" if host == "*" else host
+    try:
+        socket.create_server((address, port)).close()
+    except OSError as error:
+        found = (error.strerror or str(error)).partition(" (")[0].lower()
+        hint = "choose another --bind-port, and tell the workers by --master-port"
+        raise MachineError(
+            f"master at {host}:{port}", found, "it must listen there", hint
+        ) from None

@@ -1,6 +1,5 @@
 """``harness plan``: what a crowd beyond the machines at hand would take."""
 
-import resource
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +33,7 @@ def plan(
     joins_per_s: Annotated[
         float, typer.Option("--joins", min=0.001, help="Users who join in a second.")
     ] = 2000.0,
-    hours: Annotated[float, typer.Option(min=0.01, help="How long the run takes.")] = 1.0,
+    hours: Annotated[float, typer.Option(min=0.01, help="How long all are connected.")] = 1.0,
     system: Annotated[
         str | None, typer.Option(help="Whose quotas and prices.  [default: the run's own]")
     ] = None,
@@ -49,11 +48,12 @@ def plan(
     """
     from harness.analysis.fleet import Crowd, plan_fleet, worker_cost
     from harness.analysis.record import read_record
+    from harness.measure.machine import read_machine
 
     record = read_record(run)
     economics = _economics(system or str(record.target.get("system")))
     cost = worker_cost(record)
-    _, open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_files = read_machine().open_files
     plans = [
         plan_fleet(cost, Crowd(count, rate_per_s, joins_per_s, hours), economics, open_files)
         for count in users or _CROWDS
@@ -104,4 +104,8 @@ def _print(fleet: "FleetPlan", console: Console) -> None:
 
 
 def _amount(value: float) -> str:
-    return f"{value:,.1f}" if value < 100 and value != round(value) else f"{value:,.0f}"  # noqa: PLR2004 - three digits
+    if value >= 100 or value == round(value):  # noqa: PLR2004 - three digits
+        return f"{value:,.0f}"
+    # Six workers are no rounding up of "5.0".
+    text = f"{value:,.1f}"
+    return f"{value:,.2f}" if text.endswith(".0") else text

@@ -17,6 +17,7 @@ from harness.cli.elsewhere import (
     BindPort,
     ExpectWorkers,
     Master,
+    MaxWait,
     MeasureClocks,
 )
 from harness.core.errors import HarnessError, MachineError
@@ -96,6 +97,7 @@ def run(
     expect_workers: ExpectWorkers = None,
     bind_host: BindHost = "*",
     bind_port: BindPort = 5557,
+    max_wait_s: MaxWait = 600.0,
     allow_lost_workers: AllowLostWorkers = False,
     measure_clocks: MeasureClocks = False,
     locust_arguments: LocustArguments = None,
@@ -120,6 +122,7 @@ def run(
         master=master,
         expected=expect_workers,
         bind=(bind_host, bind_port),
+        max_wait_s=max_wait_s,
         allow_lost_workers=allow_lost_workers,
         measure_clocks=measure_clocks,
     )

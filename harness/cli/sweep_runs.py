@@ -106,7 +106,7 @@ class StepRunner:
             found = f"{plan.workload.joins.rate_per_s:g} 1/s"
             hint = "raise population.subscribers, for example with --set"
             return ScenarioError([ScenarioProblem("sweep", "joins.rate_per_s", found, rule, hint)])
-        short = [] if self.force else shortages(plan, self.machine, count)
+        short = {} if self.force else shortages(plan, self.machine, count)
         return refuse(short) if short else None
 
     def most(self, start: float) -> float:

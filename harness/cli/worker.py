@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.meeting import await_master
 from harness.core.exit_codes import ExitCode
 
 
@@ -19,6 +20,9 @@ def worker(
         int,
         typer.Option(min=1, help="Workers to start here, one process each; plan one a core."),
     ] = 1,
+    max_wait_s: Annotated[
+        float, typer.Option("--max-wait", min=0, help="Seconds to wait for a master at most.")
+    ] = 300.0,
 ) -> None:
     """Make load for a run whose master is elsewhere.
 
@@ -26,6 +30,7 @@ def worker(
     the target names must be set here as well. Ends with the run.
     """
     typer.echo(f"waiting for a run at {master_host}:{master_port}", err=True)
+    await_master(master_host, master_port, max_wait_s, lambda text: typer.echo(text, err=True))
     # Locust puts the locustfile at one place for all workers of a machine; each needs its own.
     with tempfile.TemporaryDirectory(prefix="harness-worker-") as folder:
         status = _run(worker_command(master_host, master_port, processes), folder)

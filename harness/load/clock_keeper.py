@@ -1,6 +1,5 @@
 """A worker's offset to the run clock, measured over the control channel for as long as it runs."""
 
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ import gevent
 from harness.core.clock import NS_PER_MS, machine_id
 from harness.core.clock_offset import OffsetEstimator, Reading
 from harness.load import messages
-from harness.measure.environment import harness_version
+from harness.load.recruit import Recruit
 
 HELLO_EVERY_S = 1.0
 FIRST_EXCHANGES = 24
@@ -26,10 +25,12 @@ class ClockKeeper:
 
     Args:
         send: Sends a message of a kind with data to the master.
+        api: Name of what this worker's locustfile makes clients with.
     """
 
-    def __init__(self, send: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(self, send: Callable[[str, dict[str, Any]], None], api: str = "") -> None:
         self._send = send
+        self._api = api
         self._estimator = OffsetEstimator()
         self._welcomed = False
         self._same_clock = False
@@ -53,7 +54,7 @@ class ClockKeeper:
         self._asking = gevent.spawn(self._run)
 
     def _run(self) -> None:
-        me = {"host": socket.gethostname(), "machine": machine_id(), **harness_version()}
+        me = Recruit.here(self._api).to_message()
         while not self._welcomed:
             self._send(messages.HELLO, me)
             gevent.sleep(HELLO_EVERY_S)

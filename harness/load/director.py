@@ -37,12 +37,13 @@ from harness.load.options import START_DELAY_S, apply_plan, plan_from_options, w
 from harness.load.order import Endpoints, Order
 from harness.load.ownership import require_owned
 from harness.load.preflight import check_reachable
+from harness.load.recruit import shortages_of
 from harness.load.roll import Roll
-from harness.load.sizing import refuse, shortages, size_plan
+from harness.load.sizing import shortages, size_plan, warn_or_refuse
 from harness.load.system_disturbances import SystemDisturbances
 from harness.load.worker_watch import WorkerWatch
 from harness.measure.environment import describe_environment
-from harness.measure.machine import Check, read_machine
+from harness.measure.machine import read_machine
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
 from harness.scenario.model import HIDE_SECRETS
 from harness.scenario.target import api_key
@@ -73,10 +74,10 @@ class Director:
         machine = read_machine()
         workers = worker_count(options)
         self.plan, _ = size_plan(plan_from_options(options), machine, workers)
-        # Workers elsewhere have machines of their own; this one makes no load.
-        here = options.processes or not options.master
-        short = shortages(self.plan, machine, workers) if here else []
-        self._warnings = _warn_or_refuse(short, options.force)
+        # Workers elsewhere have machines of their own, which they tell of when they come.
+        here = None if options.processes or not options.master else 0
+        short = shortages(self.plan, machine, workers, here=here)
+        self._warnings = warn_or_refuse(short, force=options.force)
         require_owned(self.plan.target, stated=options.owned)
         api_key(self.plan.target)  # Raises now rather than in every worker.
         apply_plan(options, self.plan)
@@ -134,14 +135,23 @@ class Director:
         """Wait until those that the plan needs are here and know their clocks.
 
         Raises:
-            MachineError: If one does not fit, or they do not come in time.
+            MachineError: If one does not fit, if its machine cannot carry its share, or if they
+                do not come in time.
         """
         if isinstance(self._runner, LocalRunner):
             return
-        options = self._options
-        self._muster.wait(worker_count(options), options.expect_workers_max_wait or 0.0, say)
-        if self._emulator is not None:
-            self._muster.check_reach(self._endpoints.realtime)
+        options, count = self._options, worker_count(self._options)
+        try:
+            self._muster.wait(count, options.expect_workers_max_wait or 0.0, say)
+            if self._emulator is not None:
+                self._muster.check_reach(self._endpoints.realtime)
+            if not options.processes:
+                short = shortages_of(self._muster.recruits, self.plan, count)
+                self._warnings += warn_or_refuse(short, force=options.force)
+        except MachineError as error:
+            if not options.processes:
+                self._muster.dismiss(error)
+            raise
 
     def begin(self) -> None:
         """Fix the timetable and give the order; called as Locust starts the test."""
@@ -361,21 +371,6 @@ class Director:
                 report.kill()
                 raise
         return int(self.cause.exit_code) if self.cause else report.returncode
-
-
-def _warn_or_refuse(short: list[Check], force: bool) -> list[dict[str, Any]]:  # noqa: FBT001
-    """Return a warning for each shortage if the user insists; refuse to start otherwise."""
-    if short and not force:
-        raise refuse(short)
-    return [
-        {
-            "code": "machine_too_small",
-            "observed": check.found,
-            "limit": check.needed,
-            "hint": f"{check.sentence}; {check.advice}",
-        }
-        for check in short
-    ]
 
 
 def _status(cause: Cause | None) -> str:

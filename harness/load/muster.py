@@ -1,8 +1,7 @@
 """The workers that have come: who they are, whether they fit, whether they know their clocks."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,28 +11,12 @@ import gevent
 from harness.core.clock import machine_id
 from harness.core.errors import MachineError
 from harness.load import messages
+from harness.load.recruit import Recruit
 from harness.measure.environment import harness_version
 
 SAY_EVERY_S = 10.0
 
 Send = Callable[[str, dict[str, Any] | None, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Recruit:
-    """A worker that has introduced itself.
-
-    Attributes:
-        host: Its machine's name.
-        machine: What tells its machine from others.
-        version: Its version of the harness.
-        revision: Its git revision, where it runs from a checkout.
-    """
-
-    host: str
-    machine: str
-    version: str
-    revision: str | None
 
 
 class Muster:
@@ -42,10 +25,12 @@ class Muster:
     Args:
         send: Sends a message of a kind with data to the worker of an id.
         measure_clocks: Whether to measure the clocks of workers on this machine too.
+        api: Name of what the master's locustfile makes clients with.
     """
 
-    def __init__(self, send: Send, *, measure_clocks: bool) -> None:
+    def __init__(self, send: Send, *, measure_clocks: bool, api: str = "") -> None:
         self._send = send
+        self._api = api
         self._clock_of = "" if measure_clocks else machine_id()
         self._recruits: dict[str, Recruit] = {}
         self._ready: set[str] = set()
@@ -61,7 +46,7 @@ class Muster:
 
     def hello(self, worker: str, data: dict[str, Any]) -> None:
         """Welcome a worker, or tell it why not."""
-        recruit = Recruit(**data)
+        recruit = Recruit.from_message(data)
         if self._enlisted is not None and worker not in self._enlisted:
             self._send_away(worker, recruit)
             return
@@ -82,6 +67,10 @@ class Muster:
         if revision and recruit.revision and recruit.revision != revision:
             required = f"the master's is {revision} and all must run the same"
             return MachineError(where, f"runs git revision {recruit.revision}", required, hint)
+        if recruit.api != self._api:
+            hint = "start it with harness worker, which takes the locustfile from its master"
+            found = f"its locustfile is for {recruit.api or 'no system'}"
+            return MachineError(where, found, f"the master's is for {self._api}", hint)
         return None
 
     def _send_away(self, worker: str, recruit: Recruit) -> None:
@@ -147,6 +136,16 @@ class Muster:
                 f"workers on {', '.join(far)} must reach it",
                 "give an address of this machine: --set target.emulator.host=ADDRESS",
             )
+
+    @property
+    def recruits(self) -> Iterable[Recruit]:
+        """The workers that have come and fit."""
+        return self._recruits.values()
+
+    def dismiss(self, error: MachineError) -> None:
+        """Tell all who have come why nothing is run."""
+        for worker in self._recruits:
+            self._send(messages.WELCOME, {"refused": str(error)}, worker)
 
     def enlist(self, ids: list[str]) -> list[dict[str, Any]]:
         """Fix who takes part; send away whoever else came. Return a row for each, in their order.

@@ -5,13 +5,14 @@ import math
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import gevent
 from gevent import get_hub
 from gevent.lock import Semaphore
-from locust import events
+from locust import events, runners
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
@@ -62,6 +63,8 @@ class _Plugin:
 
     def __init__(self, make_api: ApiFactory) -> None:
         self._make_api = make_api
+        # Where it is from does not tell: a locustfile that came from the master has another name.
+        self._api: str = getattr(make_api, "__qualname__", "")
         self._director: Director | None = None
         self._worker: Worker | None = None
         self._keeper = ClockKeeper.at_home()
@@ -88,7 +91,7 @@ class _Plugin:
 
     def _introduce(self, runner: WorkerRunner) -> None:
         """Say who this worker is, and learn how far its clock is from the run's."""
-        self._keeper = keeper = ClockKeeper(runner.send_message)
+        self._keeper = keeper = ClockKeeper(runner.send_message, self._api)
 
         def welcomed(msg: Any, **_: Any) -> None:
             if refused := msg.data.get("refused"):
@@ -106,7 +109,7 @@ class _Plugin:
         """Hear the workers that come, from now on."""
         runner: Any = environment.runner
         options: Any = environment.parsed_options
-        muster = Muster(runner.send_message, measure_clocks=options.measure_clocks)
+        muster = Muster(runner.send_message, measure_clocks=options.measure_clocks, api=self._api)
         heard = {
             messages.HELLO: lambda msg, **_: muster.hello(msg.node_id, msg.data),
             messages.CLOCK_ASK: lambda msg, **_: muster.clock_asked(msg.node_id, **msg.data),
@@ -236,6 +239,7 @@ class _Plugin:
                 get_hub().switch()  # Locust shuts down twice after SIGTERM; the first will exit.
             if self._director is None:
                 self._on_finish()  # Whoever ended this worker, the master still gets its accounts.
+                _tell_lost_master(environment)
                 return
             environment.process_exit_code = self._conclude()
         except KeyboardInterrupt:  # A second Ctrl-C: at once, and the record stays as it is.
@@ -253,6 +257,17 @@ class _Plugin:
     def on_quit(self, **_: Any) -> None:
         if self._director is not None and self._director.report_output:
             print(self._director.report_output, end="", flush=True)  # noqa: T201  the result
+
+
+def _tell_lost_master(environment: Environment) -> None:
+    """Say so where a worker ends because its master is gone; Locust calls that a success."""
+    runner: Any = environment.runner
+    heard_s, limit_s = runner.last_heartbeat_timestamp, runners.MASTER_HEARTBEAT_TIMEOUT
+    if heard_s is not None and heard_s < time.time() - limit_s:
+        found = f"was not heard of for {limit_s} s"
+        hint = "it was killed, or the network is down; what it has of the run is in its folder"
+        say(f"error: {MachineError('master', found, 'a worker ends with its master', hint)}")
+        environment.process_exit_code = int(ExitCode.RUN_INVALID)
 
 
 def _raise_open_files_limit() -> None:

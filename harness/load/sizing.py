@@ -1,6 +1,7 @@
 """How many processes a plan takes on a machine, and whether the machine can carry it at all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from harness.core.errors import MachineError
@@ -9,6 +10,9 @@ from harness.scenario.plan import Plan
 from harness.scenario.target import Target
 
 MOST_PROCESSES = 64
+MOST_TOLD = 8
+"""Shortages that an error names; a fleet whose machines are alike lacks the same many times."""
+
 BUSY_CORE = 0.8
 """Share of a core that one process is planned to use; the rest is for bursts."""
 
@@ -57,10 +61,17 @@ def _with_processes(plan: Plan, processes: int) -> Plan:
     return plan.model_copy(update={"target": target.model_copy(update={"emulator": emulator})})
 
 
-def needs_of(plan: Plan, workers: int) -> Needs:
-    """Return what a plan asks of the machine when ``workers`` processes make its load."""
+def needs_of(plan: Plan, workers: int, *, here: int | None = None, serves: bool = True) -> Needs:
+    """Return what a plan asks of a machine when ``workers`` processes make its load.
+
+    Args:
+        plan: What is to be run.
+        workers: Processes that make the load, wherever they are.
+        here: Those on this machine; None for all of them.
+        serves: Whether an emulator of the target would be on this machine.
+    """
     workload, target = plan.workload, plan.target
-    emulator = target.emulator
+    emulator = target.emulator if serves else None
     over_http = workload.publishing.transport == "http"
     own_address = bool(target.source_addresses) or _is_on_loopback(target)
     return Needs(
@@ -70,15 +81,16 @@ def needs_of(plan: Plan, workers: int) -> Needs:
         deliveries_per_s=peak_deliveries_per_s(plan),
         workers=workers,
         emulator_processes=(emulator.processes or 1) if emulator else 0,
-        source_addresses=workers if own_address else 1,
-        tls=emulator.tls if emulator else is_encrypted(target),
+        source_addresses=(workers if here is None else here) if own_address else 1,
+        tls=target.emulator.tls if target.emulator else is_encrypted(target),
+        workers_here=here,
     )
 
 
 def _is_on_loopback(target: Target) -> bool:
     """Say whether each worker takes loopback addresses of its own; see ``source_addresses``."""
     if target.endpoints is None:
-        return target.emulator is not None
+        return target.emulator is not None and target.emulator.host.startswith("127.")
     return (urlsplit(target.endpoints.realtime).hostname or "").startswith("127.")
 
 
@@ -95,19 +107,50 @@ def peak_deliveries_per_s(plan: Plan) -> float:
     return rate_per_s * workload.population.listeners * workload.channels.reach
 
 
-def shortages(plan: Plan, machine: Machine, workers: int) -> list[Check]:
-    """Return what the machine has too little of for a plan."""
-    checks = check_machine(machine, needs_of(plan, workers))
-    return [check for check in checks if not check.enough]
+def shortages(
+    plan: Plan, machine: Machine, workers: int, *, here: int | None = None
+) -> dict[str, list[Check]]:
+    """Return what this machine has too little of for a plan, under its name; empty for nothing.
+
+    Args:
+        plan: What is to be run.
+        machine: What this machine offers.
+        workers: Processes that make the load, wherever they are.
+        here: Those on this machine; None for all of them.
+    """
+    checks = check_machine(machine, needs_of(plan, workers, here=here))
+    short = [check for check in checks if not check.enough]
+    return {"this machine": short} if short else {}
 
 
-def refuse(short: list[Check]) -> MachineError:
-    """Return the error that names everything the machine is short of."""
-    rest = "".join(f"\nalso {check.sentence}\n  -> {check.advice}" for check in short[1:])
-    first = short[0]
+def refuse(short: Mapping[str, Sequence[Check]]) -> MachineError:
+    """Return the error that names everything that machines are short of, the first few of many."""
+    (where, first), *others = [(name, check) for name, all_ in short.items() for check in all_]
+    told = others[: MOST_TOLD - 1]
+    more = f"\nand {len(others) - len(told)} more" if len(others) > len(told) else ""
+    rest = "".join(
+        f"\nalso {'' if name == where else f'{name}: '}{check.sentence}\n  -> {check.advice}"
+        for name, check in told
+    )
     return MachineError(
-        f"this machine: {first.name}",
+        f"{where}: {first.name}",
         f"{first.found_text} found",
         f"{first.needed_text} needed",
-        f"{first.advice}; or go on all the same with --force{rest}",
+        f"{first.advice}; or go on all the same with --force{rest}{more}",
     )
+
+
+def warn_or_refuse(short: Mapping[str, Sequence[Check]], *, force: bool) -> list[dict[str, Any]]:
+    """Return a warning for each shortage if the user insists; refuse to start otherwise."""
+    if short and not force:
+        raise refuse(short)
+    return [
+        {
+            "code": "machine_too_small",
+            "observed": check.found,
+            "limit": check.needed,
+            "hint": f"{where}: {check.sentence}; {check.advice}",
+        }
+        for where, checks in short.items()
+        for check in checks
+    ]

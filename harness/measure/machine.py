@@ -94,8 +94,9 @@ class Needs:
         deliveries_per_s: Deliveries each second at the peak, bursts included.
         workers: Processes that make the load.
         emulator_processes: Processes of the emulator; 0 where the target is not emulated.
-        source_addresses: Local addresses that the workers connect from.
+        source_addresses: Local addresses that the workers of this machine connect from.
         tls: Whether connections are encrypted.
+        workers_here: Those of the workers that this machine runs; None for all of them.
     """
 
     users: int
@@ -106,6 +107,12 @@ class Needs:
     emulator_processes: int
     source_addresses: int
     tls: bool
+    workers_here: int | None = None
+
+    @property
+    def share(self) -> float:
+        """Part of the load that is made on this machine; an emulator on it still serves all."""
+        return 1.0 if self.workers_here is None else self.workers_here / self.workers
 
     @property
     def cost(self) -> Cost:
@@ -130,8 +137,9 @@ class Needs:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory that workers and emulator take together."""
-        workers = self.workers * _WORKER_BYTES + self.users * self.cost.worker_bytes
+        """Memory that workers and emulator take together on this machine."""
+        all_workers = self.workers * _WORKER_BYTES + self.users * self.cost.worker_bytes
+        workers = math.ceil(all_workers * self.share)
         if not self.emulator_processes:
             return workers
         emulator = self.emulator_processes * _EMULATOR_PROCESS_BYTES
@@ -139,7 +147,7 @@ class Needs:
 
     @property
     def worker_cores(self) -> float:
-        """Cores all workers keep busy, joining or receiving, whichever is more."""
+        """Cores all workers keep busy wherever they are, joining or receiving: the greater."""
         joining_us = self.joins_per_s * self.cost.worker_join_us
         return max(joining_us, self.deliveries_per_s * self.cost.worker_delivery_us) / _US_PER_S
 
@@ -231,25 +239,13 @@ def read_machine(
 
 def check_machine(machine: Machine, needs: Needs) -> tuple[Check, ...]:
     """Compare what a machine offers with what a run needs, emulator included."""
+    workers = _worker_checks(machine, needs) if needs.share else ()
     emulator = _emulator_checks(machine, needs) if needs.emulator_processes else ()
-    return (*_checks(machine, needs), *emulator)
+    return (*workers, *_checks(machine, needs), *emulator)
 
 
 def _checks(machine: Machine, needs: Needs) -> Iterator[Check]:
-    yield Check(
-        "open files of a worker",
-        machine.open_files,
-        needs.files_per_worker,
-        "",
-        "spread the users over more --workers, or raise the hard limit (ulimit -Hn)",
-    )
-    yield Check(
-        "ports of a source address",
-        machine.ephemeral_ports,
-        math.ceil(needs.connections / needs.source_addresses),
-        "",
-        'widen the range: sysctl -w net.ipv4.ip_local_port_range="1024 65535"',
-    )
+    cores = needs.worker_cores * needs.share + needs.emulator_cores
     yield Check(
         "memory",
         machine.memory_bytes,
@@ -260,17 +256,10 @@ def _checks(machine: Machine, needs: Needs) -> Iterator[Check]:
     yield Check(
         "cores",
         machine.cores,
-        needs.worker_cores + needs.emulator_cores,
+        cores,
         "cores",
         "lower the message rate, the joins each second or the users, or share the load: it takes "
-        f"{math.ceil((needs.worker_cores + needs.emulator_cores) / machine.cores)} such machines",
-    )
-    yield Check(
-        "core of a worker",
-        ONE_CORE,
-        needs.worker_cores / needs.workers,
-        "cores",
-        "spread the users over more --workers",
+        f"{math.ceil(cores / machine.cores)} such machines",
     )
     yield Check(
         "clock resolution",
@@ -279,6 +268,31 @@ def _checks(machine: Machine, needs: Needs) -> Iterator[Check]:
         "ns",
         "use a machine whose clock source is tsc or kvm-clock",
         at_most=True,
+    )
+
+
+def _worker_checks(machine: Machine, needs: Needs) -> Iterator[Check]:
+    yield Check(
+        "open files of a worker",
+        machine.open_files,
+        needs.files_per_worker,
+        "",
+        "spread the users over more workers (--workers, or --expect-workers with --master), or "
+        "raise the hard limit (ulimit -Hn)",
+    )
+    yield Check(
+        "ports of a source address",
+        machine.ephemeral_ports,
+        math.ceil(needs.connections * needs.share / needs.source_addresses),
+        "",
+        'widen the range: sysctl -w net.ipv4.ip_local_port_range="1024 65535"',
+    )
+    yield Check(
+        "core of a worker",
+        ONE_CORE,
+        needs.worker_cores / needs.workers,
+        "cores",
+        "spread the users over more workers (--workers, or --expect-workers with --master)",
     )
 
 

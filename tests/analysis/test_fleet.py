@@ -8,7 +8,15 @@ from harness.analysis.record import read_record
 from harness.core.errors import MachineError
 from tests.analysis.simulated_run import Simulation
 
-COST = WorkerCost("a run", delivery_us=8.0, join_us=400.0, connection_bytes=16_384, event_bytes=512)
+MIB = 1024**2
+COST = WorkerCost(
+    "a run",
+    delivery_us=8.0,
+    join_us=400.0,
+    connection_bytes=16_384,
+    event_bytes=512,
+    worker_bytes=128 * MIB,
+)
 FILES = 20_064
 
 
@@ -27,19 +35,43 @@ def test_a_million_users_take_what_arithmetic_says() -> None:
     assert 20 == pytest.approx(found["workers for deliveries"])
     assert 1 == pytest.approx(found["workers for joins"])
     assert (50, 50) == (found["workers for open files"], found["workers"])
-    assert 15.26 == pytest.approx(found["memory of the workers"], abs=0.01)
+    memory_gb = (50 * 128 * MIB + 1_000_000 * 16_384) / 1024**3
+    assert 21.51 == pytest.approx(memory_gb, abs=0.01)
+    assert memory_gb == pytest.approx(found["memory of the workers"])
     assert (36, 500) == (found["source addresses"], found["time to join"])
-    assert 50 * 0.04048 + 15.2588 * 0.004445 == pytest.approx(found["cost of the workers"], 1e-4)
+    hours = 1 + 500 / 3600
+    hourly_usd = 50 * 0.04048 + 50 * 2 * 0.004445  # A task of one core has 2 GB at least.
+    assert hours * hourly_usd == pytest.approx(found["cost of the workers"])
 
 
 def test_the_bill_is_that_of_the_price_list() -> None:
     """30,000 users, one message: 30,000 deliveries, connects, subscribes, minutes, and egress."""
     crowd = Crowd(30_000, 1 / 3600, 2_000, 1.0)
     operations = (30_000 + 1 + 30_000 + 30_000) * 1e-6
-    minutes, traffic = 30_000 * 60 * 0.08e-6, 30_000 * 512 / 1024**3 * 0.09
+    # They join in 15 s, half of which each is connected on average.
+    minutes, traffic = 30_000 * 60.125 * 0.08e-6, 30_000 * 512 / 1024**3 * 0.09
     assert operations + minutes + traffic == pytest.approx(
         values(planned(crowd))["bill of AppSync Events"]
     )
+
+
+def test_connections_that_need_more_than_the_least_memory_are_paid_for() -> None:
+    """On machines without a file limit, one core holds a million connections in 15.4 GB."""
+    found = values(
+        plan_fleet(COST, Crowd(1_000_000, 0.1, 2_000, 1.0), priced_systems()["polling"], None)
+    )
+    assert "workers for open files" not in found
+    memory_gb = (128 * MIB + 1_000_000 * 16_384) / 1024**3
+    assert 1 == found["workers"]
+    assert memory_gb == pytest.approx(found["memory of the workers"])
+    usd = (1 + 500 / 3600) * (0.04048 + memory_gb * 0.004445)
+    assert usd == pytest.approx(found["cost of the workers"])
+
+
+def test_file_limit_below_what_a_process_itself_needs_is_no_division_by_zero() -> None:
+    """One connection a process is the least there is."""
+    plan = plan_fleet(COST, Crowd(100, 1.0, 10, 1.0), priced_systems()["polling"], 64)
+    assert 100 == values(plan)["workers"]
 
 
 def test_more_deliveries_than_files_decide_the_workers() -> None:

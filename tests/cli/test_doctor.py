@@ -52,7 +52,7 @@ def test_what_is_too_low_is_marked_with_what_to_do(run_doctor):
     place = lines.index(next(line for line in lines if line.startswith("open files of a worker")))
     assert ExitCode.BAD_USAGE == status
     assert ["256", "1,064", "too", "low"] == lines[place].split()[5:]
-    assert lines[place + 1].startswith("  -> spread the users over more --workers")
+    assert lines[place + 1].startswith("  -> spread the users over more workers")
     assert any(line.endswith("too coarse") for line in lines)
 
 

@@ -9,16 +9,13 @@ import pytest
 
 from harness.core.clock import NS_PER_MS
 from tests.end_to_end import namespaces
-from tests.end_to_end.stage import (
-    EMULATED,
-    ROOT,
-    SHORT,
-    SMOKE,
-    Act,
-    after,
-    free_port,
-    lenient,
-    sets,
+from tests.end_to_end.stage import ROOT, after, free_port
+from tests.end_to_end.troupe import (
+    Troupe,
+    locustfile_with,
+    master_command,
+    odd_worker_command,
+    worker_command,
 )
 
 pytestmark = pytest.mark.long
@@ -38,36 +35,9 @@ import harness.net.stream
 harness.net.stream.SO_TIMESTAMPNS = socket.SO_KEEPALIVE
 """
 ANOTHER_VERSION = """
-import harness.load.clock_keeper
-harness.load.clock_keeper.harness_version = lambda: {"version": "0.0.9", "revision": None}
+import harness.load.recruit
+harness.load.recruit.harness_version = lambda: {"version": "0.0.9", "revision": None}
 """
-
-
-def _locustfile(stage, before):
-    text = (ROOT / "locustfiles" / "appsync_events.py").read_text("utf-8")
-    docstring, _, rest = text.partition("\n\n")
-    imports, _, rest = rest.partition("\n\n")
-    file = stage.room() / "appsync_events.py"
-    file.write_text(f"{docstring}\n\n{imports}\n{before}\n{rest}", "utf-8")
-    return file
-
-
-def _master(settings, port, *arguments):
-    """Return the command of a master of two workers."""
-    flags = sets(lenient() | SHORT | settings)
-    words = ("run", SMOKE, "--target", EMULATED, "--out", "RECORD", *flags)
-    meeting = ("--master", "--expect-workers", 2, "--bind-port", port)
-    return (sys.executable, "-m", "harness", *words, *meeting, *arguments)
-
-
-def _worker(port, host="127.0.0.1"):
-    command = (sys.executable, "-m", "harness", "worker")
-    return (*command, "--master-host", host, "--master-port", port)
-
-
-def _odd_worker(port, locustfile):
-    command = (sys.executable, "-m", "locust", "-f", locustfile, "--worker")
-    return (*command, "--master-host", "127.0.0.1", "--master-port", port)
 
 
 def _clocks(outcome):
@@ -77,36 +47,14 @@ def _clocks(outcome):
     return {number: rows[rows["worker"] == number] for number in (0, 1)}
 
 
-class Troupe:
-    """Acts of one run, all ended when the first of them, the master, has."""
-
-    def __init__(self, stage):
-        self._stage = stage
-        self.acts = []
-
-    def __enter__(self):
-        return self
-
-    def begin(self, command, **variables):
-        self.acts.append(Act(self._stage.room(), *command, **variables))
-        return self.acts[-1]
-
-    def outcomes(self):
-        return [act.outcome() for act in self.acts]
-
-    def __exit__(self, *_):
-        for act in self.acts:
-            act.end()
-
-
 def _over_namespaces(stage, island, settings, slow_line=()):
     """Run a master in the first namespace and a worker in each other; the last may be slow."""
     port, here = free_port(), island.address(0)
     flags = ("--measure-clocks", "--set", f"target.emulator.host={here}")
     with Troupe(stage) as troupe:
-        troupe.begin(island.inside(0, *_master(settings, port, *flags)))
-        troupe.begin(island.inside(1, *_worker(port, here)))
-        troupe.begin(island.inside(2, *_worker(port, "127.0.0.1" if slow_line else here)))
+        troupe.begin(island.inside(0, *master_command(settings, port, *flags)))
+        troupe.begin(island.inside(1, *worker_command(port, here)))
+        troupe.begin(island.inside(2, *worker_command(port, "127.0.0.1" if slow_line else here)))
         if slow_line:
             troupe.begin(island.inside(2, *slow_line, port, here, *LINE_S))
         return [act.outcome() for act in troupe.acts[:3]]
@@ -132,9 +80,9 @@ def delayed_packets(stage):
 def faked_clock(stage):
     port = free_port()
     with Troupe(stage) as troupe:
-        troupe.begin(_master({"phases.measure_s": 10.0}, port, "--measure-clocks"))
-        troupe.begin(_worker(port))
-        faked = _odd_worker(port, _locustfile(stage, WITHOUT_STAMPS))
+        troupe.begin(master_command({"phases.measure_s": 10.0}, port, "--measure-clocks"))
+        troupe.begin(worker_command(port))
+        faked = odd_worker_command(port, locustfile_with(stage, WITHOUT_STAMPS))
         troupe.begin(("faketime", "-f", FAKED, *faked), DONT_FAKE_MONOTONIC="1")
         return troupe.outcomes()[0]
 
@@ -143,11 +91,11 @@ def lost_and_late(stage):
     port = free_port()
     with Troupe(stage) as troupe:
         settings = {"phases.measure_s": 14.0}
-        master = troupe.begin(_master(settings, port, "--allow-lost-workers"))
-        lost = [troupe.begin(_worker(port)) for _ in range(2)][1]
+        master = troupe.begin(master_command(settings, port, "--allow-lost-workers"))
+        lost = [troupe.begin(worker_command(port)) for _ in range(2)][1]
         master.until_second(3)
         lost.send(signal.SIGKILL, lost.pids("locust", "--worker")[0])
-        troupe.begin(_worker(port))
+        troupe.begin(worker_command(port))
         outcomes = troupe.outcomes()
         return outcomes[0], outcomes[3]
 
@@ -155,8 +103,8 @@ def lost_and_late(stage):
 def another_version(stage):
     port = free_port()
     with Troupe(stage) as troupe:
-        troupe.begin(_master({}, port))
-        troupe.begin(_odd_worker(port, _locustfile(stage, ANOTHER_VERSION)))
+        troupe.begin(master_command({}, port))
+        troupe.begin(odd_worker_command(port, locustfile_with(stage, ANOTHER_VERSION)))
         return troupe.outcomes()
 
 

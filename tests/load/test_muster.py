@@ -62,6 +62,35 @@ def test_worker_of_another_version_is_refused_by_both(mail, monkeypatch, other, 
         found.wait(1, 1.0, print)
 
 
+def test_worker_with_the_locustfile_of_another_system_is_refused(mail):
+    """Its users would speak to the target in a language that it does not know."""
+    found = Muster(mail, measure_clocks=False, api="AppSyncEventsApi")
+    found.hello("a", FAR | {"api": "AppSyncEventsApi"})
+    found.hello("b", FAR | {"api": "PollingApi"})
+    assert ["run_clock_of"] == list(mail.to("a")[0][1])
+    refused = (
+        "worker on far: its locustfile is for PollingApi, the master's is for AppSyncEventsApi"
+    )
+    assert mail.to("b")[0][1]["refused"].startswith(refused)
+
+
+def test_worker_whose_version_says_other_things_is_refused_and_not_misunderstood(mail):
+    """What a later version adds, or an earlier one left out, is no reason to hang."""
+    found = Muster(mail, measure_clocks=False)
+    found.hello("a", {"host": "far", "version": "9.9", "moons": 2})
+    assert "runs harness 9.9" in mail.to("a")[0][1]["refused"]
+
+
+def test_all_who_have_come_are_told_why_nothing_is_run(mail):
+    """The sentence stands at each worker's terminal too."""
+    found = Muster(mail, measure_clocks=False)
+    for worker in ("a", "b"):
+        found.hello(worker, FAR)
+    found.dismiss(MachineError("workers", "2 of 3 came", "all must"))
+    told = {"refused": "workers: 2 of 3 came, all must"}
+    assert [told, told] == [mail.to(worker)[-1][1] for worker in ("a", "b")]
+
+
 def test_wait_ends_once_enough_are_ready(mail):
     """To have come is not enough: a worker must know its clock."""
     found = Muster(mail, measure_clocks=False)

@@ -46,7 +46,7 @@ def test_what_the_user_gives_stays():
 def test_reference_run_fits_a_two_core_machine():
     """Nothing is too low for the load the project is for."""
     plan, workers = size_plan(load_plan(REFERENCE, EMULATED), TWO_CORES, None)
-    assert [] == shortages(plan, TWO_CORES, workers)
+    assert {} == shortages(plan, TWO_CORES, workers)
 
 
 def test_sixfold_burst_is_refused_with_the_cores_it_needs():
@@ -55,7 +55,9 @@ def test_sixfold_burst_is_refused_with_the_cores_it_needs():
     plan = load_plan(REFERENCE, EMULATED, overrides=overrides)
     plan, workers = size_plan(plan, TWO_CORES, None)
     short = shortages(plan, TWO_CORES, workers)
-    assert ["cores"] == [check.name for check in short]
+    assert {"this machine": ["cores"]} == {
+        where: [check.name for check in checks] for where, checks in short.items()
+    }
     sentence = str(refuse(short))
     assert sentence.startswith("this machine: cores: 2.00 cores found, 4.92 cores needed\n")
     assert "--force" in sentence
@@ -110,3 +112,30 @@ def test_peak_deliveries_follow_channels_and_bursts(overrides, deliveries_per_s)
     """Channels divide the audience, skew gathers it again, and bursts multiply the rate."""
     plan = load_plan(QUICKSTART, EMULATED, overrides=overrides)
     assert deliveries_per_s == pytest.approx(peak_deliveries_per_s(plan))
+
+
+def test_machine_that_only_serves_is_asked_for_what_serving_takes():
+    """A master whose workers are elsewhere: no ports, no file for a connection of its own."""
+    plan, _ = size_plan(load_plan(REFERENCE, EMULATED), TWO_CORES, 2)
+    poor = replace(TWO_CORES, ephemeral_ports=10, open_files=10)
+    short = shortages(plan, poor, 2, here=0)
+    assert ["open files of an emulator process"] == [check.name for check in short["this machine"]]
+
+
+def test_half_of_the_workers_are_half_of_the_load():
+    """Ports, memory and cores are those of their share, the emulator's those of all."""
+    plan, _ = size_plan(load_plan(REFERENCE, EMULATED), TWO_CORES, 2)
+    all_here, half = needs_of(plan, 2), needs_of(plan, 2, here=1)
+    emulator_bytes = needs_of(plan, 2, here=0).memory_bytes
+    assert half.memory_bytes - emulator_bytes == (all_here.memory_bytes - emulator_bytes) / 2
+    assert (all_here.emulator_cores, all_here.files_per_worker) == (
+        half.emulator_cores,
+        half.files_per_worker,
+    )
+
+
+def test_emulator_that_others_reach_is_not_reached_from_loopback_addresses():
+    """All connections of a machine come from its one address."""
+    overrides = ["target.emulator.host=10.0.0.1"]
+    needs = needs_of(load_plan(QUICKSTART, EMULATED, overrides=overrides), workers=3)
+    assert 1 == needs.source_addresses

@@ -1,0 +1,158 @@
+"""What goes wrong with a fleet, as its user meets it: a sentence, an exit code, nothing left."""
+
+import re
+import signal
+
+import pytest
+
+from tests.end_to_end.stage import ROOT, after, free_port
+from tests.end_to_end.troupe import (
+    Troupe,
+    locustfile_with,
+    master_command,
+    odd_worker_command,
+    worker_command,
+)
+
+NEEDED_FILES = "114"
+"""Half of 100 connections, and 64 to spare."""
+
+IMPATIENT = """
+import locust.runners
+locust.runners.MASTER_HEARTBEAT_TIMEOUT = 4
+"""
+MEASURED_S = 40.0
+"""Ends by itself only when nobody has noticed what was done to it."""
+
+
+def short_of_files(stage):
+    port = free_port()
+    with Troupe(stage) as troupe:
+        troupe.begin(master_command({}, port))
+        troupe.begin(worker_command(port))
+        troupe.begin(worker_command(port), limits="ulimit -n 100")
+        return troupe.outcomes()
+
+
+def another_system(stage):
+    port = free_port()
+    with Troupe(stage) as troupe:
+        troupe.begin(master_command({}, port))
+        troupe.begin(odd_worker_command(port, ROOT / "locustfiles" / "polling.py"))
+        return troupe.outcomes()
+
+
+def never_enough(stage):
+    port = free_port()
+    with Troupe(stage) as troupe:
+        troupe.begin(master_command({}, port, "--max-wait", 6))
+        troupe.begin(worker_command(port))
+        return troupe.outcomes()
+
+
+def _disturbed(stage, disturb):
+    """Let something happen in a running run; return how the master and each worker ended."""
+    port = free_port()
+    with Troupe(stage) as troupe:
+        master = troupe.begin(master_command({"phases.measure_s": MEASURED_S}, port))
+        workers = [troupe.begin(worker_command(port))]
+        impatient = odd_worker_command(port, locustfile_with(stage, IMPATIENT))
+        workers.append(troupe.begin(impatient))
+        master.until_second(2)
+        disturb(master, workers)
+        return master.outcome(), workers[1].outcome() if disturb is kill_master else None
+
+
+def kill_worker(_, workers):
+    workers[1].send(signal.SIGKILL)
+
+
+def stop_worker(_, workers):
+    workers[1].send(signal.SIGSTOP)
+
+
+def kill_master(master, _):
+    master.send(signal.SIGKILL, master.master())
+
+
+def killed_worker(stage):
+    return _disturbed(stage, kill_worker)
+
+
+def stopped_worker(stage):
+    return _disturbed(stage, stop_worker)
+
+
+def killed_master(stage):
+    return _disturbed(stage, kill_master)
+
+
+@after(short_of_files)
+def test_worker_whose_machine_lacks_files_is_named_before_the_load_starts(outcome):
+    """Found, needed and what to do, on both sides; nothing is run."""
+    master, *workers = outcome
+    assert (2, [2, 2], []) == (master.exit_code, [each.exit_code for each in workers], master.left)
+    (sentence,) = master.errors
+    found = rf"error: .*workers? on \S+: open files of a worker: 100 found, {NEEDED_FILES} needed"
+    assert re.fullmatch(found, sentence)
+    assert "raise the hard limit (ulimit -Hn)" in master.stderr
+    assert all("open files of a worker: 100 found" in each.said for each in workers)
+    assert not master.folder.exists()
+    assert "Traceback" not in "".join(each.said for each in outcome)
+
+
+@after(another_system)
+def test_worker_with_the_locustfile_of_another_system_is_refused(outcome):
+    """Both sides say so."""
+    master, other = outcome
+    assert (2, 2, []) == (master.exit_code, other.exit_code, master.left)
+    assert "its locustfile is for PollingApi, the master's is for AppSyncEventsApi" in master.stderr
+    assert "its locustfile is for PollingApi" in other.said
+    assert "Traceback" not in master.said + other.said
+
+
+@after(never_enough)
+def test_workers_that_never_come_end_the_waiting(outcome):
+    """The one who came is named, and told too."""
+    master, worker = outcome
+    assert (2, 2, []) == (master.exit_code, worker.exit_code, master.left)
+    (sentence,) = master.errors
+    assert re.search(r"workers: 1 of 2 were ready within 6 s \(\S+\), all must be", sentence)
+    assert "workers: 1 of 2 were ready" in worker.said
+    assert not master.folder.exists()
+
+
+@pytest.mark.long
+@after(killed_worker)
+def test_killed_worker_makes_the_run_invalid(outcome):
+    """It is named some six seconds later; the run does not go on without its users."""
+    assert_lost(outcome[0])
+
+
+@pytest.mark.long
+@after(stopped_worker)
+def test_worker_that_hangs_makes_the_run_invalid(outcome):
+    """A process that is there and says nothing is as lost as one that is not."""
+    assert_lost(outcome[0])
+
+
+def assert_lost(master):
+    """Fail unless a lost worker was named, and ended the run soon."""
+    assert (4, []) == (master.exit_code, master.left)
+    cause = master.run["cause"]
+    assert "worker_lost" == cause["code"]
+    assert re.fullmatch(r"worker [01] \(\S+\) has not reported for \d+ s", cause["message"])
+    assert cause["message"].removeprefix("w") in master.stdout
+    assert master.run["ended_s"] < MEASURED_S / 2
+    assert "Traceback" not in master.said
+
+
+@pytest.mark.long
+@after(killed_master)
+def test_killed_master_ends_its_workers_with_a_sentence(outcome):
+    """They hear nothing more of it, say so, and do not call that a success."""
+    master, worker = outcome
+    assert (1, 4, []) == (master.exit_code, worker.exit_code, worker.left)
+    assert "load process: was killed by signal 9" in master.stderr
+    assert "error: master: was not heard of for 4 s, a worker ends with its master" in worker.said
+    assert "Traceback" not in worker.said

@@ -1,0 +1,57 @@
+"""Commands of a master and its workers, and the acts of one run together."""
+
+import sys
+
+from tests.end_to_end.stage import EMULATED, ROOT, SHORT, SMOKE, Act, lenient, sets
+
+
+def locustfile_with(stage, before):
+    """Return a copy of the shipped locustfile that does something else before all."""
+    text = (ROOT / "locustfiles" / "appsync_events.py").read_text("utf-8")
+    docstring, _, rest = text.partition("\n\n")
+    imports, _, rest = rest.partition("\n\n")
+    file = stage.room() / "appsync_events.py"
+    file.write_text(f"{docstring}\n\n{imports}\n{before}\n{rest}", "utf-8")
+    return file
+
+
+def master_command(settings, port, *arguments):
+    """Return the command of a master of two workers."""
+    flags = sets(lenient() | SHORT | settings)
+    words = ("run", SMOKE, "--target", EMULATED, "--out", "RECORD", *flags)
+    meeting = ("--master", "--expect-workers", 2, "--bind-port", port)
+    return (sys.executable, "-m", "harness", *words, *meeting, *arguments)
+
+
+def worker_command(port, host="127.0.0.1"):
+    """Return the command of a worker as a user starts it."""
+    command = (sys.executable, "-m", "harness", "worker")
+    return (*command, "--master-host", host, "--master-port", port)
+
+
+def odd_worker_command(port, locustfile):
+    """Return the command of a worker of plain Locust, with a locustfile of its own."""
+    command = (sys.executable, "-m", "locust", "-f", locustfile, "--worker")
+    return (*command, "--master-host", "127.0.0.1", "--master-port", port)
+
+
+class Troupe:
+    """Acts of one run, all ended when the first of them, the master, has."""
+
+    def __init__(self, stage):
+        self._stage = stage
+        self.acts = []
+
+    def __enter__(self):
+        return self
+
+    def begin(self, command, **variables):
+        self.acts.append(Act(self._stage.room(), *command, **variables))
+        return self.acts[-1]
+
+    def outcomes(self):
+        return [act.outcome() for act in self.acts]
+
+    def __exit__(self, *_):
+        for act in self.acts:
+            act.end()
