@@ -15,12 +15,13 @@ from websockets.uri import parse_uri
 from harness.net import reading, stream
 from harness.net.client import JoinError, JoinTimes
 from harness.net.websocket import Endpoint, WebSocketConnection
+from tests.listening import EachByItself
 
 HOST = "127.0.0.1"
 WITHIN_S = 10.0
 
 
-class Recorder:
+class Recorder(EachByItself):
     """A listener that keeps what it is told."""
 
     user_class = "subscriber"

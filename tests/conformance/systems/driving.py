@@ -17,6 +17,7 @@ from harness.load.emulator_process import EmulatorProcess
 from harness.net.client import Access, tls_context
 from harness.scenario.loading import load_emulated_target
 from harness.scenario.target import api_key, client_model, known_systems
+from tests.listening import EachByItself
 
 ROOT = Path(__file__).resolve().parents[3]
 WITHIN_S = 20.0
@@ -62,7 +63,7 @@ def wait_for(condition, what):
         gevent.sleep(0.005)
 
 
-class Listener:
+class Listener(EachByItself):
     """Keeps what a user is told.
 
     Args:

@@ -15,6 +15,7 @@ from harness.core.envelope import Envelope
 from harness.net.client import Access, JoinError
 from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
 from harness.systems.api_gateway_websocket.options import ClientOptions
+from tests.listening import EachByItself
 
 HOST = "127.0.0.1"
 WITHIN_S = 10.0
@@ -23,7 +24,7 @@ EVENT = Envelope("run", 0, 0, 1, 2).to_json(200)
 ERROR = {"message": "Internal server error", "connectionId": "abc=", "requestId": "r-1"}
 
 
-class Listener:
+class Listener(EachByItself):
     """Keeps what it is told; a token for every event."""
 
     user_class = "subscriber"

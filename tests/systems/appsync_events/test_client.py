@@ -13,6 +13,7 @@ from websockets.typing import Subprotocol
 
 from harness.net.client import Access, JoinError
 from harness.systems.appsync_events.client import AppSyncEventsApi
+from tests.listening import EachByItself
 
 HOST = "127.0.0.1"
 WITHIN_S = 10.0
@@ -20,7 +21,7 @@ KEY = "da2-test"
 ROOM = "/default/room-0"
 
 
-class Listener:
+class Listener(EachByItself):
     """Keeps what it is told; a token for every event."""
 
     def __init__(self):

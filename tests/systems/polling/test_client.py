@@ -20,6 +20,7 @@ from harness.net.client import Access, JoinError
 from harness.systems.polling.client import PollingApi
 from harness.systems.polling.client_pace import Pace
 from harness.systems.polling.options import ClientOptions
+from tests.listening import EachByItself
 
 HOST = "127.0.0.1"
 WITHIN_S = 15.0
@@ -34,7 +35,7 @@ NAMES = {
 }
 
 
-class Listener:
+class Listener(EachByItself):
     """Keeps what it is told; a token for every event."""
 
     user_class = "subscriber"

@@ -13,6 +13,7 @@ import trustme
 
 from harness.net.client import Access, JoinError
 from harness.systems.server_sent_events.client import ServerSentEventsApi
+from tests.listening import EachByItself
 
 HOST = "127.0.0.1"
 WITHIN_S = 10.0
@@ -22,7 +23,7 @@ PLAIN = HEAD + b"\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-class Listener:
+class Listener(EachByItself):
     """Keeps what it is told; a token for every event."""
 
     def __init__(self):
