@@ -46,6 +46,7 @@ from benchmarks.table import Row, as_text, has_ratio, write_json
 from benchmarks.tools import Tools, find_tools
 from benchmarks.tsung import tsung
 from harness.measure.environment import describe_environment
+from harness.net.ring_reading import receive_path
 
 RESULT = ROOT / "benchmarks/results/latest.json"
 ON_NCHAN = ("nchan", "ours_streams", "ours_frames")
@@ -125,6 +126,7 @@ def main() -> int:
     del machine["host"]
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as place:
         result = measure(size, Path(place))
+    machine["receive_path"] = receive_path()
     machine["quick"] = arguments.quick
     machine["seconds"] = round(time.monotonic() - started, 1)
     machine["load_average_at_end"] = list(os.getloadavg())

@@ -11,14 +11,17 @@ which one that is busy spares it: messages with work would truly arrive earlier.
 import os
 from array import array
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter_ns, time_ns
+from typing import Any
 
 import numpy as np
 from gevent import get_hub
 
+from harness.measure.arrivals import Arrivals
 from harness.measure.histogram import Int64Array
-from harness.measure.ledger import Arrivals, SubscriberLedger
+from harness.measure.ledger import SubscriberLedger
 
 FOLDER = Path(os.environ["BUSY_FOLDER"])
 BUSY_NS = int(os.environ["BUSY_NS"])
@@ -37,6 +40,14 @@ def _delivered_with_work(self: SubscriberLedger, known: Arrivals, kernel_ns: int
     _delivered(self, known, kernel_ns)
 
 
+def _together_with_work(
+    self: SubscriberLedger, known: Arrivals, listeners: Sequence[Any], stamps_ns: Int64Array
+) -> None:
+    """Work is done for each: that many get a message at once spares a handler none of it."""
+    for listener, kernel_ns in zip(listeners, stamps_ns.tolist(), strict=True):
+        _delivered_with_work(listener, known, kernel_ns)
+
+
 def _take_and_keep(self: Arrivals) -> Int64Array:
     taken = _take(self)
     if taken.size:
@@ -50,6 +61,7 @@ def _take_and_keep(self: Arrivals) -> Int64Array:
 
 
 SubscriberLedger.delivered = _delivered_with_work  # type: ignore[method-assign]
+SubscriberLedger.delivered_together = _together_with_work  # type: ignore[method-assign]
 Arrivals.take = _take_and_keep  # type: ignore[method-assign]
 
 _awake = get_hub().loop.idle()

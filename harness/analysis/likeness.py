@@ -93,6 +93,7 @@ def _load(analysis: Analysis) -> dict[str, Any]:
         **flatten("workload", workload),
         "generator.workers": len(record.run.get("workers", [])),
         "generator.python": environment.get("python"),
+        "generator.receive_path": environment.get("receive_path"),
         **flatten("generator.versions", environment.get("versions", {})),
         **{f"machine.{name}": environment.get(name) for name in _MACHINE},
         "machine.memory_gib": None if memory is None else round(memory / _GIB),

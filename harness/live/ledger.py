@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from harness.measure.ledger import RETIRE_AFTER_S
+from harness.measure.arrivals import RETIRE_AFTER_S
 
 SETTLE_AFTER_S = int(RETIRE_AFTER_S) + 3
 """Arrivals are written down once quiet; reports take a second, and may be a little late."""

@@ -45,6 +45,7 @@ from harness.load.worker_watch import WorkerWatch
 from harness.measure.environment import describe_environment
 from harness.measure.machine import read_machine
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
+from harness.net.ring_reading import receive_path
 from harness.scenario.model import HIDE_SECRETS
 from harness.scenario.target import api_key
 
@@ -102,7 +103,7 @@ class Director:
         self._finishing = Semaphore()
         self._ended_s: float | None = None
         self._started = datetime.now(UTC)
-        self._surroundings = describe_environment()
+        self._surroundings = describe_environment() | {"receive_path": receive_path()}
         self._endpoints = self._prepare_target()
 
     def _prepare_target(self) -> Endpoints:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.measure.ledger import ArrivalBook, SubscriberLedger
+from harness.measure.arrivals import ArrivalBook
+from harness.measure.ledger import SubscriberLedger
 from harness.measure.record import CHANNELS_APART, JOIN_STAGES
 from harness.net.client import ABNORMAL_CODE as ABNORMAL
 from harness.net.client import Client, JoinError, JoinTimes, PublishAnswer

@@ -28,9 +28,9 @@ from harness.load.session import UserSession
 from harness.load.subscriptions import Subscriptions
 from harness.load.tally import Tally
 from harness.load.windows import WindowNotes
+from harness.measure.arrivals import NEVER_NS, ArrivalBook, Arrivals
 from harness.measure.health import GeneratorHealth
 from harness.measure.histogram import Int64Array
-from harness.measure.ledger import NEVER_NS, ArrivalBook, Arrivals
 from harness.net.client import Api, Client, JoinError, JoinTimes, PublishAnswer
 from harness.net.moderation import REST_NS, ReadModeration
 from harness.net.reading import take_unstamped_receives

@@ -10,155 +10,15 @@ window of each subscription and the send times of the messages, so that publishe
 need not share a process.
 """
 
-from array import array
-from collections.abc import Callable, Iterator, Sequence
-from time import monotonic, time_ns
+from collections.abc import Sequence
+from time import time_ns
 from typing import Any
 
 import numpy as np
 
-from harness.core.envelope import Envelope, parse_envelope
+from harness.core.envelope import parse_envelope
+from harness.measure.arrivals import ArrivalBook, Arrivals
 from harness.measure.histogram import Int64Array
-from harness.measure.log_bins import ArrivalBins
-
-NEVER_NS = 2**63 - 1
-
-RETIRE_AFTER_S = 5.0
-"""A message is written to the record once nothing of it has arrived for this long."""
-
-
-def _nothing() -> None:
-    """Do nothing: the wake-up of a book that nobody set."""
-
-
-class Arrivals:
-    """One message as seen by all subscribers of one user class in this worker.
-
-    Attributes:
-        arrivals: Kernel receive times of distinct owed deliveries since the last flush, ns.
-        bins: When those taken came, after the message was due.
-        duplicated: Deliveries to a subscriber that had the message already.
-        reordered: Distinct deliveries that came after a later one of the same stream.
-        late: Distinct owed deliveries that came after the drain had ended.
-        unowed: Deliveries to a subscriber whose subscription was not confirmed when it was sent.
-        retired: Whether the message's row has been written; its frames are then forgotten.
-    """
-
-    __slots__ = (
-        "arrivals",
-        "bins",
-        "delivered",
-        "duplicated",
-        "envelope",
-        "first_ns",
-        "following",
-        "last_ns",
-        "late",
-        "payload_bytes",
-        "quiet_since_s",
-        "reordered",
-        "retired",
-        "sent_ns",
-        "sequence",
-        "stream",
-        "unowed",
-    )
-
-    def __init__(self, envelope: Envelope, payload_bytes: int) -> None:
-        self.envelope = envelope
-        self.stream = envelope.stream
-        self.sequence = envelope.sequence
-        self.following = envelope.sequence + 1
-        self.sent_ns = envelope.sent_ns
-        self.payload_bytes = payload_bytes
-        self.arrivals = array("q")
-        self.bins = ArrivalBins()
-        self.delivered = 0
-        self.duplicated = 0
-        self.reordered = 0
-        self.late = 0
-        self.unowed = 0
-        self.first_ns: int | None = None
-        self.last_ns: int | None = None
-        self.quiet_since_s = monotonic()
-        self.retired = False
-
-    def take(self) -> Int64Array:
-        """Return the arrivals since the last call, shape (n,), and fold them into the row."""
-        taken: Int64Array = np.frombuffer(self.arrivals, dtype=np.int64)
-        if taken.size:
-            first, last = int(taken.min()), int(taken.max())
-            self.first_ns = first if self.first_ns is None else min(first, self.first_ns)
-            self.last_ns = last if self.last_ns is None else max(last, self.last_ns)
-            self.delivered += int(taken.size)
-            self.bins.add(taken - self.envelope.intended_ns)
-            self.quiet_since_s = monotonic()
-            self.arrivals = array("q")
-        return taken
-
-
-class ArrivalBook:
-    """All messages that one user class of one worker is receiving, and their frames.
-
-    Attributes:
-        run_id: Messages of other runs are counted as foreign and otherwise ignored.
-        memo: Frames and payloads already parsed, to their message (see ``net.websocket``).
-        receive_delays_ns: Time between kernel and harness of each delivery since the last flush.
-        clock_offset_ns: Run clock minus this host's realtime clock.
-        wake_at_ns: This host's realtime at which ``wake`` is due, ns.
-        wake: Called at the first delivery after ``wake_at_ns``. A burst of deliveries keeps the
-            event loop from its timers; what must not be late is called from within the burst.
-        drained: Set when the drain has ended: what still comes is late.
-        foreign_count: Events on our channels that are not of this run.
-    """
-
-    def __init__(self, run_id: str, clock_offset_ns: int = 0) -> None:
-        self.run_id = run_id
-        self.memo: dict[bytes, Arrivals] = {}
-        self.receive_delays_ns = array("q")
-        self.clock_offset_ns = clock_offset_ns
-        self.wake_at_ns = NEVER_NS
-        self.wake: Callable[[], None] = _nothing
-        self.drained = False
-        self.foreign_count = 0
-        self._messages: dict[tuple[int, int], Arrivals] = {}
-
-    def message(self, envelope: Envelope, payload_bytes: int) -> Arrivals:
-        """Return the entry of a message, made at its first delivery."""
-        key = (envelope.stream, envelope.sequence)
-        found = self._messages.get(key)
-        if found is None:
-            found = self._messages[key] = Arrivals(envelope, payload_bytes)
-        return found
-
-    def find(self, stream: int, sequence: int) -> Arrivals | None:
-        """Return a message's entry if any subscriber here has had it lately."""
-        return self._messages.get((stream, sequence))
-
-    def live(self) -> Iterator[Arrivals]:
-        """Yield every message not yet retired."""
-        yield from self._messages.values()
-
-    def take_receive_delays(self) -> Int64Array:
-        """Return the receive delays since the last call, ns, shape (n,)."""
-        taken: Int64Array = np.frombuffer(self.receive_delays_ns, dtype=np.int64)
-        self.receive_delays_ns = array("q")
-        return taken
-
-    def retire(self, *, everything: bool = False) -> list[Arrivals]:
-        """Forget and return the messages gone quiet; ``take`` them first.
-
-        A delivery that comes after all opens a new entry; the record adds rows of one message.
-        """
-        before_s = monotonic() - RETIRE_AFTER_S
-        gone = [m for m in self._messages.values() if everything or m.quiet_since_s < before_s]
-        for message in gone:
-            message.retired = True
-            del self._messages[message.stream, message.sequence]
-        if gone:
-            for frame in [frame for frame, message in self.memo.items() if message.retired]:
-                del self.memo[frame]
-        return gone
 
 
 class _EachChecked(dict[int, int]):

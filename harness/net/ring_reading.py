@@ -182,6 +182,11 @@ def ring_works() -> bool:
     return True
 
 
+def receive_path() -> str:
+    """Return by which way messages are received on this machine, for the record."""
+    return "io_uring" if ring_works() else "epoll"
+
+
 _readers: WeakKeyDictionary[Any, Reader] = WeakKeyDictionary()
 
 

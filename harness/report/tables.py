@@ -116,6 +116,7 @@ def environment(analysis: Analysis) -> list[tuple[str, str]]:
         ("Memory", q.size(found["memory_bytes"]) if found.get("memory_bytes") else None),
         ("Open files", q.count(found["open_files_limit"]) if "open_files_limit" in found else None),
         ("Python", found.get("python")),
+        ("Received by", found.get("receive_path")),
         ("Packages", versions),
         ("Revision", found.get("git_revision")),
     ]

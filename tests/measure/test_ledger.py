@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.envelope import Envelope
-from harness.measure.ledger import ArrivalBook, SubscriberLedger
+from harness.measure.arrivals import ArrivalBook
+from harness.measure.ledger import SubscriberLedger
 
 RUN = "run"
 OWED_FROM_NS = 1_000
