@@ -41,7 +41,10 @@ def _delivered_with_work(self: SubscriberLedger, known: Arrivals, kernel_ns: int
 
 
 def _together_with_work(
-    self: SubscriberLedger, known: Arrivals, listeners: Sequence[Any], stamps_ns: Int64Array
+    self: SubscriberLedger,  # noqa: ARG001 - as the method that it stands for
+    known: Arrivals,
+    listeners: Sequence[Any],
+    stamps_ns: Int64Array,
 ) -> None:
     """Work is done for each: that many get a message at once spares a handler none of it."""
     for listener, kernel_ns in zip(listeners, stamps_ns.tolist(), strict=True):
