@@ -52,7 +52,7 @@ $(CLIENTS): tests/conformance/appsync_events/package.json
 	cd $(@D) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
 
-fuzz: setup ## a minute of random input for the emulator and the parsers
+fuzz: setup ## a minute of random input for the emulator, the parsers and the readers
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m fuzz tests/fuzz
 
 synth: $(DEPLOY) ## synthesise deploy/cdk; validate stacks, manifests and Containerfile

@@ -108,10 +108,10 @@ class Reader(Protocol):
         """
 
     def pause(self, sock: _socket.socket) -> None:
-        """Leave what arrives from now on with the kernel; ``add`` begins again."""
+        """Leave what arrives from now on with the kernel; ``add`` of the same begins again."""
 
     def remove(self, sock: _socket.socket) -> None:
-        """Let go of a socket that is still open, and hand over nothing more of it."""
+        """Let go of a socket that is still open, paused or not, and hand over nothing more."""
 
 
 class EpollReader:
@@ -137,9 +137,10 @@ class EpollReader:
         self.remove(sock)
 
     def remove(self, sock: _socket.socket) -> None:
-        """Let go of a socket that is still open, and hand over nothing more of it."""
+        """Let go of a socket that is still open, paused or not, and hand over nothing more."""
         number = sock.fileno()
-        del self._sockets[number]
+        if self._sockets.pop(number, None) is None:  # Paused.
+            return
         self._epoll.unregister(number)
         if not self._sockets:
             self._watcher.stop()

@@ -45,10 +45,10 @@ _HAS_BUFFER, _MORE_FOLLOW = 1 << 0, 1 << 1  # of a completion's flags
 
 _SUBMISSION = struct.Struct("<BBHiQQIIQHHi16x")
 _SUBMISSIONS, _COMPLETIONS = 256, 16_384
-_BUFFERS: Final = 2048
-BUFFER_BYTES: Final = 4096 + 64
+_BUFFERS: Final = 1024
+BUFFER_BYTES: Final = 16_384 + 64
 """A multiple of a cache line, and no power of two: such buffers would share their cache's sets."""
-ROUND_COMPLETIONS: Final = 1024
+ROUND_COMPLETIONS: Final = 512
 """At most in one round: half of the buffers, so that there are some for what comes meanwhile."""
 _CONTROL_BYTES = 32
 HEADER_BYTES = 16 + _CONTROL_BYTES
@@ -146,9 +146,9 @@ class Ring:
         self._give(np.arange(_BUFFERS, dtype=np.uint32))
         control = np.dtype(
             {
-                "names": ["type", "s", "ns"],
-                "formats": ["<i8"] * 3,
-                "offsets": [24, 32, 40],
+                "names": ["bytes", "type", "s", "ns"],
+                "formats": ["<u4", *["<i8"] * 3],
+                "offsets": [4, 24, 32, 40],
                 "itemsize": BUFFER_BYTES,
             }
         )
@@ -185,9 +185,18 @@ class Ring:
                 _checked(-1, "io_uring_enter")
 
     @property
-    def more_waits(self) -> bool:
+    def has_more(self) -> bool:
         """Whether another round would bring something."""
-        return bool(self._flags[0] & _WORK_IS_WAITING) or self._count > 0
+        return self._count > 0
+
+    @property
+    def may_have_more(self) -> bool:
+        """Whether the kernel says that something waits for the next round.
+
+        It sets the flag after it has handed over the work, so that it can be set though all is
+        done; then it stays so until something else arrives.
+        """
+        return bool(self._flags[0] & _WORK_IS_WAITING)
 
     @property
     def _count(self) -> int:
@@ -200,17 +209,22 @@ class Ring:
         """
         with contextlib.suppress(BlockingIOError):  # Woken by no event: more was waiting.
             os.eventfd_read(self.wake_descriptor)
-        self._enter(0)
-        while self._flags[0] & _WORK_IS_WAITING and self._count < ROUND_COMPLETIONS:
-            self._enter(0)
+        brought = True
+        while brought and self._count < ROUND_COMPLETIONS:
+            before = self._count
+            self._enter(0)  # Each copies for some 20 sockets only.
+            brought = self._count > before and self.may_have_more
         head, count = self._done_head[0], min(self._count, ROUND_COMPLETIONS)
-        done = self._done.take(np.arange(head, head + count), mode="wrap")
+        # Masked, not mode="wrap": that takes the queue's length off again and again.
+        done = self._done[np.arange(head, head + count) & self._done_mask]
         self._done_head[0] = head + count & 0xFFFFFFFF
         flags, buffers = done["flags"], done["flags"] >> 16
         has_buffer = flags & _HAS_BUFFER != 0
         control = self._control
         stamps_ns = control["s"][buffers] * NS_PER_S + control["ns"][buffers]
-        stamps_ns[~has_buffer | (control["type"][buffers] != _STAMP_TYPE)] = 0
+        # Where nothing was said, as at the end, what the buffer held before is still there.
+        told = has_buffer & (control["bytes"][buffers] == _CONTROL_BYTES)
+        stamps_ns[~told | (control["type"][buffers] != _STAMP_TYPE)] = 0
         results = done["result"].astype(np.int64)
         starts = buffers.astype(np.int64) * BUFFER_BYTES + HEADER_BYTES
         ends = starts + np.maximum(results - HEADER_BYTES, 0)

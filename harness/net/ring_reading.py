@@ -22,6 +22,9 @@ from harness.net.ring import ENDED, Ring, Round
 FEW = 8
 """Equal messages in a row that are worth handing over together."""
 
+LATER_S = 0.005
+"""When to look again where the kernel says that something may wait."""
+
 _NUMBER_BITS, _CROWD_BITS = 24, 12
 _NUMBERS, _CROWDS = 2**_NUMBER_BITS - 1, 2**_CROWD_BITS - 1
 """A key is the number of its socket, that of its crowd (0: none), and a count: keys never recur."""
@@ -36,15 +39,21 @@ class RingReader:
     def __init__(self) -> None:
         self._takers: dict[int, Taker] = {}
         self._keys: dict[int, int] = {}
+        self._paused: set[int] = set()
+        self._ended: list[int] = []
         self._count = 0
         self._ring: Ring | None = None
         self._watcher: Any = None
+        self._later: Any = None
         self._crowds: dict[int, tuple[int, object]] = {}
 
     def add(self, sock: _socket.socket, taker: Taker, crowd: object | None = None) -> None:
         """Hand a non-blocking socket's bytes to a taker from now on, those waiting included."""
         ring = self._ring or self._open()
         number = sock.fileno()
+        if self._keys.get(number) in self._paused:  # Its end is still to be told; then it goes on.
+            self._paused.remove(self._keys[number])
+            return
         self._count += 1
         key = self._count << _CROWD_BITS | self._number_of_crowd(crowd)
         key = self._keys[number] = key << _NUMBER_BITS | number
@@ -71,11 +80,15 @@ class RingReader:
 
     def pause(self, sock: _socket.socket) -> None:
         """Leave what arrives from now on with the kernel; what has been copied is handed over."""
-        self._cancel(self._keys.pop(sock.fileno()))
+        key = self._keys[sock.fileno()]
+        if key in self._takers:  # Else the kernel has let go already.
+            self._paused.add(key)
+            self._cancel(key)
 
     def remove(self, sock: _socket.socket) -> None:
-        """Let go of a socket that is about to be closed, and hand over nothing more of it."""
+        """Let go of a socket that is still open, paused or not, and hand over nothing more."""
         key = self._keys.pop(sock.fileno())
+        self._paused.discard(key)
         if self._takers.pop(key, None) is not None:  # None: the kernel has let go already.
             self._cancel(key)
         self._close_if_idle()
@@ -86,6 +99,7 @@ class RingReader:
 
     def _close_if_idle(self) -> None:
         if self._ring is not None and not self._takers:
+            self._forget_later()
             self._watcher.stop()
             self._watcher.close()
             self._ring.close()
@@ -109,9 +123,28 @@ class RingReader:
                 done = end
         self._each(ring, came, slice(done, count))
         ring.give_back(came)
+        self._go_on(ring)
         self._close_if_idle()
-        if ring is self._ring and ring.more_waits:
-            os.eventfd_write(ring.wake_descriptor, 1)  # The loop's others come first.
+        if ring is self._ring:
+            self._see_to_the_rest(ring)
+
+    def _see_to_the_rest(self, ring: Ring) -> None:
+        """Have another round for what did not fit into this one; the loop's others come first."""
+        if ring.has_more:
+            os.eventfd_write(ring.wake_descriptor, 1)
+        elif ring.may_have_more and self._later is None:
+            self._later = get_hub().loop.timer(LATER_S)
+            self._later.start(self._look_again)
+
+    def _look_again(self) -> None:
+        self._forget_later()
+        self._round()
+
+    def _forget_later(self) -> None:
+        if self._later is not None:
+            self._later.stop()
+            self._later.close()
+            self._later = None
 
     def _together(self, ring: Ring, came: Round, equal: slice) -> None:
         """Hand over equal bytes: at once to the takers of a crowd that knows them."""
@@ -153,23 +186,35 @@ class RingReader:
                 if not over:
                     taker.arrived(memory[start:end], kernel_ns or time_without_stamp(b"?"))
                 else:
-                    self._over(ring, key, memory[start:end], kernel_ns, over)
+                    self._over(key, memory[start:end], kernel_ns, over)
             except Exception:  # noqa: BLE001 - one connection's fault must not starve the others
                 get_hub().handle_error(taker, *sys.exc_info())
 
-    def _over(self, ring: Ring, key: int, data: bytes, kernel_ns: int, over: int) -> None:
+    def _over(self, key: int, data: bytes, kernel_ns: int, over: int) -> None:
         """Hear that a receive ended: by the peer, by us, or for the kernel's lack of buffers."""
-        taker = self._takers.pop(key)
-        if over == errno.ECANCELED:
-            return
-        if data or over == errno.ENOBUFS:  # There may be more; it goes on as before.
-            self._takers[key] = taker
-            ring.receive(key & _NUMBERS, key)
-        elif over != ENDED:
-            taker.broken(OSError(over, os.strerror(over)))
-            return
+        taker = self._takers[key]
+        if data or over in (errno.ENOBUFS, errno.ECANCELED):  # There may be more.
+            self._ended.append(key)
+        else:
+            del self._takers[key]
+            self._paused.discard(key)
         if over == ENDED:
             taker.arrived(data, kernel_ns or time_without_stamp(data))
+        elif key not in self._takers:
+            taker.broken(OSError(over, os.strerror(over)))
+
+    def _go_on(self, ring: Ring) -> None:
+        """Receive as before where the kernel ended it, unless that is what was asked for.
+
+        After the round, when there are buffers again and all pauses and removals in it are known.
+        """
+        ended, self._ended = self._ended, []
+        for key in ended:
+            if key in self._paused:
+                self._paused.remove(key)
+                del self._takers[key]
+            elif key in self._takers:
+                ring.receive(key & _NUMBERS, key)
 
 
 @cache

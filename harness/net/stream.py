@@ -33,7 +33,7 @@ class TcpStream:
         unsent: Bytes the kernel did not take yet.
     """
 
-    __slots__ = ("_crowd", "_reader", "_taker", "_writer", "sock", "unsent")
+    __slots__ = ("_crowd", "_paused", "_reader", "_taker", "_writer", "sock", "unsent")
 
     def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
@@ -41,6 +41,7 @@ class TcpStream:
         self._reader: Reader | None = None
         self._taker: Taker | None = None
         self._crowd: object | None = None
+        self._paused = False
         self._writer: Any = None
 
     def receive(self) -> tuple[bytes, int] | None:
@@ -63,11 +64,13 @@ class TcpStream:
 
     def pause(self, *, paused: bool) -> None:
         """Leave what arrives with the kernel, or go on; nothing before ``read_to``."""
-        if paused and self._reader is not None:
+        if self._reader is None or paused == self._paused:
+            return
+        self._paused = paused
+        if paused:
             self._reader.pause(self.sock)
-            self._reader = None
-        elif not paused and self._reader is None and self._taker is not None:
-            self.read_to(self._taker, self._crowd)
+        else:
+            self.read_to(self._taker, self._crowd)  # type: ignore[arg-type] # set with the reader
 
     def send(self, data: bytes) -> None:
         """Send now what the kernel takes and the rest as soon as it can; raises OSError."""

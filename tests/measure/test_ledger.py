@@ -2,6 +2,7 @@ import itertools
 import time
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -331,3 +332,87 @@ def test_next_message_of_a_stream_is_unowed_while_a_new_connection_settles():
     ledger.owed_from_ns = OWED_FROM_NS + 5
     receive(ledger, envelope(0, 4), envelope(0, 5), envelope(0, 6))
     assert (2, 2) == (ledger.delivered_count, ledger.unowed)
+
+
+ACCOUNTS = 6
+DELIVERIES = st.lists(st.tuples(st.integers(0, ACCOUNTS - 1), st.integers(0, 3_000)), max_size=14)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("come"), st.integers(0, 1), st.integers(0, 9), DELIVERIES),
+        st.tuples(st.sampled_from(["confirm", "again", "leave"]), st.integers(0, ACCOUNTS - 1)),
+        st.tuples(st.sampled_from(["drain", "take"])),
+    ),
+    max_size=40,
+)
+
+
+def accounts_after(steps, offset_ns, *, together):
+    """Return all that several accounts and their book know after the same steps."""
+    book = ArrivalBook(RUN, offset_ns)
+    people = [subscriber(book) for _ in range(ACCOUNTS)]
+    taken = []
+    for kind, *drawn in steps:
+        if kind == "come":
+            stream, sequence, deliveries = drawn
+            known = book.message(envelope(stream, sequence, OWED_FROM_NS + 100 * sequence), 300)
+            hand_over(known, people, deliveries, together=together)
+        elif kind == "confirm":
+            people[drawn[0]].owed_from_ns = OWED_FROM_NS + 350
+        elif kind == "again":
+            people[drawn[0]].begin_again()
+        elif kind == "leave":
+            people[drawn[0]].stop_owing(OWED_FROM_NS + 550)
+        elif kind == "drain":
+            book.drained = True
+        else:
+            taken.append([sorted(message.take().tolist()) for message in book.live()])
+    return taken, [known_of(ledger) for ledger in people], book_of(book)
+
+
+def hand_over(known, people, deliveries, *, together):
+    """Deliver a message to the people drawn, at the times drawn, in this order."""
+    to = [people[number] for number, _ in deliveries]
+    stamps_ns = [OWED_FROM_NS + after_ns for _, after_ns in deliveries]
+    if together and to:
+        to[0].delivered_together(known, to, np.array(stamps_ns, np.int64))
+    elif not together:
+        for ledger, stamp_ns in zip(to, stamps_ns, strict=True):
+            ledger.delivered(known, stamp_ns)
+
+
+def known_of(ledger):
+    """Return an account, all of it."""
+    slots = [name for name in SubscriberLedger.__slots__ if name != "book"]
+    values = {name: getattr(ledger, name) for name in slots}
+    return values, type(ledger.expected), counts(ledger)
+
+
+def book_of(book):
+    """Return what a book knows of each message; of arrivals and delays the order is no matter."""
+    rows = {}
+    for message in book.live():
+        arrivals = sorted(message.take().tolist())
+        names = ("delivered", "duplicated", "reordered", "late", "unowed", "first_ns", "last_ns")
+        rows[message.stream, message.sequence] = arrivals, [getattr(message, n) for n in names]
+    return rows, sorted(book.take_receive_delays().tolist()), book.foreign_count
+
+
+@given(steps=STEPS, offset_ns=st.sampled_from([0, 77, -250]))
+def test_message_told_together_counts_as_if_told_to_each(steps, offset_ns):
+    """Gaps, copies, what is late or not owed, who comes back or leaves: the accounts are equal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.measure.ledger.time_ns", lambda: 1_000_000)
+        one_by_one = accounts_after(steps, offset_ns, together=False)
+        assert one_by_one == accounts_after(steps, offset_ns, together=True)
+
+
+def test_what_must_not_be_late_is_woken_by_a_message_told_together():
+    """Once, after all of them are accounted for."""
+    book = ArrivalBook(RUN)
+    people = [subscriber(book) for _ in range(3)]
+    woken = []
+    book.wake_at_ns = 0
+    book.wake = lambda: woken.append(sum(ledger.delivered_count for ledger in people))
+    known = book.message(envelope(0, 0), 300)
+    people[0].delivered_together(known, people, np.full(3, 2_000_000))
+    assert [3] == woken

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 import gevent
+import numpy as np
 import pytest
 from gevent import get_hub
 
 from harness.net.reading import RECEIVE_BYTES, EpollReader
-from harness.net.ring_reading import RingReader, ring_works
+from harness.net.ring_reading import FEW, RingReader, ring_works
 from harness.net.stream import TcpStream, open_socket
 
 WITHIN_S = 10.0
@@ -238,3 +239,158 @@ def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(connect):
     wait_for(lambda: taker.chunks)
     let_loop_run()
     assert [b"for the second"] == taker.chunks
+
+
+def test_paused_stream_that_is_closed_is_told_nothing_more(connect):
+    """Neither bytes that the kernel had copied before the pause, nor the end behind them."""
+    stream, peer = connect()
+    keeper, _ = connect()
+    taker = Taker()
+    keeper.read_to(Taker())
+    stream.read_to(taker)
+    peer.sendall(b"too late")
+    peer.close()
+    for paused in (True, False, True):
+        stream.pause(paused=paused)
+    stream.close()
+    stream.pause(paused=False)
+    let_loop_run()
+    assert ([], []) == (taker.chunks, taker.errors)
+
+
+def test_stream_paused_and_resumed_ever_again_loses_nothing(connect):
+    """However often within one round, in a taker's call too, it is read once and in order."""
+    stream, peer = connect()
+    sent = os.urandom(500_000)
+    taker = Taker()
+
+    def again():
+        for paused in (True, False, True, False):
+            stream.pause(paused=paused)
+
+    taker.then = again
+    stream.read_to(taker)
+    get_hub().threadpool.spawn(peer.sendall, sent)
+    wait_for(lambda: sum(map(len, taker.chunks)) == len(sent))
+    assert sent == b"".join(taker.chunks)
+    stream.close()
+    peer.settimeout(WITHIN_S)
+    assert b"" == peer.recv(1)
+
+
+def test_end_without_a_time_of_the_kernel_gets_ours(connect):
+    """Not that of the message that had its buffer before."""
+    pairs = [connect() for _ in range(60)]
+    takers = [Taker() for _ in pairs]
+    for (stream, peer), taker in zip(pairs, takers, strict=True):
+        stream.read_to(taker)
+        peer.sendall(bytes(200_000))
+    wait_for(lambda: all(sum(map(len, taker.chunks)) == 200_000 for taker in takers))
+    time.sleep(0.01)
+    before_ns = time.time_ns()
+    pairs[0][1].close()
+    wait_for(lambda: takers[0].chunks[-1] == b"")
+    assert before_ns <= takers[0].stamps_ns[-1] <= time.time_ns()
+
+
+class Member(Taker):
+    """One of a crowd, which keeps what it was called with in a list of all."""
+
+    def __init__(self, calls, *, willing):
+        super().__init__()
+        self.calls = calls
+        self.willing = willing
+        self.stamps_ns = []
+
+    def arrived(self, data, kernel_ns):
+        self.calls.append((data, 1))
+        self.chunks.append(data)
+        self.stamps_ns.append(kernel_ns)
+
+    def arrived_together(self, data, takers, stamps_ns):
+        assert takers[0] is self
+        if not self.willing:
+            return False
+        self.calls.append((data, len(takers)))
+        for taker, stamp_ns in zip(takers, stamps_ns.tolist(), strict=True):
+            taker.chunks.append(data)
+            taker.stamps_ns.append(stamp_ns)
+        return True
+
+
+def crowd_of(pairs, crowd, calls, *, willing=True):
+    """Let as many members of a crowd read from streams."""
+    members = [Member(calls, willing=willing) for _ in pairs]
+    for (stream, _), member in zip(pairs, members, strict=True):
+        stream.read_to(member, crowd)
+    return members
+
+
+def broadcast(pairs, *messages):
+    """Send each message to all peers before the next; return realtime before each of them."""
+    times_ns = []
+    for message in messages:
+        times_ns.append(time.time_ns())
+        for _, peer in pairs:
+            peer.sendall(message)
+    return times_ns
+
+
+@pytest.mark.parametrize("reader", [RingReader], indirect=True)
+def test_crowd_gets_equal_bytes_in_one_call_each_with_its_own_time(connect):
+    """The first by itself only where it has to teach the others."""
+    pairs, calls = [connect() for _ in range(3 * FEW)], []
+    members = crowd_of(pairs, object(), calls)
+    before_ns = time.time_ns()
+    for _, peer in pairs:
+        peer.sendall(b"news")
+        time.sleep(0.001)
+    wait_for(lambda: all(member.chunks for member in members))
+    assert [(b"news", 3 * FEW)] == calls
+    stamps_ns = np.array([member.stamps_ns[0] for member in members])
+    assert before_ns <= stamps_ns[0]
+    assert (np.diff(stamps_ns) > 500_000).all()
+
+
+@pytest.mark.parametrize("reader", [RingReader], indirect=True)
+def test_crowd_that_will_not_is_told_one_by_one(connect):
+    """Nothing is told twice for the offer."""
+    pairs, calls = [connect() for _ in range(3 * FEW)], []
+    members = crowd_of(pairs, object(), calls, willing=False)
+    broadcast(pairs, b"news")
+    wait_for(lambda: all(member.chunks for member in members))
+    let_loop_run()
+    assert [(b"news", 1)] * (3 * FEW) == calls
+    assert [[b"news"]] * (3 * FEW) == [member.chunks for member in members]
+
+
+@pytest.mark.parametrize("reader", [RingReader], indirect=True)
+def test_equal_bytes_around_others_keep_their_order(connect, reader):
+    """A, B, A for each, copied one after another and handed over in one round."""
+    pairs, calls = [connect() for _ in range(2 * FEW)], []
+    members = crowd_of(pairs, object(), calls)
+    for message in (b"A", b"B", b"A"):
+        broadcast(pairs, message)
+        while reader._ring._flags[0]:  # As any call to the kernel would.
+            reader._ring._enter(0)
+    wait_for(lambda: all(len(member.chunks) == 3 for member in members))
+    assert [(b"A", 2 * FEW), (b"B", 2 * FEW), (b"A", 2 * FEW)] == calls
+    assert [[b"A", b"B", b"A"]] * (2 * FEW) == [member.chunks for member in members]
+
+
+@pytest.mark.parametrize("reader", [RingReader], indirect=True)
+def test_two_crowds_and_takers_without_one_are_each_served_their_way(connect):
+    """Though the bytes are equal, a call is for one crowd, and who has none gets its own."""
+    pairs = [connect() for _ in range(6 * FEW)]
+    first, second, alone = [], [], []
+    members = [
+        *crowd_of(pairs[0::3], object(), first),
+        *crowd_of(pairs[1::3], object(), second),
+        *crowd_of(pairs[2::3], None, alone),
+    ]
+    broadcast(pairs, b"news")
+    wait_for(lambda: all(member.chunks for member in members))
+    let_loop_run()
+    assert [(b"news", 2 * FEW)] == first == second
+    assert [(b"news", 1)] * (2 * FEW) == alone
+    assert [[b"news"]] * (6 * FEW) == [member.chunks for member in members]
