@@ -65,8 +65,8 @@ class Member:
 
     def act(self):
         """Do what is planned for the first call, once."""
-        if self.behaviour is not None:
-            self.behaviour, act = None, self.behaviour
+        act, self.behaviour = self.behaviour, None
+        if act is not None:
             act()
 
     def arrived_together(self, data, takers, stamps_ns):

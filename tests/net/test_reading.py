@@ -214,12 +214,15 @@ def test_arrival_is_the_time_of_the_kernel(connect):
     stream, peer = connect()
     taker = Taker()
     stream.read_to(taker)
+    peer.sendall(b"first")  # The kernel begins to stamp a moment after it was asked to.
+    wait_for(lambda: taker.chunks)
+    gevent.sleep(0.1)
     before_ns = time.time_ns()
-    peer.sendall(b"x")
+    peer.sendall(b"second")
     after_ns = time.time_ns()
     time.sleep(0.2)
-    wait_for(lambda: taker.chunks)
-    assert before_ns <= taker.stamps_ns[0] <= after_ns + 100_000_000
+    wait_for(lambda: len(taker.chunks) == 2)
+    assert before_ns <= taker.stamps_ns[1] <= after_ns + 100_000_000
 
 
 def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(connect):
