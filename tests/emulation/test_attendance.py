@@ -13,13 +13,16 @@ import fcntl, sys, termios
 fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0)
 """
 PROGRAM = """
+import signal
+signal.signal(signal.SIGHUP, signal.{hangup})
 from harness.emulation.attendance import Signals, attend
 with Signals() as signals:
     print("ready", flush=True)
     attend([], signals, reload=lambda: print("reload", flush=True))
 print("stopped", flush=True)
 """
-NOHUP = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{PROGRAM}"
+HANGS_UP, NOHUP = PROGRAM.format(hangup="SIG_DFL"), PROGRAM.format(hangup="SIG_IGN")
+"""Said in both, as the tests themselves may run under nohup."""
 TIMEOUT_S = 20
 
 
@@ -59,7 +62,7 @@ def attendant():
 
 def test_hangup_signal_means_reload_and_a_lost_terminal_means_stop(attendant):
     """SIGHUP from a user is told apart from the one that a closed terminal sends."""
-    process = attendant(PROGRAM)
+    process = attendant(HANGS_UP)
     process.process.send_signal(signal.SIGHUP)
     assert "reload" == process.line()
     os.close(process.master)
