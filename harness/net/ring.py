@@ -143,7 +143,7 @@ class Ring:
         self._given_count = 0
         address = ctypes.addressof(ctypes.c_char.from_buffer(given))
         self._register(_REGISTER_BUFFERS, struct.pack("<QI28x", address, _BUFFERS))
-        self._give(np.arange(_BUFFERS, dtype=np.uint32))
+        self.give_back(np.arange(_BUFFERS, dtype=np.uint32))
         control = np.dtype(
             {
                 "names": ["bytes", "type", "s", "ns"],
@@ -247,11 +247,8 @@ class Ring:
         repeated[1:] = like[1:] & like[:-1] & (frames[1:] == frames[:-1])
         return repeated
 
-    def give_back(self, came: Round) -> None:
-        """Let the kernel write over the bytes of a round."""
-        self._give(came.buffers)
-
-    def _give(self, numbers: npt.NDArray[np.uint32]) -> None:
+    def give_back(self, numbers: npt.NDArray[np.uint32]) -> None:
+        """Let the kernel write over buffers, given by their numbers, shape (n,)."""
         count = self._given_count
         at = np.arange(count, count + numbers.size) % _BUFFERS
         # Not whole rows: the first one's last two bytes are the kernel's count of all of them.

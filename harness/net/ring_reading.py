@@ -122,7 +122,7 @@ class RingReader:
                 self._together(ring, came, slice(begin, end))
                 done = end
         self._each(ring, came, slice(done, count))
-        ring.give_back(came)
+        ring.give_back(came.buffers)
         self._go_on(ring)
         self._close_if_idle()
         if ring is self._ring:
