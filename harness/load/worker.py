@@ -134,7 +134,7 @@ class Worker:
             book.clock_offset_ns = offset_ns
 
     def _may_rest(self) -> bool:
-        """Say whether deliveries came since this was last asked, and nobody waits for an answer.
+        """Say whether the last round brought deliveries, and nobody waits for an answer.
 
         A join's stages are timed by its greenlet, and a publish must not be late.
         """

@@ -20,7 +20,7 @@ import _socket  # gevent patches socket.socket; a watcher needs the plain one.
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from select import EPOLLET, EPOLLIN, EPOLLRDHUP
 from typing import Any, Protocol
 
@@ -98,8 +98,19 @@ def take_unstamped_receives() -> int:
     return taken
 
 
+def go_on_at_once() -> None:
+    """Do nothing before a round: what a reader does that nobody moderates."""
+
+
 class Reader(Protocol):
-    """What reads the sockets of one hub."""
+    """What reads the sockets of one hub.
+
+    Attributes:
+        before_round: Called when something has come, before it is read; may block for a moment
+            to let more come (see ``net.moderation``).
+    """
+
+    before_round: Callable[[], None]
 
     def add(self, sock: _socket.socket, taker: Taker, crowd: object | None = None) -> None:
         """Hand a non-blocking socket's bytes to a taker from now on, those waiting included.
@@ -115,9 +126,14 @@ class Reader(Protocol):
 
 
 class EpollReader:
-    """Reads the sockets of one hub; holds an epoll instance while it has any."""
+    """Reads the sockets of one hub; holds an epoll instance while it has any.
+
+    Attributes:
+        before_round: See ``Reader``.
+    """
 
     def __init__(self) -> None:
+        self.before_round: Callable[[], None] = go_on_at_once
         self._sockets: dict[int, tuple[_socket.socket, Taker]] = {}
         self._epoll: Any = None
         self._watcher: Any = None
@@ -149,6 +165,7 @@ class EpollReader:
 
     def _round(self) -> None:
         """Read every socket once that has something; the hot path, written out in one piece."""
+        self.before_round()
         sockets, epoll = self._sockets, self._epoll
         for number, events in epoll.poll(0, ROUND_SOCKETS):
             found = sockets.get(number)

@@ -1,18 +1,15 @@
-"""An io_uring instance that keeps one receive armed on each of many sockets.
+"""A receive armed on each of many sockets, through io_uring.
 
 The kernel copies what arrives into buffers that it takes from a shared ring, and notes it in a
 queue in shared memory: no system call a message, neither to learn which socket is readable nor to
 read it. One call a round lets the kernel do the copying; a round is read as NumPy arrays.
 
-Sources: io_uring_setup(2), io_uring_enter(2), io_uring_register(2), io_uring_multishot(7),
-io_uring_provided_buffers(7), and the structures in ``linux/io_uring.h``. Needs Linux 6.1
-(``IORING_SETUP_DEFER_TASKRUN``); containers often forbid it (their seccomp profile), which shows as
-an OSError from the constructor.
+Sources: io_uring_multishot(7), io_uring_provided_buffers(7), and the structures in
+``linux/io_uring.h``.
 """
 
 import contextlib
 import ctypes
-import errno
 import mmap
 import os
 import struct
@@ -22,28 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.clock import NS_PER_S
+from harness.core.io_uring import SUBMISSION, IoUring
 
-_SYS_SETUP, _SYS_ENTER, _SYS_REGISTER = 425, 426, 427  # The same on all architectures.
-_SETUP_CQSIZE, _SETUP_COOP_TASKRUN, _SETUP_TASKRUN_FLAG = 1 << 3, 1 << 8, 1 << 9
-_SETUP_SINGLE_ISSUER, _SETUP_DEFER_TASKRUN = 1 << 12, 1 << 13
-_SETUP_FLAGS = (
-    _SETUP_CQSIZE
-    | _SETUP_COOP_TASKRUN
-    | _SETUP_TASKRUN_FLAG
-    | _SETUP_SINGLE_ISSUER
-    | _SETUP_DEFER_TASKRUN
-)
-_OFFSET_SUBMISSIONS = 0x10000000
-_ENTER_GETEVENTS = 1
 _REGISTER_EVENTFD, _REGISTER_BUFFERS = 4, 22
-_WORK_IS_WAITING = 1 << 2  # IORING_SQ_TASKRUN
-
 _OP_RECVMSG, _OP_CANCEL = 10, 14
 _SELECT_BUFFER = 1 << 5  # of a submission's flags
 _MULTISHOT = 1 << 1  # of a receive's ioprio
 _HAS_BUFFER, _MORE_FOLLOW = 1 << 0, 1 << 1  # of a completion's flags
 
-_SUBMISSION = struct.Struct("<BBHiQQIIQHHi16x")
 _SUBMISSIONS, _COMPLETIONS = 256, 16_384
 _BUFFERS: Final = 1024
 BUFFER_BYTES: Final = 16_384 + 64
@@ -57,18 +40,7 @@ HEADER_BYTES = 16 + _CONTROL_BYTES
 Int64Array = npt.NDArray[np.int64]
 _STAMP_TYPE = 35 << 32 | 1  # SO_TIMESTAMPNS and SOL_SOCKET, as cmsg_type and cmsg_level
 ENDED: Final = -1
-_COMPLETION_TYPE = np.dtype([("key", "<u8"), ("result", "<i4"), ("flags", "<u4")])
 _BUFFER_TYPE = np.dtype([("address", "<u8"), ("bytes", "<u4"), ("number", "<u2"), ("tail", "<u2")])
-
-_call = ctypes.CDLL(None, use_errno=True).syscall
-_call.restype = ctypes.c_long
-
-
-def _checked(result: int, what: str) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number).lower()}")
-    return result
 
 
 class Round(NamedTuple):
@@ -102,35 +74,16 @@ class Ring:
     """
 
     def __init__(self) -> None:
-        parameters = bytearray(struct.pack("<4I", _SUBMISSIONS, _COMPLETIONS, _SETUP_FLAGS, 0))
-        parameters += bytes(120 - len(parameters))
-        holder = (ctypes.c_char * 120).from_buffer(parameters)
-        self._descriptor = _checked(_call(_SYS_SETUP, _SUBMISSIONS, holder), "io_uring_setup")
+        self._io = IoUring(_SUBMISSIONS, _COMPLETIONS)
+        self._request = np.zeros(1, SUBMISSION)
         self.wake_descriptor = -1
         try:
-            self._map_queues(parameters)
             self._give_buffers()
             self.wake_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._register(_REGISTER_EVENTFD, struct.pack("<i", self.wake_descriptor))
+            self._io.register(_REGISTER_EVENTFD, struct.pack("<i", self.wake_descriptor))
         except BaseException:
             self.close()
             raise
-
-    def _map_queues(self, parameters: bytearray) -> None:
-        submissions, completions = struct.unpack_from("<2I", parameters)
-        _, tail, mask, _, flags, _, array = struct.unpack_from("<7I", parameters, 40)
-        c_head, c_tail, c_mask, _, _, entries = struct.unpack_from("<6I", parameters, 80)
-        size = max(array + submissions * 4, entries + completions * _COMPLETION_TYPE.itemsize)
-        queue = mmap.mmap(self._descriptor, size)
-        self._queued = mmap.mmap(
-            self._descriptor, submissions * _SUBMISSION.size, offset=_OFFSET_SUBMISSIONS
-        )
-        words = memoryview(queue)[: size & ~3].cast("I")
-        self._tail, self._flags = words[tail // 4 :], words[flags // 4 :]
-        self._mask, self._done_mask = words[mask // 4], words[c_mask // 4]
-        self._done_head, self._done_tail = words[c_head // 4 :], words[c_tail // 4 :]
-        np.frombuffer(queue, np.uint32, submissions, array)[:] = np.arange(submissions)
-        self._done = np.frombuffer(queue, _COMPLETION_TYPE, completions, entries)
 
     def _give_buffers(self) -> None:
         self.memory = mmap.mmap(-1, _BUFFERS * BUFFER_BYTES)
@@ -142,7 +95,7 @@ class Ring:
         self._given_tail = memoryview(given)[14:16].cast("H")
         self._given_count = 0
         address = ctypes.addressof(ctypes.c_char.from_buffer(given))
-        self._register(_REGISTER_BUFFERS, struct.pack("<QI28x", address, _BUFFERS))
+        self._io.register(_REGISTER_BUFFERS, struct.pack("<QI28x", address, _BUFFERS))
         self.give_back(np.arange(_BUFFERS, dtype=np.uint32))
         control = np.dtype(
             {
@@ -156,51 +109,33 @@ class Ring:
         # One for all: of struct msghdr only msg_namelen and msg_controllen are looked at.
         self._header = ctypes.create_string_buffer(struct.pack("<QI4x4QI4x", *[0] * 5, 32, 0))
 
-    def _register(self, what: int, argument: bytes) -> None:
-        _checked(_call(_SYS_REGISTER, self._descriptor, what, argument, 1), "io_uring_register")
-
     def receive(self, descriptor: int, key: int) -> None:
         """Receive from a socket from now on; what comes is told under the key."""
         header = ctypes.addressof(self._header)
-        self._submit(
-            _OP_RECVMSG, _SELECT_BUFFER, _MULTISHOT, descriptor, 0, header, 1, 0, key, 0, 0, 0
-        )
+        self._ask(_OP_RECVMSG, _SELECT_BUFFER, _MULTISHOT, descriptor, header, 1, key)
 
     def cancel(self, key: int) -> None:
         """End a receive; when this returns the kernel holds its socket no longer.
 
         What had come before is still told, and then that it is over.
         """
-        self._submit(_OP_CANCEL, 0, 0, -1, 0, key, 0, 0, 0, 0, 0, 0)
+        self._ask(_OP_CANCEL, 0, 0, -1, key, 0, 0)
 
-    def _submit(self, *fields: int) -> None:
-        tail = self._tail[0]
-        _SUBMISSION.pack_into(self._queued, (tail & self._mask) * _SUBMISSION.size, *fields)
-        self._tail[0] = tail + 1 & 0xFFFFFFFF
-        self._enter(1)
-
-    def _enter(self, submitted: int) -> None:
-        while _call(_SYS_ENTER, self._descriptor, submitted, 0, _ENTER_GETEVENTS, None, 0) < 0:
-            if ctypes.get_errno() != errno.EINTR:
-                _checked(-1, "io_uring_enter")
+    def _ask(self, operation: int, flags: int, priority: int, *of: int) -> None:
+        request = self._request
+        request["operation"], request["flags"], request["priority"] = operation, flags, priority
+        request["descriptor"], request["address"], request["bytes"], request["key"] = of
+        self._io.submit(self._request)
 
     @property
     def has_more(self) -> bool:
-        """Whether another round would bring something."""
-        return self._count > 0
+        """Whether another round would bring something at once."""
+        return self._io.count > 0
 
     @property
     def may_have_more(self) -> bool:
-        """Whether the kernel says that something waits for the next round.
-
-        It sets the flag after it has handed over the work, so that it can be set though all is
-        done; then it stays so until something else arrives.
-        """
-        return bool(self._flags[0] & _WORK_IS_WAITING)
-
-    @property
-    def _count(self) -> int:
-        return self._done_tail[0] - self._done_head[0] & 0xFFFFFFFF
+        """Whether the kernel says that something waits for the next round; it may be mistaken."""
+        return self._io.work_is_waiting
 
     def gather(self) -> Round:
         """Let the kernel copy what has arrived, as much as is good at once, and return it.
@@ -209,15 +144,10 @@ class Ring:
         """
         with contextlib.suppress(BlockingIOError):  # Woken by no event: more was waiting.
             os.eventfd_read(self.wake_descriptor)
-        brought = True
-        while brought and self._count < ROUND_COMPLETIONS:
-            before = self._count
-            self._enter(0)  # Each copies for some 20 sockets only.
-            brought = self._count > before and self.may_have_more
-        head, count = self._done_head[0], min(self._count, ROUND_COMPLETIONS)
-        # Masked, not mode="wrap": that takes the queue's length off again and again.
-        done = self._done[np.arange(head, head + count) & self._done_mask]
-        self._done_head[0] = head + count & 0xFFFFFFFF
+        wanted = ROUND_COMPLETIONS - self._io.count
+        if wanted > 0:
+            self._io.work(wanted)
+        done = self._io.take(ROUND_COMPLETIONS)
         flags, buffers = done["flags"], done["flags"] >> 16
         has_buffer = flags & _HAS_BUFFER != 0
         control = self._control
@@ -240,11 +170,16 @@ class Ring:
         lengths = came.ends - came.starts
         length = int(lengths[lengths.size // 2])
         like = (lengths == length) & (came.over == 0)
-        shape, strides = (_BUFFERS,), (BUFFER_BYTES,)
-        frames = np.ndarray(shape, f"V{length}", self.memory, HEADER_BYTES, strides)
-        frames = frames[came.starts // BUFFER_BYTES]
         repeated = np.zeros(lengths.size, bool)
-        repeated[1:] = like[1:] & like[:-1] & (frames[1:] == frames[:-1])
+        words, odd = -(-length // 8), length % 8
+        if words:
+            shape, strides = (_BUFFERS,), (BUFFER_BYTES,)
+            frames = np.ndarray(shape, f"V{8 * words}", self.memory, HEADER_BYTES, strides)
+            # As numbers, which are compared many at a time; bytes are one by one.
+            numbers = frames[came.starts // BUFFER_BYTES].view("<u8").reshape(-1, words)
+            if odd:  # What is behind the end is from other messages.
+                numbers[:, -1] &= (1 << 8 * odd) - 1
+            repeated[1:] = like[1:] & like[:-1] & (numbers[1:] == numbers[:-1]).all(axis=1)
         return repeated
 
     def give_back(self, numbers: npt.NDArray[np.uint32]) -> None:
@@ -260,6 +195,6 @@ class Ring:
 
     def close(self) -> None:
         """Give everything back to the kernel; receives that are still armed end."""
-        os.close(self._descriptor)
+        self._io.close()
         if self.wake_descriptor >= 0:
             os.close(self.wake_descriptor)

@@ -9,6 +9,7 @@ import _socket  # gevent patches socket.socket; a watcher needs the plain one.
 import errno
 import os
 import sys
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,7 +17,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from gevent import get_hub
 
-from harness.net.reading import READ, EpollReader, Int64Array, Reader, Taker, time_without_stamp
+from harness.net.reading import (
+    READ,
+    EpollReader,
+    Int64Array,
+    Reader,
+    Taker,
+    go_on_at_once,
+    time_without_stamp,
+)
 from harness.net.ring import ENDED, Ring, Round
 
 FEW = 8
@@ -34,9 +43,13 @@ class RingReader:
     """Reads the sockets of one hub through io_uring; holds a ring while it has any.
 
     Raises OSError at the first socket where the kernel allows no ring.
+
+    Attributes:
+        before_round: See ``Reader``.
     """
 
     def __init__(self) -> None:
+        self.before_round: Callable[[], None] = go_on_at_once
         self._takers: dict[int, Taker] = {}
         self._keys: dict[int, int] = {}
         self._paused: set[int] = set()
@@ -111,6 +124,9 @@ class RingReader:
         ring = self._ring
         if ring is None:
             return
+        self._forget_later()
+        if not ring.has_more:
+            self.before_round()
         came = ring.gather()
         done, count = 0, len(came.keys)
         if count >= FEW:
@@ -118,10 +134,12 @@ class RingReader:
             ends = np.append(begins[1:], count)
             many = ends - begins >= FEW
             for begin, end in zip(begins[many].tolist(), ends[many].tolist(), strict=True):
-                self._each(ring, came, slice(done, begin))
+                if done < begin:
+                    self._each(ring, came, slice(done, begin))
                 self._together(ring, came, slice(begin, end))
                 done = end
-        self._each(ring, came, slice(done, count))
+        if done < count:
+            self._each(ring, came, slice(done, count))
         ring.give_back(came.buffers)
         self._go_on(ring)
         self._close_if_idle()
@@ -132,13 +150,9 @@ class RingReader:
         """Have another round for what did not fit into this one; the loop's others come first."""
         if ring.has_more:
             os.eventfd_write(ring.wake_descriptor, 1)
-        elif ring.may_have_more and self._later is None:
+        elif ring.may_have_more:
             self._later = get_hub().loop.timer(LATER_S)
-            self._later.start(self._look_again)
-
-    def _look_again(self) -> None:
-        self._forget_later()
-        self._round()
+            self._later.start(self._round)
 
     def _forget_later(self) -> None:
         if self._later is not None:
@@ -148,9 +162,8 @@ class RingReader:
 
     def _together(self, ring: Ring, came: Round, equal: slice) -> None:
         """Hand over equal bytes: at once to the takers of a crowd that knows them."""
-        keys = came.keys[equal]
         data = ring.memory[came.starts[equal.start] : came.ends[equal.start]]
-        crowds = keys >> _NUMBER_BITS & _CROWDS
+        crowds = came.keys[equal] >> _NUMBER_BITS & _CROWDS
         for crowd in set(crowds.tolist()):
             rows = np.flatnonzero(crowds == crowd) + equal.start
             if not crowd or not self._taken_by_crowd(came, rows, data):
@@ -162,9 +175,12 @@ class RingReader:
 
     def _taken_by_crowd(self, came: Round, rows: Int64Array, data: bytes) -> bool:
         """Hand equal bytes to several takers of one crowd; False where that will not do."""
-        found: list[Any] = [self._takers.get(key) for key in came.keys[rows].tolist()]
         stamps_ns = came.stamps_ns[rows]
-        if not found or None in found or not stamps_ns.all():
+        if not rows.size or not stamps_ns.all():
+            return False
+        try:
+            found: list[Any] = list(map(self._takers.__getitem__, came.keys[rows].tolist()))
+        except KeyError:  # One of them was closed because of what came before it in this round.
             return False
         try:
             return bool(found[0].arrived_together(data, found, stamps_ns))

@@ -182,9 +182,10 @@ class WebSocketConnection:
         known = self.memo.get(data)
         if known is None:
             return False
-        if any(each._reader is not None for each in takers):  # noqa: SLF001 - our own class's
+        listeners = [each.listener for each in takers if each._reader is None]  # noqa: SLF001 - our own class's
+        if len(listeners) < len(takers):  # In the middle of a message.
             return False
-        self.listener.delivered_together(known, [each.listener for each in takers], stamps_ns)
+        self.listener.delivered_together(known, listeners, stamps_ns)
         return True
 
     def broken(self, error: OSError) -> None:

@@ -1,44 +1,87 @@
-"""Reading in rounds: when the loop rests, and for how long."""
+"""Reading in rounds: when a reader rests, and for how long."""
 
+import socket
 import time
 
 import gevent
+import pytest
 
 from harness.net.moderation import REST_NS, ReadModeration
+from harness.net.reading import EpollReader
+from harness.net.ring_reading import RingReader, ring_works
 
 REST_S = REST_NS / 1e9
 WATCHED_S = 0.2
 
 
-def rounds(may_rest):
-    """Return how often a loop that never lacks work goes round while it is watched."""
-    moderation = ReadModeration(may_rest)
-    moderation.start()
-    try:
-        count, end_s = 0, time.monotonic() + WATCHED_S
-        while time.monotonic() < end_s:
-            gevent.sleep(1e-6)
-            count += 1
-    finally:
-        moderation.stop()
-    return count
+class Counter:
+    """Counts how often something arrived."""
+
+    def __init__(self):
+        self.count = 0
+
+    def arrived(self, data, kernel_ns):
+        assert data
+        assert kernel_ns
+        self.count += 1
+
+    def broken(self, error):
+        raise AssertionError(error)
 
 
-def test_a_round_that_brought_messages_is_followed_by_a_rest():
-    """Each round lasts a rest at least, so no more of them fit in than that allows."""
-    assert 1 < rounds(lambda: True) <= WATCHED_S / REST_S + 1
+@pytest.fixture(params=[EpollReader, RingReader])
+def moderate(request, monkeypatch):
+    """Return a function that moderates a reader, lets a byte come at a time, and counts reads."""
+    if request.param is RingReader and not ring_works():
+        pytest.skip("this kernel, or the container, allows no io_uring")
+    reader = request.param()
+    monkeypatch.setattr("harness.net.moderation.reader", lambda: reader)
+
+    def count_of_reads(may_rest):
+        counter, moderation = Counter(), ReadModeration(may_rest)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with ours, theirs:
+            reader.add(ours, counter)
+            moderation.start()
+            end_s = time.monotonic() + WATCHED_S
+            while time.monotonic() < end_s:
+                theirs.send(b"x")
+                gevent.sleep(1e-6)
+            moderation.stop()
+            reader.remove(ours)
+        return counter.count
+
+    return count_of_reads
 
 
-def test_rounds_without_messages_are_not_slowed():
-    """A loop with nothing to receive goes round far more often than rests would let it."""
-    assert rounds(lambda: False) > 3 * WATCHED_S / REST_S
+def test_each_round_of_messages_begins_with_a_rest(moderate):
+    """A round lasts a rest at least, so no more of them fit in than that allows."""
+    assert 1 < moderate(lambda: True) <= WATCHED_S / REST_S + 1
 
 
-def test_a_timer_is_late_by_no_more_than_a_few_rests():
-    """Resting does not add up: a sleep of 50 ms ends soon after 50 ms."""
-    moderation = ReadModeration(lambda: True)
-    moderation.start()
-    before_s = time.monotonic()
-    gevent.sleep(0.05)
-    moderation.stop()
-    assert time.monotonic() - before_s < 0.05 + 20 * REST_S
+def test_rounds_are_not_slowed_where_resting_is_not_allowed(moderate):
+    """Far more of them fit in than rests would let."""
+    assert moderate(lambda: False) > 3 * WATCHED_S / REST_S
+
+
+def test_reader_goes_on_at_once_after_the_end_of_moderation(moderate):
+    """What a run has set is not left to the next one on the same loop."""
+    moderate(lambda: True)
+    assert moderate(lambda: False) > 3 * WATCHED_S / REST_S
+
+
+def test_a_timer_is_late_by_no_more_than_a_few_rests(moderate):
+    """Resting does not add up: a sleep of 50 ms ends soon after 50 ms, whatever comes meanwhile."""
+    late_s = []
+
+    def sleep_once():
+        before_s = time.monotonic()
+        gevent.sleep(0.05)
+        late_s.append(time.monotonic() - before_s - 0.05)
+
+    sleeper = gevent.spawn(sleep_once)
+    moderate(lambda: True)
+    sleeper.join(timeout=1)
+    assert late_s
+    assert late_s[0] < 20 * REST_S

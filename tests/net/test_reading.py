@@ -374,8 +374,8 @@ def test_equal_bytes_around_others_keep_their_order(connect, reader):
     members = crowd_of(pairs, object(), calls)
     for message in (b"A", b"B", b"A"):
         broadcast(pairs, message)
-        while reader._ring._flags[0]:  # As any call to the kernel would.
-            reader._ring._enter(0)
+        while reader._ring.may_have_more:  # As any call to the kernel would.
+            reader._ring._io.work(1)
     wait_for(lambda: all(len(member.chunks) == 3 for member in members))
     assert [(b"A", 2 * FEW), (b"B", 2 * FEW), (b"A", 2 * FEW)] == calls
     assert [[b"A", b"B", b"A"]] * (2 * FEW) == [member.chunks for member in members]
