@@ -157,8 +157,10 @@ class IoUring:
     def take(self, most: int) -> npt.NDArray[np.void]:
         """Return completions in order, shape (n,) of ``COMPLETION``, ``most`` of them at most."""
         head, count = self._done_head[0], min(self.count, most)
-        # Masked, not mode="wrap": that takes the queue's length off again and again.
-        done: npt.NDArray[np.void] = self._done[np.arange(head, head + count) & self._done_mask]
+        begin = head & self._done_mask
+        done: npt.NDArray[np.void] = self._done[begin : begin + count].copy()
+        if done.size < count:
+            done = np.concatenate((done, self._done[: count - done.size]))
         self._done_head[0] = head + count & 0xFFFFFFFF
         return done
 

@@ -86,7 +86,11 @@ class Ring:
             raise
 
     def _give_buffers(self) -> None:
-        self.memory = mmap.mmap(-1, _BUFFERS * BUFFER_BYTES)
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self.memory = mmap.mmap(-1, _BUFFERS * BUFFER_BYTES, private)
+        # Each message is on a page of its own: too many for the processor's table of small ones.
+        with contextlib.suppress(OSError):  # A kernel built without them.
+            self.memory.madvise(mmap.MADV_HUGEPAGE)
         given = mmap.mmap(-1, _BUFFERS * _BUFFER_TYPE.itemsize)
         begin = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self._given = np.frombuffer(given, _BUFFER_TYPE)
@@ -137,17 +141,21 @@ class Ring:
         """Whether the kernel says that something waits for the next round; it may be mistaken."""
         return self._io.work_is_waiting
 
-    def gather(self) -> Round:
-        """Let the kernel copy what has arrived, as much as is good at once, and return it.
-
-        Its bytes are in ``memory`` until they are given back, which ``give_back`` must do.
-        """
+    def copy(self) -> int:
+        """Let the kernel copy what has arrived, as much as is good at once; return the count."""
         with contextlib.suppress(BlockingIOError):  # Woken by no event: more was waiting.
             os.eventfd_read(self.wake_descriptor)
         wanted = ROUND_COMPLETIONS - self._io.count
         if wanted > 0:
             self._io.work(wanted)
-        done = self._io.take(ROUND_COMPLETIONS)
+        return min(self._io.count, ROUND_COMPLETIONS)
+
+    def gather(self, count: int) -> Round:
+        """Return what has been copied, the first ``count`` of it.
+
+        Its bytes are in ``memory`` until they are given back, which ``give_back`` must do.
+        """
+        done = self._io.take(count)
         flags, buffers = done["flags"], done["flags"] >> 16
         has_buffer = flags & _HAS_BUFFER != 0
         control = self._control

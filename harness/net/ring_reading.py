@@ -127,7 +127,16 @@ class RingReader:
         self._forget_later()
         if not ring.has_more:
             self.before_round()
-        came = ring.gather()
+        count = ring.copy()
+        if count:
+            self._hand_over(ring, ring.gather(count))
+            self._go_on(ring)
+            self._close_if_idle()
+        # Where nothing was copied nothing waits, whatever the kernel says.
+        if count and ring is self._ring:
+            self._see_to_the_rest(ring)
+
+    def _hand_over(self, ring: Ring, came: Round) -> None:
         done, count = 0, len(came.keys)
         if count >= FEW:
             begins = np.flatnonzero(~ring.repeats(came))
@@ -141,10 +150,6 @@ class RingReader:
         if done < count:
             self._each(ring, came, slice(done, count))
         ring.give_back(came.buffers)
-        self._go_on(ring)
-        self._close_if_idle()
-        if ring is self._ring:
-            self._see_to_the_rest(ring)
 
     def _see_to_the_rest(self, ring: Ring) -> None:
         """Have another round for what did not fit into this one; the loop's others come first."""
