@@ -9,9 +9,13 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from harness.emulation.counters import CONNECTIONS, PENDING, SENT, Counters
+from harness.emulation.sending import NO_SOCKET, Sender, plain_socket
 from harness.emulation.websocket_frames import close_frame
 from harness.scenario.faults import RESET
 
@@ -19,6 +23,9 @@ Transport = asyncio.WriteTransport
 
 LINGER_NOT = struct.pack("ii", 1, 0)
 """Closing a socket with this option resets the connection."""
+
+FEW = 64
+"""Fewer transports than this cost less one by one."""
 
 
 class Parcel(NamedTuple):
@@ -46,6 +53,7 @@ class Outlet:
         transport: Where it writes.
         number: Counts connections, so that records can name it.
         peer: The client's address and port.
+        descriptor: Of its socket; ``NO_SOCKET`` where only the transport may write to it.
         is_open: Whether it is still among the connections.
     """
 
@@ -54,6 +62,7 @@ class Outlet:
         "_outlets",
         "_reply_stalls",
         "_stalls",
+        "descriptor",
         "is_open",
         "number",
         "peer",
@@ -67,6 +76,7 @@ class Outlet:
         self._reply_stalls = 0
         self.transport = transport
         self.number = number
+        self.descriptor = plain_socket(transport)
         self.is_open = True
         peer = transport.get_extra_info("peername")
         self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
@@ -237,9 +247,10 @@ class Outlets:
             How many it was written to, and how many were cut off because they do not read.
         """
         limit = self.buffer_limit_bytes
-        written = 0
+        left = self._send_to_free(frames, group)
+        written = len(group) - len(left)
         stuck = []
-        for transport in group:
+        for transport, rest in left.items():
             # A transport that is lost stays in its group until its session has noticed; writing
             # to it would raise and rob those who come after it.
             if transport.is_closing():
@@ -247,11 +258,43 @@ class Outlets:
             if transport.get_write_buffer_size() > limit:
                 stuck.append(transport)
                 continue
-            transport.write(frames)
+            transport.write(rest)
             written += 1
         for transport in stuck:
             self.cut_slow(group[transport].outlet)
         return written, len(stuck)
+
+    def _send_to_free(
+        self, frames: bytes, group: Mapping[Transport, Addressee]
+    ) -> dict[Transport, bytes]:
+        """Send past the transports that hold nothing; return what is left for which to write."""
+        if len(group) < FEW or self._sender is None:
+            return dict.fromkeys(group, frames)
+        # A transport that is not closing owns its socket still.
+        free = [
+            addressee.outlet
+            for transport, addressee in group.items()
+            if not transport.is_closing()
+            and not transport.get_write_buffer_size()
+            and addressee.outlet.descriptor != NO_SOCKET
+        ]
+        sent = self._sender.send(frames, [outlet.descriptor for outlet in free])
+        left = {}
+        if len(free) < len(group):
+            served = {outlet.transport for outlet in free}
+            left = {transport: frames for transport in group if transport not in served}
+        for place in np.flatnonzero(sent != len(frames)).tolist():
+            # An error is the transport's to find as well: it knows what to do about it.
+            left[free[place].transport] = frames[max(0, sent[place]) :]
+        return left
+
+    @cached_property
+    def _sender(self) -> Sender | None:
+        """What sends to many at once; None where the kernel does not allow it."""
+        try:
+            return Sender()
+        except OSError:
+            return None
 
     def cut_slow(self, outlet: Outlet) -> None:
         """Cut off a client that does not read."""

@@ -37,6 +37,9 @@ class Socket:
     def __init__(self):
         self.options = []
 
+    def fileno(self):
+        return -1
+
     def setsockopt(self, *option):
         self.options.append(option)
 
@@ -72,7 +75,7 @@ class Transport(asyncio.WriteTransport):
         self.closing, self.ended = True, "closed"
 
     def get_extra_info(self, name, default=None):
-        return {"peername": ("127.0.0.1", self.port), "socket": self.socket}[name]
+        return {"peername": ("127.0.0.1", self.port), "socket": self.socket}.get(name, default)
 
 
 class Stand:
