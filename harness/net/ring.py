@@ -36,11 +36,13 @@ ROUND_COMPLETIONS: Final = 512
 _CONTROL_BYTES = 32
 HEADER_BYTES = 16 + _CONTROL_BYTES
 """In front of the bytes of each buffer: struct io_uring_recvmsg_out, and one timestamp."""
+_LENGTHS, _TYPE, _SECONDS, _NANOSECONDS = 0, 3, 4, 5
+"""Which of a header's six numbers is what: the lengths of name and control, level and type of the
+control message, and the timestamp."""
 
 Int64Array = npt.NDArray[np.int64]
 _STAMP_TYPE = 35 << 32 | 1  # SO_TIMESTAMPNS and SOL_SOCKET, as cmsg_type and cmsg_level
 ENDED: Final = -1
-_BUFFER_TYPE = np.dtype([("address", "<u8"), ("bytes", "<u4"), ("number", "<u2"), ("tail", "<u2")])
 
 
 class Round(NamedTuple):
@@ -91,25 +93,20 @@ class Ring:
         # Each message is on a page of its own: too many for the processor's table of small ones.
         with contextlib.suppress(OSError):  # A kernel built without them.
             self.memory.madvise(mmap.MADV_HUGEPAGE)
-        given = mmap.mmap(-1, _BUFFERS * _BUFFER_TYPE.itemsize)
+        given = mmap.mmap(-1, _BUFFERS * 16)
         begin = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        self._given = np.frombuffer(given, _BUFFER_TYPE)
-        self._given["bytes"] = BUFFER_BYTES
-        self._addresses = np.arange(_BUFFERS, dtype=np.uint64) * BUFFER_BYTES + begin
+        self._given = np.frombuffer(given, np.uint64).reshape(_BUFFERS, 2)
+        numbers = np.arange(_BUFFERS, dtype=np.uint64)
+        # Rows of struct io_uring_buf: address, then length and number in one.
+        self._rows = np.column_stack(
+            (numbers * BUFFER_BYTES + begin, numbers << 32 | np.uint64(BUFFER_BYTES))
+        )
         self._given_tail = memoryview(given)[14:16].cast("H")
         self._given_count = 0
         address = ctypes.addressof(ctypes.c_char.from_buffer(given))
         self._io.register(_REGISTER_BUFFERS, struct.pack("<QI28x", address, _BUFFERS))
         self.give_back(np.arange(_BUFFERS, dtype=np.uint32))
-        control = np.dtype(
-            {
-                "names": ["bytes", "type", "s", "ns"],
-                "formats": ["<u4", *["<i8"] * 3],
-                "offsets": [4, 24, 32, 40],
-                "itemsize": BUFFER_BYTES,
-            }
-        )
-        self._control = np.frombuffer(self.memory, control)
+        self._heads = np.ndarray((_BUFFERS,), f"V{HEADER_BYTES}", self.memory, 0, (BUFFER_BYTES,))
         # One for all: of struct msghdr only msg_namelen and msg_controllen are looked at.
         self._header = ctypes.create_string_buffer(struct.pack("<QI4x4QI4x", *[0] * 5, 32, 0))
 
@@ -158,11 +155,11 @@ class Ring:
         done = self._io.take(count)
         flags, buffers = done["flags"], done["flags"] >> 16
         has_buffer = flags & _HAS_BUFFER != 0
-        control = self._control
-        stamps_ns = control["s"][buffers] * NS_PER_S + control["ns"][buffers]
+        head = self._heads[buffers].view(np.int64).reshape(count, -1)
+        stamps_ns = head[:, _SECONDS] * NS_PER_S + head[:, _NANOSECONDS]
         # Where nothing was said, as at the end, what the buffer held before is still there.
-        told = has_buffer & (control["bytes"][buffers] == _CONTROL_BYTES)
-        stamps_ns[~told | (control["type"][buffers] != _STAMP_TYPE)] = 0
+        told = has_buffer & (head[:, _LENGTHS] == _CONTROL_BYTES << 32)
+        stamps_ns[~told | (head[:, _TYPE] != _STAMP_TYPE)] = 0
         results = done["result"].astype(np.int64)
         starts = buffers.astype(np.int64) * BUFFER_BYTES + HEADER_BYTES
         ends = starts + np.maximum(results - HEADER_BYTES, 0)
@@ -192,13 +189,13 @@ class Ring:
 
     def give_back(self, numbers: npt.NDArray[np.uint32]) -> None:
         """Let the kernel write over buffers, given by their numbers, shape (n,)."""
-        count = self._given_count
-        at = np.arange(count, count + numbers.size) % _BUFFERS
-        # Not whole rows: the first one's last two bytes are the kernel's count of all of them.
-        self._given["address"][at] = self._addresses[numbers]
-        self._given["number"][at] = numbers
-        self._given["bytes"][at] = BUFFER_BYTES
-        self._given_count = count + numbers.size & 0xFFFF
+        begin, count = self._given_count % _BUFFERS, numbers.size
+        rows, before_end = self._rows[numbers], _BUFFERS - begin
+        self._given[begin : begin + count] = rows[:before_end]
+        self._given[: max(count - before_end, 0)] = rows[before_end:]
+        # The first row ends in the count of all: the kernel, which looks only when called, finds
+        # it right again.
+        self._given_count = self._given_count + count & 0xFFFF
         self._given_tail[0] = self._given_count
 
     def close(self) -> None:
