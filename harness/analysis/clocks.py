@@ -39,10 +39,15 @@ def below_clock_error(metric: str, value: float | None, summary: Mapping[str, An
         value: The figure, ms.
         summary: The run's summary.
     """
-    error_ms: float | None = summary.get("generator", {}).get("clock_error_ms")
-    if value is None or not error_ms or metric.split(".", maxsplit=1)[0] not in ACROSS_CLOCKS:
-        return None
-    return error_ms if value < error_ms else None
+    error_ms = error_of(metric, summary)
+    return error_ms if value is not None and value < error_ms else None
+
+
+def error_of(metric: str, summary: Mapping[str, Any]) -> float:
+    """Return how wrong the clocks may make a figure of a summary, ms; 0 for not at all."""
+    if metric.split(".", maxsplit=1)[0] not in ACROSS_CLOCKS:
+        return 0.0
+    return summary.get("generator", {}).get("clock_error_ms") or 0.0
 
 
 def clocks_explain_negatives(record: Record) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.analysis import bootstrap
 from harness.analysis.bootstrap import Counts, Floats, Interval
-from harness.analysis.clocks import ACROSS_CLOCKS
+from harness.analysis.clocks import error_of
 from harness.analysis.finalise import Analysis
 from harness.analysis.histograms import read_seconds, values_ns
 from harness.analysis.likeness import Unlike
@@ -85,9 +85,7 @@ class Side:
 
     def clock_error_ms(self, metric: str) -> float:
         """Return how wrong the clocks may make a figure in the worst run; 0 for not at all."""
-        if metric.split(".", maxsplit=1)[0] not in ACROSS_CLOCKS:
-            return 0.0
-        return max(observe(one.summary, "generator.clock_error_ms") or 0.0 for one in self.runs)
+        return max(error_of(metric, one.summary) for one in self.runs)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.analysis.clocks import error_of
 from harness.analysis.columns import PARQUET
+from harness.analysis.comparison import Difference
 from harness.analysis.likeness import load_of
 from harness.analysis.record import Json, NoRecordError, read_run
 from harness.analysis.slo import observe
@@ -40,6 +42,7 @@ class Point:
         revision: The harness's git revision.
         verdict: What the run came to.
         values: The chosen figures; None where one was not measured.
+        errors_ms: How wrong the workers' clocks may make each of them; 0 for not at all.
         load: What was run and on what, as dotted keys.
     """
 
@@ -48,6 +51,7 @@ class Point:
     revision: str
     verdict: str
     values: Mapping[str, float | None]
+    errors_ms: Mapping[str, float]
     load: Mapping[str, Any]
 
 
@@ -65,16 +69,17 @@ class Series:
     apart: tuple[str, ...]
     points: tuple[Point, ...]
 
-    def change(self, metric: str) -> float | None:
-        """Return the last valid run's figure over the median of those before it, less 1."""
+    def change(self, metric: str) -> Difference | None:
+        """Return the last valid run's figure beside the median of those before it."""
         known = [
-            value
+            (value, point.errors_ms[metric])
             for point in self.points
             if point.verdict != "invalid" and (value := point.values[metric]) is not None
         ]
-        if len(known) < 2 or not (before := median(known[:-1])):  # noqa: PLR2004 - one and a next
+        if len(known) < 2:  # noqa: PLR2004 - one and a next
             return None
-        return known[-1] / before - 1
+        (*before, last), (*errors_ms, last_error_ms) = zip(*known, strict=True)
+        return Difference(metric, median(before), last, errors_ms=(max(errors_ms), last_error_ms))
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,7 @@ def _point(folder: Path, metrics: Sequence[str]) -> Point | str:
         str(run.get("environment", {}).get("git_revision") or _UNKNOWN_REVISION),
         str(summary.get("verdict")),
         {metric: observe(summary, metric) for metric in metrics},
+        {metric: error_of(metric, summary) for metric in metrics},
         {"name": _name(run), **load_of(run)},
     )
 

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
+from harness.analysis.validity import why_invalid
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 
@@ -40,26 +41,28 @@ class UnlikeRunsError(HarnessError):
 
 
 def find_unlike(sides: Sequence[Sequence[Analysis]]) -> list[Unlike]:
-    """Return every key in which the runs differ, of all sides and then within each side.
+    """Return why runs are no runs to compare, then every key in which they differ.
 
-    Between sides workload, seed, generator and machine must agree; within a side the target too.
-    A run that is invalid has nothing to compare, and one that is damaged has less.
+    A run that is invalid has nothing to compare, and one that is damaged has less. Between sides
+    workload, seed, generator and machine must agree; within a side the target too.
     """
     runs = [(_name(place), analysis) for place, side in enumerate(sides) for analysis in side]
-    found = list(_differences([(name, _load(one)) for name, one in runs]))
-    for place, side in enumerate(sides):
-        name = _name(place)
-        found += _differences([(name, flatten("target", one.record.target)) for one in side])
+    found = [
+        Unlike(
+            "verdict", f"invalid in {name} ({one.record.folder.name}): {why_invalid(one.summary)}"
+        )
+        for name, one in runs
+        if one.summary["verdict"] == "invalid"
+    ]
     found += [
         Unlike("record", f"damaged in {name} ({one.record.folder.name}): {problem}")
         for name, one in runs
         for problem in one.record.problems
     ]
-    found += [
-        Unlike("verdict", f"invalid in {name} ({one.record.folder.name})")
-        for name, one in runs
-        if one.summary["verdict"] == "invalid"
-    ]
+    found += _differences([(name, _load(one)) for name, one in runs])
+    for place, side in enumerate(sides):
+        name = _name(place)
+        found += _differences([(name, flatten("target", one.record.target)) for one in side])
     return found
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from harness.analysis.backlog import Backlog, find_backlog
+from harness.analysis.clocks import error_of
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import MEASURE, Json
 from harness.analysis.slo import scope_words
@@ -41,6 +42,7 @@ class SweepStep:
         mean_ms: Mean time of a delivery in the system; along joins, of a join.
         growth_ms_per_s: By how much the latency grew each second; None where too few were seen.
         has_backlog: Whether that growth is one.
+        clock_error_ms: How wrong the workers' clocks may make a fan-out latency; 0 for not at all.
     """
 
     load: float
@@ -62,6 +64,7 @@ class SweepStep:
     mean_ms: float | None
     growth_ms_per_s: float | None
     has_backlog: bool
+    clock_error_ms: float
 
     @property
     def trial(self) -> Trial:
@@ -106,6 +109,7 @@ def judge_step(analysis: Analysis, workload: Workload, axis: Axis, load: float) 
         mean_ms=_mean_ms(analysis, axis),
         growth_ms_per_s=None if backlog is None else round(backlog.growth_ms_per_s, 3),
         has_backlog=backlog is not None and backlog.is_growing,
+        clock_error_ms=error_of("fan_out_latency_ms", summary),
     )
 
 

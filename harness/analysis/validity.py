@@ -46,6 +46,11 @@ def invalidates(warning: Json) -> bool:
     return bool(warning.get("invalidates", False))
 
 
+def why_invalid(summary: Json) -> str:
+    """Return the first reason why a run is invalid, or what to do about it; only for such a run."""
+    return next(str(one["hint"]) for one in summary["warnings"] if invalidates(one))
+
+
 def saturates(warning: Json) -> bool:
     """Say whether a warning is that the load generator itself did not keep up."""
     return warning["code"] in _SATURATION_CODES
@@ -98,7 +103,8 @@ def _cut_short(record: Record) -> list[Json]:
     hint = hints.get(str(status), "messages still on their way count as lost; let the drain end")
     # A target that lets nobody in ends the run early through no fault of the measurement.
     invalid = not unreachable(record.run)
-    return [warning("run_cut_short", round(record.ended_s, 1), planned_s, hint, invalid=invalid)]
+    needed_s = None if whole else planned_s
+    return [warning("run_cut_short", round(record.ended_s, 1), needed_s, hint, invalid=invalid)]
 
 
 def unreachable(run: Json) -> bool:

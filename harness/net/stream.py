@@ -51,6 +51,8 @@ class TcpStream:
     def read_to(self, taker: Taker, crowd: object | None = None) -> None:
         """Hand what arrives to a taker, from the loop, until ``close``.
 
+        Raises OSError where there is no reader yet and the kernel gives none (out of files).
+
         Args:
             taker: Who gets it; a ``CrowdTaker`` where there is a crowd.
             crowd: What it shares with all others to whom equal bytes mean the same.
@@ -59,8 +61,9 @@ class TcpStream:
         self._watch(taker, crowd)
 
     def _watch(self, taker: Taker, crowd: object | None = None) -> None:
-        self._reader = reader()
-        self._reader.add(self.sock, taker, crowd)
+        hub_reader = reader()
+        hub_reader.add(self.sock, taker, crowd)
+        self._reader = hub_reader
 
     def pause(self, *, paused: bool) -> None:
         """Leave what arrives with the kernel, or go on; nothing before ``read_to``."""

@@ -143,13 +143,13 @@ class WebSocketConnection:
             stage = "upgrade"
             rest = self._upgrade(self._stream, deadline)
             lap(times, "upgrade", before)
+            self._stream.read_to(self, self.memo)
         except (OSError, RemoteProtocolError) as error:
             self.drop()
             raise JoinError(stage, join_code(error), error_text(error)) from None
         except BaseException:
             self.drop()
             raise
-        self._stream.read_to(self, self.memo)
         if rest:
             self._parse(rest, time.time_ns())
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.clocks import MEASURED, below_clock_error
+from harness.analysis.clocks import MEASURED, below_clock_error, error_of
 from harness.analysis.record import Json, Record
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.report import quantities as q
@@ -12,6 +12,8 @@ from harness.report.cells import Cell, Table
 
 AT_MOST: Final = f"≤{q.THIN}"
 """Before a latency that the clocks cannot tell from a shorter one."""
+WITHIN_CLOCKS: Final = "within the clock error"
+"""Said of a difference that the clocks alone may have made."""
 
 _PPM = 1e6
 _MS_PER_S = NS_PER_S / NS_PER_MS
@@ -21,8 +23,24 @@ _DRIFT_FROM_S = 10
 
 def latency(metric: str, value: float | None, summary: Json) -> str:
     """Return a latency with its unit, or that it was no longer than the clocks' error."""
-    error_ms = below_clock_error(metric, value, summary)
-    return q.milliseconds(value) if error_ms is None else below(error_ms)
+    return quoted(metric, value, error_of(metric, summary))
+
+
+def quoted(metric: str, value: float | None, error_ms: float) -> str:
+    """Return a figure as its name asks for, or that it was no longer than the clocks' error.
+
+    Args:
+        metric: Dotted name of the figure.
+        value: The figure, in the metric's unit.
+        error_ms: How wrong the clocks may make it; 0 for not at all.
+    """
+    is_below = value is not None and value < error_ms
+    return below(error_ms) if is_below else q.of_metric(metric, value)
+
+
+def explanation(owner: str) -> str:
+    """Return what ``below`` means, without its full stop; ``owner`` is whose clocks they are."""
+    return f"Clocks: no latency shorter than its {owner}'s error is quoted ({AT_MOST.strip()})"
 
 
 def below(error_ms: float) -> str:

@@ -9,12 +9,11 @@ from harness.analysis.record import Json
 from harness.analysis.regression import Passage
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
-from harness.report.clocks import AT_MOST, below
+from harness.report.clocks import WITHIN_CLOCKS, below, explanation, quoted
 from harness.report.definitions import anchor, capital, label
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS
 
 NO_DIFFERENCE: Final = "no difference shown"
-WITHIN_CLOCKS: Final = "within the clock error"
 JSON_VERSION: Final = 1
 """Of what ``comparison_json`` returns; a name that goes, or means something else, raises it."""
 
@@ -42,7 +41,7 @@ def tell_difference(first: Side, other: Side, differences: Sequence[Difference])
 
 def figure_words(side: Side, metric: str) -> str:
     """Return a side's figure; of one below its clocks' error, that it was no longer than that."""
-    return _value(metric, side.figures[metric], side.clock_error_ms(metric))
+    return quoted(metric, side.figures[metric], side.clock_error_ms(metric))
 
 
 def tell_change(seen: Difference) -> str:
@@ -68,8 +67,8 @@ def difference_table(first: Side, other: Side, differences: Sequence[Difference]
     error_ms = max((one.clock_error_ms for one in differences), default=0.0)
     if error_ms:
         note += (
-            f" Clocks: no latency shorter than its side's error is quoted ({AT_MOST.strip()}), and "
-            f"no difference that both errors together, {q.milliseconds(error_ms)}, may have made."
+            f" {explanation('side')}, and no difference that both errors together, "
+            f"{q.milliseconds(error_ms)}, may have made."
         )
     title = f"{other.title} beside {first.title}"
     return Table(f"differences-{other.name}", title, note, columns, rows, texts=2)
@@ -154,8 +153,8 @@ def _difference_json(side: Side, one: Difference) -> Json:
 
 def _row(one: Difference) -> list[Cell]:
     figures = [
-        _value(one.metric, one.first, one.errors_ms[0]),
-        _value(one.metric, one.other, one.errors_ms[1]),
+        quoted(one.metric, one.first, one.errors_ms[0]),
+        quoted(one.metric, one.other, one.errors_ms[1]),
         _difference(one),
         _ratio(one),
     ]
@@ -200,11 +199,6 @@ def _percent(ratio: float) -> str:
 
 def _relative(one: Difference) -> str:
     return q.MISSING if one.ratio is None else _percent(one.ratio)
-
-
-def _value(metric: str, value: float | None, error_ms: float) -> str:
-    is_below = value is not None and value < error_ms
-    return below(error_ms) if is_below else q.of_metric(metric, value)
 
 
 def _difference(one: Difference) -> str:

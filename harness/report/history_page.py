@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness import __version__
+from harness.analysis.comparison import Difference
 from harness.analysis.history import History, Point, Series
 from harness.report import quantities as q
 from harness.report.canvas import NARROW, Size, panels
 from harness.report.cells import Cell, Table
+from harness.report.clocks import WITHIN_CLOCKS, explanation, quoted
 from harness.report.definitions import capital, definitions, label
 from harness.report.html import TEMPLATES, drawings, stylesheet
 from harness.report.sketch import Chart, Sketch
@@ -65,22 +67,35 @@ def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
             Cell(point.revision),
             Cell(f"{VERDICT_MARKS.get(point.verdict, '?')} {_word(point)}", tone=point.verdict),
             Cell(point.folder.name),
-            *(Cell(q.of_metric(metric, point.values[metric])) for metric in metrics),
+            *(Cell(_quoted(metric, point)) for metric in metrics),
         ]
         for point in series.points
     ]
-    changes = {metric: series.change(metric) for metric in metrics}
-    told = [
-        f"{label(metric)} {100 * change:+.3g}{q.THIN}%"
-        for metric, change in changes.items()
-        if change is not None
-    ]
-    note = f"The last valid run beside the median of those before it: {', '.join(told)}." * bool(
-        told
-    )
+    told = [words for metric in metrics if (words := _change(series.change(metric)))]
+    notes = [f"The last valid run beside the median of those before it: {', '.join(told)}."]
+    notes = notes if told else []
+    if any(point.errors_ms[metric] for point in series.points for metric in metrics):
+        notes.append(f"{explanation('run')}.")
     columns = ["Started", "Revision", "Verdict", "Run", *(capital(label(m)) for m in metrics)]
     title, meanings = "Runs, oldest first", ("", "", "", "", *metrics)
-    return Table(f"series-{number}", title, note, columns, rows, texts=4, meanings=meanings)
+    return Table(
+        f"series-{number}", title, " ".join(notes), columns, rows, texts=4, meanings=meanings
+    )
+
+
+def _quoted(metric: str, point: Point) -> str:
+    return quoted(metric, point.values[metric], point.errors_ms[metric])
+
+
+def _change(seen: Difference | None) -> str:
+    """Return in words by how much a figure changed; empty where that is not known."""
+    if seen is None:
+        return ""
+    if seen.is_within_clocks:
+        return f"{label(seen.metric)} {WITHIN_CLOCKS}"
+    if seen.ratio is None:
+        return ""
+    return f"{label(seen.metric)} {100 * (seen.ratio - 1):+.3g}{q.THIN}%"
 
 
 def _word(point: Point) -> str:
@@ -115,9 +130,10 @@ def _sketch(number: int, series: Series, metric: str) -> Sketch:
         axes.set_xlim(-0.5, len(values) - 0.5)
 
     name = f"history-{number}-{metric.replace('.', '-').replace('_', '-')}"
-    known = values[np.isfinite(values)]
-    caption = f"{len(known)} runs, from {q.of_metric(metric, float(known.min()))} to "
-    caption += f"{q.of_metric(metric, float(known.max()))}; bands are revisions."
+    known = [point for point in series.points if point.values[metric] is not None]
+    known.sort(key=lambda point: point.values[metric] or 0.0)
+    caption = f"{len(known)} runs, from {_quoted(metric, known[0])} to "
+    caption += f"{_quoted(metric, known[-1])}; bands are revisions."
     caption += " Crosses are invalid runs." if not valid.all() else ""
     return Sketch(name, capital(label(metric)), caption, draw)
 

@@ -7,7 +7,7 @@ from harness.analysis.disturbances import objectives_on_p99
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import scope_words
-from harness.analysis.validity import invalidates, unreachable
+from harness.analysis.validity import unreachable, why_invalid
 from harness.report import quantities as q
 from harness.report.clocks import AT_MOST, below, latency
 from harness.report.definitions import capital, label
@@ -161,8 +161,7 @@ def _why(summary: Json, *, told_cause: bool) -> str:
     """Return the reason for a verdict that is not a pass; for a pass, that all was met."""
     slos = summary["slos"]
     if summary["verdict"] == "invalid":
-        first = next(warning for warning in summary["warnings"] if invalidates(warning))
-        return "" if told_cause else f"These figures cannot be trusted: {first['hint']}."
+        return "" if told_cause else f"These figures cannot be trusted: {why_invalid(summary)}."
     bad = [slo for slo in slos if slo["verdict"] == summary["verdict"] != "pass"]
     if not bad:
         return "Every objective was met." if slos and summary["verdict"] == "pass" else ""

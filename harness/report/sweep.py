@@ -18,6 +18,7 @@ from harness.report.sweep_words import (
     capacities_table,
     capacity_words,
     cell_name,
+    fan_out,
     headroom_table,
     law_table,
     load_words,
@@ -77,7 +78,7 @@ def _tiles(cell: Cell) -> list[Tile]:
     step = cell.at_capacity
     low, high, _ = cell.bracket
     fineness = f"{100 * (high / low - 1):.1f}{q.THIN}%" if low and high else q.MISSING
-    latency = q.MISSING if step is None else q.milliseconds(step.fan_out_p99_ms)
+    latency = q.MISSING if step is None else fan_out(step.fan_out_p99_ms, step)
     offered = q.MISSING if step is None else q.count(step.offered_per_s)
     knee = amount(None if cell.knee is None else cell.knee.load)
     least = min((one.ratio for one in cell.headroom), default=None)

@@ -17,6 +17,7 @@ from harness.core.exit_codes import ExitCode
 from harness.report import quantities as q
 from harness.report.cells import Cell as TableCell
 from harness.report.cells import Table
+from harness.report.clocks import explanation, quoted
 
 if TYPE_CHECKING:
     from harness.scenario.axes import Axis
@@ -51,11 +52,18 @@ def amount(load: float | None) -> str:
 def step_line(step: SweepStep, axis: "Axis") -> str:
     """Return one step on one line."""
     seen = latency_ms(step, axis)
-    name = "join p99" if axis.is_of_joins else "fan-out p99"
+    told = f"join p99 {q.milliseconds(seen)}"
+    if not axis.is_of_joins:
+        told = f"fan-out p99 {fan_out(seen, step)}"
     parts = [load_words(axis, step.load), ANSWER_WORDS[step.answer]]
-    parts += [f"{name} {plain(q.milliseconds(seen))}"] if seen is not None else []
+    parts += [plain(told)] if seen is not None else []
     parts += [step.reason] if step.reason else []
     return ", ".join(parts)
+
+
+def fan_out(value_ms: float | None, step: SweepStep) -> str:
+    """Return a step's fan-out latency, or that it was no longer than the clocks' error."""
+    return quoted("fan_out_latency_ms", value_ms, step.clock_error_ms)
 
 
 def plain(text: str) -> str:
@@ -170,6 +178,8 @@ def steps_table(cell: Cell, number: int) -> Table:
         "Offered is messages × subscribers, in deliveries a second. Growth is by how much latency "
         "rose each second: a backlog where it is clear and at least 10 ms."
     )
+    if any(step.clock_error_ms for step in cell.steps):
+        note += f" {explanation('step')}."
     title = f"Steps{_fixed(cell)}"
     return Table(f"steps-{number}", title, note, columns, rows, texts=4, meanings=meanings)
 
@@ -185,8 +195,8 @@ def _step_row(step: SweepStep) -> list[TableCell]:
         TableCell(_rate(step.offered_per_s)),
         TableCell(_rate(step.achieved_per_s)),
         TableCell(q.percent(step.delivery_ratio)),
-        TableCell(q.milliseconds(step.fan_out_p50_ms)),
-        TableCell(q.milliseconds(step.fan_out_p99_ms)),
+        TableCell(fan_out(step.fan_out_p50_ms, step)),
+        TableCell(fan_out(step.fan_out_p99_ms, step)),
         TableCell(q.milliseconds(step.join_p99_ms)),
         TableCell(q.MISSING if growth is None else f"{growth:+.1f}{q.THIN}ms/s"),
     ]

@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from harness.analysis.finalise import analyse, finalise
+from harness.analysis.likeness import UnlikeRunsError
 from harness.analysis.record import NoRecordError
 from harness.cli.check import check
 from harness.cli.compare import compare
@@ -27,6 +28,15 @@ DAMAGES = {
     "empty": lambda file: file.write_bytes(b""),
     "scrambled": lambda file: file.write_bytes(bytes(255 - byte for byte in file.read_bytes())),
 }
+
+
+DID_NOT_END = "the run was killed, or is still going"
+
+
+def still_runs(folder):
+    """Leave ``run.json`` as it was before the run ended."""
+    run = json.loads((folder / "run.json").read_text()) | {"status": "running"}
+    (folder / "run.json").write_text(json.dumps(run))
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +78,30 @@ def test_every_verb_says_what_is_missing_and_shows_the_rest(sample, name, tmp_pa
     assert f"Run {sample}" in printed
     assert f"The record is damaged: {name}" in printed
     assert "Fan-out" in (sample / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("verb", [report, check])
+def test_run_that_did_not_end_is_told_so(sample, verb, capsys):
+    """The master was killed, or could not write any more: its last word is that it runs."""
+    still_runs(sample)
+    with pytest.raises(typer.Exit) as caught:
+        verb(sample)
+    out = capsys.readouterr().out.replace("\n", " ")
+    assert 4 == caught.value.exit_code
+    assert f"cannot be trusted: {DID_NOT_END}" in out
+    assert "where at most" not in out
+
+
+def test_run_that_did_not_end_is_compared_with_nothing(sample, tmp_path, capsys):
+    """Or all the same where somebody insists, and told so."""
+    still_runs(sample)
+    page = tmp_path / "page.html"
+    sides = [str(SAMPLE), str(sample)]
+    with pytest.raises(UnlikeRunsError, match=f"verdict is invalid in B \\(run\\): {DID_NOT_END}"):
+        compare(sides, out=page)
+    compare(sides, out=page, anyway=True)
+    assert DID_NOT_END in capsys.readouterr().out.replace("\n", " ")
+    assert DID_NOT_END in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -7,6 +7,8 @@ import pytest
 from harness.analysis.finalise import finalise
 from harness.analysis.history import differences, read_history
 from harness.analysis.record import NoRecordError
+from harness.report.history_page import render_history, tables
+from harness.report.sweep_words import plain
 from tests.analysis.simulated_run import Simulation
 
 
@@ -47,7 +49,7 @@ def test_unlike_workloads_and_targets_are_series_of_their_own_and_say_why(tmp_pa
 
 
 def test_the_change_is_the_last_valid_run_over_the_median_before_it(tmp_path):
-    """10, 20 and 30 before 40 make 40/20 - 1; an invalid run counts for nothing."""
+    """10, 20 and 30 before 40 make 40/20; an invalid run counts for nothing."""
     for day, p99 in enumerate((10.0, 20.0, 30.0, 40.0, 500.0), 1):
         folder = stored(tmp_path / f"{day}", day=day)
         run = json.loads((folder / "run.json").read_text())
@@ -55,7 +57,45 @@ def test_the_change_is_the_last_valid_run_over_the_median_before_it(tmp_path):
         run["summary"]["verdict"] = "invalid" if p99 == 500.0 else "pass"
         (folder / "run.json").write_text(json.dumps(run))
     (series,) = read_history(tmp_path).series
-    assert 1.0 == series.change("fan_out_latency_ms.p99")
+    assert 2.0 == series.change("fan_out_latency_ms.p99").ratio
+
+
+def store_latencies(folder, p50s, error_ms):
+    """Write a run for each median, of workers whose clocks are known to ``error_ms``."""
+    for day, p50 in enumerate(p50s, 1):
+        run_file = stored(folder / f"{day}", day=day) / "run.json"
+        run = json.loads(run_file.read_text())
+        run["summary"]["fan_out_latency_ms"] |= {"p50": p50, "p99": 10 * p50}
+        run["summary"]["joins"]["latency_ms"]["p99"] = p50
+        run["summary"]["generator"]["clock_error_ms"] = error_ms
+        run_file.write_text(json.dumps(run))
+
+
+def test_no_latency_below_the_clocks_error_is_quoted(tmp_path):
+    """Nor a change of it that the clocks may have made; joins begin and end on one clock."""
+    store_latencies(tmp_path, [3.0, 4.0], error_ms=5.0)
+    history = read_history(tmp_path)
+    (table,) = tables(history)
+    texts = [[plain(cell.text) for cell in row] for row in table.rows]
+    assert [["≤ 5.0 ms", "30.0 ms", "3.0 ms"], ["≤ 5.0 ms", "40.0 ms", "4.0 ms"]] == [
+        [row[4], row[5], row[7]] for row in texts
+    ]
+    assert (
+        "The last valid run beside the median of those before it: fan-out latency p50 within the "
+        "clock error, fan-out latency p99 within the clock error, "
+    ) in table.note
+    assert "join latency p99 +33.3 %" in plain(table.note)
+    assert "Clocks: no latency shorter than its run's error is quoted (≤)." in table.note
+    assert "2 runs, from ≤ 5.0 ms to ≤ 5.0 ms" in plain(render_history(history))
+
+
+def test_latencies_of_one_clock_are_quoted_as_measured(tmp_path):
+    """And nothing is said of clocks."""
+    store_latencies(tmp_path, [3.0, 4.0], error_ms=0.0)
+    (table,) = tables(read_history(tmp_path))
+    assert ["3.0 ms", "4.0 ms"] == [plain(row[4].text) for row in table.rows]
+    assert "fan-out latency p50 +33.3 %" in plain(table.note)
+    assert "lock" not in table.note
 
 
 def test_damaged_records_are_named_and_skipped(tmp_path):

@@ -9,6 +9,7 @@ from tests.end_to_end.stage import (
     LONG,
     SHORT,
     SMOKE,
+    TIMEOUT_S,
     after,
     free_port,
 )
@@ -124,13 +125,16 @@ def test_closed_port_is_named_with_what_was_tried(outcome):
 
 @after(unanswered_port)
 def test_silence_is_named_with_what_was_tried(outcome):
-    """Nobody answers: exit 5 within ten seconds."""
+    """Nobody answers: exit 5 after five seconds, and not the kernel's own two minutes.
+
+    How soon after them is up to the machine; the act would have been given up after a minute.
+    """
     outcome, port = outcome
     tried = (
         f"error: 127.0.0.1:{port}: no answer from 127.0.0.1 within 5 s (tried one TCP connection)"
     )
     assert_refused(outcome, 5, f"{tried}, a target must accept connections")
-    assert outcome.seconds < 10.0
+    assert 5.0 <= outcome.seconds < TIMEOUT_S
 
 
 @after(wrong_key)

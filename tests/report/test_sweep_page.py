@@ -12,8 +12,8 @@ from harness.analysis.scalability import law
 from harness.analysis.sweep_search import Answer, Resolution, Search
 from harness.analysis.sweep_step import SweepStep
 from harness.report.sweep import render_sweep
-from harness.report.sweep_words import steps_table, tell, tell_cell, tell_law
-from harness.scenario.axes import DELIVERIES, PUBLISH_RATE
+from harness.report.sweep_words import plain, step_line, steps_table, tell, tell_cell, tell_law
+from harness.scenario.axes import DELIVERIES, JOINS, PUBLISH_RATE
 from harness.scenario.workload import Workload
 from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
 
@@ -43,6 +43,7 @@ def step(load, answer=Answer.HELD, **changes):
         mean_ms=4.0,
         growth_ms_per_s=0.3,
         has_backlog=False,
+        clock_error_ms=0.0,
     )
     return replace(made, **changes)
 
@@ -113,6 +114,22 @@ def test_steps_that_ran_out_are_told():
     found = cell([step(1000), step(2000, **BROKEN)], max_steps=2)
     assert "The steps ran out before it was as fine as asked for." in tell(found)
     assert "where the steps ended: a lower bound" in tell(cell([step(1000)], max_steps=1))
+
+
+def test_no_latency_below_the_clocks_error_is_quoted():
+    """On the terminal, in the table and among the tiles; joins begin and end on one clock."""
+    held = step(1000, fan_out_p50_ms=2.0, fan_out_p99_ms=5.0, clock_error_ms=8.0)
+    found = cell([held, step(2000, **BROKEN, clock_error_ms=8.0)])
+    assert "1,000 deliveries/s, held, fan-out p99 ≤ 8.0 ms" == step_line(held, DELIVERIES)
+    assert "1,000 joins/s, held, join p99 12.0 ms" == step_line(held, JOINS)
+    table = steps_table(found, 1)
+    assert [["≤ 8.0 ms", "≤ 8.0 ms", "12.0 ms"], ["≤ 8.0 ms", "10.0 ms", "12.0 ms"]] == [
+        [plain(one.text) for one in row[7:10]] for row in table.rows
+    ]
+    assert "Clocks: no latency shorter than its step's error is quoted (≤)." in table.note
+    page = plain(html.unescape(render_sweep(NAMES, [found], "completed")))
+    assert len(["p50", "p99", "p50 of the other", "tile"]) == page.count("≤ 8.0 ms")
+    assert "Clocks" not in steps_table(cell([step(1000), step(2000, **BROKEN)]), 1).note
 
 
 def test_the_law_is_told_with_its_residuals_or_refused_with_its_reason():

@@ -134,11 +134,11 @@ class PollingClient:
                 stage = "tls"
                 self._stream = TlsStream(sock, api.tls, api.host, deadline)
                 lap(times, "tls", before)
+            self._stream.read_to(self)
         except (OSError, RemoteProtocolError) as error:
             self._let_go()
             raise JoinError(stage, join_code(error), error_text(error)) from None
         self._proven = False
-        self._stream.read_to(self)
 
     def due(self) -> None:
         """Poll now, or give up the poll under way; the clock calls this."""

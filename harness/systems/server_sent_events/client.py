@@ -196,15 +196,15 @@ class ServerSentEventsClient:
                 raise JoinError("subscribe", "http_error_terminal", f"redirected to {address}")
         else:
             raise JoinError("subscribe", "http_error_terminal", "too many redirects")
+        stream = self._stream
+        assert stream is not None  # noqa: S101 - it has just answered
         try:
             self._body = self._checked(head, rest)
-        except RemoteProtocolError as error:
+            stream.read_to(self, self._memo)
+        except (OSError, RemoteProtocolError) as error:
             raise JoinError("subscribe", join_code(error), error_text(error)) from None
         times.confirmed_ns = self.heard_ns = kernel_ns
         self._listener.confirmed(kernel_ns)
-        stream = self._stream
-        assert stream is not None  # noqa: S101 - it has just answered
-        stream.read_to(self, self._memo)
         return rest
 
     def _ask(

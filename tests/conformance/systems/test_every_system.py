@@ -3,14 +3,20 @@
 Parametrised over all systems that can be emulated; a new one is in it without any change here.
 """
 
+import contextlib
+import os
+import resource
 import time
+from pathlib import Path
 
 import pytest
 
 from harness.core.clock import NS_PER_MS
 from harness.net.client import JoinError
+from harness.net.reading import EpollReader
+from harness.net.ring_reading import RingReader, ring_works
 from harness.scenario.target import has_wildcards, most_subscriptions
-from tests.conformance.systems.driving import encoded, wait_for
+from tests.conformance.systems.driving import Listener, encoded, wait_for
 
 END = "the end"
 MESSAGES = list(range(12))
@@ -29,6 +35,24 @@ def publish_all(chatter, channel, messages=MESSAGES):
     for message in (*messages, END):
         answer = chatter.publish(channel, message)
         assert answer.accepted, answer
+
+
+def descriptors():
+    """Return how many files this process holds."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@contextlib.contextmanager
+def one_descriptor_left():
+    """Let this process open one more file, and no other."""
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def everybody_hears_the_end(users):
@@ -226,6 +250,26 @@ def test_refused_join_says_at_which_stage_and_why(stand):
     assert caught.value.stage
     assert caught.value.code
     assert 1 <= stand.counted_since(before).total("connects.refused.fault")
+
+
+@pytest.mark.parametrize("kind", [EpollReader, RingReader])
+def test_join_for_which_no_descriptor_is_left_fails_with_the_kernels_code(stand, kind, monkeypatch):
+    """The socket gets the last one, and the loop's reader none; later there are some again."""
+    if kind is RingReader and not ring_works():
+        pytest.skip("this kernel, or the container, allows no io_uring")
+    reader = kind()
+    monkeypatch.setattr("harness.net.stream.reader", lambda: reader)
+    room, api, listener = stand.room(), stand.api(), Listener("subscriber")
+    before = descriptors()
+    with one_descriptor_left(), pytest.raises(JoinError) as caught:
+        stand.subscriber(room, api=api, listener=listener)
+    assert ("EMFILE", 0) == (caught.value.code, listener.confirmations)
+    assert before == descriptors()
+    user = stand.subscriber(room, api=api, listener=listener)
+    publish_all(stand.chatter(), room)
+    user.wait_until_heard(END)
+    assert [*MESSAGES, END] == user.heard
+    stand.clear()  # While its reader is the one that its streams are with.
 
 
 def test_wrong_key_is_refused_at_the_join_with_a_code(stand):
