@@ -11,8 +11,9 @@ from harness.scenario.safety import Safety
 FEWEST = 20
 """Operations below which no share of failures means anything."""
 
-_TRIED = ("joins_attempted", "publishes_offered")
+_SUCCEEDED = ("joins_succeeded", "publishes_acknowledged")
 _FAILED = ("joins_failed", "publishes_failed", "publishes_throttled")
+"""All are counted when they end: a join may fail minutes after it began."""
 
 
 class ErrorStorm:
@@ -24,7 +25,7 @@ class ErrorStorm:
 
     def __init__(self, safety: Safety) -> None:
         self._safety = safety
-        self._tried: Counter[int] = Counter()
+        self._ended: Counter[int] = Counter()
         self._failed: Counter[int] = Counter()
         self._first: int | None = None
 
@@ -33,10 +34,10 @@ class ErrorStorm:
         second = report["second"]
         self._first = second if self._first is None else min(self._first, second)
         for counters in report["counters"].values():
-            self._tried[second] += sum(counters.get(name, 0) for name in _TRIED)
+            self._ended[second] += sum(counters.get(name, 0) for name in _SUCCEEDED + _FAILED)
             self._failed[second] += sum(counters.get(name, 0) for name in _FAILED)
-        oldest = max(self._tried, default=second) - self._safety.error_storm_s
-        for counted in (self._tried, self._failed):
+        oldest = max(self._ended, default=second) - self._safety.error_storm_s
+        for counted in (self._ended, self._failed):
             for old in [each for each in counted if each <= oldest]:
                 del counted[old]
 
@@ -46,14 +47,14 @@ class ErrorStorm:
         Args:
             errors: Of the whole run by stage, code and message; the most frequent is named.
         """
-        tried, failed = self._tried.total(), self._failed.total()
-        seen_s = max(self._tried, default=0) + 1 - (self._first or 0)
-        if seen_s < self._safety.error_storm_s or tried < FEWEST:
+        ended, failed = self._ended.total(), self._failed.total()
+        seen_s = max(self._ended, default=0) + 1 - (self._first or 0)
+        if seen_s < self._safety.error_storm_s or ended < FEWEST:
             return None
-        if failed <= tried * self._safety.error_storm_ratio:
+        if failed <= ended * self._safety.error_storm_ratio:
             return None
         message = (
-            f"error storm: {failed} of {tried} joins and publishes of the last "
+            f"error storm: {failed} of {ended} joins and publishes of the last "
             f"{self._safety.error_storm_s:g} s failed"
         )
         if errors:

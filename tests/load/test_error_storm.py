@@ -9,8 +9,8 @@ ERRORS = {("publish", "LimitExceededError", "too much"): 40, ("init", "timeout",
 
 def second(number, *, tried=10, failed=0, throttled=0):
     counters = {
-        "joins_attempted": tried // 2,
-        "publishes_offered": tried - tried // 2,
+        "joins_succeeded": tried // 2 - failed,
+        "publishes_acknowledged": tried - tried // 2 - throttled,
         "joins_failed": failed,
         "publishes_throttled": throttled,
     }
@@ -54,3 +54,12 @@ def test_less_than_a_storm_does_not(reports):
 def test_share_of_one_never_stops_a_run():
     """Even where all fails."""
     assert cause_after(*(second(n, failed=10) for n in range(9)), ratio=1.0) is None
+
+
+def test_joins_that_fail_long_after_they_began_are_counted_when_they_end():
+    """A kernel tries for two minutes: what began in the last seconds has nothing to do with it."""
+    reports = [second(n, tried=0) for n in range(5)]
+    for report in reports:
+        report["counters"]["subscriber"] = {"joins_attempted": 1, "joins_failed": 20}
+    assert cause_after(*reports, ratio=1.0) is None
+    assert "100 of 100 joins and publishes" in cause_after(*reports).message
