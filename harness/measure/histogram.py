@@ -5,7 +5,6 @@ each in Python, so a second's values are collected in an array and added in one 
 storage, merging, percentiles and encoding stay the library's.
 """
 
-import ctypes
 import sys
 
 import numpy as np
@@ -79,8 +78,8 @@ class LatencyHistogram:
 
     def counts(self) -> npt.NDArray[np.uint64]:
         """Return the library's own counts as an array that shares their memory."""
-        pointer = ctypes.cast(self.hdr.counts, _COUNTER)
-        return np.ctypeslib.as_array(pointer, (self.hdr.counts_len,))
+        # Not by way of a pointer: an array of ctypes keeps each that it was ever cast to.
+        return np.frombuffer(self.hdr.counts, np.uint64)
 
     def _indexes(self, values_ns: Int64Array) -> Int64Array:
         """Return each value's place in the counts, as ``HdrHistogram`` computes it for one."""
@@ -118,9 +117,6 @@ class LatencyHistogram:
         }
         values["max"] = hdr.get_max_value() / 1e6
         return values
-
-
-_COUNTER = ctypes.POINTER(ctypes.c_uint64)
 
 
 def log_line(tag: str, start_s: float, length_s: float, histogram: LatencyHistogram) -> str:

@@ -33,6 +33,9 @@ SHORT = {
     "phases.measure_s": 2.0,
     "phases.drain_s": 1.0,
 }
+TOKEN = r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
+"""What a JSON Web Token looks like; its first three letters alone are in any picture's base64."""
+
 LONG = SHORT | {"phases.measure_s": 40.0}
 """Ends by itself only when the test has failed to end it."""
 
@@ -98,6 +101,13 @@ class Outcome:
         """Everything anybody printed: to the user, and into the log."""
         log = self.folder / "locust.log"
         return self.stdout + self.stderr + (log.read_text("utf-8") if log.is_file() else "")
+
+    @property
+    def everything(self) -> bytes:
+        """What is in any file of the record, and everything that was said."""
+        files = [file for file in self.folder.rglob("*") if file.is_file()]
+        assert "run.json" in {file.name for file in files}
+        return b"".join(file.read_bytes() for file in files) + self.said.encode()
 
     @property
     def errors(self) -> list[str]:

@@ -6,6 +6,7 @@ public keys that it gives out, and a handler writes down whom each message came 
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -13,7 +14,7 @@ from collections import defaultdict
 import pandas as pd
 import pytest
 
-from tests.end_to_end.stage import ROOT, SHORT, after
+from tests.end_to_end.stage import ROOT, SHORT, TOKEN, after
 
 POOL = ROOT / "tests" / "end_to_end" / "user_pool.py"
 QUICKSTART = ROOT / "scenarios" / "workloads" / "quickstart.toml"
@@ -186,15 +187,12 @@ def test_administrator_signs_users_in_to_a_client_that_has_a_secret(outcome):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("secret", [PASSWORD, "eyJ", "of-the-administrator"])
+@pytest.mark.parametrize("secret", [PASSWORD, TOKEN, "of-the-administrator"])
 @after(as_administrator)
 def test_neither_password_nor_token_is_kept(outcome, secret):
     """Not in the record, not in the log, not in what was said."""
     outcome, _ = outcome
-    files = [file for file in outcome.folder.rglob("*") if file.is_file()]
-    assert "run.json" in {file.name for file in files}
-    kept = b"".join(file.read_bytes() for file in files) + outcome.said.encode()
-    assert secret.encode() not in kept
+    assert not re.search(secret.encode(), outcome.everything)
 
 
 @after(wrong_password)

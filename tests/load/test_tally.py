@@ -1,4 +1,4 @@
-from harness.load.tally import MAX_ERROR_KINDS, Tally
+from harness.load.tally import IDLE_TAKES, MAX_ERROR_KINDS, Tally
 from harness.measure.histogram import LatencyHistogram
 
 
@@ -15,6 +15,24 @@ def test_take_returns_what_was_counted_and_starts_anew():
     histogram.add_encoded(taken["histograms"]["send_delay.chatter.measure"])
     assert 1 == histogram.count
     assert {"counters": {}, "histograms": {}, "errors": []} == tally.take()
+
+
+def test_histograms_stay_over_seconds_without_values_and_go_after_many(monkeypatch):
+    """Seconds without a message make no garbage, and ended phases hold no memory."""
+    made = []
+
+    def make():
+        made.append(LatencyHistogram())
+        return made[-1]
+
+    monkeypatch.setattr("harness.load.tally.LatencyHistogram", make)
+    tally = Tally()
+    for takes in (IDLE_TAKES - 1, IDLE_TAKES, 1):
+        tally.latency("send_delay", "chatter", "measure", 5_000_000)
+        assert ["send_delay.chatter.measure"] == list(tally.take()["histograms"])
+        for _ in range(takes):
+            assert {} == tally.take()["histograms"]
+    assert 2 == len(made)
 
 
 def test_negative_latency_is_counted_in_its_users_row():

@@ -78,6 +78,16 @@ def test_percentiles_are_the_librarys_own(values):
     ]
 
 
+def test_looking_at_the_counts_leaves_nothing_behind():
+    """An hour of seconds must not cost memory: ctypes keeps what an array was cast to."""
+    histogram = LatencyHistogram()
+    for _ in range(3):
+        histogram.record_many(np.arange(1, 2_000_000, 999))
+        assert histogram.percentiles_ms()["max"]
+        histogram.clear()
+    assert not histogram.hdr.counts._objects
+
+
 def test_percentiles_of_nothing_are_none():
     """No data is not zero."""
     assert {None} == set(LatencyHistogram().percentiles_ms().values())
