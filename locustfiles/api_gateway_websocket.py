@@ -8,7 +8,7 @@ from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
 
 
 class Subscriber(SubscriberUser):
-    """Joins one channel and listens."""
+    """Joins its channels and listens."""
 
 
 class Chatter(ChatterUser):

@@ -8,7 +8,7 @@ from harness.systems.appsync_events.client import AppSyncEventsApi
 
 
 class Subscriber(SubscriberUser):
-    """Holds a subscription on one channel and listens."""
+    """Holds a connection, subscribed to its channels, and listens."""
 
 
 class Chatter(ChatterUser):

@@ -8,7 +8,7 @@ from harness.systems.hybrid.client import HybridApi
 
 
 class Subscriber(SubscriberUser):
-    """Polls one channel."""
+    """Polls its channels."""
 
 
 class Chatter(ChatterUser):

@@ -8,7 +8,7 @@ from harness.systems.polling.client import PollingApi
 
 
 class Subscriber(SubscriberUser):
-    """Polls one channel."""
+    """Polls its channels."""
 
 
 class Chatter(ChatterUser):

@@ -8,7 +8,7 @@ from harness.systems.server_sent_events.client import ServerSentEventsApi
 
 
 class Subscriber(SubscriberUser):
-    """Holds one channel's stream and listens."""
+    """Holds the stream of its channels and listens."""
 
 
 class Chatter(ChatterUser):

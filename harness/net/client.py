@@ -188,8 +188,8 @@ class Api(Protocol):
         Args:
             channels: Paths of the different channels it subscribes to on its one connection; none
                 for a user that only publishes. The only path may be a wildcard, ``/default/*``.
-                More than one, or a wildcard, comes only where the system's ``options`` say that
-                it can: ``MOST_SUBSCRIPTIONS`` and ``WILDCARDS``.
+                More than one, or a wildcard, comes only where the system's ``options`` and the
+                target say that it can: ``MOST_SUBSCRIPTIONS`` and ``WILDCARDS``.
             memo: Bytes already understood, shared by the users of one class.
             listener: Who is told of deliveries, answers and the end.
         """

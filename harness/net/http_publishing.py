@@ -3,33 +3,19 @@
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from urllib.parse import quote, urlsplit
 
 import gevent
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
 
+from harness.net.channel_addresses import CHANNEL, path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code
-
-CHANNEL = "{channel}"
-"""Stands in an address for the channel's path, without the slash at its start."""
 
 CONCURRENCY = 256
 CONNECT_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 60.0
-
-
-def path_of(address: str) -> str:
-    """Return path and query of an address."""
-    parts = urlsplit(address)
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-def with_channel(path: str, channel: str) -> str:
-    """Return a path with the channel in its place."""
-    return path.replace(CHANNEL, quote(channel.lstrip("/"), safe="/"))
 
 
 def event_itself(_channel: str, event: bytes) -> bytes:
@@ -66,7 +52,7 @@ class HttpPublisher:
 
     def post(self, publish_id: str, channel: str, events: list[bytes]) -> PublishAnswer:
         """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
-        path = with_channel(self._path, channel)
+        path = with_channels(self._path, (channel,))
         for event in events:
             status, text = self._post(path, self._body(channel, event))
             if status // 100 != HTTPStatus.OK // 100:

@@ -3,8 +3,18 @@
 A system's own keys are the model ``ClientOptions`` in ``harness/systems/<system>/options.py``.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
 from harness.scenario.emulator import Emulator
-from harness.scenario.model import ScenarioModel
+from harness.scenario.model import ScenarioModel, broken_rule
+
+CHANNEL_SEPARATOR = ","
+"""Stands between several channels in one address, unless a target says otherwise."""
+
+Separator = Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z0-9._~!$&'()*+,;:@/=|-]*$")]
+"""What may stand in the path or the query of an address as it is. Source: RFC 3986, section 3.3."""
 
 
 class ClientOptions(ScenarioModel):
@@ -17,3 +27,52 @@ class ClientOptions(ScenarioModel):
             _emulator: Options of the emulator; None where the system runs elsewhere.
         """
         return 0.0
+
+    def most_subscriptions(self, most: int) -> int:
+        """Return how many channels a client can subscribe to, of those the system allows."""
+        return most
+
+    def knows_wildcards(self) -> bool:
+        """Say whether the target, a service that runs elsewhere, knows the system's wildcards."""
+        return True
+
+    def require_emulated(self) -> None:
+        """Raise ``broken_rule`` unless the system's emulator understands such clients."""
+
+
+class WildcardOptions(ClientOptions):
+    """For systems that leave it to each service whether a name can stand for all channels."""
+
+    wildcards: bool = Field(
+        default=False,
+        description="Whether a service of your own takes `default/*` for all channels that begin "
+        "like it, and sends each message once. The emulator does.",
+    )
+
+    def knows_wildcards(self) -> bool:
+        """Say what the target says of the service."""
+        return self.wildcards
+
+
+class AddressOptions(WildcardOptions):
+    """For systems whose clients name their channels in the address that they ask."""
+
+    channel_separator: Separator = Field(
+        default=CHANNEL_SEPARATOR,
+        description="What stands between the paths where a client names several channels at "
+        "`{channel}`: `,` in the emulator, `&topic=` for a query with one parameter a channel. "
+        "Empty for a service that gives one channel an answer.",
+    )
+
+    def most_subscriptions(self, most: int) -> int:
+        """Return the system's limit, or one where an address names one channel."""
+        return most if self.channel_separator else 1
+
+    def require_emulated(self) -> None:
+        """Raise ``broken_rule`` for a separator that the emulator does not know."""
+        if self.channel_separator not in ("", CHANNEL_SEPARATOR):
+            raise broken_rule(
+                f"must be {CHANNEL_SEPARATOR!r} where emulated = true",
+                key="channel_separator",
+                hint="the emulator knows no other; leave it out",
+            )

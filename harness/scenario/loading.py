@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.scenario.auth import FILES, VARIABLE_PATTERN, variables_in
+from harness.scenario.client_options import AddressOptions, ClientOptions, WildcardOptions
 from harness.scenario.disturbances import OF_THE_EMULATOR
 from harness.scenario.overrides import (
     SET,
@@ -244,7 +245,7 @@ def _unplayable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
 def _unsubscribable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
     """Return what the workload's users subscribe to that the target's system cannot give them."""
     system, channels = plan.target.system, plan.workload.channels
-    most = most_subscriptions(system)
+    most = most_subscriptions(plan.target)
     problems = []
     if channels.subscriptions_per_client > most:
         problems.append(
@@ -252,19 +253,31 @@ def _unsubscribable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
                 "channels.subscriptions_per_client",
                 str(channels.subscriptions_per_client),
                 f"must be at most {most} on {system}",
-                "one connection of this system cannot hold more subscriptions",
+                _why_no_more(plan.client),
             )
         )
-    if channels.wildcard_share > 0 and not has_wildcards(system):
+    if channels.wildcard_share > 0 and not has_wildcards(plan.target):
         problems.append(
             workload.problem(
                 "channels.wildcard_share",
                 f"{channels.wildcard_share:g}",
                 f"must be 0 on {system}",
-                "this system has no subscription that stands for all channels",
+                _why_no_wildcard(plan.client),
             )
         )
     return problems
+
+
+def _why_no_more(client: ClientOptions) -> str:
+    if isinstance(client, AddressOptions) and not client.channel_separator:
+        return "target.client.channel_separator is empty: an address names one channel"
+    return "one connection of this system cannot hold more subscriptions"
+
+
+def _why_no_wildcard(client: ClientOptions) -> str:
+    if isinstance(client, WildcardOptions):
+        return "where your service takes wildcards, say so: target.client.wildcards = true"
+    return "this system has no subscription that stands for all channels"
 
 
 def _not_set(target: Source, key: str, name: str) -> ScenarioProblem:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, SerializeAsAny
 
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.model import ScenarioModel
-from harness.scenario.target import Target, client_model
+from harness.scenario.target import Target, client_options
 from harness.scenario.workload import Phases, Workload
 
 PHASE_NAMES = ("join", "settle", "warm_up", "measure", "drain")
@@ -89,7 +89,7 @@ class Plan(ScenarioModel):
     @property
     def client(self) -> ClientOptions:
         """Options of the simulated clients: the target's, or those of its system by default."""
-        return self.target.client or client_model(self.target.system)()
+        return client_options(self.target)
 
     @property
     def timetable(self) -> Timetable:

@@ -156,6 +156,15 @@ class Target(ScenarioModel):
             emulator.require_namespace(namespace)
         return emulator
 
+    @field_validator("client")
+    @classmethod
+    def _client_fits(
+        cls, client: ClientOptions | None, info: ValidationInfo
+    ) -> ClientOptions | None:
+        if client is not None and info.data.get("emulated"):
+            client.require_emulated()
+        return client
+
     @field_validator("endpoints")
     @classmethod
     def _endpoints_fit(cls, endpoints: Endpoints | None, info: ValidationInfo) -> Endpoints | None:
@@ -215,16 +224,27 @@ def realtime_schemes(system: object) -> tuple[str, str]:
     return schemes
 
 
-def most_subscriptions(system: object) -> int:
-    """Return how many channels a client of a system can subscribe to on one connection; else 1."""
-    most: int = _option(system, "MOST_SUBSCRIPTIONS", 1)
-    return most
+def client_options(target: Target) -> ClientOptions:
+    """Return what a target says of its clients, or its system's defaults."""
+    return target.client or client_model(target.system)()
 
 
-def has_wildcards(system: object) -> bool:
-    """Say whether one subscription of a system can stand for all channels; no, unless it says."""
-    found: bool = _option(system, "WILDCARDS", False)
-    return found
+def most_subscriptions(target: Target) -> int:
+    """Return how many channels a client of a target can subscribe to on one connection.
+
+    One, unless the system says otherwise; its target may say that it is one all the same.
+    """
+    most: int = _option(target.system, "MOST_SUBSCRIPTIONS", 1)
+    return client_options(target).most_subscriptions(most)
+
+
+def has_wildcards(target: Target) -> bool:
+    """Say whether one subscription can stand for all channels; no, unless the system says so.
+
+    Where that is left to the service, the target of one that runs elsewhere has to say it too.
+    """
+    known: bool = _option(target.system, "WILDCARDS", False)
+    return known and (target.emulated or client_options(target).knows_wildcards())
 
 
 def auth_modes(system: object) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.end_to_end.stage import Stage
+from tests.end_to_end.stage import Stage, act_of
 
 AT_A_TIME = 4
 
@@ -32,7 +32,7 @@ def stage(tmp_path_factory):
 @pytest.fixture(scope="session")
 def outcomes(request, stage):
     """Begin the acts that collected tests will look at, in their order."""
-    acts = [act for item in request.session.items if (act := getattr(item.obj, "act", None))]
+    acts = [act for item in request.session.items if (act := act_of(item))]
     pool = ThreadPoolExecutor(AT_A_TIME)
     futures: dict[object, Future[object]] = {}
     for act in dict.fromkeys(acts):
@@ -44,4 +44,4 @@ def outcomes(request, stage):
 @pytest.fixture
 def outcome(request, outcomes):
     """How the act of this test ended."""
-    return outcomes[request.function.act].result()
+    return outcomes[act_of(request.node)].result()

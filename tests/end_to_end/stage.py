@@ -293,3 +293,14 @@ def after(act):
         return test
 
     return tie
+
+
+def after_each(acts):
+    """Tie a test to several acts by name: it is done for the ``outcome`` of each."""
+    return pytest.mark.parametrize("outcome", list(acts.values()), ids=list(acts), indirect=True)
+
+
+def act_of(item):
+    """Return the act that a collected test is tied to; None for a test of its own."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return params.get("outcome") or getattr(item.obj, "act", None)

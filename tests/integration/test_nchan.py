@@ -17,6 +17,11 @@ pytestmark = pytest.mark.end_to_end
 
 TARGETS = Path(__file__).resolve().parents[2] / "scenarios" / "targets"
 SUBSCRIBERS, CHATTERS = 60, 20
+ROOMS = {
+    "channels.count": 5,
+    "channels.zipf_skew": 1.0,
+    "channels.subscriptions_per_client": 3,
+}
 
 
 class Nchan:
@@ -126,3 +131,19 @@ def test_polls_bring_all_that_nchan_has_published(nchan, tmp_path):
     assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
     assert deliveries["lost"] == deliveries["duplicated"] == deliveries["reordered"] == 0
     assert 100 < outcome.summary["fan_out_latency_ms"]["p50"] < 1000
+
+
+def test_streams_of_three_rooms_bring_all_that_is_published_in_them(nchan, tmp_path):
+    """The address is split at its commas; each message comes once to each who is in its room."""
+    stage = Stage(tmp_path)
+    people = {"population.subscribers": SUBSCRIBERS, "population.chatters": CHATTERS}
+    settings = SHORT | people | ROOMS | nchan.settings()
+    outcome = stage.run(settings, target=TARGETS / "nchan-sse.toml").outcome()
+    assert outcome.exit_code == 0, outcome.said
+    connections = pq.read_table(outcome.folder / "connections.parquet").to_pandas()
+    assert {3} == set(connections["channel"].str.split(" ").map(len))
+    deliveries = outcome.summary["deliveries"]
+    assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
+    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"] == 0
+    published = pq.read_metadata(outcome.folder / "messages.parquet").num_rows
+    assert published == nchan.count("total published messages")

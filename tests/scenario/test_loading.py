@@ -118,13 +118,9 @@ def test_every_scenario_file_validates(file):
 def test_every_workload_runs_on_every_emulated_target_without_environment(
     workload, target, monkeypatch
 ):
-    """Any pair runs but rooms where a client holds one channel; no variable is asked for."""
+    """Any pair runs; no variable is asked for."""
     for name in ("APPSYNC_API_KEY", "APPSYNC_HTTP_HOST", "APPSYNC_REALTIME_HOST"):
         monkeypatch.delenv(name, raising=False)
-    if workload.stem == "rooms" and not target.stem.startswith("appsync-events"):
-        with pytest.raises(ScenarioError, match=r"subscriptions_per_client|wildcard_share"):
-            load_plan(workload, target)
-        return
     plan = load_plan(workload, target)
     assert (str(workload), str(target)) == (plan.workload_file, plan.target_file)
 
@@ -296,20 +292,42 @@ def test_any_value_of_a_key_ends_in_a_plan_or_a_scenario_error(scenario, key, va
     assert isinstance(scenario.outcome(f"{key}={value}"), Plan | ScenarioError)
 
 
-def test_subscriptions_that_the_system_cannot_hold_are_refused_before_the_run(scenario):
-    """A stream of server-sent events is of one channel; the user reads so at once."""
-    scenario.write(
-        target='name = "sse"\nsystem = "server-sent-events"\nauth.mode = "none"\n[endpoints]\n'
-        'http = "http://localhost/pub/{channel}"\nrealtime = "http://localhost/sub/{channel}"\n'
-    )
-    told = scenario.complaint(
-        "channels.count=3", "channels.subscriptions_per_client=2", "channels.wildcard_share=0.05"
-    )
+ROOMS = ("channels.count=3", "channels.subscriptions_per_client=2", "channels.wildcard_share=0.05")
+OWN_SERVICE = """\
+name = "sse"
+system = "server-sent-events"
+auth.mode = "none"
+[endpoints]
+http = "http://localhost/pub/{channel}"
+realtime = "http://localhost/sub/{channel}"
+"""
+
+
+def test_subscriptions_that_a_service_cannot_hold_are_refused_before_the_run(scenario):
+    """Its target says that an address names one channel, and nothing of wildcards."""
+    scenario.write(target=OWN_SERVICE + '[client]\nchannel_separator = ""\n')
     assert (
         "--set: channels.subscriptions_per_client must be at most 1 on server-sent-events, got 2\n"
-        "hint: one connection of this system cannot hold more subscriptions\n"
+        "hint: target.client.channel_separator is empty: an address names one channel\n"
         "--set: channels.wildcard_share must be 0 on server-sent-events, got 0.05\n"
-        "hint: this system has no subscription that stands for all channels"
+        "hint: where your service takes wildcards, say so: target.client.wildcards = true"
+    ) == scenario.complaint(*ROOMS)
+
+
+def test_service_that_is_said_to_take_wildcards_gets_them(scenario):
+    """Several channels to an address are the rule."""
+    scenario.write(target=OWN_SERVICE + "[client]\nwildcards = true\n")
+    assert 2 == scenario.plan(*ROOMS).workload.channels.subscriptions_per_client
+
+
+def test_separator_that_the_emulator_does_not_know_is_refused(scenario):
+    """It would take all the names for one."""
+    scenario.write(target='name = "poll"\nsystem = "polling"\nemulated = true\n')
+    told = scenario.complaint("target.client.channel_separator=&topic=")
+    assert (
+        "--set: target.client.channel_separator must be ',' where emulated = true, "
+        'got "&topic="\n'
+        "hint: the emulator knows no other; leave it out"
     ) == told
 
 

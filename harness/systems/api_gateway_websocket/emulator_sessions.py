@@ -17,6 +17,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from harness.emulation.intervals import Intervals
 from harness.emulation.outlets import hang_up
 from harness.emulation.websocket_frames import close_frame, text_frame
+from harness.emulation.wildcards import is_wildcard
 from harness.scenario.faults import RESET
 from harness.systems.api_gateway_websocket import wire
 from harness.systems.api_gateway_websocket.emulator_management import Connection
@@ -215,7 +216,7 @@ class Session:
     def _broadcast(self, route: Route, body: Mapping[str, Any], channel: Any) -> None:
         service = self._service
         data = body.get("data")
-        if not isinstance(channel, str) or data is None:
+        if not isinstance(channel, str) or is_wildcard(channel) or data is None:
             service.counters.add("publishes.refused.bad_request")
             self._error(wire.INTERNAL_SERVER_ERROR)
             return

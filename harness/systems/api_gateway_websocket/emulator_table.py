@@ -8,6 +8,8 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.emulation.wildcards import names_of
+
 _BUSY_S = 5.0
 
 _SCHEMA = """
@@ -80,10 +82,17 @@ class ConnectionTable:
         self._database.execute("UPDATE rows SET has_left = 1 WHERE process = ?", (self._process,))
 
     def read(self, channel: str, limit: int) -> list[Row]:
-        """Return the rows of a channel, or as many as ``limit``; -1 for all."""
+        """Return the rows of a channel and of the wildcards above it, one a connection.
+
+        Args:
+            channel: Each of its names is looked up at the same time.
+            limit: Rows at most of each name; -1 for all.
+        """
         query = "SELECT connection, has_left FROM rows WHERE channel = ? LIMIT ?"
-        found = self._database.execute(query, (channel, limit)).fetchall()
-        return [Row(connection, bool(has_left)) for connection, has_left in found]
+        found: dict[str, bool] = {}
+        for name in names_of(channel):
+            found.update(self._database.execute(query, (name, limit)).fetchall())
+        return [Row(connection, bool(has_left)) for connection, has_left in found.items()]
 
     def close(self) -> None:
         """Let go of the file."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.scenario.client_options import ClientOptions as CommonClientOptions
+from harness.scenario.client_options import WildcardOptions
 from harness.scenario.emulator import Credentials, Emulator
 from harness.scenario.faults import DelayMs, FixedDelay
 from harness.scenario.model import (
@@ -28,13 +28,16 @@ from harness.scenario.model import (
 MOST_SUBSCRIPTIONS = 200
 """Channels one user can join, by a frame each; the service knows no channels and sets no limit."""
 
+WILDCARDS = True
+"""A user may join `/default/*`, where the backend knows such."""
+
 Text = Annotated[str, Field(min_length=1)]
 Key = Annotated[str, Field(pattern=r"^[^.]+$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")]
 QueryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]*$")]
 
 
-class ClientOptions(CommonClientOptions):
+class ClientOptions(WildcardOptions):
     """What the backend behind the API expects in a frame, and what it answers."""
 
     action_key: Key = Field(

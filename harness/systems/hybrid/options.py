@@ -11,6 +11,10 @@ from harness.systems.polling import options as polls
 POLLING_CLASSES = ("subscriber",)
 """The users who poll: viewers. Chatters hold a socket."""
 
+MOST_SUBSCRIPTIONS = min(sockets.MOST_SUBSCRIPTIONS, polls.MOST_SUBSCRIPTIONS)
+WILDCARDS = sockets.WILDCARDS and polls.WILDCARDS
+"""What users of both kinds can do."""
+
 
 class ClientOptions(polls.ClientOptions):
     """How viewers poll, and where; chatters need no options."""

@@ -5,8 +5,9 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from harness.net.client import Access, Listener, PublishAnswer, only_channel
-from harness.net.http_publishing import HttpPublisher, path_of, with_channel
+from harness.net.channel_addresses import path_of, with_channels
+from harness.net.client import Access, Listener, PublishAnswer
+from harness.net.http_publishing import HttpPublisher
 from harness.net.stream import resolve
 from harness.systems.polling import wire
 from harness.systems.polling.client_answers import KnownAnswers
@@ -48,24 +49,24 @@ class PollingApi:
             self._headers.append(f"Authorization: Bearer {access.api_key}")
         if not self.options.reuse_connections:
             self._headers.append("Connection: close")
-        self._requests: dict[tuple[str, wire.Place], bytes] = {}
+        self._requests: dict[tuple[tuple[str, ...], wire.Place], bytes] = {}
 
     def client(
         self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener
     ) -> PollingClient:
         """Return a client for one user, not yet connected."""
-        return PollingClient(self, only_channel(channels), memo, listener)
+        return PollingClient(self, tuple(channels), memo, listener)
 
-    def request(self, channel: str, place: wire.Place) -> bytes:
-        """Return the poll of a user at this place of a channel."""
-        found = self._requests.get((channel, place))
+    def request(self, channels: tuple[str, ...], place: wire.Place) -> bytes:
+        """Return the poll of a user at this place of its channels."""
+        found = self._requests.get((channels, place))
         if found is None:
-            path = with_channel(self._path, channel)
+            path = with_channels(self._path, channels, self.options.channel_separator)
             path = wire.with_cursor(path, self.options.cursor_parameter, place.cursor)
             if len(self._requests) >= MOST_REQUESTS:
                 self._requests.clear()
             found = wire.request(path, place, self._headers)
-            self._requests[channel, place] = found
+            self._requests[channels, place] = found
         return found
 
     def publish_over_http(

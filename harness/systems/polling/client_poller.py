@@ -38,7 +38,7 @@ class PollingClient:
 
     Args:
         api: The service to poll.
-        channel: Channel to follow; None for a user that only publishes.
+        channels: Channels to follow, all by one poll; none for a user that only publishes.
         memo: Events already understood to the listener's token for them.
         listener: Who is told of deliveries and answers.
 
@@ -50,7 +50,7 @@ class PollingClient:
     __slots__ = (
         "_api",
         "_awaited",
-        "_channel",
+        "_channels",
         "_connecting",
         "_joined",
         "_listener",
@@ -69,10 +69,14 @@ class PollingClient:
     )
 
     def __init__(
-        self, api: "PollingApi", channel: str | None, memo: dict[bytes, Any], listener: Listener
+        self,
+        api: "PollingApi",
+        channels: tuple[str, ...],
+        memo: dict[bytes, Any],
+        listener: Listener,
     ) -> None:
         self._api = api
-        self._channel = channel
+        self._channels = channels
         self._memo = memo
         self._listener = listener
         self._place = wire.Place()
@@ -102,7 +106,7 @@ class PollingClient:
     def join(self, deadline: float) -> JoinTimes:
         """Connect and poll for the first time; see ``net.client.Client.join``."""
         times = JoinTimes(time.time_ns())
-        if self._channel is None:
+        if not self._channels:
             times.confirmed_ns = times.start_ns
             self._joined = True
             return times
@@ -164,7 +168,7 @@ class PollingClient:
     def _send(self) -> None:
         try:
             self._stream.send(  # type: ignore[union-attr]  # connected
-                self._api.request(self._channel or "", self._place)
+                self._api.request(self._channels, self._place)
             )
         except OSError as error:
             self._lost(join_code(error), error_text(error))

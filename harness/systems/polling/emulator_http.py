@@ -1,7 +1,7 @@
 """The HTTP side of the polling emulator: one protocol object a connection, one look-up a poll.
 
-Clients at the same place of a channel send the same bytes, so a request is parsed once and known
-from then on. What is not of the service lies below ``/_emulator``.
+Clients at the same place of the same channels send the same bytes, so a request is parsed once and
+known from then on. What is not of the service lies below ``/_emulator``.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import orjson
 from harness.emulation.control import Answer
 from harness.emulation.faults import ConnectFate
 from harness.emulation.outlets import Outlet, Transport, hang_up
+from harness.emulation.wildcards import channels_in, is_wildcard
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 from harness.systems.polling import wire
 from harness.systems.polling.emulator_polls import Poll, Polls, response, too_many
@@ -246,14 +247,19 @@ class HttpConnection(asyncio.Protocol):
             return too_many(service.options.retry_after_s)
         path = request.url.partition(b"?")[0].decode("latin-1")
         channel = unquote(path.removeprefix(wire.PUBLISH_PREFIX))
+        if is_wildcard(channel):
+            return self._bad_publish("A wildcard is for polls only.")
         try:
             orjson.loads(request.body)
         except orjson.JSONDecodeError:
-            service.counters.add("publishes.refused.bad_request")
-            return response(HTTPStatus.BAD_REQUEST, b'{"message":"The body is no JSON."}')
+            return self._bad_publish("The body is no JSON.")
         service.counters.add("publishes.accepted")
         service.publish(channel, request.body)
         return response(HTTPStatus.CREATED, b"{}")
+
+    def _bad_publish(self, why: str) -> bytes:
+        self._site.service.counters.add("publishes.refused.bad_request")
+        return response(HTTPStatus.BAD_REQUEST, orjson.dumps({"message": why}))
 
     def _asked(self, method: bytes, request: _Request) -> Awaitable[Answer] | None:
         """Return what answers below ``/_emulator``; None for what is not there."""
@@ -291,7 +297,7 @@ def _poll_of(request: _Request, method: bytes) -> Poll | None:
     asked: dict[str, Any] = parse_qs(query)
     headers = request.headers
     return Poll(
-        unquote(path.removeprefix(wire.POLL_PREFIX)),
+        channels_in(path.removeprefix(wire.POLL_PREFIX)),
         asked.get(wire.CURSOR_PARAMETER, [""])[-1],
         headers.get(b"if-none-match", b"").decode("latin-1"),
         closes=headers.get(b"connection", b"").lower() == b"close",

@@ -12,7 +12,13 @@ from harness.emulation.fault_log import EXCERPT_CHARACTERS
 from harness.emulation.outlets import Outlet, Parcel
 from harness.systems.polling import wire
 from harness.systems.polling.emulator_service import EXPIRED, Service
-from harness.systems.polling.emulator_store import Message, News, cursor_text, parse_cursor
+from harness.systems.polling.emulator_store import (
+    Message,
+    News,
+    cursor_text,
+    news_of,
+    parse_cursor,
+)
 
 MOST_KNOWN = 10_000
 """Answers kept ready until the next message."""
@@ -32,16 +38,16 @@ class Poll:
     """One request of a client that polls; clients at the same place share it.
 
     Attributes:
-        channel: Without a slash at its start.
+        channels: Without a slash at their start; wildcards may be among them.
         after: The cursor as it was given; empty for none.
         etag: What If-None-Match says; empty for nothing.
         closes: Whether the connection ends with the answer.
     """
 
-    __slots__ = ("after", "channel", "closes", "etag")
+    __slots__ = ("after", "channels", "closes", "etag")
 
-    def __init__(self, channel: str, after: str, etag: str, *, closes: bool) -> None:
-        self.channel = channel
+    def __init__(self, channels: Sequence[str], after: str, etag: str, *, closes: bool) -> None:
+        self.channels = channels
         self.after = after
         self.etag = etag
         self.closes = closes
@@ -101,14 +107,14 @@ class Polls:
 
     def _prepare(self, poll: Poll) -> _Answer:
         service = self._service
-        channel = service.channel(poll.channel)
-        cursor = parse_cursor(poll.after, service.processes) if poll.after else channel.newest
+        channels, newest = service.channels_of(poll.channels)
+        cursor = parse_cursor(poll.after, service.processes) if poll.after else newest
         if cursor is None:
-            nothing = News((), channel.newest, 0)
+            nothing = News((), newest, 0)
             body = b'{"message":"The cursor is none of this service."}'
             text = response(HTTPStatus.BAD_REQUEST, body)
             return _Answer(nothing, text, "polls.refused.bad_request")
-        news = channel.after(cursor, service.options.answer_messages)
+        news = news_of(channels, cursor, service.options.answer_messages)
         if poll.etag == _etag(news) and not news.messages:
             return _Answer(news, _not_modified(news), "polls.not_modified")
         return _Answer(news, self._page(news, news.messages), "polls.answered")

@@ -1,7 +1,7 @@
 """What every connection of one emulator process shares: the messages, the counts, the faults."""
 
 import time
-from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -14,8 +14,9 @@ from harness.emulation.deliveries import Deliveries
 from harness.emulation.faults import Faults
 from harness.emulation.outlets import Outlets
 from harness.emulation.quotas import Rate
+from harness.emulation.wildcards import channels_named
 from harness.emulation.worker import Seat
-from harness.systems.polling.emulator_store import Channel, Message
+from harness.systems.polling.emulator_store import Channel, Cursor, Message, newest_of
 from harness.systems.polling.options import Options
 
 EXPIRED = "deliveries.dropped.expired"
@@ -77,7 +78,7 @@ class Service:
         self.processes = seat.processes
         self._index = index
         # One that took a killed one's place must not give the same numbers again.
-        self._numbers: defaultdict[str, int] = defaultdict(lambda: seat.since_ns)
+        self._number = seat.since_ns
         self._events = index
         self._channels: dict[str, Channel] = {}
         self.edition = 0
@@ -113,12 +114,14 @@ class Service:
         )
         self.faults.tell(options.faults, seat.started_s, "options")
 
-    def channel(self, name: str) -> Channel:
-        """Return a channel, made when it is first spoken of."""
-        found = self._channels.get(name)
-        if found is None:
-            found = self._channels[name] = Channel(self.processes, self.options.kept_messages)
-        return found
+    def channels_of(self, names: Sequence[str]) -> tuple[Sequence[Channel], Cursor]:
+        """Return the channels that a poll asks for, and the cursor of who has seen all in them.
+
+        Args:
+            names: As the poll names them; wildcards may be among them.
+        """
+        found = [self._channels[name] for name in channels_named(names, self._channels)]
+        return found, newest_of(found, self.processes)
 
     def publish(self, name: str, body: bytes) -> None:
         """Keep a message, here and in all other processes.
@@ -127,9 +130,9 @@ class Service:
             name: The channel, without a slash at its start.
             body: Its JSON.
         """
-        self._numbers[name] += 1
+        self._number += 1
         now_ns = time.monotonic_ns()
-        message = Message(self._index, self._numbers[name], self._events, now_ns, body)
+        message = Message(self._index, self._number, self._events, now_ns, body)
         self._events += self.processes
         self.counters.add("events.published")
         self._keep(name, message)
@@ -143,7 +146,10 @@ class Service:
         self._keep(name, Message(process, number, event, published_ns, bytes(parts[2])))
 
     def _keep(self, name: str, message: Message) -> None:
-        self.channel(name).add(message)
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = Channel(self.processes, self.options.kept_messages)
+        channel.add(message)
         self.edition += 1
 
     def close(self) -> None:

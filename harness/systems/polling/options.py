@@ -11,6 +11,12 @@ from harness.scenario.model import Count, PerSecond, Ratio, Seconds, Unit
 REALTIME_SCHEMES = ("https", "http")
 """Each poll is a plain GET."""
 
+MOST_SUBSCRIPTIONS = 200
+"""Channels of one poll: so many paths fit into the 8 KB that servers allow a request's line."""
+
+WILDCARDS = True
+"""One name may stand for all channels, where the service knows such."""
+
 POLLING_CLASSES = ("subscriber", "chatter")
 """The users who poll: all who listen."""
 
@@ -20,7 +26,7 @@ ANSWER_WITHIN_S = 2.0
 Key = Annotated[str, Field(max_length=200)]
 
 
-class ClientOptions(client_options.ClientOptions):
+class ClientOptions(client_options.AddressOptions):
     """How viewers poll, and where in an answer is what."""
 
     interval_s: Seconds = Field(

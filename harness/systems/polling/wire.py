@@ -25,7 +25,7 @@ _MS_PER_S = 1000
 
 
 class Place(NamedTuple):
-    """Where a client is in its channel: what its next poll says it has.
+    """Where a client is in its channels: what its next poll says it has.
 
     Attributes:
         cursor: For the query parameter; empty before the first answer, or without one.

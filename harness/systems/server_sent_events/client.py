@@ -16,14 +16,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
-from harness.net.client import (
-    Access,
-    JoinError,
-    JoinTimes,
-    Listener,
-    PublishAnswer,
-    only_channel,
-)
+from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import HttpPublisher
 from harness.net.http_stream import Body, ResponseHead, body_of, parse_response_head
 from harness.net.joining import error_text, join_code, lap, read_head
@@ -64,7 +57,9 @@ class ServerSentEventsApi:
         """Bytes lately in the memo: all who got equal ones keep one copy, for their cursors."""
         self.sources = cycle(access.source_addresses or (None,))
         self.settings = settings_of(access.options, access.api_key)
-        self.addresses = Addresses(access.realtime, access.tls, self.settings.headers)
+        self.addresses = Addresses(
+            access.realtime, access.tls, self.settings.headers, self.settings.channel_separator
+        )
         headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
         self.publisher = HttpPublisher(access, headers, self.settings.body)
 
@@ -72,7 +67,7 @@ class ServerSentEventsApi:
         self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener
     ) -> "ServerSentEventsClient":
         """Return a client for one user, not yet connected."""
-        return ServerSentEventsClient(self, only_channel(channels), memo, listener)
+        return ServerSentEventsClient(self, channels, memo, listener)
 
     def keep(self, frame: bytes) -> None:
         """Take bytes into ``frames``; those of long ago make room."""
@@ -94,12 +89,12 @@ class ServerSentEventsApi:
 class ServerSentEventsClient:
     """One user's stream; see ``net.client.Client``.
 
-    Subscribers of one channel get equal bytes, so bytes seen once are recognised by comparison
+    Subscribers of a channel get equal bytes, so bytes seen once are recognised by comparison
     (the memo) wherever neither the transfer coding nor the event format has anything half read.
 
     Args:
         api: The service to join.
-        channel: Channel to subscribe to; None for a user that only publishes.
+        channels: Channels of its stream; none for a user that only publishes.
         memo: Bytes already understood to the listener's token for them.
         listener: Who is told of deliveries, answers and the end.
 
@@ -110,7 +105,7 @@ class ServerSentEventsClient:
     __slots__ = (
         "_api",
         "_body",
-        "_channel",
+        "_channels",
         "_fresh",
         "_joined",
         "_known_bytes",
@@ -126,12 +121,12 @@ class ServerSentEventsClient:
     def __init__(
         self,
         api: ServerSentEventsApi,
-        channel: str | None,
+        channels: Sequence[str],
         memo: dict[bytes, Any],
         listener: Listener,
     ) -> None:
         self._api = api
-        self._channel = channel
+        self._channels = channels
         self._memo = memo
         self._listener = listener
         self._parser = wire.EventStreamParser(api.cursors.get(listener, b""))
@@ -162,12 +157,12 @@ class ServerSentEventsClient:
     @property
     def open(self) -> bool:
         """Whether the user is in: its stream is held, or it needs none."""
-        return self._stream is not None or (self._channel is None and self._joined)
+        return self._stream is not None or (not self._channels and self._joined)
 
     def join(self, deadline: float) -> JoinTimes:
         """Connect and ask for the stream; see ``net.client.Client.join``."""
         times = JoinTimes(time.time_ns())
-        if self._channel is None:
+        if not self._channels:
             times.confirmed_ns = times.start_ns
             self._joined = True
             return times
@@ -185,7 +180,7 @@ class ServerSentEventsClient:
 
     def _connect(self, times: JoinTimes, deadline: float) -> bytes:
         """Ask for the stream wherever it is; hand over to the reader; return what came with it."""
-        address = self._api.addresses.of_stream(self._channel or "")
+        address = self._api.addresses.of_stream(self._channels)
         for _ in range(MAX_REDIRECTS + 1):
             head, rest, kernel_ns = self._ask(address, times, deadline)
             if head.status not in _REDIRECTS or not head.headers.get("location"):

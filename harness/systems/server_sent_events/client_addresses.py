@@ -1,12 +1,12 @@
 """Where streams are, and how they are asked for."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from harness.net.channel_addresses import path_of, with_channels
 from harness.net.client import tls_context
-from harness.net.http_publishing import path_of, with_channel
 from harness.net.stream import resolve
 from harness.systems.server_sent_events import wire
 
@@ -38,23 +38,29 @@ class Addresses:
         realtime: With ``{channel}`` where the channel belongs.
         tls: Context for it; None without TLS.
         headers: Further request headers, for its own host only.
+        separator: Stands between the channels of one stream.
 
     Raises:
         TargetUnreachableError: If its host name does not resolve.
     """
 
     def __init__(
-        self, realtime: str, tls: ssl.SSLContext | None, headers: Mapping[str, str]
+        self,
+        realtime: str,
+        tls: ssl.SSLContext | None,
+        headers: Mapping[str, str],
+        separator: str,
     ) -> None:
         self._realtime = realtime
+        self._separator = separator
         self._tls = tls
         self._headers = headers
         self._places: dict[tuple[str, str], Place] = {}
         self.place_of(realtime)
 
-    def of_stream(self, channel: str) -> str:
-        """Return the address of a channel's stream."""
-        return with_channel(self._realtime, channel)
+    def of_stream(self, channels: Sequence[str]) -> str:
+        """Return the address of the one stream that carries these channels."""
+        return with_channels(self._realtime, channels, self._separator)
 
     def place_of(self, address: str) -> Place:
         """Return where to connect for an address; resolved once for each host.

@@ -5,12 +5,14 @@ capacity may touch a broadcast is each of its deliveries looked at by itself.
 """
 
 import time
+from collections.abc import Sequence
 
 import orjson
 
 from harness.emulation.counters import OWED, SENT
 from harness.emulation.deliveries import Deliveries, Frame, Subscription
 from harness.emulation.outlets import Outlet, Parcel, Transport
+from harness.emulation.wildcards import channels_named, names_of
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator_events import Event, History
 from harness.systems.server_sent_events.emulator_lanes import LanedOutlets
@@ -42,27 +44,40 @@ class Hub:
         """Number events for faults from the beginning again; their ids go on."""
         self._base_number = self._last_number
 
-    def add(self, channel: str, outlet: Outlet) -> None:
-        """Deliver what is published to a channel to a connection."""
-        group = self._groups.setdefault(channel, {})
-        group[outlet.transport] = self._deliveries.subscribe(outlet)
+    def add(self, names: Sequence[str], outlet: Outlet) -> None:
+        """Deliver to a connection, once each, what is published to any of these channels.
 
-    def remove(self, channel: str, outlet: Outlet) -> None:
+        Args:
+            names: Different ones; wildcards may be among them.
+            outlet: The connection.
+        """
+        subscription = self._deliveries.subscribe(outlet)
+        for name in names:
+            self._groups.setdefault(name, {})[outlet.transport] = subscription
+
+    def remove(self, names: Sequence[str], outlet: Outlet) -> None:
         """End what ``add`` began."""
-        group = self._groups[channel]
-        self._deliveries.unsubscribe(group.pop(outlet.transport))
-        if not group:
-            del self._groups[channel]
+        ended = [self._leave(name, outlet) for name in names]
+        self._deliveries.unsubscribe(ended[0])
 
-    def replay(self, channel: str, last_event_id: str) -> bytes:
+    def _leave(self, name: str, outlet: Outlet) -> Subscription:
+        group = self._groups[name]
+        subscription = group.pop(outlet.transport)
+        if not group:
+            del self._groups[name]
+        return subscription
+
+    def replay(self, names: Sequence[str], last_event_id: str) -> bytes:
         """Return what a client has missed since the event with this id, and count it.
 
-        An id that is none of ours, or that is no number, replays nothing.
+        Ids rise over all channels, so those of several are put in one order by them. An id that is
+        none of ours, or that is no number, replays nothing.
         """
-        history = self._histories.get(channel)
-        if history is None or not last_event_id.isdecimal():
+        if not last_event_id.isdecimal():
             return b""
-        missed = history.after(int(last_event_id))
+        number = int(last_event_id)
+        histories = [self._histories[each] for each in channels_named(names, self._histories)]
+        missed = sorted(event for history in histories for event in history.after(number))
         self._deliveries.counters.add(REPLAYED, len(missed))
         return b"".join(map(_encoded, missed))
 
@@ -78,7 +93,7 @@ class Hub:
     def broadcast(self, event: Event) -> None:
         """Deliver an event to all who listen to its channel."""
         self.keep(event)
-        group = self._groups.get(event.channel)
+        group = self._listeners(event.channel)
         if not group:
             return
         frames = chunk(_encoded(event))
@@ -93,6 +108,13 @@ class Hub:
             self._hand_over(frames, group)
         else:
             self._write(frames, group)
+
+    def _listeners(self, channel: str) -> _Group:
+        """Return who listens to a channel by any of its names, each connection once."""
+        found = [self._groups[name] for name in names_of(channel) if name in self._groups]
+        if len(found) == 1:
+            return found[0]
+        return {transport: one for group in found for transport, one in group.items()}
 
     def _hand_over(self, frames: bytes, group: _Group) -> None:
         """Leave the deliveries to the servers of those who listen."""

@@ -1,11 +1,13 @@
 """The routes of the emulator: streams, publishing, and what every emulator has.
 
 The service that is emulated has no public specification; decided here after nchan and Mercure:
-``GET /sub/{channel}`` is a stream, ``POST /pub/{channel}`` publishes its body as one event and
-answers 201. A refused credential is answered 401, too many of anything 429.
+``GET /sub/{channel}`` is the stream of a channel, of several with commas between them, or of all
+below ``default/*``; ``POST /pub/{channel}`` publishes its body as one event and answers 201. A
+refused credential is answered 401, too many of anything 429.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
 
@@ -20,12 +22,14 @@ from harness.emulation.control_routes import (
 )
 from harness.emulation.intervals import Intervals
 from harness.emulation.outlets import Outlet, hang_up
+from harness.emulation.wildcards import channels_in, is_wildcard
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator_broadcast import chunk
 from harness.systems.server_sent_events.emulator_servers import Server
 from harness.systems.server_sent_events.emulator_service import Service
 
-STREAM_PATH = "/sub/{channel}"
+STREAM_PREFIX = "/sub/"
+STREAM_PATH = STREAM_PREFIX + "{channel}"
 PUBLISH_PATH = "/pub/{channel}"
 
 HEARTBEAT = chunk(wire.encode_comment())
@@ -92,35 +96,37 @@ class Routes:
         service, transport = self._service, request.transport
         if transport is None:
             raise ConnectionResetError
+        # As it came: a comma within a name is encoded, one between two is not.
+        channels = channels_in(request.raw_path.partition("?")[0].partition(STREAM_PREFIX)[2])
         refused = await self._refusal(request)
         if refused is not None:
             return refused
+        service.counters.add("subscribes.accepted", len(channels))
         response = web.StreamResponse(headers=_HEADERS)
         response.enable_chunked_encoding()
         await response.prepare(request)
         outlet = service.outlets.add(transport)
-        channel = request.match_info["channel"]
         if server is not None and server.lane is not None:
             service.outlets.lanes[outlet] = server.lane
         try:
             # From here to the write of the head nothing else has its turn: who is told that the
             # stream is open gets all that is published from then on.
-            service.hub.add(channel, outlet)
+            service.hub.add(channels, outlet)
             self.heartbeats.restart(outlet)
-            await response.write(self._beginning(request, channel))
+            await response.write(self._beginning(request, channels))
             await asyncio.get_running_loop().create_future()
         finally:
             self.heartbeats.stop(outlet)
-            service.hub.remove(channel, outlet)
+            service.hub.remove(channels, outlet)
             service.outlets.lanes.pop(outlet, None)
             service.outlets.remove(outlet)
         return response
 
-    def _beginning(self, request: web.Request, channel: str) -> bytes:
+    def _beginning(self, request: web.Request, channels: Sequence[str]) -> bytes:
         """Return what a stream begins with: the reconnection time, and what was missed."""
         last_event_id = request.headers.get(wire.LAST_EVENT_ID_HEADER, "")
         retry = wire.encode_retry(round(self._service.options.retry_ms))
-        return retry + self._service.hub.replay(channel, last_event_id)
+        return retry + self._service.hub.replay(channels, last_event_id)
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
         """Return why a client gets no stream; None where it does. Either is counted."""
@@ -141,7 +147,6 @@ class Routes:
             count("connects.refused.unauthorized")
             return _text("A bearer token is required.", HTTPStatus.UNAUTHORIZED)
         count("connects.accepted")
-        count("subscribes.accepted")
         return None
 
     async def _publish(self, request: web.Request) -> web.Response:
@@ -157,8 +162,12 @@ class Routes:
             count("publishes.refused.bad_request")
             count("events.failed.too_large")
             return _text("The event is too large.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        channel = request.match_info["channel"]
+        if is_wildcard(channel):
+            count("publishes.refused.bad_request")
+            return _text("A wildcard is for listening only.", HTTPStatus.BAD_REQUEST)
         count("publishes.accepted")
-        number = service.publish(request.match_info["channel"], data)
+        number = service.publish(channel, data)
         body = orjson.dumps({"id": str(number)})
         return web.Response(body=body, status=HTTPStatus.CREATED, content_type="application/json")
 

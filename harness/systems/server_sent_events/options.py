@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from harness.scenario.client_options import ClientOptions as CommonClientOptions
+from harness.scenario.client_options import AddressOptions
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import (
     Bytes,
@@ -25,6 +25,11 @@ from harness.scenario.model import (
 REALTIME_SCHEMES = ("https", "http")
 """A stream is the answer to a plain GET. Source: WHATWG HTML, section 9.2.3."""
 
+MOST_SUBSCRIPTIONS = 200
+"""Channels of one stream: so many paths fit into the 8 KB that servers allow a request's line."""
+
+WILDCARDS = True
+"""One name may stand for all channels, where the service knows such."""
 
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
@@ -33,7 +38,7 @@ HeaderValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
 Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 
 
-class ClientOptions(CommonClientOptions):
+class ClientOptions(AddressOptions):
     """What clients of a service send besides, and where in its events our messages are."""
 
     headers: dict[Token, HeaderValue] = Field(

@@ -111,7 +111,7 @@ def test_channels_do_not_mix(stand):
 
 def test_several_subscriptions_of_one_client_are_each_served_once(stand):
     """A client of two rooms, where the system has such; a third room is none of its."""
-    if most_subscriptions(stand.system) < 2:
+    if most_subscriptions(stand.target) < 2:
         pytest.skip("one connection holds one subscription")
     rooms = [stand.room() for _ in range(3)]
     user, chatter = stand.subscriber(*rooms[:2]), stand.chatter()
@@ -127,8 +127,8 @@ def test_several_subscriptions_of_one_client_are_each_served_once(stand):
 
 
 def test_wildcard_hears_all_channels_once(stand):
-    """Where the system has one."""
-    if not has_wildcards(stand.system):
+    """Where the system has one: of rooms that are there and of rooms that are still to come."""
+    if not has_wildcards(stand.target):
         pytest.skip("no subscription stands for all channels")
     user, chatter = stand.subscriber(f"/{stand.target.channel_namespace}/*"), stand.chatter()
     for number in range(3):
@@ -136,6 +136,48 @@ def test_wildcard_hears_all_channels_once(stand):
     chatter.publish(stand.room(), END)
     user.wait_until_heard(END)
     assert [0, 1, 2, END] == user.heard
+
+
+def test_user_of_several_rooms_who_comes_back_is_given_all_it_missed_or_nothing(stand):
+    """What was sent meanwhile comes once and in order, or with some systems never."""
+    if most_subscriptions(stand.target) < 2:
+        pytest.skip("one connection holds one subscription")
+    rooms, api = [stand.room(), stand.room()], stand.api()
+    user, chatter = stand.subscriber(*rooms, api=api), stand.chatter()
+    chatter.publish(rooms[0], "before")
+    user.wait_until_heard("before")
+    user.client.drop()
+    for number in range(4):
+        chatter.publish(rooms[number % 2], number)
+    stand.subscriber(*rooms, api=api, listener=user.listener)
+    for room in rooms:
+        chatter.publish(room, f"back in {room}")
+    for room in rooms:
+        user.wait_until_heard(f"back in {room}")
+    back = [f"back in {room}" for room in rooms]
+    assert user.heard in (["before", *back], ["before", 0, 1, 2, 3, *back])
+
+
+@pytest.mark.parametrize("names", [2, "*"])
+def test_counts_of_the_emulator_are_what_users_of_several_rooms_heard(stand, names):
+    """Two users of overlapping rooms, or two who hear all: to the last delivery."""
+    if most_subscriptions(stand.target) < 2 or not has_wildcards(stand.target):
+        pytest.skip("one connection holds one subscription, or none stands for all channels")
+    rooms = [stand.room() for _ in range(3)]
+    held = (
+        [[f"/{stand.target.channel_namespace}/*"]] * 2 if names == "*" else [rooms[:2], rooms[1:]]
+    )
+    subscribers = [stand.subscriber(*paths) for paths in held]
+    chatters, before = [stand.chatter() for _ in rooms], stand.stats()
+    for chatter, room in zip(chatters, rooms, strict=True):
+        publish_all(chatter, room)
+    each = len(MESSAGES) + 1
+    owed = 6 * each if names == "*" else 4 * each
+    wait_for(lambda: sum(len(user.heard) for user in subscribers) >= owed, "all deliveries")
+    counted = stand.counted_since(before)
+    heard = sum(len(user.heard) for user in subscribers)
+    assert owed == heard == counted.total("deliveries.owed") == counted.total("deliveries.sent")
+    assert 3 * each == counted["publishes.accepted"]
 
 
 def test_messages_known_by_their_bytes_are_the_ones_that_were_parsed(stand):

@@ -35,6 +35,31 @@ def test_message_reaches_everybody_in_its_channel_and_nobody_else(shared_emulato
     assert "Forbidden" == stranger.ask(action="?")["message"]
 
 
+def test_connection_in_several_channels_gets_each_message_once(shared_emulator, connect):
+    """By name, by wildcard or by both: one row a connection is posted to."""
+    sender, several, below, both = (connect(shared_emulator) for _ in range(4))
+    for peer, channels in (
+        (several, ["/rooms/a", "/rooms/b"]),
+        (below, ["/rooms/*"]),
+        (both, ["/rooms/a", "/rooms/*"]),
+    ):
+        for channel in channels:
+            peer.join(channel)
+    reached = {"/rooms/a": 3, "/rooms/b": 3, "/rooms/c/d": 2}
+    for channel, expected in reached.items():
+        answer = sender.ask(action="sendmessage", channel=channel, data={"to": channel})
+        assert expected == answer["reached"]
+    for peer, heard in ((several, ["/rooms/a", "/rooms/b"]), (below, reached), (both, reached)):
+        assert [{"to": channel} for channel in heard] == [peer.hear() for _ in heard]
+
+
+def test_message_to_a_wildcard_is_an_error_of_the_backend(shared_emulator, connect):
+    """It stands for channels that nobody named."""
+    peer = connect(shared_emulator)
+    answer = peer.ask(action="sendmessage", channel="/default/*", data=1)
+    assert "Internal server error" == answer["message"]
+
+
 def test_frame_that_no_route_takes_is_answered_with_an_error_frame(shared_emulator, connect):
     """Its words, the connection's id and the request's: what the service sends by itself."""
     peer = connect(shared_emulator)

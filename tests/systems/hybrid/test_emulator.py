@@ -82,6 +82,22 @@ def test_what_a_chatter_publishes_reaches_sockets_and_polls(emulator):
         assert [1, 2] == sorted(message["n"] for message in polled(emulator, cursor, 2))
 
 
+def test_poll_of_several_channels_brings_what_chatters_published_in_them(emulator):
+    """By name or by wildcard: the store is that of polling."""
+    by_name, by_wildcard = "/poll/default/x,default/y", "/poll/default/*"
+    cursors = {path: ask(emulator, "GET", path)[1]["next"] for path in (by_name, by_wildcard)}
+    with socket_of(emulator) as chatter:
+        for number, room in enumerate("xzy"):
+            told = {"channel": f"/default/{room}", "events": [str(number)]}
+            say(chatter, type="publish", id=room, authorization=KEY, **told)
+    for path, expected in {by_name: [0, 2], by_wildcard: [0, 1, 2]}.items():
+        deadline = time.monotonic() + WITHIN_S
+        found = []
+        while found != expected:
+            assert time.monotonic() < deadline, found
+            found = sorted(ask(emulator, "GET", f"{path}?after={cursors[path]}")[1]["messages"])
+
+
 def test_counts_are_those_of_both_halves(emulator):
     """Sockets at the top, as on AppSync Events alone; polls in a table of theirs."""
     assert 200 == ask(emulator, "POST", "/_emulator/reset")[0]

@@ -140,6 +140,55 @@ def test_every_process_has_what_any_other_was_sent():
         assert [0, 1] == peer.stats()["processes"]["answered"]
 
 
+def test_one_poll_brings_what_is_new_in_several_channels():
+    """By name or by wildcard, each once, and by one cursor; nothing of a third is in it."""
+    with playing() as peer:
+        names = {"a,b": "/poll/default/a,default/b", "*": "/poll/default/*,default/a"}
+        places = {name: peer.ask("GET", path)[2]["next"] for name, path in names.items()}
+        for number, room in enumerate("abca"):
+            assert 201 == peer.ask("POST", f"/pub/default/{room}", json.dumps(number))[0]
+        before = peer.stats()["deliveries"]["owed"]
+        for name, expected in {"a,b": [0, 1, 3], "*": [0, 1, 2, 3]}.items():
+            path = f"{names[name]}?after={places[name]}"
+            _, headers, page = peer.ask("GET", path)
+            assert expected == page["messages"]
+            path = f"{names[name]}?after={page['next']}"
+            assert 304 == peer.ask("GET", path, if_none_match=headers["etag"])[0]
+            # What is new elsewhere is no news here.
+            assert 201 == peer.ask("POST", "/pub/other/a", json.dumps(9))[0]
+            assert 304 == peer.ask("GET", path, if_none_match=headers["etag"])[0]
+        assert 7 == peer.stats()["deliveries"]["owed"] - before
+
+
+def test_cursor_for_several_channels_is_good_in_every_process():
+    """Each message is found once in each, whichever process took it, and in whichever room."""
+    with playing(processes=2) as peer:
+        others = [Peer(peer.emulator) for _ in range(12)]
+        path = "/poll/default/room-0,default/room-1"
+        start = others[0].ask("GET", path)[2]["next"]
+        for number, other in enumerate(others):
+            room = f"/pub/default/room-{number % 3}"
+            assert 201 == other.ask("POST", room, json.dumps(number))[0]
+        expected = [number for number in range(12) if number % 3 < 2]
+
+        def found(other):
+            return sorted(other.ask("GET", f"{path}?after={start}")[2]["messages"])
+
+        wait_for(lambda: all(found(other) == expected for other in others))
+        last = others[0].ask("GET", f"{path}?after={start}")[2]["next"]
+        for other in others:
+            assert [] == other.ask("GET", f"{path}?after={last}")[2]["messages"]
+            other.connection.close()
+
+
+def test_publish_to_a_wildcard_is_refused_and_counted():
+    """It stands for channels that nobody named."""
+    with playing() as peer:
+        status, _, said = peer.ask("POST", "/pub/default/*", "1")
+        assert (400, "A wildcard is for polls only.") == (status, said["message"])
+        assert 1 == peer.stats()["publishes"]["refused"]["bad_request"]
+
+
 def test_channel_that_is_full_forgets_and_counts_it():
     """Five came where three are kept: two are lost to whoever had not asked in time."""
     with playing(kept_messages=3) as peer:

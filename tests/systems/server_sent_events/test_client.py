@@ -136,6 +136,15 @@ def test_request_asks_for_a_stream_of_the_channel(peer):
     client.drop()
 
 
+def test_request_names_all_channels_in_one_address(peer):
+    """Each encoded by itself; a wildcard stays as the service writes it."""
+    client = api_of(peer.port).client(["/default/a", "/default/b,c", "/default/*"], {}, Listener())
+    join(client, peer, PLAIN)
+    first = peer.request.splitlines()[0]
+    assert "GET /sub/default/a,default/b%2Cc,default/*?v=1 HTTP/1.1" == first
+    client.drop()
+
+
 @pytest.mark.parametrize(
     ("head", "wrap"),
     [(PLAIN, lambda piece: piece), (CHUNKED, lambda piece: b"%x\r\n%b\r\n" % (len(piece), piece))],

@@ -66,6 +66,12 @@ def test_event_without_an_envelope_holds_none(data):
     assert settings(envelope_path="a.b").envelope("message", data) is None
 
 
+def test_separator_is_the_targets():
+    """A comma unless it says otherwise."""
+    made = settings(channel_separator="&topic="), settings_of(None, "")
+    assert ["&topic=", ","] == [each.channel_separator for each in made]
+
+
 def test_only_events_with_the_right_name_carry_messages():
     """Where the target names some, all others are passed over."""
     made = settings(event_types=("chat",))
@@ -93,6 +99,9 @@ def test_publish_body_is_the_template_with_the_envelope(template, expected):
         {"headers": {"X": "a\r\nb"}},
         {"headers": {"X Y": "a"}},
         {"headers_env": {"X": "not a name"}},
+        {"channel_separator": " "},
+        {"channel_separator": "?more="},
+        {"channel_separator": "#"},
     ],
 )
 def test_options_that_cannot_be_sent_are_refused(options):

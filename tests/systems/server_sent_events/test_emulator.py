@@ -41,6 +41,74 @@ def test_event_reaches_the_listeners_of_its_channel_with_rising_ids(emulate):
     assert "other" == elsewhere.event()[1]
 
 
+def test_stream_of_several_channels_gets_each_event_of_any_once(emulate):
+    """By name, by wildcard or by both; a comma that is encoded belongs to a name."""
+    emulator = emulate()
+    several = emulator.stream("default/a,default/b")
+    below, both = emulator.stream("default/*"), emulator.stream("default/a,default/*,default/a")
+    comma = emulator.stream("default/a%2Cdefault/b")
+    for channel in ("default/a", "default/c/d", "default", "default/b", "default/a%2Cdefault/b"):
+        emulator.publish(channel, channel)
+    everything = ["default/a", "default/c/d", "default/b", "default/a%2Cdefault/b"]
+    assert ["default/a", "default/b"] == [several.event()[1] for _ in range(2)]
+    for stream in (below, both):
+        assert everything == [stream.event()[1] for _ in range(4)]
+    assert "default/a%2Cdefault/b" == comma.event()[1]
+    stats = emulator.stats()
+    assert (11, 11) == (stats["deliveries"]["owed"], stats["deliveries"]["sent"])
+    assert (4, 6) == (stats["connects"]["accepted"], stats["subscribes"]["accepted"])
+
+
+def test_returning_client_of_several_channels_gets_what_it_missed_in_all_of_them(emulate):
+    """In the order of publishing, whatever channel it was in, and nothing of others."""
+    emulator = emulate(processes=2)
+    ids = [emulator.publish(str(number), f"default/{'abc'[number % 3]}") for number in range(9)]
+    several = emulator.stream("default/c,default/a", **{"Last-Event-ID": ids[2]})
+    everything = emulator.stream("default/*", **{"Last-Event-ID": ids[2]})
+    last = emulator.publish("9", "default/a")
+    assert ["3", "5", "6", "8", "9"] == [several.event()[1] for _ in range(5)]
+    heard = [everything.event() for _ in range(7)]
+    assert [*zip(ids[3:], "345678", strict=True), (last, "9")] == heard
+    deliveries = emulator.stats()["deliveries"]
+    # One that the other process took just before may count as sent and not as replayed.
+    assert 5 + 7 == deliveries["replayed"] + deliveries["sent"]
+
+
+def test_connection_of_several_channels_is_gone_from_all_when_it_ends(emulate):
+    """One subscription, of which nothing stays behind."""
+    emulator = emulate()
+    stream = emulator.stream("default/a,default/b,default/*")
+    assert 1 == emulator.stats()["subscriptions"]
+    stream.close()
+    wait_for(lambda: emulator.stats()["connections"] == 0)
+    emulator.publish("nobody", "default/a")
+    stats = emulator.stats()
+    assert (0, 0) == (stats["subscriptions"], stats["deliveries"]["owed"])
+
+
+def test_dropped_deliveries_of_users_with_several_channels_are_counted_once(emulate):
+    """A fault decides over each delivery, and one who named the channel twice has one."""
+    emulator = emulate()
+    stream = emulator.stream("default/a,default/*")
+    emulator.tell_faults({"kind": "drop", "count": 3})
+    for number in range(5):
+        emulator.publish(str(number), "default/a")
+    assert ["3", "4"] == [stream.event()[1] for _ in range(2)]
+    deliveries = emulator.stats()["deliveries"]
+    assert (5, 2, 3) == (
+        deliveries["owed"],
+        deliveries["sent"],
+        deliveries["dropped"]["fault"],
+    )
+
+
+def test_publish_to_a_wildcard_is_refused_and_counted(emulate):
+    """It stands for channels that nobody named."""
+    emulator = emulate()
+    assert 400 == emulator.request("POST", "/pub/default/*", "x")[0]
+    assert 1 == emulator.stats()["publishes"]["refused"]["bad_request"]
+
+
 def test_aiohttp_client_reads_the_same_stream(emulate):
     """An independent HTTP client decodes what chunks and lines hold."""
     emulator = emulate()
