@@ -1,7 +1,7 @@
 """Acts run ahead of the tests that look at them, a few at a time, since most of an act is waiting.
 
-An act is a function from a ``Stage`` to an ``Outcome``. A test says ``@after(act)`` and asks for
-the ``outcome`` fixture; tests after the same act share it.
+An act is a function from a ``Stage`` to an ``Outcome``. A test says ``@after(act)``, or has a
+parameter ``act``, and asks for the ``outcome`` fixture; tests after the same act share it.
 """
 
 import sys
@@ -32,7 +32,7 @@ def stage(tmp_path_factory):
 @pytest.fixture(scope="session")
 def outcomes(request, stage):
     """Begin the acts that collected tests will look at, in their order."""
-    acts = [act for item in request.session.items if (act := getattr(item.obj, "act", None))]
+    acts = [act for item in request.session.items if (act := _act_of(item))]
     pool = ThreadPoolExecutor(AT_A_TIME)
     futures: dict[object, Future[object]] = {}
     for act in dict.fromkeys(acts):
@@ -44,4 +44,10 @@ def outcomes(request, stage):
 @pytest.fixture
 def outcome(request, outcomes):
     """How the act of this test ended."""
-    return outcomes[request.function.act].result()
+    return outcomes[_act_of(request.node)].result()
+
+
+def _act_of(item):
+    """Return the act that a test comes after; None for a test of another kind."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("act", getattr(item.obj, "act", None))
