@@ -20,7 +20,8 @@ from tests.end_to_end.stage import SHORT, Stage, free_port, wait_until
 
 pytestmark = pytest.mark.end_to_end
 
-TARGETS = Path(__file__).resolve().parents[2] / "scenarios" / "targets"
+SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
+TARGETS, CROWD = SCENARIOS / "targets", SCENARIOS / "workloads" / "flash-crowd.toml"
 SUBSCRIBERS, CHATTERS = 60, 20
 
 
@@ -92,6 +93,12 @@ def nchan(tmp_path):
     server.program.stop()
 
 
+def published_in(outcome):
+    """Return how many messages were sent; a chatter who has not joined yet sends none."""
+    sent = pq.read_table(outcome.folder / "messages.parquet", columns=["sent_ns"])["sent_ns"]
+    return len(sent) - sent.null_count
+
+
 @pytest.mark.parametrize("name", ["nchan-sse", "nchan-websocket"])
 def test_run_counts_what_nchans_status_page_counts(name, nchan, tmp_path):
     """Subscribers, messages and deliveries agree to the last one, and nothing is lost."""
@@ -109,13 +116,33 @@ def test_run_counts_what_nchans_status_page_counts(name, nchan, tmp_path):
     outcome = act.outcome()
     assert outcome.exit_code == 0, outcome.said
     deliveries = outcome.summary["deliveries"]
-    published = pq.read_metadata(outcome.folder / "messages.parquet").num_rows
+    published = published_in(outcome)
     assert (everybody, published) == (
         outcome.summary["population"]["subscribers_peak"] + CHATTERS,
         nchan.count("total published messages"),
     )
     assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
     assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"] == 0
+
+
+@pytest.mark.parametrize("name", ["nchan-sse", "nchan-websocket", "nchan-polling"])
+def test_flash_crowd_joins_nchan_and_misses_nothing(name, nchan, tmp_path):
+    """The workload as it is, with a hundred people: eighty come at once, by any protocol."""
+    target = TARGETS / f"{name}.toml"
+    people = {"population.subscribers": 90, "population.chatters": 10}
+    phases = {key: value for key, value in SHORT.items() if key.startswith("phases.")}
+    soon = {"disturbances.0.at_s": 0.5, "phases.measure_s": 4.0, "slos.2.limit": 60_000.0}
+    often = {"target.client.interval_s": 0.5} if "polling" in name else {}
+    settings = phases | people | soon | often | nchan.settings(target)
+    outcome = Stage(tmp_path).run(settings, workload=CROWD, target=target).outcome()
+    assert outcome.exit_code == 0, outcome.said
+    summary = outcome.summary
+    assert (100, 0) == (summary["joins"]["succeeded"], summary["joins"]["failed"])
+    deliveries = summary["deliveries"]
+    assert deliveries["received"] == deliveries["owed"] > 100
+    assert deliveries["lost"] == deliveries["duplicated"] == 0
+    published = published_in(outcome)
+    assert published == nchan.count("total published messages")
 
 
 def test_polls_bring_all_that_nchan_has_published(nchan, tmp_path):
@@ -127,7 +154,7 @@ def test_polls_bring_all_that_nchan_has_published(nchan, tmp_path):
     outcome = stage.run(settings, target=target).outcome()
     assert outcome.exit_code == 0, outcome.said
     deliveries = outcome.summary["deliveries"]
-    published = pq.read_metadata(outcome.folder / "messages.parquet").num_rows
+    published = published_in(outcome)
     assert published == nchan.count("total published messages")
     assert outcome.summary["population"]["pollers_peak"] == SUBSCRIBERS + CHATTERS
     assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
