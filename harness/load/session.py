@@ -12,7 +12,7 @@ from harness.measure.arrivals import ArrivalBook
 from harness.measure.ledger import SubscriberLedger
 from harness.measure.record import CHANNELS_APART, JOIN_STAGES
 from harness.net.client import ABNORMAL_CODE as ABNORMAL
-from harness.net.client import Client, JoinError, JoinTimes, PublishAnswer
+from harness.net.client import STALLED, Client, JoinError, JoinTimes, PublishAnswer
 
 if TYPE_CHECKING:
     from harness.load.worker import Worker
@@ -34,6 +34,7 @@ class UserSession(SubscriberLedger):
     """
 
     __slots__ = (
+        "_asked_wait_s",
         "_client",
         "_gives_up",
         "_joining",
@@ -77,6 +78,7 @@ class UserSession(SubscriberLedger):
         self._joining: gevent.Greenlet | None = None
         self._gives_up = False
         self._told_s: float | None = None
+        self._asked_wait_s = 0.0
 
     def await_turn(self) -> None:
         """Sleep until this user is to join."""
@@ -96,7 +98,8 @@ class UserSession(SubscriberLedger):
                 return
             self._next_connection()
             most_s = min(joins.retry_cap_s, joins.retry_base_s * 2.0 ** (self.connection - 1))
-            gevent.sleep(random.uniform(0.0, most_s))  # Full jitter: nobody comes back in step.
+            # Full jitter, after what the system asked for: nobody comes back in step.
+            gevent.sleep(self._asked_wait_s + random.uniform(0.0, most_s))
 
     def _next_connection(self) -> None:
         """Put this connection on record and begin the account of the next."""
@@ -113,7 +116,8 @@ class UserSession(SubscriberLedger):
         reconnect = worker.plan.workload.reconnect
         for attempt in range(reconnect.attempts):
             self._next_connection()
-            gevent.sleep(reconnect.wait_s(attempt, random.random(), self._told_s))
+            wait_s = reconnect.wait_s(attempt, random.random(), self._told_s)
+            gevent.sleep(self._asked_wait_s + wait_s)
             if worker.over or self._attempt() or self._gives_up:
                 return
 
@@ -160,13 +164,15 @@ class UserSession(SubscriberLedger):
         silent_s = (now_ns - max(client.heard_ns, delivered_ns)) / NS_PER_S
         if silent_s > client.silence_limit_s:
             client.drop()
-            self.ended(ABNORMAL, f"silent for {client.silence_limit_s:g} s", now_ns)
+            reason = f"silent for {client.silence_limit_s:g} s"
+            self.ended(ABNORMAL, reason, now_ns, STALLED)
 
     def _attempt(self) -> bool:
         """Try to join once; return whether it worked."""
         worker = self.worker
         self.attempted = True
         self.failure = None
+        self._asked_wait_s = 0.0
         worker.tally.count(self.user_class, "joins_attempted")
         client = worker.new_client(self)
         self._client = client
@@ -180,6 +186,7 @@ class UserSession(SubscriberLedger):
             self.failure = (error.stage, error.code)
             policy = worker.plan.workload.reconnect.policy
             self._gives_up = error.is_final and policy == "browser"
+            self._asked_wait_s = error.asked_wait_s
             self.owed_from_ns = None
             self._client = None
             worker.join_failed(self, error)
@@ -208,11 +215,13 @@ class UserSession(SubscriberLedger):
         """Pass a publish's answer on to the worker's publisher."""
         self.worker.publisher.answered(answer)
 
-    def ended(self, code: int, reason: str, kernel_ns: int) -> None:
+    def ended(self, code: int, reason: str, kernel_ns: int, outcome: str = "") -> None:
         """The system, or the network, ended the connection before we did."""
-        self._let_go(kernel_ns + self.worker.clock.offset_ns, code, reason)
+        told = f"{outcome}: {reason}" if outcome else reason
+        self._let_go(kernel_ns + self.worker.clock.offset_ns, code, told)
         self.worker.tally.count(self.user_class, "disconnects")
-        self.worker.failed(self.user_class, "receive", "Disconnected", str(code), reason)
+        known_as = outcome or str(code)
+        self.worker.failed(self.user_class, "receive", "Disconnected", known_as, reason)
         policy = self.worker.plan.workload.reconnect.policy
         if policy != "never" and not self.leaving and not self.worker.over:
             gevent.spawn(self._reconnect)

@@ -19,6 +19,9 @@ from harness.core.errors import HarnessError, LocalProtocolError
 ABNORMAL_CODE = 1006
 """Close code of a connection that ended without a close frame. Source: RFC 6455, section 7.1.5."""
 
+STALLED = "stalled"
+"""Outcome of a connection that was given up because nothing came for too long."""
+
 CONNECTIONS_PER_ADDRESS = 4000
 """Connections from one loopback address, far below where the search for a port gets slow."""
 
@@ -31,14 +34,24 @@ class JoinError(HarnessError):
         code: The system's own code, an HTTP status or an errno name.
         message: The system's own words.
         is_final: Whether the system's clients do not try again by themselves after it.
+        asked_wait_s: How long the system asked to be left alone; 0 where it asked for nothing.
     """
 
-    def __init__(self, stage: str, code: str, message: str, *, is_final: bool = False) -> None:
+    def __init__(
+        self,
+        stage: str,
+        code: str,
+        message: str,
+        *,
+        is_final: bool = False,
+        asked_wait_s: float = 0.0,
+    ) -> None:
         super().__init__(f"join, stage {stage}", f"{code}: {message}", "a join must be accepted")
         self.stage = stage
         self.code = code
         self.message = message
         self.is_final = is_final
+        self.asked_wait_s = asked_wait_s
 
 
 @dataclass(slots=True)
@@ -114,8 +127,16 @@ class Listener(Protocol):
     def answered(self, answer: PublishAnswer) -> None:
         """The system answered a publish."""
 
-    def ended(self, code: int, reason: str, kernel_ns: int) -> None:
-        """The connection is over; called once, and not after ``Client.close``."""
+    def ended(self, code: int, reason: str, kernel_ns: int, outcome: str = "") -> None:
+        """The connection is over; called once, and not after ``Client.close``.
+
+        Args:
+            code: A WebSocket's close code, or the one that comes closest.
+            reason: What the system said, or the kernel.
+            kernel_ns: When it reached the kernel; run host's realtime.
+            outcome: How it ended, in the words of a system that has some of its own, such as
+                ``stream_reset``; then errors are counted under it and not under ``code``.
+        """
 
     def told_to_wait(self, wait_s: float) -> None:
         """The system asks clients to wait so long before they come back after a loss."""

@@ -1,7 +1,7 @@
 """Acts run ahead of the tests that look at them, a few at a time, since most of an act is waiting.
 
-An act is a function from a ``Stage`` to an ``Outcome``. A test says ``@after(act)`` and asks for
-the ``outcome`` fixture; tests after the same act share it.
+An act is a function from a ``Stage`` to an ``Outcome``. A test says ``@after(act)``, or has a
+parameter ``act``, and asks for the ``outcome`` fixture; tests after the same act share it.
 """
 
 import sys

@@ -1,10 +1,12 @@
-"""The shipped workloads that need no large machine, shortened, against emulators plain and TLS."""
+"""The shipped workloads, shortened and some of them made small, against the emulators."""
 
+import json
+import tomllib
 from functools import partial
 
 import pandas as pd
 
-from tests.end_to_end.stage import EMULATED, ROOT, SHORT, after
+from tests.end_to_end.stage import EMULATED, ROOT, SHORT, after, after_each
 
 WORKLOADS = ROOT / "scenarios" / "workloads"
 EMULATED_TLS = EMULATED.with_name("appsync-events-emulated-tls.toml")
@@ -82,3 +84,105 @@ def test_big_events(outcome):
 def test_big_events_over_tls(outcome):
     """The same where a delivery is many TLS records."""
     assert_each_size_arrived(outcome)
+
+
+# Every workload on every system: the same file, whatever it runs on.
+
+SYSTEMS = (
+    "api-gateway-websocket",
+    "appsync-events",
+    "hybrid",
+    "polling",
+    "server-sent-events",
+)
+POLLING_CLASSES = {"polling": {"subscriber", "chatter"}, "hybrid": {"subscriber"}}
+INTERVAL_S = 0.5
+
+
+def small(stage, name, system, subscribers=90, chatters=10, **settings):
+    """Run a workload with a hundred people, who poll often where they poll."""
+    target = EMULATED.with_name(f"{system}-emulated.toml")
+    population = {"population.subscribers": subscribers, "population.chatters": chatters}
+    often = {"target.client.interval_s": INTERVAL_S} if system in POLLING_CLASSES else {}
+    shortened = {key: value for key, value in SHORT.items() if key.startswith("phases.")}
+    flags = shortened | {"phases.measure_s": 4.0} | population | often | settings
+    file = WORKLOADS / f"{name}.toml"
+    return stage.run(flags | within_reach(file), workload=file, target=target).outcome()
+
+
+def within_reach(file):
+    """Return the overrides of SLOs that a hundred people on a busy machine could not meet."""
+    limits = {"fan_out_latency_ms": PATIENT_MS, "joins": PATIENT_MS, "population": 0}
+    return {
+        f"slos.{place}.limit": limits[slo["metric"].partition(".")[0]]
+        for place, slo in enumerate(tomllib.loads(file.read_text("utf-8"))["slos"])
+        if slo["metric"].partition(".")[0] in limits and slo["op"] != "=="
+    }
+
+
+def truths(outcome):
+    """Return deliveries as the emulator counted them, for each of its parts."""
+    stats = json.loads((outcome.folder / "emulator.json").read_bytes())["stats"]
+    return [part["deliveries"] for part in (stats, stats.get("polling")) if part]
+
+
+def assert_ledger_agrees(outcome, users):
+    """Everybody is in, nothing is lost, and all that was sent was counted, to the last one."""
+    assert (0, []) == (outcome.exit_code, outcome.errors), outcome.said
+    connections = pd.read_parquet(outcome.folder / "connections.parquet")
+    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    assert users == connections["joined"].sum()
+    assert [0] * len(truths(outcome)) == [told["pending"] for told in truths(outcome)]
+    sent = sum(told["sent"] + told["duplicated"] for told in truths(outcome))
+    assert sent == connections["received"].sum() > 0
+    owed = sum(told["owed"] - sum(told["dropped"].values()) for told in truths(outcome))
+    assert owed == connections["delivered"].sum() + connections["unowed"].sum()
+    assert messages["owed"].sum() == messages["delivered"].sum() == connections["delivered"].sum()
+    assert 0 == messages["lost"].sum() == messages["duplicated"].sum()
+    pollers = (
+        connections["user_class"]
+        .isin(POLLING_CLASSES.get(outcome.run["plan"]["target"]["system"], ()))
+        .sum()
+    )
+    assert pollers == outcome.summary["population"]["pollers_peak"]
+
+
+def at_once(share):
+    """The flash crowd of the workload, early in a measured phase that is short."""
+    return {"disturbances.0.at_s": 0.5, "disturbances.0.share": share}
+
+
+def on_every_system(name, **settings):
+    """Return an act a system: the small run of a workload on it."""
+    return {s: partial(small, name=name, system=s, **settings) for s in SYSTEMS}
+
+
+MEDIAN = {"slos.4.metric": '"fan_out_latency_ms.p50"'}  # A busy machine moves it the least.
+two_kinds = partial(small, name="hybrid", system="hybrid", **MEDIAN)
+
+
+@after_each(on_every_system("quickstart"))
+def test_quickstart_runs_unchanged_on_every_system(outcome):
+    """A hundred people in one room; the ledger is the emulator's, to the last delivery."""
+    assert_ledger_agrees(outcome, users=100)
+
+
+@after_each(on_every_system("flash-crowd", **at_once(0.8)))
+def test_flash_crowd_runs_unchanged_on_every_system(outcome):
+    """Eighty of a hundred come at once while messages flow; nobody loses any."""
+    assert_ledger_agrees(outcome, users=100)
+    (crowd,) = outcome.run["disturbances"]
+    joins = pd.read_parquet(outcome.folder / "timeline.parquet").groupby("second")
+    late = joins["joins_succeeded"].sum()
+    assert 80 == late[late.index >= int(crowd["start_s"])].sum()
+
+
+@after(two_kinds)
+def test_hybrid_workload_judges_each_kind_of_user_by_its_own_objectives(outcome):
+    """Chatters by what their sockets bring, viewers by what their polls do, in one run."""
+    assert_ledger_agrees(outcome, users=100)
+    judged = [slo for slo in outcome.summary["slos"] if slo.get("user_class")]
+    assert ["chatter", "subscriber", "subscriber"] == [slo["user_class"] for slo in judged]
+    assert {"pass"} == {slo["verdict"] for slo in judged}
+    by_socket, by_poll = judged[0]["observed"], judged[1]["observed"]
+    assert by_socket < 1000 * INTERVAL_S / 4 < by_poll

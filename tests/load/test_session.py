@@ -105,8 +105,13 @@ class Line:
     def join(self, deadline):
         self.system.joins += 1
         if self.system.joins in self.system.refused:
-            is_final = self.system.is_final
-            raise JoinError("connect", "ECONNREFUSED", "connection refused", is_final=is_final)
+            raise JoinError(
+                "connect",
+                "ECONNREFUSED",
+                "connection refused",
+                is_final=self.system.is_final,
+                asked_wait_s=self.system.asked_wait_s,
+            )
         now_ns = time.time_ns()
         self.heard_ns = now_ns
         self.listener.confirmed(now_ns)
@@ -124,8 +129,9 @@ class Line:
 class System:
     """A system whose lines the test can break; refuses the joins numbered in ``refused``."""
 
-    def __init__(self, refused=(), *, is_final=False):
+    def __init__(self, refused=(), *, is_final=False, asked_wait_s=0.0):
         self.joins = 0
+        self.asked_wait_s = asked_wait_s
         self.refused = refused
         self.is_final = is_final
         self.lines = []
@@ -235,7 +241,38 @@ def test_connection_silent_for_longer_than_the_system_allows_is_given_up(subscri
     assert session.connected
     session.check_liveness(heard_ns + 301 * 10**9)
     eventually(lambda: session.connected)
-    assert ["silent for 300 s"] == [row["close_reason"] for row in worker.earlier_rows]
+    assert ["stalled: silent for 300 s"] == [row["close_reason"] for row in worker.earlier_rows]
+    (error,) = worker.tally.take()["errors"]
+    assert ["receive", "Disconnected", "stalled", "silent for 300 s", 1] == list(error)
+
+
+def test_outcome_of_a_systems_own_is_the_errors_code_and_in_the_reason(subscriber):
+    """The close code stays beside it, for those who compare systems."""
+    worker, session = subscriber(System(), policy="never")
+    session.ended(1006, "connection reset", time.time_ns(), "stream_reset")
+    row = session.row()
+    assert (1006, "stream_reset: connection reset") == (row["close_code"], row["close_reason"])
+    (error,) = worker.tally.take()["errors"]
+    assert ["receive", "Disconnected", "stream_reset", "connection reset", 1] == list(error)
+
+
+def test_without_an_outcome_the_close_code_is_the_errors_code(subscriber):
+    """As a WebSocket has it."""
+    worker, session = subscriber(System(), policy="never")
+    session.ended(1001, "going away", time.time_ns())
+    assert "going away" == session.row()["close_reason"]
+    assert ["1001"] == [error[2] for error in worker.tally.take()["errors"]]
+
+
+def test_user_whom_the_system_asks_to_wait_does_so_before_the_next_attempt(subscriber):
+    """In a join's retries as after a loss; the policy's own wait comes on top."""
+    system = System(refused={2}, asked_wait_s=0.3)
+    _, session = subscriber(system)
+    began_s = time.monotonic()
+    system.lines[0].listener.ended(1001, "going away", time.time_ns())
+    eventually(lambda: system.joins == 3)
+    assert 0.3 <= time.monotonic() - began_s < 1.0
+    assert session.connected
 
 
 @pytest.mark.parametrize(

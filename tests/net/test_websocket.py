@@ -34,7 +34,7 @@ class Recorder(EachByItself):
     def delivered(self, known, kernel_ns):
         self.known.append((known, kernel_ns))
 
-    def ended(self, code, reason, kernel_ns):
+    def ended(self, code, reason, kernel_ns, outcome=""):
         self.ends.append((code, reason))
 
     def event(self, text, kernel_ns):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from harness.systems.polling.options import ClientOptions
 
 BACKOFF_DOUBLINGS = 5
-"""A server that has too much to do is asked again after up to 32 intervals, at random."""
+"""A server that has too much to do is asked again after up to 2 to 32 intervals, at random."""
 
 
 class Pace:
@@ -52,11 +52,10 @@ class Pace:
 
         Args:
             retry_after: The header; where there is none, the waits get longer each time, at
-                random up to a limit that doubles (full jitter).
+                random between one interval and a limit that doubles (full jitter).
         """
         asked_s = wire.retry_after_s(retry_after, time.time())
         if asked_s is not None:  # Not before; and not all who were told so at once.
             return asked_s + self.interval_s * self._options.jitter_ratio * random.random()
-        most_s = self.interval_s * 2.0 ** min(self._busy_count, BACKOFF_DOUBLINGS)
-        self._busy_count += 1
-        return max(self.interval_s, random.uniform(0.0, most_s))
+        self._busy_count = min(self._busy_count + 1, BACKOFF_DOUBLINGS)
+        return self.interval_s * random.uniform(1.0, 2.0**self._busy_count)

@@ -274,25 +274,32 @@ class PollingClient:
 
     def _refused(self, answer: Answer) -> None:
         """Count an answer that brings nothing, and obey where it asks to be left alone."""
-        self._failed(f"HTTP {answer.status}", answer.said, held=True)
-        if self._joined and answer.status in _BUSY:
+        is_busy = answer.status in _BUSY
+        asked_s = wire.retry_after_s(answer.retry_after, time.time()) if is_busy else None
+        code = f"HTTP {answer.status}"
+        self._failed(code, answer.said, held=True, asked_wait_s=asked_s or 0.0)
+        if self._joined and is_busy:
             wait_s = self._pace.busy_wait_s(answer.retry_after)
             self._api.clock.at(time.monotonic() + wait_s, self)
 
-    def _failed(self, code: str, message: str, *, held: bool = False) -> None:
+    def _failed(
+        self, code: str, message: str, *, held: bool = False, asked_wait_s: float = 0.0
+    ) -> None:
         """Count a poll that came to nothing; the next one comes when it is due.
 
         Args:
             code: Short and stable.
             message: The server's words, or the kernel's.
             held: Whether the connection is still good.
+            asked_wait_s: How long the server asked to be left alone; for a poll that is a join.
         """
         self._waiting = False
         if not held:
             self._let_go()
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
-            awaited.set_exception(JoinError("subscribe", code, message))
+            error = JoinError("subscribe", code, message, asked_wait_s=asked_wait_s)
+            awaited.set_exception(error)
             return
         self._listener.refused("poll", code, message)
         self._poll_later()

@@ -2,8 +2,9 @@
 
 A join is: TCP, TLS where the address has it, ``GET`` until the response head says 200 and
 ``text/event-stream``, which is the confirmation. A user that only publishes holds no connection.
-How a connection fails or ends is told apart by code: ``connect_refused``, ``connect_timeout``,
-``http_error_terminal``, ``stream_reset`` and ``stream_end``. Redirects are followed.
+How a join fails is told apart by code: ``connect_refused``, ``connect_timeout``,
+``http_error_terminal`` and others; how a stream ends by outcome: ``stream_end``, ``stream_reset``,
+and ``stalled`` where the user gives it up. Redirects are followed.
 Source: WHATWG HTML, section 9.2.3 "Processing model", read November 2026.
 """
 
@@ -26,10 +27,11 @@ from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.client_addresses import Addresses
 from harness.systems.server_sent_events.client_settings import settings_of
 
-STREAM_END_CODE = 1000
-STREAM_RESET_CODE = 1006
-PROTOCOL_ERROR_CODE = 1002
-"""Ends as WebSocket's close codes name them, so that systems compare; HTTP has none."""
+STREAM_END = "stream_end"
+STREAM_RESET = "stream_reset"
+PROTOCOL_ERROR = "protocol_error"
+CLOSE_CODES = {STREAM_END: 1000, STREAM_RESET: 1006, PROTOCOL_ERROR: 1002}
+"""How an open stream ends, and what WebSocket calls it, so that systems compare; HTTP has none."""
 
 FRAMES_KEPT = 1000
 MAX_REDIRECTS = 20
@@ -99,7 +101,8 @@ class ServerSentEventsClient:
         listener: Who is told of deliveries, answers and the end.
 
     Attributes:
-        silence_limit_s: None unless the target says: a browser's EventSource never gives up.
+        silence_limit_s: None unless the target says: a browser's EventSource never gives up. None
+            also for a user that only publishes, who has no stream to be silent.
     """
 
     __slots__ = (
@@ -139,7 +142,7 @@ class ServerSentEventsClient:
         """The last bytes that the memo knew; the cursor is read from them when asked for."""
         self._joined = False
         self.heard_ns = 0
-        self.silence_limit_s = api.settings.stalled_after_s
+        self.silence_limit_s = api.settings.stalled_after_s if channels else None
 
     @property
     def last_event_id(self) -> bytes:
@@ -175,7 +178,7 @@ class ServerSentEventsClient:
         if rest:
             self._take(rest, times.confirmed_ns)
         if not self.open:  # It ended in the same breath as it was confirmed.
-            raise JoinError("subscribe", "stream_end", "the stream ended at once")
+            raise JoinError("subscribe", STREAM_END, "the stream ended at once")
         return times
 
     def _connect(self, times: JoinTimes, deadline: float) -> bytes:
@@ -260,7 +263,7 @@ class ServerSentEventsClient:
 
     def broken(self, error: OSError) -> None:
         """End a stream whose connection was reset."""
-        self._over(STREAM_RESET_CODE, f"stream_reset: {error_text(error)}", time.time_ns())
+        self._over(STREAM_RESET, error_text(error), time.time_ns())
 
     def _take(self, data: bytes, kernel_ns: int) -> None:
         """Read bytes that the memo does not know, or that begin in the middle of something."""
@@ -274,8 +277,8 @@ class ServerSentEventsClient:
         try:
             events = parser.feed(body.feed(data))
         except RemoteProtocolError as error:
-            self._listener.refused("receive", "protocol_error", str(error))
-            self._over(PROTOCOL_ERROR_CODE, str(error), kernel_ns)
+            self._listener.refused("receive", PROTOCOL_ERROR, str(error))
+            self._over(PROTOCOL_ERROR, str(error), kernel_ns)
             return
         for event in events:
             token = self._event(event, kernel_ns)
@@ -287,7 +290,7 @@ class ServerSentEventsClient:
             self._memo[data] = token
             self._api.keep(data)
         if body.ended:
-            self._over(STREAM_END_CODE, "stream_end: the server ended the stream", kernel_ns)
+            self._over(STREAM_END, "the server ended the stream", kernel_ns)
 
     def _event(self, event: wire.Event, kernel_ns: int) -> Any | None:
         """Deliver one event; equal data is recognised even where other bytes surround it."""
@@ -309,15 +312,15 @@ class ServerSentEventsClient:
             self._parser.move_to(self.last_event_id)
             self._known_bytes = b""
 
-    def _end_without_notice(self) -> tuple[int, str]:
-        """Return code and reason where the connection closed: a plain body ends that way."""
+    def _end_without_notice(self) -> tuple[str, str]:
+        """Return outcome and reason where the connection closed: a plain body ends that way."""
         if self._body is not None and self._body.ends_with_connection:
-            return STREAM_END_CODE, "stream_end: the server closed the connection"
-        return STREAM_RESET_CODE, "stream_reset: closed in the middle of the response"
+            return STREAM_END, "the server closed the connection"
+        return STREAM_RESET, "closed in the middle of the response"
 
-    def _over(self, code: int, reason: str, kernel_ns: int) -> None:
+    def _over(self, outcome: str, reason: str, kernel_ns: int) -> None:
         self.drop()
-        self._listener.ended(code, reason, kernel_ns)
+        self._listener.ended(CLOSE_CODES[outcome], reason, kernel_ns, outcome)
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """POST one publish in a greenlet of its own; the listener hears of its answer."""
@@ -354,5 +357,5 @@ def _outcome(stage: str, error: Exception) -> str:
         if getattr(error, "errno", None) == errno.ECONNREFUSED:
             return "connect_refused"
     if isinstance(error, ConnectionError):
-        return "stream_reset"
+        return STREAM_RESET
     return join_code(error)

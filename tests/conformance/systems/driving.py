@@ -101,7 +101,7 @@ class Listener(EachByItself):
     def answered(self, answer):
         self.answers[answer.publish_id] = answer
 
-    def ended(self, code, reason, kernel_ns):
+    def ended(self, code, reason, kernel_ns, outcome=""):
         self.ends.append((code, reason))
 
     def refused(self, stage, code, message):

@@ -49,7 +49,7 @@ class Listener(EachByItself):
     def answered(self, answer):
         self.answers.append(answer)
 
-    def ended(self, code, reason, kernel_ns):
+    def ended(self, code, reason, kernel_ns, outcome=""):
         self.ends.append(code)
 
     def refused(self, stage, code, message):

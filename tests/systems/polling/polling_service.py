@@ -36,6 +36,9 @@ async def poll(request):
         return answer
     if room == "closed-forever":
         return web.Response(status=503, text="closed")
+    if room.startswith("busy-at-first-") and not number:
+        status = int(room.rpartition("-")[2])
+        return web.Response(status=status, headers={"retry-after": "7"})
     newest = f'"{len(rooms[room])}"'
     if request.headers.get("if-none-match") == newest:
         return web.Response(status=304, headers={"etag": newest})

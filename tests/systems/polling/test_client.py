@@ -65,7 +65,7 @@ class Listener(EachByItself):
     def refused(self, stage, code, message):
         self.refusals.append((stage, code))
 
-    def ended(self, code, reason, kernel_ns):
+    def ended(self, code, reason, kernel_ns, outcome=""):
         raise AssertionError("a user who polls stays until it closes")
 
 
@@ -265,6 +265,16 @@ def test_join_that_is_refused_says_the_status(service):
     with contextlib.closing(service.api()) as api, pytest.raises(JoinError) as failure:
         api.client(["/closed-forever"], {}, Listener()).join(time.monotonic() + WITHIN_S)
     assert ("subscribe", "HTTP 503") == (failure.value.stage, failure.value.code)
+    assert 0.0 == failure.value.asked_wait_s
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_join_that_is_refused_for_now_says_how_long_to_wait(service, status):
+    """The first poll's Retry-After goes to whoever would join again."""
+    with contextlib.closing(service.api()) as api, pytest.raises(JoinError) as failure:
+        api.client([f"/busy-at-first-{status}"], {}, Listener()).join(time.monotonic() + WITHIN_S)
+    found = failure.value
+    assert (f"HTTP {status}", 7.0) == (found.code, found.asked_wait_s)
 
 
 def test_join_where_nobody_listens_fails_at_connect():
@@ -360,11 +370,17 @@ def test_users_who_came_together_do_not_poll_together():
 
 
 def test_busy_service_without_retry_after_is_asked_ever_less():
-    """The waits double, at random up to a limit, and never get shorter than an interval."""
+    """The waits double, at random up to a limit, and never get shorter than an interval.
+
+    Not even the first brings those who were refused together back together.
+    """
     waits_s = []
     for _ in range(500):
         pace = Pace(ClientOptions(interval_s=1.0))
         waits_s.append([pace.busy_wait_s("") for _ in range(8)])
-    longest_s = [max(of_one) for of_one in zip(*waits_s, strict=True)]
+    columns = list(zip(*waits_s, strict=True))
     assert all(1.0 <= wait_s <= 32.0 for row in waits_s for wait_s in row)
-    assert [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0, 32.0] == pytest.approx(longest_s, rel=0.1)
+    limits_s = [2.0, 4.0, 8.0, 16.0, 32.0, 32.0, 32.0, 32.0]
+    assert limits_s == pytest.approx([max(column) for column in columns], rel=0.1)
+    means_s = [sum(column) / len(column) for column in columns]
+    assert [(1.0 + limit_s) / 2 for limit_s in limits_s] == pytest.approx(means_s, rel=0.1)

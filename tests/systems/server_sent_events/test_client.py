@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import socket
 import ssl
+import struct
 import threading
 import time
 
@@ -48,8 +49,9 @@ class Listener(EachByItself):
     def answered(self, answer):
         self.answers.append(answer)
 
-    def ended(self, code, reason, kernel_ns):
-        self.ends.append((code, reason.partition(":")[0]))
+    def ended(self, code, reason, kernel_ns, outcome=""):
+        assert reason, "the end of a stream has words"
+        self.ends.append((code, outcome))
 
     def told_to_wait(self, wait_s):
         self.waits.append(wait_s)
@@ -193,13 +195,37 @@ def test_chunked_stream_cut_short_is_a_reset_and_one_completed_is_an_end(peer):
     assert ends == [(1006, "stream_reset"), (1000, "stream_end")]
 
 
+@pytest.mark.parametrize("head", [PLAIN, CHUNKED])
+def test_connection_that_the_server_resets_is_a_reset_in_any_coding(peer, head):
+    """A plain body ends with the connection, but not like that."""
+    listener = Listener()
+    connection = join(api_of(peer.port).client([ROOM], {}, listener), peer, head)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    wait_for(lambda: listener.ends)
+    assert listener.ends == [(1006, "stream_reset")]
+
+
+def test_body_with_a_length_ends_when_it_is_complete_and_is_cut_before(peer):
+    """What has come of it decides."""
+    head, ends = HEAD + b"Content-Length: 9\r\n\r\n", []
+    for sent in (b"data: a\n\n", b"data: a"):
+        listener = Listener()
+        connection = join(api_of(peer.port).client([ROOM], {}, listener), peer, head + b":")
+        connection.sendall(sent[1:])
+        connection.close()
+        wait_for(lambda listener=listener: listener.ends)
+        ends += listener.ends
+    assert ends == [(1000, "stream_end"), (1006, "stream_reset")]
+
+
 def test_bytes_that_are_not_chunked_end_the_stream_as_a_protocol_error(peer):
     """The server's mistake is the server's, and the worker lives on."""
     listener = Listener()
     connection = join(api_of(peer.port).client([ROOM], {}, listener), peer, CHUNKED)
     connection.sendall(b"nonsense\r\n")
     wait_for(lambda: listener.ends)
-    assert (listener.refusals, listener.ends[0][0]) == (["protocol_error"], 1002)
+    assert (listener.refusals, listener.ends) == (["protocol_error"], [(1002, "protocol_error")])
 
 
 @pytest.mark.parametrize(
@@ -261,6 +287,22 @@ def test_refused_connection_has_a_code_of_its_own():
     with pytest.raises(JoinError) as failure:
         api_of(port).client([ROOM], {}, Listener()).join(time.monotonic() + WITHIN_S)
     assert (failure.value.stage, failure.value.code) == ("connect", "connect_refused")
+
+
+def test_connect_that_nobody_answers_is_a_timeout_of_its_own():
+    """The accept queue is full, so the kernel drops the SYN."""
+    with contextlib.ExitStack() as opened:
+        server = opened.enter_context(socket.socket())
+        server.bind((HOST, 0))
+        server.listen(0)
+        for _ in range(4):
+            filler = opened.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        client = api_of(server.getsockname()[1]).client([ROOM], {}, Listener())
+        with pytest.raises(JoinError) as failure:
+            client.join(time.monotonic() + 0.2)
+    assert (failure.value.stage, failure.value.code) == ("connect", "connect_timeout")
 
 
 def test_answer_that_does_not_come_is_a_timeout(peer):
@@ -337,6 +379,7 @@ def test_publish_posts_each_event_and_answers_the_listener(posts):
     client = api.client([], {}, listener)
     client.join(time.monotonic() + WITHIN_S)
     assert client.open
+    assert client.silence_limit_s is None
     client.publish("p", ROOM, [b'{"a":1}', b'{"a":2}'])
     wait_for(lambda: listener.answers)
     assert posts.posts == [("/pub/default/room-0", b'{"a":1}'), ("/pub/default/room-0", b'{"a":2}')]
