@@ -50,8 +50,9 @@ _MOST_ERRORS = 25
 _GENERATOR_MEANINGS = (
     "",
     *("generator.cpu_ratio_peak", "generator.cpu_ratio_peak", "generator.cpu_wait_ratio_peak"),
-    *("generator.machine_others_ratio_peak", "generator.loop_lag_ms", "receive_delay_ms"),
-    *("generator.gc_pause_max_ms", "generator.late_slots_ratio", "generator.clock_step_max_ms"),
+    *("generator.machine_others_ratio_peak", "generator.loop_lag_ms", "publishes.send_delay_ms"),
+    *("receive_delay_ms", "generator.receive_backlog_peak", "generator.gc_pause_max_ms"),
+    *("generator.late_slots_ratio", "generator.clock_step_max_ms"),
     *("generator.unstamped_receives", *["generator.rss_bytes_peak"] * 3),
 )
 """What explains each column of the load generator's table."""
@@ -323,7 +324,9 @@ def _generator(analysis: Analysis) -> Table:
                 Cell(q.percent(_highest(seconds["cpu_wait_ratio"]))),
                 Cell(q.percent(_highest(seconds["machine_others_ratio"]))),
                 Cell(q.milliseconds(_highest(seconds["loop_lag_ms_max"]))),
+                Cell(q.milliseconds(_highest(seconds["send_delay_ms_max"]))),
                 Cell(q.milliseconds(_highest(seconds["receive_delay_ms_p99"]))),
+                Cell(q.count(_highest(seconds["receive_backlog"]))),
                 Cell(q.milliseconds(_highest(seconds["gc_pause_ms_max"]))),
                 Cell(q.count(_total(seconds["late_slots"]))),
                 Cell(q.milliseconds(_highest(seconds["clock_step_ms"].abs()))),
@@ -335,8 +338,8 @@ def _generator(analysis: Analysis) -> Table:
         )
     columns = [
         *("Worker", "CPU mean", "CPU peak", "CPU wait", "Other programs", "Loop lag max"),
-        *("Receive delay p99", "GC pause max", "Late slots", "Clock step", "Without stamp"),
-        *("Memory peak", "Connections", "Open files"),
+        *("Send delay max", "Receive delay p99", "Receive backlog", "GC pause max"),
+        *("Late slots", "Clock step", "Without stamp", "Memory peak", "Connections", "Open files"),
     ]
     note = "Over the whole run, with the worst single second where it is not a mean or a number."
     if analysis.record.target.get("emulated"):

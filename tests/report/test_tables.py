@@ -162,6 +162,7 @@ def test_the_generator_shows_its_worst_second_and_who_shared_its_machine(tmp_pat
     seconds = [
         worker_second(4, cpu_wait_ratio=0.1, late_slots=1, clock_step_ms=-30.0),
         worker_second(5, cpu_wait_ratio=0.3, late_slots=2, gc_pause_ms_max=40.0),
+        worker_second(6, send_delay_ms_max=None, receive_backlog=1234),
     ]
     table = by_name(three_subscribers(tmp_path / "run", generator=seconds))["generator"]
     (row,) = rows(table)
@@ -169,6 +170,8 @@ def test_the_generator_shows_its_worst_second_and_who_shared_its_machine(tmp_pat
     assert ("30 %", "3", "30.0 ms", "40.0 ms") == tuple(
         shown[name] for name in ("CPU wait", "Late slots", "Clock step", "GC pause max")
     )
+    waits = [shown[name] for name in ("Send delay max", "Receive backlog")]
+    assert ["0.40 ms", "1,234"] == waits
     assert "emulated on this machine" in table.note
 
 
