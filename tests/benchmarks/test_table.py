@@ -86,6 +86,13 @@ def test_row_holds_up_to_its_limit(value: float | None, limit: float | None, hol
     assert holds == Row("a", "A", RATIO, value, limit).holds
 
 
+@pytest.mark.parametrize(("value", "holds"), [(2.0, True), (1.99, False), (None, None)])
+def test_row_that_wants_much_holds_from_its_limit_on(value: float | None, holds: bool | None):
+    """For rates, of which more is better."""
+    row = Row("a", "A", "1/s", value, 2.0, at_least=True)
+    assert (holds, "at least") == (row.holds, row.bound)
+
+
 def test_text_shows_each_row_with_its_verdict_or_its_reason() -> None:
     """Nothing is left out: not the missing, and not what fails."""
     rows = [
@@ -93,13 +100,15 @@ def test_text_shows_each_row_with_its_verdict_or_its_reason() -> None:
         Row("b", "bad", "KiB", 17.0, 16.0),
         Row("c", "told only", RATIO, 3.0),
         Row("d", "away", RATIO, None, 2.0, missing="no k6"),
+        Row("e", "many", "1/s", 101_500.0, 100_000.0, at_least=True, note="exit code 0"),
     ]
     found = [" ".join(line.split()) for line in as_text(rows).splitlines()[2:]]
     assert [
-        "good 0.125 × 0.1 to 0.15 0.167 × holds",
-        "bad 17.00 KiB 16.00 KiB DOES NOT HOLD",
+        "good 0.125 × 0.1 to 0.15 at most 0.167 × holds",
+        "bad 17.00 KiB at most 16.00 KiB DOES NOT HOLD",
         "told only 3.00 ×",
-        "away missing 2.00 × no k6",
+        "away missing at most 2.00 × no k6",
+        "many 101,500 1/s at least 100,000 1/s holds; exit code 0",
     ] == found
 
 
