@@ -55,6 +55,12 @@ DEFINITIONS: Final = {
         "errors",
         "Joins, publishes and connections that failed, by the second in which it was noticed.",
     ),
+    "joins.failed_by_cause": Definition(
+        "causes of failed joins",
+        "Refused: nobody accepted connections. Cut off: the connection ended before the answer. "
+        "Own limit: the load generator ran out of files or ports. Other: an error of the system's "
+        "own, which the table of errors names.",
+    ),
     "joins.latency_ms": Definition(
         "join latency",
         "From the start of a connection until its subscription was confirmed.",

@@ -21,6 +21,7 @@ from harness.report.cells import Cell, Table
 from harness.report.clocks import clocks, latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
 from harness.report.disturbed import disturbed
+from harness.report.failed_joins import STAGE_NAMES, failed_joins
 from harness.report.slowest import slowest_messages, slowest_subscribers
 from harness.report.story import (
     VERDICT_MARKS,
@@ -31,13 +32,6 @@ from harness.report.story import (
 
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
 
-_STAGE_NAMES = {
-    "tcp": "TCP",
-    "tls": "TLS",
-    "upgrade": "WebSocket upgrade",
-    "init": "protocol init",
-    "subscribe": "subscribe",
-}
 _LATENCIES = (
     "fan_out_latency_ms",
     "service_latency_ms",
@@ -70,6 +64,7 @@ def build_tables(analysis: Analysis) -> list[Table]:
         slowest_messages(analysis.record, analysis.summary),
         slowest_subscribers(analysis.record),
         _joins(analysis),
+        failed_joins(analysis.record),
         _phases(analysis),
         _errors(analysis),
         _generator(analysis),
@@ -241,7 +236,7 @@ def _joins(analysis: Analysis) -> Table:
     for stage in JOIN_STAGES:
         merged = histograms.merged(f"join_{stage}")
         if merged.count:
-            row = _latency_row(capital(_STAGE_NAMES[stage]), latency_ms(merged))
+            row = _latency_row(capital(STAGE_NAMES[stage]), latency_ms(merged))
             rows.append(_explained(row, "joins.latency_ms"))
     block = analysis.summary["joins"]["latency_ms"]
     if block["count"]:

@@ -181,3 +181,21 @@ def test_a_system_elsewhere_shares_nothing(tmp_path):
     run["plan"]["target"]["emulated"] = False
     table = by_name(three_subscribers(tmp_path / "run", run=run))["generator"]
     assert "this machine" not in table.note
+
+
+def test_failed_joins_stand_by_cause_and_stage(tmp_path):
+    """A row for each cause, a column for each stage at which something failed, and their sum."""
+    error = {"worker": 0, "second": 1, "error_class": "JoinError", "message": "no"}
+    errors = [
+        error | {"stage": "upgrade", "code": "429", "count": 3},
+        error | {"stage": "connect", "code": "timeout", "count": 2},
+        error | {"stage": "upgrade", "code": "timeout", "count": 4},
+    ]
+    table = by_name(three_subscribers(tmp_path / "run", errors=errors))["failed-joins"]
+    assert ["Cause", "Connect", "WebSocket upgrade", "All"] == table.columns
+    assert [["Timed out", "2", "4", "6"], ["Throttled", "0", "3", "3"]] == rows(table)
+
+
+def test_joins_that_all_succeeded_have_no_table_of_failures(tmp_path):
+    """An empty table says nothing that a missing one does not."""
+    assert "failed-joins" not in by_name(three_subscribers(tmp_path / "run"))
