@@ -1,7 +1,7 @@
 """The result: rows with their limits, as a table for people and as JSON for machines."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
@@ -152,9 +152,14 @@ def ratio_row(
     )
 
 
-def has_ratio(rows: Sequence[Row]) -> bool:
-    """Tell whether anything at all was compared."""
-    return any(row.unit == RATIO and row.value is not None for row in rows)
+def unproduced(rows: Sequence[Row], excuses: Collection[str]) -> list[Row]:
+    """Return the ratios that could have been measured and were not.
+
+    Args:
+        rows: All of them.
+        excuses: Reasons for which a ratio may be missing: a tool that is not to be had.
+    """
+    return [row for row in rows if row.unit == RATIO and row.missing and row.missing not in excuses]
 
 
 def as_json(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[dict[str, Any]]:

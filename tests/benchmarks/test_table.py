@@ -11,11 +11,12 @@ from benchmarks.table import (
     as_json,
     as_text,
     cost,
-    has_ratio,
     middle_half,
     ratio_row,
+    unproduced,
     write_json,
 )
+from benchmarks.tools import WITHOUT_TLS, Tools
 
 MACHINE = {"cpus": 2, "os": "Linux-6.1", "python": "CPython 3.11"}
 
@@ -62,12 +63,23 @@ def test_middle_half_leaves_out_a_quarter_on_each_side(values, expected) -> None
     assert expected == middle_half(values)
 
 
-def test_ratio_is_looked_for_among_all_rows() -> None:
-    """Memory alone compares nothing, nor does a ratio that is missing."""
-    weighed = Row("m", "M", "KiB", 3.0, 4.0)
-    missing = Row("a", "A", RATIO, None, 0.5, missing="no npm")
-    assert not has_ratio([weighed, missing])
-    assert has_ratio([missing, Row("b", "B", RATIO, 0.3)])
+def test_ratio_may_be_missing_for_want_of_a_tool_alone() -> None:
+    """A tool that is there and was not measured is a failure; what is no ratio is not asked for."""
+    rows = [
+        Row("m", "M", "KiB", missing="ended with 1"),
+        Row("a", "A", RATIO, None, 0.5, missing="no npm"),
+        Row("b", "B", RATIO, 0.3),
+        Row("c", "C", RATIO, missing="3 of 400 connections joined in time"),
+    ]
+    assert ["c"] == [row.name for row in unproduced(rows, {"no npm"})]
+
+
+def test_tools_that_are_missing_are_excuses() -> None:
+    """Each with the reason that its rows carry, the floor's lack of TLS among them."""
+    floor, nginx = Path("floor"), (Path("nginx"), Path("module"))
+    tools = Tools(floor, True, "no k6", "no npm", "no pip", nginx, Path("tsung"))
+    assert {"no k6", "no npm", "no pip"} == tools.reasons
+    assert {WITHOUT_TLS} == Tools(floor, False, floor, floor, floor, nginx, floor).reasons
 
 
 def test_ratio_row_names_why_a_side_is_missing() -> None:
