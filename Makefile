@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 SIZE ?= small
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test conformance fuzz synth lint types format smoke bench ingest flatness study capacity pairs sample check clean
+.PHONY: help setup run test conformance fuzz synth lint types format smoke bench reference ingest flatness study capacity pairs sample check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ smoke: setup ## the smallest whole run: emulator, load, report
 
 bench: setup ## the harness against the physical floor and its peers; QUICK=1 for a short version
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+reference: setup ## six minutes of whole runs: does the reference load hold here? WHOLE=1 for nine
+	$(BIN)/python -m benchmarks.reference $(if $(WHOLE),--whole)
 
 ingest: setup ## does the emulator take 10,000 events a second on this machine?
 	$(BIN)/python -m benchmarks.ingest

@@ -46,6 +46,11 @@ class Program:
         """Whether it has not ended."""
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, negative where a signal ended it; None while it runs."""
+        return self._process.poll()
+
     def pids(self) -> list[int]:
         """Return the program's processes: itself and what it started."""
         with contextlib.suppress(psutil.NoSuchProcess):

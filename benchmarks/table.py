@@ -1,7 +1,7 @@
 """The result: rows with their limits, as a table for people and as JSON for machines."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
@@ -9,6 +9,7 @@ from typing import Any
 
 RATIO = "ratio"
 _FEWEST = 2
+_WITHOUT_DECIMALS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,13 @@ class Row:
         title: What it is, for people.
         unit: ``ratio`` where both sides were measured in this run, else the unit of the value.
         value: None where it could not be measured.
-        limit: Highest value that is good enough; None where nothing is promised.
+        limit: Highest value that is good enough, or lowest; None where nothing is promised.
         spread: What half of the measurements behind the value lie between, or the value less and
             plus its standard error; None where there was one measurement.
         missing: Why there is no value; empty where there is one.
         details: Where the value comes from; plain JSON values.
+        at_least: Whether the limit is the lowest value that is good enough.
+        note: What else is to be known of how the value came about, in a few words.
     """
 
     name: str
@@ -35,13 +38,22 @@ class Row:
     spread: tuple[float, float] | None = None
     missing: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    at_least: bool = False
+    note: str = ""
 
     @property
     def holds(self) -> bool | None:
         """Whether the value is within its limit; None where either is missing."""
         if self.value is None or self.limit is None:
             return None
-        return self.value <= self.limit
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    @property
+    def bound(self) -> str | None:
+        """How the limit is to be read; None where there is none."""
+        if self.limit is None:
+            return None
+        return "at least" if self.at_least else "at most"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +152,14 @@ def ratio_row(
     )
 
 
-def has_ratio(rows: Sequence[Row]) -> bool:
-    """Tell whether anything at all was compared."""
-    return any(row.unit == RATIO and row.value is not None for row in rows)
+def unproduced(rows: Sequence[Row], excuses: Collection[str]) -> list[Row]:
+    """Return the ratios that could have been measured and were not.
+
+    Args:
+        rows: All of them.
+        excuses: Reasons for which a ratio may be missing: a tool that is not to be had.
+    """
+    return [row for row in rows if row.unit == RATIO and row.missing and row.missing not in excuses]
 
 
 def as_json(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -154,9 +171,11 @@ def as_json(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[dict[str, A
             "value": None if row.value is None else round(row.value, 4),
             "unit": row.unit,
             "limit": None if row.limit is None else round(row.limit, 4),
+            "bound": row.bound,
             "holds": row.holds,
             "spread": row.spread and [round(end, 4) for end in row.spread],
             "missing": row.missing or None,
+            "note": row.note or None,
             "details": dict(row.details),
         }
         for row in rows
@@ -169,9 +188,11 @@ def as_json(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[dict[str, A
             "value": described,
             "unit": "",
             "limit": None,
+            "bound": None,
             "holds": None,
             "spread": None,
             "missing": None,
+            "note": None,
             "details": dict(machine),
         }
     )
@@ -187,7 +208,7 @@ def write_json(rows: Sequence[Row], machine: Mapping[str, Any], file: Path) -> N
 
 def as_text(rows: Sequence[Row]) -> str:
     """Return the table: title, value, spread, limit, whether it holds; or why it is missing."""
-    cells = [("what", "value", "spread", "at most", ""), *map(_cells, rows)]
+    cells = [("what", "value", "spread", "limit", ""), *map(_cells, rows)]
     widths = [max(len(line[place]) for line in cells) for place in range(4)]
     lines = [
         "  ".join(
@@ -206,10 +227,11 @@ def as_text(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, str, str, str, str]:
-    limit = _number(row.limit, row.unit)
+    limit = " ".join(filter(None, (row.bound, _number(row.limit, row.unit))))
     if row.value is None:
         return row.title, "missing", "", limit, row.missing
     verdict = {True: "holds", False: "DOES NOT HOLD", None: ""}[row.holds]
+    verdict = "; ".join(filter(None, (verdict, row.note)))
     spread = "" if row.spread is None else " to ".join(f"{end:.3g}" for end in row.spread)
     return row.title, _number(row.value, row.unit), spread, limit, verdict
 
@@ -219,4 +241,6 @@ def _number(value: float | None, unit: str) -> str:
         return ""
     if unit == RATIO:
         return f"{value:.3f} ×" if value < 1 else f"{value:.2f} ×"
+    if value >= _WITHOUT_DECIMALS:
+        return f"{value:,.0f} {unit}"
     return f"{value:.2f} {unit}"

@@ -13,13 +13,14 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
+WITHOUT_TLS = "built without OpenSSL"
 NGINX, NGINX_MODULE = "usr/sbin/nginx", "usr/lib/nginx/modules/ngx_nchan_module.so"
 
 Fill = Callable[[Path], None]
@@ -78,6 +79,13 @@ class Tools:
     websocket_client: Path | str
     nchan: tuple[Path, Path] | str
     tsung: Path | str
+
+    @property
+    def reasons(self) -> frozenset[str]:
+        """Why tools are missing, each reason as it stands in a row; none where all are there."""
+        values = (getattr(self, one.name) for one in fields(self))
+        without_tls = () if self.floor_speaks_tls else (WITHOUT_TLS,)
+        return frozenset((*(value for value in values if isinstance(value, str)), *without_tls))
 
 
 def cache_folder() -> Path:

@@ -136,6 +136,7 @@ def generator_figures(record: Record) -> Json:
         "machine_others_ratio_peak": _others_peak(smooth, record),
         "loop_lag_ms": latency_ms(record.histograms.merged("loop_lag", phase=MEASURE)),
         "receive_delay_growth_ms": _growth_ms(busy),
+        "receive_backlog_peak": _highest(busy["receive_backlog"]),
         "gc_pause_max_ms": _highest(busy["gc_pause_ms_max"]),
         "late_slots_ratio": _late_slots_ratio(record),
         "clock_step_max_ms": _highest(rows["clock_step_ms"].abs()),

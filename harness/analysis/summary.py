@@ -14,6 +14,7 @@ from harness.analysis.cost import cost_of
 from harness.analysis.disturbances import longest_recovery_s, outcomes
 from harness.analysis.generator import generator_figures
 from harness.analysis.histograms import latency_ms
+from harness.analysis.joining import failed_by_cause
 from harness.analysis.ledger import stalls_s
 from harness.analysis.record import MEASURE, Json, Record, before_measuring, measured
 from harness.core.clock import NS_PER_MS, NS_PER_S
@@ -75,6 +76,7 @@ def _joins(record: Record) -> Json:
         "attempted": int(timeline["joins_attempted"].sum()),
         "succeeded": int(timeline["joins_succeeded"].sum()),
         "failed": int(timeline["joins_failed"].sum()),
+        "failed_by_cause": failed_by_cause(record.errors),
         "per_s_peak": _maximum(per_second),
         "latency_ms": latency_ms(record.histograms.merged("join_latency")),
     }

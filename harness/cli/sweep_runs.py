@@ -93,11 +93,11 @@ class StepRunner:
 
     def refusal(self, load: float) -> HarnessError | None:
         """Return why this machine, or this workload, cannot carry a load; None where it can."""
-        from harness.load.sizing import refuse, shortages
+        from harness.load.sizing import size_or_refuse
         from harness.scenario.axes import JOINS
 
         try:
-            plan, count = self.sized(self.plan(load)[0])
+            plan, _ = self.plan(load)
         except ScenarioError as error:
             return error
         longest = plan.users / _JOINING_S
@@ -106,8 +106,11 @@ class StepRunner:
             found = f"{plan.workload.joins.rate_per_s:g} 1/s"
             hint = "raise population.subscribers, for example with --set"
             return ScenarioError([ScenarioProblem("sweep", "joins.rate_per_s", found, rule, hint)])
-        short = {} if self.force else shortages(plan, self.machine, count)
-        return refuse(short) if short else None
+        try:
+            size_or_refuse(plan, self.machine, self.workers, force=self.force)
+        except MachineError as error:
+            return error
+        return None
 
     def most(self, start: float) -> float:
         """Return the most that can be carried here, to one percent below."""

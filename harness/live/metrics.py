@@ -186,6 +186,14 @@ def _generator(run: LiveRun) -> Iterator[Metric]:
         ("worker_cpu", "cpu_ratio", "1", 1.0, "Share of a core that a worker used."),
         ("worker_cpu_wait", "cpu_wait_ratio", "1", 1.0, "Share of time it waited for a core."),
         ("worker_loop_lag_max", "loop_lag_ms_max", "s", 1e-3, "Its worst loop lag of a second."),
+        (
+            *("worker_send_delay_max", "send_delay_ms_max", "s", 1e-3),
+            "Its worst send delay of a second.",
+        ),
+        (
+            *("worker_receive_backlog", "receive_backlog", "", 1.0),
+            "Deliveries that waited for it in the kernel as the second began.",
+        ),
         ("worker_memory", "rss_bytes", "By", 1.0, "Its resident memory."),
     ):
         points = tuple(

@@ -168,6 +168,8 @@ def _generator(run: LiveRun) -> dict[str, Any]:
         "gc_pause_ms": most("gc_pause_ms_max"),
         "rss_bytes": sum(row.get("rss_bytes") or 0 for row in rows),
         "connections": sum(row.get("connections") or 0 for row in rows),
+        "send_delay_ms": most("send_delay_ms_max"),
+        "receive_backlog": most("receive_backlog"),
         "late_slots": sum(row.get("late_slots") or 0 for row in rows),
         "loop_lag_ms": latency_ms(run.histogram("loop_lag")),
     }

@@ -33,17 +33,17 @@ from harness.load.emulator_controls import EmulatorControls
 from harness.load.emulator_process import EmulatorProcess
 from harness.load.error_storm import ErrorStorm
 from harness.load.muster import Muster
-from harness.load.options import START_DELAY_S, apply_plan, plan_from_options, worker_count
+from harness.load.options import START_DELAY_S, apply_plan, worker_count
 from harness.load.order import Endpoints, Order
 from harness.load.ownership import require_owned
 from harness.load.preflight import check_reachable
+from harness.load.preparing import Prepared, say
 from harness.load.recruit import shortages_of
 from harness.load.roll import Roll
-from harness.load.sizing import shortages, size_plan, warn_or_refuse
+from harness.load.sizing import warn_or_refuse
 from harness.load.system_disturbances import SystemDisturbances
 from harness.load.worker_watch import WorkerWatch
 from harness.measure.environment import describe_environment
-from harness.measure.machine import read_machine
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
 from harness.net.ring_reading import receive_path
 from harness.scenario.model import HIDE_SECRETS
@@ -63,22 +63,19 @@ class Director:
         environment: Locust's environment, with a master or local runner.
         options: Locust's parsed options, ours included.
         muster: The workers that come; not used in a local run.
+        prepared: What the options came to.
 
     Raises:
-        HarnessError: If the run cannot be started: scenario, record folder, target.
+        HarnessError: If the run cannot be started: record folder, target.
     """
 
-    def __init__(self, environment: Environment, options: Namespace, muster: Muster) -> None:
+    def __init__(
+        self, environment: Environment, options: Namespace, muster: Muster, prepared: Prepared
+    ) -> None:
         self._runner: MasterRunner | LocalRunner = environment.runner  # type: ignore[assignment]
         self._options = options
         self._muster = muster
-        machine = read_machine()
-        workers = worker_count(options)
-        self.plan, _ = size_plan(plan_from_options(options), machine, workers)
-        # Workers elsewhere have machines of their own, which they tell of when they come.
-        here = None if options.processes or not options.master else 0
-        short = shortages(self.plan, machine, workers, here=here)
-        self._warnings = warn_or_refuse(short, force=options.force)
+        self.plan, self._warnings = prepared
         require_owned(self.plan.target, stated=options.owned)
         api_key(self.plan.target)  # Raises now rather than in every worker.
         apply_plan(options, self.plan)
@@ -90,6 +87,7 @@ class Director:
         self.report_output = ""
         self.live: LiveRun | None = None
         """Takes each second too, where somebody watches the run."""
+        self._endpoints: Endpoints
         self._emulator: EmulatorProcess | None = None
         self._overrides: list[str] = list(options.overrides or ())
         self._writer: RecordWriter | None = None
@@ -104,28 +102,36 @@ class Director:
         self._ended_s: float | None = None
         self._started = datetime.now(UTC)
         self._surroundings = describe_environment() | {"receive_path": receive_path()}
-        self._endpoints = self._prepare_target()
+        self._far = isinstance(self._runner, MasterRunner) and not options.processes
+        """Whether the load is made by workers that are started elsewhere."""
+        self._prepare_target()
 
-    def _prepare_target(self) -> Endpoints:
+    def _prepare_target(self) -> None:
         """See that the target answers, or start its emulator; make the record's folder."""
-        target, endpoints = self.plan.target, None
+        target = self.plan.target
         if (addresses := target.endpoints) is not None:
-            endpoints = Endpoints(addresses.http, addresses.realtime, target.tls.ca_file)
-            check_reachable(endpoints.realtime)
+            self._endpoints = Endpoints(addresses.http, addresses.realtime, target.tls.ca_file)
+            check_reachable(self._endpoints.realtime)
         self._writer = RecordWriter(self.folder)
-        if endpoints is None:
-            log_file = self.folder / "emulator.log"
-            assert target.emulator is not None  # noqa: S101  validated: emulated
-            sized = f"target.emulator.processes={target.emulator.processes}"
-            try:
-                self._emulator = EmulatorProcess(
-                    self.plan.target_file, [*self._overrides, sized], log_file
-                )
-            except BaseException:  # Ctrl-C too: a run that never began leaves no folder.
+        if not self._far:
+            self._start_emulator()
+
+    def _start_emulator(self) -> None:
+        """Start the system under test, where it is an emulated one."""
+        emulator = self.plan.target.emulator
+        if emulator is None:
+            return
+        sized = f"target.emulator.processes={emulator.processes}"
+        log_file = self.folder / "emulator.log"
+        try:
+            self._emulator = EmulatorProcess(
+                self.plan.target_file, [*self._overrides, sized], log_file
+            )
+        except BaseException:  # Ctrl-C too: a run that never began leaves no folder.
+            if self._writer is not None:
                 self._writer.discard()
-                raise
-            endpoints = self._emulator.endpoints
-        return endpoints
+            raise
+        self._endpoints = self._emulator.endpoints
 
     def workers_known(self, ids: list[str]) -> None:
         """Learn the workers' Locust ids in order of their number."""
@@ -144,15 +150,20 @@ class Director:
         options, count = self._options, worker_count(self._options)
         try:
             self._muster.wait(count, options.expect_workers_max_wait or 0.0, say)
-            if self._emulator is not None:
-                self._muster.check_reach(self._endpoints.realtime)
-            if not options.processes:
-                short = shortages_of(self._muster.recruits, self.plan, count)
-                self._warnings += warn_or_refuse(short, force=options.force)
+            if self._far:
+                self._admit(count)
         except MachineError as error:
-            if not options.processes:
+            if self._far:
                 self._muster.dismiss(error)
             raise
+
+    def _admit(self, count: int) -> None:
+        """See that machines elsewhere will do; only then is there anything for them to load."""
+        if self.plan.target.emulator is not None:
+            self._muster.check_reach(self.plan.target.emulator.host)
+        short = shortages_of(self._muster.recruits, self.plan, count)
+        self._warnings += warn_or_refuse(short, force=self._options.force)
+        self._start_emulator()
 
     def begin(self) -> None:
         """Fix the timetable and give the order; called as Locust starts the test."""
@@ -378,8 +389,3 @@ def _status(cause: Cause | None) -> str:
     if cause is None:
         return "completed"
     return "interrupted" if cause.code == "interrupted" else "aborted"
-
-
-def say(text: str) -> None:
-    """Tell the user something at once, beside Locust's log."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  standard error is the interface

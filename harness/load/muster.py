@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 import gevent
 
@@ -15,6 +14,8 @@ from harness.load.recruit import Recruit
 from harness.measure.environment import harness_version
 
 SAY_EVERY_S = 10.0
+NOT_ABROAD = frozenset(("localhost", "::1", "0.0.0.0", "::"))
+"""Hosts under which other machines do not find an emulator."""
 
 Send = Callable[[str, dict[str, Any] | None, str], None]
 
@@ -120,16 +121,18 @@ class Muster:
         names = sorted(recruit.host for recruit in self._recruits.values())
         return f" ({', '.join(names)})" if names else ""
 
-    def check_reach(self, address: str) -> None:
+    def check_reach(self, host: str) -> None:
         """See that an emulated target is not on a loopback address that others cannot reach.
+
+        Args:
+            host: Where it listens; on all addresses it is told to workers as a loopback one.
 
         Raises:
             MachineError: If it is, and a worker is on another machine.
         """
-        host = urlsplit(address).hostname or ""
         here = machine_id()
         far = sorted({r.host for r in self._recruits.values() if r.machine != here})
-        if far and (host.startswith("127.") or host in {"localhost", "::1"}):
+        if far and (host.startswith("127.") or host in NOT_ABROAD):
             raise MachineError(
                 "target.emulator.host",
                 f"the emulator answers on {host}",

@@ -1,6 +1,7 @@
 """Locust's command line, with the harness's own options, turned into a plan."""
 
 import math
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ START_DELAY_S = 1.5
 """From Locust's start to second 0 of the timetable: users exist before their turn to join."""
 
 SAFETY_MARGIN_S = 10.0
+EACH_CPU = -1
+"""What Locust takes for as many processes as there are CPUs."""
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
@@ -86,7 +89,8 @@ def plan_from_options(options: Namespace) -> Plan:
 
 def worker_count(options: Namespace) -> int:
     """Return how many processes make the load: Locust's workers, or the one of a local run."""
-    return int(options.processes or (options.expect_workers if options.master else 1))
+    processes = os.cpu_count() if options.processes == EACH_CPU else options.processes
+    return int(processes or (options.expect_workers if options.master else 1))
 
 
 def locust_users(plan: Plan, user_class: str, workers: int) -> int:

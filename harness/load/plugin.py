@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -18,18 +19,19 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from locust.stats import StatsCSVFileWriter
 
-from harness.core.errors import HarnessError, MachineError, ScenarioError
+from harness.core.errors import HarnessError, MachineError
 from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.live.watching import Watching, is_watched
 from harness.load import messages
 from harness.load.clock_keeper import ClockKeeper
-from harness.load.director import Director, say
+from harness.load.director import Director
 from harness.load.dispatch import NumberedDispatcher
 from harness.load.locust_table import LocustTable, let_csv_writer_end
 from harness.load.muster import Muster
 from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
+from harness.load.preparing import Prepared, on_options, prepare, say, tell
 from harness.load.schedule import Schedule
 from harness.load.users import FanOutUser
 from harness.load.worker import Worker
@@ -65,6 +67,7 @@ class _Plugin:
         self._make_api = make_api
         # Where it is from does not tell: a locustfile that came from the master has another name.
         self._api: str = getattr(make_api, "__qualname__", "")
+        self._prepared: Prepared | None = None
         self._director: Director | None = None
         self._worker: Worker | None = None
         self._keeper = ClockKeeper.at_home()
@@ -76,6 +79,11 @@ class _Plugin:
 
     def on_parser(self, parser: LocustArgumentParser, **_: Any) -> None:
         add_arguments(parser)
+        on_options(parser, self._prepare)
+
+    def _prepare(self, options: Namespace) -> None:
+        """Make the plan, once; Locust reads its options again for its web page."""
+        self._prepared = self._prepared or prepare(options)
 
     def on_init(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
@@ -123,19 +131,13 @@ class _Plugin:
         options: Any = environment.parsed_options
         _on_interrupt(self._interrupt)
         try:
-            if not (options.headless or options.autostart):
-                raise MachineError(
-                    "locust",
-                    "was started for its web page",
-                    "a workload fixes users and times, so it starts by itself",
-                    "add --headless, or --autostart to see the web page as well",
-                )
-            self._director = Director(environment, options, self._muster(environment))
+            assert self._prepared is not None  # noqa: S101  the options have been read
+            muster = self._muster(environment)
+            self._director = Director(environment, options, muster, self._prepared)
             self._watch(environment, self._director)
             self._director.await_workers()
         except HarnessError as error:
-            for problem in error.problems if isinstance(error, ScenarioError) else (error,):
-                say(f"error: {problem}")
+            tell(error)
             self._give_up(environment, error.exit_code)
         except KeyboardInterrupt:
             self._give_up(environment, ExitCode.INTERRUPTED)

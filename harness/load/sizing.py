@@ -123,6 +123,25 @@ def shortages(
     return {"this machine": short} if short else {}
 
 
+def size_or_refuse(
+    plan: Plan, machine: Machine, workers: int | None, *, here: int | None = None, force: bool
+) -> tuple[Plan, int, list[dict[str, Any]]]:
+    """Return a plan sized for a machine, the number of workers, and a warning for each shortage.
+
+    Args:
+        plan: What is to be run.
+        machine: What there is to run it on.
+        workers: Processes that make the load, wherever they are; None takes as few as will do.
+        here: Those on this machine; None for all of them.
+        force: Whether the user insists on running it where it does not fit.
+
+    Raises:
+        MachineError: If the machine is too small, and nobody insists.
+    """
+    sized, count = size_plan(plan, machine, workers)
+    return sized, count, warn_or_refuse(shortages(sized, machine, count, here=here), force=force)
+
+
 def refuse(short: Mapping[str, Sequence[Check]]) -> MachineError:
     """Return the error that names everything that machines are short of, the first few of many."""
     (where, first), *others = [(name, check) for name, all_ in short.items() for check in all_]

@@ -263,7 +263,8 @@ class Worker:
             self._take_deliveries(user_class, book, phase)
             arrivals.extend(self._arrival_rows(user_class, book, everything=everything))
         connections = sum(self.connected.values())
-        health = self.health.take(second, connections, take_unstamped_receives())
+        unstamped = take_unstamped_receives()
+        health = self.health.take(second, connections, unstamped, self.clock.now_ns())
         taken = self.tally.take()
         health["negative_ms_max"] = -self.tally.take_lowest_ns() / NS_PER_MS
         if self.health.loop_lag.count:
@@ -300,6 +301,7 @@ class Worker:
             arrived_ns = message.take()
             if arrived_ns.size == 0:
                 continue
+            self.health.arrived(arrived_ns)
             envelope = message.envelope
             of = self.phase_at((envelope.intended_ns - self.order.epoch_ns) / NS_PER_S)
             fan_outs[of].append(arrived_ns - envelope.intended_ns)

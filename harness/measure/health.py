@@ -29,7 +29,10 @@ class GeneratorHealth:
     def __init__(self, late_after_ms: float) -> None:
         self._late_after_ns = round(late_after_ms * NS_PER_MS)
         self._late_slots = 0
+        self._send_delay_ns: int | None = None
         self._receive_delays: list[Int64Array] = []
+        self._looked_ns: int | None = None
+        self._backlog = 0
         self._process = psutil.Process()
         self._cpu_s = time.process_time()
         self._wall_s = time.monotonic()
@@ -50,18 +53,32 @@ class GeneratorHealth:
     def sent(self, delay_ns: int) -> None:
         """Note how long after its intended time a message was sent."""
         self._late_slots += delay_ns > self._late_after_ns
+        self._send_delay_ns = max(delay_ns, self._send_delay_ns or 0)
 
     def received(self, delays_ns: Int64Array) -> None:
         """Note how long deliveries waited between the kernel and this worker, shape (n,)."""
         self._receive_delays.append(delays_ns)
 
-    def take(self, second: int, connections: int, unstamped_receives: int) -> dict[str, Any]:
+    def arrived(self, arrived_ns: Int64Array) -> None:
+        """Note when the kernel had deliveries that were read since the last look, shape (n,).
+
+        Those that it had by then waited for this worker at that moment: a receive backlog that
+        is exact whatever reads the sockets, and that nothing on the way of a message counts.
+        """
+        if self._looked_ns is not None:
+            self._backlog += int(np.count_nonzero(arrived_ns <= self._looked_ns))
+
+    def take(
+        self, second: int, connections: int, unstamped_receives: int, now_ns: int
+    ) -> dict[str, Any]:
         """Return one row of the record's generator table and start the next second.
 
         Args:
             second: Second of the run that ends now.
             connections: Connections held now.
             unstamped_receives: Reads of this second without the kernel's time of arrival.
+            now_ns: The clock that stamped the deliveries; from now on what is read is the next
+                second's.
         """
         cpu_s, wall_s = time.process_time(), time.monotonic()
         elapsed_s = max(wall_s - self._wall_s, 1e-9)
@@ -81,7 +98,9 @@ class GeneratorHealth:
             "loop_lag_ms_p50": lag["p50"],
             "loop_lag_ms_p99": lag["p99"],
             "loop_lag_ms_max": lag["max"],
+            "send_delay_ms_max": self._take_send_delay_ms(),
             "receive_delay_ms_p99": self._take_receive_delay_p99_ms(),
+            "receive_backlog": None if self._looked_ns is None else self._backlog,
             "gc_pause_ms_max": self._pauses.take_ns() / NS_PER_MS,
             "clock_step_ms": self._clock.take_ns() / NS_PER_MS,
             "late_slots": self._late_slots,
@@ -91,7 +110,8 @@ class GeneratorHealth:
             "open_files": self._open_files,
         }
         self._cpu_s, self._wall_s = cpu_s, wall_s
-        self._late_slots = 0
+        self._late_slots = self._backlog = 0
+        self._looked_ns = now_ns
         return row
 
     def _look_at_process(self, *, count_files: bool) -> None:
@@ -105,6 +125,10 @@ class GeneratorHealth:
         with contextlib.suppress(OSError):
             return self._machine.take_ratios()
         return None, None
+
+    def _take_send_delay_ms(self) -> float | None:
+        taken_ns, self._send_delay_ns = self._send_delay_ns, None
+        return None if taken_ns is None else taken_ns / NS_PER_MS
 
     def _take_receive_delay_p99_ms(self) -> float | None:
         taken, self._receive_delays = self._receive_delays, []

@@ -6,6 +6,7 @@ that the time is that of the ciphertext's arrival.
 """
 
 import _socket  # gevent patches socket.socket; a watcher needs the plain one.
+import contextlib
 import errno
 import os
 import ssl
@@ -211,7 +212,8 @@ def open_socket(
     sock = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        sock.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        with contextlib.suppress(OSError):  # Without, our own clock must do, and that is counted.
+            sock.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         if source_address is not None:
             sock.setsockopt(_socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((source_address, 0))

@@ -55,6 +55,12 @@ DEFINITIONS: Final = {
         "errors",
         "Joins, publishes and connections that failed, by the second in which it was noticed.",
     ),
+    "joins.failed_by_cause": Definition(
+        "causes of failed joins",
+        "Refused: nobody accepted connections. Cut off: the connection ended before the answer. "
+        "Own limit: the load generator ran out of files or ports. Other: an error of the system's "
+        "own, which the table of errors names.",
+    ),
     "joins.latency_ms": Definition(
         "join latency",
         "From the start of a connection until its subscription was confirmed.",
@@ -106,8 +112,13 @@ DEFINITIONS: Final = {
         "Share of the machine's cores that programs outside the run had. It makes a run invalid "
         "where the system is emulated on the same machine and no core was left idle.",
     ),
-    "generator.receive_delay_growth_ms": Definition(
+    "generator.receive_backlog_peak": Definition(
         "receive backlog",
+        "Deliveries that the kernel had and a worker had not read yet at the moment a second of "
+        "its began, of those it read within that second.",
+    ),
+    "generator.receive_delay_growth_ms": Definition(
+        "receive delay growth",
         "How much the receive delay grew from the first quarter of the measured time to the last; "
         "0 unless it grew in every quarter.",
     ),

@@ -21,6 +21,7 @@ from harness.report.cells import Cell, Table
 from harness.report.clocks import clocks, latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
 from harness.report.disturbed import disturbed
+from harness.report.failed_joins import STAGE_NAMES, failed_joins
 from harness.report.slowest import slowest_messages, slowest_subscribers
 from harness.report.story import (
     VERDICT_MARKS,
@@ -31,13 +32,6 @@ from harness.report.story import (
 
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
 
-_STAGE_NAMES = {
-    "tcp": "TCP",
-    "tls": "TLS",
-    "upgrade": "WebSocket upgrade",
-    "init": "protocol init",
-    "subscribe": "subscribe",
-}
 _LATENCIES = (
     "fan_out_latency_ms",
     "service_latency_ms",
@@ -50,8 +44,9 @@ _MOST_ERRORS = 25
 _GENERATOR_MEANINGS = (
     "",
     *("generator.cpu_ratio_peak", "generator.cpu_ratio_peak", "generator.cpu_wait_ratio_peak"),
-    *("generator.machine_others_ratio_peak", "generator.loop_lag_ms", "receive_delay_ms"),
-    *("generator.gc_pause_max_ms", "generator.late_slots_ratio", "generator.clock_step_max_ms"),
+    *("generator.machine_others_ratio_peak", "generator.loop_lag_ms", "publishes.send_delay_ms"),
+    *("receive_delay_ms", "generator.receive_backlog_peak", "generator.gc_pause_max_ms"),
+    *("generator.late_slots_ratio", "generator.clock_step_max_ms"),
     *("generator.unstamped_receives", *["generator.rss_bytes_peak"] * 3),
 )
 """What explains each column of the load generator's table."""
@@ -69,6 +64,7 @@ def build_tables(analysis: Analysis) -> list[Table]:
         slowest_messages(analysis.record, analysis.summary),
         slowest_subscribers(analysis.record),
         _joins(analysis),
+        failed_joins(analysis.record),
         _phases(analysis),
         _errors(analysis),
         _generator(analysis),
@@ -240,7 +236,7 @@ def _joins(analysis: Analysis) -> Table:
     for stage in JOIN_STAGES:
         merged = histograms.merged(f"join_{stage}")
         if merged.count:
-            row = _latency_row(capital(_STAGE_NAMES[stage]), latency_ms(merged))
+            row = _latency_row(capital(STAGE_NAMES[stage]), latency_ms(merged))
             rows.append(_explained(row, "joins.latency_ms"))
     block = analysis.summary["joins"]["latency_ms"]
     if block["count"]:
@@ -323,7 +319,9 @@ def _generator(analysis: Analysis) -> Table:
                 Cell(q.percent(_highest(seconds["cpu_wait_ratio"]))),
                 Cell(q.percent(_highest(seconds["machine_others_ratio"]))),
                 Cell(q.milliseconds(_highest(seconds["loop_lag_ms_max"]))),
+                Cell(q.milliseconds(_highest(seconds["send_delay_ms_max"]))),
                 Cell(q.milliseconds(_highest(seconds["receive_delay_ms_p99"]))),
+                Cell(q.count(_highest(seconds["receive_backlog"]))),
                 Cell(q.milliseconds(_highest(seconds["gc_pause_ms_max"]))),
                 Cell(q.count(_total(seconds["late_slots"]))),
                 Cell(q.milliseconds(_highest(seconds["clock_step_ms"].abs()))),
@@ -335,8 +333,8 @@ def _generator(analysis: Analysis) -> Table:
         )
     columns = [
         *("Worker", "CPU mean", "CPU peak", "CPU wait", "Other programs", "Loop lag max"),
-        *("Receive delay p99", "GC pause max", "Late slots", "Clock step", "Without stamp"),
-        *("Memory peak", "Connections", "Open files"),
+        *("Send delay max", "Receive delay p99", "Receive backlog", "GC pause max"),
+        *("Late slots", "Clock step", "Without stamp", "Memory peak", "Connections", "Open files"),
     ]
     note = "Over the whole run, with the worst single second where it is not a mean or a number."
     if analysis.record.target.get("emulated"):

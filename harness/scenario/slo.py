@@ -51,6 +51,7 @@ _FIGURES = {
         "cpu_wait_ratio_peak",
         "machine_others_ratio_peak",
         "receive_delay_growth_ms",
+        "receive_backlog_peak",
         "gc_pause_max_ms",
         "late_slots_ratio",
         "clock_step_max_ms",

@@ -104,6 +104,15 @@ def test_late_slots_are_a_share_of_the_measured_messages(tmp_path):
     assert ["generator_late_slots"] == codes(summary)
 
 
+def test_the_peak_of_the_receive_backlog_is_the_worst_workers_while_measuring(tmp_path):
+    """It has no limit of its own: what waited long makes the receive delay pass its own."""
+    rows = [worker_second(number, receive_backlog=7_000 * (number == 1)) for number in range(12)]
+    rows += [worker_second(number, worker=1, receive_backlog=10 * number) for number in range(12)]
+    summary = judged(tmp_path / "run", rows)
+    assert 90 == summary["generator"]["receive_backlog_peak"]
+    assert [] == codes(summary)
+
+
 LONG = [PHASES[0] | {"end_s": 1.0}, {"name": "measure", "start_s": 1.0, "end_s": 41.0}]
 
 

@@ -11,11 +11,12 @@ from benchmarks.table import (
     as_json,
     as_text,
     cost,
-    has_ratio,
     middle_half,
     ratio_row,
+    unproduced,
     write_json,
 )
+from benchmarks.tools import WITHOUT_TLS, Tools
 
 MACHINE = {"cpus": 2, "os": "Linux-6.1", "python": "CPython 3.11"}
 
@@ -62,12 +63,23 @@ def test_middle_half_leaves_out_a_quarter_on_each_side(values, expected) -> None
     assert expected == middle_half(values)
 
 
-def test_ratio_is_looked_for_among_all_rows() -> None:
-    """Memory alone compares nothing, nor does a ratio that is missing."""
-    weighed = Row("m", "M", "KiB", 3.0, 4.0)
-    missing = Row("a", "A", RATIO, None, 0.5, missing="no npm")
-    assert not has_ratio([weighed, missing])
-    assert has_ratio([missing, Row("b", "B", RATIO, 0.3)])
+def test_ratio_may_be_missing_for_want_of_a_tool_alone() -> None:
+    """A tool that is there and was not measured is a failure; what is no ratio is not asked for."""
+    rows = [
+        Row("m", "M", "KiB", missing="ended with 1"),
+        Row("a", "A", RATIO, None, 0.5, missing="no npm"),
+        Row("b", "B", RATIO, 0.3),
+        Row("c", "C", RATIO, missing="3 of 400 connections joined in time"),
+    ]
+    assert ["c"] == [row.name for row in unproduced(rows, {"no npm"})]
+
+
+def test_tools_that_are_missing_are_excuses() -> None:
+    """Each with the reason that its rows carry, the floor's lack of TLS among them."""
+    floor, nginx = Path("floor"), (Path("nginx"), Path("module"))
+    tools = Tools(floor, True, "no k6", "no npm", "no pip", nginx, Path("tsung"))
+    assert {"no k6", "no npm", "no pip"} == tools.reasons
+    assert {WITHOUT_TLS} == Tools(floor, False, floor, floor, floor, nginx, floor).reasons
 
 
 def test_ratio_row_names_why_a_side_is_missing() -> None:
@@ -86,6 +98,13 @@ def test_row_holds_up_to_its_limit(value: float | None, limit: float | None, hol
     assert holds == Row("a", "A", RATIO, value, limit).holds
 
 
+@pytest.mark.parametrize(("value", "holds"), [(2.0, True), (1.99, False), (None, None)])
+def test_row_that_wants_much_holds_from_its_limit_on(value: float | None, holds: bool | None):
+    """For rates, of which more is better."""
+    row = Row("a", "A", "1/s", value, 2.0, at_least=True)
+    assert (holds, "at least") == (row.holds, row.bound)
+
+
 def test_text_shows_each_row_with_its_verdict_or_its_reason() -> None:
     """Nothing is left out: not the missing, and not what fails."""
     rows = [
@@ -93,13 +112,15 @@ def test_text_shows_each_row_with_its_verdict_or_its_reason() -> None:
         Row("b", "bad", "KiB", 17.0, 16.0),
         Row("c", "told only", RATIO, 3.0),
         Row("d", "away", RATIO, None, 2.0, missing="no k6"),
+        Row("e", "many", "1/s", 101_500.0, 100_000.0, at_least=True, note="exit code 0"),
     ]
     found = [" ".join(line.split()) for line in as_text(rows).splitlines()[2:]]
     assert [
-        "good 0.125 × 0.1 to 0.15 0.167 × holds",
-        "bad 17.00 KiB 16.00 KiB DOES NOT HOLD",
+        "good 0.125 × 0.1 to 0.15 at most 0.167 × holds",
+        "bad 17.00 KiB at most 16.00 KiB DOES NOT HOLD",
         "told only 3.00 ×",
-        "away missing 2.00 × no k6",
+        "away missing at most 2.00 × no k6",
+        "many 101,500 1/s at least 100,000 1/s holds; exit code 0",
     ] == found
 
 

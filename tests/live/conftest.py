@@ -50,6 +50,8 @@ def report(second=0, *, worker=0, windows=None, publishes=(), arrivals=(), tally
             "rss_bytes": 1000,
             "loop_lag_ms_max": 2.0,
             "connections": connected,
+            "send_delay_ms_max": 3.0,
+            "receive_backlog": 40,
             "late_slots": 0,
         },
         "windows": windows or {},

@@ -54,6 +54,8 @@ def test_scraped_counters_are_those_of_the_run(families):
     assert 1 == value(families, "fanout_errors_total", stage="upgrade", code="429")
     assert 2 == value(families, "fanout_publishes_sent_total", phase="measure")
     assert 0.25 == value(families, "fanout_worker_cpu_ratio", worker="0")
+    assert 0.003 == value(families, "fanout_worker_send_delay_max_seconds", worker="0")
+    assert 40 == value(families, "fanout_worker_receive_backlog", worker="0")
     assert 1 == value(families, "fanout_run_ended")
 
 

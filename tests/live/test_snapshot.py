@@ -51,13 +51,15 @@ def test_offered_deliveries_are_the_schedule_times_those_subscribed(tmp_path, ma
 
 
 def test_worst_worker_speaks_for_the_generator(tmp_path):
-    """The busiest core, all of the memory, and how many workers report."""
+    """The busiest core, the most that waited, all of the memory, and how many workers report."""
     second = report(13, worker=1)
-    second["generator"]["cpu_ratio"] = 0.75
+    second["generator"] |= {"cpu_ratio": 0.75, "receive_backlog": 300, "send_delay_ms_max": None}
     shown = snapshot(play(live_run(), tmp_path / "run", [report(13), second], workers=2))
     generator = shown["generator"]
-    assert (0.75, 2000, 2) == (
+    assert (0.75, 300, 3.0, 2000, 2) == (
         generator["cpu_ratio"],
+        generator["receive_backlog"],
+        generator["send_delay_ms"],
         generator["rss_bytes"],
         generator["workers_reporting"],
     )

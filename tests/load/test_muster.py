@@ -134,19 +134,19 @@ def test_who_is_too_many_is_sent_away(mail):
     assert ["b on here"] == late
 
 
-@pytest.mark.parametrize("address", ["ws://127.0.0.1:8080/x", "ws://localhost/x", "ws://[::1]:1/"])
-def test_emulator_on_loopback_is_refused_to_workers_elsewhere(mail, address):
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "::1", "0.0.0.0", "::"])
+def test_emulator_on_loopback_is_refused_to_workers_elsewhere(mail, host):
     """They would all fail to join, and the reason is known beforehand."""
     found = Muster(mail, measure_clocks=False)
     found.hello("a", FAR)
     with pytest.raises(MachineError, match="workers on far must reach it"):
-        found.check_reach(address)
+        found.check_reach(host)
 
 
 def test_emulator_on_loopback_will_do_for_workers_on_this_machine(mail):
     """As it will on an address that others reach."""
     found = Muster(mail, measure_clocks=False)
     found.hello("a", ME)
-    found.check_reach("ws://127.0.0.1:8080/x")
+    found.check_reach("127.0.0.1")
     found.hello("b", FAR)
-    found.check_reach("ws://10.0.0.1:8080/x")
+    found.check_reach("10.0.0.1")

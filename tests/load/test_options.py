@@ -1,3 +1,4 @@
+import os
 from argparse import Namespace
 
 import pytest
@@ -34,6 +35,7 @@ def test_locust_is_told_users_rate_and_an_end(make_plan):
     ("options", "workers"),
     [
         (Namespace(processes=None, master=False, expect_workers=1), 1),
+        (Namespace(processes=-1, master=False, expect_workers=1), os.cpu_count()),
         (Namespace(processes=3, master=True, expect_workers=3), 3),
         (Namespace(processes=None, master=True, expect_workers=5), 5),
     ],

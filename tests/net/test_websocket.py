@@ -176,7 +176,9 @@ def test_arrival_time_is_the_kernels():
     assert read_from_ns - kernel_ns > 100_000_000
 
 
-@pytest.mark.parametrize(("option", "is_missing"), [(stream.SO_TIMESTAMPNS, False), (9, True)])
+@pytest.mark.parametrize(
+    ("option", "is_missing"), [(stream.SO_TIMESTAMPNS, False), (9, True), (9999, True)]
+)
 def test_reads_without_the_kernels_time_are_counted(monkeypatch, option, is_missing):
     """A kernel that stamps nothing, here because another option is set, shows in the count."""
     monkeypatch.setattr(stream, "SO_TIMESTAMPNS", option)

@@ -162,6 +162,7 @@ def test_the_generator_shows_its_worst_second_and_who_shared_its_machine(tmp_pat
     seconds = [
         worker_second(4, cpu_wait_ratio=0.1, late_slots=1, clock_step_ms=-30.0),
         worker_second(5, cpu_wait_ratio=0.3, late_slots=2, gc_pause_ms_max=40.0),
+        worker_second(6, send_delay_ms_max=None, receive_backlog=1234),
     ]
     table = by_name(three_subscribers(tmp_path / "run", generator=seconds))["generator"]
     (row,) = rows(table)
@@ -169,6 +170,8 @@ def test_the_generator_shows_its_worst_second_and_who_shared_its_machine(tmp_pat
     assert ("30 %", "3", "30.0 ms", "40.0 ms") == tuple(
         shown[name] for name in ("CPU wait", "Late slots", "Clock step", "GC pause max")
     )
+    waits = [shown[name] for name in ("Send delay max", "Receive backlog")]
+    assert ["0.40 ms", "1,234"] == waits
     assert "emulated on this machine" in table.note
 
 
@@ -178,3 +181,21 @@ def test_a_system_elsewhere_shares_nothing(tmp_path):
     run["plan"]["target"]["emulated"] = False
     table = by_name(three_subscribers(tmp_path / "run", run=run))["generator"]
     assert "this machine" not in table.note
+
+
+def test_failed_joins_stand_by_cause_and_stage(tmp_path):
+    """A row for each cause, a column for each stage at which something failed, and their sum."""
+    error = {"worker": 0, "second": 1, "error_class": "JoinError", "message": "no"}
+    errors = [
+        error | {"stage": "upgrade", "code": "429", "count": 3},
+        error | {"stage": "connect", "code": "timeout", "count": 2},
+        error | {"stage": "upgrade", "code": "timeout", "count": 4},
+    ]
+    table = by_name(three_subscribers(tmp_path / "run", errors=errors))["failed-joins"]
+    assert ["Cause", "Connect", "WebSocket upgrade", "All"] == table.columns
+    assert [["Timed out", "2", "4", "6"], ["Throttled", "0", "3", "3"]] == rows(table)
+
+
+def test_joins_that_all_succeeded_have_no_table_of_failures(tmp_path):
+    """An empty table says nothing that a missing one does not."""
+    assert "failed-joins" not in by_name(three_subscribers(tmp_path / "run"))

@@ -1,0 +1,84 @@
+"""What is settled before anything of a run is started: its plan, and that this machine will do.
+
+Locust forks its workers as soon as its options are read, long before it has a master to ask. So
+this hooks into the reading of the options, where nothing but this process is there yet.
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from locust.argument_parser import LocustArgumentParser
+
+from harness.core.errors import HarnessError, MachineError, ScenarioError
+from harness.load.options import plan_from_options, worker_count
+from harness.load.sizing import size_or_refuse
+from harness.measure.machine import read_machine
+from harness.scenario.plan import Plan
+
+
+class Prepared(NamedTuple):
+    """A run that can be started.
+
+    Attributes:
+        plan: With the processes of its emulator counted.
+        warnings: What this machine has too little of, where the user insists.
+    """
+
+    plan: Plan
+    warnings: list[dict[str, Any]]
+
+
+def prepare(options: Namespace) -> Prepared:
+    """Return what a master's options ask for.
+
+    Raises:
+        ScenarioError: If a file is missing, or anything in it does not validate.
+        MachineError: If this machine is too small for its part, and nobody insists.
+    """
+    if not (options.headless or options.autostart):
+        raise MachineError(
+            "locust",
+            "was started for its web page",
+            "a workload fixes users and times, so it starts by itself",
+            "add --headless, or --autostart to see the web page as well",
+        )
+    plan = plan_from_options(options)
+    # Workers elsewhere have machines of their own, which they tell of when they come.
+    here = None if options.processes or not options.master else 0
+    sized, _, warnings = size_or_refuse(
+        plan, read_machine(), worker_count(options), here=here, force=options.force
+    )
+    return Prepared(sized, warnings)
+
+
+def on_options(parser: LocustArgumentParser, heed: Callable[[Namespace], object]) -> None:
+    """Have a function called with the options of a master as soon as they are read.
+
+    Where it raises a ``HarnessError`` the process says so and ends, with the error's exit code.
+    """
+    read: Callable[..., Namespace] = parser.parse_args
+
+    def read_and_heed(*args: Any, **kwargs: Any) -> Namespace:
+        options = read(*args, **kwargs)
+        if not options.worker:
+            try:
+                heed(options)
+            except HarnessError as error:
+                tell(error)
+                sys.exit(int(error.exit_code))
+        return options
+
+    parser.parse_args = read_and_heed  # There is no event for it.
+
+
+def tell(error: HarnessError) -> None:
+    """Say what is wrong, each problem in its own sentence."""
+    for problem in error.problems if isinstance(error, ScenarioError) else (error,):
+        say(f"error: {problem}")
+
+
+def say(text: str) -> None:
+    """Tell the user something at once, beside Locust's log."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  standard error is the interface
