@@ -126,6 +126,9 @@ system = "api-gateway-websocket"
 http = {json.dumps(outputs["RealtimeUrl"].replace("wss://", "https://", 1))}
 realtime = {json.dumps(outputs["RealtimeUrl"])}
 
+[client]
+channels_per_user = 1
+
 [auth]
 mode = "api_key"
 api_key_env = "{CHAT_TOKEN_ENV}"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.scenario.auth import FILES, VARIABLE_PATTERN, variables_in
-from harness.scenario.client_options import AddressOptions, ClientOptions, WildcardOptions
+from harness.scenario.client_options import ClientOptions, WildcardOptions
 from harness.scenario.disturbances import OF_THE_EMULATOR
 from harness.scenario.overrides import (
     SET,
@@ -253,7 +253,7 @@ def _unsubscribable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
                 "channels.subscriptions_per_client",
                 str(channels.subscriptions_per_client),
                 f"must be at most {most} on {system}",
-                _why_no_more(plan.client),
+                _why_no_more(plan.client, most),
             )
         )
     if channels.wildcard_share > 0 and not has_wildcards(plan.target):
@@ -268,9 +268,9 @@ def _unsubscribable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
     return problems
 
 
-def _why_no_more(client: ClientOptions) -> str:
-    if isinstance(client, AddressOptions) and not client.channel_separator:
-        return "target.client.channel_separator is empty: an address names one channel"
+def _why_no_more(client: ClientOptions, most: int) -> str:
+    if client.most_subscriptions(most + 1) == most:
+        return "the service takes no more from one user: its target's [client] table says so"
     return "one connection of this system cannot hold more subscriptions"
 
 

@@ -10,7 +10,7 @@ import pytest
 from deploy.cdk.target import target_text
 from harness.core.errors import ScenarioError
 from harness.scenario.loading import load_plan, load_scenario
-from harness.scenario.target import known_systems
+from harness.scenario.target import known_systems, most_subscriptions
 from tests.deploy.conftest import ROOT
 
 EVENTS = {
@@ -91,6 +91,7 @@ def test_chat_has_a_target_too(tmp_path):
     target = loaded(target_text({"fanout-chat": CHAT}), tmp_path)
     assert CHAT["RealtimeUrl"] == target.endpoints.realtime
     assert ("api-gateway-websocket", "CHAT_TOKEN") == (target.system, target.auth.api_key_env)
+    assert 1 == most_subscriptions(target)
 
 
 @pytest.mark.parametrize(

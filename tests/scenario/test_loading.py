@@ -308,10 +308,19 @@ def test_subscriptions_that_a_service_cannot_hold_are_refused_before_the_run(sce
     scenario.write(target=OWN_SERVICE + '[client]\nchannel_separator = ""\n')
     assert (
         "--set: channels.subscriptions_per_client must be at most 1 on server-sent-events, got 2\n"
-        "hint: target.client.channel_separator is empty: an address names one channel\n"
+        "hint: the service takes no more from one user: its target's [client] table says so\n"
         "--set: channels.wildcard_share must be 0 on server-sent-events, got 0.05\n"
         "hint: where your service takes wildcards, say so: target.client.wildcards = true"
     ) == scenario.complaint(*ROOMS)
+
+
+def test_backend_that_keeps_a_user_in_one_channel_is_not_asked_for_more(scenario):
+    """Else the last join would take the user out of all the others, and nobody would be told."""
+    scenario.write(target='name = "chat"\nsystem = "api-gateway-websocket"\nemulated = true\n')
+    several = ("channels.count=3", "channels.subscriptions_per_client=2")
+    assert 2 == scenario.plan(*several).workload.channels.subscriptions_per_client
+    told = scenario.complaint(*several, "target.client.channels_per_user=1")
+    assert "must be at most 1 on api-gateway-websocket, got 2" in told
 
 
 def test_service_that_is_said_to_take_wildcards_gets_them(scenario):

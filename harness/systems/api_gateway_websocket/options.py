@@ -62,6 +62,12 @@ class ClientOptions(WildcardOptions):
         description="Where the envelope stands in what subscribers receive: keys with dots "
         "between them; empty where it is all of it.",
     )
+    channels_per_user: Count | None = Field(
+        default=None,
+        ge=1,
+        description="Channels the backend lets one connection be in; left out, as many as a "
+        "workload wants.",
+    )
     route_responses: bool = Field(
         default=True,
         description="Whether the routes have a route response. Without one a join and a publish "
@@ -81,6 +87,10 @@ class ClientOptions(WildcardOptions):
     key_query: QueryName = Field(
         default="", description="Query parameter it is read from; empty for none."
     )
+
+    def most_subscriptions(self, most: int) -> int:
+        """Return the backend's limit, if the target names one."""
+        return min(most, self.channels_per_user or most)
 
 
 class IamUser(Credentials):
