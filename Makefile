@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 SIZE ?= small
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test conformance fuzz synth lint types format smoke bench reference ingest flatness study capacity pairs sample check clean
+.PHONY: help setup run test clients conformance fuzz synth lint types format smoke bench reference ingest flatness study capacity pairs sample check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,13 +37,15 @@ run: setup ## a first look: 900 subscribers and 100 chatters on an emulator, hal
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest
 
-conformance: setup ## the emulator row by row, with real clients (where Node.js is) and raw peers
+clients: ## what tests run on Node.js: Amplify and other clients, axe-core for the reports' pages
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
 		$(MAKE) --no-print-directory $(CLIENTS); \
 	else \
-		echo "node or npm is missing: tests with Amplify and other Node.js clients are skipped" >&2; \
+		echo "node or npm is missing: tests with Amplify, other Node.js clients and axe-core are skipped" >&2; \
 		echo "hint: apt-get install nodejs npm" >&2; \
 	fi
+
+conformance: setup clients ## the emulator row by row, with real clients (where Node.js is) and raw peers
 	$(BIN)/python -m pytest -m conformance tests/conformance
 
 $(CLIENTS): tests/conformance/appsync_events/package.json

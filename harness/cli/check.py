@@ -10,7 +10,6 @@ from rich.console import Console
 
 from harness.cli.github import tell_github
 from harness.cli.report import LOG_WIDTH, print_judgement
-from harness.core.errors import MachineError
 
 
 def check(
@@ -39,6 +38,7 @@ def check(
     from harness.analysis.check import judge_again, verdict_json
     from harness.analysis.finalise import analyse
     from harness.report.junit import render_junit
+    from harness.report.write import write_file
     from harness.scenario.slo_file import load_slos
 
     objectives = None if slo is None else [one.model_dump() for one in load_slos(slo)]
@@ -46,7 +46,7 @@ def check(
     if objectives is not None:
         analysis = judge_again(analysis, objectives)
     if junit is not None:
-        _write(junit, render_junit(analysis))
+        write_file(junit, render_junit(analysis))
     if as_json:
         typer.echo(orjson.dumps(verdict_json(analysis), option=orjson.OPT_INDENT_2))
     else:
@@ -54,11 +54,3 @@ def check(
         print_judgement(analysis, Console(highlight=False, width=width))
     tell_github(analysis)
     raise typer.Exit(int(analysis.summary["exit_code"]))
-
-
-def _write(file: Path, data: bytes) -> None:
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise MachineError(str(file), found, "a file in a writable folder is needed") from None

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.github import tell_github
-from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
+from harness.core.errors import ScenarioError, ScenarioProblem
 
 if TYPE_CHECKING:
     from harness.analysis.finalise import Analysis
@@ -81,9 +81,10 @@ def _usage(where: str, found: str, rule: str, hint: str | None = None) -> Scenar
 
 
 def _report_history(folder: Path, metrics: Sequence[str], out: Path | None) -> None:
-    """Write a history's page and print its tables."""
+    """Write a history's page with its charts, and print its tables."""
     from harness.analysis.history import METRICS, read_history
-    from harness.report.history_page import render_history, tables, title
+    from harness.report.history_page import draw_history, render_history, tables, title
+    from harness.report.write import write_page
     from harness.scenario.slo import SUMMARY_METRICS
     from harness.scenario.spelling import did_you_mean
 
@@ -96,7 +97,8 @@ def _report_history(folder: Path, metrics: Sequence[str], out: Path | None) -> N
             raise _usage("--metric", name, rule, hint)
     found = read_history(folder, tuple(metrics) or METRICS)
     page = out or folder / HISTORY_PAGE
-    _write(page, render_history(found))
+    charts = draw_history(found)
+    write_page(page, render_history(found, charts), [one for each in charts for one in each])
     console = Console(highlight=False, width=None if sys.stdout.isatty() else HISTORY_WIDTH)
     for series, table in zip(found.series, tables(found), strict=True):
         console.print(Text(title(series), style="bold"), soft_wrap=True)
@@ -115,15 +117,6 @@ def _history_grid(table: "Cells") -> Table:
     for row in table.rows:
         grid.add_row(*(Text(_plain(cell.text), COLOURS.get(cell.tone, "")) for cell in row))
     return grid
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise MachineError(str(file), found, "a file in a writable folder is needed") from None
 
 
 def show(analysis: "Analysis", page: Path) -> None:

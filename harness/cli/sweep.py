@@ -321,16 +321,19 @@ class _Book:
         self.write("running")
 
     def write(self, status: str) -> None:
-        """Write the result as JSON, and once there is something to see, as a page."""
+        """Write the result as JSON, and in the end as a page with its charts."""
         from harness.analysis.capacity import sweep_json
         from harness.report.sweep import render_sweep
+        from harness.report.sweep_charts import draw_sweep
+        from harness.report.write import write_file, write_page
 
         data = sweep_json(status, *self._names, self.cells)
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        (self.folder / JSON_FILE).write_bytes(orjson.dumps(data, option=options))
+        write_file(self.folder / JSON_FILE, orjson.dumps(data, option=options))
         if self.cells and status != "running":
-            page = render_sweep(self._names, self.cells, status)
-            (self.folder / HTML_FILE).write_text(page, encoding="utf-8")
+            charts = draw_sweep(self.cells)
+            page = render_sweep(self._names, self.cells, status, charts)
+            write_page(self.folder / HTML_FILE, page, charts)
 
     def show(self) -> None:
         """Print what was found."""

@@ -1,5 +1,6 @@
 """The runs of a sweep: each an ordinary one, in a folder of its own inside the sweep's."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,8 @@ class StepRunner:
     def _new_folder(self, load: float) -> Path:
         parts = [f"{axis.name}-{value:g}" for axis, value in self.fixed.items()]
         name = "-".join([*parts, f"{self.axis.name}-{load:g}"])
-        number = 1 + sum(one.is_dir() for one in self.folder.iterdir())
+        taken = (re.match(r"\d+(?=-)", one.name) for one in self.folder.iterdir())
+        number = 1 + max((int(found[0]) for found in taken if found), default=0)
         return self.folder / f"{number:02d}-{name}"
 
 
@@ -195,4 +197,5 @@ def open_folder(folder: Path, mark: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         found = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise MachineError(str(folder), found, "a sweep's folder is made here") from None
+        required, hint = "a sweep's folder is made here", "choose another --out"
+        raise MachineError(str(folder), found, required, hint) from None

@@ -27,22 +27,33 @@ _CHARACTER = 5.4
 _MOST_KEYS = 4
 
 
-def render_history(history: History) -> str:
-    """Return the page."""
-    with mpl.rc_context(STYLE):
-        charts = [
-            [(chart, drawings(chart)) for chart in _charts(number, series, history.metrics)]
-            for number, series in enumerate(history.series, 1)
-        ]
+def render_history(history: History, charts: Sequence[Sequence[Chart]] | None = None) -> str:
+    """Return the page.
+
+    Args:
+        history: The runs, series by series.
+        charts: From ``draw_history``; drawn now where none are given.
+    """
+    charts = draw_history(history) if charts is None else charts
+    drawn = [[(chart, drawings(chart)) for chart in of_series] for of_series in charts]
     return TEMPLATES.get_template("history.html.j2").render(
         css=stylesheet(),
         definitions=definitions(history.metrics),
         folder=history.folder,
         runs=sum(len(series.points) for series in history.series),
-        sections=list(zip(map(title, history.series), charts, tables(history), strict=True)),
+        sections=list(zip(map(title, history.series), drawn, tables(history), strict=True)),
         skipped=history.skipped,
         version=__version__,
     )
+
+
+def draw_history(history: History) -> list[list[Chart]]:
+    """Draw the charts of each series."""
+    with mpl.rc_context(STYLE):
+        return [
+            list(_charts(number, series, history.metrics))
+            for number, series in enumerate(history.series, 1)
+        ]
 
 
 def tables(history: History) -> list[Table]:
@@ -77,7 +88,7 @@ def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
     if any(point.errors_ms[metric] for point in series.points for metric in metrics):
         notes.append(f"{explanation('run')}.")
     columns = ["Started", "Revision", "Verdict", "Run", *(capital(label(m)) for m in metrics)]
-    title, meanings = "Runs, oldest first", ("", "", "", "", *metrics)
+    title, meanings = f"Runs of series {number}, oldest first", ("", "", "", "", *metrics)
     return Table(
         f"series-{number}", title, " ".join(notes), columns, rows, texts=4, meanings=meanings
     )

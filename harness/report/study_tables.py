@@ -139,7 +139,7 @@ def _requirement(number: int, answers: Sequence[Answer]) -> Table:
         ]
         for one in answers
     ]
-    columns = ["System", "", "Tried", "Objectives", "Also seen", "On paper"]
+    columns = ["System", "Standing", "Tried", "Objectives", "Also seen", "On paper"]
     first = answers[0].requirement
     note = f"From the workload {first.workload}, the worst of each cell's runs."
     sources = dict.fromkeys(figure.source for one in answers for figure in one.paper)

@@ -8,11 +8,10 @@ from typing import Final
 import orjson
 
 from harness import __version__
-from harness.analysis.cost_study import study_day
+from harness.analysis.cost_study import CostStudy, study_day
 from harness.analysis.record import Json
 from harness.analysis.study import Answer, Findings
 from harness.analysis.study_paper import day_of_need
-from harness.core.errors import MachineError
 from harness.report import quantities as q
 from harness.report import study_tables as tables
 from harness.report.cells import Table
@@ -26,9 +25,8 @@ from harness.report.palette import looks_of
 from harness.report.sketch import Chart
 from harness.report.study_words import ORIGINS, counted, in_short, limits, marked, origin_of
 from harness.report.words import OF_COSTS, OF_STUDIES
+from harness.report.write import HTML_FILE, MARKDOWN_FILE, write_page
 
-HTML_FILE: Final = "report.html"
-MARKDOWN_FILE: Final = "summary.md"
 JSON_FILE: Final = "study.json"
 JSON_VERSION: Final = 1
 """Of ``study.json``; a name that goes, or means something else, raises it."""
@@ -37,34 +35,30 @@ _OF_THE_COST: Final = ("totals", "idle", "break-even", "grid", "switches", "coal
 
 
 def write_study(findings: Findings, folder: Path) -> Path:
-    """Write report.html, summary.md and study.json; return the page's path.
+    """Write report.html, summary.md, study.json and the charts; return the page's path.
 
     Raises:
         MachineError: If the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARKDOWN_FILE).write_text(study_markdown(findings), encoding="utf-8")
-        (folder / JSON_FILE).write_bytes(
-            orjson.dumps(study_json(findings), option=orjson.OPT_INDENT_2)
-        )
-        page = folder / HTML_FILE
-        page.write_text(render_study(findings), encoding="utf-8")
-    except OSError as error:
-        raise MachineError(
-            str(folder),
-            f"cannot be written ({(error.strerror or str(error)).lower()})",
-            "the study's report needs a writable folder with room",
-        ) from None
+    day = _day(findings)
+    evidence, curves = _charts(findings), _cost_charts(day)
+    beside = {
+        MARKDOWN_FILE: study_markdown(findings).encode(),
+        JSON_FILE: orjson.dumps(study_json(findings), option=orjson.OPT_INDENT_2),
+    }
+    page = folder / HTML_FILE
+    write_page(page, _render(findings, day, evidence, curves), [*evidence, *curves], beside)
     return page
 
 
-def render_study(findings: Findings) -> str:
-    """Return the page."""
-    day = study_day(
-        day_of_need(findings.study.need),
-        chatters_ratio=findings.study.need.chatters / findings.study.need.connected,
-    )
+def _day(findings: Findings) -> CostStudy:
+    need = findings.study.need
+    return study_day(day_of_need(need), chatters_ratio=need.chatters / need.connected)
+
+
+def _render(
+    findings: Findings, day: CostStudy, evidence: Sequence[Chart], curves: Sequence[Chart]
+) -> str:
     of_cost = {
         table.name: replace(table, title=marked(table.title, "paper")) for table in cost_tables(day)
     }
@@ -78,11 +72,9 @@ def render_study(findings: Findings) -> str:
         tiles_label="Cost of a day, system by system",
         in_short=in_short(findings),
         answers=[tables.matrix(findings), tables.approaches(findings)],
-        evidence=_with_drawings(_charts(findings)),
+        evidence=_with_drawings(evidence),
         details=[*tables.requirement_tables(findings), *tables.beside_tables(findings)],
-        cost_charts=_with_drawings(
-            [replace(one, title=marked(one.title, "paper")) for one in draw_curves(day.curves)]
-        ),
+        cost_charts=_with_drawings(curves),
         costs=[tables.costs(findings), *(of_cost.pop(name) for name in _OF_THE_COST)],
         bills=list(of_cost.values()),
         runs=[tables.runs(findings)],
@@ -201,6 +193,10 @@ def _charts(findings: Findings) -> list[Chart]:
         about = f": {contest.workload.label.lower()}"
         charts += draw_contest(contestants, contest.workload.name, about) if contestants else []
     return charts
+
+
+def _cost_charts(day: CostStudy) -> list[Chart]:
+    return [replace(one, title=marked(one.title, "paper")) for one in draw_curves(day.curves)]
 
 
 def _explained(findings: Findings) -> Iterator[str]:

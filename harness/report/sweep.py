@@ -10,6 +10,7 @@ from harness.report import quantities as q
 from harness.report.cells import Table
 from harness.report.definitions import anchor, definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
+from harness.report.sketch import Chart
 from harness.report.story import VERDICT_MARKS
 from harness.report.sweep_charts import draw_sweep
 from harness.report.sweep_words import (
@@ -34,17 +35,24 @@ _METRICS: Final = (
 )
 
 
-def render_sweep(names: tuple[str, str], cells: Sequence[Cell], status: str) -> str:
+def render_sweep(
+    names: tuple[str, str],
+    cells: Sequence[Cell],
+    status: str,
+    charts: Sequence[Chart] | None = None,
+) -> str:
     """Return the page.
 
     Args:
         names: Of workload and target.
         cells: The searches, one at least.
         status: "completed" or "interrupted".
+        charts: From ``draw_sweep``; drawn now where none are given.
     """
+    charts = draw_sweep(cells) if charts is None else charts
     tone = VERDICT_OF[exit_code_of(cells)]
     return TEMPLATES.get_template("sweep.html.j2").render(
-        charts=[(chart, drawings(chart)) for chart in draw_sweep(cells)],
+        charts=[(chart, drawings(chart)) for chart in charts],
         css=stylesheet(),
         definitions=definitions([*OF_SWEEPS, *_METRICS]),
         growth=q.milliseconds(LEAST_GROWTH_MS_PER_S),

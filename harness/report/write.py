@@ -1,7 +1,8 @@
-"""Writing all reports of a run into its folder."""
+"""Writing pages, what stands beside them, and their charts as files of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from harness.analysis.finalise import Analysis
 from harness.core.errors import MachineError
@@ -11,56 +12,93 @@ from harness.report.junit import render_junit
 from harness.report.markdown import render_markdown
 from harness.report.sketch import Chart
 
-HTML_FILE = "report.html"
-MARKDOWN_FILE = "summary.md"
-JUNIT_FILE = "junit.xml"
-CHARTS_FOLDER = "charts"
+HTML_FILE: Final = "report.html"
+MARKDOWN_FILE: Final = "summary.md"
+JUNIT_FILE: Final = "junit.xml"
+CHARTS_FOLDER: Final = "charts"
+
+_NOTHING_BESIDE: Mapping[str, bytes] = {}
+_ANOTHER_PLACE: Final = "free some space, or name another place"
 
 
 def write_report(analysis: Analysis) -> Path:
-    """Write report.html, summary.md, junit.xml and the charts; return the page's path.
+    """Write report.html, summary.md, junit.xml and the charts of a run; return the page's path.
 
     Raises:
         MachineError: If the folder cannot be written.
     """
     folder = analysis.record.folder
     charts = draw_charts(analysis)
-    try:
-        (folder / MARKDOWN_FILE).write_text(render_markdown(analysis), encoding="utf-8")
-        (folder / JUNIT_FILE).write_bytes(render_junit(analysis))
-        _write_charts(folder / CHARTS_FOLDER, charts)
-        page = folder / HTML_FILE
-        page.write_text(render_html(analysis, charts), encoding="utf-8")
-    except OSError as error:
-        raise MachineError(
-            str(folder),
-            f"cannot be written ({(error.strerror or str(error)).lower()})",
-            "the report needs a writable folder with room",
-            f"free some space, then run: harness report {folder}",
-        ) from None
+    beside = {
+        MARKDOWN_FILE: render_markdown(analysis).encode(),
+        JUNIT_FILE: render_junit(analysis),
+    }
+    hint = f"free some space, then run: harness report {folder}"
+    page = folder / HTML_FILE
+    write_page(page, render_html(analysis, charts), charts, beside, hint)
     return page
 
 
-def write_page(page: Path, text: str, charts: Sequence[Chart]) -> None:
-    """Write a page that is about no single run, and its charts into a folder beside it.
+def write_page(
+    page: Path,
+    text: str,
+    charts: Sequence[Chart],
+    beside: Mapping[str, bytes] = _NOTHING_BESIDE,
+    hint: str | None = None,
+) -> None:
+    """Write a page, further files beside it, and its charts as SVG and PNG.
 
-    The folder of ``comparison.html`` is ``comparison-charts``.
+    Charts are in ``charts/`` beside a ``report.html``, which has its folder to itself, and in
+    ``comparison-charts/`` beside a ``comparison.html``.
+
+    Args:
+        page: The page's file; folders that it needs are made.
+        text: The page itself.
+        charts: All charts of the page.
+        beside: Contents of further files, by their names.
+        hint: What to do where nothing can be written.
 
     Raises:
         MachineError: If they cannot be written.
     """
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
+        for name, data in beside.items():
+            (page.parent / name).write_bytes(data)
+        _write_charts(_charts_folder(page), charts)
         page.write_text(text, encoding="utf-8")
-        _write_charts(page.with_name(f"{page.stem}-{CHARTS_FOLDER}"), charts)
     except OSError as error:
-        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise MachineError(str(page), found, "a file in a writable folder is needed") from None
+        raise _cannot_write(page, error, hint) from None
+
+
+def write_file(file: Path, data: bytes) -> None:
+    """Write one file; folders that it needs are made.
+
+    Raises:
+        MachineError: If it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    except OSError as error:
+        raise _cannot_write(file, error) from None
+
+
+def _cannot_write(file: Path, error: OSError, hint: str | None = None) -> MachineError:
+    found = f"cannot be written ({(error.strerror or str(error)).lower()})"
+    required = "a file in a writable folder with room is needed"
+    return MachineError(str(file), found, required, hint or _ANOTHER_PLACE)
+
+
+def _charts_folder(page: Path) -> Path:
+    is_alone = page.name == HTML_FILE
+    return page.with_name(CHARTS_FOLDER if is_alone else f"{page.stem}-{CHARTS_FOLDER}")
 
 
 def _write_charts(folder: Path, charts: Sequence[Chart]) -> None:
     """Write the charts there are, and take away those that an earlier report left."""
-    folder.mkdir(exist_ok=True)
+    if charts:
+        folder.mkdir(exist_ok=True)
     files = {f"{chart.name}.svg": chart.wide.encode() for chart in charts}
     files |= {f"{chart.name}.png": chart.png for chart in charts}
     for old in (*folder.glob("*.svg"), *folder.glob("*.png")):

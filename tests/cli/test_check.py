@@ -116,6 +116,13 @@ def test_github_gets_annotations_and_a_step_summary(run, tmp_path, capsys, monke
 
 
 def test_a_junit_file_that_cannot_be_written_is_an_error_in_words(run, tmp_path):
-    """The folder does not exist."""
+    """Where its folder should be there is a file."""
+    (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="cannot be written"):
-        check(run, junit=tmp_path / "none" / "junit.xml")
+        check(run, junit=tmp_path / "file" / "junit.xml")
+
+
+def test_the_folder_of_a_junit_file_is_made(run, tmp_path):
+    """Pipelines name one that is not there yet."""
+    assert 0 == exit_code_of(run, junit=tmp_path / "results" / "junit.xml")
+    assert (tmp_path / "results" / "junit.xml").is_file()

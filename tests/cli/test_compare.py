@@ -37,6 +37,8 @@ def test_the_table_says_what_is_higher_and_the_page_is_named(runs, tmp_path, cap
     assert "Fan-out latency p99    higher" in out
     assert f"page: {page}" in out.splitlines()
     assert "<h1" in page.read_text(encoding="utf-8")
+    charts = {one.name for one in (tmp_path / "page-charts").iterdir()}
+    assert {"compare-percentiles.png", "compare-percentiles.svg"} <= charts
 
 
 def test_a_run_beside_itself_shows_no_difference(runs, tmp_path, capsys):

@@ -66,6 +66,9 @@ def test_the_page_needs_nothing_else(tmp_path):
     assert not re.search(r'(?:src|href)="(?!#)|<script |@import|url\(http', text)
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
+    charts = {one.name for one in (tmp_path / "cost-charts").iterdir()}
+    names = ("cost-over-users", "cost-over-messages")
+    assert charts == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
 
 
 def test_a_page_that_cannot_be_written_is_said_in_a_sentence(tmp_path):

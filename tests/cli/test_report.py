@@ -62,6 +62,8 @@ def test_a_history_prints_every_series_and_names_what_it_skipped(tmp_path, capsy
     assert f"skipped: {tmp_path / 'torn'}: is not JSON" in out
     assert f"page: {tmp_path / 'history.html'}" in out.splitlines()
     assert "<h1" in (tmp_path / "history.html").read_text("utf-8")
+    charts = {one.name for one in (tmp_path / "history-charts").iterdir()}
+    assert {"history-1-stall-s-max.png", "history-1-stall-s-max.svg"} == charts
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """``harness study``: what it runs, what it leaves alone, what it writes and how it ends."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -81,6 +82,16 @@ def test_each_cell_is_run_once_and_a_refused_one_stops_nothing(place, capsys):
     printed = capsys.readouterr()
     assert f"report: {place.out / 'report.html'}" in printed.out
     assert "[3/3] steady on gone: refused" in printed.err
+
+
+def test_the_charts_of_the_page_are_files_too(place):
+    """PNG for slides and SVG, of the runs and of the costs."""
+    place.run()
+    charts = {one.name for one in (place.out / "charts").iterdir()}
+    assert {f"{name}.{kind}" for name in ("steady-percentiles", "cost-over-users")
+            for kind in ("png", "svg")} <= charts  # fmt: skip
+    drawn = re.findall(r'<figure [^>]*id="([^"]*)"', (place.out / "report.html").read_text("utf-8"))
+    assert charts == {f"{name}.{kind}" for name in drawn for kind in ("png", "svg")}
 
 
 def test_runs_that_are_there_are_not_made_again(place):

@@ -89,7 +89,14 @@ def test_the_edge_is_found_and_told(play, capsys, tmp_path):
     assert said.out.startswith("capacity: 70 subscribers\n")
     assert f"page: {tmp_path / 'sweep' / 'sweep.html'}" in said.out
     names = [f"0{n}-subscribers-{load}" for n, load in enumerate(loads, 1)]
-    assert names == sorted(one.name for one in (tmp_path / "sweep").iterdir() if one.is_dir())
+    assert [*names, "sweep-charts"] == folders_in(tmp_path / "sweep")
+    charts = {one.name for one in (tmp_path / "sweep" / "sweep-charts").iterdir()}
+    assert {"sweep-latency-1.png", "sweep-latency-1.svg"} <= charts
+
+
+def folders_in(folder):
+    """Return the names of the folders in a folder."""
+    return sorted(one.name for one in folder.iterdir() if one.is_dir())
 
 
 def test_a_generator_that_breaks_gives_a_lower_bound(play, capsys):
@@ -128,6 +135,8 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(play, capsys, tmp_path):
     code, data, loads = play(Emulated(70), step="10")
     assert (0, "completed", [60, 70]) == (code, data["status"], loads)
     assert 5 == len(data["cells"][0]["steps"])
+    steps = [name[:2] for name in folders_in(tmp_path / "sweep") if name != "sweep-charts"]
+    assert ["01", "02", "03", "04", "05"] == steps
 
 
 def test_a_finer_step_goes_on_in_the_same_folder(play):

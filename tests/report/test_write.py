@@ -4,7 +4,8 @@ import pytest
 
 from harness.analysis.finalise import finalise
 from harness.core.errors import MachineError
-from harness.report.write import write_report
+from harness.report.sketch import Chart
+from harness.report.write import write_file, write_page, write_report
 from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import write_record
 
@@ -26,6 +27,45 @@ def test_a_chart_that_has_no_data_any_more_is_taken_away(tmp_path):
     (folder / "charts" / "stalls.svg").write_text("old")
     write_report(finalise(folder))
     assert [] == list((folder / "charts").iterdir())
+
+
+def chart(name):
+    """Return a chart that nobody has drawn."""
+    return Chart(name, "Title", "Caption", f"<svg>{name}</svg>", "", b"\x89PNG", is_full_width=True)
+
+
+def test_charts_of_a_page_are_files_in_a_folder_named_after_it(tmp_path):
+    """As SVG and as PNG; beside a report.html, which has its folder to itself, in charts/."""
+    write_page(tmp_path / "new" / "cost.html", "page", [chart("a")], {"cost.json": b"{}"})
+    assert ["cost-charts", "cost.html", "cost.json"] == names_in(tmp_path / "new")
+    assert ["a.png", "a.svg"] == names_in(tmp_path / "new" / "cost-charts")
+    assert b"\x89PNG" == (tmp_path / "new" / "cost-charts" / "a.png").read_bytes()
+    write_page(tmp_path / "study" / "report.html", "page", [chart("b")])
+    assert ["b.png", "b.svg"] == names_in(tmp_path / "study" / "charts")
+
+
+def test_a_page_without_charts_leaves_no_empty_folder(tmp_path):
+    """Nor charts that its last version had."""
+    write_page(tmp_path / "sweep.html", "page", [])
+    assert ["sweep.html"] == names_in(tmp_path)
+    write_page(tmp_path / "sweep.html", "page", [chart("a"), chart("b")])
+    write_page(tmp_path / "sweep.html", "page", [chart("b")])
+    assert ["b.png", "b.svg"] == names_in(tmp_path / "sweep-charts")
+
+
+def names_in(folder):
+    """Return the names of what is in a folder."""
+    return sorted(one.name for one in folder.iterdir())
+
+
+@pytest.mark.parametrize("write", [write_file, lambda file, data: write_page(file, "page", [])])
+def test_a_file_that_cannot_be_written_says_what_to_do(tmp_path, write):
+    """In two lines, the second a hint."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError) as caught:
+        write(tmp_path / "file" / "page.html", b"")
+    assert "page.html: cannot be written (" in str(caught.value)
+    assert "\nhint: free some space, or name another place" in str(caught.value)
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):

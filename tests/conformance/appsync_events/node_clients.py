@@ -15,7 +15,7 @@ from tests.conformance.rows import ROOT
 
 FOLDER = Path(__file__).parent
 INSTALLED = ROOT / ".conformance"
-"""Where ``make conformance`` installs the clients; git ignores it."""
+"""Where ``make clients`` installs the clients; git ignores it."""
 
 PACKAGES = ("aws-amplify", "ob-appsync-events-request", "ws")
 TIMEOUT_S = 30
@@ -26,7 +26,7 @@ def missing():
     if shutil.which("node") is None:
         return "node is not installed"
     absent = [name for name in PACKAGES if not (INSTALLED / "node_modules" / name).is_dir()]
-    return f"{', '.join(absent)} not installed: make conformance" if absent else ""
+    return f"{', '.join(absent)} not installed: make clients" if absent else ""
 
 
 needs_node = pytest.mark.skipif(bool(missing()), reason=missing())
