@@ -24,6 +24,7 @@ class Settings:
         publish_body: Template of a publish's body.
         publish_content_type: Its content type.
         stalled_after_s: Silence after which a client gives up; None for never.
+        stall_limit_s: Silence that counts as an error where no client gives up; None for none.
     """
 
     headers: Mapping[str, str]
@@ -32,6 +33,7 @@ class Settings:
     publish_body: str = "{envelope}"
     publish_content_type: str = "application/json"
     stalled_after_s: float | None = None
+    stall_limit_s: float | None = None
 
     def __repr__(self) -> str:
         return f"Settings({len(self.headers)} headers)"  # They hold secrets.
@@ -89,6 +91,7 @@ def settings_of(options: Any, api_key: str) -> Settings:
         publish_body=options.publish_body,
         publish_content_type=options.publish_content_type,
         stalled_after_s=options.stalled_after_s,
+        stall_limit_s=options.stall_limit_s,
     )
 
 
