@@ -37,6 +37,8 @@ class UserSession(SubscriberLedger):
         "_asked_wait_s",
         "_client",
         "_gives_up",
+        "_is_paused",
+        "_is_stalled",
         "_joining",
         "_told_s",
         "attempted",
@@ -79,6 +81,8 @@ class UserSession(SubscriberLedger):
         self._gives_up = False
         self._told_s: float | None = None
         self._asked_wait_s = 0.0
+        self._is_paused = False
+        self._is_stalled = False
 
     def await_turn(self) -> None:
         """Sleep until this user is to join."""
@@ -109,6 +113,7 @@ class UserSession(SubscriberLedger):
         self.connection += 1
         self.failure = self.times = self.closed_ns = None
         self.end = (None, "")
+        self._is_paused = self._is_stalled = False
 
     def _reconnect(self) -> None:
         """Come back after a loss, as the workload's clients do."""
@@ -149,23 +154,36 @@ class UserSession(SubscriberLedger):
     def pause(self, *, paused: bool) -> None:
         """Stop reading what arrives, or go on."""
         if self._client is not None:
+            self._is_paused = paused
+            self._client.heard_ns = max(self._client.heard_ns, time.time_ns())
             self._client.pause(paused=paused)
 
     def check_liveness(self, now_ns: int) -> None:
         """Give the connection up if nothing came for as long as the system says is too long.
 
+        Where its clients bear that, it is counted once for each silence. Who does not read cannot
+        know, and is passed over.
+
         Args:
             now_ns: This host's realtime clock.
         """
         client = self._client
-        if client is None or not self.joined or client.silence_limit_s is None:
+        if client is None or not self.joined or self._is_paused:
+            return
+        limit_s, stall_s = client.silence_limit_s, client.stall_limit_s
+        if limit_s is None and stall_s is None:
             return
         delivered_ns = self.last_arrival_ns - self.worker.clock.offset_ns
         silent_s = (now_ns - max(client.heard_ns, delivered_ns)) / NS_PER_S
-        if silent_s > client.silence_limit_s:
+        if limit_s is not None and silent_s > limit_s:
             client.drop()
-            reason = f"silent for {client.silence_limit_s:g} s"
-            self.ended(ABNORMAL, reason, now_ns, STALLED)
+            self.ended(ABNORMAL, f"silent for {limit_s:g} s", now_ns, STALLED)
+            return
+        is_stalled = stall_s is not None and silent_s > stall_s
+        if is_stalled and not self._is_stalled:
+            message = f"no byte for more than {stall_s:g} s"
+            self.worker.failed(self.user_class, "receive", "Stalled", STALLED, message)
+        self._is_stalled = is_stalled
 
     def _attempt(self) -> bool:
         """Try to join once; return whether it worked."""

@@ -20,7 +20,7 @@ ABNORMAL_CODE = 1006
 """Close code of a connection that ended without a close frame. Source: RFC 6455, section 7.1.5."""
 
 STALLED = "stalled"
-"""Outcome of a connection that was given up because nothing came for too long."""
+"""What a connection is on which nothing came for too long, whether or not it was given up."""
 
 CONNECTIONS_PER_ADDRESS = 4000
 """Connections from one loopback address, far below where the search for a port gets slow."""
@@ -151,10 +151,12 @@ class Client(Protocol):
     Attributes:
         heard_ns: When the system was last heard of other than through a delivery; host's realtime.
         silence_limit_s: Silence after which, by the system's rules, a client gives up; or None.
+        stall_limit_s: Silence that is an error, although a client bears it; or None.
     """
 
     heard_ns: int
     silence_limit_s: float | None
+    stall_limit_s: float | None
 
     @property
     def open(self) -> bool:

@@ -95,6 +95,7 @@ class WebSocketConnection:
         "listener",
         "memo",
         "silence_limit_s",
+        "stall_limit_s",
     )
 
     def __init__(self, endpoint: Endpoint, memo: dict[bytes, Any], listener: Listener) -> None:
@@ -106,6 +107,7 @@ class WebSocketConnection:
         self._closing = False
         self.heard_ns = 0
         self.silence_limit_s: float | None = None
+        self.stall_limit_s: float | None = None
 
     def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
         """Handle one text message; a token returned lets equal bytes skip this next time."""

@@ -21,11 +21,12 @@ FEW = {
 }
 
 
-def run(stage, fates, subscribers, *, after_them="refuses", **settings):
+def run(stage, fates, subscribers, *, after_them="refuses", client=None, **settings):
     """Run one chatter and these subscribers, who join one after another, on a server by hand."""
     with StreamServer(fates, after_them) as server:
         target = stage.room() / "target.toml"
-        target.write_text(server.target(stalled_after_s=STALLED_AFTER_S), "utf-8")
+        options = client or {"stalled_after_s": STALLED_AFTER_S}
+        target.write_text(server.target(**options), "utf-8")
         flags = SHORT | FEW | {"population.subscribers": subscribers} | settings
         return stage.run(flags, target=target).outcome()
 
@@ -91,6 +92,24 @@ def test_stall_is_found_after_the_silence_that_the_target_allows(outcome):
     held_s = (stalled["closed_ns"] - stalled["join_start_ns"]) / 1e9
     assert (held_s > STALLED_AFTER_S).all()
     assert (held_s < STALLED_AFTER_S + 7.0).all()
+
+
+patient = partial(
+    run,
+    fates=("stays", "falls silent") * EACH,
+    subscribers=2 * EACH,
+    client={"heartbeat_s": STALLED_AFTER_S / 2},
+    **{"phases.measure_s": 9.0},
+)
+
+
+@after(patient)
+def test_stall_that_nobody_gives_up_is_counted_and_the_stream_stays(outcome):
+    """As a browser has it: two heartbeats without a byte are an error, and no end."""
+    assert {("receive", "stalled"): EACH} == errors_of(outcome), outcome.said
+    assert {"run ended": 2 * EACH} == reasons_of(outcome)
+    rows = pd.read_parquet(outcome.folder / "errors.parquet")
+    assert {"no byte for more than 1 s"} == set(rows["message"])
 
 
 refused = partial(run, fates=("stays",) * 4, subscribers=8)

@@ -96,6 +96,7 @@ class Line:
     open = True
     heard_ns = 0
     silence_limit_s = None
+    stall_limit_s = None
 
     def __init__(self, system, listener):
         self.system = system
@@ -244,6 +245,36 @@ def test_connection_silent_for_longer_than_the_system_allows_is_given_up(subscri
     assert ["stalled: silent for 300 s"] == [row["close_reason"] for row in worker.earlier_rows]
     (error,) = worker.tally.take()["errors"]
     assert ["receive", "Disconnected", "stalled", "silent for 300 s", 1] == list(error)
+
+
+def test_silence_that_clients_bear_is_counted_once_until_something_comes(subscriber):
+    """The connection stays; the next silence is another error."""
+    worker, session = subscriber(System())
+    line = session._client
+    line.stall_limit_s = 30.0
+    for after_s in (29, 31, 36):
+        session.check_liveness(line.heard_ns + after_s * 10**9)
+    assert session.connected
+    (error,) = worker.tally.take()["errors"]
+    assert ["receive", "Stalled", "stalled", "no byte for more than 30 s", 1] == list(error)
+    line.heard_ns += 40 * 10**9
+    for after_s in (1, 31):
+        session.check_liveness(line.heard_ns + after_s * 10**9)
+    assert [1] == [error[-1] for error in worker.tally.take()["errors"]]
+
+
+def test_user_who_does_not_read_hears_no_silence(subscriber):
+    """What comes stays with the kernel, so nobody can say that nothing does."""
+    worker, session = subscriber(System())
+    line = session._client
+    line.stall_limit_s, line.silence_limit_s = 30.0, 300.0
+    session.pause(paused=True)
+    session.check_liveness(time.time_ns() + 10**12)
+    session.pause(paused=False)
+    session.check_liveness(time.time_ns() + 29 * 10**9)
+    assert (True, []) == (session.connected, worker.tally.take()["errors"])
+    session.check_liveness(time.time_ns() + 31 * 10**9)
+    assert ["stalled"] == [error[2] for error in worker.tally.take()["errors"]]
 
 
 def test_outcome_of_a_systems_own_is_the_errors_code_and_in_the_reason(subscriber):

@@ -45,6 +45,7 @@ class PollingClient:
     Attributes:
         due_tick: For ``client_clock.PollClock``.
         silence_limit_s: None: a poll has its own timeout.
+        stall_limit_s: None, for the same reason.
     """
 
     __slots__ = (
@@ -66,6 +67,7 @@ class PollingClient:
         "due_tick",
         "heard_ns",
         "silence_limit_s",
+        "stall_limit_s",
     )
 
     def __init__(
@@ -97,6 +99,7 @@ class PollingClient:
         self.due_tick = NEVER
         self.heard_ns = 0
         self.silence_limit_s: float | None = None
+        self.stall_limit_s: float | None = None
 
     @property
     def open(self) -> bool:

@@ -4,7 +4,7 @@ A join is: TCP, TLS where the address has it, ``GET`` until the response head sa
 ``text/event-stream``, which is the confirmation. A user that only publishes holds no connection.
 How a join fails is told apart by code: ``connect_refused``, ``connect_timeout``,
 ``http_error_terminal`` and others; how a stream ends by outcome: ``stream_end``, ``stream_reset``,
-and ``stalled`` where the user gives it up. Redirects are followed.
+and ``stalled`` where the user gives it up, or bears it. Redirects are followed.
 Source: WHATWG HTML, section 9.2.3 "Processing model", read November 2026.
 """
 
@@ -103,6 +103,7 @@ class ServerSentEventsClient:
     Attributes:
         silence_limit_s: None unless the target says: a browser's EventSource never gives up. None
             also for a user that only publishes, who has no stream to be silent.
+        stall_limit_s: Two heartbeats, where the target says what they are and nobody gives up.
     """
 
     __slots__ = (
@@ -119,6 +120,7 @@ class ServerSentEventsClient:
         "_stream",
         "heard_ns",
         "silence_limit_s",
+        "stall_limit_s",
     )
 
     def __init__(
@@ -143,6 +145,7 @@ class ServerSentEventsClient:
         self._joined = False
         self.heard_ns = 0
         self.silence_limit_s = api.settings.stalled_after_s if channels else None
+        self.stall_limit_s = api.settings.stall_limit_s if channels else None
 
     @property
     def last_event_id(self) -> bytes:

@@ -25,6 +25,7 @@ class Settings:
         publish_content_type: Its content type.
         stalled_after_s: Silence after which a client gives up; None for never.
         channel_separator: Stands in an address between the channels of one stream.
+        stall_limit_s: Silence that counts as an error where no client gives up; None for none.
     """
 
     headers: Mapping[str, str]
@@ -34,6 +35,7 @@ class Settings:
     publish_content_type: str = "application/json"
     stalled_after_s: float | None = None
     channel_separator: str = ","
+    stall_limit_s: float | None = None
 
     def __repr__(self) -> str:
         return f"Settings({len(self.headers)} headers)"  # They hold secrets.
@@ -92,6 +94,7 @@ def settings_of(options: Any, api_key: str) -> Settings:
         publish_content_type=options.publish_content_type,
         stalled_after_s=options.stalled_after_s,
         channel_separator=options.channel_separator,
+        stall_limit_s=options.stall_limit_s,
     )
 
 

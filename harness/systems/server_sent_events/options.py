@@ -79,6 +79,20 @@ class ClientOptions(AddressOptions):
         description="Silence after which a client gives its stream up, such as two heartbeats and "
         "a bit. Left out, never: a browser does not.",
     )
+    heartbeat_s: Seconds | None = Field(
+        default=None,
+        gt=0,
+        description="Time between two heartbeats of the service. A stream that brings no byte for "
+        "more than two of them counts as `stalled` each time, and stays. Left out, or with "
+        "stalled_after_s, that is no error.",
+    )
+
+    @property
+    def stall_limit_s(self) -> float | None:
+        """Silence that is an error although nobody gives up: two heartbeats."""
+        if self.stalled_after_s is not None or self.heartbeat_s is None:
+            return None
+        return 2 * self.heartbeat_s
 
     @model_validator(mode="after")
     def _publishes_the_envelope(self) -> Self:
