@@ -115,8 +115,12 @@ def worker_cost(record: Record) -> WorkerCost:
     """Return what a run's workers needed for a delivery, a join and a connection.
 
     Raises:
-        MachineError: If the run had no deliveries, no joins or no health of its workers.
+        MachineError: If the record is damaged, or the run had no deliveries, no joins or no health
+            of its workers.
     """
+    if record.problems:
+        found, hint = f"is damaged: {'; '.join(record.problems)}", "name another run"
+        raise MachineError(str(record.folder), found, "the record of a whole run is needed", hint)
     deliveries = float(measured(record.timeline)["deliveries"].sum())
     joins = float(record.timeline["joins_succeeded"].sum())
     generator = record.generator

@@ -29,6 +29,7 @@ METRICS: Final = (
 )
 """What is shown unless somebody asks for something else."""
 
+_WHERE: Final = "runs are kept in reports/, each in its own folder"
 _UNKNOWN_REVISION: Final = "unknown"
 
 
@@ -101,7 +102,9 @@ def read_history(folder: Path, metrics: Sequence[str] = METRICS) -> History:
     folders = {file.parent for file in folder.rglob(RUN_FILE)}
     folders |= {file.parent for file in folder.rglob(HISTOGRAMS_FILE)}
     if not folders:
-        raise NoRecordError(str(folder), "holds no run record", "a folder of runs is needed")
+        raise NoRecordError(
+            str(folder), "holds no run record", "a folder of runs is needed", _WHERE
+        )
     points, skipped = [], []
     for one in sorted(folders):
         found = _point(one, metrics)

@@ -59,10 +59,12 @@ def find_unlike(sides: Sequence[Sequence[Analysis]]) -> list[Unlike]:
         for name, one in runs
         for problem in one.record.problems
     ]
-    found += _differences([(name, _load(one)) for name, one in runs])
-    for place, side in enumerate(sides):
-        name = _name(place)
-        found += _differences([(name, flatten("target", one.record.target)) for one in side])
+    # Of a record without its run.json nobody knows what was run; that is named above.
+    known = [(name, one) for name, one in runs if not one.record.is_salvaged]
+    found += _differences([(name, _load(one)) for name, one in known])
+    for place in range(len(sides)):
+        side = [(name, one) for name, one in known if name == _name(place)]
+        found += _differences([(name, flatten("target", one.record.target)) for name, one in side])
     return found
 
 

@@ -22,6 +22,17 @@ from harness.scenario.target import polling_classes
 Json = dict[str, Any]
 
 _HEAD_BYTES: Final = 4096
+_ALWAYS_THERE: Final = ("epoch_ns",)
+_THERE_WHEN_COMPLETED: Final = ("plan", "phases")
+_KINDS: Final[dict[str, type]] = {
+    "epoch_ns": int,
+    "plan": dict,
+    "environment": dict,
+    "phases": list,
+    "workers": list,
+    "warnings": list,
+}
+"""What the parts of a ``run.json`` are where they are there."""
 
 MEASURE: Final = "measure"
 """The phase that the summary's deliveries and latencies are about."""
@@ -197,7 +208,8 @@ def read_run(folder: Path) -> Json:
         ) from None
     except OSError as error:
         raise NoRecordError(
-            str(path), f"cannot be read ({error.strerror})", "a run's own folder is needed"
+            *(str(path), f"cannot be read ({(error.strerror or str(error)).lower()})"),
+            *("a run's own folder is needed", _which_folder()),
         ) from None
     except orjson.JSONDecodeError as error:
         raise UnreadableRunError(
@@ -208,20 +220,36 @@ def read_run(folder: Path) -> Json:
 
 
 def _require_readable(path: Path, run: Any) -> None:
-    """Refuse what another version wrote, and say which one it was."""
+    """Refuse what another version wrote and say which one it was; refuse what is no record."""
     version = run.get("schema_version") if isinstance(run, dict) else None
-    if version == SCHEMA_VERSION and "epoch_ns" in run:
-        return
-    found, hint = f"has schema version {version}", None
-    if isinstance(version, int) and version != SCHEMA_VERSION:
-        versions = (run.get("environment") or {}).get("versions") or {}
-        number = versions.get("fanout-harness")
-        writer = f"harness {number}" if number else "an unknown version of the harness"
-        found += f", written by {writer}"
-        newer = "this harness is older than the record: update it"
-        hint = newer if version > SCHEMA_VERSION else f"read it with {writer}"
-    required = f"this harness ({__version__}) reads version {SCHEMA_VERSION}"
-    raise NoRecordError(str(path), found, required, hint)
+    if not isinstance(version, int):
+        required = "a JSON object with a schema_version is needed"
+        raise UnreadableRunError(str(path), "is no run record", required, _which_folder())
+    if version != SCHEMA_VERSION:
+        raise _of_another_version(path, run, version)
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(run.get(key, kind()), kind)]
+    needed = _ALWAYS_THERE + _THERE_WHEN_COMPLETED * (run.get("status") == "completed")
+    wrong += [key for key in needed if key not in run]
+    plan = {} if "plan" in wrong else run.get("plan", {})
+    parts = ("workload", "target")
+    wrong += [f"plan.{part}" for part in parts if not isinstance(plan.get(part, {}), dict)]
+    if wrong:
+        found = f"is damaged ({', '.join(wrong)} missing or of the wrong kind)"
+        raise UnreadableRunError(str(path), found, "a run record is needed")
+
+
+def _of_another_version(path: Path, run: Json, version: int) -> NoRecordError:
+    environment = run.get("environment")
+    versions = environment.get("versions") if isinstance(environment, dict) else None
+    number = versions.get("fanout-harness") if isinstance(versions, dict) else None
+    writer = f"harness {number}" if number else "an unknown version of the harness"
+    newer = "this harness is older than the record: update it"
+    return NoRecordError(
+        str(path),
+        f"has schema version {version}, written by {writer}",
+        f"this harness ({__version__}) reads version {SCHEMA_VERSION}",
+        newer if version > SCHEMA_VERSION else f"read it with {writer}",
+    )
 
 
 def _salvaged(folder: Path, tables: dict[str, Table], error: NoRecordError) -> Json:

@@ -263,7 +263,7 @@ def _joins_per_s(run: Analysis) -> float:
 _SIZES: Final[Mapping[str, Callable[[Analysis], float | None]]] = {
     "connected": _connected,
     "messages": _deliveries_per_s,
-    "chatters": lambda run: float(run.summary["population"]["chatters_peak"]),
+    "chatters": lambda run: float(run.summary["population"]["chatters_peak"] or 0),
     "scale_up": _connected,
     "scale_to_zero": _connected,
 }

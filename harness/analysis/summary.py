@@ -33,12 +33,25 @@ _UNKNOWN_WHEN_CUT: Final = (
     "missed_while_away",
 )
 
+_KNOWN_FROM: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "timeline": {
+        "population": ("subscribers_peak", "chatters_peak", "pollers_peak"),
+        "joins": ("attempted", "succeeded", "failed", "per_s_peak"),
+        "deliveries": ("received", "per_s_peak", "per_s_mean"),
+    },
+    "messages": {
+        "population": ("unique_chatters_sent",),
+        "publishes": ("offered", "sent", "acknowledged", "failed", "throttled"),
+    },
+}
+"""Counts that are unknown, and not 0, where nothing of a table could be read."""
+
 
 def figures(record: Record) -> Json:
     """Return all figures of a run, without the judgement on them."""
     histograms = record.histograms
     disturbed = outcomes(record)
-    return {
+    found: Json = {
         "population": _population(record),
         "joins": _joins(record),
         "publishes": _publishes(record),
@@ -53,6 +66,10 @@ def figures(record: Record) -> Json:
         "cost": cost_of(record),
         "disturbances": disturbed,
     }
+    for table in record.lost & _KNOWN_FROM.keys():
+        for block, names in _KNOWN_FROM[table].items():
+            found[block] |= dict.fromkeys(names)
+    return found
 
 
 def _population(record: Record) -> Json:

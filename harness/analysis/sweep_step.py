@@ -136,10 +136,10 @@ def _broken(summary: Json) -> list[str]:
 
 def _offered_per_s(analysis: Analysis, workload: Workload) -> float | None:
     """Return messages due a second × the listeners a message reaches."""
-    seconds = analysis.record.measured_s()
-    if not seconds:
+    seconds, offered = analysis.record.measured_s(), analysis.summary["publishes"]["offered"]
+    if not seconds or offered is None:
         return None
-    messages_per_s = analysis.summary["publishes"]["offered"] / seconds
+    messages_per_s = offered / seconds
     listeners = workload.population.listeners * workload.channels.reach
     return round(float(messages_per_s * listeners), 3)
 

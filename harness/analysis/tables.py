@@ -76,7 +76,8 @@ def read_parquet(path: Path, schema: pa.Schema) -> Table:
     except FileNotFoundError:
         return Table(empty(schema), f"{path.name} is missing", is_lost=True)
     except (OSError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = said.partition(". ")[0].rstrip(".")
         return Table(empty(schema), f"{path.name} cannot be read: {reason}", is_lost=True)
     return Table(_to_frame(table), None)
 

@@ -20,6 +20,7 @@ _SATURATION_CODES: Final = {
     *(exhaustion.code for exhaustion in EXHAUSTIONS.values()),
 }
 
+_DAMAGED: Final = "record_damaged"
 _END_TOLERANCE_S: Final = 0.5
 """A run that ended this much before its plan did was not cut short."""
 
@@ -48,7 +49,10 @@ def invalidates(warning: Json) -> bool:
 
 def why_invalid(summary: Json) -> str:
     """Return the first reason why a run is invalid, or what to do about it; only for such a run."""
-    return next(str(one["hint"]) for one in summary["warnings"] if invalidates(one))
+    first = next(one for one in summary["warnings"] if invalidates(one))
+    if first["code"] == _DAMAGED:
+        return f"the record is damaged, {first['observed']}"
+    return str(first["hint"])
 
 
 def saturates(warning: Json) -> bool:
@@ -114,12 +118,12 @@ def unreachable(run: Json) -> bool:
 
 def _incomplete(record: Record) -> list[Json]:
     found = [
-        warning("record_damaged", problem, None, "the rest of the record is shown as it is")
+        warning(_DAMAGED, problem, None, "the rest of the record is shown as it is")
         for problem in record.problems
     ]
-    if not record.is_complete:
-        joined = int(record.timeline["joins_succeeded"].sum())
-        on_record = int(record.connections["joined"].sum())
+    joined = int(record.timeline["joins_succeeded"].sum())
+    on_record = int(record.connections["joined"].sum())
+    if not record.is_complete and on_record < joined:
         hint = "connections are recorded when they close; what was owed to the others is unknown"
         found.append(warning("connections_missing", on_record, joined, hint))
     return found
@@ -165,8 +169,7 @@ def _clock(record: Record, figures: Json) -> list[Json]:
 
 def _unsent(figures: Json) -> list[Json]:
     publishes = figures["publishes"]
-    missing = publishes["offered"] - publishes["sent"]
-    if not missing:
+    if publishes["offered"] == publishes["sent"]:
         return []
     hint = (
         "scheduled publishes whose chatter was not connected, or kept silent after it had been "

@@ -94,7 +94,12 @@ def _folders(sides: Sequence[str]) -> list[list[Path]]:
     if not _LEAST_SIDES <= len(sides) <= _MOST_SIDES:
         rule, hint = "must be two to four sides", "runs of one side are joined with commas: A1,A2"
         raise ScenarioError([ScenarioProblem(where, "", f"{len(sides)}", rule, hint)])
-    return [[Path(one) for one in side.split(",") if one] for side in sides]
+    folders = [[Path(one) for one in side.split(",") if one] for side in sides]
+    empty = [side for side, of_side in zip(sides, folders, strict=True) if not of_side]
+    if empty:
+        rule, hint = "must name at least one run on each side", "for example A1,A2 B1,B2"
+        raise ScenarioError([ScenarioProblem(where, "", repr(empty[0]), rule, hint)])
+    return folders
 
 
 def _show(comparison: "Comparison", passages: Sequence["Passage"], page: Path) -> None:

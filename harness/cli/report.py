@@ -58,13 +58,17 @@ def report(
         ScenarioError: If neither a run nor a history is asked for, or both.
     """
     if (run is None) == (history is None):
-        raise _usage(
-            "report", "neither" if run is None else "both", "must be one of RUN, --history"
-        )
+        found = "neither" if run is None else "both"
+        hint = "for example harness report reports/sample, or harness report --history reports"
+        raise _usage("report", found, "must be one of RUN, --history", hint)
     if history is not None:
-        _report_history(history, metric or (), out)
+        _report_history(history, metric or (), out, quiet=quiet)
         return
     assert run is not None  # noqa: S101 - one of the two is given
+    for flag, given in (("--metric", metric), ("--out", out)):
+        if given:
+            hint = "a run's report is written into its own folder, with all figures"
+            raise _usage(flag, "", "goes with --history alone", hint)
     # Late, because pandas and matplotlib take a second to load and other verbs need neither.
     from harness.analysis.finalise import finalise
     from harness.report.write import write_report
@@ -80,7 +84,7 @@ def _usage(where: str, found: str, rule: str, hint: str | None = None) -> Scenar
     return ScenarioError([ScenarioProblem(where, "", found, rule, hint)])
 
 
-def _report_history(folder: Path, metrics: Sequence[str], out: Path | None) -> None:
+def _report_history(folder: Path, metrics: Sequence[str], out: Path | None, *, quiet: bool) -> None:
     """Write a history's page with its charts, and print its tables."""
     from harness.analysis.history import METRICS, read_history
     from harness.report.history_page import draw_history, render_history, tables, title
@@ -90,15 +94,14 @@ def _report_history(folder: Path, metrics: Sequence[str], out: Path | None) -> N
 
     for name in metrics:
         if name not in SUMMARY_METRICS:
-            rule, hint = (
-                "must be a figure of the run's summary",
-                did_you_mean(name, SUMMARY_METRICS),
-            )
-            raise _usage("--metric", name, rule, hint)
+            rule, example = "must be a figure of the run's summary", f"for example {METRICS[0]}"
+            raise _usage("--metric", name, rule, did_you_mean(name, SUMMARY_METRICS) or example)
     found = read_history(folder, tuple(metrics) or METRICS)
     page = out or folder / HISTORY_PAGE
     charts = draw_history(found)
     write_page(page, render_history(found, charts), [one for each in charts for one in each])
+    if quiet:
+        return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else HISTORY_WIDTH)
     for series, table in zip(found.series, tables(found), strict=True):
         console.print(Text(title(series), style="bold"), soft_wrap=True)
@@ -150,8 +153,9 @@ def _print_verdict(analysis: "Analysis", console: Console) -> None:
     verdict = analysis.summary["verdict"]
     colour = COLOURS[verdict]
     mark = Text(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", style=f"bold {colour}")
-    names = (analysis.record.workload.get("name"), analysis.record.target.get("name"))
-    console.print(mark, Text(f" {names[0]} on {names[1]}", style="bold"), sep="")
+    workload = analysis.record.workload.get("name", "unknown workload")
+    target = analysis.record.target.get("name", "unknown target")
+    console.print(mark, Text(f" {workload} on {target}", style="bold"), sep="")
     console.print(_paragraph(tell(analysis), console))
     if advice := advise(analysis):
         console.print(_paragraph(f"hint: {advice}", console))

@@ -153,7 +153,8 @@ def _load(deliveries: Json) -> Tile:
 
 def _joined(summary: Json) -> Tile:
     joins = summary["joins"]
-    detail = f"of {q.count(joins['attempted'])} tries"
+    attempted = joins["attempted"]
+    detail = "of how many is unknown" if attempted is None else f"of {q.count(attempted)} tries"
     p99 = joins["latency_ms"]["p99"]
     if p99 is not None:
         detail += f", p99 {q.milliseconds(p99)}"
@@ -166,14 +167,15 @@ def _published(publishes: Json) -> Tile:
         for key, name in (("failed", "failed"), ("throttled", "throttled"))
         if publishes[key]
     ]
-    unsent = publishes["offered"] - publishes["sent"]
+    unsent = (publishes["offered"] or 0) - (publishes["sent"] or 0)
     parts += [f"{q.count(unsent)} not sent"] if unsent else []
     if not parts and publishes["sent"]:
         parts = ["all acknowledged"]
     p99 = publishes["latency_ms"]["p99"]
     parts += [f"p99 {q.milliseconds(p99)}"] if p99 is not None else []
     figure = Figure("publishes.sent", q.count(publishes["sent"]))
-    return Tile("Publishes", [figure], "", ", ".join(parts) or "none in the measured time")
+    nothing = "none in the measured time" if publishes["sent"] == 0 else "how many is unknown"
+    return Tile("Publishes", [figure], "", ", ".join(parts) or nothing)
 
 
 def _generator(generator: Json, publishes: Json) -> Tile:
@@ -189,7 +191,7 @@ def _generator(generator: Json, publishes: Json) -> Tile:
     if generator["valid"]:
         word = "kept up" if known else "not measured"
     workers = generator["workers"]
-    detail = f"{word}, {workers} worker{'s' * (workers != 1)}"
+    detail = word + (f", {workers} worker{'s' * (workers != 1)}" if workers else "")
     nothing = [Figure("generator.cpu_ratio_peak", q.MISSING)]
     return Tile("Load generator", known or nothing, "", detail, is_wide=True)
 

@@ -86,10 +86,14 @@ def _what_happened(analysis: Analysis) -> str:
     joins, publishes = summary["joins"], summary["publishes"]
     if not joins["succeeded"] and unreachable(analysis.record.run):
         return ""
-    if not joins["succeeded"]:
+    if joins["succeeded"] == 0:
         nobody = f"None of {q.count(joins['attempted'])} users joined."
         return nobody if joins["attempted"] else "Nobody tried to join."
-    joined = f"{_all_or_some(*_users(analysis))} users joined"
+    joined = "How many users joined is unknown"
+    if joins["succeeded"]:
+        joined = f"{_all_or_some(*_users(analysis))} users joined"
+    if publishes["sent"] is None:
+        return f"{joined}, and how many messages were published is unknown{_arrived(analysis)}"
     if not publishes["sent"]:
         return f"{joined}, and no message was published in the measured time."
     messages = "message was" if publishes["sent"] == 1 else "messages were"
@@ -115,6 +119,8 @@ def _arrived(analysis: Analysis) -> str:
     said = latency("fan_out_latency_ms", p99, summary).removeprefix(AT_MOST)
     within = f", 99{q.THIN}% of them within {said}" if p99 is not None else ""
     if deliveries["owed"] is None:
+        if deliveries["received"] is None:
+            return f"; how many deliveries were owed and arrived is unknown{within}."
         received = q.count(deliveries["received"])
         return f"; {received} deliveries arrived{within}, and how many were owed is unknown."
     if not deliveries["owed"]:

@@ -8,6 +8,7 @@ from harness.analysis.record import Json
 from harness.analysis.slo import scope_words
 from harness.analysis.study import Answer, Findings, Origin, Outcome, Seen
 from harness.analysis.study_paper import PRICE_LIST, PaperFigure, SystemCost
+from harness.analysis.validity import why_invalid
 from harness.report import quantities as q
 from harness.report.clocks import below
 from harness.report.definitions import label
@@ -214,7 +215,7 @@ def _of_cells(outcomes: Sequence[Outcome]) -> list[str]:
         ),
         *(
             f"{one.workload.label} on {one.system.label} has an invalid run, "
-            f"{run.record.folder.name}: {_sentence(_reason(run.summary))}"
+            f"{run.record.folder.name}: {_sentence(why_invalid(run.summary))}"
             for one in outcomes
             for run in one.runs
             if run.summary["verdict"] == "invalid"
@@ -225,11 +226,6 @@ def _of_cells(outcomes: Sequence[Outcome]) -> list[str]:
 def _sentence(reason: str) -> str:
     text = "; ".join(reason.strip().split("\n"))
     return text if text.endswith((".", "?")) else f"{text}."
-
-
-def _reason(summary: dict[str, list[dict[str, str]]]) -> str:
-    hints = [one["hint"] for one in summary["warnings"] if one.get("invalidates")]
-    return hints[0] if hints else "its measurement cannot be trusted"
 
 
 def _amount(value: float) -> str:

@@ -152,7 +152,7 @@ def _rule_and_hint(detail: ErrorDetails, source: Source, value: object) -> tuple
 
 def _unknown_key(detail: ErrorDetails, source: Source) -> tuple[str, str]:
     *table, written = _path(detail, source.data)
-    place = _header(table) if table else f"a {source.model.__name__.lower()}"
+    place = _header(table) if table else _kind_of(source)
     known = _neighbours(detail, source)
     here = _dotted(table)
     elsewhere = [
@@ -163,6 +163,11 @@ def _unknown_key(detail: ErrorDetails, source: Source) -> tuple[str, str]:
         hint = f"did you mean {' or '.join(elsewhere)}?"
     its_keys = f"its keys are {', '.join(known)}" if known else "it has no keys"
     return f"is not a key of {place}", hint or its_keys
+
+
+def _kind_of(source: Source) -> str:
+    name = source.model.__name__
+    return "a file of SLOs" if name == "SloFile" else f"a {name.lower()}"
 
 
 def _meant_key(detail: ErrorDetails, source: Source) -> str | None:

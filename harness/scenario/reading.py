@@ -71,11 +71,17 @@ def _unreadable(file: Path, error: OSError) -> ScenarioProblem:
     if isinstance(error, FileNotFoundError):
         stems = {found.stem: found for found in file.parent.glob("*.toml")}
         near = closest(file.stem, stems)
-        hint = f"did you mean {stems[near]}?" if near else None
+        hint = f"did you mean {stems[near]}?" if near else _where_to_look(file)
         return ScenarioProblem(label, "", "no such file", "must be a file that exists", hint)
     if isinstance(error, IsADirectoryError):
         return ScenarioProblem(label, "", "a folder", "must be a file")
     return ScenarioProblem(label, "", str(error.strerror).lower(), "must be readable")
+
+
+def _where_to_look(file: Path) -> str:
+    if not file.parent.is_dir():
+        return f"there is no folder {file.parent}"
+    return f"it was looked for in {file.parent.absolute()}"
 
 
 def _not_toml(file: str, text: str, error: Exception) -> ScenarioProblem:

@@ -16,7 +16,7 @@ class SloFile(ScenarioModel):
     """A file of SLOs."""
 
     slos: Annotated[tuple[Slo, ...], Field(strict=False, min_length=1)] = Field(
-        description="What must hold."
+        description="For each objective [[slos]], and below it metric, op and limit."
     )
 
 

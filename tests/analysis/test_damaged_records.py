@@ -1,6 +1,7 @@
 """A finished record with each of its files damaged in each way: what is missing is said."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,13 +10,18 @@ import pytest
 import typer
 
 from harness.analysis.finalise import analyse, finalise
-from harness.analysis.likeness import UnlikeRunsError
-from harness.analysis.record import NoRecordError
+from harness.analysis.fleet import worker_cost
+from harness.analysis.likeness import UnlikeRunsError, find_unlike
+from harness.analysis.parts import judge_part
+from harness.analysis.record import NoRecordError, read_record, read_run
+from harness.analysis.slo import observe
 from harness.cli.check import check
 from harness.cli.compare import compare
 from harness.cli.cost import cost
 from harness.cli.report import report
+from harness.core.errors import HarnessError
 from harness.measure.record import SCHEMA_VERSION
+from harness.report.story import tell
 
 SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
 FILES = (
@@ -78,6 +84,89 @@ def test_every_verb_says_what_is_missing_and_shows_the_rest(sample, name, tmp_pa
     assert f"Run {sample}" in printed
     assert f"The record is damaged: {name}" in printed
     assert "Fan-out" in (sample / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "unknown", "words"),
+    [
+        (
+            "timeline.parquet",
+            ("joins.attempted", "joins.succeeded", "joins.failed", "deliveries.per_s_mean"),
+            "How many users joined is unknown and ",
+        ),
+        (
+            "messages.parquet",
+            ("publishes.offered", "publishes.failed", "population.unique_chatters_sent"),
+            "users joined, and how many messages were published is unknown; ",
+        ),
+    ],
+)
+def test_what_a_lost_table_counted_is_unknown_and_not_0(sample, name, unknown, words):
+    """Neither in figures nor in words, and no objective is met by it."""
+    whole = analyse(sample).summary
+    DAMAGES["cut"](sample / name)
+    analysis = analyse(sample)
+    assert [] == [metric for metric in unknown if observe(whole, metric) is None]
+    assert [] == [metric for metric in unknown if observe(analysis.summary, metric) is not None]
+    assert words in tell(analysis)
+    slo = {"metric": "joins.failed", "op": "==", "limit": 0}
+    expected = "no_data" if name == "timeline.parquet" else "pass"
+    assert expected == judge_part(slo, analysis.record, analysis.summary)["verdict"]
+
+
+def test_the_reason_for_not_trusting_a_damaged_record_is_its_damage(sample):
+    """The file is named in the first sentences already."""
+    (sample / "histograms.hlog").unlink()
+    assert "cannot be trusted: the record is damaged, histograms.hlog is missing." in tell(
+        analyse(sample)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"plan": 5}, "plan"),
+        ({"plan": None}, "plan"),
+        ({"plan": {"workload": []}}, "plan.workload"),
+        ({"phases": "x", "warnings": {}}, "phases, warnings"),
+        ({"epoch_ns": "soon"}, "epoch_ns"),
+    ],
+)
+def test_a_run_json_of_other_contents_is_damaged_and_the_tables_are_shown(sample, changes, named):
+    """It is JSON of this version, and yet no record: no traceback, and no pass without a plan."""
+    file = sample / "run.json"
+    run = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({key: value for key, value in run.items() if value is not None}))
+    with pytest.raises(NoRecordError, match=re.escape(f"is damaged ({named} missing or of")):
+        read_run(sample)
+    summary = analyse(sample).summary
+    assert ("invalid", "run.json is damaged: plan, objectives, environment and workers are unknown"
+            ) == (summary["verdict"], summary["warnings"][0]["observed"])  # fmt: skip
+    assert 7 <= summary["joins"]["succeeded"]
+
+
+def test_a_record_without_run_json_differs_in_nothing_that_nobody_knows(sample):
+    """Its damage is named once, instead of each key of a plan that is gone."""
+    (sample / "run.json").unlink()
+    assert ["verdict", "record"] == [
+        one.key for one in find_unlike([[analyse(SAMPLE)], [analyse(sample)]])
+    ]
+
+
+def test_a_run_of_unknown_names_is_told_so(sample, capsys):
+    """And not as None."""
+    (sample / "run.json").unlink()
+    with pytest.raises(typer.Exit):
+        report(sample)
+    assert "Invalid unknown workload on unknown target" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_fleet_is_planned_from_what_is_left(sample, name):
+    """The figures behind it would be those of a part."""
+    DAMAGES["cut"](sample / name)
+    with pytest.raises(HarnessError, match=r"is damaged: .*the record of a whole run is needed"):
+        worker_cost(read_record(sample))
 
 
 @pytest.mark.parametrize("verb", [report, check])

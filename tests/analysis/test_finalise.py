@@ -296,7 +296,7 @@ def test_arrivals_whose_publish_is_not_on_record_are_named(tmp_path):
     [
         (None, "holds no run.json, a run's own folder is needed"),
         (b"{half", "is not JSON"),
-        (b"[]", "has schema version None, this harness (0.1.0) reads version 1"),
+        (b"[]", "is no run record, a JSON object with a schema_version is needed"),
         (
             b'{"schema_version": 99}',
             "has schema version 99, written by an unknown version of the harness",

@@ -84,6 +84,13 @@ def test_one_side_or_five_are_an_error(sides, tmp_path):
         compare(sides, out=tmp_path / "page.html")
 
 
+@pytest.mark.parametrize("sides", [["a", ","], ["", "b"]])
+def test_a_side_without_a_run_is_an_error(sides, tmp_path):
+    """A comma too many, or a variable that was empty."""
+    with pytest.raises(ScenarioError, match="must name at least one run on each side"):
+        compare(sides, out=tmp_path / "page.html")
+
+
 def test_the_step_summary_has_the_differences(runs, tmp_path, monkeypatch, capsys):
     """On the job's page, where GitHub gives one."""
     summary = tmp_path / "summary.md"

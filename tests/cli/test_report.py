@@ -66,12 +66,23 @@ def test_a_history_prints_every_series_and_names_what_it_skipped(tmp_path, capsy
     assert {"history-1-stall-s-max.png", "history-1-stall-s-max.svg"} == charts
 
 
+def test_a_quiet_history_is_its_page_alone(tmp_path, capsys):
+    """As a quiet report."""
+    finalise(Simulation().write(tmp_path / "a"))
+    report(history=tmp_path, quiet=True)
+    assert ("", "") == tuple(capsys.readouterr())
+    assert (tmp_path / "history.html").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({}, "must be one of RUN, --history, got neither"),
         ({"run": "x", "history": "y"}, "must be one of RUN, --history, got both"),
         ({"history": "y", "metric": ["stall_s.maxi"]}, "did you mean stall_s.max?"),
+        ({"history": "y", "metric": ["nonsense"]}, "hint: for example fan_out_latency_ms.p50"),
+        ({"run": "x", "metric": ["stall_s.max"]}, "--metric goes with --history alone"),
+        ({"run": "x", "out": "y.html"}, "--out goes with --history alone"),
     ],
 )
 def test_a_history_asked_for_wrongly_is_bad_usage(options, words):
