@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.live.run import MEASURE, LiveRun
 from harness.measure.histogram import LatencyHistogram
+from harness.measure.join_causes import CAUSES, cause_of
 from harness.measure.record import JOIN_STAGES
 
 MOST_ERRORS_SHOWN = 20
@@ -108,9 +109,11 @@ def _last_second(run: LiveRun) -> dict[str, Any]:
 def _joins(run: LiveRun) -> dict[str, Any]:
     totals = _sum(run.counters.values())
     failed: Counter[str] = Counter()
-    for (stage, _, _), count in run.errors.items():
+    causes: Counter[str] = Counter()
+    for (stage, code, _), count in run.errors.items():
         if stage in _JOIN_ERRORS:
             failed[stage] += count
+            causes[cause_of(stage, code)] += count
     return {
         **{name: totals[f"joins_{name}"] for name in _JOINS},
         "per_s_peak": run.joins_per_s_peak,
@@ -119,6 +122,7 @@ def _joins(run: LiveRun) -> dict[str, Any]:
             stage: latency_ms(run.histogram(f"join_{stage}", phase=None)) for stage in JOIN_STAGES
         },
         "failed_by_stage": dict(failed),
+        "failed_by_cause": {cause: causes[cause] for cause in CAUSES},
     }
 
 

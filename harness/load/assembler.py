@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import (
@@ -141,11 +141,17 @@ class SecondAssembler:
             yield row
 
 
+_NOTHING: Final = LatencyHistogram()
+"""What stands for a metric of which a second has no values; nothing is ever counted in it."""
+
+
 def _merged(histograms: dict[str, LatencyHistogram], prefix: str) -> LatencyHistogram:
     """Return one histogram of a metric and user class over the phases it was split by."""
     found = [histogram for tag, histogram in histograms.items() if tag.startswith(prefix)]
     if len(found) == 1:
         return found[0]
+    if not found:
+        return _NOTHING
     merged = LatencyHistogram()
     for histogram in found:
         merged.hdr.add(histogram.hdr)

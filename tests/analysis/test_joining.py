@@ -3,7 +3,7 @@
 import pytest
 
 from harness.analysis.finalise import analyse
-from harness.analysis.joining import CAUSES, cause_of
+from harness.measure.join_causes import CAUSES, cause_of
 from tests.analysis.synthetic_record import three_subscribers
 
 

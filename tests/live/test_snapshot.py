@@ -65,6 +65,13 @@ def test_worst_worker_speaks_for_the_generator(tmp_path):
     )
 
 
+def test_failed_joins_are_told_by_stage_and_by_cause(played):
+    """One was told 429."""
+    joins = snapshot(played)["joins"]
+    assert {"upgrade": 1} == joins["failed_by_stage"]
+    assert {"throttled": 1} == {cause: n for cause, n in joins["failed_by_cause"].items() if n}
+
+
 def test_names_are_those_of_the_summary(played, tmp_path):
     """Every figure that both have stands under the same name and block."""
     summary = figures(read_record(Simulation(measure_s=10).write(tmp_path / "other")))

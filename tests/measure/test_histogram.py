@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
@@ -104,3 +107,28 @@ def test_log_is_read_by_the_library_with_its_tag(tmp_path):
     assert "fan_out_latency.subscriber.measure" == found.get_tag()
     assert 5 == found.get_total_count()
     assert 1_700_000_007_000 == found.get_start_time_stamp()
+
+
+def histograms():
+    """Return how many of the library's there are."""
+    return sum(type(one) is HdrHistogram for one in gc.get_objects())
+
+
+def test_histogram_goes_when_its_last_user_does():
+    """300 KB each, several a second: none may wait for the garbage collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = histograms()
+        histogram, other = LatencyHistogram(), LatencyHistogram()
+        other.record_many(np.array([5_000_000]))
+        histogram.add_encoded(other.encode())
+        assert 1 == histogram.count
+        assert histogram.percentiles_ms()["max"] is not None
+        histogram.clear()
+        gone = weakref.ref(histogram.hdr)
+        del histogram, other
+        assert gone() is None
+        assert before == histograms()
+    finally:
+        gc.enable()
