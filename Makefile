@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 SIZE ?= small
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test clients conformance fuzz synth lint types format smoke bench reference ingest flatness study capacity pairs sample check clean
+.PHONY: help setup run test clients conformance fuzz synth lint types format smoke bench reference ingest flatness alarms study capacity pairs sample check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ flatness: setup ## ten minutes of the reference load, and how much the workers' 
 	$(BIN)/harness run scenarios/workloads/reference.toml --target $(TARGET) \
 		--set phases.measure_s=600 --out $$folder; \
 	status=$$?; $(BIN)/python -m benchmarks.flatness $$folder && exit $$status
+
+alarms: setup ## is any of twenty undisturbed runs called invalid? ten minutes on a quiet machine
+	$(BIN)/python -m benchmarks.false_alarms
 
 study: setup ## all systems beside each other, under ten minutes; SIZE=full for the need itself
 	$(BIN)/harness study scenarios/studies/sse-vs-appsync.toml --size $(SIZE)
