@@ -39,7 +39,7 @@ def cost_of(record: Record) -> Json:
     day = day_like(record)
     at_reference = None if day is None else total_usd(system.bill(usage_on(system, day)))
     return {
-        "operations": {line.name: round(line.quantity, 3) for line in lines if line.counts()},
+        "operations": {line.name: round(line.quantity, 6) for line in lines if line.counts()},
         "usd_run": round(total_usd(lines), 6),
         "usd_day_at_reference": None if at_reference is None else round(at_reference, 2),
     }

@@ -137,7 +137,9 @@ def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
         _tell(f"error: {error}")
         return ExitCode.BAD_USAGE
     _collect(task, runs)
-    task.missing = "" if folder in task.runs else said or f"ended with exit code {code}"
+    why = said or f"ended with exit code {code}"
+    why = "was interrupted" if code == ExitCode.INTERRUPTED else why
+    task.missing = "" if folder in task.runs else why
     return code
 
 

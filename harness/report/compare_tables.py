@@ -45,7 +45,7 @@ def figure_words(side: Side, metric: str) -> str:
 
 
 def tell_change(seen: Difference) -> str:
-    """Return in words how a figure differs from the first side's, such as "lower by −20 %"."""
+    """Return in words how a figure differs from the first side's, such as "lower, −20 %"."""
     return _word(seen) + _change(seen)
 
 
@@ -188,7 +188,7 @@ def _change(one: Difference) -> str:
     if not one.is_shown or one.ratio is None or one.relative is None:
         return ""
     low, high = (_percent(value) for value in one.relative)
-    return f" by {_percent(one.ratio)} ({low} to {high})"
+    return f", {_percent(one.ratio)} ({low} to {high})"
 
 
 def _percent(ratio: float) -> str:

@@ -11,7 +11,7 @@ from harness import __version__
 from harness.analysis.cost import RunCost
 from harness.analysis.cost_study import CostStudy, Curve
 from harness.report import quantities as q
-from harness.report.canvas import Size, legend, panels, unit
+from harness.report.canvas import NARROW, Size, legend, panels, unit
 from harness.report.cost_tables import cost_tables, lines_table
 from harness.report.definitions import definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
@@ -67,7 +67,9 @@ def draw_curves(curves: Sequence[Curve]) -> list[Chart]:
 
 def _sketch(curve: Curve) -> Sketch:
     def draw(figure: Drawing, size: Size) -> None:
-        (axes,) = panels(figure, size, 1, key_lines=2)
+        # On a phone the key leaves no room for the unit beside two columns.
+        columns = 1 if size == NARROW else 2
+        (axes,) = panels(figure, size, 1, key_lines=-(-len(curve.usd) // columns))
         for (name, usd), look in zip(curve.usd.items(), looks_of(curve.systems), strict=True):
             style: Any = {"color": look.colour, "linestyle": look.dashes}
             axes.plot(curve.at, usd, label=name, marker="o", markersize=3, **style)
@@ -78,7 +80,7 @@ def _sketch(curve: Curve) -> Sketch:
         axes.yaxis.set_major_formatter(FuncFormatter(_dollars))
         axes.set_xlabel(curve.over)
         unit(axes, "USD a day")
-        legend(axes, size, columns=2)
+        legend(axes, size, columns=columns)
 
     highest = max(curve.usd, key=lambda name: curve.usd[name][-1])
     caption = f"At {q.count(curve.at[-1])}, {highest} is the dearest with "

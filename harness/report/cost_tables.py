@@ -1,12 +1,17 @@
 """The tables of a cost comparison, for a terminal and for a page alike."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from harness.analysis.cost import RunCost
 from harness.analysis.cost_study import Bill, BreakEven, Case, CostStudy, Step
-from harness.core.pricing import Line
+from harness.analysis.economics import priced_systems
+from harness.core.pricing import Day, Line
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
+
+_LEAST_OF_THREE_DIGITS: Final = 0.01
+"""A short run's gigabytes are less, and yet not 0."""
 
 
 def lines_table(bill: Bill) -> str:
@@ -41,8 +46,14 @@ def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
 
 
 def _run(run: RunCost, number: int) -> Table:
+    units = _units(run.system)
     rows = [
-        [Cell(_words(name)), Cell(amount(count)), Cell(_billed(name, run.billed))]
+        [
+            Cell(_words(name)),
+            Cell(units.get(name, q.MISSING)),
+            Cell(amount(count)),
+            Cell(_billed(name, run.billed)),
+        ]
         for name, count in run.operations.items()
     ]
     cost = f"{q.money(run.usd_run)} for the run"
@@ -52,10 +63,18 @@ def _run(run: RunCost, number: int) -> Table:
         f"run-{number}",
         f"Run {run.folder} on {run.system}",
         f"{cost}, {day}.{damage}",
-        ["used", "measured", "billed by the emulator"],
+        ["used", "unit", "measured", "billed by the emulator"],
         rows,
-        meanings=("", "used", "billed"),
+        texts=2,
+        meanings=("", "", "used", "billed"),
     )
+
+
+def _units(system: str) -> Mapping[str, str]:
+    """Return what the lines of a system's bills count."""
+    economics = priced_systems().get(system)
+    lines = economics.bill(Day().usage()) if economics else ()
+    return {line.name: line.price.unit for line in lines}
 
 
 def _totals(study: CostStudy) -> Table:
@@ -220,6 +239,8 @@ def _line(line: Line, flipped: Sequence[str]) -> list[Cell]:
 
 def amount(quantity: float) -> str:
     """Return a quantity with grouped digits, and decimals only where it is small."""
+    if 0 < quantity < _LEAST_OF_THREE_DIGITS:
+        return f"{quantity:.6f}".rstrip("0")
     return q.count(quantity) if quantity >= 100 or quantity == int(quantity) else q.figure(quantity)  # noqa: PLR2004 - three digits are enough
 
 

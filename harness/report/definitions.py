@@ -179,6 +179,10 @@ _EXPLAINED_BY: Final = {
 """Figures, and blocks of them, that the definition of another figure explains."""
 
 _PLAIN: Final = {
+    "population.subscribers_peak": "subscribers connected at the peak",
+    "population.chatters_peak": "chatters connected at the peak",
+    "population.pollers_peak": "users polling at the peak",
+    "population.unique_chatters_sent": "different chatters who wrote",
     "joins.failed": "failed joins",
     "joins.succeeded": "users joined",
     "joins.attempted": "joins attempted",

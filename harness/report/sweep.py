@@ -95,15 +95,23 @@ def _tiles(cell: Cell) -> list[Tile]:
     unit = cell.axis.unit
     return [
         Tile(
-            _capacity_title(cell), _explained("capacity", amount(low)), unit, detail, is_wide=True
+            *(_capacity_title(cell), _explained("capacity", amount(low))),
+            *(unit if low is not None else "", detail),
+            is_wide=True,
         ),
         Tile("Step", _explained("step", fineness), "", "between the two loads around the edge"),
         Tile("Fan-out p99 there", _explained("fan_out_latency_ms", latency), "", "at the capacity"),
         Tile(
-            *("Deliveries there", _explained("offered", offered), "/s"),
+            *("Deliveries there", _explained("offered", offered), "" if step is None else "/s"),
             "messages × subscribers, offered",
         ),
-        Tile("Knee", _explained("knee", knee), unit, "where latency begins to bend", is_wide=True),
+        Tile(
+            "Knee",
+            _explained("knee", knee),
+            unit if cell.knee else "",
+            "where latency begins to bend",
+            is_wide=True,
+        ),
         Tile("Headroom", _explained("headroom", headroom), "", "the least, of the reference load"),
     ]
 

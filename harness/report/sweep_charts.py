@@ -1,6 +1,7 @@
 """The charts of a sweep: latency and throughput over load, and the law beyond them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import matplotlib as mpl
@@ -13,9 +14,9 @@ from harness.analysis.capacity import Cell, latency_ms
 from harness.analysis.scalability import law
 from harness.analysis.sweep_search import Answer
 from harness.analysis.sweep_step import SweepStep
-from harness.report.canvas import WIDE, Size, finish, latency_axis, legend, panels, unit
+from harness.report.canvas import HALF, WIDE, Size, finish, latency_axis, legend, panels, unit
 from harness.report.sketch import Chart, Sketch
-from harness.report.sweep_words import ANSWER_WORDS
+from harness.report.sweep_words import ANSWER_WORDS, fixed_words
 from harness.report.theme import BAND, BLUE, GREEN, MAXIMUM, MUTED, ORANGE, ROSE, STYLE
 
 _LOOKS: Final = {Answer.HELD: (GREEN, "o"), Answer.BROKE: (ORANGE, "X"), Answer.NONE: (ROSE, "^")}
@@ -27,14 +28,20 @@ _POINTS: Final = 200
 
 def draw_sweep(cells: Sequence[Cell]) -> list[Chart]:
     """Draw the curves of every search."""
-    sketches = [
-        sketch
-        for number, cell in enumerate(cells, 1)
-        for maker in (_latency, _throughput, _law)
-        for sketch in maker(cell, number)
-    ]
+    sketches = [one for number, cell in enumerate(cells, 1) for one in _sketches(cell, number)]
     with mpl.rc_context(STYLE):
         return [sketch.chart() for sketch in sketches]
+
+
+def _sketches(cell: Cell, number: int) -> list[Sketch]:
+    """Return the charts of a search, which say in a grid whose they are; none half as wide alone.
+
+    Of three the first is as wide as the page and the others share it.
+    """
+    found = [one for maker in (_latency, _throughput, _law) for one in maker(cell, number)]
+    if [one.size for one in found].count(HALF) == 1:
+        found = [replace(one, size=WIDE) for one in found]
+    return [replace(one, title=one.title + fixed_words(cell)) for one in found]
 
 
 def _latency(cell: Cell, number: int) -> Iterator[Sketch]:
@@ -56,7 +63,9 @@ def _latency(cell: Cell, number: int) -> Iterator[Sketch]:
         legend(axes, size)
 
     of_what = "Join latency" if cell.axis.is_of_joins else "Fan-out latency"
-    caption = "The p99 of each step; the line is the capacity, the band where the knee may be."
+    caption = "The p99 of each step"
+    caption += "; the line is the capacity" if cell.bracket.low is not None else ""
+    caption += "; the band is where the knee may be." if cell.knee is not None else "."
     yield Sketch(f"sweep-latency-{number}", f"{of_what} over load", caption, draw, WIDE)
 
 

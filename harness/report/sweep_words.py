@@ -142,7 +142,7 @@ def tell_law(cell: Cell) -> str:
 
 def tell_cell(cell: Cell) -> list[str]:
     """Return a search's result as lines for a terminal."""
-    lines = [f"capacity{_fixed(cell)}: {capacity_words(cell)}", tell(cell), tell_knee(cell)]
+    lines = [f"capacity{fixed_words(cell)}: {capacity_words(cell)}", tell(cell), tell_knee(cell)]
     lines.append(tell_law(cell))
     lines += [
         f"headroom: {one.ratio:.3g} times the reference load's "
@@ -152,14 +152,15 @@ def tell_cell(cell: Cell) -> list[str]:
     return [plain(line) for line in lines]
 
 
-def _fixed(cell: Cell) -> str:
+def fixed_words(cell: Cell) -> str:
+    """Return what sets a search apart from the grid's others, as an end of a sentence."""
     parts = [load_words(axis, load) for axis, load in cell.fixed.items()]
     return f" with {', '.join(parts)}" if parts else ""
 
 
 def cell_name(cell: Cell) -> str:
     """Return what sets a search apart from the grid's others; empty without a grid."""
-    return _fixed(cell).removeprefix(" with ")
+    return fixed_words(cell).removeprefix(" with ")
 
 
 def steps_table(cell: Cell, number: int) -> Table:
@@ -180,7 +181,7 @@ def steps_table(cell: Cell, number: int) -> Table:
     )
     if any(step.clock_error_ms for step in cell.steps):
         note += f" {explanation('step')}."
-    title = f"Steps{_fixed(cell)}"
+    title = f"Steps{fixed_words(cell)}"
     return Table(f"steps-{number}", title, note, columns, rows, texts=4, meanings=meanings)
 
 
@@ -237,7 +238,7 @@ def headroom_table(cell: Cell, number: int) -> Table:
     ]
     columns = ["Load", "When", "Capacity", "Reference load", "Headroom"]
     note = "Capacity ÷ reference load; below 1 this system, as it was tested, does not carry it."
-    title = f"Headroom{_fixed(cell)}"
+    title = f"Headroom{fixed_words(cell)}"
     meanings = ("", "", "capacity", "headroom", "headroom")
     return Table(f"headroom-{number}", title, note, columns, rows, texts=2, meanings=meanings)
 
@@ -263,6 +264,6 @@ def law_table(cell: Cell, number: int) -> Table:
         "once is throughput × mean time in the system, by Little's law. Residuals are shares of "
         "the highest throughput."
     )
-    title = f"Universal Scalability Law{_fixed(cell)}"
+    title = f"Universal Scalability Law{fixed_words(cell)}"
     meanings = ("", *["law"] * 3)
     return Table(f"law-{number}", title, note, columns, rows, meanings=meanings)

@@ -40,6 +40,15 @@ def test_json_has_the_runs_and_the_study(tmp_path, capsys):
     assert all(line["price"]["source"] for bill in everyone for line in bill["lines"])
 
 
+def test_what_a_run_used_has_its_units(tmp_path, capsys):
+    """Half a thousandth of what?"""
+    run = Simulation().write(tmp_path / "run")
+    cost([run])
+    used = capsys.readouterr().out.partition("A day\n")[0]
+    assert re.search(r"^ connection minutes +connection minutes +\d", used, re.MULTILINE)
+    assert re.search(r"^ egress +GB +0\.0\d+ +–", used, re.MULTILINE)
+
+
 def test_a_flipped_question_is_counted_the_other_way(capsys):
     """The keep-alive makes $829 of $786."""
     cost()

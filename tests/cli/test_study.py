@@ -133,8 +133,11 @@ def test_an_error_before_the_load_is_told_too(place):
 def test_an_interrupt_ends_the_study_and_reports_what_there_is(place):
     """As Ctrl-C does."""
     place.status = 130
-    code, _ = place.run()
+    code, found = place.run()
     assert (130, 1) == (code, len(place.asked))
+    told = [cell["missing"] for cell in found["cells"][:2]]
+    assert "was interrupted" in told
+    assert "not run yet" in told
 
 
 def test_invalid_runs_stay_unless_asked_for_again(place):

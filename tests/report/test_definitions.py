@@ -15,7 +15,7 @@ from harness.scenario.slo import SUMMARY_METRICS
         ("stall_s.max", "stall max"),
         ("stall_s.over_60s_ratio", "subscribers stalled over 60 s"),
         ("recovery_s.max", "longest recovery time"),
-        ("population.pollers_peak", "population pollers peak"),
+        ("population.pollers_peak", "users polling at the peak"),
     ],
 )
 def test_a_metric_has_a_name_for_people(metric, expected):

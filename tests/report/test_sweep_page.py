@@ -12,6 +12,7 @@ from harness.analysis.scalability import law
 from harness.analysis.sweep_search import Answer, Resolution, Search
 from harness.analysis.sweep_step import SweepStep
 from harness.report.sweep import render_sweep
+from harness.report.sweep_charts import draw_sweep
 from harness.report.sweep_words import plain, step_line, steps_table, tell, tell_cell, tell_law
 from harness.scenario.axes import DELIVERIES, JOINS, PUBLISH_RATE
 from harness.scenario.workload import Workload
@@ -176,6 +177,29 @@ def test_the_page_is_whole_quiet_and_asks_for_nothing_from_elsewhere(page, tmp_p
 def test_the_page_is_sound(page, tmp_path):
     """On a phone, a wall and paper, without a network, and for those who do not see it."""
     assert_page_is_sound(page, tmp_path)
+
+
+def test_a_chart_says_which_search_of_a_grid_it_is_of_and_what_there_is_to_see():
+    """Nothing of a knee where there is none, and no chart half as wide without one beside it."""
+    cells = [cell([step(1000), step(1040, **BROKEN)], {PUBLISH_RATE: rate}) for rate in (2.0, 4.0)]
+    latency, throughput, *others = draw_sweep(cells)
+    assert "Fan-out latency over load with 2 messages/s" == latency.title
+    assert "Throughput over load with 4 messages/s" == others[1].title
+    assert "The p99 of each step; the line is the capacity." == latency.caption
+    assert throughput.is_full_width
+    _, throughput, law_chart = draw_sweep([cell(bent_steps())])
+    assert not throughput.is_full_width
+    assert not law_chart.is_full_width
+    (broke,) = [one for one in draw_sweep([cell([step(1000, **BROKEN)])]) if "latency" in one.name]
+    assert "The p99 of each step." == broke.caption
+
+
+def test_a_figure_that_is_not_known_has_no_unit():
+    """A dash a second is nothing."""
+    page = render_sweep(NAMES, [cell([step(1000, **BROKEN)])], "completed")
+    units = re.findall(r"<b><a [^>]*>([^<]*)</a></b>(?:<i>([^<]*)</i>)?", page)
+    assert ("–", "") in units
+    assert [] == [unit for figure, unit in units if figure == "–" and unit]
 
 
 def test_a_grid_has_a_table_of_its_capacities():
