@@ -28,7 +28,8 @@ def deliveries(analysis: Analysis) -> Iterator[Sketch]:
     record = analysis.record
     achieved = record.timeline.groupby("second")["deliveries"].sum().astype(float)
     offered = offered_per_second(record.messages, record.connections, record.epoch_ns).astype(float)
-    if not achieved.sum() and not offered.sum():
+    # Without the timeline nobody knows what arrived, and nothing drawn would be 0.
+    if achieved.empty or (not achieved.sum() and not offered.sum()):
         return
     both = pd.DataFrame({"achieved": achieved, "offered": offered}).fillna(0.0)
     seconds, series = thin(every_second(both, record))

@@ -147,7 +147,9 @@ def _load(deliveries: Json) -> Tile:
     figure = Figure("deliveries.per_s_peak", q.count(deliveries["per_s_peak"]))
     mean = q.rate(deliveries["per_s_mean"] and round(deliveries["per_s_mean"]))
     if deliveries["per_s_peak"] is None:
-        return Tile("Peak deliveries", [figure], "", "none in the measured time")
+        is_lost = deliveries["received"] is None
+        detail = "how many is unknown" if is_lost else "none in the measured time"
+        return Tile("Peak deliveries", [figure], "", detail)
     return Tile("Peak deliveries", [figure], "/s", f"mean {mean} while measuring")
 
 

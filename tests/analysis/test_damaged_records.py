@@ -114,6 +114,17 @@ def test_what_a_lost_table_counted_is_unknown_and_not_0(sample, name, unknown, w
     assert expected == judge_part(slo, analysis.record, analysis.summary)["verdict"]
 
 
+def test_the_page_of_a_damaged_record_draws_and_counts_nothing_that_is_unknown(sample):
+    """No chart of what arrived, and no tile that says there was none."""
+    DAMAGES["cut"](sample / "timeline.parquet")
+    with pytest.raises(typer.Exit):
+        report(sample, quiet=True)
+    page = (sample / "report.html").read_text("utf-8")
+    assert "Latency by percentile" in page
+    for untrue in ("Up to nan", 'id="deliveries"', "none in the measured time", "Nobody tried"):
+        assert untrue not in page
+
+
 def test_the_reason_for_not_trusting_a_damaged_record_is_its_damage(sample):
     """The file is named in the first sentences already."""
     (sample / "histograms.hlog").unlink()
