@@ -9,7 +9,7 @@ from harness.analysis.columns import COUNTS
 from harness.analysis.histograms import latency_ms
 from harness.analysis.record import MEASURE, Json, Record
 from harness.analysis.slo import judge
-from harness.analysis.summary import stall_s
+from harness.analysis.summary import first_message_s, stall_s
 
 _HISTOGRAMS: Final = {
     "fan_out_latency_ms": "fan_out_latency",
@@ -59,7 +59,10 @@ def _figures(
         return _joins(record.timeline, phase, user_class)
     if block == "deliveries":
         return _deliveries(record, phase)
-    return stall_s(_only(record.connections, "user_class", user_class))
+    connections = _only(record.connections, "user_class", user_class)
+    if block == "first_message_s":
+        return first_message_s(connections, record.messages)
+    return stall_s(connections)
 
 
 def _joins(timeline: pd.DataFrame, phase: str | None, user_class: str | None) -> Json:

@@ -12,6 +12,7 @@ import pandas as pd
 from harness.analysis.columns import COUNTS
 from harness.analysis.cost import cost_of
 from harness.analysis.disturbances import longest_recovery_s, outcomes
+from harness.analysis.first_message import first_message_waits_s
 from harness.analysis.generator import generator_figures
 from harness.analysis.histograms import latency_ms
 from harness.analysis.joining import failed_by_cause
@@ -61,6 +62,7 @@ def figures(record: Record) -> Json:
         "receive_delay_ms": latency_ms(histograms.merged("receive_delay", phase=MEASURE)),
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
         "stall_s": stall_s(record.connections),
+        "first_message_s": first_message_s(record.connections, record.messages),
         "recovery_s": {"max": longest_recovery_s(disturbed)},
         "generator": generator_figures(record),
         "cost": cost_of(record),
@@ -155,15 +157,23 @@ def _completion_latency_ms(messages: pd.DataFrame) -> Json:
 
 def stall_s(connections: pd.DataFrame) -> Json:
     """Percentiles over the subscribers that were owed anything, and how many waited too long."""
-    stalls = stalls_s(connections)
-    in_ms = _histogram((stalls * NS_PER_S).round()).percentiles_ms()
+    return _waiting(stalls_s(connections))
+
+
+def first_message_s(connections: pd.DataFrame, messages: pd.DataFrame) -> Json:
+    """The same of how long users waited for their first message, whether they were in or not."""
+    return _waiting(first_message_waits_s(connections, messages))
+
+
+def _waiting(waits_s: "pd.Series[float]") -> Json:
+    in_ms = _histogram((waits_s * NS_PER_S).round()).percentiles_ms()
     to_s = NS_PER_MS / NS_PER_S
     percentiles = {
         name: None if (value := in_ms[name]) is None else round(value * to_s, 6)
         for name in ("p50", "p99", "max")
     }
     shares = {
-        f"over_{limit}s_ratio": float((stalls > limit).mean()) if len(stalls) else None
+        f"over_{limit}s_ratio": float((waits_s > limit).mean()) if len(waits_s) else None
         for limit in STALL_LIMITS_S
     }
     return percentiles | shares

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from harness.analysis.summary import STALL_LIMITS_S
 from harness.report.words import WORDS, Definition
 
 DEFINITIONS: Final = {
@@ -92,6 +93,12 @@ DEFINITIONS: Final = {
         "stall",
         "For one subscriber, the longest time it was owed a message and got none; a silence at the "
         "end lasts until it left or the drain was over.",
+    ),
+    "first_message_s": Definition(
+        "wait for the first message",
+        "For one user, from the start of its first attempt to join, or the first message published "
+        "in its channels after that, until any message came. Failed attempts are part of it; who "
+        "never got one waited until the end.",
     ),
     "recovery_s": Definition(
         "recovery time",
@@ -202,10 +209,14 @@ _PLAIN: Final = {
     "deliveries.per_s_mean": "mean deliveries",
     "deliveries.missed_before_measuring": "deliveries missed before measuring",
     "deliveries.missed_while_away": "messages missed while away",
-    "stall_s.over_1s_ratio": "subscribers stalled over 1 s",
-    "stall_s.over_10s_ratio": "subscribers stalled over 10 s",
-    "stall_s.over_60s_ratio": "subscribers stalled over 60 s",
-    "stall_s.over_120s_ratio": "subscribers stalled over 120 s",
+    **{
+        f"{block}.over_{limit_s}s_ratio": f"{who} over {limit_s} s"
+        for block, who in (
+            ("stall_s", "subscribers stalled"),
+            ("first_message_s", "subscribers who waited for a first message"),
+        )
+        for limit_s in STALL_LIMITS_S
+    },
     "recovery_s.max": "longest recovery time",
 }
 _PERCENTILE_NAMES: Final = {"p999": "p99.9"}

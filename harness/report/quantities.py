@@ -10,7 +10,7 @@ MISSING: Final = "–"
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 """Between a number and its unit; never breaks over lines."""
 
-_IN_SECONDS: Final = ("stall_s", "recovery_s")
+_IN_SECONDS: Final = ("stall_s", "first_message_s", "recovery_s")
 """Blocks of the summary whose figures are seconds."""
 _BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 _KILO: Final = 1000

@@ -36,7 +36,7 @@ def tell(analysis: Analysis) -> str:
     """Return what happened and why the verdict is what it is."""
     cause = analysis.record.run.get("cause")
     parts = [_sentence(str(cause["message"]))] if cause else []
-    parts += [_what_happened(analysis), _recovered(analysis.summary)]
+    parts += [_what_happened(analysis), _waited(analysis.summary), _recovered(analysis.summary)]
     parts.append(_why(analysis.summary, told_cause=bool(cause)))
     return " ".join(part for part in parts if part)
 
@@ -130,6 +130,15 @@ def _arrived(analysis: Analysis) -> str:
         return f"; all {owed} deliveries owed arrived{within}."
     lost, received = q.count(deliveries["lost"]), q.count(deliveries["received"])
     return f"; of {owed} deliveries owed {lost} never came and {received} arrived{within}."
+
+
+def _waited(summary: Json) -> str:
+    """Return how many waited long for their first message; empty where nobody did."""
+    waits = summary.get("first_message_s") or {}  # Not in records of before it was counted.
+    if not waits.get("over_10s_ratio"):
+        return ""
+    share, longest = q.percent(waits["over_10s_ratio"]), q.seconds(waits["max"])
+    return f"{share} of subscribers waited over 10{q.THIN}s for a first message, up to {longest}."
 
 
 def _accepted(summary: Json) -> bool:

@@ -220,14 +220,20 @@ def _ledger_row(name: str, messages: pd.DataFrame) -> list[Cell]:
 
 
 def _stalls(summary: Json) -> Table:
-    block = summary["stall_s"]
     keys = ("p50", "p99", "max", *(f"over_{limit}s_ratio" for limit in STALL_LIMITS_S))
-    cells = [Cell(q.of_metric(f"stall_s.{key}", block[key]), f"stall_s.{key}") for key in keys]
-    names = ["Longest stall", "p50", "p99", "max"]
+    rows = []
+    for name, block in (("Longest stall", "stall_s"), ("First message", "first_message_s")):
+        found = summary.get(block) or {}  # Records of before it was counted have no first message.
+        if found.get("max") is not None:
+            metrics = [(f"{block}.{key}", found[key]) for key in keys]
+            rows.append([Cell(name), *(Cell(q.of_metric(m, value), m) for m, value in metrics)])
+    names = ["Waiting", "p50", "p99", "max"]
     columns = [*names, *(f"Over {limit}{q.THIN}s" for limit in STALL_LIMITS_S)]
-    note = "Over all subscribers, each with the longest time it was owed a message and got none."
-    rows = [[Cell("Subscribers"), *cells]] if block["max"] is not None else []
-    return Table("stall-shares", "Stalls", note, columns, rows)
+    note = (
+        "Over all subscribers: the longest time that each was owed a message and got none, and the "
+        "time from its first attempt to join to its first message, failed attempts included."
+    )
+    return Table("stall-shares", "Waiting", note, columns, rows)
 
 
 def _joins(analysis: Analysis) -> Table:

@@ -21,6 +21,10 @@ _LATENCIES = (
     "completion_latency_ms",
     "generator.loop_lag_ms",
 )
+_WAITING = (
+    *("p50", "p99", "max"),
+    *("over_1s_ratio", "over_10s_ratio", "over_60s_ratio", "over_120s_ratio"),
+)
 _FIGURES = {
     "population": ("subscribers_peak", "chatters_peak", "pollers_peak", "unique_chatters_sent"),
     "joins": ("attempted", "succeeded", "failed", "per_s_peak"),
@@ -39,10 +43,8 @@ _FIGURES = {
         "missed_before_measuring",
         "missed_while_away",
     ),
-    "stall_s": (
-        *("p50", "p99", "max"),
-        *("over_1s_ratio", "over_10s_ratio", "over_60s_ratio", "over_120s_ratio"),
-    ),
+    "stall_s": _WAITING,
+    "first_message_s": _WAITING,
     "recovery_s": ("max",),
     "cost": ("usd_run", "usd_day_at_reference"),
     "generator": (
@@ -88,6 +90,7 @@ PARTS: Final = {
     "deliveries.unowed": _BY_PHASE,
     "deliveries.ratio": _BY_PHASE,
     "stall_s": frozenset({"user_class"}),
+    "first_message_s": frozenset({"user_class"}),
 }
 """What a run record keeps apart, and by what: a figure, or all figures of a block."""
 

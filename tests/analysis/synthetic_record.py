@@ -95,6 +95,7 @@ def connection(user, from_s, until_s=12.0, *, delivered=0, last_s=None, **change
         "late": 0,
         "unowed": 0,
         "longest_stall_s": 0.05,
+        "first_arrival_ns": at(last_s),
         "last_arrival_ns": at(last_s),
     }
     return row | changes

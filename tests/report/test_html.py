@@ -53,7 +53,7 @@ def test_every_label_that_is_referred_to_is_there(page):
     [
         *("Objectives", "Latencies", "Deliveries", "Joins by stage", "Phases", "Errors"),
         *("Load generator", "Environment", "What the words mean", "Users and joins"),
-        *("Stalls", "Slowest messages", "Subscribers that waited longest"),
+        *("Waiting", "Slowest messages", "Subscribers that waited longest"),
     ],
 )
 def test_a_whole_run_has_every_section(page, heading):

@@ -112,6 +112,18 @@ def test_a_run_that_recovered_says_within_how_long(tmp_path):
     assert "Fan-out p99 was back inside its limit within 1 s after each of 2 disturbances." in story
 
 
+def test_a_crowd_that_waited_long_for_a_first_message_is_told(tmp_path):
+    """Of three subscribers one, who never got any, waited for 50 s; nobody else waited long."""
+    users = [
+        connection(0, 1.0, delivered=2, last_s=7.03),
+        connection(1, 1.0, delivered=2, last_s=7.04),
+        connection(2, 6.0, 57.0),
+    ]
+    story = told(three_subscribers(tmp_path / "run", connections=users))
+    assert "33 % of subscribers waited over 10 s for a first message, up to 50.0 s." in story
+    assert "first message" not in told(three_subscribers(tmp_path / "another"))
+
+
 def test_a_run_that_ended_before_it_recovered_says_after_what(tmp_path):
     """Too little of the run is left after either to call it recovered."""
     plan = Simulation(measure_s=6, stall=(8.0, 9.2), disturbances=DISTURBED)
