@@ -38,9 +38,13 @@ def tree(tmp_path_factory):
     return tree
 
 
+OF_THIS_SESSION = {"LOCUST_SKIP_MONKEY_PATCH", "PYTEST_ADDOPTS"}
+"""What is meant for these tests, and not for those that they start."""
+
+
 def run(tree, *command):
     """Run Python in the copy; return how it ended and what it said."""
-    ours = {key: value for key, value in os.environ.items() if key != "LOCUST_SKIP_MONKEY_PATCH"}
+    ours = {key: value for key, value in os.environ.items() if key not in OF_THIS_SESSION}
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=tree,
