@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from harness.analysis.ledger import by_channel_sent
 from harness.core.clock import NS_PER_S
 
 _LAST_SEEN: Final = ("closed_ns", "owed_until_ns", "last_arrival_ns")
-_WILDCARD: Final = "*"
 
 
 def first_message_waits_s(connections: pd.DataFrame, messages: pd.DataFrame) -> "pd.Series[float]":
@@ -48,17 +48,10 @@ def first_message_waits_s(connections: pd.DataFrame, messages: pd.DataFrame) -> 
 
 def _begins_ns(users: pd.DataFrame, messages: pd.DataFrame) -> "pd.Series[float]":
     """Return when each user's wait begins; nothing where no message came after its start."""
-    begins_ns = pd.Series(np.nan, index=users.index)
-    sent = messages[messages["sent_ns"].notna()]
-    for channels, rows in users.groupby("channel"):
-        names = str(channels).split()
-        theirs = sent if any(_WILDCARD in name for name in names) else _among(sent, names)
-        sent_ns = np.sort(theirs["sent_ns"].to_numpy(np.int64))
-        places = np.searchsorted(sent_ns, rows["start_ns"].to_numpy(np.int64))
-        after_ns = np.append(sent_ns.astype(float), np.nan)[places]
-        begins_ns[rows.index] = after_ns
-    return begins_ns
-
-
-def _among(sent: pd.DataFrame, channels: list[str]) -> pd.DataFrame:
-    return sent[sent["channel"].isin(channels).to_numpy(bool)]
+    starts_ns = users["start_ns"].to_numpy(np.int64)
+    begins_ns = np.full(len(users), np.nan)
+    for rows, sent_ns in by_channel_sent(users, messages[messages["sent_ns"].notna()]):
+        next_ns = np.append(sent_ns.astype(float), np.nan)
+        after_ns = next_ns[np.searchsorted(sent_ns, starts_ns[rows])]
+        begins_ns[rows] = np.fmin(begins_ns[rows], after_ns)
+    return pd.Series(begins_ns, index=users.index)

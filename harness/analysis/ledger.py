@@ -92,7 +92,7 @@ def connection_ledger(
     tail_s = np.zeros(len(result))
     windows = _windows(result)
     last_arrival = result["last_arrival_ns"].to_numpy(dtype=np.int64, na_value=0)
-    for index, instants in _by_channel_sent(result, messages[owing(messages)]):
+    for index, instants in by_channel_sent(result, messages[owing(messages)]):
         of_channel = Windows(windows.starts[index], windows.ends[index])
         owed[index] += _instants_inside(of_channel, instants)
         silence_s = _silence_s(of_channel, last_arrival[index], instants, end_ns)
@@ -118,7 +118,7 @@ def _times_away(connections: pd.DataFrame, sent: pd.DataFrame, end_ns: int) -> p
     until = following.reindex(connections.index).to_numpy(dtype=np.int64, na_value=end_ns)
     starts = np.where(was_owed, np.minimum(windows.ends, until), until)
     missed = np.zeros(len(connections), np.int64)
-    for index, instants in _by_channel_sent(connections, sent):
+    for index, instants in by_channel_sent(connections, sent):
         missed[index] += _instants_inside(Windows(starts[index], until[index]), instants)
     return pd.DataFrame(
         {
@@ -143,7 +143,7 @@ def not_routed(connections: pd.DataFrame, messages: pd.DataFrame, start_ns: int)
     silent = waiting & ((first >= start_ns) & ((first < NEVER) | unheard))
     sent = messages[owing(messages) & (_sent_ns(messages) < start_ns - NS_PER_S)]
     told = np.zeros(len(connections), bool)
-    for index, instants in _by_channel_sent(connections, sent):
+    for index, instants in by_channel_sent(connections, sent):
         of_channel = Windows(windows.starts[index], windows.ends[index])
         told[index] |= _instants_inside(of_channel, instants) > 0
     return int((silent & told).sum())
@@ -240,7 +240,7 @@ def _by_channel(
         yield np.asarray(rows), Windows(windows.starts[held], windows.ends[held])
 
 
-def _by_channel_sent(
+def by_channel_sent(
     connections: pd.DataFrame, messages: pd.DataFrame
 ) -> Iterator[tuple[Int64s, Int64s]]:
     """Yield, for each channel with messages, its connections' row numbers and when they were sent.
