@@ -1,5 +1,6 @@
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Locust patches the standard library for gevent when it is imported. In a test process that also
@@ -11,3 +12,11 @@ settings.register_profile(
     "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("shared machine")
+
+
+@pytest.fixture
+def unexported(monkeypatch):
+    """Draw charts without writing SVG and PNG, which is most of their work: for who looks at none."""
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><g id="axes"/></svg>'
+    monkeypatch.setattr("harness.report.sketch.to_svg", lambda _figure, _name: svg)
+    monkeypatch.setattr("harness.report.sketch.to_png", lambda _figure: b"\x89PNG")

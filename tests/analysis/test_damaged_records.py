@@ -23,6 +23,8 @@ from harness.core.errors import HarnessError
 from harness.measure.record import SCHEMA_VERSION
 from harness.report.story import tell
 
+pytestmark = pytest.mark.usefixtures("unexported")
+
 SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
 FILES = (
     *("run.json", "histograms.hlog", "timeline.parquet", "generator.parquet"),
