@@ -14,12 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.cli.run import LOCUSTFILE
 from harness.scenario.workload import Generator
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
 EMULATED = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
-LOCUSTFILE = ROOT / "locustfiles" / "appsync_events.py"
 
 TIMEOUT_S = 60.0
 LEFT_WITHIN_S = 8.0
