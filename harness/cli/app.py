@@ -79,7 +79,7 @@ def build_app() -> typer.Typer:
     # Plain help: it wraps the same everywhere and does not wait for rich.
     app = typer.Typer(
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -101,7 +101,7 @@ def harness(
         bool,
         typer.Option(
             "--version",
-            help="Print the version and exit.",
+            help="Print package, version and git revision, and exit.",
             is_eager=True,
             callback=lambda wanted: _print_version() if wanted else None,
         ),
@@ -146,5 +146,8 @@ def describe_bug(error: Exception) -> str:
 
 
 def _print_version() -> NoReturn:
-    typer.echo(f"harness {__version__}")
+    from harness.measure.environment import DISTRIBUTION, git_revision
+
+    revision = git_revision()
+    typer.echo(f"{DISTRIBUTION} {__version__}" + (f", revision {revision}" if revision else ""))
     raise typer.Exit

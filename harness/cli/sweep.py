@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
@@ -23,15 +24,9 @@ if TYPE_CHECKING:
 
 JSON_FILE = "sweep.json"
 HTML_FILE = "sweep.html"
-REFERENCE = Path(__file__).resolve().parents[2] / "scenarios/workloads/reference-burst.toml"
+REFERENCE = "reference-burst"
 _FINEST_RATIO = 0.001
 _MOST_CELLS = 64
-
-
-WorkloadFile = Annotated[Path, typer.Argument(help="Workload file: what load.")]
-TargetFile = Annotated[
-    Path, typer.Option(help="Target file: which system.", envvar="HARNESS_TARGET")
-]
 Along = Annotated[
     str,
     typer.Option(
@@ -86,10 +81,9 @@ Workers = Annotated[
 ]
 Reference = Annotated[
     Path | None,
-    typer.Option(
-        help="Workload to state the headroom against.  "
-        "[default: the reference load, with its bursts]",
-        metavar="FILE",
+    scenario_option(
+        "workloads",
+        "Workload to state the headroom against.  [default: the reference load, with its bursts]",
     ),
 ]
 Force = Annotated[
@@ -133,10 +127,11 @@ def sweep(
     from harness.measure.machine import read_machine
     from harness.measure.record import folder_name
     from harness.scenario.loading import load_plan, load_workload
+    from harness.scenario.shipped import shipped_file
 
     axis = _axis("--along", along)
     plan = load_plan(workload, target, overrides=overrides or ())
-    compared_with = load_workload(reference or REFERENCE)
+    compared_with = load_workload(reference or shipped_file("workloads", REFERENCE))
     names = (f"sweep-{plan.workload.name}", plan.target.name)
     folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
     resolution = _resolution(step)
