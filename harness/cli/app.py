@@ -17,6 +17,7 @@ from harness.cli.compare import compare
 from harness.cli.cost import cost
 from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
+from harness.cli.examples import examples
 from harness.cli.plan import plan
 from harness.cli.report import report
 from harness.cli.run import run
@@ -27,10 +28,10 @@ from harness.cli.worker import worker
 from harness.core.errors import HarnessError, ScenarioError
 from harness.core.exit_codes import ExitCode
 
-WORKLOAD = "scenarios/workloads/quickstart.toml"
-TARGET = "scenarios/targets/appsync-events-emulated.toml"
-STUDY = "scenarios/studies/sse-vs-appsync.toml"
-SLOS = "scenarios/slos/live-chat.toml"
+WORKLOAD = "quickstart"
+TARGET = "appsync-events-emulated"
+STUDY = "sse-vs-appsync"
+SLOS = "live-chat"
 
 DOCSTRING_SECTION = re.compile(r"^(Args|Raises|Returns|Source):$", re.MULTILINE)
 
@@ -50,7 +51,7 @@ class Verb:
     @property
     def example(self) -> str:
         """The example, as a user would type it."""
-        return f"harness {self.name} {self.arguments}"
+        return f"harness {self.name} {self.arguments}".rstrip()
 
     @property
     def help(self) -> str:
@@ -69,6 +70,7 @@ VERBS = (
     Verb(cost, "reports/sample"),
     Verb(plan, "reports/sample --users 1000000"),
     Verb(study, f"{STUDY} --size small"),
+    Verb(examples, ""),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
 )

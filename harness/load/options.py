@@ -3,7 +3,6 @@
 import math
 import os
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 from locust.argument_parser import LocustArgumentParser
