@@ -14,6 +14,7 @@ from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
+from harness.scenario.shipped import shipped_file
 
 if TYPE_CHECKING:
     from harness.analysis.capacity import Cell
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 JSON_FILE = "sweep.json"
 HTML_FILE = "sweep.html"
-REFERENCE = "reference-burst"
+REFERENCE = shipped_file("workloads", "reference-burst")
 _FINEST_RATIO = 0.001
 _MOST_CELLS = 64
 Along = Annotated[
@@ -127,11 +128,10 @@ def sweep(
     from harness.measure.machine import read_machine
     from harness.measure.record import folder_name
     from harness.scenario.loading import load_plan, load_workload
-    from harness.scenario.shipped import shipped_file
 
     axis = _axis("--along", along)
     plan = load_plan(workload, target, overrides=overrides or ())
-    compared_with = load_workload(reference or shipped_file("workloads", REFERENCE))
+    compared_with = load_workload(reference or REFERENCE)
     names = (f"sweep-{plan.workload.name}", plan.target.name)
     folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
     resolution = _resolution(step)
