@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
+from harness.cli.scenario_files import scenario_argument
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.core.system import system_named
 
@@ -59,7 +60,9 @@ class Api(NamedTuple):
 def emulate(
     targets: Annotated[
         list[Path],
-        typer.Argument(metavar="TARGET...", help="Target files of emulated systems, one API each."),
+        scenario_argument(
+            "targets", "Targets of emulated systems, files or names, one API each.", "TARGET..."
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
