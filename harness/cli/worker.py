@@ -48,6 +48,6 @@ def _run(command: list[str], folder: str) -> int:
 
 def worker_command(host: str, port: int, processes: int) -> list[str]:
     """Return the Locust command that is a worker; ``-f -`` takes the locustfile from the master."""
-    command = [sys.executable, "-m", "locust", "-f", "-", "--worker"]
+    command = [sys.executable, "-m", "harness.load.start", "-f", "-", "--worker"]
     command += ["--master-host", host, "--master-port", str(port)]
     return [*command, "--processes", str(processes)] if processes > 1 else command

@@ -169,7 +169,7 @@ class Stand:
             told.append(f"target.client.interval_s={OFTEN_S}")
         self.system = system
         self.target = load_emulated_target(file, told)
-        self._process = EmulatorProcess(str(file), told, log_file)
+        self._process = EmulatorProcess(str(file), self.target, log_file)
         self.endpoints = self._process.endpoints
         self._controls = EmulatorControls(self.endpoints)
         self._opened = []
