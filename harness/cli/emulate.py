@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 import orjson
 import typer
 
+from harness.cli.scenario_files import scenario_argument
 from harness.core.child_errors import encode_error
 from harness.core.errors import ScenarioError, ScenarioProblem, error_lines
 
@@ -66,7 +67,9 @@ class Api(NamedTuple):
 def emulate(
     targets: Annotated[
         list[Path],
-        typer.Argument(metavar="TARGET...", help="Target files of emulated systems, one API each."),
+        scenario_argument(
+            "targets", "Targets of emulated systems, files or names, one API each.", "TARGET..."
+        ),
     ],
     overrides: Annotated[
         list[str] | None,

@@ -20,6 +20,7 @@ from harness.cli.elsewhere import (
     MaxWait,
     MeasureClocks,
 )
+from harness.cli.scenario_files import TargetFile, WorkloadFile
 from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
 
@@ -74,10 +75,8 @@ LocustArguments = Annotated[
 
 
 def run(
-    workload: Annotated[Path, typer.Argument(help="Workload file: what load.")],
-    target: Annotated[
-        Path, typer.Option(help="Target file: which system.", envvar="HARNESS_TARGET")
-    ],
+    workload: WorkloadFile,
+    target: TargetFile,
     out: Annotated[
         Path | None,
         typer.Option(

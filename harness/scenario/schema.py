@@ -12,6 +12,8 @@ from pydantic.json_schema import models_json_schema
 
 from harness.scenario.keys import TomlSchema
 from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
+from harness.scenario.shipped import shipped_root
+from harness.scenario.slo_file import SloFile
 from harness.scenario.study import Study
 from harness.scenario.target import (
     Target,
@@ -23,11 +25,15 @@ from harness.scenario.target import (
 from harness.scenario.workload import Workload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MODELS: dict[str, type[BaseModel]] = {"workload": Workload, "target": Target, "study": Study}
+MODELS: dict[str, type[BaseModel]] = {
+    "workload": Workload,
+    "target": Target,
+    "study": Study,
+    "slos": SloFile,
+}
 
-_ROOT = Path(__file__).resolve().parents[2]
-SCHEMAS = _ROOT / "scenarios" / "schemas"
-REFERENCE = _ROOT / "docs" / "scenarios.md"
+SCHEMAS = shipped_root() / "scenarios" / "schemas"
+REFERENCE = shipped_root() / "docs" / "scenarios.md"
 
 
 def schema_of(name: str) -> dict[str, Any]:
@@ -92,7 +98,8 @@ def write_schemas(folder: Path) -> None:
 def reference(document: str) -> str:
     """Return the reference for people with its tables brought up to date; other text stays."""
     for name, model in MODELS.items():
-        document = with_section(document, f"keys of a {name}", keys_in_markdown(model))
+        if model is not SloFile:  # Its keys are among those of a workload.
+            document = with_section(document, f"keys of a {name}", keys_in_markdown(model))
     for system in known_systems():
         own = keys_in_markdown(target_model(system), besides=Target)
         document = with_section(document, f"keys of {system}", own)

@@ -12,7 +12,7 @@ from harness.scenario.target import known_systems, target_model
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 FILES = [
     file
-    for folder in ("workloads", "targets", "studies")
+    for folder in ("workloads", "targets", "studies", "slos")
     for file in sorted((SCENARIOS / folder).glob("*.toml"))
 ]
 HOW_TO = "run: python -m harness.scenario.schema"
