@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 SET = "--set"
 
-FROM_RUN = Path("-")
-"""In place of a target file: a run hands over its target on standard input, files read already."""
+FROM_RUN = Path("/dev/stdin")
+"""With --exit-with-parent: a run hands over its target on standard input, its file read already."""
 
 _STDIN = 0
 
@@ -105,7 +105,7 @@ def _play(
     from harness.cli.emulate_page import page, warning
     from harness.emulation.attendance import Signals, attend
 
-    given = targets == [FROM_RUN]
+    given = exit_with_parent and targets == [FROM_RUN]
     scenarios = _target_of_run() if given else _load_all(targets, overrides)
     with Signals() as signals, ExitStack() as serving:
         apis = [_start(file, target, serving) for file, target in scenarios.items()]

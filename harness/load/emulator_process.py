@@ -48,7 +48,8 @@ class EmulatorProcess:
     """
 
     def __init__(self, target_file: str, target: Target, log_file: Path) -> None:
-        command = [sys.executable, "-m", "harness", "emulate", "-", "--json", "--exit-with-parent"]
+        command = [sys.executable, "-m", "harness", "emulate", "/dev/stdin"]
+        command += ["--json", "--exit-with-parent"]
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
