@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from harness.cli.spending import Spending
     from harness.scenario.plan import Plan
 
-LOCUSTFILES = Path(__file__).resolve().parents[2] / "locustfiles"
+LOCUSTFILE = Path(__file__).resolve().parents[1] / "load" / "locustfile.py"
+"""The users of every system."""
+
 POLL_S = 0.25
 
 Overrides = Annotated[
@@ -160,20 +162,8 @@ def load_command(
     workers: int,
     locust_arguments: Sequence[str],
 ) -> list[str]:
-    """Return the Locust command that makes the load of a plan.
-
-    Raises:
-        MachineError: If this installation has no locustfile for the target's system.
-    """
-    locustfile = LOCUSTFILES / f"{plan.target.system.replace('-', '_')}.py"
-    if not locustfile.is_file():
-        raise MachineError(
-            str(locustfile),
-            "is missing",
-            f"the load of {plan.target.system} is described there",
-            "run from a checkout of the repository, installed with make setup",
-        )
-    command = [sys.executable, "-m", "harness.load.start", "-f", str(locustfile)]
+    """Return the Locust command that makes the load of a plan."""
+    command = [sys.executable, "-m", "harness.load.start", "-f", str(LOCUSTFILE)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
     command += ["--workload", plan.workload_file, "--target", plan.target_file]
     command += ["--out", str(folder)]

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from harness.core.system import installed_systems
 from harness.scenario.keys import TomlSchema
 from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
 from harness.scenario.shipped import shipped_root
@@ -17,9 +18,9 @@ from harness.scenario.slo_file import SloFile
 from harness.scenario.study import Study
 from harness.scenario.target import (
     Target,
+    auth_model,
     client_model,
     emulator_model,
-    known_systems,
     target_model,
 )
 from harness.scenario.workload import Workload
@@ -46,10 +47,11 @@ def schema_of(name: str) -> dict[str, Any]:
 
 def _of_each_system(target: dict[str, Any]) -> dict[str, Any]:
     """Return what changes in a target's schema to let each system have its own tables."""
-    systems = known_systems()
+    systems = installed_systems()
     models: dict[str, dict[str, type[BaseModel]]] = {
         "emulator": {system: emulator_model(system) for system in systems},
         "client": {system: client_model(system) for system in systems},
+        "auth": {system: auth_model(system) for system in systems},
     }
     references, shared = models_json_schema(
         [
@@ -100,7 +102,7 @@ def reference(document: str) -> str:
     for name, model in MODELS.items():
         if model is not SloFile:  # Its keys are among those of a workload.
             document = with_section(document, f"keys of a {name}", keys_in_markdown(model))
-    for system in known_systems():
+    for system in installed_systems():
         own = keys_in_markdown(target_model(system), besides=Target)
         document = with_section(document, f"keys of {system}", own)
     return with_section(document, "figures", metrics_in_markdown())
