@@ -23,6 +23,7 @@ from harness.cli.report import report
 from harness.cli.run import run
 from harness.cli.study import study
 from harness.cli.sweep import sweep
+from harness.cli.systems import systems
 from harness.cli.validate import validate
 from harness.cli.worker import worker
 from harness.core.errors import HarnessError, ScenarioError
@@ -71,6 +72,7 @@ VERBS = (
     Verb(plan, "reports/sample --users 1000000"),
     Verb(study, f"{STUDY} --size small"),
     Verb(examples, ""),
+    Verb(systems, ""),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
 )
