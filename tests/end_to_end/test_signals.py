@@ -3,8 +3,10 @@
 import signal
 
 import pandas as pd
+import pytest
 
-from tests.end_to_end.stage import LONG, after, apart, wait_until
+from tests.end_to_end.stage import LONG, after, apart
+from tests.patience import wait_for
 
 STOPPING = "stopping in order; a second Ctrl-C stops at once"
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
@@ -28,7 +30,7 @@ def twice_interrupted_run(stage):
     act = stage.run(LONG)
     act.until_second(2)
     act.send(INTERRUPT)
-    wait_until(lambda: STOPPING in (act.folder / "locust.log").read_text("utf-8"), "the first")
+    wait_for(lambda: STOPPING in (act.folder / "locust.log").read_text("utf-8"), "the first")
     act.send(INTERRUPT)
     return act.outcome()
 
@@ -51,7 +53,7 @@ def twice_interrupted_locust(stage):
     act = stage.locust(LONG, *apart(2))
     act.until_second(2)
     act.send_to_all(INTERRUPT)
-    wait_until(lambda: STOPPING in act.stderr(), "the first")
+    wait_for(lambda: STOPPING in act.stderr(), "the first")
     act.send_to_all(INTERRUPT)
     outcome = act.outcome()
     return outcome, stage.harness("report", outcome.folder).outcome()
@@ -59,7 +61,7 @@ def twice_interrupted_locust(stage):
 
 def interrupted_at_once(stage):
     act = stage.run(LONG)
-    wait_until(lambda: act.pids("locust", "-f"), "the load process")
+    wait_for(lambda: act.pids("locust", "-f"), "the load process")
     act.send(INTERRUPT)
     return act.outcome()
 
@@ -82,6 +84,7 @@ def assert_stopped_in_order(outcome):
     assert messages["owed"].sum() == messages["delivered"].sum() > 0
 
 
+@pytest.mark.smoke
 @after(interrupted_run)
 def test_interrupt_ends_the_run_in_order(outcome):
     """Ctrl-C: the users hang up, what was measured is accounted for and reported."""
