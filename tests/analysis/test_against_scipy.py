@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kneed import KneeLocator
 from scipy.optimize import curve_fit
@@ -11,6 +11,9 @@ from scipy.stats import kendalltau, theilslopes
 from harness.analysis.backlog import trend
 from harness.analysis.knee import _kneedle
 from harness.analysis.scalability import _fit, _limit, law
+
+FEW = settings(max_examples=40)
+"""A fit takes milliseconds, twice."""
 
 LATENCY_MS = st.floats(0.01, 1e6)
 
@@ -51,6 +54,7 @@ def test_knee_of_a_curve_that_bends_is_that_of_kneed(steps, power):
     assert inner == _kneedle(loads, latencies_ms)
 
 
+@FEW
 @given(
     st.floats(0.001, 0.3),
     st.one_of(st.just(0.0), st.floats(-7, -2).map(lambda power: 10**power)),
@@ -75,6 +79,7 @@ def test_coefficients_of_the_scalability_law_are_those_of_scipy(alpha, beta, gam
         assert pytest.approx(_limit(*(float(one) for one in expected)), rel=1e-2) == _limit(*found)
 
 
+@FEW
 @example([1.0, 1.0, 1.0, 371.0, 1.0, 1.0], 1.5)
 @example([89.0, 6588.0, 176.0, 1.0, 178.0, 2752.0, 1.0], 1.328125)
 @given(st.lists(st.floats(0.1, 1e4), min_size=6, max_size=12), st.floats(1.3, 3))
