@@ -1,4 +1,4 @@
-"""Connect a run to Locust's events; a locustfile calls ``install`` once."""
+"""Connect a run to Locust's events: ``harness.load.locustfile`` does, by being imported."""
 
 import ctypes
 import math
@@ -8,6 +8,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NoReturn
 
 import gevent
@@ -21,6 +22,7 @@ from locust.stats import StatsCSVFileWriter
 
 from harness.core.errors import HarnessError, MachineError
 from harness.core.exit_codes import ExitCode
+from harness.core.system import system_named
 from harness.live.run import LiveRun
 from harness.live.watching import Watching, is_watched
 from harness.load import messages
@@ -33,7 +35,7 @@ from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
 from harness.load.preparing import Prepared, on_options, prepare, say, tell
 from harness.load.schedule import Schedule
-from harness.load.users import FanOutUser
+from harness.load.users import FanOutUser, require_system, systems_of
 from harness.load.worker import Worker
 from harness.net.client import Access, ApiFactory, source_addresses, tls_context
 from harness.scenario.target import api_key
@@ -48,10 +50,11 @@ _M_MMAP_THRESHOLD = -3  # mallopt(3)
 _PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when its parent dies
 
 
-def install(make_api: ApiFactory) -> None:
-    """Make Locust run workloads against the system that ``make_api`` reaches."""
+@cache
+def install() -> None:
+    """Make Locust run workloads; a second call, as by a second locustfile, does nothing."""
     let_csv_writer_end(StatsCSVFileWriter)
-    plugin = _Plugin(make_api)
+    plugin = _Plugin()
     events.init_command_line_parser.add_listener(plugin.on_parser)
     events.init.add_listener(plugin.on_init)
     events.test_start.add_listener(plugin.on_test_start)
@@ -63,10 +66,7 @@ def install(make_api: ApiFactory) -> None:
 class _Plugin:
     """This process's part: director in a master, worker in a worker, both in a local run."""
 
-    def __init__(self, make_api: ApiFactory) -> None:
-        self._make_api = make_api
-        # Where it is from does not tell: a locustfile that came from the master has another name.
-        self._api: str = getattr(make_api, "__qualname__", "")
+    def __init__(self) -> None:
         self._prepared: Prepared | None = None
         self._director: Director | None = None
         self._worker: Worker | None = None
@@ -99,7 +99,8 @@ class _Plugin:
 
     def _introduce(self, runner: WorkerRunner) -> None:
         """Say who this worker is, and learn how far its clock is from the run's."""
-        self._keeper = keeper = ClockKeeper(runner.send_message, self._api)
+        systems = systems_of(runner.environment.user_classes)
+        self._keeper = keeper = ClockKeeper(runner.send_message, systems)
 
         def welcomed(msg: Any, **_: Any) -> None:
             if refused := msg.data.get("refused"):
@@ -113,11 +114,11 @@ class _Plugin:
         runner.register_message(messages.CLOCK_TOLD, lambda msg, **_: keeper.told(**msg.data))
         keeper.start()
 
-    def _muster(self, environment: Environment) -> Muster:
+    def _muster(self, environment: Environment, system: str) -> Muster:
         """Hear the workers that come, from now on."""
         runner: Any = environment.runner
         options: Any = environment.parsed_options
-        muster = Muster(runner.send_message, measure_clocks=options.measure_clocks, api=self._api)
+        muster = Muster(runner.send_message, measure_clocks=options.measure_clocks, system=system)
         heard = {
             messages.HELLO: lambda msg, **_: muster.hello(msg.node_id, msg.data),
             messages.CLOCK_ASK: lambda msg, **_: muster.clock_asked(msg.node_id, **msg.data),
@@ -132,7 +133,9 @@ class _Plugin:
         _on_interrupt(self._interrupt)
         try:
             assert self._prepared is not None  # noqa: S101  the options have been read
-            muster = self._muster(environment)
+            system = self._prepared.plan.target.system
+            require_system(environment.user_classes, system)
+            muster = self._muster(environment, system)
             self._director = Director(environment, options, muster, self._prepared)
             self._watch(environment, self._director)
             self._director.await_workers()
@@ -191,7 +194,8 @@ class _Plugin:
         _raise_open_files_limit()
         _keep_memory_flat()
         try:
-            api = self._make_api(_access(order, number))
+            make_api: ApiFactory = system_named(order.plan.target.system).load("client")
+            api = make_api(_access(order, number))
             table = LocustTable(environment)
             self._worker = Worker(order, number, api, runner.send_message, table, self._keeper)
         except Exception as error:

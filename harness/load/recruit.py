@@ -24,7 +24,7 @@ class Recruit:
         machine: What tells its machine from others.
         version: Its version of the harness.
         revision: Its git revision, where it runs from a checkout.
-        api: Name of what its locustfile makes clients with.
+        systems: The systems that its users can join.
         offers: What its machine had to offer it; None where it did not say.
     """
 
@@ -32,11 +32,11 @@ class Recruit:
     machine: str
     version: str | None
     revision: str | None = None
-    api: str = ""
+    systems: tuple[str, ...] = ()
     offers: Machine | None = None
 
     @classmethod
-    def here(cls, api: str) -> "Recruit":
+    def here(cls, systems: tuple[str, ...]) -> "Recruit":
         """Return what a worker that is this process says of itself."""
         offered = read_machine()
         # What this process has taken already is part of what a worker needs.
@@ -48,7 +48,7 @@ class Recruit:
             machine_id(),
             version["version"],
             version["revision"],
-            api,
+            systems,
             offered,
         )
 
@@ -66,7 +66,7 @@ class Recruit:
             str(data.get("machine", "")),
             data.get("version"),
             data.get("revision"),
-            str(data.get("api") or ""),
+            tuple(map(str, data.get("systems") or ())),
             Machine(**offers) if known else None,
         )
 

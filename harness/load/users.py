@@ -5,11 +5,14 @@ and then parks. Deliveries reach its ledger through the loop's reader and publis
 schedule, so its greenlet costs nothing until the run ends.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from gevent import get_hub
 from locust import User, task
 
+from harness.core.errors import MachineError
+from harness.core.system import installed_systems
 from harness.load.worker import Worker
 
 
@@ -18,6 +21,8 @@ class FanOutUser(User):
 
     abstract = True
     user_class: ClassVar[str]
+    system: ClassVar[str | None] = None
+    """The one system that these users can join; None leaves it to the target."""
     worker: ClassVar[Worker | None] = None
     """The worker of this process; set before the first user starts, if it can start at all."""
 
@@ -30,15 +35,32 @@ class FanOutUser(User):
             self.worker.live(self.user_class)
 
 
-class SubscriberUser(FanOutUser):
+class Subscriber(FanOutUser):
     """Joins, subscribes and listens."""
 
-    abstract = True
     user_class = "subscriber"
 
 
-class ChatterUser(FanOutUser):
+class Chatter(FanOutUser):
     """Joins, listens like a subscriber where the workload says so, and publishes."""
 
-    abstract = True
     user_class = "chatter"
+
+
+def require_system(user_classes: Iterable[type[User]], system: str) -> None:
+    """Raise ``MachineError`` where a user class is bound to another system than the target's."""
+    for user_class in user_classes:
+        bound = getattr(user_class, "system", None)
+        if bound not in (None, system):
+            raise MachineError(
+                f"user class {user_class.__name__}",
+                f'is for system "{bound}"',
+                f'the target is of system "{system}"',
+                "take a target of that system, or leave the class attribute system out",
+            )
+
+
+def systems_of(user_classes: Iterable[type[User]]) -> tuple[str, ...]:
+    """Return the installed systems that users of these classes can join."""
+    bound = {getattr(user_class, "system", None) for user_class in user_classes} - {None}
+    return tuple(name for name in sorted(installed_systems()) if bound <= {name})
