@@ -59,7 +59,7 @@ def find_backlog(record: Record) -> Backlog | None:
     slowest = late_ms.astype(float).groupby(second.astype(int)).max()
     if len(slowest) < LEAST_SECONDS:
         return None
-    return trend(slowest.index.to_numpy(np.float64), slowest.to_numpy(np.float64))
+    return trend(slowest.index.to_numpy(np.float64), slowest.to_numpy().astype(np.float64))
 
 
 def trend(at_s: Floats, late_ms: Floats) -> Backlog:

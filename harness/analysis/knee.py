@@ -80,4 +80,5 @@ def _kneedle(loads: Floats, latencies_ms: Floats) -> float | None:
 
 def _scaled(values: Floats) -> Floats:
     """Return values moved and scaled so that they reach from 0 to 1."""
-    return (values - values.min()) / (values.max() - values.min())
+    scaled: Floats = (values - values.min()) / (values.max() - values.min())
+    return scaled

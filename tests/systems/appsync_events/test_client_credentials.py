@@ -488,7 +488,9 @@ def test_mode_without_botocore_names_the_extra(monkeypatch, module):
     monkeypatch.setitem(sys.modules, "botocore.auth", None)
     keys = {"iam": {}, "cognito": {"client_id": "c", "users_file": "u", "password_env": "P"}}
     mode = "iam" if module == "client_sigv4" else "cognito"
-    access = Access("wss://h", "https://h", "", auth=Auth(mode=mode, **keys[mode]))
+    access = Access(
+        "wss://h", "https://h", "", auth=Auth.model_validate({"mode": mode, **keys[mode]})
+    )
     with pytest.raises(NotInstalledError) as caught:
         credentials_for(access, "h", None)
     assert f'auth.mode = "{mode}"' == caught.value.where
