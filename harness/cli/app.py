@@ -18,6 +18,7 @@ from harness.cli.cost import cost
 from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
 from harness.cli.examples import examples
+from harness.cli.init import init
 from harness.cli.plan import plan
 from harness.cli.report import report
 from harness.cli.run import run
@@ -26,7 +27,7 @@ from harness.cli.sweep import sweep
 from harness.cli.systems import systems
 from harness.cli.validate import validate
 from harness.cli.worker import worker
-from harness.core.errors import HarnessError, ScenarioError
+from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
 WORKLOAD = "quickstart"
@@ -71,6 +72,7 @@ VERBS = (
     Verb(cost, "reports/sample"),
     Verb(plan, "reports/sample --users 1000000"),
     Verb(study, f"{STUDY} --size small"),
+    Verb(init, "load-test --system polling"),
     Verb(examples, ""),
     Verb(systems, ""),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
@@ -123,19 +125,12 @@ def main() -> NoReturn:
     try:
         build_app()(prog_name="harness")
     except HarnessError as error:
-        print_error(error)
+        typer.echo(error_lines(error), err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last net, which keeps the traceback in a file
         typer.echo(f"error: {describe_bug(error)}", err=True)
         sys.exit(ExitCode.INTERNAL_ERROR)
     sys.exit(ExitCode.PASS)
-
-
-def print_error(error: HarnessError) -> None:
-    """Print an error to stderr, each of its problems as ``error: …`` with its hint below."""
-    problems = error.problems if isinstance(error, ScenarioError) else (error,)
-    for problem in problems:
-        typer.echo(f"error: {problem}", err=True)
 
 
 def describe_bug(error: Exception) -> str:

@@ -9,6 +9,7 @@
     ├── LocalProtocolError      we used a protocol wrongly: a bug of ours
     ├── InvalidRunError         the measurement cannot be trusted
     └── MachineError            this machine cannot do what was asked
+        └── NotInstalledError   an optional package is missing
 
 Errors carry data; the sentence is built in ``__str__``: *where: what was found, what was
 required*, then a hint on a line of its own.
@@ -16,7 +17,6 @@ required*, then a hint on a line of its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from harness.core.exit_codes import ExitCode
 
@@ -31,7 +31,7 @@ class HarnessError(Exception):
         hint: What to do next; printed on a line of its own.
     """
 
-    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL_ERROR
+    exit_code: ExitCode = ExitCode.INTERNAL_ERROR
 
     def __init__(self, where: str, found: str, required: str, hint: str | None = None) -> None:
         super().__init__(where, found, required, hint)
@@ -103,3 +103,27 @@ class MachineError(HarnessError):
     """This machine cannot do what was asked: files, ports, memory, disk."""
 
     exit_code = ExitCode.BAD_USAGE
+
+
+class NotInstalledError(MachineError):
+    """What was asked for needs a package that only an extra of ours installs.
+
+    Args:
+        where: What needs it.
+        error: The import that failed.
+        extra: The extra, as ``pip install 'fanout-harness[extra]'`` names it.
+    """
+
+    def __init__(self, where: str, error: ImportError, extra: str) -> None:
+        super().__init__(
+            where,
+            f"{error.name} is not installed",
+            f"it comes with the extra [{extra}]",
+            f"pip install 'fanout-harness[{extra}]'",
+        )
+
+
+def error_lines(error: HarnessError) -> str:
+    """Return an error as the user sees it: each of its problems as ``error: …``, hints below."""
+    problems = error.problems if isinstance(error, ScenarioError) else (error,)
+    return "\n".join(f"error: {problem}" for problem in problems)
