@@ -18,11 +18,13 @@ from harness.cli.cost import cost
 from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
 from harness.cli.examples import examples
+from harness.cli.init import init
 from harness.cli.plan import plan
 from harness.cli.report import report
 from harness.cli.run import run
 from harness.cli.study import study
 from harness.cli.sweep import sweep
+from harness.cli.systems import systems
 from harness.cli.validate import validate
 from harness.cli.worker import worker
 from harness.core.errors import HarnessError, error_lines
@@ -70,7 +72,9 @@ VERBS = (
     Verb(cost, "reports/sample"),
     Verb(plan, "reports/sample --users 1000000"),
     Verb(study, f"{STUDY} --size small"),
+    Verb(init, "load-test --system polling"),
     Verb(examples, ""),
+    Verb(systems, ""),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
 )
