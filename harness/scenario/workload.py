@@ -47,6 +47,23 @@ class Population(ScenarioModel):
         default=True, description="Whether chatters also hold a subscription, as chat clients do."
     )
 
+    others: dict[str, Annotated[Count, Field(ge=0, le=MOST_USERS)]] = Field(
+        default={},
+        description="Ordinary Locust users that run beside subscribers and chatters: how many of "
+        "each class of the locustfile, such as Browser = 200. 0 leaves a class out.",
+    )
+
+    @field_validator("others")
+    @classmethod
+    def _others_are_classes(cls, others: dict[str, int]) -> dict[str, int]:
+        for name in others:
+            if not name.isidentifier():
+                raise broken_rule(
+                    f'must name User classes of the locustfile, and "{name}" is no class name',
+                    hint="for example Browser = 200",
+                )
+        return others
+
     @field_validator("chatters_subscribe")
     @classmethod
     def _somebody_listens(cls, chatters_subscribe: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - the signature is pydantic's
@@ -60,6 +77,11 @@ class Population(ScenarioModel):
     def users(self) -> int:
         """Subscribers and chatters together."""
         return self.subscribers + self.chatters
+
+    @property
+    def ordinary_users(self) -> int:
+        """Ordinary Locust users of all classes together."""
+        return sum(self.others.values())
 
     @property
     def listeners(self) -> int:
