@@ -10,13 +10,14 @@ WORKLOAD ?= scenarios/workloads/quickstart.toml
 TARGET ?= scenarios/targets/appsync-events-emulated.toml
 
 FUZZ_SECONDS ?= 60
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 SIZE ?= small
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test clients conformance fuzz synth lint types format smoke bench reference ingest flatness alarms study capacity pairs sample check clean
+.PHONY: help setup run test test-slow test-all clients conformance fuzz synth lint types format smoke bench reference ingest flatness alarms study capacity pairs sample check clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## make .venv and install what constraints.txt pins (quick when done before)
 
@@ -34,8 +35,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: setup ## a first look: 900 subscribers and 100 chatters on an emulator, half a minute
 	$(BIN)/harness run $(WORKLOAD) --target $(TARGET)
 
-test: setup ## the whole test suite
-	$(BIN)/python -m pytest
+test: setup ## what to run before a commit: all tests but those marked slow, on two processes
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
+
+test-slow: setup ## the tests that make test leaves out: whole runs, browsers, faults, a minute each
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m slow
+
+test-all: test test-slow ## the whole test suite
 
 clients: ## what tests run on Node.js: Amplify and other clients, axe-core for the reports' pages
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
@@ -117,7 +123,7 @@ sample: setup ## run the quickstart again and keep its record as the committed s
 	$(BIN)/harness run scenarios/workloads/quickstart.toml --target $(TARGET) --out reports/sample
 	rm -f reports/sample/*.log
 
-check: lint types test smoke ## all that must pass before a merge
+check: lint types test-all smoke ## all that must pass before a merge
 
 clean: ## remove everything that can be made again; reports stay
 	rm -rf .venv .conformance .cdk build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

@@ -295,9 +295,13 @@ def after(act):
     return tie
 
 
-def after_each(acts):
-    """Tie a test to several acts by name: it is done for the ``outcome`` of each."""
-    return pytest.mark.parametrize("outcome", list(acts.values()), ids=list(acts), indirect=True)
+def after_each(acts, *, smoke=()):
+    """Tie a test to several acts by name; the fast suite keeps those named in ``smoke``."""
+    outcomes = [
+        pytest.param(act, id=name, marks=[pytest.mark.smoke] if name in smoke else [])
+        for name, act in acts.items()
+    ]
+    return pytest.mark.parametrize("outcome", outcomes, indirect=True)
 
 
 def act_of(item):

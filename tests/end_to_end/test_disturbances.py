@@ -301,7 +301,7 @@ def one_in_a_hundred(stage):
     return disturbed(stage, told, settings=million, within_s=150.0)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @after(one_in_a_hundred)
 def test_one_percent_of_a_million_dropped_deliveries_are_found_to_the_last(outcome):

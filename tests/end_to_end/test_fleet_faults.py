@@ -122,14 +122,14 @@ def test_workers_that_never_come_end_the_waiting(outcome):
     assert not master.folder.exists()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @after(killed_worker)
 def test_killed_worker_makes_the_run_invalid(outcome):
     """It is named some six seconds later; the run does not go on without its users."""
     assert_lost(outcome[0])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @after(stopped_worker)
 def test_worker_that_hangs_makes_the_run_invalid(outcome):
     """A process that is there and says nothing is as lost as one that is not."""
@@ -147,7 +147,7 @@ def assert_lost(master):
     assert "Traceback" not in master.said
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @after(killed_master)
 def test_killed_master_ends_its_workers_with_a_sentence(outcome):
     """They hear nothing more of it, say so, and do not call that a success."""

@@ -18,7 +18,7 @@ from tests.end_to_end.troupe import (
     worker_command,
 )
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 AHEAD_MS = 300.0
 SLOW_LINE = ROOT / "tests" / "end_to_end" / "slow_line.py"

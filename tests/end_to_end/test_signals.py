@@ -3,6 +3,7 @@
 import signal
 
 import pandas as pd
+import pytest
 
 from tests.end_to_end.stage import LONG, after, apart, wait_until
 
@@ -82,6 +83,7 @@ def assert_stopped_in_order(outcome):
     assert messages["owed"].sum() == messages["delivered"].sum() > 0
 
 
+@pytest.mark.smoke
 @after(interrupted_run)
 def test_interrupt_ends_the_run_in_order(outcome):
     """Ctrl-C: the users hang up, what was measured is accounted for and reported."""

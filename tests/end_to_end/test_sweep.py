@@ -42,7 +42,7 @@ def swept(stage):
     return stage.harness(*command, *searched, *sets(lenient() | quota)).outcome(110)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @after(swept)
 def test_the_limit_of_an_emulator_is_found_by_its_backlog(outcome):
     """No delivery is lost and no SLO fails above the limit: only the latency that grows tells."""

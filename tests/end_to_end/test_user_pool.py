@@ -176,7 +176,7 @@ def test_tokens_that_expire_during_the_run_are_refreshed_without_a_new_sign_in(o
     assert 3 <= max(len(found) for found in tokens.values())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @after(as_administrator)
 def test_administrator_signs_users_in_to_a_client_that_has_a_secret(outcome):
     """By AdminInitiateAuth, with the secret's hash; the ID token is shown."""
@@ -186,7 +186,7 @@ def test_administrator_signs_users_in_to_a_client_that_has_a_secret(outcome):
     assert set(USERS) >= {note["username"] for note in notes}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("secret", [PASSWORD, TOKEN, "of-the-administrator"])
 @after(as_administrator)
 def test_neither_password_nor_token_is_kept(outcome, secret):

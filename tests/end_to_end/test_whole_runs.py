@@ -3,10 +3,13 @@
 import contextlib
 
 import pandas as pd
+import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from tests.end_to_end.stage import SHORT, after, apart
+
+pytestmark = pytest.mark.smoke
 
 USERS = 100
 

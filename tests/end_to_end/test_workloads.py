@@ -161,7 +161,7 @@ MEDIAN = {"slos.4.metric": '"fan_out_latency_ms.p50"'}  # A busy machine moves i
 two_kinds = partial(small, name="hybrid", system="hybrid", **MEDIAN)
 
 
-@after_each(on_every_system("quickstart"))
+@after_each(on_every_system("quickstart"), smoke=("hybrid", "server-sent-events"))
 def test_quickstart_runs_unchanged_on_every_system(outcome):
     """A hundred people in one room; the ledger is the emulator's, to the last delivery."""
     assert_ledger_agrees(outcome, users=100)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.end_to_end.stage import SHORT, lenient, sets
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.long]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
 TOY = Path(__file__).parent
 ROOT = TOY.parents[2]
