@@ -26,11 +26,15 @@ class ClockKeeper:
     Args:
         send: Sends a message of a kind with data to the master.
         api: Name of what this worker's locustfile makes clients with.
+        users: What tells its locustfile from others.
     """
 
-    def __init__(self, send: Callable[[str, dict[str, Any]], None], api: str = "") -> None:
+    def __init__(
+        self, send: Callable[[str, dict[str, Any]], None], api: str = "", users: str = ""
+    ) -> None:
         self._send = send
         self._api = api
+        self._users = users
         self._estimator = OffsetEstimator()
         self._welcomed = False
         self._same_clock = False
@@ -54,7 +58,7 @@ class ClockKeeper:
         self._asking = gevent.spawn(self._run)
 
     def _run(self) -> None:
-        me = Recruit.here(self._api).to_message()
+        me = Recruit.here(self._api, self._users).to_message()
         while not self._welcomed:
             self._send(messages.HELLO, me)
             gevent.sleep(HELLO_EVERY_S)

@@ -13,7 +13,6 @@ from locust.stats import RequestStats, StatsCSVFileWriter, StatsEntry, bucket_re
 from harness.core.clock import NS_PER_MS
 from harness.measure.histogram import Int64Array
 
-
 OF_THE_HARNESS: Final[Mapping[str, object]] = MappingProxyType({"harness": True})
 """Context of the operations that the harness itself logs: no listener counts them as requests."""
 

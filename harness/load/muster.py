@@ -27,11 +27,13 @@ class Muster:
         send: Sends a message of a kind with data to the worker of an id.
         measure_clocks: Whether to measure the clocks of workers on this machine too.
         api: Name of what the master's locustfile makes clients with.
+        users: What tells the master's locustfile from others.
     """
 
-    def __init__(self, send: Send, *, measure_clocks: bool, api: str = "") -> None:
+    def __init__(self, send: Send, *, measure_clocks: bool, api: str = "", users: str = "") -> None:
         self._send = send
         self._api = api
+        self._users = users
         self._clock_of = "" if measure_clocks else machine_id()
         self._recruits: dict[str, Recruit] = {}
         self._ready: set[str] = set()
@@ -72,6 +74,10 @@ class Muster:
             hint = "start it with harness worker, which takes the locustfile from its master"
             found = f"its locustfile is for {recruit.api or 'no system'}"
             return MachineError(where, found, f"the master's is for {self._api}", hint)
+        if recruit.users != self._users:
+            hint = "start master and workers with equal files: --locustfile FILE"
+            found = "its locustfile differs from the master's"
+            return MachineError(where, found, "both must run the same users", hint)
         return None
 
     def _send_away(self, worker: str, recruit: Recruit) -> None:

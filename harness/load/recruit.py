@@ -25,6 +25,7 @@ class Recruit:
         version: Its version of the harness.
         revision: Its git revision, where it runs from a checkout.
         api: Name of what its locustfile makes clients with.
+        users: What tells its locustfile from others.
         offers: What its machine had to offer it; None where it did not say.
     """
 
@@ -33,10 +34,11 @@ class Recruit:
     version: str | None
     revision: str | None = None
     api: str = ""
+    users: str = ""
     offers: Machine | None = None
 
     @classmethod
-    def here(cls, api: str) -> "Recruit":
+    def here(cls, api: str, users: str = "") -> "Recruit":
         """Return what a worker that is this process says of itself."""
         offered = read_machine()
         # What this process has taken already is part of what a worker needs.
@@ -49,6 +51,7 @@ class Recruit:
             version["version"],
             version["revision"],
             api,
+            users,
             offered,
         )
 
@@ -67,6 +70,7 @@ class Recruit:
             data.get("version"),
             data.get("revision"),
             str(data.get("api") or ""),
+            str(data.get("users") or ""),
             Machine(**offers) if known else None,
         )
 

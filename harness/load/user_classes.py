@@ -2,29 +2,43 @@
 
 import hashlib
 import inspect
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import locust
 from locust import User
 from locust.runners import Runner
-from locust.util.load_locustfile import is_user_class
+from locust.util.load_locustfile import is_shape_class, is_user_class
 
-import harness
 from harness.core.errors import LocustfileError
 from harness.load.users import ChatterUser, FanOutUser, InTurn, SubscriberUser, in_turn
 from harness.scenario.plan import Plan
 
+LOCUSTFILE_VARIABLE = "HARNESS_LOCUSTFILE"
+"""Names the locustfile that ``LOADER`` is to load."""
+
+LOADER = Path(__file__).with_name("own_locustfile.py")
 OTHERS = "population.others"
-FAN_OUT: Mapping[str, type[FanOutUser]] = {
-    "subscriber": SubscriberUser,
-    "chatter": ChatterUser,
-}
+FAN_OUT = ("subscriber", "chatter")
 STOP_TIMEOUT_MAX_S = 30.0
 """What ``on_stop`` and the last task of ordinary users may take; the master waits a little more."""
+
+
+class Subscriber(SubscriberUser):
+    """Joins its channels and listens."""
+
+
+class Chatter(ChatterUser):
+    """Publishes its share of the schedule."""
+
+
+DEFAULTS: Mapping[str, type[FanOutUser]] = {"subscriber": Subscriber, "chatter": Chatter}
+"""What runs where the locustfile has no class of a kind."""
 
 
 class UserClasses(NamedTuple):
@@ -41,23 +55,42 @@ class UserClasses(NamedTuple):
     others: Mapping[str, type[User]]
 
 
+def locustfile_name(options: Namespace) -> str:
+    """Return the locustfile as the user named it."""
+    is_loader = Path(str(options.locustfile)).name == LOADER.name
+    return os.environ.get(LOCUSTFILE_VARIABLE, "") if is_loader else str(options.locustfile)
+
+
 def loaded_classes(options: Namespace) -> list[type[User]] | None:
     """Return the classes that Locust has loaded for a command line; None where it cannot be told.
 
     Locust starts its workers before it hands the classes on, and a run that cannot be is refused
     before that.
+
+    Raises:
+        LocustfileError: If the locustfile has a load shape.
     """
-    modules = []
+    modules: list[ModuleType] = []
     for path in str(options.locustfile).split(","):
         stem = Path(path.strip()).stem
         module = sys.modules.get("locustfile" if stem == "locust" else stem)
         if module is None:
             return None
         modules.append(module)
+    shapes = [one for module in modules for one in vars(module).values() if is_shape_class(one)]
+    if shapes:
+        raise _shaped(shapes[0])
     found = [one for module in modules for one in vars(module).values() if is_user_class(one)]
     named = set(options.user_classes or ())
     chosen = [one for one in dict.fromkeys(found) if not named or one.__name__ in named]
     return [one for one in chosen if one.weight > 0 or one.fixed_count > 0]
+
+
+def _shaped(shape: type) -> LocustfileError:
+    found = f"the load shape {shape.__name__}"
+    required = "the workload says when users start"
+    hint = "take it out of the locustfile; joins.rate_per_s and [[disturbances]] shape the load"
+    return LocustfileError("locustfile", f"has {found}", required, hint)
 
 
 def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
@@ -69,17 +102,20 @@ def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
         LocustfileError: If there are two classes of a kind of fan-out user.
     """
     classes = list(found)
-    fan_out = {}
+    fan_out: dict[str, type[FanOutUser]] = {}
     for kind in FAN_OUT:
         alike = [one for one in classes if issubclass(one, FanOutUser) and one.user_class == kind]
         last = [
-            one for one in alike if not any(issubclass(other, one) for other in alike if other != one)
+            one
+            for one in alike
+            if not any(issubclass(other, one) for other in alike if other != one)
         ]
         if len(last) > 1:
             names = " and ".join(sorted(one.__name__ for one in last))
             hint = "keep one, and let the other be abstract = True"
             raise LocustfileError(where, f"has {names}", f"one class of {kind}s is allowed", hint)
-        fan_out |= {kind: one for one in last}
+        if last:
+            fan_out[kind] = last[0]
     others = {one.__name__: one for one in classes if not issubclass(one, FanOutUser)}
     return UserClasses(where, fan_out, others)
 
@@ -102,7 +138,7 @@ def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan
     for name, one in classes.others.items():
         if name not in counts:
             counts[name] = _own_count(classes.where, one)
-    for kind, one in classes.fan_out.items():
+    for one in classes.fan_out.values():
         if one.system is not None and one.system != plan.target.system:
             found = f"{one.__name__} is for {one.system}"
             required = f"the target's system is {plan.target.system}"
@@ -121,9 +157,7 @@ _OF_ITS_SYSTEM = "name a target of that system, or leave the class attribute sys
 _NAME_ALL = "name no classes: the workload's population says how many there are of each"
 
 
-def _missing(
-    classes: UserClasses, name: str, count: int, named: Sequence[str]
-) -> LocustfileError:
+def _missing(classes: UserClasses, name: str, count: int, named: Sequence[str]) -> LocustfileError:
     there = ", ".join(sorted(classes.others)) or "none"
     if named:
         found = f"the command line names {', '.join(named)} and not {name}"
@@ -176,12 +210,13 @@ def arrange(found: Sequence[type[User]], options: Any, where: str) -> list[type[
     # Joining is no task that a tag could take away.
     tags = set(options.tags or ())
     FanOutUser.live.locust_tag_set = tags - set(options.exclude_tags or ())  # type: ignore[attr-defined]  # as Locust does
-    fan_out = dict(classes.fan_out)
+    fan_out = classes.fan_out
     if not options.user_classes:
-        for kind, base in FAN_OUT.items():
-            name = kind.capitalize()
-            if kind not in fan_out and name not in classes.others:
-                fan_out[kind] = type(base)(name, (base,), {"__module__": base.__module__})
+        taken = classes.others
+        fan_out = {
+            **{kind: one for kind, one in DEFAULTS.items() if one.__name__ not in taken},
+            **fan_out,
+        }
     return [in_turn(one) for one in (*fan_out.values(), *classes.others.values())]
 
 
@@ -210,18 +245,17 @@ def stop_own_code(runner: Runner) -> None:
     runner.environment.stop_timeout = 0.0
 
 
-def fingerprint(found: Iterable[type[User]]) -> str:
-    """Return what tells locustfiles apart: the names of the classes, and what their files hold."""
-    ours = tuple(str(Path(str(one.__file__)).parent) for one in (harness, locust))
+def fingerprint(found: Mapping[str, Any] | None) -> str:
+    """Return what tells locustfiles apart: the names of the classes, and what their files hold.
+
+    Args:
+        found: All classes of the locustfile by name, whichever of them run.
+    """
+    ours = (str(Path(__file__).parents[1]), str(Path(locust.__file__).parent))
     digest = hashlib.sha256()
-    for one in sorted(found, key=lambda each: each.__name__):
-        digest.update(one.__name__.encode())
-        file = inspect.getfile(_written(one))
+    for name, one in sorted((found or {}).items()):
+        digest.update(name.encode())
+        file = inspect.getfile(one)
         if not file.startswith(ours):
             digest.update(Path(file).read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _written(one: type[User]) -> type[User]:
-    """Return the class as its author wrote it."""
-    return one.__bases__[1] if issubclass(one, InTurn) else one

@@ -142,5 +142,6 @@ def has_own_hooks(found: type[User]) -> bool:
 def _derived(found: type[User], mixin: type[InTurn], members: dict[str, Any]) -> type[User]:
     names = {"__module__": found.__module__, "__qualname__": found.__qualname__}
     # Of the metaclass of the class that was found: it may have one of its own.
-    derived: type[User] = type(found)(found.__name__, (mixin, found), names | members)
+    metaclass: Any = type(found)
+    derived: type[User] = metaclass(found.__name__, (mixin, found), names | members)
     return derived

@@ -17,10 +17,10 @@ from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S, RunClock
 from harness.load import messages
+from harness.load.arrival_rows import arrival_row
 from harness.load.clock_keeper import ClockKeeper
 from harness.load.crowds import join_offsets_s
 from harness.load.disturbing import disturbing
-from harness.load.arrival_rows import arrival_row
 from harness.load.locust_table import LocustTable
 from harness.load.order import Order
 from harness.load.publisher import CHATTER, Publisher

@@ -18,7 +18,7 @@ import orjson
 
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
-from harness.measure.histogram import LatencyHistogram, log_header, log_line
+from harness.measure.histogram import REQUEST_PERCENTILES, LatencyHistogram, log_header, log_line
 
 SCHEMA_VERSION = 1
 
@@ -165,8 +165,6 @@ CONNECTION_COLUMNS = (
 
 ERROR_COLUMNS = ("second", "worker", "stage", "error_class", "code", "message", "count")
 
-REQUEST_PERCENTILES = ("p50", "p90", "p95", "p99", "max")
-
 REQUEST_COLUMNS = (
     "second",
     "phase",
@@ -174,7 +172,7 @@ REQUEST_COLUMNS = (
     "count",
     "failures",
     "bytes",
-    *(f"latency_ms_{name}" for name in REQUEST_PERCENTILES),
+    *(f"latency_ms_{name}" for name in (*REQUEST_PERCENTILES, "max")),
 )
 """One row is one second of one kind of request of ordinary Locust users, method and name."""
 
