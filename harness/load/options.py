@@ -2,7 +2,7 @@
 
 import math
 import os
-from argparse import Namespace
+from argparse import SUPPRESS, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ START_DELAY_S = 1.5
 """From Locust's start to second 0 of the timetable: users exist before their turn to join."""
 
 SAFETY_MARGIN_S = 10.0
+OWN_LOCUSTFILE = "--own-locustfile"
+"""Names the locustfile that ``harness.load.own_locustfile`` loads in Locust's stead."""
+
 EACH_CPU = -1
 """What Locust takes for as many processes as there are CPUs."""
 
@@ -58,6 +61,7 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         action="store_true",
         help="measure the clocks of workers on the master's own machine too",
     )
+    group.add_argument(OWN_LOCUSTFILE, metavar="FILE", help=SUPPRESS)
     add_live_arguments(parser)
 
 

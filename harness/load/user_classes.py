@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +18,6 @@ from harness.core.errors import LocustfileError
 from harness.load.users import ChatterUser, FanOutUser, InTurn, SubscriberUser, in_turn
 from harness.scenario.plan import Plan
 
-LOCUSTFILE_VARIABLE = "HARNESS_LOCUSTFILE"
-"""Names the locustfile that ``LOADER`` is to load."""
-
-LOADER = Path(__file__).with_name("own_locustfile.py")
 OTHERS = "population.others"
 FAN_OUT = ("subscriber", "chatter")
 STOP_TIMEOUT_MAX_S = 30.0
@@ -57,8 +52,22 @@ class UserClasses(NamedTuple):
 
 def locustfile_name(options: Namespace) -> str:
     """Return the locustfile as the user named it."""
-    is_loader = Path(str(options.locustfile)).name == LOADER.name
-    return os.environ.get(LOCUSTFILE_VARIABLE, "") if is_loader else str(options.locustfile)
+    return str(options.own_locustfile or options.locustfile)
+
+
+def runnable(module: ModuleType) -> dict[str, type]:
+    """Return the classes of a locustfile that Locust would run, by the names it has for them.
+
+    Raises:
+        LocustfileError: If it has no User class.
+    """
+    found = {
+        name: one for name, one in vars(module).items() if is_user_class(one) or is_shape_class(one)
+    }
+    if not any(is_user_class(one) for one in found.values()):
+        hint = "import Subscriber and Chatter from harness, or write User classes of your own"
+        raise LocustfileError(str(module.__file__), "has no User class", "one is needed", hint)
+    return found
 
 
 def loaded_classes(options: Namespace) -> list[type[User]] | None:
