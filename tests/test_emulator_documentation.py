@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 PORT = "4000"
-TIMEOUT_S = 20
 
 
 def blocks(language):
@@ -41,7 +42,7 @@ def wait_until_it_serves(process):
     """Return what it prints first."""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        assert selector.select(TIMEOUT_S)
+        assert selector.select(PATIENCE_S)
     return os.read(process.stdout.fileno(), 65536).decode()
 
 
@@ -65,7 +66,7 @@ def test_commands_work_in_their_order(place):
                 cwd=folder,
                 capture_output=True,
                 text=True,
-                timeout=TIMEOUT_S,
+                timeout=PATIENCE_S,
                 check=False,
             )
             assert 0 == done.returncode, done.stderr

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from tests.patience import PATIENCE_S
+
 TARGET = """
 name = "emulated"
 system = "appsync-events"
@@ -31,7 +33,6 @@ api_key_env = "SOME_KEY"
 http = "https://example.org/event"
 realtime = "wss://example.org/event/realtime"
 """
-TIMEOUT_S = 20
 STOP_S = 2.0
 
 
@@ -53,13 +54,13 @@ class Running:
         """Return the first line of its stdout, or fail if none comes."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            assert selector.select(TIMEOUT_S)
+            assert selector.select(PATIENCE_S)
         return self.process.stdout.readline()
 
     def end(self):
         """Return exit status, seconds until then, what was left on stdout, and stderr."""
         before_s = time.monotonic()
-        stdout, stderr = self.process.communicate(timeout=TIMEOUT_S)
+        stdout, stderr = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, time.monotonic() - before_s, stdout, stderr
 
 
@@ -87,10 +88,10 @@ def publish(address, key, context=None):
     """Publish one event; return the HTTP status."""
     parts = urlsplit(address)
     if context is None:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
     else:
         connection = http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=TIMEOUT_S, context=context
+            parts.hostname, parts.port, timeout=PATIENCE_S, context=context
         )
     with contextlib.closing(connection):
         body = json.dumps({"channel": "/default/a", "events": ["1"]})
@@ -130,7 +131,7 @@ def test_signal_stops_it_cleanly_while_clients_are_connected(emulate, number):
     place = ("127.0.0.1", urlsplit(line["http"]).port)
     with contextlib.ExitStack() as clients:
         for _ in range(10):
-            client = clients.enter_context(socket.create_connection(place, timeout=TIMEOUT_S))
+            client = clients.enter_context(socket.create_connection(place, timeout=PATIENCE_S))
             client.sendall(
                 b"GET /event/realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
                 b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"

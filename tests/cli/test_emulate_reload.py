@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
+
+from tests.patience import PATIENCE_S, wait_for
 
 TARGET = """
 name = "{name}"
@@ -25,7 +26,6 @@ emulated = true
 api_keys = ["{key}"]
 namespaces = {namespaces}
 """
-TIMEOUT_S = 20
 
 
 class Running:
@@ -50,17 +50,17 @@ class Running:
         return lines
 
     def served(self):
-        return json.loads(self.stdout.get(timeout=TIMEOUT_S))
+        return json.loads(self.stdout.get(timeout=PATIENCE_S))
 
     def reload(self, lines):
         """Send SIGHUP; return what is said about it, so many lines."""
         self.process.send_signal(signal.SIGHUP)
-        return [self.stderr.get(timeout=TIMEOUT_S) for _ in range(lines)]
+        return [self.stderr.get(timeout=PATIENCE_S) for _ in range(lines)]
 
     def last_words(self):
         """Wait for its end with exit code 2; return what it said."""
-        assert 2 == self.process.wait(TIMEOUT_S)
-        return "\n".join(iter(lambda: self.stderr.get(timeout=TIMEOUT_S), None))
+        assert 2 == self.process.wait(PATIENCE_S)
+        return "\n".join(iter(lambda: self.stderr.get(timeout=PATIENCE_S), None))
 
 
 @pytest.fixture
@@ -96,19 +96,11 @@ def write(tmp_path):
 def publish(address, key, channel="/default/a"):
     """Publish one event; return the HTTP status."""
     parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
     with contextlib.closing(connection):
         body = json.dumps({"channel": channel, "events": ["1"]})
         connection.request("POST", parts.path, body, {"x-api-key": key})
         return connection.getresponse().status
-
-
-def until(condition):
-    """Wait until a condition holds."""
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def test_files_are_apis_of_their_own(emulate, write):
@@ -119,7 +111,7 @@ def test_files_are_apis_of_their_own(emulate, write):
     assert (200, 401) == (publish(first["http"], "da2-one"), publish(first["http"], "da2-two"))
     assert (200, 401) == (publish(second["http"], "da2-two"), publish(second["http"], "da2-one"))
     running.process.send_signal(signal.SIGTERM)
-    assert 0 == running.process.wait(TIMEOUT_S)
+    assert 0 == running.process.wait(PATIENCE_S)
     pids = first["pids"] + second["pids"]
     assert [False, False] == [psutil.pid_exists(pid) for pid in pids]
 
@@ -147,14 +139,16 @@ def test_reload_changes_keys_and_namespaces_and_keeps_connections(emulate, write
         def subscribe(key, channel):
             message = {"type": "subscribe", "id": str(next(ids)), "channel": channel}
             socket.send(json.dumps({**message, "authorization": {"x-api-key": key}}))
-            return json.loads(socket.recv(timeout=TIMEOUT_S))["type"]
+            return json.loads(socket.recv(timeout=PATIENCE_S))["type"]
 
         assert "subscribe_success" == subscribe("da2-old", "/default/a")
         assert "subscribe_error" == subscribe("da2-old", "/news/a")
         write(key="da2-new", namespaces='["default", "news"]')
         assert ["reloaded"] == running.reload(1)
-        until(lambda: [200] * 8 == [publish(api["http"], "da2-new", "/news/a") for _ in range(8)])
-        until(lambda: [401] * 8 == [publish(api["http"], "da2-old") for _ in range(8)])
+        wait_for(
+            lambda: [200] * 8 == [publish(api["http"], "da2-new", "/news/a") for _ in range(8)]
+        )
+        wait_for(lambda: [401] * 8 == [publish(api["http"], "da2-old") for _ in range(8)])
         assert "subscribe_success" == subscribe("da2-new", "/news/a")
         assert "subscribe_error" == subscribe("da2-old", "/default/b")
 
@@ -172,7 +166,7 @@ def test_file_that_does_not_validate_leaves_the_old_settings(emulate, write):
     assert (200, 401) == (publish(api["http"], "da2-old"), publish(api["http"], "da2-new"))
     write(key="da2-new")
     assert ["reloaded"] == running.reload(1)
-    until(lambda: 200 == publish(api["http"], "da2-new"))
+    wait_for(lambda: 200 == publish(api["http"], "da2-new"))
 
 
 def test_handler_that_does_not_load_leaves_the_old_settings(emulate, write, tmp_path):
@@ -197,7 +191,7 @@ def test_key_that_needs_a_new_start_is_named(emulate, write):
         f"{file}: emulator.connection_timeout_ms changes at the next start",
         "reloaded",
     ] == running.reload(2)
-    until(lambda: 200 == publish(api["http"], "da2-new"))
+    wait_for(lambda: 200 == publish(api["http"], "da2-new"))
 
 
 def test_handler_that_does_not_load_at_the_start_is_one_sentence(emulate, write, tmp_path):

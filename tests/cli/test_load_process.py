@@ -5,24 +5,15 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.cli.load_process import LoadProcess, signals_held
 from harness.core.errors import MachineError
+from tests.patience import PATIENCE_S, wait_for
 
 FAKE = Path(__file__).with_name("fake_load.py")
-DEADLINE_S = 20.0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def start(folder: Path, ending: str) -> LoadProcess:
@@ -30,7 +21,7 @@ def start(folder: Path, ending: str) -> LoadProcess:
 
 
 def ended(load: LoadProcess) -> int:
-    status = load.wait(DEADLINE_S)
+    status = load.wait(PATIENCE_S)
     assert status is not None
     return status
 
@@ -103,7 +94,7 @@ def test_first_signal_is_passed_on(tmp_path: Path, sent: signal.Signals, receive
     """The process is asked once to end in order, and ends with its own exit code."""
     folder = tmp_path / "run"
     load = start(folder, "waits")
-    wait_until((folder / "run.json").is_file)
+    wait_for((folder / "run.json").is_file)
     load.forward(sent)
     assert 130 == ended(load)
     assert received == (folder / "stopped_by").read_text(encoding="utf-8")
@@ -114,7 +105,7 @@ def test_second_signal_ends_a_deaf_process(tmp_path: Path) -> None:
     """Who asks twice does not want to wait."""
     folder = tmp_path / "run"
     load = start(folder, "deaf")
-    wait_until((folder / "run.json").is_file)
+    wait_for((folder / "run.json").is_file)
     load.forward(signal.SIGINT)
     load.forward(signal.SIGINT)
     assert -signal.SIGKILL == ended(load)
@@ -128,7 +119,7 @@ def test_left_child_is_ended_with_its_group(tmp_path: Path) -> None:
         ended(load)
         child = int((folder / "child_pid").read_text(encoding="utf-8"))
         assert is_alive(child)
-    wait_until(lambda: not is_alive(child))
+    wait_for(lambda: not is_alive(child))
 
 
 def test_error_while_following_leaves_no_process(tmp_path: Path) -> None:
@@ -136,7 +127,7 @@ def test_error_while_following_leaves_no_process(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     load = start(folder, "waits")
     with contextlib.suppress(ZeroDivisionError), load.forwarding():
-        wait_until((folder / "run.json").is_file)
+        wait_for((folder / "run.json").is_file)
         _ = 1 / 0
     assert 130 == ended(load)
 
@@ -198,7 +189,7 @@ def test_signal_taken_by_another_thread_is_held_too(tmp_path: Path) -> None:
             signal.pthread_kill(other.ident or 0, signal.SIGINT)
             load = start(tmp_path / "run", "waits")
             with load.forwarding():
-                wait_until((tmp_path / "run" / "run.json").is_file)
+                wait_for((tmp_path / "run" / "run.json").is_file)
                 deliver()
                 assert 130 == load.wait(10.0)
     finally:

@@ -20,12 +20,12 @@ from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
 from tests.analysis.synthetic_record import three_subscribers
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = Path(__file__).with_name("fake_load.py")
 WORKLOAD = ROOT / "scenarios" / "workloads" / "quickstart.toml"
 TARGET = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
-DEADLINE_S = 20.0
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_exit_code_by_how_the_load_ended(
     """The load's own verdict stands; a killed load is a bug unless the user asked for it."""
     folder = tmp_path / "run"
     load = LoadProcess([sys.executable, str(FAKE), str(folder), "fails its SLO"], folder)
-    load.wait(DEADLINE_S)
+    load.wait(PATIENCE_S)
     load._signals = int(interrupted)
     assert expected == verb.conclude(load, status, folder)
 
@@ -218,12 +218,12 @@ def test_interrupted_run_still_reports(tmp_path: Path, signum: signal.Signals) -
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + PATIENCE_S
         while not (folder / "run.json").is_file():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.kill(process.pid, signum)
-        out, err = process.communicate(timeout=DEADLINE_S)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert (130, "reported run\n") == (process.returncode, out)
     assert "Traceback" not in err
 

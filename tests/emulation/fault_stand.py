@@ -13,19 +13,18 @@ from harness.emulation.fault_log import read_fault_logs
 from harness.emulation.faults import Faults
 from harness.emulation.outlets import Outlets, Parcel
 from harness.scenario.faults import Faults as FaultModels
-
-TIMEOUT_S = 20
+from tests.patience import PATIENCE_S
 
 
 def run(main):
     """Run a test's coroutine on the loop that emulators use."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(asyncio.wait_for(main, TIMEOUT_S))
+        return runner.run(asyncio.wait_for(main, PATIENCE_S))
 
 
 async def until(condition):
     """Wait until a condition holds."""
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline_s
         await asyncio.sleep(0.001)

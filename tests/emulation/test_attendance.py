@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from harness.emulation.attendance import Signals, attend
+from tests.patience import PATIENCE_S
 
 TAKE_TERMINAL = """
 import fcntl, sys, termios
@@ -23,7 +24,6 @@ print("stopped", flush=True)
 """
 HANGS_UP, NOHUP = PROGRAM.format(hangup="SIG_DFL"), PROGRAM.format(hangup="SIG_IGN")
 """Said in both, as the tests themselves may run under nohup."""
-TIMEOUT_S = 20
 
 
 class Attendant:
@@ -67,7 +67,7 @@ def test_hangup_signal_means_reload_and_a_lost_terminal_means_stop(attendant):
     assert "reload" == process.line()
     os.close(process.master)
     assert "stopped" == process.line()
-    assert 0 == process.process.wait(TIMEOUT_S)
+    assert 0 == process.process.wait(PATIENCE_S)
 
 
 def test_lost_terminal_does_not_stop_what_was_started_to_survive_it(attendant):

@@ -5,14 +5,13 @@ from functools import partial
 import uvloop
 
 from harness.emulation.bus import Bus
-
-TIMEOUT_S = 10
+from tests.patience import PATIENCE_S
 
 
 def run(main):
     """Run a test's coroutine on the loop that emulators use."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(asyncio.wait_for(main, TIMEOUT_S))
+        return runner.run(asyncio.wait_for(main, PATIENCE_S))
 
 
 class Member:
@@ -79,7 +78,7 @@ def test_unsent_messages_do_not_hold_up_the_end(tmp_path):
     async def main():
         alone = Member(tmp_path, 0, 2)
         alone.bus.publish([b"x" * 1_000_000])
-        await asyncio.wait_for(asyncio.to_thread(partial(alone.bus.close)), TIMEOUT_S)
+        await asyncio.wait_for(asyncio.to_thread(partial(alone.bus.close)), PATIENCE_S)
 
     run(main())
 

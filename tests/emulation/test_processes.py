@@ -17,9 +17,9 @@ from harness.emulation.attendance import Signals, attend
 from harness.emulation.processes import EmulatorProcesses, open_listeners
 from harness.systems.appsync_events.emulator_service import make_files
 from harness.systems.appsync_events.options import Options
+from tests.patience import PATIENCE_S
 
 EMULATOR = "harness.systems.appsync_events.emulator"
-TIMEOUT_S = 10
 
 
 def options(**changed):
@@ -50,7 +50,7 @@ def stats(port):
 
 def await_end(pids):
     """Wait until none of the processes runs."""
-    deadline_s = time.monotonic() + TIMEOUT_S
+    deadline_s = time.monotonic() + PATIENCE_S
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline_s
         time.sleep(0.005)

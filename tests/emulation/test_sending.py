@@ -16,7 +16,8 @@ from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Subscription
 from harness.emulation.outlets import Outlets, Transport
 from harness.emulation.sending import NO_SOCKET, Sender, plain_socket
-from tests.emulation.fault_stand import TIMEOUT_S, until
+from tests.emulation.fault_stand import until
+from tests.patience import PATIENCE_S
 
 Group = dict[Transport, Subscription]
 
@@ -55,7 +56,7 @@ def way(request, monkeypatch):
 def run(request):
     """Run a test's coroutine on either loop."""
     with asyncio.Runner(loop_factory=request.param) as runner:
-        yield lambda main: runner.run(asyncio.wait_for(main, TIMEOUT_S))
+        yield lambda main: runner.run(asyncio.wait_for(main, PATIENCE_S))
 
 
 class Peer:

@@ -15,14 +15,16 @@ import psutil
 import pytest
 
 from harness.scenario.workload import Generator
+from tests.patience import PATIENCE_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
 EMULATED = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
 LOCUSTFILE = ROOT / "locustfiles" / "appsync_events.py"
 
-TIMEOUT_S = 60.0
-LEFT_WITHIN_S = 8.0
+TIMEOUT_S = 3 * PATIENCE_S
+"""A whole run, beside others."""
+LEFT_WITHIN_S = PATIENCE_S
 """What a killed process leaves behind notices by itself; this is how long that may take."""
 
 SHORT = {
@@ -63,16 +65,6 @@ def apart(workers: int) -> list[str]:
     """Return the flags for that many workers that meet where no other run's do."""
     port = str(free_port())
     return ["--processes", str(workers), "--master-bind-port", port, "--master-port", port]
-
-
-def wait_until(condition, what: str, timeout_s: float = TIMEOUT_S):
-    """Return the first true value of ``condition``; fail if there is none in time."""
-    deadline_s = time.monotonic() + timeout_s
-    while not (found := condition()):
-        if time.monotonic() > deadline_s:
-            pytest.fail(f"waited {timeout_s:g} s for {what}")
-        time.sleep(0.02)
-    return found
 
 
 @dataclass(frozen=True)
@@ -191,7 +183,7 @@ class Act:
                 pytest.fail(f"ended with {self.process.returncode}: {self._read('stderr')}")
             return timeline.is_file() and f'"second":{second},' in timeline.read_text("utf-8")
 
-        wait_until(recorded, f"second {second}")
+        wait_for(recorded, f"second {second}")
 
     def send(self, signum: signal.Signals, pid: int | None = None) -> None:
         """Signal one process, by default the one that was started."""

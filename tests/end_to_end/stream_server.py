@@ -6,11 +6,12 @@ import socket
 import struct
 import threading
 
+from tests.patience import PATIENCE_S
+
 HOST = "127.0.0.1"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 BODY_END = b"0\r\n\r\n"
 HEARTBEAT_S = 0.3
-WITHIN_S = 10.0
 
 
 def chunk(text):
@@ -121,7 +122,7 @@ class StreamServer:
     def __exit__(self, *_):
         self._over.set()
         for thread in self._threads:
-            thread.join(WITHIN_S)
+            thread.join(PATIENCE_S)
         for peer, _ in self._streams:
             peer.close()
         self._door.close()
@@ -130,7 +131,7 @@ class StreamServer:
 
 def _request(peer):
     """Return a request's head and what came with it; nothing where the peer has gone."""
-    peer.settimeout(WITHIN_S)
+    peer.settimeout(PATIENCE_S)
     request = b""
     with contextlib.suppress(OSError):
         while b"\r\n\r\n" not in request:

@@ -7,7 +7,8 @@ import pandas as pd
 import psutil
 
 from harness.scenario.workload import Generator
-from tests.end_to_end.stage import ROOT, after, wait_until
+from tests.end_to_end.stage import ROOT, after
+from tests.patience import wait_for
 
 REFERENCE = ROOT / "scenarios" / "workloads" / "reference.toml"
 USERS = 3000
@@ -52,7 +53,7 @@ def crowd(stage):
     act.until_second(LAST_SECOND)
     port = listening_port(act.emulator())
     held = connections_of(port)
-    wait_until(lambda: connections_of(port) == 0, "the connections to be closed")
+    wait_for(lambda: connections_of(port) == 0, "the connections to be closed")
     closed_s = time.time()
     return act.outcome(), held, closed_s
 

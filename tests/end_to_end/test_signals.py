@@ -5,7 +5,8 @@ import signal
 import pandas as pd
 import pytest
 
-from tests.end_to_end.stage import LONG, after, apart, wait_until
+from tests.end_to_end.stage import LONG, after, apart
+from tests.patience import wait_for
 
 STOPPING = "stopping in order; a second Ctrl-C stops at once"
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
@@ -29,7 +30,7 @@ def twice_interrupted_run(stage):
     act = stage.run(LONG)
     act.until_second(2)
     act.send(INTERRUPT)
-    wait_until(lambda: STOPPING in (act.folder / "locust.log").read_text("utf-8"), "the first")
+    wait_for(lambda: STOPPING in (act.folder / "locust.log").read_text("utf-8"), "the first")
     act.send(INTERRUPT)
     return act.outcome()
 
@@ -52,7 +53,7 @@ def twice_interrupted_locust(stage):
     act = stage.locust(LONG, *apart(2))
     act.until_second(2)
     act.send_to_all(INTERRUPT)
-    wait_until(lambda: STOPPING in act.stderr(), "the first")
+    wait_for(lambda: STOPPING in act.stderr(), "the first")
     act.send_to_all(INTERRUPT)
     outcome = act.outcome()
     return outcome, stage.harness("report", outcome.folder).outcome()
@@ -60,7 +61,7 @@ def twice_interrupted_locust(stage):
 
 def interrupted_at_once(stage):
     act = stage.run(LONG)
-    wait_until(lambda: act.pids("locust", "-f"), "the load process")
+    wait_for(lambda: act.pids("locust", "-f"), "the load process")
     act.send(INTERRUPT)
     return act.outcome()
 

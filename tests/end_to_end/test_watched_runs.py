@@ -28,8 +28,8 @@ from tests.end_to_end.stage import (
     free_port,
     lenient,
     sets,
-    wait_until,
 )
+from tests.patience import wait_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
@@ -98,7 +98,7 @@ def watched_run(stage):
         seen["json"] = figures(web) or seen.get("json")
         return act.process.poll() is not None
 
-    wait_until(over, "the end of the run")
+    wait_for(over, "the end of the run")
     return Watched(act.outcome(), seen)
 
 
@@ -121,7 +121,7 @@ def stopped_in_the_page(stage):
             "listening": listening(act.master(), web),
             "stop": post(web, "/stop"),
         }
-        wait_until(lambda: (figures(web) or {}).get("state") == "ended", "the report")
+        wait_for(lambda: (figures(web) or {}).get("state") == "ended", "the report")
         seen["ended"] = figures(web)
         seen["report"] = get(web, "/fan-out/report")
         act.send(signal.SIGINT)

@@ -16,7 +16,8 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from harness.core.envelope import Envelope
-from tests.end_to_end.stage import EMULATED, SHORT, TIMEOUT_S, after, wait_until
+from tests.end_to_end.stage import EMULATED, SHORT, TIMEOUT_S, after
+from tests.patience import wait_for
 
 TARGET = """
 name = "elsewhere"
@@ -90,7 +91,7 @@ def witnessed(stage, emulated, settings, tls=""):
     emulator = stage.harness("emulate", EMULATED, "--json", *emulated)
     with contextlib.ExitStack() as ending:
         ending.callback(emulator.end)
-        line = wait_until(lambda: emulator.stdout().endswith("\n") and emulator.stdout(), "it")
+        line = wait_for(lambda: emulator.stdout().endswith("\n") and emulator.stdout(), "it")
         address = json.loads(line)
         witness = Witness(address)
         ending.callback(witness.dismiss)

@@ -24,11 +24,11 @@ from websockets import Subprotocol
 from websockets.sync.client import connect as websocket_connect
 
 from tests.fuzz.wire_shapes import KEY, MARKER, header
+from tests.patience import PATIENCE_S
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "4"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 EXAMPLES_A_ROUND = 40
-TIMEOUT_S = 10
 ANSWER_S = 3
 SETTLE_S = 5
 
@@ -101,7 +101,7 @@ class Fuzzed:
         self._said = said
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            assert selector.select(TIMEOUT_S), "the emulator does not start"
+            assert selector.select(PATIENCE_S), "the emulator does not start"
         told = json.loads(process.stdout.readline())
         self.realtime = told["realtime"]
         self.http = told["http"]
@@ -129,7 +129,7 @@ class Fuzzed:
     def _ask_stats(self):
         address = self.http.removesuffix("event") + "_emulator/stats"
         trust = self._trust
-        with urllib.request.urlopen(address, timeout=TIMEOUT_S, context=trust) as answer:  # noqa: S310 - our own
+        with urllib.request.urlopen(address, timeout=PATIENCE_S, context=trust) as answer:  # noqa: S310 - our own
             return json.loads(answer.read())
 
     def now(self):
@@ -152,16 +152,16 @@ class Fuzzed:
         with websocket_connect(
             self.realtime,
             subprotocols=[Subprotocol(MARKER), Subprotocol(header(KEY))],
-            open_timeout=TIMEOUT_S,
-            close_timeout=TIMEOUT_S,
+            open_timeout=PATIENCE_S,
+            close_timeout=PATIENCE_S,
             proxy=None,
             ssl=self._trust,
         ) as client:
             base = {"authorization": KEY, "channel": "/default/healthy"}
             client.send(json.dumps({"type": "subscribe", "id": "s", **base}))
-            assert "subscribe_success" == json.loads(client.recv(timeout=TIMEOUT_S))["type"]
+            assert "subscribe_success" == json.loads(client.recv(timeout=PATIENCE_S))["type"]
             client.send(json.dumps({"type": "publish", "id": "p", "events": ["1"], **base}))
-            heard = [json.loads(client.recv(timeout=TIMEOUT_S))["type"] for _ in range(2)]
+            heard = [json.loads(client.recv(timeout=PATIENCE_S))["type"] for _ in range(2)]
             assert {"publish_success", "data"} == set(heard)
 
 

@@ -14,12 +14,12 @@ from harness.net.reading import EpollReader
 from harness.net.ring_reading import RingReader, ring_works
 from harness.net.stream import SO_TIMESTAMPNS, TcpStream
 from tests.fuzz.conftest import SEED
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.fuzz
 
 MOST_PAIRS = 300
 STEPS = 60
-WITHIN_S = 20.0
 SIZES = (1, 2, 47, 300, 1_400, 4_095, 4_111, 4_112, 4_113, 9_000, 65_537, 300_000)
 SIZE_WEIGHTS = (6, 6, 6, 12, 6, 3, 3, 3, 3, 2, 1, 1)
 BACKLOG_BYTES = 2_000_000
@@ -196,7 +196,7 @@ class Traffic:
             member.close()
 
     def wait_for(self, condition):
-        deadline = time.monotonic() + WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         while not all(condition(member) for member in self.members):
             assert time.monotonic() < deadline, "did not come"
             gevent.sleep(0.001)
@@ -240,7 +240,7 @@ def test_any_traffic_arrives_whole_in_order_and_in_time(seconds, monkeypatch):
 
 def wait_until_idle(reader):
     """Fail if a reader keeps its ring, or its epoll instance, when nobody is left."""
-    deadline = time.monotonic() + WITHIN_S
+    deadline = time.monotonic() + PATIENCE_S
     while getattr(reader, "_ring", None) is not None or getattr(reader, "_sockets", None):
         assert time.monotonic() < deadline, "it is still open"
         gevent.sleep(0.001)

@@ -16,7 +16,8 @@ import pytest
 from benchmarks.programs import Program
 from benchmarks.senders import own_view
 from benchmarks.tools import NCHAN, NGINX, NGINX_MODULE, cache_folder
-from tests.end_to_end.stage import SHORT, Stage, free_port, wait_until
+from tests.end_to_end.stage import SHORT, Stage, free_port
+from tests.patience import wait_for
 
 pytestmark = pytest.mark.end_to_end
 
@@ -59,7 +60,7 @@ class Nchan:
             str(folder / "error.log"),
         ]
         self.program = Program([*command, "-c", str(folder / "nchan.conf")], folder / "nginx.log")
-        wait_until(self._listens, "nginx to listen")
+        wait_for(self._listens, "nginx to listen")
 
     def _listens(self):
         try:
@@ -117,7 +118,7 @@ def test_run_counts_what_nchans_status_page_counts(name, nchan, tmp_path):
         everybody = max(everybody, nchan.count("subscribers"))
         return act.process.poll() is not None
 
-    wait_until(over, "the end of the run")
+    wait_for(over, "the end of the run")
     outcome = act.outcome()
     assert outcome.exit_code == 0, outcome.said
     deliveries = outcome.summary["deliveries"]

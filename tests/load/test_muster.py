@@ -5,9 +5,9 @@ from harness.core.clock import machine_id
 from harness.core.errors import MachineError
 from harness.load import messages, muster
 from harness.load.muster import Muster
-from harness.measure.environment import harness_version
 
-ME = {"host": "here", "machine": machine_id(), **harness_version()}
+VERSION = {"version": "1.0", "revision": "1a2b3c"}
+ME = {"host": "here", "machine": machine_id(), **VERSION}
 FAR = ME | {"host": "far", "machine": "another"}
 
 
@@ -22,6 +22,12 @@ class Mail:
 
     def to(self, worker):
         return [(kind, data) for whose, kind, data in self.sent if whose == worker]
+
+
+@pytest.fixture(autouse=True)
+def _version(monkeypatch):
+    """Be of one version, whatever changes in this checkout while the tests run."""
+    monkeypatch.setattr(muster, "harness_version", lambda: VERSION)
 
 
 @pytest.fixture(name="mail")
@@ -50,12 +56,10 @@ def test_clocks_of_this_machine_are_measured_if_asked_for(mail):
         ({"revision": "abc"}, "worker on far: runs git revision abc, the master's is "),
     ],
 )
-def test_worker_of_another_version_is_refused_by_both(mail, monkeypatch, other, sentence):
+def test_worker_of_another_version_is_refused_by_both(mail, other, sentence):
     """It is told why, and the master does not begin."""
-    version = {"version": "1.0", "revision": "1a2b3c"}
-    monkeypatch.setattr(muster, "harness_version", lambda: version)
     found = Muster(mail, measure_clocks=False)
-    found.hello("a", FAR | version | other)
+    found.hello("a", FAR | other)
     ((_, data),) = mail.to("a")
     assert data["refused"].startswith(sentence)
     with pytest.raises(MachineError, match="all must run the same"):

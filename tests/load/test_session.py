@@ -1,3 +1,4 @@
+import functools
 import time
 from typing import Any
 
@@ -9,6 +10,9 @@ from harness.load.order import Endpoints, Order
 from harness.load.worker import SUBSCRIBER, Worker
 from harness.net.client import JoinError, JoinTimes
 from harness.scenario.disturbances import Reconnect
+from tests import patience
+
+wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
 
 
 class Table:
@@ -165,20 +169,12 @@ def _subscriber(make_plan):
         end()
 
 
-def eventually(condition):
-    """Wait until a condition holds, for two seconds at most."""
-    deadline_s = time.monotonic() + 2.0
-    while not condition():
-        assert time.monotonic() < deadline_s
-        gevent.sleep(0.005)
-
-
 def test_lost_connection_is_replaced_and_each_one_is_a_row(subscriber):
     """Cut off, refused once, let in: three rows, of which the first says why it ended."""
     system = System(refused={2})
     worker, session = subscriber(system)
     system.lines[0].listener.ended(1001, "going away", time.time_ns())
-    eventually(lambda: session.connected)
+    wait_for(lambda: session.connected)
     rows = [*worker.earlier_rows, session.row()]
     assert [(0, True, 1001), (1, False, None), (2, True, None)] == [
         (row["connection"], row["joined"], row["close_code"]) for row in rows
@@ -201,7 +197,7 @@ def test_user_who_is_refused_again_and_again_gives_up(subscriber):
     system = System(refused=range(2, 100))
     _, session = subscriber(system, attempts=3)
     system.lines[0].listener.ended(1006, "reset", time.time_ns())
-    eventually(lambda: system.joins == 4)
+    wait_for(lambda: system.joins == 4)
     gevent.sleep(0.05)
     assert (4, False) == (system.joins, session.connected)
 
@@ -212,9 +208,9 @@ def test_browser_comes_back_when_told_and_never_after_a_final_answer(subscriber)
     _, session = subscriber(system, policy="browser", base_s=100.0)
     session.told_to_wait(0.01)
     system.lines[0].listener.ended(1000, "stream_end", time.time_ns())
-    eventually(lambda: system.joins == 2 and session.connected)
+    wait_for(lambda: system.joins == 2 and session.connected)
     system.lines[1].listener.ended(1000, "stream_end", time.time_ns())
-    eventually(lambda: system.joins == 3)
+    wait_for(lambda: system.joins == 3)
     gevent.sleep(0.05)
     assert (3, False) == (system.joins, session.connected)
 
@@ -241,7 +237,7 @@ def test_connection_silent_for_longer_than_the_system_allows_is_given_up(subscri
     session.check_liveness(heard_ns + 299 * 10**9)
     assert session.connected
     session.check_liveness(heard_ns + 301 * 10**9)
-    eventually(lambda: session.connected)
+    wait_for(lambda: session.connected)
     assert ["stalled: silent for 300 s"] == [row["close_reason"] for row in worker.earlier_rows]
     (error,) = worker.tally.take()["errors"]
     assert ["receive", "Disconnected", "stalled", "silent for 300 s", 1] == list(error)
@@ -301,7 +297,7 @@ def test_user_whom_the_system_asks_to_wait_does_so_before_the_next_attempt(subsc
     _, session = subscriber(system)
     began_s = time.monotonic()
     system.lines[0].listener.ended(1001, "going away", time.time_ns())
-    eventually(lambda: system.joins == 3)
+    wait_for(lambda: system.joins == 3)
     assert 0.3 <= time.monotonic() - began_s < 1.0
     assert session.connected
 

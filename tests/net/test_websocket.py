@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import select
 import socket
 import ssl
@@ -15,10 +16,13 @@ from websockets.uri import parse_uri
 from harness.net import reading, stream
 from harness.net.client import JoinError, JoinTimes
 from harness.net.websocket import Endpoint, WebSocketConnection
+from tests import patience
 from tests.listening import EachByItself
+from tests.patience import PATIENCE_S
+
+wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
 
 HOST = "127.0.0.1"
-WITHIN_S = 10.0
 
 
 class Recorder(EachByItself):
@@ -77,16 +81,8 @@ def connection(port, *, tls=None, memo=None):
 
 def connect(client):
     times = JoinTimes(time.time_ns())
-    client.connect(times, time.monotonic() + WITHIN_S)
+    client.connect(times, time.monotonic() + PATIENCE_S)
     return times
-
-
-def wait_for(condition):
-    """Let the loop run until the condition holds."""
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        gevent.sleep(0.005)
 
 
 @contextlib.contextmanager
@@ -240,7 +236,7 @@ def test_ping_is_answered_with_its_payload():
     answered = threading.Event()
 
     def handler(peer):
-        if peer.ping(b"are you there").wait(WITHIN_S):
+        if peer.ping(b"are you there").wait(PATIENCE_S):
             answered.set()
 
     with websocket_server(handler) as port:

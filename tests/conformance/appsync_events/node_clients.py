@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.rows import ROOT
+from tests.patience import PATIENCE_S
 
 FOLDER = Path(__file__).parent
 INSTALLED = ROOT / ".conformance"
 """Where ``make clients`` installs the clients; git ignores it."""
 
 PACKAGES = ("aws-amplify", "ob-appsync-events-request", "ws")
-TIMEOUT_S = 30
 
 
 def missing():
@@ -91,7 +91,7 @@ class Amplify:
         request = {"do": action, "number": self._number, "options": self._options, **arguments}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        answer = self._answers.get(timeout=TIMEOUT_S)
+        answer = self._answers.get(timeout=PATIENCE_S)
         assert self._number == answer["answer"]
         if "error" in answer:
             raise AmplifyError(answer["error"])
@@ -99,7 +99,7 @@ class Amplify:
 
     def hear(self, kind):
         """Return the next event, error or state it reports, whichever is asked for."""
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             message = self._heard.get(timeout=max(0.0, deadline - time.monotonic()))
             if message["heard"] == kind:

@@ -11,10 +11,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as websocket_connect
 
+from tests.patience import PATIENCE_S
+
 MARKER = "aws-appsync-event-ws"
 API_KEY = "da2-test"
 KEY = {"host": "localhost", "x-api-key": API_KEY}
-TIMEOUT_S = 10
 
 UNAUTHORIZED = {
     "errorType": "UnauthorizedException",
@@ -32,7 +33,7 @@ class Peer:
         self.socket.send(json.dumps(message))
 
     def hear(self):
-        return json.loads(self.socket.recv(timeout=TIMEOUT_S))
+        return json.loads(self.socket.recv(timeout=PATIENCE_S))
 
     def ask(self, **message):
         self.say(**message)
@@ -102,8 +103,8 @@ def open_peer(
         f"{scheme}://localhost:{emulator.port}/event/realtime{query}",
         subprotocols=subprotocols or [MARKER, header(authorization)],
         additional_headers=headers,
-        open_timeout=TIMEOUT_S,
-        close_timeout=TIMEOUT_S,
+        open_timeout=PATIENCE_S,
+        close_timeout=PATIENCE_S,
         proxy=None,
         **more,
     )
@@ -113,11 +114,11 @@ def open_peer(
 def request(emulator, method, path, body=None, headers=None):
     """Make one HTTP request with the standard library, over TLS where the emulator has it."""
     ca_file = emulator.folder / "ca.pem"
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=PATIENCE_S)
     if ca_file.exists():
         trust = ssl.create_default_context(cafile=ca_file)
         connection = http.client.HTTPSConnection(
-            "localhost", emulator.port, timeout=TIMEOUT_S, context=trust
+            "localhost", emulator.port, timeout=PATIENCE_S, context=trust
         )
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})

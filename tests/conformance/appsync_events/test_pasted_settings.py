@@ -10,8 +10,9 @@ import urllib.request
 
 import pytest
 
-from tests.conformance.appsync_events.node_clients import INSTALLED, TIMEOUT_S, needs_node
+from tests.conformance.appsync_events.node_clients import INSTALLED, needs_node
 from tests.conformance.rows import observed
+from tests.patience import PATIENCE_S
 
 pytestmark = needs_node
 
@@ -73,7 +74,7 @@ def read_page(stdout):
     with selectors.DefaultSelector() as selector:
         selector.register(stdout, selectors.EVENT_READ)
         while "ca_file = " not in text:
-            assert selector.select(TIMEOUT_S), text
+            assert selector.select(PATIENCE_S), text
             text += os.read(stdout.fileno(), 65536).decode()
     return text
 
@@ -122,7 +123,7 @@ def test_settings_work_as_pasted(page, mode, name):
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (0, '{"hello":"pasted"}\n') == (done.returncode, done.stdout), done.stderr

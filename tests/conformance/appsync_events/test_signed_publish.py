@@ -7,9 +7,9 @@ import subprocess
 from tests.conformance.appsync_events.node_clients import needs_node, script
 from tests.conformance.appsync_events.signing import SECRET
 from tests.conformance.rows import observed
+from tests.patience import PATIENCE_S
 
 RUN = "the client itself runs against the emulator"
-TIMEOUT_S = 30
 
 pytestmark = needs_node
 
@@ -24,7 +24,7 @@ def publish(emulator, channel, *events, secret=SECRET):
         capture_output=True,
         text=True,
         check=True,
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_S,
     )
     answer = json.loads(done.stdout)
     return answer["status"], answer["body"]

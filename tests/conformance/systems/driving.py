@@ -4,6 +4,7 @@ What a system offers is read from where the harness itself reads it: the client 
 the ``options`` module and the target file. So a system is in these tests as soon as it exists.
 """
 
+import functools
 import time
 import tomllib
 from importlib import import_module
@@ -17,10 +18,13 @@ from harness.load.emulator_process import EmulatorProcess
 from harness.net.client import Access, tls_context
 from harness.scenario.loading import load_emulated_target
 from harness.scenario.target import api_key, client_model, known_systems
+from tests import patience
 from tests.listening import EachByItself
+from tests.patience import PATIENCE_S
+
+wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
 
 ROOT = Path(__file__).resolve().parents[3]
-WITHIN_S = 20.0
 BUFFER_BYTES = 256 * 1024
 OFTEN_S = 0.05
 """Between two questions of clients that ask at intervals, so that the tests are soon over."""
@@ -53,14 +57,6 @@ def api_class(system):
 def encoded(event):
     """Return an event as it is published: an envelope, whose run is what is said."""
     return Envelope(event, stream=0, sequence=0, intended_ns=0, sent_ns=0).to_json()
-
-
-def wait_for(condition, what):
-    """Let the clients work until the condition holds; fail when it does not in time."""
-    deadline_s = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"not in time: {what}"
-        gevent.sleep(0.005)
 
 
 class Listener(EachByItself):
@@ -123,7 +119,7 @@ class User:
 
     def join(self):
         """Connect and subscribe; return when each stage ended."""
-        self.times = self.client.join(time.monotonic() + WITHIN_S)
+        self.times = self.client.join(time.monotonic() + PATIENCE_S)
         return self.times
 
     def send(self, channel, *events):

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import ssl
-import time
 import urllib.request
 
 import pytest
@@ -11,8 +10,8 @@ from websockets.sync.client import connect as websocket_connect
 
 from harness.systems.api_gateway_websocket.emulator import start
 from harness.systems.api_gateway_websocket.options import Options
+from tests.patience import PATIENCE_S
 
-TIMEOUT_S = 10
 ROOM = "/default/room-0"
 
 
@@ -25,7 +24,7 @@ class Peer:
     def say(self, **message):
         self.socket.send(json.dumps(message))
 
-    def hear(self, timeout=TIMEOUT_S):
+    def hear(self, timeout=PATIENCE_S):
         return json.loads(self.socket.recv(timeout=timeout))
 
     def ask(self, **message):
@@ -61,8 +60,8 @@ def connect():
             arguments.setdefault("max_size", None)
             connection = websocket_connect(
                 f"{scheme}://localhost:{emulator.port}/production{query}",
-                open_timeout=TIMEOUT_S,
-                close_timeout=TIMEOUT_S,
+                open_timeout=PATIENCE_S,
+                close_timeout=PATIENCE_S,
                 proxy=None,
                 **arguments,
             )
@@ -80,16 +79,3 @@ def stats():
             return json.loads(answer.read())
 
     return read
-
-
-@pytest.fixture
-def wait_for():
-    """Wait until a condition holds."""
-
-    def wait(condition):
-        deadline_s = time.monotonic() + TIMEOUT_S
-        while not condition():
-            assert time.monotonic() < deadline_s, "not in time"
-            time.sleep(0.01)
-
-    return wait

@@ -1,6 +1,7 @@
 """Our client against an independent server made of the ``websockets`` library."""
 
 import contextlib
+import functools
 import json
 import queue
 import threading
@@ -15,10 +16,13 @@ from harness.core.envelope import Envelope
 from harness.net.client import Access, JoinError
 from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
 from harness.systems.api_gateway_websocket.options import ClientOptions
+from tests import patience
 from tests.listening import EachByItself
+from tests.patience import PATIENCE_S
+
+wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
 
 HOST = "127.0.0.1"
-WITHIN_S = 10.0
 ROOM = "/default/room-0"
 EVENT = Envelope("run", 0, 0, 1, 2).to_json(200)
 ERROR = {"message": "Internal server error", "connectionId": "abc=", "requestId": "r-1"}
@@ -91,7 +95,7 @@ class Server:
 
     def close(self):
         self._server.shutdown()
-        self._thread.join(WITHIN_S)
+        self._thread.join(PATIENCE_S)
 
 
 @pytest.fixture
@@ -128,15 +132,7 @@ def clients():
 
 
 def join(client):
-    return client.join(time.monotonic() + WITHIN_S)
-
-
-def wait_for(condition):
-    """Let the loop run until the condition holds."""
-    deadline_s = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "not in time"
-        gevent.sleep(0.005)
+    return client.join(time.monotonic() + PATIENCE_S)
 
 
 def take(heard):
@@ -368,7 +364,7 @@ def test_cut_is_told_with_its_code(served, clients):
     closing = threading.Thread(target=server.connections[0].close, args=(1001,))
     closing.start()
     wait_for(lambda: listener.ends)
-    closing.join(WITHIN_S)
+    closing.join(PATIENCE_S)
     assert [1001] == listener.ends
     assert not client.open
 

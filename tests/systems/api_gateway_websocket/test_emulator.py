@@ -18,6 +18,7 @@ from harness.systems.api_gateway_websocket.options import (
     Route,
     Undocumented,
 )
+from tests.patience import wait_for
 from tests.systems.api_gateway_websocket.conftest import ROOM
 
 
@@ -80,7 +81,7 @@ def test_frame_above_32_kb_closes_the_connection(shared_emulator, connect, size)
     assert 1009 == closed.value.rcvd.code
 
 
-def test_two_processes_are_one_api(connect, stats, wait_for):
+def test_two_processes_are_one_api(connect, stats):
     """Whoever sends reaches everybody, whichever process holds them, and the counts are summed."""
     with start(Options(processes=2)) as emulator:
         peers = [connect(emulator).join() for _ in range(12)]
@@ -131,7 +132,7 @@ def test_connection_ends_of_silence_and_of_age(connect, stats, quotas, cause):
         assert 1 == stats(emulator)["disconnects"][cause]
 
 
-def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, stats, wait_for):
+def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, stats):
     """It is owed nothing: nobody is there. The next broadcast does not know it any more."""
     with start(Options(undocumented=Undocumented(lost_disconnects=1.0))) as emulator:
         gone, stays = connect(emulator).join(), connect(emulator).join()
@@ -152,7 +153,7 @@ def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, 
         )
 
 
-def test_killed_process_costs_its_connections_and_nobody_else(connect, stats, wait_for):
+def test_killed_process_costs_its_connections_and_nobody_else(connect, stats):
     """Their rows go with the first 410; who stayed, and who comes back, hears the next message."""
     with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
         peers = [connect(emulator).join() for _ in range(12)]

@@ -64,7 +64,7 @@ def test_get_describes_a_connection(shared_emulator, connect):
     assert told["LastActiveAt"] <= datetime.now(UTC)
 
 
-def test_delete_closes_a_connection(shared_emulator, connect, wait_for):
+def test_delete_closes_a_connection(shared_emulator, connect):
     """It answers 204, the client hears of its end, and from then on the connection is gone."""
     peer, client = connect(shared_emulator), api(shared_emulator)
     name = peer.id

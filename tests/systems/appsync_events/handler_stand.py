@@ -14,9 +14,9 @@ from harness.systems.appsync_events.emulator_handlers import (
     Incoming,
 )
 from harness.systems.appsync_events.options import Options
+from tests.patience import PATIENCE_S
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "scenarios" / "handlers"
-TIMEOUT_S = 20
 NOBODY = Identity("api_key", None)
 FOREVER = "const many = new Array(1000000).fill(1); many.forEach(() => many.forEach(f))"
 """JavaScript that never ends, given a function `f`."""
@@ -45,7 +45,7 @@ class Stand:
         self._runner.close()
 
     def _run(self, main):
-        return self._runner.run(asyncio.wait_for(main, TIMEOUT_S))
+        return self._runner.run(asyncio.wait_for(main, PATIENCE_S))
 
     def context(self, channel="default/room", identity=NOBODY, headers=None, domain=""):
         """Return the context of a request."""

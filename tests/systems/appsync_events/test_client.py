@@ -1,6 +1,7 @@
 """Our client against servers of others, and against the emulator with others as witnesses."""
 
 import contextlib
+import functools
 import http.server
 import json
 import threading
@@ -13,10 +14,13 @@ from websockets.typing import Subprotocol
 
 from harness.net.client import Access, JoinError
 from harness.systems.appsync_events.client import AppSyncEventsApi
+from tests import patience
 from tests.listening import EachByItself
+from tests.patience import PATIENCE_S
+
+wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
 
 HOST = "127.0.0.1"
-WITHIN_S = 10.0
 KEY = "da2-test"
 ROOM = "/default/room-0"
 
@@ -69,17 +73,10 @@ def emulated(shared_emulator):
         yield make
 
 
-def join(made, channels=(ROOM,), within_s=WITHIN_S):
+def join(made, channels=(ROOM,), within_s=PATIENCE_S):
     client = made.client(channels, {}, Listener())
     client.listener.times = client.join(time.monotonic() + within_s)
     return client
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        gevent.sleep(0.005)
 
 
 @contextlib.contextmanager
@@ -306,7 +303,7 @@ def test_frames_are_alike_for_all_clients_of_a_channel_whatever_else_they_hold(e
         for rooms in ([ROOM, "/default/a"], ["/default/b", ROOM])
     )
     for client in (first, second):
-        client.join(time.monotonic() + WITHIN_S)
+        client.join(time.monotonic() + PATIENCE_S)
     witness.publish("1", ROOM, [b'{"n":1}'])
     heard = [first.listener, second.listener]
     wait_for(lambda: all(listener.events or listener.known for listener in heard))

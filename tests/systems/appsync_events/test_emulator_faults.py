@@ -15,9 +15,9 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from harness.systems.appsync_events.emulator import start
 from harness.systems.appsync_events.options import Options
+from tests.patience import PATIENCE_S
 
 KEY = {"host": "localhost", "x-api-key": "da2-test"}
-TIMEOUT_S = 10
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def pair(options):
 @pytest.fixture
 def emulator(pair):
     """The same, with its counts at zero, nothing going wrong and nobody left from other tests."""
-    deadline_s = time.monotonic() + TIMEOUT_S
+    deadline_s = time.monotonic() + PATIENCE_S
     tell(pair)
     while get(pair, "stats")["connections"]:
         assert time.monotonic() < deadline_s
@@ -56,7 +56,7 @@ def send(emulator, path, body, **headers):
     address = f"http://127.0.0.1:{emulator.port}/{path}"
     request = urllib.request.Request(address, body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - ours.
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - ours.
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -283,7 +283,7 @@ def test_malformed_message_comes_before_the_delivery(connect, emulator, form, fi
     (peer,) = subscribers(connect, emulator, 1).values()
     tell(emulator, {"kind": "malformed", "form": form, "count": 1})
     publish(emulator, "whole")
-    assert first == peer.socket.recv(timeout=TIMEOUT_S)
+    assert first == peer.socket.recv(timeout=PATIENCE_S)
     assert ["whole"] == hear_until(peer, "whole")
     assert 1 == get(emulator, "stats")["deliveries"]["malformed"]
 
@@ -346,7 +346,7 @@ def test_killed_process_takes_its_connections_and_leaves_its_counts(connect, opt
                 peer.publish("/default/b", 1)
                 continue
             lost += 1
-        deadline_s = time.monotonic() + TIMEOUT_S
+        deadline_s = time.monotonic() + PATIENCE_S
         while (after := get(emulator, "stats"))["connections"] != 20 - lost:
             assert time.monotonic() < deadline_s
         assert {"answered": [0], "silent": [1]} == after["processes"]

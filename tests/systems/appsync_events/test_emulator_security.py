@@ -21,8 +21,8 @@ import pytest
 from harness.systems.appsync_events.emulator_access import Access, Caller
 from harness.systems.appsync_events.options import Options
 from tests.fuzz.wire_shapes import frame, header, upgrade
+from tests.patience import PATIENCE_S
 
-TIMEOUT_S = 10
 MEGABYTE = 1_000_000
 MEMORY_BYTES = 60 * MEGABYTE
 """What a process may grow by whatever a client sends: a few messages at their largest."""
@@ -68,7 +68,7 @@ class Guarded:
         self.stderr = stderr
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            assert selector.select(TIMEOUT_S)
+            assert selector.select(PATIENCE_S)
         self.told = json.loads(process.stdout.readline())
         self.place = (urlsplit(self.told["http"]).hostname, urlsplit(self.told["http"]).port)
 
@@ -80,10 +80,10 @@ class Guarded:
 
     def http(self):
         host, port = self.place
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        return http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
 
     def connect(self):
-        return socket.create_connection(self.place, timeout=TIMEOUT_S)
+        return socket.create_connection(self.place, timeout=PATIENCE_S)
 
 
 @contextlib.contextmanager
@@ -233,7 +233,7 @@ def test_files_are_their_owners_and_go_with_the_emulator(guarded):
     assert {"server.pem"} <= {file.name for file in private}
     assert {0o600} == {file.stat().st_mode & 0o777 for file in private}
     guarded.process.stdin.close()
-    guarded.process.wait(TIMEOUT_S)
+    guarded.process.wait(PATIENCE_S)
     assert not folder.exists()
 
 

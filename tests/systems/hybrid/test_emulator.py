@@ -12,11 +12,11 @@ from websockets.typing import Subprotocol
 
 from harness.systems.hybrid.emulator import start
 from harness.systems.hybrid.options import Options
+from tests.patience import PATIENCE_S
 
 HOST = "127.0.0.1"
 KEY = {"host": HOST, "x-api-key": "da2-emulator-local"}
 ROOM = "/poll/default/room-0"
-WITHIN_S = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def emulator():
 
 def ask(emulator, method, path, body=None):
     """Ask on a connection of its own, which the kernel gives to either process."""
-    connection = http.client.HTTPConnection(HOST, emulator.port, timeout=WITHIN_S)
+    connection = http.client.HTTPConnection(HOST, emulator.port, timeout=PATIENCE_S)
     with contextlib.closing(connection):
         connection.request(method, path, body)
         answer = connection.getresponse()
@@ -50,12 +50,12 @@ def socket_of(emulator):
 def say(chatter, **message):
     """Send a message and return the next that comes."""
     chatter.send(json.dumps(message))
-    return json.loads(chatter.recv(timeout=WITHIN_S))
+    return json.loads(chatter.recv(timeout=PATIENCE_S))
 
 
 def polled(emulator, cursor, count):
     """Return what polls bring after a cursor, once there is as much of it."""
-    deadline = time.monotonic() + WITHIN_S
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         _, page = ask(emulator, "GET", f"{ROOM}?after={cursor}")
         if len(page["messages"]) >= count:
@@ -71,13 +71,13 @@ def test_what_a_chatter_publishes_reaches_sockets_and_polls(emulator):
         event = json.dumps({"n": 1})
         channel = "/default/room-0"
         say(chatter, type="publish", id="p", channel=channel, events=[event], authorization=KEY)
-        assert "data" == json.loads(chatter.recv(timeout=WITHIN_S))["type"]
+        assert "data" == json.loads(chatter.recv(timeout=PATIENCE_S))["type"]
         body = json.dumps({"channel": channel, "events": [json.dumps({"n": 2})]})
-        connection = http.client.HTTPConnection(HOST, emulator.port, timeout=WITHIN_S)
+        connection = http.client.HTTPConnection(HOST, emulator.port, timeout=PATIENCE_S)
         with contextlib.closing(connection):
             connection.request("POST", "/event", body, {"x-api-key": KEY["x-api-key"]})
             assert 200 == connection.getresponse().status
-        assert "data" == json.loads(chatter.recv(timeout=WITHIN_S))["type"]
+        assert "data" == json.loads(chatter.recv(timeout=PATIENCE_S))["type"]
     for _ in range(8):
         assert [1, 2] == sorted(message["n"] for message in polled(emulator, cursor, 2))
 
@@ -91,7 +91,7 @@ def test_poll_of_several_channels_brings_what_chatters_published_in_them(emulato
             told = {"channel": f"/default/{room}", "events": [str(number)]}
             say(chatter, type="publish", id=room, authorization=KEY, **told)
     for path, expected in {by_name: [0, 2], by_wildcard: [0, 1, 2]}.items():
-        deadline = time.monotonic() + WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         found = []
         while found != expected:
             assert time.monotonic() < deadline, found
@@ -105,7 +105,7 @@ def test_counts_are_those_of_both_halves(emulator):
     with socket_of(emulator) as chatter:
         channel = "/default/room-0"
         say(chatter, type="publish", id="p", channel=channel, events=["1"], authorization=KEY)
-        chatter.recv(timeout=WITHIN_S)
+        chatter.recv(timeout=PATIENCE_S)
     assert [1] == polled(emulator, cursor, 1)
     _, stats = ask(emulator, "GET", "/_emulator/stats")
     assert (1, 1) == (stats["deliveries"]["sent"], stats["polling"]["deliveries"]["sent"])
@@ -124,7 +124,7 @@ def test_faults_are_played_on_both_halves(emulator):
     with socket_of(emulator) as chatter:
         channel = "/default/room-0"
         say(chatter, type="publish", id="p", channel=channel, events=["1"], authorization=KEY)
-        deadline = time.monotonic() + WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         dropped = 0
         while not dropped:
             assert time.monotonic() < deadline

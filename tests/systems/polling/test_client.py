@@ -1,6 +1,7 @@
 """Our client against a service made of aiohttp that names everything differently."""
 
 import contextlib
+import functools
 import http.client
 import itertools
 import json
@@ -20,10 +21,13 @@ from harness.net.client import Access, JoinError
 from harness.systems.polling.client import PollingApi
 from harness.systems.polling.client_pace import Pace
 from harness.systems.polling.options import ClientOptions
+from tests import patience
 from tests.listening import EachByItself
+from tests.patience import PATIENCE_S
+
+wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
 
 HOST = "127.0.0.1"
-WITHIN_S = 15.0
 INTERVAL_S = 0.05
 SERVICE = Path(__file__).with_name("polling_service.py")
 NAMES = {
@@ -124,17 +128,9 @@ def joined(service, room, **options):
     listener = Listener()
     with contextlib.closing(service.api(**options)) as api:
         client = api.client([f"/{room}"], {}, listener)
-        client.join(time.monotonic() + WITHIN_S)
+        client.join(time.monotonic() + PATIENCE_S)
         yield client, listener
         client.drop()
-
-
-def wait_for(condition):
-    """Let the loop run until the condition holds."""
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        gevent.sleep(0.005)
 
 
 def test_what_is_published_after_the_join_comes_once_and_in_order(service):
@@ -169,7 +165,7 @@ def test_second_user_recognises_what_the_first_has_read(service):
     with contextlib.closing(service.api()) as api:
         clients = [api.client(["/memo"], memo, listener) for listener in listeners]
         for client in clients:
-            client.join(time.monotonic() + WITHIN_S)
+            client.join(time.monotonic() + PATIENCE_S)
         service.publish("memo", "a")
         wait_for(lambda: all(listener.events for listener in listeners))
         for client in clients:
@@ -263,7 +259,7 @@ def test_poll_that_is_not_answered_in_time_is_given_up(service):
 def test_join_that_is_refused_says_the_status(service):
     """The first poll decides."""
     with contextlib.closing(service.api()) as api, pytest.raises(JoinError) as failure:
-        api.client(["/closed-forever"], {}, Listener()).join(time.monotonic() + WITHIN_S)
+        api.client(["/closed-forever"], {}, Listener()).join(time.monotonic() + PATIENCE_S)
     assert ("subscribe", "HTTP 503") == (failure.value.stage, failure.value.code)
     assert 0.0 == failure.value.asked_wait_s
 
@@ -272,7 +268,7 @@ def test_join_that_is_refused_says_the_status(service):
 def test_join_that_is_refused_for_now_says_how_long_to_wait(service, status):
     """The first poll's Retry-After goes to whoever would join again."""
     with contextlib.closing(service.api()) as api, pytest.raises(JoinError) as failure:
-        api.client([f"/busy-at-first-{status}"], {}, Listener()).join(time.monotonic() + WITHIN_S)
+        api.client([f"/busy-at-first-{status}"], {}, Listener()).join(time.monotonic() + PATIENCE_S)
     found = failure.value
     assert (f"HTTP {status}", 7.0) == (found.code, found.asked_wait_s)
 
@@ -284,7 +280,7 @@ def test_join_where_nobody_listens_fails_at_connect():
     api = PollingApi(Access(address, address, "", options=ClientOptions()))
     client = api.client(["/room"], {}, Listener())
     with contextlib.closing(api), pytest.raises(JoinError) as failure:
-        client.join(time.monotonic() + WITHIN_S)
+        client.join(time.monotonic() + PATIENCE_S)
     assert ("connect", "ECONNREFUSED") == (failure.value.stage, failure.value.code)
     assert not client.open
 
@@ -330,7 +326,7 @@ def test_publish_is_posted_and_answered(service):
     listener = Listener()
     with contextlib.closing(service.api()) as api:
         client = api.client([], {}, listener)
-        client.join(time.monotonic() + WITHIN_S)
+        client.join(time.monotonic() + PATIENCE_S)
         client.publish("p", "/posted", [b"a", b"b"])
         wait_for(lambda: listener.answers)
         assert ("p", True) == (listener.answers[0].publish_id, listener.answers[0].accepted)

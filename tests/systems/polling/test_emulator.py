@@ -6,7 +6,6 @@ import http.client
 import json
 import socket
 import ssl
-import time
 from typing import Any
 
 import aiohttp
@@ -14,18 +13,18 @@ import pytest
 
 from harness.systems.polling.emulator import start
 from harness.systems.polling.options import Options
+from tests.patience import PATIENCE_S, wait_for
 
 HOST = "127.0.0.1"
 ROOM = "/poll/default/room-0"
 PUBLISH = "/pub/default/room-0"
-WITHIN_S = 10.0
 
 
 class Peer:
     """One connection of the standard library's client."""
 
     def __init__(self, emulator):
-        self.connection = http.client.HTTPConnection(HOST, emulator.port, timeout=WITHIN_S)
+        self.connection = http.client.HTTPConnection(HOST, emulator.port, timeout=PATIENCE_S)
 
     def ask(self, method, path, body=None, **headers):
         """Return status, headers and JSON of an answer; None where it has no body."""
@@ -83,13 +82,6 @@ def playing(faults=(), **options):
         if faults:  # The next request is the first of a connection that they may hit.
             peer.connection.close()
         yield peer
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.01)
 
 
 def test_cursor_brings_each_message_once():
@@ -319,7 +311,7 @@ def test_request_that_makes_no_sense_is_refused(method, path, body, status):
 def test_bytes_that_are_no_request_end_only_their_connection(sent):
     """The emulator serves all others on."""
     with playing() as peer:
-        with socket.create_connection((HOST, peer.emulator.port), timeout=WITHIN_S) as connection:
+        with socket.create_connection((HOST, peer.emulator.port), timeout=PATIENCE_S) as connection:
             connection.sendall(sent)
             assert b"400" in connection.recv(4096)
             assert b"" == connection.recv(4096)
@@ -331,7 +323,7 @@ def test_request_that_comes_in_pieces_is_put_together():
     request = f"GET {ROOM} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
     with (
         playing() as peer,
-        socket.create_connection((HOST, peer.emulator.port), timeout=WITHIN_S) as connection,
+        socket.create_connection((HOST, peer.emulator.port), timeout=PATIENCE_S) as connection,
     ):
         for byte in request:
             connection.sendall(bytes([byte]))

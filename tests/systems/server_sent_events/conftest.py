@@ -3,14 +3,13 @@
 import contextlib
 import http.client
 import json
-import time
 
 import pytest
 
 from harness.systems.server_sent_events.emulator import start
 from harness.systems.server_sent_events.options import Options
+from tests.patience import PATIENCE_S
 
-WITHIN_S = 10.0
 ROOM = "default/room-0"
 
 
@@ -22,7 +21,7 @@ class Stream:
     """
 
     def __init__(self, port, channel=ROOM, **headers):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN_S)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         self.connection.request("GET", f"/sub/{channel}", headers=headers)
         self.head = self.connection.getresponse()
 
@@ -67,7 +66,7 @@ class Emulator:
 
     def request(self, method, path, body=None, **headers):
         """Return status and text of an answer; each request has a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WITHIN_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -88,14 +87,6 @@ class Emulator:
 
     def log(self):
         return json.loads(self.request("GET", "/_emulator/log")[1])
-
-
-def wait_for(condition, within_s=WITHIN_S):
-    """Poll until a condition holds."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Our client against servers that the standard library and the test write byte by byte."""
 
 import contextlib
+import functools
 import http.server
 import socket
 import ssl
@@ -14,10 +15,13 @@ import trustme
 
 from harness.net.client import Access, JoinError
 from harness.systems.server_sent_events.client import ServerSentEventsApi
+from tests import patience
 from tests.listening import EachByItself
+from tests.patience import PATIENCE_S
+
+wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
 
 HOST = "127.0.0.1"
-WITHIN_S = 10.0
 ROOM = "/default/room-0"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 PLAIN = HEAD + b"\r\n"
@@ -65,7 +69,7 @@ class Peer:
 
     def __init__(self, tls=None):
         self._listener = socket.create_server((HOST, 0))
-        self._listener.settimeout(WITHIN_S)
+        self._listener.settimeout(PATIENCE_S)
         self._tls = tls
         self._connections = []
         self.port = self._listener.getsockname()[1]
@@ -77,7 +81,7 @@ class Peer:
 
     def _accept(self):
         connection, address = self._listener.accept()
-        connection.settimeout(WITHIN_S)
+        connection.settimeout(PATIENCE_S)
         if self._tls:
             connection = self._tls.wrap_socket(connection, server_side=True)
         self._connections.append(connection)
@@ -108,19 +112,11 @@ def api_of(port, *, scheme="http", key="", tls=None, publish=9):
 
 def join(client, server, answer):
     """Join while the server answers; return the server's end."""
-    joining = gevent.spawn(client.join, time.monotonic() + WITHIN_S)
+    joining = gevent.spawn(client.join, time.monotonic() + PATIENCE_S)
     connection = server.accept()
     connection.sendall(answer)
-    joining.get(timeout=WITHIN_S)
+    joining.get(timeout=PATIENCE_S)
     return connection
-
-
-def wait_for(condition):
-    """Let the loop run until the condition holds."""
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        gevent.sleep(0.005)
 
 
 def test_request_asks_for_a_stream_of_the_channel(peer):
@@ -285,7 +281,7 @@ def test_refused_connection_has_a_code_of_its_own():
     with socket.create_server((HOST, 0)) as gone:
         port = gone.getsockname()[1]
     with pytest.raises(JoinError) as failure:
-        api_of(port).client([ROOM], {}, Listener()).join(time.monotonic() + WITHIN_S)
+        api_of(port).client([ROOM], {}, Listener()).join(time.monotonic() + PATIENCE_S)
     assert (failure.value.stage, failure.value.code) == ("connect", "connect_refused")
 
 
@@ -377,7 +373,7 @@ def test_publish_posts_each_event_and_answers_the_listener(posts):
     listener = Listener()
     api = api_of(9, publish=posts.server_port)
     client = api.client([], {}, listener)
-    client.join(time.monotonic() + WITHIN_S)
+    client.join(time.monotonic() + PATIENCE_S)
     assert client.open
     assert client.silence_limit_s is None
     client.publish("p", ROOM, [b'{"a":1}', b'{"a":2}'])
@@ -400,7 +396,7 @@ def test_publish_without_an_answer_is_refused_and_ends_no_greenlet(peer):
     listener = Listener()
     api = api_of(9, publish=peer.port)
     client = api.client([], {}, listener)
-    client.join(time.monotonic() + WITHIN_S)
+    client.join(time.monotonic() + PATIENCE_S)
     client.publish("p", ROOM, [b"{}"])
     peer.accept().close()
     wait_for(lambda: listener.answers)
@@ -418,10 +414,10 @@ def test_redirect_is_followed_to_another_host_without_our_secrets(peer, status):
     with contextlib.closing(Peer()) as other:
         api, listener = api_of(peer.port, key="secret"), Listener()
         client = api.client([ROOM], {}, listener)
-        joining = gevent.spawn(client.join, time.monotonic() + WITHIN_S)
+        joining = gevent.spawn(client.join, time.monotonic() + PATIENCE_S)
         peer.accept().sendall(redirect(f"http://{HOST}:{other.port}/there?x=1", status))
         other.accept().sendall(PLAIN + b"data: 1\n\n")
-        joining.get(timeout=WITHIN_S)
+        joining.get(timeout=PATIENCE_S)
         wait_for(lambda: listener.events)
         assert other.request.startswith("GET /there?x=1 HTTP/1.1")
         assert "Bearer secret" in peer.request
@@ -434,11 +430,11 @@ def test_endless_redirects_end_the_join(peer):
     """Twenty are followed, as a browser does, and then no more."""
     api = api_of(peer.port)
     client = api.client([ROOM], {}, Listener())
-    joining = gevent.spawn(client.join, time.monotonic() + WITHIN_S)
+    joining = gevent.spawn(client.join, time.monotonic() + PATIENCE_S)
     for _ in range(21):
         peer.accept().sendall(redirect("/again"))
     with pytest.raises(JoinError, match="too many redirects"):
-        joining.get(timeout=WITHIN_S)
+        joining.get(timeout=PATIENCE_S)
     api.close()
 
 
@@ -455,12 +451,12 @@ def test_answer_that_is_no_stream_is_final_and_a_lost_connection_is_not(peer, an
     """A browser never comes back after the one, and does after the other."""
     api = api_of(peer.port)
     client = api.client([ROOM], {}, Listener())
-    joining = gevent.spawn(client.join, time.monotonic() + WITHIN_S)
+    joining = gevent.spawn(client.join, time.monotonic() + PATIENCE_S)
     connection = peer.accept()
     connection.sendall(answer)
     connection.shutdown(socket.SHUT_WR)
     with pytest.raises(JoinError) as caught:
-        joining.get(timeout=WITHIN_S)
+        joining.get(timeout=PATIENCE_S)
     assert is_final == caught.value.is_final
     api.close()
 

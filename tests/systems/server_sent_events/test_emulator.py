@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from harness.systems.server_sent_events.emulator import start, try_it
 from harness.systems.server_sent_events.options import Options
-from tests.systems.server_sent_events.conftest import WITHIN_S, wait_for
+from tests.patience import PATIENCE_S, wait_for
 
 
 def test_stream_has_the_headers_and_the_reconnection_time(emulate):
@@ -122,7 +122,7 @@ def test_aiohttp_client_reads_the_same_stream(emulate):
                     return line
         return None
 
-    assert b'data: {"hello":1}\n' == asyncio.run(asyncio.wait_for(first_data(), WITHIN_S))
+    assert b'data: {"hello":1}\n' == asyncio.run(asyncio.wait_for(first_data(), PATIENCE_S))
 
 
 def test_returning_client_gets_exactly_what_it_missed(emulate):
@@ -184,10 +184,10 @@ def test_killed_process_finds_the_history_again(emulate):
     with selectors.PollSelector() as selector:
         emulator.processes.watch(selector)
         emulator.processes.obey({"kill": 0, "back_after_s": 0.0})
-        for key, _ in selector.select(WITHIN_S):
+        for key, _ in selector.select(PATIENCE_S):
             key.data()
         emulator.processes.revive(selector)
-        assert selector.select(WITHIN_S), "its successor says that it serves"
+        assert selector.select(PATIENCE_S), "its successor says that it serves"
     stream = emulator.stream(**{"Last-Event-ID": first})
     assert "1" == stream.event()[1]
     assert int(emulator.publish("2")) == int(first) + 2
@@ -228,7 +228,7 @@ def test_tls_serves_the_same(emulate):
     context = ssl.create_default_context(cafile=emulator.processes.folder / "ca.pem")
     address = f"https://localhost:{emulator.port}/pub/a"
     with contextlib.closing(
-        urllib.request.urlopen(address, b"x", timeout=WITHIN_S, context=context)
+        urllib.request.urlopen(address, b"x", timeout=PATIENCE_S, context=context)
     ) as answer:
         assert {"id": "1"} == json.load(answer)
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.systems.server_sent_events.emulator_servers import Hand
 from harness.systems.server_sent_events.options import Arrival, Scaling
-from tests.systems.server_sent_events.conftest import WITHIN_S, wait_for
+from tests.patience import PATIENCE_S, wait_for
 
 CLIENTS = 30
 CAPACITY, QUEUE = 8, 2
@@ -40,7 +40,7 @@ class Joiner(threading.Thread):
         self._port = port
         self.connected_s = self.answered_s = None
         self.socket = socket.socket()
-        self.socket.settimeout(WITHIN_S)
+        self.socket.settimeout(PATIENCE_S)
 
     def run(self):
         self.began_s = time.monotonic()
@@ -69,7 +69,7 @@ def join():
     for joiner in joiners:
         with contextlib.suppress(OSError):
             joiner.socket.shutdown(socket.SHUT_RDWR)
-        joiner.join(WITHIN_S)
+        joiner.join(PATIENCE_S)
         joiner.socket.close()
 
 
