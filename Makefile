@@ -27,7 +27,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		echo "hint: name another one: make setup PYTHON=python3.12" >&2; \
 		exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt hatchling
 	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt \
 		--no-build-isolation --editable '.[dev]'
 	@touch $@

@@ -154,7 +154,7 @@ def measure(workers: int, seconds: int) -> dict[str, float]:
 def _measure(plan: Plan, writer: RecordWriter, workers: int, seconds: int) -> dict[str, float]:
     runner: Any = Environment(user_classes=[]).create_master_runner("127.0.0.1", 0)
     assembler = SecondAssembler(plan, writer, workers)
-    muster = Muster(runner.send_message, measure_clocks=True)
+    muster = Muster(runner.send_message, measure_clocks=True, system=plan.target.system)
     heard: list[float] = []
 
     def second(msg: Any, **_: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.programs import Program, ProgramError
 from benchmarks.senders import KEY_VARIABLE, ROOT, Emulator, Nchan, System
+from harness.cli.run import LOCUSTFILE
 
 PEERS = ROOT / "benchmarks/peers"
 RECORD_WITHIN_S = 60.0
@@ -17,7 +18,7 @@ NCHAN_CHANNEL = "room"
 
 
 class Ours(Program):
-    """The harness itself: a Locust process that runs the locustfile shipped for a system.
+    """The harness itself: a Locust process that runs the packaged locustfile.
 
     Its subscribers listen on ``/<namespace>/room-0``. The run is ended by ``kill``: its record
     is not wanted.
@@ -28,7 +29,7 @@ class Ours(Program):
         folder: For its files.
         namespace: First segment of its channel.
         overrides: Further fields of the workload, as ``--set`` takes them.
-        locustfiles: Locustfiles besides the shipped one.
+        locustfiles: Locustfiles besides the packaged one.
         environment: Variables it gets besides ours.
     """
 
@@ -49,7 +50,7 @@ class Ours(Program):
         self.channel = f"/{namespace}/room-0"
         self._record = place / "record"
         command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
-        command += ["-f", ",".join(map(str, (system.locustfile, *locustfiles)))]
+        command += ["-f", ",".join(map(str, (LOCUSTFILE, *locustfiles)))]
         command += ["--workload", str(ROOT / "benchmarks/workload.toml")]
         command += ["--target", str(target), "--out", str(self._record)]
         for override in (f"population.subscribers={connections - 1}", *overrides):

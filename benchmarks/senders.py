@@ -32,7 +32,6 @@ NAMESPACES = ("first", "second", "third", "fourth")
 """Channel namespaces beside "default", one for each run of the harness at the same time."""
 NGINX_FOLDER = Path("/var/lib/nginx")
 KEY_VARIABLE = "BENCHMARK_API_KEY"
-LOCUSTFILES = ROOT / "locustfiles"
 
 
 def event_of(run_id: str, sequence: int) -> bytes:
@@ -64,11 +63,9 @@ class System(Protocol):
     """What the harness can join: a server that one of its clients speaks to.
 
     Attributes:
-        locustfile: The one shipped for such a system.
         api_key: What its users show; empty where there is none.
     """
 
-    locustfile: Path
     api_key: str
 
     def target(self, namespace: str) -> str:
@@ -100,7 +97,6 @@ class Emulator(AbstractContextManager["Emulator"]):
         realtime: Address for WebSockets.
         ca_file: PEM of its authority; None without TLS.
         subprotocols: What a client offers to be let in.
-        locustfile: What of the harness joins it.
 
     Args:
         folder: For its log.
@@ -108,8 +104,6 @@ class Emulator(AbstractContextManager["Emulator"]):
         processes: How many share its port.
         settings: Further fields of its table in the target.
     """
-
-    locustfile = LOCUSTFILES / "appsync_events.py"
 
     def __init__(
         self,
@@ -289,14 +283,12 @@ class NchanStreams:
     """The same nchan, as a sender of server-sent events.
 
     Attributes:
-        locustfile: What of the harness joins it.
         api_key: Empty: it asks for none.
 
     Args:
         nchan: Where they come from.
     """
 
-    locustfile = LOCUSTFILES / "server_sent_events.py"
     api_key = ""
 
     def __init__(self, nchan: Nchan) -> None:
@@ -323,12 +315,7 @@ class NchanFrames(NchanStreams):
 
     What it sends are the frames that the floor gets, to the byte: the envelope stands in one of
     their keys.
-
-    Attributes:
-        locustfile: What of the harness joins it.
     """
-
-    locustfile = LOCUSTFILES / "api_gateway_websocket.py"
 
     def target(self, namespace: str) -> str:
         """Return a target file whose users all listen on the first room of the namespace."""

@@ -1,28 +1,26 @@
-"""Fan-out users beside ordinary Locust users: ``harness run … --locustfile locustfiles/mixed.py``.
+"""Fan-out users beside ordinary Locust users, who load a page and the history of the chat.
 
-Browsers load a page and then the history of the chat, as people do who come back to it. How many
-there are says the workload: ``[population.others]`` of scenarios/workloads/mixed.toml.
+``harness run scenarios/workloads/mixed.toml --target FILE --locustfile locustfiles/mixed.py``. How
+many there are of each class says the workload: ``[population]`` and ``[population.others]``.
 """
 
 import os
 
 from locust import HttpUser, between, task
 
-from harness.load.plugin import install
-from harness.load.users import ChatterUser, SubscriberUser
-from harness.systems.appsync_events.client import AppSyncEventsApi
+from harness.load import locustfile
 
 
-class Subscriber(SubscriberUser):
+class Subscriber(locustfile.Subscriber):
     """Joins its channels and listens."""
 
 
-class Chatter(ChatterUser):
+class Chatter(locustfile.Chatter):
     """Publishes its share of the schedule."""
 
 
 class Browser(HttpUser):
-    """Loads the page, and now and then the history."""
+    """Loads the page, and now and then what was written before."""
 
     host = os.environ.get("WEB_HOST", "http://127.0.0.1:8000")
     wait_time = between(0.5, 1.5)
@@ -34,8 +32,5 @@ class Browser(HttpUser):
 
     @task
     def history(self) -> None:
-        """Load what was written before."""
+        """Load the history; one name for all its pages."""
         self.client.get("/history?before=0", name="/history")
-
-
-install(AppSyncEventsApi)

@@ -15,27 +15,29 @@ ALLOWED = {
     "core": set(),
     "settings": {"core"},
     "scenario": {"core", "settings"},
-    "options": {"core", "settings"},
+    "system": {"core"},
+    "options": {"core", "settings", "system"},
     "net": {"core"},
     "measure": {"core"},
     "emulation": {"core", "settings"},
-    "wire": {"core"},
-    "client": {"core", "net", "wire"},
-    "emulator": {"core", "settings", "options", "emulation", "wire"},
-    "economics": {"core", "wire"},
+    "wire": {"core", "system"},
+    "client": {"core", "net", "system", "wire"},
+    "emulator": {"core", "settings", "system", "options", "emulation", "wire"},
+    "economics": {"core", "system", "wire"},
     "live": {"core", "settings", "scenario", "measure"},
-    "load": {"core", "settings", "scenario", "net", "measure", "live", "wire", "client"},
-    "analysis": {"core", "settings", "scenario", "measure", "economics"},
+    "load": {"core", "settings", "scenario", "net", "measure", "live"},
+    "analysis": {"core", "settings", "scenario", "measure"},
     "report": {"core", "measure", "analysis"},
 }
 """Layer -> layers it may import besides itself. ``cli`` is on top and may import all of them.
 
-Of a system's folder, ``client``, ``emulator``, ``options`` and ``economics`` are layers of their
-own (also when split: ``client_http.py``); every other module in it is I/O-free and belongs to
-``wire``. A system's ``options`` are found by name alone, so ``scenario`` imports no system.
+Of a system's package, ``client``, ``emulator``, ``options`` and ``economics`` are layers of their
+own (also when split: ``client_http.py``), the package itself is ``system``, which names the parts,
+and every other module is I/O-free and belongs to ``wire``. The parts are loaded by reference, so
+nothing outside of a system's package imports it.
 """
 
-SETTINGS = {"client_options", "emulator", "faults", "model"}
+SETTINGS = {"auth", "client_options", "emulator", "faults", "model"}
 """The modules of ``harness.scenario`` that are the layer ``settings``: what emulators and clients
 are told."""
 
@@ -96,7 +98,14 @@ def layer_of(name: str) -> str:
         return "settings"
     if parts[1] != "systems":
         return parts[1]
-    role = parts[3].split("_")[0] if len(parts) > 3 else "wire"
+    return part_of(parts[2:])
+
+
+def part_of(parts: list[str]) -> str:
+    """Return the layer of a module of a system, given its name from the system's package on."""
+    if len(parts) < 2:
+        return "system" if parts else "top"
+    role = {"auth": "options"}.get(parts[1], parts[1].split("_")[0])
     return role if role in {"client", "emulator", "options", "economics"} else "wire"
 
 
@@ -421,19 +430,26 @@ def loaded_by(statement: str, *, candidates: set[str]) -> set[str]:
 
 def test_importing_the_emulator_loads_no_gevent() -> None:
     """An emulator process never holds gevent, Locust, pandas or matplotlib."""
-    statement = "import harness.systems.appsync_events.emulator"
+    statement = (
+        "from harness.core.system import installed_systems\n"
+        "for system in installed_systems().values():\n"
+        "    system.load('emulator')"
+    )
     assert set() == loaded_by(statement, candidates=GREEN | FRAMES)
 
 
-def test_importing_load_and_a_locustfile_loads_no_pandas() -> None:
+def test_importing_load_with_all_clients_and_a_locustfile_loads_no_pandas() -> None:
     """A worker never holds pandas, matplotlib or an asyncio server."""
     statement = (
         "import locust\n"
         "import importlib, pkgutil, harness.load\n"
         "for module in pkgutil.walk_packages(harness.load.__path__, 'harness.load.'):\n"
         "    importlib.import_module(module.name)\n"
+        "from harness.core.system import installed_systems\n"
+        "for system in installed_systems().values():\n"
+        "    system.load('client')\n"
         "import runpy\n"
-        "runpy.run_path('locustfiles/appsync_events.py', run_name='locustfile')"
+        "runpy.run_path('locustfiles/any_system.py', run_name='locustfile')"
     )
     assert set() == loaded_by(statement, candidates=FRAMES | {"aiohttp", "uvloop"})
 

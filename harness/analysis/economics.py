@@ -1,18 +1,14 @@
-"""The price lists there are, found by the names of the systems' folders."""
+"""The price lists of the installed systems."""
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Protocol
 
 from harness.core.pricing import Day, Line, Price, Quota, Switch, Usage
-
-_FILE: Final = "economics.py"
+from harness.core.system import installed_systems
 
 
 class Economics(Protocol):
-    """What a system's ``economics.py`` offers."""
+    """What the module offers that a system names as its ``economics``."""
 
     NAME: str
     PRICES: tuple[Price, ...]
@@ -25,15 +21,9 @@ class Economics(Protocol):
 
 def priced_systems() -> Mapping[str, Economics]:
     """Return the price list of every system that has one, by the system's name."""
-    spec = find_spec("harness.systems")
-    places = (spec.submodule_search_locations if spec else None) or []
-    folders = (folder for place in places for folder in Path(place).iterdir())
-    names = sorted(folder.name for folder in folders if (folder / _FILE).is_file())
+    systems = installed_systems()
     return {
-        name.replace("_", "-"): cast(
-            "Economics", import_module(f"harness.systems.{name}.economics")
-        )
-        for name in names
+        name: systems[name].load("economics") for name in sorted(systems) if systems[name].economics
     }
 
 

@@ -16,8 +16,8 @@ from harness.analysis.tables import Table, read_journal, read_parquet
 from harness.core.clock import NS_PER_S
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
+from harness.core.system import installed_systems
 from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE, SCHEMA_VERSION
-from harness.scenario.target import polling_classes
 
 Json = dict[str, Any]
 
@@ -111,7 +111,8 @@ class Record:
     def polling_classes(self) -> tuple[str, ...]:
         """The classes of users who poll; chatters who only publish do not."""
         listens = bool(self.workload.get("population", {}).get("chatters_subscribe", True))
-        classes = polling_classes(self.target.get("system"))
+        system = installed_systems().get(str(self.target.get("system")))
+        classes = system.polling_classes if system else ()
         return tuple(name for name in classes if listens or name != "chatter")
 
     @property

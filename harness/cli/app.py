@@ -17,6 +17,7 @@ from harness.cli.compare import compare
 from harness.cli.cost import cost
 from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
+from harness.cli.examples import examples
 from harness.cli.plan import plan
 from harness.cli.report import report
 from harness.cli.run import run
@@ -27,10 +28,10 @@ from harness.cli.worker import worker
 from harness.core.errors import HarnessError, ScenarioError
 from harness.core.exit_codes import ExitCode
 
-WORKLOAD = "scenarios/workloads/quickstart.toml"
-TARGET = "scenarios/targets/appsync-events-emulated.toml"
-STUDY = "scenarios/studies/sse-vs-appsync.toml"
-SLOS = "scenarios/slos/live-chat.toml"
+WORKLOAD = "quickstart"
+TARGET = "appsync-events-emulated"
+STUDY = "sse-vs-appsync"
+SLOS = "live-chat"
 
 DOCSTRING_SECTION = re.compile(r"^(Args|Raises|Returns|Source):$", re.MULTILINE)
 
@@ -50,7 +51,7 @@ class Verb:
     @property
     def example(self) -> str:
         """The example, as a user would type it."""
-        return f"harness {self.name} {self.arguments}"
+        return f"harness {self.name} {self.arguments}".rstrip()
 
     @property
     def help(self) -> str:
@@ -69,6 +70,7 @@ VERBS = (
     Verb(cost, "reports/sample"),
     Verb(plan, "reports/sample --users 1000000"),
     Verb(study, f"{STUDY} --size small"),
+    Verb(examples, ""),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
 )
@@ -79,7 +81,7 @@ def build_app() -> typer.Typer:
     # Plain help: it wraps the same everywhere and does not wait for rich.
     app = typer.Typer(
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -101,7 +103,7 @@ def harness(
         bool,
         typer.Option(
             "--version",
-            help="Print the version and exit.",
+            help="Print package, version and git revision, and exit.",
             is_eager=True,
             callback=lambda wanted: _print_version() if wanted else None,
         ),
@@ -146,5 +148,8 @@ def describe_bug(error: Exception) -> str:
 
 
 def _print_version() -> NoReturn:
-    typer.echo(f"harness {__version__}")
+    from harness.measure.environment import DISTRIBUTION, git_revision
+
+    revision = git_revision()
+    typer.echo(f"{DISTRIBUTION} {__version__}" + (f", revision {revision}" if revision else ""))
     raise typer.Exit

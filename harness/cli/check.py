@@ -10,13 +10,14 @@ from rich.console import Console
 
 from harness.cli.github import tell_github
 from harness.cli.report import LOG_WIDTH, print_judgement
+from harness.cli.scenario_files import scenario_option
 
 
 def check(
     run: Annotated[Path, typer.Argument(help="The run's own folder.", metavar="RUN")],
     slo: Annotated[
         Path | None,
-        typer.Option(help="File of SLOs; without it, those of the run's workload.", metavar="FILE"),
+        scenario_option("slos", "SLOs; without it, those of the run's workload."),
     ] = None,
     junit: Annotated[
         Path | None, typer.Option(help="Write JUnit XML, one case an SLO.", metavar="FILE")

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from harness.cli.scenario_files import scenario_option
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.scenario.spelling import did_you_mean
 
@@ -29,7 +30,7 @@ def cost(
     ] = None,
     workload: Annotated[
         Path | None,
-        typer.Option(help="Workload whose users and messages are the day's.", metavar="FILE"),
+        scenario_option("workloads", "Workload whose users and messages are the day's."),
     ] = None,
     flip: Annotated[
         list[str] | None,

@@ -6,15 +6,14 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.scenario_files import TARGET, WORKLOAD
 from harness.core.exit_codes import ExitCode
 from harness.measure.machine import Check, Machine, check_machine, figure, read_machine
 
 
 def doctor(
-    workload: Annotated[Path | None, typer.Argument(help="Workload file: what load.")] = None,
-    target: Annotated[
-        Path | None, typer.Option(help="Target file: which system.", envvar="HARNESS_TARGET")
-    ] = None,
+    workload: Annotated[Path | None, WORKLOAD] = None,
+    target: Annotated[Path | None, TARGET] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a field, as in run. Repeatable."),

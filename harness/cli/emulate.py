@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
+from harness.cli.scenario_files import scenario_argument
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.system import system_named
 
 if TYPE_CHECKING:
     from harness.emulation.processes import EmulatorProcesses
@@ -59,7 +60,9 @@ class Api(NamedTuple):
 def emulate(
     targets: Annotated[
         list[Path],
-        typer.Argument(metavar="TARGET...", help="Target files of emulated systems, one API each."),
+        scenario_argument(
+            "targets", "Targets of emulated systems, files or names, one API each.", "TARGET..."
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -121,7 +124,7 @@ def _load(file: Path, overrides: Sequence[str]) -> "Target":
 
 
 def _start(file: Path, target: "Target", serving: ExitStack) -> Api:
-    system = import_module(f"harness.systems.{target.system.replace('-', '_')}.emulator")
+    system = system_named(target.system).load("emulator")
     try:
         return Api(file, target, system, serving.enter_context(system.start(target.emulator)))
     except ScenarioError as error:
@@ -154,7 +157,6 @@ def _options(target: "Target") -> "Emulator":
 def describe(api: Api) -> Emulated:
     """Return what clients need to know of a running emulator."""
     from harness.emulation.certificate import CA_FILE, kept_certificate
-    from harness.scenario.target import realtime_schemes
 
     options, port = _options(api.target), api.processes.port
     host = REACHED_AT.get(options.host, options.host)
@@ -162,7 +164,7 @@ def describe(api: Api) -> Emulated:
     ca_file = api.processes.folder / CA_FILE
     if options.certificate_folder:
         ca_file = kept_certificate(options.certificate_folder).ca_file
-    encrypted, plain = realtime_schemes(api.target.system)
+    encrypted, plain = system_named(api.target.system).realtime_schemes
     scheme = encrypted if options.tls else plain
     realtime_port = api.processes.realtime_port or port
     return Emulated(

@@ -20,6 +20,7 @@ from harness.cli.elsewhere import (
     MaxWait,
     MeasureClocks,
 )
+from harness.cli.scenario_files import TargetFile, WorkloadFile
 from harness.core.errors import HarnessError, MachineError
 from harness.core.exit_codes import ExitCode
 
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from harness.cli.spending import Spending
     from harness.scenario.plan import Plan
 
-LOCUSTFILES = Path(__file__).resolve().parents[2] / "locustfiles"
+LOCUSTFILE = Path(__file__).resolve().parents[1] / "load" / "locustfile.py"
+"""The users of every system."""
+
 POLL_S = 0.25
 
 Overrides = Annotated[
@@ -74,10 +77,8 @@ LocustArguments = Annotated[
 
 
 def run(
-    workload: Annotated[Path, typer.Argument(help="Workload file: what load.")],
-    target: Annotated[
-        Path, typer.Option(help="Target file: which system.", envvar="HARNESS_TARGET")
-    ],
+    workload: WorkloadFile,
+    target: TargetFile,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -161,20 +162,8 @@ def load_command(
     workers: int,
     locust_arguments: Sequence[str],
 ) -> list[str]:
-    """Return the Locust command that makes the load of a plan.
-
-    Raises:
-        MachineError: If this installation has no locustfile for the target's system.
-    """
-    locustfile = LOCUSTFILES / f"{plan.target.system.replace('-', '_')}.py"
-    if not locustfile.is_file():
-        raise MachineError(
-            str(locustfile),
-            "is missing",
-            f"the load of {plan.target.system} is described there",
-            "run from a checkout of the repository, installed with make setup",
-        )
-    command = [sys.executable, "-m", "locust", "-f", str(locustfile)]
+    """Return the Locust command that makes the load of a plan."""
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
     command += ["--workload", plan.workload_file, "--target", plan.target_file]
     command += ["--out", str(folder)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from harness.cli.scenario_files import scenario_argument
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 
@@ -31,7 +32,12 @@ class _Task:
 
 
 def study(
-    file: Annotated[Path, typer.Argument(help="Study file: systems, workloads, requirements.")],
+    file: Annotated[
+        Path,
+        scenario_argument(
+            "studies", "Study, a file or a name: systems, workloads, requirements.", "STUDY"
+        ),
+    ],
     size: Annotated[Literal["small", "full"], typer.Option(help="How large to run it.")] = "small",
     out: Annotated[
         Path | None,

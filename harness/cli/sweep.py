@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
+from harness.scenario.shipped import shipped_file
 
 if TYPE_CHECKING:
     from harness.analysis.capacity import Cell
@@ -23,15 +25,9 @@ if TYPE_CHECKING:
 
 JSON_FILE = "sweep.json"
 HTML_FILE = "sweep.html"
-REFERENCE = Path(__file__).resolve().parents[2] / "scenarios/workloads/reference-burst.toml"
+REFERENCE = shipped_file("workloads", "reference-burst")
 _FINEST_RATIO = 0.001
 _MOST_CELLS = 64
-
-
-WorkloadFile = Annotated[Path, typer.Argument(help="Workload file: what load.")]
-TargetFile = Annotated[
-    Path, typer.Option(help="Target file: which system.", envvar="HARNESS_TARGET")
-]
 Along = Annotated[
     str,
     typer.Option(
@@ -86,10 +82,9 @@ Workers = Annotated[
 ]
 Reference = Annotated[
     Path | None,
-    typer.Option(
-        help="Workload to state the headroom against.  "
-        "[default: the reference load, with its bursts]",
-        metavar="FILE",
+    scenario_option(
+        "workloads",
+        "Workload to state the headroom against.  [default: the reference load, with its bursts]",
     ),
 ]
 Force = Annotated[

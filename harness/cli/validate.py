@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.scenario_files import completion
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.scenario.shipped import KINDS, scenario_files
 
 if TYPE_CHECKING:
     from harness.scenario.study import Study
@@ -14,25 +16,40 @@ if TYPE_CHECKING:
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Workload, target and study files.")],
+    scenarios: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE|NAME...",
+            help="Workloads, targets, studies and SLOs, files or names.",
+            autocompletion=completion(*KINDS),
+        ),
+    ],
 ) -> None:
     """Check scenario files without running anything.
 
     Prints a line for each good file, and every problem of every other. Environment variables
     that a target needs are named, but need not be set.
     """
-    from harness.scenario.loading import load_scenario
-    from harness.scenario.study import is_study, load_study
-
     problems: list[ScenarioProblem] = []
-    for file in files:
+    for given in scenarios:
         try:
-            loaded = load_study(file) if is_study(file) else load_scenario(file)
-            typer.echo(f"{file}: {describe(loaded)}")
+            for file in scenario_files(given):
+                typer.echo(f"{file}: {_validated(file)}")
         except ScenarioError as error:
             problems += error.problems
     if problems:
         raise ScenarioError(problems)
+
+
+def _validated(file: Path) -> str:
+    """Read a scenario file of any kind; return in a few words what it is."""
+    from harness.scenario.loading import load_scenario
+    from harness.scenario.slo_file import is_slo_file, load_slos
+    from harness.scenario.study import is_study, load_study
+
+    if is_slo_file(file):
+        return f"{len(load_slos(file))} SLOs"
+    return describe(load_study(file) if is_study(file) else load_scenario(file))
 
 
 def describe(scenario: "Workload | Target | Study") -> str:

@@ -1,15 +1,14 @@
 """``harness worker``: make load for a master on another machine."""
 
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 from typing import Annotated
 
 import typer
 
 from harness.cli.meeting import await_master
+from harness.cli.run import LOCUSTFILE
 from harness.core.exit_codes import ExitCode
 
 
@@ -26,20 +25,18 @@ def worker(
 ) -> None:
     """Make load for a run whose master is elsewhere.
 
-    Plan and locustfile come from the master. Secrets do not travel: the environment variables that
+    The plan comes from the master. Secrets do not travel: the environment variables that
     the target names must be set here as well. Ends with the run.
     """
     typer.echo(f"waiting for a run at {master_host}:{master_port}", err=True)
     await_master(master_host, master_port, max_wait_s, lambda text: typer.echo(text, err=True))
-    # Locust puts the locustfile at one place for all workers of a machine; each needs its own.
-    with tempfile.TemporaryDirectory(prefix="harness-worker-") as folder:
-        status = _run(worker_command(master_host, master_port, processes), folder)
+    status = _run(worker_command(master_host, master_port, processes))
     raise typer.Exit(status if status >= 0 else ExitCode.INTERNAL_ERROR)
 
 
-def _run(command: list[str], folder: str) -> int:
+def _run(command: list[str]) -> int:
     """Run Locust to its end, with signals passed on; return its exit status."""
-    process = subprocess.Popen(command, env=os.environ | {"TMPDIR": folder})
+    process = subprocess.Popen(command)
     for each in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, lambda signum, _: process.send_signal(signum))
@@ -47,7 +44,7 @@ def _run(command: list[str], folder: str) -> int:
 
 
 def worker_command(host: str, port: int, processes: int) -> list[str]:
-    """Return the Locust command that is a worker; ``-f -`` takes the locustfile from the master."""
-    command = [sys.executable, "-m", "locust", "-f", "-", "--worker"]
+    """Return the Locust command that is a worker."""
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--worker"]
     command += ["--master-host", host, "--master-port", str(port)]
     return [*command, "--processes", str(processes)] if processes > 1 else command

@@ -1,7 +1,7 @@
 """A worker's offset to the run clock, measured over the control channel for as long as it runs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -25,15 +25,18 @@ class ClockKeeper:
 
     Args:
         send: Sends a message of a kind with data to the master.
-        api: Name of what this worker's locustfile makes clients with.
+        systems: The systems that this worker's users can join.
         users: What tells its locustfile from others.
     """
 
     def __init__(
-        self, send: Callable[[str, dict[str, Any]], None], api: str = "", users: str = ""
+        self,
+        send: Callable[[str, dict[str, Any]], None],
+        systems: Sequence[str] = (),
+        users: str = "",
     ) -> None:
         self._send = send
-        self._api = api
+        self._systems = tuple(systems)
         self._users = users
         self._estimator = OffsetEstimator()
         self._welcomed = False
@@ -58,7 +61,7 @@ class ClockKeeper:
         self._asking = gevent.spawn(self._run)
 
     def _run(self) -> None:
-        me = Recruit.here(self._api, self._users).to_message()
+        me = Recruit.here(self._systems, self._users).to_message()
         while not self._welcomed:
             self._send(messages.HELLO, me)
             gevent.sleep(HELLO_EVERY_S)

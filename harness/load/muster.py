@@ -26,13 +26,13 @@ class Muster:
     Args:
         send: Sends a message of a kind with data to the worker of an id.
         measure_clocks: Whether to measure the clocks of workers on this machine too.
-        api: Name of what the master's locustfile makes clients with.
+        system: The system that the target is of.
         users: What tells the master's locustfile from others.
     """
 
-    def __init__(self, send: Send, *, measure_clocks: bool, api: str = "", users: str = "") -> None:
+    def __init__(self, send: Send, *, measure_clocks: bool, system: str, users: str = "") -> None:
         self._send = send
-        self._api = api
+        self._system = system
         self._users = users
         self._clock_of = "" if measure_clocks else machine_id()
         self._recruits: dict[str, Recruit] = {}
@@ -70,10 +70,11 @@ class Muster:
         if revision and recruit.revision and recruit.revision != revision:
             required = f"the master's is {revision} and all must run the same"
             return MachineError(where, f"runs git revision {recruit.revision}", required, hint)
-        if recruit.api != self._api:
-            hint = "start it with harness worker, which takes the locustfile from its master"
-            found = f"its locustfile is for {recruit.api or 'no system'}"
-            return MachineError(where, found, f"the master's is for {self._api}", hint)
+        if self._system not in recruit.systems:
+            found = f"its users can join {', '.join(recruit.systems) or 'no system'}"
+            required = f"the target is of system {self._system}"
+            hint = "install the package of that system there too, and start it with harness worker"
+            return MachineError(where, found, required, hint)
         if recruit.users != self._users:
             hint = "start master and workers with equal files: --locustfile FILE"
             found = "its locustfile differs from the master's"

@@ -3,24 +3,22 @@
 import math
 import os
 from argparse import SUPPRESS, Namespace
-from pathlib import Path
 from typing import Any
 
 from locust.argument_parser import LocustArgumentParser
 
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.live.watching import add_live_arguments
+from harness.load.loading import OWN_LOCUSTFILE
 from harness.load.ownership import FLAG
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
+from harness.scenario.shipped import scenario_file
 
 START_DELAY_S = 1.5
 """From Locust's start to second 0 of the timetable: users exist before their turn to join."""
 
 SAFETY_MARGIN_S = 10.0
-OWN_LOCUSTFILE = "--own-locustfile"
-"""Names the locustfile that ``harness.load.own_locustfile`` loads in Locust's stead."""
-
 EACH_CPU = -1
 """What Locust takes for as many processes as there are CPUs."""
 
@@ -30,8 +28,8 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     group = parser.add_argument_group(
         "Fan-out harness", "What load, on which system, and where the record goes."
     )
-    group.add_argument("--workload", metavar="FILE", help="workload file: what load")
-    group.add_argument("--target", metavar="FILE", help="target file: which system")
+    group.add_argument("--workload", metavar="FILE|NAME", help="workload: what load")
+    group.add_argument("--target", metavar="FILE|NAME", help="target: which system")
     group.add_argument(
         "--out", metavar="DIR", help="the run's own folder; default: a new one in reports/"
     )
@@ -76,14 +74,14 @@ def plan_from_options(options: Namespace) -> Plan:
         raise ScenarioError(
             [
                 ScenarioProblem(
-                    f"--{name}", "", "", "must name a file", f"see scenarios/{name}s/ for examples"
+                    f"--{name}", "", "", "must name a file", "harness examples lists them"
                 )
                 for name in missing
             ]
         )
     return load_plan(
-        Path(options.workload),
-        Path(options.target),
+        scenario_file("workloads", options.workload),
+        scenario_file("targets", options.target),
         overrides=options.overrides or (),
         users=options.num_users,
         join_rate_per_s=options.spawn_rate,

@@ -10,11 +10,12 @@ from pathlib import Path
 import locust  # noqa: F401  first, because it patches the standard library for gevent
 
 from harness.core.errors import HarnessError
-from harness.load.loading import load_locustfile
-from harness.load.options import OWN_LOCUSTFILE
+from harness.load.loading import OWN_LOCUSTFILE, load_locustfile
+from harness.load.plugin import install
 from harness.load.preparing import tell
 from harness.load.user_classes import runnable
 
+install()
 try:
     # Before Locust reads its options: which classes there are is one of them.
     _file = Path(sys.argv[sys.argv.index(OWN_LOCUSTFILE) + 1])

@@ -1,4 +1,4 @@
-"""Connect a run to Locust's events; a locustfile calls ``install`` once."""
+"""Connect a run to Locust's events: ``harness.load.locustfile`` does, by being imported."""
 
 import ctypes
 import math
@@ -8,7 +8,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NoReturn
 
 import gevent
@@ -22,6 +22,7 @@ from locust.stats import StatsCSVFileWriter
 
 from harness.core.errors import HarnessError, MachineError
 from harness.core.exit_codes import ExitCode
+from harness.core.system import system_named
 from harness.live.run import LiveRun
 from harness.live.watching import Watching, is_watched
 from harness.load import messages
@@ -43,7 +44,7 @@ from harness.load.user_classes import (
     stop_own_code,
     told_apart,
 )
-from harness.load.users import FanOutUser
+from harness.load.users import FanOutUser, systems_of
 from harness.load.worker import Worker
 from harness.net.client import Access, ApiFactory, source_addresses, tls_context
 from harness.scenario.target import api_key
@@ -58,10 +59,11 @@ _M_MMAP_THRESHOLD = -3  # mallopt(3)
 _PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when its parent dies
 
 
-def install(make_api: ApiFactory) -> None:
-    """Make Locust run workloads against the system that ``make_api`` reaches."""
+@cache
+def install() -> None:
+    """Make Locust run workloads; a second call, as by a second locustfile, does nothing."""
     let_csv_writer_end(StatsCSVFileWriter)
-    plugin = _Plugin(make_api)
+    plugin = _Plugin()
     events.init_command_line_parser.add_listener(plugin.on_parser)
     events.init.add_listener(plugin.on_init)
     events.test_start.add_listener(plugin.on_test_start)
@@ -73,10 +75,7 @@ def install(make_api: ApiFactory) -> None:
 class _Plugin:
     """This process's part: director in a master, worker in a worker, both in a local run."""
 
-    def __init__(self, make_api: ApiFactory) -> None:
-        self._make_api = make_api
-        # Where it is from does not tell: a locustfile that came from the master has another name.
-        self._api: str = getattr(make_api, "__qualname__", "")
+    def __init__(self) -> None:
         self._prepared: Prepared | None = None
         self._director: Director | None = None
         self._worker: Worker | None = None
@@ -114,7 +113,8 @@ class _Plugin:
 
     def _introduce(self, runner: WorkerRunner, users: str) -> None:
         """Say who this worker is, and learn how far its clock is from the run's."""
-        self._keeper = keeper = ClockKeeper(runner.send_message, self._api, users)
+        systems = systems_of(runner.environment.user_classes)
+        self._keeper = keeper = ClockKeeper(runner.send_message, systems, users)
 
         def welcomed(msg: Any, **_: Any) -> None:
             if refused := msg.data.get("refused"):
@@ -128,20 +128,15 @@ class _Plugin:
         runner.register_message(messages.CLOCK_TOLD, lambda msg, **_: keeper.told(**msg.data))
         keeper.start()
 
-    def _muster(self, environment: Environment, users: str) -> Muster:
-        """Hear the workers that come, from now on.
-
-        Args:
-            environment: Locust's.
-            users: What tells this locustfile from others.
-        """
+    def _muster(self, environment: Environment, system: str) -> Muster:
+        """Hear the workers that come, from now on."""
         runner: Any = environment.runner
         options: Any = environment.parsed_options
         muster = Muster(
             runner.send_message,
             measure_clocks=options.measure_clocks,
-            api=self._api,
-            users=users,
+            system=system,
+            users=fingerprint(environment.available_user_classes),
         )
         heard = {
             messages.HELLO: lambda msg, **_: muster.hello(msg.node_id, msg.data),
@@ -159,7 +154,7 @@ class _Plugin:
             assert self._prepared is not None  # noqa: S101  the options have been read
             _arrange(environment)
             self._prepared = self._planned(environment, self._prepared)
-            muster = self._muster(environment, fingerprint(environment.available_user_classes))
+            muster = self._muster(environment, self._prepared.plan.target.system)
             self._director = Director(environment, options, muster, self._prepared)
             self._watch(environment, self._director)
             self._director.await_workers()
@@ -225,7 +220,8 @@ class _Plugin:
         _raise_open_files_limit()
         _keep_memory_flat()
         try:
-            api = self._make_api(_access(order, number))
+            make_api: ApiFactory = system_named(order.plan.target.system).load("client")
+            api = make_api(_access(order, number))
             table = LocustTable(environment)
             stop = partial(stop_own_code, runner)
             send = runner.send_message

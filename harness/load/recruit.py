@@ -24,7 +24,7 @@ class Recruit:
         machine: What tells its machine from others.
         version: Its version of the harness.
         revision: Its git revision, where it runs from a checkout.
-        api: Name of what its locustfile makes clients with.
+        systems: The systems that its users can join.
         users: What tells its locustfile from others.
         offers: What its machine had to offer it; None where it did not say.
     """
@@ -33,12 +33,12 @@ class Recruit:
     machine: str
     version: str | None
     revision: str | None = None
-    api: str = ""
+    systems: tuple[str, ...] = ()
     users: str = ""
     offers: Machine | None = None
 
     @classmethod
-    def here(cls, api: str, users: str = "") -> "Recruit":
+    def here(cls, systems: tuple[str, ...], users: str = "") -> "Recruit":
         """Return what a worker that is this process says of itself."""
         offered = read_machine()
         # What this process has taken already is part of what a worker needs.
@@ -50,7 +50,7 @@ class Recruit:
             machine_id(),
             version["version"],
             version["revision"],
-            api,
+            systems,
             users,
             offered,
         )
@@ -69,7 +69,7 @@ class Recruit:
             str(data.get("machine", "")),
             data.get("version"),
             data.get("revision"),
-            str(data.get("api") or ""),
+            tuple(map(str, data.get("systems") or ())),
             str(data.get("users") or ""),
             Machine(**offers) if known else None,
         )

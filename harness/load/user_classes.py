@@ -15,21 +15,13 @@ from locust.runners import Runner
 from locust.util.load_locustfile import is_shape_class, is_user_class
 
 from harness.core.errors import LocustfileError
-from harness.load.users import ChatterUser, FanOutUser, InTurn, SubscriberUser, in_turn
+from harness.load.users import Chatter, FanOutUser, InTurn, Subscriber, in_turn
 from harness.scenario.plan import Plan
 
 OTHERS = "population.others"
 FAN_OUT = ("subscriber", "chatter")
 STOP_TIMEOUT_MAX_S = 30.0
 """What ``on_stop`` and the last task of ordinary users may take; the master waits a little more."""
-
-
-class Subscriber(SubscriberUser):
-    """Joins its channels and listens."""
-
-
-class Chatter(ChatterUser):
-    """Publishes its share of the schedule."""
 
 
 DEFAULTS: Mapping[str, type[FanOutUser]] = {"subscriber": Subscriber, "chatter": Chatter}

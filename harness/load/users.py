@@ -6,13 +6,14 @@ schedule, so its greenlet costs nothing until the run ends. A subclass may have 
 ``on_stop`` and tasks of its own, which run beside its connection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import gevent
 from gevent import get_hub
 from locust import User, task
 
+from harness.core.system import installed_systems
 from harness.load.session import UserSession
 from harness.load.worker import Worker
 
@@ -23,7 +24,7 @@ class FanOutUser(User):
     abstract = True
     user_class: ClassVar[str]
     system: ClassVar[str | None] = None
-    """The only system that the class works with; None for any."""
+    """The one system that these users can join; None leaves it to the target."""
 
     worker: ClassVar[Worker | None] = None
     """The worker of this process; set before the first user starts, if it can start at all."""
@@ -41,17 +42,15 @@ class FanOutUser(User):
         get_hub().switch()  # Parks for good, without an object to wait on.
 
 
-class SubscriberUser(FanOutUser):
+class Subscriber(FanOutUser):
     """Joins, subscribes and listens."""
 
-    abstract = True
     user_class = "subscriber"
 
 
-class ChatterUser(FanOutUser):
+class Chatter(FanOutUser):
     """Joins, listens like a subscriber where the workload says so, and publishes."""
 
-    abstract = True
     user_class = "chatter"
 
 
@@ -145,3 +144,9 @@ def _derived(found: type[User], mixin: type[InTurn], members: dict[str, Any]) ->
     metaclass: Any = type(found)
     derived: type[User] = metaclass(found.__name__, (mixin, found), names | members)
     return derived
+
+
+def systems_of(user_classes: Iterable[type[User]]) -> tuple[str, ...]:
+    """Return the installed systems that users of these classes can join."""
+    bound = {getattr(user_class, "system", None) for user_class in user_classes} - {None}
+    return tuple(name for name in sorted(installed_systems()) if bound <= {name})

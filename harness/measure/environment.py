@@ -7,6 +7,7 @@ import resource
 import socket
 import subprocess
 import time
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ import psutil
 
 from harness import __version__
 
-PACKAGES = ("fanout-harness", "locust", "gevent", "websockets", "orjson", "hdrhistogram", "aiohttp")
+DISTRIBUTION = "fanout-harness"
+PACKAGES = (DISTRIBUTION, "locust", "gevent", "websockets", "orjson", "hdrhistogram", "aiohttp")
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def describe_environment() -> dict[str, Any]:
@@ -31,7 +35,7 @@ def describe_environment() -> dict[str, Any]:
         "open_files_limit": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "versions": _versions(),
-        "git_revision": _git_revision(),
+        "git_revision": git_revision(),
         "clock": time.get_clock_info("time").implementation,
         "clock_resolution_ns": round(time.clock_getres(time.CLOCK_REALTIME) * 1e9),
     }
@@ -39,7 +43,7 @@ def describe_environment() -> dict[str, Any]:
 
 def harness_version() -> dict[str, str | None]:
     """Return which harness this is: its version, and its git revision in a checkout."""
-    return {"version": __version__, "revision": _git_revision()}
+    return {"version": __version__, "revision": git_revision()}
 
 
 def _cpu_model() -> str:
@@ -58,11 +62,30 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git_revision() -> str | None:
-    """Return the revision of the source tree we run from, ``-dirty`` if it was changed."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+def git_revision() -> str | None:
+    """Return the revision of the harness's own repository, ``-dirty`` if it was changed.
+
+    None where the package is installed elsewhere, such as in the virtual environment of another
+    repository: that repository's revision says nothing about the harness.
+    """
+    if not _is_checkout(_ROOT):
+        return None
+    # Inside a git hook these variables name another repository.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=5, check=True, env=environment
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
+
+
+def _is_checkout(root: Path) -> bool:
+    """Say whether a folder is the top of a repository, and the repository is the harness's."""
+    try:
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return (root / ".git").exists() and project.get("name") == DISTRIBUTION

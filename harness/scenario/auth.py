@@ -1,8 +1,8 @@
 """The ``[auth]`` table of a target: how clients prove who they are. It names secrets only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,41 +11,24 @@ from harness.scenario.model import ScenarioModel, broken_rule
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 """Name of an environment variable."""
 
-Mode = Literal["api_key", "iam", "cognito", "oidc", "lambda", "none"]
-Text = Annotated[str, Field(min_length=1)]
 Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
-
-VARIABLES: Final = ("api_key_env", "token_env", "password_env", "client_secret_env")
-"""Keys whose values name environment variables."""
-
-FILES: Final = ("token_file", "users_file")
-"""Keys whose values name files."""
-
-_TOKENS: Final = ("token_env", "token_file", "token_command")
-_SIGN_IN: Final = ("client_id", "users_file", "password_env")
-_AWS: Final = ("profile", "region")
-_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "api_key": ("api_key_env",),
-        "iam": _AWS,
-        "cognito": (*_AWS, *_SIGN_IN, "client_secret_env", "user_pool_id", "sign_in", "token_use"),
-        "oidc": _TOKENS,
-        "lambda": _TOKENS,
-        "none": (),
-    }
-)
-"""What each mode takes besides ``mode``."""
 
 
 class Auth(ScenarioModel):
-    """How clients prove who they are. Secrets stay in the environment, in files or with AWS."""
+    """How clients prove who they are. Secrets stay in the environment."""
 
-    mode: Mode = Field(
+    # A system may bring a model of its own with more modes and keys. A key that ends in ``_env``
+    # names an environment variable, and one that ends in ``_file`` a file.
+
+    KEYS_OF_MODES: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+        {"api_key": ("api_key_env",), "none": ()}
+    )
+    """What each mode takes besides ``mode``."""
+
+    mode: Literal["api_key", "none"] = Field(
         default="api_key",
-        description="Kind of credentials: an API key, requests signed with AWS credentials, "
-        "tokens of a Cognito user pool whose users the run signs in, tokens of OpenID Connect or "
-        "of a Lambda authorizer, or none where the system asks for none. All but api_key and none "
-        "are for appsync-events.",
+        description="Kind of credentials: an API key, or none where the system asks for none. "
+        "Some systems have more.",
     )
     api_key_env: Variable | None = Field(
         default=None,
@@ -53,86 +36,28 @@ class Auth(ScenarioModel):
         "Needed for api_key unless the target is emulated; then the emulator's first key is used "
         "without it.",
     )
-    profile: Text | None = Field(
-        default=None,
-        description="Profile of the AWS configuration, for iam and for cognito's "
-        "admin_user_password; left out, the usual AWS chain is followed: environment, "
-        "configuration, role of the machine or container.",
-    )
-    region: Text | None = Field(
-        default=None,
-        description="AWS region, for iam and cognito; left out, that of an AppSync host name, or "
-        "else of the AWS configuration.",
-    )
-    token_env: Variable | None = Field(
-        default=None,
-        description="Environment variable that holds the token, for oidc and lambda, which need "
-        "exactly one of token_env, token_file and token_command. Several lines are several users.",
-    )
-    token_file: Text | None = Field(
-        default=None,
-        description="File of tokens, one a line, from the working directory; user k shows the "
-        "token of line k, from the top again where there are more users. Read again before the "
-        "first of its tokens expires.",
-    )
-    token_command: tuple[Text, ...] = Field(
-        default=(),
-        strict=False,
-        description="Program and arguments, without a shell, that print tokens, one a line. "
-        "Run again before the first of them expires. It stands in the record, so no argument may "
-        "be a secret.",
-    )
-    client_id: Text | None = Field(
-        default=None, description="App client of the user pool. Needed for cognito."
-    )
-    client_secret_env: Variable | None = Field(
-        default=None,
-        description="Environment variable that holds the app client's secret, where it has one.",
-    )
-    user_pool_id: Text | None = Field(
-        default=None, description="The user pool. Needed for admin_user_password."
-    )
-    users_file: Text | None = Field(
-        default=None,
-        description="File of test users' names, one a line, from the working directory; anything "
-        "after a comma is left out. User k signs in as line k, from the top again where there are "
-        "more users. Needed for cognito.",
-    )
-    password_env: Variable | None = Field(
-        default=None,
-        description="Environment variable that holds the test users' password. Needed for cognito.",
-    )
-    sign_in: Literal["user_password", "admin_user_password"] = Field(
-        default="user_password",
-        description="How test users sign in. The app client must allow it; admin_user_password "
-        "also needs AWS credentials that may call AdminInitiateAuth.",
-    )
-    token_use: Literal["access", "id"] = Field(
-        default="access",
-        description="Which of the user pool's tokens clients show, for cognito.",
-    )
 
     @model_validator(mode="after")
     def _keys_of_its_mode(self) -> Self:
-        allowed = _KEYS[self.mode]
+        allowed = self.KEYS_OF_MODES[self.mode]
         for key, field in type(self).model_fields.items():
             if key not in ("mode", *allowed) and getattr(self, key) != field.default:
                 rule = f'must not be given where mode = "{self.mode}"'
                 raise broken_rule(rule, key=key, hint="remove one of them")
-        if self.mode in ("oidc", "lambda") and sum(map(self._has, _TOKENS)) != 1:
-            rule = f'must have exactly one of {", ".join(_TOKENS)} where mode = "{self.mode}"'
-            raise broken_rule(rule, hint="say where the token comes from, never the token itself")
-        needed: tuple[str, ...] = _SIGN_IN if self.mode == "cognito" else ()
-        needed += ("user_pool_id",) if self.sign_in == "admin_user_password" else ()
-        for key in needed:
-            if not self._has(key):
-                raise broken_rule(f'must be given where mode = "{self.mode}"', key=key)
         return self
-
-    def _has(self, key: str) -> bool:
-        return bool(getattr(self, key))
 
 
 def variables_in(auth: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the keys of an ``[auth]`` table that name variables, with the names."""
-    return [(key, name) for key in VARIABLES if isinstance(name := auth.get(key), str) and name]
+    return list(_named_by(auth, "_env"))
+
+
+def files_in(auth: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the keys of an ``[auth]`` table that name files, with the names."""
+    return list(_named_by(auth, "_file"))
+
+
+def _named_by(auth: Mapping[str, Any], suffix: str) -> Iterator[tuple[str, str]]:
+    for key, name in auth.items():
+        if key.endswith(suffix) and isinstance(name, str) and name:
+            yield key, name

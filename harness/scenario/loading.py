@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.scenario.auth import FILES, VARIABLE_PATTERN, variables_in
+from harness.scenario.auth import VARIABLE_PATTERN, files_in, variables_in
 from harness.scenario.client_options import ClientOptions, WildcardOptions
 from harness.scenario.disturbances import OF_THE_EMULATOR
 from harness.scenario.overrides import (
@@ -215,9 +215,8 @@ def _missing_credentials(target: Source, environment: Mapping[str, str]) -> list
         for key, name in variables_in(auth)
         if re.match(VARIABLE_PATTERN, name) and not environment.get(name)
     ]
-    for key in FILES:
-        file = auth.get(key)
-        if isinstance(file, str) and file and not Path(file).is_file():
+    for key, file in files_in(auth):
+        if not Path(file).is_file():
             hint = f"the working directory is {Path.cwd()}"
             # Not by ``shown``, which hides what a key with "token" in its name says.
             problems.append(

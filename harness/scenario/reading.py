@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.core.errors import ScenarioProblem
 from harness.scenario.problems import Source, shown
+from harness.scenario.shipped import KINDS, shipped_names
 from harness.scenario.spelling import closest
 from harness.scenario.target import Target
 from harness.scenario.workload import Workload
@@ -79,6 +80,8 @@ def _unreadable(file: Path, error: OSError) -> ScenarioProblem:
 
 
 def _where_to_look(file: Path) -> str:
+    if any(file.stem in shipped_names(kind) for kind in KINDS):
+        return f"the harness comes with one: give its name alone, {file.stem}"
     if not file.parent.is_dir():
         return f"there is no folder {file.parent}"
     return f"it was looked for in {file.parent.absolute()}"

@@ -43,12 +43,12 @@ def keys_in_markdown(model: type[BaseModel], besides: type[BaseModel] | None = N
 
     Args:
         model: What the file is.
-        besides: Leaves out the keys that this model has too.
+        besides: Leaves out the keys that this model has too, with the same choices.
     """
-    known = {key.path for key in keys_of(besides)} if besides else set()
+    known = {(key.path, choices_of(key.field)) for key in keys_of(besides)} if besides else set()
     tables: dict[tuple[str, type[BaseModel]], dict[str, Key]] = {}
     for key in keys_of(model):
-        if key.path not in known:
+        if (key.path, choices_of(key.field)) not in known:
             # A table that stands in several alternatives is shown once.
             tables.setdefault((key.table, key.model), {})[key.name] = key
     return "\n".join(

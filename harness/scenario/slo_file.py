@@ -35,3 +35,9 @@ def load_slos(file: Path) -> tuple[Slo, ...]:
     except ValidationError as error:
         source = Source(file=str(file), data=data, model=SloFile)
         raise ScenarioError(problems_of(error, source)) from None
+
+
+def is_slo_file(file: Path) -> bool:
+    """Say whether a file holds nothing but SLOs, or lies in the folder of those that do."""
+    data = read_toml(file, []) or {}
+    return data.keys() == {"slos"} or (not data and file.absolute().parent.name == "slos")

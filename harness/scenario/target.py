@@ -4,10 +4,6 @@ import os
 import re
 from copy import copy
 from functools import lru_cache
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, Self, cast
 from urllib.parse import urlsplit
 
@@ -19,8 +15,17 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.system import (
+    HOW_TO_ADD,
+    WEBSOCKET_SCHEMES,
+    Part,
+    broken_registration,
+    installed_systems,
+    system_named,
+)
 from harness.scenario.auth import Auth, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
@@ -30,15 +35,6 @@ from harness.scenario.workload import NAME_PATTERN
 
 PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 """``${NAME}`` in an endpoint stands for the environment variable NAME."""
-
-
-def known_systems() -> tuple[str, ...]:
-    """Return the systems that can be run: folders of ``harness.systems`` with a client."""
-    spec = find_spec("harness.systems")
-    places = (spec.submodule_search_locations if spec else None) or []
-    folders = (folder for place in places for folder in Path(place).iterdir())
-    names = (folder.name for folder in folders if (folder / "client.py").is_file())
-    return tuple(sorted(name.replace("_", "-") for name in names))
 
 
 class Endpoints(ScenarioModel):
@@ -82,7 +78,9 @@ class Target(ScenarioModel):
         max_length=64,
         description="Lower-case letters, digits and hyphens; part of the record's folder name.",
     )
-    system: str = Field(description="Which system it is: a folder of harness/systems.")
+    system: str = Field(
+        description="Which system it is; `harness systems` lists those that are installed."
+    )
     emulated: bool = Field(
         default=False, description="Whether the harness starts an emulator of it on this machine."
     )
@@ -127,12 +125,13 @@ class Target(ScenarioModel):
     @field_validator("system")
     @classmethod
     def _system_exists(cls, system: str) -> str:
-        systems = known_systems()
-        if system not in systems:
-            raise broken_rule(
-                f"must be one of {', '.join(systems)}", hint=did_you_mean(system, systems)
-            )
-        return system
+        systems = installed_systems()
+        if system in systems:
+            return system
+        rule = f"must be one of {', '.join(systems)}"
+        if broken := broken_registration(system):
+            raise broken_rule(rule, hint=f"{broken}")
+        raise broken_rule(rule, hint=did_you_mean(system, systems) or HOW_TO_ADD)
 
     @field_validator("emulator")
     @classmethod
@@ -145,7 +144,8 @@ class Target(ScenarioModel):
             )
         if not emulated:
             return emulator
-        if not _option(info.data.get("system"), "EMULATED", True):
+        system = installed_systems().get(info.data.get("system", ""))
+        if system and not system.emulator:
             raise broken_rule(
                 "must not be asked for: this system has no emulator",
                 hint="write [endpoints] of a real one, and leave emulated out",
@@ -180,16 +180,14 @@ class Target(ScenarioModel):
                 hint="the emulator chooses its own addresses; remove [endpoints]",
             )
         if endpoints is not None:
-            schemes = realtime_schemes(info.data.get("system"))
+            system = installed_systems().get(info.data.get("system", ""))
+            schemes = system.realtime_schemes if system else WEBSOCKET_SCHEMES
             _address(endpoints.realtime, schemes, key="realtime")
         return endpoints
 
     @field_validator("auth")
     @classmethod
     def _auth_names_a_variable(cls, auth: Auth, info: ValidationInfo) -> Auth:
-        modes = auth_modes(info.data.get("system"))
-        if auth.mode not in modes:
-            raise broken_rule(f"must be one of {', '.join(modes)} for this system", key="mode")
         needed = info.data.get("emulated") is False and auth.mode == "api_key"
         if needed and auth.api_key_env is None:
             raise broken_rule(
@@ -202,26 +200,25 @@ class Target(ScenarioModel):
 
 def emulator_model(system: object) -> type[Emulator]:
     """Return the model of a system's ``[emulator]`` table: its own, or else the common one."""
-    model: type[Emulator] = _option(system, "Options", Emulator)
+    model: type[Emulator] = _part(system, "emulator_options") or Emulator
     return model
 
 
 def client_model(system: object) -> type[ClientOptions]:
     """Return the model of a system's ``[client]`` table: its own, or else one without keys."""
-    model: type[ClientOptions] = _option(system, "ClientOptions", ClientOptions)
+    model: type[ClientOptions] = _part(system, "client_options") or ClientOptions
     return model
 
 
-def polling_classes(system: object) -> tuple[str, ...]:
-    """Return the user classes of a system whose listeners poll; none, unless it says so."""
-    classes: tuple[str, ...] = _option(system, "POLLING_CLASSES", ())
-    return classes
+def auth_model(system: object) -> type[Auth]:
+    """Return the model of a system's ``[auth]`` table: its own, or else the common one."""
+    model: type[Auth] = _part(system, "auth") or Auth
+    return model
 
 
-def realtime_schemes(system: object) -> tuple[str, str]:
-    """Return the schemes of a system's addresses for subscribers: its own, or WebSocket's."""
-    schemes: tuple[str, str] = _option(system, "REALTIME_SCHEMES", ("wss", "ws"))
-    return schemes
+def _part(system: object, part: Part) -> Any:
+    known = installed_systems().get(system) if isinstance(system, str) else None
+    return known.load(part) if known else None
 
 
 def client_options(target: Target) -> ClientOptions:
@@ -234,7 +231,7 @@ def most_subscriptions(target: Target) -> int:
 
     One, unless the system says otherwise; its target may say that it is one all the same.
     """
-    most: int = _option(target.system, "MOST_SUBSCRIPTIONS", 1)
+    most = system_named(target.system).most_subscriptions
     return client_options(target).most_subscriptions(most)
 
 
@@ -243,49 +240,33 @@ def has_wildcards(target: Target) -> bool:
 
     Where that is left to the service, the target of one that runs elsewhere has to say it too.
     """
-    known: bool = _option(target.system, "WILDCARDS", False)
+    known = system_named(target.system).wildcards
     return known and (target.emulated or client_options(target).knows_wildcards())
-
-
-def auth_modes(system: object) -> tuple[str, ...]:
-    """Return the ways in which a system's client can prove who it is."""
-    modes: tuple[str, ...] = _option(system, "AUTH_MODES", ("api_key", "none"))
-    return modes
-
-
-def _option(system: object, name: str, otherwise: Any) -> Any:
-    """Return what a system's ``options`` module calls ``name``."""
-    return getattr(_options_module(system), name, otherwise)
-
-
-@lru_cache
-def _options_module(system: object) -> ModuleType | None:
-    """Return a system's ``options`` module, if it has one.
-
-    The module is found by name, ``harness.systems.<system>.options``, so a system's folder is all
-    there is to add. Looked for once: a running plan asks again and again, also where no file can
-    be opened any more.
-    """
-    if system not in known_systems():
-        return None
-    module = f"harness.systems.{str(system).replace('-', '_')}.options"
-    return import_module(module) if find_spec(module) else None
 
 
 def target_model(system: object) -> type[Target]:
     """Return the model of this system's targets: ``Target`` with the keys of its own tables."""
-    return _target_with(emulator_model(system), client_model(system))
+    return _target_with(emulator_model(system), client_model(system), auth_model(system))
 
 
 @lru_cache
-def _target_with(emulator: type[Emulator], client: type[ClientOptions]) -> type[Target]:
-    if emulator is Emulator and client is ClientOptions:
+def _target_with(
+    emulator: type[Emulator], client: type[ClientOptions], auth: type[Auth]
+) -> type[Target]:
+    if (emulator, client, auth) == (Emulator, ClientOptions, Auth):
         return Target
     fields: Any = {
         "emulator": (emulator | None, copy(Target.model_fields["emulator"])),
         "client": (client | None, copy(Target.model_fields["client"])),
+        "auth": (auth, _with_default(Target.model_fields["auth"], auth())),
     }
     return create_model("Target", __base__=Target, __doc__=Target.__doc__, **fields)
+
+
+def _with_default(field: FieldInfo, default: object) -> FieldInfo:
+    changed = copy(field)
+    changed.default = default
+    return changed
 
 
 def api_key(target: Target) -> str:

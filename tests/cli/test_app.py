@@ -61,10 +61,10 @@ def test_no_arguments_show_the_help() -> None:
 
 
 def test_version_is_printed() -> None:
-    """``--version`` prints the name and the version of the installation."""
+    """``--version`` prints package and version, and in a checkout the git revision."""
     done = harness("--version")
     assert 0 == done.returncode
-    assert re.fullmatch(r"harness \d\S+\n", done.stdout)
+    assert re.fullmatch(r"fanout-harness \d\S+(, revision \S+)?\n", done.stdout)
 
 
 def test_unknown_verb_is_bad_usage() -> None:

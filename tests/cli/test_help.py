@@ -63,7 +63,9 @@ def test_help_of_the_command_lists_every_verb() -> None:
     assert f"Example: {VERBS[0].example}" == lines[-1].strip()
 
 
-@pytest.mark.parametrize("name", ["check", "compare", "cost", "plan", "validate", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["check", "compare", "cost", "plan", "examples", "validate", "doctor"]
+)
 def test_example_works(name: str) -> None:
     """The example of a verb that only looks does what it says, on any machine that runs this."""
     done = harness(example_of(name))

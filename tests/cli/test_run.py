@@ -34,15 +34,6 @@ def plan() -> Plan:
 
 
 @pytest.fixture
-def locustfile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Makes a checkout with a locustfile for the target's system."""
-    folder = tmp_path_factory.mktemp("locustfiles")
-    monkeypatch.setattr(verb, "LOCUSTFILES", folder)
-    (folder / "appsync_events.py").touch()
-    return folder / "appsync_events.py"
-
-
-@pytest.fixture
 def reported(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Collects the folders that were reported on."""
     folders: list[Path] = []
@@ -133,11 +124,11 @@ def test_exit_code_by_how_the_load_ended(
     assert expected == verb.conclude(load, status, folder)
 
 
-def test_command_carries_plan_flags_and_locust_arguments(plan: Plan, locustfile: Path) -> None:
+def test_command_carries_plan_flags_and_locust_arguments(plan: Plan) -> None:
     """Locust gets the files as the user named them, each override and each of its own options."""
     command = verb.load_command(plan, Path("out"), ["a=1", "b=2"], 2, ["--csv=x"])
     expected = [
-        *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"),
+        *(sys.executable, "-m", "locust", "-f", str(verb.LOCUSTFILE), "--headless"),
         *("--workload", str(WORKLOAD), "--target", str(TARGET), "--out", "out"),
         *("--set", "a=1", "--set", "b=2", "--processes", "2"),
     ]
@@ -145,7 +136,7 @@ def test_command_carries_plan_flags_and_locust_arguments(plan: Plan, locustfile:
     assert command[-1] == "--csv=x"
 
 
-def test_workers_of_one_run_meet_where_no_other_run_does(plan: Plan, locustfile: Path) -> None:
+def test_workers_of_one_run_meet_where_no_other_run_does(plan: Plan) -> None:
     """Two runs on one machine must not share Locust's default port."""
     ports = set()
     for _ in range(2):
@@ -157,19 +148,9 @@ def test_workers_of_one_run_meet_where_no_other_run_does(plan: Plan, locustfile:
     assert len(ports) == 2
 
 
-def test_one_worker_needs_no_processes_option(plan: Plan, locustfile: Path) -> None:
+def test_one_worker_needs_no_processes_option(plan: Plan) -> None:
     """A single worker is Locust's own process."""
     assert "--processes" not in verb.load_command(plan, Path("out"), [], 1, [])
-
-
-def test_system_without_locustfile_is_refused(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An installation without the repository's locustfiles says what is missing."""
-    monkeypatch.setattr(verb, "LOCUSTFILES", tmp_path)
-    with pytest.raises(MachineError) as caught:
-        verb.load_command(plan, Path("out"), [], 1, [])
-    assert str(caught.value).startswith(f"{tmp_path / 'appsync_events.py'}: is missing, ")
 
 
 def test_existing_folder_is_refused(tmp_path: Path) -> None:
@@ -188,7 +169,7 @@ def test_bad_override_is_refused_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_run_hands_its_exit_code_to_the_command(
-    tmp_path: Path, locustfile: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The verb ends with the code of the load, whatever it is."""
     monkeypatch.setattr(verb, "run_load", lambda command, plan, folder, **_: 4)

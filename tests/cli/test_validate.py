@@ -16,7 +16,7 @@ def test_good_files_get_a_line_each(capsys, monkeypatch):
     """Each file is told apart and summed up, and a real one names the variables it will need."""
     for name in ("APPSYNC_HTTP_HOST", "APPSYNC_REALTIME_HOST", "APPSYNC_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    validate([QUICKSTART, EMULATED, AWS])
+    validate([str(QUICKSTART), str(EMULATED), str(AWS)])
     assert [
         (
             f"{QUICKSTART}: workload quickstart, 900 subscribers and 100 chatters, 4 messages/s, "
@@ -33,9 +33,26 @@ def test_good_files_get_a_line_each(capsys, monkeypatch):
 def test_a_study_gets_its_line_too(capsys):
     """With what is in it."""
     file = SCENARIOS / "studies" / "sse-vs-appsync.toml"
-    validate([file])
+    validate([str(file)])
     words = "study sse-vs-appsync, 6 systems and 3 workloads, 5 requirements"
     assert f"{file}: {words}\n" == capsys.readouterr().out
+
+
+def test_names_of_any_kind_are_validated_from_any_folder(tmp_path, monkeypatch, capsys):
+    """A name stands for the file that comes with the harness, SLO files too."""
+    monkeypatch.chdir(tmp_path)
+    validate(["quickstart", "live-chat"])
+    workload, slos = capsys.readouterr().out.splitlines()
+    assert workload.startswith(f"{QUICKSTART}: workload quickstart, ")
+    assert f"{SCENARIOS / 'slos' / 'live-chat.toml'}: 5 SLOs" == slos
+
+
+def test_unknown_names_are_problems_like_others(tmp_path, monkeypatch):
+    """All of them are reported at once."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ScenarioError) as caught:
+        validate(["quikstart", "quickstart", "life-chat"])
+    assert ["quikstart", "life-chat"] == [problem.file for problem in caught.value.problems]
 
 
 def test_problems_of_all_files_come_together_and_good_files_still_get_their_line(tmp_path, capsys):
@@ -43,7 +60,7 @@ def test_problems_of_all_files_come_together_and_good_files_still_get_their_line
     first, second = tmp_path / "first.toml", tmp_path / "second.toml"
     first.write_text("[population]\nsubscribers = -1\n", encoding="utf-8")
     with pytest.raises(ScenarioError) as caught:
-        validate([first, EMULATED, second])
+        validate([str(first), str(EMULATED), str(second)])
     files = {problem.file for problem in caught.value.problems}
     assert {str(first), str(second)} == files
     assert ExitCode.BAD_USAGE == caught.value.exit_code

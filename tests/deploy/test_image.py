@@ -7,7 +7,6 @@ import tomllib
 import pytest
 
 from deploy.image import CONTAINERFILE, REPORTS
-from harness.cli.run import LOCUSTFILES
 from tests.deploy.conftest import ROOT, lint
 
 LINES = (ROOT / CONTAINERFILE).read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
@@ -37,11 +36,10 @@ def test_everything_copied_exists_and_is_let_in():
 
 
 def test_image_holds_what_the_package_needs():
-    """The build's files and the locustfiles are copied to where the package looks for them."""
+    """The build's files and the scenarios are copied."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {"pyproject.toml", "constraints.txt", project["readme"], *project["license-files"]}
     assert needed <= set(copied())
-    assert LOCUSTFILES.name in copied()
     assert "scenarios" in copied()
 
 

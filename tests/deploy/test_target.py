@@ -10,7 +10,7 @@ import pytest
 from deploy.cdk.target import target_text
 from harness.core.errors import ScenarioError
 from harness.scenario.loading import load_plan, load_scenario
-from harness.scenario.target import known_systems, most_subscriptions
+from harness.scenario.target import most_subscriptions
 from tests.deploy.conftest import ROOT
 
 EVENTS = {
@@ -83,9 +83,6 @@ def test_mode_the_api_does_not_take_is_refused():
         target_text({"a": EVENTS}, mode="magic")
 
 
-@pytest.mark.skipif(
-    "api-gateway-websocket" not in known_systems(), reason="the system is not in this checkout"
-)
 def test_chat_has_a_target_too(tmp_path):
     """The chat's target names its address and the variable of its token."""
     target = loaded(target_text({"fanout-chat": CHAT}), tmp_path)

@@ -1,4 +1,4 @@
-"""The shipped locustfile with a fault of the load generator: the variable FAULT says which."""
+"""The packaged locustfile with a fault of the load generator: the variable FAULT says which."""
 
 import os
 import time
@@ -19,9 +19,10 @@ if FAULT == "clock step":
     # Before anything of ours is imported, since a module may keep the function by name.
     time.time_ns = lambda: true_time_ns() + sum(steps_ns)
 
+
+from harness.load.locustfile import Chatter, Subscriber  # noqa: E402, F401
 from harness.load.options import START_DELAY_S  # noqa: E402
 from harness.load.publisher import Publisher  # noqa: E402
-from locustfiles.appsync_events import Chatter, Subscriber  # noqa: E402, F401
 
 AFTER_S = START_DELAY_S + 4.0
 """From the start of the test to the fault: while the run measures."""

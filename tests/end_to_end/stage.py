@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.cli.run import LOCUSTFILE
 from harness.scenario.workload import Generator
 from tests.patience import PATIENCE_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
 EMULATED = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
-LOCUSTFILE = ROOT / "locustfiles" / "appsync_events.py"
 
 TIMEOUT_S = 3 * PATIENCE_S
 """A whole run, beside others."""

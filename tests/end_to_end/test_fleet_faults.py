@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.end_to_end.stage import ROOT, after, free_port
+from tests.end_to_end.stage import after, free_port
 from tests.end_to_end.troupe import (
     Troupe,
     locustfile_with,
@@ -20,6 +20,10 @@ NEEDED_FILES = "114"
 IMPATIENT = """
 import locust.runners
 locust.runners.MASTER_HEARTBEAT_TIMEOUT = 4
+"""
+FOR_POLLING = """
+import harness.load.users
+harness.load.users.FanOutUser.system = "polling"
 """
 MEASURED_S = 40.0
 """Ends by itself only when nobody has noticed what was done to it."""
@@ -38,7 +42,7 @@ def another_system(stage):
     port = free_port()
     with Troupe(stage) as troupe:
         troupe.begin(master_command({}, port))
-        troupe.begin(odd_worker_command(port, ROOT / "locustfiles" / "polling.py"))
+        troupe.begin(odd_worker_command(port, locustfile_with(stage, FOR_POLLING)))
         return troupe.outcomes()
 
 
@@ -102,12 +106,13 @@ def test_worker_whose_machine_lacks_files_is_named_before_the_load_starts(outcom
 
 
 @after(another_system)
-def test_worker_with_the_locustfile_of_another_system_is_refused(outcome):
+def test_worker_bound_to_another_system_is_refused(outcome):
     """Both sides say so."""
     master, other = outcome
     assert (2, 2, []) == (master.exit_code, other.exit_code, master.left)
-    assert "its locustfile is for PollingApi, the master's is for AppSyncEventsApi" in master.stderr
-    assert "its locustfile is for PollingApi" in other.said
+    sentence = "its users can join polling, the target is of system appsync-events"
+    assert sentence in master.stderr
+    assert sentence in other.said
     assert "Traceback" not in master.said + other.said
 
 

@@ -6,8 +6,8 @@ On every system that can be emulated, with the same workload file.
 from collections import Counter
 from functools import partial
 
+from harness.core.system import system_named
 from harness.scenario.loading import load_emulated_target
-from harness.scenario.target import polling_classes
 from tests.end_to_end.stage import ROOT, after, after_each
 from tests.end_to_end.test_disturbances import (
     CROWD,
@@ -42,7 +42,7 @@ def shipped(stage, target, **settings):
     changes = {key: CROWD[key] for key in CROWD if key.startswith("phases.")}
     changes |= {"population.subscribers": 180, "population.chatters": 20}
     changes |= {"slos.4.limit": 60_000.0, "target.emulator.processes": 2}
-    if polling_classes(load_emulated_target(target).system):
+    if system_named(load_emulated_target(target).system).polling_classes:
         changes["target.client.interval_s"] = 0.5
     return stage.run(changes | settings, workload=ROOMS, target=target).outcome()
 

@@ -6,20 +6,13 @@ from tests.end_to_end.stage import LOCUSTFILE, LONG, after, apart
 
 KILL = signal.SIGKILL
 STILLBORN = """
-import locust
-from harness.load.plugin import install
-from harness.load.users import ChatterUser, SubscriberUser
-
-class Subscriber(SubscriberUser):
-    pass
-
-class Chatter(ChatterUser):
-    pass
+from harness.load.locustfile import Chatter, Subscriber
+from harness.systems.appsync_events import client
 
 def no_api(access):
     raise RuntimeError("no such luck")
 
-install(no_api)
+client.AppSyncEventsApi = no_api
 """
 PROMPTLY_S = 12.0
 """Second by which a run has ended that lost something in its third second."""

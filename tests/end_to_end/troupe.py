@@ -2,16 +2,13 @@
 
 import sys
 
-from tests.end_to_end.stage import EMULATED, ROOT, SHORT, SMOKE, Act, lenient, sets
+from tests.end_to_end.stage import EMULATED, LOCUSTFILE, SHORT, SMOKE, Act, lenient, sets
 
 
 def locustfile_with(stage, before):
-    """Return a copy of the shipped locustfile that does something else before all."""
-    text = (ROOT / "locustfiles" / "appsync_events.py").read_text("utf-8")
-    docstring, _, rest = text.partition("\n\n")
-    imports, _, rest = rest.partition("\n\n")
-    file = stage.room() / "appsync_events.py"
-    file.write_text(f"{docstring}\n\n{imports}\n{before}\n{rest}", "utf-8")
+    """Return a copy of the packaged locustfile that does something else before all."""
+    file = stage.room() / LOCUSTFILE.name
+    file.write_text(f"{before}\n{LOCUSTFILE.read_text('utf-8')}", "utf-8")
     return file
 
 

@@ -7,7 +7,7 @@ from harness.load import messages, muster
 from harness.load.muster import Muster
 
 VERSION = {"version": "1.0", "revision": "1a2b3c"}
-ME = {"host": "here", "machine": machine_id(), **VERSION}
+ME = {"host": "here", "machine": machine_id(), "systems": ["polling"], **VERSION}
 FAR = ME | {"host": "far", "machine": "another"}
 
 
@@ -30,6 +30,10 @@ def _version(monkeypatch):
     monkeypatch.setattr(muster, "harness_version", lambda: VERSION)
 
 
+def muster_of(mail, *, measure_clocks=False):
+    return Muster(mail, measure_clocks=measure_clocks, system="polling")
+
+
 @pytest.fixture(name="mail")
 def _mail():
     return Mail()
@@ -37,13 +41,13 @@ def _mail():
 
 def test_worker_learns_whose_clock_is_the_run_clock(mail):
     """From that it knows whether its own is."""
-    Muster(mail, measure_clocks=False).hello("a", ME)
+    muster_of(mail).hello("a", ME)
     assert [(messages.WELCOME, {"run_clock_of": machine_id()})] == mail.to("a")
 
 
 def test_clocks_of_this_machine_are_measured_if_asked_for(mail):
     """Nobody's machine is the run clock's then."""
-    found = Muster(mail, measure_clocks=True)
+    found = muster_of(mail, measure_clocks=True)
     found.hello("a", ME)
     assert [(messages.WELCOME, {"run_clock_of": ""})] == mail.to("a")
     assert "measured" == found.enlist(["a"])[0]["clock"]
@@ -58,7 +62,7 @@ def test_clocks_of_this_machine_are_measured_if_asked_for(mail):
 )
 def test_worker_of_another_version_is_refused_by_both(mail, other, sentence):
     """It is told why, and the master does not begin."""
-    found = Muster(mail, measure_clocks=False)
+    found = muster_of(mail)
     found.hello("a", FAR | other)
     ((_, data),) = mail.to("a")
     assert data["refused"].startswith(sentence)
@@ -66,28 +70,30 @@ def test_worker_of_another_version_is_refused_by_both(mail, other, sentence):
         found.wait(1, 1.0, print)
 
 
-def test_worker_with_the_locustfile_of_another_system_is_refused(mail):
-    """Its users would speak to the target in a language that it does not know."""
-    found = Muster(mail, measure_clocks=False, api="AppSyncEventsApi")
-    found.hello("a", FAR | {"api": "AppSyncEventsApi"})
-    found.hello("b", FAR | {"api": "PollingApi"})
+@pytest.mark.parametrize(
+    ("systems", "found"),
+    [(["appsync-events", "hybrid"], "appsync-events, hybrid"), ([], "no system")],
+)
+def test_worker_without_the_system_of_the_target_is_refused(mail, systems, found):
+    """Its package is not installed there, or its locustfile is bound to another system."""
+    master = muster_of(mail)
+    master.hello("a", FAR)
+    master.hello("b", FAR | {"systems": systems})
     assert ["run_clock_of"] == list(mail.to("a")[0][1])
-    refused = (
-        "worker on far: its locustfile is for PollingApi, the master's is for AppSyncEventsApi"
-    )
+    refused = f"worker on far: its users can join {found}, the target is of system polling\n"
     assert mail.to("b")[0][1]["refused"].startswith(refused)
 
 
 def test_worker_whose_version_says_other_things_is_refused_and_not_misunderstood(mail):
     """What a later version adds, or an earlier one left out, is no reason to hang."""
-    found = Muster(mail, measure_clocks=False)
+    found = muster_of(mail)
     found.hello("a", {"host": "far", "version": "9.9", "moons": 2})
     assert "runs harness 9.9" in mail.to("a")[0][1]["refused"]
 
 
 def test_all_who_have_come_are_told_why_nothing_is_run(mail):
     """The sentence stands at each worker's terminal too."""
-    found = Muster(mail, measure_clocks=False)
+    found = muster_of(mail)
     for worker in ("a", "b"):
         found.hello(worker, FAR)
     found.dismiss(MachineError("workers", "2 of 3 came", "all must"))
@@ -97,7 +103,7 @@ def test_all_who_have_come_are_told_why_nothing_is_run(mail):
 
 def test_wait_ends_once_enough_are_ready(mail):
     """To have come is not enough: a worker must know its clock."""
-    found = Muster(mail, measure_clocks=False)
+    found = muster_of(mail)
     for worker in ("a", "b"):
         found.hello(worker, ME)
         gevent.spawn_later(0.05, found.ready, worker)
@@ -106,7 +112,7 @@ def test_wait_ends_once_enough_are_ready(mail):
 
 def test_missing_workers_are_counted_and_the_others_named(mail):
     """The sentence says who is there."""
-    found = Muster(mail, measure_clocks=False)
+    found = muster_of(mail)
     found.hello("a", FAR)
     found.ready("a")
     with pytest.raises(MachineError, match=r"1 of 3 were ready within 0.05 s \(far\)"):
@@ -115,7 +121,7 @@ def test_missing_workers_are_counted_and_the_others_named(mail):
 
 def test_who_comes_late_is_sent_away_and_named(mail):
     """The shares are dealt; those that have one are welcome again."""
-    found = Muster(mail, measure_clocks=False)
+    found = muster_of(mail)
     late = []
     found.on_late = late.append
     found.hello("a", ME)
@@ -129,7 +135,7 @@ def test_who_comes_late_is_sent_away_and_named(mail):
 
 def test_who_is_too_many_is_sent_away(mail):
     """Two came, one was expected."""
-    found = Muster(mail, measure_clocks=False)
+    found = muster_of(mail)
     late = []
     found.on_late = late.append
     for worker in ("a", "b"):
@@ -141,7 +147,7 @@ def test_who_is_too_many_is_sent_away(mail):
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "::1", "0.0.0.0", "::"])
 def test_emulator_on_loopback_is_refused_to_workers_elsewhere(mail, host):
     """They would all fail to join, and the reason is known beforehand."""
-    found = Muster(mail, measure_clocks=False)
+    found = muster_of(mail)
     found.hello("a", FAR)
     with pytest.raises(MachineError, match="workers on far must reach it"):
         found.check_reach(host)
@@ -149,7 +155,7 @@ def test_emulator_on_loopback_is_refused_to_workers_elsewhere(mail, host):
 
 def test_emulator_on_loopback_will_do_for_workers_on_this_machine(mail):
     """As it will on an address that others reach."""
-    found = Muster(mail, measure_clocks=False)
+    found = muster_of(mail)
     found.hello("a", ME)
     found.check_reach("127.0.0.1")
     found.hello("b", FAR)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from locust.argument_parser import get_parser
 
+from harness.cli.run import LOCUSTFILE
 from harness.core.errors import MachineError, ScenarioError
 from harness.load import preparing
 from harness.load.options import add_arguments
@@ -39,7 +40,7 @@ def _parser(monkeypatch):
 
 def start_locust(*arguments):
     """Start it with two workers to be, and return how it ended."""
-    flags = ("-f", str(ROOT / "locustfiles/appsync_events.py"), "--headless", "--processes", "2")
+    flags = ("-f", str(LOCUSTFILE), "--headless", "--processes", "2")
     command = [sys.executable, "-c", NO_FORK, *flags, *QUICKSTART, "--target", str(TARGET)]
     command += arguments
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

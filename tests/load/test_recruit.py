@@ -33,9 +33,9 @@ def names(short):
 
 def test_worker_tells_what_its_machine_offers():
     """What it says arrives as it was said, figure by figure."""
-    told = Recruit.here("SomeApi")
+    told = Recruit.here(("polling",))
     assert told == Recruit.from_message(told.to_message())
-    assert (machine_id(), "SomeApi") == (told.machine, told.api)
+    assert (machine_id(), ("polling",)) == (told.machine, told.systems)
     assert told.offers.memory_bytes > 0
 
 

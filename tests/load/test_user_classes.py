@@ -7,6 +7,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from harness.core.errors import LocustfileError
+from harness.load import users
 from harness.load.user_classes import (
     arrange,
     fingerprint,
@@ -15,14 +16,14 @@ from harness.load.user_classes import (
     require_tasks,
     told_apart,
 )
-from harness.load.users import ChatterUser, FanOutUser, SubscriberUser, in_turn
+from harness.load.users import FanOutUser, in_turn
 
 
-class Subscriber(SubscriberUser):
+class Subscriber(users.Subscriber):
     pass
 
 
-class Chatter(ChatterUser):
+class Chatter(users.Chatter):
     pass
 
 
@@ -89,7 +90,7 @@ def test_count_of_a_fan_out_class_is_refused(make_plan):
 def test_class_of_another_system_is_refused(make_plan):
     """A locustfile may be written for one system alone."""
 
-    class Poller(SubscriberUser):
+    class Poller(users.Subscriber):
         system = "polling"
 
     assert sentence(make_plan(), Poller) == (
@@ -101,7 +102,7 @@ def test_class_of_another_system_is_refused(make_plan):
 def test_two_classes_of_a_kind_are_refused_but_not_a_class_and_its_base():
     """Which of two should hold the plan's users, nobody could tell."""
 
-    class Lurker(SubscriberUser):
+    class Lurker(users.Subscriber):
         pass
 
     class Derived(Subscriber):
@@ -213,7 +214,7 @@ def lived(user_class, until, worker):
 def test_own_hooks_run_in_turn_around_the_connection(worker):
     """A login comes before the join, and a logout at the end."""
 
-    class Member(SubscriberUser):
+    class Member(users.Subscriber):
         def on_start(self):
             worker.log.append("login")
 
@@ -226,7 +227,7 @@ def test_own_hooks_run_in_turn_around_the_connection(worker):
 def test_own_task_runs_beside_the_connection_and_its_exception_ends_neither(worker):
     """Locust logs it, waits and goes on."""
 
-    class Visitor(SubscriberUser):
+    class Visitor(users.Subscriber):
         @task
         def page(self):
             worker.log.append("page")
@@ -242,7 +243,7 @@ def test_own_task_runs_beside_the_connection_and_its_exception_ends_neither(work
 def test_fan_out_user_can_be_an_http_user_too(worker):
     """One person, a connection and pages."""
 
-    class Visitor(SubscriberUser, HttpUser):
+    class Visitor(users.Subscriber, HttpUser):
         host = "http://127.0.0.1:1"
 
         @task

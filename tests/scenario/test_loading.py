@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from harness.core.errors import ScenarioError
 from harness.core.exit_codes import ExitCode
+from harness.core.system import installed_systems
 from harness.scenario.loading import load_plan, load_scenario
 from harness.scenario.plan import Plan
-from harness.scenario.target import Target, known_systems
+from harness.scenario.target import Target
 from harness.scenario.workload import Workload
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
@@ -138,7 +139,7 @@ def test_all_problems_of_both_files_are_reported_at_once(scenario, monkeypatch):
     monkeypatch.delenv("HTTP_ADDRESS", raising=False)
     scenario.write(BAD_WORKLOAD, BAD_TARGET)
     complaint = scenario.complaint()
-    assert EVERYTHING_WRONG.replace("SYSTEMS", ", ".join(known_systems())) == complaint
+    assert EVERYTHING_WRONG.replace("SYSTEMS", ", ".join(installed_systems())) == complaint
 
 
 def test_problems_hold_their_parts_and_the_exit_code_of_bad_usage(scenario, workload_text):

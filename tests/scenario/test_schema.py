@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from harness.core.system import installed_systems
 from harness.scenario.keys import keys_of
 from harness.scenario.schema import MODELS, REFERENCE, SCHEMAS, reference, schema_of, write_schemas
-from harness.scenario.target import known_systems, target_model
+from harness.scenario.target import target_model
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 FILES = [
     file
-    for folder in ("workloads", "targets", "studies")
+    for folder in ("workloads", "targets", "studies", "slos")
     for file in sorted((SCENARIOS / folder).glob("*.toml"))
 ]
 HOW_TO = "run: python -m harness.scenario.schema"
@@ -102,6 +103,6 @@ def test_schema_knows_the_options_of_each_system():
 
 def test_every_key_of_every_system_has_a_meaning():
     """No key of a system's own emulator goes without a sentence on what it does."""
-    models = [target_model(system) for system in known_systems()]
+    models = [target_model(system) for system in installed_systems()]
     keys = [key for model in models for key in keys_of(model)]
     assert [] == [key.path for key in keys if not key.field.description]

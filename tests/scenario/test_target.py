@@ -1,16 +1,15 @@
-import sys
-from importlib import import_module
-from types import ModuleType, SimpleNamespace
+"""The target: which system, and what it must say of it."""
 
 import pytest
 
 from harness.core.errors import ScenarioError
-from harness.scenario import target as target_module
+from harness.core.system import HOW_TO_ADD
 from harness.scenario.emulator import Emulator
 from harness.scenario.plan import Plan
-from harness.scenario.target import Target, api_key, known_systems, variables_of
+from harness.scenario.target import Target, api_key, variables_of
 from harness.scenario.workload import Workload
 from harness.systems.appsync_events.options import Options
+from tests.installing import CHAT
 
 WORKLOAD = {
     "name": "w",
@@ -157,15 +156,19 @@ def test_variables_of_a_target_are_named_once_each():
     assert () == variables_of(target_of())
 
 
-def test_systems_are_the_folders_with_a_client(monkeypatch, tmp_path):
-    """A system can be a target once its client is there; prices alone are not enough."""
-    assert "appsync-events" in known_systems()
-    for name, file in (("toy_chat", "client.py"), ("priced_only", "economics.py")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / file).touch()
-    places = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr(target_module, "find_spec", lambda _name: places)
-    assert ("toy-chat",) == known_systems()
+def test_target_of_a_system_that_is_not_installed_says_how_to_add_one(install_system):
+    """A near name is a slip; any other is a package that is missing, or a broken one."""
+    complaints = {}
+    install_system("broken-chat", "import nowhere_at_all")
+    for system in ("poling", "mqtt", "broken-chat"):
+        with pytest.raises(ValueError, match="must be one of api-gateway-websocket") as caught:
+            target_of(system=system)
+        complaints[system] = str(caught.value.errors()[0]["ctx"]["hint"])
+    assert "did you mean polling?" == complaints["poling"]
+    assert HOW_TO_ADD == complaints["mqtt"]
+    assert complaints["broken-chat"].startswith(
+        "broken-chat = broken_chat_of_chat_system:SYSTEM of chat-system 1.2: could not be loaded"
+    )
 
 
 SSE = {
@@ -198,12 +201,11 @@ def test_target_that_its_system_cannot_be_is_refused(changes, complaint):
         target_of(**SSE | changes)
 
 
-def test_emulated_target_of_a_system_without_an_emulator_is_refused(monkeypatch):
-    """A system's options may say that nobody plays it."""
-    options = import_module("harness.systems.server_sent_events.options")
-    monkeypatch.setattr(options, "EMULATED", False, raising=False)
+def test_emulated_target_of_a_system_without_an_emulator_is_refused(install_system):
+    """Nobody plays it."""
+    install_system("chat")
     with pytest.raises(ValueError, match="this system has no emulator"):
-        target_of(**SSE | {"emulated": True, "endpoints": None})
+        target_of(system="chat")
 
 
 def test_emulator_has_the_options_of_its_system():
@@ -216,14 +218,20 @@ def test_emulator_has_the_options_of_its_system():
     assert "news" == received.target.emulator.namespaces[1].name
 
 
-def test_system_without_options_has_the_common_ones(monkeypatch):
+def test_system_without_options_has_the_common_ones(install_system):
     """A system that brings no options of its own is emulated with those all have."""
-    folder = ModuleType("harness.systems.toy")
-    folder.__path__ = []
-    monkeypatch.setitem(sys.modules, folder.__name__, folder)
-    monkeypatch.setattr(target_module, "known_systems", lambda: ("toy",))
-    target = target_of(system="toy", channel_namespace="any")
+    install_system("chat", CHAT.replace("client=", "emulator='{module}', client="))
+    target = target_of(system="chat", channel_namespace="any")
     assert (Emulator, "") == (type(target.emulator), api_key(target))
+
+
+@pytest.mark.parametrize(
+    ("system", "complaint"), [("polling", "Input should be 'api_key' or 'none'"), ("hybrid", "iam")]
+)
+def test_auth_mode_of_another_system_is_refused(system, complaint):
+    """Signed requests are for AppSync Events."""
+    with pytest.raises(ValueError, match=complaint):
+        target_of(system=system, auth={"mode": "iam"})
 
 
 @pytest.mark.parametrize(

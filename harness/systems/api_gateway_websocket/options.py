@@ -25,12 +25,6 @@ from harness.scenario.model import (
     Secret,
 )
 
-MOST_SUBSCRIPTIONS = 200
-"""Channels one user can join, by a frame each; the service knows no channels and sets no limit."""
-
-WILDCARDS = True
-"""A user may join `/default/*`, where the backend knows such."""
-
 Text = Annotated[str, Field(min_length=1)]
 Key = Annotated[str, Field(pattern=r"^[^.]+$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")]

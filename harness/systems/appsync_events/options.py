@@ -24,16 +24,9 @@ from harness.scenario.model import (
     Unit,
     broken_rule,
 )
-
-MOST_SUBSCRIPTIONS = 200
-"""Channels that one connection can subscribe to. Source: Service Quotas code L-AA33EB36."""
-
-WILDCARDS = True
-"""``/default/*`` stands for all channels of a namespace. Source: eventapi/event-api-concepts."""
+from harness.systems.appsync_events import SYSTEM
 
 AuthMode = Literal["api_key", "iam", "user_pool", "oidc", "lambda"]
-AUTH_MODES = ("api_key", "iam", "cognito", "oidc", "lambda", "none")
-"""What a target's ``[auth]`` may say; ``cognito`` is a user pool, whose users the run signs in."""
 
 Modes = Annotated[tuple[AuthMode, ...], Field(strict=False, min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -181,7 +174,7 @@ class Quotas(ScenarioModel):
     )
     publishes_per_s_per_connection: PerSecond = Field(default=25.0, gt=0, description="L-D33F7C2A.")
     subscriptions_per_connection: Count = Field(
-        default=MOST_SUBSCRIPTIONS, gt=0, description="L-AA33EB36."
+        default=SYSTEM.most_subscriptions, gt=0, description="L-AA33EB36."
     )
     event_bytes: Bytes = Field(default=240 * 1024, gt=0, description="240 KB. L-F21064F0.")
     request_bytes: Bytes = Field(default=1_258_291, gt=0, description="1.2 MB. L-16CCBB05.")

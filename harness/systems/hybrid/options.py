@@ -6,14 +6,8 @@ from pydantic import Field, field_validator
 
 from harness.scenario.model import broken_rule
 from harness.systems.appsync_events import options as sockets
+from harness.systems.polling import SYSTEM as POLLS
 from harness.systems.polling import options as polls
-
-POLLING_CLASSES = ("subscriber",)
-"""The users who poll: viewers. Chatters hold a socket."""
-
-MOST_SUBSCRIPTIONS = min(sockets.MOST_SUBSCRIPTIONS, polls.MOST_SUBSCRIPTIONS)
-WILDCARDS = sockets.WILDCARDS and polls.WILDCARDS
-"""What users of both kinds can do."""
 
 
 class ClientOptions(polls.ClientOptions):
@@ -30,7 +24,7 @@ class ClientOptions(polls.ClientOptions):
     @classmethod
     def _is_an_address(cls, address: str | None) -> str | None:
         parts = urlsplit(address or "http://left-out")
-        if parts.scheme not in polls.REALTIME_SCHEMES or not parts.hostname:
+        if parts.scheme not in POLLS.realtime_schemes or not parts.hostname:
             raise broken_rule(
                 "must be an address that starts with https:// or http://",
                 hint="for example https://example.org/rooms/{channel}",

@@ -8,18 +8,6 @@ from harness.scenario import client_options
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import Count, PerSecond, Ratio, Seconds, Unit
 
-REALTIME_SCHEMES = ("https", "http")
-"""Each poll is a plain GET."""
-
-MOST_SUBSCRIPTIONS = 200
-"""Channels of one poll: so many paths fit into the 8 KB that servers allow a request's line."""
-
-WILDCARDS = True
-"""One name may stand for all channels, where the service knows such."""
-
-POLLING_CLASSES = ("subscriber", "chatter")
-"""The users who poll: all who listen."""
-
 ANSWER_WITHIN_S = 2.0
 """What the last poll of a run may take at least, whatever the interval."""
 

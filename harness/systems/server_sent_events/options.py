@@ -22,15 +22,6 @@ from harness.scenario.model import (
     broken_rule,
 )
 
-REALTIME_SCHEMES = ("https", "http")
-"""A stream is the answer to a plain GET. Source: WHATWG HTML, section 9.2.3."""
-
-MOST_SUBSCRIPTIONS = 200
-"""Channels of one stream: so many paths fit into the 8 KB that servers allow a request's line."""
-
-WILDCARDS = True
-"""One name may stand for all channels, where the service knows such."""
-
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 """Name of a header or a cookie. Source: RFC 9110, section 5.6.2."""

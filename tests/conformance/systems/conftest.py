@@ -2,16 +2,13 @@
 
 import pytest
 
-from tests.conformance.systems.driving import Stand, targets_by_system
-
-TARGETS = targets_by_system()
+from tests.conformance.systems.driving import Stand, emulated_systems
 
 
-@pytest.fixture(scope="session", params=sorted(TARGETS))
+@pytest.fixture(scope="session", params=emulated_systems())
 def emulated(request, tmp_path_factory):
     """The emulator of each system in turn."""
-    log_file = tmp_path_factory.mktemp(request.param) / "emulator.log"
-    stand = Stand(request.param, TARGETS[request.param], log_file)
+    stand = Stand(request.param, tmp_path_factory.mktemp(request.param))
     yield stand
     stand.stop()
 
@@ -23,11 +20,11 @@ def stand(emulated):
     emulated.clear()
 
 
-@pytest.fixture(scope="session", params=sorted(TARGETS))
+@pytest.fixture(scope="session", params=emulated_systems())
 def encrypted(request, tmp_path_factory):
     """The emulator of each system, over TLS with a certificate of its own."""
-    log_file = tmp_path_factory.mktemp(f"{request.param}-tls") / "emulator.log"
-    stand = Stand(request.param, TARGETS[request.param], log_file, "target.emulator.tls=true")
+    folder = tmp_path_factory.mktemp(f"{request.param}-tls")
+    stand = Stand(request.param, folder, "target.emulator.tls=true")
     yield stand
     stand.clear()
     stand.stop()

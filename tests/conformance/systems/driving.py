@@ -1,57 +1,36 @@
-"""Finds every system with an emulated target, and drives its real client against its emulator.
-
-What a system offers is read from where the harness itself reads it: the client module's ``Api``,
-the ``options`` module and the target file. So a system is in these tests as soon as it exists.
-"""
+"""Finds every installed system with an emulator, and drives its real client against it."""
 
 import functools
 import time
-import tomllib
-from importlib import import_module
-from pathlib import Path
 
 import gevent
 
 from harness.core.envelope import Envelope, parse_envelope
+from harness.core.system import installed_systems, system_named
 from harness.load.emulator_controls import EmulatorControls
 from harness.load.emulator_process import EmulatorProcess
 from harness.net.client import Access, tls_context
 from harness.scenario.loading import load_emulated_target
-from harness.scenario.target import api_key, client_model, known_systems
+from harness.scenario.target import api_key, client_model
 from tests import patience
 from tests.listening import EachByItself
 from tests.patience import PATIENCE_S
 
 wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
 
-ROOT = Path(__file__).resolve().parents[3]
+TARGET = """
+name = "{system}-emulated"
+system = "{system}"
+emulated = true
+"""
 BUFFER_BYTES = 256 * 1024
 OFTEN_S = 0.05
 """Between two questions of clients that ask at intervals, so that the tests are soon over."""
 
 
-def targets_by_system():
-    """Return a target file for each system that can be played on this machine."""
-    found = {}
-    for file in sorted((ROOT / "scenarios" / "targets").glob("*.toml")):
-        target = tomllib.loads(file.read_text(encoding="utf-8"))
-        plain = not target.get("emulator", {}).get("tls")
-        if target.get("emulated") and plain and target["system"] in known_systems():
-            found.setdefault(target["system"], file)
-    return found
-
-
-def api_class(system):
-    """Return the one class of a system's client module that offers what a worker asks of it."""
-    module = import_module(f"harness.systems.{system.replace('-', '_')}.client")
-    (found,) = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and value.__module__ == module.__name__
-        and all(hasattr(value, name) for name in ("client", "publish_over_http"))
-    )
-    return found
+def emulated_systems():
+    """Return the names of the installed systems that can be played on this machine."""
+    return [name for name, system in installed_systems().items() if system.emulator]
 
 
 def encoded(event):
@@ -154,18 +133,19 @@ class Stand:
 
     Args:
         system: Its name.
-        file: A target file that emulates it.
-        log_file: Where the emulator's words go.
+        folder: For the target file and the emulator's log.
         overrides: Further ``target.…`` overrides.
     """
 
-    def __init__(self, system, file, log_file, *overrides):
+    def __init__(self, system, folder, *overrides):
+        file = folder / "target.toml"
+        file.write_text(TARGET.format(system=system), encoding="utf-8")
         told = [f"target.emulator.subscriber_buffer_bytes={BUFFER_BYTES}", *overrides]
         if "interval_s" in client_model(system).model_fields:
             told.append(f"target.client.interval_s={OFTEN_S}")
         self.system = system
         self.target = load_emulated_target(file, told)
-        self._process = EmulatorProcess(str(file), told, log_file)
+        self._process = EmulatorProcess(str(file), told, folder / "emulator.log")
         self.endpoints = self._process.endpoints
         self._controls = EmulatorControls(self.endpoints)
         self._opened = []
@@ -179,7 +159,7 @@ class Stand:
     def api(self, key=None):
         """Return the system as a worker uses it."""
         endpoints, options = self.endpoints, self.target.client or client_model(self.system)()
-        made = api_class(self.system)(
+        made = system_named(self.system).load("client")(
             Access(
                 realtime=endpoints.realtime,
                 http=endpoints.http,

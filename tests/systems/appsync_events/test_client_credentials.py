@@ -16,8 +16,8 @@ import pytest
 from botocore.credentials import Credentials
 
 from harness.net.client import Access, JoinError
-from harness.scenario.auth import Auth
 from harness.systems.appsync_events import client_sigv4, client_tokens
+from harness.systems.appsync_events.auth import Auth
 from harness.systems.appsync_events.client import AppSyncEventsApi
 from harness.systems.appsync_events.client_tokens import CredentialsError
 from harness.systems.appsync_events.emulator import start

@@ -1,0 +1,8 @@
+"""Locust users for any system: `locust -f locustfiles/any_system.py --help`.
+
+The workload says how many of each there are, and the target which system they join.
+"""
+
+from harness.load.locustfile import Chatter, Subscriber
+
+__all__ = ["Chatter", "Subscriber"]
