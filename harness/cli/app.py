@@ -25,7 +25,7 @@ from harness.cli.study import study
 from harness.cli.sweep import sweep
 from harness.cli.validate import validate
 from harness.cli.worker import worker
-from harness.core.errors import HarnessError, ScenarioError
+from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
 WORKLOAD = "quickstart"
@@ -121,19 +121,12 @@ def main() -> NoReturn:
     try:
         build_app()(prog_name="harness")
     except HarnessError as error:
-        print_error(error)
+        typer.echo(error_lines(error), err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last net, which keeps the traceback in a file
         typer.echo(f"error: {describe_bug(error)}", err=True)
         sys.exit(ExitCode.INTERNAL_ERROR)
     sys.exit(ExitCode.PASS)
-
-
-def print_error(error: HarnessError) -> None:
-    """Print an error to stderr, each of its problems as ``error: …`` with its hint below."""
-    problems = error.problems if isinstance(error, ScenarioError) else (error,)
-    for problem in problems:
-        typer.echo(f"error: {problem}", err=True)
 
 
 def describe_bug(error: Exception) -> str:

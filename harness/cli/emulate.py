@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
+import orjson
 import typer
 
 from harness.cli.scenario_files import scenario_argument
-from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.child_errors import encode_error
+from harness.core.errors import ScenarioError, ScenarioProblem, error_lines
 from harness.core.system import system_named
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from harness.scenario.target import Target
 
 SET = "--set"
+
+FROM_RUN = Path("/dev/stdin")
+"""With --exit-with-parent: a run hands over its target on standard input, its file read already."""
+
+_STDIN = 0
 
 REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where this machine reaches an emulator that listens on all addresses."""
@@ -45,7 +52,7 @@ class Api(NamedTuple):
     """One emulator that serves.
 
     Attributes:
-        file: Its target file, which is read again when it shall reload.
+        file: Its target file, which is read again when it shall reload; a run's is not.
         target: What that said.
         system: The module that plays the system.
         processes: Those that serve.
@@ -84,10 +91,22 @@ def emulate(
     Prints the addresses and an API key of each once it accepts connections. SIGHUP makes it read
     the files again: namespaces, credentials and handlers change, connections stay.
     """
+    try:
+        _play(targets, overrides or (), as_json=as_json, exit_with_parent=exit_with_parent)
+    except Exception as error:
+        if as_json:
+            typer.echo(encode_error(error))
+        raise
+
+
+def _play(
+    targets: Sequence[Path], overrides: Sequence[str], *, as_json: bool, exit_with_parent: bool
+) -> None:
     from harness.cli.emulate_page import page, warning
     from harness.emulation.attendance import Signals, attend
 
-    scenarios = _load_all(targets, overrides or ())
+    given = exit_with_parent and targets == [FROM_RUN]
+    scenarios = _target_of_run() if given else _load_all(targets, overrides)
     with Signals() as signals, ExitStack() as serving:
         apis = [_start(file, target, serving) for file, target in scenarios.items()]
         for api in apis:
@@ -98,9 +117,18 @@ def emulate(
         attend(
             [api.processes for api in apis],
             signals,
-            reload=lambda: _reload(apis, overrides or ()),
+            reload=(lambda: None) if given else (lambda: _reload(apis, overrides)),
             until_stdin_ends=exit_with_parent,
         )
+
+
+def _target_of_run() -> dict[Path, "Target"]:
+    from harness.scenario.resolved import decode_target
+
+    # Unbuffered: whatever follows the first line is an order for the running emulator.
+    with open(_STDIN, "rb", buffering=0, closefd=False) as stdin:
+        file, target = decode_target(stdin.readline())
+    return {Path(file): target}
 
 
 def _load_all(files: Sequence[Path], overrides: Sequence[str]) -> dict[Path, "Target"]:
@@ -136,13 +164,11 @@ def _start(file: Path, target: "Target", serving: ExitStack) -> Api:
 
 def _reload(apis: Sequence[Api], overrides: Sequence[str]) -> None:
     """Read the target files again; one that is wrong changes nothing."""
-    from harness.cli.app import print_error
-
     for api in apis:
         try:
             options = _options(_load(api.file, overrides))
         except ScenarioError as error:
-            print_error(error)
+            typer.echo(error_lines(error), err=True)
             typer.echo(f"{api.file}: not reloaded, the old settings stay", err=True)
             continue
         for key in options.changed_until_restart(_options(api.target)):
@@ -177,6 +203,4 @@ def describe(api: Api) -> Emulated:
 
 
 def _json_line(emulated: Emulated) -> str:
-    import orjson
-
     return orjson.dumps(emulated._asdict()).decode()

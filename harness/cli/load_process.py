@@ -2,20 +2,21 @@
 
 import contextlib
 import os
-import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from harness.core.errors import MachineError
+from harness.core.child_errors import ERROR_FILE_VARIABLE, read_error
+from harness.core.errors import HarnessError, MachineError
 from harness.measure.record import RUN_FILE
 
 LOG_FILE = "locust.log"
-STATED_ERROR = re.compile(r"^(?:[\w.]+: )?(error: (?:.*\n?(?!\[\d{4}-))*)", re.MULTILINE)
-"""From a line on that tells the user what is wrong, ours or Locust's own, to the next log line."""
+_ERROR_FILE = "error.json"
 GROUP_GRACE_S = 2.0
 """How long what Locust left behind may take to end by itself."""
 
@@ -66,6 +67,9 @@ class LoadProcess:
         folder: The run's folder, which the process makes; its output moves there once it holds
             a record.
 
+    Attributes:
+        error: What it reported to be wrong, once it has ended; None where it reported nothing.
+
     Raises:
         MachineError: If the place for the run's folder cannot be written.
     """
@@ -74,6 +78,11 @@ class LoadProcess:
         self._folder = folder
         self._log = folder.parent / f".{folder.name}.log"
         self._signals = 0
+        self._private = tempfile.TemporaryDirectory(prefix="harness-run-")
+        self._is_new = not folder.exists()
+        self._made = _missing_folders(folder.parent)
+        self.error: HarnessError | None = None
+        error_file = {ERROR_FILE_VARIABLE: str(Path(self._private.name, _ERROR_FILE))}
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("wb") as output:
@@ -82,9 +91,11 @@ class LoadProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
+                    env=os.environ | error_file,
                     start_new_session=True,
                 )
         except OSError as error:
+            self._private.cleanup()
             raise MachineError(
                 str(folder.parent),
                 f"cannot be written ({(error.strerror or str(error)).lower()})",
@@ -109,7 +120,14 @@ class LoadProcess:
         with contextlib.suppress(OSError):
             if self._log.parent != self._folder and (self._folder / RUN_FILE).is_file():
                 self._log = self._log.rename(self._folder / LOG_FILE)
+        if self._process.returncode is not None:
+            self._settle()
         return self._process.returncode
+
+    def _settle(self) -> None:
+        """Take what the ended process reported, and remove what only this run needed."""
+        self.error = self.error or read_error(Path(self._private.name, _ERROR_FILE))
+        self._private.cleanup()
 
     def forward(self, signum: int, _frame: FrameType | None = None) -> None:
         """Pass the first signal on, so that the run ends in order; the second ends it at once."""
@@ -131,6 +149,10 @@ class LoadProcess:
 
     def end_group(self) -> None:
         """End every process of the session that is still there."""
+        self._end_group()
+        self._settle()
+
+    def _end_group(self) -> None:
         if self._process.poll() is None:
             self._signal_group(signal.SIGTERM)
         deadline = time.monotonic() + GROUP_GRACE_S
@@ -147,16 +169,25 @@ class LoadProcess:
         """The file that holds its output."""
         return self._log
 
-    def stated_error(self) -> str:
-        """Return the error that it printed for the user, to the end of its output, or ""."""
-        text = self._log.read_text(encoding="utf-8", errors="replace")
-        stated = STATED_ERROR.search(text)
-        return stated[1].rstrip() if stated else ""
+    def discard(self) -> None:
+        """Remove all that a process left which made no record: its folder, its output."""
+        if self._is_new:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._discard_log()
 
-    def discard_log(self) -> None:
-        """Remove the output of a process that made no folder for it, when it is of no more use."""
-        if self._log.parent != self._folder:
-            self._log.unlink(missing_ok=True)
+    def _discard_log(self) -> None:
+        self._log.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Something else is in it by now.
+            for made in self._made:
+                made.rmdir()
+
+    def keep_log(self) -> None:
+        """Move the output of a process that made no record out of sight, where it can be read."""
+        handle, kept = tempfile.mkstemp(prefix="harness-load-", suffix=".log")
+        os.close(handle)
+        shutil.copyfile(self._log, kept)
+        self._discard_log()
+        self._log = Path(kept)
 
     def _signal_group(self, signum: int) -> bool:
         try:
@@ -164,3 +195,8 @@ class LoadProcess:
         except ProcessLookupError:
             return False
         return True
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    """Return the folders that do not exist yet on the way to one, innermost first."""
+    return [each for each in (folder, *folder.parents) if not each.exists()]

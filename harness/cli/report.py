@@ -69,15 +69,25 @@ def report(
         if given:
             hint = "a run's report is written into its own folder, with all figures"
             raise _usage(flag, "", "goes with --history alone", hint)
+    analysis, page = make_report(run)
+    if not quiet:
+        show(analysis, page)
+    raise typer.Exit(int(analysis.summary["exit_code"]))
+
+
+def make_report(folder: Path) -> tuple["Analysis", Path]:
+    """Judge a run's record, complete it on disk and write its report; return both.
+
+    Raises:
+        NoRecordError: If the folder holds no readable record.
+        MachineError: If the folder cannot be written.
+    """
     # Late, because pandas and matplotlib take a second to load and other verbs need neither.
     from harness.analysis.finalise import finalise
     from harness.report.write import write_report
 
-    analysis = finalise(run)
-    page = write_report(analysis)
-    if not quiet:
-        show(analysis, page)
-    raise typer.Exit(int(analysis.summary["exit_code"]))
+    analysis = finalise(folder)
+    return analysis, write_report(analysis)
 
 
 def _usage(where: str, found: str, rule: str, hint: str | None = None) -> ScenarioError:

@@ -21,7 +21,7 @@ from harness.cli.elsewhere import (
     MeasureClocks,
 )
 from harness.cli.scenario_files import TargetFile, WorkloadFile
-from harness.core.errors import HarnessError, MachineError
+from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def load_command(
     locust_arguments: Sequence[str],
 ) -> list[str]:
     """Return the Locust command that makes the load of a plan."""
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE)]
+    command = [sys.executable, "-m", "harness.load.start", "-f", str(LOCUSTFILE)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
     command += ["--workload", plan.workload_file, "--target", plan.target_file]
     command += ["--out", str(folder)]
@@ -200,7 +200,7 @@ def run_load(
     plan: "Plan",
     folder: Path,
     *,
-    is_one_of_many: bool = False,
+    make_report: "Callable[[Path], int] | None" = None,
     spending: "Spending | None" = None,
 ) -> int:
     """Run the load to its end, show its progress and its result, and return the exit code.
@@ -209,15 +209,11 @@ def run_load(
         command: From ``load_command``.
         plan: What it does.
         folder: The run's own folder.
-        is_one_of_many: Whether its result is for whoever asked for it, and not for the terminal.
+        make_report: See ``conclude``.
         spending: What it costs, where that is watched.
     """
     load, status = carry_load(command, plan, folder, spending)
-    return conclude(load, status, folder, show=_nothing if is_one_of_many else None)
-
-
-def _nothing(_folder: Path, **_: bool) -> None:
-    """Show nothing."""
+    return conclude(load, status, folder, make_report)
 
 
 def carry_load(
@@ -266,58 +262,63 @@ def follow(
 
 
 def conclude(
-    load: "LoadProcess", status: int, folder: Path, show: "Callable[..., None] | None" = None
+    load: "LoadProcess",
+    status: int,
+    folder: Path,
+    make_report: "Callable[[Path], int] | None" = None,
 ) -> int:
-    """Say how a load ended and show what it measured; return the exit code.
+    """Say how a load ended, report on what it measured, and return the exit code.
 
     Args:
         load: The load, ended.
         status: Its exit status; negative where a signal killed it.
         folder: The run's folder, where the load got as far as making one.
-        show: Shows what was measured, in place of ``show_report``.
+        make_report: Makes the report from the record and returns the run's exit code, in place of
+            ``show_report``.
     """
     measured = (folder / "run.json").is_file()
-    complete = status >= 0 and status not in (ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE)
-    refusal = "" if measured else load.stated_error()
-    died = status < 0 or status == ExitCode.INTERNAL_ERROR or not measured
-    if refusal:
-        typer.echo(refusal, err=True)
-    elif died and not load.interrupted:
-        typer.echo(f"error: load process: {_end_of(status)}, a run needs it to the end", err=True)
-        typer.echo(f"hint: what it said is in {load.log}", err=True)
-    if refusal or load.interrupted:
-        load.discard_log()
-    if measured:
-        (show or show_report)(folder, made=complete)
-    if load.interrupted and (status < 0 or not (measured or refusal)):
+    if not measured:
+        return _conclude_without_record(load, status)
+    if (status < 0 or status == ExitCode.INTERNAL_ERROR) and not load.interrupted:
+        _say_died(load, status)
+    try:
+        judged = (make_report or show_report)(folder)
+    except KeyboardInterrupt:  # The record stays as it is; harness report makes the report.
+        return ExitCode.INTERRUPTED
+    if status < 0:
+        return ExitCode.INTERRUPTED if load.interrupted else ExitCode.INTERNAL_ERROR
+    return status or judged
+
+
+def _conclude_without_record(load: "LoadProcess", status: int) -> int:
+    """Say why there is nothing to report on, leave nothing behind, and return the exit code."""
+    if load.error is not None:
+        typer.echo(error_lines(load.error), err=True)
+    if load.error is not None or load.interrupted:
+        load.discard()
+    else:
+        load.keep_log()
+        _say_died(load, status)
+    if load.interrupted and (status < 0 or load.error is None):
         return ExitCode.INTERRUPTED
     # Without a record nothing may pass, whatever the load thinks of itself.
-    return ExitCode.INTERNAL_ERROR if status < 0 or (status == 0 and not measured) else status
+    return status if status > 0 else ExitCode.INTERNAL_ERROR
 
 
-def _end_of(status: int) -> str:
-    return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+def _say_died(load: "LoadProcess", status: int) -> None:
+    how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+    typer.echo(f"error: load process: {how}, a run needs it to the end", err=True)
+    typer.echo(f"hint: what it said is in {load.log}", err=True)
 
 
-def show_report(folder: Path, *, made: bool) -> None:
-    """Print what ``harness report`` prints; its exit code does not matter here.
+def show_report(folder: Path) -> int:
+    """Make the report of a run and print what ``harness report`` prints; return its exit code."""
+    from harness.cli.report import make_report, show
 
-    Args:
-        folder: The run's folder.
-        made: Whether the load has made the report itself; if it has not, or could not, it is
-            made here.
-    """
-    from harness.analysis.finalise import analyse
-    from harness.cli.report import report, show
-    from harness.report.write import HTML_FILE
-
-    page = folder / HTML_FILE
     try:
-        if made and page.is_file():
-            show(analyse(folder), page)
-        else:
-            report(folder)
-    except typer.Exit:
-        return
+        analysis, page = make_report(folder)
+        show(analysis, page)
     except HarnessError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(error_lines(error), err=True)
+        return error.exit_code
+    return int(analysis.summary["exit_code"])

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from harness.cli.scenario_files import scenario_argument
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from harness.analysis.finalise import Analysis
     from harness.analysis.study import Outcome
     from harness.analysis.study_cells import StudyCell
     from harness.scenario.plan import Plan
@@ -24,10 +25,11 @@ _NOT_RUN = "not run yet"
 
 @dataclass
 class _Task:
-    """A cell, the runs it has, and why it has no more."""
+    """A cell, the runs it has, what is known of them already, and why it has no more."""
 
     cell: "StudyCell"
     runs: list[Path] = field(default_factory=list)
+    judged: "dict[Path, Analysis]" = field(default_factory=dict)
     missing: str = ""
 
 
@@ -136,14 +138,13 @@ def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
         _, workers = size_plan(plan, read_machine(), None)
         command = load_command(plan, folder, task.cell.overrides, workers, [])
         load, status = carry_load(command, plan, folder)
-        said = load.stated_error()
-        code = conclude(load, status, folder, show=_show_line)
+        code = conclude(load, status, folder, lambda folder: _judge(task, folder))
     except HarnessError as error:
         task.missing = str(error)
         _tell(f"error: {error}")
         return ExitCode.BAD_USAGE
     _collect(task, runs)
-    why = said or f"ended with exit code {code}"
+    why = error_lines(load.error) if load.error else f"ended with exit code {code}"
     why = "was interrupted" if code == ExitCode.INTERRUPTED else why
     task.missing = "" if folder in task.runs else why
     return code
@@ -155,21 +156,22 @@ def _new_folder(runs: Path, task: _Task) -> Path:
     return next(runs / name for name in names if not (runs / name).exists())
 
 
-def _show_line(folder: Path, *, made: bool) -> None:  # noqa: ARG001 - as show_report takes it
-    """Say in a line or two how a run ended, in place of its whole report."""
-    from harness.analysis.finalise import finalise
+def _judge(task: _Task, folder: Path) -> int:
+    """Make a run's report, print its verdict in a line or two, and return its exit code."""
+    from harness.cli.report import make_report
     from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, tell
 
-    analysis = finalise(folder)
+    task.judged[folder] = analysis = make_report(folder)[0]
     verdict = analysis.summary["verdict"]
     _tell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {tell(analysis)}")
+    return int(analysis.summary["exit_code"])
 
 
 def _outcome(task: _Task, count: int) -> "Outcome":
     from harness.analysis.finalise import analyse
     from harness.analysis.study import Outcome
 
-    runs = [analyse(folder) for folder in task.runs]
+    runs = [task.judged.get(folder) or analyse(folder) for folder in task.runs]
     # Runs that prove nothing give way to those that do, where a cell was run again.
     runs.sort(key=lambda run: run.summary["verdict"] == "invalid")
     missing = task.missing or (_NOT_RUN if len(runs) < count else "")

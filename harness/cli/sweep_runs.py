@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cli.report import make_report
 from harness.cli.run import load_command, run_load
 from harness.core.errors import HarnessError, MachineError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from harness.analysis.finalise import Analysis
     from harness.analysis.sweep_step import SweepStep
     from harness.measure.machine import Machine
     from harness.scenario.axes import Axis
@@ -142,9 +144,17 @@ class StepRunner:
             forced = ["--force"] if self.force else []
             arguments = [*forced, *self.locust_arguments]
             command = load_command(plan, folder, overrides, count, arguments)
-            code = run_load(command, plan, folder, is_one_of_many=True)
+            judged: list[Analysis] = []
+
+            def judge(folder: Path) -> int:
+                judged.append(make_report(folder)[0])
+                return int(judged[0].summary["exit_code"])
+
+            code = run_load(command, plan, folder, make_report=judge)
             if code in {ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE, ExitCode.INTERRUPTED}:
                 raise SweepStoppedError(folder, code)
+            if judged:
+                return judge_step(judged[0], plan.workload, self.axis, load)
         return judge_step(analyse(folder), plan.workload, self.axis, load)
 
     def _found(self, plan: "Plan") -> Path | None:

@@ -45,6 +45,6 @@ def _run(command: list[str]) -> int:
 
 def worker_command(host: str, port: int, processes: int) -> list[str]:
     """Return the Locust command that is a worker."""
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--worker"]
+    command = [sys.executable, "-m", "harness.load.start", "-f", str(LOCUSTFILE), "--worker"]
     command += ["--master-host", host, "--master-port", str(port)]
     return [*command, "--processes", str(processes)] if processes > 1 else command

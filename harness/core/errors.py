@@ -17,7 +17,6 @@ required*, then a hint on a line of its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from harness.core.exit_codes import ExitCode
 
@@ -32,7 +31,7 @@ class HarnessError(Exception):
         hint: What to do next; printed on a line of its own.
     """
 
-    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL_ERROR
+    exit_code: ExitCode = ExitCode.INTERNAL_ERROR
 
     def __init__(self, where: str, found: str, required: str, hint: str | None = None) -> None:
         super().__init__(where, found, required, hint)
@@ -110,3 +109,9 @@ class MachineError(HarnessError):
     """This machine cannot do what was asked: files, ports, memory, disk."""
 
     exit_code = ExitCode.BAD_USAGE
+
+
+def error_lines(error: HarnessError) -> str:
+    """Return an error as the user sees it: each of its problems as ``error: …``, hints below."""
+    problems = error.problems if isinstance(error, ScenarioError) else (error,)
+    return "\n".join(f"error: {problem}" for problem in problems)

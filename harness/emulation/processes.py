@@ -16,8 +16,8 @@ from typing import IO, Any, NamedTuple, Self, cast
 
 import orjson
 
+from harness.core.child_errors import decode_error
 from harness.core.errors import MachineError
-from harness.emulation.failures import decode_failure
 from harness.emulation.worker import SERVING
 
 BACKLOG = 4096
@@ -173,7 +173,7 @@ class EmulatorProcesses:
                 for key, _ in ready:
                     answer = os.read(key.fd, 65536)
                     if answer != SERVING:
-                        told = decode_failure(answer)
+                        told = decode_error(answer)
                         raise told or self._failure(key.data, "failed to start")
                     selector.unregister(key.fd)
                     waiting.remove(key.data)

@@ -21,8 +21,8 @@ from typing import Any
 import orjson
 import uvloop
 
+from harness.core.child_errors import encode_error
 from harness.core.errors import HarnessError
-from harness.emulation.failures import encode_failure
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 SERVING = b"serving\n"
@@ -115,7 +115,7 @@ def run_worker(serve: Callable[[Seat, Lifeline], Awaitable[None]]) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
     except HarnessError as error:
-        os.write(answers, encode_failure(error))
+        os.write(answers, encode_error(error))
         sys.exit(error.exit_code)
     finally:
         # The parent does so too, unless it was killed; a private key must not stay behind.

@@ -22,6 +22,7 @@ from gevent.lock import Semaphore
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner
 
+from harness.core.child_errors import ChildError, has_parent
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
@@ -37,7 +38,7 @@ from harness.load.options import START_DELAY_S, apply_plan, worker_count
 from harness.load.order import Endpoints, Order
 from harness.load.ownership import require_owned
 from harness.load.preflight import check_reachable
-from harness.load.preparing import Prepared, say
+from harness.load.preparing import Prepared, say, tell
 from harness.load.recruit import shortages_of
 from harness.load.roll import Roll
 from harness.load.sizing import warn_or_refuse
@@ -89,7 +90,6 @@ class Director:
         """Takes each second too, where somebody watches the run."""
         self._endpoints: Endpoints
         self._emulator: EmulatorProcess | None = None
-        self._overrides: list[str] = list(options.overrides or ())
         self._writer: RecordWriter | None = None
         self._assembler: SecondAssembler | None = None
         self._order: Order | None = None
@@ -118,15 +118,11 @@ class Director:
 
     def _start_emulator(self) -> None:
         """Start the system under test, where it is an emulated one."""
-        emulator = self.plan.target.emulator
-        if emulator is None:
+        if self.plan.target.emulator is None:
             return
-        sized = f"target.emulator.processes={emulator.processes}"
         log_file = self.folder / "emulator.log"
         try:
-            self._emulator = EmulatorProcess(
-                self.plan.target_file, [*self._overrides, sized], log_file
-            )
+            self._emulator = EmulatorProcess(self.plan.target_file, self.plan.target, log_file)
         except BaseException:  # Ctrl-C too: a run that never began leaves no folder.
             if self._writer is not None:
                 self._writer.discard()
@@ -247,8 +243,7 @@ class Director:
 
     def _trouble(self, since_begin_s: float) -> Cause | None:
         if self._emulator is not None and not self._emulator.alive:
-            said = self._emulator.last_words()
-            message = f"the emulator died during the run: {said}"
+            message = f"the emulator died during the run: {self._emulator.end_reason()}"
             hint = f"its log is {self.folder / 'emulator.log'}"
             return Cause("emulator_died", ExitCode.RUN_INVALID, message, hint)
         if self._options.allow_lost_workers:
@@ -290,7 +285,7 @@ class Director:
         if self.cause is not None:
             return
         self.cause = cause
-        say(f"error: {cause}")
+        tell(ChildError(cause.code, cause.message, cause.hint, cause.exit_code))
         gevent.spawn(self._runner.quit)
 
     def finish(self) -> None:
@@ -308,7 +303,10 @@ class Director:
                 gevent.sleep(0.05)
 
     def conclude(self) -> int:
-        """Close the record, stop the emulator, make the report; return the exit code."""
+        """Close the record, stop the emulator, make the report; return the exit code.
+
+        Where ``harness`` started this process, the report is made there, from the record.
+        """
         self.finish()
         if self._emulator is not None:
             self._keep_ground_truth()
@@ -368,8 +366,8 @@ class Director:
 
     def _report(self) -> int:
         """Make the report in a process of its own: pandas never loads beside the load."""
-        if self.cause is not None and self.cause.code == "disk_full":
-            return int(self.cause.exit_code)
+        if has_parent() or (self.cause is not None and self.cause.code == "disk_full"):
+            return int(self.cause.exit_code if self.cause else ExitCode.PASS)
         command = [sys.executable, "-m", "harness", "report", str(self.folder)]
         # A terminal's Ctrl-C reaches it too; there it is blocked, for it is ours to pass on.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,5 +1,6 @@
 """Start the emulator of a target as a process of its own, and end it with the run."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -10,13 +11,14 @@ from typing import Any
 import gevent
 import orjson
 
-from harness.core.errors import MachineError
+from harness.core.child_errors import decode_error
+from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.load.order import Endpoints
+from harness.scenario.resolved import encode_target
+from harness.scenario.target import Target
 
 START_WITHIN_S = 20.0
 STOP_WITHIN_S = 5.0
-
-_ERROR, _HINT = "error: ", "hint: "  # How `harness emulate` begins what it tells the user.
 
 
 class EmulatorNotStartedError(MachineError):
@@ -36,21 +38,18 @@ class EmulatorProcess:
     It ends when its standard input closes, so it cannot outlive this process, however that ends.
 
     Args:
-        target_file: The target whose emulator to start.
-        overrides: ``target.…`` overrides, as given to the run.
+        target_file: File of the target, for messages; it is not read.
+        target: The resolved target whose emulator to start.
         log_file: Where its standard error goes.
 
     Raises:
         EmulatorNotStartedError: If it does not accept connections in time.
+        ScenarioError: If it cannot load what the target names.
     """
 
-    def __init__(self, target_file: str, overrides: list[str], log_file: Path) -> None:
-        command = [sys.executable, "-m", "harness", "emulate", target_file]
+    def __init__(self, target_file: str, target: Target, log_file: Path) -> None:
+        command = [sys.executable, "-m", "harness", "emulate", "/dev/stdin"]
         command += ["--json", "--exit-with-parent"]
-        for override in overrides:
-            if override.startswith("target."):
-                command += ["--set", override]
-        self._log_file = log_file
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -59,36 +58,38 @@ class EmulatorProcess:
                 stderr=log,
                 start_new_session=True,
             )
+        with contextlib.suppress(BrokenPipeError):  # It ended already; why is read below.
+            self._write(encode_target(target_file, target))
         self.endpoints = self._wait_until_accepting()
 
     def _wait_until_accepting(self) -> Endpoints:
         assert self._process.stdout is not None  # noqa: S101  it is a pipe
-        line: bytes | None = None
-        with gevent.Timeout(START_WITHIN_S, exception=False):
-            line = self._process.stdout.readline()
+        line: bytes | None = gevent.with_timeout(
+            START_WITHIN_S, self._process.stdout.readline, timeout_value=None
+        )
+        if line is None:
+            self.stop()
+            late = f"not accepting connections after {START_WITHIN_S:.0f} s"
+            raise EmulatorNotStartedError(late, None)
+        if (error := decode_error(line)) is not None:
+            self.stop()
+            raise error if isinstance(error, ScenarioError) else _not_started(error)
         try:
-            told = orjson.loads(line or b"")
+            told = orjson.loads(line)
         except orjson.JSONDecodeError:
             self.stop()
-            raise self._not_started(in_time=line is not None) from None
+            raise EmulatorNotStartedError(self._status(), None) from None
         return Endpoints(told["http"], told["realtime"], told["ca_file"])
 
-    def _not_started(self, *, in_time: bool) -> EmulatorNotStartedError:
-        late = f"not accepting connections after {START_WITHIN_S:.0f} s"
-        hints = [line.removeprefix(_HINT) for line in self._said() if line.startswith(_HINT)]
-        found = self.last_words() if in_time else late
-        return EmulatorNotStartedError(found, hints[-1] if hints else None)
+    def end_reason(self) -> str:
+        """Return why it ended: the error that it reported, or else its exit status."""
+        assert self._process.stdout is not None  # noqa: S101  it is a pipe
+        error = None if self._process.stdout.closed else decode_error(self._process.stdout.read())
+        return str(error).partition("\nhint: ")[0] if error else self._status()
 
-    def last_words(self) -> str:
-        """Return the last error it told, or how it ended where it told none."""
-        told = [line.removeprefix(_ERROR) for line in self._said() if line.startswith(_ERROR)]
-        if told:
-            return told[-1]
+    def _status(self) -> str:
         status = self._process.wait()
         return f"killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
-
-    def _said(self) -> list[str]:
-        return self._log_file.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def tell(self, order: Mapping[str, Any]) -> None:
         """Give the running emulator an order, such as to kill one of its processes.
@@ -96,8 +97,11 @@ class EmulatorProcess:
         Raises:
             OSError: If it is gone.
         """
+        self._write(orjson.dumps(order) + b"\n")
+
+    def _write(self, line: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101  it is a pipe
-        self._process.stdin.write(orjson.dumps(order) + b"\n")
+        self._process.stdin.write(line)
         self._process.stdin.flush()
 
     @property
@@ -109,10 +113,15 @@ class EmulatorProcess:
         """Close its standard input and wait for it to end; kill it if it does not."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # What it never read is still buffered.
+                    pipe.close()
         deadline_s = time.monotonic() + STOP_WITHIN_S
         while self.alive and time.monotonic() < deadline_s:
             gevent.sleep(0.02)
         if self.alive:
             self._process.kill()
             self._process.wait()
+
+
+def _not_started(error: HarnessError) -> EmulatorNotStartedError:
+    return EmulatorNotStartedError(str(error).partition("\nhint: ")[0], error.hint)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from locust.argument_parser import LocustArgumentParser
 
-from harness.core.errors import HarnessError, MachineError, ScenarioError
+from harness.core.child_errors import report_error
+from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.load.options import plan_from_options, worker_count
 from harness.load.sizing import size_or_refuse
 from harness.load.user_classes import (
@@ -86,9 +87,9 @@ def on_options(parser: LocustArgumentParser, heed: Callable[[Namespace], object]
 
 
 def tell(error: HarnessError) -> None:
-    """Say what is wrong, each problem in its own sentence."""
-    for problem in error.problems if isinstance(error, ScenarioError) else (error,):
-        say(f"error: {problem}")
+    """Say what is wrong, each problem in its own sentence, to the user and to the parent."""
+    report_error(error)
+    say(error_lines(error))
 
 
 def say(text: str) -> None:

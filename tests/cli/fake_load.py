@@ -3,7 +3,6 @@
 Arguments: the folder to make, and how to end.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -11,6 +10,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from harness.core.child_errors import report_error
+from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
 
 COUNTERS = ("joins_succeeded", "joins_failed", "publishes_sent", "deliveries", "errors")
 
@@ -39,10 +41,12 @@ def stop(signum: int, _frame: object) -> None:
 folder, ending = Path(sys.argv[1]), sys.argv[2]
 print("noise before the record", flush=True)
 if ending == "refuses":
-    print("error: scenario.toml: a must be b, got c\nhint: write b", flush=True)
+    report_error(ScenarioError([ScenarioProblem("scenario.toml", "", "c", "a must be b", "do")]))
     sys.exit(2)
-if ending == "rejects an argument":
-    argparse.ArgumentParser().parse_args(["--foo"])
+if ending == "refuses half-way":
+    folder.mkdir()
+    report_error(MachineError("here", "a", "b"))
+    sys.exit(2)
 if ending == "does nothing":
     sys.exit(0)
 if ending == "raises":
@@ -59,6 +63,5 @@ if ending == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 if ending in {"waits", "deaf"}:
     time.sleep(60)
-if ending == "fails its SLO":
+if ending == "ends":
     write_record(folder, "completed")
-    sys.exit(3)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.load_process import LoadProcess, signals_held
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, ScenarioError
 from tests.patience import PATIENCE_S, wait_for
 
 FAKE = Path(__file__).with_name("fake_load.py")
@@ -38,8 +38,8 @@ def is_alive(pid: int) -> bool:
 def test_output_ends_up_in_the_runs_folder(tmp_path: Path) -> None:
     """What was printed before the folder existed is in its log, and nothing lies beside it."""
     folder = tmp_path / "reports" / "run"
-    load = start(folder, "fails its SLO")
-    assert 3 == ended(load)
+    load = start(folder, "ends")
+    assert 0 == ended(load)
     assert "noise before the record\n" == (folder / "locust.log").read_text(encoding="utf-8")
     assert [folder] == list(folder.parent.iterdir())
 
@@ -53,33 +53,40 @@ def test_wait_returns_none_while_it_runs(tmp_path: Path) -> None:
         assert not load.interrupted
 
 
-def test_stated_error_is_what_was_meant_for_the_user(tmp_path: Path) -> None:
-    """The sentence and its hint are found under other output."""
+def test_error_is_what_the_process_reported(tmp_path: Path) -> None:
+    """Sentence and hint come as data, and nothing of how they came is left."""
     load = start(tmp_path / "run", "refuses")
     assert 2 == ended(load)
-    assert "error: scenario.toml: a must be b, got c\nhint: write b" == load.stated_error()
+    assert isinstance(load.error, ScenarioError)
+    assert "scenario.toml a must be b, got c\nhint: do" == str(load.error)
+    assert not Path(load._private.name).exists()
 
 
-def test_error_of_locusts_own_arguments_is_found(tmp_path: Path) -> None:
-    """What Locust says to an unknown argument reaches the user without the program's name."""
-    load = start(tmp_path / "run", "rejects an argument")
-    assert 2 == ended(load)
-    assert "error: unrecognized arguments: --foo" == load.stated_error()
-
-
-def test_no_stated_error_is_empty(tmp_path: Path) -> None:
-    """Output without a sentence for the user gives none."""
-    load = start(tmp_path / "run", "raises")
-    assert 1 == ended(load)
-    assert "" == load.stated_error()
-
-
-def test_discarded_log_leaves_nothing(tmp_path: Path) -> None:
-    """A process that never made the run's folder leaves no trace beside it."""
-    load = start(tmp_path / "run", "refuses")
+@pytest.mark.parametrize("ending", ["raises", "does nothing"])
+def test_process_that_reported_nothing_has_no_error(tmp_path: Path, ending: str) -> None:
+    """Whatever it printed is not taken for an error."""
+    load = start(tmp_path / "run", ending)
     ended(load)
-    load.discard_log()
+    assert load.error is None
+
+
+@pytest.mark.parametrize("ending", ["refuses", "refuses half-way"])
+def test_discarded_load_leaves_nothing(tmp_path: Path, ending: str) -> None:
+    """Neither its output, nor a folder without a record, nor folders made for that."""
+    folder = tmp_path / "reports" / "today" / "run"
+    load = start(folder, ending)
+    ended(load)
+    load.discard()
     assert [] == list(tmp_path.iterdir())
+
+
+def test_discarded_load_leaves_what_others_made(tmp_path: Path) -> None:
+    """A run beside it keeps its folder."""
+    load = start(tmp_path / "reports" / "run", "refuses")
+    ended(load)
+    (tmp_path / "reports" / "another").mkdir()
+    load.discard()
+    assert [tmp_path / "reports" / "another"] == list((tmp_path / "reports").iterdir())
 
 
 @pytest.mark.parametrize(

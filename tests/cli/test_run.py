@@ -1,10 +1,12 @@
 """``harness run``, with a stand-in for Locust."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +14,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from harness.analysis.finalise import analyse
 from harness.cli import run as verb
 from harness.cli.load_process import LoadProcess
-from harness.cli.report import report
 from harness.cli.spending import Spending
 from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
@@ -34,12 +36,22 @@ def plan() -> Plan:
 
 
 @pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns the folder in which all temporary files are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
 def reported(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Collects the folders that were reported on."""
     folders: list[Path] = []
 
-    def note(folder: Path, *, made: bool) -> None:
+    def note(folder: Path) -> int:
         folders.append(folder)
+        return 4
 
     monkeypatch.setattr(verb, "show_report", note)
     return folders
@@ -49,12 +61,12 @@ def run_fake(plan: Plan, folder: Path, ending: str) -> int:
     return verb.run_load([sys.executable, str(FAKE), str(folder), ending], plan, folder)
 
 
-def test_verdict_of_the_load_is_the_exit_code(
+def test_verdict_of_the_report_is_the_exit_code(
     tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The run shows progress on stderr, reports once and ends with Locust's exit code."""
+    """The run shows progress on stderr, reports once and ends with what that makes of it."""
     folder = tmp_path / "run"
-    assert 3 == run_fake(plan, folder, "fails its SLO")
+    assert 4 == run_fake(plan, folder, "ends")
     assert [folder] == reported
     said = capsys.readouterr()
     assert "3 s of 30 s | measure | 10 of 1,000 connected" in said.err
@@ -65,9 +77,9 @@ def test_load_that_refuses_says_why(
     tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An error before there is a record is shown as it is, with its own exit code."""
-    assert 2 == run_fake(plan, tmp_path / "run", "refuses")
+    assert 2 == run_fake(plan, tmp_path / "reports" / "run", "refuses")
     assert [] == reported
-    assert "error: scenario.toml: a must be b, got c\nhint: write b\n" == capsys.readouterr().err
+    assert "error: scenario.toml a must be b, got c\nhint: do\n" == capsys.readouterr().err
     assert [] == list(tmp_path.iterdir())
 
 
@@ -94,13 +106,15 @@ def test_load_without_a_record_never_passes(
     plan: Plan,
     reported: list[Path],
     capsys: pytest.CaptureFixture[str],
+    temporary: Path,
     ending: str,
     code: int,
 ) -> None:
-    """A load that ends before there is a record is an error, and its output is kept and named."""
-    assert 1 == run_fake(plan, tmp_path / "run", ending)
+    """A load that ends before there is a record is an error; its output is kept, but elsewhere."""
+    assert 1 == run_fake(plan, tmp_path / "reports" / "run", ending)
     assert [] == reported
-    (log,) = tmp_path.iterdir()
+    assert [temporary] == list(tmp_path.iterdir())
+    (log,) = temporary.iterdir()
     expected = (
         f"error: load process: ended with exit code {code}, a run needs it to the end\n"
         f"hint: what it said is in {log}\n"
@@ -111,14 +125,14 @@ def test_load_without_a_record_never_passes(
 
 @pytest.mark.parametrize(
     ("status", "interrupted", "expected"),
-    [(0, False, 0), (3, False, 3), (-9, False, 1), (-9, True, 130), (130, True, 130), (4, True, 4)],
+    [(0, False, 4), (5, False, 5), (-9, False, 1), (-9, True, 130), (130, True, 130), (3, True, 3)],
 )
 def test_exit_code_by_how_the_load_ended(
     tmp_path: Path, reported: list[Path], status: int, interrupted: bool, expected: int
 ) -> None:
-    """The load's own verdict stands; a killed load is a bug unless the user asked for it."""
+    """The report judges a whole run; a killed load is a bug unless the user asked for it."""
     folder = tmp_path / "run"
-    load = LoadProcess([sys.executable, str(FAKE), str(folder), "fails its SLO"], folder)
+    load = LoadProcess([sys.executable, str(FAKE), str(folder), "ends"], folder)
     load.wait(PATIENCE_S)
     load._signals = int(interrupted)
     assert expected == verb.conclude(load, status, folder)
@@ -128,7 +142,7 @@ def test_command_carries_plan_flags_and_locust_arguments(plan: Plan) -> None:
     """Locust gets the files as the user named them, each override and each of its own options."""
     command = verb.load_command(plan, Path("out"), ["a=1", "b=2"], 2, ["--csv=x"])
     expected = [
-        *(sys.executable, "-m", "locust", "-f", str(verb.LOCUSTFILE), "--headless"),
+        *(sys.executable, "-m", "harness.load.start", "-f", str(verb.LOCUSTFILE), "--headless"),
         *("--workload", str(WORKLOAD), "--target", str(TARGET), "--out", "out"),
         *("--set", "a=1", "--set", "b=2", "--processes", "2"),
     ]
@@ -182,7 +196,7 @@ DRIVER = """
 import sys
 from harness.cli import app, run
 run.load_command = lambda plan, folder, *rest: [sys.executable, {fake!r}, str(folder), "waits"]
-run.show_report = lambda folder, *, made: print("reported", folder.name)
+run.show_report = lambda folder: print("reported", folder.name) or 0
 app.main()
 """
 
@@ -221,26 +235,25 @@ def test_run_that_has_cost_more_than_it_may_is_ended_in_order(
     assert 1 == said.count("error: --max-usd: the run has cost about $0.000000, at most $0.000000")
 
 
-def test_report_that_the_load_made_is_not_made_again(
+def test_report_is_made_once_and_told_to_github_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Drawing the charts twice would cost the user seconds."""
-    folder = three_subscribers(tmp_path / "run")
-    with pytest.raises(typer.Exit):
-        report(folder, quiet=True)
-    monkeypatch.delattr("harness.report.write.write_report")
-    verb.show_report(folder, made=True)
-    assert capsys.readouterr().out.endswith(f"report: {folder / 'report.html'}\n")
+    """The record is analysed once, and the job's page has one summary."""
+    folder, page = three_subscribers(tmp_path / "run"), tmp_path / "page.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    analysed: list[Path] = []
 
+    def count(folder: Path) -> object:
+        analysed.append(folder)
+        return analyse(folder)
 
-def test_report_that_the_load_could_not_make_is_made(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What a killed load has left behind is reported on all the same."""
-    folder = three_subscribers(tmp_path / "run")
-    verb.show_report(folder, made=True)
+    monkeypatch.setattr("harness.analysis.finalise.analyse", count)
+    code = verb.show_report(folder)
+    assert code == json.loads((folder / "run.json").read_bytes())["summary"]["exit_code"]
     assert capsys.readouterr().out.endswith(f"report: {folder / 'report.html'}\n")
     assert (folder / "report.html").is_file()
+    assert [folder] == analysed
+    assert 1 == page.read_text(encoding="utf-8").count("# ")
 
 
 def test_report_that_cannot_be_made_is_one_error(
@@ -253,7 +266,7 @@ def test_report_that_cannot_be_made_is_one_error(
         raise OSError(errno.ENOSPC, "as the library puts it")
 
     monkeypatch.setattr("harness.analysis.finalise.write_parquet", fail)
-    verb.show_report(folder, made=False)
+    assert 2 == verb.show_report(folder)
     said = capsys.readouterr().err
     assert said.startswith(f"error: {folder}: cannot be written (no space left on device), ")
     assert 1 == said.count("error: ")

@@ -19,16 +19,16 @@ class FakeLoad:
     """A load that has ended; its run was simulated."""
 
     interrupted = False
+    log = "locust.log"
 
-    def __init__(self, said="") -> None:
-        self.said = said
-        self.log = "locust.log"
+    def __init__(self, error=None) -> None:
+        self.error = error
 
-    def stated_error(self):
-        return self.said
+    def discard(self):
+        """Leave nothing behind."""
 
-    def discard_log(self):
-        return None
+    def keep_log(self):
+        """Keep what it said."""
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def place(tmp_path, monkeypatch):
     """Return a study whose runs are simulated, and what was run."""
     stage = Stage(tmp_path)
     monkeypatch.setattr("harness.cli.run.carry_load", stage.carry)
+    monkeypatch.setattr("harness.report.write.write_report", lambda _: None)  # It takes 1 s.
     return stage
 
 
@@ -57,7 +58,7 @@ class Stage:
         if self.error:
             raise self.error
         if self.status not in {0, 4}:
-            return FakeLoad("error: it was refused"), self.status
+            return FakeLoad(MachineError("it", "was refused", "it must not be")), self.status
         name = {1: "quick", 2: "slow"}[plan.target.emulator.processes]
         if not (self.kept / name).is_dir():
             simulate(replace(self.cells[name], plan=plan), self.kept / name, **self.changes)
@@ -119,7 +120,7 @@ def test_a_load_that_fails_is_told_with_its_own_words(place):
     place.status = 2
     code, found = place.run()
     assert (4, 2) == (code, len(place.asked))
-    assert "error: it was refused" == found["cells"][1]["missing"]
+    assert "error: it: was refused, it must not be" == found["cells"][1]["missing"]
 
 
 def test_an_error_before_the_load_is_told_too(place):

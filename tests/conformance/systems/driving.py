@@ -145,7 +145,7 @@ class Stand:
             told.append(f"target.client.interval_s={OFTEN_S}")
         self.system = system
         self.target = load_emulated_target(file, told)
-        self._process = EmulatorProcess(str(file), told, folder / "emulator.log")
+        self._process = EmulatorProcess(str(file), self.target, folder / "emulator.log")
         self.endpoints = self._process.endpoints
         self._controls = EmulatorControls(self.endpoints)
         self._opened = []

@@ -1,0 +1,44 @@
+"""Starts Locust for the ``harness`` command: flags decide alone, and errors reach the parent.
+
+Locust also reads ``~/.locust.conf``, ``locust.conf`` and ``pyproject.toml``, and an environment
+variable for nearly every option. Any of them could change the load of a run without a trace.
+"""
+
+import os
+from typing import Any
+
+from locust import argument_parser
+from locust.main import main
+
+from harness.core.child_errors import ChildError, report_error
+from harness.core.exit_codes import ExitCode
+
+USER_CLASSES_VARIABLE = "LOCUST_USER_CLASSES"
+"""The one option that Locust takes from the environment past its parser."""
+
+
+class FlagsOnly(argument_parser.LocustArgumentParser):
+    """Locust's parser, without its configuration files and variables."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "default_config_files": []})
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the command line, as if the environment were empty."""
+        return super().parse_known_args(*args, **{**kwargs, "env_vars": {}})
+
+    def error(self, message: str) -> Any:
+        """Report what is wrong with the command line, and exit."""
+        report_error(ChildError("ArgumentError", message, None, ExitCode.BAD_USAGE))
+        return super().error(message)  # type: ignore[no-untyped-call]  # Locust's own
+
+
+def start() -> None:
+    """Run Locust until it ends, which ends the process."""
+    os.environ.pop(USER_CLASSES_VARIABLE, None)
+    argument_parser.LocustArgumentParser = FlagsOnly  # type: ignore[misc]
+    main()
+
+
+if __name__ == "__main__":
+    start()
