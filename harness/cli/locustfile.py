@@ -1,14 +1,12 @@
-"""The flag that names a locustfile of the user's own, and what Locust is told of it."""
+"""The locustfile of a run: the one of the package, or the user's own."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.load.loading import OWN_LOCUSTFILE, read_locustfile
-
-_FOLDER = Path(__file__).resolve().parents[1] / "load"
+PACKAGED = Path(__file__).resolve().parents[1] / "load" / "locustfile.py"
+"""The users of every system."""
 
 Locustfile = Annotated[
     Path | None,
@@ -21,19 +19,15 @@ Locustfile = Annotated[
 ]
 
 
-def own_users(locustfile: Path | None) -> list[str]:
-    """Return Locust's arguments for a locustfile of the user's own; none where there is none.
+def readable(locustfile: Path | None) -> Path:
+    """Return the locustfile to run.
 
     Raises:
         LocustfileError: If it cannot be read, or is no Python.
     """
+    from harness.load.loading import read_locustfile
+
     if locustfile is None:
-        return []
+        return PACKAGED
     read_locustfile(locustfile)
-    return [OWN_LOCUSTFILE, str(locustfile)]
-
-
-def loaded_by(arguments: Sequence[str]) -> str:
-    """Return the file that Locust is to load, given its other arguments."""
-    name = "own_locustfile.py" if OWN_LOCUSTFILE in arguments else "locustfile.py"
-    return str(_FOLDER / name)
+    return locustfile

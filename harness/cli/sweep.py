@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from harness.cli.locustfile import Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
@@ -112,6 +113,7 @@ def sweep(
     workers: Workers = None,
     reference: Reference = None,
     force: Force = False,
+    locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
     """Find the capacity of a system: the highest load at which every SLO holds.
@@ -130,6 +132,7 @@ def sweep(
     from harness.scenario.loading import load_plan, load_workload
 
     axis = _axis("--along", along)
+    users = readable(locustfile)
     plan = load_plan(workload, target, overrides=overrides or ())
     compared_with = load_workload(reference or REFERENCE)
     names = (f"sweep-{plan.workload.name}", plan.target.name)
@@ -148,6 +151,7 @@ def sweep(
             workers=workers,
             force=force,
             locust_arguments=locust_arguments or (),
+            locustfile=users,
         )
         begin = axis.load_of(plan.workload) if start is None else start
         searches.append(

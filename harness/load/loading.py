@@ -7,9 +7,6 @@ from types import CodeType, ModuleType
 
 from harness.core.errors import LocustfileError
 
-OWN_LOCUSTFILE = "--own-locustfile"
-"""Names, to Locust, the locustfile that ``harness.load.own_locustfile`` loads in Locust's stead."""
-
 _LONGEST_TEXT = 200
 _REQUIRED = "a locustfile that Python can load is needed"
 

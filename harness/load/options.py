@@ -2,14 +2,13 @@
 
 import math
 import os
-from argparse import SUPPRESS, Namespace
+from argparse import Namespace
 from typing import Any
 
 from locust.argument_parser import LocustArgumentParser
 
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.live.watching import add_live_arguments
-from harness.load.loading import OWN_LOCUSTFILE
 from harness.load.ownership import FLAG
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
@@ -59,7 +58,6 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         action="store_true",
         help="measure the clocks of workers on the master's own machine too",
     )
-    group.add_argument(OWN_LOCUSTFILE, metavar="FILE", help=SUPPRESS)
     add_live_arguments(parser)
 
 

@@ -38,7 +38,6 @@ from harness.load.schedule import Schedule
 from harness.load.user_classes import (
     arrange,
     fingerprint,
-    locustfile_name,
     planned,
     require_tasks,
     stop_own_code,
@@ -183,7 +182,7 @@ class _Plugin:
     def _planned(self, environment: Environment, prepared: Prepared) -> Prepared:
         """Fix how many users of each class there are, and return the plan that says so."""
         options: Any = environment.parsed_options
-        where, workers = locustfile_name(options), worker_count(options)
+        where, workers = str(options.locustfile), worker_count(options)
         classes = told_apart(environment.user_classes, where)
         plan = planned(prepared.plan, classes, options.user_classes or ())
         for one in environment.user_classes:
@@ -298,7 +297,7 @@ class _Plugin:
 def _arrange(environment: Environment) -> None:
     """Have Locust run classes that wait for their turn in place of those it found."""
     options: Any = environment.parsed_options
-    where = locustfile_name(options)
+    where = str(options.locustfile)
     environment.user_classes = arrange(environment.user_classes, options, where)
     environment._filter_tasks_by_tags()  # noqa: SLF001  Locust would, later; it does so once
 

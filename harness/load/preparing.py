@@ -17,7 +17,6 @@ from harness.load.options import plan_from_options, worker_count
 from harness.load.sizing import size_or_refuse
 from harness.load.user_classes import (
     loaded_classes,
-    locustfile_name,
     planned,
     refuse_options,
     told_apart,
@@ -56,7 +55,7 @@ def prepare(options: Namespace) -> Prepared:
     refuse_options(options)
     plan = plan_from_options(options)
     if (found := loaded_classes(options)) is not None:
-        classes = told_apart(found, locustfile_name(options))
+        classes = told_apart(found, str(options.locustfile))
         plan = planned(plan, classes, options.user_classes or ())
     # Workers elsewhere have machines of their own, which they tell of when they come.
     here = None if options.processes or not options.master else 0

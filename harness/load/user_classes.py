@@ -10,11 +10,12 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import locust
-from locust import User
+from locust import LoadTestShape, User
 from locust.runners import Runner
 from locust.util.load_locustfile import is_shape_class, is_user_class
 
 from harness.core.errors import LocustfileError
+from harness.load.loading import load_locustfile
 from harness.load.users import Chatter, FanOutUser, InTurn, Subscriber, in_turn
 from harness.scenario.plan import Plan
 
@@ -42,24 +43,18 @@ class UserClasses(NamedTuple):
     others: Mapping[str, type[User]]
 
 
-def locustfile_name(options: Namespace) -> str:
-    """Return the locustfile as the user named it."""
-    return str(options.own_locustfile or options.locustfile)
-
-
-def runnable(module: ModuleType) -> dict[str, type]:
-    """Return the classes of a locustfile that Locust would run, by the names it has for them.
+def load_users(path: str) -> tuple[dict[str, type[User]], list[LoadTestShape]]:
+    """Load a locustfile in Locust's stead: return its user classes and its load shapes.
 
     Raises:
-        LocustfileError: If it has no User class.
+        LocustfileError: If it cannot be loaded, or has neither.
     """
-    found = {
-        name: one for name, one in vars(module).items() if is_user_class(one) or is_shape_class(one)
-    }
-    if not any(is_user_class(one) for one in found.values()):
+    module = load_locustfile(Path(path))
+    found = {name: one for name, one in vars(module).items() if is_user_class(one)}
+    if not found:
         hint = "import Subscriber and Chatter from harness, or write User classes of your own"
-        raise LocustfileError(str(module.__file__), "has no User class", "one is needed", hint)
-    return found
+        raise LocustfileError(path, "has no User class", "one is needed", hint)
+    return found, [one() for one in vars(module).values() if is_shape_class(one)]
 
 
 def loaded_classes(options: Namespace) -> list[type[User]] | None:
