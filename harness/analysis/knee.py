@@ -1,15 +1,17 @@
 """The knee: where latency begins to bend away from a line as the load grows.
 
-Kneedle (Satopää, Albrecht, Irwin and Raghavan, "Finding a 'Kneedle' in a Haystack", 2011) in the
-implementation of the package ``kneed``: both axes are scaled to 0…1, and the knee is the tested
-load at which the curve is furthest below the line from its first to its last point.
+Kneedle (Satopää, Albrecht, Irwin and Raghavan, "Finding a 'Kneedle' in a Haystack", 2011): both
+axes are scaled to 0…1, and the knee is the tested load at which the curve is furthest below the
+line from its first to its last point.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from kneed import KneeLocator
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 
 LEAST_LOADS: Final = 5
 """Two points on each side of a bend, and the bend."""
@@ -53,9 +55,30 @@ def find_knee(loads: Sequence[float], latencies_ms: Sequence[float]) -> Knee | N
     return Knee(found, float(min(beside)), float(max(beside)))
 
 
-def _kneedle(loads: np.ndarray, latencies_ms: np.ndarray) -> float | None:
+def _kneedle(loads: Floats, latencies_ms: Floats) -> float | None:
+    """Return the knee of latencies that rise at different, ascending loads, at least three."""
     if latencies_ms.max() <= latencies_ms.min():
         return None
-    knee = KneeLocator(loads, latencies_ms, curve="convex", direction="increasing").knee
-    # The first and the last point can be no bend, whatever the scaling makes of them.
-    return None if knee is None or knee in {loads[0], loads[-1]} else float(knee)
+    # The paper's curve rises and flattens: this one, seen from its other end.
+    along = np.flip(1 - _scaled(loads))
+    gap = np.flip(1 - _scaled(latencies_ms)) - along
+    before, after = np.r_[gap[:1], gap[:-1]], np.r_[gap[1:], gap[-1:]]
+    is_peak, is_trough = (gap >= before) & (gap >= after), (gap <= before) & (gap <= after)
+    step = float(np.diff(along).mean())
+    peak: int | None = None
+    for place in range(len(gap) - 1):
+        if is_peak[place]:
+            peak = place
+        if is_trough[place]:
+            peak = None
+        # Sensitivity 1: the gap has closed by one mean step before it widens again.
+        if peak is not None and gap[place + 1] < gap[peak] - step:
+            # The first and the last point can be no bend, whatever the scaling makes of them.
+            return float(loads[-(peak + 1)]) if 0 < peak < len(gap) - 1 else None
+    return None
+
+
+def _scaled(values: Floats) -> Floats:
+    """Return values moved and scaled so that they reach from 0 to 1."""
+    scaled: Floats = (values - values.min()) / (values.max() - values.min())
+    return scaled

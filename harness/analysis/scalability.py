@@ -7,13 +7,13 @@ there. A fan-out system under a schedule has none, so N is taken from Little's l
 second × mean time of a delivery in the system.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import OptimizeWarning, curve_fit
 
 Floats = npt.NDArray[np.float64]
 
@@ -120,15 +120,46 @@ def _unfit(work: Floats) -> str:
 
 
 def _fit(work: Floats, rate: Floats) -> tuple[float, float, float] | None:
-    """Return α, β and γ; None where the search for them does not end."""
-    first = (0.01, 1e-4, float((rate / work).max()))
-    bounds = ([0.0, 0.0, 0.0], [1.0, 1.0, np.inf])
-    try:
-        found, _ = curve_fit(law, work, rate, p0=first, bounds=bounds, x_scale="jac")
-    except (RuntimeError, OptimizeWarning):
+    """Return α, β and γ; None where the search for them does not end.
+
+    Levenberg and Marquardt: a Gauss-Newton step, damped until it makes the fit better. A
+    coefficient that a step would take out of its range stays at the bound, and one that is at a
+    bound and would leave is no part of the step.
+    """
+    found = np.array([0.01, 1e-4, float((rate / work).max())])
+    residuals, damping = law(work, *found) - rate, 1e-3
+    for _ in range(_MOST_STEPS):
+        slopes = _slopes(work, *found)
+        downhill = -(slopes.T @ residuals)
+        free = ~((found <= 0) & (downhill < 0) | (found >= _HIGHEST) & (downhill > 0))
+        if not free.any():
+            break
+        scale = np.maximum(np.sqrt((slopes[:, free] ** 2).sum(axis=0)), _VANISHING)
+        rows = np.vstack([slopes[:, free] / scale, math.sqrt(damping) * np.eye(len(scale))])
+        wanted = np.r_[-residuals, np.zeros(len(scale))]
+        tried = found.copy()
+        tried[free] += np.linalg.lstsq(rows, wanted)[0] / scale
+        tried = np.clip(tried, 0, _HIGHEST)
+        left = law(work, *tried) - rate
+        gain = float(residuals @ residuals - left @ left)
+        moved = float(np.abs((tried - found)[free] * scale).max())
+        if gain >= 0:
+            found, residuals, damping = tried, left, max(damping / 3, _LEAST_DAMPING)
+        else:
+            damping *= 4
+        if moved <= _SETTLED * float(rate.max()) or 0 <= gain <= _LEAST_GAIN * (left @ left):
+            break
+    else:
         return None
-    alpha, beta, gamma = (float(value) for value in found)
+    alpha, beta, gamma = found.tolist()
     return alpha, beta, gamma
+
+
+def _slopes(work: Floats, alpha: float, beta: float, gamma: float) -> Floats:
+    """Return how the law's throughput changes with each coefficient, shape (n, 3)."""
+    alone = law(work, alpha, beta, 1.0)
+    by_alpha = -gamma * alone**2 * (work - 1) / work
+    return np.column_stack([by_alpha, by_alpha * work, alone])
 
 
 def _jackknife(work: Floats, rate: Floats) -> list[tuple[float, float, float]]:
@@ -150,4 +181,12 @@ def _limit(alpha: float, beta: float, gamma: float) -> float:
 
 
 _VANISHING: Final = 1e-12
-"""A coefficient below this is none: the least squares only come close to their bound."""
+"""A coefficient below this is none."""
+_HIGHEST: Final = np.array([1.0, 1.0, np.inf])
+"""Of α, β and γ; none is below zero."""
+_MOST_STEPS: Final = 2000
+_LEAST_DAMPING: Final = 1e-12
+_LEAST_GAIN: Final = 1e-12
+"""A step that makes the squares no smaller than by this share is the last."""
+_SETTLED: Final = 1e-9
+"""A step that moves no point by more than this share of the highest throughput is the last."""

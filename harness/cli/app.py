@@ -18,6 +18,7 @@ from harness.cli.cost import cost
 from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
 from harness.cli.examples import examples
+from harness.cli.init import init
 from harness.cli.plan import plan
 from harness.cli.report import report
 from harness.cli.run import run
@@ -70,6 +71,7 @@ VERBS = (
     Verb(cost, "reports/sample"),
     Verb(plan, "reports/sample --users 1000000"),
     Verb(study, f"{STUDY} --size small"),
+    Verb(init, "load-test --system polling"),
     Verb(examples, ""),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),

@@ -10,6 +10,7 @@
     ├── LocalProtocolError      we used a protocol wrongly: a bug of ours
     ├── InvalidRunError         the measurement cannot be trusted
     └── MachineError            this machine cannot do what was asked
+        └── NotInstalledError   an optional package is missing
 
 Errors carry data; the sentence is built in ``__str__``: *where: what was found, what was
 required*, then a hint on a line of its own.
@@ -109,6 +110,24 @@ class MachineError(HarnessError):
     """This machine cannot do what was asked: files, ports, memory, disk."""
 
     exit_code = ExitCode.BAD_USAGE
+
+
+class NotInstalledError(MachineError):
+    """What was asked for needs a package that only an extra of ours installs.
+
+    Args:
+        where: What needs it.
+        error: The import that failed.
+        extra: The extra, as ``pip install 'fanout-harness[extra]'`` names it.
+    """
+
+    def __init__(self, where: str, error: ImportError, extra: str) -> None:
+        super().__init__(
+            where,
+            f"{error.name} is not installed",
+            f"it comes with the extra [{extra}]",
+            f"pip install 'fanout-harness[{extra}]'",
+        )
 
 
 def error_lines(error: HarnessError) -> str:

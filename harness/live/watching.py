@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, NotInstalledError
 from harness.live.run import LiveRun
 from harness.measure.record import RUN_FILE
 
@@ -79,12 +79,7 @@ class Watching:
         try:
             self._start(options)
         except ImportError as error:
-            raise MachineError(
-                "metrics",
-                f"cannot be given, {error.name} is not installed",
-                "Prometheus and OpenTelemetry need libraries of their own",
-                "install them: pip install 'fanout-harness[observability]'",
-            ) from None
+            raise NotInstalledError("metrics", error, "observability") from None
 
     def _start(self, options: Namespace) -> None:
         if options.metrics_port is not None:

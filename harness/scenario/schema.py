@@ -89,12 +89,16 @@ def _of_each_system(target: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def schema_text(name: str) -> str:
+    """Return the text of the schema's file."""
+    return f"{json.dumps(schema_of(name), indent=2, ensure_ascii=False)}\n"
+
+
 def write_schemas(folder: Path) -> None:
     """Write a schema for each kind of file, ``workload.schema.json`` first, into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in MODELS:
-        text = json.dumps(schema_of(name), indent=2, ensure_ascii=False)
-        (folder / f"{name}.schema.json").write_text(f"{text}\n", encoding="utf-8")
+        (folder / f"{name}.schema.json").write_text(schema_text(name), encoding="utf-8")
 
 
 def reference(document: str) -> str:

@@ -5,6 +5,7 @@ from harness.core.errors import (
     InvalidRunError,
     LocalProtocolError,
     MachineError,
+    NotInstalledError,
     RemoteProtocolError,
     ScenarioError,
     ScenarioProblem,
@@ -22,6 +23,15 @@ def test_error_reads_place_finding_requirement_and_hint():
 def test_error_without_hint_is_one_line():
     """No hint, no second line."""
     assert str(HarnessError("a", "b", "c")) == "a: b, c"
+
+
+def test_missing_extra_is_named_with_its_installation():
+    """One sentence, and the command that installs what is missing."""
+    error = NotInstalledError("metrics", ImportError(name="opentelemetry"), "observability")
+    assert str(error) == (
+        "metrics: opentelemetry is not installed, it comes with the extra [observability]\n"
+        "hint: pip install 'fanout-harness[observability]'"
+    )
 
 
 def test_scenario_error_lists_every_problem():

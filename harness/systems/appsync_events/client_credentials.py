@@ -9,6 +9,7 @@ from typing import Protocol
 
 import orjson
 
+from harness.core.errors import NotInstalledError
 from harness.net.client import Access
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.client_tokens import TokenCredentials, listed_tokens
@@ -76,7 +77,16 @@ def credentials_for(access: Access, host: str, port: int | None) -> Credentials:
 
     Raises:
         CredentialsError: If they cannot be had.
+        NotInstalledError: If the mode needs botocore, which is not there.
     """
+    try:
+        return _credentials_for(access, host, port)
+    except ImportError as error:
+        mode = access.auth.mode if access.auth else ""
+        raise NotInstalledError(f'auth.mode = "{mode}"', error, "aws") from None
+
+
+def _credentials_for(access: Access, host: str, port: int | None) -> Credentials:
     auth = access.auth
     if auth is None or auth.mode in ("api_key", "none"):
         return FixedCredentials(host, access.api_key)

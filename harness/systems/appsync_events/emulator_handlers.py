@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from harness.core.errors import NotInstalledError
 from harness.systems.appsync_events.emulator_callables import UserFunction
 from harness.systems.appsync_events.emulator_handler_rules import (
     LOGGER,
@@ -22,7 +23,6 @@ from harness.systems.appsync_events.emulator_handler_rules import (
     failure,
     outcome_of,
 )
-from harness.systems.appsync_events.emulator_javascript import JavaScriptHandler
 from harness.systems.appsync_events.emulator_python_handlers import PythonHandler
 from harness.systems.appsync_events.options import Namespace, Options
 
@@ -37,6 +37,7 @@ class Handlers:
 
     Raises:
         ScenarioError: If code or a function that the options name cannot be loaded.
+        NotInstalledError: If there is code, and nothing to run it with.
     """
 
     def __init__(self, options: Options) -> None:
@@ -92,6 +93,12 @@ class Handlers:
             if namespace.data_source is not None
             else None
         )
+        try:
+            from harness.systems.appsync_events.emulator_javascript import (  # noqa: PLC0415 - its engine and parser are optional
+                JavaScriptHandler,
+            )
+        except ImportError as error:
+            raise NotInstalledError(f"{key}.code", error, "handlers") from None
         return JavaScriptHandler(Path(namespace.code), f"{key}.code", self._thread, data_source)
 
 

@@ -15,10 +15,12 @@ import gevent
 import pytest
 from botocore.credentials import Credentials
 
+from harness.core.errors import NotInstalledError
 from harness.net.client import Access, JoinError
 from harness.systems.appsync_events import client_sigv4, client_tokens
 from harness.systems.appsync_events.auth import Auth
 from harness.systems.appsync_events.client import AppSyncEventsApi
+from harness.systems.appsync_events.client_credentials import credentials_for
 from harness.systems.appsync_events.client_tokens import CredentialsError
 from harness.systems.appsync_events.emulator import start
 from harness.systems.appsync_events.options import Options
@@ -475,3 +477,21 @@ def test_keys_of_another_mode_are_refused(auth, complaint):
     """Each mode has keys of its own."""
     with pytest.raises(ValueError, match=complaint):
         Auth(**auth)
+
+
+@pytest.mark.parametrize("module", ["client_sigv4", "client_cognito"])
+def test_mode_without_botocore_names_the_extra(monkeypatch, module):
+    """The base installation has no botocore; API keys and tokens need none."""
+    monkeypatch.delitem(sys.modules, f"harness.systems.appsync_events.{module}", raising=False)
+    monkeypatch.delitem(sys.modules, "harness.systems.appsync_events.client_sigv4", raising=False)
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    monkeypatch.setitem(sys.modules, "botocore.auth", None)
+    keys = {"iam": {}, "cognito": {"client_id": "c", "users_file": "u", "password_env": "P"}}
+    mode = "iam" if module == "client_sigv4" else "cognito"
+    access = Access(
+        "wss://h", "https://h", "", auth=Auth.model_validate({"mode": mode, **keys[mode]})
+    )
+    with pytest.raises(NotInstalledError) as caught:
+        credentials_for(access, "h", None)
+    assert f'auth.mode = "{mode}"' == caught.value.where
+    assert "pip install 'fanout-harness[aws]'" == caught.value.hint

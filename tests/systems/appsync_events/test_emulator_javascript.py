@@ -1,15 +1,16 @@
 """Handlers in JavaScript: what they are given, how they end, and their data sources."""
 
 import json
+import sys
 
 import pytest
 
-from harness.core.errors import ScenarioError
+from harness.core.errors import NotInstalledError, ScenarioError
 from harness.systems.appsync_events import emulator_javascript
 from harness.systems.appsync_events.emulator_access import Identity
 from harness.systems.appsync_events.emulator_handlers import HandlerRefusal
 from harness.systems.appsync_events.wire import WireError
-from tests.systems.appsync_events.handler_stand import FOREVER
+from tests.systems.appsync_events.handler_stand import EXAMPLES, FOREVER, Stand
 
 FAILED = HandlerRefusal(
     WireError("MessageProcessingError", "There was an error processing the operation."), 500
@@ -281,3 +282,21 @@ def test_file_that_never_ends_is_refused_when_it_is_loaded(javascript, monkeypat
     monkeypatch.setattr(emulator_javascript, "TIME_LIMIT_S", 0.2)
     with pytest.raises(ScenarioError, match="must run, got InternalError: interrupted"):
         javascript(f"const f = () => 1\n{FOREVER}\nexport const onPublish = (ctx) => []")
+
+
+# Installed or not.
+
+
+@pytest.mark.parametrize("missing", ["quickjs", "tree_sitter", "tree_sitter_javascript"])
+def test_code_without_its_engine_or_parser_names_the_extra(monkeypatch, missing):
+    """The base installation has neither; it says what to install."""
+    package = "harness.systems.appsync_events"
+    for module in (f"{package}.emulator_javascript", f"{package}.emulator_javascript_source"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(NotInstalledError) as caught:
+        Stand(code=str(EXAMPLES / "chat.js"))
+    assert str(caught.value) == (
+        f"namespaces[0].code: {missing} is not installed, it comes with the extra [handlers]\n"
+        "hint: pip install 'fanout-harness[handlers]'"
+    )

@@ -1,0 +1,1 @@
+"""The files of the project that ``harness init`` writes."""
