@@ -4,7 +4,7 @@ import pytest
 
 from harness.core.errors import LocustfileError
 from harness.load.loading import load_locustfile, read_locustfile
-from harness.load.user_classes import runnable
+from harness.load.user_classes import load_users
 
 
 @pytest.fixture(name="write")
@@ -57,7 +57,7 @@ def test_locustfile_without_user_classes_is_refused(write):
     """Locust would say so to nobody."""
     file = write("from locust import HttpUser\n")
     with pytest.raises(LocustfileError, match="has no User class, one is needed"):
-        runnable(load_locustfile(file))
+        load_users(str(file))
 
 
 def test_locustfile_gives_its_classes_and_no_abstract_ones(write):
@@ -67,4 +67,4 @@ def test_locustfile_gives_its_classes_and_no_abstract_ones(write):
         "class Browser(HttpUser):\n    host = 'http://127.0.0.1:1'\n"
         "class Base(User):\n    abstract = True\n"
     )
-    assert ["Browser"] == list(runnable(load_locustfile(file)))
+    assert ["Browser"] == list(load_users(str(file))[0])
