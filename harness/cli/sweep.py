@@ -132,12 +132,10 @@ def sweep(
     from harness.scenario.loading import load_plan, load_workload
 
     axis = _axis("--along", along)
-    users = readable(locustfile)
     plan = load_plan(workload, target, overrides=overrides or ())
     compared_with = load_workload(reference or REFERENCE)
     names = (f"sweep-{plan.workload.name}", plan.target.name)
     folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
-    resolution = _resolution(step)
     searches = []
     for fixed in _cells(grid or (), axis):
         runner = StepRunner(
@@ -151,12 +149,11 @@ def sweep(
             workers=workers,
             force=force,
             locust_arguments=locust_arguments or (),
-            locustfile=users,
+            locustfile=readable(locustfile),
         )
         begin = axis.load_of(plan.workload) if start is None else start
-        searches.append(
-            (runner, _search(runner, begin, most, resolution, factor, repeats, max_steps))
-        )
+        search = _search(runner, begin, most, _resolution(step), factor, repeats, max_steps)
+        searches.append((runner, search))
     open_folder(folder, JSON_FILE)
     raise typer.Exit(_sweep(searches, (plan.workload.name, plan.target.name), compared_with))
 
