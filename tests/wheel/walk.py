@@ -169,7 +169,7 @@ def _more_commands(sandbox: Sandbox, project: Path) -> None:
         "harness validate tiny": "study tiny, 1 systems and 1 workloads",
         "harness study tiny --out reports/study": "report: reports/study/report.html",
         "harness sweep live --target emulated --along subscribers --from 50 --to 50 "
-        "--locustfile locustfile.py --out reports/sweep": "capacity: at least 50",
+        "--out reports/sweep": "capacity: at least 50",
     }.items():
         sandbox.run(command, says=says, folder=project)
     _emulate(sandbox, project)
@@ -218,7 +218,7 @@ def _on_two_processes(sandbox: Sandbox, project: Path) -> None:
     with sandbox.start(command, project) as worker:
         try:
             sandbox.run(
-                "harness run live --target emulated --locustfile locustfile.py --master "
+                "harness run live --target emulated --master "
                 f"--expect-workers 1 --bind-host 127.0.0.1 --bind-port {port} --out reports/two",
                 says="report: reports/two/report.html",
                 folder=project,
@@ -238,7 +238,6 @@ def _refusals(sandbox: Sandbox, project: Path) -> None:
         "harness init new --system pigeon-post": "is not installed, must be one of ",
         "harness run lif --target emulated --out reports/none": "did you mean live?",
         "harness run live --target emulatd --out reports/none": "did you mean emulated?",
-        "harness run live --target emulated --locustfile none.py --out reports/none": "none.py",
         "harness run live --target service --out reports/none": "APPSYNC_HTTP_HOST",
         "locust -f locustfile.py --headless --workload live --target emulatd": "did you mean",
     }.items():
