@@ -64,7 +64,7 @@ def test_help_of_the_command_lists_every_verb() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["check", "compare", "cost", "plan", "examples", "validate", "doctor"]
+    "name", ["check", "compare", "cost", "plan", "examples", "systems", "validate", "doctor"]
 )
 def test_example_works(name: str) -> None:
     """The example of a verb that only looks does what it says, on any machine that runs this."""
