@@ -19,7 +19,6 @@ from tests.wheel.sandbox import Sandbox, WalkError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "own-repository.md"
-PROJECT = "chat-load-test"
 MOST_MB = 600
 """What the base installation may take on the disk."""
 
@@ -132,13 +131,16 @@ def _walk_page(sandbox: Sandbox) -> Path:
     install, write, *others = blocks
     if "pip install 'fanout-harness" not in install:
         raise WalkError(f"{PAGE}: the first block must be the installation")
-    project = sandbox.work / PROJECT
+    folder = sandbox.work
     for command in write.splitlines():
-        sandbox.run(command, folder=project if project.is_dir() else None)
-    _make_short_and_lenient(project)
+        if command.startswith("cd "):
+            folder /= command.removeprefix("cd ")
+        else:
+            sandbox.run(command, folder=folder)
+    _make_short_and_lenient(folder)
     for command in "".join(others).splitlines():
-        sandbox.run(command, folder=project)
-    return project
+        sandbox.run(command, folder=folder)
+    return folder
 
 
 def _make_short_and_lenient(project: Path) -> None:
@@ -169,7 +171,7 @@ def _more_commands(sandbox: Sandbox, project: Path) -> None:
         "harness validate tiny": "study tiny, 1 systems and 1 workloads",
         "harness study tiny --out reports/study": "report: reports/study/report.html",
         "harness sweep live --target emulated --along subscribers --from 50 --to 50 "
-        "--out reports/sweep": "capacity: at least 50",
+        "--locustfile locustfile.py --out reports/sweep": "capacity: at least 50",
     }.items():
         sandbox.run(command, says=says, folder=project)
     _emulate(sandbox, project)
@@ -218,7 +220,7 @@ def _on_two_processes(sandbox: Sandbox, project: Path) -> None:
     with sandbox.start(command, project) as worker:
         try:
             sandbox.run(
-                "harness run live --target emulated --master "
+                "harness run live --target emulated --locustfile locustfile.py --master "
                 f"--expect-workers 1 --bind-host 127.0.0.1 --bind-port {port} --out reports/two",
                 says="report: reports/two/report.html",
                 folder=project,
@@ -234,10 +236,11 @@ def _refusals(sandbox: Sandbox, project: Path) -> None:
     """See that mistakes are one sentence and exit code 2, and leave nothing behind."""
     before = sorted(project.rglob("*"))
     for command, says in {
-        f"harness init ../{PROJECT}": "is not empty, it holds ",
+        "harness init .": "is not empty, it holds ",
         "harness init new --system pigeon-post": "is not installed, must be one of ",
         "harness run lif --target emulated --out reports/none": "did you mean live?",
         "harness run live --target emulatd --out reports/none": "did you mean emulated?",
+        "harness run live --target emulated --locustfile none.py --out reports/none": "none.py",
         "harness run live --target service --out reports/none": "APPSYNC_HTTP_HOST",
         "locust -f locustfile.py --headless --workload live --target emulatd": "did you mean",
     }.items():
