@@ -20,8 +20,8 @@ COMMANDS = [
 
 def test_workflow_has_the_shape_that_github_wants():
     """It validates against the schema of workflows."""
-    command = [Path(sys.executable).parent / "check-jsonschema", FILE]
-    command += ["--builtin-schema", "vendor.github-workflows"]
+    program = Path(sys.executable).parent / "check-jsonschema"
+    command = [program, "--builtin-schema", "vendor.github-workflows", FILE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert 0 == done.returncode, done.stdout
 
