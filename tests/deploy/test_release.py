@@ -20,8 +20,8 @@ COMMANDS = [
 
 def test_workflow_has_the_shape_that_github_wants():
     """It validates against the schema of workflows."""
-    program = Path(sys.executable).parent / "check-jsonschema"
-    command = [program, "--builtin-schema", "vendor.github-workflows", FILE]
+    program = str(Path(sys.executable).parent / "check-jsonschema")
+    command = [program, "--builtin-schema", "vendor.github-workflows", str(FILE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert 0 == done.returncode, done.stdout
 
