@@ -20,6 +20,7 @@ from harness.cli.elsewhere import (
     MaxWait,
     MeasureClocks,
 )
+from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile
 from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from harness.cli.load_process import LoadProcess
     from harness.cli.spending import Spending
     from harness.scenario.plan import Plan
-
-LOCUSTFILE = Path(__file__).resolve().parents[1] / "load" / "locustfile.py"
-"""The users of every system."""
 
 POLL_S = 0.25
 
@@ -101,6 +99,7 @@ def run(
     max_wait_s: MaxWait = 600.0,
     allow_lost_workers: AllowLostWorkers = False,
     measure_clocks: MeasureClocks = False,
+    locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
     """Run a workload against a target, starting its emulator where it is emulated, and report.
@@ -112,6 +111,7 @@ def run(
     from harness.measure.machine import read_machine
     from harness.scenario.loading import load_plan
 
+    users = readable(locustfile)
     plan = load_plan(workload, target, overrides=overrides or ())
     folder = out or default_folder(plan)
     if folder.exists():
@@ -129,7 +129,7 @@ def run(
     )
     arguments += [*(["--force"] if force else []), *_page(web_port), *(locust_arguments or ())]
     count = 1 if master else size_plan(plan, read_machine(), workers)[1]
-    command = load_command(folder, count, arguments)
+    command = load_command(folder, count, arguments, users)
     raise typer.Exit(run_load(command, plan, folder, spending=spending))
 
 
@@ -155,9 +155,11 @@ def default_folder(plan: "Plan") -> Path:
     return Path("reports") / folder_name(*names, datetime.now(UTC))
 
 
-def load_command(folder: Path, workers: int, locust_arguments: Sequence[str]) -> list[str]:
+def load_command(
+    folder: Path, workers: int, locust_arguments: Sequence[str], locustfile: Path = PACKAGED
+) -> list[str]:
     """Return the Locust command that makes the load of a plan, which ``carry_load`` adds."""
-    command = [sys.executable, "-m", "harness.load.start", "-f", str(LOCUSTFILE)]
+    command = [sys.executable, "-m", "harness.load.start", "-f", str(locustfile)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
     command += ["--out", str(folder)]
     if workers > 1:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from harness.cli.locustfile import Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
@@ -112,6 +113,7 @@ def sweep(
     workers: Workers = None,
     reference: Reference = None,
     force: Force = False,
+    locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
     """Find the capacity of a system: the highest load at which every SLO holds.
@@ -135,7 +137,6 @@ def sweep(
     compared_with = load_workload(reference or REFERENCE)
     names = (f"sweep-{plan.workload.name}", plan.target.name)
     folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
-    resolution = _resolution(step)
     searches = []
     for fixed in _cells(grid or (), axis):
         runner = StepRunner(
@@ -148,11 +149,11 @@ def sweep(
             workers=workers,
             force=force,
             locust_arguments=locust_arguments or (),
+            locustfile=readable(locustfile),
         )
         begin = axis.load_of(plan.workload) if start is None else start
-        searches.append(
-            (runner, _search(runner, begin, most, resolution, factor, repeats, max_steps))
-        )
+        search = _search(runner, begin, most, _resolution(step), factor, repeats, max_steps)
+        searches.append((runner, search))
     open_folder(folder, JSON_FILE)
     raise typer.Exit(_sweep(searches, (plan.workload.name, plan.target.name), compared_with))
 

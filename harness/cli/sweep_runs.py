@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cli.locustfile import PACKAGED
 from harness.cli.report import make_report
 from harness.cli.run import load_command, run_load
 from harness.core.errors import HarnessError, MachineError, ScenarioError, ScenarioProblem
@@ -53,6 +54,7 @@ class StepRunner:
         workers: Processes that make the load; None takes as many as a step needs.
         force: Whether to run what the machine is too small for.
         locust_arguments: For Locust itself.
+        locustfile: The user classes to run.
     """
 
     files: "ScenarioFiles"
@@ -64,6 +66,7 @@ class StepRunner:
     workers: int | None
     force: bool
     locust_arguments: Sequence[str]
+    locustfile: Path = PACKAGED
 
     def plan(self, load: float, repeat: int = 0) -> "Plan":
         """Return the plan of a step.
@@ -140,7 +143,7 @@ class StepRunner:
             folder = self._new_folder(load)
             forced = ["--force"] if self.force else []
             arguments = [*forced, *self.locust_arguments]
-            command = load_command(folder, count, arguments)
+            command = load_command(folder, count, arguments, self.locustfile)
             judged: list[Analysis] = []
 
             def judge(folder: Path) -> int:

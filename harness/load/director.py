@@ -357,6 +357,7 @@ class Director:
             "plan": self.plan.model_dump(mode="json", context=HIDE_SECRETS),
             "phases": [phase.model_dump() for phase in self.plan.phases],
             "environment": self._surroundings,
+            "users": self._assembler.users if self._assembler else None,
             "workers": self._roll.rows,
             "disturbances": self._disturbances.rows if self._disturbances else [],
             "warnings": self._warnings,

@@ -18,6 +18,7 @@ import typer
 from harness.analysis.finalise import analyse
 from harness.cli import run as verb
 from harness.cli.load_process import LoadProcess
+from harness.cli.locustfile import PACKAGED
 from harness.cli.spending import Spending
 from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
@@ -144,7 +145,7 @@ def test_command_carries_flags_and_locust_arguments() -> None:
     """Locust gets its own options, and neither of the files: the plan is all it needs."""
     command = verb.load_command(Path("out"), 2, ["--csv=x"])
     expected = [
-        *(sys.executable, "-m", "harness.load.start", "-f", str(verb.LOCUSTFILE), "--headless"),
+        *(sys.executable, "-m", "harness.load.start", "-f", str(PACKAGED), "--headless"),
         *("--out", "out", "--processes", "2"),
     ]
     assert expected == command[: len(expected)]
