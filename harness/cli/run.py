@@ -20,6 +20,7 @@ from harness.cli.elsewhere import (
     MaxWait,
     MeasureClocks,
 )
+from harness.cli.labelling import Label, Tags
 from harness.cli.scenario_files import TargetFile, WorkloadFile
 from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
@@ -87,6 +88,8 @@ def run(
     ] = None,
     overrides: Overrides = None,
     workers: Workers = None,
+    label: Label = None,
+    tags: Tags = None,
     force: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
         bool, typer.Option("--force", help="Run even where this machine is too small for it.")
     ] = False,
@@ -110,9 +113,11 @@ def run(
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
+    from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan
 
-    plan = load_plan(workload, target, overrides=overrides or ())
+    labels = read_labels(label, tags)
+    plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
     folder = out or default_folder(plan)
     if folder.exists():
         raise _exists(folder)
@@ -169,6 +174,9 @@ def load_command(
     command += ["--out", str(folder)]
     for override in overrides:
         command += ["--set", override]
+    command += ["--label", plan.label]
+    for key, value in plan.tags.items():
+        command += ["--tag", f"{key}={value}"]
     if workers > 1:
         command += ["--processes", str(workers), *_private_meeting_point()]
     return [*command, *locust_arguments]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from harness.cli.labelling import Label, Tags
 from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
@@ -111,6 +112,8 @@ def sweep(
     overrides: Overrides = None,
     workers: Workers = None,
     reference: Reference = None,
+    label: Label = None,
+    tags: Tags = None,
     force: Force = False,
     locust_arguments: LocustArguments = None,
 ) -> None:
@@ -127,9 +130,11 @@ def sweep(
     """
     from harness.measure.machine import read_machine
     from harness.measure.record import folder_name
+    from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan, load_workload
 
     axis = _axis("--along", along)
+    labels = read_labels(label, tags)
     plan = load_plan(workload, target, overrides=overrides or ())
     compared_with = load_workload(reference or REFERENCE)
     names = (f"sweep-{plan.workload.name}", plan.target.name)
@@ -146,6 +151,7 @@ def sweep(
             folder=folder,
             machine=read_machine(),
             workers=workers,
+            labels=labels,
             force=force,
             locust_arguments=locust_arguments or (),
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.analysis.sweep_step import SweepStep
     from harness.measure.machine import Machine
     from harness.scenario.axes import Axis
+    from harness.scenario.labels import Labels
     from harness.scenario.plan import Plan
 
 _JOINING_S = 2.0
@@ -51,6 +52,7 @@ class StepRunner:
         folder: The sweep's own.
         machine: What there is to run on.
         workers: Processes that make the load; None takes as many as a step needs.
+        labels: What is tested.
         force: Whether to run what the machine is too small for.
         locust_arguments: For Locust itself.
     """
@@ -63,6 +65,7 @@ class StepRunner:
     folder: Path
     machine: "Machine"
     workers: int | None
+    labels: "Labels"
     force: bool
     locust_arguments: Sequence[str]
 
@@ -143,7 +146,7 @@ class StepRunner:
             folder = self._new_folder(load)
             forced = ["--force"] if self.force else []
             arguments = [*forced, *self.locust_arguments]
-            command = load_command(plan, folder, overrides, count, arguments)
+            command = load_command(self.labels.on(plan), folder, overrides, count, arguments)
             judged: list[Analysis] = []
 
             def judge(folder: Path) -> int:

@@ -351,10 +351,14 @@ class Director:
             "run_id": self.run_id,
             "status": status,
             "cause": self.cause.to_json() if self.cause else None,
+            "label": self.plan.label,
+            "tags": self.plan.tags,
             "started_at": self._started.isoformat(timespec="seconds").replace("+00:00", "Z"),
             "epoch_ns": self.epoch_ns,
             "ended_s": self._ended_s,
-            "plan": self.plan.model_dump(mode="json", context=HIDE_SECRETS),
+            "plan": self.plan.model_dump(
+                mode="json", context=HIDE_SECRETS, exclude={"label", "tags"}
+            ),
             "phases": [phase.model_dump() for phase in self.plan.phases],
             "environment": self._surroundings,
             "workers": self._roll.rows,

@@ -144,7 +144,7 @@ def test_command_carries_plan_flags_and_locust_arguments(plan: Plan) -> None:
     expected = [
         *(sys.executable, "-m", "harness.load.start", "-f", str(verb.LOCUSTFILE), "--headless"),
         *("--workload", str(WORKLOAD), "--target", str(TARGET), "--out", "out"),
-        *("--set", "a=1", "--set", "b=2", "--processes", "2"),
+        *("--set", "a=1", "--set", "b=2", "--label", "", "--processes", "2"),
     ]
     assert expected == command[: len(expected)]
     assert command[-1] == "--csv=x"
