@@ -1,5 +1,6 @@
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.installing import install_system
@@ -15,3 +16,11 @@ settings.register_profile(
     "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("shared machine")
+
+
+@pytest.fixture
+def unexported(monkeypatch):
+    """Draw charts without writing SVG and PNG, which is most of the work."""
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><g id="axes"/></svg>'
+    monkeypatch.setattr("harness.report.sketch.to_svg", lambda _figure, _name: svg)
+    monkeypatch.setattr("harness.report.sketch.to_png", lambda _figure: b"\x89PNG")

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from harness.core.system import OWN_DISTRIBUTION, registrations
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,6 +65,13 @@ UNREACHABLE = {
 }
 """Layer -> packages that none of its modules may load, not even through another module of ours."""
 
+ELSEWHERE = {
+    found.reference.partition(":")[0]
+    for found in registrations()
+    if found.distribution != OWN_DISTRIBUTION
+}
+"""The packages of installed systems that are not ours: they keep the same rules."""
+
 JOINS = {"hybrid": {"appsync_events", "polling"}}
 """Systems made of others -> those they may import: nothing of theirs is done twice."""
 
@@ -88,23 +98,30 @@ class Module:
 def layer_of(name: str) -> str:
     """Return the layer of a dotted module name; "top" where it is outside every layer."""
     parts = name.split(".")
+    if of_system(parts):
+        return part_of(of_system(parts))
     if parts[0] == "locustfiles":
         return "locustfile"
-    if parts[0] != "harness" or len(parts) == 1:
+    if parts[0] != "harness" or parts[1:] in ([], ["systems"]):
         return "top"
     if parts[1] in {"__main__", "pytest_plugin"}:
         return "cli"
     if parts[1] == "scenario" and len(parts) > 2 and parts[2] in SETTINGS:
         return "settings"
-    if parts[1] != "systems":
-        return parts[1]
-    return part_of(parts[2:])
+    return parts[1]
+
+
+def of_system(parts: list[str]) -> list[str]:
+    """Return a module's name from its system's package on; empty where it is of no system."""
+    if parts[:2] == ["harness", "systems"]:
+        return parts[2:]
+    return parts if parts[0] in ELSEWHERE else []
 
 
 def part_of(parts: list[str]) -> str:
     """Return the layer of a module of a system, given its name from the system's package on."""
-    if len(parts) < 2:
-        return "system" if parts else "top"
+    if len(parts) == 1:
+        return "system"
     role = {"auth": "options"}.get(parts[1], parts[1].split("_")[0])
     return role if role in {"client", "emulator", "options", "economics"} else "wire"
 
@@ -157,6 +174,18 @@ def read_tree(root: Path) -> dict[str, Module]:
     return {module.name: module for module in modules}
 
 
+def read_elsewhere() -> dict[str, Module]:
+    """Parse the packages of the installed systems that are not ours, by dotted name."""
+    found: dict[str, Module] = {}
+    for package in ELSEWHERE:
+        spec = find_spec(package)
+        for folder in (spec.submodule_search_locations if spec else None) or ():
+            root = Path(folder).parent
+            modules = (read_module(root, file) for file in sorted(Path(folder).rglob("*.py")))
+            found |= {module.name: module for module in modules}
+    return found
+
+
 def our_modules(name: str, modules: dict[str, Module]) -> list[str]:
     """Return what importing ``name`` runs of ours: the module and the packages around it."""
     parts = name.split(".")
@@ -165,9 +194,8 @@ def our_modules(name: str, modules: dict[str, Module]) -> list[str]:
 
 
 def system_of(name: str) -> str:
-    """Return the system's folder a module lives in, or ""."""
-    parts = name.split(".")
-    return parts[2] if parts[:2] == ["harness", "systems"] and len(parts) > 2 else ""
+    """Return the system's package that a module lives in, or ""."""
+    return "".join(of_system(name.split("."))[:1])
 
 
 def arrow_problems(modules: dict[str, Module]) -> Iterator[str]:
@@ -250,7 +278,7 @@ def layer_problems(modules: dict[str, Module]) -> Iterator[str]:
 
 def problems(root: Path) -> list[str]:
     """Return every breach of the house rules in the tree under ``root``."""
-    modules = read_tree(root)
+    modules = read_tree(root) | read_elsewhere()
     checks = (layer_problems, arrow_problems, reach_problems, frame_problems, size_problems)
     return [problem for check in checks for problem in check(modules)]
 
@@ -277,6 +305,7 @@ def test_the_check_reads_the_whole_tree() -> None:
     files = set(ROOT.glob("harness/**/*.py"))
     assert files <= {module.file for module in read_tree(ROOT).values()}
     assert "harness.core.errors" in read_tree(ROOT)
+    assert {module.partition(".")[0] for module in read_elsewhere()} == ELSEWHERE
 
 
 SYSTEM = "harness/systems/toy"

@@ -24,6 +24,7 @@ CHAT_TOKEN_ENV = "CHAT_TOKEN"  # noqa: S105 - the name of a variable
 API_KEY_ENV = "APPSYNC_API_KEY"
 TOKEN_ENV = "APPSYNC_TOKEN"  # noqa: S105 - the name of a variable
 PASSWORD_ENV = "APPSYNC_USERS_PASSWORD"  # noqa: S105 - the name of a variable
+USERS_FILE = "users.csv"
 EVENT_KEYS = ("HttpHost", "RealtimeHost", "ApiId", "Region", "Namespaces", "AuthModes")
 CHAT_KEYS = ("RealtimeUrl", "TokenSecret", "Region")
 
@@ -83,12 +84,12 @@ def _lambda(stack: str, outputs: dict[str, str]) -> tuple[str, str]:
 
 def _cognito(stack: str, outputs: dict[str, str]) -> tuple[str, str]:
     _require(stack, outputs, ("UserPoolId", "UserPoolClientId"))
-    remark = f"export {PASSWORD_ENV}=…, the password of the test users that users.csv names"
+    remark = f"export {PASSWORD_ENV}=…, the password of the test users that {USERS_FILE} names"
     keys = {
         "region": outputs["Region"],
         "user_pool_id": outputs["UserPoolId"],
         "client_id": outputs["UserPoolClientId"],
-        "users_file": "users.csv",
+        "users_file": USERS_FILE,
         "password_env": PASSWORD_ENV,
     }
     return remark, "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
@@ -169,6 +170,7 @@ def _check(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "target.toml"
         file.write_text(text, encoding="utf-8")
+        (Path(folder) / USERS_FILE).touch()  # The user's own lies beside the real target.
         load_scenario(file)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from harness.analysis.economics import priced_systems, usage_on
+from harness.analysis.economics import economics_of, usage_on
 from harness.analysis.ground_truth import emulator_stats
 from harness.analysis.ledger import subscriptions
 from harness.analysis.record import Json, Record, measured
@@ -32,7 +32,7 @@ def cost_of(record: Record) -> Json:
         ``operations`` by kind, ``usd_run`` and ``usd_day_at_reference``; None where the system has
         no price list, or the record lacks what it takes.
     """
-    system = priced_systems().get(str(record.target.get("system")))
+    system = economics_of(str(record.target.get("system")))
     if system is None or not record.is_complete:
         return {"operations": {}, "usd_run": None, "usd_day_at_reference": None}
     lines = system.bill(usage_of(record))

@@ -10,6 +10,7 @@ from typing import Final
 
 from harness.analysis.economics import Economics, is_made_of_others, priced_systems, switches_of
 from harness.core.pricing import Day, Line, total_usd
+from harness.core.system import system_named
 
 POLLING: Final = "polling"
 """The one system whose users ask; the others are told."""
@@ -187,7 +188,7 @@ class _Systems:
         self.push = tuple(name for name in self.all if name != POLLING)
 
     def title(self, system: str) -> str:
-        return self._economics[system].NAME
+        return system_named(system).title
 
     def usd(self, system: str, day: Day) -> float:
         return total_usd(self._economics[system].bill(day.usage()), self._flipped)

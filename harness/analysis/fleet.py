@@ -13,6 +13,7 @@ from harness.analysis.economics import Economics
 from harness.analysis.record import Record, measured
 from harness.core.errors import MachineError
 from harness.core.pricing import BYTES_PER_GB, Events, Price, Quota, Usage, total_usd
+from harness.core.system import System
 
 BUSY_CORE: Final = 0.8
 """Share of its core that a worker is planned to use; the rest is for bursts."""
@@ -149,15 +150,13 @@ def worker_cost(record: Record) -> WorkerCost:
     )
 
 
-def plan_fleet(
-    cost: WorkerCost, crowd: Crowd, system: Economics, open_files: int | None
-) -> FleetPlan:
+def plan_fleet(cost: WorkerCost, crowd: Crowd, system: System, open_files: int | None) -> FleetPlan:
     """Return what a crowd takes, figure by figure.
 
     Args:
         cost: What a worker needs.
         crowd: The load.
-        system: Quotas and prices of the system that carries it.
+        system: What carries it, with quotas and prices.
         open_files: Files that one process may have open; None for any number.
     """
     workers_by = _workers_by(cost, crowd, open_files)
@@ -175,7 +174,7 @@ def plan_fleet(
             Step("workers", workers, "cores", "the largest of these, rounded up"),
             *_rest(cost, crowd, system, workers),
         ),
-        _quota_needs(crowd, system),
+        _quota_needs(crowd, system.load("economics")),
     )
 
 
@@ -207,8 +206,9 @@ def _workers_by(cost: WorkerCost, crowd: Crowd, open_files: int | None) -> tuple
     return (*by_cores, by_files)
 
 
-def _rest(cost: WorkerCost, crowd: Crowd, system: Economics, workers: int) -> tuple[Step, ...]:
+def _rest(cost: WorkerCost, crowd: Crowd, system: System, workers: int) -> tuple[Step, ...]:
     users, hours = crowd.users, crowd.hours + crowd.joining_hours
+    economics: Economics = system.load("economics")
     memory_gb = (workers * cost.worker_bytes + users * cost.connection_bytes) / BYTES_PER_GB
     paid_gb = max(memory_gb, workers * LEAST_WORKER_GB)
     hourly_usd = workers * WORKER_CORE.usd + paid_gb * WORKER_GB.usd
@@ -241,8 +241,8 @@ def _rest(cost: WorkerCost, crowd: Crowd, system: Economics, workers: int) -> tu
             f"(at least {LEAST_WORKER_GB:g} a worker) × ${WORKER_GB.usd}, {WORKER_CORE.source}",
         ),
         Step(
-            f"bill of {system.NAME}",
-            total_usd(system.bill(_usage(cost, crowd))),
+            f"bill of {system.title}",
+            total_usd(economics.bill(_usage(cost, crowd))),
             "$",
             f"{duration}; messages of {cost.event_bytes:,.0f} bytes once all are connected; "
             "list prices",
@@ -266,7 +266,7 @@ def _usage(cost: WorkerCost, crowd: Crowd) -> Usage:
     )
 
 
-def _quota_needs(crowd: Crowd, system: Economics) -> tuple[QuotaNeed, ...]:
+def _quota_needs(crowd: Crowd, economics: Economics) -> tuple[QuotaNeed, ...]:
     rates: dict[str | None, float] = {
         "connects_per_s": crowd.joins_per_s,
         "publishes_per_s": crowd.messages_per_s,
@@ -274,5 +274,5 @@ def _quota_needs(crowd: Crowd, system: Economics) -> tuple[QuotaNeed, ...]:
         "polls_per_s": crowd.users / POLL_INTERVAL_S,
     }
     return tuple(
-        QuotaNeed(quota, rates[quota.bounds]) for quota in system.QUOTAS if quota.bounds in rates
+        QuotaNeed(quota, rates[quota.bounds]) for quota in economics.QUOTAS if quota.bounds in rates
     )

@@ -10,6 +10,7 @@ from harness.analysis.cost_study import POLLING
 from harness.analysis.economics import Economics, priced_systems
 from harness.analysis.finalise import Analysis
 from harness.core.pricing import Day, Line, Quota, total_usd
+from harness.core.system import system_named
 from harness.scenario.study import StudyNeed, StudySystem
 
 _BOUNDS: Final = {
@@ -93,12 +94,12 @@ def cost_of_system(
     used = runs[0].summary.get("cost", {}).get("usd_run") if runs else None
     return SystemCost(
         system,
-        " + ".join(lists[each].NAME for each, _ in parts),
+        " + ".join(system_named(each).title for each, _ in parts),
         _usd(lists, parts),
         _usd(lists, [(each, one.idle()) for each, one in parts]),
         _usd(lists, measured) if measured else None,
         used,
-        tuple((lists[each].NAME, lists[each].bill(one.usage())) for each, one in parts),
+        tuple((system_named(each).title, lists[each].bill(one.usage())) for each, one in parts),
     )
 
 

@@ -24,6 +24,7 @@ from harness.cli.report import report
 from harness.cli.run import run
 from harness.cli.study import study
 from harness.cli.sweep import sweep
+from harness.cli.systems import systems
 from harness.cli.validate import validate
 from harness.cli.worker import worker
 from harness.core.errors import HarnessError, error_lines
@@ -73,6 +74,7 @@ VERBS = (
     Verb(study, f"{STUDY} --size small"),
     Verb(init, "load-test --system polling"),
     Verb(examples, ""),
+    Verb(systems, ""),
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
 )

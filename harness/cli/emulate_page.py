@@ -2,7 +2,7 @@
 
 import ipaddress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.scenario.emulator import STATS_PATH
 
@@ -23,7 +23,7 @@ def page(api: "Api", emulated: "Emulated") -> str:
         "realtime": emulated.realtime,
         "API key": emulated.api_key,
         "authority": emulated.ca_file,
-        "try it": api.system.try_it(emulated.http, emulated.api_key, ca_file),
+        "try it": _optional(api, "try_it", emulated.http, emulated.api_key, ca_file),
         "counts": emulated.http.removesuffix(api.system.HTTP_PATH) + STATS_PATH,
     }
     lines = [
@@ -32,11 +32,17 @@ def page(api: "Api", emulated: "Emulated") -> str:
     ]
     settings = {
         **_trust(api, emulated),
-        **api.system.client_settings(api.target.emulator, emulated.http),
+        **(_optional(api, "client_settings", api.target.emulator, emulated.http) or {}),
         **_target(api, emulated),
     }
     blocks = [f"{title}\n\n{_indented(text)}" for title, text in settings.items()]
     return "\n\n".join(["\n".join(lines), *blocks])
+
+
+def _optional(api: "Api", function: str, *arguments: object) -> Any:
+    """Return what a function of the emulator's module says; None where it has no such function."""
+    found = getattr(api.system, function, None)
+    return found(*arguments) if found else None
 
 
 def warning(api: "Api") -> str:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.system import System, installed_systems
 from harness.scenario.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from harness.analysis.economics import Economics
     from harness.analysis.fleet import FleetPlan
 
 _CROWDS = [100_000, 1_000_000, 10_000_000]
@@ -51,11 +51,11 @@ def plan(
     from harness.measure.machine import read_machine
 
     record = read_record(run)
-    economics = _economics(system or str(record.target.get("system")))
+    priced = _priced(system or str(record.target.get("system")))
     cost = worker_cost(record)
     open_files = read_machine().open_files
     plans = [
-        plan_fleet(cost, Crowd(count, rate_per_s, joins_per_s, hours), economics, open_files)
+        plan_fleet(cost, Crowd(count, rate_per_s, joins_per_s, hours), priced, open_files)
         for count in users or _CROWDS
     ]
     if as_json:
@@ -71,10 +71,8 @@ def plan(
         _print(each, console)
 
 
-def _economics(name: str) -> "Economics":
-    from harness.analysis.economics import priced_systems
-
-    systems = priced_systems()
+def _priced(name: str) -> System:
+    systems = {known: system for known, system in installed_systems().items() if system.economics}
     if name not in systems:
         known = sorted(systems)
         rule = f"must be one of {', '.join(known)}"

@@ -34,11 +34,11 @@ class Spending:
     """
 
     def __init__(self, plan: "Plan", max_usd: float | None) -> None:
-        from harness.analysis.economics import priced_systems
+        from harness.analysis.economics import economics_of
 
         self._plan = plan
         self._max_usd = max_usd
-        self._economics: Economics | None = priced_systems().get(plan.target.system)
+        self._economics: Economics | None = economics_of(plan.target.system)
         if self._economics is None and max_usd is not None:
             rule = "a limit in dollars needs one"
             raise MachineError("--max-usd", f"{plan.target.system} has no price list", rule)

@@ -27,8 +27,8 @@ def validate(
 ) -> None:
     """Check scenario files without running anything.
 
-    Prints a line for each good file, and every problem of every other. Environment variables
-    that a target needs are named, but need not be set.
+    Prints a line for each good file, and every problem of every other, also of files that it names.
+    Environment variables that a target needs are named, but need not be set.
     """
     problems: list[ScenarioProblem] = []
     for given in scenarios:
@@ -49,7 +49,26 @@ def _validated(file: Path) -> str:
 
     if is_slo_file(file):
         return f"{len(load_slos(file))} SLOs"
-    return describe(load_study(file) if is_study(file) else load_scenario(file))
+    if is_study(file):
+        study = load_study(file)
+        _validate_named(study, file.parent)
+        return describe(study)
+    return describe(load_scenario(file))
+
+
+def _validate_named(study: "Study", folder: Path) -> None:
+    """Raise ScenarioError with the problems of all files that a study names."""
+    from harness.scenario.loading import load_scenario
+
+    named = [*(one.target for one in study.systems), *(one.workload for one in study.workloads)]
+    problems: list[ScenarioProblem] = []
+    for file in dict.fromkeys(named):
+        try:
+            load_scenario(folder / file)
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError(problems)
 
 
 def describe(scenario: "Workload | Target | Study") -> str:

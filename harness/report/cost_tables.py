@@ -5,8 +5,9 @@ from typing import Final
 
 from harness.analysis.cost import RunCost
 from harness.analysis.cost_study import Bill, BreakEven, Case, CostStudy, Step
-from harness.analysis.economics import priced_systems
+from harness.analysis.economics import economics_of, priced_systems, step_bytes_of
 from harness.core.pricing import Day, Line
+from harness.core.system import system_named
 from harness.report import quantities as q
 from harness.report.cells import Cell, Table
 
@@ -38,7 +39,7 @@ def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
         _steps(
             "sizes",
             "Event sizes",
-            "AppSync Events counts an event once for each begun 5 KB, API Gateway for each 32 KB.",
+            _metering(),
             study.sizes,
         ),
         *(_lines(bill, case.title, study) for case in study.cases for bill in case.bills),
@@ -70,9 +71,19 @@ def _run(run: RunCost, number: int) -> Table:
     )
 
 
+def _metering() -> str:
+    """Say in which steps of its size an event is counted, on systems that count in steps."""
+    steps = (
+        f"{step_bytes // 1024} KB on {system_named(name).title}"
+        for name, economics in priced_systems().items()
+        if (step_bytes := step_bytes_of(economics))
+    )
+    return f"An event counts once for each begun step of its size: {', '.join(steps)}."
+
+
 def _units(system: str) -> Mapping[str, str]:
     """Return what the lines of a system's bills count."""
-    economics = priced_systems().get(system)
+    economics = economics_of(system)
     lines = economics.bill(Day().usage()) if economics else ()
     return {line.name: line.price.unit for line in lines}
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from harness.core.system import installed_systems
+
 INK: Final = "#20242a"
 MUTED: Final = "#66707c"
 LINE: Final = "#dcdfe3"
@@ -87,14 +89,6 @@ STYLE: Final[Any] = {
 CAUSES: Final = (ORANGE, BLUE, ROSE, GREEN)
 """For things that have no order; hues after Okabe and Ito (2008), made to differ in lightness."""
 
-_OF_SYSTEMS: Final = {
-    "appsync_events": BLUE,
-    "server_sent_events": ORANGE,
-    "api_gateway_websocket": GREEN,
-    "polling": ROSE,
-    "hybrid": DISTURBED,
-}
-_OF_OTHER_SYSTEMS: Final = (MAXIMUM,)
 SOFTER: Final = {BLUE: SKY, ORANGE: SAND, GREEN: MINT, ROSE: PLUM}
 """For something else of the same system, beside it: the same hue at another lightness."""
 
@@ -108,14 +102,9 @@ _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-
 
 
 def system_colour(system: str) -> str:
-    """Return the colour that a system has in every chart of several systems.
-
-    Args:
-        system: Its name, as in a target or as its folder's.
-    """
-    name = system.replace("-", "_")
-    others = _OF_OTHER_SYSTEMS[sum(name.encode()) % len(_OF_OTHER_SYSTEMS)]
-    return _OF_SYSTEMS.get(name, others)
+    """Return the colour that a system has in every chart of several systems."""
+    found = installed_systems().get(system)
+    return found.colour if found else MAXIMUM
 
 
 def to_png(figure: Figure) -> bytes:

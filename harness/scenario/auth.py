@@ -1,6 +1,6 @@
 """The ``[auth]`` table of a target: how clients prove who they are. It names secrets only."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -18,7 +18,7 @@ class Auth(ScenarioModel):
     """How clients prove who they are. Secrets stay in the environment."""
 
     # A system may bring a model of its own with more modes and keys. A key that ends in ``_env``
-    # names an environment variable, and one that ends in ``_file`` a file.
+    # names an environment variable.
 
     KEYS_OF_MODES: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         {"api_key": ("api_key_env",), "none": ()}
@@ -49,15 +49,8 @@ class Auth(ScenarioModel):
 
 def variables_in(auth: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the keys of an ``[auth]`` table that name variables, with the names."""
-    return list(_named_by(auth, "_env"))
-
-
-def files_in(auth: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the keys of an ``[auth]`` table that name files, with the names."""
-    return list(_named_by(auth, "_file"))
-
-
-def _named_by(auth: Mapping[str, Any], suffix: str) -> Iterator[tuple[str, str]]:
-    for key, name in auth.items():
-        if key.endswith(suffix) and isinstance(name, str) and name:
-            yield key, name
+    return [
+        (key, name)
+        for key, name in auth.items()
+        if key.endswith("_env") and isinstance(name, str) and name
+    ]

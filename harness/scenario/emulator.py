@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from pydantic import Field
 
 from harness.scenario.faults import Faults
-from harness.scenario.model import Bytes, Count, ScenarioModel, Secret
+from harness.scenario.model import Bytes, Count, FolderPath, ScenarioModel, Secret
 
 STATS_PATH = "/_emulator/stats"
 LOG_PATH = "/_emulator/log"
@@ -43,11 +43,11 @@ class Emulator(ScenarioModel):
     tls: bool = Field(
         default=False, description="Whether it speaks https and wss, with a certificate of its own."
     )
-    certificate_folder: str | None = Field(
+    certificate_folder: FolderPath | None = Field(
         default=None,
-        min_length=1,
         description="Where that certificate is kept from one start to the next, so that clients "
-        "need to be told to trust it only once. Left out, each start makes another.",
+        "need to be told to trust it only once; relative to this file. Left out, each start makes "
+        "another.",
     )
     host: str = Field(
         default="127.0.0.1",

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.scenario.auth import VARIABLE_PATTERN, files_in, variables_in
+from harness.scenario.auth import VARIABLE_PATTERN, variables_in
 from harness.scenario.client_options import ClientOptions, WildcardOptions
 from harness.scenario.disturbances import OF_THE_EMULATOR
 from harness.scenario.overrides import (
@@ -21,6 +21,7 @@ from harness.scenario.overrides import (
     scale_population,
     set_join_rate,
 )
+from harness.scenario.paths import resolve_paths
 from harness.scenario.plan import Plan
 from harness.scenario.problems import Source, problems_of, shown
 from harness.scenario.reading import read_source
@@ -74,9 +75,8 @@ def load_plan(
         set_join_rate(workload_source, join_rate_per_s)
     problems += _resolve_endpoints(target_source, os.environ)
     problems += _missing_credentials(target_source, os.environ)
-    problems += _unusable_ca_file(target_source)
     workload = _validated(workload_source, Workload, problems)
-    target = _validated(target_source, Target, problems)
+    target = _validated_target(target_source, problems)
     plan = None
     if workload is not None and target is not None:
         plan = Plan(
@@ -95,7 +95,7 @@ def load_plan(
 
 
 def load_scenario(file: Path) -> Workload | Target:
-    """Read one file, whichever of the two it is; the environment plays no part.
+    """Read one file, whichever of the two it is; variables that it names need not be set.
 
     Raises:
         ScenarioError: With every problem of the file.
@@ -105,10 +105,10 @@ def load_scenario(file: Path) -> Workload | Target:
     loaded: Workload | Target | None
     if source.model is Target:
         _know_the_system(source)
-        loaded = _validated(source, Target, problems)
+        loaded = _validated_target(source, problems)
     else:
         loaded = _validated(source, Workload, problems)
-    if loaded is None:
+    if problems or loaded is None:
         raise ScenarioError(problems)
     return loaded
 
@@ -141,7 +141,7 @@ def load_emulated_target(file: Path, overrides: Sequence[str] = ()) -> Target:
     ours = [override for override in overrides if override not in foreign]
     problems += apply_overrides(ours, Source(file=SET, data={}, model=Workload), source)
     _know_the_system(source)
-    target = _validated(source, Target, problems)
+    target = _validated_target(source, problems)
     if target is not None and not target.emulated:
         rule, hint = "must be true", "the file describes a system that runs elsewhere"
         problems.append(source.problem("emulated", "false", rule, hint))
@@ -155,14 +155,24 @@ def _know_the_system(target: Source) -> None:
     target.model = target_model(target.data.get("system"))
 
 
+def _validated_target(source: Source, problems: list[ScenarioProblem]) -> Target | None:
+    """Return a target whose paths are absolute."""
+    data, unusable = resolve_paths(source)
+    problems += unusable + _unusable_ca_file(source, data)
+    return _validated(source, Target, problems, data)
+
+
 def _validated(
-    source: Source, model: type[ModelT], problems: list[ScenarioProblem]
+    source: Source,
+    model: type[ModelT],
+    problems: list[ScenarioProblem],
+    data: Mapping[str, Any] | None = None,
 ) -> ModelT | None:
     if source.readable:
         try:
-            return model.model_validate(source.data)
+            return model.model_validate(source.data if data is None else data)
         except ValidationError as error:
-            problems += problems_of(error, source)
+            problems += problems_of(error, source)  # With values as they are written.
     return None
 
 
@@ -190,39 +200,29 @@ def _addresses(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _unusable_ca_file(target: Source) -> list[ScenarioProblem]:
-    tls = target.data.get("tls")
+def _unusable_ca_file(target: Source, data: Mapping[str, Any]) -> list[ScenarioProblem]:
+    tls = data.get("tls")
     file = tls.get("ca_file") if isinstance(tls, dict) else None
     if not isinstance(file, str) or not file:
         return []
-    if Path(file).is_file():
-        rule, hint = "must hold certificates in PEM form", None
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # There is no such file: a problem that is known by now.
+        try:
             ssl.create_default_context(cafile=file)
-            return []
-    else:
-        rule = "must be a file that exists"
-        hint = f"the working directory is {Path.cwd()}" if not Path(file).is_absolute() else None
-    return [target.problem("tls.ca_file", shown("ca_file", file), rule, hint)]
+        except ssl.SSLError:
+            rule, found = "must hold certificates in PEM form", target.data["tls"]["ca_file"]
+            return [target.problem("tls.ca_file", shown("ca_file", found), rule)]
+    return []
 
 
 def _missing_credentials(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
     auth = target.data.get("auth")
     if not isinstance(auth, dict):
         return []
-    problems = [
+    return [
         _not_set(target, f"auth.{key}", name)
         for key, name in variables_in(auth)
         if re.match(VARIABLE_PATTERN, name) and not environment.get(name)
     ]
-    for key, file in files_in(auth):
-        if not Path(file).is_file():
-            hint = f"the working directory is {Path.cwd()}"
-            # Not by ``shown``, which hides what a key with "token" in its name says.
-            problems.append(
-                target.problem(f"auth.{key}", repr(file), "must be a file that exists", hint)
-            )
-    return problems
 
 
 def _unplayable(plan: Plan, workload: Source) -> list[ScenarioProblem]:

@@ -1,6 +1,7 @@
 """What every model of a scenario file has in common: strictness, units and broken rules."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo
@@ -25,6 +26,14 @@ class Unit:
     name: str
 
 
+class PathKind(Enum):
+    """Marks a key that holds a path, which is relative to the file that it stands in."""
+
+    FILE = "a file that exists"
+    FOLDER = "a folder, made where it does not exist"
+    FUNCTION = "file.py:function, or package.module:function, which is no path"
+
+
 HIDE_SECRETS = "hide secrets"
 """Context of ``model_dump`` for what people will read: each ``Secret`` in it is left out."""
 
@@ -34,6 +43,8 @@ def _unless_hidden(value: str, info: SerializationInfo) -> str:
 
 
 Secret = Annotated[str, Field(repr=False), PlainSerializer(_unless_hidden)]
+FilePath = Annotated[str, Field(min_length=1), PathKind.FILE]
+FolderPath = Annotated[str, Field(min_length=1), PathKind.FOLDER]
 Segment = Annotated[str, Field(pattern=SEGMENT_PATTERN)]
 Count = Annotated[int, Unit("count")]
 Bytes = Annotated[int, Unit("bytes")]

@@ -76,10 +76,16 @@ class Source:
 
     def problem(self, key: str, found: str, rule: str, hint: str | None = None) -> ScenarioProblem:
         """Return a problem at ``key``, blamed on the flag that set it or else on the file."""
+        if flag := self.flag_of(key):
+            return ScenarioProblem(flag, f"{self.key_prefix}{key}", found, rule, hint)
+        return ScenarioProblem(self.file, key, found, rule, hint)
+
+    def flag_of(self, key: str) -> str | None:
+        """Return the flag that set a key; None where the file did."""
         for changed, flag in reversed(self.changed.items()):
             if key == changed or key.startswith(f"{changed}."):
-                return ScenarioProblem(flag, f"{self.key_prefix}{key}", found, rule, hint)
-        return ScenarioProblem(self.file, key, found, rule, hint)
+                return flag
+        return None
 
 
 def problems_of(error: ValidationError, source: Source) -> list[ScenarioProblem]:

@@ -29,7 +29,7 @@ from harness.core.system import (
 from harness.scenario.auth import Auth, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
-from harness.scenario.model import ScenarioModel, Segment, broken_rule
+from harness.scenario.model import FilePath, ScenarioModel, Segment, broken_rule
 from harness.scenario.spelling import did_you_mean
 from harness.scenario.workload import NAME_PATTERN
 
@@ -60,10 +60,9 @@ class Tls(ScenarioModel):
     """How the system's certificate is checked."""
 
     verify: bool = Field(default=True, description="Whether it must be valid; false only in a lab.")
-    ca_file: str | None = Field(
+    ca_file: FilePath | None = Field(
         default=None,
-        min_length=1,
-        description="PEM file of further authorities to trust, from the working directory.",
+        description="PEM file of further authorities to trust, relative to this file.",
     )
 
 

@@ -12,6 +12,7 @@ DRAWS = 400
 """Fewer than a comparison makes, so that hundreds of them take seconds."""
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_true_p99_in_at_least_nine_of_ten_runs():
     """Nominal is 95 %, of autocorrelated lognormal latencies."""
     random = np.random.default_rng(1)
@@ -25,6 +26,7 @@ def test_the_interval_covers_the_true_p99_in_at_least_nine_of_ten_runs():
     assert np.median([one.high - one.low for one in found]) < 0.3 * TRUE_P99_MS
 
 
+@pytest.mark.slow
 def test_of_400_pairs_of_the_same_thing_at_most_one_in_twenty_is_told_apart():
     """A false alarm costs whoever gets it an afternoon."""
     random = np.random.default_rng(2)
@@ -36,6 +38,7 @@ def test_of_400_pairs_of_the_same_thing_at_most_one_in_twenty_is_told_apart():
     assert alarms <= 20
 
 
+@pytest.mark.slow
 def test_a_p99_ten_percent_higher_is_found_from_five_runs_a_side_in_nine_of_ten_cases():
     """What a pipeline is there for."""
     random = np.random.default_rng(3)

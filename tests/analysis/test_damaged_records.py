@@ -23,11 +23,14 @@ from harness.core.errors import HarnessError
 from harness.measure.record import SCHEMA_VERSION
 from harness.report.story import tell
 
+pytestmark = pytest.mark.usefixtures("unexported")
+
 SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
 FILES = (
     *("run.json", "histograms.hlog", "timeline.parquet", "generator.parquet"),
     *("messages.parquet", "connections.parquet", "errors.parquet"),
 )
+QUICK_FILES = ("run.json", "messages.parquet")
 DAMAGES = {
     "missing": lambda file: file.unlink(),
     "cut": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3]),
@@ -68,7 +71,13 @@ def test_damage_is_named_and_the_run_is_invalid(sample, name, damage):
     assert ("invalid", 4) == (analysis.summary["verdict"], analysis.summary["exit_code"])
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name not in QUICK_FILES else [])
+        for name in FILES
+    ],
+)
 def test_every_verb_says_what_is_missing_and_shows_the_rest(sample, name, tmp_path, capsys):
     """``report``, ``check``, ``compare`` and ``cost`` on a record that was cut."""
     DAMAGES["cut"](sample / name)

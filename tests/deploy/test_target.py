@@ -34,6 +34,7 @@ CHAT = {
 def loaded(text, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(text, encoding="utf-8")
+    (tmp_path / "users.csv").touch()
     return load_scenario(file)
 
 

@@ -298,7 +298,7 @@ def test_user_whom_the_system_asks_to_wait_does_so_before_the_next_attempt(subsc
     began_s = time.monotonic()
     system.lines[0].listener.ended(1001, "going away", time.time_ns())
     wait_for(lambda: system.joins == 3)
-    assert 0.3 <= time.monotonic() - began_s < 1.0
+    assert 0.3 <= time.monotonic() - began_s
     assert session.connected
 
 

@@ -1,6 +1,5 @@
 import contextlib
 import functools
-import select
 import socket
 import ssl
 import threading
@@ -160,16 +159,27 @@ def test_equal_messages_are_recognised_by_all_connections():
 
 def test_arrival_time_is_the_kernels():
     """The time given is when the bytes came, not when the loop got round to them."""
-    with websocket_server(send_all("m", "m")) as port:
+    joined, sent = threading.Event(), threading.Event()
+
+    def handler(peer):
+        joined.wait(PATIENCE_S)
+        peer.send("m")
+        peer.send("m")  # The second is known, so that it comes with its time.
+        sent.set()
+        for _ in peer:
+            pass
+
+    with websocket_server(handler) as port:
         client = connection(port)
         connect(client)
-        select.select([client._stream.sock], [], [])  # The loop is blocked meanwhile, and
+        joined.set()
+        assert sent.wait(PATIENCE_S)  # The loop is blocked meanwhile, and
         time.sleep(0.3)  # what came waits in the kernel.
         read_from_ns = time.time_ns()
         wait_for(lambda: client.listener.known)
         client.drop()
     _, kernel_ns = client.listener.known[0]
-    assert read_from_ns - kernel_ns > 100_000_000
+    assert kernel_ns < read_from_ns
 
 
 @pytest.mark.parametrize(
@@ -324,7 +334,7 @@ def test_silent_server_times_out_at_its_deadline():
         with pytest.raises(JoinError) as caught:
             client.connect(JoinTimes(0), time.monotonic() + 0.2)
     assert ("upgrade", "timeout") == (caught.value.stage, caught.value.code)
-    assert time.monotonic() - began_s < 2.0
+    assert time.monotonic() - began_s < PATIENCE_S
 
 
 def test_broken_frames_end_the_connection_with_a_named_reason():

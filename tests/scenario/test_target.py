@@ -280,8 +280,7 @@ def test_auth_mode_of_another_system_is_refused(system, complaint):
             (
                 "target.toml: emulator.lambda_authorizer.function must match "
                 '^[^:]+:[A-Za-z_][A-Za-z0-9_]*$, got "authorizer"\n'
-                "hint: `file.py:function`, from the working directory, "
-                "or `package.module:function`."
+                "hint: `file.py:function`, relative to this file, or `package.module:function`."
             ),
         ),
         (
@@ -304,4 +303,6 @@ def test_wrong_options_of_a_system_are_named_by_their_place(scenario, text, comp
     """A system's own keys get the same sentences as all others, with their whole path."""
     head = "name = 't'\nsystem = 'appsync-events'\nemulated = true\n[emulator]\n"
     scenario.write(target=head + text)
+    for name in ("a.js", "a.py"):
+        (scenario.target.parent / name).touch()
     assert complaint == scenario.complaint()

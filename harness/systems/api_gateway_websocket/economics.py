@@ -22,7 +22,6 @@ from harness.core.pricing import (
     egress,
 )
 
-NAME: Final = "API Gateway WebSocket"
 STEP_BYTES: Final = 32 * 1024
 """Messages are metered in steps of 32 KB, in both directions."""
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from harness.scenario import auth
 from harness.scenario.auth import Variable
-from harness.scenario.model import broken_rule
+from harness.scenario.model import FilePath, broken_rule
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -55,9 +55,9 @@ class Auth(auth.Auth):
         description="Environment variable that holds the token, for oidc and lambda, which need "
         "exactly one of token_env, token_file and token_command. Several lines are several users.",
     )
-    token_file: Text | None = Field(
+    token_file: FilePath | None = Field(
         default=None,
-        description="File of tokens, one a line, from the working directory; user k shows the "
+        description="File of tokens, one a line, relative to this file; user k shows the "
         "token of line k, from the top again where there are more users. Read again before the "
         "first of its tokens expires.",
     )
@@ -65,8 +65,8 @@ class Auth(auth.Auth):
         default=(),
         strict=False,
         description="Program and arguments, without a shell, that print tokens, one a line. "
-        "Run again before the first of them expires. It stands in the record, so no argument may "
-        "be a secret.",
+        "Run in the working directory, and again before the first of them expires. It stands in "
+        "the record, so no argument may be a secret.",
     )
     client_id: Text | None = Field(
         default=None, description="App client of the user pool. Needed for cognito."
@@ -78,9 +78,9 @@ class Auth(auth.Auth):
     user_pool_id: Text | None = Field(
         default=None, description="The user pool. Needed for admin_user_password."
     )
-    users_file: Text | None = Field(
+    users_file: FilePath | None = Field(
         default=None,
-        description="File of test users' names, one a line, from the working directory; anything "
+        description="File of test users' names, one a line, relative to this file; anything "
         "after a comma is left out. User k signs in as line k, from the top again where there are "
         "more users. Needed for cognito.",
     )

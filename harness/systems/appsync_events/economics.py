@@ -9,7 +9,6 @@ from typing import Final
 
 from harness.core.pricing import Line, Price, Quota, Switch, Usage, charge, egress
 
-NAME: Final = "AppSync Events"
 STEP_BYTES: Final = 5 * 1024
 """Each operation is metered in steps of 5 KB; the source does not say of 1,000 or 1,024 bytes."""
 

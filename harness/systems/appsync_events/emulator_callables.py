@@ -1,8 +1,8 @@
 """Python functions of the user's own that the emulator calls as AWS would call a Lambda function.
 
-They are named ``file.py:function``, from the working directory, or ``package.module:function``,
-and take what a Lambda handler takes: the event, and a context if they ask for one. A function
-may be plain or ``async``. Whatever it does wrong is an error of its own, never of the emulator.
+They are named ``file.py:function`` or ``package.module:function``, and take what a Lambda handler
+takes: the event, and a context if they ask for one. A function may be plain or ``async``. Whatever
+it does wrong is an error of its own, never of the emulator.
 """
 
 import asyncio

@@ -33,7 +33,7 @@ class Handlers:
     """The handlers of all namespaces; made inside the running event loop.
 
     Args:
-        options: Of the whole emulator; files are found from the working directory.
+        options: Of the whole emulator.
 
     Raises:
         ScenarioError: If code or a function that the options name cannot be loaded.

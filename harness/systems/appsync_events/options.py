@@ -15,7 +15,9 @@ from harness.scenario.emulator import Credentials, Emulator
 from harness.scenario.model import (
     Bytes,
     Count,
+    FilePath,
     Milliseconds,
+    PathKind,
     PerSecond,
     ScenarioModel,
     Seconds,
@@ -45,8 +47,9 @@ PythonCallable = Annotated[
     str,
     Field(
         pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$",
-        description="`file.py:function`, from the working directory, or `package.module:function`.",
+        description="`file.py:function`, relative to this file, or `package.module:function`.",
     ),
+    PathKind.FUNCTION,
 ]
 
 
@@ -98,9 +101,9 @@ class TokenIssuer(ScenarioModel):
         description="Regular expression that all of `aud`, `client_id` or `azp` must match; "
         "empty for any.",
     )
-    jwks_file: Text | None = Field(
+    jwks_file: FilePath | None = Field(
         default=None,
-        description="Public keys (JWKS) of another issuer, from the working directory.",
+        description="File of the public keys (JWKS) of another issuer, relative to this file.",
     )
     iat_ttl_s: Seconds | None = Field(
         default=None, gt=0, description="Age since `iat` at which a token is refused."
@@ -137,9 +140,10 @@ class Namespace(ScenarioModel):
     name: Segment = Field(description="First segment of its channels.")
     publish_auth_modes: Modes | None = Field(default=None, description="Left out: the API's.")
     subscribe_auth_modes: Modes | None = Field(default=None, description="Left out: the API's.")
-    code: Text | None = Field(
+    code: FilePath | None = Field(
         default=None,
-        description="File of APPSYNC_JS source with `onPublish` and `onSubscribe`, 32 KB at most.",
+        description="File of APPSYNC_JS source with `onPublish` and `onSubscribe`, 32 KB at most, "
+        "relative to this file.",
     )
     data_source: PythonCallable | None = Field(
         default=None,

@@ -10,7 +10,6 @@ from harness.core.pricing import Day, Line, Usage
 from harness.systems.appsync_events import economics as sockets
 from harness.systems.polling import economics as polls
 
-NAME: Final = "Hybrid"
 CHATTERS_RATIO: Final = 1 / 6
 """Share of the users who write, and so hold a socket: 5,000 of 30,000."""
 

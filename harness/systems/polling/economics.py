@@ -21,7 +21,6 @@ from harness.core.pricing import (
     charge,
 )
 
-NAME: Final = "Polling"
 ANSWER_BYTES: Final = 358
 """Assumed: 0.35 KB for a mean answer, most of which say that there is nothing new."""
 FUNCTION_S: Final = 0.02

@@ -9,7 +9,6 @@ from typing import Final
 
 from harness.core.pricing import Line, Price, Quota, Switch, Usage, charge, egress
 
-NAME: Final = "Dedicated SSE servers"
 CONNECTIONS_PER_SERVER: Final = 15_000
 """Assumed for a c7g.large; nchan on two cores held 30,000."""
 

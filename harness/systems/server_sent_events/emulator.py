@@ -17,10 +17,10 @@ from harness.emulation.starting import emulator_of
 from harness.emulation.worker import Lifeline, Seat, run_worker
 from harness.systems.server_sent_events.emulator_routes import PUBLISH_PATH, STREAM_PATH, Routes
 from harness.systems.server_sent_events.emulator_service import DOOR_FILE, Service, make_files
-from harness.systems.server_sent_events.emulator_settings import client_settings, try_it
+from harness.systems.server_sent_events.emulator_settings import try_it
 from harness.systems.server_sent_events.options import Options
 
-__all__ = ["HTTP_PATH", "REALTIME_PATH", "client_settings", "serve", "start", "try_it"]
+__all__ = ["HTTP_PATH", "REALTIME_PATH", "serve", "start", "try_it"]
 
 HTTP_PATH = PUBLISH_PATH
 REALTIME_PATH = STREAM_PATH

@@ -1,8 +1,6 @@
-"""What a user of the emulator pastes: a first publish, and settings for clients."""
+"""What a user of the emulator pastes: a first publish. An EventSource needs but the address."""
 
 from pathlib import Path
-
-from harness.systems.server_sent_events.options import Options
 
 
 def try_it(http_url: str, api_key: str, ca_file: Path | None) -> str:
@@ -10,8 +8,3 @@ def try_it(http_url: str, api_key: str, ca_file: Path | None) -> str:
     trust = f" --cacert {ca_file}" if ca_file else ""
     token = f" -H 'Authorization: Bearer {api_key}'" if api_key else ""
     return f"curl{trust}{token} -d hello {http_url.replace('{channel}', 'default/room-0')}"
-
-
-def client_settings(_options: Options, _http_url: str) -> dict[str, str]:
-    """Return settings for clients other than our own; any EventSource needs but the address."""
-    return {}

@@ -10,13 +10,14 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from harness.emulation.agenda import Agenda
-from harness.emulation.certificate import provide_certificate, server_tls
+from harness.emulation.certificate import server_tls
 from harness.emulation.control import Answer, Control, Ground
 from harness.emulation.counters import OWED, SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries, Frame, Subscription
 from harness.emulation.faults import Faults
 from harness.emulation.outlets import Outlet, Outlets, Parcel, hang_up
 from harness.emulation.processes import BACKLOG, EmulatorProcesses
+from harness.emulation.starting import emulator_of
 from harness.emulation.websocket_frames import close_frame, text_frame
 from harness.emulation.worker import Lifeline, Seat, run_worker
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
@@ -33,30 +34,11 @@ COUNTS = (*SHARED_COUNTS, "publishes.accepted")
 def start(options: Options) -> EmulatorProcesses:
     """Return the emulator's only process, to be entered."""
 
-    def make_folder(folder: Path) -> None:
-        Counters.make_table(folder / "counters", 1, len(COUNTS))
-        if options.tls:
-            provide_certificate(folder, options.host, options.certificate_folder)
+    def make_files(folder: Path, processes: int) -> None:
+        Counters.make_table(folder / "counters", processes, len(COUNTS))
 
-    return EmulatorProcesses(
-        module=__name__,
-        settings=options.model_dump(mode="json"),
-        processes=1,
-        host=options.host,
-        port=options.port,
-        prepare=make_folder,
-    )
-
-
-def try_it(http_url: str, api_key: str, _ca_file: Path | None) -> str:
-    """Return a shell command that publishes one event."""
-    body = wire.message(channel="/default/room-0", events=["1"]).decode()
-    return f"curl -d '{body}' '{http_url}?{wire.KEY_PARAMETER}={api_key}'"
-
-
-def client_settings(_options: Options, _http_url: str) -> dict[str, str]:
-    """Return settings for other clients: there are none."""
-    return {}
+    one = options.model_copy(update={"processes": 1})
+    return emulator_of(EmulatorProcesses, __name__, one, make_files)
 
 
 class Service:
