@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.analysis.sweep_search import Resolution, Search
     from harness.analysis.sweep_step import SweepStep
     from harness.scenario.axes import Axis
+    from harness.scenario.plan import Plan
     from harness.scenario.workload import Workload
 
 JSON_FILE = "sweep.json"
@@ -129,16 +130,13 @@ def sweep(
         ScenarioError: If the arguments make no sense.
     """
     from harness.measure.machine import read_machine
-    from harness.measure.record import folder_name
     from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan, load_workload
 
     axis = _axis("--along", along)
-    labels = read_labels(label, tags)
     plan = load_plan(workload, target, overrides=overrides or ())
     compared_with = load_workload(reference or REFERENCE)
-    names = (f"sweep-{plan.workload.name}", plan.target.name)
-    folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
+    folder = out or _new_folder(plan)
     resolution = _resolution(step)
     searches = []
     for fixed in _cells(grid or (), axis):
@@ -151,16 +149,22 @@ def sweep(
             folder=folder,
             machine=read_machine(),
             workers=workers,
-            labels=labels,
+            labels=read_labels(label, tags),
             force=force,
             locust_arguments=locust_arguments or (),
         )
         begin = axis.load_of(plan.workload) if start is None else start
-        searches.append(
-            (runner, _search(runner, begin, most, resolution, factor, repeats, max_steps))
-        )
+        search = _search(runner, begin, most, resolution, factor, repeats, max_steps)
+        searches.append((runner, search))
     open_folder(folder, JSON_FILE)
     raise typer.Exit(_sweep(searches, (plan.workload.name, plan.target.name), compared_with))
+
+
+def _new_folder(plan: "Plan") -> Path:
+    from harness.measure.record import folder_name
+
+    names = (f"sweep-{plan.workload.name}", plan.target.name)
+    return Path("reports") / folder_name(*names, datetime.now(UTC))
 
 
 def _axis(where: str, name: str) -> "Axis":
