@@ -137,7 +137,6 @@ def sweep(
     plan = load_plan(workload, target, overrides=overrides or ())
     compared_with = load_workload(reference or REFERENCE)
     folder = out or _new_folder(plan)
-    resolution = _resolution(step)
     searches = []
     for fixed in _cells(grid or (), axis):
         runner = StepRunner(
@@ -154,7 +153,7 @@ def sweep(
             locust_arguments=locust_arguments or (),
         )
         begin = axis.load_of(plan.workload) if start is None else start
-        search = _search(runner, begin, most, resolution, factor, repeats, max_steps)
+        search = _search(runner, begin, most, _resolution(step), factor, repeats, max_steps)
         searches.append((runner, search))
     open_folder(folder, JSON_FILE)
     raise typer.Exit(_sweep(searches, (plan.workload.name, plan.target.name), compared_with))
