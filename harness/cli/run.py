@@ -21,6 +21,7 @@ from harness.cli.elsewhere import (
     MeasureClocks,
 )
 from harness.cli.labelling import Label, Tags
+from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile
 from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from harness.cli.load_process import LoadProcess
     from harness.cli.spending import Spending
     from harness.scenario.plan import Plan
-
-LOCUSTFILE = Path(__file__).resolve().parents[1] / "load" / "locustfile.py"
-"""The users of every system."""
 
 POLL_S = 0.25
 
@@ -64,6 +62,9 @@ MaxUsd = Annotated[
         min=0, help="Run only while it costs no more at list prices; not for an emulated target."
     ),
 ]
+Force = Annotated[
+    bool, typer.Option("--force", help="Run even where this machine is too small for it.")
+]
 WebPort = Annotated[
     int | None, typer.Option(help="Show the run at http://127.0.0.1:PORT/fan-out as it goes.")
 ]
@@ -88,12 +89,10 @@ def run(
     ] = None,
     overrides: Overrides = None,
     workers: Workers = None,
+    *,
     label: Label = None,
     tags: Tags = None,
-    force: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
-        bool, typer.Option("--force", help="Run even where this machine is too small for it.")
-    ] = False,
-    *,
+    force: Force = False,
     owned: Owned = False,
     max_usd: MaxUsd = None,
     web_port: WebPort = None,
@@ -104,6 +103,7 @@ def run(
     max_wait_s: MaxWait = 600.0,
     allow_lost_workers: AllowLostWorkers = False,
     measure_clocks: MeasureClocks = False,
+    locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
     """Run a workload against a target, starting its emulator where it is emulated, and report.
@@ -116,6 +116,7 @@ def run(
     from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan
 
+    users = readable(locustfile)
     labels = read_labels(label, tags)
     plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
     folder = out or default_folder(plan)
@@ -134,7 +135,7 @@ def run(
     )
     arguments += [*(["--force"] if force else []), *_page(web_port), *(locust_arguments or ())]
     count = 1 if master else size_plan(plan, read_machine(), workers)[1]
-    command = load_command(plan, folder, overrides or (), count, arguments)
+    command = load_command(plan, folder, overrides or (), count, arguments, users)
     raise typer.Exit(run_load(command, plan, folder, spending=spending))
 
 
@@ -166,9 +167,10 @@ def load_command(
     overrides: Sequence[str],
     workers: int,
     locust_arguments: Sequence[str],
+    locustfile: Path = PACKAGED,
 ) -> list[str]:
     """Return the Locust command that makes the load of a plan."""
-    command = [sys.executable, "-m", "harness.load.start", "-f", str(LOCUSTFILE)]
+    command = [sys.executable, "-m", "harness.load.start", "-f", str(locustfile)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
     command += ["--workload", plan.workload_file, "--target", plan.target_file]
     command += ["--out", str(folder)]

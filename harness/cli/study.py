@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from harness.cli.labelling import Label, Tags
+from harness.cli.locustfile import Locustfile, readable
 from harness.cli.scenario_files import scenario_argument
 from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
@@ -30,6 +31,7 @@ class _Task:
     """A cell, the runs it has, what is known of them already, and why it has no more."""
 
     cell: "StudyCell"
+    locustfile: Path
     runs: list[Path] = field(default_factory=list)
     judged: "dict[Path, Analysis]" = field(default_factory=dict)
     missing: str = ""
@@ -50,14 +52,16 @@ def study(
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Runs of each cell.  [default: the file's]")
     ] = None,
+    *,
     label: Label = None,
     tags: Tags = None,
-    again: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
+    again: Annotated[
         bool, typer.Option("--again", help="Run once more what has only invalid runs.")
     ] = False,
-    report_only: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
+    report_only: Annotated[
         bool, typer.Option("--report-only", help="Run nothing: report on the runs there are.")
     ] = False,
+    locustfile: Locustfile = None,
 ) -> None:
     """Run every system of a study under every workload, one after another, and report on them all.
 
@@ -76,12 +80,13 @@ def study(
     from harness.scenario.labels import read_labels
     from harness.scenario.study import load_study
 
-    labels = read_labels(label, tags)
+    users, labels = readable(locustfile), read_labels(label, tags)
     loaded = load_study(file)
     folder = out or Path("reports") / f"study-{loaded.name}-{size}"
     count = repeats or loaded.repeats(size)
     tasks = [
-        _Task(_sized(cell, labels), missing=cell.refusal) for cell in cells_of(loaded, file, size)
+        _Task(_sized(cell, labels), users, missing=cell.refusal)
+        for cell in cells_of(loaded, file, size)
     ]
     for task in tasks:
         _collect(task, folder / RUNS_FOLDER)
@@ -144,7 +149,7 @@ def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
     folder = _new_folder(runs, task)
     try:
         _, workers = size_plan(plan, read_machine(), None)
-        command = load_command(plan, folder, task.cell.overrides, workers, [])
+        command = load_command(plan, folder, task.cell.overrides, workers, [], task.locustfile)
         load, status = carry_load(command, plan, folder)
         code = conclude(load, status, folder, lambda folder: _judge(task, folder))
     except HarnessError as error:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -11,6 +12,8 @@ import orjson
 import typer
 
 from harness.cli.labelling import Label, Tags
+from harness.cli.locustfile import Locustfile, readable
+from harness.cli.run import Force, Workers
 from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
@@ -74,23 +77,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a field, as in run. Repeatable."),
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Processes that make the load.  [default: as many as a step needs]",
-        envvar="HARNESS_WORKERS",
-    ),
-]
 Reference = Annotated[
     Path | None,
     scenario_option(
         "workloads",
         "Workload to state the headroom against.  [default: the reference load, with its bursts]",
     ),
-]
-Force = Annotated[
-    bool, typer.Option("--force", help="Run even where this machine is too small for it.")
 ]
 LocustArguments = Annotated[
     list[str] | None, typer.Option("--locust-arg", metavar="ARG", help="As in run. Repeatable.")
@@ -116,6 +108,7 @@ def sweep(
     label: Label = None,
     tags: Tags = None,
     force: Force = False,
+    locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
     """Find the capacity of a system: the highest load at which every SLO holds.
@@ -137,24 +130,24 @@ def sweep(
     plan = load_plan(workload, target, overrides=overrides or ())
     compared_with = load_workload(reference or REFERENCE)
     folder = out or _new_folder(plan)
-    searches = []
-    for fixed in _cells(grid or (), axis):
-        runner = StepRunner(
-            workload=workload,
-            target=target,
-            overrides=overrides or (),
-            axis=axis,
-            fixed=fixed,
-            folder=folder,
-            machine=read_machine(),
-            workers=workers,
-            labels=read_labels(label, tags),
-            force=force,
-            locust_arguments=locust_arguments or (),
-        )
-        begin = axis.load_of(plan.workload) if start is None else start
-        search = _search(runner, begin, most, _resolution(step), factor, repeats, max_steps)
-        searches.append((runner, search))
+    runner = StepRunner(
+        workload=workload,
+        target=target,
+        overrides=overrides or (),
+        axis=axis,
+        fixed={},
+        folder=folder,
+        machine=read_machine(),
+        workers=workers,
+        labels=read_labels(label, tags),
+        force=force,
+        locust_arguments=locust_arguments or (),
+        locustfile=readable(locustfile),
+    )
+    begin = axis.load_of(plan.workload) if start is None else start
+    limits = most, _resolution(step), factor, repeats, max_steps
+    runners = [replace(runner, fixed=fixed) for fixed in _cells(grid or (), axis)]
+    searches = [(one, _search(one, begin, *limits)) for one in runners]
     open_folder(folder, JSON_FILE)
     raise typer.Exit(_sweep(searches, (plan.workload.name, plan.target.name), compared_with))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cli.locustfile import PACKAGED
 from harness.cli.report import make_report
 from harness.cli.run import load_command, run_load
 from harness.core.errors import HarnessError, MachineError, ScenarioError, ScenarioProblem
@@ -55,6 +56,7 @@ class StepRunner:
         labels: What is tested.
         force: Whether to run what the machine is too small for.
         locust_arguments: For Locust itself.
+        locustfile: The user classes to run.
     """
 
     workload: Path
@@ -68,6 +70,7 @@ class StepRunner:
     labels: "Labels"
     force: bool
     locust_arguments: Sequence[str]
+    locustfile: Path = PACKAGED
 
     def plan(self, load: float, repeat: int = 0) -> tuple["Plan", list[str]]:
         """Return the plan of a step and the overrides that make it.
@@ -146,7 +149,8 @@ class StepRunner:
             folder = self._new_folder(load)
             forced = ["--force"] if self.force else []
             arguments = [*forced, *self.locust_arguments]
-            command = load_command(self.labels.on(plan), folder, overrides, count, arguments)
+            labelled = self.labels.on(plan)
+            command = load_command(labelled, folder, overrides, count, arguments, self.locustfile)
             judged: list[Analysis] = []
 
             def judge(folder: Path) -> int:

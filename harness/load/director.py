@@ -361,6 +361,7 @@ class Director:
             ),
             "phases": [phase.model_dump() for phase in self.plan.phases],
             "environment": self._surroundings,
+            "users": self._assembler.users if self._assembler else None,
             "workers": self._roll.rows,
             "disturbances": self._disturbances.rows if self._disturbances else [],
             "warnings": self._warnings,

@@ -108,11 +108,16 @@ def locust_users(plan: Plan, user_class: str, workers: int) -> int:
     """Return how many Locust users of a class it takes; one may hold a cohort of connections.
 
     Each worker gets enough of them for its own share of the connections.
+
+    Args:
+        plan: The plan.
+        user_class: subscriber, chatter, or the name of an ordinary class.
+        workers: Processes that make the load.
     """
     population = plan.workload.population
-    connections = int(getattr(population, f"{user_class}s"))
+    connections = plan.planned_users.get(user_class, 0)
     cohort = population.connections_per_user
-    if cohort == 1:
+    if cohort == 1 or user_class in population.others:
         return connections
     return workers * math.ceil(math.ceil(connections / workers) / cohort)
 
@@ -120,7 +125,7 @@ def locust_users(plan: Plan, user_class: str, workers: int) -> int:
 def apply_plan(options: Any, plan: Plan) -> None:
     """Tell Locust how many users to start, how fast, and when the run is over."""
     workers = worker_count(options)
-    options.num_users = sum(locust_users(plan, name, workers) for name in ("subscriber", "chatter"))
+    options.num_users = sum(locust_users(plan, name, workers) for name in plan.planned_users)
     options.spawn_rate = plan.workload.joins.rate_per_s
     # The director ends the run by the run clock; Locust's own limit is only a safety net.
     options.run_time = plan.total_s + START_DELAY_S + SAFETY_MARGIN_S

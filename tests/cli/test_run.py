@@ -17,6 +17,7 @@ import typer
 from harness.analysis.finalise import analyse
 from harness.cli import run as verb
 from harness.cli.load_process import LoadProcess
+from harness.cli.locustfile import PACKAGED
 from harness.cli.spending import Spending
 from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
@@ -142,7 +143,7 @@ def test_command_carries_plan_flags_and_locust_arguments(plan: Plan) -> None:
     """Locust gets the files as the user named them, each override and each of its own options."""
     command = verb.load_command(plan, Path("out"), ["a=1", "b=2"], 2, ["--csv=x"])
     expected = [
-        *(sys.executable, "-m", "harness.load.start", "-f", str(verb.LOCUSTFILE), "--headless"),
+        *(sys.executable, "-m", "harness.load.start", "-f", str(PACKAGED), "--headless"),
         *("--workload", str(WORKLOAD), "--target", str(TARGET), "--out", "out"),
         *("--set", "a=1", "--set", "b=2", "--label", "", "--processes", "2"),
     ]
