@@ -124,19 +124,18 @@ def sweep(
     """
     from harness.measure.machine import read_machine
     from harness.scenario.labels import read_labels
-    from harness.scenario.loading import load_plan, load_workload
+    from harness.scenario.loading import ScenarioFiles, load_workload
 
     axis = _axis("--along", along)
-    plan = load_plan(workload, target, overrides=overrides or ())
+    files = ScenarioFiles(workload, target)
+    plan = files.plan(overrides or ())
     compared_with = load_workload(reference or REFERENCE)
-    folder = out or _new_folder(plan)
     runner = StepRunner(
-        workload=workload,
-        target=target,
+        files=files,
         overrides=overrides or (),
         axis=axis,
         fixed={},
-        folder=folder,
+        folder=out or _new_folder(plan),
         machine=read_machine(),
         workers=workers,
         labels=read_labels(label, tags),
@@ -148,7 +147,7 @@ def sweep(
     limits = most, _resolution(step), factor, repeats, max_steps
     runners = [replace(runner, fixed=fixed) for fixed in _cells(grid or (), axis)]
     searches = [(one, _search(one, begin, *limits)) for one in runners]
-    open_folder(folder, JSON_FILE)
+    open_folder(runner.folder, JSON_FILE)
     raise typer.Exit(_sweep(searches, (plan.workload.name, plan.target.name), compared_with))
 
 
@@ -311,7 +310,7 @@ class _Book:
         from harness.analysis.capacity import read_cell
 
         low = search.bracket([one.trial for one in steps]).low
-        workload = runner.plan(steps[0].load if low is None else low)[0].workload
+        workload = runner.plan(steps[0].load if low is None else low).workload
         self._cells[tuple(runner.fixed.items())] = read_cell(
             runner.axis, runner.fixed, search, steps, workload, self._reference
         )

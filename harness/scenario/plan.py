@@ -3,11 +3,12 @@
 import math
 from bisect import bisect_right
 from itertools import accumulate, pairwise
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 from harness.scenario.client_options import ClientOptions
-from harness.scenario.model import ScenarioModel
+from harness.scenario.model import HIDE_SECRETS, ScenarioModel
 from harness.scenario.target import Target, client_options
 from harness.scenario.workload import Phases, Workload
 
@@ -79,6 +80,10 @@ class Plan(ScenarioModel):
     target_file: str
     label: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the plan as ``run.json`` keeps it: no secrets; label and tags stand beside it."""
+        return self.model_dump(mode="json", context=HIDE_SECRETS, exclude={"label", "tags"})
 
     @property
     def users(self) -> int:
