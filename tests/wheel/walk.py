@@ -217,6 +217,7 @@ def _on_two_processes(sandbox: Sandbox, project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = f"{sandbox.venv}/bin/harness worker --master-host 127.0.0.1 --master-port {port}"
+    command += " --locustfile locustfile.py"
     with sandbox.start(command, project) as worker:
         try:
             sandbox.run(
