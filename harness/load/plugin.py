@@ -135,6 +135,7 @@ class _Plugin:
             assert self._prepared is not None  # noqa: S101  the options have been read
             system = self._prepared.plan.target.system
             require_system(environment.user_classes, system)
+            system_named(system).load("client")  # Before anything is started.
             muster = self._muster(environment, system)
             self._director = Director(environment, options, muster, self._prepared)
             self._watch(environment, self._director)

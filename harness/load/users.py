@@ -50,7 +50,7 @@ class Chatter(FanOutUser):
 def require_system(user_classes: Iterable[type[User]], system: str) -> None:
     """Raise ``MachineError`` where a user class is bound to another system than the target's."""
     for user_class in user_classes:
-        bound = getattr(user_class, "system", None)
+        bound = _bound_to(user_class)
         if bound not in (None, system):
             raise MachineError(
                 f"user class {user_class.__name__}",
@@ -62,5 +62,9 @@ def require_system(user_classes: Iterable[type[User]], system: str) -> None:
 
 def systems_of(user_classes: Iterable[type[User]]) -> tuple[str, ...]:
     """Return the installed systems that users of these classes can join."""
-    bound = {getattr(user_class, "system", None) for user_class in user_classes} - {None}
-    return tuple(name for name in sorted(installed_systems()) if bound <= {name})
+    bound = {_bound_to(user_class) for user_class in user_classes} - {None}
+    return tuple(name for name in installed_systems() if bound <= {name})
+
+
+def _bound_to(user_class: type[User]) -> str | None:
+    return user_class.system if issubclass(user_class, FanOutUser) else None
