@@ -5,6 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 CLIENTS := .conformance/.installed
 DEPLOY := .cdk/.installed
+RELEASE := .venv/.release
 
 WORKLOAD ?= scenarios/workloads/quickstart.toml
 TARGET ?= scenarios/targets/appsync-events-emulated.toml
@@ -14,10 +15,10 @@ SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 SIZE ?= small
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all clients conformance fuzz synth lint types format smoke bench reference ingest flatness alarms study capacity pairs sample check clean
+.PHONY: help setup run test test-slow test-all clients conformance wheel-test fuzz synth lint types format smoke bench reference ingest flatness alarms study capacity pairs sample check clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## make .venv and install what constraints.txt pins (quick when done before)
 
@@ -58,6 +59,14 @@ $(CLIENTS): tests/conformance/appsync_events/package.json
 	@mkdir -p $(@D)
 	cp $< $(@D)/
 	cd $(@D) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+wheel-test: $(RELEASE) ## build the wheel, install it alone in an empty folder, do all that docs/own-repository.md says
+	$(BIN)/python -m tests.wheel.walk
+
+$(RELEASE): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt \
+		--no-build-isolation --editable '.[release]'
 	@touch $@
 
 fuzz: setup ## a minute of random input for the emulator, the parsers and the readers

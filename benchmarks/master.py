@@ -70,6 +70,8 @@ def report(worker: int, second: int, random: np.random.Generator) -> dict[str, A
         "generator": health,
         "publishes": [],
         "arrivals": list(_arrivals(worker, second)),
+        "requests": [],
+        "tried": {},
         **taken,
     }
 

@@ -15,7 +15,7 @@ COUNTS: Final = ("delivered", "duplicated", "reordered", "late", "unowed")
 """What subscribers count about the deliveries they see."""
 
 _TEXT: Final = {
-    *("phase", "user_class", "channel", "outcome", "close_reason"),
+    *("phase", "user_class", "channel", "outcome", "close_reason", "name"),
     *("failure_stage", "failure_code", "stage", "error_class", "code", "message"),
 }
 _FLOAT: Final = {
@@ -55,6 +55,9 @@ GENERATOR: Final = JOURNALS["generator"]
 ERRORS: Final = JOURNALS["errors"]
 """One row is one kind of error in one second of one worker."""
 
+REQUESTS: Final = JOURNALS["requests"]
+"""One row is one second of one kind of request of ordinary Locust users."""
+
 CONNECTIONS: Final = _schema(
     (*TABLES["connections"], "owed", "lost", "stall_s", "away_s", "missed_while_away")
 )
@@ -75,5 +78,6 @@ PARQUET: Final = {
     "messages": MESSAGES,
     "connections": CONNECTIONS,
     "errors": ERRORS,
+    "requests": REQUESTS,
 }
 """The finished record's tables; ``<name>.parquet`` holds each."""

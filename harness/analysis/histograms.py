@@ -16,7 +16,7 @@ import numpy.typing as npt
 from hdrh.codec import HdrCookieException, HdrLengthException
 
 from harness.core.clock import NS_PER_MS
-from harness.measure.histogram import Int64Array, LatencyHistogram
+from harness.measure.histogram import PERCENTILES, Int64Array, LatencyHistogram
 from harness.measure.log_bins import BIN_COUNT, bins_of
 
 _DAMAGED: Final = (
@@ -119,11 +119,13 @@ def parse_histogram_log(data: bytes) -> ParsedLog:
     return log._replace(damaged=damaged + bool(torn))
 
 
-def latency_ms(histogram: LatencyHistogram) -> dict[str, float | None]:
+def latency_ms(
+    histogram: LatencyHistogram, percentiles: Mapping[str, float] = PERCENTILES
+) -> dict[str, float | None]:
     """Return the number of values and their percentiles, in milliseconds."""
     rounded = {
         name: None if value is None else round(value, 6)
-        for name, value in histogram.percentiles_ms().items()
+        for name, value in histogram.percentiles_ms(percentiles).items()
     }
     return {"count": histogram.count, **rounded}
 

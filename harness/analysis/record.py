@@ -60,6 +60,7 @@ class Record:
         messages: One message a row, with what it was owed.
         connections: One connection a row, with what it was owed.
         errors: One kind of error in one second of one worker a row.
+        requests: One kind of request of ordinary Locust users in one second a row.
         histograms: Every latency distribution.
         problems: What is missing or damaged, in words.
         in_journal: Whether the tables still are a journal and not yet Parquet.
@@ -74,6 +75,7 @@ class Record:
     messages: pd.DataFrame
     connections: pd.DataFrame
     errors: pd.DataFrame
+    requests: pd.DataFrame
     histograms: Histograms
     problems: tuple[str, ...]
     in_journal: bool
@@ -174,6 +176,8 @@ def read_record(folder: Path) -> Record:
             f"{RUN_FILE} is damaged" if (folder / RUN_FILE).is_file() else f"{RUN_FILE} is missing"
         )
     tables = _from_journal(folder, run) if in_journal else tables
+    if "users" not in run:  # Of a version that knew no ordinary users, or nobody knows.
+        tables["requests"] = Table(tables["requests"].frame, None)
     log_end = None if in_journal else _cut_log(histograms, tables["timeline"].frame)
     problems = [gone and f"{gone}: plan, objectives, environment and workers are unknown"]
     problems += [table.problem or "" for table in tables.values()]
@@ -186,6 +190,7 @@ def read_record(folder: Path) -> Record:
         messages=tables["messages"].frame,
         connections=tables["connections"].frame,
         errors=tables["errors"].frame,
+        requests=tables["requests"].frame,
         histograms=histograms,
         problems=tuple(problem for problem in problems if problem),
         in_journal=in_journal,

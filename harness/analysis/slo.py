@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from harness.analysis.clocks import below_clock_error
+from harness.scenario.request_metrics import request_path
 
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
@@ -15,10 +16,15 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
 }
 
 
+def path_of(metric: str) -> tuple[str, ...]:
+    """Return the keys of the summary that lead to a figure."""
+    return request_path(metric) or tuple(metric.split("."))
+
+
 def observe(summary: Mapping[str, Any], metric: str) -> float | None:
     """Return the figure at a dotted path such as ``deliveries.ratio``; None if there is none."""
     value: Any = summary
-    for key in metric.split("."):
+    for key in path_of(metric):
         value = value.get(key) if isinstance(value, Mapping) else None
     is_figure = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_figure else None

@@ -18,6 +18,7 @@ from harness.analysis.histograms import latency_ms
 from harness.analysis.joining import failed_by_cause
 from harness.analysis.ledger import stalls_s
 from harness.analysis.record import MEASURE, Json, Record, before_measuring, measured
+from harness.analysis.requests import request_figures
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.measure.histogram import LatencyHistogram
 
@@ -63,6 +64,7 @@ def figures(record: Record) -> Json:
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
         "stall_s": stall_s(record.connections),
         "first_message_s": first_message_s(record.connections, record.messages),
+        "requests": request_figures(record),
         "recovery_s": {"max": longest_recovery_s(disturbed)},
         "generator": generator_figures(record),
         "cost": cost_of(record),

@@ -9,7 +9,8 @@ from typing import Any, Final
 from harness.analysis.clocks import clocks_explain_negatives, unmeasured_clocks
 from harness.analysis.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.ground_truth import dropped_at_limits
-from harness.analysis.ledger import contradictions, not_routed
+from harness.analysis.invariants import broken_invariants
+from harness.analysis.ledger import not_routed
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import observe
 from harness.core.clock import NS_PER_S
@@ -130,14 +131,7 @@ def _incomplete(record: Record) -> list[Json]:
 
 
 def _disagreement(record: Record) -> list[Json]:
-    # Messages of a lost worker arrived whose sending is not on record: the two cannot agree.
-    if not record.is_complete or record.lost_workers:
-        return []
-    hint = "messages and connections were counted apart and must agree; please report this"
-    return [
-        warning("ledger_disagrees", found, None, hint)
-        for found in contradictions(record.messages, record.connections)
-    ]
+    return [warning(*broken) for broken in broken_invariants(record)]
 
 
 def _clock(record: Record, figures: Json) -> list[Json]:

@@ -20,6 +20,7 @@ from harness.cli.elsewhere import (
     MaxWait,
     MeasureClocks,
 )
+from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile
 from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from harness.cli.load_process import LoadProcess
     from harness.cli.spending import Spending
     from harness.scenario.plan import Plan
-
-LOCUSTFILE = Path(__file__).resolve().parents[1] / "load" / "locustfile.py"
-"""The users of every system."""
 
 POLL_S = 0.25
 
@@ -101,6 +99,7 @@ def run(
     max_wait_s: MaxWait = 600.0,
     allow_lost_workers: AllowLostWorkers = False,
     measure_clocks: MeasureClocks = False,
+    locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
     """Run a workload against a target, starting its emulator where it is emulated, and report.
@@ -112,6 +111,7 @@ def run(
     from harness.measure.machine import read_machine
     from harness.scenario.loading import load_plan
 
+    users = readable(locustfile)
     plan = load_plan(workload, target, overrides=overrides or ())
     folder = out or default_folder(plan)
     if folder.exists():
@@ -129,7 +129,7 @@ def run(
     )
     arguments += [*(["--force"] if force else []), *_page(web_port), *(locust_arguments or ())]
     count = 1 if master else size_plan(plan, read_machine(), workers)[1]
-    command = load_command(plan, folder, overrides or (), count, arguments)
+    command = load_command(folder, count, arguments, users)
     raise typer.Exit(run_load(command, plan, folder, spending=spending))
 
 
@@ -156,19 +156,12 @@ def default_folder(plan: "Plan") -> Path:
 
 
 def load_command(
-    plan: "Plan",
-    folder: Path,
-    overrides: Sequence[str],
-    workers: int,
-    locust_arguments: Sequence[str],
+    folder: Path, workers: int, locust_arguments: Sequence[str], locustfile: Path = PACKAGED
 ) -> list[str]:
-    """Return the Locust command that makes the load of a plan."""
-    command = [sys.executable, "-m", "harness.load.start", "-f", str(LOCUSTFILE)]
+    """Return the Locust command that makes the load of a plan, which ``carry_load`` adds."""
+    command = [sys.executable, "-m", "harness.load.start", "-f", str(locustfile)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
-    command += ["--workload", plan.workload_file, "--target", plan.target_file]
     command += ["--out", str(folder)]
-    for override in overrides:
-        command += ["--set", override]
     if workers > 1:
         command += ["--processes", str(workers), *_private_meeting_point()]
     return [*command, *locust_arguments]
@@ -221,10 +214,11 @@ def carry_load(
 ) -> "tuple[LoadProcess, int]":
     """Run the load to its end and show its progress; return it, ended, with its exit status."""
     from harness.cli.load_process import LoadProcess, signals_held
+    from harness.scenario.resolved import plan_file
 
     # A signal that comes between start and forwarding would miss the load.
-    with signals_held() as deliver:
-        load = LoadProcess(command, folder)
+    with plan_file(plan) as file, signals_held() as deliver:
+        load = LoadProcess([*command, "--plan", str(file)], folder)
         with load.forwarding():
             deliver()
             status = follow(load, plan, folder, spending)

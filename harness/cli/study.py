@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from harness.cli.locustfile import Locustfile, readable
 from harness.cli.scenario_files import scenario_argument
 from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
@@ -28,6 +29,7 @@ class _Task:
     """A cell, the runs it has, what is known of them already, and why it has no more."""
 
     cell: "StudyCell"
+    locustfile: Path
     runs: list[Path] = field(default_factory=list)
     judged: "dict[Path, Analysis]" = field(default_factory=dict)
     missing: str = ""
@@ -54,6 +56,7 @@ def study(
     report_only: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
         bool, typer.Option("--report-only", help="Run nothing: report on the runs there are.")
     ] = False,
+    locustfile: Locustfile = None,
 ) -> None:
     """Run every system of a study under every workload, one after another, and report on them all.
 
@@ -71,10 +74,13 @@ def study(
     from harness.analysis.study_cells import cells_of
     from harness.scenario.study import load_study
 
+    users = readable(locustfile)
     loaded = load_study(file)
     folder = out or Path("reports") / f"study-{loaded.name}-{size}"
     count = repeats or loaded.repeats(size)
-    tasks = [_Task(_sized(cell), missing=cell.refusal) for cell in cells_of(loaded, file, size)]
+    tasks = [
+        _Task(_sized(cell), users, missing=cell.refusal) for cell in cells_of(loaded, file, size)
+    ]
     for task in tasks:
         _collect(task, folder / RUNS_FOLDER)
     interrupted = not report_only and _run_all(tasks, folder / RUNS_FOLDER, count, again=again)
@@ -136,7 +142,7 @@ def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
     folder = _new_folder(runs, task)
     try:
         _, workers = size_plan(plan, read_machine(), None)
-        command = load_command(plan, folder, task.cell.overrides, workers, [])
+        command = load_command(folder, workers, [], task.locustfile)
         load, status = carry_load(command, plan, folder)
         code = conclude(load, status, folder, lambda folder: _judge(task, folder))
     except HarnessError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from harness.cli.locustfile import Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
@@ -112,6 +113,7 @@ def sweep(
     workers: Workers = None,
     reference: Reference = None,
     force: Force = False,
+    locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
     """Find the capacity of a system: the highest load at which every SLO holds.
@@ -127,19 +129,18 @@ def sweep(
     """
     from harness.measure.machine import read_machine
     from harness.measure.record import folder_name
-    from harness.scenario.loading import load_plan, load_workload
+    from harness.scenario.loading import ScenarioFiles, load_workload
 
     axis = _axis("--along", along)
-    plan = load_plan(workload, target, overrides=overrides or ())
+    files = ScenarioFiles(workload, target)
+    plan = files.plan(overrides or ())
     compared_with = load_workload(reference or REFERENCE)
     names = (f"sweep-{plan.workload.name}", plan.target.name)
     folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
-    resolution = _resolution(step)
     searches = []
     for fixed in _cells(grid or (), axis):
         runner = StepRunner(
-            workload=workload,
-            target=target,
+            files=files,
             overrides=overrides or (),
             axis=axis,
             fixed=fixed,
@@ -148,11 +149,11 @@ def sweep(
             workers=workers,
             force=force,
             locust_arguments=locust_arguments or (),
+            locustfile=readable(locustfile),
         )
         begin = axis.load_of(plan.workload) if start is None else start
-        searches.append(
-            (runner, _search(runner, begin, most, resolution, factor, repeats, max_steps))
-        )
+        search = _search(runner, begin, most, _resolution(step), factor, repeats, max_steps)
+        searches.append((runner, search))
     open_folder(folder, JSON_FILE)
     raise typer.Exit(_sweep(searches, (plan.workload.name, plan.target.name), compared_with))
 
@@ -309,7 +310,7 @@ class _Book:
         from harness.analysis.capacity import read_cell
 
         low = search.bracket([one.trial for one in steps]).low
-        workload = runner.plan(steps[0].load if low is None else low)[0].workload
+        workload = runner.plan(steps[0].load if low is None else low).workload
         self._cells[tuple(runner.fixed.items())] = read_cell(
             runner.axis, runner.fixed, search, steps, workload, self._reference
         )

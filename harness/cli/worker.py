@@ -3,12 +3,13 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.meeting import await_master
-from harness.cli.run import LOCUSTFILE
 from harness.core.exit_codes import ExitCode
 
 
@@ -22,15 +23,18 @@ def worker(
     max_wait_s: Annotated[
         float, typer.Option("--max-wait", min=0, help="Seconds to wait for a master at most.")
     ] = 300.0,
+    locustfile: Locustfile = None,
 ) -> None:
     """Make load for a run whose master is elsewhere.
 
-    The plan comes from the master. Secrets do not travel: the environment variables that
-    the target names must be set here as well. Ends with the run.
+    A locustfile of your own must be the master's. The plan comes from the master. Secrets do not
+    travel: the environment variables that the target names must be set here as well. Ends with
+    the run.
     """
+    users = readable(locustfile)
     typer.echo(f"waiting for a run at {master_host}:{master_port}", err=True)
     await_master(master_host, master_port, max_wait_s, lambda text: typer.echo(text, err=True))
-    status = _run(worker_command(master_host, master_port, processes))
+    status = _run(worker_command(master_host, master_port, processes, users))
     raise typer.Exit(status if status >= 0 else ExitCode.INTERNAL_ERROR)
 
 
@@ -43,8 +47,8 @@ def _run(command: list[str]) -> int:
     return process.wait()
 
 
-def worker_command(host: str, port: int, processes: int) -> list[str]:
+def worker_command(host: str, port: int, processes: int, locustfile: Path = PACKAGED) -> list[str]:
     """Return the Locust command that is a worker."""
-    command = [sys.executable, "-m", "harness.load.start", "-f", str(LOCUSTFILE), "--worker"]
+    command = [sys.executable, "-m", "harness.load.start", "-f", str(locustfile), "--worker"]
     command += ["--master-host", host, "--master-port", str(port)]
     return [*command, "--processes", str(processes)] if processes > 1 else command

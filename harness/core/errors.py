@@ -4,6 +4,7 @@
 
     HarnessError
     ├── ScenarioError           the scenario files or flags are wrong
+    ├── LocustfileError         the locustfile does not fit the workload, or cannot be loaded
     ├── TargetUnreachableError  the system under test cannot be joined
     ├── RemoteProtocolError     the system under test broke its protocol
     ├── LocalProtocolError      we used a protocol wrongly: a bug of ours
@@ -75,6 +76,12 @@ class ScenarioError(HarnessError):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
+
+
+class LocustfileError(HarnessError):
+    """The locustfile cannot be loaded, or its user classes are not those that the plan needs."""
+
+    exit_code = ExitCode.BAD_USAGE
 
 
 class TargetUnreachableError(HarnessError):

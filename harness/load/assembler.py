@@ -2,14 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from operator import add
 from typing import Any, Final
 
-from harness.measure.histogram import LatencyHistogram
+from harness.measure.histogram import REQUEST_PERCENTILES, LatencyHistogram
 from harness.measure.record import (
     ERROR_COLUMNS,
     LATENCY_METRICS,
+    REQUEST_LATENCY,
     TIMELINE_COUNTERS,
     RecordWriter,
+    request_tag,
 )
 from harness.scenario.plan import Plan
 
@@ -37,6 +40,7 @@ class SecondAssembler:
         watch: Callable[..., None] | None = None,
     ) -> None:
         self._watch = watch
+        self._planned_users = plan.planned_users
         self._phase_at = plan.timetable.phase_at
         self._writer = writer
         self._workers = workers
@@ -48,6 +52,7 @@ class SecondAssembler:
         self.joins_succeeded = 0
         self.joined: Counter[int] = Counter()
         """Joins that succeeded, by worker."""
+        self._tried: dict[int, dict[str, int]] = {}
         self.errors: Counter[tuple[str, str, str]] = Counter()
         """Errors of the whole run by stage, code and message."""
 
@@ -72,12 +77,22 @@ class SecondAssembler:
         self._waiting[max(second, self._written_second + 1)].append(report)
         self._write_complete(newest=second)
 
+    @property
+    def users(self) -> dict[str, dict[str, int]]:
+        """How many users of each class were planned, and how many have started so far."""
+        tried = Counter[str]()
+        for of_worker in self._tried.values():
+            tried.update(of_worker)
+        planned = self._planned_users
+        return {"planned": planned, "tried": {name: tried[name] for name in planned}}
+
     def lose(self, worker: int) -> None:
         """Wait for no more reports of a worker, and take its users as disconnected."""
         self._lost.add(worker)
         self._connected.pop(worker, None)
 
     def _count(self, report: dict[str, Any]) -> None:
+        self._tried[report["worker"]] = report["tried"]
         for counters in report["counters"].values():
             self.joins_attempted += counters.get("joins_attempted", 0)
             joined = counters.get("joins_succeeded", 0)
@@ -113,6 +128,7 @@ class SecondAssembler:
         for tag, histogram in sorted(histograms.items()):
             self._writer.append_histogram(tag, second, histogram)
         self._writer.append("timeline", self._rows(second, counters, histograms))
+        self._writer.append("requests", _request_rows(second, reports, histograms))
         if self._watch is not None:
             connected = Counter[str]()
             for of_worker in self._connected.values():
@@ -139,6 +155,29 @@ class SecondAssembler:
                 for name, value in merged.percentiles_ms().items():
                     row[f"{metric}_ms_{name}"] = value
             yield row
+
+
+def _request_rows(
+    second: int, reports: list[dict[str, Any]], histograms: dict[str, LatencyHistogram]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each kind of ordinary request of a second, all workers together."""
+    merged: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for report in reports:
+        for phase, name, *counts in report["requests"]:
+            sums = merged[phase, name]
+            sums[:] = map(add, sums, counts)
+    for (phase, name), (count, failures, size) in sorted(merged.items()):
+        found = histograms.get(f"{REQUEST_LATENCY}.{request_tag(name)}.{phase}", _NOTHING)
+        percentiles = found.percentiles_ms(REQUEST_PERCENTILES)
+        yield {
+            "second": second,
+            "phase": phase,
+            "name": name,
+            "count": count,
+            "failures": failures,
+            "bytes": size,
+            **{f"latency_ms_{key}": value for key, value in percentiles.items()},
+        }
 
 
 _NOTHING: Final = LatencyHistogram()

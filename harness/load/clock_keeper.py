@@ -26,13 +26,18 @@ class ClockKeeper:
     Args:
         send: Sends a message of a kind with data to the master.
         systems: The systems that this worker's users can join.
+        users: What tells its locustfile from others.
     """
 
     def __init__(
-        self, send: Callable[[str, dict[str, Any]], None], systems: Sequence[str] = ()
+        self,
+        send: Callable[[str, dict[str, Any]], None],
+        systems: Sequence[str] = (),
+        users: str = "",
     ) -> None:
         self._send = send
         self._systems = tuple(systems)
+        self._users = users
         self._estimator = OffsetEstimator()
         self._welcomed = False
         self._same_clock = False
@@ -56,7 +61,7 @@ class ClockKeeper:
         self._asking = gevent.spawn(self._run)
 
     def _run(self) -> None:
-        me = Recruit.here(self._systems).to_message()
+        me = Recruit.here(self._systems, self._users).to_message()
         while not self._welcomed:
             self._send(messages.HELLO, me)
             gevent.sleep(HELLO_EVERY_S)

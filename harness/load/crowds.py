@@ -37,8 +37,7 @@ def join_offsets_s(plan: Plan, user_class: str, count: int) -> FloatArray:
             start_s = plan.measure_start_s + one.at_s
             offsets_s[held_back] = start_s + spread_s(len(held_back), lasts_s(one, plan.users))
     at_first = np.flatnonzero(np.isnan(offsets_s))
-    ramp_s = plan.users * (1.0 - plan.workload.held_back_ratio) / plan.workload.joins.rate_per_s
-    offsets_s[at_first] = spread_s(len(at_first), ramp_s)
+    offsets_s[at_first] = spread_s(len(at_first), plan.ramp_s)
     return offsets_s
 
 

@@ -2,6 +2,9 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 from locust.env import Environment
@@ -9,6 +12,9 @@ from locust.stats import RequestStats, StatsCSVFileWriter, StatsEntry, bucket_re
 
 from harness.core.clock import NS_PER_MS
 from harness.measure.histogram import Int64Array
+
+OF_THE_HARNESS: Final[Mapping[str, object]] = MappingProxyType({"harness": True})
+"""Context of the operations that the harness itself logs: no listener counts them as requests."""
 
 
 class LocustTable:
@@ -32,7 +38,7 @@ class LocustTable:
             response_time=latency_ms,
             response_length=size_bytes,
             exception=problem,
-            context={},
+            context=OF_THE_HARNESS,
         )
 
     def deliveries(self, name: str, latencies_ns: Int64Array) -> None:

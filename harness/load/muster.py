@@ -27,11 +27,13 @@ class Muster:
         send: Sends a message of a kind with data to the worker of an id.
         measure_clocks: Whether to measure the clocks of workers on this machine too.
         system: The system that the target is of.
+        users: What tells the master's locustfile from others.
     """
 
-    def __init__(self, send: Send, *, measure_clocks: bool, system: str) -> None:
+    def __init__(self, send: Send, *, measure_clocks: bool, system: str, users: str = "") -> None:
         self._send = send
         self._system = system
+        self._users = users
         self._clock_of = "" if measure_clocks else machine_id()
         self._recruits: dict[str, Recruit] = {}
         self._ready: set[str] = set()
@@ -73,6 +75,10 @@ class Muster:
             required = f"the target is of system {self._system}"
             hint = "install the package of that system there too, and start it with harness worker"
             return MachineError(where, found, required, hint)
+        if recruit.users != self._users:
+            hint = "start master and workers with equal files: --locustfile FILE"
+            found = "its locustfile differs from the master's"
+            return MachineError(where, found, "both must run the same users", hint)
         return None
 
     def _send_away(self, worker: str, recruit: Recruit) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, NoReturn
 
 import gevent
@@ -35,7 +35,15 @@ from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
 from harness.load.preparing import Prepared, on_options, prepare, say, tell
 from harness.load.schedule import Schedule
-from harness.load.users import FanOutUser, require_system, systems_of
+from harness.load.user_classes import (
+    arrange,
+    fingerprint,
+    planned,
+    require_tasks,
+    stop_own_code,
+    told_apart,
+)
+from harness.load.users import FanOutUser, systems_of
 from harness.load.worker import Worker
 from harness.net.client import Access, ApiFactory, source_addresses, tls_context
 from harness.scenario.target import api_key
@@ -91,16 +99,21 @@ class _Plugin:
         environment.events.quitting.add_listener(self.on_quitting)
         if isinstance(runner, WorkerRunner):
             _outlive_interrupt_not_parent(runner, environment.parsed_options)
-            self._introduce(runner)
+            try:
+                _arrange(environment)
+            except HarnessError as error:
+                tell(error)
+                self._give_up(environment, error.exit_code)
+            self._introduce(runner, fingerprint(environment.available_user_classes))
         else:
             self._direct(environment)
         if isinstance(runner, WorkerRunner | LocalRunner):
             runner.register_message(messages.FINISH, self._on_finish, concurrent=True)
 
-    def _introduce(self, runner: WorkerRunner) -> None:
+    def _introduce(self, runner: WorkerRunner, users: str) -> None:
         """Say who this worker is, and learn how far its clock is from the run's."""
         systems = systems_of(runner.environment.user_classes)
-        self._keeper = keeper = ClockKeeper(runner.send_message, systems)
+        self._keeper = keeper = ClockKeeper(runner.send_message, systems, users)
 
         def welcomed(msg: Any, **_: Any) -> None:
             if refused := msg.data.get("refused"):
@@ -118,7 +131,12 @@ class _Plugin:
         """Hear the workers that come, from now on."""
         runner: Any = environment.runner
         options: Any = environment.parsed_options
-        muster = Muster(runner.send_message, measure_clocks=options.measure_clocks, system=system)
+        muster = Muster(
+            runner.send_message,
+            measure_clocks=options.measure_clocks,
+            system=system,
+            users=fingerprint(environment.available_user_classes),
+        )
         heard = {
             messages.HELLO: lambda msg, **_: muster.hello(msg.node_id, msg.data),
             messages.CLOCK_ASK: lambda msg, **_: muster.clock_asked(msg.node_id, **msg.data),
@@ -133,9 +151,10 @@ class _Plugin:
         _on_interrupt(self._interrupt)
         try:
             assert self._prepared is not None  # noqa: S101  the options have been read
+            _arrange(environment)
+            self._prepared = self._planned(environment, self._prepared)
             system = self._prepared.plan.target.system
-            require_system(environment.user_classes, system)
-            system_named(system).load("client")  # Before anything is started.
+            system_named(system).load("client")  # Missing, it is named before anything is started.
             muster = self._muster(environment, system)
             self._director = Director(environment, options, muster, self._prepared)
             self._watch(environment, self._director)
@@ -146,12 +165,6 @@ class _Plugin:
         except KeyboardInterrupt:
             self._give_up(environment, ExitCode.INTERRUPTED)
         director = self._director
-        user_classes: list[type[FanOutUser]] = environment.user_classes  # type: ignore[assignment]
-        for user_class in user_classes:
-            user_class.fixed_count = locust_users(
-                director.plan, user_class.user_class, worker_count(options)
-            )
-        environment.user_classes = [user for user in user_classes if user.fixed_count]
 
         def make_dispatcher(**kwargs: Any) -> NumberedDispatcher:
             count = worker_count(options)
@@ -167,6 +180,19 @@ class _Plugin:
         runner.register_message(
             messages.DONE, lambda msg, **_: director.on_done(msg.data["worker"])
         )
+
+    def _planned(self, environment: Environment, prepared: Prepared) -> Prepared:
+        """Fix how many users of each class there are, and return the plan that says so."""
+        options: Any = environment.parsed_options
+        where, workers = str(options.locustfile), worker_count(options)
+        classes = told_apart(environment.user_classes, where)
+        plan = planned(prepared.plan, classes, options.user_classes or ())
+        for one in environment.user_classes:
+            kind = one.user_class if issubclass(one, FanOutUser) else one.__name__
+            one.fixed_count = locust_users(plan, kind, workers)
+        require_tasks(classes.others.values(), where)
+        environment.user_classes = [one for one in environment.user_classes if one.fixed_count]
+        return prepared._replace(plan=plan)
 
     def _watch(self, environment: Environment, director: Director) -> None:
         """Keep an account of the run as it goes, where anybody is going to look at it."""
@@ -198,13 +224,17 @@ class _Plugin:
             make_api: ApiFactory = system_named(order.plan.target.system).load("client")
             api = make_api(_access(order, number))
             table = LocustTable(environment)
-            self._worker = Worker(order, number, api, runner.send_message, table, self._keeper)
+            stop = partial(stop_own_code, runner)
+            send = runner.send_message
+            self._worker = Worker(order, number, api, send, table, self._keeper, stop)
         except Exception as error:
             exit_code = error.exit_code if isinstance(error, HarnessError) else 1
             failure = {"worker": number, "said": f"{error}", "exit_code": int(exit_code)}
             runner.send_message(messages.FAILED, failure)
             raise
         FanOutUser.worker = self._worker
+        environment.events.request.add_listener(self._worker.requests.on_request)
+        environment.events.user_error.add_listener(self._worker.requests.on_user_error)
         self._worker.start()
 
     def _on_finish(self, **_: Any) -> None:
@@ -264,6 +294,14 @@ class _Plugin:
     def on_quit(self, **_: Any) -> None:
         if self._director is not None and self._director.report_output:
             print(self._director.report_output, end="", flush=True)  # noqa: T201  the result
+
+
+def _arrange(environment: Environment) -> None:
+    """Have Locust run classes that wait for their turn in place of those it found."""
+    options: Any = environment.parsed_options
+    where = str(options.locustfile)
+    environment.user_classes = arrange(environment.user_classes, options, where)
+    environment._filter_tasks_by_tags()  # noqa: SLF001  Locust would, later; it does so once
 
 
 def _tell_lost_master(environment: Environment) -> None:

@@ -15,6 +15,12 @@ from harness.core.child_errors import report_error
 from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.load.options import plan_from_options, worker_count
 from harness.load.sizing import size_or_refuse
+from harness.load.user_classes import (
+    loaded_classes,
+    planned,
+    refuse_options,
+    told_apart,
+)
 from harness.measure.machine import read_machine
 from harness.scenario.plan import Plan
 
@@ -36,6 +42,7 @@ def prepare(options: Namespace) -> Prepared:
 
     Raises:
         ScenarioError: If a file is missing, or anything in it does not validate.
+        LocustfileError: If the locustfile's classes are not those that the plan needs.
         MachineError: If this machine is too small for its part, and nobody insists.
     """
     if not (options.headless or options.autostart):
@@ -45,7 +52,11 @@ def prepare(options: Namespace) -> Prepared:
             "a workload fixes users and times, so it starts by itself",
             "add --headless, or --autostart to see the web page as well",
         )
+    refuse_options(options)
     plan = plan_from_options(options)
+    if (found := loaded_classes(options)) is not None:
+        classes = told_apart(found, str(options.locustfile))
+        plan = planned(plan, classes, options.user_classes or ())
     # Workers elsewhere have machines of their own, which they tell of when they come.
     here = None if options.processes or not options.master else 0
     sized, _, warnings = size_or_refuse(

@@ -25,6 +25,7 @@ class Recruit:
         version: Its version of the harness.
         revision: Its git revision, where it runs from a checkout.
         systems: The systems that its users can join.
+        users: What tells its locustfile from others.
         offers: What its machine had to offer it; None where it did not say.
     """
 
@@ -33,10 +34,11 @@ class Recruit:
     version: str | None
     revision: str | None = None
     systems: tuple[str, ...] = ()
+    users: str = ""
     offers: Machine | None = None
 
     @classmethod
-    def here(cls, systems: tuple[str, ...]) -> "Recruit":
+    def here(cls, systems: tuple[str, ...], users: str = "") -> "Recruit":
         """Return what a worker that is this process says of itself."""
         offered = read_machine()
         # What this process has taken already is part of what a worker needs.
@@ -49,6 +51,7 @@ class Recruit:
             version["version"],
             version["revision"],
             systems,
+            users,
             offered,
         )
 
@@ -67,6 +70,7 @@ class Recruit:
             data.get("version"),
             data.get("revision"),
             tuple(map(str, data.get("systems") or ())),
+            str(data.get("users") or ""),
             Machine(**offers) if known else None,
         )
 

@@ -188,6 +188,8 @@ class UserSession(SubscriberLedger):
     def _attempt(self) -> bool:
         """Try to join once; return whether it worked."""
         worker = self.worker
+        if self.connection == 0:
+            worker.tried[self.user_class] += 1
         self.attempted = True
         self.failure = None
         self._asked_wait_s = 0.0

@@ -1,17 +1,24 @@
 """Starts Locust for the ``harness`` command: flags decide alone, and errors reach the parent.
 
+A locustfile that cannot be loaded is an error in one sentence, at the user's own line.
+
 Locust also reads ``~/.locust.conf``, ``locust.conf`` and ``pyproject.toml``, and an environment
 variable for nearly every option. Any of them could change the load of a run without a trace.
 """
 
 import os
+import sys
 from typing import Any
 
 from locust import argument_parser
-from locust.main import main
+from locust import main as locust_main
 
 from harness.core.child_errors import ChildError, report_error
+from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
+from harness.load.plugin import install
+from harness.load.preparing import tell
+from harness.load.user_classes import load_users
 
 USER_CLASSES_VARIABLE = "LOCUST_USER_CLASSES"
 """The one option that Locust takes from the environment past its parser."""
@@ -27,17 +34,29 @@ class FlagsOnly(argument_parser.LocustArgumentParser):
         """Parse the command line, as if the environment were empty."""
         return super().parse_known_args(*args, **{**kwargs, "env_vars": {}})
 
-    def error(self, message: str) -> Any:
-        """Report what is wrong with the command line, and exit."""
-        report_error(ChildError("ArgumentError", message, None, ExitCode.BAD_USAGE))
-        return super().error(message)  # type: ignore[no-untyped-call]  # Locust's own
+    def exit(self, status: int = 0, message: str | None = None) -> Any:
+        """Report what is wrong with the command line, if anything is, and exit."""
+        if status and message:
+            sentence = message.removeprefix(f"{self.prog}: error: ").rstrip()
+            report_error(ChildError("ArgumentError", sentence, None, ExitCode.BAD_USAGE))
+        super().exit(status, message)
 
 
 def start() -> None:
     """Run Locust until it ends, which ends the process."""
     os.environ.pop(USER_CLASSES_VARIABLE, None)
     argument_parser.LocustArgumentParser = FlagsOnly  # type: ignore[misc]
-    main()
+    locust_main.load_locustfile = _load_or_refuse  # type: ignore[attr-defined]  # private there
+    install()  # A locustfile of ordinary users alone need not know of us.
+    locust_main.main()
+
+
+def _load_or_refuse(path: str) -> Any:
+    try:
+        return load_users(path)
+    except HarnessError as error:
+        tell(error)
+        sys.exit(int(error.exit_code))
 
 
 if __name__ == "__main__":

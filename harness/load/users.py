@@ -2,17 +2,19 @@
 
 A Locust user here is a person with a connection, not a loop of requests: it joins in its turn
 and then parks. Deliveries reach its ledger through the loop's reader and publishes leave by the
-schedule, so its greenlet costs nothing until the run ends.
+schedule, so its greenlet costs nothing until the run ends. A subclass may have ``on_start``,
+``on_stop`` and tasks of its own, which run beside its connection.
 """
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
 
+import gevent
 from gevent import get_hub
 from locust import User, task
 
-from harness.core.errors import MachineError
 from harness.core.system import installed_systems
+from harness.load.session import UserSession
 from harness.load.worker import Worker
 
 
@@ -23,16 +25,21 @@ class FanOutUser(User):
     user_class: ClassVar[str]
     system: ClassVar[str | None] = None
     """The one system that these users can join; None leaves it to the target."""
+
     worker: ClassVar[Worker | None] = None
     """The worker of this process; set before the first user starts, if it can start at all."""
+
+    sessions: Sequence[UserSession] | None = None
 
     @task
     def live(self) -> None:
         """Join and stay until the run ends."""
-        if self.worker is None:
-            get_hub().switch()  # Waits for the end of a run that cannot begin.
-        else:
-            self.worker.live(self.user_class)
+        if self.worker is not None:
+            sessions = self.sessions
+            if sessions is None:
+                sessions = self.worker.new_sessions(self.user_class)
+            self.worker.join_all(sessions)
+        get_hub().switch()  # Parks for good, without an object to wait on.
 
 
 class Subscriber(FanOutUser):
@@ -47,17 +54,96 @@ class Chatter(FanOutUser):
     user_class = "chatter"
 
 
-def require_system(user_classes: Iterable[type[User]], system: str) -> None:
-    """Raise ``MachineError`` where a user class is bound to another system than the target's."""
-    for user_class in user_classes:
-        bound = _bound_to(user_class)
-        if bound not in (None, system):
-            raise MachineError(
-                f"user class {user_class.__name__}",
-                f'is for system "{bound}"',
-                f'the target is of system "{system}"',
-                "take a target of that system, or leave the class attribute system out",
-            )
+class InTurn(User):
+    """Puts off a user's own ``on_start`` until its turn in the ramp; mixed into such classes.
+
+    Attributes:
+        has_begun: Whether its turn has come; without that there is nothing to stop.
+    """
+
+    abstract = True
+    has_begun = False
+
+    def on_start(self) -> None:
+        """Wait for the turn, then do what the class itself does."""
+        self.await_turn()
+        self.has_begun = True
+        super().on_start()
+
+    def on_stop(self) -> None:
+        """Do what the class itself does where its turn had come."""
+        if self.has_begun:
+            super().on_stop()  # type: ignore[no-untyped-call]  # Locust's own
+
+    def await_turn(self) -> None:
+        """Sleep until the user is to start; for good where it is not to."""
+        raise NotImplementedError
+
+
+class OrdinaryInTurn(InTurn):
+    """An ordinary user of the locustfile."""
+
+    abstract = True
+
+    def await_turn(self) -> None:
+        """Sleep until the user is to start; for good where it is not to."""
+        worker = FanOutUser.worker
+        if worker is None or not worker.await_ordinary_turn(type(self).__name__):
+            get_hub().switch()
+
+
+class FanOutInTurn(InTurn, FanOutUser):
+    """A fan-out user with ``on_start``, ``on_stop`` or tasks of its own."""
+
+    abstract = True
+    joins_beside: ClassVar[bool] = False
+    """Whether its own tasks have the user's greenlet, so that it joins in another."""
+
+    def await_turn(self) -> None:
+        """Sleep until the first of the user's connections is to join."""
+        if self.worker is None:
+            get_hub().switch()
+            return
+        self.sessions = self.worker.new_sessions(self.user_class)
+        if not self.sessions:
+            get_hub().switch()
+        self.sessions[0].await_turn()
+
+    def on_start(self) -> None:
+        """Wait for the turn, do what the class itself does, and join."""
+        super().on_start()
+        if self.joins_beside and self.worker is not None and self.sessions:
+            gevent.spawn(self.worker.join_all, self.sessions)
+
+
+def in_turn(found: type[User]) -> type[User]:
+    """Return a class of the same name that waits for its turn; the class itself where it need not.
+
+    Args:
+        found: A class of the locustfile.
+    """
+    if not issubclass(found, FanOutUser):
+        return _derived(found, OrdinaryInTurn, {})
+    own_tasks = [one for one in found.tasks if one is not FanOutUser.live]
+    if not (own_tasks or has_own_hooks(found)):
+        return found
+    tasks = own_tasks or [FanOutUser.live]
+    derived = _derived(found, FanOutInTurn, {"joins_beside": bool(own_tasks)})
+    derived.tasks = tasks
+    return derived
+
+
+def has_own_hooks(found: type[User]) -> bool:
+    """Say whether a class has an ``on_start`` or ``on_stop`` of its own."""
+    return (found.on_start, found.on_stop) != (User.on_start, User.on_stop)
+
+
+def _derived(found: type[User], mixin: type[InTurn], members: dict[str, Any]) -> type[User]:
+    names = {"__module__": found.__module__, "__qualname__": found.__qualname__}
+    # Of the metaclass of the class that was found: it may have one of its own.
+    metaclass: Any = type(found)
+    derived: type[User] = metaclass(found.__name__, (mixin, found), names | members)
+    return derived
 
 
 def systems_of(user_classes: Iterable[type[User]]) -> tuple[str, ...]:

@@ -13,22 +13,23 @@ from typing import Any
 
 import gevent
 import numpy as np
-from gevent import get_hub
 from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S, RunClock
 from harness.load import messages
+from harness.load.arrival_rows import arrival_row
 from harness.load.clock_keeper import ClockKeeper
 from harness.load.crowds import join_offsets_s
 from harness.load.disturbing import disturbing
 from harness.load.locust_table import LocustTable
 from harness.load.order import Order
 from harness.load.publisher import CHATTER, Publisher
+from harness.load.requests import RequestCounter
 from harness.load.session import UserSession
 from harness.load.subscriptions import Subscriptions
 from harness.load.tally import Tally
 from harness.load.windows import WindowNotes
-from harness.measure.arrivals import NEVER_NS, ArrivalBook, Arrivals
+from harness.measure.arrivals import NEVER_NS, ArrivalBook
 from harness.measure.health import GeneratorHealth
 from harness.measure.histogram import Int64Array
 from harness.net.client import Api, Client, JoinError, JoinTimes, PublishAnswer
@@ -60,6 +61,7 @@ class Worker:
         send: Sends a message of a kind with data to the master.
         table: Locust's own statistics.
         keeper: Knows how far this host's clock is from the run clock.
+        stop_own_code: Stops the users that run code of the locustfile's own, with ``on_stop``.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class Worker:
         send: Callable[[str, dict[str, Any]], None],
         table: LocustTable,
         keeper: ClockKeeper,
+        stop_own_code: Callable[[], None] = lambda: None,
     ) -> None:
         self.order = order
         self.plan = order.plan
         self.number = number
         self.api = api
         self._keeper = keeper
+        self._stop_own_code = stop_own_code
         self.clock = RunClock(order.epoch_ns, keeper.offset_ns)
         self.phase_at = self.plan.timetable.phase_at
         """Name of the phase at a second of the run."""
@@ -98,6 +102,10 @@ class Worker:
             name: join_offsets_s(self.plan, name, count) for name, count in self.population.items()
         }
         """When each user of a class starts to join, seconds after the epoch."""
+        self._ordinary: Counter[str] = Counter()
+        self.tried: Counter[str] = Counter()
+        """Users of each class that have started: tried to join, or begun their own tasks."""
+        self.requests = RequestCounter(self.tally, lambda: self.phase_at(self.clock.elapsed_s()))
         self.earlier_rows: list[dict[str, Any]] = []
         """Rows of attempts to join that failed and were followed by another."""
         self.over = False
@@ -143,20 +151,23 @@ class Worker:
         idle = came and not self.joining
         return idle and time.time_ns() + REST_NS < self._books[CHATTER].wake_at_ns
 
-    def live(self, user_class: str) -> None:
-        """Be one Locust user until the greenlet is killed: the body of its task.
+    def join_all(self, sessions: Sequence[UserSession]) -> None:
+        """Have each connection of one Locust user join in its turn.
 
-        It holds one connection, or a cohort of them where the workload says so.
+        Args:
+            sessions: From ``new_sessions``.
         """
-        cohort = self.plan.workload.population.connections_per_user
-        sessions = [session for _ in range(cohort) if (session := self._new_session(user_class))]
         for session in sessions:
             session.await_turn()
-            if cohort == 1:
+            if len(sessions) == 1:
                 session.join()
             else:  # From its turn on only: a greenlet that waits weighs more than a connection.
                 gevent.spawn(session.join)
-        get_hub().switch()  # Parks for good, without an object to wait on.
+
+    def new_sessions(self, user_class: str) -> list[UserSession]:
+        """Return the sessions of the next Locust user of a class: one, or a cohort of them."""
+        cohort = self.plan.workload.population.connections_per_user
+        return [session for _ in range(cohort) if (session := self._new_session(user_class))]
 
     def _new_session(self, user_class: str) -> UserSession | None:
         """Return the session of the next user of a class that is this worker's to hold.
@@ -173,6 +184,23 @@ class Worker:
         session = UserSession(self, user_class, number, channels, self._books[user_class])
         sessions.append(session)
         return session
+
+    def await_ordinary_turn(self, name: str) -> bool:
+        """Sleep until the next ordinary user of a class is to start; say whether it is to at all.
+
+        Args:
+            name: The class, as ``population.others`` names it.
+        """
+        count = self.plan.workload.population.others.get(name, 0)
+        number = self._ordinary[name] * len(self.order.workers) + self.number
+        self._ordinary[name] += 1
+        if number >= count:
+            return False
+        turn_s = (number + 0.5) / count * self.plan.ramp_s
+        gevent.sleep(max(turn_s - self.clock.elapsed_s(), 0.0))
+        if not self.over:
+            self.tried[name] += 1
+        return not self.over
 
     def wake_publisher_at(self, intended_s: float | None) -> None:
         """Have the next publish sent on time even from within a burst of deliveries."""
@@ -261,7 +289,8 @@ class Worker:
         arrivals: list[dict[str, Any]] = []
         for user_class, book in self._books.items():
             self._take_deliveries(user_class, book, phase)
-            arrivals.extend(self._arrival_rows(user_class, book, everything=everything))
+            retired = book.retire(everything=everything)
+            arrivals.extend(arrival_row(self.number, user_class, message) for message in retired)
         connections = sum(self.connected.values())
         unstamped = take_unstamped_receives()
         health = self.health.take(second, connections, unstamped, self.clock.now_ns())
@@ -285,6 +314,8 @@ class Worker:
                 "publishes": self.publisher.take_rows(),
                 "arrivals": arrivals,
                 "windows": self.windows.take(),
+                "requests": self.requests.take(),
+                "tried": dict(self.tried),
                 **taken,
             },
         )
@@ -316,28 +347,6 @@ class Worker:
             self.tally.latencies("service_latency", user_class, of, service_ns)
             self._table.deliveries(user_class, fan_out_ns)
 
-    def _arrival_rows(
-        self, user_class: str, book: ArrivalBook, *, everything: bool
-    ) -> Iterator[dict[str, Any]]:
-        for message in book.retire(everything=everything):
-            yield self._arrival_row(user_class, message)
-
-    def _arrival_row(self, user_class: str, message: Arrivals) -> dict[str, Any]:
-        return {
-            "stream": message.stream,
-            "sequence": message.sequence,
-            "worker": self.number,
-            "user_class": user_class,
-            "delivered": message.delivered,
-            "duplicated": message.duplicated,
-            "reordered": message.reordered,
-            "late": message.late,
-            "unowed": message.unowed,
-            "first_arrival_ns": message.first_ns,
-            "last_arrival_ns": message.last_ns,
-            "arrival_bins": message.bins.pairs(),
-        }
-
     def finish(self) -> None:
         """End the run once: what comes is late; hang up, send the accounts, say goodbye."""
         with self._ending:  # Asked again, by a signal, it waits until the accounts are sent.
@@ -350,6 +359,7 @@ class Worker:
         self._moderation.stop()
         for session in self._all_sessions():
             session.give_up_joining()
+        self._stop_own_code()
         in_time = self.clock.elapsed_s() > self.plan.total_s - SHORT_DRAIN_S
         gevent.sleep(0 if in_time or not self.connected.total() else SHORT_DRAIN_S)
         end_ns = min(self.clock.now_ns(), self.clock.epoch_ns + round(self.plan.total_s * NS_PER_S))

@@ -7,6 +7,8 @@ storage, merging, percentiles and encoding stay the library's.
 
 import sys
 import weakref
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,10 @@ LOWEST_NS = 1_000
 HIGHEST_NS = 3_600_000_000_000
 SIGNIFICANT_FIGURES = 3
 
-PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+PERCENTILES = MappingProxyType({"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9})
+
+REQUEST_PERCENTILES = MappingProxyType({"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0})
+"""The percentiles of ordinary requests, as Locust shows them."""
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -103,18 +108,24 @@ class LatencyHistogram:
         """Merge a payload made by ``encode``."""
         self.hdr.add(_let_go(HdrHistogram.decode(payload)))
 
-    def percentiles_ms(self) -> dict[str, float | None]:
-        """Return p50, p90, p99, p999 and max in milliseconds; all None when empty."""
+    def percentiles_ms(
+        self, percentiles: Mapping[str, float] = PERCENTILES
+    ) -> dict[str, float | None]:
+        """Return p50, p90, p99, p999 and max in milliseconds; all None when empty.
+
+        Args:
+            percentiles: Others than those, by name.
+        """
         if self.count == 0:
-            return dict.fromkeys([*PERCENTILES, "max"])
+            return dict.fromkeys([*percentiles, "max"])
         hdr = self.hdr
         # The library walks every bucket in Python for this; once a second a row that is 2 ms each.
         reached = np.cumsum(self.counts())
-        wanted = [hdr.get_target_count_at_percentile(p) for p in PERCENTILES.values()]
+        wanted = [hdr.get_target_count_at_percentile(p) for p in percentiles.values()]
         places = np.searchsorted(reached, wanted).tolist()
         values: dict[str, float | None] = {
             name: hdr.get_highest_equivalent_value(hdr.get_value_from_index(place)) / 1e6
-            for name, place in zip(PERCENTILES, places, strict=True)
+            for name, place in zip(percentiles, places, strict=True)
         }
         values["max"] = hdr.get_max_value() / 1e6
         return values

@@ -12,12 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+from urllib.parse import quote
 
 import orjson
 
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
-from harness.measure.histogram import LatencyHistogram, log_header, log_line
+from harness.measure.histogram import REQUEST_PERCENTILES, LatencyHistogram, log_header, log_line
 
 SCHEMA_VERSION = 1
 
@@ -34,6 +35,10 @@ LATENCY_METRICS = (
     "join_latency",
 )
 """Latencies with percentiles in every row of the timeline."""
+
+REQUEST_LATENCY = "request_latency"
+"""Latency of ordinary requests; its histograms stand under the request's name in place of a class,
+as ``request_tag`` writes it."""
 
 JOIN_STAGES = ("tcp", "tls", "upgrade", "init", "subscribe")
 """Stages of a join; each has its own histogram ``join_<stage>``."""
@@ -160,6 +165,17 @@ CONNECTION_COLUMNS = (
 
 ERROR_COLUMNS = ("second", "worker", "stage", "error_class", "code", "message", "count")
 
+REQUEST_COLUMNS = (
+    "second",
+    "phase",
+    "name",
+    "count",
+    "failures",
+    "bytes",
+    *(f"latency_ms_{name}" for name in (*REQUEST_PERCENTILES, "max")),
+)
+"""One row is one second of one kind of request of ordinary Locust users, method and name."""
+
 TABLES: Mapping[str, tuple[str, ...]] = {
     "timeline": TIMELINE_COLUMNS,
     "generator": GENERATOR_COLUMNS,
@@ -167,8 +183,14 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "arrivals": ARRIVAL_COLUMNS,
     "connections": CONNECTION_COLUMNS,
     "errors": ERROR_COLUMNS,
+    "requests": REQUEST_COLUMNS,
 }
 """Journal tables and their columns, in order."""
+
+
+def request_tag(name: str) -> str:
+    """Return a request's name as a part of a histogram's tag, which has no dot, comma or space."""
+    return quote(name, safe="").replace(".", "%2E")
 
 
 class RecordWriter:

@@ -7,12 +7,13 @@ from harness.report.charts_delivery import deliveries, faults, stalls
 from harness.report.charts_latency import completion, distribution, due_or_sent, fan_out
 from harness.report.charts_users import failures, joins
 from harness.report.heatmap import heatmap
+from harness.report.requests import request_latency
 from harness.report.sketch import Chart
 from harness.report.theme import STYLE
 
 _MAKERS = (
     *(fan_out, heatmap, distribution, due_or_sent, deliveries, joins, completion, stalls),
-    *(faults, failures),
+    *(faults, request_latency, failures),
 )
 
 

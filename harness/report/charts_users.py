@@ -96,7 +96,7 @@ def failures(analysis: Analysis) -> Iterator[Sketch]:
     total, worst = by_cause.to_numpy().sum(), by_cause.sum(axis=1)
     worst_at_s = float(worst.index[int(worst.argmax())])
     caption = (
-        f"{q.count(total)} failures of joins, publishes and connections; most, "
+        f"{q.count(total)} failures of joins, publishes, connections and requests; most, "
         f"{q.count(worst.max())}, at {q.seconds(worst_at_s)}."
     )
     yield Sketch("failures", "Failures by cause", caption, draw)

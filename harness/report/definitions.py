@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from harness.analysis.slo import path_of
 from harness.analysis.summary import STALL_LIMITS_S
 from harness.report.words import WORDS, Definition
 
@@ -52,9 +53,16 @@ DEFINITIONS: Final = {
         "Messages of the measured time: offered by the schedule, sent, acknowledged by the system, "
         "failed, and throttled by a quota.",
     ),
+    "requests": Definition(
+        "requests",
+        "Operations of the ordinary Locust users that ran beside the fan-out users, as they "
+        "reported them to Locust: by method and name, timed by the user's own client, failed ones "
+        "included. Joins, publishes and deliveries are not among them.",
+    ),
     "errors.count": Definition(
         "errors",
-        "Joins, publishes and connections that failed, by the second in which it was noticed.",
+        "Joins, publishes, connections and requests that failed, by the second in which it was "
+        "noticed.",
     ),
     "joins.failed_by_cause": Definition(
         "causes of failed joins",
@@ -219,6 +227,12 @@ _PLAIN: Final = {
     },
     "recovery_s.max": "longest recovery time",
 }
+_REQUEST_FIGURES: Final = {
+    "count": "requests",
+    "failure_ratio": "failure ratio",
+    "per_s": "rate",
+    "bytes": "bytes received",
+}
 _PERCENTILE_NAMES: Final = {"p999": "p99.9"}
 
 
@@ -226,6 +240,11 @@ def label(metric: str) -> str:
     """Return what people call a dotted summary metric, such as "fan-out latency p99"."""
     if metric in _PLAIN:
         return _PLAIN[metric]
+    path = path_of(metric)
+    if path[0] == "requests":
+        *_, statistic = path
+        figure = f"latency {percentile_name(statistic)}" if "latency_ms" in path else statistic
+        return f"{path[1]} {_REQUEST_FIGURES.get(figure, figure)}"
     block, _, statistic = metric.rpartition(".")
     for key in (metric, block):
         if key in DEFINITIONS:
@@ -241,6 +260,8 @@ def anchor(metric: str) -> str:
     belongs to.
     """
     block = metric.rpartition(".")[0]
+    if path_of(metric)[0] == "requests":
+        block = "requests"
     for key in (metric, block):
         found = _EXPLAINED_BY.get(key, key)
         if found in _EXPLAINED:

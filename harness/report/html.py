@@ -11,6 +11,7 @@ from markupsafe import Markup
 from harness import __version__
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json
+from harness.analysis.requests import AGGREGATED
 from harness.report import quantities as q
 from harness.report.clocks import latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, definitions
@@ -111,6 +112,7 @@ def headline(summary: Json) -> list[Tile]:
         _load(summary["deliveries"]),
         _joined(summary),
         _published(summary["publishes"]),
+        *_requests(summary),
         _generator(summary["generator"], summary["publishes"]),
     ]
 
@@ -178,6 +180,21 @@ def _published(publishes: Json) -> Tile:
     figure = Figure("publishes.sent", q.count(publishes["sent"]))
     nothing = "none in the measured time" if publishes["sent"] == 0 else "how many is unknown"
     return Tile("Publishes", [figure], "", ", ".join(parts) or nothing)
+
+
+def _requests(summary: Json) -> list[Tile]:
+    """Return the tile of ordinary requests; none where the run had none."""
+    found = summary.get("requests", {}).get(AGGREGATED)
+    if found is None:
+        return []
+    metric = f"requests.{AGGREGATED}.latency_ms"
+    latency = found["latency_ms"]
+    if latency["p99"] is None:
+        nothing = [Figure(f"{metric}.p99", q.MISSING)]
+        return [Tile("Requests", nothing, "", "none in the measured time")]
+    figures = [Figure(f"{metric}.p99", q.milliseconds(latency["p99"]), "p99")]
+    detail = f"{q.rate(found['per_s'])}, {q.count(found['failures'])} failed"
+    return [Tile("Requests", figures, "", f"{detail}, of ordinary users")]
 
 
 def _generator(generator: Json, publishes: Json) -> Tile:

@@ -5,6 +5,8 @@ Histograms hold three significant figures, so latencies show no more decimals th
 
 from typing import Final
 
+from harness.analysis.slo import path_of
+
 MISSING: Final = "–"
 """How a table says that there is nothing."""
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
@@ -113,7 +115,7 @@ def of_metric(metric: str, value: float | None, *, exact: bool = False) -> str:
 
     ``exact`` keeps every digit: limits are given, not measured, so none of theirs is false.
     """
-    path = metric.split(".")
+    path = list(path_of(metric))
     name = path[-1]
     if exact and value is not None:
         return _exact(path, value)

@@ -22,6 +22,7 @@ from harness.report.clocks import clocks, latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
 from harness.report.disturbed import disturbed
 from harness.report.failed_joins import STAGE_NAMES, failed_joins
+from harness.report.requests import requests
 from harness.report.slowest import slowest_messages, slowest_subscribers
 from harness.report.story import (
     VERDICT_MARKS,
@@ -64,6 +65,7 @@ def build_tables(analysis: Analysis) -> list[Table]:
         slowest_messages(analysis.record, analysis.summary),
         slowest_subscribers(analysis.record),
         _joins(analysis),
+        requests(analysis),
         failed_joins(analysis.record),
         _phases(analysis),
         _errors(analysis),

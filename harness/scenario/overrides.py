@@ -61,7 +61,7 @@ def toml_value(text: str) -> Any:
 
 
 def scale_population(workload: Source, users: int) -> list[ScenarioProblem]:
-    """Make the population ``users`` strong, keeping the share of chatters as far as possible.
+    """Make the population ``users`` strong, keeping the share of each kind as far as possible.
 
     Each kind of which the file had some keeps one at least. A population that does not validate
     is left alone: its own problems are reported.
@@ -72,16 +72,42 @@ def scale_population(workload: Source, users: int) -> list[ScenarioProblem]:
     subscribers, chatters = population.get("subscribers"), population.get("chatters")
     if not (_is_count(subscribers) and _is_count(chatters)) or subscribers + chatters == 0:
         return []
+    others = population.get("others", {})
+    if not (isinstance(others, dict) and all(map(_is_count, others.values()))):
+        return []
     fewest_subscribers, fewest_chatters = min(subscribers, 1), min(chatters, 1)
-    fewest = fewest_subscribers + fewest_chatters
+    fewest_others = sum(min(count, 1) for count in others.values())
+    fewest = fewest_subscribers + fewest_chatters + fewest_others
     if users < fewest:
         hint = "one subscriber and one chatter at least" if fewest > 1 else None
+        hint = "one user of each kind at least" if fewest_others else hint
         return [ScenarioProblem(USERS, "", str(users), f"must be >= {fewest}", hint)]
+    if others:
+        fan_out = subscribers + chatters
+        others = _scaled(others, users / (fan_out + sum(others.values())), users - fewest)
+        population = population | {"others": others}
+        users -= sum(others.values())
     share = math.floor(users * chatters / (subscribers + chatters) + 0.5)
     scaled = min(max(share, fewest_chatters), users - fewest_subscribers)
     workload.data["population"] = population | {"subscribers": users - scaled, "chatters": scaled}
     workload.changed |= {"population.subscribers": USERS, "population.chatters": USERS}
     return []
+
+
+def _scaled(others: dict[str, int], factor: float, spare: int) -> dict[str, int]:
+    """Return the counts times ``factor``, one at least of each class there was.
+
+    Args:
+        others: How many users of each class.
+        factor: New size over old.
+        spare: Users that there may be beyond one of each class, at most.
+    """
+    scaled = {}
+    for name, count in others.items():
+        extra = min(max(math.floor(count * factor + 0.5) - 1, 0), spare) if count else 0
+        spare -= extra
+        scaled[name] = min(count, 1) + extra
+    return scaled
 
 
 def set_join_rate(workload: Source, join_rate_per_s: float) -> None:

@@ -82,6 +82,24 @@ class Plan(ScenarioModel):
         return self.workload.population.users
 
     @property
+    def users_at_first(self) -> float:
+        """Users who come in the join phase: all but those of flash crowds, ordinary ones too."""
+        population = self.workload.population
+        return self.users * (1.0 - self.workload.held_back_ratio) + population.ordinary_users
+
+    @property
+    def ramp_s(self) -> float:
+        """Seconds over which the users of the join phase start, each class evenly."""
+        return self.users_at_first / self.workload.joins.rate_per_s
+
+    @property
+    def planned_users(self) -> dict[str, int]:
+        """How many users of each class the run starts; ordinary ones by the name of their class."""
+        population = self.workload.population
+        fan_out = {"subscriber": population.subscribers, "chatter": population.chatters}
+        return fan_out | {name: count for name, count in population.others.items() if count}
+
+    @property
     def rate_per_s(self) -> float:
         """Messages a second from all chatters together, outside bursts."""
         return self.workload.publishing.mean_rate_per_s
@@ -97,7 +115,8 @@ class Plan(ScenarioModel):
 
         The drain lasts longer than the workload says where the system's clients need that.
         """
-        at_first = self.users - round(self.users * self.workload.held_back_ratio)
+        held_back = round(self.users * self.workload.held_back_ratio)
+        at_first = self.users - held_back + self.workload.population.ordinary_users
         phases = self.workload.phases
         drain_s = max(phases.drain_s, self.client.least_drain_s(self.target.emulator))
         lengths = phases.model_copy(update={"drain_s": drain_s})

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from harness.scenario.keys import Key, TomlSchema, choices_of, field_at, keys_of, tag_of
 from harness.scenario.model import Unit
+from harness.scenario.request_metrics import EXAMPLE, REQUEST_FIGURES
 from harness.scenario.slo import SUMMARY_METRICS, parts_of
 
 _TYPES = {
@@ -67,6 +68,8 @@ def metrics_in_markdown() -> str:
     for (table, parts), group in groupby(sorted(split), key=itemgetter(0, 1)):
         figures = ", ".join(f"`{figure}`" for _, _, figure in group)
         rows.append(f"| `{table}.` | {figures} | {', '.join(f'`{part}`' for part in parts)} |")
+    of_requests = ", ".join(f"`{figure}`" for figure in REQUEST_FIGURES)
+    rows.append(f"| `requests.NAME.`, such as `{EXAMPLE}` | {of_requests} |  |")
     return "\n".join([*rows, ""])
 
 

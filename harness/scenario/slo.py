@@ -8,6 +8,13 @@ from typing import Any, Final, Literal, Self
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from harness.scenario.model import ScenarioModel, broken_rule
+from harness.scenario.request_metrics import (
+    EXAMPLE,
+    PATTERN,
+    PREFIX,
+    REQUEST_FIGURES,
+    request_path,
+)
 from harness.scenario.spelling import did_you_mean
 
 _PERCENTILES = ("p50", "p90", "p99", "p999", "max")
@@ -120,7 +127,7 @@ class Slo(ScenarioModel):
 
     metric: str = Field(
         description="Figure of the run's summary, as a dotted path.",
-        json_schema_extra={"enum": list(SUMMARY_METRICS)},
+        json_schema_extra={"anyOf": [{"enum": list(SUMMARY_METRICS)}, {"pattern": PATTERN}]},
     )
     op: Literal["<=", "<", ">=", ">", "=="] = Field(
         description="How the figure observed must compare with the limit."
@@ -137,7 +144,12 @@ class Slo(ScenarioModel):
     @field_validator("metric")
     @classmethod
     def _metric_exists(cls, metric: str) -> str:
-        if metric not in SUMMARY_METRICS:
+        if metric.startswith(PREFIX) and request_path(metric) is None:
+            raise broken_rule(
+                f"must be requests.NAME and one of {', '.join(REQUEST_FIGURES)}",
+                hint=f"for example {EXAMPLE}",
+            )
+        if metric not in SUMMARY_METRICS and request_path(metric) is None:
             raise broken_rule(
                 "must be a figure of the run's summary",
                 hint=did_you_mean(metric, SUMMARY_METRICS)

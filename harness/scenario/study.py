@@ -21,11 +21,12 @@ from harness.scenario.model import (
     broken_rule,
 )
 from harness.scenario.overrides import TARGET_PREFIX
+from harness.scenario.population import MOST_USERS
 from harness.scenario.problems import Source, problems_of
 from harness.scenario.reading import read_toml
 from harness.scenario.slo import SUMMARY_METRICS, Slo
 from harness.scenario.spelling import did_you_mean
-from harness.scenario.workload import MOST_USERS, NAME_PATTERN
+from harness.scenario.workload import NAME_PATTERN
 
 SIZES = ("small", "full")
 """What a study can be run as."""

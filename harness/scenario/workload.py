@@ -18,64 +18,17 @@ from harness.scenario.model import (
     Unit,
     broken_rule,
 )
+from harness.scenario.population import Population
 from harness.scenario.safety import Safety
 from harness.scenario.slo import Slo
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
 # No run comes near these; they stop a slip of the finger from filling the memory.
-MOST_USERS = 10_000_000
 HIGHEST_RATE_PER_S = 1_000_000.0
 LONGEST_S = 604_800.0
 
 _SECONDS_PER_HOUR = 3600.0
 _WHOLE_DAY_HOURS = 24.0
-
-
-class Population(ScenarioModel):
-    """Who is connected."""
-
-    subscribers: Count = Field(ge=0, le=MOST_USERS, description="Users who only listen.")
-    chatters: Count = Field(ge=1, le=MOST_USERS, description="Users who publish.")
-    connections_per_user: Count = Field(
-        default=1,
-        ge=1,
-        le=10_000,
-        description="Connections that one Locust user holds. More than 1 saves memory: Locust then "
-        "shows fewer users than there are connections.",
-    )
-    chatters_subscribe: bool = Field(
-        default=True, description="Whether chatters also hold a subscription, as chat clients do."
-    )
-
-    @field_validator("chatters_subscribe")
-    @classmethod
-    def _somebody_listens(cls, chatters_subscribe: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - the signature is pydantic's
-        if not chatters_subscribe and info.data.get("subscribers") == 0:
-            raise broken_rule(
-                "must be true where subscribers = 0", hint="nobody would listen otherwise"
-            )
-        return chatters_subscribe
-
-    @property
-    def users(self) -> int:
-        """Subscribers and chatters together."""
-        return self.subscribers + self.chatters
-
-    @property
-    def listeners(self) -> int:
-        """Users who hold a subscription."""
-        return self.users if self.chatters_subscribe else self.subscribers
-
-    def why_nobody(self, slo: Slo) -> str:
-        """Return why nobody of the kind of user an SLO is about can have its figure, or ""."""
-        if slo.user_class == "subscriber" and not self.subscribers:
-            return "population.subscribers is 0"
-        if slo.user_class == "subscriber" and slo.metric.startswith("publishes."):
-            return "only chatters publish"
-        listens = not slo.metric.startswith(("publishes.", "joins."))
-        if slo.user_class == "chatter" and listens and not self.chatters_subscribe:
-            return "population.chatters_subscribe is false"
-        return ""
 
 
 class Joins(ScenarioModel):

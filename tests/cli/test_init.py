@@ -143,8 +143,8 @@ def test_workflow_has_the_shape_that_github_wants(folder):
     workflow = folder / "tests/chat" / WORKFLOW
     assert f"move {WORKFLOW} to the same place in {folder}" in done.stdout
     assert "working-directory: tests/chat\n" in workflow.read_text("utf-8")
-    command = [Path(sys.executable).parent / "check-jsonschema", workflow]
-    command += ["--builtin-schema", "vendor.github-workflows"]
+    program = Path(sys.executable).parent / "check-jsonschema"
+    command = [program, "--builtin-schema", "vendor.github-workflows", workflow]
     checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert 0 == checked.returncode, checked.stdout
 

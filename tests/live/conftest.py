@@ -57,6 +57,8 @@ def report(second=0, *, worker=0, windows=None, publishes=(), arrivals=(), tally
         "windows": windows or {},
         "publishes": list(publishes),
         "arrivals": list(arrivals),
+        "requests": [],
+        "tried": {},
         **(tally or Tally()).take(),
     }
 

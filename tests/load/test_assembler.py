@@ -24,6 +24,8 @@ def report(worker, second, *, connected=5, fan_out_ns=()):
         "generator": {"worker": worker, "second": second},
         "publishes": [],
         "arrivals": [],
+        "requests": [],
+        "tried": {"subscriber": connected},
         **tally.take(),
     }
 

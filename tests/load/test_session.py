@@ -59,7 +59,7 @@ def _live(make_plan):
         api: Any = Api(failures)
         table: Any = Table()
         worker = Worker(order, 0, api, lambda *_: None, table, ClockKeeper.at_home())
-        user = gevent.spawn(worker.live, SUBSCRIBER)
+        user = gevent.spawn(worker.join_all, worker.new_sessions(SUBSCRIBER))
         gevent.sleep(0.1)
         user.kill()
         worker.health.close()
@@ -159,7 +159,7 @@ def _subscriber(make_plan):
         order = Order("run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",))
         table: Any = Table()
         worker = Worker(order, 0, system, lambda *_: None, table, ClockKeeper.at_home())
-        user = gevent.spawn(worker.live, SUBSCRIBER)
+        user = gevent.spawn(worker.join_all, worker.new_sessions(SUBSCRIBER))
         ending.extend((user.kill, worker.health.close))
         gevent.sleep(0.01)
         return worker, worker.sessions_of(SUBSCRIBER)[0]

@@ -71,7 +71,15 @@ def test_scenario_file_names_its_schema_and_keeps_it(file):
             {"slos": [{"metric": "deliveries.ratio", "op": ">=", "limit": 1, "user_class": "all"}]},
             "'all' is not one of",
         ),
-        ({"slos": [{"metric": "x", "op": "<=", "limit": 1}]}, "'x' is not one of"),
+        ({"slos": [{"metric": "x", "op": "<=", "limit": 1}]}, "'x' is not valid under any of"),
+        (
+            {"slos": [{"metric": "requests.GET /.latency_ms.p98", "op": "<=", "limit": 1}]},
+            "'requests.GET /.latency_ms.p98' is not valid under any of",
+        ),
+        (
+            {"population": {"subscribers": 1, "chatters": 1, "others": {"Browser": -1}}},
+            "-1 is less than the minimum of 0",
+        ),
     ],
 )
 def test_schema_refuses_what_the_models_refuse(change, message):

@@ -1,0 +1,257 @@
+"""The user classes of a run: fan-out users, and ordinary Locust users that run beside them."""
+
+import hashlib
+import inspect
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import locust
+from locust import LoadTestShape, User
+from locust.runners import Runner
+from locust.util.load_locustfile import is_shape_class, is_user_class
+
+from harness.core.errors import LocustfileError
+from harness.load.loading import load_locustfile
+from harness.load.users import Chatter, FanOutUser, InTurn, Subscriber, in_turn
+from harness.scenario.plan import Plan
+
+OTHERS = "population.others"
+FAN_OUT = ("subscriber", "chatter")
+STOP_TIMEOUT_MAX_S = 30.0
+"""What ``on_stop`` and the last task of ordinary users may take; the master waits a little more."""
+
+
+DEFAULTS: Mapping[str, type[FanOutUser]] = {"subscriber": Subscriber, "chatter": Chatter}
+"""What runs where the locustfile has no class of a kind."""
+
+
+class UserClasses(NamedTuple):
+    """The classes that Locust found, told apart.
+
+    Attributes:
+        where: The locustfile, for error messages.
+        fan_out: The class of each kind of fan-out user, by kind: subscriber, chatter.
+        others: Ordinary classes by name.
+    """
+
+    where: str
+    fan_out: Mapping[str, type[FanOutUser]]
+    others: Mapping[str, type[User]]
+
+
+def load_users(path: str) -> tuple[dict[str, type[User]], list[LoadTestShape]]:
+    """Load a locustfile in Locust's stead: return its user classes and its load shapes.
+
+    Raises:
+        LocustfileError: If it cannot be loaded, or has neither.
+    """
+    module = load_locustfile(Path(path))
+    found = {name: one for name, one in vars(module).items() if is_user_class(one)}
+    if not found:
+        hint = "import Subscriber and Chatter from harness, or write User classes of your own"
+        raise LocustfileError(path, "has no User class", "one is needed", hint)
+    return found, [one() for one in vars(module).values() if is_shape_class(one)]
+
+
+def loaded_classes(options: Namespace) -> list[type[User]] | None:
+    """Return the classes that Locust has loaded for a command line; None where it cannot be told.
+
+    Locust starts its workers before it hands the classes on, and a run that cannot be is refused
+    before that.
+
+    Raises:
+        LocustfileError: If the locustfile has a load shape.
+    """
+    modules: list[ModuleType] = []
+    for path in str(options.locustfile).split(","):
+        stem = Path(path.strip()).stem
+        module = sys.modules.get("locustfile" if stem == "locust" else stem)
+        if module is None:
+            return None
+        modules.append(module)
+    shapes = [one for module in modules for one in vars(module).values() if is_shape_class(one)]
+    if shapes:
+        raise _shaped(shapes[0])
+    found = [one for module in modules for one in vars(module).values() if is_user_class(one)]
+    named = set(options.user_classes or ())
+    chosen = [one for one in dict.fromkeys(found) if not named or one.__name__ in named]
+    return [one for one in chosen if one.weight > 0 or one.fixed_count > 0]
+
+
+def _shaped(shape: type) -> LocustfileError:
+    found = f"the load shape {shape.__name__}"
+    required = "the workload says when users start"
+    hint = "take it out of the locustfile; joins.rate_per_s and [[disturbances]] shape the load"
+    return LocustfileError("locustfile", f"has {found}", required, hint)
+
+
+def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
+    """Tell fan-out classes and ordinary ones apart.
+
+    A class that another one of its kind is made from is only the base of that one.
+
+    Raises:
+        LocustfileError: If there are two classes of a kind of fan-out user.
+    """
+    classes = list(found)
+    fan_out: dict[str, type[FanOutUser]] = {}
+    for kind in FAN_OUT:
+        alike = [one for one in classes if issubclass(one, FanOutUser) and one.user_class == kind]
+        last = [
+            one
+            for one in alike
+            if not any(issubclass(other, one) for other in alike if other != one)
+        ]
+        if len(last) > 1:
+            names = " and ".join(sorted(one.__name__ for one in last))
+            hint = "keep one, and let the other be abstract = True"
+            raise LocustfileError(where, f"has {names}", f"one class of {kind}s is allowed", hint)
+        if last:
+            fan_out[kind] = last[0]
+    others = {one.__name__: one for one in classes if not issubclass(one, FanOutUser)}
+    return UserClasses(where, fan_out, others)
+
+
+def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan:
+    """Return the plan with a count for each ordinary class of the locustfile.
+
+    Args:
+        plan: As the workload says it.
+        classes: Of the locustfile.
+        named: Classes that Locust's command line names; empty for all.
+
+    Raises:
+        LocustfileError: If a class is missing, has no count, or is for another system.
+    """
+    counts = dict(plan.workload.population.others)
+    for name, count in counts.items():
+        if count and name not in classes.others:
+            raise _missing(classes, name, count, named)
+    for name, one in classes.others.items():
+        if name not in counts:
+            counts[name] = _own_count(classes.where, one)
+    for one in classes.fan_out.values():
+        if one.system is not None and one.system != plan.target.system:
+            found = f"{one.__name__} is for {one.system}"
+            required = f"the target's system is {plan.target.system}"
+            raise LocustfileError(classes.where, found, required, _OF_ITS_SYSTEM)
+    for kind, count in plan.planned_users.items():
+        if named and count and kind in FAN_OUT and kind not in classes.fan_out:
+            found = f"the command line names {', '.join(named)} and no class of {kind}s"
+            required = f"population.{kind}s = {count} are planned"
+            raise LocustfileError(classes.where, found, required, _NAME_ALL)
+    population = plan.workload.population.model_copy(update={"others": counts})
+    workload = plan.workload.model_copy(update={"population": population})
+    return plan.model_copy(update={"workload": workload})
+
+
+_OF_ITS_SYSTEM = "name a target of that system, or leave the class attribute system out"
+_NAME_ALL = "name no classes: the workload's population says how many there are of each"
+
+
+def _missing(classes: UserClasses, name: str, count: int, named: Sequence[str]) -> LocustfileError:
+    there = ", ".join(sorted(classes.others)) or "none"
+    if named:
+        found = f"the command line names {', '.join(named)} and not {name}"
+        return LocustfileError(classes.where, found, f"{OTHERS}.{name} = {count}", _NAME_ALL)
+    found = f"has no ordinary User class {name}"
+    hint = f"its ordinary User classes: {there}"
+    if any(one.__name__ == name for one in classes.fan_out.values()):
+        hint = f"population.subscribers and population.chatters count the users of {name}"
+    return LocustfileError(classes.where, found, f"{OTHERS} plans {count} of it", hint)
+
+
+def _own_count(where: str, one: type[User]) -> int:
+    if one.fixed_count:
+        return int(one.fixed_count)
+    name = one.__name__
+    hint = f"write how many below [{OTHERS}]: {name} = 10, or {name} = 0 to leave it out"
+    raise LocustfileError(where, f"{name} has no count", "each User class needs one", hint)
+
+
+def refuse_options(options: Namespace) -> None:
+    """Refuse what Locust's command line asks for and a plan cannot do.
+
+    Raises:
+        LocustfileError: For the first such option.
+    """
+    reasons = {
+        "--class-picker": (options.class_picker, "the workload says which classes run"),
+        "--config-users": (options.config_users, "the workload says how many users run"),
+    }
+    for flag, (given, required) in reasons.items():
+        if given:
+            raise LocustfileError(flag, "was given", required, "leave it out")
+    if float(options.stop_timeout or 0.0) > STOP_TIMEOUT_MAX_S:
+        limit = f"at most {STOP_TIMEOUT_MAX_S:g} s are waited for"
+        raise LocustfileError("--stop-timeout", f"{options.stop_timeout} s", limit)
+
+
+def arrange(found: Sequence[type[User]], options: Any, where: str) -> list[type[User]]:
+    """Return the classes to run in place of those that Locust found.
+
+    Those with code of their own wait for their turn in the ramp, and a kind of fan-out user that
+    the locustfile says nothing of is added.
+
+    Args:
+        found: Locust's.
+        options: Locust's parsed options, for its tags.
+        where: The locustfile, for error messages.
+    """
+    classes = told_apart(found, where)
+    # Joining is no task that a tag could take away.
+    tags = set(options.tags or ())
+    FanOutUser.live.locust_tag_set = tags - set(options.exclude_tags or ())  # type: ignore[attr-defined]  # as Locust does
+    fan_out = classes.fan_out
+    if not options.user_classes:
+        taken = classes.others
+        fan_out = {
+            **{kind: one for kind, one in DEFAULTS.items() if one.__name__ not in taken},
+            **fan_out,
+        }
+    return [in_turn(one) for one in (*fan_out.values(), *classes.others.values())]
+
+
+def require_tasks(found: Iterable[type[User]], where: str) -> None:
+    """See that tags have left each ordinary class that is to run something to do.
+
+    Raises:
+        LocustfileError: If one has no task left.
+    """
+    for one in found:
+        if not one.tasks and not getattr(one, "functions", None) and one.fixed_count:
+            what = f"{one.__name__} has no task left after --tags and --exclude-tags"
+            hint = f"set {OTHERS}.{one.__name__} = 0, or tag one of its tasks"
+            raise LocustfileError(where, what, f"{one.fixed_count} of it are planned", hint)
+
+
+def stop_own_code(runner: Runner) -> None:
+    """Stop the users that run code of the locustfile's own, as Locust does, ``on_stop`` included.
+
+    Their last requests are then part of the record.
+    """
+    own = {one.__name__ for one in runner.user_classes if issubclass(one, InTurn)}
+    running = {name: count for name, count in runner.user_classes_count.items() if name in own}
+    runner.stop_users(running)
+    # Those who only hold a connection have no task to wait for.
+    runner.environment.stop_timeout = 0.0
+
+
+def fingerprint(found: Mapping[str, Any] | None) -> str:
+    """Return what tells locustfiles apart: the names of the classes, and what their files hold.
+
+    Args:
+        found: All classes of the locustfile by name, whichever of them run.
+    """
+    ours = (str(Path(__file__).parents[1]), str(Path(locust.__file__).parent))
+    digest = hashlib.sha256()
+    for name, one in sorted((found or {}).items()):
+        digest.update(name.encode())
+        file = inspect.getfile(one)
+        if not file.startswith(ours):
+            digest.update(Path(file).read_bytes())
+    return digest.hexdigest()[:16]

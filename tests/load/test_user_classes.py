@@ -1,0 +1,279 @@
+from argparse import Namespace
+
+import gevent
+import pytest
+from locust import HttpUser, LoadTestShape, User, task
+from locust.env import Environment
+from locust.exception import StopUser
+
+from harness.core.errors import LocustfileError
+from harness.load import users
+from harness.load.user_classes import (
+    arrange,
+    fingerprint,
+    planned,
+    refuse_options,
+    require_tasks,
+    told_apart,
+)
+from harness.load.users import FanOutUser, in_turn
+
+
+class Subscriber(users.Subscriber):
+    pass
+
+
+class Chatter(users.Chatter):
+    pass
+
+
+class Browser(HttpUser):
+    host = "http://127.0.0.1:1"
+
+    @task
+    def page(self):
+        self.client.get("/")
+
+
+class Reader(User):
+    fixed_count = 3
+
+    @task
+    def read(self):
+        pass
+
+
+def with_others(plan, **others):
+    population = plan.workload.population.model_copy(update={"others": others})
+    workload = plan.workload.model_copy(update={"population": population})
+    return plan.model_copy(update={"workload": workload})
+
+
+def sentence(plan, *found, named=()):
+    with pytest.raises(LocustfileError) as caught:
+        planned(plan, told_apart(found, "mine.py"), named)
+    return str(caught.value)
+
+
+def test_ordinary_classes_get_their_counts_from_the_workload_or_themselves(make_plan):
+    """``fixed_count`` is what a Locust user writes where the workload says nothing."""
+    plan = with_others(make_plan(), Browser=20)
+    counted = planned(plan, told_apart([Subscriber, Chatter, Browser, Reader], "mine.py"))
+    assert {"Browser": 20, "Reader": 3} == counted.workload.population.others
+    assert 123 == sum(counted.planned_users.values())
+
+
+def test_class_without_a_count_is_refused_with_how_to_give_one(make_plan):
+    """Neither none of it nor one would be what was meant."""
+    assert sentence(make_plan(), Subscriber, Browser) == (
+        "mine.py: Browser has no count, each User class needs one\n"
+        "hint: write how many below [population.others]: Browser = 10, or Browser = 0 to leave it "
+        "out"
+    )
+
+
+def test_count_of_a_class_that_is_not_there_names_those_that_are(make_plan):
+    """A slip of the pen must not take users out of the load."""
+    plan = with_others(make_plan(), Browsr=5, Browser=1)
+    assert sentence(plan, Subscriber, Browser) == (
+        "mine.py: has no ordinary User class Browsr, population.others plans 5 of it\n"
+        "hint: its ordinary User classes: Browser"
+    )
+
+
+def test_count_of_a_fan_out_class_is_refused(make_plan):
+    """Its users are counted already."""
+    text = sentence(with_others(make_plan(), Subscriber=5), Subscriber)
+    assert "population.subscribers and population.chatters count the users of Subscriber" in text
+
+
+def test_class_of_another_system_is_refused(make_plan):
+    """A locustfile may be written for one system alone."""
+
+    class Poller(users.Subscriber):
+        system = "polling"
+
+    assert sentence(make_plan(), Poller) == (
+        "mine.py: Poller is for polling, the target's system is appsync-events\n"
+        "hint: name a target of that system, or leave the class attribute system out"
+    )
+
+
+def test_two_classes_of_a_kind_are_refused_but_not_a_class_and_its_base():
+    """Which of two should hold the plan's users, nobody could tell."""
+
+    class Lurker(users.Subscriber):
+        pass
+
+    class Derived(Subscriber):
+        pass
+
+    with pytest.raises(LocustfileError, match="has Lurker and Subscriber, one class of subscri"):
+        told_apart([Lurker, Subscriber], "mine.py")
+    assert {"subscriber": Derived} == told_apart([Subscriber, Derived], "mine.py").fan_out
+
+
+@pytest.mark.parametrize(
+    ("named", "found", "text"),
+    [
+        (("Browser",), [Browser], "names Browser and no class of subscribers"),
+        (("Subscriber", "Chatter"), [Subscriber, Chatter], "Subscriber, Chatter and not Browser"),
+    ],
+)
+def test_command_line_that_leaves_out_planned_users_is_refused(make_plan, named, found, text):
+    """The run would be lighter than its plan says."""
+    assert text in sentence(with_others(make_plan(), Browser=2), *found, named=named)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"class_picker": True}, "--class-picker: was given"),
+        ({"config_users": [["{}"]]}, "--config-users: was given"),
+        ({"stop_timeout": "120"}, "--stop-timeout: 120 s, at most 30 s"),
+    ],
+)
+def test_options_of_locust_that_a_plan_cannot_heed_are_refused_by_name(given, text):
+    """Silently ignored they would mislead."""
+    options = {"class_picker": False, "config_users": None, "stop_timeout": "0"}
+    refuse_options(Namespace(**options))
+    with pytest.raises(LocustfileError, match=text):
+        refuse_options(Namespace(**options | given))
+
+
+def options(**changes):
+    return Namespace(**{"tags": None, "exclude_tags": None, "user_classes": []} | changes)
+
+
+def test_kind_that_the_locustfile_lacks_is_added():
+    """A locustfile may be about ordinary users alone."""
+    names = [one.__name__ for one in arrange([Browser], options(), "mine.py")]
+    assert ["Subscriber", "Chatter", "Browser"] == names
+
+
+def test_tags_take_tasks_and_never_the_connection():
+    """``--tags`` is about what a user does besides being connected."""
+    given = options(tags=["history"])
+    environment = Environment(user_classes=arrange([Browser], given, "mine.py"), tags=["history"])
+    environment._filter_tasks_by_tags()
+    subscriber, _, browser = environment.user_classes
+    assert [FanOutUser.live] == subscriber.tasks
+    browser.fixed_count = 2
+    with pytest.raises(LocustfileError, match="Browser has no task left after --tags"):
+        require_tasks([browser], "mine.py")
+    FanOutUser.live.locust_tag_set = set()
+
+
+def test_plain_fan_out_class_stays_as_it_is():
+    """Only what has code of its own waits for its turn in Locust's greenlet."""
+    assert Subscriber is in_turn(Subscriber)
+    assert "Browser" == in_turn(Browser).__name__
+    assert in_turn(Browser) is not Browser
+
+
+class FakeSession:
+    def __init__(self, log):
+        self.log = log
+
+    def await_turn(self):
+        self.log.append("turn")
+
+
+class FakeWorker:
+    def __init__(self):
+        self.log = []
+
+    def new_sessions(self, user_class):
+        return [FakeSession(self.log)]
+
+    def join_all(self, sessions):
+        self.log.append("joined")
+
+    def await_ordinary_turn(self, name):
+        self.log.append(f"turn of {name}")
+        return True
+
+
+@pytest.fixture(name="worker")
+def _worker(monkeypatch):
+    worker = FakeWorker()
+    monkeypatch.setattr(FanOutUser, "worker", worker)
+    return worker
+
+
+def lived(user_class, until, worker):
+    """Run one user until its log says so; return the log once it has been killed."""
+    greenlet = gevent.spawn(in_turn(user_class)(Environment()).run)
+    with gevent.Timeout(20):
+        while until not in worker.log:
+            gevent.sleep(0.001)
+    greenlet.kill()
+    return worker.log
+
+
+def test_own_hooks_run_in_turn_around_the_connection(worker):
+    """A login comes before the join, and a logout at the end."""
+
+    class Member(users.Subscriber):
+        def on_start(self):
+            worker.log.append("login")
+
+        def on_stop(self):
+            worker.log.append("logout")
+
+    assert ["turn", "login", "joined", "logout"] == lived(Member, "joined", worker)
+
+
+def test_own_task_runs_beside_the_connection_and_its_exception_ends_neither(worker):
+    """Locust logs it, waits and goes on."""
+
+    class Visitor(users.Subscriber):
+        @task
+        def page(self):
+            worker.log.append("page")
+            if worker.log.count("page") > 1:
+                worker.log.append("again")
+                raise StopUser
+            raise ValueError("no such page")
+
+    log = lived(Visitor, "again", worker)
+    assert (["turn", "joined"], 2) == ([one for one in log if one in {"turn", "joined"}], 2)
+
+
+def test_fan_out_user_can_be_an_http_user_too(worker):
+    """One person, a connection and pages."""
+
+    class Visitor(users.Subscriber, HttpUser):
+        host = "http://127.0.0.1:1"
+
+        @task
+        def page(self):
+            worker.log.append(type(self.client).__name__)
+
+    assert "joined" in lived(Visitor, "HttpSession", worker)
+
+
+def test_ordinary_user_begins_in_its_turn(worker):
+    """Its own start comes after."""
+
+    class Guest(User):
+        def on_start(self):
+            worker.log.append("start")
+
+        @task
+        def read(self):
+            worker.log.append("read")
+
+    class LateGuest(Guest):
+        def on_start(self):
+            super().on_start()
+            worker.log.append("late start")
+
+    assert lived(LateGuest, "read", worker)[:3] == ["turn of LateGuest", "start", "late start"]
+
+
+def test_fingerprint_tells_locustfiles_apart_by_their_classes():
+    """The same file has the same."""
+    assert fingerprint({"Browser": Browser}) == fingerprint({"Browser": Browser})
+    assert fingerprint({"Browser": Browser}) != fingerprint({"Reader": Reader})
+    assert LoadTestShape.__name__  # the module's own classes are what is compared
