@@ -129,7 +129,7 @@ def run(
     )
     arguments += [*(["--force"] if force else []), *_page(web_port), *(locust_arguments or ())]
     count = 1 if master else size_plan(plan, read_machine(), workers)[1]
-    command = load_command(plan, folder, overrides or (), count, arguments, users)
+    command = load_command(folder, count, arguments, users)
     raise typer.Exit(run_load(command, plan, folder, spending=spending))
 
 
@@ -156,20 +156,12 @@ def default_folder(plan: "Plan") -> Path:
 
 
 def load_command(
-    plan: "Plan",
-    folder: Path,
-    overrides: Sequence[str],
-    workers: int,
-    locust_arguments: Sequence[str],
-    locustfile: Path = PACKAGED,
+    folder: Path, workers: int, locust_arguments: Sequence[str], locustfile: Path = PACKAGED
 ) -> list[str]:
-    """Return the Locust command that makes the load of a plan."""
+    """Return the Locust command that makes the load of a plan, which ``carry_load`` adds."""
     command = [sys.executable, "-m", "harness.load.start", "-f", str(locustfile)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
-    command += ["--workload", plan.workload_file, "--target", plan.target_file]
     command += ["--out", str(folder)]
-    for override in overrides:
-        command += ["--set", override]
     if workers > 1:
         command += ["--processes", str(workers), *_private_meeting_point()]
     return [*command, *locust_arguments]
@@ -222,10 +214,11 @@ def carry_load(
 ) -> "tuple[LoadProcess, int]":
     """Run the load to its end and show its progress; return it, ended, with its exit status."""
     from harness.cli.load_process import LoadProcess, signals_held
+    from harness.scenario.resolved import plan_file
 
     # A signal that comes between start and forwarding would miss the load.
-    with signals_held() as deliver:
-        load = LoadProcess(command, folder)
+    with plan_file(plan) as file, signals_held() as deliver:
+        load = LoadProcess([*command, "--plan", str(file)], folder)
         with load.forwarding():
             deliver()
             status = follow(load, plan, folder, spending)

@@ -142,7 +142,7 @@ def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
     folder = _new_folder(runs, task)
     try:
         _, workers = size_plan(plan, read_machine(), None)
-        command = load_command(plan, folder, task.cell.overrides, workers, [], task.locustfile)
+        command = load_command(folder, workers, [], task.locustfile)
         load, status = carry_load(command, plan, folder)
         code = conclude(load, status, folder, lambda folder: _judge(task, folder))
     except HarnessError as error:

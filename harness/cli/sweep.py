@@ -129,18 +129,18 @@ def sweep(
     """
     from harness.measure.machine import read_machine
     from harness.measure.record import folder_name
-    from harness.scenario.loading import load_plan, load_workload
+    from harness.scenario.loading import ScenarioFiles, load_workload
 
     axis = _axis("--along", along)
-    plan = load_plan(workload, target, overrides=overrides or ())
+    files = ScenarioFiles(workload, target)
+    plan = files.plan(overrides or ())
     compared_with = load_workload(reference or REFERENCE)
     names = (f"sweep-{plan.workload.name}", plan.target.name)
     folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
     searches = []
     for fixed in _cells(grid or (), axis):
         runner = StepRunner(
-            workload=workload,
-            target=target,
+            files=files,
             overrides=overrides or (),
             axis=axis,
             fixed=fixed,
@@ -310,7 +310,7 @@ class _Book:
         from harness.analysis.capacity import read_cell
 
         low = search.bracket([one.trial for one in steps]).low
-        workload = runner.plan(steps[0].load if low is None else low)[0].workload
+        workload = runner.plan(steps[0].load if low is None else low).workload
         self._cells[tuple(runner.fixed.items())] = read_cell(
             runner.axis, runner.fixed, search, steps, workload, self._reference
         )

@@ -22,7 +22,7 @@ from gevent.lock import Semaphore
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner
 
-from harness.core.child_errors import ChildError, has_parent
+from harness.core.child_errors import ChildError
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
@@ -305,7 +305,7 @@ class Director:
     def conclude(self) -> int:
         """Close the record, stop the emulator, make the report; return the exit code.
 
-        Where ``harness`` started this process, the report is made there, from the record.
+        Where ``harness`` started this process, with a plan, it makes the report from the record.
         """
         self.finish()
         if self._emulator is not None:
@@ -366,7 +366,7 @@ class Director:
 
     def _report(self) -> int:
         """Make the report in a process of its own: pandas never loads beside the load."""
-        if has_parent() or (self.cause is not None and self.cause.code == "disk_full"):
+        if self._options.plan or (self.cause is not None and self.cause.code == "disk_full"):
             return int(self.cause.exit_code if self.cause else ExitCode.PASS)
         command = [sys.executable, "-m", "harness", "report", str(self.folder)]
         # A terminal's Ctrl-C reaches it too; there it is blocked, for it is ours to pass on.

@@ -6,6 +6,7 @@ import pytest
 import uvloop
 
 from harness.emulation.agenda import Agenda
+from tests.patience import PATIENCE_S
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -23,7 +24,7 @@ def test_things_are_done_when_due_and_in_order(new_loop):
         for place in (*range(49, 9, -1), *range(10)):
             agenda.at(dues_s[place], partial(note, place))
         agenda.at(dues_s[-1], finished.set)
-        await asyncio.wait_for(finished.wait(), 5)
+        await asyncio.wait_for(finished.wait(), PATIENCE_S)
         assert list(range(50)) == [place for place, _ in done]
         assert all(dues_s[place] <= at_s for place, at_s in done)
 
@@ -39,7 +40,7 @@ def test_things_due_at_once_keep_the_order_in_which_they_were_asked_for():
         for place in range(100):
             agenda.at(0.0, partial(done.append, place))
         assert [] == done
-        deadline_s = time.monotonic() + 5
+        deadline_s = time.monotonic() + PATIENCE_S
         while len(done) < 100:
             assert time.monotonic() < deadline_s
             await asyncio.sleep(0)
@@ -61,7 +62,7 @@ def test_something_done_may_ask_for_more():
 
         agenda.at(0.0, first)
         agenda.at(0.0, lambda: done.append("second"))
-        await asyncio.wait_for(finished.wait(), 5)
+        await asyncio.wait_for(finished.wait(), PATIENCE_S)
         assert ["first", "second", "asked for by the first"] == done
 
     asyncio.run(main())

@@ -3,8 +3,9 @@ import asyncio
 import pytest
 
 from harness.emulation.intervals import Intervals
+from tests.patience import PATIENCE_S
 
-INTERVAL_S = 0.1
+INTERVAL_S = 0.4
 
 
 class Connection:
@@ -23,7 +24,7 @@ def run(test):
     async def main():
         intervals = Intervals(INTERVAL_S, Connection.act)
         sweeping = asyncio.create_task(intervals.run())
-        await asyncio.wait_for(test(intervals), 10)
+        await asyncio.wait_for(test(intervals), PATIENCE_S)
         sweeping.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sweeping

@@ -8,11 +8,10 @@ import psutil
 
 from harness.scenario.workload import Generator
 from tests.end_to_end.stage import ROOT, after
-from tests.patience import wait_for
+from tests.patience import PATIENCE_S, wait_for
 
 REFERENCE = ROOT / "scenarios" / "workloads" / "reference.toml"
 USERS = 3000
-CLOSED_WITHIN_S = 20.0
 LAST_SECOND = 10
 CROWD = {
     "population.subscribers": 2571,
@@ -92,6 +91,6 @@ def test_crowd_leaves_in_time_and_in_silence(outcome):
     outcome, _, closed_s = outcome
     run = outcome.run
     end_s = run["epoch_ns"] / 1e9 + run["phases"][-1]["end_s"]
-    assert closed_s - end_s < CLOSED_WITHIN_S
+    assert closed_s - end_s < PATIENCE_S
     logs = [file.read_text("utf-8", "replace") for file in outcome.folder.glob("*.log")]
     assert not any("Traceback" in text for text in (*logs, outcome.said))

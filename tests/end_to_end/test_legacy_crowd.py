@@ -17,11 +17,11 @@ CROWD = {
     "population.subscribers": SUBSCRIBERS,
     "population.chatters": CHATTERS,
     "joins.rate_per_s": 40.0,
-    "joins.timeout_s": 25.0,
+    "joins.timeout_s": 50.0,
     "publishing.rate_per_s": 10.0,
     "phases.settle_s": 0.5,
     "phases.warm_up_s": 0.5,
-    "phases.measure_s": 20.0,  # The kernel's tries are 1, 3, 7 and 15 s after the first.
+    "phases.measure_s": 40.0,  # The kernel's tries are 1, 3, 7, 15 and 31 s after the first.
     "phases.drain_s": 2.0,
     "disturbances.0.at_s": 0.5,
     "slos.0.limit": 1000.0,

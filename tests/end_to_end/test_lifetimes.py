@@ -19,6 +19,8 @@ LIFETIME_S = 4.0
 """Half of a run and a bit: each connection that lasts so long is followed by one that does not."""
 IDLE_S = 2.0
 WAIT_S = 0.5
+LATE_S = 2.0
+"""So late things may be on a busy machine; no more than a run this short has room for."""
 LONG_ENOUGH = SHORT | {
     "population.subscribers": SUBSCRIBERS,
     "population.chatters": CHATTERS,
@@ -87,12 +89,12 @@ def assert_everybody_came_back(outcome, cut, wait_s=WAIT_S):
     rows = table(outcome, "connections")
     over_ns = rows.loc[rows["close_reason"] == "run ended", "closed_ns"].max()
     rows = rows.set_index(["user_class", "user", "connection"])
-    in_time = cut[cut["closed_ns"] + (wait_s + 1.0) * 1e9 < over_ns]
+    in_time = cut[cut["closed_ns"] + (wait_s + LATE_S) * 1e9 < over_ns]
     assert set(cut["user"]) == set(in_time["user"])
     for row in in_time.itertuples():
         following = rows.loc[row.user_class, row.user, row.connection + 1]
         waited_s = (following["join_start_ns"] - row.closed_ns) / 1e9
-        assert wait_s <= waited_s < wait_s + 1.0
+        assert wait_s <= waited_s < wait_s + LATE_S
 
 
 def assert_nothing_else_is_missing(outcome):
@@ -122,7 +124,7 @@ def test_connection_that_api_gateway_ends_of_age_is_a_1001_and_comes_back(outcom
     assert len(cut) == truth(outcome)["disconnects"]["lifetime"] == USERS
     age_s = (cut["closed_ns"] - cut["join_start_ns"]) / 1e9
     assert (age_s > LIFETIME_S - 0.1).all()
-    assert (age_s < LIFETIME_S + 1.0).all()
+    assert (age_s < LIFETIME_S + LATE_S).all()
     assert_everybody_came_back(outcome, cut)
 
 

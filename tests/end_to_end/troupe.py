@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.end_to_end.stage import EMULATED, LOCUSTFILE, SHORT, SMOKE, Act, lenient, sets
+from tests.end_to_end.stage import EMULATED, LOCUSTFILE, SHORT, SMOKE, Act, lenient, patient, sets
 
 
 def locustfile_with(stage, before):
@@ -14,7 +14,7 @@ def locustfile_with(stage, before):
 
 def master_command(settings, port, *arguments):
     """Return the command of a master of two workers."""
-    flags = sets(lenient() | SHORT | settings)
+    flags = sets(lenient() | SHORT | patient(settings))
     words = ("run", SMOKE, "--target", EMULATED, "--out", "RECORD", *flags)
     meeting = ("--master", "--expect-workers", 2, "--bind-port", port)
     return (sys.executable, "-m", "harness", *words, *meeting, *arguments)

@@ -30,7 +30,7 @@ SECONDS = float(os.environ.get("FUZZ_SECONDS", "4"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 EXAMPLES_A_ROUND = 40
 ANSWER_S = 3
-SETTLE_S = 5
+"""How long a peer that has sent rubbish listens: silence is an answer too."""
 
 EMULATE = (sys.executable, "-m", "harness", "emulate")
 TARGET = """
@@ -140,7 +140,7 @@ class Fuzzed:
     def check(self):
         """Fail unless it is silent, has let go of every connection, and serves who is healthy."""
         assert "" == self.complaints()
-        deadline = time.monotonic() + SETTLE_S
+        deadline = time.monotonic() + PATIENCE_S
         while (left := self.now()) != (0, 0, 0):
             assert time.monotonic() < deadline, f"connections, subscriptions, sockets left: {left}"
             time.sleep(0.02)

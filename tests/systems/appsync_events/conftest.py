@@ -30,7 +30,7 @@ def shared_emulator(options):
 @pytest.fixture(scope="session")
 def impatient_emulator(options):
     """An emulator whose keep-alive is due soon."""
-    with start(Options(**options, keep_alive_s=0.4)) as emulator:
+    with start(Options(**options, keep_alive_s=0.8)) as emulator:
         yield emulator
 
 

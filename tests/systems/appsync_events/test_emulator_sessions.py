@@ -18,7 +18,7 @@ UNAUTHORIZED = {
     "errorType": "UnauthorizedException",
     "message": "You are not authorized to make this call.",
 }
-KEEP_ALIVE_S = 0.4
+KEEP_ALIVE_S = 0.8
 """Of the emulator named impatient."""
 
 
