@@ -126,9 +126,9 @@ def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan
     Raises:
         LocustfileError: If a class is missing, has no count, or is for another system.
     """
-    for one in classes.fan_out.values():
-        if one.system is not None and one.system != plan.target.system:
-            found = f"{one.__name__} is for {one.system}"
+    for bound in classes.fan_out.values():
+        if bound.system is not None and bound.system != plan.target.system:
+            found = f"{bound.__name__} is for {bound.system}"
             required = f"the target's system is {plan.target.system}"
             raise LocustfileError(classes.where, found, required, _OF_ITS_SYSTEM)
     counts = dict(plan.workload.population.others)
