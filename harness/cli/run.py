@@ -20,6 +20,7 @@ from harness.cli.elsewhere import (
     MaxWait,
     MeasureClocks,
 )
+from harness.cli.labelling import Label, Tags
 from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile
 from harness.core.errors import HarnessError, MachineError, error_lines
@@ -61,6 +62,9 @@ MaxUsd = Annotated[
         min=0, help="Run only while it costs no more at list prices; not for an emulated target."
     ),
 ]
+Force = Annotated[
+    bool, typer.Option("--force", help="Run even where this machine is too small for it.")
+]
 WebPort = Annotated[
     int | None, typer.Option(help="Show the run at http://127.0.0.1:PORT/fan-out as it goes.")
 ]
@@ -85,10 +89,10 @@ def run(
     ] = None,
     overrides: Overrides = None,
     workers: Workers = None,
-    force: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
-        bool, typer.Option("--force", help="Run even where this machine is too small for it.")
-    ] = False,
     *,
+    label: Label = None,
+    tags: Tags = None,
+    force: Force = False,
     owned: Owned = False,
     max_usd: MaxUsd = None,
     web_port: WebPort = None,
@@ -109,10 +113,12 @@ def run(
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
+    from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan
 
     users = readable(locustfile)
-    plan = load_plan(workload, target, overrides=overrides or ())
+    labels = read_labels(label, tags)
+    plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
     folder = out or default_folder(plan)
     if folder.exists():
         raise _exists(folder)

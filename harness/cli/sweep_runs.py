@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.analysis.sweep_step import SweepStep
     from harness.measure.machine import Machine
     from harness.scenario.axes import Axis
+    from harness.scenario.labels import Labels
     from harness.scenario.loading import ScenarioFiles
     from harness.scenario.plan import Plan
 
@@ -52,6 +53,7 @@ class StepRunner:
         folder: The sweep's own.
         machine: What there is to run on.
         workers: Processes that make the load; None takes as many as a step needs.
+        labels: What is tested.
         force: Whether to run what the machine is too small for.
         locust_arguments: For Locust itself.
         locustfile: The user classes to run.
@@ -64,6 +66,7 @@ class StepRunner:
     folder: Path
     machine: "Machine"
     workers: int | None
+    labels: "Labels"
     force: bool
     locust_arguments: Sequence[str]
     locustfile: Path = PACKAGED
@@ -86,7 +89,7 @@ class StepRunner:
         if repeat:
             made.append(f"seed={(plan.workload.seed + repeat) % 2**32}")
             plan = self.files.plan(made)
-        return plan
+        return self.labels.on(plan)
 
     def sized(self, plan: "Plan") -> tuple["Plan", int]:
         """Return the plan as its run will have it, and its number of workers."""
@@ -159,9 +162,7 @@ class StepRunner:
 
     def _found(self, plan: "Plan") -> Path | None:
         """Return the folder of a run of this very plan that came to its end."""
-        from harness.scenario.model import HIDE_SECRETS
-
-        wanted = plan.model_dump(mode="json", context=HIDE_SECRETS)
+        wanted = plan.recorded()
         found = (one for one, run in _finished_runs(self.folder) if run["plan"] == wanted)
         return next(found, None)
 

@@ -47,7 +47,6 @@ from harness.load.worker_watch import WorkerWatch
 from harness.measure.environment import describe_environment
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
 from harness.net.ring_reading import receive_path
-from harness.scenario.model import HIDE_SECRETS
 from harness.scenario.target import api_key
 
 FINISH_WITHIN_S = 60.0
@@ -351,10 +350,12 @@ class Director:
             "run_id": self.run_id,
             "status": status,
             "cause": self.cause.to_json() if self.cause else None,
+            "label": self.plan.label,
+            "tags": self.plan.tags,
             "started_at": self._started.isoformat(timespec="seconds").replace("+00:00", "Z"),
             "epoch_ns": self.epoch_ns,
             "ended_s": self._ended_s,
-            "plan": self.plan.model_dump(mode="json", context=HIDE_SECRETS),
+            "plan": self.plan.recorded(),
             "phases": [phase.model_dump() for phase in self.plan.phases],
             "environment": self._surroundings,
             "users": self._assembler.users if self._assembler else None,

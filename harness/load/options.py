@@ -11,6 +11,7 @@ from locust.argument_parser import LocustArgumentParser
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.live.watching import add_live_arguments
 from harness.load.ownership import FLAG
+from harness.scenario.labels import read_labels
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
 from harness.scenario.resolved import decode_plan
@@ -27,6 +28,8 @@ _CHANGES = {
     "workload": "--workload",
     "target": "--target",
     "overrides": "--set",
+    "label": "--label",
+    "run_tags": "--tag",
 }
 """Options that decide a plan, with their flags."""
 
@@ -62,6 +65,14 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         action="append",
         help="override a field of the workload, or of the target (target.…); repeatable",
     )
+    group.add_argument("--label", metavar="NAME", help="name of what is tested, for the record")
+    group.add_argument(
+        "--tag",
+        dest="run_tags",
+        metavar="KEY=VALUE",
+        action="append",
+        help="more about what is tested, such as commit=1a2b3c4; repeatable",
+    )
     group.add_argument(
         "--force", action="store_true", help="run even where this machine is too small for it"
     )
@@ -88,7 +99,7 @@ def plan_from_options(options: Namespace) -> Plan:
     """Return the plan that was handed over, or resolve it; -u, -r and -t beat the workload file.
 
     Raises:
-        ScenarioError: If a file is missing, or anything in it does not validate.
+        ScenarioError: If a file is missing, or anything in it or in the flags does not validate.
     """
     if options.plan:
         _refuse_changes(options)
@@ -103,7 +114,8 @@ def plan_from_options(options: Namespace) -> Plan:
                 for name in missing
             ]
         )
-    return load_plan(
+    labels = read_labels(options.label, options.run_tags)
+    plan = load_plan(
         scenario_file("workloads", options.workload),
         scenario_file("targets", options.target),
         overrides=options.overrides or (),
@@ -111,6 +123,7 @@ def plan_from_options(options: Namespace) -> Plan:
         join_rate_per_s=options.spawn_rate,
         run_time_s=options.run_time,
     )
+    return labels.on(plan)
 
 
 def _refuse_changes(options: Namespace) -> None:

@@ -212,7 +212,9 @@ def test_emulator_has_the_options_of_its_system():
     """A system's own keys are found in its folder, and survive the way to the workers."""
     target = target_of(emulator={"namespaces": ["default", "news"], "tls": True})
     assert isinstance(target.emulator, Options)
-    plan = Plan(workload=Workload.model_validate(WORKLOAD), target=target, **FILES)
+    plan = Plan.model_validate(
+        {"workload": Workload.model_validate(WORKLOAD), "target": target, **FILES}
+    )
     received = Plan.model_validate_json(plan.model_dump_json())
     assert plan == received
     assert "news" == received.target.emulator.namespaces[1].name
