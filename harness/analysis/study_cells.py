@@ -7,7 +7,6 @@ from harness.analysis.record import Json, NoRecordError, read_run
 from harness.core.errors import HarnessError
 from harness.measure.record import RUN_FILE
 from harness.scenario.loading import load_plan
-from harness.scenario.model import HIDE_SECRETS
 from harness.scenario.plan import Plan
 from harness.scenario.study import Study, StudySystem, StudyWorkload, overrides_of
 
@@ -55,7 +54,7 @@ def find_runs(folder: Path, plan: Plan) -> list[Path]:
         plan: What such a run must have run, with the emulator's processes counted. Where its
             files lie changes nothing.
     """
-    asked = _load(plan.model_dump(mode="json", context=HIDE_SECRETS))
+    asked = _load(plan.recorded())
     found = []
     for file in sorted(folder.glob(f"*/{RUN_FILE}")):
         try:

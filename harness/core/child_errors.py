@@ -73,11 +73,6 @@ def decode_error(text: bytes) -> HarnessError | None:
         return None
 
 
-def has_parent() -> bool:
-    """Return whether the ``harness`` command started this process, and concludes its run."""
-    return bool(os.environ.get(ERROR_FILE_VARIABLE))
-
-
 def report_error(error: Exception) -> None:
     """Report an error to the parent, if it asked for errors; the first of several stays."""
     named = os.environ.get(ERROR_FILE_VARIABLE)
