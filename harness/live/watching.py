@@ -30,7 +30,9 @@ OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_END
 def add_live_arguments(parser: LocustArgumentParser) -> None:
     """Add the options of what can be watched; Locust's page keeps to this machine by default."""
     parser.set_defaults(web_host=LOOPBACK)
-    group = parser.add_argument_group("Watching a run", "See docs/live.md.")
+    group = parser.add_argument_group(
+        "Watching a run", "See docs/live.md, where harness examples says."
+    )
     group.add_argument(
         "--metrics-port", metavar="PORT", type=int, help="serve Prometheus metrics on this port"
     )
