@@ -20,14 +20,12 @@ class StudyCell:
     Attributes:
         system: The system.
         workload: The workload.
-        overrides: The changes to both, as ``--set`` takes them.
         plan: What is run; None where the files do not make a plan.
         refusal: Why they do not; empty where they do.
     """
 
     system: StudySystem
     workload: StudyWorkload
-    overrides: tuple[str, ...]
     plan: Plan | None
     refusal: str = ""
 
@@ -67,13 +65,13 @@ def find_runs(folder: Path, plan: Plan) -> list[Path]:
 
 
 def _cell(system: StudySystem, workload: StudyWorkload, base: Path, size: str) -> StudyCell:
-    overrides = tuple(overrides_of(size, workload, system))
+    overrides = overrides_of(size, workload, system)
     files = (base / workload.workload).resolve(), (base / system.target).resolve()
     try:
         plan = load_plan(*map(_short, files), overrides=overrides)
     except HarnessError as error:
-        return StudyCell(system, workload, overrides, None, str(error))
-    return StudyCell(system, workload, overrides, plan)
+        return StudyCell(system, workload, None, str(error))
+    return StudyCell(system, workload, plan)
 
 
 def _short(file: Path) -> Path:

@@ -191,3 +191,16 @@ def test_join_rate_flag_is_blamed_for_its_value(scenario):
     assert "--spawn-rate: joins.rate_per_s must be >= 0.001, got 0" == scenario.complaint(
         join_rate_per_s=0
     )
+
+
+@pytest.mark.parametrize(
+    ("users", "scaled"),
+    [(600, (360, 40, 200)), (30, (18, 2, 10)), (3, (1, 1, 1)), (5, (2, 1, 2))],
+)
+def test_ordinary_users_are_scaled_with_the_rest(users, scaled):
+    """``-u`` is the number of all users, as in Locust."""
+    population = {"subscribers": 180, "chatters": 20, "others": {"Browser": 100}}
+    source = Source(file="w.toml", data={"population": population}, model=Workload)
+    assert [] == scale_population(source, users)
+    made = source.data["population"]
+    assert scaled == (made["subscribers"], made["chatters"], made["others"]["Browser"])
