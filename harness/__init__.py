@@ -14,15 +14,26 @@ if TYPE_CHECKING:
     from harness.core.errors import HarnessError
     from harness.core.system import System
     from harness.load.locustfile import Chatter, Subscriber
-    from harness.net.client import Access, Client, JoinError, Listener
+    from harness.net.client import (
+        Access,
+        Api,
+        Client,
+        JoinError,
+        JoinTimes,
+        Listener,
+        PublishAnswer,
+    )
 
 __all__ = [
     "Access",
+    "Api",
     "Chatter",
     "Client",
     "HarnessError",
     "JoinError",
+    "JoinTimes",
     "Listener",
+    "PublishAnswer",
     "RunRecord",
     "Subscriber",
     "System",
@@ -39,7 +50,9 @@ _MODULES = {
     "harness.core.errors": ("HarnessError",),
     "harness.core.system": ("System",),
     "harness.load.locustfile": ("Chatter", "Subscriber"),
-    "harness.net.client": ("Access", "Client", "JoinError", "Listener"),
+    "harness.net.client": (
+        *("Access", "Api", "Client", "JoinError", "JoinTimes", "Listener", "PublishAnswer"),
+    ),
 }
 """Module -> what of it is public."""
 

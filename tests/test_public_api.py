@@ -16,7 +16,7 @@ from harness import HarnessError
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "python.md"
 PUBLIC = {
-    *("Access", "Client", "JoinError", "Listener", "System"),
+    *("Access", "Api", "Client", "JoinError", "JoinTimes", "Listener", "PublishAnswer", "System"),
     *("Chatter", "Subscriber"),
     *("HarnessError", "RunRecord"),
     *("compare", "judge", "load_plan", "read_record", "run"),
@@ -34,7 +34,8 @@ def loaded_after(code: str) -> set[str]:
 
 def blocks(section: str) -> list[str]:
     """Return the code of a section of the page."""
-    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    page = PAGE.read_text(encoding="utf-8")
+    text = page.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 

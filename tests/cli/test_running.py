@@ -78,7 +78,7 @@ def test_failure_without_a_report_is_told_by_what_was_said_last(
     assert (code if code < 7 else 1) == caught.value.exit_code
 
 
-class Interrupted(subprocess.Popen):
+class Interrupted(subprocess.Popen[str]):
     """A child whose caller is interrupted while it waits."""
 
     def __init__(self, code):
