@@ -131,19 +131,22 @@ def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan
             found = f"{bound.__name__} is for {bound.system}"
             required = f"the target's system is {plan.target.system}"
             raise LocustfileError(classes.where, found, required, _OF_ITS_SYSTEM)
-    counts = dict(plan.workload.population.others)
+    population = plan.workload.population
+    counts = population.ordinary
     for name, count in counts.items():
         if count and name not in classes.others:
             raise _missing(classes, name, count, named)
-    for name, one in classes.others.items():
-        if name not in counts:
-            counts[name] = _own_count(classes.where, one)
+    own = {
+        name: _own_count(classes.where, one)
+        for name, one in classes.others.items()
+        if name not in counts
+    }
     for kind, count in plan.planned_users.items():
         if named and count and kind in FAN_OUT and kind not in classes.fan_out:
             found = f"the command line names {', '.join(named)} and no class of {kind}s"
             required = f"population.{kind}s = {count} are planned"
             raise LocustfileError(classes.where, found, required, _NAME_ALL)
-    population = plan.workload.population.model_copy(update={"others": counts})
+    population = population.model_copy(update={"others": population.others | own})
     workload = plan.workload.model_copy(update={"population": population})
     return plan.model_copy(update={"workload": workload})
 
