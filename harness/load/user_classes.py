@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import gevent
 import locust
 from locust import LoadTestShape, User
 from locust.runners import Runner
@@ -27,6 +28,9 @@ STOP_TIMEOUT_MAX_S = 30.0
 
 DEFAULTS: Mapping[str, type[FanOutUser]] = {"subscriber": Subscriber, "chatter": Chatter}
 """What runs where the locustfile has no class of a kind."""
+
+
+STOPPED_WITHIN_S = STOP_TIMEOUT_MAX_S + 10.0
 
 
 class UserClasses(NamedTuple):
@@ -239,7 +243,8 @@ def stop_own_code(runner: Runner) -> None:
     """
     own = {one.__name__ for one in runner.user_classes if issubclass(one, InTurn)}
     running = {name: count for name, count in runner.user_classes_count.items() if name in own}
-    runner.stop_users(running)
+    with gevent.Timeout(STOPPED_WITHIN_S, exception=False):  # An on_stop may hang.
+        runner.stop_users(running)
     # Those who only hold a connection have no task to wait for.
     runner.environment.stop_timeout = 0.0
 
