@@ -261,6 +261,8 @@ def _sweep(
             said = f"interrupted; the same command with --out {book.folder} goes on"
             typer.echo(f"\n{said}", err=True)
         book.show()
+        if code != ExitCode.INTERRUPTED:
+            book.discard_empty()
         return code
     book.write("completed")
     book.show()
@@ -330,6 +332,12 @@ class _Book:
             charts = draw_sweep(self.cells)
             page = render_sweep(self._names, self.cells, status, charts)
             write_page(self.folder / HTML_FILE, page, charts)
+
+    def discard_empty(self) -> None:
+        """Remove the sweep's folder where its first step was refused, so that it holds nothing."""
+        if [one.name for one in self.folder.iterdir()] == [JSON_FILE]:
+            (self.folder / JSON_FILE).unlink()
+            self.folder.rmdir()
 
     def show(self) -> None:
         """Print what was found."""

@@ -156,8 +156,9 @@ class StepRunner:
             code = run_load(command, plan, folder, make_report=judge)
             if code in {ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE, ExitCode.INTERRUPTED}:
                 raise SweepStoppedError(folder, code)
-            if judged:
-                return judge_step(judged[0], plan.workload, self.axis, load)
+            if not judged:
+                raise SweepStoppedError(folder, code)
+            return judge_step(judged[0], plan.workload, self.axis, load)
         return judge_step(analyse(folder), plan.workload, self.axis, load)
 
     def _found(self, plan: "Plan") -> Path | None:

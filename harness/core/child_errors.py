@@ -78,12 +78,9 @@ def report_error(error: Exception) -> None:
     named = os.environ.get(ERROR_FILE_VARIABLE)
     if not named:
         return
-    half = Path(f"{named}.{os.getpid()}")
-    with contextlib.suppress(OSError):  # The error itself stands on standard error as well.
-        half.write_bytes(encode_error(error))
-        with contextlib.suppress(FileExistsError):
-            os.link(half, named)
-        half.unlink()
+    # There is one already, or no room: the error itself stands on standard error as well.
+    with contextlib.suppress(OSError), Path(named).open("xb") as file:
+        file.write(encode_error(error))
 
 
 def read_error(file: Path) -> HarnessError | None:

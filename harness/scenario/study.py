@@ -69,7 +69,9 @@ class StudySystem(ScenarioModel):
     name: Name = Field(description="Its name in tables, folders and `baseline`.")
     label: str = Field(min_length=1, description="What people call it.")
     approach: str = Field(default="", description="How it carries a message, in a sentence.")
-    target: str = Field(min_length=1, description="Target file, from this file's folder.")
+    target: str = Field(
+        min_length=1, description="Target: a file, from this file's folder, or a name."
+    )
     overrides: Overrides = Field(
         default=(),
         description="Changes to the target at any size, as `--set` takes them: "
@@ -107,7 +109,9 @@ class StudyWorkload(ScenarioModel):
 
     name: Name = Field(description="Its name in tables, folders and requirements.")
     label: str = Field(min_length=1, description="What people call it.")
-    workload: str = Field(min_length=1, description="Workload file, from this file's folder.")
+    workload: str = Field(
+        min_length=1, description="Workload: a file, from this file's folder, or a name."
+    )
     overrides: Overrides = Field(
         default=(),
         description='Changes to it at any size, as `--set` takes them: `"joins.retries=3"`.',
