@@ -142,7 +142,7 @@ def _run_to_its_end(command: Sequence[str], folder: Path) -> None:
             raise _failure(code, folder, said)
 
 
-def _wait(child: "subprocess.Popen[bytes]") -> int:
+def _wait(child: "subprocess.Popen[Any]") -> int:
     """Return the exit status of a run; an interrupt ends it in order, another one at once."""
     try:
         return child.wait()
