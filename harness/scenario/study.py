@@ -24,7 +24,7 @@ from harness.scenario.overrides import TARGET_PREFIX
 from harness.scenario.population import MOST_USERS
 from harness.scenario.problems import Source, problems_of
 from harness.scenario.reading import read_toml
-from harness.scenario.slo import SUMMARY_METRICS, Slo
+from harness.scenario.slo import SUMMARY_METRICS, Slo, is_metric
 from harness.scenario.spelling import did_you_mean
 from harness.scenario.workload import NAME_PATTERN
 
@@ -150,7 +150,7 @@ class Requirement(ScenarioModel):
     @model_validator(mode="after")
     def _figures_exist(self) -> Self:
         for place, metric in enumerate(self.figures):
-            if metric not in SUMMARY_METRICS:
+            if not is_metric(metric):
                 raise broken_rule(
                     "must be a figure of the run's summary",
                     key=f"figures.{place}",
