@@ -23,6 +23,7 @@ from harness.cli.elsewhere import (
 from harness.cli.labelling import Label, Tags
 from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile
+from harness.core.child_errors import report_error
 from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
 
@@ -293,6 +294,7 @@ def conclude(
 def _conclude_without_record(load: "LoadProcess", status: int) -> int:
     """Say why there is nothing to report on, leave nothing behind, and return the exit code."""
     if load.error is not None:
+        report_error(load.error)
         typer.echo(error_lines(load.error), err=True)
     if load.error is not None or load.interrupted:
         load.discard()

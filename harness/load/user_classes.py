@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import gevent
 import locust
 from locust import LoadTestShape, User
 from locust.runners import Runner
@@ -27,6 +28,9 @@ STOP_TIMEOUT_MAX_S = 30.0
 
 DEFAULTS: Mapping[str, type[FanOutUser]] = {"subscriber": Subscriber, "chatter": Chatter}
 """What runs where the locustfile has no class of a kind."""
+
+
+STOPPED_WITHIN_S = STOP_TIMEOUT_MAX_S + 10.0
 
 
 class UserClasses(NamedTuple):
@@ -131,19 +135,22 @@ def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan
             found = f"{bound.__name__} is for {bound.system}"
             required = f"the target's system is {plan.target.system}"
             raise LocustfileError(classes.where, found, required, _OF_ITS_SYSTEM)
-    counts = dict(plan.workload.population.others)
+    population = plan.workload.population
+    counts = population.ordinary
     for name, count in counts.items():
         if count and name not in classes.others:
             raise _missing(classes, name, count, named)
-    for name, one in classes.others.items():
-        if name not in counts:
-            counts[name] = _own_count(classes.where, one)
+    own = {
+        name: _own_count(classes.where, one)
+        for name, one in classes.others.items()
+        if name not in counts
+    }
     for kind, count in plan.planned_users.items():
         if named and count and kind in FAN_OUT and kind not in classes.fan_out:
             found = f"the command line names {', '.join(named)} and no class of {kind}s"
             required = f"population.{kind}s = {count} are planned"
             raise LocustfileError(classes.where, found, required, _NAME_ALL)
-    population = plan.workload.population.model_copy(update={"others": counts})
+    population = population.model_copy(update={"others": population.others | own})
     workload = plan.workload.model_copy(update={"population": population})
     return plan.model_copy(update={"workload": workload})
 
@@ -236,7 +243,8 @@ def stop_own_code(runner: Runner) -> None:
     """
     own = {one.__name__ for one in runner.user_classes if issubclass(one, InTurn)}
     running = {name: count for name, count in runner.user_classes_count.items() if name in own}
-    runner.stop_users(running)
+    with gevent.Timeout(STOPPED_WITHIN_S, exception=False):  # An on_stop may hang.
+        runner.stop_users(running)
     # Those who only hold a connection have no task to wait for.
     runner.environment.stop_timeout = 0.0
 

@@ -105,9 +105,10 @@ class FanOutInTurn(InTurn, FanOutUser):
             get_hub().switch()
             return
         self.sessions = self.worker.new_sessions(self.user_class)
-        if not self.sessions:
+        if self.sessions:
+            self.sessions[0].await_turn()
+        if not self.sessions or self.worker.over:
             get_hub().switch()
-        self.sessions[0].await_turn()
 
     def on_start(self) -> None:
         """Wait for the turn, do what the class itself does, and join."""

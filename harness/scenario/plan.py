@@ -106,7 +106,7 @@ class Plan(ScenarioModel):
         """How many users of each class the run starts; ordinary ones by the name of their class."""
         population = self.workload.population
         fan_out = {"subscriber": population.subscribers, "chatter": population.chatters}
-        return fan_out | {name: count for name, count in population.others.items() if count}
+        return fan_out | {name: count for name, count in population.ordinary.items() if count}
 
     @property
     def rate_per_s(self) -> float:

@@ -4,14 +4,13 @@
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from harness.core.system import OWN_DISTRIBUTION, installed_systems, registrations
+from harness.core.system import OWN_DISTRIBUTION, registrations
 from harness.scenario.keys import TomlSchema
 from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
 from harness.scenario.shipped import shipped_root
@@ -38,16 +37,16 @@ SCHEMAS = shipped_root() / "scenarios" / "schemas"
 REFERENCE = shipped_root() / "docs" / "scenarios.md"
 
 
-def schema_of(name: str, systems: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the JSON Schema of a kind of file, such as "workload" or "target".
+def schema_of(name: str, *more_systems: str) -> dict[str, Any]:
+    """Return the JSON Schema of a kind of file.
 
     Args:
-        name: One of ``MODELS``.
-        systems: What a target may be of; None for all that are installed.
+        name: A key of ``MODELS``.
+        more_systems: Those that targets may name besides our own.
     """
     schema = MODELS[name].model_json_schema(schema_generator=TomlSchema)
     if MODELS[name] is Target:
-        schema |= _of_each_system(schema, tuple(systems or installed_systems()))
+        schema |= _of_each_system(schema, list(dict.fromkeys([*_our_systems(), *more_systems])))
     return {"$schema": DIALECT, **schema}
 
 
@@ -56,7 +55,7 @@ def _our_systems() -> list[str]:
     return [found.name for found in registrations() if found.distribution == OWN_DISTRIBUTION]
 
 
-def _of_each_system(target: dict[str, Any], systems: Sequence[str]) -> dict[str, Any]:
+def _of_each_system(target: dict[str, Any], systems: list[str]) -> dict[str, Any]:
     """Return what changes in a target's schema to let each system have its own tables."""
     models: dict[str, dict[str, type[BaseModel]]] = {
         "emulator": {system: emulator_model(system) for system in systems},
@@ -99,18 +98,16 @@ def _of_each_system(target: dict[str, Any], systems: Sequence[str]) -> dict[str,
     }
 
 
-def schema_text(name: str, systems: Sequence[str] | None = None) -> str:
-    """Return the text of the schema's file, see ``schema_of``."""
-    return f"{json.dumps(schema_of(name, systems), indent=2, ensure_ascii=False)}\n"
+def schema_text(name: str, *more_systems: str) -> str:
+    """Return the text of the schema's file."""
+    return f"{json.dumps(schema_of(name, *more_systems), indent=2, ensure_ascii=False)}\n"
 
 
 def write_schemas(folder: Path) -> None:
-    """Write a schema for each kind of file, those of our own systems' targets, into ``folder``."""
+    """Write a schema for each kind of file, ``workload.schema.json`` first, into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in MODELS:
-        (folder / f"{name}.schema.json").write_text(
-            schema_text(name, _our_systems()), encoding="utf-8"
-        )
+        (folder / f"{name}.schema.json").write_text(schema_text(name), encoding="utf-8")
 
 
 def reference(document: str) -> str:

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.scenario.overrides import scale_population, toml_value
+from harness.scenario.population import Population
 from harness.scenario.problems import Source
 from harness.scenario.workload import Workload
 
@@ -204,3 +205,13 @@ def test_ordinary_users_are_scaled_with_the_rest(users, scaled):
     assert [] == scale_population(source, users)
     made = source.data["population"]
     assert scaled == (made["subscribers"], made["chatters"], made["others"]["Browser"])
+
+
+@pytest.mark.parametrize("users", [4, 33, 330, 999, 1001])
+def test_users_by_weight_are_among_those_the_flag_counts(users):
+    """They follow the population, and the whole is no larger than was asked for."""
+    population = {"subscribers": 270, "chatters": 30, "other_weights": {"Browser": 0.1}}
+    source = Source(file="w.toml", data={"population": population}, model=Workload)
+    assert [] == scale_population(source, users)
+    made = Population(**source.data["population"])
+    assert users - 1 <= made.users + made.ordinary_users <= users

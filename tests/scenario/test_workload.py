@@ -211,3 +211,16 @@ def test_counts_of_ordinary_users_are_whole_numbers_by_class_name(others, rule):
     """What no run could start is refused with the file."""
     with pytest.raises(ValidationError, match=rule):
         Population(subscribers=1, chatters=1, others=others)
+
+
+def test_ordinary_users_by_weight_grow_with_the_population():
+    """One for every ten, rounded up, beside those that are counted."""
+    weights = {"Browser": 0.1, "Editor": 0.01}
+    made = Population(subscribers=27, chatters=3, others={"Bot": 2}, other_weights=weights)
+    assert {"Bot": 2, "Browser": 3, "Editor": 1} == made.ordinary
+
+
+def test_class_with_a_number_and_a_weight_is_refused():
+    """Which of the two was meant, nobody could tell."""
+    with pytest.raises(ValidationError, match=r"must not name Browser, which population\.others"):
+        Population(subscribers=1, chatters=1, others={"Browser": 1}, other_weights={"Browser": 0.5})

@@ -41,7 +41,7 @@ joins_per_s = 50.0
 [[systems]]
 name = "emulated"
 label = "Emulated"
-target = "../targets/emulated.toml"
+target = "appsync-events-emulated"
 
 [[workloads]]
 name = "live"
