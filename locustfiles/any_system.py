@@ -3,6 +3,6 @@
 The workload says how many of each there are, and the target which system they join.
 """
 
-from harness.load.locustfile import Chatter, Subscriber
+from harness import Chatter, Subscriber
 
 __all__ = ["Chatter", "Subscriber"]

@@ -8,14 +8,14 @@ import os
 
 from locust import HttpUser, between, task
 
-from harness.load import locustfile
+import harness
 
 
-class Subscriber(locustfile.Subscriber):
+class Subscriber(harness.Subscriber):
     """Joins its channels and listens."""
 
 
-class Chatter(locustfile.Chatter):
+class Chatter(harness.Chatter):
     """Publishes its share of the schedule."""
 
 

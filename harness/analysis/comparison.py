@@ -12,6 +12,7 @@ from harness.analysis.bootstrap import Counts, Floats, Interval
 from harness.analysis.clocks import error_of
 from harness.analysis.finalise import Analysis
 from harness.analysis.histograms import read_seconds, values_ns
+from harness.analysis.labels import differing_tags, shared_label
 from harness.analysis.likeness import Unlike
 from harness.analysis.record import MEASURE, Record, measured
 from harness.analysis.slo import observe
@@ -79,9 +80,15 @@ class Side:
     latencies: LatencyHistogram
 
     @property
+    def label(self) -> str:
+        """What all its runs tested, in the user's words; empty where they do not agree."""
+        return shared_label([one.record.run for one in self.runs])
+
+    @property
     def title(self) -> str:
-        """What it is called: its letter and its target."""
-        return f"{self.name}: {self.runs[0].record.target.get('name', 'unknown target')}"
+        """What it is called: its letter, its label where it has one, and its target."""
+        target = self.runs[0].record.target.get("name", "unknown target")
+        return f"{self.name}: {self.label} on {target}" if self.label else f"{self.name}: {target}"
 
     def clock_error_ms(self, metric: str) -> float:
         """Return how wrong the clocks may make a figure in the worst run; 0 for not at all."""
@@ -148,6 +155,11 @@ class Comparison:
     sides: Sequence[Side]
     differences: Sequence[Sequence[Difference]]
     unlike: Sequence[Unlike]
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags in which the sides differ, of each side in words; empty for none."""
+        return differing_tags([[one.record.run for one in side.runs] for side in self.sides])
 
 
 def compare(

@@ -13,7 +13,7 @@ from harness.core.pricing import Day, Line, total_usd
 from harness.core.system import system_named
 
 POLLING: Final = "polling"
-"""The one system whose users ask; the others are told."""
+"""The system of those who poll beside a hybrid's chatters."""
 CHATTERS_RATIO: Final = 1 / 6
 """Share of the users who write: 5,000 of 30,000."""
 
@@ -185,7 +185,7 @@ class _Systems:
         self._flipped = tuple(flipped)
         # Those made of others are the sums in ``hybrids``.
         self.all = tuple(name for name, one in economics.items() if not is_made_of_others(one))
-        self.push = tuple(name for name in self.all if name != POLLING)
+        self.push = tuple(name for name in self.all if not system_named(name).polling_classes)
 
     def title(self, system: str) -> str:
         return system_named(system).title

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from harness.analysis.clocks import error_of
 from harness.analysis.columns import PARQUET
 from harness.analysis.comparison import Difference
+from harness.analysis.labels import label_words
 from harness.analysis.likeness import load_of
 from harness.analysis.record import Json, NoRecordError, read_run
 from harness.analysis.slo import observe
@@ -41,6 +42,7 @@ class Point:
         folder: The run's own folder.
         started: When it began.
         revision: The harness's git revision.
+        tested: What it tested, in the user's words: label and tags.
         verdict: What the run came to.
         values: The chosen figures; None where one was not measured.
         errors_ms: How wrong the workers' clocks may make each of them; 0 for not at all.
@@ -50,6 +52,7 @@ class Point:
     folder: Path
     started: datetime
     revision: str
+    tested: str
     verdict: str
     values: Mapping[str, float | None]
     errors_ms: Mapping[str, float]
@@ -145,6 +148,7 @@ def _point(folder: Path, metrics: Sequence[str]) -> Point | str:
         folder,
         started,
         str(run.get("environment", {}).get("git_revision") or _UNKNOWN_REVISION),
+        label_words(run),
         str(summary.get("verdict")),
         {metric: observe(summary, metric) for metric in metrics},
         {metric: error_of(metric, summary) for metric in metrics},

@@ -7,8 +7,8 @@ from harness.analysis.record import Json, NoRecordError, read_run
 from harness.core.errors import HarnessError
 from harness.measure.record import RUN_FILE
 from harness.scenario.loading import load_plan
-from harness.scenario.model import HIDE_SECRETS
 from harness.scenario.plan import Plan
+from harness.scenario.shipped import is_name, scenario_file
 from harness.scenario.study import Study, StudySystem, StudyWorkload, overrides_of
 
 COMPLETED = "completed"
@@ -21,14 +21,12 @@ class StudyCell:
     Attributes:
         system: The system.
         workload: The workload.
-        overrides: The changes to both, as ``--set`` takes them.
         plan: What is run; None where the files do not make a plan.
         refusal: Why they do not; empty where they do.
     """
 
     system: StudySystem
     workload: StudyWorkload
-    overrides: tuple[str, ...]
     plan: Plan | None
     refusal: str = ""
 
@@ -55,7 +53,7 @@ def find_runs(folder: Path, plan: Plan) -> list[Path]:
         plan: What such a run must have run, with the emulator's processes counted. Where its
             files lie changes nothing.
     """
-    asked = _load(plan.model_dump(mode="json", context=HIDE_SECRETS))
+    asked = _load(plan.recorded())
     found = []
     for file in sorted(folder.glob(f"*/{RUN_FILE}")):
         try:
@@ -68,13 +66,22 @@ def find_runs(folder: Path, plan: Plan) -> list[Path]:
 
 
 def _cell(system: StudySystem, workload: StudyWorkload, base: Path, size: str) -> StudyCell:
-    overrides = tuple(overrides_of(size, workload, system))
-    files = (base / workload.workload).resolve(), (base / system.target).resolve()
+    overrides = overrides_of(size, workload, system)
     try:
+        files = (
+            _named_in(base, "workloads", workload.workload),
+            _named_in(base, "targets", system.target),
+        )
         plan = load_plan(*map(_short, files), overrides=overrides)
     except HarnessError as error:
-        return StudyCell(system, workload, overrides, None, str(error))
-    return StudyCell(system, workload, overrides, plan)
+        return StudyCell(system, workload, None, str(error))
+    return StudyCell(system, workload, plan)
+
+
+def _named_in(base: Path, kind: str, given: str) -> Path:
+    """Return the scenario that a file of a folder names, by its path from there or by its name."""
+    file = (base / given).resolve()
+    return scenario_file(kind, given) if is_name(given) and not file.is_file() else file
 
 
 def _short(file: Path) -> Path:

@@ -27,6 +27,7 @@ from harness.cli.sweep import sweep
 from harness.cli.systems import systems
 from harness.cli.validate import validate
 from harness.cli.worker import worker
+from harness.core.child_errors import report_error
 from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
@@ -125,6 +126,7 @@ def main() -> NoReturn:
     try:
         build_app()(prog_name="harness")
     except HarnessError as error:
+        report_error(error)
         typer.echo(error_lines(error), err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last net, which keeps the traceback in a file

@@ -107,11 +107,21 @@ def _show(comparison: "Comparison", passages: Sequence["Passage"], page: Path) -
     console = Console(highlight=False, width=width)
     for one in comparison.unlike:
         console.print(Text(f"not alike: {one.key} is {one.found}", style="bold red"))
+    for line in _named(comparison):
+        console.print(Text(line))
     for table in _tables(comparison, passages):
         console.print(Text(table.title, style="bold"))
         console.print(_grid(table))
         console.print()
     console.print(Text(f"page: {page}"), soft_wrap=True)
+
+
+def _named(comparison: "Comparison") -> list[str]:
+    """Return a line for each side, where one has a label or tags that the others have not."""
+    if not any(side.label for side in comparison.sides) and not any(comparison.tags):
+        return []
+    pairs = zip(comparison.sides, comparison.tags, strict=True)
+    return [f"{side.title} ({tags})" if tags else side.title for side, tags in pairs]
 
 
 def _tables(comparison: "Comparison", passages: Sequence["Passage"]) -> list["Table"]:
@@ -143,6 +153,7 @@ def _markdown(comparison: "Comparison", passages: Sequence["Passage"]) -> str:
     from harness.report.markdown import escape, render_table
 
     parts = [f"**not alike**: {escape(f'{one.key} is {one.found}')}" for one in comparison.unlike]
+    parts += [f"- {escape(line)}" for line in _named(comparison)]
     for table in _tables(comparison, passages):
         parts += [f"## {escape(table.title)}", render_table(table)]
     return "\n\n".join(parts) + "\n"

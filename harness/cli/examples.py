@@ -22,4 +22,5 @@ def examples() -> None:
             about = summary(scenario_file(kind, name))
             typer.echo(f"  {name:<{width}}  {textwrap.shorten(about, _WIDTH, placeholder=' …')}")
     root = shipped_root()
-    typer.echo(f"\nfiles: {root / 'scenarios'}\npages: {root / 'docs'}")
+    places = {"files": "scenarios", "pages": "docs", "dashboard": "deploy/grafana/fan-out.json"}
+    typer.echo("".join(f"\n{what}: {root / place}" for what, place in places.items()))

@@ -99,11 +99,11 @@ def _report_history(folder: Path, metrics: Sequence[str], out: Path | None, *, q
     from harness.analysis.history import METRICS, read_history
     from harness.report.history_page import draw_history, render_history, tables, title
     from harness.report.write import write_page
-    from harness.scenario.slo import SUMMARY_METRICS
+    from harness.scenario.slo import SUMMARY_METRICS, is_metric
     from harness.scenario.spelling import did_you_mean
 
     for name in metrics:
-        if name not in SUMMARY_METRICS:
+        if not is_metric(name):
             rule, example = "must be a figure of the run's summary", f"for example {METRICS[0]}"
             raise _usage("--metric", name, rule, did_you_mean(name, SUMMARY_METRICS) or example)
     found = read_history(folder, tuple(metrics) or METRICS)

@@ -20,8 +20,10 @@ from harness.cli.elsewhere import (
     MaxWait,
     MeasureClocks,
 )
+from harness.cli.labelling import Label, Tags
 from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile
+from harness.core.child_errors import report_error
 from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
 
@@ -61,6 +63,9 @@ MaxUsd = Annotated[
         min=0, help="Run only while it costs no more at list prices; not for an emulated target."
     ),
 ]
+Force = Annotated[
+    bool, typer.Option("--force", help="Run even where this machine is too small for it.")
+]
 WebPort = Annotated[
     int | None, typer.Option(help="Show the run at http://127.0.0.1:PORT/fan-out as it goes.")
 ]
@@ -85,10 +90,10 @@ def run(
     ] = None,
     overrides: Overrides = None,
     workers: Workers = None,
-    force: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
-        bool, typer.Option("--force", help="Run even where this machine is too small for it.")
-    ] = False,
     *,
+    label: Label = None,
+    tags: Tags = None,
+    force: Force = False,
     owned: Owned = False,
     max_usd: MaxUsd = None,
     web_port: WebPort = None,
@@ -109,10 +114,12 @@ def run(
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
+    from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan
 
     users = readable(locustfile)
-    plan = load_plan(workload, target, overrides=overrides or ())
+    labels = read_labels(label, tags)
+    plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
     folder = out or default_folder(plan)
     if folder.exists():
         raise _exists(folder)
@@ -129,7 +136,7 @@ def run(
     )
     arguments += [*(["--force"] if force else []), *_page(web_port), *(locust_arguments or ())]
     count = 1 if master else size_plan(plan, read_machine(), workers)[1]
-    command = load_command(plan, folder, overrides or (), count, arguments, users)
+    command = load_command(folder, count, arguments, users)
     raise typer.Exit(run_load(command, plan, folder, spending=spending))
 
 
@@ -156,20 +163,12 @@ def default_folder(plan: "Plan") -> Path:
 
 
 def load_command(
-    plan: "Plan",
-    folder: Path,
-    overrides: Sequence[str],
-    workers: int,
-    locust_arguments: Sequence[str],
-    locustfile: Path = PACKAGED,
+    folder: Path, workers: int, locust_arguments: Sequence[str], locustfile: Path = PACKAGED
 ) -> list[str]:
-    """Return the Locust command that makes the load of a plan."""
+    """Return the Locust command that makes the load of a plan, which ``carry_load`` adds."""
     command = [sys.executable, "-m", "harness.load.start", "-f", str(locustfile)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
-    command += ["--workload", plan.workload_file, "--target", plan.target_file]
     command += ["--out", str(folder)]
-    for override in overrides:
-        command += ["--set", override]
     if workers > 1:
         command += ["--processes", str(workers), *_private_meeting_point()]
     return [*command, *locust_arguments]
@@ -222,10 +221,11 @@ def carry_load(
 ) -> "tuple[LoadProcess, int]":
     """Run the load to its end and show its progress; return it, ended, with its exit status."""
     from harness.cli.load_process import LoadProcess, signals_held
+    from harness.scenario.resolved import plan_file
 
     # A signal that comes between start and forwarding would miss the load.
-    with signals_held() as deliver:
-        load = LoadProcess(command, folder)
+    with plan_file(plan) as file, signals_held() as deliver:
+        load = LoadProcess([*command, "--plan", str(file)], folder)
         with load.forwarding():
             deliver()
             status = follow(load, plan, folder, spending)
@@ -294,6 +294,7 @@ def conclude(
 def _conclude_without_record(load: "LoadProcess", status: int) -> int:
     """Say why there is nothing to report on, leave nothing behind, and return the exit code."""
     if load.error is not None:
+        report_error(load.error)
         typer.echo(error_lines(load.error), err=True)
     if load.error is not None or load.interrupted:
         load.discard()
@@ -314,10 +315,13 @@ def _say_died(load: "LoadProcess", status: int) -> None:
 
 def show_report(folder: Path) -> int:
     """Make the report of a run and print what ``harness report`` prints; return its exit code."""
+    from rich.console import Console
+
     from harness.cli.report import make_report, show
 
     try:
-        analysis, page = make_report(folder)
+        with Console(stderr=True).status("writing the report"):  # On a terminal alone.
+            analysis, page = make_report(folder)
         show(analysis, page)
     except HarnessError as error:
         typer.echo(error_lines(error), err=True)

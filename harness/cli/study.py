@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from harness.cli.labelling import Label, Tags
 from harness.cli.locustfile import Locustfile, readable
 from harness.cli.scenario_files import scenario_argument
 from harness.core.errors import HarnessError, error_lines
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from harness.analysis.finalise import Analysis
     from harness.analysis.study import Outcome
     from harness.analysis.study_cells import StudyCell
+    from harness.scenario.labels import Labels
     from harness.scenario.plan import Plan
     from harness.scenario.study import Study
 
@@ -50,10 +52,13 @@ def study(
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Runs of each cell.  [default: the file's]")
     ] = None,
-    again: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
+    *,
+    label: Label = None,
+    tags: Tags = None,
+    again: Annotated[
         bool, typer.Option("--again", help="Run once more what has only invalid runs.")
     ] = False,
-    report_only: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
+    report_only: Annotated[
         bool, typer.Option("--report-only", help="Run nothing: report on the runs there are.")
     ] = False,
     locustfile: Locustfile = None,
@@ -72,14 +77,16 @@ def study(
     """
     # Late, because pandas and matplotlib take a second to load and other verbs need neither.
     from harness.analysis.study_cells import cells_of
+    from harness.scenario.labels import read_labels
     from harness.scenario.study import load_study
 
-    users = readable(locustfile)
+    users, labels = readable(locustfile), read_labels(label, tags)
     loaded = load_study(file)
     folder = out or Path("reports") / f"study-{loaded.name}-{size}"
     count = repeats or loaded.repeats(size)
     tasks = [
-        _Task(_sized(cell), users, missing=cell.refusal) for cell in cells_of(loaded, file, size)
+        _Task(_sized(cell, labels), users, missing=cell.refusal)
+        for cell in cells_of(loaded, file, size)
     ]
     for task in tasks:
         _collect(task, folder / RUNS_FOLDER)
@@ -90,12 +97,12 @@ def study(
     raise typer.Exit(int(ExitCode.PASS if is_whole else ExitCode.RUN_INVALID))
 
 
-def _sized(cell: "StudyCell") -> "StudyCell":
-    """Return a cell whose plan says how many processes this machine needs, as a record does."""
+def _sized(cell: "StudyCell", labels: "Labels") -> "StudyCell":
+    """Return a cell whose plan says, as a record does, how many processes this machine needs."""
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
 
-    plan = cell.plan and size_plan(cell.plan, read_machine(), None)[0]
+    plan = cell.plan and labels.on(size_plan(cell.plan, read_machine(), None)[0])
     return replace(cell, plan=plan)
 
 
@@ -142,7 +149,7 @@ def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
     folder = _new_folder(runs, task)
     try:
         _, workers = size_plan(plan, read_machine(), None)
-        command = load_command(plan, folder, task.cell.overrides, workers, [], task.locustfile)
+        command = load_command(folder, workers, [], task.locustfile)
         load, status = carry_load(command, plan, folder)
         code = conclude(load, status, folder, lambda folder: _judge(task, folder))
     except HarnessError as error:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from harness.cli.labelling import Label, Tags
 from harness.cli.locustfile import Locustfile, readable
+from harness.cli.run import Force, Workers
 from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from harness.analysis.sweep_search import Resolution, Search
     from harness.analysis.sweep_step import SweepStep
     from harness.scenario.axes import Axis
+    from harness.scenario.plan import Plan
     from harness.scenario.workload import Workload
 
 JSON_FILE = "sweep.json"
@@ -73,23 +77,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a field, as in run. Repeatable."),
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Processes that make the load.  [default: as many as a step needs]",
-        envvar="HARNESS_WORKERS",
-    ),
-]
 Reference = Annotated[
     Path | None,
     scenario_option(
         "workloads",
         "Workload to state the headroom against.  [default: the reference load, with its bursts]",
     ),
-]
-Force = Annotated[
-    bool, typer.Option("--force", help="Run even where this machine is too small for it.")
 ]
 LocustArguments = Annotated[
     list[str] | None, typer.Option("--locust-arg", metavar="ARG", help="As in run. Repeatable.")
@@ -112,6 +105,8 @@ def sweep(
     overrides: Overrides = None,
     workers: Workers = None,
     reference: Reference = None,
+    label: Label = None,
+    tags: Tags = None,
     force: Force = False,
     locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
@@ -128,34 +123,39 @@ def sweep(
         ScenarioError: If the arguments make no sense.
     """
     from harness.measure.machine import read_machine
-    from harness.measure.record import folder_name
-    from harness.scenario.loading import load_plan, load_workload
+    from harness.scenario.labels import read_labels
+    from harness.scenario.loading import ScenarioFiles, load_workload
 
     axis = _axis("--along", along)
-    plan = load_plan(workload, target, overrides=overrides or ())
+    files = ScenarioFiles(workload, target)
+    plan = files.plan(overrides or ())
     compared_with = load_workload(reference or REFERENCE)
-    names = (f"sweep-{plan.workload.name}", plan.target.name)
-    folder = out or Path("reports") / folder_name(*names, datetime.now(UTC))
-    searches = []
-    for fixed in _cells(grid or (), axis):
-        runner = StepRunner(
-            workload=workload,
-            target=target,
-            overrides=overrides or (),
-            axis=axis,
-            fixed=fixed,
-            folder=folder,
-            machine=read_machine(),
-            workers=workers,
-            force=force,
-            locust_arguments=locust_arguments or (),
-            locustfile=readable(locustfile),
-        )
-        begin = axis.load_of(plan.workload) if start is None else start
-        search = _search(runner, begin, most, _resolution(step), factor, repeats, max_steps)
-        searches.append((runner, search))
-    open_folder(folder, JSON_FILE)
+    runner = StepRunner(
+        files=files,
+        overrides=overrides or (),
+        axis=axis,
+        fixed={},
+        folder=out or _new_folder(plan),
+        machine=read_machine(),
+        workers=workers,
+        labels=read_labels(label, tags),
+        force=force,
+        locust_arguments=locust_arguments or (),
+        locustfile=readable(locustfile),
+    )
+    begin = axis.load_of(plan.workload) if start is None else start
+    limits = most, _resolution(step), factor, repeats, max_steps
+    runners = [replace(runner, fixed=fixed) for fixed in _cells(grid or (), axis)]
+    searches = [(one, _search(one, begin, *limits)) for one in runners]
+    open_folder(runner.folder, JSON_FILE)
     raise typer.Exit(_sweep(searches, (plan.workload.name, plan.target.name), compared_with))
+
+
+def _new_folder(plan: "Plan") -> Path:
+    from harness.measure.record import folder_name
+
+    names = (f"sweep-{plan.workload.name}", plan.target.name)
+    return Path("reports") / folder_name(*names, datetime.now(UTC))
 
 
 def _axis(where: str, name: str) -> "Axis":
@@ -261,6 +261,8 @@ def _sweep(
             said = f"interrupted; the same command with --out {book.folder} goes on"
             typer.echo(f"\n{said}", err=True)
         book.show()
+        if code != ExitCode.INTERRUPTED:
+            book.discard_empty()
         return code
     book.write("completed")
     book.show()
@@ -310,7 +312,7 @@ class _Book:
         from harness.analysis.capacity import read_cell
 
         low = search.bracket([one.trial for one in steps]).low
-        workload = runner.plan(steps[0].load if low is None else low)[0].workload
+        workload = runner.plan(steps[0].load if low is None else low).workload
         self._cells[tuple(runner.fixed.items())] = read_cell(
             runner.axis, runner.fixed, search, steps, workload, self._reference
         )
@@ -330,6 +332,12 @@ class _Book:
             charts = draw_sweep(self.cells)
             page = render_sweep(self._names, self.cells, status, charts)
             write_page(self.folder / HTML_FILE, page, charts)
+
+    def discard_empty(self) -> None:
+        """Remove the sweep's folder where its first step was refused, so that it holds nothing."""
+        if [one.name for one in self.folder.iterdir()] == [JSON_FILE]:
+            (self.folder / JSON_FILE).unlink()
+            self.folder.rmdir()
 
     def show(self) -> None:
         """Print what was found."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from harness.analysis.sweep_step import SweepStep
     from harness.measure.machine import Machine
     from harness.scenario.axes import Axis
+    from harness.scenario.labels import Labels
+    from harness.scenario.loading import ScenarioFiles
     from harness.scenario.plan import Plan
 
 _JOINING_S = 2.0
@@ -44,33 +46,33 @@ class StepRunner:
     """Plans steps, runs them, and finds those that were run before.
 
     Attributes:
-        workload: File of the workload.
-        target: File of the target.
+        files: Workload and target, read once for all steps.
         overrides: ``key=value`` each, as on the command line.
         axis: What is raised.
         fixed: Loads of the grid's other axes, each with its axis.
         folder: The sweep's own.
         machine: What there is to run on.
         workers: Processes that make the load; None takes as many as a step needs.
+        labels: What is tested.
         force: Whether to run what the machine is too small for.
         locust_arguments: For Locust itself.
         locustfile: The user classes to run.
     """
 
-    workload: Path
-    target: Path
+    files: "ScenarioFiles"
     overrides: Sequence[str]
     axis: "Axis"
     fixed: Mapping["Axis", float]
     folder: Path
     machine: "Machine"
     workers: int | None
+    labels: "Labels"
     force: bool
     locust_arguments: Sequence[str]
     locustfile: Path = PACKAGED
 
-    def plan(self, load: float, repeat: int = 0) -> tuple["Plan", list[str]]:
-        """Return the plan of a step and the overrides that make it.
+    def plan(self, load: float, repeat: int = 0) -> "Plan":
+        """Return the plan of a step.
 
         Args:
             load: In the axis's unit.
@@ -79,17 +81,15 @@ class StepRunner:
         Raises:
             ScenarioError: If no workload can be like that.
         """
-        from harness.scenario.loading import load_plan
-
         made = list(self.overrides)
         for axis, value in [*self.fixed.items(), (self.axis, load)]:
-            plan = load_plan(self.workload, self.target, overrides=made)
+            plan = self.files.plan(made)
             made.append(axis.override(plan.workload, value))
-        plan = load_plan(self.workload, self.target, overrides=made)
+        plan = self.files.plan(made)
         if repeat:
             made.append(f"seed={(plan.workload.seed + repeat) % 2**32}")
-            plan = load_plan(self.workload, self.target, overrides=made)
-        return plan, made
+            plan = self.files.plan(made)
+        return self.labels.on(plan)
 
     def sized(self, plan: "Plan") -> tuple["Plan", int]:
         """Return the plan as its run will have it, and its number of workers."""
@@ -103,7 +103,7 @@ class StepRunner:
         from harness.scenario.axes import JOINS
 
         try:
-            plan, _ = self.plan(load)
+            plan = self.plan(load)
         except ScenarioError as error:
             return error
         longest = plan.users / _JOINING_S
@@ -139,14 +139,14 @@ class StepRunner:
         from harness.analysis.finalise import analyse
         from harness.analysis.sweep_step import judge_step
 
-        plan, overrides = self.plan(load, repeat)
+        plan = self.plan(load, repeat)
         sized, count = self.sized(plan)
         folder = self._found(sized)
         if folder is None:
             folder = self._new_folder(load)
             forced = ["--force"] if self.force else []
             arguments = [*forced, *self.locust_arguments]
-            command = load_command(plan, folder, overrides, count, arguments, self.locustfile)
+            command = load_command(folder, count, arguments, self.locustfile)
             judged: list[Analysis] = []
 
             def judge(folder: Path) -> int:
@@ -156,15 +156,14 @@ class StepRunner:
             code = run_load(command, plan, folder, make_report=judge)
             if code in {ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE, ExitCode.INTERRUPTED}:
                 raise SweepStoppedError(folder, code)
-            if judged:
-                return judge_step(judged[0], plan.workload, self.axis, load)
+            if not judged:
+                raise SweepStoppedError(folder, code)
+            return judge_step(judged[0], plan.workload, self.axis, load)
         return judge_step(analyse(folder), plan.workload, self.axis, load)
 
     def _found(self, plan: "Plan") -> Path | None:
         """Return the folder of a run of this very plan that came to its end."""
-        from harness.scenario.model import HIDE_SECRETS
-
-        wanted = plan.model_dump(mode="json", context=HIDE_SECRETS)
+        wanted = plan.recorded()
         found = (one for one, run in _finished_runs(self.folder) if run["plan"] == wanted)
         return next(found, None)
 

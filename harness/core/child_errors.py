@@ -73,22 +73,14 @@ def decode_error(text: bytes) -> HarnessError | None:
         return None
 
 
-def has_parent() -> bool:
-    """Return whether the ``harness`` command started this process, and concludes its run."""
-    return bool(os.environ.get(ERROR_FILE_VARIABLE))
-
-
 def report_error(error: Exception) -> None:
     """Report an error to the parent, if it asked for errors; the first of several stays."""
     named = os.environ.get(ERROR_FILE_VARIABLE)
     if not named:
         return
-    half = Path(f"{named}.{os.getpid()}")
-    with contextlib.suppress(OSError):  # The error itself stands on standard error as well.
-        half.write_bytes(encode_error(error))
-        with contextlib.suppress(FileExistsError):
-            os.link(half, named)
-        half.unlink()
+    # There is one already, or no room: the error itself stands on standard error as well.
+    with contextlib.suppress(OSError), Path(named).open("xb") as file:
+        file.write(encode_error(error))
 
 
 def read_error(file: Path) -> HarnessError | None:

@@ -161,7 +161,7 @@ def _register(entry: "EntryPoint", other: Registration | None) -> Registration:
     system, problem = None, ""
     try:
         system = entry.load()
-    except Exception as error:  # noqa: BLE001  whatever a package does, the others must work
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it does, others must work
         problem = f"could not be loaded ({type(error).__name__}: {' '.join(str(error).split())})"
     else:
         if not isinstance(system, System):

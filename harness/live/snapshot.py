@@ -64,6 +64,8 @@ def _progress(run: LiveRun) -> dict[str, Any]:
         "run_id": run.run_id,
         "workload": run.plan.workload.name,
         "target": run.plan.target.name,
+        "label": run.plan.label,
+        "tags": run.plan.tags,
         "state": run.state,
         "phase": None if over else run.timetable.phase_at(elapsed_s),
         "second": run.last.number,

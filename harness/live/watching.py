@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gevent
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from harness.live.otlp import OtlpSender
 
+LAST_LOOK_S = 6.0
+"""How long the last figures stay where the report is made elsewhere: one scrape at least."""
+
 LOOPBACK = "127.0.0.1"
 OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 
@@ -26,7 +30,9 @@ OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_END
 def add_live_arguments(parser: LocustArgumentParser) -> None:
     """Add the options of what can be watched; Locust's page keeps to this machine by default."""
     parser.set_defaults(web_host=LOOPBACK)
-    group = parser.add_argument_group("Watching a run", "See docs/live.md.")
+    group = parser.add_argument_group(
+        "Watching a run", "See docs/live.md, where harness examples says."
+    )
     group.add_argument(
         "--metrics-port", metavar="PORT", type=int, help="serve Prometheus metrics on this port"
     )
@@ -69,6 +75,7 @@ class Watching:
     ) -> None:
         self._run = run
         self._folder = folder
+        self._last_look_s = LAST_LOOK_S if options.plan else 0.0
         self._metrics: WSGIServer | None = None
         self._otlp: OtlpSender | None = None
         if environment.web_ui is not None:
@@ -76,6 +83,7 @@ class Watching:
             from harness.live.page import add_page  # noqa: PLC0415 - Flask only where it serves
 
             add_page(environment.web_ui, run, options.web_base_path or "", folder)
+        self._is_looked_at = environment.web_ui is not None or options.metrics_port is not None
         try:
             self._start(options)
         except ImportError as error:
@@ -92,7 +100,12 @@ class Watching:
             self._otlp = OtlpSender(self._run)
 
     def concluded(self, exit_code: int) -> None:
-        """Show how the report judges the run, and send the last figures."""
+        """Show how the report judges the run, and send the last figures.
+
+        Where ``harness run`` makes the report after this process, its figures stay to be seen.
+        """
+        if self._is_looked_at:
+            gevent.sleep(self._last_look_s)
         self._run.concluded(_verdict(self._folder), exit_code)
         if self._otlp is not None:
             self._otlp.close()

@@ -22,7 +22,7 @@ from gevent.lock import Semaphore
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner
 
-from harness.core.child_errors import ChildError, has_parent
+from harness.core.child_errors import ChildError
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
@@ -47,7 +47,6 @@ from harness.load.worker_watch import WorkerWatch
 from harness.measure.environment import describe_environment
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
 from harness.net.ring_reading import receive_path
-from harness.scenario.model import HIDE_SECRETS
 from harness.scenario.target import api_key
 
 FINISH_WITHIN_S = 60.0
@@ -305,7 +304,7 @@ class Director:
     def conclude(self) -> int:
         """Close the record, stop the emulator, make the report; return the exit code.
 
-        Where ``harness`` started this process, the report is made there, from the record.
+        Where ``harness`` started this process, with a plan, it makes the report from the record.
         """
         self.finish()
         if self._emulator is not None:
@@ -351,10 +350,12 @@ class Director:
             "run_id": self.run_id,
             "status": status,
             "cause": self.cause.to_json() if self.cause else None,
+            "label": self.plan.label,
+            "tags": self.plan.tags,
             "started_at": self._started.isoformat(timespec="seconds").replace("+00:00", "Z"),
             "epoch_ns": self.epoch_ns,
             "ended_s": self._ended_s,
-            "plan": self.plan.model_dump(mode="json", context=HIDE_SECRETS),
+            "plan": self.plan.recorded(),
             "phases": [phase.model_dump() for phase in self.plan.phases],
             "environment": self._surroundings,
             "users": self._assembler.users if self._assembler else None,
@@ -366,7 +367,7 @@ class Director:
 
     def _report(self) -> int:
         """Make the report in a process of its own: pandas never loads beside the load."""
-        if has_parent() or (self.cause is not None and self.cause.code == "disk_full"):
+        if self._options.plan or (self.cause is not None and self.cause.code == "disk_full"):
             return int(self.cause.exit_code if self.cause else ExitCode.PASS)
         command = [sys.executable, "-m", "harness", "report", str(self.folder)]
         # A terminal's Ctrl-C reaches it too; there it is blocked, for it is ours to pass on.

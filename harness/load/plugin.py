@@ -153,7 +153,9 @@ class _Plugin:
             assert self._prepared is not None  # noqa: S101  the options have been read
             _arrange(environment)
             self._prepared = self._planned(environment, self._prepared)
-            muster = self._muster(environment, self._prepared.plan.target.system)
+            system = self._prepared.plan.target.system
+            system_named(system).load("client")  # Missing, it is named before anything is started.
+            muster = self._muster(environment, system)
             self._director = Director(environment, options, muster, self._prepared)
             self._watch(environment, self._director)
             self._director.await_workers()

@@ -65,6 +65,10 @@ def prepare(options: Namespace) -> Prepared:
     return Prepared(sized, warnings)
 
 
+_SHOWN_ONLY = ("list_commands", "show_task_ratio", "show_task_ratio_json")
+"""Options with which Locust shows what is in a locustfile and starts nothing."""
+
+
 def on_options(parser: LocustArgumentParser, heed: Callable[[Namespace], object]) -> None:
     """Have a function called with the options of a master as soon as they are read.
 
@@ -74,7 +78,7 @@ def on_options(parser: LocustArgumentParser, heed: Callable[[Namespace], object]
 
     def read_and_heed(*args: Any, **kwargs: Any) -> Namespace:
         options = read(*args, **kwargs)
-        if not options.worker:
+        if not (options.worker or any(getattr(options, name) for name in _SHOWN_ONLY)):
             try:
                 heed(options)
             except HarnessError as error:

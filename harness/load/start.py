@@ -34,10 +34,12 @@ class FlagsOnly(argument_parser.LocustArgumentParser):
         """Parse the command line, as if the environment were empty."""
         return super().parse_known_args(*args, **{**kwargs, "env_vars": {}})
 
-    def error(self, message: str) -> Any:
-        """Report what is wrong with the command line, and exit."""
-        report_error(ChildError("ArgumentError", message, None, ExitCode.BAD_USAGE))
-        return super().error(message)  # type: ignore[no-untyped-call]  # Locust's own
+    def exit(self, status: int = 0, message: str | None = None) -> Any:
+        """Report what is wrong with the command line, if anything is, and exit."""
+        if status and message:
+            sentence = message.removeprefix(f"{self.prog}: error: ").rstrip()
+            report_error(ChildError("ArgumentError", sentence, None, ExitCode.BAD_USAGE))
+        super().exit(status, message)
 
 
 def start() -> None:

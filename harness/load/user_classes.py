@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import gevent
 import locust
 from locust import LoadTestShape, User
 from locust.runners import Runner
@@ -27,6 +28,9 @@ STOP_TIMEOUT_MAX_S = 30.0
 
 DEFAULTS: Mapping[str, type[FanOutUser]] = {"subscriber": Subscriber, "chatter": Chatter}
 """What runs where the locustfile has no class of a kind."""
+
+
+STOPPED_WITHIN_S = STOP_TIMEOUT_MAX_S + 10.0
 
 
 class UserClasses(NamedTuple):
@@ -75,18 +79,17 @@ def loaded_classes(options: Namespace) -> list[type[User]] | None:
         modules.append(module)
     shapes = [one for module in modules for one in vars(module).values() if is_shape_class(one)]
     if shapes:
-        raise _shaped(shapes[0])
+        raise _shaped(str(options.locustfile), shapes[0])
     found = [one for module in modules for one in vars(module).values() if is_user_class(one)]
     named = set(options.user_classes or ())
     chosen = [one for one in dict.fromkeys(found) if not named or one.__name__ in named]
     return [one for one in chosen if one.weight > 0 or one.fixed_count > 0]
 
 
-def _shaped(shape: type) -> LocustfileError:
-    found = f"the load shape {shape.__name__}"
+def _shaped(where: str, shape: type) -> LocustfileError:
     required = "the workload says when users start"
     hint = "take it out of the locustfile; joins.rate_per_s and [[disturbances]] shape the load"
-    return LocustfileError("locustfile", f"has {found}", required, hint)
+    return LocustfileError(where, f"has the load shape {shape.__name__}", required, hint)
 
 
 def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
@@ -127,39 +130,43 @@ def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan
     Raises:
         LocustfileError: If a class is missing, has no count, or is for another system.
     """
-    counts = dict(plan.workload.population.others)
+    for bound in classes.fan_out.values():
+        if bound.system is not None and bound.system != plan.target.system:
+            found = f"{bound.__name__} is for {bound.system}"
+            required = f"the target's system is {plan.target.system}"
+            raise LocustfileError(classes.where, found, required, _OF_ITS_SYSTEM)
+    population = plan.workload.population
+    counts = population.ordinary
     for name, count in counts.items():
         if count and name not in classes.others:
             raise _missing(classes, name, count, named)
-    for name, one in classes.others.items():
-        if name not in counts:
-            counts[name] = _own_count(classes.where, one)
-    for one in classes.fan_out.values():
-        if one.system is not None and one.system != plan.target.system:
-            found = f"{one.__name__} is for {one.system}"
-            required = f"the target's system is {plan.target.system}"
-            raise LocustfileError(classes.where, found, required, _OF_ITS_SYSTEM)
+    own = {
+        name: _own_count(classes.where, one)
+        for name, one in classes.others.items()
+        if name not in counts
+    }
     for kind, count in plan.planned_users.items():
         if named and count and kind in FAN_OUT and kind not in classes.fan_out:
             found = f"the command line names {', '.join(named)} and no class of {kind}s"
             required = f"population.{kind}s = {count} are planned"
             raise LocustfileError(classes.where, found, required, _NAME_ALL)
-    population = plan.workload.population.model_copy(update={"others": counts})
+    population = population.model_copy(update={"others": population.others | own})
     workload = plan.workload.model_copy(update={"population": population})
     return plan.model_copy(update={"workload": workload})
 
 
+_NAME_ONE = "it has none at all; name a locustfile that has them: --locustfile FILE"
 _OF_ITS_SYSTEM = "name a target of that system, or leave the class attribute system out"
 _NAME_ALL = "name no classes: the workload's population says how many there are of each"
 
 
 def _missing(classes: UserClasses, name: str, count: int, named: Sequence[str]) -> LocustfileError:
-    there = ", ".join(sorted(classes.others)) or "none"
     if named:
         found = f"the command line names {', '.join(named)} and not {name}"
         return LocustfileError(classes.where, found, f"{OTHERS}.{name} = {count}", _NAME_ALL)
     found = f"has no ordinary User class {name}"
-    hint = f"its ordinary User classes: {there}"
+    there = ", ".join(sorted(classes.others))
+    hint = f"its ordinary User classes: {there}" if there else _NAME_ONE
     if any(one.__name__ == name for one in classes.fan_out.values()):
         hint = f"population.subscribers and population.chatters count the users of {name}"
     return LocustfileError(classes.where, found, f"{OTHERS} plans {count} of it", hint)
@@ -236,7 +243,8 @@ def stop_own_code(runner: Runner) -> None:
     """
     own = {one.__name__ for one in runner.user_classes if issubclass(one, InTurn)}
     running = {name: count for name, count in runner.user_classes_count.items() if name in own}
-    runner.stop_users(running)
+    with gevent.Timeout(STOPPED_WITHIN_S, exception=False):  # An on_stop may hang.
+        runner.stop_users(running)
     # Those who only hold a connection have no task to wait for.
     runner.environment.stop_timeout = 0.0
 

@@ -105,9 +105,10 @@ class FanOutInTurn(InTurn, FanOutUser):
             get_hub().switch()
             return
         self.sessions = self.worker.new_sessions(self.user_class)
-        if not self.sessions:
+        if self.sessions:
+            self.sessions[0].await_turn()
+        if not self.sessions or self.worker.over:
             get_hub().switch()
-        self.sessions[0].await_turn()
 
     def on_start(self) -> None:
         """Wait for the turn, do what the class itself does, and join."""
@@ -148,5 +149,9 @@ def _derived(found: type[User], mixin: type[InTurn], members: dict[str, Any]) ->
 
 def systems_of(user_classes: Iterable[type[User]]) -> tuple[str, ...]:
     """Return the installed systems that users of these classes can join."""
-    bound = {getattr(user_class, "system", None) for user_class in user_classes} - {None}
-    return tuple(name for name in sorted(installed_systems()) if bound <= {name})
+    bound = {_bound_to(user_class) for user_class in user_classes} - {None}
+    return tuple(name for name in installed_systems() if bound <= {name})
+
+
+def _bound_to(user_class: type[User]) -> str | None:
+    return user_class.system if issubclass(user_class, FanOutUser) else None

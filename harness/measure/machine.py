@@ -29,6 +29,9 @@ CLOCK_RESOLUTION_NS = 100_000
 
 _WORKER_BYTES = 150_000_000
 _EMULATOR_PROCESS_BYTES = 60_000_000
+_ORDINARY_USER_BYTES = 100_000
+"""An HttpUser of Locust 2.47 took 37 kB over plain HTTP; TLS and what it keeps take more."""
+
 ONE_CORE = 1.0
 """A worker, and a process of the emulator, runs on one core only."""
 
@@ -96,6 +99,7 @@ class Needs:
         emulator_processes: Processes of the emulator; 0 where the target is not emulated.
         source_addresses: Local addresses that the workers of this machine connect from.
         tls: Whether connections are encrypted.
+        ordinary_users: Ordinary Locust users, each with an HTTP client of its own.
         workers_here: Those of the workers that this machine runs; None for all of them.
     """
 
@@ -107,6 +111,7 @@ class Needs:
     emulator_processes: int
     source_addresses: int
     tls: bool
+    ordinary_users: int = 0
     workers_here: int | None = None
 
     @property
@@ -127,7 +132,8 @@ class Needs:
     @property
     def files_per_worker(self) -> int:
         """Files the fullest worker holds open."""
-        return math.ceil(self.connections / self.workers) + SPARE_FILES
+        connections = self.connections + self.ordinary_users
+        return math.ceil(connections / self.workers) + SPARE_FILES
 
     @property
     def files_per_emulator_process(self) -> int:
@@ -138,7 +144,8 @@ class Needs:
     @property
     def memory_bytes(self) -> int:
         """Memory that workers and emulator take together on this machine."""
-        all_workers = self.workers * _WORKER_BYTES + self.users * self.cost.worker_bytes
+        users = self.users * self.cost.worker_bytes + self.ordinary_users * _ORDINARY_USER_BYTES
+        all_workers = self.workers * _WORKER_BYTES + users
         workers = math.ceil(all_workers * self.share)
         if not self.emulator_processes:
             return workers

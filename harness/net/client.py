@@ -1,7 +1,7 @@
 """What a system's client offers the load side, and what it tells it.
 
-Every system under ``harness/systems/`` has a client that fits ``Client``; the load side drives
-it from a user's greenlet and hears of deliveries, answers and the end through a ``Listener``.
+Every system has a client that fits ``Client``; the load side drives it from a user's greenlet and
+hears of deliveries, answers and the end through a ``Listener``.
 """
 
 import math
@@ -211,8 +211,8 @@ class Api(Protocol):
         Args:
             channels: Paths of the different channels it subscribes to on its one connection; none
                 for a user that only publishes. The only path may be a wildcard, ``/default/*``.
-                More than one, or a wildcard, comes only where the system's ``options`` and the
-                target say that it can: ``MOST_SUBSCRIPTIONS`` and ``WILDCARDS``.
+                More than one, or a wildcard, comes only where the ``System`` and the target
+                say that it can.
             memo: Bytes already understood, shared by the users of one class.
             listener: Who is told of deliveries, answers and the end.
         """

@@ -52,8 +52,10 @@ def render_comparison(
         mark=mark,
         replicates=REPLICATES,
         sides=[
-            (side, VARIABLES[one.look.colour])
-            for side, one in zip(comparison.sides, contestants_of(comparison), strict=True)
+            (side, VARIABLES[one.look.colour], tags)
+            for side, one, tags in zip(
+                comparison.sides, contestants_of(comparison), comparison.tags, strict=True
+            )
         ],
         single=any(len(one.runs) == 1 for one in comparison.sides),
         stories=[tell_difference(first, other, found) for other, found in pairs],

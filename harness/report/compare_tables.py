@@ -5,6 +5,7 @@ from typing import Final
 
 from harness.analysis.bootstrap import CONFIDENCE, Interval
 from harness.analysis.comparison import Comparison, Difference, Side
+from harness.analysis.labels import label_words, tags_of
 from harness.analysis.record import Json
 from harness.analysis.regression import Passage
 from harness.report import quantities as q
@@ -84,6 +85,7 @@ def runs_table(comparison: Comparison) -> Table:
                 [
                     Cell(side.name),
                     Cell(one.record.folder.name),
+                    Cell(label_words(run) or q.MISSING),
                     Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
                     Cell(str(one.record.workload.get("name", q.MISSING))),
                     Cell(str(one.record.target.get("name", q.MISSING))),
@@ -91,7 +93,7 @@ def runs_table(comparison: Comparison) -> Table:
                     Cell(str(run.get("environment", {}).get("git_revision") or q.MISSING)),
                 ]
             )
-    columns = ["Side", "Run", "Verdict", "Workload", "Target", "Started", "Revision"]
+    columns = ["Side", "Run", "Tested", "Verdict", "Workload", "Target", "Started", "Revision"]
     return Table("runs", "Runs", "", columns, rows, texts=len(columns))
 
 
@@ -119,6 +121,8 @@ def comparison_json(comparison: Comparison, passages: Sequence[Passage]) -> Json
         "sides": [
             {
                 "name": side.name,
+                "label": side.label,
+                "tags": [tags_of(one.record.run) for one in side.runs],
                 "target": side.runs[0].record.target.get("name"),
                 "runs": [str(one.record.folder) for one in side.runs],
             }

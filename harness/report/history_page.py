@@ -72,9 +72,11 @@ def title(series: Series) -> str:
 
 
 def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
+    is_named = any(point.tested for point in series.points)
     rows = [
         [
             Cell(f"{point.started:%Y-%m-%d %H:%M}"),
+            *([Cell(point.tested or q.MISSING)] if is_named else []),
             Cell(point.revision),
             Cell(f"{VERDICT_MARKS.get(point.verdict, '?')} {_word(point)}", tone=point.verdict),
             Cell(point.folder.name),
@@ -87,10 +89,13 @@ def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
     notes = notes if told else []
     if any(point.errors_ms[metric] for point in series.points for metric in metrics):
         notes.append(f"{explanation('run')}.")
-    columns = ["Started", "Revision", "Verdict", "Run", *(capital(label(m)) for m in metrics)]
-    title, meanings = f"Runs of series {number}, oldest first", ("", "", "", "", *metrics)
+    texts = ["Started", *(["Tested"] if is_named else []), "Revision", "Verdict", "Run"]
+    columns = [*texts, *(capital(label(m)) for m in metrics)]
+    title, meanings = f"Runs of series {number}, oldest first", ("",) * len(texts) + tuple(metrics)
     return Table(
-        f"series-{number}", title, " ".join(notes), columns, rows, texts=4, meanings=meanings
+        *(f"series-{number}", title, " ".join(notes), columns, rows),
+        texts=len(texts),
+        meanings=meanings,
     )
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from harness import __version__
 from harness.analysis.finalise import Analysis
+from harness.analysis.labels import label_words
 from harness.analysis.record import Json
 from harness.analysis.requests import AGGREGATED
 from harness.report import quantities as q
@@ -78,6 +79,7 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         story=tell(analysis),
         summary=summary,
         tables=build_tables(analysis),
+        tested=label_words(record.run),
         target=record.target.get("name", "unknown target"),
         tiles=headline(summary),
         version=__version__,

@@ -4,6 +4,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from harness.analysis.finalise import Analysis
+from harness.analysis.labels import label_of, tags_of
 from harness.analysis.record import Json
 from harness.analysis.slo import scope_words
 from harness.analysis.validity import invalidates
@@ -22,6 +23,7 @@ def render_junit(analysis: Analysis) -> bytes:
     started = str(record.run.get("started_at") or "").removesuffix("Z")
     if started:
         suite.set("timestamp", started)
+    _add_properties(suite, record.run)
     problems = [
         _validity(suite, summary, record.run),
         *(_objective(suite, slo) for slo in summary["slos"]),
@@ -34,6 +36,17 @@ def render_junit(analysis: Analysis) -> bytes:
     ET.indent(root)
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
+
+
+def _add_properties(suite: ET.Element, run: Json) -> None:
+    """Add label and tags, which have to come before the cases."""
+    found = {"label": label_of(run), **{f"tag.{key}": tag for key, tag in tags_of(run).items()}}
+    if not any(found.values()):
+        return
+    properties = ET.SubElement(suite, "properties")
+    for name, value in found.items():
+        if value:
+            ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
 
 
 def _validity(suite: ET.Element, summary: Json, run: Json) -> str | None:

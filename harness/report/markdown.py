@@ -1,6 +1,7 @@
 """The report as Markdown, short enough for a pipeline's step summary."""
 
 from harness.analysis.finalise import Analysis
+from harness.analysis.labels import label_words
 from harness.analysis.record import Json
 from harness.report.cells import Table
 from harness.report.disturbed import disturbed
@@ -18,6 +19,7 @@ def render_markdown(analysis: Analysis) -> str:
     title = f"{record.workload.get('name', 'run')} on {record.target.get('name', 'target')}"
     parts = [
         f"## {VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {escape(title)}",
+        f"Tested: {escape(tested)}" if (tested := label_words(record.run)) else "",
         escape(tell(analysis)),
         escape(advise(analysis)),
         _headline(summary),

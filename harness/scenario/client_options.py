@@ -1,6 +1,6 @@
 """What the ``[client]`` table of every target may hold; each system adds keys of its own.
 
-A system's own keys are the model ``ClientOptions`` in ``harness/systems/<system>/options.py``.
+A system's own keys are a subclass of ``ClientOptions``, which its ``System`` names.
 """
 
 from typing import Annotated

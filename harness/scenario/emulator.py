@@ -1,6 +1,6 @@
 """What the ``[emulator]`` table of every emulated target has; each system adds keys of its own.
 
-A system's own keys are the model ``Options`` in ``harness/systems/<system>/options.py``.
+A system's own keys are a subclass of ``Emulator``, which its ``System`` names.
 """
 
 from typing import ClassVar, Self

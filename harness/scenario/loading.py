@@ -5,6 +5,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,34 +64,69 @@ def load_plan(
     Raises:
         ScenarioError: With every problem of both files, the flags and the environment.
     """
-    problems: list[ScenarioProblem] = []
-    workload_source = read_source(workload_file, Workload, problems)
-    target_source = read_source(target_file, Target, problems)
-    target_source.key_prefix = TARGET_PREFIX
-    problems += apply_overrides(overrides, workload_source, target_source)
-    _know_the_system(target_source)
-    if users is not None:
-        problems += scale_population(workload_source, users)
-    if join_rate_per_s is not None:
-        set_join_rate(workload_source, join_rate_per_s)
-    problems += _resolve_endpoints(target_source, os.environ)
-    problems += _missing_credentials(target_source, os.environ)
-    workload = _validated(workload_source, Workload, problems)
-    target = _validated_target(target_source, problems)
-    plan = None
-    if workload is not None and target is not None:
-        plan = Plan(
-            workload=workload,
-            target=target,
-            workload_file=str(workload_file),
-            target_file=str(target_file),
-        )
-        problems += _unplayable(plan, workload_source)
-        problems += _unsubscribable(plan, workload_source)
-        if run_time_s is not None:
+    files = ScenarioFiles(workload_file, target_file)
+    return files.plan(
+        overrides, users=users, join_rate_per_s=join_rate_per_s, run_time_s=run_time_s
+    )
+
+
+class ScenarioFiles:
+    """A workload and a target as they are now, for as many plans as are made of them.
+
+    Args:
+        workload: File of the workload.
+        target: File of the target.
+    """
+
+    def __init__(self, workload: Path, target: Path) -> None:
+        self._problems: list[ScenarioProblem] = []
+        self._workload = read_source(workload, Workload, self._problems)
+        self._target = read_source(target, Target, self._problems)
+        self._target.key_prefix = TARGET_PREFIX
+
+    def plan(
+        self,
+        overrides: Sequence[str] = (),
+        *,
+        users: int | None = None,
+        join_rate_per_s: float | None = None,
+        run_time_s: float | None = None,
+    ) -> Plan:
+        """Apply the command line and return the plan; see ``load_plan``.
+
+        Raises:
+            ScenarioError: With every problem of both files, the flags and the environment.
+        """
+        problems, workload, target = deepcopy((self._problems, self._workload, self._target))
+        problems += apply_overrides(overrides, workload, target)
+        _know_the_system(target)
+        if users is not None:
+            problems += scale_population(workload, users)
+        if join_rate_per_s is not None:
+            set_join_rate(workload, join_rate_per_s)
+        problems += _resolve_endpoints(target, os.environ)
+        problems += _missing_credentials(target, os.environ)
+        plan = _plan(workload, target, problems)
+        if plan is not None and run_time_s is not None:
             plan = _fitted(plan, run_time_s, problems)
-    if problems or plan is None:
-        raise ScenarioError(problems)
+        if problems or plan is None:
+            raise ScenarioError(problems)
+        return plan
+
+
+def _plan(workload: Source, target: Source, problems: list[ScenarioProblem]) -> Plan | None:
+    """Return the plan of two files; None where one of them does not validate."""
+    # Both, so that the problems of both are told.
+    valid = _validated(workload, Workload, problems), _validated_target(target, problems)
+    if valid[0] is None or valid[1] is None:
+        return None
+    plan = Plan(
+        workload=valid[0],
+        target=valid[1],
+        workload_file=workload.file,
+        target_file=target.file,
+    )
+    problems += _unplayable(plan, workload) + _unsubscribable(plan, workload)
     return plan
 
 

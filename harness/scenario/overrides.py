@@ -2,10 +2,11 @@
 
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
 from harness.core.errors import ScenarioProblem
+from harness.scenario.population import weighted
 from harness.scenario.problems import Source
 
 SET = "--set"
@@ -73,20 +74,22 @@ def scale_population(workload: Source, users: int) -> list[ScenarioProblem]:
     if not (_is_count(subscribers) and _is_count(chatters)) or subscribers + chatters == 0:
         return []
     others = population.get("others", {})
-    if not (isinstance(others, dict) and all(map(_is_count, others.values()))):
+    weights = population.get("other_weights", {})
+    if not (_is_table(others, _is_count) and _is_table(weights, _is_weight)):
         return []
     fewest_subscribers, fewest_chatters = min(subscribers, 1), min(chatters, 1)
-    fewest_others = sum(min(count, 1) for count in others.values())
+    fewest_others = sum(min(count, 1) for count in others.values()) + len(weights)
     fewest = fewest_subscribers + fewest_chatters + fewest_others
     if users < fewest:
         hint = "one subscriber and one chatter at least" if fewest > 1 else None
         hint = "one user of each kind at least" if fewest_others else hint
         return [ScenarioProblem(USERS, "", str(users), f"must be >= {fewest}", hint)]
-    if others:
+    if others or weights:
         fan_out = subscribers + chatters
-        others = _scaled(others, users / (fan_out + sum(others.values())), users - fewest)
+        total = fan_out + sum(others.values()) + sum(weighted(weights, fan_out).values())
+        others = _scaled(others, users / total, users - fewest)
         population = population | {"others": others}
-        users -= sum(others.values())
+        users = _fan_out(users - sum(others.values()), weights)
     share = math.floor(users * chatters / (subscribers + chatters) + 0.5)
     scaled = min(max(share, fewest_chatters), users - fewest_subscribers)
     workload.data["population"] = population | {"subscribers": users - scaled, "chatters": scaled}
@@ -108,6 +111,16 @@ def _scaled(others: dict[str, int], factor: float, spare: int) -> dict[str, int]
         spare -= extra
         scaled[name] = min(count, 1) + extra
     return scaled
+
+
+def _fan_out(users: int, weights: dict[str, float]) -> int:
+    """Return how many of ``users`` are subscribers and chatters, the rest having weights."""
+    fan_out = users
+    while fan_out > 1 and fan_out + sum(weighted(weights, fan_out).values()) > users:
+        # Each step comes closer from above, by one user at least.
+        over = fan_out + sum(weighted(weights, fan_out).values()) - users
+        fan_out -= max(1, math.floor(over / (1 + sum(weights.values()))))
+    return fan_out
 
 
 def set_join_rate(workload: Source, join_rate_per_s: float) -> None:
@@ -160,6 +173,14 @@ def _no_place(source: Source, parts: list[str], depth: int, container: Any) -> S
         reason = f"{place} is not a table"
     key = f"{source.key_prefix}{'.'.join(parts)}"
     return ScenarioProblem(SET, key, "", f"does not exist: {reason}")
+
+
+def _is_table(value: object, is_right: Callable[[object], bool]) -> bool:
+    return isinstance(value, dict) and all(map(is_right, value.values()))
+
+
+def _is_weight(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 def _is_count(value: object) -> TypeGuard[int]:

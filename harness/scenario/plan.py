@@ -3,11 +3,12 @@
 import math
 from bisect import bisect_right
 from itertools import accumulate, pairwise
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 from harness.scenario.client_options import ClientOptions
-from harness.scenario.model import ScenarioModel
+from harness.scenario.model import HIDE_SECRETS, ScenarioModel
 from harness.scenario.target import Target, client_options
 from harness.scenario.workload import Phases, Workload
 
@@ -69,12 +70,20 @@ class Plan(ScenarioModel):
         target: Which system; ``${NAME}`` in its endpoints has been resolved.
         workload_file: File the workload came from, as the user wrote it.
         target_file: File the target came from, as the user wrote it.
+        label: What is tested, in the user's words; empty for nothing said.
+        tags: More about it, such as the commit of the system.
     """
 
     workload: Workload
     target: SerializeAsAny[Target]
     workload_file: str
     target_file: str
+    label: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the plan as ``run.json`` keeps it: no secrets; label and tags stand beside it."""
+        return self.model_dump(mode="json", context=HIDE_SECRETS, exclude={"label", "tags"})
 
     @property
     def users(self) -> int:
@@ -97,7 +106,7 @@ class Plan(ScenarioModel):
         """How many users of each class the run starts; ordinary ones by the name of their class."""
         population = self.workload.population
         fan_out = {"subscriber": population.subscribers, "chatter": population.chatters}
-        return fan_out | {name: count for name, count in population.others.items() if count}
+        return fan_out | {name: count for name, count in population.ordinary.items() if count}
 
     @property
     def rate_per_s(self) -> float:

@@ -1,5 +1,7 @@
 """Who is connected: subscribers and chatters, and the ordinary Locust users beside them."""
 
+import math
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -9,6 +11,17 @@ from harness.scenario.slo import Slo
 
 MOST_USERS = 10_000_000
 """No run comes near it; it stops a slip of the finger from filling the memory."""
+
+
+def weighted(weights: Mapping[str, float], users: int) -> dict[str, int]:
+    """Return how many users of each class its weight comes to.
+
+    Args:
+        weights: So many for each subscriber and chatter.
+        users: Subscribers and chatters together.
+    """
+    # Rounded first: 0.1 for each of 30 must not be 3.0000000000000004.
+    return {name: math.ceil(round(weight * users, 6)) for name, weight in weights.items()}
 
 
 class Population(ScenarioModel):
@@ -26,22 +39,34 @@ class Population(ScenarioModel):
     chatters_subscribe: bool = Field(
         default=True, description="Whether chatters also hold a subscription, as chat clients do."
     )
-
     others: dict[str, Annotated[Count, Field(ge=0, le=MOST_USERS)]] = Field(
         default={},
         description="Ordinary Locust users that run beside subscribers and chatters: how many of "
         "each class of the locustfile, such as Browser = 200. 0 leaves a class out.",
     )
+    other_weights: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field(
+        default={},
+        description="The same by weight: so many of a class for each subscriber and chatter, "
+        "rounded up, so Browser = 0.1 is one for every ten. They grow with the population.",
+    )
 
-    @field_validator("others")
+    @field_validator("others", "other_weights")
     @classmethod
-    def _others_are_classes(cls, others: dict[str, int]) -> dict[str, int]:
+    def _others_are_classes(
+        cls, others: dict[str, float], info: ValidationInfo
+    ) -> dict[str, float]:
         for name in others:
             if not name.isidentifier():
                 raise broken_rule(
                     f'must name User classes of the locustfile, and "{name}" is no class name',
                     hint="for example Browser = 200",
                 )
+        both = sorted(info.data.get("others", {}).keys() & others.keys())
+        if both:
+            raise broken_rule(
+                f"must not name {both[0]}, which population.others counts already",
+                hint="keep one of the two",
+            )
         return others
 
     @field_validator("chatters_subscribe")
@@ -61,7 +86,12 @@ class Population(ScenarioModel):
     @property
     def ordinary_users(self) -> int:
         """Ordinary Locust users of all classes together."""
-        return sum(self.others.values())
+        return sum(self.ordinary.values())
+
+    @property
+    def ordinary(self) -> dict[str, int]:
+        """How many ordinary users there are of each class, given as a number or by weight."""
+        return self.others | weighted(self.other_weights, self.users)
 
     @property
     def listeners(self) -> int:

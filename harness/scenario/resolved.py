@@ -4,9 +4,34 @@ Secrets of the user are not in it, only the names of their variables. The keys o
 they guard nothing but that emulator.
 """
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import orjson
 
+from harness.scenario.plan import Plan
 from harness.scenario.target import Target
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """Return a resolved plan as ``decode_plan`` takes it."""
+    return orjson.dumps(plan.model_dump(mode="json"))
+
+
+def decode_plan(text: bytes) -> Plan:
+    """Return the plan that ``encode_plan`` was given."""
+    return Plan.model_validate_json(text)
+
+
+@contextmanager
+def plan_file(plan: Plan) -> Iterator[Path]:
+    """Provide a file that holds a resolved plan, for nobody but this user, until left."""
+    with tempfile.NamedTemporaryFile(prefix="harness-plan-", suffix=".json") as file:
+        file.write(encode_plan(plan))
+        file.flush()
+        yield Path(file.name)
 
 
 def encode_target(file: str, target: Target) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from harness.core.system import installed_systems
+from harness.core.system import OWN_DISTRIBUTION, registrations
 from harness.scenario.keys import TomlSchema
 from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
 from harness.scenario.shipped import shipped_root
@@ -37,17 +37,26 @@ SCHEMAS = shipped_root() / "scenarios" / "schemas"
 REFERENCE = shipped_root() / "docs" / "scenarios.md"
 
 
-def schema_of(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of a "workload", a "target" or a "study"."""
+def schema_of(name: str, *more_systems: str) -> dict[str, Any]:
+    """Return the JSON Schema of a kind of file.
+
+    Args:
+        name: A key of ``MODELS``.
+        more_systems: Those that targets may name besides our own.
+    """
     schema = MODELS[name].model_json_schema(schema_generator=TomlSchema)
     if MODELS[name] is Target:
-        schema |= _of_each_system(schema)
+        schema |= _of_each_system(schema, list(dict.fromkeys([*_our_systems(), *more_systems])))
     return {"$schema": DIALECT, **schema}
 
 
-def _of_each_system(target: dict[str, Any]) -> dict[str, Any]:
+def _our_systems() -> list[str]:
+    """Return the systems that come with the harness, whatever else is installed."""
+    return [found.name for found in registrations() if found.distribution == OWN_DISTRIBUTION]
+
+
+def _of_each_system(target: dict[str, Any], systems: list[str]) -> dict[str, Any]:
     """Return what changes in a target's schema to let each system have its own tables."""
-    systems = installed_systems()
     models: dict[str, dict[str, type[BaseModel]]] = {
         "emulator": {system: emulator_model(system) for system in systems},
         "client": {system: client_model(system) for system in systems},
@@ -89,9 +98,9 @@ def _of_each_system(target: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def schema_text(name: str) -> str:
+def schema_text(name: str, *more_systems: str) -> str:
     """Return the text of the schema's file."""
-    return f"{json.dumps(schema_of(name), indent=2, ensure_ascii=False)}\n"
+    return f"{json.dumps(schema_of(name, *more_systems), indent=2, ensure_ascii=False)}\n"
 
 
 def write_schemas(folder: Path) -> None:
@@ -106,7 +115,7 @@ def reference(document: str) -> str:
     for name, model in MODELS.items():
         if model is not SloFile:  # Its keys are among those of a workload.
             document = with_section(document, f"keys of a {name}", keys_in_markdown(model))
-    for system in installed_systems():
+    for system in _our_systems():
         own = keys_in_markdown(target_model(system), besides=Target)
         document = with_section(document, f"keys of {system}", own)
     return with_section(document, "figures", metrics_in_markdown())

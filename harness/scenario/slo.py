@@ -102,6 +102,11 @@ PARTS: Final = {
 """What a run record keeps apart, and by what: a figure, or all figures of a block."""
 
 
+def is_metric(metric: str) -> bool:
+    """Say whether a run's summary can have a figure at a dotted path."""
+    return metric in SUMMARY_METRICS or request_path(metric) is not None
+
+
 def parts_of(metric: str) -> frozenset[str]:
     """Return the keys by which an SLO on a figure may be narrowed down: phase, user_class."""
     return PARTS.get(metric, PARTS.get(metric.rpartition(".")[0], frozenset()))
@@ -149,7 +154,7 @@ class Slo(ScenarioModel):
                 f"must be requests.NAME and one of {', '.join(REQUEST_FIGURES)}",
                 hint=f"for example {EXAMPLE}",
             )
-        if metric not in SUMMARY_METRICS and request_path(metric) is None:
+        if not is_metric(metric):
             raise broken_rule(
                 "must be a figure of the run's summary",
                 hint=did_you_mean(metric, SUMMARY_METRICS)

@@ -1,7 +1,8 @@
 """A file of SLOs by itself, to judge a run by other limits than those it was made with."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -30,10 +31,27 @@ def load_slos(file: Path) -> tuple[Slo, ...]:
     data = read_toml(file, problems)
     if data is None:
         raise ScenarioError(problems)
+    return _validated(str(file), data)
+
+
+def read_slos(where: str, slos: Sequence[Mapping[str, Any]]) -> tuple[Slo, ...]:
+    """Validate SLOs that were given as plain data.
+
+    Args:
+        where: What errors name in place of a file.
+        slos: Each with metric, op and limit, and perhaps phase and user_class.
+
+    Raises:
+        ScenarioError: With everything that is wrong with them.
+    """
+    return _validated(where, {"slos": [dict(one) for one in slos]})
+
+
+def _validated(where: str, data: dict[str, Any]) -> tuple[Slo, ...]:
     try:
         return SloFile.model_validate(data).slos
     except ValidationError as error:
-        source = Source(file=str(file), data=data, model=SloFile)
+        source = Source(file=where, data=data, model=SloFile)
         raise ScenarioError(problems_of(error, source)) from None
 
 

@@ -24,7 +24,7 @@ from harness.scenario.overrides import TARGET_PREFIX
 from harness.scenario.population import MOST_USERS
 from harness.scenario.problems import Source, problems_of
 from harness.scenario.reading import read_toml
-from harness.scenario.slo import SUMMARY_METRICS, Slo
+from harness.scenario.slo import SUMMARY_METRICS, Slo, is_metric
 from harness.scenario.spelling import did_you_mean
 from harness.scenario.workload import NAME_PATTERN
 
@@ -69,7 +69,9 @@ class StudySystem(ScenarioModel):
     name: Name = Field(description="Its name in tables, folders and `baseline`.")
     label: str = Field(min_length=1, description="What people call it.")
     approach: str = Field(default="", description="How it carries a message, in a sentence.")
-    target: str = Field(min_length=1, description="Target file, from this file's folder.")
+    target: str = Field(
+        min_length=1, description="Target: a file, from this file's folder, or a name."
+    )
     overrides: Overrides = Field(
         default=(),
         description="Changes to the target at any size, as `--set` takes them: "
@@ -107,7 +109,9 @@ class StudyWorkload(ScenarioModel):
 
     name: Name = Field(description="Its name in tables, folders and requirements.")
     label: str = Field(min_length=1, description="What people call it.")
-    workload: str = Field(min_length=1, description="Workload file, from this file's folder.")
+    workload: str = Field(
+        min_length=1, description="Workload: a file, from this file's folder, or a name."
+    )
     overrides: Overrides = Field(
         default=(),
         description='Changes to it at any size, as `--set` takes them: `"joins.retries=3"`.',
@@ -146,7 +150,7 @@ class Requirement(ScenarioModel):
     @model_validator(mode="after")
     def _figures_exist(self) -> Self:
         for place, metric in enumerate(self.figures):
-            if metric not in SUMMARY_METRICS:
+            if not is_metric(metric):
                 raise broken_rule(
                     "must be a figure of the run's summary",
                     key=f"figures.{place}",

@@ -137,3 +137,13 @@ def test_a_folder_without_records_is_an_error(tmp_path):
     """And not an empty page."""
     with pytest.raises(NoRecordError, match="holds no run record"):
         read_history(tmp_path)
+
+
+def test_what_runs_tested_is_a_column_where_one_of_them_says_it(tmp_path):
+    """A label and tags change nothing about which series a run belongs to."""
+    stored(tmp_path / "a", day=1)
+    stored(tmp_path / "b", day=2, changes={"label": "build 7", "tags": {"commit": "1a2b"}})
+    (table,) = tables(read_history(tmp_path))
+    place = table.columns.index("Tested")
+    assert ["–", "build 7, commit=1a2b"] == [row[place].text for row in table.rows]
+    assert "build 7, commit=1a2b" in render_history(read_history(tmp_path))

@@ -1,6 +1,7 @@
 """What a study says about its runs, and which runs on disk it takes for its own."""
 
 import json
+import re
 
 import pytest
 
@@ -52,6 +53,22 @@ def test_a_cell_whose_files_make_no_plan_says_why_and_the_others_have_one(cells)
     )
     assert gone.plan is None
     assert "no-such-system.toml must be a file that exists" in gone.refusal
+
+
+def test_scenarios_are_named_in_place_of_their_paths(tmp_path):
+    """A study outside this repository takes what comes with the harness by its name."""
+    file = write_study(tmp_path)
+    named = re.sub(r'"[^"]*/appsync-events-emulated.toml"', '"appsync-events-emulated"', text(file))
+    file.write_text(named.replace("/no-such-system.toml", "no-such-system"), encoding="utf-8")
+    quick, slow, gone = cells_of(load_study(file), file, "small")
+    assert quick.plan is not None
+    assert slow.plan is not None
+    assert "appsync-events-emulated" == quick.plan.target.name == slow.plan.target.name
+    assert gone.plan is None
+
+
+def text(file):
+    return file.read_text(encoding="utf-8")
 
 
 def test_runs_of_an_equal_plan_are_found_oldest_first(cells, tmp_path):

@@ -1,6 +1,6 @@
 """Stands in for Locust: makes a run's folder, writes its journal and ends in a given way.
 
-Arguments: the folder to make, and how to end.
+Arguments: the folder to make, how to end, and the plan that a run adds.
 """
 
 import json
@@ -63,5 +63,9 @@ if ending == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 if ending in {"waits", "deaf"}:
     time.sleep(60)
+if "--plan" in sys.argv:
+    plan = Path(sys.argv[sys.argv.index("--plan") + 1])
+    given = {"file": str(plan), "mode": plan.stat().st_mode & 0o777, "plan": plan.read_text()}
+    (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")
 if ending == "ends":
     write_record(folder, "completed")

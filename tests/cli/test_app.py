@@ -1,5 +1,6 @@
 """The command as a whole: help, errors and exit codes."""
 
+import os
 import re
 import subprocess
 import sys
@@ -71,6 +72,34 @@ def test_version_is_printed() -> None:
     done = harness("--version")
     assert 0 == done.returncode
     assert re.fullmatch(r"fanout-harness \d\S+(, revision \S+)?\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("harness stu", ["study"]),
+        ("harness run quick", ["quickstart"]),
+        ("harness run x --target polling-", ["polling-emulated", "polling-service"]),
+        ("harness check x --slo live", ["live-chat"]),
+        ("harness validate hybrid-a", ["hybrid-aws"]),
+    ],
+)
+def test_shell_completes_verbs_and_names(typed: str, completed: list[str]) -> None:
+    """Verbs, and names of scenarios where a scenario belongs, are completed in the shell."""
+    variables = {
+        "_HARNESS_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from harness.cli.app import main; main()"],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert completed == done.stdout.split()
 
 
 def test_unknown_verb_is_bad_usage() -> None:

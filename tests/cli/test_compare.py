@@ -98,3 +98,24 @@ def test_the_step_summary_has_the_differences(runs, tmp_path, monkeypatch, capsy
     compare([runs["quick"], runs["slow"]], out=tmp_path / "page.html")
     assert "page:" in capsys.readouterr().out
     assert "| Fan-out latency p99 | higher |" in summary.read_text(encoding="utf-8")
+
+
+def test_sides_are_called_by_their_labels_and_tags_that_differ_are_shown(tmp_path, capsys):
+    """In the terminal, on the page and as JSON; a tag that all share is left out."""
+    for name, commit in (("a", "1a2b"), ("b", "3c4d")):
+        tags = {"commit": commit, "env": "staging"}
+        changes = {"label": f"build {name}", "tags": tags}
+        Simulation(subscribers=18, chatters=2, changes=changes).write(tmp_path / name)
+    sides, page = [str(tmp_path / "a"), str(tmp_path / "b")], tmp_path / "page.html"
+    compare(sides, out=page)
+    lines = capsys.readouterr().out.splitlines()
+    target = "appsync-events-emulated"
+    assert [
+        f"A: build a on {target} (commit=1a2b)",
+        f"B: build b on {target} (commit=3c4d)",
+    ] == lines[:2]
+    text = page.read_text(encoding="utf-8")
+    assert f"A: build a on {target}, 1 run, commit=1a2b" in text
+    compare(sides, out=page, as_json=True)
+    (first, _) = json.loads(capsys.readouterr().out)["sides"]
+    assert ("build a", [{"commit": "1a2b", "env": "staging"}]) == (first["label"], first["tags"])

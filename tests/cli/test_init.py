@@ -1,6 +1,7 @@
 """``harness init``: the project it writes, and what it refuses."""
 
 import ast
+import json
 import os
 import pty
 import re
@@ -199,3 +200,5 @@ def test_system_without_emulator_and_example_gets_a_target_of_its_own():
     target = tomllib.loads(project.files[targets[0]])
     assert "https://${SERVICE_HOST}" == target["endpoints"]["realtime"]
     assert {"mode": "api_key", "api_key_env": "SERVICE_API_KEY"} == target["auth"]
+    schema = json.loads(project.files[Path("scenarios/schemas/target.schema.json")])
+    assert "toy" in schema["properties"]["system"]["enum"]

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from harness.cli.spending import Spending
 from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
+from harness.scenario.resolved import decode_plan
 from tests.analysis.synthetic_record import three_subscribers
 from tests.patience import PATIENCE_S
 
@@ -139,23 +141,22 @@ def test_exit_code_by_how_the_load_ended(
     assert expected == verb.conclude(load, status, folder)
 
 
-def test_command_carries_plan_flags_and_locust_arguments(plan: Plan) -> None:
-    """Locust gets the files as the user named them, each override and each of its own options."""
-    command = verb.load_command(plan, Path("out"), ["a=1", "b=2"], 2, ["--csv=x"])
+def test_command_carries_flags_and_locust_arguments() -> None:
+    """Locust gets its own options, and neither of the files: the plan is all it needs."""
+    command = verb.load_command(Path("out"), 2, ["--csv=x"])
     expected = [
         *(sys.executable, "-m", "harness.load.start", "-f", str(PACKAGED), "--headless"),
-        *("--workload", str(WORKLOAD), "--target", str(TARGET), "--out", "out"),
-        *("--set", "a=1", "--set", "b=2", "--processes", "2"),
+        *("--out", "out", "--processes", "2"),
     ]
     assert expected == command[: len(expected)]
     assert command[-1] == "--csv=x"
 
 
-def test_workers_of_one_run_meet_where_no_other_run_does(plan: Plan) -> None:
+def test_workers_of_one_run_meet_where_no_other_run_does() -> None:
     """Two runs on one machine must not share Locust's default port."""
     ports = set()
     for _ in range(2):
-        command = verb.load_command(plan, Path("out"), [], 2, [])
+        command = verb.load_command(Path("out"), 2, [])
         flags = dict(pairwise(command))
         assert flags["--master-port"] == flags["--master-bind-port"]
         assert flags["--master-bind-host"] == "127.0.0.1"
@@ -163,9 +164,26 @@ def test_workers_of_one_run_meet_where_no_other_run_does(plan: Plan) -> None:
     assert len(ports) == 2
 
 
-def test_one_worker_needs_no_processes_option(plan: Plan) -> None:
+def test_one_worker_needs_no_processes_option() -> None:
     """A single worker is Locust's own process."""
-    assert "--processes" not in verb.load_command(plan, Path("out"), [], 1, [])
+    assert "--processes" not in verb.load_command(Path("out"), 1, [])
+
+
+def test_edit_of_a_file_after_it_was_read_changes_nothing(
+    tmp_path: Path, reported: list[Path], temporary: Path
+) -> None:
+    """The load gets the plan itself, in a private file that goes with the run."""
+    workload, target = tmp_path / "workload.toml", tmp_path / "target.toml"
+    shutil.copyfile(WORKLOAD, workload)
+    shutil.copyfile(TARGET, target)
+    plan = load_plan(workload, target)
+    workload.write_text("edited", encoding="utf-8")
+    target.unlink()
+    run_fake(plan, tmp_path / "run", "ends")
+    given = json.loads((tmp_path / "run" / "given.json").read_bytes())
+    assert plan == decode_plan(given["plan"].encode())
+    assert [0o600, temporary] == [given["mode"], Path(given["file"]).parent]
+    assert [] == list(temporary.iterdir())
 
 
 def test_existing_folder_is_refused(tmp_path: Path) -> None:
@@ -196,7 +214,7 @@ def test_run_hands_its_exit_code_to_the_command(
 DRIVER = """
 import sys
 from harness.cli import app, run
-run.load_command = lambda plan, folder, *rest: [sys.executable, {fake!r}, str(folder), "waits"]
+run.load_command = lambda folder, *rest: [sys.executable, {fake!r}, str(folder), "waits"]
 run.show_report = lambda folder: print("reported", folder.name) or 0
 app.main()
 """

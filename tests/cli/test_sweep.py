@@ -220,3 +220,12 @@ def test_every_axis_gives_the_load_that_was_asked_for():
             overrides=["channels.count=3", "channels.zipf_skew=1", override],
         )
         assert pytest.approx(12.0) == axis.load_of(made.workload), axis.name
+
+
+@pytest.mark.parametrize("code", [ExitCode.BAD_USAGE, ExitCode.TARGET_UNREACHABLE])
+def test_a_sweep_whose_first_step_is_refused_leaves_no_folder(monkeypatch, tmp_path, code):
+    """There is nothing to go on from, and the same --out can be given again."""
+    monkeypatch.setattr(sweep_runs, "run_load", Emulated(70, ends={1: code}))
+    with pytest.raises(typer.Exit) as ended:
+        sweep(WORKLOAD, TARGET, along="subscribers", start=20, out=tmp_path / "sweep")
+    assert (code, []) == (ended.value.exit_code, list(tmp_path.iterdir()))

@@ -4,7 +4,6 @@ from harness.core.child_errors import (
     ERROR_FILE_VARIABLE,
     decode_error,
     encode_error,
-    has_parent,
     read_error,
     report_error,
 )
@@ -58,7 +57,6 @@ def test_first_reported_error_stays(tmp_path, monkeypatch):
     """What follows from it must not replace the reason, and nothing else is left in the folder."""
     file = tmp_path / "error.json"
     monkeypatch.setenv(ERROR_FILE_VARIABLE, str(file))
-    assert has_parent()
     report_error(TWO_PROBLEMS)
     report_error(MachineError("later", "a", "b"))
     assert str(TWO_PROBLEMS) == str(read_error(file))
@@ -70,7 +68,6 @@ def test_without_a_parent_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.delenv(ERROR_FILE_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     report_error(TWO_PROBLEMS)
-    assert not has_parent()
     assert [] == names_in(tmp_path)
 
 

@@ -53,6 +53,7 @@ def test_installed_system_is_found_beside_ours(install_system):
         ),
         ("", "could not be loaded (AttributeError: module "),
         ("raise ValueError('two\\nlines')", "could not be loaded (ValueError: two lines)"),
+        ("import sys\nsys.exit('enough')", "could not be loaded (SystemExit: enough)"),
         ("SYSTEM = 5", "is int, must be a harness System"),
         (
             "from harness.systems.polling import SYSTEM",

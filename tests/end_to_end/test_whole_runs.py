@@ -15,12 +15,27 @@ USERS = 100
 
 
 def smoke_run(stage):
-    return stage.run(SHORT | {"phases.measure_s": 3.0}).outcome()
+    flags = ("--label", "build 7", "--tag", "commit=1a2b")
+    changes = SHORT | {"phases.measure_s": 3.0}
+    return stage.run(changes, *flags, HARNESS_TAGS="env=staging").outcome()
 
 
 def plain_locust(stage):
     tables = stage.room() / "tables"
-    flags = ("-u", USERS, "-r", 50, "-t", "10s", "--csv", tables, "--html", f"{tables}.html")
+    flags = (
+        "--label",
+        "build 8",
+        "-u",
+        USERS,
+        "-r",
+        50,
+        "-t",
+        "10s",
+        "--csv",
+        tables,
+        "--html",
+        f"{tables}.html",
+    )
     return stage.locust({}, *flags, *apart(2)).outcome(), tables
 
 
@@ -51,6 +66,16 @@ def test_nothing_owed_is_lost(outcome):
     assert USERS == outcome.summary["joins"]["succeeded"]
     assert "completed" == outcome.run["status"]
     assert "Traceback" not in outcome.said
+
+
+@after(smoke_run)
+def test_label_and_tags_are_in_the_record_and_on_its_pages(outcome):
+    """Those of flags and of the environment; the plan itself is that of any other run."""
+    tags = {"env": "staging", "commit": "1a2b"}
+    assert ("build 7", tags) == (outcome.run["label"], outcome.run["tags"])
+    assert {"workload", "target", "workload_file", "target_file"} == set(outcome.run["plan"])
+    for page in ("report.html", "summary.md"):
+        assert "build 7, env=staging, commit=1a2b" in (outcome.folder / page).read_text("utf-8")
 
 
 @after(smoke_run)
@@ -107,6 +132,7 @@ def test_plain_locust_does_the_same_job(outcome):
     """Two workers of plain Locust leave a complete record that passes, and print the verdict."""
     outcome, _ = outcome
     assert (0, []) == (outcome.exit_code, outcome.left)
+    assert "build 8" == outcome.run["label"]
     assert outcome.stdout.startswith("✓ Pass ci-smoke on appsync-events-emulated\n")
     assert "Traceback" not in outcome.said
     assert [0, 1] == [worker["index"] for worker in outcome.run["workers"]]

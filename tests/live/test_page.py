@@ -121,7 +121,7 @@ def test_port_of_the_page_in_use_is_named(played, tmp_path):
         port = taken.getsockname()[1]
         environment: Any = SimpleNamespace(web_ui=SimpleNamespace(host="127.0.0.1", port=port))
         with pytest.raises(MachineError, match=f"--web-port {port}: cannot be listened on"):
-            Watching(environment, Namespace(), played, tmp_path)
+            Watching(environment, Namespace(plan=None), played, tmp_path)
 
 
 @pytest.mark.browser

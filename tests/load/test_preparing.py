@@ -102,6 +102,13 @@ def test_workers_are_not_asked_for_a_plan(parser):
     assert [] == heard
 
 
+@pytest.mark.parametrize("flag", ["--list", "--show-task-ratio", "--show-task-ratio-json"])
+def test_who_only_looks_at_a_locustfile_is_not_asked_for_a_plan(parser, flag):
+    """Locust shows its classes or tasks, and starts nothing."""
+    on_options(parser, prepare)
+    assert parser.parse_args([flag]).headless is False
+
+
 def test_machine_that_is_too_small_is_told_before_locust_starts_a_worker():
     """With 64 files to open there is nobody to refuse but the one process that reads options."""
     ended = start_locust()

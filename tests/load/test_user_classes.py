@@ -180,6 +180,8 @@ class FakeSession:
 
 
 class FakeWorker:
+    over = False
+
     def __init__(self):
         self.log = []
 

@@ -66,3 +66,15 @@ def test_characters_that_xml_cannot_hold_are_replaced(tmp_path):
     suite = suite_of(write_record(tmp_path / "run", run=run))
     error = suite.find("testcase[@classname='validity']/error")
     assert "bad \ufffd\ufffd key" == error.get("message")
+
+
+def test_label_and_tags_are_properties_ahead_of_the_cases(tmp_path):
+    """A run that has none has no properties at all."""
+    changes = {"label": "build 7", "tags": {"commit": "1a2b"}}
+    suite = suite_of(Simulation(changes=changes).write(tmp_path / "run"))
+    properties = [(one.get("name"), one.get("value")) for one in suite[0]]
+    assert ("properties", [("label", "build 7"), ("tag.commit", "1a2b")]) == (
+        suite[0].tag,
+        properties,
+    )
+    assert None is suite_of(Simulation().write(tmp_path / "other")).find("properties")

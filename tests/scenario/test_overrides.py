@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.scenario.overrides import scale_population, toml_value
+from harness.scenario.population import Population
 from harness.scenario.problems import Source
 from harness.scenario.workload import Workload
 
@@ -191,3 +192,26 @@ def test_join_rate_flag_is_blamed_for_its_value(scenario):
     assert "--spawn-rate: joins.rate_per_s must be >= 0.001, got 0" == scenario.complaint(
         join_rate_per_s=0
     )
+
+
+@pytest.mark.parametrize(
+    ("users", "scaled"),
+    [(600, (360, 40, 200)), (30, (18, 2, 10)), (3, (1, 1, 1)), (5, (2, 1, 2))],
+)
+def test_ordinary_users_are_scaled_with_the_rest(users, scaled):
+    """``-u`` is the number of all users, as in Locust."""
+    population = {"subscribers": 180, "chatters": 20, "others": {"Browser": 100}}
+    source = Source(file="w.toml", data={"population": population}, model=Workload)
+    assert [] == scale_population(source, users)
+    made = source.data["population"]
+    assert scaled == (made["subscribers"], made["chatters"], made["others"]["Browser"])
+
+
+@pytest.mark.parametrize("users", [4, 33, 330, 999, 1001])
+def test_users_by_weight_are_among_those_the_flag_counts(users):
+    """They follow the population, and the whole is no larger than was asked for."""
+    population = {"subscribers": 270, "chatters": 30, "other_weights": {"Browser": 0.1}}
+    source = Source(file="w.toml", data={"population": population}, model=Workload)
+    assert [] == scale_population(source, users)
+    made = Population(**source.data["population"])
+    assert users - 1 <= made.users + made.ordinary_users <= users

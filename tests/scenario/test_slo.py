@@ -54,3 +54,18 @@ def test_an_objective_is_narrowed_down_only_where_the_record_keeps_figures_apart
     else:
         with pytest.raises(ValidationError, match=f"must not be given for {metric}"):
             Slo(**objective)
+
+
+@pytest.mark.parametrize(
+    "metric", ["requests.GET /v1.2/x.latency_ms.p99", "requests.Aggregated.failure_ratio"]
+)
+def test_figure_of_a_request_is_accepted_whatever_its_name(metric):
+    """Which requests there will be, no scenario knows."""
+    assert metric == Slo(metric=metric, op="<=", limit=0.5).metric
+
+
+@pytest.mark.parametrize("metric", ["requests.GET /", "requests..count", "requests.GET /.p98"])
+def test_figure_that_no_request_has_is_refused_with_those_it_has(metric):
+    """The name may be any, and the figure may not."""
+    with pytest.raises(ValidationError, match=r"must be requests\.NAME and one of count, failures"):
+        Slo(metric=metric, op="<=", limit=0.5)

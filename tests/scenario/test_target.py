@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.core.errors import ScenarioError
+from harness.core.errors import MachineError, ScenarioError
 from harness.core.system import HOW_TO_ADD
 from harness.scenario.emulator import Emulator
 from harness.scenario.plan import Plan
@@ -212,7 +212,9 @@ def test_emulator_has_the_options_of_its_system():
     """A system's own keys are found in its folder, and survive the way to the workers."""
     target = target_of(emulator={"namespaces": ["default", "news"], "tls": True})
     assert isinstance(target.emulator, Options)
-    plan = Plan(workload=Workload.model_validate(WORKLOAD), target=target, **FILES)
+    plan = Plan.model_validate(
+        {"workload": Workload.model_validate(WORKLOAD), "target": target, **FILES}
+    )
     received = Plan.model_validate_json(plan.model_dump_json())
     assert plan == received
     assert "news" == received.target.emulator.namespaces[1].name
@@ -223,6 +225,13 @@ def test_system_without_options_has_the_common_ones(install_system):
     install_system("chat", CHAT.replace("client=", "emulator='{module}', client="))
     target = target_of(system="chat", channel_namespace="any")
     assert (Emulator, "") == (type(target.emulator), api_key(target))
+
+
+def test_options_that_cannot_be_imported_are_one_sentence(install_system):
+    """The package is installed, and a part of it is missing."""
+    install_system("chat", CHAT.replace("client=", "client_options='nowhere:Options', client="))
+    with pytest.raises(MachineError, match="its client_options nowhere:Options could not be"):
+        target_of(system="chat")
 
 
 @pytest.mark.parametrize(

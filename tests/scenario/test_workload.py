@@ -1,7 +1,9 @@
 import pytest
+from pydantic import ValidationError
 
 from harness.core.envelope import Envelope
 from harness.scenario.event_bytes import SMALLEST_EVENT_BYTES, LognormalBytes
+from harness.scenario.population import Population
 from harness.scenario.workload import Workload
 
 
@@ -195,3 +197,30 @@ def test_client_subscribes_to_no_more_channels_than_there_are(scenario):
     ) == scenario.complaint("channels.count=2", "channels.subscriptions_per_client=3").replace(
         "--set: ", "workload.toml: "
     )
+
+
+@pytest.mark.parametrize(
+    ("others", "rule"),
+    [
+        ({"Browser": -1}, "greater than or equal to 0"),
+        ({"Browser": 1.5}, "valid integer"),
+        ({"web-user": 1}, 'and "web-user" is no class name'),
+    ],
+)
+def test_counts_of_ordinary_users_are_whole_numbers_by_class_name(others, rule):
+    """What no run could start is refused with the file."""
+    with pytest.raises(ValidationError, match=rule):
+        Population(subscribers=1, chatters=1, others=others)
+
+
+def test_ordinary_users_by_weight_grow_with_the_population():
+    """One for every ten, rounded up, beside those that are counted."""
+    weights = {"Browser": 0.1, "Editor": 0.01}
+    made = Population(subscribers=27, chatters=3, others={"Bot": 2}, other_weights=weights)
+    assert {"Bot": 2, "Browser": 3, "Editor": 1} == made.ordinary
+
+
+def test_class_with_a_number_and_a_weight_is_refused():
+    """Which of the two was meant, nobody could tell."""
+    with pytest.raises(ValidationError, match=r"must not name Browser, which population\.others"):
+        Population(subscribers=1, chatters=1, others={"Browser": 1}, other_weights={"Browser": 0.5})

@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TIMEOUT_S = 180
+TIMEOUT_S = 600
 HOME_CACHES = ("matplotlib", "fontconfig", "pip")
 """What libraries keep in ~/.cache: no file of the harness."""
 

@@ -41,7 +41,7 @@ joins_per_s = 50.0
 [[systems]]
 name = "emulated"
 label = "Emulated"
-target = "../targets/emulated.toml"
+target = "appsync-events-emulated"
 
 [[workloads]]
 name = "live"
@@ -205,7 +205,7 @@ def _by_name(sandbox: Sandbox) -> None:
         ("harness validate quickstart appsync-events-aws sse-vs-appsync live-chat", "SLOs", 0),
         ("harness doctor quickstart --target polling-emulated", "workers: 1", 0),
         (run, "report: named/report.html", 0),
-        ("harness check named --slo live-chat --json", "", 0),
+        ("harness check named --slo life-chat", "did you mean live-chat?", 2),
         ("harness study sse-vs-appsync --report-only --out study", "not run yet", 4),
     ):
         target = "server-sent-events-emulated"
@@ -217,6 +217,7 @@ def _on_two_processes(sandbox: Sandbox, project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = f"{sandbox.venv}/bin/harness worker --master-host 127.0.0.1 --master-port {port}"
+    command += " --locustfile locustfile.py"
     with sandbox.start(command, project) as worker:
         try:
             sandbox.run(
@@ -238,7 +239,7 @@ def _refusals(sandbox: Sandbox, project: Path) -> None:
     for command, says in {
         "harness init .": "is not empty, it holds ",
         "harness init new --system pigeon-post": "is not installed, must be one of ",
-        "harness run lif --target emulated --out reports/none": "did you mean live?",
+        "harness run lives --target emulated --out reports/none": "did you mean live?",
         "harness run live --target emulatd --out reports/none": "did you mean emulated?",
         "harness run live --target emulated --locustfile none.py --out reports/none": "none.py",
         "harness run live --target service --out reports/none": "APPSYNC_HTTP_HOST",

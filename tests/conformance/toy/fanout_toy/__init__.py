@@ -1,6 +1,6 @@
 """A toy system: one JSON object a WebSocket message, and no more than a chat needs."""
 
-from harness.core.system import System
+from harness import System
 
 SYSTEM = System(
     name="toy",

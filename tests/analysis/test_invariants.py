@@ -1,0 +1,72 @@
+import pytest
+
+from harness.analysis.finalise import finalise
+from tests.analysis.synthetic_record import connection, run_file, second, three_subscribers
+
+USERS = {"subscriber": 3, "chatter": 1, "Browser": 2}
+
+
+def warnings(tmp_path, **changes):
+    """Return code and hint of each warning that makes a run of three subscribers invalid."""
+    users = changes.pop("users", {"planned": USERS, "tried": USERS})
+    run = run_file(users=users, **changes.pop("run", {}))
+    summary = finalise(three_subscribers(tmp_path / "run", run=run, **changes)).summary
+    return {one["code"]: one["hint"] for one in summary["warnings"] if one["invalidates"]}
+
+
+def test_run_whose_counts_agree_is_valid(tmp_path):
+    """Three joins, three rows, every planned user there."""
+    assert {} == warnings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "who"),
+    [
+        ("subscriber", "subscribers"),
+        ("chatter", "chatters"),
+        ("Browser", "users of class Browser"),
+    ],
+)
+def test_users_that_never_started_make_the_run_invalid(tmp_path, name, who):
+    """Whatever kept them away: the load was not the planned one."""
+    tried = USERS | {name: USERS[name] - 1}
+    found = warnings(tmp_path, users={"planned": USERS, "tried": tried})
+    assert ["users_missing"] == list(found)
+    assert f"{tried[name]} of {USERS[name]} planned {who} started" in found["users_missing"]
+
+
+def test_more_users_than_planned_make_the_run_invalid_too(tmp_path):
+    """A load that is too high is none that was planned."""
+    tried = USERS | {"Browser": 5}
+    assert "users_missing" in warnings(tmp_path, users={"planned": USERS, "tried": tried})
+
+
+def test_users_of_a_run_that_was_cut_short_are_not_told_apart(tmp_path):
+    """That it was is reason enough."""
+    tried = dict.fromkeys(USERS, 0)
+    run = {"status": "interrupted", "ended_s": 1.0}
+    found = warnings(tmp_path, users={"planned": USERS, "tried": tried}, run=run)
+    assert ["run_cut_short"] == list(found)
+
+
+def test_join_without_an_end_makes_the_run_invalid(tmp_path):
+    """Each attempt has succeeded or failed when the run is over."""
+    rows = [
+        second(0, phase="join", connected=2, joins_attempted=4, joins_succeeded=2),
+        second(5, connected=2, deliveries=2),
+        second(6, connected=3, joins_succeeded=1),
+        second(7, connected=3, deliveries=2),
+    ]
+    found = warnings(tmp_path, timeline=rows)
+    assert {"joins_disagree", "connections_disagree"} == found.keys()
+    assert "4 joins were attempted, 3 succeeded and 0 failed" in found["joins_disagree"]
+
+
+def test_connection_with_two_rows_makes_the_run_invalid(tmp_path):
+    """One row an attempt: nothing is counted twice."""
+    rows = [
+        connection(0, 1.0, delivered=2, last_s=7.03),
+        connection(0, 1.0, delivered=2, last_s=7.04),
+        connection(2, 6.0),
+    ]
+    assert "connections_disagree" in warnings(tmp_path, connections=rows)

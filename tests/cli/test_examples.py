@@ -1,0 +1,43 @@
+"""``harness examples``: the names that every command takes."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.examples import examples
+from harness.scenario.shipped import KINDS, shipped_names
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_shipped_scenario_is_listed_on_a_line_of_its_own(capsys):
+    """Each name stands below its kind, with a few words on what it is, in a short listing."""
+    examples()
+    lines = capsys.readouterr().out.splitlines()
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert [name for kind in KINDS for name in shipped_names(kind)] == listed
+    assert "  quickstart          A first look: 1,000 people in one chat room" in "\n".join(lines)
+    assert 60 > len(lines)
+    assert 124 > max(map(len, lines))
+
+
+def test_scenarios_of_the_project_are_listed_first(folder, capsys):
+    """Whoever has a project sees its names among those that can be given."""
+    file = folder / "scenarios/workloads/zebra.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# Our own. And more.\n", encoding="utf-8")
+    examples()
+    assert "  zebra               Our own" == capsys.readouterr().out.splitlines()[1]
+
+
+def test_places_of_files_pages_and_dashboard_exist(capsys):
+    """What is to be copied or read is where the last lines say."""
+    examples()
+    places = capsys.readouterr().out.splitlines()[-3:]
+    assert ["files", "pages", "dashboard"] == [line.partition(": ")[0] for line in places]
+    assert all(Path(line.partition(": ")[2]).exists() for line in places)

@@ -1,0 +1,225 @@
+"""Fan-out users beside ordinary Locust users: both in one run, one record, one report."""
+
+import json
+from functools import partial
+
+import pandas as pd
+import pytest
+
+from tests.end_to_end.stage import ROOT, SHORT, after, after_each, free_port
+from tests.end_to_end.troupe import Troupe, master_command, worker_command
+from tests.end_to_end.web_server import PAGE, WebServer
+
+MIXED = ROOT / "scenarios/workloads/mixed.toml"
+LOCUSTFILE = ROOT / "locustfiles/mixed.py"
+PLANNED = {"subscriber": 180, "chatter": 20, "Browser": 20}
+SHORT_ONE = SHORT | {"joins.rate_per_s": 100.0, "phases.measure_s": 4.0}
+PATIENT = SHORT_ONE | {f"slos.{place}.limit": 60_000.0 for place in (1, 2)}
+"""A busy machine answers late, and that is no fault here."""
+
+UNJUDGED = SHORT_ONE | {"slos": "[]"}
+POLLERS = """
+from harness.load.locustfile import Subscriber
+class Poller(Subscriber):
+    system = "polling"
+"""
+
+OWN_CODE = """
+import os
+from locust import HttpUser, User, constant, task
+from harness.load import locustfile
+
+
+class Member(locustfile.Subscriber, HttpUser):
+    host = os.environ["WEB_HOST"]
+    wait_time = constant(0.5)
+
+    def on_start(self):
+        self.client.get("/login")
+
+    def on_stop(self):
+        self.client.get("/logout")
+
+    @task
+    def look(self):
+        self.client.get("/beside")
+        raise ValueError("no such page")
+
+
+class Guest(HttpUser):
+    host = os.environ["WEB_HOST"]
+    wait_time = constant(0.5)
+
+    @task
+    def look(self):
+        self.client.get("/page")
+
+    def on_stop(self):
+        self.client.get("/bye")
+"""
+
+
+def mixed(stage, workers, settings=PATIENT, locustfile=LOCUSTFILE):
+    """Run the mixed workload beside a website; return how it ended, and what the website saw."""
+    with WebServer() as web:
+        arguments = ("--workers", workers, "--locustfile", locustfile)
+        act = stage.run(settings, *arguments, workload=MIXED, WEB_HOST=web.url)
+        return act.outcome(), web.counts
+
+
+MIXED_RUNS = {f"{workers} workers": partial(mixed, workers=workers) for workers in (1, 2, 3)}
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        pytest.param(act, id=name, marks=[pytest.mark.smoke] if name == "2 workers" else [])
+        for name, act in MIXED_RUNS.items()
+    ],
+    indirect=True,
+)
+def test_all_planned_users_are_there_and_both_kinds_have_figures(outcome):
+    """On any number of workers: users, requests, objectives, and the website saw the same."""
+    outcome, seen = outcome
+    assert (0, [], []) == (outcome.exit_code, outcome.errors, outcome.left)
+    assert {"planned": PLANNED, "tried": PLANNED} == outcome.run["users"]
+    summary = outcome.summary
+    assert 200 == summary["joins"]["succeeded"]
+    assert 0 == summary["deliveries"]["lost"] < summary["deliveries"]["owed"]
+    requests = pd.read_parquet(outcome.folder / "requests.parquet")
+    made = requests.groupby("name")[["count", "failures", "bytes"]].sum()
+    assert {"GET /": seen["/"], "GET /history": seen["/history"]} == made["count"].to_dict()
+    assert (0, seen.total() * len(PAGE)) == (made["failures"].sum(), made["bytes"].sum())
+    measured = requests[requests["phase"] == "measure"]["count"].sum()
+    assert measured == summary["requests"]["Aggregated"]["count"] > 0
+    assert measured == summary["requests"]["Aggregated"]["latency_ms"]["count"]
+    verdicts = {slo["metric"]: slo["verdict"] for slo in summary["slos"]}
+    assert {"pass"} == set(verdicts.values())
+    assert {"requests.GET /.latency_ms.p99", "deliveries.ratio"} <= verdicts.keys()
+    assert "GET /history" in (outcome.folder / "report.html").read_text("utf-8")
+    assert "requests.GET /" in (outcome.folder / "junit.xml").read_text("utf-8")
+    assert "Requests" in outcome.stdout
+
+
+def own_code(stage):
+    locustfile = stage.room() / "own_code.py"
+    locustfile.write_text(OWN_CODE, "utf-8")
+    others = {"population.others": "{Guest=5}", "population.subscribers": 20}
+    return mixed(stage, 2, UNJUDGED | others, locustfile)
+
+
+@after(own_code)
+def test_code_of_ones_own_runs_beside_the_connection(outcome):
+    """Login, pages and logout of the same users who listen; what they raise ends nothing."""
+    outcome, seen = outcome
+    assert (0, [], []) == (outcome.exit_code, outcome.errors, outcome.left)
+    assert {"subscriber": 20, "chatter": 20, "Guest": 5} == outcome.run["users"]["tried"]
+    assert (20, 20, 5) == (seen["/login"], seen["/logout"], seen["/bye"])
+    assert seen["/beside"] >= 40
+    assert 0 == outcome.summary["deliveries"]["lost"]
+    errors = pd.read_parquet(outcome.folder / "errors.parquet")
+    found = errors.groupby(["stage", "error_class", "code"])["count"].sum()
+    assert 20 == found["request", "HTTPError", "503"]
+    assert seen["/beside"] == found["task", "ValueError", ""]
+    requests = pd.read_parquet(outcome.folder / "requests.parquet")
+    assert 20 == requests[requests["name"] == "GET /logout"]["count"].sum()
+
+
+def apart(stage, *locustfiles):
+    """Run on two workers started by hand, each with a locustfile of its own, or none."""
+    with WebServer() as web, Troupe(stage) as troupe:
+        port = free_port()
+        others = {"population.others": "{Browser=4}"}
+        own = ("--locustfile", LOCUSTFILE)
+        troupe.begin(master_command(others, port, *own), WEB_HOST=web.url)
+        for locustfile in locustfiles:
+            given = ("--locustfile", locustfile) if locustfile else ()
+            troupe.begin((*worker_command(port), *given), WEB_HOST=web.url)
+        return troupe.outcomes()
+
+
+def equal_ones(stage):
+    return apart(stage, LOCUSTFILE, LOCUSTFILE)
+
+
+def unequal_ones(stage):
+    return apart(stage, LOCUSTFILE, None)
+
+
+@after(equal_ones)
+def test_workers_elsewhere_run_the_same_locustfile(outcome):
+    """Each is given it, as the master is."""
+    assert [0, 0, 0] == [one.exit_code for one in outcome]
+    assert 4 == outcome[0].run["users"]["tried"]["Browser"]
+
+
+@after(unequal_ones)
+def test_worker_with_another_locustfile_is_refused_by_name(outcome):
+    """Its users would not be those of the plan."""
+    master, *_ = outcome
+    assert 2 == master.exit_code
+    assert "its locustfile differs from the master's, both must run the same users" in master.stderr
+    assert not master.folder.exists()
+
+
+BAD = {
+    "import gone_module\n": ", line 1: raises ModuleNotFoundError: No module named 'gone_module'",
+    "class A(:\n": ", line 1: has a syntax error: invalid syntax",
+    "import locust\n": ": has no User class, one is needed",
+    POLLERS: ": Poller is for polling, the target's system is appsync-events",
+    "from locust import User\nclass Guest(User):\n    pass\n": (
+        ": has no ordinary User class Browser, population.others plans 20 of it"
+    ),
+    "from locust import User\nclass Browser(User):\n  pass\nclass Guest(User):\n  pass\n": (
+        ": Guest has no count, each User class needs one"
+    ),
+}
+
+
+def bad(stage, text):
+    locustfile = stage.room() / "bad_one.py"
+    locustfile.write_text(text, "utf-8")
+    return stage.run({}, "--locustfile", locustfile, workload=MIXED).outcome(), locustfile
+
+
+BAD_RUNS = {sentence: partial(bad, text=text) for text, sentence in BAD.items()}
+
+
+@after_each(BAD_RUNS)
+def test_bad_locustfile_is_one_sentence_and_no_folder(outcome, request):
+    """Exit 2, at the user's own line, and nothing is left behind."""
+    outcome, locustfile = outcome
+    sentence = request.node.callspec.id
+    assert (2, False) == (outcome.exit_code, outcome.folder.exists())
+    (error,) = outcome.errors
+    assert error.startswith(f"error: {locustfile}{sentence}")
+    assert "Traceback" not in outcome.said
+
+
+def trick(stage):
+    """Have one subscriber that never tries: its own start parks it."""
+    locustfile = stage.room() / "lazy.py"
+    locustfile.write_text(
+        "import gevent\n"
+        "from harness.load.locustfile import Subscriber\n\n"
+        "class Lazy(Subscriber):\n"
+        "    begun = []\n\n"
+        "    def on_start(self):\n"
+        "        self.begun.append(1)\n"
+        "        if len(self.begun) == 1:\n"
+        "            gevent.sleep(600)\n",
+        "utf-8",
+    )
+    settings = UNJUDGED | {"population.others": "{}"}
+    return mixed(stage, 1, settings, locustfile)[0]
+
+
+@after(trick)
+def test_run_with_fewer_users_than_planned_is_invalid(outcome):
+    """Whatever the cause: the load was not the one that was planned."""
+    assert 4 == outcome.exit_code
+    assert "invalid" == outcome.summary["verdict"]
+    codes = {warning["code"]: warning["hint"] for warning in outcome.summary["warnings"]}
+    assert "179 of 180 planned subscribers started" in codes["users_missing"]
+    assert "179 of 180 planned subscribers started" in outcome.stdout
+    assert "users_missing" in json.dumps(outcome.run)
