@@ -37,11 +37,16 @@ SCHEMAS = shipped_root() / "scenarios" / "schemas"
 REFERENCE = shipped_root() / "docs" / "scenarios.md"
 
 
-def schema_of(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of a "workload", a "target" or a "study"."""
+def schema_of(name: str, *more_systems: str) -> dict[str, Any]:
+    """Return the JSON Schema of a kind of file.
+
+    Args:
+        name: A key of ``MODELS``.
+        more_systems: Those that targets may name besides our own.
+    """
     schema = MODELS[name].model_json_schema(schema_generator=TomlSchema)
     if MODELS[name] is Target:
-        schema |= _of_each_system(schema)
+        schema |= _of_each_system(schema, list(dict.fromkeys([*_our_systems(), *more_systems])))
     return {"$schema": DIALECT, **schema}
 
 
@@ -50,9 +55,8 @@ def _our_systems() -> list[str]:
     return [found.name for found in registrations() if found.distribution == OWN_DISTRIBUTION]
 
 
-def _of_each_system(target: dict[str, Any]) -> dict[str, Any]:
+def _of_each_system(target: dict[str, Any], systems: list[str]) -> dict[str, Any]:
     """Return what changes in a target's schema to let each system have its own tables."""
-    systems = _our_systems()
     models: dict[str, dict[str, type[BaseModel]]] = {
         "emulator": {system: emulator_model(system) for system in systems},
         "client": {system: client_model(system) for system in systems},
@@ -94,9 +98,9 @@ def _of_each_system(target: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def schema_text(name: str) -> str:
+def schema_text(name: str, *more_systems: str) -> str:
     """Return the text of the schema's file."""
-    return f"{json.dumps(schema_of(name), indent=2, ensure_ascii=False)}\n"
+    return f"{json.dumps(schema_of(name, *more_systems), indent=2, ensure_ascii=False)}\n"
 
 
 def write_schemas(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """``harness init``: the project it writes, and what it refuses."""
 
 import ast
+import json
 import os
 import pty
 import re
@@ -134,6 +135,9 @@ def test_workflow_runs_and_judges_with_the_services_secrets(folder):
         ["harness", "check"],
     ] == commands
     assert "${{ secrets.POLLING_API_KEY }}" == job["env"]["POLLING_API_KEY"]
+    (run,) = [step["run"] for step in job["steps"] if step.get("name") == "Run"]
+    told = CliRunner().invoke(build_app(), ["run", "--help"]).stdout
+    assert set(re.findall(r"--[a-z-]+", run)) <= set(re.findall(r"--[a-z-]+", told))
 
 
 def test_workflow_has_the_shape_that_github_wants(folder):
@@ -199,3 +203,5 @@ def test_system_without_emulator_and_example_gets_a_target_of_its_own():
     target = tomllib.loads(project.files[targets[0]])
     assert "https://${SERVICE_HOST}" == target["endpoints"]["realtime"]
     assert {"mode": "api_key", "api_key_env": "SERVICE_API_KEY"} == target["auth"]
+    schema = json.loads(project.files[Path("scenarios/schemas/target.schema.json")])
+    assert "toy" in schema["properties"]["system"]["enum"]

@@ -132,6 +132,7 @@ def test_plain_locust_does_the_same_job(outcome):
     """Two workers of plain Locust leave a complete record that passes, and print the verdict."""
     outcome, _ = outcome
     assert (0, []) == (outcome.exit_code, outcome.left)
+    assert "build 8" == outcome.run["label"]
     assert outcome.stdout.startswith("✓ Pass ci-smoke on appsync-events-emulated\n")
     assert "Traceback" not in outcome.said
     assert [0, 1] == [worker["index"] for worker in outcome.run["workers"]]

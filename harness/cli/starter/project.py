@@ -61,7 +61,7 @@ def new_project(system: System, place: str) -> Project:
     }
     texts |= {scenarios / "targets" / f"{name}.toml": text for name, text in targets.items()}
     schemas = scenarios / "schemas"
-    texts |= {schemas / f"{name}.schema.json": schema_text(name) for name in MODELS}
+    texts |= {schemas / f"{name}.schema.json": schema_text(name, system.name) for name in MODELS}
     return Project(texts, first, variables)
 
 
