@@ -315,10 +315,13 @@ def _say_died(load: "LoadProcess", status: int) -> None:
 
 def show_report(folder: Path) -> int:
     """Make the report of a run and print what ``harness report`` prints; return its exit code."""
+    from rich.console import Console
+
     from harness.cli.report import make_report, show
 
     try:
-        analysis, page = make_report(folder)
+        with Console(stderr=True).status("writing the report"):  # On a terminal alone.
+            analysis, page = make_report(folder)
         show(analysis, page)
     except HarnessError as error:
         typer.echo(error_lines(error), err=True)

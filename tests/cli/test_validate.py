@@ -65,3 +65,29 @@ def test_problems_of_all_files_come_together_and_good_files_still_get_their_line
     assert {str(first), str(second)} == files
     assert ExitCode.BAD_USAGE == caught.value.exit_code
     assert capsys.readouterr().out.startswith(f"{EMULATED}: target")
+
+
+def test_files_that_a_study_names_are_validated_too(tmp_path):
+    """What the study would refuse is refused, each file with its own problems."""
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    text = (SCENARIOS / "studies" / "sse-vs-appsync.toml").read_text(encoding="utf-8")
+    file = studies / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        validate([str(file)])
+    problems = caught.value.problems
+    assert {"must be a file that exists"} == {problem.rule for problem in problems}
+    named = {Path(problem.file).name for problem in problems}
+    assert 9 == len(problems) == len(named)
+    assert "appsync-events-emulated.toml" in named
+
+
+def test_missing_file_of_a_target_is_refused_as_a_run_would(tmp_path):
+    """Whereas a variable need not be set where a file is checked."""
+    file = tmp_path / "mine.toml"
+    text = AWS.read_text(encoding="utf-8") + '\n[tls]\nca_file = "own.pem"\n'
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        validate([str(file)])
+    assert ["tls.ca_file"] == [problem.key for problem in caught.value.problems]
