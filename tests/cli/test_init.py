@@ -135,6 +135,9 @@ def test_workflow_runs_and_judges_with_the_services_secrets(folder):
         ["harness", "check"],
     ] == commands
     assert "${{ secrets.POLLING_API_KEY }}" == job["env"]["POLLING_API_KEY"]
+    (run,) = [step["run"] for step in job["steps"] if step.get("name") == "Run"]
+    told = CliRunner().invoke(build_app(), ["run", "--help"]).stdout
+    assert set(re.findall(r"--[a-z-]+", run)) <= set(re.findall(r"--[a-z-]+", told))
 
 
 def test_workflow_has_the_shape_that_github_wants(folder):

@@ -67,6 +67,15 @@ def test_target_of_the_toy_is_valid_once_it_is_installed(site, tmp_path):
     assert "hint: install the package that provides it; harness systems lists" in refused.stderr
 
 
+def test_project_of_ones_own_is_written_for_the_toy(site, tmp_path):
+    """Its target is valid, and an editor that reads its schema knows the toy."""
+    assert 0 == run(tmp_path, "harness", "init", "--system", "toy", site=site).returncode
+    checked = run(tmp_path, "harness", "validate", "live", "emulated", site=site)
+    assert (0, "") == (checked.returncode, checked.stderr)
+    schema = json.loads((tmp_path / "scenarios/schemas/target.schema.json").read_bytes())
+    assert "toy" in schema["properties"]["system"]["enum"]
+
+
 def test_toy_passes_the_suite_of_every_system(site):
     """The suite finds it by itself, and tests it with the others' tests."""
     suite = ("tests/conformance/systems", "-k", "toy")

@@ -7,7 +7,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from tests.end_to_end.stage import EMULATED, TIMEOUT_S, after
+from tests.end_to_end.stage import EMULATED, after
 
 CROWD = {
     "population.subscribers": 190,
@@ -15,7 +15,7 @@ CROWD = {
     "joins.rate_per_s": 400.0,
     "publishing.rate_per_s": 20.0,
     "publishing.arrival": '"uniform"',
-    "phases.settle_s": 0.5,
+    "phases.settle_s": 3.0,  # All are in before the first message, also on a busy machine.
     "phases.warm_up_s": 1.0,
     "phases.measure_s": 6.0,
     "phases.drain_s": 2.0,
@@ -25,13 +25,20 @@ CROWD = {
     "slos.2.limit": 1000.0,  # Recovery is measured by it.
 }
 USERS = 200
+ONE_CHATTER = {"population.subscribers": USERS - 1, "population.chatters": 1}
+"""Messages that leave on several sockets have no order that could be kept."""
 
 
-def disturbed(stage, *disturbances, settings=None, processes=1, within_s=TIMEOUT_S):
+def disturbed(stage, *disturbances, settings=None, processes=1):
     """Run the crowd with these disturbances, each a table of the workload."""
-    table = json.dumps(disturbances).replace('": ', '" = ').replace("true", "true")
     flags = CROWD | {"target.emulator.processes": processes} | (settings or {})
-    return stage.run(flags | {"disturbances": table}, target=EMULATED).outcome(within_s)
+    flags |= {"disturbances": as_toml(disturbances)}
+    return stage.run(flags, target=EMULATED).outcome()
+
+
+def as_toml(tables):
+    """Return tables as a value that ``--set`` takes."""
+    return json.dumps(tables).replace('": ', '" = ')
 
 
 def faults(*told, at_s=1.0, length_s=4.0):
@@ -61,7 +68,8 @@ def totals(outcome):
 
 
 def dropped(stage):
-    return disturbed(stage, faults({"kind": "drop", "count": 137, "ratio": 0.1}))
+    told = faults({"kind": "drop", "count": 137, "ratio": 0.1})
+    return disturbed(stage, told, settings=ONE_CHATTER)
 
 
 @after(dropped)
@@ -103,9 +111,7 @@ def doubled_and_shuffled(stage):
         {"kind": "duplicate", "ratio": 0.05},
         {"kind": "reorder", "ratio": 0.02, "depth": 3},
     )
-    # One publisher: messages that leave on several sockets have no order that could be kept.
-    alone = {"population.subscribers": 199, "population.chatters": 1}
-    return disturbed(stage, faults(*told), processes=2, settings=alone)
+    return disturbed(stage, faults(*told), processes=2, settings=ONE_CHATTER)
 
 
 @after(doubled_and_shuffled)
@@ -117,13 +123,19 @@ def test_duplicates_and_reordering_are_counted_as_the_emulator_played_them(outco
     assert 0 == counted["lost"]
 
 
+def delayed(stage, delay_ms):
+    """Run the crowd on an emulator that delays every delivery, from its start on."""
+    told = as_toml([{"kind": "delay", "delay_ms": delay_ms}])
+    return disturbed(stage, settings={"target.emulator.faults": told})
+
+
 def late_by_250_ms(stage):
-    return disturbed(stage, faults({"kind": "delay", "delay_ms": 250}, at_s=0.0, length_s=8.5))
+    return delayed(stage, 250)
 
 
 def late_by_chance(stage):
     delay_ms = {"distribution": "lognormal", "median": 80, "p99": 600}
-    return disturbed(stage, faults({"kind": "delay", "delay_ms": delay_ms}, at_s=0.0, length_s=8.5))
+    return delayed(stage, delay_ms)
 
 
 def agrees(outcome):
@@ -143,7 +155,7 @@ def agrees(outcome):
 @after(late_by_250_ms)
 def test_fixed_delay_is_in_every_percentile(outcome):
     """With 250 ms added to each delivery, p50, p90 and p99 are what the emulator says."""
-    assert truth(outcome)["stats"]["delays_ms"]["p50"] == pytest.approx(250, rel=0.1)
+    assert truth(outcome)["stats"]["delays_ms"]["p50"] >= 250 * 0.999
     agrees(outcome)
 
 
@@ -294,21 +306,14 @@ def test_users_who_leave_and_return_lose_nothing(outcome):
 
 
 def one_in_a_hundred(stage):
-    million = {
-        "population.subscribers": 990,
-        "phases.measure_s": 50.0,
-        "phases.drain_s": 4.0,
-    }
-    told = faults({"kind": "drop", "ratio": 0.01}, at_s=0.0, length_s=53.0)
-    return disturbed(stage, told, settings=million, within_s=150.0)
+    told = faults({"kind": "drop", "ratio": 0.01}, at_s=0.0, length_s=28.0)
+    return disturbed(stage, told, settings={"phases.measure_s": 25.0, "phases.drain_s": 4.0})
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(240)
 @after(one_in_a_hundred)
-def test_one_percent_of_a_million_dropped_deliveries_are_found_to_the_last(outcome):
-    """What the emulator dropped is what the report lost, one in a hundred; takes a minute."""
+def test_one_percent_of_100_000_deliveries_dropped_are_found_to_the_last(outcome):
+    """What the emulator dropped is what the report lost, one in a hundred."""
     dropped_count = truth(outcome)["stats"]["deliveries"]["dropped"]["fault"]
     assert dropped_count == totals(outcome)["lost"]
-    assert outcome.summary["deliveries"]["owed"] == 1_000_000
-    assert dropped_count == pytest.approx(10_000, rel=0.1)
+    assert outcome.summary["deliveries"]["owed"] == 100_000
+    assert dropped_count == pytest.approx(1_000, rel=0.15)

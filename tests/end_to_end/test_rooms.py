@@ -11,6 +11,7 @@ from harness.scenario.loading import load_emulated_target
 from tests.end_to_end.stage import ROOT, after, after_each
 from tests.end_to_end.test_disturbances import (
     CROWD,
+    as_toml,
     disturbed,
     faults,
     hits,
@@ -49,8 +50,8 @@ def shipped(stage, target, **settings):
 
 def dropping(stage, target):
     """The same, while every tenth delivery is dropped."""
-    told = f'[{{kind="drop",count={DROPS},ratio=0.1,from_s=2.0}}]'
-    return shipped(stage, target, **{"target.emulator.faults": told})
+    told = faults({"kind": "drop", "count": DROPS, "ratio": 0.1})
+    return shipped(stage, target, disturbances=as_toml([told]))
 
 
 ON_EACH = {target.stem: partial(shipped, target=target) for target in TARGETS}

@@ -26,6 +26,7 @@ SMALL = (
     "--set population.subscribers=20 --set population.chatters=5 --set phases.settle_s=0.5 "
     "--set phases.warm_up_s=0.5 --set phases.measure_s=3 --set phases.drain_s=1"
 )
+SCRIPT = "import harness; print(harness.read_record('reports/first').verdict)"
 STUDY = """
 name = "tiny"
 title = "One system under one workload"
@@ -168,6 +169,7 @@ def _more_commands(sandbox: Sandbox, project: Path) -> None:
         "harness cost reports/first --html reports/cost.html": "page: reports/cost.html",
         "harness cost --workload live": "",
         "harness plan reports/first --users 100000": "100,000 users",
+        f'python -c "{SCRIPT}"': "pass",
         "harness validate tiny": "study tiny, 1 systems and 1 workloads",
         "harness study tiny --out reports/study": "report: reports/study/report.html",
         "harness sweep live --target emulated --along subscribers --from 50 --to 50 "
