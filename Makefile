@@ -11,7 +11,8 @@ WORKLOAD ?= scenarios/workloads/quickstart.toml
 TARGET ?= scenarios/targets/appsync-events-emulated.toml
 
 FUZZ_SECONDS ?= 60
-SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
+TEST_PROCESSES ?= 3
+SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile
 SIZE ?= small
 
 .DEFAULT_GOAL := help
@@ -36,10 +37,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: setup ## a first look: 900 subscribers and 100 chatters on an emulator, half a minute
 	$(BIN)/harness run $(WORKLOAD) --target $(TARGET)
 
-test: setup ## what to run before a commit: all tests but those marked slow, on two processes
+test: setup ## what to run before a commit: all tests but those marked slow; four minutes on two cores
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
-test-slow: setup ## the tests that make test leaves out: whole runs, browsers, faults, a minute each
+test-slow: setup ## the tests that make test leaves out: most whole runs, and all that takes seconds; ten minutes
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m slow
 
 test-all: test test-slow ## the whole test suite

@@ -6,6 +6,7 @@ from harness.analysis.record import Json
 from harness.report.cells import Table
 from harness.report.disturbed import disturbed
 from harness.report.html import Tile, headline
+from harness.report.requests import requests
 from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
 from harness.report.tables import objectives
 
@@ -13,7 +14,7 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|<>*_`
 
 
 def render_markdown(analysis: Analysis) -> str:
-    """Return verdict, story, headline figures, objectives and warnings as Markdown."""
+    """Return verdict, story, headline figures, objectives, requests and warnings as Markdown."""
     summary, record = analysis.summary, analysis.record
     verdict = summary["verdict"]
     title = f"{record.workload.get('name', 'run')} on {record.target.get('name', 'target')}"
@@ -25,6 +26,7 @@ def render_markdown(analysis: Analysis) -> str:
         _headline(summary),
         render_table(objectives(summary)),
         render_table(disturbed(summary)),
+        render_table(requests(analysis)),
         _warnings(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

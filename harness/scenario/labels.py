@@ -75,7 +75,8 @@ def _read_tags(where: str, given: Sequence[str], problems: list[ScenarioProblem]
         key, equals, value = (part.strip() for part in one.partition("="))
         if not equals or not value or not _KEY.fullmatch(key):
             rule = "must have the form KEY=VALUE, where the key is letters, digits and _"
-            hint = f"for example {where} commit=1a2b3c4" if where == "--tag" else "a=b,c=d"
+            example = "--tag commit=1a2b3c4" if where == "--tag" else f"{where}=commit=1a2b3c4,a=b"
+            hint = f"for example {example}"
             problems.append(ScenarioProblem(where, "", _shown(one), rule, hint))
         elif key in found:
             problems.append(ScenarioProblem(where, key, _shown(value), "must be given once"))

@@ -6,6 +6,7 @@ from harness.analysis.slo import judge, path_of
 from harness.measure.record import request_tag
 from harness.report.definitions import anchor, label
 from harness.report.junit import render_junit
+from harness.report.markdown import render_markdown
 from harness.report.requests import requests as requests_table
 from tests.analysis.synthetic_record import histogram, run_file, three_subscribers
 
@@ -98,6 +99,7 @@ def test_report_names_requests_as_locust_does(folder):
     assert "GET / latency p99" == label("requests.GET /.latency_ms.p99")
     assert "define-requests" == anchor("requests.GET /.latency_ms.p99")
     assert b"requests.GET /.failure_ratio" in render_junit(analysis)
+    assert "| GET / | 4 | 1 | 25" in render_markdown(analysis)
 
 
 def test_run_without_ordinary_users_has_no_figures_of_requests(tmp_path):

@@ -13,24 +13,24 @@ from tests.end_to_end.web_server import PAGE, WebServer
 MIXED = ROOT / "scenarios/workloads/mixed.toml"
 LOCUSTFILE = ROOT / "locustfiles/mixed.py"
 PLANNED = {"subscriber": 180, "chatter": 20, "Browser": 20}
-SHORT_ONE = SHORT | {"joins.rate_per_s": 100.0, "phases.measure_s": 4.0}
+SHORT_ONE = SHORT | {"phases.measure_s": 3.0}
 PATIENT = SHORT_ONE | {f"slos.{place}.limit": 60_000.0 for place in (1, 2)}
 """A busy machine answers late, and that is no fault here."""
 
 UNJUDGED = SHORT_ONE | {"slos": "[]"}
 POLLERS = """
-from harness.load.locustfile import Subscriber
+from harness import Subscriber
 class Poller(Subscriber):
     system = "polling"
 """
 
 OWN_CODE = """
 import os
-from locust import HttpUser, User, constant, task
-from harness.load import locustfile
+from locust import HttpUser, constant, task
+import harness
 
 
-class Member(locustfile.Subscriber, HttpUser):
+class Member(harness.Subscriber, HttpUser):
     host = os.environ["WEB_HOST"]
     wait_time = constant(0.5)
 
@@ -67,6 +67,11 @@ def mixed(stage, workers, settings=PATIENT, locustfile=LOCUSTFILE):
         return act.outcome(), web.counts
 
 
+def assert_all_but_those_cut_off(counted, seen):
+    """Users may be stopped in the middle of a request: one each, which only the website knows."""
+    assert seen - PLANNED["Browser"] <= counted <= seen
+
+
 MIXED_RUNS = {f"{workers} workers": partial(mixed, workers=workers) for workers in (1, 2, 3)}
 
 
@@ -88,8 +93,9 @@ def test_all_planned_users_are_there_and_both_kinds_have_figures(outcome):
     assert 0 == summary["deliveries"]["lost"] < summary["deliveries"]["owed"]
     requests = pd.read_parquet(outcome.folder / "requests.parquet")
     made = requests.groupby("name")[["count", "failures", "bytes"]].sum()
-    assert {"GET /": seen["/"], "GET /history": seen["/history"]} == made["count"].to_dict()
-    assert (0, seen.total() * len(PAGE)) == (made["failures"].sum(), made["bytes"].sum())
+    assert {"GET /", "GET /history"} == set(made.index)
+    assert_all_but_those_cut_off(made["count"].sum(), seen["/"] + seen["/history"])
+    assert (0, made["count"].sum() * len(PAGE)) == (made["failures"].sum(), made["bytes"].sum())
     measured = requests[requests["phase"] == "measure"]["count"].sum()
     assert measured == summary["requests"]["Aggregated"]["count"] > 0
     assert measured == summary["requests"]["Aggregated"]["latency_ms"]["count"]
@@ -120,7 +126,7 @@ def test_code_of_ones_own_runs_beside_the_connection(outcome):
     errors = pd.read_parquet(outcome.folder / "errors.parquet")
     found = errors.groupby(["stage", "error_class", "code"])["count"].sum()
     assert 20 == found["request", "HTTPError", "503"]
-    assert seen["/beside"] == found["task", "ValueError", ""]
+    assert_all_but_those_cut_off(found["task", "ValueError", ""], seen["/beside"])
     requests = pd.read_parquet(outcome.folder / "requests.parquet")
     assert 20 == requests[requests["name"] == "GET /logout"]["count"].sum()
 
@@ -201,7 +207,7 @@ def trick(stage):
     locustfile = stage.room() / "lazy.py"
     locustfile.write_text(
         "import gevent\n"
-        "from harness.load.locustfile import Subscriber\n\n"
+        "from harness import Subscriber\n\n"
         "class Lazy(Subscriber):\n"
         "    begun = []\n\n"
         "    def on_start(self):\n"
