@@ -135,7 +135,7 @@ def _point(folder: Path, metrics: Sequence[str]) -> Point | str:
         run = read_run(folder)
     except NoRecordError as error:
         return error.found
-    if damage := _damage(folder):
+    if damage := _damage(folder, run):
         return damage
     summary = run.get("summary")
     if not isinstance(summary, dict):
@@ -156,11 +156,13 @@ def _point(folder: Path, metrics: Sequence[str]) -> Point | str:
     )
 
 
-def _damage(folder: Path) -> str:
+def _damage(folder: Path, run: Json) -> str:
     """Return what a finished record lacks; empty where it is whole, or still a journal."""
     if (folder / JOURNAL_FOLDER).is_dir():
         return ""
     for name in PARQUET:
+        if name == "requests" and "users" not in run:
+            continue  # Of a version that knew no ordinary users.
         file = folder / f"{name}.parquet"
         try:
             pq.read_metadata(file)

@@ -198,4 +198,9 @@ def system_named(name: str) -> System:
         return systems[name]
     broken = broken_registration(name)
     found = f"is broken: {broken}" if broken else "is not installed"
-    raise MachineError(f"system {name}", found, f"must be one of {', '.join(systems)}", HOW_TO_ADD)
+    raise MachineError(f"system {name}", found, f"must be one of {names_of(systems)}", HOW_TO_ADD)
+
+
+def names_of(systems: Mapping[str, System]) -> str:
+    """Return the names of systems for a sentence, or what to do where there are none at all."""
+    return ", ".join(systems) or "those installed, but none is: reinstall fanout-harness"

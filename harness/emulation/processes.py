@@ -48,8 +48,10 @@ def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
         return [socket.create_server((host, port), **options) for _ in range(count)]
     except OSError as error:
         # Its own words where the name is unknown; else those without the address.
-        is_name = isinstance(error, socket.gaierror)
-        found = str(error.strerror if is_name else os.strerror(error.errno or 0)).lower()
+        unknown = next(
+            (one for one in (error, error.__context__) if isinstance(one, socket.gaierror)), None
+        )
+        found = str(unknown.strerror if unknown else os.strerror(error.errno or 0)).lower()
         hint = "port 0 takes any free one"
         raise MachineError(f"{host}:{port}", found, "a free address is required", hint) from error
 

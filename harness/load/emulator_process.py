@@ -1,6 +1,7 @@
 """Start the emulator of a target as a process of its own, and end it with the run."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import gevent
 import orjson
 
-from harness.core.child_errors import decode_error
+from harness.core.child_errors import ERROR_FILE_VARIABLE, decode_error
 from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.load.order import Endpoints
 from harness.scenario.resolved import encode_target
@@ -50,12 +51,15 @@ class EmulatorProcess:
     def __init__(self, target_file: str, target: Target, log_file: Path) -> None:
         command = [sys.executable, "-m", "harness", "emulate", "/dev/stdin"]
         command += ["--json", "--exit-with-parent"]
+        # Its errors are for us, who tell whoever asked for ours.
+        own = {name: value for name, value in os.environ.items() if name != ERROR_FILE_VARIABLE}
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env=own,
                 start_new_session=True,
             )
         with contextlib.suppress(BrokenPipeError):  # It ended already; why is read below.

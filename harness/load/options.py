@@ -158,7 +158,7 @@ def locust_users(plan: Plan, user_class: str, workers: int) -> int:
     population = plan.workload.population
     connections = plan.planned_users.get(user_class, 0)
     cohort = population.connections_per_user
-    if cohort == 1 or user_class in population.ordinary:
+    if cohort == 1 or user_class in plan.ordinary:
         return connections
     return workers * math.ceil(math.ceil(connections / workers) / cohort)
 

@@ -83,7 +83,7 @@ def needs_of(plan: Plan, workers: int, *, here: int | None = None, serves: bool 
         emulator_processes=(emulator.processes or 1) if emulator else 0,
         source_addresses=(workers if here is None else here) if own_address else 1,
         tls=target.emulator.tls if target.emulator else is_encrypted(target),
-        ordinary_users=workload.population.ordinary_users,
+        ordinary_users=plan.ordinary_users,
         workers_here=here,
     )
 

@@ -135,8 +135,7 @@ def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan
             found = f"{bound.__name__} is for {bound.system}"
             required = f"the target's system is {plan.target.system}"
             raise LocustfileError(classes.where, found, required, _OF_ITS_SYSTEM)
-    population = plan.workload.population
-    counts = population.ordinary
+    counts = plan.workload.population.ordinary
     for name, count in counts.items():
         if count and name not in classes.others:
             raise _missing(classes, name, count, named)
@@ -150,9 +149,7 @@ def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan
             found = f"the command line names {', '.join(named)} and no class of {kind}s"
             required = f"population.{kind}s = {count} are planned"
             raise LocustfileError(classes.where, found, required, _NAME_ALL)
-    population = population.model_copy(update={"others": population.others | own})
-    workload = plan.workload.model_copy(update={"population": population})
-    return plan.model_copy(update={"workload": workload})
+    return plan.model_copy(update={"fixed_counts": own})
 
 
 _NAME_ONE = "it has none at all; name a locustfile that has them: --locustfile FILE"

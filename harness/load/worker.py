@@ -189,9 +189,9 @@ class Worker:
         """Sleep until the next ordinary user of a class is to start; say whether it is to at all.
 
         Args:
-            name: The class, as ``population`` names it.
+            name: The class, by its name.
         """
-        count = self.plan.workload.population.ordinary.get(name, 0)
+        count = self.plan.ordinary.get(name, 0)
         number = self._ordinary[name] * len(self.order.workers) + self.number
         self._ordinary[name] += 1
         if number >= count:

@@ -70,6 +70,7 @@ class Plan(ScenarioModel):
         target: Which system; ``${NAME}`` in its endpoints has been resolved.
         workload_file: File the workload came from, as the user wrote it.
         target_file: File the target came from, as the user wrote it.
+        fixed_counts: Ordinary users that the locustfile itself counts, by Locust's ``fixed_count``.
         label: What is tested, in the user's words; empty for nothing said.
         tags: More about it, such as the commit of the system.
     """
@@ -78,6 +79,7 @@ class Plan(ScenarioModel):
     target: SerializeAsAny[Target]
     workload_file: str
     target_file: str
+    fixed_counts: dict[str, int] = Field(default_factory=dict)
     label: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
 
@@ -91,10 +93,19 @@ class Plan(ScenarioModel):
         return self.workload.population.users
 
     @property
+    def ordinary(self) -> dict[str, int]:
+        """How many ordinary Locust users there are of each class, by its name."""
+        return self.workload.population.ordinary | self.fixed_counts
+
+    @property
+    def ordinary_users(self) -> int:
+        """Ordinary Locust users of all classes together."""
+        return sum(self.ordinary.values())
+
+    @property
     def users_at_first(self) -> float:
         """Users who come in the join phase: all but those of flash crowds, ordinary ones too."""
-        population = self.workload.population
-        return self.users * (1.0 - self.workload.held_back_ratio) + population.ordinary_users
+        return self.users * (1.0 - self.workload.held_back_ratio) + self.ordinary_users
 
     @property
     def ramp_s(self) -> float:
@@ -106,7 +117,7 @@ class Plan(ScenarioModel):
         """How many users of each class the run starts; ordinary ones by the name of their class."""
         population = self.workload.population
         fan_out = {"subscriber": population.subscribers, "chatter": population.chatters}
-        return fan_out | {name: count for name, count in population.ordinary.items() if count}
+        return fan_out | {name: count for name, count in self.ordinary.items() if count}
 
     @property
     def rate_per_s(self) -> float:
@@ -125,7 +136,7 @@ class Plan(ScenarioModel):
         The drain lasts longer than the workload says where the system's clients need that.
         """
         held_back = round(self.users * self.workload.held_back_ratio)
-        at_first = self.users - held_back + self.workload.population.ordinary_users
+        at_first = self.users - held_back + self.ordinary_users
         phases = self.workload.phases
         drain_s = max(phases.drain_s, self.client.least_drain_s(self.target.emulator))
         lengths = phases.model_copy(update={"drain_s": drain_s})

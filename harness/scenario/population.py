@@ -84,11 +84,6 @@ class Population(ScenarioModel):
         return self.subscribers + self.chatters
 
     @property
-    def ordinary_users(self) -> int:
-        """Ordinary Locust users of all classes together."""
-        return sum(self.ordinary.values())
-
-    @property
     def ordinary(self) -> dict[str, int]:
         """How many ordinary users there are of each class, given as a number or by weight."""
         return self.others | weighted(self.other_weights, self.users)

@@ -24,6 +24,7 @@ from harness.core.system import (
     Part,
     broken_registration,
     installed_systems,
+    names_of,
     system_named,
 )
 from harness.scenario.auth import Auth, variables_in
@@ -127,7 +128,7 @@ class Target(ScenarioModel):
         systems = installed_systems()
         if system in systems:
             return system
-        rule = f"must be one of {', '.join(systems)}"
+        rule = f"must be one of {names_of(systems)}"
         if broken := broken_registration(system):
             raise broken_rule(rule, hint=f"{broken}")
         raise broken_rule(rule, hint=did_you_mean(system, systems) or HOW_TO_ADD)

@@ -98,6 +98,12 @@ def test_latencies_of_one_clock_are_quoted_as_measured(tmp_path):
     assert "lock" not in table.note
 
 
+def test_record_of_a_version_without_requests_is_shown(tmp_path):
+    """It never had that table."""
+    (stored(tmp_path / "old") / "requests.parquet").unlink()
+    assert [] == list(read_history(tmp_path).skipped)
+
+
 def test_damaged_records_are_named_and_skipped(tmp_path):
     """The others are shown."""
     stored(tmp_path / "whole")

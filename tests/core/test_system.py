@@ -100,6 +100,13 @@ def test_system_that_is_not_installed_is_named_with_those_that_are():
     ) == str(caught.value)
 
 
+def test_installation_without_any_system_is_told_what_to_do(monkeypatch):
+    """As a clone is whose installation is older than its entry points."""
+    monkeypatch.setattr("harness.core.system.registrations", lambda: ())
+    with pytest.raises(MachineError, match="none is: reinstall fanout-harness"):
+        system_named("polling")
+
+
 def test_part_that_cannot_be_imported_is_one_sentence():
     """The system is there, and its client is not."""
     system = System(name="chat", title="Chat", client="nowhere_at_all.client:Api")

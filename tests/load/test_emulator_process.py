@@ -1,6 +1,6 @@
 import pytest
 
-from harness.core.child_errors import encode_error
+from harness.core.child_errors import ERROR_FILE_VARIABLE, encode_error
 from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
 from harness.load import emulator_process
@@ -83,3 +83,11 @@ def test_killed_emulator_is_told_by_the_signal(start):
     """A kill leaves no words."""
     emulator = start(f"{SERVES}; kill -9 $$")
     assert "killed by signal 9" == emulator.end_reason()
+
+
+def test_emulator_does_not_report_past_us(start, tmp_path, monkeypatch):
+    """The file for the errors of a run holds the run's sentence, not the emulator's own."""
+    monkeypatch.setenv(ERROR_FILE_VARIABLE, str(tmp_path / "error.json"))
+    emulator = start(f'echo "$HARNESS_ERROR_FILE." >&2; {SERVES}')
+    emulator._process.wait()
+    assert ".\n" == (tmp_path / "log").read_text(encoding="utf-8")

@@ -60,7 +60,8 @@ def test_ordinary_classes_get_their_counts_from_the_workload_or_themselves(make_
     """``fixed_count`` is what a Locust user writes where the workload says nothing."""
     plan = with_others(make_plan(), Browser=20)
     counted = planned(plan, told_apart([Subscriber, Chatter, Browser, Reader], "mine.py"))
-    assert {"Browser": 20, "Reader": 3} == counted.workload.population.others
+    assert {"Browser": 20, "Reader": 3} == counted.ordinary
+    assert counted.workload == plan.workload, "what the workload says is what is recorded of it"
     assert 123 == sum(counted.planned_users.values())
 
 
