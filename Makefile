@@ -12,7 +12,7 @@ TARGET ?= scenarios/targets/appsync-events-emulated.toml
 
 FUZZ_SECONDS ?= 60
 TEST_PROCESSES ?= 3
-SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile
+SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 SIZE ?= small
 
 .DEFAULT_GOAL := help

@@ -8,7 +8,7 @@ from harness.core.errors import HarnessError
 from harness.measure.record import RUN_FILE
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
-from harness.scenario.shipped import is_name, scenario_file
+from harness.scenario.shipped import scenario_named_in
 from harness.scenario.study import Study, StudySystem, StudyWorkload, overrides_of
 
 COMPLETED = "completed"
@@ -69,19 +69,13 @@ def _cell(system: StudySystem, workload: StudyWorkload, base: Path, size: str) -
     overrides = overrides_of(size, workload, system)
     try:
         files = (
-            _named_in(base, "workloads", workload.workload),
-            _named_in(base, "targets", system.target),
+            scenario_named_in(base, "workloads", workload.workload),
+            scenario_named_in(base, "targets", system.target),
         )
-        plan = load_plan(*map(_short, files), overrides=overrides)
+        plan = load_plan(*(_short(file.resolve()) for file in files), overrides=overrides)
     except HarnessError as error:
         return StudyCell(system, workload, None, str(error))
     return StudyCell(system, workload, plan)
-
-
-def _named_in(base: Path, kind: str, given: str) -> Path:
-    """Return the scenario that a file of a folder names, by its path from there or by its name."""
-    file = (base / given).resolve()
-    return scenario_file(kind, given) if is_name(given) and not file.is_file() else file
 
 
 def _short(file: Path) -> Path:

@@ -7,7 +7,7 @@ import typer
 
 from harness.cli.scenario_files import completion
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.scenario.shipped import KINDS, scenario_files
+from harness.scenario.shipped import KINDS, scenario_files, scenario_named_in
 
 if TYPE_CHECKING:
     from harness.scenario.study import Study
@@ -60,11 +60,12 @@ def _validate_named(study: "Study", folder: Path) -> None:
     """Raise ScenarioError with the problems of all files that a study names."""
     from harness.scenario.loading import load_scenario
 
-    named = [*(one.target for one in study.systems), *(one.workload for one in study.workloads)]
+    named = [("targets", one.target) for one in study.systems]
+    named += [("workloads", one.workload) for one in study.workloads]
     problems: list[ScenarioProblem] = []
-    for file in dict.fromkeys(named):
+    for kind, given in dict.fromkeys(named):
         try:
-            load_scenario(folder / file)
+            load_scenario(scenario_named_in(folder, kind, given))
         except ScenarioError as error:
             problems += error.problems
     if problems:

@@ -62,6 +62,16 @@ def scenario_file(kind: str, given: str) -> Path:
     return found
 
 
+def scenario_named_in(folder: Path, kind: str, given: str) -> Path:
+    """Return the scenario that a file of a folder names: by its path from there, or by its name.
+
+    Raises:
+        ScenarioError: If it is a name, and nothing of that kind has it.
+    """
+    file = folder / given
+    return scenario_file(kind, given) if is_name(given) and not file.is_file() else file
+
+
 def scenario_files(given: str) -> list[Path]:
     """Return the files of any kind that are meant by a path or a name.
 

@@ -97,7 +97,7 @@ def test_shell_completes_verbs_and_names(typed: str, completed: list[str]) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert completed == done.stdout.split()
 

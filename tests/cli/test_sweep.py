@@ -12,7 +12,6 @@ from harness.cli.sweep import sweep
 from harness.core.errors import MachineError, ScenarioError
 from harness.core.exit_codes import ExitCode
 from harness.scenario.loading import load_plan
-from harness.scenario.model import HIDE_SECRETS
 from tests.analysis.simulated_run import Simulation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,8 +53,7 @@ class Emulated:
         from harness.load.sizing import size_plan
         from harness.measure.machine import read_machine
 
-        sized = size_plan(plan, read_machine(), None)[0]
-        data = sized.model_dump(mode="json", context=HIDE_SECRETS)
+        data = size_plan(plan, read_machine(), None)[0].recorded()
         too_much = [warning("generator_cpu", 0.99, 0.95, "")] if load > self.generator_limit else []
         return {"plan": data, "verdict": "pass", "warnings": too_much}
 

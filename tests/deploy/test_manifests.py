@@ -13,6 +13,7 @@ from deploy.image import REPORTS
 from harness.cli.app import VERBS
 from harness.scenario.loading import load_scenario
 from tests.deploy.conftest import ROOT, require_deploy_extra
+from tests.patience import PATIENCE_S
 
 FOLDER = ROOT / "deploy/kubernetes"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -86,7 +87,11 @@ def test_kustomize_carries_the_number_of_workers(tmp_path):
     text = worker.read_text(encoding="utf-8")
     worker.write_text(text.replace("parallelism: 4", "parallelism: 17"), encoding="utf-8")
     done = subprocess.run(
-        ["kubectl", "kustomize", folder], capture_output=True, text=True, check=True, timeout=30
+        ["kubectl", "kustomize", folder],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     made = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
     assert 17 == made["Job", "fanout-worker"]["spec"]["completions"]
@@ -169,6 +174,6 @@ def test_arguments_are_those_of_the_harness(role):
     """Each pod starts a verb there is, with flags that its help lists."""
     verb, *arguments = pod_specs()[role]["containers"][0]["args"]
     command = [sys.executable, "-m", "harness", verb, "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     flags = {one.split("=")[0] for one in arguments if one.startswith("--")}
     assert flags <= set(re.findall(r"--[a-z-]+", done.stdout))

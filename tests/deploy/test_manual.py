@@ -10,6 +10,7 @@ import pytest
 
 from harness.cli.app import VERBS
 from tests.deploy.conftest import ROOT
+from tests.patience import PATIENCE_S
 
 MANUAL = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", MANUAL, flags=re.DOTALL | re.MULTILINE)
@@ -40,7 +41,7 @@ def test_verbs_and_flags_of_the_harness_exist():
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
         assert flags <= set(re.findall(r"--[a-z-]+", done.stdout))
 

@@ -7,6 +7,7 @@ import pytest
 from harness.emulation.fault_choices import Chance, Claims, Members, draw_delay_s
 from harness.scenario.faults import FixedDelay, LognormalDelay, UniformDelay
 from tests.emulation.fault_stand import run
+from tests.patience import PATIENCE_S
 
 
 @pytest.mark.parametrize("ratio", [0.001, 0.3, 1.0])
@@ -38,7 +39,7 @@ def test_claims_of_several_processes_add_up_to_the_limit(tmp_path):
     racers = [context.Process(target=claim_all, args=(tmp_path / "c", won)) for _ in range(2)]
     for racer in racers:
         racer.start()
-    shares = [won.get(timeout=60) for _ in racers]
+    shares = [won.get(timeout=PATIENCE_S) for _ in racers]
     for racer in racers:
         racer.join(10)
     assert 500 == sum(shares)

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from harness.emulation.quotas import WINDOWS, ConnectionRate, Rate
+from tests.patience import PATIENCE_S
 
 
 class Clock:
@@ -119,7 +120,7 @@ def test_two_processes_together_take_what_the_limit_allows(table):
     racers = [context.Process(target=take_for_two_seconds, args=each) for each in arguments]
     for racer in racers:
         racer.start()
-    first, second = (taken.get(timeout=60) for _ in racers)
+    first, second = (taken.get(timeout=PATIENCE_S) for _ in racers)
     for racer in racers:
         racer.join(10)
     for second_s in (start_s, start_s + 1):

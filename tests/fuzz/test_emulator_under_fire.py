@@ -27,6 +27,7 @@ from tests.fuzz.wire_shapes import (
     header,
     upgrade,
 )
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.fuzz,
@@ -128,7 +129,7 @@ def ask(fuzzed, method, path, body=None, headers=None):
 def ask_for_text(fuzzed, method, path, body=None, headers=None):
     """Make one request with the standard library; return the status and the text."""
     host, port = fuzzed.place
-    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
     try:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()

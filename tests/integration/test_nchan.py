@@ -17,7 +17,7 @@ from benchmarks.programs import Program
 from benchmarks.senders import own_view
 from benchmarks.tools import NCHAN, NGINX, NGINX_MODULE, cache_folder
 from tests.end_to_end.stage import SHORT, Stage, free_port
-from tests.patience import wait_for
+from tests.patience import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.end_to_end
 
@@ -72,7 +72,7 @@ class Nchan:
     def count(self, name):
         """Return a figure of nchan's status page."""
         address = f"http://127.0.0.1:{self.port}/stats"
-        with urllib.request.urlopen(address, timeout=5.0) as page:
+        with urllib.request.urlopen(address, timeout=PATIENCE_S) as page:
             text = page.read().decode()
         figures = dict(re.findall(r"^(.+): (\d+)", text, re.MULTILINE))
         return int(figures[name])

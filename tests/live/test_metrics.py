@@ -19,7 +19,7 @@ def scrape(port):
     """Return what an independent reader finds at /metrics."""
 
     def read():
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             return answer.read().decode()
 
     # In a thread: the server is a greenlet of this one.

@@ -15,6 +15,7 @@ from harness.live.page import count, main_figures, milliseconds, percent, render
 from harness.live.snapshot import snapshot
 from harness.live.sparkline import sparkline
 from harness.live.watching import Watching, is_watched
+from tests.patience import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE_WIDTH = 390
@@ -135,7 +136,7 @@ def test_nothing_overflows_a_phone(played, tmp_path):
         [str(CHROMIUM), *flags, f"--user-data-dir={tmp_path / 'profile'}", frame.as_uri()],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     found = re.search(r'data-found="([^"]*)"', done.stdout)

@@ -7,6 +7,7 @@ import pytest
 from harness.core.clock import NS_PER_MS, machine_id
 from harness.load import clock_keeper, messages
 from harness.load.clock_keeper import ClockKeeper
+from tests.patience import PATIENCE_S
 
 AHEAD_NS = 300 * NS_PER_MS
 
@@ -38,7 +39,7 @@ class Link:
             gevent.spawn_later(self._back_s, self.keeper.told, data["asked_ns"], told_ns)
 
     def until(self, kind):
-        with gevent.Timeout(20.0):
+        with gevent.Timeout(PATIENCE_S):
             while kind not in self.sent:
                 gevent.sleep(0.01)
 
@@ -81,7 +82,7 @@ def test_hello_is_repeated_until_it_is_answered(monkeypatch):
     sent = []
     keeper = ClockKeeper(lambda kind, _data: sent.append(kind))
     keeper.start()
-    with gevent.Timeout(20.0):
+    with gevent.Timeout(PATIENCE_S):
         while len(sent) < 3:
             gevent.sleep(0.01)
     keeper.welcomed(machine_id())

@@ -20,6 +20,7 @@ QUICKSTART = ("--workload", str(ROOT / "scenarios/workloads/quickstart.toml"))
 NO_FORK = """
 import resource, sys
 import locust.main
+from tests.patience import PATIENCE_S
 def fork():
     print("a worker was started", file=sys.stderr)
     sys.exit(99)
@@ -43,7 +44,7 @@ def start_locust(*arguments):
     flags = ("-f", str(LOCUSTFILE), "--headless", "--processes", "2")
     command = [sys.executable, "-c", NO_FORK, *flags, *QUICKSTART, "--target", str(TARGET)]
     command += arguments
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def options(parser, *arguments):

@@ -17,6 +17,7 @@ from harness.load.user_classes import (
     told_apart,
 )
 from harness.load.users import FanOutUser, in_turn
+from tests.patience import PATIENCE_S
 
 
 class Subscriber(users.Subscriber):
@@ -207,7 +208,7 @@ def _worker(monkeypatch):
 def lived(user_class, until, worker):
     """Run one user until its log says so; return the log once it has been killed."""
     greenlet = gevent.spawn(in_turn(user_class)(Environment()).run)
-    with gevent.Timeout(20):
+    with gevent.Timeout(PATIENCE_S):
         while until not in worker.log:
             gevent.sleep(0.001)
     greenlet.kill()

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / ".conformance" / "node_modules" / "axe-core" / "axe.min.js"
@@ -171,6 +173,6 @@ def _chromium(folder, *arguments):
         [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )

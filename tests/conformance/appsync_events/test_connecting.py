@@ -6,6 +6,7 @@ import pytest
 
 from tests.conformance.appsync_events.peers import KEY, MARKER, header, post
 from tests.conformance.rows import assumed, documented, observed
+from tests.patience import PATIENCE_S
 
 WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
 
@@ -102,7 +103,7 @@ def test_any_host_is_served(emulator, host):
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         f"Sec-WebSocket-Protocol: {MARKER}, {header(KEY)}",
     ]
-    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=PATIENCE_S) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         answer = connection.recv(4096)
     assert b"101" == answer.split(b" ")[1]

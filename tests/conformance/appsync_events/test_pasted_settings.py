@@ -32,7 +32,7 @@ const subscription = channel.subscribe(
   { next: ({ event }) => { console.log(JSON.stringify(event)); process.exit(0) } }, calls)
 await subscription.ready
 await channel.publish({ hello: 'pasted' }, calls)
-setTimeout(() => process.exit(3), 10_000)
+setTimeout(() => process.exit(3), 60_000)
 """
 TARGET = """
 name = "pasted"

@@ -18,7 +18,7 @@ from harness.systems.api_gateway_websocket.options import (
     Route,
     Undocumented,
 )
-from tests.patience import wait_for
+from tests.patience import PATIENCE_S, wait_for
 from tests.systems.api_gateway_websocket.conftest import ROOM
 
 
@@ -77,7 +77,7 @@ def test_frame_above_32_kb_closes_the_connection(shared_emulator, connect, size)
     peer = connect(shared_emulator)
     peer.socket.send("x" * size)
     with pytest.raises(websockets.exceptions.ConnectionClosedError) as closed:
-        peer.socket.recv(timeout=10)
+        peer.socket.recv(timeout=PATIENCE_S)
     assert 1009 == closed.value.rcvd.code
 
 
@@ -127,7 +127,7 @@ def test_connection_ends_of_silence_and_of_age(connect, stats, quotas, cause):
     with start(Options(quotas=Quotas(**quotas))) as emulator:
         peer = connect(emulator)
         with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
-            peer.socket.recv(timeout=10)
+            peer.socket.recv(timeout=PATIENCE_S)
         assert 1001 == closed.value.rcvd.code
         assert 1 == stats(emulator)["disconnects"][cause]
 
@@ -141,7 +141,7 @@ def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, 
         reached = []
         for _ in range(2):
             stays.say(action="sendmessage", channel=ROOM, data="text")
-            assert "text" == stays.socket.recv(timeout=10)
+            assert "text" == stays.socket.recv(timeout=PATIENCE_S)
             reached.append(stays.hear()["reached"])
         counts = stats(emulator)
         assert ([1, 1], 1) == (reached, counts["posts"]["gone"])
@@ -168,7 +168,9 @@ def test_killed_process_costs_its_connections_and_nobody_else(connect, stats):
         reached = []
         for text in ("first", "second"):
             stayed[0].say(action="sendmessage", channel=ROOM, data=text)
-            assert [text] * 12 == [peer.socket.recv(timeout=10) for peer in (*stayed, *back)]
+            assert [text] * 12 == [
+                peer.socket.recv(timeout=PATIENCE_S) for peer in (*stayed, *back)
+            ]
             reached.append(stayed[0].hear()["reached"])
         assert [12, 12] == reached
         counts = stats(emulator)
@@ -193,7 +195,7 @@ def test_broadcast_while_a_process_is_away_reaches_all_others(connect, stats):
         selector.select(10)[0][0].data()
         stayed = [peer for peer in peers if is_open(peer)]
         stayed[0].say(action="sendmessage", channel=ROOM, data="text")
-        assert {"text"} == {peer.socket.recv(timeout=10) for peer in stayed}
+        assert {"text"} == {peer.socket.recv(timeout=PATIENCE_S) for peer in stayed}
         assert len(stayed) == stayed[0].hear()["reached"]
         deliveries = stats(emulator)["deliveries"]
         gone = len(peers) - len(stayed)
@@ -247,7 +249,7 @@ def test_bill_counts_messages_both_ways_and_connection_time(connect, stats):
         peer = connect(emulator).join()
         connect(emulator)
         peer.say(action="sendmessage", channel=ROOM, data="x" * 32_700)
-        peer.socket.recv(timeout=10)
+        peer.socket.recv(timeout=PATIENCE_S)
         peer.hear()
         billed = stats(emulator)["billed"]
         assert (2, 2, 1) == (billed["connects"], billed["inbound"], billed["outbound"])

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from harness.systems.api_gateway_websocket.emulator import start
 from harness.systems.api_gateway_websocket.options import IamUser, Options, Quotas
+from tests.patience import PATIENCE_S
 
 SECRET = "emulator-local"
 STRANGER = "AAAAAAAAAAAAAAA="
@@ -71,7 +72,7 @@ def test_delete_closes_a_connection(shared_emulator, connect):
     answer = client.delete_connection(ConnectionId=name)
     assert 204 == answer["ResponseMetadata"]["HTTPStatusCode"]
     with pytest.raises(ConnectionClosed) as closed:
-        peer.socket.recv(timeout=10)
+        peer.socket.recv(timeout=PATIENCE_S)
     assert 1001 == closed.value.rcvd.code
     post = partial(client.post_to_connection, ConnectionId=name, Data=b"x")
     assert (410, "GoneException") == status_of(post)
@@ -169,4 +170,4 @@ def test_calls_find_connections_of_other_processes(connect):
                 client.get_connection(ConnectionId=name)
         client.delete_connection(ConnectionId=names[0])
         with pytest.raises(ConnectionClosed):
-            peers[0].socket.recv(timeout=10)
+            peers[0].socket.recv(timeout=PATIENCE_S)

@@ -14,6 +14,7 @@ from aiohttp.test_utils import make_mocked_request
 from harness.systems.appsync_events.emulator import start, try_it
 from harness.systems.appsync_events.emulator_routes import tell_of_bugs
 from harness.systems.appsync_events.options import Options
+from tests.patience import PATIENCE_S
 
 UNAUTHORIZED = {
     "errorType": "UnauthorizedException",
@@ -24,10 +25,10 @@ UNAUTHORIZED = {
 def request(emulator, method, path, body=None, headers=None, context=None):
     """Make one request with the standard library; return status, JSON or None, and headers."""
     if context is None:
-        connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=PATIENCE_S)
     else:
         connection = http.client.HTTPSConnection(
-            "localhost", emulator.port, timeout=10, context=context
+            "localhost", emulator.port, timeout=PATIENCE_S, context=context
         )
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})
@@ -71,7 +72,7 @@ def test_unknown_headers_and_keys_of_real_clients_are_ignored(shared_emulator):
 
 def test_one_connection_serves_many_publishes(shared_emulator):
     """HTTP connections are kept open between publishes."""
-    connection = http.client.HTTPConnection("127.0.0.1", shared_emulator.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", shared_emulator.port, timeout=PATIENCE_S)
     with contextlib.closing(connection):
         connection.connect()
         kept = connection.sock
@@ -287,7 +288,7 @@ def test_nothing_is_logged_however_bad_the_request(connect, options, capfd, stat
             ),
             b"\x16\x03\x01 da2-test\r\n\r\n",
         ):
-            with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as bare:
+            with socket.create_connection(("127.0.0.1", emulator.port), timeout=PATIENCE_S) as bare:
                 bare.sendall(garbage)
                 assert bare.recv(4096).startswith(b"HTTP/1.")
         peer = connect(emulator, {"host": "da2-test", "x-api-key": "da2-wrong"})

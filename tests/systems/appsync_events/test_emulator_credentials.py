@@ -4,6 +4,8 @@ import socket
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.patience import PATIENCE_S
+
 MARKER = "aws-appsync-event-ws"
 HEADER = "header-eyJob3N0IjoibG9jYWxob3N0IiwieC1hcGkta2V5IjoiZGEyLXRlc3QifQ"
 UNAUTHORIZED = {
@@ -35,7 +37,7 @@ def test_marker_is_selected_in_either_order(connect, shared_emulator, subprotoco
 
 def test_subprotocols_may_stand_on_two_header_lines(shared_emulator):
     """Also then the marker is selected, and an empty host does not matter."""
-    with socket.create_connection(("127.0.0.1", shared_emulator.port), timeout=10) as bare:
+    with socket.create_connection(("127.0.0.1", shared_emulator.port), timeout=PATIENCE_S) as bare:
         bare.sendall(
             b"GET /event/realtime HTTP/1.1\r\nHost: \r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"

@@ -100,9 +100,9 @@ class Service:
     def _ask(self, method, path, body=None):
         place = (HOST, self.port)
         with contextlib.closing(
-            http.client.HTTPSConnection(*place, timeout=5, context=self._trust)
+            http.client.HTTPSConnection(*place, timeout=PATIENCE_S, context=self._trust)
             if self._trust
-            else http.client.HTTPConnection(*place, timeout=5)
+            else http.client.HTTPConnection(*place, timeout=PATIENCE_S)
         ) as connection:
             connection.request(method, path, body)
             return connection.getresponse().read()
