@@ -84,8 +84,12 @@ class Plan(ScenarioModel):
     tags: dict[str, str] = Field(default_factory=dict)
 
     def recorded(self) -> dict[str, Any]:
-        """Return the plan as ``run.json`` keeps it: no secrets; label and tags stand beside it."""
-        return self.model_dump(mode="json", context=HIDE_SECRETS, exclude={"label", "tags"})
+        """Return the plan as ``run.json`` keeps it: no secrets.
+
+        Label, tags and the users of each class stand beside it.
+        """
+        beside = {"label", "tags", "fixed_counts"}
+        return self.model_dump(mode="json", context=HIDE_SECRETS, exclude=beside)
 
     @property
     def users(self) -> int:
