@@ -247,7 +247,7 @@ def require_hosts(plan: Plan, classes: UserClasses, host: str | None) -> None:
     for name, one in (*classes.fan_out.items(), *classes.others.items()):
         for kind in (HttpUser, FastHttpUser):
             # A class with an __init__ of its own may set the host there.
-            needs_host = one.__init__ is kind.__init__ and one.host is None  # type: ignore[misc]  # only compared
+            needs_host = one.__init__ is kind.__init__ and one.host is None
             if needs_host and not host and plan.planned_users.get(name):
                 found = f"{one.__name__} is an {kind.__name__} without a host"
                 hint = 'set host = "…" in the class, or --locust-arg=--host=URL'

@@ -79,7 +79,7 @@ def test_class_without_a_count_is_refused_with_how_to_give_one(make_plan):
 def test_http_user_without_a_host_is_refused_before_it_stops_the_run(make_plan, kind):
     """Locust would end the whole run at the first of them; --host, or a count of 0, is enough."""
 
-    class Visitor(kind):
+    class Visitor(kind):  # type: ignore[misc, valid-type]  # known to pytest alone
         @task
         def page(self):
             self.client.get("/")
