@@ -44,13 +44,18 @@ def study(
             "studies", "Study, a file or a name: systems, workloads, requirements.", "STUDY"
         ),
     ],
-    size: Annotated[Literal["small", "full"], typer.Option(help="How large to run it.")] = "small",
+    size: Annotated[
+        Literal["small", "full"], typer.Option(metavar="small|full", help="How large to run it.")
+    ] = "small",
     out: Annotated[
         Path | None,
-        typer.Option(help="The study's folder.  [default: reports/study-NAME-SIZE]"),
+        typer.Option(
+            metavar="FOLDER", help="The study's folder.  [default: reports/study-NAME-SIZE]"
+        ),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Runs of each cell.  [default: the file's]")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Runs of each cell.  [default: the file's]"),
     ] = None,
     *,
     label: Label = None,
