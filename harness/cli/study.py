@@ -37,13 +37,13 @@ class _Task:
     missing: str = ""
 
 
+WHICH_STUDY = scenario_argument(
+    "studies", "Study, a file or a name: systems, workloads, requirements.", "STUDY"
+)
+
+
 def study(
-    file: Annotated[
-        Path,
-        scenario_argument(
-            "studies", "Study, a file or a name: systems, workloads, requirements.", "STUDY"
-        ),
-    ],
+    file: Annotated[Path, WHICH_STUDY],
     size: Annotated[
         Literal["small", "full"], typer.Option(metavar="small|full", help="How large to run it.")
     ] = "small",
