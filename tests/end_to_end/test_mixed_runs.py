@@ -226,6 +226,6 @@ def test_run_with_fewer_users_than_planned_is_invalid(outcome):
     assert 4 == outcome.exit_code
     assert "invalid" == outcome.summary["verdict"]
     codes = {warning["code"]: warning["hint"] for warning in outcome.summary["warnings"]}
-    assert "179 of 180 planned subscribers started" in codes["users_missing"]
-    assert "179 of 180 planned subscribers started" in outcome.stdout
+    assert "1 of 180 planned subscribers did not start" in codes["users_missing"]
+    assert "1 of 180 planned subscribers did not start" in outcome.stdout
     assert "users_missing" in json.dumps(outcome.run)
