@@ -43,6 +43,17 @@ class Cause:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
 
 
+def stopped_by_user_class(said: str) -> Cause:
+    """Return why a run is none that Locust ended for the locustfile; nobody stopped it by hand.
+
+    Args:
+        said: By whoever stopped it.
+    """
+    message = f"a user class stopped the run: {said}"
+    hint = "StopTest and runner.quit() end the whole run; raise StopUser to end one user"
+    return Cause("stopped_by_user_class", ExitCode.RUN_INVALID, message, hint)
+
+
 def exhausted(errors: Errors) -> Cause | None:
     """Return why a run is pointless once its own machine has run out of something."""
     for (stage, code, _), count in errors.items():

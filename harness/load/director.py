@@ -29,7 +29,7 @@ from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import messages
 from harness.load.assembler import SecondAssembler
-from harness.load.cause import Cause, exhausted, nobody_joined, refusals
+from harness.load.cause import Cause, exhausted, nobody_joined, refusals, stopped_by_user_class
 from harness.load.emulator_controls import EmulatorControls
 from harness.load.emulator_process import EmulatorProcess
 from harness.load.error_storm import ErrorStorm
@@ -281,11 +281,16 @@ class Director:
 
     def abort(self, cause: Cause) -> None:
         """End the run before its time; the first cause stays."""
-        if self.cause is not None:
-            return
-        self.cause = cause
-        tell(ChildError(cause.code, cause.message, cause.hint, cause.exit_code))
-        gevent.spawn(self._runner.quit)
+        if self.cause is None:
+            self.cause = cause
+            tell(ChildError(cause.code, cause.message, cause.hint, cause.exit_code))
+            gevent.spawn(self._runner.quit)
+
+    def on_stopped(self, said: str) -> None:
+        """End the run that a user class stops, unless it is over anyway."""
+        under_way = self._order is not None and self._ended_s is None
+        if under_way and self._elapsed_s() < self.plan.total_s - 0.1:
+            self.abort(stopped_by_user_class(said))
 
     def finish(self) -> None:
         """Let workers close and account; called while users still run, before Locust kills them."""

@@ -3,6 +3,9 @@
 FAILED = "harness_failed"
 """Worker to master: it could not start, and why."""
 
+STOPPED = "harness_stopped"
+"""Worker to master: a user class stopped it before the run was over, and what that said."""
+
 SECOND = "harness_second"
 """Worker to master, once a second: what happened since the last one."""
 

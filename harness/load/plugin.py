@@ -35,10 +35,12 @@ from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
 from harness.load.preparing import Prepared, on_options, prepare, say, tell
 from harness.load.schedule import Schedule
+from harness.load.stopping import StopReason
 from harness.load.user_classes import (
     arrange,
     fingerprint,
     planned,
+    require_hosts,
     require_tasks,
     stop_own_code,
     told_apart,
@@ -81,6 +83,7 @@ class _Plugin:
         self._keeper = ClockKeeper.at_home()
         self._quitting = False
         self._interrupted = False
+        self._stop_reason = StopReason()
         self._watching: Watching | None = None
         self._concluding = Semaphore()
         self._exit_code: int | None = None
@@ -177,6 +180,7 @@ class _Plugin:
             messages.CONNECTIONS, lambda msg, **_: director.on_connections(msg.data["connections"])
         )
         runner.register_message(messages.FAILED, lambda msg, **_: director.on_failed(**msg.data))
+        runner.register_message(messages.STOPPED, lambda msg, **_: director.on_stopped(**msg.data))
         runner.register_message(
             messages.DONE, lambda msg, **_: director.on_done(msg.data["worker"])
         )
@@ -187,6 +191,7 @@ class _Plugin:
         where, workers = str(options.locustfile), worker_count(options)
         classes = told_apart(environment.user_classes, where)
         plan = planned(prepared.plan, classes, options.user_classes or ())
+        require_hosts(plan, classes, options.host)
         for one in environment.user_classes:
             kind = one.user_class if issubclass(one, FanOutUser) else one.__name__
             one.fixed_count = locust_users(plan, kind, workers)
@@ -241,9 +246,22 @@ class _Plugin:
         if self._worker is not None:
             self._worker.finish()
 
-    def on_test_stopping(self, **_: Any) -> None:
+    def on_test_stopping(self, environment: Environment, **_: Any) -> None:
+        # Locust's page has a button to stop with; nothing else that is by hand comes this way.
+        by_hand = environment.web_ui is not None and self._stop_reason.said is None
+        if not (by_hand or self._interrupted or self._quitting):
+            self._stopped_from_within(environment)
         if self._director is not None:
             self._director.finish()
+
+    def _stopped_from_within(self, environment: Environment) -> None:
+        """Note that neither a signal nor the timetable ends the run, unless one of them does."""
+        said = str(self._stop_reason)
+        if self._director is not None:
+            self._director.on_stopped(said)
+        elif self._worker is not None and not self._worker.over:
+            runner: Any = environment.runner
+            runner.send_message(messages.STOPPED, {"said": said})
 
     def on_test_stop(self, environment: Environment, **_: Any) -> None:
         """Conclude a run that Locust's page, or the timetable, has ended; the page stays."""

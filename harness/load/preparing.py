@@ -19,6 +19,7 @@ from harness.load.user_classes import (
     loaded_classes,
     planned,
     refuse_options,
+    require_hosts,
     told_apart,
 )
 from harness.measure.machine import read_machine
@@ -57,6 +58,7 @@ def prepare(options: Namespace) -> Prepared:
     if (found := loaded_classes(options)) is not None:
         classes = told_apart(found, str(options.locustfile))
         plan = planned(plan, classes, options.user_classes or ())
+        require_hosts(plan, classes, options.host)
     # Workers elsewhere have machines of their own, which they tell of when they come.
     here = None if options.processes or not options.master else 0
     sized, _, warnings = size_or_refuse(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import gevent
 import locust
-from locust import LoadTestShape, User
+from locust import FastHttpUser, HttpUser, LoadTestShape, User
 from locust.runners import Runner
 from locust.util.load_locustfile import is_shape_class, is_user_class
 
@@ -231,6 +231,27 @@ def require_tasks(found: Iterable[type[User]], where: str) -> None:
             what = f"{one.__name__} has no task left after --tags and --exclude-tags"
             hint = f"set {OTHERS}.{one.__name__} = 0, or tag one of its tasks"
             raise LocustfileError(where, what, f"{one.fixed_count} of it are planned", hint)
+
+
+def require_hosts(plan: Plan, classes: UserClasses, host: str | None) -> None:
+    """See that users who make HTTP requests know where to; Locust stops the run of one without.
+
+    Args:
+        plan: With the counts of all classes.
+        classes: Of the locustfile.
+        host: What ``--host`` says.
+
+    Raises:
+        LocustfileError: If a planned class has none.
+    """
+    for name, one in (*classes.fan_out.items(), *classes.others.items()):
+        for kind in (HttpUser, FastHttpUser):
+            # A class with an __init__ of its own may set the host there.
+            needs_host = one.__init__ is kind.__init__ and one.host is None
+            if needs_host and not host and plan.planned_users.get(name):
+                found = f"{one.__name__} is an {kind.__name__} without a host"
+                hint = 'set host = "…" in the class, or --locust-arg=--host=URL'
+                raise LocustfileError(classes.where, found, "its requests need one", hint)
 
 
 def stop_own_code(runner: Runner) -> None:

@@ -2,7 +2,7 @@ from argparse import Namespace
 
 import gevent
 import pytest
-from locust import HttpUser, LoadTestShape, User, task
+from locust import FastHttpUser, HttpUser, LoadTestShape, User, task
 from locust.env import Environment
 from locust.exception import StopUser
 
@@ -13,6 +13,7 @@ from harness.load.user_classes import (
     fingerprint,
     planned,
     refuse_options,
+    require_hosts,
     require_tasks,
     told_apart,
 )
@@ -72,6 +73,39 @@ def test_class_without_a_count_is_refused_with_how_to_give_one(make_plan):
         "hint: write how many below [population.others]: Browser = 10, or Browser = 0 to leave it "
         "out"
     )
+
+
+@pytest.mark.parametrize("kind", [HttpUser, FastHttpUser])
+def test_http_user_without_a_host_is_refused_before_it_stops_the_run(make_plan, kind):
+    """Locust would end the whole run at the first of them; --host, or a count of 0, is enough."""
+
+    class Visitor(kind):  # type: ignore[misc, valid-type]  # known to pytest alone
+        @task
+        def page(self):
+            self.client.get("/")
+
+    classes = told_apart([Subscriber, Visitor], "mine.py")
+    plan = planned(with_others(make_plan(), Visitor=2), classes)
+    with pytest.raises(LocustfileError) as caught:
+        require_hosts(plan, classes, None)
+    assert f"{caught.value}" == (
+        f"mine.py: Visitor is an {kind.__name__} without a host, its requests need one\n"
+        'hint: set host = "…" in the class, or --locust-arg=--host=URL'
+    )
+    require_hosts(plan, classes, "http://127.0.0.1:1")
+    require_hosts(planned(with_others(make_plan(), Visitor=0), classes), classes, None)
+
+
+def test_http_user_that_may_have_a_host_is_let_through(make_plan):
+    """A class attribute, or an ``__init__`` of its own that may set it."""
+
+    class Chooser(HttpUser):
+        def __init__(self, environment):
+            self.host = "http://127.0.0.1:1"
+            super().__init__(environment)
+
+    classes = told_apart([Browser, Chooser], "mine.py")
+    require_hosts(with_others(make_plan(), Browser=1, Chooser=1), classes, None)
 
 
 def test_count_of_a_class_that_is_not_there_names_those_that_are(make_plan):

@@ -2,12 +2,13 @@
 
 import pytest
 
+from harness.analysis.economics import priced_systems
 from harness.analysis.finalise import finalise
 from harness.core.errors import MachineError
 from harness.report.sketch import Chart
 from harness.report.write import write_file, write_page, write_report
 from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import write_record
+from tests.analysis.synthetic_record import run_file, write_record
 
 
 def test_a_report_is_a_page_a_summary_a_junit_file_and_charts(tmp_path):
@@ -27,6 +28,15 @@ def test_a_chart_that_has_no_data_any_more_is_taken_away(tmp_path):
     (folder / "charts" / "stalls.svg").write_text("old")
     write_report(finalise(folder))
     assert [] == list((folder / "charts").iterdir())
+
+
+@pytest.mark.parametrize("system", priced_systems())
+def test_a_run_of_no_length_has_a_report(tmp_path, system):
+    """Ctrl-C may come before the first join."""
+    run = run_file(status="interrupted", ended_s=0.0)
+    run["plan"]["target"]["system"] = system
+    folder = write_record(tmp_path / "run", run=run)
+    assert write_report(finalise(folder)).stat().st_size > 0
 
 
 def chart(name):

@@ -56,6 +56,8 @@ def bill(usage: Usage) -> tuple[Line, ...]:
 
 
 def _capacity_units(usage: Usage) -> float:
+    if usage.hours == 0:
+        return 0.0  # Of a run that ended as it began; a rate needs a time.
     return max(
         usage.connects / (usage.hours * 3600) / LCU_CONNECTS_PER_S,
         usage.connected_peak / LCU_CONNECTIONS,

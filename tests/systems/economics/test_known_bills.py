@@ -136,3 +136,9 @@ def test_the_lines_of_a_bill_have_names_of_their_own(system):
     """A line is found by its name."""
     names = [line.name for line in SYSTEMS[system].bill(Day().usage())]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_nothing_used_in_no_time_costs_nothing(system):
+    """A run may end as it begins."""
+    assert 0 == total_usd(SYSTEMS[system].bill(Usage(hours=0)))
