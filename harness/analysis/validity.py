@@ -13,6 +13,7 @@ from harness.analysis.invariants import broken_invariants
 from harness.analysis.ledger import not_routed
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import observe
+from harness.analysis.user_code import most_raised, raised, where_logged
 from harness.core.clock import NS_PER_S
 from harness.measure.exhaustion import EXHAUSTIONS
 
@@ -36,6 +37,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_incomplete(record),
         *_disagreement(record),
         *_clock(record, figures),
+        *_user_errors(record),
         *_unsent(figures),
         *_unheard(figures),
         *_limited(record),
@@ -159,6 +161,16 @@ def _clock(record: Record, figures: Json) -> list[Json]:
         )
         found.append(warning("kernel_timestamps_missing", unstamped, 0, hint, invalid=False))
     return found
+
+
+def _user_errors(record: Record) -> list[Json]:
+    """Tell of exceptions in user code: Locust goes on after them, and only logs them."""
+    if not (count := raised(record)):
+        return []
+    noun = "exception" if count == 1 else "exceptions"
+    observed = f"{count:,} {noun} in user code, most often: {most_raised(record)}"
+    hint = f"the run went on; for the tracebacks {where_logged(record)}"
+    return [warning("user_errors", observed, None, hint, invalid=False)]
 
 
 def _unsent(figures: Json) -> list[Json]:

@@ -7,6 +7,7 @@ from harness.analysis.disturbances import objectives_on_p99
 from harness.analysis.finalise import Analysis
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import scope_words
+from harness.analysis.summary import CHATTER, SUBSCRIBER
 from harness.analysis.validity import unreachable, why_invalid
 from harness.report import quantities as q
 from harness.report.clocks import AT_MOST, below, latency
@@ -92,6 +93,9 @@ def _what_happened(analysis: Analysis) -> str:
     joined = "How many users joined is unknown"
     if joins["succeeded"]:
         joined = f"{_all_or_some(*_users(analysis))} users joined"
+        if (planned := _planned(analysis.record)) > _users(analysis)[1]:
+            some = q.count(_users(analysis)[0])
+            joined = f"{some} of {q.count(planned)} planned users joined"
     if publishes["sent"] is None:
         return f"{joined}, and how many messages were published is unknown{_arrived(analysis)}"
     if not publishes["sent"]:
@@ -111,6 +115,14 @@ def _users(analysis: Analysis) -> tuple[int, int]:
         return joins["succeeded"], joins["attempted"]
     by_user = analysis.record.connections.groupby(["user_class", "user"])["joined"].max()
     return int(by_user.sum()), len(by_user)
+
+
+def _planned(record: Record) -> int:
+    """Return how many subscribers and chatters were planned; 0 where that cannot be compared."""
+    planned = (record.run.get("users") or {}).get("planned", {})
+    if not record.is_complete or record.lost_workers:
+        return 0
+    return sum(planned.get(kind, 0) for kind in (SUBSCRIBER, CHATTER))
 
 
 def _arrived(analysis: Analysis) -> str:

@@ -105,6 +105,14 @@ DISTURBED = [
 ]
 
 
+def test_users_that_were_planned_and_never_tried_are_counted(tmp_path):
+    """All who tried are not all."""
+    planned = {"subscriber": 4, "chatter": 1, "Browser": 9}
+    run = run_file(users={"planned": planned, "tried": planned | {"subscriber": 2}})
+    story = told(three_subscribers(tmp_path / "run", run=run))
+    assert story.startswith("3 of 5 planned users joined and ")
+
+
 def test_a_run_that_recovered_says_within_how_long(tmp_path):
     """The longest of all its recoveries, in whole seconds."""
     plan = Simulation(measure_s=20, stall=(8.0, 9.2), disturbances=DISTURBED)
