@@ -281,3 +281,10 @@ def fingerprint(found: Mapping[str, Any] | None) -> str:
         if not file.startswith(ours):
             digest.update(Path(file).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def own_locustfile(given: str) -> str:
+    """Return the names of the files that Locust was given; empty for the harness's own."""
+    ours = Path(__file__).with_name("locustfile.py")
+    paths = [Path(path.strip()) for path in str(given).split(",")]
+    return ",".join(path.name for path in paths if path.resolve() != ours)
