@@ -12,6 +12,7 @@ from harness.analysis.ground_truth import dropped_at_limits
 from harness.analysis.invariants import broken_invariants
 from harness.analysis.ledger import not_routed
 from harness.analysis.record import Json, Record
+from harness.analysis.requests import AGGREGATED
 from harness.analysis.slo import observe
 from harness.analysis.user_code import most_raised, raised, where_logged
 from harness.core.clock import NS_PER_S
@@ -40,6 +41,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_user_errors(record),
         *_unsent(figures),
         *_unheard(figures),
+        *_unjudged_requests(record, figures),
         *_limited(record),
         *_not_routed(record),
     ]
@@ -184,6 +186,19 @@ def _unsent(figures: Json) -> list[Json]:
     return [
         warning("publishes_not_sent", publishes["sent"], publishes["offered"], hint, invalid=False)
     ]
+
+
+def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
+    """Tell of failed requests of ordinary users where no SLO says whether that matters."""
+    requests = figures["requests"].get(AGGREGATED, {"failures": 0})
+    metrics = (str(slo["metric"]) for slo in record.workload.get("slos", []))
+    judged = any(one.startswith("requests.") and "failure" in one for one in metrics)
+    if judged or not requests["failures"]:
+        return []
+    failed, count = requests["failures"], requests["count"]
+    observed = f"{failed:,} of {count:,} ordinary requests failed, and no SLO judges them"
+    hint = f'an SLO can: metric = "requests.{AGGREGATED}.failure_ratio"'
+    return [warning("requests_failed", observed, None, hint, invalid=False)]
 
 
 def _unheard(figures: Json) -> list[Json]:

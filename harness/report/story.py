@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from harness.analysis.disturbances import objectives_on_p99
 from harness.analysis.finalise import Analysis
+from harness.analysis.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import scope_words
 from harness.analysis.summary import CHATTER, SUBSCRIBER
@@ -63,11 +64,19 @@ def observed_words(slo: Json) -> str:
     return q.of_metric(metric, observed, exact=True) if looks_equal else rounded
 
 
+_METRICS: Final = {limit.code: limit.metric for limit in (*LIMITS, *CLOCK_LIMITS)}
+
+
 def evidence(warning: Json) -> str:
     """Return what a warning observed and the limit it missed, as an end of a sentence.
 
     Whether the limit is the most or the least allowed shows in which side was missed.
     """
+    metric = _METRICS.get(warning["code"])
+    if metric is not None:  # A figure of the summary, in its unit.
+        found = observed_words(warning | {"metric": metric})
+        limit = q.of_metric(metric, warning["limit"], exact=True)
+        return f": {found}, where at most {limit} is allowed"
     found, limit = warning["observed"], warning["limit"]
     if found is None or limit is None:
         return "" if found is None else f": {_printed(found)}"
