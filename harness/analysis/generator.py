@@ -81,8 +81,8 @@ LIMITS: Final = (
         "machine_others_ratio",
         "generator.machine_others_ratio_peak",
         "machine_crowded",
-        "programs outside this run took cores from the load and from the system emulated beside "
-        "it: stop them and run again",
+        "programs outside this run took this share of the machine's cores from the load and from "
+        "the system emulated beside it: stop them and run again",
     ),
     Limit(
         "receive_delay_p99_ms",

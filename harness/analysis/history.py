@@ -73,6 +73,11 @@ class Series:
     apart: tuple[str, ...]
     points: tuple[Point, ...]
 
+    @property
+    def knows_revisions(self) -> bool:
+        """Whether the revision of any run is known; those of an installed wheel are not."""
+        return any(point.revision != _UNKNOWN_REVISION for point in self.points)
+
     def change(self, metric: str) -> Difference | None:
         """Return the last valid run's figure beside the median of those before it."""
         known = [

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from harness.analysis.ledger import contradictions
-from harness.analysis.record import Json, Record
+from harness.analysis.record import Record
+from harness.analysis.user_code import most_raised, where_logged
 
 _CLASSES = {"subscriber": "subscribers", "chatter": "chatters"}
 
@@ -15,7 +16,7 @@ def broken_invariants(record: Record) -> Iterator[tuple[str, int | str, int | No
     """
     if record.run.get("status") != "completed":
         return
-    yield from _users(record.run)
+    yield from _users(record)
     if not record.is_complete or record.lost_workers:
         return  # What a lost worker counted last is not known.
     if record.run.get("users"):  # Earlier versions did not see to it that these agree.
@@ -23,19 +24,22 @@ def broken_invariants(record: Record) -> Iterator[tuple[str, int | str, int | No
     yield from _ledger(record)
 
 
-def _users(run: Json) -> Iterator[tuple[str, int | str, int | None, str]]:
+def _users(record: Record) -> Iterator[tuple[str, int | str, int | None, str]]:
     """Compare the users of each class that were planned with those that started."""
-    users = run.get("users") or {}
+    users = record.run.get("users") or {}
     planned, tried = users.get("planned", {}), users.get("tried", {})
     for name, count in planned.items():
         started = tried.get(name, 0)
         if started != count:
             who = _CLASSES.get(name, f"users of class {name}")
-            hint = (
-                f"{started:,} of {count:,} planned {who} started: the load was not the one that "
-                "was planned; run it again, and see the log of the workers if it happens again"
-            )
-            yield "users_missing", started, count, hint
+            fan_out = name in _CLASSES
+            classes = planned.keys() - _CLASSES.keys() if fan_out else {name}
+            error = most_raised(record, classes, but=fan_out)
+            told = f"{count - started:,} of {count:,} planned {who} did not start"
+            if started > count:
+                told = f"{started:,} {who} started and {count:,} were planned"
+            often = f"; most often: {error}" if error else ": the load was not the planned one"
+            yield "users_missing", started, count, f"{told}{often}; {where_logged(record)}"
 
 
 def _joins(record: Record) -> Iterator[tuple[str, int | str, int | None, str]]:

@@ -12,7 +12,9 @@ from harness.analysis.ground_truth import dropped_at_limits
 from harness.analysis.invariants import broken_invariants
 from harness.analysis.ledger import not_routed
 from harness.analysis.record import Json, Record
+from harness.analysis.requests import AGGREGATED
 from harness.analysis.slo import observe
+from harness.analysis.user_code import most_raised, raised, where_logged
 from harness.core.clock import NS_PER_S
 from harness.measure.exhaustion import EXHAUSTIONS
 
@@ -36,8 +38,10 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_incomplete(record),
         *_disagreement(record),
         *_clock(record, figures),
+        *_user_errors(record),
         *_unsent(figures),
         *_unheard(figures),
+        *_unjudged_requests(record, figures),
         *_limited(record),
         *_not_routed(record),
     ]
@@ -161,6 +165,16 @@ def _clock(record: Record, figures: Json) -> list[Json]:
     return found
 
 
+def _user_errors(record: Record) -> list[Json]:
+    """Tell of exceptions in user code: Locust goes on after them, and only logs them."""
+    if not (count := raised(record)):
+        return []
+    noun = "exception" if count == 1 else "exceptions"
+    observed = f"{count:,} {noun} in user code, most often: {most_raised(record)}"
+    hint = f"the run went on; for the tracebacks {where_logged(record)}"
+    return [warning("user_errors", observed, None, hint, invalid=False)]
+
+
 def _unsent(figures: Json) -> list[Json]:
     publishes = figures["publishes"]
     if publishes["offered"] == publishes["sent"]:
@@ -172,6 +186,19 @@ def _unsent(figures: Json) -> list[Json]:
     return [
         warning("publishes_not_sent", publishes["sent"], publishes["offered"], hint, invalid=False)
     ]
+
+
+def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
+    """Tell of failed requests of ordinary users where no SLO says whether that matters."""
+    requests = figures["requests"].get(AGGREGATED, {"failures": 0})
+    metrics = (str(slo["metric"]) for slo in record.workload.get("slos", []))
+    judged = any(one.startswith("requests.") and "failure" in one for one in metrics)
+    if judged or not requests["failures"]:
+        return []
+    failed, count = requests["failures"], requests["count"]
+    observed = f"{failed:,} of {count:,} ordinary requests failed, and no SLO judges them"
+    hint = f'an SLO can: metric = "requests.{AGGREGATED}.failure_ratio"'
+    return [warning("requests_failed", observed, None, hint, invalid=False)]
 
 
 def _unheard(figures: Json) -> list[Json]:

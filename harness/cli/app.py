@@ -7,9 +7,10 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 from harness import __version__
 from harness.cli.check import check
@@ -68,10 +69,10 @@ VERBS = (
     Verb(emulate, TARGET),
     Verb(sweep, f"{WORKLOAD} --target {TARGET} --along deliveries --from 2000 --to 8000"),
     Verb(report, "reports/20261123T153000Z-quickstart-appsync-events-emulated"),
-    Verb(check, f"reports/sample --slo {SLOS}"),
-    Verb(compare, "reports/sample reports/sample --fail-if 'fan_out_latency_ms.p99 +10%'"),
-    Verb(cost, "reports/sample"),
-    Verb(plan, "reports/sample --users 1000000"),
+    Verb(check, f"reports/first --slo {SLOS}"),
+    Verb(compare, "reports/first reports/first --fail-if 'fan_out_latency_ms.p99 +10%'"),
+    Verb(cost, "reports/first"),
+    Verb(plan, "reports/first --users 1000000"),
     Verb(study, f"{STUDY} --size small"),
     Verb(init, "load-test --system polling"),
     Verb(examples, ""),
@@ -79,6 +80,29 @@ VERBS = (
     Verb(validate, f"{WORKLOAD} {TARGET}"),
     Verb(doctor, f"{WORKLOAD} --target {TARGET}"),
 )
+
+
+class _Argument(TyperArgument):
+    """An argument that help calls by its metavar alone, as its author wrote it."""
+
+    def get_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what stands in the usage line."""
+        name = self.metavar or super().get_usage_pieces(ctx)[0]
+        return [name if self.required or name.startswith("[") else f"[{name}]"]
+
+    def display_type_rich(self, ctx: Any) -> str:  # noqa: ARG002  Typer has it so
+        """Return no type: the metavar and the sentence beside it say more."""
+        return ""
+
+
+class _Command(TyperCommand):
+    """A verb whose help shows no types of the code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            if isinstance(parameter, TyperArgument):
+                parameter.__class__ = _Argument  # Typer has no way to name the class of one.
 
 
 def build_app() -> typer.Typer:
@@ -94,7 +118,8 @@ def build_app() -> typer.Typer:
     )
     app.callback()(harness)
     for verb in VERBS:
-        app.command(verb.name, help=verb.help, epilog=example_line(verb))(verb.function)
+        command = app.command(verb.name, cls=_Command, help=verb.help, epilog=example_line(verb))
+        command(verb.function)
     return app
 
 

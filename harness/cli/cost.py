@@ -26,7 +26,9 @@ _FILE_WIDTH = 220
 def cost(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Run folders; the first one's events are those of the day."),
+        typer.Argument(
+            metavar="[RUN...]", help="Run folders; the first one's events are those of the day."
+        ),
     ] = None,
     workload: Annotated[
         Path | None,
@@ -34,7 +36,9 @@ def cost(
     ] = None,
     flip: Annotated[
         list[str] | None,
-        typer.Option(help="Count an open question the other way, such as keep-alive."),
+        typer.Option(
+            metavar="QUESTION", help="Count an open question the other way, such as keep-alive."
+        ),
     ] = None,
     as_json: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
         bool, typer.Option("--json", help="Print everything as JSON instead of tables.")

@@ -21,6 +21,7 @@ def doctor(
     workers: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             min=1,
             help="Processes that make the load.  [default: as many as the plan needs]",
             envvar="HARNESS_WORKERS",

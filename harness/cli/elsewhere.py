@@ -12,14 +12,18 @@ Master = Annotated[
     bool, typer.Option("--master", help="Leave the load to workers started elsewhere.")
 ]
 ExpectWorkers = Annotated[
-    int | None, typer.Option(min=1, help="Begin when as many have come; needs --master.")
+    int | None,
+    typer.Option(metavar="N", min=1, help="Begin when as many have come; needs --master."),
 ]
-BindHost = Annotated[str, typer.Option(help="Address the master listens on.")]
-BindPort = Annotated[int, typer.Option(min=1, max=65535, help="Its port.")]
+BindHost = Annotated[str, typer.Option(metavar="HOST", help="Address the master listens on.")]
+BindPort = Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="Its port.")]
 MaxWait = Annotated[
     float,
     typer.Option(
-        "--max-wait", min=0, help="Seconds to wait for the workers at most; 0 for no limit."
+        "--max-wait",
+        metavar="N",
+        min=0,
+        help="Seconds to wait for the workers at most; 0 for no limit.",
     ),
 ]
 AllowLostWorkers = Annotated[

@@ -1,9 +1,10 @@
 """``harness init``: write a small load-test project of one's own."""
 
 import contextlib
+import errno
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
 
 DEFAULT_SYSTEM = "appsync-events"
 
-_KEPT = {".git", ".venv", "venv"}
-"""What a folder may hold that counts as empty: a new repository, and an environment."""
+
+def _completed(incomplete: str) -> list[str]:
+    """Complete the name of a system in the shell."""
+    from harness.core.system import installed_systems
+
+    return [name for name in installed_systems() if name.startswith(incomplete)]
 
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="A new or an empty folder.  [default: .]")
+        Path, typer.Argument(metavar="[FOLDER]", help="Where to write it, such as a new folder.")
     ] = Path(),
     system: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=_completed,
             help="Which system your service is.  [default: asked for; appsync-events without a "
             "terminal]",
         ),
@@ -35,31 +41,35 @@ def init(
 ) -> None:
     """Write a load test of your own: scenarios, users, and a workflow that judges it in CI.
 
-    The project runs at once, against an emulator of the system. Nothing is overwritten.
+    The project runs at once, against an emulator of the system. Nothing is overwritten: README.md
+    and .gitignore stay as they are; where another file of the project exists, nothing is written.
     """
-    from harness.cli.starter.project import new_project
+    from harness.cli.starter.project import OPTIONAL, new_project
     from harness.core.system import system_named
 
-    _require_empty(folder)
+    _require_free(folder)
     chosen = system_named(system or _asked())
     top = _repository(folder)
     project = new_project(chosen, Path(os.path.relpath(folder, top)).as_posix())
-    _write(folder, project.files)
-    typer.echo(f"wrote {len(project.files)} files for {chosen.title} to {folder.resolve()}\n")
-    typer.echo(_next_steps(folder, top, project))
+    kept = [path for path in OPTIONAL if os.path.lexists(folder / path)]
+    files = {path: text for path, text in project.files.items() if path not in kept}
+    _write(folder, files)
+    typer.echo(f"wrote {len(files)} files for {chosen.title} to {folder.resolve()}\n")
+    typer.echo(_next_steps(folder, top, project, kept))
 
 
-def _require_empty(folder: Path) -> None:
-    try:
-        found = {entry.name for entry in folder.iterdir()} - _KEPT if folder.exists() else set()
-    except OSError as error:
-        raise _unusable(folder, error) from None
-    if found:
+def _require_free(folder: Path) -> None:
+    """Raise MachineError where something is that the project would be mixed with."""
+    from harness.cli.starter.project import NEW
+
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise _unusable(folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+    if found := [str(path) for path in NEW if os.path.lexists(folder / path)]:
         raise MachineError(
             str(folder.resolve()),
-            f"is not empty, it holds {min(found)}",
-            "init needs a new or an empty folder",
-            "harness init load-test makes a new one",
+            f"holds {', '.join(found)}",
+            "init overwrites nothing",
+            "harness init load-test writes to a folder of its own",
         )
 
 
@@ -106,13 +116,17 @@ def _unusable(folder: Path, error: OSError) -> MachineError:
     return MachineError(str(folder), reason, "init needs a folder that it may write")
 
 
-def _next_steps(folder: Path, top: Path, project: "Project") -> str:
-    from harness.cli.starter.project import WORKFLOW, how_to_load
+def _next_steps(folder: Path, top: Path, project: "Project", kept: Collection[Path]) -> str:
+    from harness.cli.starter.project import GITIGNORE, REQUIREMENTS, WORKFLOW, how_to_load
 
     steps = [] if folder.resolve() == Path.cwd() else [f"cd {folder}"]
     steps.append(f"harness run live --target {project.target} --locustfile locustfile.py")
     lines = ["next:", *(f"  {step}" for step in steps)]
     lines += ["", f"your own service: {how_to_load(project.variables)}"]
+    if GITIGNORE in kept:
+        lines += ["", f"for git: add the line reports/ to {GITIGNORE}"]
+    if not project.is_installable:
+        lines += ["", f"for CI: write into {REQUIREMENTS} where fanout-harness comes from"]
     if top != folder.resolve():
         lines += ["", f"for GitHub: move {WORKFLOW} to the same place in {top}"]
     return "\n".join(lines)

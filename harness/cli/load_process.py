@@ -13,9 +13,8 @@ from types import FrameType
 
 from harness.core.child_errors import ERROR_FILE_VARIABLE, read_error
 from harness.core.errors import HarnessError, MachineError
-from harness.measure.record import RUN_FILE
+from harness.measure.record import LOG_FILE, RUN_FILE
 
-LOG_FILE = "locust.log"
 _ERROR_FILE = "error.json"
 GROUP_GRACE_S = 2.0
 """How long what Locust left behind may take to end by itself."""

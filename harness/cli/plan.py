@@ -22,20 +22,31 @@ _FILE_WIDTH = 160
 
 
 def plan(
-    run: Annotated[Path, typer.Argument(help="Folder of a run; what its workers cost is scaled.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="Folder of a run; what its workers cost is scaled."),
+    ],
     users: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="Connected users. Repeatable.  [default: 100K, 1M and 10M]"),
+        typer.Option(
+            metavar="N", min=1, help="Connected users. Repeatable.  [default: 100K, 1M and 10M]"
+        ),
     ] = None,
     rate_per_s: Annotated[
-        float, typer.Option("--rate", min=0.001, help="Messages a second, at the worst moment.")
+        float,
+        typer.Option(
+            "--rate", metavar="N", min=0.001, help="Messages a second, at the worst moment."
+        ),
     ] = 1.74,
     joins_per_s: Annotated[
-        float, typer.Option("--joins", min=0.001, help="Users who join in a second.")
+        float, typer.Option("--joins", metavar="N", min=0.001, help="Users who join in a second.")
     ] = 2000.0,
-    hours: Annotated[float, typer.Option(min=0.01, help="How long all are connected.")] = 1.0,
+    hours: Annotated[
+        float, typer.Option(metavar="N", min=0.01, help="How long all are connected.")
+    ] = 1.0,
     system: Annotated[
-        str | None, typer.Option(help="Whose quotas and prices.  [default: the run's own]")
+        str | None,
+        typer.Option(metavar="NAME", help="Whose quotas and prices.  [default: the run's own]"),
     ] = None,
     as_json: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
         bool, typer.Option("--json", help="Print everything as JSON instead of tables.")

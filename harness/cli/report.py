@@ -36,7 +36,9 @@ def report(
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Figure of the history, such as stall_s.max. Repeatable."),
+        typer.Option(
+            metavar="METRIC", help="Figure of the history, such as stall_s.max. Repeatable."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -59,7 +61,7 @@ def report(
     """
     if (run is None) == (history is None):
         found = "neither" if run is None else "both"
-        hint = "for example harness report reports/sample, or harness report --history reports"
+        hint = "for example harness report reports/first, or harness report --history reports"
         raise _usage("report", found, "must be one of RUN, --history", hint)
     if history is not None:
         _report_history(history, metric or (), out, quiet=quiet)

@@ -45,6 +45,7 @@ Overrides = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
         min=1,
         help="Processes that make the load.  [default: as many as the plan needs]",
         envvar="HARNESS_WORKERS",
@@ -60,14 +61,17 @@ Owned = Annotated[
 MaxUsd = Annotated[
     float | None,
     typer.Option(
-        min=0, help="Run only while it costs no more at list prices; not for an emulated target."
+        metavar="N",
+        min=0,
+        help="Run only while it costs no more at list prices; not for an emulated target.",
     ),
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Run even where this machine is too small for it.")
 ]
 WebPort = Annotated[
-    int | None, typer.Option(help="Show the run at http://127.0.0.1:PORT/fan-out as it goes.")
+    int | None,
+    typer.Option(metavar="N", help="Show the run at http://127.0.0.1:PORT/fan-out as it goes."),
 ]
 LocustArguments = Annotated[
     list[str] | None,
@@ -85,7 +89,8 @@ def run(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The run's own folder; must not exist.  [default: a new one in reports/]"
+            metavar="FOLDER",
+            help="The run's own folder; must not exist.  [default: a new one in reports/]",
         ),
     ] = None,
     overrides: Overrides = None,

@@ -25,7 +25,10 @@ def completion(*kinds: str) -> Callable[[str], list[str]]:
 def scenario_argument(kind: str, help_text: str, metavar: str | None = None) -> Any:
     """Return an argument that takes a scenario of a kind."""
     return typer.Argument(
-        help=help_text, metavar=metavar, parser=_parser(kind), autocompletion=completion(kind)
+        help=help_text,
+        metavar=metavar or kind.removesuffix("s").upper(),
+        parser=_parser(kind),
+        autocompletion=completion(kind),
     )
 
 

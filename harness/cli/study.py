@@ -37,20 +37,25 @@ class _Task:
     missing: str = ""
 
 
+WHICH_STUDY = scenario_argument(
+    "studies", "Study, a file or a name: systems, workloads, requirements.", "STUDY"
+)
+
+
 def study(
-    file: Annotated[
-        Path,
-        scenario_argument(
-            "studies", "Study, a file or a name: systems, workloads, requirements.", "STUDY"
-        ),
-    ],
-    size: Annotated[Literal["small", "full"], typer.Option(help="How large to run it.")] = "small",
+    file: Annotated[Path, WHICH_STUDY],
+    size: Annotated[
+        Literal["small", "full"], typer.Option(metavar="small|full", help="How large to run it.")
+    ] = "small",
     out: Annotated[
         Path | None,
-        typer.Option(help="The study's folder.  [default: reports/study-NAME-SIZE]"),
+        typer.Option(
+            metavar="FOLDER", help="The study's folder.  [default: reports/study-NAME-SIZE]"
+        ),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Runs of each cell.  [default: the file's]")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Runs of each cell.  [default: the file's]"),
     ] = None,
     *,
     label: Label = None,

@@ -50,14 +50,22 @@ Most = Annotated[
     ),
 ]
 Step = Annotated[
-    str, typer.Option(help="How finely the capacity is wanted: 5%, or in the load's own unit.")
+    str,
+    typer.Option(
+        metavar="STEP", help="How finely the capacity is wanted: 5%, or in the load's own unit."
+    ),
 ]
-Factor = Annotated[float, typer.Option(help="By how much the load grows until something breaks.")]
+Factor = Annotated[
+    float, typer.Option(metavar="N", help="By how much the load grows until something breaks.")
+]
 Repeats = Annotated[
-    int, typer.Option(min=1, help="Runs at each side of the edge, of which the majority counts.")
+    int,
+    typer.Option(
+        metavar="N", min=1, help="Runs at each side of the edge, of which the majority counts."
+    ),
 ]
 MaxSteps = Annotated[
-    int, typer.Option(min=1, help="Most runs of a search, repeated ones included.")
+    int, typer.Option(metavar="N", min=1, help="Most runs of a search, repeated ones included.")
 ]
 Grid = Annotated[
     list[str] | None,
@@ -69,8 +77,9 @@ Grid = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
+        metavar="FOLDER",
         help="The sweep's own folder; one that was interrupted goes on.  "
-        "[default: a new one in reports/]"
+        "[default: a new one in reports/]",
     ),
 ]
 Overrides = Annotated[

@@ -93,9 +93,10 @@ def _describe_study(study: "Study") -> str:
 
 def _describe_workload(workload: "Workload") -> str:
     population, publishing = workload.population, workload.publishing
+    others = "".join(f", {count:,} {name}" for name, count in population.ordinary.items())
     return (
         f"workload {workload.name}, {population.subscribers:,} subscribers and "
-        f"{population.chatters:,} chatters, {publishing.mean_rate_per_s:.3g} messages/s, "
+        f"{population.chatters:,} chatters{others}, {publishing.mean_rate_per_s:.3g} messages/s, "
         f"{len(workload.slos)} SLOs"
     )
 

@@ -14,14 +14,23 @@ from harness.core.exit_codes import ExitCode
 
 
 def worker(
-    master_host: Annotated[str, typer.Option(help="Where the master is.", envvar="HARNESS_MASTER")],
-    master_port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 5557,
+    master_host: Annotated[
+        str, typer.Option(metavar="HOST", help="Where the master is.", envvar="HARNESS_MASTER")
+    ],
+    master_port: Annotated[
+        int, typer.Option(metavar="N", min=1, max=65535, help="Its port.")
+    ] = 5557,
     processes: Annotated[
         int,
-        typer.Option(min=1, help="Workers to start here, one process each; plan one a core."),
+        typer.Option(
+            metavar="N", min=1, help="Workers to start here, one process each; plan one a core."
+        ),
     ] = 1,
     max_wait_s: Annotated[
-        float, typer.Option("--max-wait", min=0, help="Seconds to wait for a master at most.")
+        float,
+        typer.Option(
+            "--max-wait", metavar="N", min=0, help="Seconds to wait for a master at most."
+        ),
     ] = 300.0,
     locustfile: Locustfile = None,
 ) -> None:

@@ -27,6 +27,7 @@ class ClockKeeper:
         send: Sends a message of a kind with data to the master.
         systems: The systems that this worker's users can join.
         users: What tells its locustfile from others.
+        locustfile: Its locustfile's name; empty without one of its own.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class ClockKeeper:
         send: Callable[[str, dict[str, Any]], None],
         systems: Sequence[str] = (),
         users: str = "",
+        locustfile: str = "",
     ) -> None:
         self._send = send
         self._systems = tuple(systems)
         self._users = users
+        self._locustfile = locustfile
         self._estimator = OffsetEstimator()
         self._welcomed = False
         self._same_clock = False
@@ -61,7 +64,7 @@ class ClockKeeper:
         self._asking = gevent.spawn(self._run)
 
     def _run(self) -> None:
-        me = Recruit.here(self._systems, self._users).to_message()
+        me = Recruit.here(self._systems, self._users, self._locustfile).to_message()
         while not self._welcomed:
             self._send(messages.HELLO, me)
             gevent.sleep(HELLO_EVERY_S)

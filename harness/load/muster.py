@@ -28,12 +28,22 @@ class Muster:
         measure_clocks: Whether to measure the clocks of workers on this machine too.
         system: The system that the target is of.
         users: What tells the master's locustfile from others.
+        locustfile: That file's name; empty without one of its own.
     """
 
-    def __init__(self, send: Send, *, measure_clocks: bool, system: str, users: str = "") -> None:
+    def __init__(
+        self,
+        send: Send,
+        *,
+        measure_clocks: bool,
+        system: str,
+        users: str = "",
+        locustfile: str = "",
+    ) -> None:
         self._send = send
         self._system = system
         self._users = users
+        self._locustfile = locustfile
         self._clock_of = "" if measure_clocks else machine_id()
         self._recruits: dict[str, Recruit] = {}
         self._ready: set[str] = set()
@@ -63,7 +73,7 @@ class Muster:
     def _mismatch(self, recruit: Recruit) -> MachineError | None:
         version, revision = self._mine["version"], self._mine["revision"]
         hint = "install the same version of the harness on every machine"
-        where = f"worker on {recruit.host}"
+        where = str(recruit)
         if recruit.version != version:
             required = f"the master runs {version} and all must run the same"
             return MachineError(where, f"runs harness {recruit.version}", required, hint)
@@ -77,13 +87,16 @@ class Muster:
             return MachineError(where, found, required, hint)
         if recruit.users != self._users:
             hint = "start master and workers with equal files: --locustfile FILE"
-            found = "its locustfile differs from the master's"
-            return MachineError(where, found, "both must run the same users", hint)
+            found = f"uses {_used(recruit.locustfile)}"
+            required = f"the master uses {_used(self._locustfile)}"
+            if recruit.locustfile == self._locustfile:
+                found, required = f"{found} of other content", "the master's must be equal"
+            return MachineError(where, found, required, hint)
         return None
 
     def _send_away(self, worker: str, recruit: Recruit) -> None:
         text = "the run has begun, and the shares of its plan are dealt"
-        error = MachineError(f"worker on {recruit.host}", "came too late", text)
+        error = MachineError(str(recruit), "came too late", text)
         self._send(messages.WELCOME, {"refused": str(error)}, worker)
         self.on_late(f"{worker} on {recruit.host}")
 
@@ -153,9 +166,12 @@ class Muster:
         return self._recruits.values()
 
     def dismiss(self, error: MachineError) -> None:
-        """Tell all who have come why nothing is run."""
+        """Tell all who have come, and fit, why nothing is run."""
+        refused = str(error)
+        if error is self._refusal:
+            refused = f"this worker fits, another does not, so nothing is run: {error}"
         for worker in self._recruits:
-            self._send(messages.WELCOME, {"refused": str(error)}, worker)
+            self._send(messages.WELCOME, {"refused": refused}, worker)
 
     def enlist(self, ids: list[str]) -> list[dict[str, Any]]:
         """Fix who takes part; send away whoever else came. Return a row for each, in their order.
@@ -180,3 +196,7 @@ class Muster:
             "revision": recruit.revision,
             "clock": clock,
         }
+
+
+def _used(locustfile: str) -> str:
+    return f"--locustfile {locustfile}" if locustfile else "no --locustfile"

@@ -109,7 +109,8 @@ def plan_from_options(options: Namespace) -> Plan:
         raise ScenarioError(
             [
                 ScenarioProblem(
-                    f"--{name}", "", "", "must name a file", "harness examples lists them"
+                    *(f"--{name}", "", "", f"must name a file or a known {name}"),
+                    "harness examples lists them",
                 )
                 for name in missing
             ]

@@ -39,6 +39,7 @@ from harness.load.stopping import StopReason
 from harness.load.user_classes import (
     arrange,
     fingerprint,
+    own_locustfile,
     planned,
     require_hosts,
     require_tasks,
@@ -107,16 +108,21 @@ class _Plugin:
             except HarnessError as error:
                 tell(error)
                 self._give_up(environment, error.exit_code)
-            self._introduce(runner, fingerprint(environment.available_user_classes))
+            self._introduce(runner)
         else:
             self._direct(environment)
         if isinstance(runner, WorkerRunner | LocalRunner):
             runner.register_message(messages.FINISH, self._on_finish, concurrent=True)
 
-    def _introduce(self, runner: WorkerRunner, users: str) -> None:
+    def _introduce(self, runner: WorkerRunner) -> None:
         """Say who this worker is, and learn how far its clock is from the run's."""
-        systems = systems_of(runner.environment.user_classes)
-        self._keeper = keeper = ClockKeeper(runner.send_message, systems, users)
+        environment: Any = runner.environment
+        self._keeper = keeper = ClockKeeper(
+            runner.send_message,
+            systems_of(environment.user_classes),
+            fingerprint(environment.available_user_classes),
+            own_locustfile(environment.parsed_options.locustfile),
+        )
 
         def welcomed(msg: Any, **_: Any) -> None:
             if refused := msg.data.get("refused"):
@@ -139,6 +145,7 @@ class _Plugin:
             measure_clocks=options.measure_clocks,
             system=system,
             users=fingerprint(environment.available_user_classes),
+            locustfile=own_locustfile(options.locustfile),
         )
         heard = {
             messages.HELLO: lambda msg, **_: muster.hello(msg.node_id, msg.data),
@@ -195,7 +202,7 @@ class _Plugin:
         for one in environment.user_classes:
             kind = one.user_class if issubclass(one, FanOutUser) else one.__name__
             one.fixed_count = locust_users(plan, kind, workers)
-        require_tasks(classes.others.values(), where)
+        require_tasks(classes.others.values(), options, where)
         environment.user_classes = [one for one in environment.user_classes if one.fixed_count]
         return prepared._replace(plan=plan)
 

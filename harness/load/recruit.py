@@ -26,6 +26,8 @@ class Recruit:
         revision: Its git revision, where it runs from a checkout.
         systems: The systems that its users can join.
         users: What tells its locustfile from others.
+        locustfile: Its locustfile's name; empty without one of its own.
+        pid: The process, which tells workers of one machine apart; 0 where it did not say.
         offers: What its machine had to offer it; None where it did not say.
     """
 
@@ -35,10 +37,16 @@ class Recruit:
     revision: str | None = None
     systems: tuple[str, ...] = ()
     users: str = ""
+    locustfile: str = ""
+    pid: int = 0
     offers: Machine | None = None
 
+    def __str__(self) -> str:
+        """Return what tells it from others to whoever looks for it."""
+        return f"worker on {self.host}" + (f" (process {self.pid})" if self.pid else "")
+
     @classmethod
-    def here(cls, systems: tuple[str, ...], users: str = "") -> "Recruit":
+    def here(cls, systems: tuple[str, ...], users: str = "", locustfile: str = "") -> "Recruit":
         """Return what a worker that is this process says of itself."""
         offered = read_machine()
         # What this process has taken already is part of what a worker needs.
@@ -52,6 +60,8 @@ class Recruit:
             version["revision"],
             systems,
             users,
+            locustfile,
+            os.getpid(),
             offered,
         )
 
@@ -71,6 +81,8 @@ class Recruit:
             data.get("revision"),
             tuple(map(str, data.get("systems") or ())),
             str(data.get("users") or ""),
+            str(data.get("locustfile") or ""),
+            int(data.get("pid") or 0),
             Machine(**offers) if known else None,
         )
 

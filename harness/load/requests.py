@@ -7,7 +7,7 @@ from typing import Any
 from harness.load.locust_table import OF_THE_HARNESS
 from harness.load.tally import Tally
 from harness.measure.histogram import HIGHEST_NS
-from harness.measure.record import REQUEST_LATENCY, request_tag
+from harness.measure.record import REQUEST_LATENCY, TASK_STAGE, request_tag
 
 MOST_NAMES = 200
 """Names told apart in one worker; a name with a number in it must not fill memory."""
@@ -19,9 +19,6 @@ _NS_PER_MS = 1_000_000
 
 STAGE = "request"
 """Stage of a failed request among the record's errors."""
-
-TASK_STAGE = "task"
-"""Stage of an exception that a user's own task raised."""
 
 
 class RequestCounter:

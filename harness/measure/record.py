@@ -25,6 +25,11 @@ SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
 HISTOGRAMS_FILE = "histograms.hlog"
 JOURNAL_FOLDER = "journal"
+LOG_FILE = "locust.log"
+"""What Locust printed, where ``harness run`` started it."""
+
+TASK_STAGE = "task"
+"""Stage, among the errors, of an exception that a user's own code raised."""
 
 LATENCY_METRICS = (
     "fan_out_latency",

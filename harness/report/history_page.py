@@ -77,7 +77,7 @@ def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
         [
             Cell(f"{point.started:%Y-%m-%d %H:%M}"),
             *([Cell(point.tested or q.MISSING)] if is_named else []),
-            Cell(point.revision),
+            *([Cell(point.revision)] if series.knows_revisions else []),
             Cell(f"{VERDICT_MARKS.get(point.verdict, '?')} {_word(point)}", tone=point.verdict),
             Cell(point.folder.name),
             *(Cell(_quoted(metric, point)) for metric in metrics),
@@ -89,7 +89,8 @@ def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
     notes = notes if told else []
     if any(point.errors_ms[metric] for point in series.points for metric in metrics):
         notes.append(f"{explanation('run')}.")
-    texts = ["Started", *(["Tested"] if is_named else []), "Revision", "Verdict", "Run"]
+    texts = ["Started", *(["Tested"] if is_named else [])]
+    texts += [*(["Revision"] if series.knows_revisions else []), "Verdict", "Run"]
     columns = [*texts, *(capital(label(m)) for m in metrics)]
     title, meanings = f"Runs of series {number}, oldest first", ("",) * len(texts) + tuple(metrics)
     return Table(
@@ -135,7 +136,9 @@ def _sketch(number: int, series: Series, metric: str) -> Sketch:
 
     def draw(figure: Figure, size: Size) -> None:
         (axes,) = panels(figure, size, 1)
-        _mark_revisions(axes, series.points, size)
+        axes.set_xticks([])
+        if series.knows_revisions:
+            _mark_revisions(axes, series.points, size)
         shown = np.where(valid, values, np.nan)
         kept = np.isfinite(shown)
         axes.plot(places[kept], shown[kept], color=BLUE, marker="o", markersize=4)
@@ -149,7 +152,8 @@ def _sketch(number: int, series: Series, metric: str) -> Sketch:
     known = [point for point in series.points if point.values[metric] is not None]
     known.sort(key=lambda point: point.values[metric] or 0.0)
     caption = f"{len(known)} runs, from {_quoted(metric, known[0])} to "
-    caption += f"{_quoted(metric, known[-1])}; bands are revisions."
+    caption += f"{_quoted(metric, known[-1])}"
+    caption += "; bands are revisions." if series.knows_revisions else "."
     caption += " Crosses are invalid runs." if not valid.all() else ""
     return Sketch(name, capital(label(metric)), caption, draw)
 
@@ -157,7 +161,6 @@ def _sketch(number: int, series: Series, metric: str) -> Sketch:
 def _mark_revisions(axes: Axes, points: Sequence[Point], size: Size) -> None:
     """Shade every other revision's runs; name each below, where there is room."""
     room = (size.width - 58) / len(points)
-    axes.set_xticks([])
     place, last_end = 0, -1.0
     for turn, (revision, group) in enumerate(groupby(points, key=lambda point: point.revision)):
         length = len(list(group))

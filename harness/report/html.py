@@ -13,6 +13,7 @@ from harness.analysis.finalise import Analysis
 from harness.analysis.labels import label_words
 from harness.analysis.record import Json
 from harness.analysis.requests import AGGREGATED
+from harness.analysis.validity import saturates
 from harness.report import quantities as q
 from harness.report.clocks import latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, definitions
@@ -115,7 +116,7 @@ def headline(summary: Json) -> list[Tile]:
         _joined(summary),
         _published(summary["publishes"]),
         *_requests(summary),
-        _generator(summary["generator"], summary["publishes"]),
+        _generator(summary),
     ]
 
 
@@ -199,7 +200,8 @@ def _requests(summary: Json) -> list[Tile]:
     return [Tile("Requests", figures, "", f"{detail}, of ordinary users")]
 
 
-def _generator(generator: Json, publishes: Json) -> Tile:
+def _generator(summary: Json) -> Tile:
+    generator, publishes = summary["generator"], summary["publishes"]
     figures = [
         Figure("generator.cpu_ratio_peak", q.percent(_rounded(generator["cpu_ratio_peak"])), "CPU"),
         _milliseconds("generator.loop_lag_ms.p99", generator["loop_lag_ms"]["p99"], "loop lag p99"),
@@ -208,7 +210,9 @@ def _generator(generator: Json, publishes: Json) -> Tile:
         ),
     ]
     known = [figure for figure in figures if figure.text != q.MISSING]
-    word = "did not keep up"
+    # Other programs had the cores: its own figures may be fine, and those of the run are not.
+    crowded = {one["code"] for one in summary["warnings"] if saturates(one)} == {"machine_crowded"}
+    word = "machine crowded" if crowded else "did not keep up"
     if generator["valid"]:
         word = "kept up" if known else "not measured"
     workers = generator["workers"]

@@ -5,8 +5,10 @@ from typing import Any, Final
 
 from harness.analysis.disturbances import objectives_on_p99
 from harness.analysis.finalise import Analysis
+from harness.analysis.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.record import Json, Record
 from harness.analysis.slo import scope_words
+from harness.analysis.summary import CHATTER, SUBSCRIBER
 from harness.analysis.validity import unreachable, why_invalid
 from harness.report import quantities as q
 from harness.report.clocks import AT_MOST, below, latency
@@ -62,11 +64,19 @@ def observed_words(slo: Json) -> str:
     return q.of_metric(metric, observed, exact=True) if looks_equal else rounded
 
 
+_METRICS: Final = {limit.code: limit.metric for limit in (*LIMITS, *CLOCK_LIMITS)}
+
+
 def evidence(warning: Json) -> str:
     """Return what a warning observed and the limit it missed, as an end of a sentence.
 
     Whether the limit is the most or the least allowed shows in which side was missed.
     """
+    metric = _METRICS.get(warning["code"])
+    if metric is not None:  # A figure of the summary, in its unit.
+        found = observed_words(warning | {"metric": metric})
+        limit = q.of_metric(metric, warning["limit"], exact=True)
+        return f": {found}, where at most {limit} is allowed"
     found, limit = warning["observed"], warning["limit"]
     if found is None or limit is None:
         return "" if found is None else f": {_printed(found)}"
@@ -92,6 +102,9 @@ def _what_happened(analysis: Analysis) -> str:
     joined = "How many users joined is unknown"
     if joins["succeeded"]:
         joined = f"{_all_or_some(*_users(analysis))} users joined"
+        if (planned := _planned(analysis.record)) > _users(analysis)[1]:
+            some = q.count(_users(analysis)[0])
+            joined = f"{some} of {q.count(planned)} planned users joined"
     if publishes["sent"] is None:
         return f"{joined}, and how many messages were published is unknown{_arrived(analysis)}"
     if not publishes["sent"]:
@@ -111,6 +124,14 @@ def _users(analysis: Analysis) -> tuple[int, int]:
         return joins["succeeded"], joins["attempted"]
     by_user = analysis.record.connections.groupby(["user_class", "user"])["joined"].max()
     return int(by_user.sum()), len(by_user)
+
+
+def _planned(record: Record) -> int:
+    """Return how many subscribers and chatters were planned; 0 where that cannot be compared."""
+    planned = (record.run.get("users") or {}).get("planned", {})
+    if not record.is_complete or record.lost_workers:
+        return 0
+    return sum(planned.get(kind, 0) for kind in (SUBSCRIBER, CHATTER))
 
 
 def _arrived(analysis: Analysis) -> str:

@@ -92,15 +92,20 @@ def is_name(given: str) -> bool:
     return bool(given) and not {"/", "\\", "."} & set(given)
 
 
-def summary(file: Path) -> str:
-    """Return the first sentence of a scenario file's opening comment."""
+def opening_comment(file: Path) -> str:
+    """Return what a scenario file says of itself before its first key, line by line."""
     comments = []
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith("#:"):
             comments.append(line.removeprefix("#").strip())
-    text = " ".join(comments)
+    return "\n".join(comments)
+
+
+def summary(file: Path) -> str:
+    """Return the first sentence of a scenario file's opening comment."""
+    text = opening_comment(file).replace("\n", " ")
     return text.partition(". ")[0].rstrip(".")
 
 

@@ -73,7 +73,7 @@ def test_one_byte_over_5_kb_doubles_the_deliveries(study):
 
 def test_only_servers_cost_while_nobody_is_connected(study):
     """Scale to zero."""
-    assert {"Dedicated SSE servers": 4.02} == pytest.approx(
+    assert {"Server-sent events": 4.02} == pytest.approx(
         {name: usd for name, usd in study.idle.items() if usd}
     )
 

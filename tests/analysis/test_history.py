@@ -153,3 +153,15 @@ def test_what_runs_tested_is_a_column_where_one_of_them_says_it(tmp_path):
     place = table.columns.index("Tested")
     assert ["–", "build 7, commit=1a2b"] == [row[place].text for row in table.rows]
     assert "build 7, commit=1a2b" in render_history(read_history(tmp_path))
+
+
+def test_revisions_that_nobody_knows_are_no_column_and_no_bands(tmp_path):
+    """An installed wheel has none; once one run has, the others say that theirs is unknown."""
+    stored(tmp_path / "a", revision=None)
+    stored(tmp_path / "b", day=2, revision=None)
+    assert "Revision" not in tables(read_history(tmp_path))[0].columns
+    page = render_history(read_history(tmp_path))
+    assert "bands are revisions" not in page
+    assert "unknown" not in page
+    stored(tmp_path / "c", day=3)
+    assert "Revision" in tables(read_history(tmp_path))[0].columns

@@ -32,7 +32,54 @@ def test_users_that_never_started_make_the_run_invalid(tmp_path, name, who):
     tried = USERS | {name: USERS[name] - 1}
     found = warnings(tmp_path, users={"planned": USERS, "tried": tried})
     assert ["users_missing"] == list(found)
-    assert f"{tried[name]} of {USERS[name]} planned {who} started" in found["users_missing"]
+    assert f"1 of {USERS[name]} planned {who} did not start" in found["users_missing"]
+
+
+def raised(user_class, error, said, count):
+    """Return a row of the errors: exceptions of one kind in user code."""
+    kind = {"second": 1, "worker": 0, "stage": "task", "error_class": error, "code": ""}
+    return kind | {"message": f"{user_class}: {said}", "count": count}
+
+
+@pytest.mark.parametrize(
+    ("name", "often"),
+    [
+        ("subscriber", "Viewer: RuntimeError: login failed"),
+        ("Browser", "Browser: ValueError: no page"),
+    ],
+)
+def test_users_missing_names_what_their_code_raised_most_often_and_the_log(tmp_path, name, often):
+    """Of their own class, and of what is no other class that was planned."""
+    errors = [
+        raised("Viewer", "RuntimeError", "login failed", 2),
+        raised("Viewer", "RuntimeError", "log out failed", 1),
+        raised("Browser", "ValueError", "no page", 9),
+    ]
+    tried = USERS | {name: USERS[name] - 1}
+    folder = three_subscribers(
+        tmp_path / "run",
+        run=run_file(users={"planned": USERS, "tried": tried}),
+        errors=errors,
+    )
+    (folder / "locust.log").write_text("a traceback")
+    found = {one["code"]: one for one in finalise(folder).summary["warnings"]}
+    assert found["users_missing"]["hint"].endswith(
+        f"did not start; most often: {often}; see {folder / 'locust.log'}"
+    )
+
+
+def test_exceptions_in_user_code_are_a_warning_that_leaves_the_run_valid(tmp_path):
+    """Locust goes on after them, and only logs them."""
+    errors = [
+        raised("Viewer", "ValueError", "boom in task", 1399),
+        raised("Viewer", "KeyError", "'a'", 1),
+    ]
+    summary = finalise(three_subscribers(tmp_path / "run", errors=errors)).summary
+    (found,) = (one for one in summary["warnings"] if one["code"] == "user_errors")
+    assert found["observed"] == (
+        "1,400 exceptions in user code, most often: Viewer: ValueError: boom in task"
+    )
+    assert not found["invalidates"]
 
 
 def test_more_users_than_planned_make_the_run_invalid_too(tmp_path):

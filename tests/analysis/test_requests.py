@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from harness.analysis.finalise import finalise
@@ -52,6 +54,31 @@ def test_figures_are_those_of_the_measured_time_by_name_and_together(folder):
     together = found["Aggregated"]
     assert (6, 6) == (together["count"], together["latency_ms"]["count"])
     assert 6.0 == pytest.approx(together["latency_ms"]["p50"], rel=1e-3)
+
+
+def failed_warnings(folder, metric):
+    """Return what is said of failed requests where one metric is judged."""
+    run = json.loads((folder / "run.json").read_text())
+    run["plan"]["workload"]["slos"] = [{"metric": metric, "op": "<=", "limit": 1.0}]
+    (folder / "run.json").write_text(json.dumps(run))
+    warnings = finalise(folder).summary["warnings"]
+    return [one["observed"] for one in warnings if one["code"] == "requests_failed"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("deliveries.ratio", ["1 of 6 ordinary requests failed, and no SLO judges them"]),
+        (
+            "requests.GET /.latency_ms.p99",
+            ["1 of 6 ordinary requests failed, and no SLO judges them"],
+        ),
+        ("requests.Aggregated.failure_ratio", []),
+    ],
+)
+def test_failed_requests_that_no_slo_judges_are_a_warning(folder, metric, said):
+    """A run must not pass in silence over them."""
+    assert said == failed_warnings(folder, metric)
 
 
 def test_record_reads_the_same_from_parquet(folder):

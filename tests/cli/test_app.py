@@ -82,6 +82,7 @@ def test_version_is_printed() -> None:
         ("harness run x --target polling-", ["polling-emulated", "polling-service"]),
         ("harness check x --slo live", ["live-chat"]),
         ("harness validate hybrid-a", ["hybrid-aws"]),
+        ("harness init x --system poll", ["polling"]),
     ],
 )
 def test_shell_completes_verbs_and_names(typed: str, completed: list[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.examples import examples
+from harness.core.errors import ScenarioError
 from harness.scenario.shipped import KINDS, shipped_names
 
 
@@ -41,3 +42,14 @@ def test_places_of_files_pages_and_dashboard_exist(capsys):
     places = capsys.readouterr().out.splitlines()[-3:]
     assert ["files", "pages", "dashboard"] == [line.partition(": ")[0] for line in places]
     assert all(Path(line.partition(": ")[2]).exists() for line in places)
+
+
+def test_example_by_name_prints_its_path_and_its_whole_comment(folder, capsys):
+    """Whoever wants one finds the file, and reads more than the listing has room for."""
+    file = folder / "scenarios/workloads/zebra.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("#:schema x\n# Our own. And more,\n# on two lines.\n\n# Not this.\n", "utf-8")
+    examples("zebra")
+    assert f"{file}\n  Our own. And more,\n  on two lines.\n" == capsys.readouterr().out
+    with pytest.raises(ScenarioError, match="did you mean zebra"):
+        examples("zebro")

@@ -1,6 +1,7 @@
 """Every help page ends with an example, and every example works."""
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -30,7 +31,8 @@ SMALLER = {
 
 
 def harness(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness", *arguments]
+    runs = {"reports/first": "reports/sample"}  # The run that a checkout has.
+    command = [sys.executable, "-m", "harness", *(runs.get(each, each) for each in arguments)]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=5 * PATIENCE_S
     )
@@ -60,6 +62,14 @@ def test_help_is_for_users(verb: Verb) -> None:
     """The help says what the verb does and shows no section meant for readers of the code."""
     assert verb.help
     assert not {"Args:", "Raises:", "Returns:"} & set(shown([verb.name, "-h"]).stdout.split())
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=[verb.name for verb in VERBS])
+def test_help_names_values_as_a_user_would(verb: Verb) -> None:
+    """No value stands there as a type of the code or with signs that nobody types."""
+    text = " ".join(shown([verb.name, "--help"]).stdout.split())
+    assert [] == re.findall(r"\{[^|}]*\}|<\w[^<>]*>|\b(?:INTEGER|FLOAT) RANGE\b", text)
+    assert text.count("[default: .]") <= 1
 
 
 def test_help_of_the_command_lists_every_verb() -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,20 @@ import yaml
 from typer.testing import CliRunner
 
 from harness.cli.app import build_app
-from harness.cli.starter.project import EMULATED, SERVICE, WORKFLOW, new_project
+from harness.cli.starter import origin
+from harness.cli.starter.origin import PLACEHOLDER
+from harness.cli.starter.project import (
+    EMULATED,
+    SERVICE,
+    WORKFLOW,
+    longest_wait_s,
+    new_project,
+)
 from harness.cli.validate import validate
 from harness.core.errors import MachineError
 from harness.core.system import System, installed_systems
+from harness.scenario.workload import Generator
+from tests.patience import PATIENCE_S
 
 TOY = System(name="toy", title="Toy", client="toy:Api", realtime_schemes=("https", "http"))
 
@@ -137,6 +148,8 @@ def test_workflow_runs_and_judges_with_the_services_secrets(folder):
     assert "${{ secrets.POLLING_API_KEY }}" == job["env"]["POLLING_API_KEY"]
     (run,) = [step["run"] for step in job["steps"] if step.get("name") == "Run"]
     told = CliRunner().invoke(build_app(), ["run", "--help"]).stdout
+    assert "--tag commit=" in run
+    assert "HARNESS_TAGS" not in job["env"]
     assert set(re.findall(r"--[a-z-]+", run)) <= set(re.findall(r"--[a-z-]+", told))
 
 
@@ -153,14 +166,99 @@ def test_workflow_has_the_shape_that_github_wants(folder):
     assert 0 == checked.returncode, checked.stdout
 
 
-@pytest.mark.parametrize("name", ["README.md", "locustfile.py", ".github"])
-def test_folder_with_files_is_refused_and_left_as_it_was(folder, name):
-    """Whatever is there, nothing is overwritten and nothing is added."""
+@pytest.mark.parametrize(
+    "name", ["locustfile.py", "requirements.txt", "scenarios/targets/mine.toml", str(WORKFLOW)]
+)
+def test_folder_with_a_file_of_the_project_is_refused_and_left_as_it_was(folder, name):
+    """The sentence names what is there; nothing is overwritten and nothing is added."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text("mine", encoding="utf-8")
-    with pytest.raises(MachineError, match=f"is not empty, it holds {re.escape(name)}, init"):
+    found = "scenarios" if name.startswith("scenarios") else name
+    with pytest.raises(MachineError, match=f"holds {re.escape(found)}, init overwrites nothing"):
         init("--system", "polling")
     assert [name] == files_in(folder)
     assert "mine" == (folder / name).read_text("utf-8")
+
+
+def test_file_in_place_of_a_folder_of_the_project_leaves_nothing_behind(folder):
+    """What has been written before it is met is taken back."""
+    (folder / ".github").write_text("mine", encoding="utf-8")
+    with pytest.raises(MachineError, match="init needs a folder that it may write"):
+        init("--system", "polling")
+    assert [".github"] == files_in(folder)
+
+
+def test_files_of_an_existing_repository_stay_as_they_are(folder):
+    """A repository with a README, a license and a .gitignore gets the project beside them."""
+    mine = {"README.md", "LICENSE", ".gitignore", "src/app.py"}
+    (folder / "src").mkdir()
+    for name in mine:
+        (folder / name).write_text("mine", encoding="utf-8")
+    said = init("--system", "polling").stdout
+    assert {"mine"} == {(folder / name).read_text("utf-8") for name in mine}
+    assert {"locustfile.py", str(WORKFLOW)} <= {*files_in(folder)}
+    assert "wrote 11 files" in said
+    assert "\nfor git: add the line reports/ to .gitignore\n" in said
+
+
+@pytest.mark.parametrize("system", installed_systems().values(), ids=attrgetter("name"))
+def test_limit_of_the_latency_leaves_room_for_the_interval(system):
+    """Both files allow what the clients of the written targets may wait until they ask."""
+    files = new_project(system, ".").files
+    targets = [text for path, text in files.items() if path.parent.name == "targets"]
+    wait_ms = 1000 * longest_wait_s(system, targets)
+    assert (wait_ms > 0) == bool(system.polling_classes)
+    for kind in ("workloads", "slos"):
+        slos = tomllib.loads(files[Path("scenarios") / kind / "live.toml"])["slos"]
+        (limit,) = [slo["limit"] for slo in slos if slo["metric"] == "fan_out_latency_ms.p99"]
+        assert limit >= max(wait_ms, 1000)
+
+
+@pytest.mark.slow
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("system", ["polling", "hybrid"])
+def test_project_of_a_system_that_polls_passes_as_written(folder, system):
+    """It is run and judged as its README says, whatever else the machine has to do."""
+    init("--system", system)
+    lenient = [
+        word
+        for name in Generator.model_fields
+        for word in ("--set", f"generator.{name}={1.0 if name.endswith('_ratio') else 60_000.0}")
+    ]
+    run = ["run", "live", "--target", EMULATED, "--locustfile", "locustfile.py", *lenient]
+    for arguments in ([*run, "--out", "reports/live"], ["check", "reports/live", "--slo", "live"]):
+        command = [sys.executable, "-m", "harness", *arguments]
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+        assert 0 == done.returncode, done.stdout + done.stderr
+
+
+GIT = {"url": "https://example.org/h.git", "vcs_info": {"vcs": "git", "commit_id": "1a2b3c"}}
+
+
+@pytest.mark.parametrize(
+    ("installed_from", "line"),
+    [
+        (GIT, "fanout-harness @ git+https://example.org/h.git@1a2b3c"),
+        (GIT | {"url": "file:///home/me/h"}, f"fanout-harness @ {PLACEHOLDER}"),
+        ({"url": "file:///home/me/h", "dir_info": {}}, f"fanout-harness @ {PLACEHOLDER}"),
+        (None, f"fanout-harness @ {PLACEHOLDER}"),
+    ],
+)
+def test_requirements_say_where_the_harness_comes_from(folder, monkeypatch, installed_from, line):
+    """A git address with its commit; else a line to be completed, without a local path."""
+
+    class Installed:
+        def read_text(self, _name):
+            return json.dumps(installed_from) if installed_from else None
+
+    monkeypatch.setattr(origin, "distribution", lambda _name: Installed())
+    said = init("--system", "polling").stdout
+    written = (folder / "requirements.txt").read_text("utf-8")
+    assert line == written.splitlines()[-1]
+    assert "/home" not in written
+    assert ("for CI: write into requirements.txt" in said) == (PLACEHOLDER in line)
 
 
 def test_file_in_place_of_the_folder_is_refused(folder):

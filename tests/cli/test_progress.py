@@ -137,6 +137,13 @@ def test_after_the_last_second_the_report_is_being_written() -> None:
     assert ("writing the report", 0.0) == (progress.stage, progress.left_s)
 
 
+def test_time_of_a_run_never_passes_its_end() -> None:
+    """Closing connections takes seconds that the plan does not count."""
+    progress = quickstart()
+    progress.add(row(31, phase="drain"))
+    assert plain_line(progress).startswith("30 s of 30 s | writing the report | ")
+
+
 def test_stopping_run_says_how_to_end_it_at_once() -> None:
     """Who pressed Ctrl-C sees that it was heard."""
     progress = quickstart()

@@ -30,6 +30,12 @@ def test_good_files_get_a_line_each(capsys, monkeypatch):
     ] == capsys.readouterr().out.splitlines()
 
 
+def test_ordinary_users_are_counted_with_the_others(capsys):
+    """They are part of the load."""
+    validate([str(SCENARIOS / "workloads" / "mixed.toml")])
+    assert "180 subscribers and 20 chatters, 20 Browser, " in capsys.readouterr().out
+
+
 def test_a_study_gets_its_line_too(capsys):
     """With what is in it."""
     file = SCENARIOS / "studies" / "sse-vs-appsync.toml"

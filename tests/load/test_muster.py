@@ -84,6 +84,29 @@ def test_worker_without_the_system_of_the_target_is_refused(mail, systems, found
     assert mail.to("b")[0][1]["refused"].startswith(refused)
 
 
+@pytest.mark.parametrize(
+    ("used", "sentence"),
+    [
+        ("", "uses no --locustfile, the master uses --locustfile users.py\n"),
+        ("old.py", "uses --locustfile old.py, the master uses --locustfile users.py\n"),
+        ("users.py", "uses --locustfile users.py of other content, the master's must be equal\n"),
+    ],
+)
+def test_worker_with_another_locustfile_is_told_from_those_that_fit(mail, used, sentence):
+    """Its process and what it uses are named; one that fits reads that it is not the one."""
+    master = Muster(mail, measure_clocks=False, system="polling", users="1a", locustfile="users.py")
+    master.hello("a", ME | {"users": "1a", "locustfile": "users.py", "pid": 11})
+    master.hello("b", ME | {"users": "2b", "locustfile": used, "pid": 12})
+    with pytest.raises(MachineError) as caught:
+        master.wait(2, 1.0, print)
+    master.dismiss(caught.value)
+    accused = f"worker on here (process 12): {sentence}"
+    assert f"{caught.value}\n".startswith(accused)
+    assert mail.to("b")[-1][1]["refused"].startswith(accused)
+    told = mail.to("a")[-1][1]["refused"]
+    assert told.startswith(f"this worker fits, another does not, so nothing is run: {accused}")
+
+
 def test_worker_whose_version_says_other_things_is_refused_and_not_misunderstood(mail):
     """What a later version adds, or an earlier one left out, is no reason to hang."""
     found = muster_of(mail)

@@ -91,8 +91,8 @@ def test_options_that_are_read_are_heeded_at_once_and_errors_end_the_process(par
         parser.parse_args(["--headless"])
     assert ScenarioError.exit_code == ended.value.code
     said = capsys.readouterr().err
-    assert said.startswith("error: --workload must name a file\n")
-    assert "error: --target must name a file\n" in said
+    assert said.startswith("error: --workload must name a file or a known workload\n")
+    assert "error: --target must name a file or a known target\n" in said
 
 
 def test_workers_are_not_asked_for_a_plan(parser):

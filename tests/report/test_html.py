@@ -5,10 +5,15 @@ import re
 import pytest
 
 from harness.analysis.finalise import finalise
-from harness.report.html import render_html
+from harness.report.html import headline, render_html
 from harness.report.write import write_report
 from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import run_file, three_subscribers, write_record
+from tests.analysis.synthetic_record import (
+    run_file,
+    three_subscribers,
+    worker_second,
+    write_record,
+)
 
 
 def page_of(folder):
@@ -78,6 +83,21 @@ def test_a_record_with_nothing_in_it_still_has_a_page(tmp_path):
     assert "Invalid" in page
     assert "<figure" not in page
     assert ">Latencies<" not in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"machine_others_ratio": 0.98, "machine_idle_ratio": 0.0}, "machine crowded"),
+        ({"cpu_ratio": 1.0}, "did not keep up"),
+        ({}, "kept up"),
+    ],
+)
+def test_a_crowded_machine_is_not_told_as_a_generator_that_fell_behind(tmp_path, changes, word):
+    """Its own figures are fine then."""
+    rows = [worker_second(number, **changes) for number in range(12)]
+    summary = finalise(three_subscribers(tmp_path / "run", generator=rows)).summary
+    assert headline(summary)[-1].detail == f"{word}, 1 worker"
 
 
 def test_warnings_stand_above_the_charts_with_their_hints(tmp_path):

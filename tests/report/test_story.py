@@ -105,6 +105,14 @@ DISTURBED = [
 ]
 
 
+def test_users_that_were_planned_and_never_tried_are_counted(tmp_path):
+    """All who tried are not all."""
+    planned = {"subscriber": 4, "chatter": 1, "Browser": 9}
+    run = run_file(users={"planned": planned, "tried": planned | {"subscriber": 2}})
+    story = told(three_subscribers(tmp_path / "run", run=run))
+    assert story.startswith("3 of 5 planned users joined and ")
+
+
 def test_a_run_that_recovered_says_within_how_long(tmp_path):
     """The longest of all its recoveries, in whole seconds."""
     plan = Simulation(measure_s=20, stall=(8.0, 9.2), disturbances=DISTURBED)
@@ -164,4 +172,18 @@ def test_a_warning_tells_what_was_observed_and_which_side_of_its_limit_was_misse
     observed, limit, text
 ):
     """Too much and too little are different faults; figures are rounded, sentences left alone."""
-    assert text == evidence({"observed": observed, "limit": limit})
+    assert text == evidence({"code": "any", "observed": observed, "limit": limit})
+
+
+@pytest.mark.parametrize(
+    ("code", "observed", "limit", "text"),
+    [
+        ("machine_crowded", 0.98, 0.3, ": 98 %, where at most 30 % is allowed"),
+        ("generator_loop_lag", 120.4, 50.0, ": 120 ms, where at most 50 ms is allowed"),
+        ("clock_step", 7.0, 5.0, ": 7.0 ms, where at most 5 ms is allowed"),
+    ],
+)
+def test_a_warning_about_the_generator_has_the_unit_of_its_figure(code, observed, limit, text):
+    """0.98 alone may be anything."""
+    warning = {"code": code, "observed": observed, "limit": limit}
+    assert text == evidence(warning).replace(q.THIN, " ")

@@ -139,9 +139,18 @@ def _walk_page(sandbox: Sandbox) -> Path:
         else:
             sandbox.run(command, folder=folder)
     _make_short_and_lenient(folder)
+    _require_to_be_completed(folder / "requirements.txt", sandbox)
     for command in "".join(others).splitlines():
         sandbox.run(command, folder=folder)
     return folder
+
+
+def _require_to_be_completed(requirements: Path, sandbox: Sandbox) -> None:
+    """See that a wheel's path is not pinned, and that pip says which line is to be completed."""
+    if str(sandbox.root) in requirements.read_text("utf-8"):
+        raise WalkError(f"{requirements} names a path of this machine")
+    says = "fanout-harness @ git+ADDRESS@REVISION"
+    sandbox.run(f"pip install -r {requirements}", expected=1, says=says)
 
 
 def _make_short_and_lenient(project: Path) -> None:
@@ -239,7 +248,7 @@ def _refusals(sandbox: Sandbox, project: Path) -> None:
     """See that mistakes are one sentence and exit code 2, and leave nothing behind."""
     before = sorted(project.rglob("*"))
     for command, says in {
-        "harness init .": "is not empty, it holds ",
+        "harness init .": "init overwrites nothing",
         "harness init new --system pigeon-post": "is not installed, must be one of ",
         "harness run lives --target emulated --out reports/none": "did you mean live?",
         "harness run live --target emulatd --out reports/none": "did you mean emulated?",

@@ -1,18 +1,30 @@
 """Texts of the files of a new load-test project, by their paths."""
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from harness import __version__
+from harness.cli.starter.origin import PLACEHOLDER, requirement
 from harness.core.system import System
+from harness.scenario.emulator import Emulator
 from harness.scenario.schema import MODELS, schema_text
 from harness.scenario.shipped import shipped_file, shipped_names
 
 EMULATED, SERVICE = "emulated", "service"
+GITIGNORE, README = Path(".gitignore"), Path("README.md")
+REQUIREMENTS = Path("requirements.txt")
 WORKFLOW = Path(".github/workflows/load-test.yml")
+OPTIONAL = frozenset((GITIGNORE, README))
+"""Files that are left as they are where they exist."""
+
+NEW = (Path("locustfile.py"), REQUIREMENTS, WORKFLOW, Path("scenarios"))
+"""Where all the others go; nothing may be there."""
+
+_LIMIT_MS = 1000.0
+"""Most latency of a fan-out, where clients need not wait to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +35,13 @@ class Project:
         files: The text of each file, by its path in the project's folder.
         target: The target to begin with: the emulated one, where the system has an emulator.
         variables: Environment variables that the service's target needs.
+        is_installable: Whether its requirements say where the harness comes from.
     """
 
     files: Mapping[Path, str]
     target: str
     variables: tuple[str, ...]
+    is_installable: bool
 
 
 def new_project(system: System, place: str) -> Project:
@@ -40,29 +54,58 @@ def new_project(system: System, place: str) -> Project:
     targets = {EMULATED: _emulated_target(system)} if system.emulator else {}
     targets[SERVICE] = _service_target(system)
     first, variables = next(iter(targets)), _variables(targets[SERVICE])
-    values = {
+    origin = requirement()
+    values = _latency_limit(longest_wait_s(system, targets.values())) | {
         "TARGETS": ", ".join(targets),
         "VALIDATED": " ".join(targets),
         "DEFAULT": first,
         "FOLDER": place,
-        "VERSION": __version__,
+        "ORIGIN": origin,
         "VARIABLES": _workflow_variables(variables),
         "SERVICE": how_to_load(variables),
     }
     scenarios = Path("scenarios")
     texts = {
-        Path(".gitignore"): _template("gitignore"),
-        Path("README.md"): _template("README.md.in", values),
+        GITIGNORE: _template("gitignore"),
+        README: _template("README.md.in", values),
         Path("locustfile.py"): _template("locustfile.py.in"),
-        Path("requirements.txt"): _template("requirements.txt.in", values),
+        REQUIREMENTS: _template("requirements.txt.in", values),
         WORKFLOW: _template("load-test.yml.in", values),
-        scenarios / "workloads" / "live.toml": _template("workload.toml"),
-        scenarios / "slos" / "live.toml": _template("slos.toml"),
+        scenarios / "workloads" / "live.toml": _template("workload.toml.in", values),
+        scenarios / "slos" / "live.toml": _template("slos.toml.in", values),
     }
     texts |= {scenarios / "targets" / f"{name}.toml": text for name, text in targets.items()}
     schemas = scenarios / "schemas"
     texts |= {schemas / f"{name}.schema.json": schema_text(name, system.name) for name in MODELS}
-    return Project(texts, first, variables)
+    return Project(texts, first, variables, is_installable=PLACEHOLDER not in origin)
+
+
+def longest_wait_s(system: System, targets: Iterable[str]) -> float:
+    """Return how long a message may wait until clients ask for it, at the slowest of targets.
+
+    Args:
+        system: What the targets are of.
+        targets: Their files' texts.
+    """
+    model = system.load("client_options")
+    if model is None:
+        return 0.0
+    waits_s: list[float] = []
+    for target in map(tomllib.loads, targets):
+        emulator = None
+        if target.get("emulated"):
+            options = system.load("emulator_options") or Emulator
+            emulator = options.model_validate(target.get("emulator", {}))
+        client = model.model_validate(target.get("client", {}))
+        waits_s.append(float(client.least_drain_s(emulator)))
+    return max(waits_s)
+
+
+def _latency_limit(wait_s: float) -> dict[str, str]:
+    """Return the limit of the written SLOs, and a line that says why it is high."""
+    limit_ms = max(_LIMIT_MS, 1000 * wait_s)
+    why = f"# Clients ask at intervals; the answer with a message may be {wait_s:g} s away.\n"
+    return {"LIMIT": f"{limit_ms:.1f}", "WHY": why if limit_ms > _LIMIT_MS else ""}
 
 
 def how_to_load(variables: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from harness.core.system import System
 
 SYSTEM = System(
     name="server-sent-events",
-    title="Dedicated SSE servers",
+    title="Server-sent events",
     colour="#c2560c",
     client="harness.systems.server_sent_events.client:ServerSentEventsApi",
     emulator="harness.systems.server_sent_events.emulator",
