@@ -2,6 +2,7 @@
 
 import logging
 from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import pytest
@@ -51,7 +52,8 @@ class FakeDirector:
 @pytest.mark.parametrize("web_ui", [None, "page"])
 def test_user_that_stops_the_run_ends_there_and_waits_for_nothing(web_ui):
     """Its own greenlet is one of those that the end of the run waits for."""
-    plugin, director, users = _Plugin(), FakeDirector(), Group()
+    director, users = FakeDirector(), Group()
+    plugin: Any = _Plugin()
     plugin._director = director
     environment = SimpleNamespace(runner=SimpleNamespace(user_greenlets=users), web_ui=web_ui)
     user = users.spawn(plugin.on_test_stopping, environment)
