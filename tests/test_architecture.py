@@ -487,3 +487,11 @@ def test_help_loads_nothing_heavy() -> None:
     """The command's module loads neither frames nor Locust, so that help comes at once."""
     heavy = FRAMES | GREEN | {"aiohttp", "numpy", "pydantic"}
     assert set() == loaded_by("import harness.cli.app", candidates=heavy)
+
+
+def test_processes_of_ours_are_started_in_one_way() -> None:
+    """Any other would import packages from whatever folder the user is in."""
+    files = [
+        file for file in (ROOT / "harness").rglob("*.py") if "sys.executable" in file.read_text()
+    ]
+    assert ["child_python.py"] == [file.name for file in files]

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from harness.cli.labelling import Label, Tags
 from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.scenario_files import TargetFile, WorkloadFile
 from harness.core.child_errors import report_error
+from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
 
@@ -171,7 +171,7 @@ def load_command(
     folder: Path, workers: int, locust_arguments: Sequence[str], locustfile: Path = PACKAGED
 ) -> list[str]:
     """Return the Locust command that makes the load of a plan, which ``carry_load`` adds."""
-    command = [sys.executable, "-m", "harness.load.start", "-f", str(locustfile)]
+    command = [*python_command("harness.load.start"), "-f", str(locustfile)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
     command += ["--out", str(folder)]
     if workers > 1:

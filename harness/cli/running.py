@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import orjson
 
 from harness.cli.run import default_folder
 from harness.core.child_errors import ERROR_FILE_VARIABLE, ChildError, read_error
+from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem, TargetUnreachableError
 from harness.core.exit_codes import ExitCode
 from harness.measure.record import RUN_FILE
@@ -96,7 +96,7 @@ def run(
         "--locustfile": locustfile,
         "--max-usd": max_usd,
     }
-    command = [*(sys.executable, "-m", "harness", "run", str(workload)), "--target", str(target)]
+    command = [*python_command("harness"), "run", str(workload), "--target", str(target)]
     command += [f"--set={one}" for one in _assignments(overrides)]
     command += [f"{flag}={value}" for flag, value in options.items() if value is not None]
     command += [f"--tag={key}={value}" for key, value in (tags or {}).items()]

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.meeting import await_master
+from harness.core.child_python import python_command
 from harness.core.exit_codes import ExitCode
 
 
@@ -58,6 +58,6 @@ def _run(command: list[str]) -> int:
 
 def worker_command(host: str, port: int, processes: int, locustfile: Path = PACKAGED) -> list[str]:
     """Return the Locust command that is a worker."""
-    command = [sys.executable, "-m", "harness.load.start", "-f", str(locustfile), "--worker"]
+    command = [*python_command("harness.load.start"), "-f", str(locustfile), "--worker"]
     command += ["--master-host", host, "--master-port", str(port)]
     return [*command, "--processes", str(processes)] if processes > 1 else command

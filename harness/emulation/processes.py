@@ -5,7 +5,6 @@ import os
 import selectors
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ from typing import IO, Any, NamedTuple, Self, cast
 import orjson
 
 from harness.core.child_errors import decode_error
+from harness.core.child_python import python_command
 from harness.core.errors import MachineError
 from harness.emulation.worker import SERVING
 
@@ -92,7 +92,7 @@ class EmulatorProcesses:
         port: int,
         prepare: Callable[[Path], None],
     ) -> None:
-        self._command = [sys.executable, "-m", module]
+        self._command = python_command(module)
         self._settings = dict(settings)
         self._count = processes
         self._host = host

@@ -10,7 +10,6 @@ import math
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from argparse import Namespace
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner
 
 from harness.core.child_errors import ChildError
+from harness.core.child_python import python_command
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
@@ -374,7 +374,7 @@ class Director:
         """Make the report in a process of its own: pandas never loads beside the load."""
         if self._options.plan or (self.cause is not None and self.cause.code == "disk_full"):
             return int(self.cause.exit_code if self.cause else ExitCode.PASS)
-        command = [sys.executable, "-m", "harness", "report", str(self.folder)]
+        command = [*python_command("harness"), "report", str(self.folder)]
         # A terminal's Ctrl-C reaches it too; there it is blocked, for it is ours to pass on.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

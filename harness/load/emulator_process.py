@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import gevent
 import orjson
 
 from harness.core.child_errors import ERROR_FILE_VARIABLE, decode_error
+from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.load.order import Endpoints
 from harness.scenario.resolved import encode_target
@@ -49,7 +49,7 @@ class EmulatorProcess:
     """
 
     def __init__(self, target_file: str, target: Target, log_file: Path) -> None:
-        command = [sys.executable, "-m", "harness", "emulate", "/dev/stdin"]
+        command = [*python_command("harness"), "emulate", "/dev/stdin"]
         command += ["--json", "--exit-with-parent"]
         # Its errors are for us, who tell whoever asked for ours.
         own = {name: value for name, value in os.environ.items() if name != ERROR_FILE_VARIABLE}

@@ -202,7 +202,7 @@ class _Plugin:
         for one in environment.user_classes:
             kind = one.user_class if issubclass(one, FanOutUser) else one.__name__
             one.fixed_count = locust_users(plan, kind, workers)
-        require_tasks(classes.others.values(), where)
+        require_tasks(classes.others.values(), options, where)
         environment.user_classes = [one for one in environment.user_classes if one.fixed_count]
         return prepared._replace(plan=plan)
 

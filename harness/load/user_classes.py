@@ -40,11 +40,13 @@ class UserClasses(NamedTuple):
         where: The locustfile, for error messages.
         fan_out: The class of each kind of fan-out user, by kind: subscriber, chatter.
         others: Ordinary classes by name.
+        weightless: Names of classes that Locust leaves out, for their weight is 0.
     """
 
     where: str
     fan_out: Mapping[str, type[FanOutUser]]
     others: Mapping[str, type[User]]
+    weightless: frozenset[str] = frozenset()
 
 
 def load_users(path: str) -> tuple[dict[str, type[User]], list[LoadTestShape]]:
@@ -62,7 +64,7 @@ def load_users(path: str) -> tuple[dict[str, type[User]], list[LoadTestShape]]:
 
 
 def loaded_classes(options: Namespace) -> list[type[User]] | None:
-    """Return the classes that Locust has loaded for a command line; None where it cannot be told.
+    """Return the classes that a locustfile has for a command line; None where it cannot be told.
 
     Locust starts its workers before it hands the classes on, and a run that cannot be is refused
     before that.
@@ -82,8 +84,7 @@ def loaded_classes(options: Namespace) -> list[type[User]] | None:
         raise _shaped(str(options.locustfile), shapes[0])
     found = [one for module in modules for one in vars(module).values() if is_user_class(one)]
     named = set(options.user_classes or ())
-    chosen = [one for one in dict.fromkeys(found) if not named or one.__name__ in named]
-    return [one for one in chosen if one.weight > 0 or one.fixed_count > 0]
+    return [one for one in dict.fromkeys(found) if not named or one.__name__ in named]
 
 
 def _shaped(where: str, shape: type) -> LocustfileError:
@@ -100,7 +101,8 @@ def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
     Raises:
         LocustfileError: If there are two classes of a kind of fan-out user.
     """
-    classes = list(found)
+    every = list(found)
+    classes = [one for one in every if one.weight > 0 or one.fixed_count > 0]
     fan_out: dict[str, type[FanOutUser]] = {}
     for kind in FAN_OUT:
         alike = [one for one in classes if issubclass(one, FanOutUser) and one.user_class == kind]
@@ -116,7 +118,8 @@ def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
         if last:
             fan_out[kind] = last[0]
     others = {one.__name__: one for one in classes if not issubclass(one, FanOutUser)}
-    return UserClasses(where, fan_out, others)
+    weightless = frozenset(one.__name__ for one in every if one not in classes)
+    return UserClasses(where, fan_out, others, weightless)
 
 
 def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan:
@@ -158,6 +161,10 @@ _NAME_ALL = "name no classes: the workload's population says how many there are 
 
 
 def _missing(classes: UserClasses, name: str, count: int, named: Sequence[str]) -> LocustfileError:
+    if name in classes.weightless:
+        hint = f"leave the weight out: {OTHERS}.{name} says how many users there are"
+        required = f"{OTHERS} plans {count} of it"
+        return LocustfileError(classes.where, f"the weight of {name} is 0", required, hint)
     if named:
         found = f"the command line names {', '.join(named)} and not {name}"
         return LocustfileError(classes.where, found, f"{OTHERS}.{name} = {count}", _NAME_ALL)
@@ -220,16 +227,23 @@ def arrange(found: Sequence[type[User]], options: Any, where: str) -> list[type[
     return [in_turn(one) for one in (*fan_out.values(), *classes.others.values())]
 
 
-def require_tasks(found: Iterable[type[User]], where: str) -> None:
-    """See that tags have left each ordinary class that is to run something to do.
+def require_tasks(found: Iterable[type[User]], options: Any, where: str) -> None:
+    """See that each ordinary class that is to run has something to do, and that tags left it.
+
+    Args:
+        found: The ordinary classes.
+        options: Locust's parsed options, for its tags.
+        where: The locustfile, for error messages.
 
     Raises:
-        LocustfileError: If one has no task left.
+        LocustfileError: If one has no task.
     """
     for one in found:
         if not one.tasks and not getattr(one, "functions", None) and one.fixed_count:
-            what = f"{one.__name__} has no task left after --tags and --exclude-tags"
-            hint = f"set {OTHERS}.{one.__name__} = 0, or tag one of its tasks"
+            what, do = f"{one.__name__} has no task", "give it one"
+            if options.tags or options.exclude_tags:
+                what, do = f"{what} left after --tags and --exclude-tags", "tag one of its tasks"
+            hint = f"set {OTHERS}.{one.__name__} = 0, or {do}"
             raise LocustfileError(where, what, f"{one.fixed_count} of it are planned", hint)
 
 

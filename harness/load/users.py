@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import gevent
 from gevent import get_hub
 from locust import User, task
+from locust.user.task import LOCUST_STATE_RUNNING
 
 from harness.core.system import installed_systems
 from harness.load.session import UserSession
@@ -90,6 +91,13 @@ class OrdinaryInTurn(InTurn):
         worker = FanOutUser.worker
         if worker is None or not worker.await_ordinary_turn(type(self).__name__):
             get_hub().switch()
+
+    def on_start(self) -> None:
+        """Wait for the turn, do what the class itself does, and count as started after it."""
+        super().on_start()
+        worker = FanOutUser.worker
+        if worker is not None and not worker.over and self._state == LOCUST_STATE_RUNNING:
+            worker.tried[type(self).__name__] += 1
 
 
 class FanOutInTurn(InTurn, FanOutUser):

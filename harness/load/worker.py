@@ -104,7 +104,7 @@ class Worker:
         """When each user of a class starts to join, seconds after the epoch."""
         self._ordinary: Counter[str] = Counter()
         self.tried: Counter[str] = Counter()
-        """Users of each class that have started: tried to join, or begun their own tasks."""
+        """Users of each class that have started: tried to join, or done their own ``on_start``."""
         self.requests = RequestCounter(self.tally, lambda: self.phase_at(self.clock.elapsed_s()))
         self.earlier_rows: list[dict[str, Any]] = []
         """Rows of attempts to join that failed and were followed by another."""
@@ -198,8 +198,6 @@ class Worker:
             return False
         turn_s = (number + 0.5) / count * self.plan.ramp_s
         gevent.sleep(max(turn_s - self.clock.elapsed_s(), 0.0))
-        if not self.over:
-            self.tried[name] += 1
         return not self.over
 
     def wake_publisher_at(self, intended_s: float | None) -> None:

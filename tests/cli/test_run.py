@@ -145,7 +145,8 @@ def test_command_carries_flags_and_locust_arguments() -> None:
     """Locust gets its own options, and neither of the files: the plan is all it needs."""
     command = verb.load_command(Path("out"), 2, ["--csv=x"])
     expected = [
-        *(sys.executable, "-m", "harness.load.start", "-f", str(PACKAGED), "--headless"),
+        *(sys.executable, "-P", "-m", "harness.load.start"),
+        *("-f", str(PACKAGED), "--headless"),
         *("--out", "out", "--processes", "2"),
     ]
     assert expected == command[: len(expected)]

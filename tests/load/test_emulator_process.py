@@ -1,9 +1,10 @@
+import sys
+
 import pytest
 
 from harness.core.child_errors import ERROR_FILE_VARIABLE, encode_error
 from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
-from harness.load import emulator_process
 from harness.load.emulator_process import EmulatorNotStartedError, EmulatorProcess
 from harness.scenario.resolved import decode_target
 from harness.scenario.target import Target
@@ -23,7 +24,7 @@ def start(tmp_path, monkeypatch):
         program = tmp_path / "program"
         program.write_text(PROGRAM.format(script=script), encoding="utf-8")
         program.chmod(0o755)
-        monkeypatch.setattr(emulator_process.sys, "executable", str(program))
+        monkeypatch.setattr(sys, "executable", str(program))
         started.append(EmulatorProcess("target.toml", TARGET, tmp_path / "log"))
         return started[0]
 

@@ -1,4 +1,6 @@
 from argparse import Namespace
+from collections import Counter
+from contextlib import suppress
 
 import gevent
 import pytest
@@ -181,6 +183,17 @@ def options(**changes):
     return Namespace(**{"tags": None, "exclude_tags": None, "user_classes": []} | changes)
 
 
+def test_planned_class_of_weight_0_is_refused_and_told_why(make_plan):
+    """It is there, and Locust leaves it out."""
+
+    class Idle(Reader):
+        fixed_count = 0
+        weight = 0
+
+    said = sentence(with_others(make_plan(), Idle=2), Subscriber, Chatter, Idle)
+    assert "the weight of Idle is 0, population.others plans 2 of it" in said
+
+
 def test_kind_that_the_locustfile_lacks_is_added():
     """A locustfile may be about ordinary users alone."""
     names = [one.__name__ for one in arrange([Browser], options(), "mine.py")]
@@ -196,7 +209,9 @@ def test_tags_take_tasks_and_never_the_connection():
     assert [FanOutUser.live] == subscriber.tasks
     browser.fixed_count = 2
     with pytest.raises(LocustfileError, match="Browser has no task left after --tags"):
-        require_tasks([browser], "mine.py")
+        require_tasks([browser], given, "mine.py")
+    with pytest.raises(LocustfileError, match="Browser has no task, 2 of it are planned"):
+        require_tasks([browser], options(), "mine.py")
     FanOutUser.live.locust_tag_set = set()
 
 
@@ -220,6 +235,7 @@ class FakeWorker:
 
     def __init__(self):
         self.log = []
+        self.tried = Counter()
 
     def new_sessions(self, user_class):
         return [FakeSession(self.log)]
@@ -308,6 +324,49 @@ def test_ordinary_user_begins_in_its_turn(worker):
             worker.log.append("late start")
 
     assert lived(LateGuest, "read", worker)[:3] == ["turn of LateGuest", "start", "late start"]
+
+    assert {"LateGuest": 1} == worker.tried
+
+
+def _fail(_):
+    raise ValueError("no such account")
+
+
+def _leave(_):
+    raise StopUser
+
+
+def _exit(_):
+    raise SystemExit(1)
+
+
+def _wait_for_good(_):
+    gevent.sleep(600)
+
+
+@pytest.mark.parametrize("begin", [_fail, _leave, _exit, User.stop, _wait_for_good])
+def test_ordinary_user_whose_own_start_does_not_succeed_does_not_count_as_started(worker, begin):
+    """It has put no load on anything, so the run lacks it."""
+
+    class Guest(User):
+        def on_start(self):
+            worker.log.append("start")
+            begin(self)
+
+        @task
+        def read(self):
+            worker.log.append("read")
+            raise StopUser
+
+    def live(user):
+        with suppress(ValueError, SystemExit):
+            user.run()
+
+    greenlet = gevent.spawn(live, in_turn(Guest)(Environment()))
+    greenlet.join(timeout=0.2)
+    greenlet.kill()
+    assert ["turn of Guest", "start"] == worker.log[:2]
+    assert not worker.tried
 
 
 def test_fingerprint_tells_locustfiles_apart_by_their_classes():

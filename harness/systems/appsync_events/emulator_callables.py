@@ -174,6 +174,8 @@ def _load(place: str, name: str, key: str) -> ModuleType:
     try:
         if is_file:
             return _module_in(file, file.stat().st_mtime_ns)
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)  # Behind all packages: nothing here may stand in for one.
         return importlib.import_module(place)
     except ENDED as error:
         rule = "must name a module that loads"
