@@ -7,18 +7,13 @@ from typing import Any
 
 from harness.core.clock import NS_PER_S
 from harness.core.exit_codes import ExitCode
-from harness.load.cause import Cause
 from harness.measure.record import RUN_FILE
 
 OVERRUN_S = 120.0
 """From the timetable's end; closing, accounts and ``on_stop`` take less even at their limits."""
 
-KEPT_BUSY = Cause(
-    "load_overran",
-    ExitCode.RUN_INVALID,
-    f"the load process had not ended {OVERRUN_S:g} s after the timetable: it was killed",
-    "code of a user class most likely computes without a pause; let it call gevent.sleep(0)",
-)
+_MESSAGE = f"the load process had not ended {OVERRUN_S:g} s after the timetable: it was killed"
+_HINT = "code of a user class most likely computes without a pause; let it call gevent.sleep(0)"
 
 
 class OverrunWatch:
@@ -45,13 +40,17 @@ class OverrunWatch:
         end_s: float = run["epoch_ns"] / NS_PER_S + self._total_s
         return time.time() > end_s + OVERRUN_S
 
-    def note(self) -> None:
-        """Have the record of the ended process say why it was ended."""
+    def note(self) -> ExitCode:
+        """Have the record of the ended process say why it was ended; return the exit code."""
+        from harness.load.cause import Cause
+
+        cause = Cause("load_overran", ExitCode.RUN_INVALID, _MESSAGE, _HINT)
         if (run := self._read()).get("status") == "running":
-            noted = run | {"status": "aborted", "cause": KEPT_BUSY.to_json()}
+            noted = run | {"status": "aborted", "cause": cause.to_json()}
             half = self._file.with_name(f"{RUN_FILE}.new")
             half.write_text(json.dumps(noted, indent=2), encoding="utf-8")
             half.replace(self._file)
+        return cause.exit_code
 
     def _read(self) -> dict[str, Any]:
         try:

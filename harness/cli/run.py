@@ -247,7 +247,7 @@ def follow(
     """
     from rich.console import Console
 
-    from harness.cli.overrun import KEPT_BUSY, OverrunWatch
+    from harness.cli.overrun import OverrunWatch
     from harness.cli.progress import Progress, ProgressDisplay
     from harness.cli.spending import SpendingWatch
 
@@ -268,8 +268,7 @@ def follow(
                 load.forward(signal.SIGINT)
             if overrun.overran():
                 load.kill()
-                overrun.note()
-                return int(KEPT_BUSY.exit_code)
+                return int(overrun.note())
         display.update()
     return status
 
