@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any, NoReturn
 
 import gevent
-from gevent import get_hub
+from gevent import GreenletExit, get_hub
 from gevent.lock import Semaphore
 from locust import events, runners
 from locust.argument_parser import LocustArgumentParser
@@ -35,7 +35,7 @@ from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.order import Order
 from harness.load.preparing import Prepared, on_options, prepare, say, tell
 from harness.load.schedule import Schedule
-from harness.load.stopping import StopReason
+from harness.load.stopping import StopReason, is_called_by_user
 from harness.load.user_classes import (
     arrange,
     fingerprint,
@@ -255,9 +255,12 @@ class _Plugin:
 
     def on_test_stopping(self, environment: Environment, **_: Any) -> None:
         # Locust's page has a button to stop with; nothing else that is by hand comes this way.
-        by_hand = environment.web_ui is not None and self._stop_reason.said is None
+        by_user = is_called_by_user(environment.runner)  # type: ignore[arg-type]  # there is one
+        by_hand = environment.web_ui is not None and not (by_user or self._stop_reason.said)
         if not (by_hand or self._interrupted or self._quitting):
             self._stopped_from_within(environment)
+        if by_user:
+            raise GreenletExit  # It would wait for its own end, for good.
         if self._director is not None:
             self._director.finish()
 

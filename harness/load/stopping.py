@@ -2,6 +2,7 @@
 
 import logging
 
+from gevent import getcurrent
 from locust import runners
 from locust.exception import StopTest
 
@@ -20,3 +21,8 @@ class StopReason:
         if isinstance(record.msg, StopTest):
             self.said = " ".join(str(record.msg).split()) or "StopTest"
         return True
+
+
+def is_called_by_user(runner: runners.Runner) -> bool:
+    """Say whether the code that runs now is that of one of the runner's users."""
+    return getcurrent() in runner.user_greenlets

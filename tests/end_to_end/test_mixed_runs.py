@@ -231,3 +231,27 @@ def test_run_with_fewer_users_than_planned_is_invalid(outcome):
     assert "1 of 180 planned subscribers did not start" in codes["users_missing"]
     assert "1 of 180 planned subscribers did not start" in outcome.stdout
     assert "users_missing" in json.dumps(outcome.run)
+
+
+def quitter(stage):
+    """Have an ordinary user that ends the run from inside a worker."""
+    locustfile = stage.room() / "quitter.py"
+    locustfile.write_text(
+        "import gevent\n"
+        "from locust import User, task\n\n"
+        "class Browser(User):\n"
+        "    @task\n"
+        "    def leave(self):\n"
+        "        gevent.spawn(self.environment.runner.quit)\n"
+        "        gevent.sleep(600)\n",
+        "utf-8",
+    )
+    return mixed(stage, 2, UNJUDGED, locustfile)[0]
+
+
+@after(quitter)
+def test_run_that_a_user_class_ends_is_not_told_as_stopped_by_hand(outcome):
+    """Nobody pressed Ctrl-C."""
+    assert (4, "aborted") == (outcome.exit_code, outcome.run["status"])
+    assert "stopped_by_user_class" == outcome.run["cause"]["code"]
+    assert "by hand" not in outcome.said

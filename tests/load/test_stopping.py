@@ -1,13 +1,18 @@
 """What a user class that stops the whole run says."""
 
 import logging
+from types import SimpleNamespace
+from typing import Any
 
+import gevent
 import pytest
+from gevent.pool import Group
 from locust import runners
 from locust.exception import StopTest
 
 from harness.core.exit_codes import ExitCode
 from harness.load.cause import stopped_by_user_class
+from harness.load.plugin import _Plugin
 from harness.load.stopping import StopReason
 
 
@@ -31,3 +36,30 @@ def test_run_that_a_user_class_stopped_is_invalid_and_not_interrupted():
     cause = stopped_by_user_class("no host")
     assert ExitCode.RUN_INVALID == cause.exit_code
     assert "a user class stopped the run: no host" == cause.message
+
+
+class FakeDirector:
+    def __init__(self):
+        self.log = []
+
+    def on_stopped(self, said):
+        self.log.append(said)
+
+    def finish(self):
+        self.log.append("finish")
+
+
+@pytest.mark.parametrize("web_ui", [None, "page"])
+def test_user_that_stops_the_run_ends_there_and_waits_for_nothing(web_ui):
+    """Its own greenlet is one of those that the end of the run waits for."""
+    director, users = FakeDirector(), Group()
+    plugin: Any = _Plugin()
+    plugin._director = director
+    environment = SimpleNamespace(runner=SimpleNamespace(user_greenlets=users), web_ui=web_ui)
+    user = users.spawn(plugin.on_test_stopping, environment)
+    user.join()
+    assert isinstance(user.value, gevent.GreenletExit)
+    assert ["it called runner.quit()"] == director.log
+    plugin._interrupted = True
+    plugin.on_test_stopping(environment)
+    assert ["it called runner.quit()", "finish"] == director.log
