@@ -14,6 +14,7 @@ from typer.core import TyperArgument, TyperCommand
 
 from harness import __version__
 from harness.cli.check import check
+from harness.cli.closed_output import tolerate_closed_output
 from harness.cli.compare import compare
 from harness.cli.cost import cost
 from harness.cli.doctor import doctor
@@ -148,6 +149,7 @@ def harness(
 
 def main() -> NoReturn:
     """Run the command line; whatever goes wrong ends in a sentence and an exit code."""
+    tolerate_closed_output()
     try:
         build_app()(prog_name="harness")
     except HarnessError as error:

@@ -21,6 +21,7 @@ from harness.cli.elsewhere import (
 )
 from harness.cli.labelling import Label, Tags
 from harness.cli.locustfile import PACKAGED, Locustfile, readable
+from harness.cli.out_folder import is_there
 from harness.cli.scenario_files import TargetFile, WorkloadFile
 from harness.core.child_errors import report_error
 from harness.core.child_python import python_command
@@ -126,7 +127,7 @@ def run(
     labels = read_labels(label, tags)
     plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
     folder = out or default_folder(plan)
-    if folder.exists():
+    if is_there(folder):
         raise _exists(folder)
     require_owned(plan.target, stated=owned)
     spending = None if plan.target.emulated else tell_spending(plan, max_usd)

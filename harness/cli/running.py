@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
+from harness.cli.out_folder import is_there
 from harness.cli.run import default_folder
 from harness.core.child_errors import ERROR_FILE_VARIABLE, ChildError, read_error
 from harness.core.child_python import python_command
@@ -121,7 +122,7 @@ def _assignments(overrides: Overrides) -> list[str]:
 
 def _run_to_its_end(command: Sequence[str], folder: Path) -> None:
     """Run a command; raise HarnessError unless it left a record in a folder that is new."""
-    existed = folder.exists()
+    existed = is_there(folder)
     with (
         tempfile.TemporaryDirectory(prefix="harness-api-") as private,
         tempfile.TemporaryFile() as said,

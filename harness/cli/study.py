@@ -10,6 +10,7 @@ import typer
 
 from harness.cli.labelling import Label, Tags
 from harness.cli.locustfile import Locustfile, readable
+from harness.cli.out_folder import is_there, make_folder
 from harness.cli.scenario_files import scenario_argument
 from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
@@ -93,6 +94,8 @@ def study(
         _Task(_sized(cell, labels), users, missing=cell.refusal)
         for cell in cells_of(loaded, file, size)
     ]
+    if not is_there(folder) and not report_only:
+        make_folder(folder)
     for task in tasks:
         _collect(task, folder / RUNS_FOLDER)
     interrupted = not report_only and _run_all(tasks, folder / RUNS_FOLDER, count, again=again)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.locustfile import PACKAGED
+from harness.cli.out_folder import is_there, make_folder
 from harness.cli.report import make_report
 from harness.cli.run import load_command, run_load
 from harness.core.errors import HarnessError, MachineError, ScenarioError, ScenarioProblem
@@ -198,16 +199,11 @@ def open_folder(folder: Path, mark: str) -> None:
     Raises:
         MachineError: If it is something else, or cannot be written.
     """
-    if folder.exists() and not (folder / mark).is_file():
+    if is_there(folder) and not (folder / mark).is_file():
         raise MachineError(
             str(folder),
             f"exists already and holds no {mark}",
             "a sweep's folder must be new, or one that it goes on in",
             "choose another --out",
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        required, hint = "a sweep's folder is made here", "choose another --out"
-        raise MachineError(str(folder), found, required, hint) from None
+    make_folder(folder)

@@ -128,6 +128,12 @@ class Registration:
     system: System | None
     problem: str = ""
 
+    @property
+    def how_to_mend(self) -> str:
+        """What to do about one that does not work."""
+        package = self.distribution or "its package"
+        return f"reinstall or repair {package}; harness systems lists what is installed"
+
     def __str__(self) -> str:
         where = f"{self.name} = {self.reference} of {self.distribution} {self.version}"
         return f"{where}: {self.problem}" if self.problem else where
@@ -198,7 +204,8 @@ def system_named(name: str) -> System:
         return systems[name]
     broken = broken_registration(name)
     found = f"is broken: {broken}" if broken else "is not installed"
-    raise MachineError(f"system {name}", found, f"must be one of {names_of(systems)}", HOW_TO_ADD)
+    hint = broken.how_to_mend if broken else HOW_TO_ADD
+    raise MachineError(f"system {name}", found, f"must be one of {names_of(systems)}", hint)
 
 
 def names_of(systems: Mapping[str, System]) -> str:

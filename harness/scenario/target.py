@@ -130,7 +130,7 @@ class Target(ScenarioModel):
             return system
         rule = f"must be one of {names_of(systems)}"
         if broken := broken_registration(system):
-            raise broken_rule(rule, hint=f"{broken}")
+            raise broken_rule(rule, hint=f"{broken}; reinstall or repair {broken.distribution}")
         raise broken_rule(rule, hint=did_you_mean(system, systems) or HOW_TO_ADD)
 
     @field_validator("emulator")

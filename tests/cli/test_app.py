@@ -185,3 +185,17 @@ def test_reader_that_left_gets_no_traceback() -> None:
         process.stdout.close()
         said = process.stderr.read()
     assert b"" == said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(("examples",), 0), (("validate", "quickstart"), 0), (("validate", "gone"), 2)],
+)
+def test_closed_output_changes_no_exit_code(arguments: tuple[str, ...], expected: int) -> None:
+    """As in ``harness examples | head -1``: who has read enough has seen no error."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "harness", *arguments]
+    done = subprocess.run(command, stdout=writing, stderr=writing, check=False, timeout=PATIENCE_S)
+    os.close(writing)
+    assert expected == done.returncode

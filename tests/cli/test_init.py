@@ -303,3 +303,14 @@ def test_system_without_emulator_and_example_gets_a_target_of_its_own():
     assert {"mode": "api_key", "api_key_env": "SERVICE_API_KEY"} == target["auth"]
     schema = json.loads(project.files[Path("scenarios/schemas/target.schema.json")])
     assert "toy" in schema["properties"]["system"]["enum"]
+
+
+def test_deleted_working_directory_is_refused(tmp_path, monkeypatch):
+    """In one sentence, whatever folder is named."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for words in ((), (str(tmp_path / "new"),)):
+        with pytest.raises(MachineError, match="working directory: no such file or directory, "):
+            init(*words, "--system", "polling")

@@ -74,6 +74,7 @@ def test_broken_entry_point_is_named_and_the_others_work(install_system, source,
         system_named("chat")
     entry = "chat = chat_of_chat_system:SYSTEM of chat-system 1.2"
     assert str(caught.value).startswith(f"system chat: is broken: {entry}: {problem}")
+    assert "hint: reinstall or repair chat-system; " in str(caught.value)
 
 
 def test_name_that_is_taken_stays_with_its_first_owner(install_system):
