@@ -137,6 +137,11 @@ class LoadProcess:
         else:
             self._signal_group(signal.SIGKILL)
 
+    def kill(self) -> None:
+        """End every process of the session at once, and wait until its first one is gone."""
+        self._signal_group(signal.SIGKILL)
+        self._process.wait()
+
     @contextlib.contextmanager
     def forwarding(self) -> Iterator[None]:
         """Pass signals on inside the block, and leave nothing running behind it."""

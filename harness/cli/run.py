@@ -243,14 +243,17 @@ def follow(
 ) -> int:
     """Show the progress of a load until it ends; return its exit status.
 
-    A run that has cost more than it may is ended in order, as by Ctrl-C.
+    A run that has cost more than it may is ended in order, as by Ctrl-C; a process that does not
+    end long after its timetable is killed.
     """
     from rich.console import Console
 
+    from harness.cli.overrun import OverrunWatch
     from harness.cli.progress import Progress, ProgressDisplay
     from harness.cli.spending import SpendingWatch
 
     watch = SpendingWatch(spending, folder) if spending else None
+    overrun = OverrunWatch(folder, plan.total_s)
     population = plan.workload.population
     progress = Progress(
         title=f"{plan.workload.name} on {plan.target.name}",
@@ -264,6 +267,9 @@ def follow(
             if watch and (complaint := watch.complaint()):
                 typer.echo(f"error: {complaint}", err=True)
                 load.forward(signal.SIGINT)
+            if overrun.overran():
+                load.kill()
+                return int(overrun.note())
         display.update()
     return status
 
