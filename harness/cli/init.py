@@ -48,7 +48,7 @@ def init(
     from harness.core.system import system_named
 
     _require_free(folder)
-    chosen = system_named(system or _asked())
+    chosen = system_named(_asked() if system is None else system)
     top = _repository(folder)
     project = new_project(chosen, Path(os.path.relpath(folder, top)).as_posix())
     kept = [path for path in OPTIONAL if os.path.lexists(folder / path)]

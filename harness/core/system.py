@@ -205,7 +205,8 @@ def system_named(name: str) -> System:
     broken = broken_registration(name)
     found = f"is broken: {broken}" if broken else "is not installed"
     hint = broken.how_to_mend if broken else HOW_TO_ADD
-    raise MachineError(f"system {name}", found, f"must be one of {names_of(systems)}", hint)
+    shown = name if name.strip() else repr(name)
+    raise MachineError(f"system {shown}", found, f"must be one of {names_of(systems)}", hint)
 
 
 def names_of(systems: Mapping[str, System]) -> str:

@@ -52,7 +52,11 @@ def read_labels(
         ScenarioError: With everything that is wrong with them.
     """
     problems: list[ScenarioProblem] = []
-    given = environment.get(TAGS_VARIABLE, "").split(",")
+    listed = environment.get(TAGS_VARIABLE, "")
+    given = listed.split(",")
+    if listed and not listed.replace(",", "").strip():
+        rule = "must hold tags, as a=b,c=d, or be empty"
+        problems.append(ScenarioProblem(TAGS_VARIABLE, "", _shown(listed), rule))
     where, text = ("--label", label) if label is not None else (LABEL_VARIABLE, None)
     text = environment.get(LABEL_VARIABLE, "") if text is None else text
     problems += _problems_of(where, text)
@@ -88,7 +92,9 @@ def _read_tags(where: str, given: Sequence[str], problems: list[ScenarioProblem]
 
 def _problems_of(where: str, text: str, key: str = "") -> Iterator[ScenarioProblem]:
     """Yield what is wrong with a label or with the value of a tag."""
-    if len(text.strip()) > MOST_CHARACTERS:
+    if text and not text.strip():
+        yield ScenarioProblem(where, key, _shown(text), "must be more than blanks, or empty")
+    elif len(text.strip()) > MOST_CHARACTERS:
         found, rule = f"{len(text)} characters", f"must have at most {MOST_CHARACTERS} characters"
         yield ScenarioProblem(where, key, found, rule)
     elif any(unicodedata.category(character).startswith("C") for character in text.strip()):

@@ -122,8 +122,13 @@ def _singular(kind: str) -> str:
     return {"studies": "study", "slos": "SLO file"}.get(kind, kind.removesuffix("s"))
 
 
+def _one(kind: str) -> str:
+    return "an SLO file" if kind == "slos" else f"a {_singular(kind)}"
+
+
 def _unknown(given: str, what: str, known: list[str]) -> ScenarioError:
     rule = f"must be a file that exists, or the name of a known {what}"
-    near = did_you_mean(given, known)
+    others = [kind for kind in KINDS if given in known_names(kind)]
+    near = f"{given} is {_one(others[0])}" if others else did_you_mean(given, known)
     hint = f"{near} ({_LISTED})" if near else _LISTED
     return ScenarioError([ScenarioProblem(given, "", "no such file", rule, hint)])

@@ -314,3 +314,11 @@ def test_deleted_working_directory_is_refused(tmp_path, monkeypatch):
     for words in ((), (str(tmp_path / "new"),)):
         with pytest.raises(MachineError, match="working directory: no such file or directory, "):
             init(*words, "--system", "polling")
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_blank_system_is_refused(folder, name):
+    """It is a variable that was not filled in, and not a wish for the default."""
+    with pytest.raises(MachineError, match=f"system '{name}': is not installed, must be one of"):
+        init("--system", name)
+    assert [] == files_in(folder)

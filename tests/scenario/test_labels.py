@@ -63,3 +63,15 @@ def test_more_than_twenty_tags_are_refused():
     """A page shows them in one line."""
     found = problems_of(tags=[f"k{number}=1" for number in range(21)])
     assert "--tag must be at most 20 in all, got 21" == found
+
+
+@pytest.mark.parametrize(
+    ("label", "environment", "found"),
+    [
+        ("   ", {}, "--label must be more than blanks, or empty, got '   '"),
+        (None, {"HARNESS_TAGS": ",,"}, "HARNESS_TAGS must hold tags, as a=b,c=d, or be empty"),
+    ],
+)
+def test_label_or_tags_that_hold_nothing_are_refused(label, environment, found):
+    """A variable that was not filled in is no label."""
+    assert problems_of(label, **environment).startswith(found)

@@ -106,3 +106,11 @@ def test_root_holds_what_the_messages_refer_to():
     """Pages and the dashboard are found where the scenarios are."""
     assert (shipped_root() / "docs/scenarios.md").is_file()
     assert (shipped_root() / "deploy/grafana/fan-out.json").is_file()
+
+
+def test_name_of_another_kind_is_told_as_such():
+    """As where workload and target have changed places."""
+    with pytest.raises(ScenarioError, match="hint: polling-emulated is a target"):
+        scenario_file("workloads", "polling-emulated")
+    with pytest.raises(ScenarioError, match="hint: quickstart is a workload"):
+        scenario_file("targets", "quickstart")

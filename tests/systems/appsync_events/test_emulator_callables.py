@@ -1,4 +1,5 @@
 import asyncio
+import sys
 import threading
 from functools import partial
 
@@ -174,3 +175,12 @@ def test_thread_of_a_hanging_function_does_not_keep_the_process(user_file):
     assert all(thread.daemon for thread in left)
     for thread in left:
         thread.join(10)
+
+
+def test_module_of_the_working_directory_is_found(tmp_path, monkeypatch):
+    """Behind all packages: a file there called like one is not taken for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    (tmp_path / "handlers_of_mine.py").write_text("def answer(event):\n    return 1\n", "utf-8")
+    UserFunction("handlers_of_mine:answer", "credentials")
+    assert str(tmp_path) == sys.path[-1]
