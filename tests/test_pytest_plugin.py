@@ -67,6 +67,7 @@ def test_each_test_finds_the_emulator_with_its_counts_at_zero_and_no_faults(run)
     assert "" == result.stderr.str()
 
 
+@pytest.mark.slow
 def test_options_of_a_project_are_those_of_the_emulator(run):
     """Namespaces, keys, processes and TLS, as in a target file."""
     conftest = """
@@ -91,6 +92,7 @@ def test_options_of_a_project_are_those_of_the_emulator(run):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_wrong_option_is_explained_as_in_a_file(run):
     """The fixture is named, and the key, the value found and what to write."""
     conftest = """
@@ -108,6 +110,7 @@ def test_wrong_option_is_explained_as_in_a_file(run):
     assert "da2-x" not in said.split("ScenarioError")[-1]
 
 
+@pytest.mark.slow
 def test_wrong_fault_is_explained(run):
     """A kind that does not exist is refused, and named."""
     result = run(
@@ -123,6 +126,7 @@ def test_wrong_fault_is_explained(run):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_emulator_ends_with_the_session(run, pytester):
     """No process outlives the tests, also where one of them fails."""
     result = run(

@@ -10,6 +10,7 @@ from benchmarks import report_time
 SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("most_s", "code"), [(300.0, 0), (0.001, 1)])
 def test_seconds_and_memory_of_the_sample_are_told_and_judged(monkeypatch, capsys, most_s, code):
     """The record is left as it is."""

@@ -12,7 +12,7 @@ from harness.report.compare import render_comparison
 from tests.analysis.simulated_run import Simulation
 from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
 
-pytestmark = needs_browser
+pytestmark = [*needs_browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

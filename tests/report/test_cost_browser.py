@@ -9,7 +9,7 @@ from harness.analysis.cost_study import study_day
 from harness.report.cost_page import render_cost_page
 from tests.report.soundness import assert_page_is_sound, needs_browser
 
-pytestmark = needs_browser
+pytestmark = [*needs_browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

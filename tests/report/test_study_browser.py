@@ -15,7 +15,7 @@ from harness.scenario.study import load_study
 from tests.analysis.study_runs import simulate, write_study
 from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
 
-pytestmark = needs_browser
+pytestmark = [*needs_browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

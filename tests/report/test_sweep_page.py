@@ -157,6 +157,7 @@ def page(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @needs_browser[0]
 @needs_browser[1]
 def test_the_page_is_whole_quiet_and_asks_for_nothing_from_elsewhere(page, tmp_path):
@@ -172,6 +173,7 @@ def test_the_page_is_whole_quiet_and_asks_for_nothing_from_elsewhere(page, tmp_p
     assert page.stat().st_size < 3_000_000
 
 
+@pytest.mark.slow
 @needs_browser[0]
 @needs_browser[1]
 def test_the_page_is_sound(page, tmp_path):
