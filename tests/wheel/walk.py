@@ -150,7 +150,9 @@ def _require_to_be_completed(requirements: Path, sandbox: Sandbox) -> None:
     if str(sandbox.root) in requirements.read_text("utf-8"):
         raise WalkError(f"{requirements} names a path of this machine")
     says = "fanout-harness @ git+ADDRESS@REVISION"
-    sandbox.run(f"pip install -r {requirements}", expected=1, says=says)
+    # With one's own home, as above: pip looks for other programs, which may write there.
+    command = f"pip install -r {requirements}"
+    sandbox.run(command, expected=1, says=says, HOME=str(Path.home()))
 
 
 def _make_short_and_lenient(project: Path) -> None:
