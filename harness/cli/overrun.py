@@ -13,7 +13,10 @@ OVERRUN_S = 120.0
 """From the timetable's end; closing, accounts and ``on_stop`` take less even at their limits."""
 
 _MESSAGE = f"the load process had not ended {OVERRUN_S:g} s after the timetable: it was killed"
-_HINT = "code of a user class most likely computes without a pause: let it call gevent.sleep(0)"
+_HINT = (
+    "code of a user class most likely computes without a pause (let it call gevent.sleep(0)) "
+    "or exits (let it raise StopUser)"
+)
 
 
 class OverrunWatch:

@@ -65,19 +65,14 @@ class InTurn(User):
     abstract = True
     has_begun = False
 
-    def run(self) -> None:
-        """Run until the user stops; one that exits ends by itself and not with its process."""
-        try:
-            super().run()  # type: ignore[no-untyped-call]  # Locust's own
-        except SystemExit as error:
-            user_error = self.environment.events.user_error
-            user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
-
     def on_start(self) -> None:
         """Wait for the turn, then do what the class itself does."""
         self.await_turn()
         self.has_begun = True
-        super().on_start()
+        try:
+            super().on_start()
+        except SystemExit as error:  # gevent would end the whole process with it.
+            raise RuntimeError(f"SystemExit({error}) in on_start") from error
 
     def on_stop(self) -> None:
         """Do what the class itself does where its turn had come."""

@@ -359,7 +359,7 @@ def test_ordinary_user_whose_own_start_does_not_succeed_does_not_count_as_starte
             raise StopUser
 
     def live(user):
-        with suppress(ValueError):
+        with suppress(ValueError, RuntimeError):  # An exit is one of its user alone.
             user.run()
 
     greenlet = gevent.spawn(live, in_turn(Guest)(Environment()))
@@ -367,20 +367,6 @@ def test_ordinary_user_whose_own_start_does_not_succeed_does_not_count_as_starte
     greenlet.kill()
     assert ["turn of Guest", "start"] == worker.log[:2]
     assert not worker.tried
-
-
-def test_a_user_that_exits_ends_alone_and_its_exit_is_an_error_of_user_code(worker):
-    """In a task as in ``on_start``; the process and its other users go on."""
-    environment, heard = Environment(), []
-    environment.events.user_error.add_listener(lambda exception, **_: heard.append(exception))
-
-    class Guest(User):
-        @task
-        def read(self):
-            raise SystemExit(3)
-
-    in_turn(Guest)(environment).run()
-    assert [3] == [error.code for error in heard]
 
 
 def test_fingerprint_tells_locustfiles_apart_by_their_classes():
