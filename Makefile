@@ -89,7 +89,7 @@ lint: setup ## style, spelling and docstrings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/interrogate --quiet
+	$(BIN)/interrogate --quiet tests
 
 types: setup ## mypy --strict
 	$(BIN)/mypy

@@ -17,7 +17,7 @@ import pytest
 from harness.core.errors import ScenarioError, ScenarioProblem
 
 if TYPE_CHECKING:
-    from harness.cli.emulate import Emulated
+    from harness.cli.emulated_api import Emulated
     from harness.systems.appsync_events.options import Options
 
 ANSWER_WITHIN_S = 10.0
@@ -94,7 +94,7 @@ def fanout_emulator_options() -> Mapping[str, Any]:
 
 @pytest.fixture(scope="session")
 def _running_emulator(fanout_emulator_options: Mapping[str, Any]) -> Iterator[FanoutEmulator]:
-    from harness.cli.emulate import Api, describe
+    from harness.cli.emulated_api import Api, describe
     from harness.scenario.target import Target
     from harness.systems.appsync_events import emulator as system
 

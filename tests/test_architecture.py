@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -495,3 +496,18 @@ def test_processes_of_ours_are_started_in_one_way() -> None:
         file for file in (ROOT / "harness").rglob("*.py") if "sys.executable" in file.read_text()
     ]
     assert ["child_python.py"] == [file.name for file in files]
+
+
+def test_command_line_has_no_circle_of_imports():
+    """Neither through an import in a function nor through one for types alone."""
+    files = {f"harness.cli.{file.stem}": file for file in ROOT.glob("harness/cli/*.py")}
+    arrows = {name: imports_within(name, file, set(files)) for name, file in files.items()}
+    assert arrows["harness.cli.app"]
+    TopologicalSorter(arrows).prepare()  # Raises CycleError, which names the circle.
+
+
+def imports_within(name: str, file: Path, known: set[str]) -> set[str]:
+    """Return which of the known modules a file names in any import, wherever that stands."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    named = {one for node in ast.walk(tree) for one in imported_names(node, name, is_package=False)}
+    return {one for each in named for one in (each, each.rpartition(".")[0]) if one in known}

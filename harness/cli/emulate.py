@@ -4,19 +4,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 
+from harness.cli.emulated_api import Api, Emulated, describe, options_of
 from harness.cli.scenario_files import scenario_argument
 from harness.core.child_errors import encode_error
 from harness.core.errors import ScenarioError, ScenarioProblem, error_lines
 from harness.core.system import system_named
 
 if TYPE_CHECKING:
-    from harness.emulation.processes import EmulatorProcesses
-    from harness.scenario.emulator import Emulator
     from harness.scenario.target import Target
 
 SET = "--set"
@@ -25,43 +24,6 @@ FROM_RUN = Path("/dev/stdin")
 """With --exit-with-parent: a run hands over its target on standard input, its file read already."""
 
 _STDIN = 0
-
-REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where this machine reaches an emulator that listens on all addresses."""
-
-
-class Emulated(NamedTuple):
-    """A running emulator as clients need to know it; with ``--json``, this is what is printed.
-
-    Attributes:
-        http: Address for publishing over HTTP.
-        realtime: Address that subscribers connect to.
-        ca_file: PEM of the authority to trust; None without TLS.
-        pids: The processes that serve.
-        api_key: A key it lets in.
-    """
-
-    http: str
-    realtime: str
-    ca_file: str | None
-    pids: list[int]
-    api_key: str
-
-
-class Api(NamedTuple):
-    """One emulator that serves.
-
-    Attributes:
-        file: Its target file, which is read again when it shall reload; a run's is not.
-        target: What that said.
-        system: The module that plays the system.
-        processes: Those that serve.
-    """
-
-    file: Path
-    target: "Target"
-    system: Any
-    processes: "EmulatorProcesses"
 
 
 def emulate(
@@ -166,40 +128,14 @@ def _reload(apis: Sequence[Api], overrides: Sequence[str]) -> None:
     """Read the target files again; one that is wrong changes nothing."""
     for api in apis:
         try:
-            options = _options(_load(api.file, overrides))
+            options = options_of(_load(api.file, overrides))
         except ScenarioError as error:
             typer.echo(error_lines(error), err=True)
             typer.echo(f"{api.file}: not reloaded, the old settings stay", err=True)
             continue
-        for key in options.changed_until_restart(_options(api.target)):
+        for key in options.changed_until_restart(options_of(api.target)):
             typer.echo(f"{api.file}: emulator.{key} changes at the next start", err=True)
         api.processes.reload(options.model_dump(mode="json"))
-
-
-def _options(target: "Target") -> "Emulator":
-    return cast("Emulator", target.emulator)  # Validated: the target is emulated.
-
-
-def describe(api: Api) -> Emulated:
-    """Return what clients need to know of a running emulator."""
-    from harness.emulation.certificate import CA_FILE, kept_certificate
-
-    options, port = _options(api.target), api.processes.port
-    host = REACHED_AT.get(options.host, options.host)
-    host = f"[{host}]" if ":" in host else host
-    ca_file = api.processes.folder / CA_FILE
-    if options.certificate_folder:
-        ca_file = kept_certificate(options.certificate_folder).ca_file
-    encrypted, plain = system_named(api.target.system).realtime_schemes
-    scheme = encrypted if options.tls else plain
-    realtime_port = api.processes.realtime_port or port
-    return Emulated(
-        http=f"http{'s' if options.tls else ''}://{host}:{port}{api.system.HTTP_PATH}",
-        realtime=f"{scheme}://{host}:{realtime_port}{api.system.REALTIME_PATH}",
-        ca_file=str(ca_file) if options.tls else None,
-        pids=api.processes.pids,
-        api_key=options.client_key,
-    )
 
 
 def _json_line(emulated: Emulated) -> str:

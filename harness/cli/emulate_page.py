@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harness.scenario.emulator import STATS_PATH
 
 if TYPE_CHECKING:
-    from harness.cli.emulate import Api, Emulated
+    from harness.cli.emulated_api import Api, Emulated
 
 KEY_VARIABLE = "EMULATOR_API_KEY"
 KEEP = "--set target.emulator.certificate_folder=DIR"

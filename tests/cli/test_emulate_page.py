@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from harness.cli.emulate import Api, describe
 from harness.cli.emulate_page import page, warning
+from harness.cli.emulated_api import Api, describe
 from harness.scenario.loading import load_scenario
 from harness.scenario.target import Target, api_key
 from harness.systems.appsync_events import emulator as system
