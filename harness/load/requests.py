@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from harness.core.clock import NS_PER_MS
 from harness.load.locust_table import OF_THE_HARNESS
 from harness.load.tally import Tally
 from harness.measure.histogram import HIGHEST_NS
@@ -15,7 +16,6 @@ MOST_NAMES = 200
 OTHER_NAMES = "other names"
 LONGEST_NAME = 120
 LONGEST_MESSAGE = 200
-_NS_PER_MS = 1_000_000
 
 STAGE = "request"
 """Stage of a failed request among the record's errors."""
@@ -59,7 +59,7 @@ class RequestCounter:
             code = getattr(response, "status_code", None) or ""
             self._error(STAGE, exception, str(code), known_as)
         if response_time is not None:
-            self._latency(known_as, phase, round(float(response_time) * _NS_PER_MS))
+            self._latency(known_as, phase, round(float(response_time) * NS_PER_MS))
 
     def on_user_error(self, user_instance: object, exception: BaseException, **_: Any) -> None:
         """Count an exception that a user's own code raised; a listener of ``user_error``."""
@@ -86,7 +86,7 @@ class RequestCounter:
         if 0 <= latency_ns <= HIGHEST_NS:
             self._tally.latency(REQUEST_LATENCY, request_tag(name), phase, latency_ns)
         else:
-            message = f"{name}: a latency of {latency_ns / _NS_PER_MS:g} ms is in no percentile"
+            message = f"{name}: a latency of {latency_ns / NS_PER_MS:g} ms is in no percentile"
             self._tally.error(STAGE, "OutOfRange", "", message)
 
     def _error(self, stage: str, exception: BaseException, code: str, name: str) -> None:
