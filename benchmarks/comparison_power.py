@@ -13,8 +13,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from harness.analysis import bootstrap
-from harness.analysis.bootstrap import Counts, Floats
+from harness.analysis.decide import bootstrap
+from harness.analysis.decide.bootstrap import Counts, Floats
 
 SECONDS = 120
 PER_SECOND = 50

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ingest_client import Findings, Order
+from benchmarks.ingest_client import Findings, RunAssignment
 from benchmarks.programs import cpu_ns
 from benchmarks.senders import ROOT, Emulator
 
@@ -89,7 +89,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Result:
     publishes_per_s = given.rate / given.batch
     connections = max(1, round(publishes_per_s / 2 / PUBLISHES_PER_SOCKET))
     with Emulator(folder, tls=False, processes=given.processes, settings=SETTINGS) as emulator:
-        order = Order(
+        order = RunAssignment(
             http=emulator.http,
             realtime=emulator.realtime,
             api_key=emulator.api_key,
@@ -106,7 +106,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Result:
         return Result(findings, emulator.stats(), used_s)
 
 
-def run_client(order: Order) -> Findings:
+def run_client(order: RunAssignment) -> Findings:
     """Return what the client found."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.ingest_client"],

@@ -31,7 +31,7 @@ _16_BIT, _64_BIT, _MAX_16_BIT = 126, 127, 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunAssignment:
     """What to do.
 
     Attributes:
@@ -85,7 +85,7 @@ class Findings:
 class Load:
     """The run: who publishes, who listens, and what has come back."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: RunAssignment) -> None:
         self.order = order
         self.findings = Findings()
         self.latencies_s: list[float] = []
@@ -329,7 +329,7 @@ class HttpPublisher(asyncio.Protocol):
             self.publish(self._waiting.popleft())
 
 
-def events(order: Order) -> list[str]:
+def events(order: RunAssignment) -> list[str]:
     """Return the events of a publish: JSON text of the size ordered."""
     shortest = len(json.dumps({"text": ""}))
     return [json.dumps({"text": "x" * (order.event_bytes - shortest)})] * order.batch
@@ -352,7 +352,7 @@ def masked(message: Any) -> bytes:
 
 def main() -> None:
     """Do what the order says and print what came of it."""
-    order = Order(**json.loads(sys.stdin.readline()))
+    order = RunAssignment(**json.loads(sys.stdin.readline()))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
 
         async def run() -> Findings:

@@ -24,10 +24,10 @@ from locust.env import Environment
 from locust.rpc import Message, zmqrpc
 
 from harness.core.clock import NS_PER_MS
-from harness.load import messages
-from harness.load.assembler import SecondAssembler
-from harness.load.muster import Muster
-from harness.load.tally import Tally
+from harness.load import worker_protocol as messages
+from harness.load.master.assembler import SecondAssembler
+from harness.load.master.worker_registry import WorkerRegistry
+from harness.load.worker.interval_stats import IntervalStats
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import GENERATOR_COLUMNS, RecordWriter
 from harness.scenario.loading import load_plan
@@ -51,13 +51,13 @@ HEARD_WITHIN_S = 30.0
 
 def report(worker: int, second: int, random: np.random.Generator) -> dict[str, Any]:
     """Return what a busy worker sends for one second."""
-    tally = Tally()
+    stats = IntervalStats()
     for user_class in ("subscriber", "chatter"):
-        tally.count(user_class, "deliveries", DELIVERIES_PER_S // 2)
+        stats.count(user_class, "deliveries", DELIVERIES_PER_S // 2)
         for metric in LATENCIES:
             values_ns = random.gamma(4.0, 2.0 * NS_PER_MS, DELIVERIES_PER_S // 2).astype(np.int64)
-            tally.latencies(metric, user_class, PHASE, values_ns)
-    taken = tally.take()
+            stats.latencies(metric, user_class, PHASE, values_ns)
+    taken = stats.take()
     lag = LatencyHistogram()
     lag.record_many(random.gamma(2.0, NS_PER_MS, 50).astype(np.int64))
     taken["histograms"][f"loop_lag.generator.{PHASE}"] = lag.encode()
@@ -154,7 +154,7 @@ def measure(workers: int, seconds: int) -> dict[str, float]:
 def _measure(plan: Plan, writer: RecordWriter, workers: int, seconds: int) -> dict[str, float]:
     runner: Any = Environment(user_classes=[]).create_master_runner("127.0.0.1", 0)
     assembler = SecondAssembler(plan, writer, workers)
-    muster = Muster(runner.send_message, measure_clocks=True, system=plan.target.system)
+    registry = WorkerRegistry(runner.send_message, measure_clocks=True, system=plan.target.system)
     heard: list[float] = []
 
     def second(msg: Any, **_: Any) -> None:
@@ -163,7 +163,7 @@ def _measure(plan: Plan, writer: RecordWriter, workers: int, seconds: int) -> di
 
     runner.register_message(messages.SECOND, second)
     runner.register_message(
-        messages.CLOCK_ASK, lambda msg, **_: muster.clock_asked(msg.node_id, **msg.data)
+        messages.CLOCK_ASK, lambda msg, **_: registry.clock_asked(msg.node_id, **msg.data)
     )
     words = ("--port", runner.server.port, "--workers", workers, "--seconds", seconds)
     command = [sys.executable, "-m", "benchmarks.master", "--simulate", *map(str, words)]

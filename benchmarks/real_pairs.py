@@ -13,8 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.analysis.comparison import Difference, compare
-from harness.analysis.finalise import Analysis, analyse
+from harness.analysis.decide.comparison import Difference, compare
+from harness.analysis.run.finalize import Analysis, analyse
 from harness.core.errors import HarnessError
 
 ROOT = Path(__file__).resolve().parents[1]

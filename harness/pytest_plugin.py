@@ -96,7 +96,7 @@ def fanout_emulator_options() -> Mapping[str, Any]:
 def _running_emulator(fanout_emulator_options: Mapping[str, Any]) -> Iterator[FanoutEmulator]:
     from harness.cli.emulated_api import Api, describe
     from harness.scenario.target import Target
-    from harness.systems.appsync_events import emulator as system
+    from harness.systems.appsync_events.emulator import process as system
 
     options = _validated(fanout_emulator_options)
     table = {"name": "pytest", "system": "appsync-events", "emulated": True, "emulator": options}

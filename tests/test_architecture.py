@@ -36,7 +36,7 @@ ALLOWED = {
 """Layer -> layers it may import besides itself. ``cli`` is on top and may import all of them.
 
 Of a system's package, ``client``, ``emulator``, ``options`` and ``economics`` are layers of their
-own (also when split: ``client_http.py``), the package itself is ``system``, which names the parts,
+own (also when split: ``client/http.py``), the package itself is ``system``, which names the parts,
 and every other module is I/O-free and belongs to ``wire``. The parts are loaded by reference, so
 nothing outside of a system's package imports it.
 """
@@ -123,7 +123,7 @@ def part_of(parts: list[str]) -> str:
     """Return the layer of a module of a system, given its name from the system's package on."""
     if len(parts) == 1:
         return "system"
-    role = {"auth": "options"}.get(parts[1], parts[1].split("_")[0])
+    role = {"auth": "options", "handlers": "emulator"}.get(parts[1], parts[1].split("_")[0])
     return role if role in {"client", "emulator", "options", "economics"} else "wire"
 
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.check import judge_again
-from harness.analysis.comparison import Difference
-from harness.analysis.comparison import compare as compare_sides
-from harness.analysis.finalise import Analysis, analyse
-from harness.analysis.labels import label_of, tags_of
-from harness.analysis.likeness import UnlikeRunsError, find_unlike
-from harness.analysis.slo import margin
+from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
+from harness.analysis.decide.comparison import Difference
+from harness.analysis.decide.comparison import compare as compare_sides
+from harness.analysis.run.check import judge_again
+from harness.analysis.run.finalize import Analysis, analyse
+from harness.analysis.run.labels import label_of, tags_of
+from harness.analysis.run.slo import margin
 from harness.scenario.shipped import scenario_file
 from harness.scenario.slo_file import load_slos, read_slos
 
@@ -202,8 +202,8 @@ def compare(
         HarnessError: If there is no record, or the runs are not alike.
     """
     sides = [[_analysis(one) for one in _several(side)] for side in (first, other)]
-    if (unlike := find_unlike(sides)) and not anyway:
-        raise UnlikeRunsError(unlike)
+    if (unlike := find_incompatibilities(sides)) and not anyway:
+        raise IncomparableRunsError(unlike)
     found = compare_sides(sides, unlike)
     rows = [
         {

@@ -17,9 +17,9 @@ from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Comparison
-    from harness.analysis.regression import Passage
-    from harness.report.cells import Table
+    from harness.analysis.decide.comparison import Comparison
+    from harness.analysis.decide.regression import Passage
+    from harness.report.table_cells import Table
 
 DEFAULT_PAGE = Path("reports/comparison.html")
 _LEAST_SIDES = 2
@@ -57,23 +57,23 @@ def compare(
 
     Raises:
         Exit: With 3 where a gate failed.
-        UnlikeRunsError: If the runs are not alike.
+        IncomparableRunsError: If the runs are not alike.
         ScenarioError: If the arguments make no sense.
     """
     # Late, because pandas and matplotlib take a second to load and other verbs need neither.
-    from harness.analysis.comparison import compare as compare_sides
-    from harness.analysis.finalise import analyse
-    from harness.analysis.likeness import UnlikeRunsError, find_unlike
-    from harness.analysis.regression import parse_gates, pass_gates
-    from harness.report.compare import render_comparison
-    from harness.report.compare_charts import draw_comparison
-    from harness.report.compare_tables import comparison_json
+    from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
+    from harness.analysis.decide.comparison import compare as compare_sides
+    from harness.analysis.decide.regression import parse_gates, pass_gates
+    from harness.analysis.run.finalize import analyse
+    from harness.report.decide.compare import render_comparison
+    from harness.report.decide.compare_charts import draw_comparison
+    from harness.report.decide.compare_tables import comparison_json
     from harness.report.write import write_page
 
     gates = parse_gates(fail_if or [])
     runs = [[analyse(folder) for folder in folders] for folders in _folders(sides)]
-    if (unlike := find_unlike(runs)) and not anyway:
-        raise UnlikeRunsError(unlike)
+    if (unlike := find_incompatibilities(runs)) and not anyway:
+        raise IncomparableRunsError(unlike)
     comparison = compare_sides(runs, unlike)
     passages = pass_gates(comparison, gates)
     charts = draw_comparison(comparison)
@@ -125,7 +125,7 @@ def _named(comparison: "Comparison") -> list[str]:
 
 
 def _tables(comparison: "Comparison", passages: Sequence["Passage"]) -> list["Table"]:
-    from harness.report.compare_tables import difference_table, gates_table
+    from harness.report.decide.compare_tables import difference_table, gates_table
 
     found = [
         difference_table(comparison.sides[0], side, differences)

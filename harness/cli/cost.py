@@ -14,9 +14,9 @@ from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.scenario.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from harness.analysis.cost_study import CostStudy
-    from harness.analysis.record import Record
-    from harness.report.cells import Table
+    from harness.analysis.decide.cost_study import CostStudy
+    from harness.analysis.run.record import Record
+    from harness.report.table_cells import Table
 
 
 _FILE_WIDTH = 220
@@ -55,14 +55,14 @@ def cost(
     shown with both of their values.
     """
     # Late, because pandas and matplotlib take a second to load and other verbs need neither.
-    from harness.analysis.cost import run_cost
-    from harness.analysis.record import read_record
+    from harness.analysis.run.cost import run_cost
+    from harness.analysis.run.record import read_record
 
     records = [read_record(folder) for folder in runs or []]
     study = _study(records, workload, flip or [])
     costs = [run_cost(record) for record in records]
     if html is not None:
-        from harness.report.cost_page import draw_curves, render_cost_page
+        from harness.report.decide.cost_page import draw_curves, render_cost_page
         from harness.report.write import write_page
 
         charts = draw_curves(study.curves)
@@ -71,7 +71,7 @@ def cost(
         options = orjson.OPT_INDENT_2
         typer.echo(orjson.dumps({"runs": costs, "study": study}, option=options))
         return
-    from harness.report.cost_tables import cost_tables
+    from harness.report.decide.cost_tables import cost_tables
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
     for table in cost_tables(study, costs):
@@ -81,9 +81,9 @@ def cost(
 
 
 def _study(records: list["Record"], workload: Path | None, flipped: list[str]) -> "CostStudy":
-    from harness.analysis.cost import REFERENCE, day_like
-    from harness.analysis.cost_study import CHATTERS_RATIO, study_day
-    from harness.analysis.workload_day import chatters_ratio, day_of
+    from harness.analysis.decide.cost_study import CHATTERS_RATIO, study_day
+    from harness.analysis.decide.workload_day import chatters_ratio, day_of
+    from harness.analysis.run.cost import REFERENCE, day_like
     from harness.scenario.loading import load_workload
 
     day, ratio = REFERENCE, CHATTERS_RATIO

@@ -65,7 +65,7 @@ def _play(
     targets: Sequence[Path], overrides: Sequence[str], *, as_json: bool, exit_with_parent: bool
 ) -> None:
     from harness.cli.emulate_page import page, warning
-    from harness.emulation.attendance import Signals, attend
+    from harness.emulation.supervisor import Signals, attend
 
     given = exit_with_parent and targets == [FROM_RUN]
     scenarios = _target_of_run() if given else _load_all(targets, overrides)

@@ -10,7 +10,7 @@ import typer
 from harness.core.errors import MachineError
 
 if TYPE_CHECKING:
-    from harness.analysis.finalise import Analysis
+    from harness.analysis.run.finalize import Analysis
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 ACTIONS_VARIABLE = "GITHUB_ACTIONS"
@@ -21,8 +21,8 @@ def tell_github(analysis: "Analysis") -> None:
 
     Annotations go to stderr, which the runner reads too, so that stdout stays what was asked for.
     """
-    from harness.report.github import annotations
     from harness.report.markdown import render_markdown
+    from harness.report.run.github import annotations
 
     if os.environ.get(ACTIONS_VARIABLE) == "true":
         for line in annotations(analysis.summary):

@@ -25,7 +25,7 @@ def readable(locustfile: Path | None) -> Path:
     Raises:
         LocustfileError: If it cannot be read, or is no Python.
     """
-    from harness.load.loading import read_locustfile
+    from harness.load.locustfile_loading import read_locustfile
 
     if locustfile is None:
         return PACKAGED

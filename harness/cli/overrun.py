@@ -45,9 +45,9 @@ class OverrunWatch:
 
     def note(self) -> ExitCode:
         """Have the record of the ended process say why it was ended; return the exit code."""
-        from harness.load.cause import Cause
+        from harness.load.master.abort_reason import AbortReason
 
-        cause = Cause("load_overran", ExitCode.RUN_INVALID, _MESSAGE, _HINT)
+        cause = AbortReason("load_overran", ExitCode.RUN_INVALID, _MESSAGE, _HINT)
         if (run := self._read()).get("status") == "running":
             noted = run | {"status": "aborted", "cause": cause.to_json()}
             half = self._file.with_name(f"{RUN_FILE}.new")

@@ -14,7 +14,7 @@ from harness.core.system import System, installed_systems
 from harness.scenario.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from harness.analysis.fleet import FleetPlan
+    from harness.analysis.decide.fleet import FleetPlan
 
 _CROWDS = [100_000, 1_000_000, 10_000_000]
 _FILE_WIDTH = 160
@@ -57,8 +57,8 @@ def plan(
     What a worker needs for a delivery, a join and a connection comes from the run, and is taken to
     stay as it is; the arithmetic stands beside each figure. It is an extrapolation.
     """
-    from harness.analysis.fleet import Crowd, plan_fleet, worker_cost
-    from harness.analysis.record import read_record
+    from harness.analysis.decide.fleet import Crowd, plan_fleet, worker_cost
+    from harness.analysis.run.record import read_record
     from harness.measure.machine import read_machine
 
     record = read_record(run)

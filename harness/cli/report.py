@@ -15,8 +15,8 @@ from harness.cli.github import tell_github
 from harness.core.errors import ScenarioError, ScenarioProblem
 
 if TYPE_CHECKING:
-    from harness.analysis.finalise import Analysis
-    from harness.report.cells import Table as Cells
+    from harness.analysis.run.finalize import Analysis
+    from harness.report.table_cells import Table as Cells
 
 LOG_WIDTH = 120
 """Columns where stdout is no terminal; pipelines' logs have room."""
@@ -85,10 +85,10 @@ def make_report(folder: Path) -> tuple["Analysis", Path]:
         MachineError: If the folder cannot be written.
     """
     # Late, because pandas and matplotlib take a second to load and other verbs need neither.
-    from harness.analysis.finalise import finalise
+    from harness.analysis.run.finalize import finalize
     from harness.report.write import write_report
 
-    analysis = finalise(folder)
+    analysis = finalize(folder)
     return analysis, write_report(analysis)
 
 
@@ -98,8 +98,8 @@ def _usage(where: str, found: str, rule: str, hint: str | None = None) -> Scenar
 
 def _report_history(folder: Path, metrics: Sequence[str], out: Path | None, *, quiet: bool) -> None:
     """Write a history's page with its charts, and print its tables."""
-    from harness.analysis.history import METRICS, read_history
-    from harness.report.history_page import draw_history, render_history, tables, title
+    from harness.analysis.decide.history import METRICS, read_history
+    from harness.report.decide.history_page import draw_history, render_history, tables, title
     from harness.report.write import write_page
     from harness.scenario.slo import SUMMARY_METRICS, is_metric
     from harness.scenario.spelling import did_you_mean
@@ -160,7 +160,7 @@ def print_judgement(analysis: "Analysis", console: Console) -> None:
 
 
 def _print_verdict(analysis: "Analysis", console: Console) -> None:
-    from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, tell
+    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, tell
 
     verdict = analysis.summary["verdict"]
     colour = COLOURS[verdict]
@@ -188,7 +188,7 @@ def _figures(analysis: "Analysis") -> Table:
 
 
 def _print_objectives(analysis: "Analysis", console: Console, *, margins: bool = False) -> None:
-    from harness.report.tables import objectives
+    from harness.report.run.tables import objectives
 
     rows = objectives(analysis.summary).rows
     if not rows:
@@ -204,7 +204,7 @@ def _print_objectives(analysis: "Analysis", console: Console, *, margins: bool =
 
 
 def _print_warnings(analysis: "Analysis", console: Console) -> None:
-    from harness.report.story import evidence
+    from harness.report.summary_text import evidence
 
     for warning in analysis.summary["warnings"]:
         console.print()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import elsewhere
-from harness.cli.elsewhere import (
+from harness.cli import distributed_options as elsewhere
+from harness.cli.distributed_options import (
     AllowLostWorkers,
     BindHost,
     BindPort,
@@ -19,7 +19,7 @@ from harness.cli.elsewhere import (
     MaxWait,
     MeasureClocks,
 )
-from harness.cli.labelling import Label, Tags
+from harness.cli.label_options import Label, Tags
 from harness.cli.locustfile import PACKAGED, Locustfile, readable
 from harness.cli.out_folder import is_there
 from harness.cli.scenario_files import TargetFile, WorkloadFile
@@ -29,8 +29,8 @@ from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from harness.cli.budget import Budget
     from harness.cli.load_process import LoadProcess
-    from harness.cli.spending import Spending
     from harness.scenario.plan import Plan
 
 POLL_S = 0.25
@@ -146,15 +146,15 @@ def run(
     raise typer.Exit(run_load(command, plan, folder, spending=spending))
 
 
-def tell_spending(plan: "Plan", max_usd: float | None) -> "Spending":
+def tell_spending(plan: "Plan", max_usd: float | None) -> "Budget":
     """Say what a run on a system elsewhere is going to do to it, and what that costs.
 
     Raises:
         MachineError: If it costs more than ``max_usd``.
     """
-    from harness.cli.spending import Spending
+    from harness.cli.budget import Budget
 
-    spending = Spending(plan, max_usd)
+    spending = Budget(plan, max_usd)
     typer.echo(str(spending), err=True)
     spending.require_within()
     return spending
@@ -207,7 +207,7 @@ def run_load(
     folder: Path,
     *,
     make_report: "Callable[[Path], int] | None" = None,
-    spending: "Spending | None" = None,
+    spending: "Budget | None" = None,
 ) -> int:
     """Run the load to its end, show its progress and its result, and return the exit code.
 
@@ -223,7 +223,7 @@ def run_load(
 
 
 def carry_load(
-    command: Sequence[str], plan: "Plan", folder: Path, spending: "Spending | None" = None
+    command: Sequence[str], plan: "Plan", folder: Path, spending: "Budget | None" = None
 ) -> "tuple[LoadProcess, int]":
     """Run the load to its end and show its progress; return it, ended, with its exit status."""
     from harness.cli.load_process import LoadProcess, signals_held
@@ -239,7 +239,7 @@ def carry_load(
 
 
 def follow(
-    load: "LoadProcess", plan: "Plan", folder: Path, spending: "Spending | None" = None
+    load: "LoadProcess", plan: "Plan", folder: Path, spending: "Budget | None" = None
 ) -> int:
     """Show the progress of a load until it ends; return its exit status.
 
@@ -248,11 +248,11 @@ def follow(
     """
     from rich.console import Console
 
+    from harness.cli.budget import BudgetWatch
     from harness.cli.overrun import OverrunWatch
     from harness.cli.progress import Progress, ProgressDisplay
-    from harness.cli.spending import SpendingWatch
 
-    watch = SpendingWatch(spending, folder) if spending else None
+    watch = BudgetWatch(spending, folder) if spending else None
     overrun = OverrunWatch(folder, plan.total_s)
     population = plan.workload.population
     progress = Progress(

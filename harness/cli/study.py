@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from harness.cli.labelling import Label, Tags
+from harness.cli.label_options import Label, Tags
 from harness.cli.locustfile import Locustfile, readable
 from harness.cli.out_folder import is_there, make_folder
 from harness.cli.scenario_files import scenario_argument
@@ -16,9 +16,9 @@ from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from harness.analysis.finalise import Analysis
-    from harness.analysis.study import Outcome
-    from harness.analysis.study_cells import StudyCell
+    from harness.analysis.decide.study import Outcome
+    from harness.analysis.decide.study_cells import StudyCell
+    from harness.analysis.run.finalize import Analysis
     from harness.scenario.labels import Labels
     from harness.scenario.plan import Plan
     from harness.scenario.study import Study
@@ -82,7 +82,7 @@ def study(
         ScenarioError: If the study file is wrong.
     """
     # Late, because pandas and matplotlib take a second to load and other verbs need neither.
-    from harness.analysis.study_cells import cells_of
+    from harness.analysis.decide.study_cells import cells_of
     from harness.scenario.labels import read_labels
     from harness.scenario.study import load_study
 
@@ -115,7 +115,7 @@ def _sized(cell: "StudyCell", labels: "Labels") -> "StudyCell":
 
 
 def _collect(task: _Task, runs: Path) -> None:
-    from harness.analysis.study_cells import find_runs
+    from harness.analysis.decide.study_cells import find_runs
 
     task.runs = find_runs(runs, task.cell.plan) if task.cell.plan else []
 
@@ -139,7 +139,7 @@ def _run_all(tasks: Sequence[_Task], runs: Path, count: int, *, again: bool) -> 
 
 
 def _is_done(task: _Task, repeat: int, *, again: bool) -> bool:
-    from harness.analysis.record import read_run
+    from harness.analysis.run.record import read_run
 
     if not again:
         return len(task.runs) >= repeat
@@ -180,7 +180,7 @@ def _new_folder(runs: Path, task: _Task) -> Path:
 def _judge(task: _Task, folder: Path) -> int:
     """Make a run's report, print its verdict in a line or two, and return its exit code."""
     from harness.cli.report import make_report
-    from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, tell
+    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, tell
 
     task.judged[folder] = analysis = make_report(folder)[0]
     verdict = analysis.summary["verdict"]
@@ -189,8 +189,8 @@ def _judge(task: _Task, folder: Path) -> int:
 
 
 def _outcome(task: _Task, count: int) -> "Outcome":
-    from harness.analysis.finalise import analyse
-    from harness.analysis.study import Outcome
+    from harness.analysis.decide.study import Outcome
+    from harness.analysis.run.finalize import analyse
 
     runs = [task.judged.get(folder) or analyse(folder) for folder in task.runs]
     # Runs that prove nothing give way to those that do, where a cell was run again.
@@ -200,8 +200,8 @@ def _outcome(task: _Task, count: int) -> "Outcome":
 
 
 def _report(loaded: "Study", size: str, outcomes: list["Outcome"], folder: Path) -> bool:
-    from harness.analysis.study import find
-    from harness.report.study_write import write_study
+    from harness.analysis.decide.study import find
+    from harness.report.decide.study_write import write_study
 
     findings = find(loaded, size, outcomes)
     page = write_study(findings, folder)

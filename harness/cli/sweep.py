@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from harness.cli.labelling import Label, Tags
+from harness.cli.label_options import Label, Tags
 from harness.cli.locustfile import Locustfile, readable
 from harness.cli.run import Force, Workers
 from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
@@ -21,9 +21,9 @@ from harness.core.exit_codes import ExitCode
 from harness.scenario.shipped import shipped_file
 
 if TYPE_CHECKING:
-    from harness.analysis.capacity import Cell
-    from harness.analysis.sweep_search import Resolution, Search
-    from harness.analysis.sweep_step import SweepStep
+    from harness.analysis.decide.capacity import Cell
+    from harness.analysis.decide.sweep_search import Resolution, Search
+    from harness.analysis.decide.sweep_step import SweepStep
     from harness.scenario.axes import Axis
     from harness.scenario.plan import Plan
     from harness.scenario.workload import Workload
@@ -200,7 +200,7 @@ def _cells(grid: Sequence[str], along: "Axis") -> list[dict["Axis", float]]:
 
 
 def _resolution(step: str) -> "Resolution":
-    from harness.analysis.sweep_search import Resolution
+    from harness.analysis.decide.sweep_search import Resolution
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", step.strip())
     size = float(found[1]) / (100 if found[2] else 1) if found else 0.0
@@ -219,7 +219,7 @@ def _search(
     max_steps: int,
 ) -> "Search":
     """Return the search, unless the machine, or the arguments, cannot carry it."""
-    from harness.analysis.sweep_search import Search
+    from harness.analysis.decide.sweep_search import Search
 
     if factor <= 1:
         raise _bad("--factor", f"{factor:g}", "must be above 1")
@@ -254,7 +254,7 @@ def _sweep(
     reference: "Workload",
 ) -> int:
     """Run every search, keeping the result on disk up to date, and return the exit code."""
-    from harness.analysis.capacity import exit_code_of
+    from harness.analysis.decide.capacity import exit_code_of
 
     book = _Book(searches[0][0].folder, names, reference)
     try:
@@ -280,8 +280,8 @@ def _sweep(
 
 def _search_through(runner: StepRunner, search: "Search", book: "_Book") -> None:
     """Run one search to its end."""
-    from harness.analysis.sweep_search import Answer
-    from harness.report.sweep_words import step_line
+    from harness.analysis.decide.sweep_search import Answer
+    from harness.report.decide.sweep_text import step_line
 
     steps: list[SweepStep] = []
     while (load := search.next_load([one.trial for one in steps])) is not None:
@@ -318,7 +318,7 @@ class _Book:
 
     def note(self, runner: StepRunner, search: "Search", steps: Sequence["SweepStep"]) -> None:
         """Take down the steps of a search so far."""
-        from harness.analysis.capacity import read_cell
+        from harness.analysis.decide.capacity import read_cell
 
         low = search.bracket([one.trial for one in steps]).low
         workload = runner.plan(steps[0].load if low is None else low).workload
@@ -329,9 +329,9 @@ class _Book:
 
     def write(self, status: str) -> None:
         """Write the result as JSON, and in the end as a page with its charts."""
-        from harness.analysis.capacity import sweep_json
-        from harness.report.sweep import render_sweep
-        from harness.report.sweep_charts import draw_sweep
+        from harness.analysis.decide.capacity import sweep_json
+        from harness.report.decide.sweep import render_sweep
+        from harness.report.decide.sweep_charts import draw_sweep
         from harness.report.write import write_file, write_page
 
         data = sweep_json(status, *self._names, self.cells)
@@ -350,7 +350,7 @@ class _Book:
 
     def show(self) -> None:
         """Print what was found."""
-        from harness.report.sweep_words import tell_cell
+        from harness.report.decide.sweep_text import tell_cell
 
         for cell in self.cells:
             typer.echo("\n".join(tell_cell(cell)))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.locustfile import PACKAGED, Locustfile, readable
-from harness.cli.meeting import await_master
+from harness.cli.wait_for_master import wait_for_master
 from harness.core.child_python import python_command
 from harness.core.exit_codes import ExitCode
 
@@ -42,7 +42,7 @@ def worker(
     """
     users = readable(locustfile)
     typer.echo(f"waiting for a run at {master_host}:{master_port}", err=True)
-    await_master(master_host, master_port, max_wait_s, lambda text: typer.echo(text, err=True))
+    wait_for_master(master_host, master_port, max_wait_s, lambda text: typer.echo(text, err=True))
     status = _run(worker_command(master_host, master_port, processes, users))
     raise typer.Exit(status if status >= 0 else ExitCode.INTERNAL_ERROR)
 

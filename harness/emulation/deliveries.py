@@ -11,14 +11,14 @@ from typing import Literal, NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
-from harness.emulation.agenda import Agenda
+from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter
 from harness.emulation.counters import OWED, SUBSCRIPTIONS
 from harness.emulation.fault_choices import Fate
 from harness.emulation.fault_log import excerpt
 from harness.emulation.faults import Faults
 from harness.emulation.malformed_frames import MALFORMED_FRAMES
-from harness.emulation.outlets import Outlet, Outlets, Parcel
 from harness.emulation.quotas import Rate
+from harness.emulation.scheduler import Scheduler
 
 Overflow = Literal["delay", "drop"]
 
@@ -41,7 +41,7 @@ class Subscription:
 
     __slots__ = ("aside", "due_s", "late", "number", "outlet")
 
-    def __init__(self, outlet: Outlet, number: int) -> None:
+    def __init__(self, outlet: Connection, number: int) -> None:
         self.outlet = outlet
         self.number = number
         self.aside: list[_Aside] = []
@@ -54,23 +54,23 @@ class Frame(NamedTuple):
 
     Attributes:
         event: Counts events, so that faults and records can name it.
-        parcel: Its delivery, the same for all who get it unharmed.
+        batch: Its delivery, the same for all who get it unharmed.
         encoded: The event as a JSON string.
     """
 
     event: int
-    parcel: Parcel
+    batch: Batch
     encoded: bytes
 
 
 class _Aside:
     """A delivery that waits for later ones to pass it."""
 
-    __slots__ = ("delay_s", "depth", "frame", "parcel", "passed")
+    __slots__ = ("batch", "delay_s", "depth", "frame", "passed")
 
-    def __init__(self, frame: Frame, parcel: Parcel, fate: Fate, delay_s: float) -> None:
+    def __init__(self, frame: Frame, batch: Batch, fate: Fate, delay_s: float) -> None:
         self.frame = frame
-        self.parcel = parcel
+        self.batch = batch
         self.depth = fate.depth
         self.delay_s = delay_s
         self.passed = 0
@@ -82,7 +82,7 @@ class Deliveries:
     Args:
         outlets: The connections.
         faults: What is to go wrong with them.
-        agenda: When those that are late leave.
+        scheduler: When those that are late leave.
         outbound: Quota of steps of metering; None for no limit.
         overflow: What becomes of deliveries above the quota.
         index: Number of this process.
@@ -98,9 +98,9 @@ class Deliveries:
 
     def __init__(
         self,
-        outlets: Outlets,
+        outlets: ConnectionWriter,
         faults: Faults,
-        agenda: Agenda,
+        scheduler: Scheduler,
         *,
         outbound: Rate | None = None,
         overflow: Overflow = "delay",
@@ -112,16 +112,16 @@ class Deliveries:
         self.delays = HdrHistogram(1, LONGEST_DELAY_US, 3)
         self._outlets = outlets
         self._faults = faults
-        self._agenda = agenda
+        self._scheduler = scheduler
         self.outbound = outbound
         self.overflow = overflow
         self._next_number = index
         self._processes = processes
         self._malformed_frames = malformed_frames
         self._is_charged = True
-        self._late: dict[float, list[tuple[Subscription, Parcel, float]]] = {}
+        self._late: dict[float, list[tuple[Subscription, Batch, float]]] = {}
 
-    def subscribe(self, outlet: Outlet) -> Subscription:
+    def subscribe(self, outlet: Connection) -> Subscription:
         """Return a new subscription of a connection."""
         subscription = Subscription(outlet, self._next_number)
         self._next_number += self._processes
@@ -164,7 +164,7 @@ class Deliveries:
             if fate.dropped:
                 self._drop(subscription, frame, "fault")
                 continue
-            wait_s = self._quota_wait_s(frame.parcel.steps * (1 + fate.copies))
+            wait_s = self._quota_wait_s(frame.batch.steps * (1 + fate.copies))
             if wait_s is None:
                 self._drop(subscription, frame, "quota")
                 continue
@@ -184,31 +184,31 @@ class Deliveries:
     def _accept(
         self, subscription: Subscription, frame: Frame, fate: Fate, wait_s: float, now_s: float
     ) -> None:
-        parcel = frame.parcel
+        batch = frame.batch
         if fate.copies or fate.malformed:
-            parcel = self._packed(subscription, frame, fate)
+            batch = self._packed(subscription, frame, fate)
         delay_s = max(fate.delay_s, wait_s)
         if fate.depth:
-            self._outlets.park(parcel.deliveries)
-            aside = _Aside(frame, parcel, fate, delay_s)
+            self._outlets.park(batch.deliveries)
+            aside = _Aside(frame, batch, fate, delay_s)
             subscription.aside.append(aside)
             patience = partial(self._give_up_on, subscription, aside)
-            self._agenda.at(now_s + REORDER_PATIENCE_S, patience)
+            self._scheduler.at(now_s + REORDER_PATIENCE_S, patience)
             return
-        self._queue(subscription, parcel, delay_s, now_s, is_quota=wait_s > fate.delay_s)
+        self._queue(subscription, batch, delay_s, now_s, is_quota=wait_s > fate.delay_s)
         for passed in list(subscription.aside):
             passed.passed += 1
             if passed.passed == passed.depth:
                 self._release(subscription, passed, now_s)
 
-    def _packed(self, subscription: Subscription, frame: Frame, fate: Fate) -> Parcel:
+    def _packed(self, subscription: Subscription, frame: Frame, fate: Fate) -> Batch:
         for _ in range(fate.copies):
             self._log("duplicated", subscription, frame)
         for form in fate.malformed:
             self._log("malformed", subscription, frame, form=form)
         spoilt = b"".join(self._malformed_frames[form] for form in fate.malformed)
-        plain = frame.parcel
-        return Parcel(
+        plain = frame.batch
+        return Batch(
             frames=spoilt + plain.frames * (1 + fate.copies),
             deliveries=plain.deliveries,
             copies=fate.copies,
@@ -223,42 +223,42 @@ class Deliveries:
     def _release(self, subscription: Subscription, aside: _Aside, now_s: float) -> None:
         """Let a delivery go on that later ones have passed, or else have not."""
         subscription.aside.remove(aside)
-        self._outlets.park(-aside.parcel.deliveries)
+        self._outlets.park(-aside.batch.deliveries)
         if aside.passed:
             self.counters.add("deliveries.reordered")
             self._log("reordered", subscription, aside.frame, depth=aside.passed)
-        self._queue(subscription, aside.parcel, aside.delay_s, now_s)
+        self._queue(subscription, aside.batch, aside.delay_s, now_s)
 
     def _queue(
         self,
         subscription: Subscription,
-        parcel: Parcel,
+        batch: Batch,
         delay_s: float,
         now_s: float,
         *,
         is_quota: bool = False,
     ) -> None:
-        """Send a parcel, or keep it until it is due and all before it have left."""
+        """Send a batch, or keep it until it is due and all before it have left."""
         if not delay_s and not subscription.late:
-            subscription.outlet.deliver(parcel)
+            subscription.outlet.deliver(batch)
             return
         due_s = max(now_s + delay_s, subscription.due_s)
         subscription.due_s = due_s
         subscription.late += 1
-        self._outlets.park(parcel.deliveries)
+        self._outlets.park(batch.deliveries)
         self.counters.add(f"deliveries.delayed.{'quota' if is_quota else 'fault'}")
         entries = self._late.get(due_s)
         if entries is None:
             entries = self._late[due_s] = []
-            self._agenda.at(due_s, partial(self._send_late, due_s))
-        entries.append((subscription, parcel, now_s))
+            self._scheduler.at(due_s, partial(self._send_late, due_s))
+        entries.append((subscription, batch, now_s))
 
     def _send_late(self, due_s: float) -> None:
-        for subscription, parcel, began_s in self._late.pop(due_s):
+        for subscription, batch, began_s in self._late.pop(due_s):
             subscription.late -= 1
-            self._outlets.park(-parcel.deliveries)
+            self._outlets.park(-batch.deliveries)
             self.delays.record_value(max(1, round((time.monotonic() - began_s) * 1e6)))
-            subscription.outlet.deliver(parcel)
+            subscription.outlet.deliver(batch)
 
     def _log(self, what: str, subscription: Subscription, frame: Frame, **more: object) -> None:
         entry = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.emulation.outlets import Outlet, Outlets
+from harness.emulation.connection_writer import Connection, ConnectionWriter
 from harness.emulation.shared_integers import INTEGER_BYTES
 from harness.scenario.faults import (
     Delay,
@@ -124,10 +124,10 @@ class Members:
 
     def __init__(
         self,
-        outlets: Outlets,
+        outlets: ConnectionWriter,
         share: float,
         rng: random.Random,
-        welcome: Callable[[Outlet], None] = lambda _: None,
+        welcome: Callable[[Connection], None] = lambda _: None,
     ) -> None:
         present = list(outlets.open)
         chosen = math.floor(share * len(present) + 0.5)
@@ -138,10 +138,10 @@ class Members:
         self._chosen = dict.fromkeys(sorted(rng.sample(present, chosen), key=_number))
         outlets.watchers.append(self)
 
-    def __contains__(self, outlet: Outlet) -> bool:
+    def __contains__(self, outlet: Connection) -> bool:
         return outlet in self._chosen
 
-    def __iter__(self) -> Iterator[Outlet]:
+    def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._chosen))
 
     @property
@@ -149,7 +149,7 @@ class Members:
         """Whether there is nobody who does not belong."""
         return self._share == 1
 
-    def joined(self, outlet: Outlet) -> None:
+    def joined(self, outlet: Connection) -> None:
         """Take in a new connection, or let it pass."""
         self._missing += self._share
         if self._missing >= 1:
@@ -157,7 +157,7 @@ class Members:
             self._chosen[outlet] = None
             self._welcome(outlet)
 
-    def left(self, outlet: Outlet) -> None:
+    def left(self, outlet: Connection) -> None:
         """Forget a connection that has gone."""
         self._chosen.pop(outlet, None)
 
@@ -166,7 +166,7 @@ class Members:
         self._outlets.watchers.remove(self)
 
 
-def _number(outlet: Outlet) -> int:
+def _number(outlet: Connection) -> int:
     return outlet.number
 
 
@@ -214,7 +214,7 @@ class Choice:
         if self._chance.spared != NEVER:
             self._chance.spared -= deliveries
 
-    def hits(self, event: int, subscription: int, outlet: Outlet) -> bool:
+    def hits(self, event: int, subscription: int, outlet: Connection) -> bool:
         """Tell whether the next delivery is hit, given its numbers and where it goes."""
         if self._given:
             return (event, subscription) in self._given

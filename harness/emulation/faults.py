@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from harness.emulation.agenda import Action, Agenda
+from harness.emulation.connection_writer import Connection, ConnectionWriter
 from harness.emulation.counters import Counters
 from harness.emulation.fault_choices import (
     UNTOUCHED,
@@ -24,7 +24,7 @@ from harness.emulation.fault_choices import (
     draw_delay_s,
 )
 from harness.emulation.fault_log import FaultLog
-from harness.emulation.outlets import Outlet, Outlets
+from harness.emulation.scheduler import Action, Scheduler
 from harness.scenario.faults import (
     DeliveryFault,
     Disconnect,
@@ -70,7 +70,7 @@ class Faults:
 
     Args:
         outlets: The connections they may hit.
-        agenda: Begins and ends them.
+        scheduler: Begins and ends them.
         counters: Counts what they do on the way in.
         folder: Files that all processes share.
         index: Number of this process.
@@ -79,8 +79,8 @@ class Faults:
 
     def __init__(
         self,
-        outlets: Outlets,
-        agenda: Agenda,
+        outlets: ConnectionWriter,
+        scheduler: Scheduler,
         counters: Counters,
         folder: Path,
         *,
@@ -89,7 +89,7 @@ class Faults:
     ) -> None:
         self.log = FaultLog(folder, index, counters)
         self._outlets = outlets
-        self._agenda = agenda
+        self._scheduler = scheduler
         self._counters = counters
         self._folder = folder
         self._index = index
@@ -117,7 +117,7 @@ class Faults:
             if told_s + fault.from_s <= time.monotonic():
                 begin()
             else:
-                self._agenda.at(told_s + fault.from_s, begin)
+                self._scheduler.at(told_s + fault.from_s, begin)
 
     def close(self) -> None:
         """End all faults and close the log of what they hit."""
@@ -140,7 +140,7 @@ class Faults:
         end = self._start(fault, rng, partial(claims.claim, place))
         self._ends.append(end)
         if until_s is not None:
-            self._agenda.at(told_s + until_s, partial(self._end, end))
+            self._scheduler.at(told_s + until_s, partial(self._end, end))
 
     def _end(self, end: Action) -> None:
         if end in self._ends:
@@ -173,7 +173,7 @@ class Faults:
         return _nothing
 
     def _stall(self, fault: Stall, rng: random.Random) -> Action:
-        def begin(*outlets: Outlet) -> None:
+        def begin(*outlets: Connection) -> None:
             for outlet in outlets:
                 outlet.stall(replies=fault.replies)
             self._log_connections("stalled", outlets)
@@ -205,7 +205,7 @@ class Faults:
 
         return end
 
-    def _log_connections(self, what: str, outlets: Sequence[Outlet]) -> None:
+    def _log_connections(self, what: str, outlets: Sequence[Connection]) -> None:
         """Write one entry for all of them: there may be tens of thousands."""
         if outlets:
             numbers = [outlet.number for outlet in outlets]
@@ -262,7 +262,7 @@ class Faults:
             choice.skip(deliveries)
         return False
 
-    def on_delivery(self, event: int, subscription: int, outlet: Outlet) -> Fate:
+    def on_delivery(self, event: int, subscription: int, outlet: Connection) -> Fate:
         """Decide what becomes of one delivery, given its numbers and where it goes."""
         fate = UNTOUCHED
         for choice in self._deliveries:

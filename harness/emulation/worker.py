@@ -33,7 +33,7 @@ GC_THRESHOLDS = (50_000, 20, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class WorkerContext:
     """One process's place among those that make up an emulator.
 
     Attributes:
@@ -56,7 +56,7 @@ class Seat:
     since_ns: int = 0
 
 
-class Lifeline:
+class ParentPipe:
     """How a process tells its parent that it serves, and learns what else the parent wants.
 
     Args:
@@ -90,7 +90,7 @@ class Lifeline:
         await self._stop.wait()
 
 
-def run_worker(serve: Callable[[Seat, Lifeline], Awaitable[None]]) -> None:
+def run_worker(serve: Callable[[WorkerContext, ParentPipe], Awaitable[None]]) -> None:
     """Run ``serve`` as the whole of this process, started by ``EmulatorProcesses``."""
     # Ctrl-C and a terminal that hangs up reach the whole group; the parent decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -104,12 +104,12 @@ def run_worker(serve: Callable[[Seat, Lifeline], Awaitable[None]]) -> None:
     # Code of the user's own may print; that must not look like an answer of ours.
     answers = os.dup(STDOUT)
     os.dup2(STDERR, STDOUT)
-    seat = _read_seat()
+    worker_context = _read_worker_context()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()
 
     async def main() -> None:
-        await serve(seat, Lifeline(answers))
+        await serve(worker_context, ParentPipe(answers))
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -119,14 +119,14 @@ def run_worker(serve: Callable[[Seat, Lifeline], Awaitable[None]]) -> None:
         sys.exit(error.exit_code)
     finally:
         # The parent does so too, unless it was killed; a private key must not stay behind.
-        shutil.rmtree(seat.folder, ignore_errors=True)
+        shutil.rmtree(worker_context.folder, ignore_errors=True)
 
 
-def _read_seat() -> Seat:
-    # Unbuffered: whatever follows the first line is for the lifeline.
+def _read_worker_context() -> WorkerContext:
+    # Unbuffered: whatever follows the first line is for the parent_pipe.
     with open(STDIN, "rb", buffering=0, closefd=False) as orders:
         order = orjson.loads(orders.readline())
-    return Seat(
+    return WorkerContext(
         index=order["index"],
         processes=order["processes"],
         folder=Path(order["folder"]),

@@ -169,7 +169,7 @@ def apply_plan(options: Any, plan: Plan) -> None:
     workers = worker_count(options)
     options.num_users = sum(locust_users(plan, name, workers) for name in plan.planned_users)
     options.spawn_rate = plan.workload.joins.rate_per_s
-    # The director ends the run by the run clock; Locust's own limit is only a safety net.
+    # The coordinator ends the run by the run clock; Locust's own limit is only a safety net.
     options.run_time = plan.total_s + START_DELAY_S + SAFETY_MARGIN_S
     # Users stop by being killed where they park; there is no task to wait for.
     options.stop_timeout = 0.0

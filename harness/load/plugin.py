@@ -25,17 +25,15 @@ from harness.core.exit_codes import ExitCode
 from harness.core.system import system_named
 from harness.live.run import LiveRun
 from harness.live.watching import Watching, is_watched
-from harness.load import messages
-from harness.load.clock_keeper import ClockKeeper
-from harness.load.director import Director
-from harness.load.dispatch import NumberedDispatcher
-from harness.load.locust_table import LocustTable, let_csv_writer_end
-from harness.load.muster import Muster
+from harness.load import worker_protocol as messages
+from harness.load.master.coordinator import Coordinator
+from harness.load.master.dispatch import NumberedDispatcher
+from harness.load.master.worker_registry import WorkerRegistry
 from harness.load.options import add_arguments, locust_users, worker_count
-from harness.load.order import Order
-from harness.load.preparing import Prepared, on_options, prepare, say, tell
+from harness.load.preflight import Prepared, on_options, prepare, say, tell
+from harness.load.run_assignment import RunAssignment
 from harness.load.schedule import Schedule
-from harness.load.stopping import StopReason, is_called_by_user
+from harness.load.stop_reason import StopReason, is_called_by_user
 from harness.load.user_classes import (
     arrange,
     fingerprint,
@@ -47,7 +45,9 @@ from harness.load.user_classes import (
     told_apart,
 )
 from harness.load.users import FanOutUser, systems_of
-from harness.load.worker import Worker
+from harness.load.worker.clock_keeper import ClockKeeper
+from harness.load.worker.locust_table import LocustTable, let_csv_writer_end
+from harness.load.worker.worker import Worker
 from harness.net.client import Access, ApiFactory, source_addresses, tls_context
 from harness.scenario.target import api_key
 
@@ -75,11 +75,11 @@ def install() -> None:
 
 
 class _Plugin:
-    """This process's part: director in a master, worker in a worker, both in a local run."""
+    """This process's part: coordinator in a master, worker in a worker, both in a local run."""
 
     def __init__(self) -> None:
         self._prepared: Prepared | None = None
-        self._director: Director | None = None
+        self._coordinator: Coordinator | None = None
         self._worker: Worker | None = None
         self._keeper = ClockKeeper.at_home()
         self._quitting = False
@@ -136,11 +136,11 @@ class _Plugin:
         runner.register_message(messages.CLOCK_TOLD, lambda msg, **_: keeper.told(**msg.data))
         keeper.start()
 
-    def _muster(self, environment: Environment, system: str) -> Muster:
+    def _registry(self, environment: Environment, system: str) -> WorkerRegistry:
         """Hear the workers that come, from now on."""
         runner: Any = environment.runner
         options: Any = environment.parsed_options
-        muster = Muster(
+        registry = WorkerRegistry(
             runner.send_message,
             measure_clocks=options.measure_clocks,
             system=system,
@@ -148,13 +148,13 @@ class _Plugin:
             locustfile=own_locustfile(options.locustfile),
         )
         heard = {
-            messages.HELLO: lambda msg, **_: muster.hello(msg.node_id, msg.data),
-            messages.CLOCK_ASK: lambda msg, **_: muster.clock_asked(msg.node_id, **msg.data),
-            messages.READY: lambda msg, **_: muster.ready(msg.node_id),
+            messages.HELLO: lambda msg, **_: registry.hello(msg.node_id, msg.data),
+            messages.CLOCK_ASK: lambda msg, **_: registry.clock_asked(msg.node_id, **msg.data),
+            messages.READY: lambda msg, **_: registry.ready(msg.node_id),
         }
         for kind, listener in heard.items():
             runner.register_message(kind, listener)
-        return muster
+        return registry
 
     def _direct(self, environment: Environment) -> None:
         options: Any = environment.parsed_options
@@ -165,32 +165,32 @@ class _Plugin:
             self._prepared = self._planned(environment, self._prepared)
             system = self._prepared.plan.target.system
             system_named(system).load("client")  # Missing, it is named before anything is started.
-            muster = self._muster(environment, system)
-            self._director = Director(environment, options, muster, self._prepared)
-            self._watch(environment, self._director)
-            self._director.await_workers()
+            registry = self._registry(environment, system)
+            self._coordinator = Coordinator(environment, options, registry, self._prepared)
+            self._watch(environment, self._coordinator)
+            self._coordinator.await_workers()
         except HarnessError as error:
             tell(error)
             self._give_up(environment, error.exit_code)
         except KeyboardInterrupt:
             self._give_up(environment, ExitCode.INTERRUPTED)
-        director = self._director
+        coordinator = self._coordinator
 
         def make_dispatcher(**kwargs: Any) -> NumberedDispatcher:
             count = worker_count(options)
-            return NumberedDispatcher(workers=count, on_workers=director.workers_known, **kwargs)
+            return NumberedDispatcher(workers=count, on_workers=coordinator.workers_known, **kwargs)
 
         environment.dispatcher_class = make_dispatcher  # type: ignore[assignment]  # only called
         runner: Any = environment.runner
-        runner.register_message(messages.SECOND, lambda msg, **_: director.on_second(msg.data))
-        runner.register_message(
-            messages.CONNECTIONS, lambda msg, **_: director.on_connections(msg.data["connections"])
-        )
-        runner.register_message(messages.FAILED, lambda msg, **_: director.on_failed(**msg.data))
-        runner.register_message(messages.STOPPED, lambda msg, **_: director.on_stopped(**msg.data))
-        runner.register_message(
-            messages.DONE, lambda msg, **_: director.on_done(msg.data["worker"])
-        )
+        heard = {
+            messages.SECOND: lambda msg, **_: coordinator.on_second(msg.data),
+            messages.CONNECTIONS: lambda msg, **_: coordinator.on_connections(**msg.data),
+            messages.FAILED: lambda msg, **_: coordinator.on_failed(**msg.data),
+            messages.STOPPED: lambda msg, **_: coordinator.on_stopped(**msg.data),
+            messages.DONE: lambda msg, **_: coordinator.on_done(**msg.data),
+        }
+        for kind, listener in heard.items():
+            runner.register_message(kind, listener)
 
     def _planned(self, environment: Environment, prepared: Prepared) -> Prepared:
         """Fix how many users of each class there are, and return the plan that says so."""
@@ -206,30 +206,30 @@ class _Plugin:
         environment.user_classes = [one for one in environment.user_classes if one.fixed_count]
         return prepared._replace(plan=plan)
 
-    def _watch(self, environment: Environment, director: Director) -> None:
+    def _watch(self, environment: Environment, coordinator: Coordinator) -> None:
         """Keep an account of the run as it goes, where anybody is going to look at it."""
         options: Any = environment.parsed_options
         if is_watched(environment, options):
-            schedule = Schedule(director.plan)
-            director.live = LiveRun(director.plan, schedule.intended_s, schedule.channel)
-            self._watching = Watching(environment, options, director.live, director.folder)
+            schedule = Schedule(coordinator.plan)
+            coordinator.live = LiveRun(coordinator.plan, schedule.intended_s, schedule.channel)
+            self._watching = Watching(environment, options, coordinator.live, coordinator.folder)
 
     def _give_up(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
         """End a run that never began, and send home the workers that have come."""
-        if self._director is not None:
-            self._director.conclude()
+        if self._coordinator is not None:
+            self._coordinator.conclude()
             environment.runner.quit()  # type: ignore[union-attr]  # there is one after init
         sys.exit(int(exit_code))
 
     def on_test_start(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
         options: Any = environment.parsed_options
-        if self._director is not None:
-            self._director.begin()
+        if self._coordinator is not None:
+            self._coordinator.begin()
         if isinstance(runner, MasterRunner):
             return
-        order = Order.from_json(options.harness_order)
-        number = 0 if self._director is not None else order.workers.index(runner.client_id)
+        order = RunAssignment.from_json(options.harness_order)
+        number = 0 if self._coordinator is not None else order.workers.index(runner.client_id)
         _raise_open_files_limit()
         _keep_memory_flat()
         try:
@@ -261,21 +261,21 @@ class _Plugin:
             self._stopped_from_within(environment)
         if by_user:
             raise GreenletExit  # It would wait for its own end, for good.
-        if self._director is not None:
-            self._director.finish()
+        if self._coordinator is not None:
+            self._coordinator.finish()
 
     def _stopped_from_within(self, environment: Environment) -> None:
         """Note that neither a signal nor the timetable ends the run, unless one of them does."""
         said = str(self._stop_reason)
-        if self._director is not None:
-            self._director.on_stopped(said)
+        if self._coordinator is not None:
+            self._coordinator.on_stopped(said)
         elif self._worker is not None and not self._worker.over:
             runner: Any = environment.runner
             runner.send_message(messages.STOPPED, {"said": said})
 
     def on_test_stop(self, environment: Environment, **_: Any) -> None:
         """Conclude a run that Locust's page, or the timetable, has ended; the page stays."""
-        if self._director is not None and environment.web_ui is not None and not self._quitting:
+        if self._coordinator is not None and environment.web_ui is not None and not self._quitting:
             gevent.spawn(self._conclude_beside_page, environment)
 
     def _conclude_beside_page(self, environment: Environment) -> None:
@@ -289,10 +289,10 @@ class _Plugin:
             environment.web_ui.stop()
 
     def _conclude(self) -> int:
-        """Have the director conclude, once; whoever asks meanwhile waits for it."""
+        """Have the coordinator conclude, once; whoever asks meanwhile waits for it."""
         with self._concluding:
-            if self._exit_code is None and self._director is not None:
-                self._exit_code = self._director.conclude()
+            if self._exit_code is None and self._coordinator is not None:
+                self._exit_code = self._coordinator.conclude()
                 if self._watching is not None:
                     self._watching.concluded(self._exit_code)
             return self._exit_code or 0
@@ -302,7 +302,7 @@ class _Plugin:
         try:
             if again:
                 get_hub().switch()  # Locust shuts down twice after SIGTERM; the first will exit.
-            if self._director is None:
+            if self._coordinator is None:
                 self._on_finish()  # Whoever ended this worker, the master still gets its accounts.
                 _tell_lost_master(environment)
                 return
@@ -320,8 +320,8 @@ class _Plugin:
         hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)
 
     def on_quit(self, **_: Any) -> None:
-        if self._director is not None and self._director.report_output:
-            print(self._director.report_output, end="", flush=True)  # noqa: T201  the result
+        if self._coordinator is not None and self._coordinator.report_output:
+            print(self._coordinator.report_output, end="", flush=True)  # noqa: T201  the result
 
 
 def _arrange(environment: Environment) -> None:
@@ -360,7 +360,7 @@ def _keep_memory_flat() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
-def _access(order: Order, number: int) -> Access:
+def _access(order: RunAssignment, number: int) -> Access:
     target, endpoints = order.plan.target, order.endpoints
     return Access(
         realtime=endpoints.realtime,

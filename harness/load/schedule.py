@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.load.intensity import Intensity, arrival_times
+from harness.load.rate_profile import RateProfile, arrival_times
 from harness.scenario.event_bytes import ChoiceBytes, FixedBytes, LognormalBytes
 from harness.scenario.plan import Plan
 
@@ -59,7 +59,7 @@ class Schedule:
         )
         self.intended_s = arrival_times(
             arrivals if publishing.arrival == "poisson" else None,
-            Intensity(plan, start_s, end_s),
+            RateProfile(plan, start_s, end_s),
             rate_per_s=plan.rate_per_s / self.batch_size,
         )
         count = len(self.intended_s)

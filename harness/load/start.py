@@ -17,7 +17,7 @@ from harness.core.child_errors import ChildError, report_error
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.load.plugin import install
-from harness.load.preparing import tell
+from harness.load.preflight import tell
 from harness.load.user_classes import load_users
 
 USER_CLASSES_VARIABLE = "LOCUST_USER_CLASSES"

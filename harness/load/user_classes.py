@@ -16,7 +16,7 @@ from locust.runners import Runner
 from locust.util.load_locustfile import is_shape_class, is_user_class
 
 from harness.core.errors import LocustfileError
-from harness.load.loading import load_locustfile
+from harness.load.locustfile_loading import load_locustfile
 from harness.load.users import Chatter, FanOutUser, InTurn, Subscriber, in_turn
 from harness.scenario.plan import Plan
 

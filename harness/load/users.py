@@ -15,8 +15,8 @@ from locust import User, task
 from locust.user.task import LOCUST_STATE_RUNNING
 
 from harness.core.system import installed_systems
-from harness.load.session import UserSession
-from harness.load.worker import Worker
+from harness.load.worker.session import UserSession
+from harness.load.worker.worker import Worker
 
 
 class FanOutUser(User):

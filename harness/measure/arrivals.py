@@ -90,12 +90,12 @@ class Arrivals:
         return taken
 
 
-class ArrivalBook:
+class MessageTracker:
     """All messages that one user class of one worker is receiving, and their frames.
 
     Attributes:
         run_id: Messages of other runs are counted as foreign and otherwise ignored.
-        memo: Frames and payloads already parsed, to their message (see ``net.websocket``).
+        frame_cache: Frames and payloads already parsed, to their message (see ``net.websocket``).
         receive_delays_ns: Time between kernel and harness of each delivery since the last flush.
         clock_offset_ns: Run clock minus this host's realtime clock.
         wake_at_ns: This host's realtime at which ``wake`` is due, ns.
@@ -107,7 +107,7 @@ class ArrivalBook:
 
     def __init__(self, run_id: str, clock_offset_ns: int = 0) -> None:
         self.run_id = run_id
-        self.memo: dict[bytes, Arrivals] = {}
+        self.frame_cache: dict[bytes, Arrivals] = {}
         self.receive_delays_ns = array("q")
         self.clock_offset_ns = clock_offset_ns
         self.wake_at_ns = NEVER_NS
@@ -149,6 +149,6 @@ class ArrivalBook:
             message.retired = True
             del self._messages[message.stream, message.sequence]
         if gone:
-            for frame in [frame for frame, message in self.memo.items() if message.retired]:
-                del self.memo[frame]
+            for frame in [frame for frame, message in self.frame_cache.items() if message.retired]:
+                del self.frame_cache[frame]
         return gone

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from harness.core.envelope import parse_envelope
-from harness.measure.arrivals import ArrivalBook, Arrivals
+from harness.measure.arrivals import Arrivals, MessageTracker
 from harness.measure.histogram import Int64Array
 
 
@@ -62,7 +62,7 @@ class SubscriberLedger:
         "unowed",
     )
 
-    def __init__(self, book: ArrivalBook) -> None:
+    def __init__(self, book: MessageTracker) -> None:
         self.book = book
         self.expected: dict[int, int] = {}
         self.owed_from_ns: int | None = None

@@ -205,7 +205,9 @@ class Access:
 class Api(Protocol):
     """A system as one worker uses it: addresses resolved, credentials ready."""
 
-    def client(self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener) -> Client:
+    def client(
+        self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
+    ) -> Client:
         """Return a client for one user, not yet connected.
 
         Args:
@@ -213,7 +215,7 @@ class Api(Protocol):
                 for a user that only publishes. The only path may be a wildcard, ``/default/*``.
                 More than one, or a wildcard, comes only where the ``System`` and the target
                 say that it can.
-            memo: Bytes already understood, shared by the users of one class.
+            frame_cache: Bytes already understood, shared by the users of one class.
             listener: Who is told of deliveries, answers and the end.
         """
 

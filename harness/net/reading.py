@@ -42,7 +42,7 @@ _TIMESPEC = struct.Struct("@ll")
 _unstamped = 0
 
 
-class Taker(Protocol):
+class Receiver(Protocol):
     """Who takes what arrives on a socket; called from the loop, must not block."""
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:
@@ -52,16 +52,18 @@ class Taker(Protocol):
         """Hear that the connection was reset, or could not be read."""
 
 
-class CrowdTaker(Taker, Protocol):
+class GroupReceiver(Receiver, Protocol):
     """One of many to whom equal bytes mean the same."""
 
-    def arrived_together(self, data: bytes, takers: Sequence[Any], stamps_ns: Int64Array) -> bool:
-        """Take equal bytes for several of its crowd, itself the first of them.
+    def arrived_together(
+        self, data: bytes, receivers: Sequence[Any], stamps_ns: Int64Array
+    ) -> bool:
+        """Take equal bytes for several of its group, itself the first of them.
 
         Args:
             data: The bytes that arrived at each.
-            takers: To whom they came, all of the crowd.
-            stamps_ns: When each got them, run host's realtime, shape (takers,).
+            receivers: To whom they came, all of the group.
+            stamps_ns: When each got them, run host's realtime, shape (receivers,).
 
         Returns:
             False, and nothing done, where they are to be handed to each by itself.
@@ -107,15 +109,15 @@ class Reader(Protocol):
 
     Attributes:
         before_round: Called when something has come, before it is read; may block for a moment
-            to let more come (see ``net.moderation``).
+            to let more come (see ``net.read_coalescing``).
     """
 
     before_round: Callable[[], None]
 
-    def add(self, sock: _socket.socket, taker: Taker, crowd: object | None = None) -> None:
-        """Hand a non-blocking socket's bytes to a taker from now on, those waiting included.
+    def add(self, sock: _socket.socket, receiver: Receiver, group: object | None = None) -> None:
+        """Hand a non-blocking socket's bytes to a receiver from now on, those waiting included.
 
-        A taker of a crowd is a ``CrowdTaker``, and may get bytes together with others of it.
+        A receiver of a group is a ``GroupReceiver``, and may get bytes together with others of it.
         """
 
     def pause(self, sock: _socket.socket) -> None:
@@ -134,19 +136,19 @@ class EpollReader:
 
     def __init__(self) -> None:
         self.before_round: Callable[[], None] = go_on_at_once
-        self._sockets: dict[int, tuple[_socket.socket, Taker]] = {}
+        self._sockets: dict[int, tuple[_socket.socket, Receiver]] = {}
         self._epoll: Any = None
         self._watcher: Any = None
 
-    def add(self, sock: _socket.socket, taker: Taker, crowd: object | None = None) -> None:  # noqa: ARG002 - crowds are for readers that see many messages at once
-        """Hand a non-blocking socket's bytes to a taker from now on, those waiting included."""
+    def add(self, sock: _socket.socket, receiver: Receiver, group: object | None = None) -> None:  # noqa: ARG002 - groups are for readers that see many messages at once
+        """Hand a non-blocking socket's bytes to a receiver from now on, those waiting included."""
         if not self._sockets:
             self._epoll = get_original("select", "epoll")()  # gevent hides it.
             self._watcher = get_hub().loop.io(self._epoll.fileno(), READ)
             self._watcher.start(self._round)
         number = sock.fileno()
         self._epoll.register(number, _EVENTS)
-        self._sockets[number] = sock, taker
+        self._sockets[number] = sock, receiver
 
     def pause(self, sock: _socket.socket) -> None:
         """Leave what arrives from now on with the kernel."""
@@ -171,22 +173,22 @@ class EpollReader:
             found = sockets.get(number)
             if found is None:  # Closed because of what came before it in this round.
                 continue
-            sock, taker = found
+            sock, receiver = found
             try:
                 try:
                     data, ancillary, _, _ = sock.recvmsg(RECEIVE_BYTES, ANCILLARY_BYTES)
                 except BlockingIOError:
                     continue
                 except OSError as error:
-                    taker.broken(error)
+                    receiver.broken(error)
                     continue
                 if ancillary:
                     seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
-                    taker.arrived(data, seconds * 1_000_000_000 + nanoseconds)
+                    receiver.arrived(data, seconds * 1_000_000_000 + nanoseconds)
                 else:
-                    taker.arrived(data, time_without_stamp(data))
+                    receiver.arrived(data, time_without_stamp(data))
             except Exception:  # noqa: BLE001 - one connection's fault must not starve the others
-                get_hub().handle_error(taker, *sys.exc_info())
+                get_hub().handle_error(receiver, *sys.exc_info())
             # There may be more, or an end behind the data: both would not be told again.
             if (len(data) == RECEIVE_BYTES or events != EPOLLIN) and number in sockets:
                 epoll.modify(number, _EVENTS)

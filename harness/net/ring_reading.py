@@ -2,7 +2,7 @@
 
 A broadcast reaches the sockets of a worker as the same bytes thousands of times over. A round finds
 such runs by comparing every byte of each message with the one before it, and hands a run to a
-``Taker`` of its crowd in one call; whatever is not part of a run goes to each by itself.
+``Receiver`` of its group in one call; whatever is not part of a run goes to each by itself.
 """
 
 import _socket  # gevent patches socket.socket; a watcher needs the plain one.
@@ -22,7 +22,7 @@ from harness.net.reading import (
     EpollReader,
     Int64Array,
     Reader,
-    Taker,
+    Receiver,
     go_on_at_once,
     time_without_stamp,
 )
@@ -36,7 +36,7 @@ LATER_S = 0.005
 
 _NUMBER_BITS, _CROWD_BITS = 24, 12
 _NUMBERS, _CROWDS = 2**_NUMBER_BITS - 1, 2**_CROWD_BITS - 1
-"""A key is the number of its socket, that of its crowd (0: none), and a count: keys never recur."""
+"""A key is the number of its socket, that of its group (0: none), and a count: keys never recur."""
 
 
 class RingReader:
@@ -50,7 +50,7 @@ class RingReader:
 
     def __init__(self) -> None:
         self.before_round: Callable[[], None] = go_on_at_once
-        self._takers: dict[int, Taker] = {}
+        self._takers: dict[int, Receiver] = {}
         self._keys: dict[int, int] = {}
         self._paused: set[int] = set()
         self._ended: list[int] = []
@@ -58,31 +58,31 @@ class RingReader:
         self._ring: Ring | None = None
         self._watcher: Any = None
         self._later: Any = None
-        self._crowds: dict[int, tuple[int, object]] = {}
+        self._groups: dict[int, tuple[int, object]] = {}
 
-    def add(self, sock: _socket.socket, taker: Taker, crowd: object | None = None) -> None:
-        """Hand a non-blocking socket's bytes to a taker from now on, those waiting included."""
+    def add(self, sock: _socket.socket, receiver: Receiver, group: object | None = None) -> None:
+        """Hand a non-blocking socket's bytes to a receiver from now on, those waiting included."""
         ring = self._ring or self._open()
         number = sock.fileno()
         if self._keys.get(number) in self._paused:  # Its end is still to be told; then it goes on.
             self._paused.remove(self._keys[number])
             return
         self._count += 1
-        key = self._count << _CROWD_BITS | self._number_of_crowd(crowd)
+        key = self._count << _CROWD_BITS | self._number_of_crowd(group)
         key = self._keys[number] = key << _NUMBER_BITS | number
-        self._takers[key] = taker
+        self._takers[key] = receiver
         ring.receive(number, key)
 
-    def _number_of_crowd(self, crowd: object | None) -> int:
+    def _number_of_crowd(self, group: object | None) -> int:
         """Return 0 where there is none, and where there are too many."""
-        if crowd is None:
+        if group is None:
             return 0
-        numbered = self._crowds.get(id(crowd))
+        numbered = self._groups.get(id(group))
         if numbered is None:
-            if len(self._crowds) == _CROWDS:
+            if len(self._groups) == _CROWDS:
                 return 0
-            # The crowd itself is kept, or another might get its identity.
-            numbered = self._crowds[id(crowd)] = len(self._crowds) + 1, crowd
+            # The group itself is kept, or another might get its identity.
+            numbered = self._groups[id(group)] = len(self._groups) + 1, group
         return numbered[0]
 
     def _open(self) -> Ring:
@@ -117,7 +117,7 @@ class RingReader:
             self._watcher.close()
             self._ring.close()
             self._ring = None
-            self._crowds.clear()
+            self._groups.clear()
 
     def _round(self) -> None:
         """Hand over what has come."""
@@ -166,20 +166,20 @@ class RingReader:
             self._later = None
 
     def _together(self, ring: Ring, came: Round, equal: slice) -> None:
-        """Hand over equal bytes: at once to the takers of a crowd that knows them."""
+        """Hand over equal bytes: at once to the receivers of a group that knows them."""
         data = ring.memory[came.starts[equal.start] : came.ends[equal.start]]
-        crowds = came.keys[equal] >> _NUMBER_BITS & _CROWDS
-        for crowd in set(crowds.tolist()):
-            rows = np.flatnonzero(crowds == crowd) + equal.start
-            if not crowd or not self._taken_by_crowd(came, rows, data):
-                # The first of them may teach the crowd what it did not know.
+        groups = came.keys[equal] >> _NUMBER_BITS & _CROWDS
+        for group in set(groups.tolist()):
+            rows = np.flatnonzero(groups == group) + equal.start
+            if not group or not self._taken_by_crowd(came, rows, data):
+                # The first of them may teach the group what it did not know.
                 self._each(ring, came, rows[:1])
                 rest = rows[1:]
-                if not crowd or not self._taken_by_crowd(came, rest, data):
+                if not group or not self._taken_by_crowd(came, rest, data):
                     self._each(ring, came, rest)
 
     def _taken_by_crowd(self, came: Round, rows: Int64Array, data: bytes) -> bool:
-        """Hand equal bytes to several takers of one crowd; False where that will not do."""
+        """Hand equal bytes to several receivers of one group; False where that will not do."""
         stamps_ns = came.stamps_ns[rows]
         if not rows.size or not stamps_ns.all():
             return False
@@ -189,40 +189,40 @@ class RingReader:
             return False
         try:
             return bool(found[0].arrived_together(data, found, stamps_ns))
-        except Exception:  # noqa: BLE001 - one crowd's fault must not starve the others
+        except Exception:  # noqa: BLE001 - one group's fault must not starve the others
             get_hub().handle_error(found[0], *sys.exc_info())
             return True
 
     def _each(self, ring: Ring, came: Round, rows: slice | Int64Array) -> None:
-        """Hand over to each by itself; the hot path where takers have nothing in common."""
-        takers, memory = self._takers, ring.memory
+        """Hand over to each by itself; the hot path where receivers have nothing in common."""
+        receivers, memory = self._takers, ring.memory
         columns = came.keys, came.starts, came.ends, came.stamps_ns, came.over
         for key, start, end, kernel_ns, over in zip(
             *[column[rows].tolist() for column in columns], strict=True
         ):
-            taker = takers.get(key)
-            if taker is None:  # Closed because of what came before it in this round.
+            receiver = receivers.get(key)
+            if receiver is None:  # Closed because of what came before it in this round.
                 continue
             try:
                 if not over:
-                    taker.arrived(memory[start:end], kernel_ns or time_without_stamp(b"?"))
+                    receiver.arrived(memory[start:end], kernel_ns or time_without_stamp(b"?"))
                 else:
                     self._over(key, memory[start:end], kernel_ns, over)
             except Exception:  # noqa: BLE001 - one connection's fault must not starve the others
-                get_hub().handle_error(taker, *sys.exc_info())
+                get_hub().handle_error(receiver, *sys.exc_info())
 
     def _over(self, key: int, data: bytes, kernel_ns: int, over: int) -> None:
         """Hear that a receive ended: by the peer, by us, or for the kernel's lack of buffers."""
-        taker = self._takers[key]
+        receiver = self._takers[key]
         if data or over in (errno.ENOBUFS, errno.ECANCELED):  # There may be more.
             self._ended.append(key)
         else:
             del self._takers[key]
             self._paused.discard(key)
         if over == ENDED:
-            taker.arrived(data, kernel_ns or time_without_stamp(data))
+            receiver.arrived(data, kernel_ns or time_without_stamp(data))
         elif key not in self._takers:
-            taker.broken(OSError(over, os.strerror(over)))
+            receiver.broken(OSError(over, os.strerror(over)))
 
     def _go_on(self, ring: Ring) -> None:
         """Receive as before where the kernel ended it, unless that is what was asked for.

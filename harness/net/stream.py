@@ -1,6 +1,6 @@
 """Byte streams over plain TCP and TLS, non-blocking, with the kernel's receive time.
 
-During a join its greenlet reads; then a stream hands what arrives to a ``Taker`` (``net.reading``).
+During a join its greenlet reads; then a stream hands what arrives to a ``Receiver``.
 Under TLS the raw socket is read the same way and its bytes are fed to an ``ssl.MemoryBIO``, so
 that the time is that of the ciphertext's arrival.
 """
@@ -18,7 +18,7 @@ import gevent.socket
 from gevent import get_hub
 
 from harness.core.errors import TargetUnreachableError
-from harness.net.reading import READ, RECEIVE_BYTES, Reader, Taker, receive
+from harness.net.reading import READ, RECEIVE_BYTES, Reader, Receiver, receive
 from harness.net.ring_reading import reader
 
 WRITE = 2  # of gevent's loop.io() events
@@ -34,14 +34,14 @@ class TcpStream:
         unsent: Bytes the kernel did not take yet.
     """
 
-    __slots__ = ("_crowd", "_paused", "_reader", "_taker", "_writer", "sock", "unsent")
+    __slots__ = ("_group", "_paused", "_reader", "_receiver", "_writer", "sock", "unsent")
 
     def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
         self.unsent = b""
         self._reader: Reader | None = None
-        self._taker: Taker | None = None
-        self._crowd: object | None = None
+        self._receiver: Receiver | None = None
+        self._group: object | None = None
         self._paused = False
         self._writer: Any = None
 
@@ -49,21 +49,21 @@ class TcpStream:
         """Return what has arrived and when, as ``reading.receive``; while nobody else reads."""
         return receive(self.sock)
 
-    def read_to(self, taker: Taker, crowd: object | None = None) -> None:
-        """Hand what arrives to a taker, from the loop, until ``close``.
+    def read_to(self, receiver: Receiver, group: object | None = None) -> None:
+        """Hand what arrives to a receiver, from the loop, until ``close``.
 
         Raises OSError where there is no reader yet and the kernel gives none (out of files).
 
         Args:
-            taker: Who gets it; a ``CrowdTaker`` where there is a crowd.
-            crowd: What it shares with all others to whom equal bytes mean the same.
+            receiver: Who gets it; a ``GroupReceiver`` where there is a group.
+            group: What it shares with all others to whom equal bytes mean the same.
         """
-        self._taker, self._crowd = taker, crowd
-        self._watch(taker, crowd)
+        self._receiver, self._group = receiver, group
+        self._watch(receiver, group)
 
-    def _watch(self, taker: Taker, crowd: object | None = None) -> None:
+    def _watch(self, receiver: Receiver, group: object | None = None) -> None:
         hub_reader = reader()
-        hub_reader.add(self.sock, taker, crowd)
+        hub_reader.add(self.sock, receiver, group)
         self._reader = hub_reader
 
     def pause(self, *, paused: bool) -> None:
@@ -74,7 +74,7 @@ class TcpStream:
         if paused:
             self._reader.pause(self.sock)
         else:
-            self.read_to(self._taker, self._crowd)  # type: ignore[arg-type] # set with the reader
+            self.read_to(self._receiver, self._group)  # type: ignore[arg-type] # set with the reader
 
     def send(self, data: bytes) -> None:
         """Send now what the kernel takes and the rest as soon as it can; raises OSError."""
@@ -119,7 +119,7 @@ class TcpStream:
 class TlsStream(TcpStream):
     """A TLS session over a TCP socket; the handshake runs in the calling greenlet.
 
-    It is its own taker of ciphertext, and hands on what it decrypts.
+    It is its own receiver of ciphertext, and hands on what it decrypts.
     """
 
     __slots__ = ("_incoming", "_outgoing", "_session")
@@ -153,20 +153,20 @@ class TlsStream(TcpStream):
         plain = self._decrypt(received[0])
         return None if plain is None else (plain, received[1])
 
-    def read_to(self, taker: Taker, crowd: object | None = None) -> None:
-        """Hand decrypted bytes to a taker; as ``TcpStream.read_to``, but to each by itself."""
-        self._taker, self._crowd = taker, crowd
+    def read_to(self, receiver: Receiver, group: object | None = None) -> None:
+        """Hand decrypted bytes to a receiver; as ``TcpStream.read_to``, but to each by itself."""
+        self._receiver, self._group = receiver, group
         self._watch(self)
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:
         """Take ciphertext, or its end."""
         plain = self._decrypt(data) if data else data
         if plain is not None:
-            self._taker.arrived(plain, kernel_ns)  # type: ignore[union-attr] # set by read_to
+            self._receiver.arrived(plain, kernel_ns)  # type: ignore[union-attr] # set by read_to
 
     def broken(self, error: OSError) -> None:
         """Pass on that the connection was reset."""
-        self._taker.broken(error)  # type: ignore[union-attr] # set by read_to
+        self._receiver.broken(error)  # type: ignore[union-attr] # set by read_to
 
     def _decrypt(self, ciphertext: bytes) -> bytes | None:
         """Return what the bytes decrypt to; None where they complete no record of data."""

@@ -1,9 +1,9 @@
 """A WebSocket client connection on gevent's loop: the receive path of the whole harness.
 
 A join runs in its user's greenlet as far as the upgrade; from then on the loop's reader has the
-socket. Subscribers of one channel get byte-identical frames, so a frame
-seen once is recognised by comparing bytes with the ones that were parsed (the memo), and costs
-one dictionary look-up instead of a parse. Every byte is still compared; nothing is sampled.
+socket. Subscribers of one channel get byte-identical frames, so a frame seen once is recognised by
+comparing bytes with the ones that were parsed (the frame cache), and costs one dictionary look-up
+instead of a parse. Every byte is still compared; nothing is sampled.
 """
 
 import contextlib
@@ -78,7 +78,7 @@ class WebSocketConnection:
 
     Args:
         endpoint: Where to connect.
-        memo: Bytes already understood to the listener's token for them; shared by all
+        frame_cache: Bytes already understood to the listener's token for them; shared by all
             connections whose frames mean the same to their listeners.
         listener: Who is told of deliveries, answers and the end.
     """
@@ -91,16 +91,18 @@ class WebSocketConnection:
         "_reader",
         "_stream",
         "endpoint",
+        "frame_cache",
         "heard_ns",
         "listener",
-        "memo",
         "silence_limit_s",
         "stall_limit_s",
     )
 
-    def __init__(self, endpoint: Endpoint, memo: dict[bytes, Any], listener: Listener) -> None:
+    def __init__(
+        self, endpoint: Endpoint, frame_cache: dict[bytes, Any], listener: Listener
+    ) -> None:
         self.endpoint = endpoint
-        self.memo = memo
+        self.frame_cache = frame_cache
         self.listener = listener
         self._stream: TcpStream | None = None
         self._reader: FrameReader | None = None
@@ -145,7 +147,7 @@ class WebSocketConnection:
             stage = "upgrade"
             rest = self._upgrade(self._stream, deadline)
             lap(times, "upgrade", before)
-            self._stream.read_to(self, self.memo)
+            self._stream.read_to(self, self.frame_cache)
         except (OSError, RemoteProtocolError) as error:
             self.drop()
             raise JoinError(stage, join_code(error), error_text(error)) from None
@@ -171,21 +173,21 @@ class WebSocketConnection:
     def arrived(self, data: bytes, kernel_ns: int) -> None:
         """Take what arrived; the hot path."""
         if self._reader is None:
-            known = self.memo.get(data)
+            known = self.frame_cache.get(data)
             if known is not None:
                 self.listener.delivered(known, kernel_ns)
                 return
         self._parse(data, kernel_ns)
 
     def arrived_together(
-        self, data: bytes, takers: "Sequence[WebSocketConnection]", stamps_ns: Int64Array
+        self, data: bytes, receivers: "Sequence[WebSocketConnection]", stamps_ns: Int64Array
     ) -> bool:
         """Take a frame that reached several connections, if it is known; the hot path."""
-        known = self.memo.get(data)
+        known = self.frame_cache.get(data)
         if known is None:
             return False
-        listeners = [each.listener for each in takers if each._reader is None]  # noqa: SLF001 - our own class's
-        if len(listeners) < len(takers):  # In the middle of a message.
+        listeners = [each.listener for each in receivers if each._reader is None]  # noqa: SLF001 - our own class's
+        if len(listeners) < len(receivers):  # In the middle of a message.
             return False
         self.listener.delivered_together(known, listeners, stamps_ns)
         return True
@@ -215,16 +217,16 @@ class WebSocketConnection:
             return
         self._reader = None if reader.idle else reader
         if whole and count == 1 and token is not None and self._reader is None:
-            self.memo[data] = token
+            self.frame_cache[data] = token
 
     def _text(self, payload: bytes, kernel_ns: int) -> Any | None:
-        known = self.memo.get(payload)
+        known = self.frame_cache.get(payload)
         if known is not None:
             self.listener.delivered(known, kernel_ns)
             return known
         token = self.on_text(payload, kernel_ns)
         if token is not None:
-            self.memo[payload] = token
+            self.frame_cache[payload] = token
         return token
 
     def _control(self, opcode: int, payload: bytes, kernel_ns: int) -> None:

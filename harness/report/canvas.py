@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from harness.analysis.disturbances import disturbances
-from harness.analysis.record import MEASURE, Record
-from harness.report import quantities as q
+from harness.analysis.run.disturbances import disturbances
+from harness.analysis.run.record import MEASURE, Record
+from harness.report import formatting as q
 from harness.report.theme import BAND, CARD, DISTURBED, LINE, MUTED
 
 _CHARACTER: Final = 5.6

@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.clocks import MEASURED, below_clock_error, error_of
-from harness.analysis.record import Json, Record
+from harness.analysis.run.clocks import MEASURED, below_clock_error, error_of
+from harness.analysis.run.record import Json, Record
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.report import quantities as q
-from harness.report.cells import Cell, Table
+from harness.report import formatting as q
+from harness.report.table_cells import Cell, Table
 
 AT_MOST: Final = f"≤{q.THIN}"
 """Before a latency that the clocks cannot tell from a shorter one."""

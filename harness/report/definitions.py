@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from harness.analysis.slo import path_of
-from harness.analysis.summary import STALL_LIMITS_S
-from harness.report.words import WORDS, Definition
+from harness.analysis.run.slo import path_of
+from harness.analysis.run.summary import STALL_LIMITS_S
+from harness.report.glossary import WORDS, Definition
 
 DEFINITIONS: Final = {
     "fan_out_latency_ms": Definition(

@@ -9,19 +9,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness import __version__
-from harness.analysis.finalise import Analysis
-from harness.analysis.labels import label_words
-from harness.analysis.record import Json
-from harness.analysis.requests import AGGREGATED
-from harness.analysis.validity import saturates
-from harness.report import quantities as q
+from harness.analysis.run.finalize import Analysis
+from harness.analysis.run.labels import label_words
+from harness.analysis.run.record import Json
+from harness.analysis.run.requests import AGGREGATED
+from harness.analysis.run.validity import saturates
+from harness.report import formatting as q
+from harness.report.chart_layout import Chart
 from harness.report.clocks import latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, definitions
-from harness.report.sketch import Chart
-from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
-from harness.report.tables import build_tables, environment
+from harness.report.glossary import OF_RUNS
+from harness.report.run.tables import build_tables, environment
+from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
 from harness.report.theme import inline
-from harness.report.words import OF_RUNS
 
 TEMPLATES: Final = Environment(
     loader=PackageLoader("harness.report", "."),

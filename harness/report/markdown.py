@@ -1,14 +1,14 @@
 """The report as Markdown, short enough for a pipeline's step summary."""
 
-from harness.analysis.finalise import Analysis
-from harness.analysis.labels import label_words
-from harness.analysis.record import Json
-from harness.report.cells import Table
-from harness.report.disturbed import disturbed
+from harness.analysis.run.finalize import Analysis
+from harness.analysis.run.labels import label_words
+from harness.analysis.run.record import Json
 from harness.report.html import Tile, headline
-from harness.report.requests import requests
-from harness.report.story import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
-from harness.report.tables import objectives
+from harness.report.run.disturbance_section import disturbed
+from harness.report.run.requests import requests
+from harness.report.run.tables import objectives
+from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
+from harness.report.table_cells import Table
 
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|<>*_`[]"})
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.analysis.finalise import Analysis
+from harness.analysis.run.finalize import Analysis
 from harness.core.errors import MachineError
-from harness.report.charts import draw_charts
+from harness.report.chart_layout import Chart
 from harness.report.html import render_html
-from harness.report.junit import render_junit
 from harness.report.markdown import render_markdown
-from harness.report.sketch import Chart
+from harness.report.run.charts import draw_charts
+from harness.report.run.junit import render_junit
 
 HTML_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "summary.md"

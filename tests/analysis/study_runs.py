@@ -5,8 +5,8 @@ from pathlib import Path
 
 import orjson
 
-from harness.analysis.finalise import finalise
-from harness.analysis.study_cells import StudyCell
+from harness.analysis.decide.study_cells import StudyCell
+from harness.analysis.run.finalize import finalize
 from harness.scenario.model import HIDE_SECRETS
 from tests.analysis.simulated_run import Simulation
 
@@ -78,7 +78,7 @@ def write_study(folder: Path, text: str = STUDY) -> Path:
 def simulate(cell: StudyCell, folder: Path, **changes) -> Path:
     """Write and judge a run that says it ran the cell's plan."""
     assert cell.plan is not None
-    finalise(Simulation(measure_s=20, **changes).write(folder))
+    finalize(Simulation(measure_s=20, **changes).write(folder))
     run = json.loads((folder / "run.json").read_text())
     target = cell.plan.model_dump(mode="json", context=HIDE_SECRETS)
     objectives = run["plan"]["workload"]["slos"]

@@ -9,19 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 
-from harness.analysis.finalise import analyse, finalise
-from harness.analysis.fleet import worker_cost
-from harness.analysis.likeness import UnlikeRunsError, find_unlike
-from harness.analysis.parts import judge_part
-from harness.analysis.record import NoRecordError, read_record, read_run
-from harness.analysis.slo import observe
+from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
+from harness.analysis.decide.fleet import worker_cost
+from harness.analysis.run.breakdown import judge_part
+from harness.analysis.run.finalize import analyse, finalize
+from harness.analysis.run.record import NoRecordError, read_record, read_run
+from harness.analysis.run.slo import observe
 from harness.cli.check import check
 from harness.cli.compare import compare
 from harness.cli.cost import cost
 from harness.cli.report import report
 from harness.core.errors import HarnessError
 from harness.measure.record import SCHEMA_VERSION
-from harness.report.story import tell
+from harness.report.summary_text import tell
 
 pytestmark = pytest.mark.usefixtures("unexported")
 
@@ -169,7 +169,7 @@ def test_a_record_without_run_json_differs_in_nothing_that_nobody_knows(sample):
     """Its damage is named once, instead of each key of a plan that is gone."""
     (sample / "run.json").unlink()
     assert ["verdict", "record"] == [
-        one.key for one in find_unlike([[analyse(SAMPLE)], [analyse(sample)]])
+        one.key for one in find_incompatibilities([[analyse(SAMPLE)], [analyse(sample)]])
     ]
 
 
@@ -206,7 +206,9 @@ def test_run_that_did_not_end_is_compared_with_nothing(sample, tmp_path, capsys)
     still_runs(sample)
     page = tmp_path / "page.html"
     sides = [str(SAMPLE), str(sample)]
-    with pytest.raises(UnlikeRunsError, match=f"verdict is invalid in B \\(run\\): {DID_NOT_END}"):
+    with pytest.raises(
+        IncomparableRunsError, match=f"verdict is invalid in B \\(run\\): {DID_NOT_END}"
+    ):
         compare(sides, out=page)
     compare(sides, out=page, anyway=True)
     assert DID_NOT_END in capsys.readouterr().out.replace("\n", " ")
@@ -219,7 +221,7 @@ def test_a_damaged_record_keeps_what_its_run_json_says(sample, name):
     before = (sample / "run.json").read_bytes()
     DAMAGES["cut"](sample / name)
     after_damage = (sample / "run.json").read_bytes()
-    finalise(sample)
+    finalize(sample)
     assert after_damage == (sample / "run.json").read_bytes()
     assert (name == "run.json") == (before != after_damage)
 

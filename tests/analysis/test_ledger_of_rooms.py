@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.ledger import (
+from harness.analysis.run.ledger import (
     contradictions,
     not_routed,
     offered_per_second,
     subscriptions,
 )
+from tests.analysis.run.test_ledger import frame, ledgers, moments
 from tests.analysis.synthetic_record import EPOCH_NS, arrival, at, connection, publish
-from tests.analysis.test_ledger import frame, ledgers, moments
 
 FIRST, SECOND, THIRD = ROOMS = [f"/default/room-{place}" for place in range(3)]
 EVERYTHING = "/default/*"

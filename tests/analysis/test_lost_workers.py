@@ -1,4 +1,4 @@
-from harness.analysis.finalise import analyse
+from harness.analysis.run.finalize import analyse
 from tests.analysis.synthetic_record import arrival, connection, publish, run_file, write_record
 
 LOST = [{"index": 0}, {"index": 1, "lost_at_s": 6.0, "joined": 1}]

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from harness.analysis.finalise import analyse
-from harness.analysis.likeness import UnlikeRunsError
+from harness.analysis.decide.comparability import IncomparableRunsError
 from harness.analysis.public import compare, judge, read_record
-from harness.analysis.record import NoRecordError
+from harness.analysis.run.finalize import analyse
+from harness.analysis.run.record import NoRecordError
 from harness.core.errors import ScenarioError
 from tests.analysis.simulated_run import Simulation
 
@@ -97,6 +97,6 @@ def test_comparison_is_a_figure_a_row_with_its_intervals(folder, tmp_path):
 def test_unlike_runs_are_refused_unless_asked_for(folder, tmp_path):
     """The keys in which they differ are then rows."""
     other = Simulation(measure_s=20, changes={"workers": [{"index": 0}] * 3}).write(tmp_path / "b")
-    with pytest.raises(UnlikeRunsError):
+    with pytest.raises(IncomparableRunsError):
         compare(folder, other)
     assert ["generator.workers"] == list(compare(folder, other, anyway=True).unlike["key"])

@@ -5,7 +5,7 @@ import json
 import pytest
 import typer
 
-from harness.analysis.likeness import UnlikeRunsError
+from harness.analysis.decide.comparability import IncomparableRunsError
 from harness.cli.compare import compare
 from harness.core.errors import ScenarioError
 from tests.analysis.simulated_run import Simulation
@@ -67,7 +67,7 @@ def test_a_gate_that_is_broken_exits_3_and_the_json_says_which(runs, tmp_path, c
 def test_unlike_runs_are_refused_unless_asked_for_and_then_the_page_says_so(runs, tmp_path, capsys):
     """In red, with the key."""
     page, sides = tmp_path / "page.html", [runs["quick"], runs["other"]]
-    with pytest.raises(UnlikeRunsError, match=r"generator\.workers is 1 in A, 3 in B"):
+    with pytest.raises(IncomparableRunsError, match=r"generator\.workers is 1 in A, 3 in B"):
         compare(sides, out=page)
     assert not page.exists()
     compare(sides, out=page, anyway=True)

@@ -9,7 +9,7 @@ from harness.cli.emulate_page import page, warning
 from harness.cli.emulated_api import Api, describe
 from harness.scenario.loading import load_scenario
 from harness.scenario.target import Target, api_key
-from harness.systems.appsync_events import emulator as system
+from harness.systems.appsync_events.emulator import process as system
 
 IAM = {"access_key_id": "AKID", "secret_access_key": "never-shown", "session_token": "nor-this"}
 

@@ -5,8 +5,8 @@ import re
 import pytest
 import typer
 
-from harness.analysis.finalise import analyse, finalise
-from harness.analysis.record import NoRecordError
+from harness.analysis.run.finalize import analyse, finalize
+from harness.analysis.run.record import NoRecordError
 from harness.cli.report import report, show
 from harness.core.errors import ScenarioError
 from tests.analysis.simulated_run import Simulation
@@ -52,7 +52,7 @@ def test_quiet_prints_nothing_and_still_writes_the_page(tmp_path, capsys):
 def test_a_history_prints_every_series_and_names_what_it_skipped(tmp_path, capsys):
     """Two runs in one table, a damaged record below, and a page."""
     for name in ("a", "b"):
-        finalise(Simulation().write(tmp_path / name))
+        finalize(Simulation().write(tmp_path / name))
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "run.json").write_text("{")
     report(history=tmp_path, metric=["stall_s.max"])
@@ -68,7 +68,7 @@ def test_a_history_prints_every_series_and_names_what_it_skipped(tmp_path, capsy
 
 def test_a_quiet_history_is_its_page_alone(tmp_path, capsys):
     """As a quiet report."""
-    finalise(Simulation().write(tmp_path / "a"))
+    finalize(Simulation().write(tmp_path / "a"))
     report(history=tmp_path, quiet=True)
     assert ("", "") == tuple(capsys.readouterr())
     assert (tmp_path / "history.html").is_file()

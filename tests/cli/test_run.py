@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from harness.analysis.finalise import analyse
+from harness.analysis.run.finalize import analyse
 from harness.cli import run as verb
+from harness.cli.budget import Budget
 from harness.cli.load_process import LoadProcess
 from harness.cli.locustfile import PACKAGED
-from harness.cli.spending import Spending
 from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
@@ -249,7 +249,7 @@ def test_run_that_has_cost_more_than_it_may_is_ended_in_order(
     """As by Ctrl-C, with one sentence; what was measured is reported."""
     folder = tmp_path / "run"
     command = [sys.executable, str(FAKE), str(folder), "waits"]
-    assert 130 == verb.run_load(command, plan, folder, spending=Spending(plan, 1e-9))
+    assert 130 == verb.run_load(command, plan, folder, spending=Budget(plan, 1e-9))
     assert ("SIGINT", [folder]) == ((folder / "stopped_by").read_text(), reported)
     said = capsys.readouterr().err
     assert 1 == said.count("error: --max-usd: the run has cost about $0.000000, at most $0.000000")
@@ -267,7 +267,7 @@ def test_report_is_made_once_and_told_to_github_once(
         analysed.append(folder)
         return analyse(folder)
 
-    monkeypatch.setattr("harness.analysis.finalise.analyse", count)
+    monkeypatch.setattr("harness.analysis.run.finalize.analyse", count)
     code = verb.show_report(folder)
     assert code == json.loads((folder / "run.json").read_bytes())["summary"]["exit_code"]
     assert capsys.readouterr().out.endswith(f"report: {folder / 'report.html'}\n")
@@ -285,7 +285,7 @@ def test_report_that_cannot_be_made_is_one_error(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "as the library puts it")
 
-    monkeypatch.setattr("harness.analysis.finalise.write_parquet", fail)
+    monkeypatch.setattr("harness.analysis.run.finalize.write_parquet", fail)
     assert 2 == verb.show_report(folder)
     said = capsys.readouterr().err
     assert said.startswith(f"error: {folder}: cannot be written (no space left on device), ")

@@ -49,7 +49,7 @@ class Emulated:
         return 0
 
     def _changes(self, plan, load):
-        from harness.analysis.validity import warning
+        from harness.analysis.run.validity import warning
         from harness.load.sizing import size_plan
         from harness.measure.machine import read_machine
 

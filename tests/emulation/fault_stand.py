@@ -6,12 +6,12 @@ import time
 import uvloop
 from pydantic import TypeAdapter
 
-from harness.emulation.agenda import Agenda
+from harness.emulation.connection_writer import Batch, ConnectionWriter
 from harness.emulation.counters import OWED, SHARED_COUNTS, Counters, nested
 from harness.emulation.deliveries import Deliveries, Frame
 from harness.emulation.fault_log import read_fault_logs
 from harness.emulation.faults import Faults
-from harness.emulation.outlets import Outlets, Parcel
+from harness.emulation.scheduler import Scheduler
 from harness.scenario.faults import Faults as FaultModels
 from tests.patience import PATIENCE_S
 
@@ -87,15 +87,15 @@ class Stand:
         self.folder = folder
         self.counters = Counters(table, index, SHARED_COUNTS)
         places = {"index": index, "processes": processes}
-        self.outlets = Outlets(self.counters, 1000, **places)
-        self.agenda = Agenda()
+        self.outlets = ConnectionWriter(self.counters, 1000, **places)
+        self.scheduler = Scheduler()
         self.faults = Faults(
-            self.outlets, self.agenda, self.counters, folder, index=index, seed=seed
+            self.outlets, self.scheduler, self.counters, folder, index=index, seed=seed
         )
         self.deliveries = Deliveries(
             self.outlets,
             self.faults,
-            self.agenda,
+            self.scheduler,
             outbound=outbound,
             overflow=overflow,
             **places,
@@ -128,7 +128,7 @@ class Stand:
         self.events += count
         reached = len(self.subscriptions)
         frames = [
-            Frame(first + place, Parcel(event, deliveries=1, steps=steps), b'"%b"' % event)
+            Frame(first + place, Batch(event, deliveries=1, steps=steps), b'"%b"' % event)
             for place, event in enumerate(events)
         ]
         numbers = range(first, first + count)
@@ -137,7 +137,7 @@ class Stand:
             if passes:
                 self.counters.add(OWED, count)
                 for frame in frames:
-                    subscription.outlet.deliver(frame.parcel)
+                    subscription.outlet.deliver(frame.batch)
             else:
                 self.deliveries.send(subscription, frames, time.monotonic())
 

@@ -13,13 +13,13 @@ import psutil
 import pytest
 
 from harness.core.errors import MachineError
-from harness.emulation.attendance import Signals, attend
 from harness.emulation.processes import EmulatorProcesses, open_listeners
-from harness.systems.appsync_events.emulator_service import make_files
+from harness.emulation.supervisor import Signals, attend
+from harness.systems.appsync_events.emulator.service import make_files
 from harness.systems.appsync_events.options import Options
 from tests.patience import PATIENCE_S, wait_for
 
-EMULATOR = "harness.systems.appsync_events.emulator"
+EMULATOR = "harness.systems.appsync_events.emulator.process"
 
 
 def options(**changed):
@@ -142,7 +142,7 @@ def test_processes_die_with_a_parent_that_is_killed():
     """Even SIGKILL for the parent leaves no process and no file behind."""
     script = (
         "import sys, time\n"
-        "from harness.systems.appsync_events.emulator import start\n"
+        "from harness.systems.appsync_events.emulator.process import start\n"
         "from harness.systems.appsync_events.options import Options\n"
         "emulator = start(Options(processes=2)).__enter__()\n"
         "print(emulator.folder, *emulator.pids, flush=True)\n"

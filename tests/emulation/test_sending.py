@@ -10,11 +10,11 @@ import trustme
 import uvloop
 
 from harness.core.io_uring import IoUring
-from harness.emulation import outlets as outlets_module
+from harness.emulation import connection_writer as outlets_module
 from harness.emulation import sending
+from harness.emulation.connection_writer import ConnectionWriter, Transport
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Subscription
-from harness.emulation.outlets import Outlets, Transport
 from harness.emulation.sending import NO_SOCKET, Sender, plain_socket
 from tests.emulation.fault_stand import until
 from tests.patience import PATIENCE_S
@@ -87,7 +87,7 @@ class House:
     def __init__(self, folder, *, server_tls=None, client_tls=None):
         Counters.make_table(folder / "counters", 1, len(SHARED_COUNTS))
         self.counters = Counters(folder / "counters", 0, SHARED_COUNTS)
-        self.outlets = Outlets(self.counters, LIMIT_BYTES)
+        self.outlets = ConnectionWriter(self.counters, LIMIT_BYTES)
         self.tls = server_tls, client_tls
         self.group = {}
         self.peers = []

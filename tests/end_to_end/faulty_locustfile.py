@@ -22,7 +22,7 @@ if FAULT == "clock step":
 
 from harness.load.locustfile import Chatter, Subscriber  # noqa: E402, F401
 from harness.load.options import START_DELAY_S  # noqa: E402
-from harness.load.publisher import Publisher  # noqa: E402
+from harness.load.worker.publisher import Publisher  # noqa: E402
 
 AFTER_S = START_DELAY_S + 4.0
 """From the start of the test to the fault: while the run measures."""
@@ -39,7 +39,7 @@ def block_loop():
 def publish_late(publisher):
     """Follow the schedule in a greenlet that always oversleeps, and that nothing else wakes."""
     worker = publisher._worker
-    worker.wake_publisher_at = lambda intended_s: None
+    worker.publish_due_at = lambda intended_s: None
     while publisher._next is not None:
         wait_s = publisher._next.intended_s - worker.clock.elapsed_s()
         gevent.sleep(max(wait_s, 0.0) + LATE_S)

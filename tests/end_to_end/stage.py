@@ -167,7 +167,7 @@ class Act:
 
     def emulator(self) -> int:
         """Return the process that serves."""
-        return self.pids("harness.systems.appsync_events.emulator")[0]
+        return self.pids("harness.systems.appsync_events.emulator.process")[0]
 
     def _processes(self) -> list[psutil.Process]:
         """Return what runs with our mark in its environment, and is no zombie."""

@@ -92,7 +92,7 @@ def test_run_that_signs_loses_nothing_and_tells_no_secret(outcome):
     assert_whole(outcome)
     assert_nowhere(outcome, SECRET, SESSION_TOKEN, "AWS4-HMAC-SHA256")
     lines = (outcome.folder.parent / "ps").read_text("utf-8")
-    assert "harness.systems.appsync_events.emulator" in lines
+    assert "harness.systems.appsync_events.emulator.process" in lines
     assert SECRET not in lines
     assert SESSION_TOKEN not in lines
 

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from harness.systems.appsync_events.emulator import start
+from harness.systems.appsync_events.emulator.process import start
 from harness.systems.appsync_events.options import Options
 from tests.end_to_end.stage import LONG, SHORT, after
 

@@ -35,8 +35,8 @@ import harness.net.stream
 harness.net.stream.SO_TIMESTAMPNS = socket.SO_KEEPALIVE
 """
 ANOTHER_VERSION = """
-import harness.load.recruit
-harness.load.recruit.harness_version = lambda: {"version": "0.0.9", "revision": None}
+import harness.load.worker_info
+harness.load.worker_info.harness_version = lambda: {"version": "0.0.9", "revision": None}
 """
 
 

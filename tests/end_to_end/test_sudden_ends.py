@@ -7,7 +7,7 @@ from tests.end_to_end.stage import LOCUSTFILE, LONG, after, apart
 KILL = signal.SIGKILL
 STILLBORN = """
 from harness.load.locustfile import Chatter, Subscriber
-from harness.systems.appsync_events import client
+from harness.systems.appsync_events.client import api as client
 
 def no_api(access):
     raise RuntimeError("no such luck")

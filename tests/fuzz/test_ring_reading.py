@@ -1,4 +1,4 @@
-"""Any traffic over hundreds of sockets reaches each taker whole, in order and with its own time."""
+"""Any traffic over hundreds of sockets reaches each receiver whole, in order, with its own time."""
 
 import contextlib
 import random
@@ -69,14 +69,14 @@ class Member:
         if act is not None:
             act()
 
-    def arrived_together(self, data, takers, stamps_ns):
-        assert takers[0] is self
-        assert {self.crowd} == {each.crowd for each in takers}
+    def arrived_together(self, data, receivers, stamps_ns):
+        assert receivers[0] is self
+        assert {self.crowd} == {each.crowd for each in receivers}
         if not self.willing:
             return False
-        for each, stamp_ns in zip(takers, stamps_ns.tolist(), strict=True):
+        for each, stamp_ns in zip(receivers, stamps_ns.tolist(), strict=True):
             each.take(data, stamp_ns)
-        for each in takers:
+        for each in receivers:
             each.act()
         return True
 
@@ -203,7 +203,7 @@ class Traffic:
 
 
 def faults_of(reader, seed, monkeypatch):
-    """Run the traffic of a seed through a reader; return the faults that takers met.
+    """Run the traffic of a seed through a reader; return the faults that receivers met.
 
     The division by zero is one that they were asked for.
     """

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from harness.live.run import LiveRun
-from harness.load.assembler import SecondAssembler
+from harness.load.master.assembler import SecondAssembler
 from harness.load.schedule import Schedule
-from harness.load.tally import Tally
+from harness.load.worker.interval_stats import IntervalStats
 from harness.measure.record import RecordWriter
 from tests.load.conftest import make_plan
 
@@ -59,13 +59,13 @@ def report(second=0, *, worker=0, windows=None, publishes=(), arrivals=(), tally
         "arrivals": list(arrivals),
         "requests": [],
         "tried": {},
-        **(tally or Tally()).take(),
+        **(tally or IntervalStats()).take(),
     }
 
 
 def latencies(seconds, *, metric="fan_out_latency", phase="measure"):
     """Return a tally of deliveries with these latencies."""
-    tally = Tally()
+    tally = IntervalStats()
     values_ns = np.array([round(value * SECOND_NS) for value in seconds], np.int64)
     tally.latencies(metric, "subscriber", phase, values_ns)
     tally.count("subscriber", "deliveries", len(seconds))

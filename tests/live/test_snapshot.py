@@ -3,8 +3,8 @@ import json
 import orjson
 import pytest
 
-from harness.analysis.record import read_record
-from harness.analysis.summary import figures
+from harness.analysis.run.record import read_record
+from harness.analysis.run.summary import figures
 from harness.live.snapshot import snapshot
 from tests.analysis.simulated_run import Simulation
 from tests.live.conftest import latencies, live_run, play, report

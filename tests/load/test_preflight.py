@@ -1,31 +1,124 @@
-import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from locust.argument_parser import get_parser
 
-from harness.core.errors import TargetUnreachableError
-from harness.load.preflight import check_reachable
+from harness.cli.locustfile import PACKAGED as LOCUSTFILE
+from harness.core.errors import MachineError, ScenarioError
+from harness.load import preflight as preparing
+from harness.load.options import add_arguments
+from harness.load.preflight import on_options, prepare
+from tests.machines import TWO_CORES
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = ROOT / "scenarios/targets/appsync-events-emulated.toml"
+BURST = ("--workload", str(ROOT / "scenarios/workloads/reference-burst.toml"))
+QUICKSTART = ("--workload", str(ROOT / "scenarios/workloads/quickstart.toml"))
+NO_FORK = """
+import resource, sys
+import locust.main
+from tests.patience import PATIENCE_S
+def fork():
+    print("a worker was started", file=sys.stderr)
+    sys.exit(99)
+locust.main.gevent.fork = fork
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+locust.main.main()
+"""
+"""Locust, in a process that may have 64 files open, and that ends at its first fork."""
 
 
-def test_listening_target_passes():
-    """One TCP connection is enough."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        check_reachable(f"ws://127.0.0.1:{listener.getsockname()[1]}/event/realtime")
+@pytest.fixture(name="parser")
+def _parser(monkeypatch):
+    monkeypatch.setattr(preparing, "read_machine", lambda: TWO_CORES)
+    parser = get_parser(default_config_files=[])
+    add_arguments(parser)
+    return parser
 
 
-def test_refusing_target_is_named_with_what_was_tried():
-    """The error names the address, the finding and the attempt."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(TargetUnreachableError) as caught:
-        check_reachable(f"ws://127.0.0.1:{port}/event/realtime")
-    expected = (
-        f"127.0.0.1:{port}: connection refused by 127.0.0.1 (tried one TCP connection), "
-        "a target must accept connections"
-    )
-    assert expected == str(caught.value).splitlines()[0]
+def start_locust(*arguments):
+    """Start it with two workers to be, and return how it ended."""
+    flags = ("-f", str(LOCUSTFILE), "--headless", "--processes", "2")
+    command = [sys.executable, "-c", NO_FORK, *flags, *QUICKSTART, "--target", str(TARGET)]
+    command += arguments
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_unknown_name_is_named():
-    """A host that DNS does not know is an unreachable target."""
-    with pytest.raises(TargetUnreachableError, match="does not resolve"):
-        check_reachable("wss://no-such-host.invalid/event/realtime")
+def options(parser, *arguments):
+    return parser.parse_args(["--headless", "--target", str(TARGET), *arguments])
+
+
+def test_plan_that_fits_is_ready_with_its_emulator_sized(parser):
+    """Nothing to warn of; later the processes are only started."""
+    plan, warnings = prepare(options(parser, *QUICKSTART, "--processes", "2"))
+    assert (1, []) == (plan.target.emulator.processes, warnings)
+
+
+def test_plan_that_is_too_much_is_refused_with_what_was_found_and_needed(parser):
+    """Six times the reference load on two cores."""
+    with pytest.raises(MachineError, match=r"this machine: cores: 2\.00 cores found") as caught:
+        prepare(options(parser, *BURST, "--processes", "4"))
+    assert "--force" in str(caught.value)
+
+
+def test_plan_that_is_too_much_is_a_warning_where_the_user_insists(parser):
+    """It ends up in the record."""
+    _, warnings = prepare(options(parser, *BURST, "--processes", "4", "--force"))
+    assert ["machine_too_small"] == [warning["code"] for warning in warnings]
+
+
+def test_master_of_workers_elsewhere_is_asked_for_its_emulator_alone(parser, monkeypatch):
+    """The same burst, with the load on other machines and the emulator on the network."""
+    elsewhere = ("--master", "--expect-workers", "8", "--set", "target.emulator.host=10.0.0.1")
+    few_ports = replace(TWO_CORES, ephemeral_ports=1, cores=8.0)
+    monkeypatch.setattr(preparing, "read_machine", lambda: few_ports)
+    assert [] == prepare(options(parser, *BURST, *elsewhere)).warnings
+
+
+def test_locust_without_a_headless_start_is_told_what_to_add(parser):
+    """A workload fixes users and times, so there is nothing to enter on a page."""
+    with pytest.raises(MachineError, match="add --headless, or --autostart"):
+        prepare(parser.parse_args([]))
+
+
+def test_options_that_are_read_are_heeded_at_once_and_errors_end_the_process(parser, capsys):
+    """Each problem is a sentence on standard error, and the exit code is the error's."""
+    on_options(parser, prepare)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--headless"])
+    assert ScenarioError.exit_code == ended.value.code
+    said = capsys.readouterr().err
+    assert said.startswith("error: --workload must name a file or a known workload\n")
+    assert "error: --target must name a file or a known target\n" in said
+
+
+def test_workers_are_not_asked_for_a_plan(parser):
+    """Theirs comes from the master."""
+    heard = []
+    on_options(parser, heard.append)
+    assert parser.parse_args(["--worker"]).worker
+    assert [] == heard
+
+
+@pytest.mark.parametrize("flag", ["--list", "--show-task-ratio", "--show-task-ratio-json"])
+def test_who_only_looks_at_a_locustfile_is_not_asked_for_a_plan(parser, flag):
+    """Locust shows its classes or tasks, and starts nothing."""
+    on_options(parser, prepare)
+    assert parser.parse_args([flag]).headless is False
+
+
+def test_machine_that_is_too_small_is_told_before_locust_starts_a_worker():
+    """With 64 files to open there is nobody to refuse but the one process that reads options."""
+    ended = start_locust()
+    assert 2 == ended.returncode
+    first, *_ = ended.stderr.splitlines()
+    assert "error: this machine: open files of a worker: 64 found, 564 needed" == first
+
+
+def test_machine_that_will_do_is_where_locust_starts_its_workers():
+    """The same with --force gets as far as that: the test before can fail."""
+    ended = start_locust("--force")
+    assert (99, True) == (ended.returncode, "a worker was started" in ended.stderr)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.load.crowds import join_offsets_s
+from harness.load.join_schedule import join_offsets_s
 from harness.load.schedule import Schedule
 from tests.load.conftest import make_plan
 

@@ -3,7 +3,7 @@ import resource
 import numpy as np
 import pytest
 
-from harness.load.clock_keeper import ClockKeeper
+from harness.load.worker.clock_keeper import ClockKeeper
 from harness.measure.health import GeneratorHealth
 from harness.measure.record import GENERATOR_COLUMNS
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.envelope import Envelope
-from harness.measure.arrivals import ArrivalBook
+from harness.measure.arrivals import MessageTracker
 from harness.measure.ledger import SubscriberLedger
 
 RUN = "run"
@@ -21,7 +21,7 @@ def envelope(stream, sequence, sent_ns=None):
 
 
 def subscriber(book=None):
-    ledger = SubscriberLedger(book or ArrivalBook(RUN))
+    ledger = SubscriberLedger(book or MessageTracker(RUN))
     ledger.owed_from_ns = OWED_FROM_NS
     return ledger
 
@@ -98,14 +98,14 @@ def test_message_sent_before_the_confirmation_is_unowed():
 
 def test_delivery_before_any_confirmation_is_unowed():
     """A subscriber that is not confirmed is owed nothing."""
-    ledger = SubscriberLedger(ArrivalBook(RUN))
+    ledger = SubscriberLedger(MessageTracker(RUN))
     receive(ledger, envelope(0, 0))
     assert (0, 1) == (ledger.delivered_count, ledger.unowed)
 
 
 def test_delivery_after_the_drain_is_late_and_not_delivered():
     """The drain's end is the last moment to count as delivered."""
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     ledger = subscriber(book)
     receive(ledger, envelope(0, 0))
     book.drained = True
@@ -115,7 +115,7 @@ def test_delivery_after_the_drain_is_late_and_not_delivered():
 
 def test_message_of_another_run_is_ignored_and_counted():
     """Two runs on one channel do not spoil each other's ledgers."""
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     ledger = subscriber(book)
     receive(ledger, Envelope("other", 0, 0, OWED_FROM_NS, OWED_FROM_NS))
     assert (0, 1) == (ledger.received_count, book.foreign_count)
@@ -138,7 +138,7 @@ def test_ledger_agrees_with_a_model_that_keeps_everything(deliveries):
 
 def test_message_entry_sums_over_its_subscribers():
     """A message's row counts the deliveries of all subscribers of the class."""
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     people = [subscriber(book) for _ in range(3)]
     for ledger in people:
         receive(ledger, envelope(0, 0))
@@ -167,7 +167,7 @@ def test_backlog_after_a_stall_counts_the_stall_once():
 
 def test_stall_behind_a_lost_message_counts_from_the_lost_one():
     """A message known to have been sent, and skipped here, was owed since it was sent."""
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     lucky, unlucky = subscriber(book), subscriber(book)
     receive(lucky, envelope(0, 0, 5_000), envelope(0, 1, 90_000), kernel_ns=90_500)
     receive(unlucky, envelope(0, 1, 90_000), kernel_ns=90_500)
@@ -176,24 +176,24 @@ def test_stall_behind_a_lost_message_counts_from_the_lost_one():
 
 def test_quiet_messages_are_retired_with_their_frames():
     """Memory does not grow with the messages of a run."""
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     ledger = subscriber(book)
     known = ledger.event(envelope(0, 0).to_json().decode(), 2_000)
-    book.memo[b"frame"] = known
+    book.frame_cache[b"frame"] = known
     assert [known] == book.retire(everything=True)
-    assert ({}, None) == (book.memo, book.find(0, 0))
+    assert ({}, None) == (book.frame_cache, book.find(0, 0))
 
 
 def test_recent_messages_are_not_retired():
     """A message is kept while deliveries of it may still come."""
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     receive(subscriber(book), envelope(0, 0))
     assert [] == book.retire()
 
 
 def test_clock_offset_moves_arrivals_to_the_run_clock():
     """Arrival times are on the master's clock, receive delay on the worker's own."""
-    book = ArrivalBook(RUN, clock_offset_ns=1_000_000)
+    book = MessageTracker(RUN, clock_offset_ns=1_000_000)
     receive(subscriber(book), envelope(0, 0), kernel_ns=5_000)
     assert [1_005_000] == book.find(0, 0).take().tolist()
 
@@ -226,7 +226,7 @@ def test_message_of_an_earlier_connection_that_comes_again_is_duplicated():
 
 def test_time_away_is_no_stall_of_the_next_connection():
     """What was sent before a connection was owed anything does not make its first wait longer."""
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     other, ledger = subscriber(book), subscriber(book)
     receive(ledger, envelope(0, 0), kernel_ns=OWED_FROM_NS + 1)
     receive(other, *[envelope(0, sequence) for sequence in range(5)], kernel_ns=OWED_FROM_NS + 10)
@@ -237,7 +237,7 @@ def test_time_away_is_no_stall_of_the_next_connection():
 
 def test_first_owed_message_that_was_lost_begins_the_stall():
     """Others had it, this user did not: it waited from when that one was sent."""
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     other, ledger = subscriber(book), subscriber(book)
     messages = [
         envelope(0, sequence, sent_ns=OWED_FROM_NS + 1_000 * sequence) for sequence in (0, 1, 2)
@@ -286,7 +286,7 @@ def test_one_who_leaves_is_owed_what_was_sent_before_and_nothing_after():
 def test_ten_million_deliveries_with_three_faults_are_counted_exactly():
     """One lost, one twice, one pair swapped among 10,000,000; takes about four seconds."""
     subscribers, messages = 1_000, 10_000
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     ledgers = [subscriber(book) for _ in range(subscribers)]
     for sequence in range(messages):
         known = book.message(envelope(0, sequence), 300)
@@ -340,7 +340,7 @@ STEPS = st.lists(
 
 def accounts_after(steps, offset_ns, *, together):
     """Return all that several accounts and their book know after the same steps."""
-    book = ArrivalBook(RUN, offset_ns)
+    book = MessageTracker(RUN, offset_ns)
     people = [subscriber(book) for _ in range(ACCOUNTS)]
     taken = []
     for kind, *drawn in steps:
@@ -400,7 +400,7 @@ def test_message_told_together_counts_as_if_told_to_each(steps, offset_ns):
 
 def test_what_must_not_be_late_is_woken_by_a_message_told_together():
     """Once, after all of them are accounted for."""
-    book = ArrivalBook(RUN)
+    book = MessageTracker(RUN)
     people = [subscriber(book) for _ in range(3)]
     woken = []
     book.wake_at_ns = 0

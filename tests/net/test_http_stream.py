@@ -35,7 +35,7 @@ def test_any_split_of_a_chunked_body_gives_the_body(parts, extension, cuts):
 
 
 def test_chunked_body_is_idle_only_between_chunks():
-    """The memo of equal bytes relies on it."""
+    """The frame_cache of equal bytes relies on it."""
     body = ChunkedBody()
     states = [body.idle]
     for piece in (b"3", b"\r\nab", b"c", b"\r", b"\n", b"0\r\n"):

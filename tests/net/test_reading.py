@@ -1,4 +1,4 @@
-"""Reading many sockets in rounds: what arrives is handed over once, whole, and to its own taker."""
+"""Reading many sockets in rounds: what arrives is handed over once, whole, to its receiver."""
 
 import _socket
 import fcntl
@@ -24,7 +24,7 @@ from tests.patience import PATIENCE_S
 wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
 
 
-class Taker:
+class Receiver:
     """Keeps what it is given, and then does as it is told."""
 
     def __init__(self, then=lambda: None):
@@ -84,30 +84,30 @@ def descriptors():
 def test_bytes_and_the_end_behind_them_both_arrive(connect):
     """A peer that sends and closes at once is read twice, though the kernel tells of it once."""
     stream, peer = connect()
-    taker = Taker()
-    taker.then = lambda: taker.chunks[-1] or stream.close()
+    receiver = Receiver()
+    receiver.then = lambda: receiver.chunks[-1] or stream.close()
     peer.sendall(b"last words")
     peer.close()
-    stream.read_to(taker)
-    wait_for(lambda: b"" in taker.chunks)
-    assert [b"last words", b""] == taker.chunks
+    stream.read_to(receiver)
+    wait_for(lambda: b"" in receiver.chunks)
+    assert [b"last words", b""] == receiver.chunks
 
 
 def test_more_than_one_read_holds_arrives_whole(connect):
     """A read that filled its buffer is followed by another, without anything new arriving."""
     stream, peer = connect()
     sent = os.urandom(3 * RECEIVE_BYTES + 1)
-    taker = Taker()
-    stream.read_to(taker)
+    receiver = Receiver()
+    stream.read_to(receiver)
     gevent.get_hub().threadpool.spawn(peer.sendall, sent)
-    wait_for(lambda: sum(map(len, taker.chunks)) == len(sent))
-    assert sent == b"".join(taker.chunks)
+    wait_for(lambda: sum(map(len, receiver.chunks)) == len(sent))
+    assert sent == b"".join(receiver.chunks)
 
 
 def test_stream_closed_by_another_in_the_same_round_is_not_read(connect):
     """Whoever comes first closes both; the other's bytes are nobody's any more."""
     (first, one), (second, other) = connect(), connect()
-    both = Taker(lambda: (first.close(), second.close()))
+    both = Receiver(lambda: (first.close(), second.close()))
     first.read_to(both)
     second.read_to(both)
     one.sendall(b"a")
@@ -119,31 +119,31 @@ def test_stream_closed_by_another_in_the_same_round_is_not_read(connect):
 
 def test_taker_that_fails_starves_no_other(connect, capsys):
     """Its error is reported, and the sockets behind it in the round are read all the same."""
-    takers = [Taker(lambda: 1 / 0), Taker(), Taker(lambda: 1 / 0), Taker()]
+    receivers = [Receiver(lambda: 1 / 0), Receiver(), Receiver(lambda: 1 / 0), Receiver()]
     peers = []
-    for taker in takers:
+    for receiver in receivers:
         stream, peer = connect()
-        stream.read_to(taker)
+        stream.read_to(receiver)
         peers.append(peer)
     for peer in peers:
         peer.sendall(b"x")
-    wait_for(lambda: all(taker.chunks for taker in takers))
-    assert [[b"x"]] * 4 == [taker.chunks for taker in takers]
+    wait_for(lambda: all(receiver.chunks for receiver in receivers))
+    assert [[b"x"]] * 4 == [receiver.chunks for receiver in receivers]
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_what_arrives_during_a_pause_comes_after_it(connect):
     """Nothing is handed over while paused, and nothing is lost by it."""
     stream, peer = connect()
-    taker = Taker()
-    stream.read_to(taker)
+    receiver = Receiver()
+    stream.read_to(receiver)
     stream.pause(paused=True)
     peer.sendall(b"meanwhile")
     let_loop_run()
-    before = list(taker.chunks)
+    before = list(receiver.chunks)
     stream.pause(paused=False)
-    wait_for(lambda: taker.chunks)
-    assert ([], [b"meanwhile"]) == (before, taker.chunks)
+    wait_for(lambda: receiver.chunks)
+    assert ([], [b"meanwhile"]) == (before, receiver.chunks)
 
 
 def test_end_of_a_pause_begins_no_reading_before_its_time(connect):
@@ -158,14 +158,14 @@ def test_end_of_a_pause_begins_no_reading_before_its_time(connect):
 
 
 def test_reset_is_told_as_an_error(connect):
-    """A connection that is reset did not end: the taker hears why."""
+    """A connection that is reset did not end: the receiver hears why."""
     stream, peer = connect()
-    taker = Taker(stream.close)
-    stream.read_to(taker)
+    receiver = Receiver(stream.close)
+    stream.read_to(receiver)
     peer.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.close()
-    wait_for(lambda: taker.errors)
-    assert [ConnectionResetError] == list(map(type, taker.errors))
+    wait_for(lambda: receiver.errors)
+    assert [ConnectionResetError] == list(map(type, receiver.errors))
 
 
 def test_nothing_is_left_open_when_nobody_reads(connect):
@@ -173,7 +173,7 @@ def test_nothing_is_left_open_when_nobody_reads(connect):
     pairs = [connect() for _ in range(3)]
     watched, held = get_hub().loop.activecnt, descriptors()
     for stream, _ in pairs:
-        stream.read_to(Taker())
+        stream.read_to(Receiver())
     assert descriptors() > held
     for stream, peer in pairs:
         stream.close()
@@ -187,8 +187,8 @@ def test_peer_hears_of_a_close_at_once(connect):
     """Whatever the kernel still waited for on a socket does not keep its connection alive."""
     stream, peer = connect()
     other, _ = connect()
-    stream.read_to(Taker())
-    other.read_to(Taker())
+    stream.read_to(Receiver())
+    other.read_to(Receiver())
     stream.close()
     peer.settimeout(PATIENCE_S)
     assert b"" == peer.recv(1)
@@ -197,30 +197,30 @@ def test_peer_hears_of_a_close_at_once(connect):
 def test_many_more_bytes_than_there_are_buffers_all_arrive_in_order(connect):
     """While the loop is elsewhere more comes than can be copied at once; nothing is lost by it."""
     pairs = [connect() for _ in range(40)]
-    takers = [Taker() for _ in pairs]
+    receivers = [Receiver() for _ in pairs]
     sent = [os.urandom(300_000) for _ in pairs]
-    for (stream, peer), taker, data in zip(pairs, takers, sent, strict=True):
-        stream.read_to(taker)
+    for (stream, peer), receiver, data in zip(pairs, receivers, sent, strict=True):
+        stream.read_to(receiver)
         peer.setblocking(False)
         assert len(data) == peer.send(data)
-    wait_for(lambda: all(sum(map(len, t.chunks)) == 300_000 for t in takers))
-    assert sent == [b"".join(taker.chunks) for taker in takers]
+    wait_for(lambda: all(sum(map(len, t.chunks)) == 300_000 for t in receivers))
+    assert sent == [b"".join(receiver.chunks) for receiver in receivers]
 
 
 def test_arrival_is_the_time_of_the_kernel(connect):
     """However late the loop looks, here 200 ms, it tells when the bytes came."""
     stream, peer = connect()
-    taker = Taker()
-    stream.read_to(taker)
+    receiver = Receiver()
+    stream.read_to(receiver)
     peer.sendall(b"first")  # The kernel begins to stamp a moment after it was asked to.
-    wait_for(lambda: taker.chunks)
+    wait_for(lambda: receiver.chunks)
     gevent.sleep(0.1)
     before_ns = time.time_ns()
     peer.sendall(b"second")
     after_ns = time.time_ns()
     time.sleep(0.2)
-    wait_for(lambda: len(taker.chunks) == 2)
-    assert before_ns <= taker.stamps_ns[1] <= after_ns + 100_000_000
+    wait_for(lambda: len(receiver.chunks) == 2)
+    assert before_ns <= receiver.stamps_ns[1] <= after_ns + 100_000_000
 
 
 def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(connect):
@@ -228,27 +228,27 @@ def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(connect):
     stream, peer = connect()
     number = stream.sock.fileno()
     keeper, _ = connect()
-    keeper.read_to(Taker())
-    stream.read_to(Taker())
+    keeper.read_to(Receiver())
+    stream.read_to(Receiver())
     peer.sendall(b"for the first")
     stream.close()
     successor, other = connect()
     assert number == successor.sock.fileno()
-    taker = Taker()
-    successor.read_to(taker)
+    receiver = Receiver()
+    successor.read_to(receiver)
     other.sendall(b"for the second")
-    wait_for(lambda: taker.chunks)
+    wait_for(lambda: receiver.chunks)
     let_loop_run()
-    assert [b"for the second"] == taker.chunks
+    assert [b"for the second"] == receiver.chunks
 
 
 def test_paused_stream_that_is_closed_is_told_nothing_more(connect):
     """Neither bytes that the kernel had copied before the pause, nor the end behind them."""
     stream, peer = connect()
     keeper, _ = connect()
-    taker = Taker()
-    keeper.read_to(Taker())
-    stream.read_to(taker)
+    receiver = Receiver()
+    keeper.read_to(Receiver())
+    stream.read_to(receiver)
     peer.sendall(b"too late")
     peer.close()
     for paused in (True, False, True):
@@ -256,24 +256,24 @@ def test_paused_stream_that_is_closed_is_told_nothing_more(connect):
     stream.close()
     stream.pause(paused=False)
     let_loop_run()
-    assert ([], []) == (taker.chunks, taker.errors)
+    assert ([], []) == (receiver.chunks, receiver.errors)
 
 
 def test_stream_paused_and_resumed_ever_again_loses_nothing(connect):
-    """However often within one round, in a taker's call too, it is read once and in order."""
+    """However often within one round, in a receiver's call too, it is read once and in order."""
     stream, peer = connect()
     sent = os.urandom(500_000)
-    taker = Taker()
+    receiver = Receiver()
 
     def again():
         for paused in (True, False, True, False):
             stream.pause(paused=paused)
 
-    taker.then = again
-    stream.read_to(taker)
+    receiver.then = again
+    stream.read_to(receiver)
     get_hub().threadpool.spawn(peer.sendall, sent)
-    wait_for(lambda: sum(map(len, taker.chunks)) == len(sent))
-    assert sent == b"".join(taker.chunks)
+    wait_for(lambda: sum(map(len, receiver.chunks)) == len(sent))
+    assert sent == b"".join(receiver.chunks)
     stream.close()
     peer.settimeout(PATIENCE_S)
     assert b"" == peer.recv(1)
@@ -282,20 +282,20 @@ def test_stream_paused_and_resumed_ever_again_loses_nothing(connect):
 def test_end_without_a_time_of_the_kernel_gets_ours(connect):
     """Not that of the message that had its buffer before."""
     pairs = [connect() for _ in range(60)]
-    takers = [Taker() for _ in pairs]
-    for (stream, peer), taker in zip(pairs, takers, strict=True):
-        stream.read_to(taker)
+    receivers = [Receiver() for _ in pairs]
+    for (stream, peer), receiver in zip(pairs, receivers, strict=True):
+        stream.read_to(receiver)
         peer.sendall(bytes(200_000))
-    wait_for(lambda: all(sum(map(len, taker.chunks)) == 200_000 for taker in takers))
+    wait_for(lambda: all(sum(map(len, receiver.chunks)) == 200_000 for receiver in receivers))
     time.sleep(0.01)
     before_ns = time.time_ns()
     pairs[0][1].close()
-    wait_for(lambda: takers[0].chunks[-1] == b"")
-    assert before_ns <= takers[0].stamps_ns[-1] <= time.time_ns()
+    wait_for(lambda: receivers[0].chunks[-1] == b"")
+    assert before_ns <= receivers[0].stamps_ns[-1] <= time.time_ns()
 
 
-class Member(Taker):
-    """One of a crowd, which keeps what it was called with in a list of all."""
+class Member(Receiver):
+    """One of a group, which keeps what it was called with in a list of all."""
 
     def __init__(self, calls, *, willing):
         super().__init__()
@@ -308,22 +308,22 @@ class Member(Taker):
         self.chunks.append(data)
         self.stamps_ns.append(kernel_ns)
 
-    def arrived_together(self, data, takers, stamps_ns):
-        assert takers[0] is self
+    def arrived_together(self, data, receivers, stamps_ns):
+        assert receivers[0] is self
         if not self.willing:
             return False
-        self.calls.append((data, len(takers)))
-        for taker, stamp_ns in zip(takers, stamps_ns.tolist(), strict=True):
-            taker.chunks.append(data)
-            taker.stamps_ns.append(stamp_ns)
+        self.calls.append((data, len(receivers)))
+        for receiver, stamp_ns in zip(receivers, stamps_ns.tolist(), strict=True):
+            receiver.chunks.append(data)
+            receiver.stamps_ns.append(stamp_ns)
         return True
 
 
-def crowd_of(pairs, crowd, calls, *, willing=True):
-    """Let as many members of a crowd read from streams."""
+def crowd_of(pairs, group, calls, *, willing=True):
+    """Let as many members of a group read from streams."""
     members = [Member(calls, willing=willing) for _ in pairs]
     for (stream, _), member in zip(pairs, members, strict=True):
-        stream.read_to(member, crowd)
+        stream.read_to(member, group)
     return members
 
 
@@ -393,7 +393,7 @@ def test_equal_bytes_around_others_keep_their_order(connect, reader):
 
 @pytest.mark.parametrize("reader", [RingReader], indirect=True)
 def test_two_crowds_and_takers_without_one_are_each_served_their_way(connect):
-    """Though the bytes are equal, a call is for one crowd, and who has none gets its own."""
+    """Though the bytes are equal, a call is for one group, and who has none gets its own."""
     pairs = [connect() for _ in range(6 * FEW)]
     first, second, alone = [], [], []
     members = [

@@ -69,10 +69,12 @@ class EchoingConnection(WebSocketConnection):
         return False
 
 
-def connection(port, *, tls=None, memo=None):
+def connection(port, *, tls=None, frame_cache=None):
     uri = parse_uri(f"{'wss' if tls else 'ws'}://localhost:{port}/path?query=1")
     client = EchoingConnection(
-        Endpoint(uri, (HOST, port), ["marker"], tls), {} if memo is None else memo, Recorder()
+        Endpoint(uri, (HOST, port), ["marker"], tls),
+        {} if frame_cache is None else frame_cache,
+        Recorder(),
     )
     client.texts = []
     return client
@@ -143,13 +145,13 @@ def test_messages_of_an_independent_server_arrive_whole():
 
 
 def test_equal_messages_are_recognised_by_all_connections():
-    """A payload parsed once is told as known from then on, on every connection of the memo."""
-    memo = {}
+    """A payload parsed once is told as known from then on, on every connection of its cache."""
+    frame_cache = {}
     with websocket_server(send_all("message", "message")) as port:
-        first = connection(port, memo=memo)
+        first = connection(port, frame_cache=frame_cache)
         connect(first)
         wait_for(lambda: first.listener.known)
-        second = connection(port, memo=memo)
+        second = connection(port, frame_cache=frame_cache)
         connect(second)
         wait_for(lambda: len(second.listener.known) == 2)
         first.drop()

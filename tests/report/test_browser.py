@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from harness.analysis.finalise import finalise
-from harness.analysis.slo import observe
-from harness.report import quantities as q
+from harness.analysis.run.finalize import finalize
+from harness.analysis.run.slo import observe
+from harness.report import formatting as q
 from harness.report.write import write_report
 from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import disturbance
@@ -33,7 +33,7 @@ def page(tmp_path_factory):
             disturbance("half cut off", "connection_loss", 24.0, 24.0),
         ],
     )
-    return write_report(finalise(plan.write(folder)))
+    return write_report(finalize(plan.write(folder)))
 
 
 def test_the_figures_on_the_page_are_those_of_run_json(page, tmp_path):

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from harness.analysis.comparison import compare
-from harness.analysis.finalise import analyse
-from harness.analysis.likeness import find_unlike
-from harness.report.compare import render_comparison
+from harness.analysis.decide.comparability import find_incompatibilities
+from harness.analysis.decide.comparison import compare
+from harness.analysis.run.finalize import analyse
+from harness.report.decide.compare import render_comparison
 from tests.analysis.simulated_run import Simulation
 from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
 
@@ -28,7 +28,7 @@ def page(tmp_path_factory):
     )
     sides = [[first], [second, second], [third]]
     path = folder / "comparison.html"
-    comparison = compare(sides, find_unlike(sides), replicates=200)
+    comparison = compare(sides, find_incompatibilities(sides), replicates=200)
     path.write_text(render_comparison(comparison, []), encoding="utf-8")
     return path
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from harness.analysis.cost import REFERENCE
-from harness.analysis.cost_study import study_day
-from harness.report.cost_page import render_cost_page
+from harness.analysis.decide.cost_study import study_day
+from harness.analysis.run.cost import REFERENCE
+from harness.report.decide.cost_page import render_cost_page
 from tests.report.soundness import assert_page_is_sound, needs_browser
 
 pytestmark = [*needs_browser, pytest.mark.slow]

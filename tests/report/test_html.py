@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness.analysis.finalise import finalise
+from harness.analysis.run.finalize import finalize
 from harness.report.html import headline, render_html
 from harness.report.write import write_report
 from tests.analysis.simulated_run import Simulation
@@ -18,7 +18,7 @@ from tests.analysis.synthetic_record import (
 
 def page_of(folder):
     """Write a record's report and return the page's text."""
-    return write_report(finalise(folder)).read_text(encoding="utf-8")
+    return write_report(finalize(folder)).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_text_from_the_run_cannot_become_markup(tmp_path):
 def test_a_record_with_nothing_in_it_still_has_a_page(tmp_path):
     """No plan, no phases, no environment, no table: what is left is shown."""
     run = {"schema_version": 1, "status": "running", "epoch_ns": 1, "ended_s": None}
-    analysis = finalise(write_record(tmp_path / "run", run=run))
+    analysis = finalize(write_record(tmp_path / "run", run=run))
     page = render_html(analysis, [])
     assert "Invalid" in page
     assert "<figure" not in page
@@ -96,7 +96,7 @@ def test_a_record_with_nothing_in_it_still_has_a_page(tmp_path):
 def test_a_crowded_machine_is_not_told_as_a_generator_that_fell_behind(tmp_path, changes, word):
     """Its own figures are fine then."""
     rows = [worker_second(number, **changes) for number in range(12)]
-    summary = finalise(three_subscribers(tmp_path / "run", generator=rows)).summary
+    summary = finalize(three_subscribers(tmp_path / "run", generator=rows)).summary
     assert headline(summary)[-1].detail == f"{word}, 1 worker"
 
 

@@ -1,7 +1,7 @@
 """The summary for pipelines' step pages."""
 
-from harness.analysis.finalise import analyse
-from harness.report import quantities as q
+from harness.analysis.run.finalize import analyse
+from harness.report import formatting as q
 from harness.report.markdown import escape, render_markdown
 from tests.analysis.synthetic_record import run_file, three_subscribers, write_record
 

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from harness.analysis.finalise import analyse
-from harness.analysis.history import read_history
-from harness.analysis.study import Outcome, find
-from harness.analysis.study_cells import cells_of
-from harness.report.history_page import render_history
-from harness.report.study_write import write_study as write_pages
+from harness.analysis.decide.history import read_history
+from harness.analysis.decide.study import Outcome, find
+from harness.analysis.decide.study_cells import cells_of
+from harness.analysis.run.finalize import analyse
+from harness.report.decide.history_page import render_history
+from harness.report.decide.study_write import write_study as write_pages
 from harness.scenario.study import load_study
 from tests.analysis.study_runs import simulate, write_study
 from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser

@@ -7,13 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.analysis.capacity import read_cell
-from harness.analysis.scalability import law
-from harness.analysis.sweep_search import Answer, Resolution, Search
-from harness.analysis.sweep_step import SweepStep
-from harness.report.sweep import render_sweep
-from harness.report.sweep_charts import draw_sweep
-from harness.report.sweep_words import plain, step_line, steps_table, tell, tell_cell, tell_law
+from harness.analysis.decide.capacity import read_cell
+from harness.analysis.decide.scalability import law
+from harness.analysis.decide.sweep_search import Answer, Resolution, Search
+from harness.analysis.decide.sweep_step import SweepStep
+from harness.report.decide.sweep import render_sweep
+from harness.report.decide.sweep_charts import draw_sweep
+from harness.report.decide.sweep_text import (
+    plain,
+    step_line,
+    steps_table,
+    tell,
+    tell_cell,
+    tell_law,
+)
 from harness.scenario.axes import DELIVERIES, JOINS, PUBLISH_RATE
 from harness.scenario.workload import Workload
 from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser

@@ -2,10 +2,10 @@
 
 import pytest
 
-from harness.analysis.economics import priced_systems
-from harness.analysis.finalise import finalise
+from harness.analysis.run.economics import priced_systems
+from harness.analysis.run.finalize import finalize
 from harness.core.errors import MachineError
-from harness.report.sketch import Chart
+from harness.report.chart_layout import Chart
 from harness.report.write import write_file, write_page, write_report
 from tests.analysis.simulated_run import Simulation
 from tests.analysis.synthetic_record import run_file, write_record
@@ -14,7 +14,7 @@ from tests.analysis.synthetic_record import run_file, write_record
 def test_a_report_is_a_page_a_summary_a_junit_file_and_charts(tmp_path):
     """Everything the record promises."""
     folder = Simulation().write(tmp_path / "run")
-    page = write_report(finalise(folder))
+    page = write_report(finalize(folder))
     assert folder / "report.html" == page
     for name in ("report.html", "summary.md", "junit.xml", "charts/fan-out-over-time.svg"):
         assert (folder / name).stat().st_size > 0
@@ -26,7 +26,7 @@ def test_a_chart_that_has_no_data_any_more_is_taken_away(tmp_path):
     folder = write_record(tmp_path / "run")
     (folder / "charts").mkdir()
     (folder / "charts" / "stalls.svg").write_text("old")
-    write_report(finalise(folder))
+    write_report(finalize(folder))
     assert [] == list((folder / "charts").iterdir())
 
 
@@ -36,7 +36,7 @@ def test_a_run_of_no_length_has_a_report(tmp_path, system):
     run = run_file(status="interrupted", ended_s=0.0)
     run["plan"]["target"]["system"] = system
     folder = write_record(tmp_path / "run", run=run)
-    assert write_report(finalise(folder)).stat().st_size > 0
+    assert write_report(finalize(folder)).stat().st_size > 0
 
 
 def chart(name):
@@ -82,6 +82,6 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     """Where a file should be there is a folder: no traceback."""
     folder = write_record(tmp_path / "run")
     (folder / "report.html").mkdir()
-    analysis = finalise(folder)
+    analysis = finalize(folder)
     with pytest.raises(MachineError, match=r"cannot be written"):
         write_report(analysis)

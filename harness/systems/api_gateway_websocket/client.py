@@ -61,10 +61,10 @@ class ApiGatewayWebSocketApi:
         )
 
     def client(
-        self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener
+        self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
     ) -> "ApiGatewayWebSocketClient":
         """Return a client for one user, not yet connected."""
-        return ApiGatewayWebSocketClient(self, channels, memo, listener)
+        return ApiGatewayWebSocketClient(self, channels, frame_cache, listener)
 
     def publish_over_http(
         self,
@@ -85,7 +85,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
     Args:
         api: The API to join.
         channels: Channels to join; none for a user that only publishes.
-        memo: Frames already understood, see ``WebSocketConnection``.
+        frame_cache: Frames already understood, see ``WebSocketConnection``.
         listener: Who is told of deliveries, answers and the end.
     """
 
@@ -105,10 +105,10 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         self,
         api: ApiGatewayWebSocketApi,
         channels: Sequence[str],
-        memo: dict[bytes, Any],
+        frame_cache: dict[bytes, Any],
         listener: Listener,
     ) -> None:
-        super().__init__(api.endpoint, memo, listener)
+        super().__init__(api.endpoint, frame_cache, listener)
         self._api = api
         self._channels = channels
         self._awaited: AsyncResult | None = None

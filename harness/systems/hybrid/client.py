@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from harness.net.client import Access, Client, Listener, PublishAnswer, tls_context
-from harness.systems.appsync_events.client import AppSyncEventsApi
+from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from harness.systems.polling import wire
-from harness.systems.polling.client import PollingApi
+from harness.systems.polling.client.api import PollingApi
 
 VIEWER = "subscriber"
 """The users who poll. Whoever else there is holds a socket."""
@@ -34,11 +34,13 @@ class HybridApi:
             replace(access, realtime=address, http=address, api_key="", tls=_if_https(address, tls))
         )
 
-    def client(self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener) -> Client:
+    def client(
+        self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
+    ) -> Client:
         """Return a client for one user, not yet connected, of the system for its class."""
         if listener.user_class == VIEWER:
-            return self._polls.client(channels, memo, listener)
-        return self._sockets.client(channels, memo, listener)
+            return self._polls.client(channels, frame_cache, listener)
+        return self._sockets.client(channels, frame_cache, listener)
 
     def publish_over_http(
         self, publish_id: str, channel: str, events: list[bytes]

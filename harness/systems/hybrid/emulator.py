@@ -20,14 +20,14 @@ from harness.emulation.certificate import server_tls
 from harness.emulation.control import Answer, Control
 from harness.emulation.processes import BACKLOG, EmulatorProcesses
 from harness.emulation.starting import emulator_of
-from harness.emulation.worker import Lifeline, Seat, run_worker
-from harness.systems.appsync_events import emulator as sockets
+from harness.emulation.worker import ParentPipe, WorkerContext, run_worker
 from harness.systems.appsync_events.channels import Segments
-from harness.systems.appsync_events.emulator_routes import Routes
-from harness.systems.appsync_events.emulator_service import Service, make_files
+from harness.systems.appsync_events.emulator import process as sockets
+from harness.systems.appsync_events.emulator.routes import Routes
+from harness.systems.appsync_events.emulator.service import Service, make_files
 from harness.systems.hybrid.options import Options
-from harness.systems.polling import emulator_service as polls
-from harness.systems.polling.emulator_http import HttpConnection, Site
+from harness.systems.polling.emulator import service as polls
+from harness.systems.polling.emulator.http import HttpConnection, Site
 
 HTTP_PATH = sockets.HTTP_PATH
 REALTIME_PATH = sockets.REALTIME_PATH
@@ -55,12 +55,14 @@ class FeedingService(Service):
 
     Args:
         options: How the emulator is set up.
-        seat: The place of this process among those that make up the emulator.
+        worker_context: The place of this process among those that make up the emulator.
         store: Keeps it for those who poll.
     """
 
-    def __init__(self, options: Options, seat: Seat, store: polls.Service) -> None:
-        super().__init__(options, seat)
+    def __init__(
+        self, options: Options, worker_context: WorkerContext, store: polls.Service
+    ) -> None:
+        super().__init__(options, worker_context)
         self._store = store
 
     def broadcast(self, segments: Segments, events: Sequence[str]) -> None:
@@ -107,26 +109,28 @@ class JointControl:
         return _worse(*told)
 
 
-async def serve(seat: Seat, lifeline: Lifeline) -> None:
+async def serve(worker_context: WorkerContext, parent_pipe: ParentPipe) -> None:
     """Be one process of the emulator until it is told to stop."""
-    options = Options.model_validate(seat.settings)
-    store = polls.Service(options, replace(seat, folder=seat.folder / POLLS_FOLDER))
-    service = FeedingService(options, seat, store)
+    options = Options.model_validate(worker_context.settings)
+    store = polls.Service(
+        options, replace(worker_context, folder=worker_context.folder / POLLS_FOLDER)
+    )
+    service = FeedingService(options, worker_context, store)
     joint = JointControl(service.control, store.control)
     service.control = cast("Control", joint)  # Asked on either half's connections, it says it all.
     routes = Routes(service)
     runner = sockets.runner_of(routes)
     await runner.setup()
     site = Site(store, joint, cast("web.Server", runner.server))
-    tls = server_tls(seat.folder / "server.pem") if options.tls else None
+    tls = server_tls(worker_context.folder / "server.pem") if options.tls else None
     server = await asyncio.get_running_loop().create_server(
-        partial(HttpConnection, site), sock=seat.listener, ssl=tls, backlog=BACKLOG
+        partial(HttpConnection, site), sock=worker_context.listener, ssl=tls, backlog=BACKLOG
     )
     clocks = asyncio.create_task(routes.clocks.run())
-    lifeline.reload = lambda settings: sockets.reload(
-        service, seat, lambda: Options.model_validate(settings)
+    parent_pipe.reload = lambda settings: sockets.reload(
+        service, worker_context, lambda: Options.model_validate(settings)
     )
-    await lifeline.serving()
+    await parent_pipe.serving()
     clocks.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await clocks

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.systems.appsync_events.emulator import start
+from harness.systems.appsync_events.emulator.process import start
 from harness.systems.appsync_events.options import Options
 from tests.conformance.appsync_events.peers import API_KEY, open_peer
 

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from websockets.sync.client import connect as websocket_connect
 
-from harness.systems.api_gateway_websocket.emulator import start
+from harness.systems.api_gateway_websocket.emulator.process import start
 from harness.systems.api_gateway_websocket.options import Options
 from tests.patience import PATIENCE_S
 

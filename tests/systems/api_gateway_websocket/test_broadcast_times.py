@@ -13,25 +13,22 @@ import heapq
 import itertools
 import math
 import time
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 
-from harness.emulation.agenda import Agenda
 from harness.emulation.counters import SHARED_COUNTS, Counters
-from harness.systems.api_gateway_websocket import (
-    emulator_broadcast,
-    emulator_functions,
-    emulator_throttle,
-)
-from harness.systems.api_gateway_websocket.emulator import start
-from harness.systems.api_gateway_websocket.emulator_admission import Admission
-from harness.systems.api_gateway_websocket.emulator_broadcast import BROADCAST_COUNTS, Broadcaster
-from harness.systems.api_gateway_websocket.emulator_functions import FUNCTION_COUNTS, Functions
-from harness.systems.api_gateway_websocket.emulator_management import OK
-from harness.systems.api_gateway_websocket.emulator_table import Row
+from harness.emulation.scheduler import Scheduler
+from harness.systems.api_gateway_websocket.emulator import functions, throttle
+from harness.systems.api_gateway_websocket.emulator.admission import Admission
+from harness.systems.api_gateway_websocket.emulator.broadcast import BROADCAST_COUNTS, Broadcaster
+from harness.systems.api_gateway_websocket.emulator.functions import FUNCTION_COUNTS, Functions
+from harness.systems.api_gateway_websocket.emulator.management import OK
+from harness.systems.api_gateway_websocket.emulator.process import start
+from harness.systems.api_gateway_websocket.emulator.table import Row
 from harness.systems.api_gateway_websocket.options import Broadcast, Options, Quotas
 
 ROOM = "/default/room-0"
@@ -44,7 +41,7 @@ def reckoned_s(n, *, w=1, k=50, l_s=0.03, r_per_s=math.inf, b=0, t_s=0.0):
     return t_s + max(math.ceil(n / (w * k)) * l_s, max(0, n - b) / r_per_s)
 
 
-class VirtualAgenda(Agenda):
+class VirtualAgenda(Scheduler):
     """Does what is due in order, and the time is what it last did."""
 
     def __init__(self):
@@ -72,14 +69,14 @@ class VirtualRun:
     """
 
     def __init__(self, folder, monkeypatch, rows, *, quotas=None, **broadcast):
-        self.agenda: Any = VirtualAgenda()
+        self.scheduler: Any = VirtualAgenda()
         faults: Any = None
         clock = SimpleNamespace(
-            monotonic=lambda: self.agenda.now_s,
-            monotonic_ns=lambda: round(self.agenda.now_s * 1e9),
+            monotonic=lambda: self.scheduler.now_s,
+            monotonic_ns=lambda: round(self.scheduler.now_s * 1e9),
         )
-        monkeypatch.setattr(emulator_functions, "time", clock)
-        monkeypatch.setattr(emulator_throttle, "time", clock)
+        monkeypatch.setattr(functions, "time", clock)
+        monkeypatch.setattr(throttle, "time", clock)
         Counters.make_table(folder / "counters", 1, len(COLUMNS))
         Admission.make_files(folder, 1)
         self.counters = Counters(folder / "counters", 0, COLUMNS)
@@ -96,27 +93,27 @@ class VirtualRun:
         management: Any = SimpleNamespace(call=self._post, number_event=lambda: 0)
         self._broadcaster = Broadcaster(
             options,
-            Functions(options, self.agenda, self.counters),
+            Functions(options, self.scheduler, self.counters),
             table,
             management,
             self.admission,
-            self.agenda,
+            self.scheduler,
             self.counters,
-            emulator_broadcast.random.Random(1),
+            Random(1),
         )
 
     def _post(self, _method, _connection, answered, _data, _event):
-        self.posted_s.append(self.agenda.now_s)
+        self.posted_s.append(self.scheduler.now_s)
         answered(OK)
 
     def broadcast(self, messages=1):
         """Send messages at once; return how long it took until the last was posted."""
-        began_s, ends = self.agenda.now_s, []
+        began_s, ends = self.scheduler.now_s, []
         for _ in range(messages):
             self._broadcaster.start(ROOM, b"x", ends.append)
-        self.agenda.run(until=lambda: len(ends) == messages)
+        self.scheduler.run(until=lambda: len(ends) == messages)
         self.reached = ends[0] if messages == 1 else sum(ends)
-        return (self.posted_s[-1] if self.posted_s else self.agenda.now_s) - began_s
+        return (self.posted_s[-1] if self.posted_s else self.scheduler.now_s) - began_s
 
 
 @pytest.fixture

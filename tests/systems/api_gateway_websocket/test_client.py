@@ -116,12 +116,14 @@ def clients():
     """Make clients, which let go of their sockets after the test."""
     made = []
 
-    def make(server, listener=None, *, memo=None, channel=ROOM, key="", **options):
+    def make(server, listener=None, *, frame_cache=None, channel=ROOM, key="", **options):
         address = f"ws://{HOST}:{server.port}/production?v=1"
         access = Access(address, "http://unused", key, options=ClientOptions(**options))
         api = ApiGatewayWebSocketApi(access)
         client = api.client(
-            [channel] if channel else [], {} if memo is None else memo, listener or Listener()
+            [channel] if channel else [],
+            {} if frame_cache is None else frame_cache,
+            listener or Listener(),
         )
         made.append(client)
         return client
@@ -304,10 +306,10 @@ def test_envelope_is_found_at_its_path_and_equal_bytes_are_recognised(
     served, clients, path, message
 ):
     """As an object or as a string; the second subscriber's copy costs a look-up."""
-    server, memo = served(), {}
+    server, frame_cache = served(), {}
     listeners = [Listener(), Listener()]
     for place, listener in enumerate(listeners):
-        join(clients(server, listener, memo=memo, envelope_path=path))
+        join(clients(server, listener, frame_cache=frame_cache, envelope_path=path))
         server.connections[place].send(message)
         wait_for(lambda listener=listener: listener.events or listener.known)
     assert json.loads(EVENT) == json.loads(listeners[0].events[0])

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from harness.systems.appsync_events.emulator import start
+from harness.systems.appsync_events.emulator.process import start
 from harness.systems.appsync_events.options import Options
 from tests.conformance.appsync_events.peers import open_peer
 from tests.systems.appsync_events.handler_stand import Stand

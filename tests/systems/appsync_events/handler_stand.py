@@ -6,8 +6,8 @@ from pathlib import Path
 
 import uvloop
 
-from harness.systems.appsync_events.emulator_access import Identity
-from harness.systems.appsync_events.emulator_handlers import (
+from harness.systems.appsync_events.emulator.access import Identity
+from harness.systems.appsync_events.handlers.handlers import (
     Context,
     HandlerRefusal,
     Handlers,

@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
-from harness.systems.appsync_events.emulator import start
+from harness.systems.appsync_events.emulator.process import start
 from harness.systems.appsync_events.options import Options
 from tests.patience import PATIENCE_S, wait_for
 

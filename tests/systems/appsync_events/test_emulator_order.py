@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.systems.appsync_events.emulator import start
+from harness.systems.appsync_events.emulator.process import start
 from harness.systems.appsync_events.options import Options
 from tests.patience import wait_for
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from harness.systems.appsync_events.emulator_access import Access, Caller
+from harness.systems.appsync_events.emulator.access import Access, Caller
 from harness.systems.appsync_events.options import Options
 from tests.fuzz.wire_shapes import frame, header, upgrade
 from tests.patience import PATIENCE_S

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from harness.core.errors import ScenarioError
-from harness.systems.appsync_events.emulator import start
+from harness.systems.appsync_events.emulator.process import start
 from harness.systems.appsync_events.options import Options
 from tests.systems.appsync_events.handler_stand import EXAMPLES
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.analysis.economics import priced_systems
+from harness.analysis.run.economics import priced_systems
 from harness.core.pricing import Day, Events, Usage, total_usd
 
 SYSTEMS = priced_systems()

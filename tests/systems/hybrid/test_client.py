@@ -9,12 +9,12 @@ import pytest
 from harness.core.pricing import Day, total_usd
 from harness.net.client import Access
 from harness.systems.appsync_events import economics as sockets
-from harness.systems.appsync_events.client import AppSyncEventsClient
+from harness.systems.appsync_events.client.api import AppSyncEventsClient
 from harness.systems.hybrid import economics
 from harness.systems.hybrid.client import HybridApi, beside
 from harness.systems.hybrid.options import ClientOptions
 from harness.systems.polling import economics as polls
-from harness.systems.polling.client_poller import PollingClient
+from harness.systems.polling.client.poller import PollingClient
 from harness.systems.polling.wire import Place
 
 

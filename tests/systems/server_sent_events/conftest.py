@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.systems.server_sent_events.emulator import start
+from harness.systems.server_sent_events.emulator.process import start
 from harness.systems.server_sent_events.options import Options
 from tests.patience import PATIENCE_S
 

@@ -128,7 +128,7 @@ def test_retry_is_taken_only_from_digits(value, expected):
 
 
 def test_parser_is_idle_only_between_blocks():
-    """The memo of equal bytes relies on it."""
+    """The frame_cache of equal bytes relies on it."""
     parser = EventStreamParser()
     states = [parser.idle]
     for piece in (b"data: a\n\n", b"data: b\n", b"\r", b"\n", b": hb\n"):

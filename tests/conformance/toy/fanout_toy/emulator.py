@@ -9,17 +9,17 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
-from harness.emulation.agenda import Agenda
 from harness.emulation.certificate import server_tls
+from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter, hang_up
 from harness.emulation.control import Answer, Control, Ground
 from harness.emulation.counters import OWED, SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries, Frame, Subscription
 from harness.emulation.faults import Faults
-from harness.emulation.outlets import Outlet, Outlets, Parcel, hang_up
 from harness.emulation.processes import BACKLOG, EmulatorProcesses
+from harness.emulation.scheduler import Scheduler
 from harness.emulation.starting import emulator_of
 from harness.emulation.websocket_frames import close_frame, text_frame
-from harness.emulation.worker import Lifeline, Seat, run_worker
+from harness.emulation.worker import ParentPipe, WorkerContext, run_worker
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 
 from . import wire
@@ -44,18 +44,20 @@ def start(options: Options) -> EmulatorProcesses:
 class Service:
     """The process: who listens to what, and what goes wrong."""
 
-    def __init__(self, options: Options, seat: Seat) -> None:
+    def __init__(self, options: Options, worker_context: WorkerContext) -> None:
         self._key = options.key
-        self._groups: dict[str, dict[Outlet, Subscription]] = {}
+        self._groups: dict[str, dict[Connection, Subscription]] = {}
         self._events = 0
-        agenda = Agenda()
-        self.counters = Counters(seat.folder / "counters", 0, COUNTS)
-        self.outlets = Outlets(self.counters, options.subscriber_buffer_bytes)
-        self.faults = Faults(self.outlets, agenda, self.counters, seat.folder, seed=options.seed)
-        self._deliveries = Deliveries(self.outlets, self.faults, agenda)
+        scheduler = Scheduler()
+        self.counters = Counters(worker_context.folder / "counters", 0, COUNTS)
+        self.outlets = ConnectionWriter(self.counters, options.subscriber_buffer_bytes)
+        self.faults = Faults(
+            self.outlets, scheduler, self.counters, worker_context.folder, seed=options.seed
+        )
+        self._deliveries = Deliveries(self.outlets, self.faults, scheduler)
         ground = Ground(self.counters, self._deliveries, self.faults)
-        self.control = Control(ground, seat.folder, 0, 1, lambda _: None)
-        self.faults.tell(options.faults, seat.started_s, "options")
+        self.control = Control(ground, worker_context.folder, 0, 1, lambda _: None)
+        self.faults.tell(options.faults, worker_context.started_s, "options")
 
     def application(self) -> web.Application:
         """Return the routes."""
@@ -114,7 +116,7 @@ class Service:
         shown = request.query.get(wire.KEY_PARAMETER)
         return self.faults.on_credentials() or shown != self._key
 
-    def _take(self, outlet: Outlet, asked: dict[str, Any], joined: list[str]) -> None:
+    def _take(self, outlet: Connection, asked: dict[str, Any], joined: list[str]) -> None:
         if "join" in asked:
             channel = asked["join"]
             self._groups.setdefault(channel, {})[outlet] = self._deliveries.subscribe(outlet)
@@ -140,31 +142,31 @@ class Service:
             self._fan_out(group, event)
         return ""
 
-    def _fan_out(self, group: dict[Outlet, Subscription], event: str) -> None:
+    def _fan_out(self, group: dict[Connection, Subscription], event: str) -> None:
         number, listeners = self._events, len(group)
         self._events += 1
-        parcel = Parcel(text_frame(wire.message(event=event)), deliveries=1, steps=1)
+        batch = Batch(text_frame(wire.message(event=event)), deliveries=1, steps=1)
         if self._deliveries.all_pass(range(number, number + 1), listeners, listeners):
             self.counters.add(OWED, listeners)
             for outlet in list(group):
-                outlet.deliver(parcel)
+                outlet.deliver(batch)
             return
-        frame = Frame(number, parcel, orjson.dumps(event))
+        frame = Frame(number, batch, orjson.dumps(event))
         for subscription in list(group.values()):
             self._deliveries.send(subscription, [frame], time.monotonic())
 
 
-async def serve(seat: Seat, lifeline: Lifeline) -> None:
+async def serve(worker_context: WorkerContext, parent_pipe: ParentPipe) -> None:
     """Be the emulator until it is told to stop."""
-    options = Options.model_validate(seat.settings)
-    service = Service(options, seat)
+    options = Options.model_validate(worker_context.settings)
+    service = Service(options, worker_context)
     runner = web.AppRunner(
         service.application(), access_log=None, handle_signals=False, shutdown_timeout=0.2
     )
     await runner.setup()
-    tls = server_tls(seat.folder / "server.pem") if options.tls else None
-    await web.SockSite(runner, seat.listener, ssl_context=tls, backlog=BACKLOG).start()
-    await lifeline.serving()
+    tls = server_tls(worker_context.folder / "server.pem") if options.tls else None
+    await web.SockSite(runner, worker_context.listener, ssl_context=tls, backlog=BACKLOG).start()
+    await parent_pipe.serving()
     for outlet in list(service.outlets.open):
         hang_up(outlet.transport, close_frame())
     await runner.cleanup()

@@ -1,0 +1,239 @@
+"""What a sweep found: capacity, knee, headroom and the law, of one cell of its grid."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from harness.analysis.decide.knee import Knee, find_knee
+from harness.analysis.decide.scalability import Scalability, fit_scalability
+from harness.analysis.decide.sweep_search import Answer, Bracket, Search
+from harness.analysis.decide.sweep_step import MS_PER_S, SweepStep
+from harness.analysis.run.backlog import LEAST_GROWTH_MS_PER_S, LEAST_SECONDS, SIGNIFICANCE
+from harness.analysis.run.record import Json
+from harness.core.exit_codes import ExitCode
+from harness.scenario.axes import DELIVERIES, Axis
+from harness.scenario.workload import Workload
+
+JSON_VERSION: Final = 1
+"""Of what ``sweep_json`` returns; a name that goes, or means something else, raises it."""
+
+FOUND: Final = "found"
+AT_LEAST_GENERATOR: Final = "at_least_generator"
+AT_LEAST_MOST: Final = "at_least_most"
+NONE_HELD: Final = "none_held"
+NOT_MEASURED: Final = "not_measured"
+_EXIT_CODES: Final = {
+    FOUND: ExitCode.PASS,
+    AT_LEAST_MOST: ExitCode.PASS,
+    AT_LEAST_GENERATOR: ExitCode.RUN_INVALID,
+    NOT_MEASURED: ExitCode.RUN_INVALID,
+    NONE_HELD: ExitCode.SLO_FAILED,
+}
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """The capacity beside what the reference load asks for.
+
+    Attributes:
+        axis: What is compared.
+        moment: "outside bursts" or "in a burst".
+        capacity: What the step at the capacity had of it.
+        reference: What the reference load has of it.
+    """
+
+    axis: Axis
+    moment: str
+    capacity: float
+    reference: float
+
+    @property
+    def ratio(self) -> float:
+        """Capacity ÷ reference; below 1 it does not suffice."""
+        return self.capacity / self.reference
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One search: all its steps, and what they come to.
+
+    Attributes:
+        axis: What was raised.
+        fixed: Loads along the grid's other axes; empty without a grid.
+        search: How it was searched.
+        steps: In the order they were run.
+        workload: The workload of the step at the capacity; of the first step where none held.
+        bracket: Between which loads the edge lies.
+        is_settled: Whether the search came to its end.
+        knee: Where latency bends; None where it does not.
+        law: The Universal Scalability Law, or why it was refused.
+        headroom: Beside the reference load; empty where nothing held.
+    """
+
+    axis: Axis
+    fixed: Mapping[Axis, float]
+    search: Search
+    steps: tuple[SweepStep, ...]
+    workload: Workload
+    bracket: Bracket
+    is_settled: bool
+    knee: Knee | None
+    law: Scalability
+    headroom: tuple[Headroom, ...]
+
+    @property
+    def result(self) -> str:
+        """What kind of answer this is, under a stable name."""
+        low, high, answer = self.bracket
+        if low is None:
+            return NOT_MEASURED if answer is Answer.NONE or high is None else NONE_HELD
+        if high is None:
+            return AT_LEAST_MOST
+        return AT_LEAST_GENERATOR if answer is Answer.NONE else FOUND
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the answer means to a pipeline."""
+        return _EXIT_CODES[self.result]
+
+    @property
+    def at_capacity(self) -> SweepStep | None:
+        """The last step that held at the capacity."""
+        held = [one for one in self.steps if one.load == self.bracket.low]
+        return next((one for one in reversed(held) if one.answer is Answer.HELD), None)
+
+
+def read_cell(
+    axis: Axis,
+    fixed: Mapping[Axis, float],
+    search: Search,
+    steps: Sequence[SweepStep],
+    workload: Workload,
+    reference: Workload | None = None,
+) -> Cell:
+    """Return what the steps of one search come to.
+
+    Args:
+        axis: What was raised.
+        fixed: Loads along the grid's other axes.
+        search: How it was searched.
+        steps: In the order they were run.
+        workload: That of the step at the capacity, or of the first one.
+        reference: The load to compare the capacity with.
+    """
+    trials = [one.trial for one in steps]
+    bracket = search.bracket(trials)
+    known = [one for one in steps if one.answer is not Answer.NONE]
+    curve = [(one.load, latency) for one in known if (latency := latency_ms(one, axis)) is not None]
+    points = [point for one in known if (point := _at_work(one, axis)) is not None]
+    return Cell(
+        axis=axis,
+        fixed=fixed,
+        search=search,
+        steps=tuple(steps),
+        workload=workload,
+        bracket=bracket,
+        is_settled=search.is_settled(trials),
+        knee=find_knee([load for load, _ in curve], [value for _, value in curve]),
+        law=fit_scalability([work for work, _ in points], [rate for _, rate in points]),
+        headroom=_headroom(axis, bracket.low, workload, reference),
+    )
+
+
+def latency_ms(step: SweepStep, axis: Axis) -> float | None:
+    """Return the latency that grows along an axis: p99 of joining, or of the fan-out."""
+    return step.join_p99_ms if axis.is_of_joins else step.fan_out_p99_ms
+
+
+def exit_code_of(cells: Sequence[Cell]) -> ExitCode:
+    """Return the worst of the cells' exit codes: nothing held is worse than nothing known."""
+    codes = {cell.exit_code for cell in cells}
+    order = (ExitCode.SLO_FAILED, ExitCode.RUN_INVALID)
+    return next((code for code in order if code in codes), ExitCode.PASS)
+
+
+def sweep_json(status: str, workload: str, target: str, cells: Sequence[Cell]) -> Json:
+    """Return a sweep as plain data under stable names.
+
+    Args:
+        status: "running", "completed" or "interrupted".
+        workload: The workload's name.
+        target: The target's name.
+        cells: Its searches.
+    """
+    return {
+        "version": JSON_VERSION,
+        "status": status,
+        "workload": workload,
+        "target": target,
+        "exit_code": int(exit_code_of(cells)),
+        "backlog_test": {
+            "least_growth_ms_per_s": LEAST_GROWTH_MS_PER_S,
+            "significance": SIGNIFICANCE,
+            "least_seconds": LEAST_SECONDS,
+        },
+        "cells": [_cell_json(one) for one in cells],
+    }
+
+
+def _cell_json(cell: Cell) -> Json:
+    low, high, _ = cell.bracket
+    law = None if cell.law.refusal else asdict(cell.law) | {"limit_at": _finite(cell.law.limit_at)}
+    if law is not None:
+        law["is_extrapolated"] = cell.law.is_extrapolated
+    return {
+        "axis": cell.axis.name,
+        "key": cell.axis.key,
+        "fixed": {axis.name: load for axis, load in cell.fixed.items()},
+        "search": asdict(cell.search),
+        "result": cell.result,
+        "capacity": low,
+        "not_held_at": high,
+        "is_settled": cell.is_settled,
+        "knee": cell.knee and {"method": "kneedle", **cell.knee._asdict()},
+        "scalability": law,
+        "scalability_refused": cell.law.refusal or None,
+        "headroom": [_headroom_json(one) for one in cell.headroom],
+        "steps": [one.to_json() for one in cell.steps],
+    }
+
+
+def _headroom_json(one: Headroom) -> Json:
+    return {
+        "axis": one.axis.name,
+        "moment": one.moment,
+        "capacity": one.capacity,
+        "reference": one.reference,
+        "ratio": one.ratio,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return None if value == float("inf") else value
+
+
+def _at_work(step: SweepStep, axis: Axis) -> tuple[float, float] | None:
+    """Return work in the system at once and throughput; None where it was not steady."""
+    rate = step.joins_per_s if axis.is_of_joins else step.achieved_per_s
+    all_arrived = not axis.is_of_joins and not step.has_backlog and step.delivery_ratio == 1
+    is_steady = step.answer is Answer.HELD or all_arrived
+    if not is_steady or not rate or not step.mean_ms:
+        return None
+    return rate * step.mean_ms / MS_PER_S, rate
+
+
+def _headroom(
+    axis: Axis, low: float | None, workload: Workload, reference: Workload | None
+) -> tuple[Headroom, ...]:
+    """Compare the workload at the capacity with the reference, along its axis and in deliveries."""
+    if low is None or reference is None:
+        return ()
+    of_publishing = axis.name in {"publish-rate", "deliveries"}
+    burst = reference.publishing.burst
+    found = []
+    for one in dict.fromkeys((axis, DELIVERIES)):
+        usual, capacity = one.load_of(reference), one.load_of(workload)
+        found.append(Headroom(one, "outside bursts", capacity, usual))
+        if burst and (of_publishing or one is DELIVERIES):
+            found.append(Headroom(one, "in a burst", capacity, usual * burst.factor))
+    return tuple(found)

@@ -1,0 +1,306 @@
+"""Comparing sides, each of one or more runs: every figure, the difference and how sure it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+
+from harness.analysis.decide import bootstrap
+from harness.analysis.decide.bootstrap import Counts, Floats, Interval
+from harness.analysis.decide.comparability import Incompatibility
+from harness.analysis.run.clocks import error_of
+from harness.analysis.run.finalize import Analysis
+from harness.analysis.run.histograms import read_seconds, values_ns
+from harness.analysis.run.labels import differing_tags, shared_label
+from harness.analysis.run.record import MEASURE, Record, measured
+from harness.analysis.run.slo import observe
+from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.measure.histogram import LatencyHistogram
+from harness.measure.record import HISTOGRAMS_FILE
+
+SEED: Final = 20261123
+"""Of the bootstrap, so that the same records always give the same page."""
+
+SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+
+LATENCIES: Final = {
+    "fan_out_latency_ms": ("fan_out_latency", ("p50", "p90", "p99", "p999")),
+    "publishes.latency_ms": ("publish_latency", ("p50", "p99")),
+    "joins.latency_ms": ("join_latency", ("p50", "p99")),
+}
+"""Block of the summary: the log's metric, and the percentiles that are compared."""
+
+RATIO: Final = "deliveries.ratio"
+
+_MEANS: Final = (
+    "deliveries.lost",
+    "deliveries.duplicated",
+    "deliveries.per_s_mean",
+    "joins.failed",
+)
+"""Figures without an interval of which a side has the mean of its runs."""
+_WORST: Final = (
+    "joins.per_s_peak",
+    "stall_s.p99",
+    "stall_s.max",
+    "recovery_s.max",
+    "cost.usd_day_at_reference",
+)
+"""Figures without an interval of which a side has the highest of its runs."""
+
+METRICS: Final = (
+    *(f"{block}.{name}" for block, (_, names) in LATENCIES.items() for name in names),
+    RATIO,
+    *_MEANS,
+    *_WORST,
+)
+"""All figures that are compared."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Runs of one thing, pooled.
+
+    Attributes:
+        name: A, B, C and so on.
+        runs: Each run.
+        figures: Each of ``METRICS``; None where there was nothing to measure.
+        draws: Figures of each bootstrap draw, of those that have an interval.
+        blocks: Blocks of seconds that each of those was drawn from.
+        latencies: Fan-out latencies of the measured phase, of all runs together.
+    """
+
+    name: str
+    runs: Sequence[Analysis]
+    figures: dict[str, float | None]
+    draws: dict[str, Floats]
+    blocks: dict[str, float]
+    latencies: LatencyHistogram
+
+    @property
+    def label(self) -> str:
+        """What all its runs tested, in the user's words; empty where they do not agree."""
+        return shared_label([one.record.run for one in self.runs])
+
+    @property
+    def title(self) -> str:
+        """What it is called: its letter, its label where it has one, and its target."""
+        target = self.runs[0].record.target.get("name", "unknown target")
+        return f"{self.name}: {self.label} on {target}" if self.label else f"{self.name}: {target}"
+
+    def clock_error_ms(self, metric: str) -> float:
+        """Return how wrong the clocks may make a figure in the worst run; 0 for not at all."""
+        return max(error_of(metric, one.summary) for one in self.runs)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure of a side beside the first side's.
+
+    Attributes:
+        metric: Dotted name in the summary.
+        first: The first side's.
+        other: The other's.
+        absolute: Where other − first may lie; None where there is no interval.
+        relative: Where other ÷ first may lie; None where there is no interval.
+        errors_ms: How wrong the workers' clocks may make either side's, first and other.
+    """
+
+    metric: str
+    first: float | None
+    other: float | None
+    absolute: Interval | None = None
+    relative: Interval | None = None
+    errors_ms: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def clock_error_ms(self) -> float:
+        """How wrong the clocks of both sides together may make the difference."""
+        return sum(self.errors_ms)
+
+    @property
+    def is_within_clocks(self) -> bool:
+        """Whether the difference may be that of the clocks alone."""
+        return bool(self.difference) and abs(self.difference or 0.0) <= self.clock_error_ms
+
+    @property
+    def difference(self) -> float | None:
+        """Other − first, in the metric's unit."""
+        return None if self.first is None or self.other is None else self.other - self.first
+
+    @property
+    def ratio(self) -> float | None:
+        """Other ÷ first; None where the first is 0, or either is less than its clocks' error."""
+        if self.other is None or not self.first:
+            return None
+        pairs = zip((self.first, self.other), self.errors_ms, strict=True)
+        unknown = any(value < error_ms for value, error_ms in pairs)
+        return None if unknown else self.other / self.first
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is an interval and, with the clocks' error added, it does not hold 0."""
+        if self.absolute is None:
+            return False
+        low, high = self.absolute
+        return low > self.clock_error_ms or high < -self.clock_error_ms
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Sides, and of each but the first its differences from the first."""
+
+    sides: Sequence[Side]
+    differences: Sequence[Sequence[Difference]]
+    unlike: Sequence[Incompatibility]
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags in which the sides differ, of each side in words; empty for none."""
+        return differing_tags([[one.record.run for one in side.runs] for side in self.sides])
+
+
+def compare(
+    sides: Sequence[Sequence[Analysis]],
+    unlike: Sequence[Incompatibility] = (),
+    replicates: int = bootstrap.REPLICATES,
+) -> Comparison:
+    """Compare sides of runs with the first of them.
+
+    Args:
+        sides: The runs of each side.
+        unlike: What ``find_incompatibilities`` found, for the page.
+        replicates: How often to draw each side.
+    """
+    random = np.random.default_rng(SEED)
+    pooled = [
+        _pool(chr(ord("A") + place), runs, random, replicates) for place, runs in enumerate(sides)
+    ]
+    differences = [
+        [_difference(metric, pooled[0], one) for metric in METRICS] for one in pooled[1:]
+    ]
+    return Comparison(pooled, differences, unlike)
+
+
+def _difference(metric: str, first: Side, other: Side) -> Difference:
+    values = first.figures[metric], other.figures[metric]
+    errors_ms = first.clock_error_ms(metric), other.clock_error_ms(metric)
+    if metric not in first.draws or metric not in other.draws:
+        return Difference(metric, *values, errors_ms=errors_ms)
+    a, b = first.draws[metric], other.draws[metric]
+    fewest = min(first.blocks[metric], other.blocks[metric])
+    absolute = bootstrap.interval(b - a, fewest)
+    positive = np.where(a > 0, a, np.nan)
+    relative = bootstrap.interval(b / positive, fewest)
+    return Difference(metric, *values, absolute, relative, errors_ms)
+
+
+def _pool(
+    name: str, runs: Sequence[Analysis], random: np.random.Generator, replicates: int
+) -> Side:
+    figures: dict[str, float | None] = {}
+    for metric in _MEANS:
+        known = [value for one in runs if (value := observe(one.summary, metric)) is not None]
+        figures[metric] = float(np.mean(known)) if len(known) == len(runs) else None
+    for metric in _WORST:
+        known = [value for one in runs if (value := observe(one.summary, metric)) is not None]
+        figures[metric] = float(max(known)) if len(known) == len(runs) else None
+    side = Side(name, runs, figures, {}, {}, LatencyHistogram())
+    for one in runs:
+        merged = one.record.histograms.merged("fan_out_latency", phase=MEASURE)
+        side.latencies.hdr.add(merged.hdr)
+    for block, (metric, names) in LATENCIES.items():
+        phase = MEASURE if block != "joins.latency_ms" else None
+        counts, values_ms = _latency_counts(runs, metric, phase)
+        shares = [SHARES[one] for one in names]
+        _draw_latencies(side, block, names, shares, counts, values_ms, random, replicates)
+    _draw_ratio(side, random, replicates)
+    return side
+
+
+def _draw_latencies(
+    side: Side,
+    block: str,
+    names: Sequence[str],
+    shares: Sequence[float],
+    counts: list[Counts],
+    values_ms: Floats,
+    random: np.random.Generator,
+    replicates: int,
+) -> None:
+    if not len(values_ms):
+        side.figures.update({f"{block}.{name}": None for name in names})
+        return
+
+    def figure(sums: Counts) -> Floats:
+        return bootstrap.percentiles(sums, shares, values_ms)
+
+    total = np.concatenate(counts).sum(axis=0, keepdims=True)
+    drawn = bootstrap.draw(counts, figure, random, replicates)
+    for column, name in enumerate(names):
+        metric = f"{block}.{name}"
+        side.figures[metric] = float(figure(total)[0, column])
+        side.draws[metric] = drawn[:, column]
+        side.blocks[metric] = bootstrap.blocks(counts)
+
+
+def _latency_counts(
+    runs: Sequence[Analysis], metric: str, phase: str | None
+) -> tuple[list[Counts], Floats]:
+    """Return each run's counts by second, and what their columns stand for, in ms."""
+    found = [read_seconds(one.record.folder / HISTOGRAMS_FILE, metric, phase) for one in runs]
+    total = np.zeros(len(values_ns()), np.int64)
+    for counts in chain.from_iterable(one.values() for one in found):
+        total += counts
+    used = np.flatnonzero(total)
+    counts_of_runs = []
+    for analysis, merged in zip(runs, found, strict=True):
+        first, last = _span(analysis.record, merged, phase)
+        table = np.zeros((last - first, len(used)), np.float32)
+        for second, counts in merged.items():
+            table[second - first] = counts[used]
+        counts_of_runs.append(table)
+    return counts_of_runs, values_ns()[used] / NS_PER_MS
+
+
+def _span(record: Record, merged: dict[int, Any], phase: str | None) -> tuple[int, int]:
+    """Return the seconds from which blocks are drawn: the measured ones, silent ones as well."""
+    seen = [*merged, *(second + 1 for second in merged)]
+    if phase == MEASURE and record.measure_start_s is not None:
+        start_s = record.measure_start_s
+        seen += [round(start_s), max(round(start_s), int(start_s + record.measured_s()))]
+    return min(seen, default=0), max(seen, default=0)
+
+
+def _draw_ratio(side: Side, random: np.random.Generator, replicates: int) -> None:
+    side.figures[RATIO] = None
+    if not all(one.record.is_complete for one in side.runs):
+        return
+    counts = [_owed_by_second(one.record) for one in side.runs]
+    owed, lost = np.concatenate(counts).sum(axis=0, dtype=np.float64)
+    if not owed:
+        return
+    side.figures[RATIO] = float((owed - lost) / owed)
+
+    def figure(sums: Counts) -> Floats:
+        exact = sums.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            return 1 - exact[:, 1:] / exact[:, :1]
+
+    side.draws[RATIO] = bootstrap.draw(counts, figure, random, replicates)[:, 0]
+    side.blocks[RATIO] = bootstrap.blocks(counts)
+
+
+def _owed_by_second(record: Record) -> Counts:
+    """Return owed and lost by the second in which messages were due, shape (seconds, 2)."""
+    messages = measured(record.messages)
+    due = ((messages["intended_ns"] - record.epoch_ns) // NS_PER_S).to_numpy(np.int64)
+    start = round(record.measure_start_s or 0.0)
+    length = max(int(record.measured_s()), int(due.max()) - start + 1 if len(due) else 0)
+    columns = [
+        np.bincount(due - start, messages[name].to_numpy(np.float64, na_value=0.0), length)
+        for name in ("owed", "lost")
+    ]
+    return np.stack(columns, axis=1).astype(np.float32)

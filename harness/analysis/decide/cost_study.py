@@ -1,0 +1,289 @@
+"""What a day of live chat costs on each system, and where one becomes cheaper than another.
+
+Every figure is a bill of ``economics.py`` for a ``Day``; nothing here knows a price.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from harness.analysis.run.economics import Economics, is_made_of_others, priced_systems, switches_of
+from harness.core.pricing import Day, Line, total_usd
+from harness.core.system import system_named
+
+POLLING: Final = "polling"
+"""The system of those who poll beside a hybrid's chatters."""
+CHATTERS_RATIO: Final = 1 / 6
+"""Share of the users who write: 5,000 of 30,000."""
+
+_USERS: Final = (1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000)
+_MESSAGES: Final = (100, 500, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000)
+_GRID_USERS: Final = (1_000, 5_000, 30_000, 100_000)
+_GRID_MESSAGES: Final = (1_000, 25_000, 100_000)
+_WINDOWS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+_LIVE_HOURS: Final = (24.0, 4.0)
+_SIZES_BYTES: Final = (512, 5 * 1024, 5 * 1024 + 1, 12 * 1024, 33 * 1024)
+_HALVINGS: Final = 80
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """What a bill comes to with one switch turned the other way."""
+
+    switch: str
+    question: str
+    usd: float
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a system costs a day, line by line."""
+
+    system: str
+    name: str
+    users: float
+    usd: float
+    lines: tuple[Line, ...]
+    alternatives: tuple[Alternative, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to carry the load: its bills by system."""
+
+    title: str
+    bills: tuple[Bill, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Cost of a day over users or messages, by the names of systems, which ``systems`` orders."""
+
+    over: str
+    at: tuple[float, ...]
+    usd: Mapping[str, tuple[float, ...]]
+    systems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """Where two ways cost the same; None where one is always cheaper in the range looked at."""
+
+    question: str
+    unit: str
+    at: float | None
+    cheaper_above: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Cost of a day for one choice, by the names of systems."""
+
+    choice: str
+    events: float
+    event_bytes: float
+    usd: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class CostStudy:
+    """All that is asked about the cost of a day."""
+
+    day: Day
+    flipped: tuple[str, ...]
+    cases: tuple[Case, ...]
+    hybrids: Mapping[str, float]
+    curves: tuple[Curve, ...]
+    break_evens: tuple[BreakEven, ...]
+    coalescing: tuple[Step, ...]
+    sizes: tuple[Step, ...]
+    idle: Mapping[str, float]
+    idle_bills: tuple[Bill, ...]
+    grid: tuple[Step, ...]
+
+
+def study_day(
+    day: Day, flipped: Sequence[str] = (), chatters_ratio: float = CHATTERS_RATIO
+) -> CostStudy:
+    """Return what a day costs in every respect.
+
+    Args:
+        day: The day, with everyone connected.
+        flipped: Names of switches to turn the other way.
+        chatters_ratio: Share of the users who write; the others can poll.
+    """
+    systems = _Systems(priced_systems(), flipped)
+    chatters = replace(day, connected=day.connected * chatters_ratio)
+    viewers = replace(day, connected=day.connected - chatters.connected)
+    polls_usd = systems.usd(POLLING, viewers)
+    return CostStudy(
+        day=day,
+        flipped=tuple(flipped),
+        cases=(
+            Case("Everyone connected", tuple(systems.bill(name, day) for name in systems.all)),
+            Case(
+                "Only chatters connected",
+                tuple(systems.bill(name, chatters) for name in systems.push),
+            ),
+            Case("Viewers polling", (systems.bill(POLLING, viewers),)),
+        ),
+        hybrids={
+            systems.title(name): systems.usd(name, chatters) + polls_usd for name in systems.push
+        },
+        curves=(_over_users(systems, day), _over_messages(systems, day)),
+        break_evens=_break_evens(systems, day, viewers),
+        coalescing=tuple(
+            _coalesced(systems, replace(day, hours=hours), window_s)
+            for hours in _LIVE_HOURS
+            for window_s in _WINDOWS_S
+        ),
+        sizes=tuple(_of_size(systems, day, size) for size in _SIZES_BYTES),
+        idle={systems.title(name): systems.usd(name, day.idle()) for name in systems.all},
+        idle_bills=tuple(systems.bill(name, day.idle()) for name in systems.all),
+        grid=tuple(
+            _at(systems, replace(day, connected=users, messages=messages))
+            for users in _GRID_USERS
+            for messages in _GRID_MESSAGES
+        ),
+    )
+
+
+def coalesced_events(messages: float, live_s: float, window_s: float) -> float:
+    """Return how many events are left when those of a window travel as one.
+
+    Messages come at random (Poisson) over ``live_s``; a window opens at fixed times and is sent
+    unless it is empty: windows × (1 − e^(−rate × window)).
+    """
+    if not window_s:
+        return messages
+    return live_s / window_s * -math.expm1(-messages / live_s * window_s)
+
+
+def crossing(difference: Callable[[float], float], low: float, high: float) -> float | None:
+    """Return where a function changes its sign between two positive bounds, or None.
+
+    By bisection of the logarithm, so that it is as precise in every decade.
+    """
+    below = difference(low) < 0
+    if below == (difference(high) < 0):
+        return None
+    for _ in range(_HALVINGS):
+        middle = math.sqrt(low * high)
+        if (difference(middle) < 0) == below:
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(low * high)
+
+
+class _Systems:
+    """The price lists, with the switches as they were asked for."""
+
+    def __init__(self, economics: Mapping[str, Economics], flipped: Sequence[str]) -> None:
+        self._economics = economics
+        self._flipped = tuple(flipped)
+        # Those made of others are the sums in ``hybrids``.
+        self.all = tuple(name for name, one in economics.items() if not is_made_of_others(one))
+        self.push = tuple(name for name in self.all if not system_named(name).polling_classes)
+
+    def title(self, system: str) -> str:
+        return system_named(system).title
+
+    def usd(self, system: str, day: Day) -> float:
+        return total_usd(self._economics[system].bill(day.usage()), self._flipped)
+
+    def bill(self, system: str, day: Day) -> Bill:
+        lines = self._economics[system].bill(day.usage())
+        alternatives = (
+            Alternative(
+                each.name,
+                each.question,
+                total_usd(lines, set(self._flipped) ^ {each.name}),
+            )
+            for each in switches_of(lines)
+        )
+        usd = total_usd(lines, self._flipped)
+        return Bill(system, self.title(system), day.connected, usd, lines, tuple(alternatives))
+
+
+def _over_users(systems: _Systems, day: Day) -> Curve:
+    days = [replace(day, connected=users) for users in _USERS]
+    return Curve("users connected", _USERS, _curves(systems, days), systems.all)
+
+
+def _over_messages(systems: _Systems, day: Day) -> Curve:
+    days = [replace(day, messages=messages) for messages in _MESSAGES]
+    return Curve("messages a day", _MESSAGES, _curves(systems, days), systems.all)
+
+
+def _curves(systems: _Systems, days: Sequence[Day]) -> Mapping[str, tuple[float, ...]]:
+    return {
+        systems.title(name): tuple(systems.usd(name, day) for day in days) for name in systems.all
+    }
+
+
+def _break_evens(systems: _Systems, day: Day, viewers: Day) -> tuple[BreakEven, ...]:
+    services = [name for name in systems.push if systems.usd(name, day.idle()) == 0]
+    servers = [name for name in systems.push if name not in services]
+    found = [_push_or_poll(systems, name, viewers) for name in services]
+    found += [
+        _by_messages(systems, service, server, day) for service in services for server in servers
+    ]
+    found += [
+        _by_messages(systems, one, other, day)
+        for one in services
+        for other in services
+        if one > other
+    ]
+    return tuple(found)
+
+
+def _push_or_poll(systems: _Systems, name: str, viewers: Day) -> BreakEven:
+    pushed_usd = systems.usd(name, viewers)
+    at = crossing(
+        lambda interval_s: (
+            systems.usd(POLLING, replace(viewers, poll_interval_s=interval_s)) - pushed_usd
+        ),
+        0.1,
+        3600,
+    )
+    question = f"Poll interval at which viewers cost as much as on {systems.title(name)}"
+    return BreakEven(question, "s", at, systems.title(POLLING))
+
+
+def _by_messages(systems: _Systems, one: str, other: str, day: Day) -> BreakEven:
+    def difference(messages: float) -> float:
+        at = replace(day, messages=messages)
+        return systems.usd(one, at) - systems.usd(other, at)
+
+    at = crossing(difference, 1, 10_000_000)
+    cheaper = other if difference(10_000_000) > 0 else one
+    question = f"Messages a day at which {systems.title(one)} and {systems.title(other)} cost alike"
+    return BreakEven(question, "messages a day", at, systems.title(cheaper))
+
+
+def _coalesced(systems: _Systems, day: Day, window_s: float) -> Step:
+    events = coalesced_events(day.messages, day.hours * 3600, window_s)
+    factor = day.messages / events if events else 1.0
+    sizes = tuple((size * factor, share) for size, share in day.sizes)
+    choice = f"{window_s:g} s windows" if window_s else "each message by itself"
+    return _step(
+        systems, replace(day, messages=events, sizes=sizes), f"{choice}, live {day.hours:g} h"
+    )
+
+
+def _of_size(systems: _Systems, day: Day, size_bytes: int) -> Step:
+    return _step(systems, replace(day, sizes=((size_bytes, 1.0),)), f"{size_bytes:,} bytes")
+
+
+def _at(systems: _Systems, day: Day) -> Step:
+    choice = f"{day.connected:,.0f} users, {day.messages:,.0f} messages"
+    usd = {systems.title(name): systems.usd(name, day) for name in systems.all}
+    return Step(choice, day.messages, day.sizes[0][0], usd)
+
+
+def _step(systems: _Systems, day: Day, choice: str) -> Step:
+    mean_bytes = sum(size * share for size, share in day.sizes)
+    usd = {systems.title(name): systems.usd(name, day) for name in systems.push}
+    return Step(choice, day.messages, mean_bytes, usd)

@@ -1,0 +1,221 @@
+"""How figures went over the runs that are stored, series by series of like runs.
+
+Only ``run.json`` is read, so that hundreds of records take seconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.analysis.decide.comparability import load_of
+from harness.analysis.decide.comparison import Difference
+from harness.analysis.run.clocks import error_of
+from harness.analysis.run.columns import PARQUET
+from harness.analysis.run.labels import label_words
+from harness.analysis.run.record import Json, NoRecordError, read_run
+from harness.analysis.run.slo import observe
+from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE
+
+METRICS: Final = (
+    "fan_out_latency_ms.p50",
+    "fan_out_latency_ms.p99",
+    "deliveries.ratio",
+    "joins.latency_ms.p99",
+)
+"""What is shown unless somebody asks for something else."""
+
+_WHERE: Final = "runs are kept in reports/, each in its own folder"
+_UNKNOWN_REVISION: Final = "unknown"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run in a history.
+
+    Attributes:
+        folder: The run's own folder.
+        started: When it began.
+        revision: The harness's git revision.
+        tested: What it tested, in the user's words: label and tags.
+        verdict: What the run came to.
+        values: The chosen figures; None where one was not measured.
+        errors_ms: How wrong the workers' clocks may make each of them; 0 for not at all.
+        load: What was run and on what, as dotted keys.
+    """
+
+    folder: Path
+    started: datetime
+    revision: str
+    tested: str
+    verdict: str
+    values: Mapping[str, float | None]
+    errors_ms: Mapping[str, float]
+    load: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Like runs, oldest first.
+
+    Attributes:
+        name: Workload and target.
+        apart: In what it differs from the first series of that name; empty for the first.
+        points: Its runs.
+    """
+
+    name: str
+    apart: tuple[str, ...]
+    points: tuple[Point, ...]
+
+    @property
+    def knows_revisions(self) -> bool:
+        """Whether the revision of any run is known; those of an installed wheel are not."""
+        return any(point.revision != _UNKNOWN_REVISION for point in self.points)
+
+    def change(self, metric: str) -> Difference | None:
+        """Return the last valid run's figure beside the median of those before it."""
+        known = [
+            (value, point.errors_ms[metric])
+            for point in self.points
+            if point.verdict != "invalid" and (value := point.values[metric]) is not None
+        ]
+        if len(known) < 2:  # noqa: PLR2004 - one and a next
+            return None
+        (*before, last), (*errors_ms, last_error_ms) = zip(*known, strict=True)
+        return Difference(metric, median(before), last, errors_ms=(max(errors_ms), last_error_ms))
+
+
+@dataclass(frozen=True)
+class History:
+    """Every series of a folder, and the records that could not be used, with the reason."""
+
+    folder: Path
+    metrics: tuple[str, ...]
+    series: tuple[Series, ...]
+    skipped: tuple[tuple[Path, str], ...]
+
+
+def read_history(folder: Path, metrics: Sequence[str] = METRICS) -> History:
+    """Read every record below a folder.
+
+    Raises:
+        NoRecordError: If there is none.
+    """
+    folders = {file.parent for file in folder.rglob(RUN_FILE)}
+    folders |= {file.parent for file in folder.rglob(HISTOGRAMS_FILE)}
+    if not folders:
+        raise NoRecordError(
+            str(folder), "holds no run record", "a folder of runs is needed", _WHERE
+        )
+    points, skipped = [], []
+    for one in sorted(folders):
+        found = _point(one, metrics)
+        if isinstance(found, Point):
+            points.append(found)
+        else:
+            skipped.append((one, found))
+    points.sort(key=lambda point: (point.started, point.folder))
+    return History(folder, tuple(metrics), _series(points), tuple(skipped))
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the keys in which two loads differ.
+
+    A key that only one of them knows came with a later version of the harness; it makes a
+    difference only where it adds something.
+    """
+    keys = dict.fromkeys((*one, *other))
+    return [key for key in keys if not _agree(key, one, other)]
+
+
+def _point(folder: Path, metrics: Sequence[str]) -> Point | str:
+    """Return a record as a point, or why it is none."""
+    try:
+        run = read_run(folder)
+    except NoRecordError as error:
+        return error.found
+    if damage := _damage(folder, run):
+        return damage
+    summary = run.get("summary")
+    if not isinstance(summary, dict):
+        return f"was not judged; first run: harness report {folder}"
+    try:
+        started = datetime.fromisoformat(str(run.get("started_at")))
+    except ValueError:
+        return "does not say when it began"
+    return Point(
+        folder,
+        started,
+        str(run.get("environment", {}).get("git_revision") or _UNKNOWN_REVISION),
+        label_words(run),
+        str(summary.get("verdict")),
+        {metric: observe(summary, metric) for metric in metrics},
+        {metric: error_of(metric, summary) for metric in metrics},
+        {"name": _name(run), **load_of(run)},
+    )
+
+
+def _damage(folder: Path, run: Json) -> str:
+    """Return what a finished record lacks; empty where it is whole, or still a journal."""
+    if (folder / JOURNAL_FOLDER).is_dir():
+        return ""
+    for name in PARQUET:
+        if name == "requests" and "users" not in run:
+            continue  # Of a version that knew no ordinary users.
+        file = folder / f"{name}.parquet"
+        try:
+            pq.read_metadata(file)
+        except FileNotFoundError:
+            return f"{file.name} is missing"
+        except (OSError, pa.ArrowException):
+            return f"{file.name} cannot be read"
+    log = folder / HISTOGRAMS_FILE
+    if not log.is_file():
+        return f"{log.name} is missing"
+    return "" if log.read_bytes()[-1:] == b"\n" else f"{log.name} is cut"
+
+
+def _name(run: Json) -> str:
+    plan = run.get("plan", {})
+    names = (plan.get(part, {}).get("name", "unknown") for part in ("workload", "target"))
+    return " on ".join(names)
+
+
+def _series(points: Sequence[Point]) -> tuple[Series, ...]:
+    groups: list[list[Point]] = []
+    for point in points:
+        like = (group for group in groups if not differences(group[-1].load, point.load))
+        group = next(like, None)
+        if group is None:
+            groups.append([point])
+        else:
+            group.append(point)
+    first: dict[str, Point] = {}
+    for group in groups:
+        first.setdefault(group[0].load["name"], group[0])
+    return tuple(
+        Series(name, tuple(differences(first[name].load, group[0].load)), tuple(group))
+        for group in groups
+        for name in (str(group[0].load["name"]),)
+    )
+
+
+def _agree(key: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    if key in one and key in other:
+        return bool(one[key] == other[key])
+    having, lacking = (one, other) if key in one else (other, one)
+    if _is_left_out(key, lacking):
+        return having[key] is None
+    return not isinstance(having[key], list) or not having[key]
+
+
+def _is_left_out(key: str, load: Mapping[str, Any]) -> bool:
+    """Say whether a table around a key is known and was not given."""
+    parts = key.split(".")
+    return any(".".join(parts[:end]) in load for end in range(1, len(parts)))

@@ -1,0 +1,1 @@
+"""One run record: frames, summary, SLOs, validity and verdict."""

@@ -1,0 +1,70 @@
+"""How far the workers' clocks were from the run clock, and how wrong that may make a latency."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+
+from harness.analysis.run.record import Record
+
+ACROSS_CLOCKS: Final = ("fan_out_latency_ms", "service_latency_ms", "completion_latency_ms")
+"""Latencies that begin on the publisher's clock and end on the subscriber's."""
+
+MEASURED: Final = "measured"
+"""How run.json says that a worker's clock is not the run clock itself."""
+
+
+def clock_error_ms(seconds: pd.DataFrame) -> float | None:
+    """Return the most that a latency between two workers may be wrong; None where unknown.
+
+    It begins on the one's clock and ends on the other's, so it is the sum of the two largest bounds
+    of a second, at the worst second.
+
+    Args:
+        seconds: Rows of the generator table.
+    """
+    known = seconds[seconds["clock_error_ms"].notna()]
+    if known.empty:
+        return None
+    largest = known.sort_values("clock_error_ms").groupby("second")["clock_error_ms"].tail(2)
+    worst = largest.groupby(known["second"]).sum().max()
+    return round(float(worst), 4)
+
+
+def below_clock_error(metric: str, value: float | None, summary: Mapping[str, Any]) -> float | None:
+    """Return the clocks' error where a latency is shorter than it; None where it may be quoted.
+
+    Args:
+        metric: Name of the figure in the summary, with or without its percentile.
+        value: The figure, ms.
+        summary: The run's summary.
+    """
+    error_ms = error_of(metric, summary)
+    return error_ms if value is not None and value < error_ms else None
+
+
+def error_of(metric: str, summary: Mapping[str, Any]) -> float:
+    """Return how wrong the clocks may make a figure of a summary, ms; 0 for not at all."""
+    if metric.split(".", maxsplit=1)[0] not in ACROSS_CLOCKS:
+        return 0.0
+    return summary.get("generator", {}).get("clock_error_ms") or 0.0
+
+
+def clocks_explain_negatives(record: Record) -> bool:
+    """Say whether no latency was further below zero than the clocks' error makes possible."""
+    deepest_ms = record.generator["negative_ms_max"].max()
+    error_ms = clock_error_ms(record.generator)
+    return error_ms is not None and bool(deepest_ms <= error_ms)
+
+
+def unmeasured_clocks(record: Record) -> str:
+    """Return the numbers of the workers whose offset had to be measured and never was."""
+    rows = record.generator
+    known = set(rows.loc[rows["clock_error_ms"].notna(), "worker"])
+    lost = {worker["index"] for worker in record.lost_workers}
+    numbers = [
+        worker["index"]
+        for worker in record.run.get("workers", [])
+        if worker.get("clock") == MEASURED and worker["index"] not in known | lost
+    ]
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,57 @@
+"""How long each user waited for its first message: the minutes in which a chat looks dead.
+
+A stall is about those who are subscribed. Whoever is still knocking is owed nothing, and so this is
+counted for everybody who wanted to subscribe, failed attempts to join included.
+"""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.run.ledger import by_channel_sent
+from harness.core.clock import NS_PER_S
+
+_LAST_SEEN: Final = ("closed_ns", "owed_until_ns", "last_arrival_ns")
+
+
+def first_message_waits_s(connections: pd.DataFrame, messages: pd.DataFrame) -> "pd.Series[float]":
+    """Return how long each user waited for its first message, in seconds.
+
+    The wait begins when the user begins its first attempt to join, or with the first message that
+    is published in a channel of its own after that, and ends when any message arrives.
+
+    Args:
+        connections: The record's table, a row an attempt; of a user that only publishes, no row
+            names a channel.
+        messages: The record's table.
+
+    Returns:
+        Indexed by user class and number. A user that never got one waited until the end of the
+        record, at least. Users in whose channels nothing was published any more are not in it, and
+        neither are those of older records, which do not say when something came first.
+    """
+    heard = connections[(connections["channel"].fillna("") != "").to_numpy(bool)]
+    by_user = heard.groupby(["user_class", "user"])
+    users = by_user.agg(
+        channel=("channel", "first"),
+        start_ns=("join_start_ns", "min"),
+        first_ns=("first_arrival_ns", "min"),
+        received=("received", "sum"),
+    )
+    end_ns = heard[list(_LAST_SEEN)].max().max()
+    first_ns = users["first_ns"].astype(float)
+    first_ns = first_ns.mask(first_ns.isna() & (users["received"] == 0), end_ns)
+    waits_ns = first_ns - _begins_ns(users, messages)
+    return (waits_ns / NS_PER_S).dropna().clip(lower=0.0).astype(float)
+
+
+def _begins_ns(users: pd.DataFrame, messages: pd.DataFrame) -> "pd.Series[float]":
+    """Return when each user's wait begins; nothing where no message came after its start."""
+    starts_ns = users["start_ns"].to_numpy(np.int64)
+    begins_ns = np.full(len(users), np.nan)
+    for rows, sent_ns in by_channel_sent(users, messages[messages["sent_ns"].notna()]):
+        next_ns = np.append(sent_ns.astype(float), np.nan)
+        after_ns = next_ns[np.searchsorted(sent_ns, starts_ns[rows])]
+        begins_ns[rows] = np.fmin(begins_ns[rows], after_ns)
+    return pd.Series(begins_ns, index=users.index)

@@ -1,0 +1,72 @@
+"""Judging service level objectives against a run's summary."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from harness.analysis.run.clocks import below_clock_error
+from harness.scenario.request_metrics import request_path
+
+_OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "<=": operator.le,
+    "<": operator.lt,
+    ">=": operator.ge,
+    ">": operator.gt,
+    "==": operator.eq,
+}
+
+
+def path_of(metric: str) -> tuple[str, ...]:
+    """Return the keys of the summary that lead to a figure."""
+    return request_path(metric) or tuple(metric.split("."))
+
+
+def observe(summary: Mapping[str, Any], metric: str) -> float | None:
+    """Return the figure at a dotted path such as ``deliveries.ratio``; None if there is none."""
+    value: Any = summary
+    for key in path_of(metric):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    is_figure = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_figure else None
+
+
+def holds(slo: Mapping[str, Any], observed: float) -> bool:
+    """Say whether a figure keeps an SLO's limit."""
+    return _OPERATORS[slo["op"]](observed, slo["limit"])
+
+
+def judge(slo: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an SLO with what was observed, and its verdict: pass, fail or no_data.
+
+    An objective whose figure was never measured has not been met, so it never passes.
+    """
+    observed = observe(summary, slo["metric"])
+    verdict = "no_data"
+    if observed is not None:
+        verdict = "pass" if holds(slo, observed) else "fail"
+    judged = {
+        "metric": slo["metric"],
+        "op": slo["op"],
+        "limit": slo["limit"],
+        "observed": observed,
+        "verdict": verdict,
+    }
+    error_ms = below_clock_error(slo["metric"], observed, summary)
+    return judged if error_ms is None else judged | {"clock_error_ms": error_ms}
+
+
+def scope_words(slo: Mapping[str, Any]) -> str:
+    """Return the kind of user and the phase an SLO is about, in brackets; empty for all of them."""
+    parts = [slo[key].replace("_", "-") for key in ("user_class", "phase") if slo.get(key)]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def margin(slo: Mapping[str, Any]) -> float | None:
+    """Return how far inside its limit a judged SLO is, in the metric's unit.
+
+    Negative when it is outside; None without data, and for ``==``, which has no inside.
+    """
+    if slo["observed"] is None or slo["op"] == "==":
+        return None
+    distance = float(slo["limit"]) - float(slo["observed"])
+    return distance if slo["op"].startswith("<") else -distance

@@ -1,0 +1,247 @@
+"""Whether a run's figures can be trusted, and what to do when they cannot.
+
+A warning that invalidates says that the measurement, not the system, was at fault: whatever the
+figures then say, the run is invalid.
+"""
+
+from typing import Any, Final
+
+from harness.analysis.run.clocks import clocks_explain_negatives, unmeasured_clocks
+from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
+from harness.analysis.run.ground_truth import dropped_at_limits
+from harness.analysis.run.invariants import broken_invariants
+from harness.analysis.run.ledger import not_routed
+from harness.analysis.run.record import Json, Record
+from harness.analysis.run.requests import AGGREGATED
+from harness.analysis.run.slo import observe
+from harness.analysis.run.user_code import most_raised, raised, where_logged
+from harness.core.clock import NS_PER_S
+from harness.measure.exhaustion import EXHAUSTIONS
+
+_SATURATION_CODES: Final = {
+    *(limit.code for limit in LIMITS),
+    *(exhaustion.code for exhaustion in EXHAUSTIONS.values()),
+}
+
+_DAMAGED: Final = "record_damaged"
+_END_TOLERANCE_S: Final = 0.5
+"""A run that ended this much before its plan did was not cut short."""
+
+
+def find_warnings(record: Record, figures: Json) -> list[Json]:
+    """Return all warnings about a run: those raised while it ran, then those found now."""
+    return [
+        *record.run.get("warnings", []),
+        *_cut_short(record),
+        *_exhaustion(record),
+        *_saturation(record, figures),
+        *_incomplete(record),
+        *_disagreement(record),
+        *_clock(record, figures),
+        *_user_errors(record),
+        *_unsent(figures),
+        *_unheard(figures),
+        *_unjudged_requests(record, figures),
+        *_limited(record),
+        *_not_routed(record),
+    ]
+
+
+def invalidates(warning: Json) -> bool:
+    """Say whether a warning makes the run invalid."""
+    return bool(warning.get("invalidates", False))
+
+
+def why_invalid(summary: Json) -> str:
+    """Return the first reason why a run is invalid, or what to do about it; only for such a run."""
+    first = next(one for one in summary["warnings"] if invalidates(one))
+    if first["code"] == _DAMAGED:
+        return f"the record is damaged, {first['observed']}"
+    return str(first["hint"])
+
+
+def saturates(warning: Json) -> bool:
+    """Say whether a warning is that the load generator itself did not keep up."""
+    return warning["code"] in _SATURATION_CODES
+
+
+def warning(code: str, observed: Any, limit: Any, hint: str, *, invalid: bool = True) -> Json:
+    """Build a warning: what was observed, what it should have been, what to do."""
+    return {
+        "code": code,
+        "observed": observed,
+        "limit": limit,
+        "hint": hint,
+        "invalidates": invalid,
+    }
+
+
+def _saturation(record: Record, figures: Json) -> list[Json]:
+    settings = record.workload.get("generator", {})
+    found = []
+    for limit in (*LIMITS, *CLOCK_LIMITS):
+        observed, highest = observe(figures, limit.metric), settings.get(limit.key)
+        if observed is not None and highest is not None and observed > highest:
+            found.append(warning(limit.code, observed, highest, limit.hint))
+    return found
+
+
+def _exhaustion(record: Record) -> list[Json]:
+    """Warn of what a worker, or its machine, ran out of; one warning for each resource."""
+    met = record.errors.groupby("code")["count"].sum()
+    return [
+        warning(found.code, int(met[code]), 0, f"{found.what}: {found.remedy}")
+        for code, found in EXHAUSTIONS.items()
+        if code in met
+    ]
+
+
+def _cut_short(record: Record) -> list[Json]:
+    status = record.run.get("status")
+    if record.is_salvaged:
+        return []  # Nobody knows what was planned, and that is said as damage.
+    planned_s = max((phase["end_s"] for phase in record.phases), default=0.0)
+    whole = record.ended_s >= planned_s - _END_TOLERANCE_S
+    if status == "completed" and whole:
+        return []
+    hints = {
+        "running": "the run was killed, or is still going; what it wrote until then is shown",
+        "interrupted": "the run was stopped by hand; let it finish to judge it",
+        "aborted": "the run gave up early; see its cause",
+    }
+    hint = hints.get(str(status), "messages still on their way count as lost; let the drain end")
+    # A target that lets nobody in ends the run early through no fault of the measurement.
+    invalid = not unreachable(record.run)
+    needed_s = None if whole else planned_s
+    return [warning("run_cut_short", round(record.ended_s, 1), needed_s, hint, invalid=invalid)]
+
+
+def unreachable(run: Json) -> bool:
+    """Say whether the run ended because the target let nobody in."""
+    return (run.get("cause") or {}).get("code") in {"nobody_joined", "target_unreachable"}
+
+
+def _incomplete(record: Record) -> list[Json]:
+    found = [
+        warning(_DAMAGED, problem, None, "the rest of the record is shown as it is")
+        for problem in record.problems
+    ]
+    joined = int(record.timeline["joins_succeeded"].sum())
+    on_record = int(record.connections["joined"].sum())
+    if not record.is_complete and on_record < joined:
+        hint = "connections are recorded when they close; what was owed to the others is unknown"
+        found.append(warning("connections_missing", on_record, joined, hint))
+    return found
+
+
+def _disagreement(record: Record) -> list[Json]:
+    return [warning(*broken) for broken in broken_invariants(record)]
+
+
+def _clock(record: Record, figures: Json) -> list[Json]:
+    negative = int(record.timeline["negative_count"].sum())
+    too_long = int(record.timeline["out_of_range_count"].sum())
+    found = []
+    if negative and clocks_explain_negatives(record):
+        hint = "latencies came out below zero, by less than the clocks' error: take them as zero"
+        found.append(warning("clock_negative", negative, None, hint, invalid=False))
+    elif negative:
+        hint = "messages arrived before they were sent: synchronise the workers' clocks"
+        found.append(warning("clock_unsound", negative, 0, hint))
+    if too_long:
+        hint = "latencies above one hour are counted here and missing from the percentiles"
+        found.append(warning("latency_out_of_range", too_long, 0, hint))
+    unknown = unmeasured_clocks(record)
+    if unknown:
+        hint = "the offsets of their clocks were never measured: see that they reach the master"
+        found.append(warning("clock_unmeasured", f"workers {unknown}", None, hint))
+    unstamped = figures["generator"]["unstamped_receives"]
+    if unstamped:
+        hint = (
+            "the kernel gave no time of arrival, so the workers' own clocks were read: the receive "
+            "delay is part of the latencies; run on Linux to tell them apart"
+        )
+        found.append(warning("kernel_timestamps_missing", unstamped, 0, hint, invalid=False))
+    return found
+
+
+def _user_errors(record: Record) -> list[Json]:
+    """Tell of exceptions in user code: Locust goes on after them, and only logs them."""
+    if not (count := raised(record)):
+        return []
+    noun = "exception" if count == 1 else "exceptions"
+    observed = f"{count:,} {noun} in user code, most often: {most_raised(record)}"
+    hint = f"the run went on; for the tracebacks {where_logged(record)}"
+    return [warning("user_errors", observed, None, hint, invalid=False)]
+
+
+def _unsent(figures: Json) -> list[Json]:
+    publishes = figures["publishes"]
+    if publishes["offered"] == publishes["sent"]:
+        return []
+    hint = (
+        "scheduled publishes whose chatter was not connected, or kept silent after it had been "
+        "throttled; the load was lighter than planned"
+    )
+    return [
+        warning("publishes_not_sent", publishes["sent"], publishes["offered"], hint, invalid=False)
+    ]
+
+
+def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
+    """Tell of failed requests of ordinary users where no SLO says whether that matters."""
+    requests = figures["requests"].get(AGGREGATED, {"failures": 0})
+    metrics = (str(slo["metric"]) for slo in record.workload.get("slos", []))
+    judged = any(one.startswith("requests.") and "failure" in one for one in metrics)
+    if judged or not requests["failures"]:
+        return []
+    failed, count = requests["failures"], requests["count"]
+    observed = f"{failed:,} of {count:,} ordinary requests failed, and no SLO judges them"
+    hint = f'an SLO can: metric = "requests.{AGGREGATED}.failure_ratio"'
+    return [warning("requests_failed", observed, None, hint, invalid=False)]
+
+
+def _unheard(figures: Json) -> list[Json]:
+    """Warn where publishes were accepted and nobody heard any: the target may be told wrongly."""
+    deliveries = figures["deliveries"]
+    heard = any(deliveries[kind] for kind in ("received", "late", "unowed"))
+    if heard or not deliveries["owed"] or not figures["publishes"]["acknowledged"]:
+        return []
+    hint = (
+        "publishes were accepted and none arrived: either nothing is delivered, or the target's "
+        "[client] does not say where a message stands in what its clients get"
+    )
+    return [warning("nothing_heard", 0, deliveries["owed"], hint, invalid=False)]
+
+
+def _limited(record: Record) -> list[Json]:
+    """Say what the emulated system dropped at its limits: that is its doing and not the load's."""
+    dropped = dropped_at_limits(record)
+    if not dropped:
+        return []
+    each = [f"{cause.replace('_', ' ')} {count:,}" for cause, count in dropped.items()]
+    hint = (
+        "deliveries that the emulated system itself gave up at a limit it was set, in all phases: "
+        "a property of the system, and no fault of the load generator"
+    )
+    return [warning("system_limit", ", ".join(each), None, hint, invalid=False)]
+
+
+def _not_routed(record: Record) -> list[Json]:
+    """Warn of subscribers who were sent something before measuring began, and heard nothing.
+
+    One who polls may simply not have asked yet.
+    """
+    if record.measure_start_s is None:
+        return []
+    start_ns = record.epoch_ns + round(record.measure_start_s * NS_PER_S)
+    pushed = ~record.connections["user_class"].isin(record.polling_classes)
+    silent = not_routed(record.connections[pushed], record.messages, start_ns)
+    if not silent:
+        return []
+    hint = (
+        "their subscriptions were confirmed, and yet they heard nothing before measuring began: a "
+        "join does not mean routed; what they missed until then is counted apart, and a longer "
+        "phases.settle_s or phases.warm_up_s gives the system time"
+    )
+    return [warning("not_routed", silent, 0, hint, invalid=False)]

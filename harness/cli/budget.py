@@ -1,0 +1,161 @@
+"""What a run will cost at list prices, told before it starts, and a limit that ends it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.progress import JournalTail
+from harness.core.errors import MachineError
+
+if TYPE_CHECKING:
+    from harness.analysis.run.economics import Economics
+    from harness.core.pricing import Usage
+    from harness.scenario.plan import Plan
+
+_DIME_USD = 0.1
+"""Less than this is told to the millionth."""
+
+_HINT = "make it smaller or shorter, or raise --max-usd"
+
+
+class Budget:
+    """What a run is going to cost, and what it has cost so far.
+
+    Counted are the messages of the schedule, each to all users of its channel, and every user
+    connected from beginning to end. Calls of handlers, reconnects and taxes are not.
+
+    Args:
+        plan: The run.
+        max_usd: What it may cost at most; None for anything.
+
+    Raises:
+        MachineError: If a limit is given and nobody knows the system's prices.
+    """
+
+    def __init__(self, plan: "Plan", max_usd: float | None) -> None:
+        from harness.analysis.run.economics import economics_of
+
+        self._plan = plan
+        self._max_usd = max_usd
+        self._economics: Economics | None = economics_of(plan.target.system)
+        if self._economics is None and max_usd is not None:
+            rule = "a limit in dollars needs one"
+            raise MachineError("--max-usd", f"{plan.target.system} has no price list", rule)
+        self._planned = planned_usage(plan)
+        self._used: dict[str, float] = {}
+
+    @property
+    def planned_usd(self) -> float | None:
+        """Dollars at list prices; None where there is no price list."""
+        return self._usd(self._planned)
+
+    def __str__(self) -> str:
+        plan, use = self._plan, self._planned
+        usd = self.planned_usd
+        costs = "no price list" if usd is None else f"about {_dollars(usd)} at list prices"
+        return (
+            f"{plan.workload.name} on {plan.target.name}: {plan.users:,} users, "
+            f"{plan.rate_per_s:g} messages a second outside bursts, {use.published:,.0f} messages "
+            f"and {use.delivered:,.0f} deliveries in {plan.total_s:,.0f} s; {costs}"
+        )
+
+    def require_within(self) -> None:
+        """Raise MachineError if the whole run will cost more than it may."""
+        usd = self.planned_usd
+        if usd is not None and self._max_usd is not None and usd > self._max_usd:
+            found = f"the run will cost about {_dollars(usd)}"
+            raise MachineError(
+                "--max-usd", found, f"at most {_dollars(self._max_usd)} allowed", _HINT
+            )
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take in one row of the timeline: one second × user class."""
+        for name in ("deliveries", "publishes_sent", "joins_succeeded", "connected"):
+            self._used[name] = self._used.get(name, 0.0) + row[name]
+
+    @property
+    def used_usd(self) -> float | None:
+        """Dollars for what has been counted so far, at the mean size of the plan's messages."""
+        planned, used = self._planned, self._used
+        if not used:
+            return 0.0
+        sent = used["publishes_sent"] / planned.published if planned.published else 0.0
+        got = used["deliveries"] / planned.delivered if planned.delivered else 0.0
+        events = tuple(
+            replace(each, published=each.published * sent, delivered=each.delivered * got)
+            for each in planned.events
+        )
+        return self._usd(
+            replace(
+                planned,
+                events=events,
+                connection_minutes=used["connected"] / 60,
+                connects=used["joins_succeeded"],
+                subscribes=used["joins_succeeded"],
+            )
+        )
+
+    def complaint(self) -> MachineError | None:
+        """Return what is wrong once the run has cost more than it may."""
+        usd = self.used_usd
+        if usd is None or self._max_usd is None or usd <= self._max_usd:
+            return None
+        found = f"the run has cost about {_dollars(usd)}"
+        return MachineError("--max-usd", found, f"at most {_dollars(self._max_usd)} allowed", _HINT)
+
+    def _usd(self, usage: "Usage") -> float | None:
+        from harness.core.pricing import total_usd
+
+        return None if self._economics is None else total_usd(self._economics.bill(usage))
+
+
+class BudgetWatch:
+    """Follows what a run spends, in its journal.
+
+    Args:
+        spending: The run's.
+        folder: The run's folder; it need not exist yet.
+    """
+
+    def __init__(self, spending: Budget, folder: Path) -> None:
+        self._spending = spending
+        self._timeline = JournalTail(folder / "journal" / "timeline.jsonl")
+        self._told = False
+
+    def complaint(self) -> MachineError | None:
+        """Return, once, that the run has cost more than it may."""
+        for row in self._timeline.new_rows():
+            self._spending.add(row)
+        found = None if self._told else self._spending.complaint()
+        self._told = self._told or found is not None
+        return found
+
+
+def _dollars(usd: float) -> str:
+    return f"${usd:,.2f}" if usd >= _DIME_USD else f"${usd:.6f}"
+
+
+def planned_usage(plan: "Plan") -> "Usage":
+    """Return what a run will use, from its schedule, which is fixed beforehand."""
+    import numpy as np
+
+    from harness.analysis.decide.workload_day import day_of
+    from harness.core.pricing import Events, Usage
+    from harness.load.schedule import Schedule
+
+    day = day_of(plan.workload)
+    recipients = day.connected * day.reach
+    sizes, counts = np.unique(Schedule(plan).bytes, return_counts=True)
+    return Usage(
+        hours=plan.total_s / 3600,
+        events=tuple(
+            Events(float(size), float(count), float(count) * recipients)
+            for size, count in zip(sizes, counts, strict=True)
+        ),
+        connected_peak=plan.users,
+        provisioned=plan.users,
+        connection_minutes=plan.users * plan.total_s / 60,
+        connects=plan.users,
+        subscribes=day.connected,
+    )

@@ -1,0 +1,321 @@
+"""The way out of an emulator process: one outlet a connection, through which all it sends leaves.
+
+An outlet writes at once, unless a stall holds it. What a client leaves unread is bounded here: a
+connection with too much of it is cut off, and no other one waits for it.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from harness.emulation.counters import CONNECTIONS, PENDING, SENT, Counters
+from harness.emulation.sending import NO_SOCKET, Sender, plain_socket
+from harness.emulation.websocket_frames import close_frame
+from harness.scenario.faults import RESET
+
+Transport = asyncio.WriteTransport
+
+LINGER_NOT = struct.pack("ii", 1, 0)
+"""Closing a socket with this option resets the connection."""
+
+FEW = 64
+"""Fewer transports than this cost less one by one."""
+
+
+class Batch(NamedTuple):
+    """Frames that leave together.
+
+    Attributes:
+        frames: What is written.
+        deliveries: Deliveries owed that they hold; 0 for a reply.
+        copies: Further copies of these.
+        malformed: Malformed frames among them.
+        steps: Steps of metering of all of it.
+    """
+
+    frames: bytes
+    deliveries: int = 0
+    copies: int = 0
+    malformed: int = 0
+    steps: int = 0
+
+
+class Connection:
+    """One connection, as everything sees it that sends to it.
+
+    Attributes:
+        transport: Where it writes.
+        number: Counts connections, so that records can name it.
+        peer: The client's address and port.
+        descriptor: Of its socket; ``NO_SOCKET`` where only the transport may write to it.
+        is_open: Whether it is still among the connections.
+    """
+
+    __slots__ = (
+        "_held",
+        "_outlets",
+        "_reply_stalls",
+        "_stalls",
+        "descriptor",
+        "is_open",
+        "number",
+        "peer",
+        "transport",
+    )
+
+    def __init__(self, outlets: "ConnectionWriter", transport: Transport, number: int) -> None:
+        self._outlets = outlets
+        self._held: list[Batch] = []
+        self._stalls = 0
+        self._reply_stalls = 0
+        self.transport = transport
+        self.number = number
+        self.descriptor = plain_socket(transport)
+        self.is_open = True
+        peer = transport.get_extra_info("peername")
+        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
+
+    def reply(self, frame: bytes) -> None:
+        """Send an answer; behind what a stall holds, if that holds answers too."""
+        self._send(frame, held=bool(self._reply_stalls))
+
+    def keep_alive(self, frame: bytes) -> None:
+        """Send a sign of life, which any stall holds."""
+        self._send(frame, held=bool(self._stalls))
+
+    def _send(self, frame: bytes, *, held: bool) -> None:
+        if held:
+            self._held.append(Batch(frame))
+        elif self._outlets.is_listening(self) and not self._outlets.is_stuck(self):
+            self.transport.write(frame)
+            self._outlets.counters.add("bytes_out", len(frame))
+
+    def deliver(self, batch: Batch) -> None:
+        """Send deliveries, which any stall holds."""
+        if self._stalls and self.is_open:
+            self._outlets.park(batch.deliveries)
+            self._outlets.counters.add("deliveries.delayed.stall", batch.deliveries)
+            self._held.append(batch)
+        else:
+            self._outlets.write(self, batch)
+
+    def stall(self, *, replies: bool) -> None:
+        """Begin to hold what is sent; stalls may overlap."""
+        self._stalls += 1
+        self._reply_stalls += replies
+
+    def end_stall(self, *, replies: bool) -> None:
+        """End a stall that began likewise; with the last of them everything leaves in order."""
+        self._stalls -= 1
+        self._reply_stalls -= replies
+        if self._held and not self._stalls:
+            self._outlets.write(self, self._take_held())
+
+    def abandon(self) -> None:
+        """Count what is still held as lost: the connection has gone."""
+        self.is_open = False
+        if self._held:
+            lost = self._take_held().deliveries
+            self._outlets.counters.add("deliveries.dropped.closed", lost)
+
+    def _take_held(self) -> Batch:
+        """Return what is held as one batch."""
+        frames, *numbers = zip(*self._held, strict=True)
+        together = Batch(b"".join(frames), *map(sum, numbers))
+        self._held.clear()
+        self._outlets.park(-together.deliveries)
+        return together
+
+
+class Addressee(Protocol):
+    """Whoever gets deliveries through an outlet.
+
+    Attributes:
+        outlet: The connection they leave by.
+    """
+
+    outlet: Connection
+
+
+class Watcher(Protocol):
+    """Whoever wants to know which connections there are."""
+
+    def joined(self, outlet: Connection) -> None:
+        """Take note of a connection that has come."""
+
+    def left(self, outlet: Connection) -> None:
+        """Take note of a connection that has gone."""
+
+
+class ConnectionWriter:
+    """All connections of one process, in the order they came.
+
+    Args:
+        counters: What leaves, and what does not, is counted here.
+        buffer_limit_bytes: Bytes a client may leave unread, besides what the kernel holds.
+        index: Number of this process.
+        processes: How many there are; with ``index`` it makes numbers unique.
+        closing: Makes the message that closes a connection with a code.
+
+    Attributes:
+        counters: As given.
+        open: Every open connection.
+        pending: Deliveries of this process that are held back for now.
+        watchers: Told of each connection that comes or goes.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        buffer_limit_bytes: int,
+        *,
+        index: int = 0,
+        processes: int = 1,
+        closing: Callable[[int], bytes] = close_frame,
+    ) -> None:
+        self.counters = counters
+        self.buffer_limit_bytes = buffer_limit_bytes
+        self.open: dict[Connection, None] = {}
+        self.pending = 0
+        self.watchers: list[Watcher] = []
+        self._next_number = index
+        self._processes = processes
+        self._closing = closing
+
+    def add(self, transport: Transport) -> Connection:
+        """Return the outlet of a new connection."""
+        outlet = Connection(self, transport, self._next_number)
+        self._next_number += self._processes
+        self.open[outlet] = None
+        self.counters.add(CONNECTIONS)
+        for watcher in self.watchers:
+            watcher.joined(outlet)
+        return outlet
+
+    def remove(self, outlet: Connection) -> None:
+        """Forget a connection that has gone."""
+        del self.open[outlet]
+        self.counters.add(CONNECTIONS, -1)
+        for watcher in self.watchers:
+            watcher.left(outlet)
+        outlet.abandon()
+
+    def park(self, deliveries: int) -> None:
+        """Count deliveries as held back; a negative number no longer."""
+        if deliveries:
+            self.pending += deliveries
+            self.counters.add(PENDING, deliveries)
+
+    def is_listening(self, outlet: Connection) -> bool:
+        """Tell whether a client is still there."""
+        return outlet.is_open and not outlet.transport.is_closing()
+
+    def is_stuck(self, outlet: Connection) -> bool:
+        """Tell whether a client has left too much unread; if so, it is cut off."""
+        if outlet.transport.get_write_buffer_size() <= self.buffer_limit_bytes:
+            return False
+        self.cut_slow(outlet)
+        return True
+
+    def write(self, outlet: Connection, batch: Batch) -> None:
+        """Write a batch now, unless the client has gone or does not read."""
+        frames, deliveries, copies, malformed, steps = batch
+        count = self.counters.add
+        if not self.is_listening(outlet):
+            count("deliveries.dropped.closed", deliveries)
+        elif self.is_stuck(outlet):
+            count("deliveries.dropped.slow_subscriber", deliveries)
+        else:
+            outlet.transport.write(frames)
+            count(SENT, deliveries)
+            count("deliveries.steps", steps)
+            count("bytes_out", len(frames))
+            if copies or malformed:
+                count("deliveries.duplicated", copies)
+                count("deliveries.malformed", malformed)
+
+    def write_to_all(self, frames: bytes, group: Mapping[Transport, Addressee]) -> tuple[int, int]:
+        """Write the same to all of a group who listen, without counting it.
+
+        Returns:
+            How many it was written to, and how many were cut off because they do not read.
+        """
+        limit = self.buffer_limit_bytes
+        left = self._send_to_free(frames, group)
+        written = len(group) - len(left)
+        stuck = []
+        for transport, rest in left.items():
+            # A transport that is lost stays in its group until its session has noticed; writing
+            # to it would raise and rob those who come after it.
+            if transport.is_closing():
+                continue
+            if transport.get_write_buffer_size() > limit:
+                stuck.append(transport)
+                continue
+            transport.write(rest)
+            written += 1
+        for transport in stuck:
+            self.cut_slow(group[transport].outlet)
+        return written, len(stuck)
+
+    def _send_to_free(
+        self, frames: bytes, group: Mapping[Transport, Addressee]
+    ) -> dict[Transport, bytes]:
+        """Send past the transports that hold nothing; return what is left for which to write."""
+        if len(group) < FEW or self._sender is None:
+            return dict.fromkeys(group, frames)
+        # A transport that is not closing owns its socket still.
+        free = [
+            addressee.outlet
+            for transport, addressee in group.items()
+            if not transport.is_closing()
+            and not transport.get_write_buffer_size()
+            and addressee.outlet.descriptor != NO_SOCKET
+        ]
+        sent = self._sender.send(frames, [outlet.descriptor for outlet in free])
+        left = {}
+        if len(free) < len(group):
+            served = {outlet.transport for outlet in free}
+            left = {transport: frames for transport in group if transport not in served}
+        for place in np.flatnonzero(sent != len(frames)).tolist():
+            # An error is the transport's to find as well: it knows what to do about it.
+            left[free[place].transport] = frames[max(0, sent[place]) :]
+        return left
+
+    @cached_property
+    def _sender(self) -> Sender | None:
+        """What sends to many at once; None where the kernel does not allow it."""
+        try:
+            return Sender()
+        except OSError:
+            return None
+
+    def cut_slow(self, outlet: Connection) -> None:
+        """Cut off a client that does not read."""
+        self.counters.add("disconnects.slow_subscriber")
+        outlet.transport.abort()
+
+    def cut(self, outlet: Connection, code: int) -> None:
+        """End a connection as a fault does, with a close code or by a reset."""
+        self.counters.add("disconnects.fault")
+        hang_up(outlet.transport, None if code == RESET else self._closing(code))
+
+
+def hang_up(transport: Transport, last_words: bytes | None) -> None:
+    """End a connection: after its last words, or where there are none by a reset."""
+    if transport.is_closing():
+        return
+    if last_words is not None:
+        transport.write(last_words)
+        transport.close()
+        return
+    connection = transport.get_extra_info("socket")
+    with suppress(OSError):  # The client may have been faster.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+    transport.abort()

@@ -1,0 +1,98 @@
+"""What the emulator does on purpose during a run, told by the master at its time.
+
+Every disturbance of the plan becomes a row of the record, with when it really began and ended;
+one that could not be played has no start and makes the run invalid.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from harness.core.clock import NS_PER_S
+from harness.load.master.emulator_controls import EmulatorControls
+from harness.load.master.emulator_process import EmulatorProcess
+from harness.load.run_assignment import Endpoints
+from harness.scenario.disturbances import (
+    Disturbance,
+    KilledProcess,
+    Restart,
+    SystemFaults,
+    lasts_s,
+)
+from harness.scenario.plan import Plan
+
+Warn = Callable[[dict[str, Any]], None]
+
+
+class SystemDisturbances:
+    """The disturbances of one run, for the master.
+
+    Args:
+        plan: The plan.
+        epoch_ns: Run clock at second 0.
+        endpoints: Where the emulator answers.
+        emulator: The emulator; None where the target is none.
+        warn: Takes a warning for the record.
+
+    Attributes:
+        rows: One row a disturbance of the plan, of whichever kind, in the plan's order.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        epoch_ns: int,
+        endpoints: Endpoints,
+        emulator: EmulatorProcess | None,
+        warn: Warn,
+    ) -> None:
+        self._plan = plan
+        self._epoch_ns = epoch_ns
+        self._emulator = emulator
+        self._warn = warn
+        self._controls = EmulatorControls(endpoints)
+        self.rows = [self._row(one) for one in plan.workload.disturbances]
+
+    def start(self) -> None:
+        """Wait for each in a greenlet of its own."""
+        for place, one in enumerate(self._plan.workload.disturbances):
+            gevent.spawn(self._play, one, self.rows[place])
+
+    def _row(self, one: Disturbance) -> dict[str, Any]:
+        start_s = self._plan.measure_start_s + one.at_s
+        end_s = start_s + lasts_s(one, self._plan.users)
+        return {"name": one.title, "kind": one.kind, "start_s": start_s, "end_s": end_s}
+
+    def _play(self, one: Disturbance, row: dict[str, Any]) -> None:
+        self._sleep_until(row["start_s"])
+        try:
+            if isinstance(one, SystemFaults):
+                told = [fault.model_dump(mode="json", exclude_none=True) for fault in one.faults]
+                self._controls.tell_faults(told)
+                row["start_s"] = self._elapsed_s()
+                self._sleep_until(row["end_s"])
+                self._controls.tell_faults([])
+                row["end_s"] = self._elapsed_s()
+            elif self._emulator is not None and isinstance(one, KilledProcess):
+                self._emulator.tell({"kill": one.process, "back_after_s": one.back_after_s})
+            elif self._emulator is not None and isinstance(one, Restart):
+                self._emulator.tell({"restart_after_s": one.back_after_s})
+        except OSError as error:
+            row["start_s"] = None
+            self._warn(
+                {
+                    "code": "disturbance_not_played",
+                    "observed": f"{one.title}: {error}",
+                    "limit": "every disturbance must happen",
+                    "hint": "the emulator did not do what the workload asks; see its log",
+                    "invalidates": True,
+                }
+            )
+
+    def _elapsed_s(self) -> float:
+        return (time.time_ns() - self._epoch_ns) / NS_PER_S
+
+    def _sleep_until(self, second: float) -> None:
+        gevent.sleep(max(second - self._elapsed_s(), 0.0))

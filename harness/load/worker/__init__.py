@@ -1,0 +1,1 @@
+"""A worker's side of a run: its users, its share of the schedule, its reports."""

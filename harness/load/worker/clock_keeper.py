@@ -1,0 +1,122 @@
+"""A worker's offset to the run clock, measured over the control channel for as long as it runs."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gevent
+
+from harness.core.clock import NS_PER_MS, machine_id
+from harness.core.clock_offset import OffsetEstimator, Reading
+from harness.load import worker_protocol as messages
+from harness.load.worker_info import WorkerInfo
+
+HELLO_EVERY_S = 1.0
+FIRST_EXCHANGES = 24
+FIRST_EVERY_S = 0.02
+EXCHANGE_EVERY_S = 0.5
+"""Often enough that drift adds a quarter of a millisecond to the bound at most."""
+
+
+class ClockKeeper:
+    """Introduces a worker to its master and keeps its clock's offset from then on.
+
+    On the master's own machine there is one clock, so the offset is 0 and nothing is asked.
+
+    Args:
+        send: Sends a message of a kind with data to the master.
+        systems: The systems that this worker's users can join.
+        users: What tells its locustfile from others.
+        locustfile: Its locustfile's name; empty without one of its own.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[str, dict[str, Any]], None],
+        systems: Sequence[str] = (),
+        users: str = "",
+        locustfile: str = "",
+    ) -> None:
+        self._send = send
+        self._systems = tuple(systems)
+        self._users = users
+        self._locustfile = locustfile
+        self._estimator = OffsetEstimator()
+        self._welcomed = False
+        self._same_clock = False
+        self._worst_error_ns = 0
+        self._exchanges = 0
+        self._asking: gevent.Greenlet | None = None
+        self.offset_ns = 0
+        """Run clock minus this host's realtime clock, as far as is known."""
+        self.adopt: Callable[[int], None] = lambda _offset_ns: None
+        """Told each new offset."""
+
+    @classmethod
+    def at_home(cls) -> "ClockKeeper":
+        """Return the keeper of a process whose clock is the run clock."""
+        keeper = cls(lambda _kind, _data: None)
+        keeper._welcomed = keeper._same_clock = True
+        return keeper
+
+    def start(self) -> None:
+        """Begin to introduce this worker, and then to ask."""
+        self._asking = gevent.spawn(self._run)
+
+    def _run(self) -> None:
+        me = WorkerInfo.here(self._systems, self._users, self._locustfile).to_message()
+        while not self._welcomed:
+            self._send(messages.HELLO, me)
+            gevent.sleep(HELLO_EVERY_S)
+        asked = 0
+        while not self._same_clock:
+            self._send(messages.CLOCK_ASK, {"asked_ns": time.time_ns()})
+            asked += 1
+            gevent.sleep(FIRST_EVERY_S if asked < FIRST_EXCHANGES else EXCHANGE_EVERY_S)
+            if asked == FIRST_EXCHANGES:
+                self._send(messages.READY, {})
+
+    def welcomed(self, run_clock_of: str) -> None:
+        """Learn which machine's clock is the run clock; "" has it measured whatever it is."""
+        again, self._welcomed = self._welcomed, True
+        self._same_clock = run_clock_of == machine_id()
+        if self._same_clock and not again:
+            self._send(messages.READY, {})
+
+    def told(self, asked_ns: int, answered_ns: int) -> None:
+        """Take the master's answer."""
+        now_ns = time.time_ns()
+        self._exchanges += 1
+        self._note_error(now_ns)
+        contradicted_ns = self._estimator.add(Reading(asked_ns, answered_ns, now_ns))
+        self._worst_error_ns = max(self._worst_error_ns, contradicted_ns)
+        found = self._estimator.estimate(now_ns)
+        if found is not None and found.offset_ns != self.offset_ns:
+            self.offset_ns = found.offset_ns
+            self.adopt(found.offset_ns)
+
+    def _note_error(self, now_ns: int) -> None:
+        found = self._estimator.estimate(now_ns)
+        if found is not None:
+            self._worst_error_ns = max(self._worst_error_ns, found.error_ns)
+
+    def take_row(self) -> dict[str, float | None]:
+        """Return the offset, the most it was wrong since the last call, and the round trip."""
+        exchanges, self._exchanges = self._exchanges, 0
+        row: dict[str, float | None] = dict.fromkeys(
+            ("clock_offset_ms", "clock_error_ms", "clock_round_trip_ms")
+        )
+        row["clock_exchanges"] = exchanges
+        if self._same_clock:
+            return row | {"clock_offset_ms": 0.0, "clock_error_ms": 0.0}
+        now_ns = time.time_ns()
+        self._note_error(now_ns)
+        found, worst_ns = self._estimator.estimate(now_ns), self._worst_error_ns
+        self._worst_error_ns = 0
+        if found is None:
+            return row
+        return row | {
+            "clock_offset_ms": found.offset_ns / NS_PER_MS,
+            "clock_error_ms": worst_ns / NS_PER_MS,
+            "clock_round_trip_ms": found.round_trip_ns / NS_PER_MS,
+        }

@@ -1,0 +1,73 @@
+"""What a worker counts between two reports: counters, histograms and errors."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from harness.measure.histogram import Int64Array, LatencyHistogram
+
+MAX_ERROR_KINDS = 200
+"""Different errors told apart in one second; a flood of unique texts must not fill memory."""
+
+IDLE_TAKES = 30
+"""A histogram that counted nothing in so many takes is let go: its phase is over. One made anew for
+each second with a value would leave 400 KB to the garbage collector each time."""
+
+
+class IntervalStats:
+    """Counters, histograms and errors of one worker since the last ``take``."""
+
+    def __init__(self) -> None:
+        self._counters: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._histograms: defaultdict[str, LatencyHistogram] = defaultdict(LatencyHistogram)
+        self._idle: Counter[str] = Counter()
+        self._errors: Counter[tuple[str, str, str, str]] = Counter()
+        self._lowest_ns = 0
+
+    def count(self, user_class: str, name: str, amount: int = 1) -> None:
+        """Add to one of the record's timeline counters."""
+        self._counters[user_class][name] += amount
+
+    def latency(self, metric: str, user_class: str, phase: str, value_ns: int) -> None:
+        """Count one latency, in ns."""
+        self._histograms[f"{metric}.{user_class}.{phase}"].record(value_ns)
+
+    def latencies(self, metric: str, user_class: str, phase: str, values_ns: Int64Array) -> None:
+        """Count many latencies, in ns, shape (n,)."""
+        self._histograms[f"{metric}.{user_class}.{phase}"].record_many(values_ns)
+
+    def error(self, stage: str, error_class: str, code: str, message: str) -> None:
+        """Count one error by where it happened and what the system called it."""
+        key = (stage, error_class, code, message)
+        if key not in self._errors and len(self._errors) >= MAX_ERROR_KINDS:
+            key = (stage, error_class, code, "other messages")
+        self._errors[key] += 1
+
+    def take(self) -> dict[str, Any]:
+        """Return everything counted, as plain values for a message, and start anew."""
+        for tag, histogram in self._histograms.items():
+            user_class = tag.split(".")[1]
+            self._lowest_ns = min(self._lowest_ns, histogram.lowest_ns)
+            for name in ("negative_count", "out_of_range_count"):
+                if getattr(histogram, name):
+                    self.count(user_class, name, getattr(histogram, name))
+        taken = {
+            "counters": {user_class: dict(row) for user_class, row in self._counters.items()},
+            "histograms": {tag: h.encode() for tag, h in self._histograms.items() if h.count},
+            "errors": [[*key, count] for key, count in self._errors.items()],
+        }
+        self._counters.clear()
+        self._clear_histograms()
+        self._errors.clear()
+        return taken
+
+    def _clear_histograms(self) -> None:
+        for tag, histogram in list(self._histograms.items()):
+            self._idle[tag] = 0 if histogram.count else self._idle[tag] + 1
+            histogram.clear()
+            if self._idle[tag] >= IDLE_TAKES:
+                del self._histograms[tag], self._idle[tag]
+
+    def take_lowest_ns(self) -> int:
+        """Return the lowest latency taken since this was last asked, if it was below zero, or 0."""
+        taken, self._lowest_ns = self._lowest_ns, 0
+        return taken

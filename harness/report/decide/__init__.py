@@ -1,0 +1,1 @@
+"""Pages of comparisons, sweeps, studies, costs and histories."""

@@ -1,0 +1,344 @@
+"""The charts of a comparison: every side on the same axes, aligned on when measuring began."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from harness.analysis.decide.comparison import Comparison
+from harness.analysis.run.disturbances import fan_out_p99_ms
+from harness.analysis.run.finalize import Analysis
+from harness.analysis.run.histograms import percentile_curve
+from harness.analysis.run.ledger import faults_per_second, stalls_s
+from harness.analysis.run.record import Record
+from harness.measure.histogram import LatencyHistogram
+from harness.report.annotations import every_second, line, thin
+from harness.report.canvas import (
+    NARROW,
+    WIDE,
+    Size,
+    duration_axis,
+    finish,
+    latency_axis,
+    legend,
+    panels,
+    percentile_axis,
+    unit,
+)
+from harness.report.chart_layout import Chart, ChartLayout
+from harness.report.definitions import label
+from harness.report.palette import Look, looks_of
+from harness.report.theme import BAND, INK, LINE, MUTED, STYLE
+
+_LEAST_STALL_S: Final = 0.001
+_CHARACTER: Final = 6.0
+_KEY_MARK: Final = 34
+"""Width of a character and of a mark in a key, in points."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """What is drawn beside others.
+
+    Attributes:
+        label: Its name in the key.
+        look: How its lines are drawn in every chart.
+        runs: Its runs; each is a line of its own over time.
+        latencies: Their fan-out latencies together.
+    """
+
+    label: str
+    look: Look
+    runs: Sequence[Analysis]
+    latencies: LatencyHistogram
+
+    @property
+    def style(self) -> dict[str, Any]:
+        """Its lines' colour and pattern, as matplotlib names them."""
+        return {"color": self.look.colour, "linestyle": self.look.dashes}
+
+
+def contestants_of(comparison: Comparison) -> list[Contestant]:
+    """Return the sides of a comparison, each with the colour of its system."""
+    systems = [str(side.runs[0].record.target.get("system", "")) for side in comparison.sides]
+    return [
+        Contestant(side.name, look, side.runs, side.latencies)
+        for side, look in zip(comparison.sides, looks_of(systems), strict=True)
+    ]
+
+
+def draw_comparison(comparison: Comparison) -> list[Chart]:
+    """Draw every chart that the records have data for."""
+    contestants = contestants_of(comparison)
+    return _drawn([*_ratios(comparison, contestants), *_sketches(contestants)])
+
+
+def draw_contest(
+    contestants: Sequence[Contestant], prefix: str = "compare", about: str = ""
+) -> list[Chart]:
+    """Draw every chart that the records have data for.
+
+    Args:
+        contestants: What to draw on the same axes.
+        prefix: Begins the charts' names.
+        about: Follows their titles.
+    """
+    return _drawn(
+        replace(one, name=one.name.replace("compare", prefix, 1), title=one.title + about)
+        for one in _sketches(contestants)
+    )
+
+
+def _sketches(contestants: Sequence[Contestant]) -> list[ChartLayout]:
+    makers = (
+        *(_fan_out_percentiles, _p99_over_time, _connected, _deliveries, _lost),
+        *(_stalls, _join_percentiles),
+    )
+    return [sketch for maker in makers for sketch in maker(contestants)]
+
+
+def _drawn(sketches: Iterable[ChartLayout]) -> list[Chart]:
+    with mpl.rc_context(STYLE):
+        return [sketch.chart() for sketch in sketches]
+
+
+def _panel(figure: Figure, size: Size, contestants: Sequence[Contestant]) -> Axes:
+    """Return a panel with room for the key, which has several lines where there are many names."""
+    columns = _columns(size, contestants)
+    (axes,) = panels(figure, size, 1, key_lines=-(-len(contestants) // columns))
+    return axes
+
+
+def _columns(size: Size, contestants: Sequence[Contestant]) -> int:
+    longest = max(len(one.label) for one in contestants)
+    room = max(int((size.width - 90) / (_KEY_MARK + _CHARACTER * longest)), 1)
+    return min(room, len(contestants))
+
+
+def _ratios(comparison: Comparison, contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
+    """Draw by how many percent each figure with an interval differs from the first side's."""
+    rows = [
+        (label(one.metric), contestant, one)
+        for place in range(len(comparison.differences[0]))
+        for contestant, found in zip(contestants[1:], comparison.differences, strict=True)
+        if (one := found[place]).relative is not None and one.ratio is not None
+    ]
+    if not rows:
+        return
+    first = comparison.sides[0].name
+
+    def draw(figure: Figure, size: Size) -> None:
+        axes = figure.add_axes((_room_left(size), 40 / size.height, 0, 1))
+        axes.set_position(
+            (
+                _room_left(size),
+                40 / size.height,
+                1 - _room_left(size) - 16 / size.width,
+                1 - 52 / size.height,
+            )
+        )
+        axes.axvline(0, color=INK, linewidth=1.2, zorder=1)
+        for place, (_, contestant, one) in enumerate(rows):
+            colour = contestant.look.colour
+            low, high = (100 * (bound - 1) for bound in one.relative or ())
+            axes.plot((low, high), (place, place), color=colour, linewidth=4, alpha=0.45)
+            mark = "o" if one.is_shown else "|"
+            axes.plot(100 * ((one.ratio or 1) - 1), place, color=colour, marker=mark, markersize=6)
+        named = len(comparison.sides) > 2  # noqa: PLR2004 - more than one beside the first
+        names = [f"{name} ({side.label})" if named else name for name, side, _ in rows]
+        axes.set_yticks(range(len(rows)), names)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.grid(visible=True, axis="x")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=3 if size == NARROW else 6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+,.4g} %"))
+
+    caption = (
+        f"Percent above or below {first}, with where it may lie. A bar that crosses the line at 0 "
+        "shows no difference; a dot marks one that does not."
+    )
+    size = Size(WIDE.width, 76 + 24 * len(rows))
+    yield ChartLayout("compare-differences", f"How far from {first}", caption, draw, size)
+
+
+def _room_left(size: Size) -> float:
+    """Return the share of a drawing's width that names of figures take."""
+    return 176 / size.width
+
+
+def _fan_out_percentiles(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
+    caption = "All measured fan-out latencies of a side's runs; each tenfold is as tall."
+    yield from _percentiles(
+        contestants,
+        [one.latencies for one in contestants],
+        ("compare-percentiles", "Fan-out latency by percentile", caption),
+    )
+
+
+def _join_percentiles(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
+    merged = []
+    for contestant in contestants:
+        latencies = LatencyHistogram()
+        for one in contestant.runs:
+            latencies.hdr.add(one.record.histograms.merged("join_latency").hdr)
+        merged.append(latencies)
+    caption = "All joins of a side's runs, over the whole run; each tenfold is as tall."
+    words = ("compare-joins", "Join latency by percentile", caption)
+    yield from _percentiles(contestants, merged, words)
+
+
+def _percentiles(
+    contestants: Sequence[Contestant],
+    latencies: Sequence[LatencyHistogram],
+    words: tuple[str, str, str],
+) -> Iterator[ChartLayout]:
+    shown = [pair for pair in zip(contestants, latencies, strict=True) if pair[1].count]
+    if not shown:
+        return
+    most = max(one.count for _, one in shown)
+
+    def draw(figure: Figure, size: Size) -> None:
+        axes = _panel(figure, size, contestants)
+        slowest, quickest = 0.0, np.inf
+        for contestant, histogram in shown:
+            latency_ms, share = percentile_curve(histogram)
+            before = np.concatenate(([0.0], share[:-1]))
+            tail = 1 / (1 - np.minimum(before, 1 - 1 / (2 * histogram.count)))
+            axes.plot(tail, latency_ms, label=contestant.label, **contestant.style)
+            slowest, quickest = max(slowest, latency_ms[-1]), min(quickest, latency_ms[0])
+        percentile_axis(axes, most, size)
+        latency_axis(axes, quickest, slowest)
+        unit(axes, "ms")
+        legend(axes, size, columns=_columns(size, contestants))
+
+    yield ChartLayout(*words, draw, WIDE)
+
+
+def _p99_over_time(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
+    caption = "The p99 of each second, a line for each run; second 0 is when measuring began."
+    yield from _over_time(
+        contestants,
+        "compare-p99",
+        "Fan-out p99 over time",
+        caption,
+        "ms",
+        lambda record: fan_out_p99_ms(record.timeline),
+    )
+
+
+def _connected(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
+    yield from _over_time(
+        contestants,
+        "compare-connected",
+        "Connected over time",
+        "Connections open at the end of each second, a line for each run.",
+        "connected",
+        lambda record: record.timeline.groupby("second")["connected"].sum(),
+    )
+
+
+def _deliveries(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
+    yield from _over_time(
+        contestants,
+        "compare-deliveries",
+        "Deliveries over time",
+        "Deliveries that arrived in each second, a line for each run.",
+        "/s",
+        lambda record: record.timeline.groupby("second")["deliveries"].sum(),
+    )
+
+
+def _lost(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
+    runs = [one.record for side in contestants for one in side.runs]
+    known = all(record.is_complete for record in runs)
+    if not known or not any(record.messages["lost"].any() for record in runs):
+        return
+    yield from _over_time(
+        contestants,
+        "compare-lost",
+        "Lost over time",
+        "Deliveries owed that never came, by the second their message was due, for each run.",
+        "lost/s",
+        lambda record: every_second(
+            faults_per_second(record.messages, record.epoch_ns)[["lost"]], record
+        )["lost"],
+    )
+
+
+def _over_time(
+    contestants: Sequence[Contestant],
+    name: str,
+    title: str,
+    caption: str,
+    of_what: str,
+    values_of: Callable[[Record], "pd.Series[float]"],
+) -> Iterator[ChartLayout]:
+    lines = []
+    for one in contestants:
+        for run, analysis in enumerate(one.runs):
+            values = values_of(analysis.record).astype(float)
+            if len(values):
+                seconds, thinned = thin(values.to_frame("value"), highest=True)
+                start_s = analysis.record.measure_start_s or 0.0
+                key = one.label if run == 0 else None
+                lines.append((one, seconds - start_s, thinned["value"], key))
+    if not lines:
+        return
+
+    def draw(figure: Figure, size: Size) -> None:
+        axes = _panel(figure, size, contestants)
+        for one, seconds, values, key in lines:
+            line(axes, seconds, values, linewidth=1.4, label=key, **one.style)
+        top = max(float(values.max()) for _, _, values, _ in lines)
+        axes.set_ylim(0, 1.12 * max(top, 0.001))
+        unit(axes, of_what)
+        _aligned_axis(axes, contestants[0].runs[0].record, size)
+        legend(axes, size, columns=_columns(size, contestants))
+        finish(axes)
+
+    yield ChartLayout(name, title, caption, draw, WIDE)
+
+
+def _aligned_axis(axes: Axes, record: Record, size: Size) -> None:
+    """Mark the first run's phases; all runs have the same when their workloads are alike."""
+    start_s = record.measure_start_s or 0.0
+    axes.set_xlim(-start_s, max(record.ended_s - start_s, 1.0))
+    for phase in record.phases:
+        begin, end = phase["start_s"] - start_s, phase["end_s"] - start_s
+        if phase["name"] == "measure":
+            axes.axvspan(begin, end, color=BAND, linewidth=0, zorder=0)
+        axes.axvline(begin, color=LINE, linewidth=0.8, zorder=0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=max(size.width // 70, 4), integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} s"))
+    axes.set_xlabel("since measuring began", color=MUTED)
+
+
+def _stalls(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
+    found = []
+    for one in contestants:
+        stalls = np.concatenate([stalls_s(run.record.connections) for run in one.runs])
+        stalls = np.sort(np.maximum(stalls[np.isfinite(stalls)], _LEAST_STALL_S))
+        if len(stalls):
+            found.append((one, stalls))
+    if not found:
+        return
+    low = min(float(stalls[0]) for _, stalls in found)
+    high = max(float(stalls[-1]) for _, stalls in found)
+
+    def draw(figure: Figure, size: Size) -> None:
+        axes = _panel(figure, size, contestants)
+        for one, stalls in found:
+            share = 100 * (1 - np.arange(len(stalls)) / len(stalls))
+            axes.step(stalls, share, where="pre", label=one.label, **one.style)
+        axes.set_ylim(0, 105)
+        duration_axis(axes, 0.8 * low, 1.25 * high)
+        unit(axes, "% of subscribers")
+        legend(axes, size, columns=_columns(size, contestants))
+
+    caption = "The share of subscribers whose longest stall was at least so long."
+    yield ChartLayout("compare-stalls", "Stalls", caption, draw, WIDE)

@@ -1,0 +1,231 @@
+"""A comparison as tables and sentences, for the page, the terminal and the pipeline's page."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from harness.analysis.decide.bootstrap import CONFIDENCE, Interval
+from harness.analysis.decide.comparison import Comparison, Difference, Side
+from harness.analysis.decide.regression import Passage
+from harness.analysis.run.labels import label_words, tags_of
+from harness.analysis.run.record import Json
+from harness.report import formatting as q
+from harness.report.clocks import WITHIN_CLOCKS, below, explanation, quoted
+from harness.report.definitions import anchor, capital, label
+from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
+from harness.report.table_cells import Cell, Table
+
+NO_DIFFERENCE: Final = "no difference shown"
+JSON_VERSION: Final = 1
+"""Of what ``comparison_json`` returns; a name that goes, or means something else, raises it."""
+
+_MORE_IS_BETTER: Final = {"deliveries.ratio", "deliveries.per_s_mean", "joins.per_s_peak"}
+_HEADLINES: Final = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
+"""What the first sentences are about."""
+_PERCENT: Final = round(100 * CONFIDENCE)
+
+
+def tell_difference(first: Side, other: Side, differences: Sequence[Difference]) -> str:
+    """Return in a few sentences how a side differs from the first."""
+    by_metric = {one.metric: one for one in differences}
+    sentences = []
+    for metric in _HEADLINES:
+        seen = by_metric[metric]
+        name = capital(label(metric))
+        if seen.difference is None:
+            sentences.append(f"{name}: no data.")
+        else:
+            values = f"{figure_words(other, metric)} in {other.name}, "
+            values += f"{figure_words(first, metric)} in {first.name}"
+            sentences.append(f"{name} {values}: {tell_change(seen)}.")
+    return " ".join(sentences)
+
+
+def figure_words(side: Side, metric: str) -> str:
+    """Return a side's figure; of one below its clocks' error, that it was no longer than that."""
+    return quoted(metric, side.figures[metric], side.clock_error_ms(metric))
+
+
+def tell_change(seen: Difference) -> str:
+    """Return in words how a figure differs from the first side's, such as "lower, −20 %"."""
+    return _word(seen) + _change(seen)
+
+
+def is_better(seen: Difference) -> bool:
+    """Say whether a figure changed for the better."""
+    return ((seen.difference or 0.0) > 0) == (seen.metric in _MORE_IS_BETTER)
+
+
+def difference_table(first: Side, other: Side, differences: Sequence[Difference]) -> Table:
+    """Return every figure of two sides with difference, ratio, their intervals and a word."""
+    rows = [_row(one) for one in differences if one.first is not None or one.other is not None]
+    columns = ["Figure", "Finding", first.name, other.name]
+    columns += [f"{other.name} − {first.name}", f"{other.name} ÷ {first.name}"]
+    note = (
+        f"In brackets where it may lie, at {_PERCENT} %; figures without brackets say what was "
+        "seen and nothing about chance. Of counts a side has the mean of its runs, of stalls, "
+        "recovery, cost and joins a second the highest."
+    )
+    error_ms = max((one.clock_error_ms for one in differences), default=0.0)
+    if error_ms:
+        note += (
+            f" {explanation('side')}, and no difference that both errors together, "
+            f"{q.milliseconds(error_ms)}, may have made."
+        )
+    title = f"{other.title} beside {first.title}"
+    return Table(f"differences-{other.name}", title, note, columns, rows, texts=2)
+
+
+def runs_table(comparison: Comparison) -> Table:
+    """Return every run with its side, its folder, its verdict and where it comes from."""
+    rows = []
+    for side in comparison.sides:
+        for one in side.runs:
+            run, verdict = one.record.run, one.summary["verdict"]
+            rows.append(
+                [
+                    Cell(side.name),
+                    Cell(one.record.folder.name),
+                    Cell(label_words(run) or q.MISSING),
+                    Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
+                    Cell(str(one.record.workload.get("name", q.MISSING))),
+                    Cell(str(one.record.target.get("name", q.MISSING))),
+                    Cell(str(run.get("started_at") or q.MISSING)),
+                    Cell(str(run.get("environment", {}).get("git_revision") or q.MISSING)),
+                ]
+            )
+    columns = ["Side", "Run", "Tested", "Verdict", "Workload", "Target", "Started", "Revision"]
+    return Table("runs", "Runs", "", columns, rows, texts=len(columns))
+
+
+def gates_table(passages: Sequence[Passage]) -> Table:
+    """Return each gate with what was seen."""
+    rows = [
+        [
+            Cell(str(one.gate)),
+            Cell(f"{VERDICT_MARKS[one.verdict]} {VERDICT_WORDS[one.verdict]}", tone=one.verdict),
+            Cell(one.side),
+            Cell(_relative(one.seen), link=anchor(one.seen.metric)),
+            Cell(_word(one.seen)),
+        ]
+        for one in passages
+    ]
+    columns = ["Fails if", "Verdict", "Side", "Seen", "Finding"]
+    return Table("gates", "Gates", "", columns, rows, texts=3)
+
+
+def comparison_json(comparison: Comparison, passages: Sequence[Passage]) -> Json:
+    """Return a comparison as plain data under stable names."""
+    return {
+        "version": JSON_VERSION,
+        "confidence": CONFIDENCE,
+        "sides": [
+            {
+                "name": side.name,
+                "label": side.label,
+                "tags": [tags_of(one.record.run) for one in side.runs],
+                "target": side.runs[0].record.target.get("name"),
+                "runs": [str(one.record.folder) for one in side.runs],
+            }
+            for side in comparison.sides
+        ],
+        "unlike": [one._asdict() for one in comparison.unlike],
+        "differences": [
+            _difference_json(side, one)
+            for side, differences in zip(comparison.sides[1:], comparison.differences, strict=True)
+            for one in differences
+        ],
+        "gates": [
+            {"rule": str(one.gate), "side": one.side, "verdict": one.verdict} for one in passages
+        ],
+    }
+
+
+def _difference_json(side: Side, one: Difference) -> Json:
+    return {
+        "side": side.name,
+        "metric": one.metric,
+        "first": one.first,
+        "other": one.other,
+        "difference": one.difference,
+        "difference_interval": one.absolute and list(one.absolute),
+        "ratio": one.ratio,
+        "ratio_interval": list(one.relative) if one.relative and one.ratio is not None else None,
+        "clock_error_ms": one.clock_error_ms or None,
+        "shown": one.is_shown if one.absolute else None,
+    }
+
+
+def _row(one: Difference) -> list[Cell]:
+    figures = [
+        quoted(one.metric, one.first, one.errors_ms[0]),
+        quoted(one.metric, one.other, one.errors_ms[1]),
+        _difference(one),
+        _ratio(one),
+    ]
+    return [
+        Cell(capital(label(one.metric))),
+        Cell(_word(one), tone=_tone(one)),
+        *(Cell(text, link=anchor(one.metric)) for text in figures),
+    ]
+
+
+def _word(one: Difference) -> str:
+    if one.difference is None:
+        return "no data"
+    if one.is_within_clocks:
+        return WITHIN_CLOCKS
+    if one.difference == 0 or (one.absolute is not None and not one.is_shown):
+        return NO_DIFFERENCE
+    if one.absolute is None:
+        return "no interval"
+    return "higher" if one.difference > 0 else "lower"
+
+
+def _tone(one: Difference) -> str:
+    if not one.is_shown or not one.difference:
+        return "no_data"
+    return "pass" if is_better(one) else "fail"
+
+
+def _change(one: Difference) -> str:
+    """Return by how much, where a difference is shown."""
+    if not one.is_shown or one.ratio is None or one.relative is None:
+        return ""
+    low, high = (_percent(value) for value in one.relative)
+    return f", {_percent(one.ratio)} ({low} to {high})"
+
+
+def _percent(ratio: float) -> str:
+    change = 100 * (ratio - 1)
+    digits = ",.0f" if abs(change) >= 1000 else ".3g"  # noqa: PLR2004 - no powers of ten
+    return f"{change:+{digits}}{q.THIN}%"
+
+
+def _relative(one: Difference) -> str:
+    return q.MISSING if one.ratio is None else _percent(one.ratio)
+
+
+def _difference(one: Difference) -> str:
+    if one.is_within_clocks:
+        return below(one.clock_error_ms)
+    return _signed(one.metric, one.difference) + _brackets(one.metric, one.absolute)
+
+
+def _signed(metric: str, value: float | None) -> str:
+    if value is not None and metric.endswith("ratio"):
+        return f"{100 * value:+.3g}{q.THIN}%"  # no rule about 0 and 100 for what is a change
+    sign = "+" if value is not None and value > 0 else ""
+    return sign + q.of_metric(metric, value)
+
+
+def _brackets(metric: str, interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return f" [{_signed(metric, interval.low)}, {_signed(metric, interval.high)}]"
+
+
+def _ratio(one: Difference) -> str:
+    if one.ratio is None:
+        return q.MISSING
+    text = f"{one.ratio:.3f}"
+    return text + (f" [{one.relative.low:.3f}, {one.relative.high:.3f}]" if one.relative else "")

@@ -1,0 +1,105 @@
+"""The page of a cost comparison: one HTML file that needs nothing else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter
+
+from harness import __version__
+from harness.analysis.decide.cost_study import CostStudy, Curve
+from harness.analysis.run.cost import RunCost
+from harness.report import formatting as q
+from harness.report.canvas import NARROW, Size, legend, panels, unit
+from harness.report.chart_layout import Chart, ChartLayout
+from harness.report.decide.cost_tables import cost_tables, lines_table
+from harness.report.definitions import definitions
+from harness.report.glossary import OF_COSTS
+from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
+from harness.report.palette import looks_of
+from harness.report.theme import STYLE
+
+
+def render_cost_page(
+    study: CostStudy, runs: Sequence[RunCost] = (), charts: Sequence[Chart] | None = None
+) -> str:
+    """Return the comparison as one HTML document.
+
+    Args:
+        study: What a day costs.
+        runs: What runs used, for tables of their own.
+        charts: From ``draw_curves``; drawn now where none are given.
+    """
+    charts = draw_curves(study.curves) if charts is None else charts
+    return TEMPLATES.get_template("cost.html.j2").render(
+        css=stylesheet(),
+        charts=[(chart, drawings(chart)) for chart in charts],
+        definitions=definitions(OF_COSTS),
+        percentiles=False,
+        story=_story(study),
+        tables=cost_tables(study, runs),
+        tiles=_tiles(study),
+        day=study.day,
+        connected=q.count(study.day.connected),
+        messages=q.count(study.day.messages),
+        version=__version__,
+    )
+
+
+def _story(study: CostStudy) -> str:
+    """Return which system is the cheapest, and how much more the dearest costs."""
+    bills = sorted(study.cases[0].bills, key=lambda bill: bill.usd)
+    cheapest, dearest = bills[0], bills[-1]
+    times = q.figure(dearest.usd / cheapest.usd) if cheapest.usd else q.MISSING
+    return (
+        f"With {q.count(study.day.connected)} users connected and {q.count(study.day.messages)} "
+        f"messages a day, {cheapest.name} cost the least with {q.money(cheapest.usd)}, and "
+        f"{dearest.name} the most with {q.money(dearest.usd)}: {times} times as much."
+    )
+
+
+def draw_curves(curves: Sequence[Curve]) -> list[Chart]:
+    """Draw the cost of a day over users and over messages, both axes logarithmic."""
+    with mpl.rc_context(STYLE):
+        return [_sketch(curve).chart() for curve in curves]
+
+
+def _sketch(curve: Curve) -> ChartLayout:
+    def draw(figure: Drawing, size: Size) -> None:
+        # On a phone the key leaves no room for the unit beside two columns.
+        columns = 1 if size == NARROW else 2
+        (axes,) = panels(figure, size, 1, key_lines=-(-len(curve.usd) // columns))
+        for (name, usd), look in zip(curve.usd.items(), looks_of(curve.systems), strict=True):
+            style: Any = {"color": look.colour, "linestyle": look.dashes}
+            axes.plot(curve.at, usd, label=name, marker="o", markersize=3, **style)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.minorticks_off()
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(_dollars))
+        axes.set_xlabel(curve.over)
+        unit(axes, "USD a day")
+        legend(axes, size, columns=columns)
+
+    highest = max(curve.usd, key=lambda name: curve.usd[name][-1])
+    caption = f"At {q.count(curve.at[-1])}, {highest} is the dearest with "
+    caption += f"{q.money(curve.usd[highest][-1])} a day."
+    name = "cost-over-" + curve.over.split()[0]
+    return ChartLayout(name, f"Cost of a day over {curve.over}", caption, draw)
+
+
+def _dollars(value: float, _position: int | None) -> str:
+    return f"${value / 1000:g}k" if value >= 10_000 else f"${value:,g}"  # noqa: PLR2004 - what fits
+
+
+def _tiles(study: CostStudy) -> list[Tile]:
+    return [
+        Tile(
+            bill.name,
+            [Figure("", q.money(bill.usd), link=lines_table(bill))],
+            "a day",
+            f"{q.money(study.idle[bill.name])} with nobody connected",
+        )
+        for bill in study.cases[0].bills
+    ]

@@ -1,0 +1,263 @@
+"""The tables of a cost comparison, for a terminal and for a page alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from harness.analysis.decide.cost_study import Bill, BreakEven, Case, CostStudy, Step
+from harness.analysis.run.cost import RunCost
+from harness.analysis.run.economics import economics_of, priced_systems, step_bytes_of
+from harness.core.pricing import Day, Line
+from harness.core.system import system_named
+from harness.report import formatting as q
+from harness.report.table_cells import Cell, Table
+
+_LEAST_OF_THREE_DIGITS: Final = 0.01
+"""A short run's gigabytes are less, and yet not 0."""
+
+
+def lines_table(bill: Bill) -> str:
+    """Return the name of the table that has a bill's lines, each with its formula."""
+    return f"{bill.system}-{bill.users:.0f}"
+
+
+def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
+    """Return every table of a comparison, the decision first and its lines after it."""
+    return [
+        *(_run(run, number) for number, run in enumerate(runs, 1)),
+        _totals(study),
+        _idle(study),
+        _open_questions(study.cases),
+        _break_evens(study.break_evens),
+        _grid(study.grid),
+        _steps(
+            "coalescing",
+            "Messages that travel together",
+            "What is published within a window goes out as one event of their mean size together; "
+            "a message waits up to one window.",
+            study.coalescing,
+        ),
+        _steps(
+            "sizes",
+            "Event sizes",
+            _metering(),
+            study.sizes,
+        ),
+        *(_lines(bill, case.title, study) for case in study.cases for bill in case.bills),
+    ]
+
+
+def _run(run: RunCost, number: int) -> Table:
+    units = _units(run.system)
+    rows = [
+        [
+            Cell(_words(name)),
+            Cell(units.get(name, q.MISSING)),
+            Cell(amount(count)),
+            Cell(_billed(name, run.billed)),
+        ]
+        for name, count in run.operations.items()
+    ]
+    cost = f"{q.money(run.usd_run)} for the run"
+    day = f"{q.money(run.usd_day_at_reference)} for a day at the reference load"
+    damage = f" The record is damaged: {'; '.join(run.problems)}." if run.problems else ""
+    return Table(
+        f"run-{number}",
+        f"Run {run.folder} on {run.system}",
+        f"{cost}, {day}.{damage}",
+        ["used", "unit", "measured", "billed by the emulator"],
+        rows,
+        texts=2,
+        meanings=("", "", "used", "billed"),
+    )
+
+
+def _metering() -> str:
+    """Say in which steps of its size an event is counted, on systems that count in steps."""
+    steps = (
+        f"{step_bytes // 1024} KB on {system_named(name).title}"
+        for name, economics in priced_systems().items()
+        if (step_bytes := step_bytes_of(economics))
+    )
+    return f"An event counts once for each begun step of its size: {', '.join(steps)}."
+
+
+def _units(system: str) -> Mapping[str, str]:
+    """Return what the lines of a system's bills count."""
+    economics = economics_of(system)
+    lines = economics.bill(Day().usage()) if economics else ()
+    return {line.name: line.price.unit for line in lines}
+
+
+def _totals(study: CostStudy) -> Table:
+    everyone, chatters, polling = study.cases
+    chatters_usd = {bill.name: bill.usd for bill in chatters.bills}
+    of_chatters = {bill.name: lines_table(bill) for bill in chatters.bills}
+    (viewers,) = polling.bills
+    rows = [
+        [
+            Cell(bill.name),
+            Cell(q.money(bill.usd), link=lines_table(bill)),
+            Cell(q.money(chatters_usd.get(bill.name)), link=of_chatters.get(bill.name, "")),
+            Cell(q.money(study.hybrids.get(bill.name)), link=of_chatters.get(bill.name, "")),
+            Cell(q.money(study.idle[bill.name]), link=lines_table(bill)),
+        ]
+        for bill in everyone.bills
+    ]
+    (connected,), writing = {bill.users for bill in everyone.bills}, chatters.bills[0].users
+    note = (
+        f"US dollars a day for {q.count(study.day.messages)} messages. Hybrid: chatters connected, "
+        f"{q.count(viewers.users)} viewers polling every {study.day.poll_interval_s:g} s for "
+        f"{q.money(viewers.usd)}. Idle: nobody connected all day."
+    )
+    columns = [
+        "system",
+        f"{q.count(connected)} connected",
+        f"{q.count(writing)} connected",
+        "hybrid",
+        "idle",
+    ]
+    return Table("totals", "A day", note, columns, rows)
+
+
+def _idle(study: CostStudy) -> Table:
+    """Return what stands although nobody is there: which system goes down to zero."""
+    rows = [
+        [
+            Cell(bill.name),
+            Cell(_words(line.name)),
+            Cell(line.formula),
+            Cell(str(line.price)),
+            Cell(amount(line.quantity)),
+            Cell(q.money(line.usd)),
+        ]
+        for bill in study.idle_bills
+        for line in _standing_lines(bill, study.flipped)
+    ]
+    rows += [
+        [Cell(bill.name), Cell("nothing"), *[Cell(q.MISSING)] * 3, Cell(q.money(0.0))]
+        for bill in study.idle_bills
+        if not _standing_lines(bill, study.flipped)
+    ]
+    note = "A day with nobody connected and no message, servers standing ready all the same."
+    columns = ["system", "line", "formula", "price", "quantity", "USD a day"]
+    meanings = ("", "", "", "", "quantity", "line")
+    return Table("idle", "Nobody connected", note, columns, rows, texts=4, meanings=meanings)
+
+
+def _standing_lines(bill: Bill, flipped: Sequence[str]) -> list[Line]:
+    return [line for line in bill.lines if line.usd and line.counts(flipped)]
+
+
+def _open_questions(cases: Sequence[Case]) -> Table:
+    rows = [
+        [
+            Cell(bill.name),
+            Cell(each.question),
+            Cell(each.switch),
+            Cell(q.count(bill.users)),
+            Cell(q.money(bill.usd), link=lines_table(bill)),
+            Cell(q.money(each.usd), link=lines_table(bill)),
+        ]
+        for case in cases
+        for bill in case.bills
+        for each in bill.alternatives
+    ]
+    return Table(
+        "switches",
+        "What is open, and both of its values",
+        "Answers differ between teams or cannot be read from the price list; --flip NAME takes the "
+        "other one.",
+        ["system", "question", "name", "users", "as counted", "the other way"],
+        rows,
+        texts=3,
+        meanings=("", "", "", "users_billed"),
+    )
+
+
+def _break_evens(found: Sequence[BreakEven]) -> Table:
+    rows = [
+        [
+            Cell(each.question),
+            Cell(q.MISSING if each.at is None else f"{q.figure(each.at)} {each.unit}"),
+            Cell(each.cheaper_above),
+        ]
+        for each in found
+    ]
+    note = "Where there is no such point, one is cheaper throughout."
+    columns = ["between", "at", "cheaper above it"]
+    meanings = ("", "break_even")
+    return Table("break-even", "Break-even points", note, columns, rows, meanings=meanings)
+
+
+def _grid(steps: Sequence[Step]) -> Table:
+    systems = list(steps[0].usd)
+    rows = [
+        [Cell(step.choice), *(Cell(q.money(step.usd[system])) for system in systems)]
+        for step in steps
+    ]
+    note = "Users connected and messages a day together: cost is their product where each delivery "
+    note += "is paid for, and hardly follows messages where servers or requests are."
+    columns, meanings = ["a day of", *systems], ("", *["usd_day"] * len(systems))
+    return Table("grid", "Users and messages", note, columns, rows, meanings=meanings)
+
+
+def _steps(name: str, title: str, note: str, steps: Sequence[Step]) -> Table:
+    systems = list(steps[0].usd)
+    rows = [
+        [
+            Cell(step.choice),
+            Cell(q.count(step.events)),
+            Cell(q.count(step.event_bytes)),
+            *(Cell(q.money(step.usd[system])) for system in systems),
+        ]
+        for step in steps
+    ]
+    columns = ["choice", "events a day", "bytes", *systems]
+    meanings = ("", *["travel_together"] * 2, *["usd_day"] * len(systems))
+    return Table(name, title, note, columns, rows, meanings=meanings)
+
+
+def _lines(bill: Bill, case: str, study: CostStudy) -> Table:
+    rows = [_line(line, study.flipped) for line in bill.lines]
+    note = (
+        f"{case}: {q.count(bill.users)} users, {q.count(study.day.messages)} messages, "
+        f"{q.money(bill.usd)} a day. Months of 30 days where a price changes with volume."
+    )
+    return Table(
+        lines_table(bill),
+        f"{bill.name}: {case.lower()}",
+        note,
+        ["line", "formula", "price", "source", "quantity", "USD a day"],
+        rows,
+        texts=4,
+        meanings=("", "", "", "", "quantity", "line"),
+    )
+
+
+def _line(line: Line, flipped: Sequence[str]) -> list[Cell]:
+    where = f"{line.price.source}, {line.price.region}, {line.price.as_of}"
+    switch = "" if line.switch is None else line.switch.name
+    counted = "" if line.counts(flipped) else f" (not counted: {switch})"
+    return [
+        Cell(_words(line.name) + counted),
+        Cell(line.formula),
+        Cell(str(line.price)),
+        Cell(where),
+        Cell(amount(line.quantity)),
+        Cell(q.money(line.usd)),
+    ]
+
+
+def amount(quantity: float) -> str:
+    """Return a quantity with grouped digits, and decimals only where it is small."""
+    if 0 < quantity < _LEAST_OF_THREE_DIGITS:
+        return f"{quantity:.6f}".rstrip("0")
+    return q.count(quantity) if quantity >= 100 or quantity == int(quantity) else q.figure(quantity)  # noqa: PLR2004 - three digits are enough
+
+
+def _billed(name: str, billed: Mapping[str, float]) -> str:
+    return amount(billed[name]) if name in billed else q.MISSING
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,190 @@
+"""A history of runs as one page, and as text."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from harness import __version__
+from harness.analysis.decide.comparison import Difference
+from harness.analysis.decide.history import History, Point, Series
+from harness.report import formatting as q
+from harness.report.canvas import NARROW, Size, panels
+from harness.report.chart_layout import Chart, ChartLayout
+from harness.report.clocks import WITHIN_CLOCKS, explanation, quoted
+from harness.report.definitions import capital, definitions, label
+from harness.report.html import TEMPLATES, drawings, stylesheet
+from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
+from harness.report.table_cells import Cell, Table
+from harness.report.theme import BAND, BLUE, MUTED, ORANGE, STYLE
+
+_LEAST_POINTS = 2
+_CHARACTER = 5.4
+_MOST_KEYS = 4
+
+
+def render_history(history: History, charts: Sequence[Sequence[Chart]] | None = None) -> str:
+    """Return the page.
+
+    Args:
+        history: The runs, series by series.
+        charts: From ``draw_history``; drawn now where none are given.
+    """
+    charts = draw_history(history) if charts is None else charts
+    drawn = [[(chart, drawings(chart)) for chart in of_series] for of_series in charts]
+    return TEMPLATES.get_template("history.html.j2").render(
+        css=stylesheet(),
+        definitions=definitions(history.metrics),
+        folder=history.folder,
+        runs=sum(len(series.points) for series in history.series),
+        sections=list(zip(map(title, history.series), drawn, tables(history), strict=True)),
+        skipped=history.skipped,
+        version=__version__,
+    )
+
+
+def draw_history(history: History) -> list[list[Chart]]:
+    """Draw the charts of each series."""
+    with mpl.rc_context(STYLE):
+        return [
+            list(_charts(number, series, history.metrics))
+            for number, series in enumerate(history.series, 1)
+        ]
+
+
+def tables(history: History) -> list[Table]:
+    """Return a table for each series: its runs, newest last, and the change at its end."""
+    return [
+        _table(number, series, history.metrics) for number, series in enumerate(history.series, 1)
+    ]
+
+
+def title(series: Series) -> str:
+    """Return what a series is of, and in what it is unlike the first of its name."""
+    keys = ", ".join(series.apart[:_MOST_KEYS])
+    more = len(series.apart) - _MOST_KEYS
+    apart = f", unlike in {keys}" + (f" and {more} more" if more > 0 else "") if keys else ""
+    return series.name + apart
+
+
+def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
+    is_named = any(point.tested for point in series.points)
+    rows = [
+        [
+            Cell(f"{point.started:%Y-%m-%d %H:%M}"),
+            *([Cell(point.tested or q.MISSING)] if is_named else []),
+            *([Cell(point.revision)] if series.knows_revisions else []),
+            Cell(f"{VERDICT_MARKS.get(point.verdict, '?')} {_word(point)}", tone=point.verdict),
+            Cell(point.folder.name),
+            *(Cell(_quoted(metric, point)) for metric in metrics),
+        ]
+        for point in series.points
+    ]
+    told = [words for metric in metrics if (words := _change(series.change(metric)))]
+    notes = [f"The last valid run beside the median of those before it: {', '.join(told)}."]
+    notes = notes if told else []
+    if any(point.errors_ms[metric] for point in series.points for metric in metrics):
+        notes.append(f"{explanation('run')}.")
+    texts = ["Started", *(["Tested"] if is_named else [])]
+    texts += [*(["Revision"] if series.knows_revisions else []), "Verdict", "Run"]
+    columns = [*texts, *(capital(label(m)) for m in metrics)]
+    title, meanings = f"Runs of series {number}, oldest first", ("",) * len(texts) + tuple(metrics)
+    return Table(
+        *(f"series-{number}", title, " ".join(notes), columns, rows),
+        texts=len(texts),
+        meanings=meanings,
+    )
+
+
+def _quoted(metric: str, point: Point) -> str:
+    return quoted(metric, point.values[metric], point.errors_ms[metric])
+
+
+def _change(seen: Difference | None) -> str:
+    """Return in words by how much a figure changed; empty where that is not known."""
+    if seen is None:
+        return ""
+    if seen.is_within_clocks:
+        return f"{label(seen.metric)} {WITHIN_CLOCKS}"
+    if seen.ratio is None:
+        return ""
+    return f"{label(seen.metric)} {100 * (seen.ratio - 1):+.3g}{q.THIN}%"
+
+
+def _word(point: Point) -> str:
+    return VERDICT_WORDS.get(point.verdict, point.verdict)
+
+
+def _charts(number: int, series: Series, metrics: Sequence[str]) -> Iterator[Chart]:
+    """Draw each metric over a series that has a trend at all."""
+    if len(series.points) < _LEAST_POINTS:
+        return
+    for metric in metrics:
+        values = [point.values[metric] for point in series.points]
+        if any(value is not None for value in values):
+            yield _sketch(number, series, metric).chart()
+
+
+def _sketch(number: int, series: Series, metric: str) -> ChartLayout:
+    values = np.array([point.values[metric] for point in series.points], dtype=float)
+    valid = np.array([point.verdict != "invalid" for point in series.points])
+    places = np.arange(len(values))
+
+    def draw(figure: Figure, size: Size) -> None:
+        (axes,) = panels(figure, size, 1)
+        axes.set_xticks([])
+        if series.knows_revisions:
+            _mark_revisions(axes, series.points, size)
+        shown = np.where(valid, values, np.nan)
+        kept = np.isfinite(shown)
+        axes.plot(places[kept], shown[kept], color=BLUE, marker="o", markersize=4)
+        axes.plot(
+            places[~valid], values[~valid], color=ORANGE, marker="x", linestyle="none", markersize=6
+        )
+        _limits(axes, values[np.isfinite(values)], metric)
+        axes.set_xlim(-0.5, len(values) - 0.5)
+
+    name = f"history-{number}-{metric.replace('.', '-').replace('_', '-')}"
+    known = [point for point in series.points if point.values[metric] is not None]
+    known.sort(key=lambda point: point.values[metric] or 0.0)
+    caption = f"{len(known)} runs, from {_quoted(metric, known[0])} to "
+    caption += f"{_quoted(metric, known[-1])}"
+    caption += "; bands are revisions." if series.knows_revisions else "."
+    caption += " Crosses are invalid runs." if not valid.all() else ""
+    return ChartLayout(name, capital(label(metric)), caption, draw)
+
+
+def _mark_revisions(axes: Axes, points: Sequence[Point], size: Size) -> None:
+    """Shade every other revision's runs; name each below, where there is room."""
+    room = (size.width - 58) / len(points)
+    place, last_end = 0, -1.0
+    for turn, (revision, group) in enumerate(groupby(points, key=lambda point: point.revision)):
+        length = len(list(group))
+        if turn % 2 == 0:
+            axes.axvspan(place - 0.5, place + length - 0.5, color=BAND, linewidth=0, zorder=0)
+        width = len(revision) * _CHARACTER / room
+        start = place - 0.45
+        if start >= last_end:
+            font = 9 if size == NARROW else 10
+            axes.annotate(
+                revision, (start, 0), xycoords=("data", "axes fraction"), xytext=(0, -16),
+                textcoords="offset points", color=MUTED, fontsize=font,
+            )  # fmt: skip
+            last_end = start + width
+        place += length
+
+
+def _limits(axes: Axes, known: "np.ndarray[tuple[int], np.dtype[np.float64]]", metric: str) -> None:
+    """Give the axis round figures in the metric's own unit, from 0 unless it is a ratio."""
+    high = float(known.max())
+    if "ratio" in metric:
+        low = min(float(known.min()), 0.99)
+        axes.set_ylim(low - 0.05 * (1 - low), max(high, 1.0) + 0.05 * (1 - low))
+    else:
+        axes.set_ylim(0, 1.15 * high if high > 0 else 1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, min_n_ticks=3))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: q.of_metric(metric, value)))

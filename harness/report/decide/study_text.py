@@ -1,0 +1,244 @@
+"""How a study's findings are put into words, for the page, the terminal and machines alike."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from harness.analysis.decide.comparison import Side
+from harness.analysis.decide.study import Answer, Findings, Origin, Outcome, Seen
+from harness.analysis.decide.study_paper import PRICE_LIST, PaperFigure, SystemCost
+from harness.analysis.run.record import Json
+from harness.analysis.run.slo import scope_words
+from harness.analysis.run.validity import why_invalid
+from harness.report import formatting as q
+from harness.report.clocks import below
+from harness.report.definitions import label
+from harness.report.summary_text import limit_words, observed_words
+
+ORIGINS: Final = {
+    "emulator": ("E", "measured against an emulator on this machine"),
+    "real": ("R", "measured against a real system"),
+    "paper": ("P", "on paper: a quota or a list price, and nothing ran"),
+}
+"""Each origin's mark and meaning."""
+
+STANDINGS: Final = {
+    "met": ("✓", "met", "pass"),
+    "held": ("✓", "held, smaller", "no_data"),
+    "missed": ("✕", "missed", "fail"),
+    "invalid": ("!", "invalid runs", "invalid"),
+    "unknown": ("–", "not run", "no_data"),
+}
+"""Each standing's mark, words and tone."""
+
+_UNITS: Final = {
+    "connected": "connected",
+    "messages": "deliveries/s",
+    "chatters": "chatters",
+    "scale_up": "connected",
+    "scale_to_zero": "connected",
+}
+
+
+def marked(text: str, origin: Origin | None) -> str:
+    """Return a figure with the mark of its origin."""
+    return f"{text} [{ORIGINS[origin][0]}]" if origin and text != q.MISSING else text
+
+
+def origin_of(side: Side) -> Origin:
+    """Return where the figures of a side's runs come from."""
+    emulated = any(run.record.target.get("emulated") for run in side.runs)
+    return "emulator" if emulated else "real"
+
+
+def standing_words(answer: Answer) -> str:
+    """Return how a requirement stands, with its mark."""
+    mark, words, _ = STANDINGS[answer.standing]
+    return f"{mark} {words}"
+
+
+def size_words(answer: Answer) -> str:
+    """Return what was tried and what is needed, such as "1,000 of 30,000 connected"."""
+    if answer.size is None:
+        return q.MISSING
+    unit = _UNITS[answer.requirement.about]
+    return marked(f"{_amount(answer.size)} of {_amount(answer.needed)} {unit}", answer.origin)
+
+
+def judged_words(answer: Answer) -> list[tuple[str, Json]]:
+    """Return each objective in words, with itself as it was judged."""
+    return [
+        (
+            marked(f"{label(slo['metric'])}{scope_words(slo)} {_observed(slo)}", answer.origin)
+            + f", {limit_words(slo)}",
+            slo,
+        )
+        for slo in answer.judged
+    ]
+
+
+def _observed(slo: Json) -> str:
+    return "has no data" if slo["observed"] is None else observed_words(slo)
+
+
+def seen_words(seen: Seen) -> str:
+    """Return a figure with its name."""
+    error_ms = seen.clock_error_ms
+    value = q.of_metric(seen.metric, seen.value) if error_ms is None else below(error_ms)
+    return marked(f"{label(seen.metric)} {value}", seen.origin)
+
+
+def paper_words(figure: PaperFigure) -> str:
+    """Return what a quota or a price says, and whether that is enough."""
+    words = {True: ": enough", False: ": not enough", None: ""}
+    if figure.source == PRICE_LIST:
+        words = {True: ": down to zero", False: ": not down to zero"}
+    return marked(f"{figure.text}{words[figure.is_enough]}", "paper")
+
+
+def in_short(findings: Findings) -> list[str]:
+    """Return a sentence for each system: what it meets, what it misses and what it costs."""
+    sentences = []
+    for place, cost in enumerate(findings.costs):
+        answers = [row[place] for row in findings.answers]
+        parts = [_counted(answers)]
+        short = [
+            paper_words(figure)
+            for one in answers
+            for figure in one.paper
+            if figure.is_enough is False and figure.source != PRICE_LIST
+        ]
+        parts += [f"on paper {', '.join(short)}"] if short else []
+        if cost.usd_day is not None:
+            price = marked(q.money(cost.usd_day), "paper")
+            idle = marked(q.money(cost.usd_idle), "paper")
+            parts.append(f"{price} a day, {idle} when idle")
+        sentences.append(f"{cost.system.label}: {'; '.join(parts)}.")
+    return sentences
+
+
+def limits(findings: Findings) -> list[str]:
+    """Return what this evidence does not show, each in a sentence or two."""
+    found = [*_of_size(findings), *_of_origin(findings), *_of_cells(findings.outcomes)]
+    for contest in findings.contests:
+        keys = ", ".join(dict.fromkeys(one.key for one in contest.unlike))
+        if keys:
+            found.append(
+                f"{contest.workload.label}: runs differ in more than the system ({keys}); what "
+                "differs between them may come from that."
+            )
+    if any(one.planned == 1 for one in findings.outcomes):
+        found.append("Each cell was run once: what changes from run to run is not in any interval.")
+    found.append(
+        "Prices are list prices in us-east-1 without discount, credit, free tier or tax. Quotas "
+        "are the defaults of a new account, most of which are raised on request."
+    )
+    return found
+
+
+def counted(answers: Sequence[Answer]) -> list[str]:
+    """Return how many requirements stand how, such as "4 held at this size"."""
+    standings = [one.standing for one in answers]
+    words = {
+        "met": "met",
+        "held": "held at this size",
+        "missed": "missed",
+        "invalid": "with invalid runs",
+        "unknown": "not run",
+    }
+    found = [f"{standings.count(key)} {word}" for key, word in words.items() if key in standings]
+    short = sum(
+        any(figure.is_enough is False for figure in one.paper)
+        for one in answers
+        if one.standing not in {"met", "missed"}
+    )
+    return found + ([f"{short} of these not enough on paper"] if short else [])
+
+
+def _counted(answers: Sequence[Answer]) -> str:
+    parts = []
+    for standing, words in (
+        ("met", "meets"),
+        ("held", "holds at this size"),
+        ("missed", "misses"),
+        ("invalid", "has invalid runs for"),
+        ("unknown", "has no run for"),
+    ):
+        about = [one.requirement.about.replace("_", " ") for one in answers
+                 if one.standing == standing]  # fmt: skip
+        if about:
+            parts.append(f"{words} {', '.join(about)}")
+    return "; ".join(parts)
+
+
+def _of_size(findings: Findings) -> list[str]:
+    smaller = {size_words(one) for row in findings.answers for one in row if one.standing == "held"}
+    if not smaller:
+        return []
+    tried = ", ".join(sorted(smaller))
+    words = (
+        f"This is the {findings.size} size. “Held, smaller” means that nothing broke at {tried}; "
+    )
+    return [words + "it does not show that the size needed is carried."]
+
+
+def _of_origin(findings: Findings) -> list[str]:
+    emulated, real = (
+        list(
+            dict.fromkeys(o.system.label for o in findings.outcomes if o.runs and o.origin == kind)
+        )
+        for kind in ("emulator", "real")
+    )
+    found = []
+    if emulated:
+        found.append(
+            f"{', '.join(emulated)}: played by emulators on the machine that made the load. They "
+            "keep the documented protocol and the quotas they were given; their latencies are "
+            "this machine's and not a provider's."
+        )
+    if real:
+        found.append(
+            f"{', '.join(real)}: real systems, as they are reached from this machine; one run is "
+            "one moment on one network."
+        )
+    return found
+
+
+def _of_cells(outcomes: Sequence[Outcome]) -> list[str]:
+    missing: dict[tuple[str, str], list[str]] = {}
+    for one in outcomes:
+        if one.missing:
+            missing.setdefault((one.system.label, one.missing), []).append(one.workload.label)
+    return [
+        *(
+            f"{system} lacks runs of {', '.join(workloads)}: {_sentence(reason)}"
+            for (system, reason), workloads in missing.items()
+        ),
+        *(
+            f"{one.workload.label} on {one.system.label} has an invalid run, "
+            f"{run.record.folder.name}: {_sentence(why_invalid(run.summary))}"
+            for one in outcomes
+            for run in one.runs
+            if run.summary["verdict"] == "invalid"
+        ),
+    ]
+
+
+def _sentence(reason: str) -> str:
+    text = "; ".join(reason.strip().split("\n"))
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _amount(value: float) -> str:
+    return q.count(value) if value >= 100 or value == int(value) else q.figure(value)  # noqa: PLR2004 - three digits are enough
+
+
+def note_lines(costs: Sequence[SystemCost]) -> list[tuple[str, str]]:
+    """Return each system's dearest line of its bill, named."""
+    found = []
+    for cost in costs:
+        lines = [line for _, bill in cost.bills for line in bill if line.counts()]
+        if lines:
+            dearest = max(lines, key=lambda line: line.usd)
+            name = dearest.name.replace("_", " ")
+            found.append((cost.system.name, f"{name} {q.money(dearest.usd)}"))
+    return found

@@ -1,0 +1,125 @@
+"""A sweep as one HTML file that needs nothing else."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from harness import __version__
+from harness.analysis.decide.capacity import FOUND, Cell, exit_code_of
+from harness.analysis.run.backlog import LEAST_GROWTH_MS_PER_S, SIGNIFICANCE
+from harness.report import formatting as q
+from harness.report.chart_layout import Chart
+from harness.report.decide.sweep_charts import draw_sweep
+from harness.report.decide.sweep_text import (
+    VERDICT_OF,
+    amount,
+    capacities_table,
+    capacity_words,
+    cell_name,
+    fan_out,
+    headroom_table,
+    law_table,
+    load_words,
+    steps_table,
+    tell,
+    tell_knee,
+    tell_law,
+)
+from harness.report.definitions import anchor, definitions
+from harness.report.glossary import OF_SWEEPS
+from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
+from harness.report.summary_text import VERDICT_MARKS
+from harness.report.table_cells import Table
+
+_METRICS: Final = (
+    *("deliveries.per_s_mean", "deliveries.ratio", "fan_out_latency_ms", "joins.latency_ms"),
+)
+
+
+def render_sweep(
+    names: tuple[str, str],
+    cells: Sequence[Cell],
+    status: str,
+    charts: Sequence[Chart] | None = None,
+) -> str:
+    """Return the page.
+
+    Args:
+        names: Of workload and target.
+        cells: The searches, one at least.
+        status: "completed" or "interrupted".
+        charts: From ``draw_sweep``; drawn now where none are given.
+    """
+    charts = draw_sweep(cells) if charts is None else charts
+    tone = VERDICT_OF[exit_code_of(cells)]
+    return TEMPLATES.get_template("sweep.html.j2").render(
+        charts=[(chart, drawings(chart)) for chart in charts],
+        css=stylesheet(),
+        definitions=definitions([*OF_SWEEPS, *_METRICS]),
+        growth=q.milliseconds(LEAST_GROWTH_MS_PER_S),
+        heading=capacity_words(cells[0]) if len(cells) == 1 else f"{len(cells)} capacities",
+        is_interrupted=status == "interrupted",
+        mark=VERDICT_MARKS[tone],
+        significance=SIGNIFICANCE,
+        stories=[
+            (cell_name(cell), [tell(cell), tell_knee(cell), tell_law(cell)]) for cell in cells
+        ],
+        tables=_tables(cells),
+        target=names[1],
+        tiles=_tiles(cells[0]) if len(cells) == 1 else [],
+        tone=tone,
+        version=__version__,
+        workload=names[0],
+    )
+
+
+def _tables(cells: Sequence[Cell]) -> list[Table]:
+    tables = [capacities_table(cells)] if len(cells) > 1 else []
+    for number, cell in enumerate(cells, 1):
+        tables += [headroom_table(cell, number)] if cell.headroom else []
+        tables += [steps_table(cell, number)]
+        tables += [] if cell.law.refusal else [law_table(cell, number)]
+    return tables
+
+
+def _tiles(cell: Cell) -> list[Tile]:
+    """Return the figures that matter of one search."""
+    step = cell.at_capacity
+    low, high, _ = cell.bracket
+    fineness = f"{100 * (high / low - 1):.1f}{q.THIN}%" if low and high else q.MISSING
+    latency = q.MISSING if step is None else fan_out(step.fan_out_p99_ms, step)
+    offered = q.MISSING if step is None else q.count(step.offered_per_s)
+    knee = amount(None if cell.knee is None else cell.knee.load)
+    least = min((one.ratio for one in cell.headroom), default=None)
+    detail = f"not held at {load_words(cell.axis, high)}" if high else "nothing broke"
+    headroom = q.MISSING if least is None else f"{least:.3g} ×"
+    unit = cell.axis.unit
+    return [
+        Tile(
+            *(_capacity_title(cell), _explained("capacity", amount(low))),
+            *(unit if low is not None else "", detail),
+            is_wide=True,
+        ),
+        Tile("Step", _explained("step", fineness), "", "between the two loads around the edge"),
+        Tile("Fan-out p99 there", _explained("fan_out_latency_ms", latency), "", "at the capacity"),
+        Tile(
+            *("Deliveries there", _explained("offered", offered), "" if step is None else "/s"),
+            "messages × subscribers, offered",
+        ),
+        Tile(
+            "Knee",
+            _explained("knee", knee),
+            unit if cell.knee else "",
+            "where latency begins to bend",
+            is_wide=True,
+        ),
+        Tile("Headroom", _explained("headroom", headroom), "", "the least, of the reference load"),
+    ]
+
+
+def _explained(word: str, text: str) -> list[Figure]:
+    return [Figure("", text, link=anchor(word))]
+
+
+def _capacity_title(cell: Cell) -> str:
+    bound = "" if cell.result == FOUND or cell.bracket.low is None else ", at least"
+    return f"Capacity in {cell.axis.title}{bound}"

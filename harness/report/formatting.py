@@ -1,0 +1,148 @@
+"""Numbers as people read them: grouped digits, thin units, no digit that was not measured.
+
+Histograms hold three significant figures, so latencies show no more decimals than those carry.
+"""
+
+from typing import Final
+
+from harness.analysis.run.slo import path_of
+
+MISSING: Final = "–"
+"""How a table says that there is nothing."""
+THIN: Final = "\N{NARROW NO-BREAK SPACE}"
+"""Between a number and its unit; never breaks over lines."""
+
+_IN_SECONDS: Final = ("stall_s", "first_message_s", "recovery_s")
+"""Blocks of the summary whose figures are seconds."""
+_BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+_KILO: Final = 1000
+_NOTHING: Final = 0.0005
+"""Less than this shows as 0: histograms begin at a microsecond."""
+_MINUTE_S: Final = 60
+_WHOLE_CENTS_USD: Final = 0.01
+_WHOLE_DOLLARS_USD: Final = 100
+_SECONDS_FROM_MS: Final = 10_000
+"""Durations from here on are shown in seconds."""
+
+
+def count(value: float | None) -> str:
+    """Return a count with grouped digits, such as 76,000."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def figure(value: float | None) -> str:
+    """Return a measured figure with two or three significant digits: 0.45, 4.0, 15.1, 178."""
+    if value is None:
+        return MISSING
+    size = abs(value)
+    if size < _NOTHING:
+        return "0"
+    for limit, digits in ((0.0995, 3), (0.995, 2), (99.95, 1)):
+        if size < limit:
+            return f"{value:.{digits}f}"
+    return f"{value:,.0f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a latency given in ms with its unit: 15.1 ms, or 12.3 s from ten seconds on."""
+    if value is None:
+        return MISSING
+    if abs(value) >= _SECONDS_FROM_MS:
+        return seconds(value / _KILO)
+    return f"{figure(value)}{THIN}ms"
+
+
+def seconds(value: float | None) -> str:
+    """Return a length of time given in s: 0.18 s, 18 s, 4 min 10 s."""
+    if value is None:
+        return MISSING
+    if abs(value) >= 2 * _MINUTE_S:
+        minutes, rest = divmod(round(value), _MINUTE_S)
+        return f"{minutes:,}{THIN}min" + (f" {rest}{THIN}s" if rest else "")
+    text = f"{value:.0f}" if value == round(value) else figure(value)
+    return f"{text}{THIN}s"
+
+
+def rate(value: float | None) -> str:
+    """Return a number of things per second: 7,000/s, 0.5/s."""
+    if value is None:
+        return MISSING
+    text = count(value) if value == round(value) else figure(value)
+    return f"{text}/s"
+
+
+def percent(ratio: float | None) -> str:
+    """Return a ratio as a percentage that says 100 only when it is whole, and 0 only when none.
+
+    0.999993 is 99.999 %: rounding away a loss would hide the one thing that matters.
+    """
+    if ratio is None:
+        return MISSING
+    value = ratio * 100 or 0.0  # never minus zero
+    for digits in range(10):
+        text = f"{value:.{digits}f}"
+        settled = float(text) not in {0.0, 100.0} or value in {0.0, 100.0}
+        if settled and (digits or value == round(value) or value < 90):  # noqa: PLR2004 - near 100
+            break
+    return f"{text}{THIN}%"
+
+
+def size(value: float | None) -> str:
+    """Return an amount of memory or data: 90 MB, 1.5 GB."""
+    if value is None:
+        return MISSING
+    amount = float(value)
+    for unit in _BYTE_UNITS:
+        if amount < _KILO or unit == _BYTE_UNITS[-1]:
+            break
+        amount /= _KILO
+    text = f"{amount:.1f}" if amount < 10 and unit not in {"B", "kB"} else f"{amount:,.0f}"  # noqa: PLR2004 - two digits
+    return f"{text}{THIN}{unit}"
+
+
+def money(usd: float | None) -> str:
+    """Return dollars: $0.0042 for a small run, −$3.46, and $786 where cents do not matter."""
+    if usd is None:
+        return MISSING
+    sign, size = ("\N{MINUS SIGN}" if usd < 0 else ""), abs(usd)
+    if size < _WHOLE_CENTS_USD:
+        return f"{sign}${size:.2g}"
+    return f"{sign}${size:,.0f}" if size >= _WHOLE_DOLLARS_USD else f"{sign}${size:,.2f}"
+
+
+def of_metric(metric: str, value: float | None, *, exact: bool = False) -> str:
+    """Return a summary figure in the unit that its dotted name carries.
+
+    ``exact`` keeps every digit: limits are given, not measured, so none of theirs is false.
+    """
+    path = list(path_of(metric))
+    name = path[-1]
+    if exact and value is not None:
+        return _exact(path, value)
+    if any(part.endswith("_ms") for part in path):
+        return milliseconds(value)
+    if "ratio" in name:
+        return percent(value)
+    if path[0] in _IN_SECONDS:
+        return seconds(value)
+    if "per_s" in name:
+        return rate(value)
+    amount = size if "bytes" in name else money if name.startswith("usd_") else count
+    return amount(value)
+
+
+def _exact(path: list[str], value: float) -> str:
+    if "ratio" in path[-1]:
+        return f"{value * 100:,.10g}{THIN}%"
+    if path[-1].startswith("usd_"):
+        return f"${value:,.10g}"
+    unit = ""
+    if any(part.endswith("_ms") for part in path):
+        unit = f"{THIN}ms"
+    elif path[0] in _IN_SECONDS:
+        unit = f"{THIN}s"
+    elif "per_s" in path[-1]:
+        unit = "/s"
+    elif "bytes" in path[-1]:
+        unit = f"{THIN}B"
+    return f"{value:,.10g}{unit}"

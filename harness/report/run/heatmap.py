@@ -1,0 +1,134 @@
+"""The chart of every fan-out latency over time: how many deliveries took how long, by second."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+
+from harness.analysis.run.disturbances import objectives_on_p99
+from harness.analysis.run.finalize import Analysis
+from harness.core.clock import NS_PER_MS
+from harness.measure.histogram import Int64Array
+from harness.measure.log_bins import edges_ns
+from harness.report.annotations import Floats, rectangles
+from harness.report.canvas import NARROW, WIDE, Size, latency_axis, legend, panels, time_axis, unit
+from harness.report.chart_layout import ChartLayout
+from harness.report.theme import BLUE, ORANGE
+
+_MOST_ROWS: Final = 32
+_COLUMN_WIDTH: Final = 6
+"""Points that a column takes at least; more seconds than fit share one."""
+_MOST_LEVELS: Final = 6
+_KEYS_PER_LINE: Final = 3
+"""Names of levels that fit beside each other on a phone."""
+_FAINTEST: Final = 0.13
+_HALF_DECADES: Final = (1, 3)
+
+Places = npt.NDArray[np.intp]
+
+
+def heatmap(analysis: Analysis) -> Iterator[ChartLayout]:
+    """Draw time against latency; the darker a cell, the more deliveries a second fell into it."""
+    record = analysis.record
+    by_second = {
+        second: bins
+        for second, bins in record.histograms.by_second.items()
+        if 0 <= second < record.ended_s and bins.any()
+    }
+    if not by_second:
+        return
+    limits = [
+        slo["limit"]
+        for slo in objectives_on_p99(analysis.summary["slos"])
+        if not slo.get("user_class")
+    ]
+
+    def draw(figure: Figure, size: Size) -> None:
+        per_s, starts_s, edges_ms = _cells(by_second, size)
+        levels = _levels(per_s)
+        named = len(levels) + len(limits)
+        columns = _KEYS_PER_LINE if size == NARROW else named
+        (axes,) = panels(figure, size, 1, key_lines=math.ceil(named / columns))
+        for number, path, name in _level_paths(per_s, levels, starts_s, edges_ms):
+            strength = _FAINTEST + (1 - _FAINTEST) * number / max(len(levels) - 1, 1)
+            patch = PathPatch(path, facecolor=BLUE, alpha=strength, linewidth=0, label=name)
+            axes.add_patch(patch)
+        latency_axis(axes, edges_ms[0], edges_ms[-1])
+        for limit in limits:
+            if edges_ms[0] < limit < edges_ms[-1]:
+                axes.axhline(limit, color=ORANGE, linewidth=1.2, linestyle="--", label="p99 limit")
+        unit(axes, "ms")
+        time_axis(axes, record, size)
+        legend(axes, size, columns=columns)
+
+    caption = (
+        "Every delivery, by the second in which it arrived and by how long it took since it was "
+        "due: the stronger the colour, the more of them a second."
+    )
+    yield ChartLayout("fan-out-heatmap", "Fan-out latency of every delivery", caption, draw, WIDE)
+
+
+def _cells(by_second: Mapping[int, Int64Array], size: Size) -> tuple[Floats, Floats, Floats]:
+    """Return deliveries a second by latency and time, and the cells' edges.
+
+    Returns:
+        Shape (rows, columns); where each column starts and the last one ends, in s; where each
+        row begins and the last one ends, in ms.
+    """
+    first, last = min(by_second), max(by_second)
+    width = -(-(last + 1 - first) * _COLUMN_WIDTH // (size.width - 58))
+    filled = np.flatnonzero(sum(by_second.values()))
+    low, high = int(filled[0]), int(filled[-1]) + 1
+    height = 2 ** max(0, int(np.ceil(np.log2((high - low) / _MOST_ROWS))))
+    rows = -(-(high - low) // height)
+    columns = -(-(last + 1 - first) // width)
+    cells = np.zeros((rows, columns))
+    for second, bins in by_second.items():
+        shown = np.zeros(rows * height)
+        shown[: high - low] = bins[low:high]
+        cells[:, (second - first) // width] += shown.reshape(rows, height).sum(axis=1) / width
+    starts_s = first + width * np.arange(columns + 1.0)
+    edges = edges_ns()[np.minimum(low + height * np.arange(rows + 1), len(edges_ns()) - 1)]
+    return cells, starts_s, edges / NS_PER_MS
+
+
+def _levels(per_s: Floats) -> list[float]:
+    """Return the least that each level stands for, in round steps, ascending; the first is 0."""
+    top = per_s.max()
+    decades = 10.0 ** np.arange(0, np.floor(np.log10(max(top, 1))) + 1)
+    steps = [float(step * decade) for decade in decades for step in _HALF_DECADES]
+    steps = [step for step in steps if step <= top]
+    if len(steps) > _MOST_LEVELS:
+        steps = [float(decade) for decade in decades]
+    return [0.0, *steps[1:]]
+
+
+def _level_paths(
+    per_s: Floats, levels: list[float], starts_s: Floats, edges_ms: Floats
+) -> Iterator[tuple[int, Path, str]]:
+    """Yield each level that has cells: its number, its cells as one path, its name in the key."""
+    level = np.searchsorted(levels, per_s, side="right") - 1
+    level[per_s == 0] = -1
+    for number, least in enumerate(levels):
+        rows, starts, ends = _runs(level == number)
+        name = f"from {least:,.0f}/s"
+        if not least:
+            # The leading underscore keeps a level that stands alone out of the key.
+            name = f"under {levels[1]:,.0f}/s" if len(levels) > 1 else "_any"
+        if len(rows):
+            cells = (starts_s[starts], starts_s[ends], edges_ms[rows], edges_ms[rows + 1])
+            yield number, rectangles(*cells), name
+
+
+def _runs(mask: npt.NDArray[np.bool_]) -> tuple[Places, Places, Places]:
+    """Return row, first column and column after the last of each run of cells in a row."""
+    padded = np.pad(mask, ((0, 0), (1, 1))).astype(np.int8)
+    changes = np.diff(padded, axis=1)
+    rows, starts = np.nonzero(changes == 1)
+    _, ends = np.nonzero(changes == -1)
+    return rows, starts, ends

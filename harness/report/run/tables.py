@@ -1,0 +1,364 @@
+"""The tables of a report, as text in cells, for whatever prints them.
+
+A table without rows is not made: an empty table says nothing that a missing one does not.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from harness.analysis.run.columns import COUNTS
+from harness.analysis.run.finalize import Analysis
+from harness.analysis.run.histograms import latency_ms
+from harness.analysis.run.record import MEASURE, Json, before_measuring, measured
+from harness.analysis.run.slo import margin, scope_words
+from harness.analysis.run.summary import CHATTER, STALL_LIMITS_S, SUBSCRIBER
+from harness.measure.record import JOIN_STAGES
+from harness.report import formatting as q
+from harness.report.clocks import clocks, latency_figure
+from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
+from harness.report.run.disturbance_section import disturbed
+from harness.report.run.failed_joins import STAGE_NAMES, failed_joins
+from harness.report.run.requests import requests
+from harness.report.run.slowest import slowest_messages, slowest_subscribers
+from harness.report.summary_text import (
+    VERDICT_MARKS,
+    VERDICT_WORDS,
+    limit_words,
+    observed_words,
+)
+from harness.report.table_cells import Cell, Table
+
+PERCENTILES = ("p50", "p90", "p99", "p999", "max")
+
+_LATENCIES = (
+    "fan_out_latency_ms",
+    "service_latency_ms",
+    "receive_delay_ms",
+    "completion_latency_ms",
+    "publishes.latency_ms",
+    "publishes.send_delay_ms",
+)
+_MOST_ERRORS = 25
+_GENERATOR_MEANINGS = (
+    "",
+    *("generator.cpu_ratio_peak", "generator.cpu_ratio_peak", "generator.cpu_wait_ratio_peak"),
+    *("generator.machine_others_ratio_peak", "generator.loop_lag_ms", "publishes.send_delay_ms"),
+    *("receive_delay_ms", "generator.receive_backlog_peak", "generator.gc_pause_max_ms"),
+    *("generator.late_slots_ratio", "generator.clock_step_max_ms"),
+    *("generator.unstamped_receives", *["generator.rss_bytes_peak"] * 3),
+)
+"""What explains each column of the load generator's table."""
+_NO_TEXTS: Mapping[str, str] = {}
+
+
+def build_tables(analysis: Analysis) -> list[Table]:
+    """Return every table that has rows, in reading order."""
+    tables = (
+        objectives(analysis.summary),
+        _latencies(analysis),
+        disturbed(analysis.summary),
+        _deliveries(analysis),
+        _stalls(analysis.summary),
+        slowest_messages(analysis.record, analysis.summary),
+        slowest_subscribers(analysis.record),
+        _joins(analysis),
+        requests(analysis),
+        failed_joins(analysis.record),
+        _phases(analysis),
+        _errors(analysis),
+        _generator(analysis),
+        clocks(analysis.record, analysis.summary),
+    )
+    return [table for table in tables if table.rows]
+
+
+def objectives(summary: Json) -> Table:
+    """Return the SLOs with what was observed, the limit and the margin between them."""
+    rows = []
+    for slo in summary["slos"]:
+        metric, verdict = slo["metric"], slo["verdict"]
+        room = margin(slo)
+        name = capital(label(metric)) + scope_words(slo)
+        # On a page a figure that names its metric is the summary's; one of a part is not.
+        summed = "" if scope_words(slo) else metric
+        shown = Cell(observed_words(slo), metric=summed, link=anchor(metric))
+        rows.append(
+            [
+                Cell(name),
+                Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
+                shown,
+                Cell(limit_words(slo), link=anchor(metric)),
+                Cell(q.MISSING if room is None else q.of_metric(metric, room), link=anchor(metric)),
+            ]
+        )
+    columns = ["Objective", "Verdict", "Observed", "Required", "Margin"]
+    return Table("objectives", "Objectives", "", columns, rows, texts=2)
+
+
+def environment(analysis: Analysis) -> list[tuple[str, str]]:
+    """Return what the run was made with, as pairs of name and value."""
+    run, found = analysis.record.run, analysis.record.run.get("environment", {})
+    plan = run.get("plan", {})
+    versions = ", ".join(f"{name} {number}" for name, number in found.get("versions", {}).items())
+    pairs = [
+        ("Run", run.get("run_id")),
+        ("Workload", plan.get("workload_file")),
+        ("Target", plan.get("target_file")),
+        ("Seed", analysis.record.workload.get("seed")),
+        ("Host", found.get("host")),
+        ("System", found.get("os")),
+        ("Processor", _processor(found)),
+        ("Memory", q.size(found["memory_bytes"]) if found.get("memory_bytes") else None),
+        ("Open files", q.count(found["open_files_limit"]) if "open_files_limit" in found else None),
+        ("Python", found.get("python")),
+        ("Received by", found.get("receive_path")),
+        ("Packages", versions),
+        ("Revision", found.get("git_revision")),
+    ]
+    return [(name, str(value)) for name, value in pairs if value not in {None, ""}]
+
+
+def _processor(environment: Json) -> str | None:
+    model, cpus = environment.get("cpu_model"), environment.get("cpus")
+    return f"{model}, {cpus} CPUs" if model and cpus else model
+
+
+def _latencies(analysis: Analysis) -> Table:
+    rows = []
+    unmeasured = []
+    for metric in _LATENCIES:
+        block: Any = analysis.summary
+        for key in metric.split("."):
+            block = block[key]
+        if not block["count"]:
+            unmeasured.append(DEFINITIONS[metric].name)
+            continue
+        texts = _told(metric, block, analysis.summary)
+        rows.append(_latency_row(capital(DEFINITIONS[metric].name), block, metric, texts=texts))
+        if metric == "fan_out_latency_ms":
+            rows += _fan_out_by_class(analysis)
+        if metric == "service_latency_ms":
+            rows.append(_left_out(analysis.summary))
+    note = "Of messages meant for the measured time."
+    if unmeasured:
+        note += f" Not measured in this run: {', '.join(unmeasured)}."
+    columns = ["Milliseconds", *map(percentile_name, PERCENTILES), "Values"]
+    return Table("latencies", "Latencies", note, columns, rows)
+
+
+def _fan_out_by_class(analysis: Analysis) -> Iterator[list[Cell]]:
+    """Yield a row for each class of users, where there is more than one."""
+    blocks = {}
+    for user_class in (SUBSCRIBER, CHATTER):
+        merged = analysis.record.histograms.merged(
+            "fan_out_latency", user_class=user_class, phase=MEASURE
+        )
+        if merged.count:
+            blocks[user_class] = latency_ms(merged)
+    if len(blocks) > 1:
+        for user_class, block in blocks.items():
+            texts = _told("fan_out_latency_ms", block, analysis.summary)
+            row = _latency_row(f"at {user_class}s", block, tone="detail", texts=texts)
+            yield _explained(row, "fan_out_latency_ms")
+
+
+def _told(metric: str, block: Json, summary: Json) -> dict[str, str]:
+    """Return a latency's percentiles, none of them below what the clocks can tell."""
+    return {key: latency_figure(metric, block[key], summary) for key in PERCENTILES}
+
+
+def _left_out(summary: Json) -> list[Cell]:
+    """Return by how much service latency is below fan-out latency: what it leaves out."""
+    due, sent = summary["fan_out_latency_ms"], summary["service_latency_ms"]
+    name = Cell("what it leaves out", tone="detail")
+    figures = [Cell(q.figure(_less(due[key], sent[key]))) for key in PERCENTILES]
+    return _explained([name, *figures, Cell("")], "service_latency_ms")
+
+
+def _less(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other
+
+
+def _latency_row(
+    name: str, block: Json, metric: str = "", tone: str = "", texts: Mapping[str, str] = _NO_TEXTS
+) -> list[Cell]:
+    figures = [
+        Cell(texts.get(key) or q.figure(block[key]), metric=f"{metric}.{key}" if metric else "")
+        for key in PERCENTILES
+    ]
+    return [Cell(name, tone=tone), *figures, Cell(q.count(block["count"]), link=anchor(metric))]
+
+
+def _explained(row: list[Cell], metric: str) -> list[Cell]:
+    """Return a row whose figures link to the definition of a metric that is not quite theirs."""
+    return [row[0], *(replace(cell, link=anchor(metric)) for cell in row[1:])]
+
+
+def _deliveries(analysis: Analysis) -> Table:
+    record, summary = analysis.record, analysis.summary["deliveries"]
+    if summary["owed"] is None:
+        return Table("deliveries", "Deliveries", "", [], [])
+    columns = ["Messages", "Owed", "Received", *map(capital, ("lost", *COUNTS[1:])), "Ratio"]
+    keys = ("owed", "received", "lost", *COUNTS[1:], "ratio")
+    of_phase = [Cell(q.of_metric(key, summary[key]), metric=f"deliveries.{key}") for key in keys]
+    rows = [[Cell("Measured"), Cell(q.count(len(measured(record.messages)))), *of_phase]]
+    before = before_measuring(record.messages)
+    if len(before):
+        rows.append(_ledger_row("Before measuring", before))
+    rows.append(_ledger_row("Whole run", record.messages))
+    note = "Verdict and objectives are about the measured row alone." if len(before) else ""
+    meanings = ("", "publishes.sent", *(f"deliveries.{key}" for key in keys))
+    return Table("ledger", "Deliveries", note, ["Span", *columns], rows, meanings=meanings)
+
+
+def _ledger_row(name: str, messages: pd.DataFrame) -> list[Cell]:
+    total = messages[["owed", "delivered", "lost", *COUNTS[1:]]].sum()
+    ratio = total["delivered"] / total["owed"] if total["owed"] else None
+    counts = [Cell(q.count(int(count))) for count in total]
+    return [Cell(name), Cell(q.count(len(messages))), *counts, Cell(q.percent(ratio))]
+
+
+def _stalls(summary: Json) -> Table:
+    keys = ("p50", "p99", "max", *(f"over_{limit}s_ratio" for limit in STALL_LIMITS_S))
+    rows = []
+    for name, block in (("Longest stall", "stall_s"), ("First message", "first_message_s")):
+        found = summary.get(block) or {}  # Records of before it was counted have no first message.
+        if found.get("max") is not None:
+            metrics = [(f"{block}.{key}", found[key]) for key in keys]
+            rows.append([Cell(name), *(Cell(q.of_metric(m, value), m) for m, value in metrics)])
+    names = ["Waiting", "p50", "p99", "max"]
+    columns = [*names, *(f"Over {limit}{q.THIN}s" for limit in STALL_LIMITS_S)]
+    note = (
+        "Over all subscribers: the longest time that each was owed a message and got none, and the "
+        "time from its first attempt to join to its first message, failed attempts included."
+    )
+    return Table("stall-shares", "Waiting", note, columns, rows)
+
+
+def _joins(analysis: Analysis) -> Table:
+    histograms = analysis.record.histograms
+    rows = []
+    for stage in JOIN_STAGES:
+        merged = histograms.merged(f"join_{stage}")
+        if merged.count:
+            row = _latency_row(capital(STAGE_NAMES[stage]), latency_ms(merged))
+            rows.append(_explained(row, "joins.latency_ms"))
+    block = analysis.summary["joins"]["latency_ms"]
+    if block["count"]:
+        rows.append(_latency_row("Whole join", block, "joins.latency_ms"))
+    columns = ["Milliseconds", *map(percentile_name, PERCENTILES), "Values"]
+    return Table("joins", "Joins by stage", "Of all users, over the whole run.", columns, rows)
+
+
+def _phases(analysis: Analysis) -> Table:
+    timeline = analysis.record.timeline
+    rows = []
+    for phase in analysis.record.phases:
+        inside = timeline[(timeline["phase"] == phase["name"]).to_numpy(dtype=bool)]
+        if inside.empty:
+            continue
+        at_end = inside[inside["second"] == inside["second"].max()]
+        rows.append(
+            [
+                Cell(capital(phase["name"].replace("_", "-"))),
+                Cell(f"{phase['start_s']:g}{q.THIN}s"),
+                Cell(q.seconds(phase["end_s"] - phase["start_s"])),
+                Cell(q.count(int(at_end["connected"].sum()))),
+                Cell(q.count(int(inside["publishes_sent"].sum()))),
+                Cell(q.count(int(inside["deliveries"].sum()))),
+                Cell(q.count(int(inside["errors"].sum()))),
+            ]
+        )
+    columns = ["Phase", "From", "Length", "Connected", "Publishes", "Deliveries", "Errors"]
+    note = "What happened in the seconds of each phase; users connected at its end."
+    meanings = (
+        *("", "time", "time", "population.subscribers_peak", "publishes.sent"),
+        *("deliveries.per_s_peak", "errors.count"),
+    )
+    return Table("phases", "Phases", note, columns, rows, meanings=meanings)
+
+
+def _errors(analysis: Analysis) -> Table:
+    kinds = ["stage", "error_class", "code", "message"]
+    errors = analysis.record.errors.fillna(dict.fromkeys(kinds, ""))
+    grouped = errors.groupby(kinds)
+    merged = grouped.agg(
+        count=("count", "sum"), first=("second", "min"), last=("second", "max")
+    ).sort_values("count", ascending=False)
+    rows = [
+        [
+            Cell(str(kind[0])),
+            Cell(str(kind[2] or kind[1])),
+            Cell(str(kind[3])),
+            Cell(q.count(row["count"])),
+            Cell(_span(row)),
+        ]
+        for kind, row in _items(merged.head(_MOST_ERRORS))
+    ]
+    note = ""
+    if len(merged) > _MOST_ERRORS:
+        note = f"The {_MOST_ERRORS} most frequent of {len(merged)} kinds."
+    columns = ["Stage", "Code", "Message", "Times", "Seconds"]
+    meanings = ("", "", "", "errors.count", "time")
+    return Table("errors", "Errors", note, columns, rows, texts=3, meanings=meanings)
+
+
+def _items(frame: pd.DataFrame) -> Iterator[tuple[Any, "pd.Series[Any]"]]:
+    """Yield a frame's rows with their index, which is a tuple here and no plain label."""
+    yield from frame.iterrows()
+
+
+def _span(row: "pd.Series[Any]") -> str:
+    first, last = int(row["first"]), int(row["last"])
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def _generator(analysis: Analysis) -> Table:
+    rows = []
+    for worker, seconds in analysis.record.generator.groupby("worker"):
+        rows.append(
+            [
+                Cell(f"Worker {worker}"),
+                Cell(q.percent(_mean(seconds["cpu_ratio"]))),
+                Cell(q.percent(_highest(seconds["cpu_ratio"]))),
+                Cell(q.percent(_highest(seconds["cpu_wait_ratio"]))),
+                Cell(q.percent(_highest(seconds["machine_others_ratio"]))),
+                Cell(q.milliseconds(_highest(seconds["loop_lag_ms_max"]))),
+                Cell(q.milliseconds(_highest(seconds["send_delay_ms_max"]))),
+                Cell(q.milliseconds(_highest(seconds["receive_delay_ms_p99"]))),
+                Cell(q.count(_highest(seconds["receive_backlog"]))),
+                Cell(q.milliseconds(_highest(seconds["gc_pause_ms_max"]))),
+                Cell(q.count(_total(seconds["late_slots"]))),
+                Cell(q.milliseconds(_highest(seconds["clock_step_ms"].abs()))),
+                Cell(q.count(_total(seconds["unstamped_receives"]))),
+                Cell(q.size(_highest(seconds["rss_bytes"]))),
+                Cell(q.count(_highest(seconds["connections"]))),
+                Cell(q.count(_highest(seconds["open_files"]))),
+            ]
+        )
+    columns = [
+        *("Worker", "CPU mean", "CPU peak", "CPU wait", "Other programs", "Loop lag max"),
+        *("Send delay max", "Receive delay p99", "Receive backlog", "GC pause max"),
+        *("Late slots", "Clock step", "Without stamp", "Memory peak", "Connections", "Open files"),
+    ]
+    note = "Over the whole run, with the worst single second where it is not a mean or a number."
+    if analysis.record.target.get("emulated"):
+        note += " The system was emulated on this machine and shared its cores with the load."
+    if not analysis.record.is_complete:
+        note += " Some workers may be missing."
+    return Table("generator", "Load generator", note, columns, rows, meanings=_GENERATOR_MEANINGS)
+
+
+def _mean(column: "pd.Series[Any]") -> float | None:
+    return round(float(column.mean()), 3) if column.notna().any() else None
+
+
+def _highest(column: "pd.Series[Any]") -> float | None:
+    return round(float(column.max()), 3) if column.notna().any() else None
+
+
+def _total(column: "pd.Series[Any]") -> int | None:
+    return int(column.sum()) if column.notna().any() else None

@@ -1,0 +1,1 @@
+"""The emulator of the API Gateway WebSocket API."""

@@ -1,0 +1,65 @@
+"""What the account's quotas let in, in one process.
+
+Source: docs.aws.amazon.com/apigateway/latest/developerguide/limits, read November 2026. Decided
+here, because no source says: a connect uses its own quota and no token of the throttle.
+"""
+
+from pathlib import Path
+
+from harness.emulation.counters import Counters
+from harness.emulation.faults import ConnectFate, Faults
+from harness.emulation.quotas import Rate
+from harness.systems.api_gateway_websocket.emulator.throttle import TokenBucket
+from harness.systems.api_gateway_websocket.options import Quotas
+
+_CONNECTS, _REQUESTS = "rate-connects", "bucket-requests"
+
+
+class Admission:
+    """Who is let in.
+
+    Args:
+        quotas: The limits.
+        faults: What is to go wrong besides.
+        counters: Counts connects that are not let in.
+        folder: Files that all processes share; holds those of ``make_files``.
+        index: Number of this process.
+    """
+
+    def __init__(
+        self, quotas: Quotas, faults: Faults, counters: Counters, folder: Path, index: int
+    ) -> None:
+        self._faults = faults
+        self._counters = counters
+        has = quotas.enabled
+        limit_per_s = quotas.connects_per_s
+        self._connects = (
+            Rate(folder / _CONNECTS, index, limit_per_s) if has and limit_per_s else None
+        )
+        rate_per_s, burst = quotas.requests_per_s, quotas.burst
+        self._requests = (
+            TokenBucket(folder / _REQUESTS, rate_per_s, burst) if has and rate_per_s else None
+        )
+
+    @staticmethod
+    def make_files(folder: Path, processes: int) -> None:
+        """Write the files in which processes see what the others take."""
+        Rate.make_table(folder / _CONNECTS, processes)
+        TokenBucket.make_file(folder / _REQUESTS)
+
+    def connect(self) -> ConnectFate:
+        """Decide what becomes of a client that connects, and count it unless it is let in."""
+        fate = self._faults.on_connect()
+        if fate.refused or fate.throttled or self._connects is None or self._connects.take():
+            return fate
+        self._counters.add("connects.throttled.quota")
+        return fate._replace(throttled=True)
+
+    def request(self) -> bool:
+        """Take a token of the throttle if there is one: for a frame, or a call of the API."""
+        return self._requests is None or self._requests.take()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._requests is not None:
+            self._requests.close()

@@ -1,0 +1,267 @@
+"""Connections of the emulator: each frame selects a route, and the route's function does the rest.
+
+Frames do not wait for one another: a function that takes long holds up no later frame.
+Source: docs.aws.amazon.com/apigateway/latest/developerguide, "Select integrations for WebSocket
+routes" and "Set up route responses", read November 2026.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from harness.emulation.connection_writer import hang_up
+from harness.emulation.intervals import Intervals
+from harness.emulation.websocket_frames import close_frame, text_frame
+from harness.emulation.wildcards import is_wildcard
+from harness.scenario.faults import RESET
+from harness.systems.api_gateway_websocket import wire
+from harness.systems.api_gateway_websocket.emulator.management import ManagedConnection
+from harness.systems.api_gateway_websocket.emulator.service import Service
+from harness.systems.api_gateway_websocket.options import Route
+
+DEFAULT_ROUTE = "$default"
+LONGEST_INTEGRATION_S = 29.0
+"""Source: "Integration timeout" in the quotas of API Gateway."""
+
+GIVE_UP_S = 2.0
+"""How long a client may take to close after it was told to."""
+
+_REPEATED = ("id", "channel")
+"""What a backend's answer repeats of the frame, besides its action."""
+
+
+class Clocks:
+    """What becomes due on all connections of a process; made inside the running event loop.
+
+    Args:
+        idle_s: Silence that ends a connection; 0 for none.
+        lifetime_s: Age that ends a connection; 0 for none.
+    """
+
+    def __init__(self, idle_s: float, lifetime_s: float) -> None:
+        self.idle = Intervals(idle_s, Session.end_of_patience) if idle_s else None
+        self.lifetime = Intervals(lifetime_s, Session.end_of_life) if lifetime_s else None
+
+    async def run(self) -> None:
+        """Serve both; never returns where there is one."""
+        clocks = (clock for clock in (self.idle, self.lifetime) if clock is not None)
+        await asyncio.gather(*(clock.run() for clock in clocks))
+
+
+class Session:
+    """One connection after its upgrade.
+
+    Args:
+        service: What it shares with the others.
+        clocks: What becomes due on it.
+        websocket: The connection, to read from and to close.
+        connection: The connection, to write to and to call by its id.
+    """
+
+    __slots__ = ("_channels", "_clocks", "_closing", "_connection", "_service", "_websocket")
+
+    def __init__(
+        self,
+        service: Service,
+        clocks: Clocks,
+        websocket: web.WebSocketResponse,
+        connection: ManagedConnection,
+    ) -> None:
+        self._service = service
+        self._clocks = clocks
+        self._websocket = websocket
+        self._connection = connection
+        self._channels: set[str] = set()
+        self._closing: asyncio.Task[bool] | None = None
+        connection.close = self._deleted
+        connection.touch = self._active
+
+    async def run(self) -> None:
+        """Serve the connection until either side closes it."""
+        self._active()
+        if self._clocks.lifetime is not None:
+            self._clocks.lifetime.restart(self)
+        ping_counts = self._service.options.undocumented.ping_is_activity
+        try:
+            async for message in self._websocket:
+                if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+                    self._connection.active_s = time.time()
+                    self._active()
+                    self._receive(message.data)
+                elif message.type is WSMsgType.PING:
+                    if ping_counts:
+                        self._active()
+                    await self._websocket.pong(message.data)
+        finally:
+            self._ended()
+
+    def _active(self) -> None:
+        if self._clocks.idle is not None:
+            self._clocks.idle.restart(self)
+
+    def _ended(self) -> None:
+        """Forget the connection, and call $disconnect, which is best effort."""
+        service, connection_id = self._service, self._connection.id
+        for clock in (self._clocks.idle, self._clocks.lifetime):
+            if clock is not None:
+                clock.stop(self)
+        if self._websocket.close_code == WSCloseCode.MESSAGE_TOO_BIG:
+            service.counters.add("disconnects.too_large")
+        service.table.note_left(connection_id)
+        lost = service.options.undocumented.lost_disconnects
+        forget = service.table.forget
+        if service.rng.random() < lost or not service.functions.call(lambda: forget(connection_id)):
+            service.counters.add("disconnects.unnoticed")
+
+    def end_of_life(self) -> None:
+        """Close the connection: it is as old as connections get."""
+        self._close("lifetime")
+
+    def end_of_patience(self) -> None:
+        """Close the connection: nothing was sent either way for too long."""
+        self._close("idle")
+
+    def _deleted(self) -> None:
+        self._close("deleted")
+
+    def too_large(self) -> None:
+        """Close the connection, on which a frame began that is too long."""
+        transport = self._connection.outlet.transport
+        self._service.counters.add("disconnects.too_large")
+        transport.write(close_frame(WSCloseCode.MESSAGE_TOO_BIG))
+        # What the client is still sending is read and dropped, so that it reads our reason.
+        asyncio.get_running_loop().call_later(GIVE_UP_S, transport.abort)
+
+    def _close(self, cause: str) -> None:
+        """Close from the server's side, once."""
+        if self._closing is not None:
+            return
+        self._service.counters.add(f"disconnects.{cause}")
+        code = self._service.options.undocumented.close_code
+        if code == RESET:
+            hang_up(self._connection.outlet.transport, None)
+            return
+        self._closing = asyncio.ensure_future(self._websocket.close(code=code))
+
+    def _receive(self, payload: bytes) -> None:
+        """Let one message through the throttle to its route."""
+        service = self._service
+        service.counters.add("messages.received")
+        service.metering.frame(len(payload))
+        body = _parsed(payload)
+        selected = body.get(service.options.route_selection_key)
+        route = self._route(selected) or self._route(DEFAULT_ROUTE)
+        is_publish = route is not None and route.does == "broadcast"
+        if is_publish and service.faults.on_publish():
+            self._error(wire.TOO_MANY_REQUESTS)
+        elif not service.admission.request():
+            kind = "publishes" if is_publish else "messages"
+            service.counters.add(f"{kind}.throttled.quota")
+            self._error(wire.TOO_MANY_REQUESTS)
+        elif route is None:
+            service.counters.add("messages.unrouted")
+            self._error(wire.FORBIDDEN)
+        else:
+            self._do(route, body)
+
+    def _route(self, selected: Any) -> Route | None:
+        routes = self._service.options.routes
+        return next((route for route in routes if route.key == selected), None)
+
+    def _do(self, route: Route, body: Mapping[str, Any]) -> None:
+        channel = body.get("channel")
+        if route.does == "broadcast":
+            self._broadcast(route, body, channel)
+            return
+        if route.does in {"join", "leave"} and not isinstance(channel, str):
+            self._error(wire.INTERNAL_SERVER_ERROR)
+            return
+
+        def act() -> None:
+            if route.does == "fail":
+                self._error(wire.INTERNAL_SERVER_ERROR)
+                return
+            if route.does == "join":
+                self._join(str(channel))
+            elif route.does == "leave":
+                self._leave(str(channel))
+            if route.response and route.does != "nothing":
+                self._reply(body if route.does == "echo" else self._answer(body))
+
+        if not self._service.functions.call(act):
+            if route.does == "join":
+                self._service.counters.add("subscribes.refused.function")
+            self._error(wire.INTERNAL_SERVER_ERROR)
+
+    def _join(self, channel: str) -> None:
+        if not self._connection.outlet.is_open:
+            return  # It has gone meanwhile, and with it its rows.
+        service = self._service
+        service.table.put(self._connection.id, channel)
+        service.management.subscribe(self._connection)
+        service.counters.add("subscribes.accepted")
+        self._channels.add(channel)
+
+    def _leave(self, channel: str) -> None:
+        self._service.table.remove(self._connection.id, channel)
+        self._channels.discard(channel)
+        if not self._channels:
+            self._service.management.unsubscribe(self._connection)
+
+    def _broadcast(self, route: Route, body: Mapping[str, Any], channel: Any) -> None:
+        service = self._service
+        data = body.get("data")
+        if not isinstance(channel, str) or is_wildcard(channel) or data is None:
+            service.counters.add("publishes.refused.bad_request")
+            self._error(wire.INTERNAL_SERVER_ERROR)
+            return
+        payload = data.encode() if isinstance(data, str) else orjson.dumps(data)
+        waits = [True]
+
+        def ended(reached: int | None) -> None:
+            if not waits:
+                return  # The API has answered before.
+            waits.clear()
+            if reached is None:
+                self._error(wire.INTERNAL_SERVER_ERROR)
+            elif route.response:
+                self._reply({**self._answer(body), "reached": reached})
+
+        def late() -> None:
+            if waits:
+                waits.clear()
+                self._error(wire.TIMED_OUT)
+
+        if not service.broadcaster.start(channel, payload, ended):
+            service.counters.add("publishes.refused.function")
+            self._error(wire.INTERNAL_SERVER_ERROR)
+            return
+        service.counters.add("publishes.accepted")
+        if service.options.broadcast.function_timeout_s > LONGEST_INTEGRATION_S:
+            asyncio.get_running_loop().call_later(LONGEST_INTEGRATION_S, late)
+
+    def _answer(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the backend answers: what it was asked, without the message."""
+        keys = (self._service.options.route_selection_key, *_REPEATED)
+        return {key: body[key] for key in keys if key in body}
+
+    def _reply(self, body: Any) -> None:
+        self._connection.outlet.reply(text_frame(orjson.dumps(body)))
+
+    def _error(self, message: str) -> None:
+        error = wire.ErrorFrame(message, self._connection.id, str(uuid.uuid4()))
+        self._connection.outlet.reply(text_frame(error.encode()))
+
+
+def _parsed(payload: bytes) -> dict[str, Any]:
+    """Return a frame's object; an empty one for what is none, which selects no route."""
+    try:
+        body = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,1 @@
+"""The client of AppSync Events: connections and credentials."""

@@ -1,0 +1,300 @@
+"""The load side's AppSync Events client: join, receive, publish over WebSocket or HTTP.
+
+A join is: TCP, TLS where the endpoint has it, upgrade with the credentials in a subprotocol,
+``connection_init`` until ``connection_ack``, ``subscribe`` until ``subscribe_success``.
+Ids of subscriptions are unique within a connection, as the protocol asks, and the same on all
+connections, which makes the frames of one event equal on all of them: a client's only subscription
+is "s", and where it has several each is called by a number that the worker gave its channel.
+Source: the event-api-websocket-protocol page of the AppSync Events documentation, November 2026.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from gevent import Timeout
+from gevent.event import AsyncResult
+from geventhttpclient import HTTPClient
+from geventhttpclient.url import URL
+from websockets.uri import parse_uri
+
+from harness.core.errors import RemoteProtocolError
+from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
+from harness.net.stream import resolve
+from harness.net.upgrade import Upgrade
+from harness.net.websocket import Endpoint, WebSocketConnection
+from harness.systems.appsync_events import wire
+from harness.systems.appsync_events.client.credentials import (
+    CONNECT_BODY,
+    credentials_for,
+    subscribe_body,
+)
+from harness.systems.appsync_events.client.tokens import CredentialsError
+
+SUBSCRIPTION_ID = "s"
+
+_ANSWERS = frozenset(
+    ("connection_ack", "connection_error", "subscribe_success", "subscribe_error", "error")
+)
+"""Messages that end a wait of the join; anything else may come in between."""
+
+_KEEP_ALIVE = wire.keep_alive()
+
+_THROTTLED = frozenset(("LimitExceededError", "LimitExceededException", "TooManyRequestsException"))
+"""Error types that mean "too much"; the service documents none (reference, section 7)."""
+
+
+class AppSyncEventsApi:
+    """One API as a worker uses it: endpoints resolved, credentials encoded, once for all users.
+
+    Args:
+        access: Addresses, key, TLS context and source address.
+
+    Raises:
+        TargetUnreachableError: If a host name does not resolve.
+        CredentialsError: If the credentials that the target asks for cannot be had.
+    """
+
+    def __init__(self, access: Access) -> None:
+        uri = parse_uri(access.realtime)
+        address = resolve(uri.host, uri.port)
+        self.http_url = URL(access.http)
+        host, port = self.http_url.host, self.http_url.port
+        plain = port == (443 if self.http_url.scheme == "https" else 80)
+        self.credentials = credentials_for(access, host, None if plain else port)
+        self.credentials.ready(0)  # Raises now rather than at every join.
+        self._shown: Mapping[str, str] = {}
+        self.endpoint = Endpoint(
+            uri, address, [wire.SUBPROTOCOL], access.tls, access.source_addresses
+        )
+        self._ids: dict[str, str] = {}
+        self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
+        self._http_client = HTTPClient.from_url(
+            self.http_url,
+            concurrency=256,
+            connection_timeout=10.0,
+            network_timeout=60.0,
+            ssl_context_factory=lambda: access.tls,
+        )
+
+    def client(
+        self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
+    ) -> "AppSyncEventsClient":
+        """Return a client for one user, not yet connected."""
+        return AppSyncEventsClient(
+            self, self._subscriptions_to(tuple(channels)), frame_cache, listener
+        )
+
+    def _subscriptions_to(self, channels: tuple[str, ...]) -> Mapping[str, str]:
+        """Return channel by subscription id; one mapping for all clients of the same channels."""
+        found = self._subscriptions.get(channels)
+        if found is None:
+            if len(channels) == 1:
+                found = {SUBSCRIPTION_ID: channels[0]}
+            else:
+                ids = self._ids
+                found = {ids.setdefault(each, f"s{len(ids)}"): each for each in channels}
+            self._subscriptions[channels] = found
+        return found
+
+    def publish_over_http(
+        self, publish_id: str, channel: str, events: list[bytes]
+    ) -> PublishAnswer:
+        """POST one publish and wait for its answer, in the calling greenlet; raises OSError."""
+        body = wire.http_publish_body(channel, events)
+        shown = self.credentials.headers(body)
+        headers = {"content-type": "application/json", **shown}
+        response = self._http_client.post(self.http_url.request_uri, body, headers)
+        text = bytes(response.read())
+        now_ns = time.time_ns()
+        try:
+            message = wire.parse_http_reply(response.status_code, text)
+        except RemoteProtocolError as error:
+            return PublishAnswer(publish_id, False, False, "protocol_error", str(error), now_ns)
+        throttled = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        return _answer(publish_id, message, throttled=throttled, now_ns=now_ns)
+
+    def upgrade_of(self, user: int) -> Upgrade:
+        """Return the upgrade with a user's credentials; made once where users show the same."""
+        shown = self.credentials.authorization(user, CONNECT_BODY, reusable=True)
+        if shown is not self._shown:
+            self._shown = shown
+            subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(shown)]
+            self._upgrade = Upgrade(self.endpoint.uri, subprotocols)
+        return self._upgrade
+
+    def close(self) -> None:
+        """Close the connections kept for publishing over HTTP."""
+        self.credentials.close()
+        self._http_client.close()
+
+
+class AppSyncEventsClient(WebSocketConnection):
+    """One user's connection.
+
+    Args:
+        api: The API to join.
+        subscriptions: Channel to subscribe to by the subscription's id; none for a user that only
+            publishes.
+        frame_cache: Frames already understood, see ``WebSocketConnection``.
+        listener: Who is told of deliveries, answers and the end.
+    """
+
+    __slots__ = ("_api", "_awaited", "_joined", "_subscriptions", "_unconfirmed", "_user")
+
+    def __init__(
+        self,
+        api: AppSyncEventsApi,
+        subscriptions: Mapping[str, str],
+        frame_cache: dict[bytes, Any],
+        listener: Listener,
+    ) -> None:
+        super().__init__(api.endpoint, frame_cache, listener)
+        self._api = api
+        self._subscriptions = subscriptions
+        self._unconfirmed = len(subscriptions)
+        self._awaited: AsyncResult | None = None
+        self._joined = False
+        # Whose credentials to show; a listener that has no number is the only user there is.
+        self._user: int = getattr(listener, "number", 0)
+
+    def upgrade(self) -> Upgrade:
+        """Return the upgrade with this user's credentials."""
+        return self._api.upgrade_of(self._user)
+
+    def join(self, deadline: float) -> JoinTimes:
+        """Connect, initialise and subscribe; see ``net.client.Client.join``.
+
+        To get credentials, by signing in for example, is no part of the times of a join.
+        """
+        credentials = self._api.credentials
+        try:
+            credentials.ready(self._user)
+        except CredentialsError as error:
+            raise JoinError("init", "NoCredentials", f"{error.where}: {error.found}") from None
+        times = JoinTimes(time.time_ns())
+        try:
+            self.connect(times, deadline)
+            before = time.monotonic_ns()
+            asks = [wire.connection_init()]
+            times.confirmed_ns = self._request("init", asks, "connection_ack", deadline)
+            times.stages_ns["init"] = time.monotonic_ns() - before
+            if self._subscriptions:
+                before = time.monotonic_ns()
+                asks = [
+                    wire.subscribe(
+                        subscription_id,
+                        channel,
+                        credentials.authorization(
+                            self._user, subscribe_body(channel), reusable=True
+                        ),
+                    )
+                    for subscription_id, channel in self._subscriptions.items()
+                ]
+                times.confirmed_ns = self._request("subscribe", asks, "subscribe_success", deadline)
+                times.stages_ns["subscribe"] = time.monotonic_ns() - before
+        except BaseException:
+            self.drop()
+            raise
+        if not self.open:  # It ended in the same breath as it was confirmed.
+            raise JoinError("subscribe", "closed", "the connection ended at once")
+        self._joined = True
+        return times
+
+    def _request(
+        self, stage: str, asks: Sequence[bytes], expected_type: str, deadline: float
+    ) -> int:
+        """Send and wait for the last answer, or the first refusal; return when it came, ns."""
+        awaited = self._awaited = AsyncResult()
+        try:
+            for ask in asks:
+                self.send_text(ask)
+            answer, kernel_ns = awaited.get(timeout=max(deadline - time.monotonic(), 0.0))
+        except Timeout:
+            raise JoinError(stage, "timeout", f"no {expected_type} in time") from None
+        except OSError as error:
+            raise JoinError(stage, "closed", str(error)) from None
+        finally:
+            self._awaited = None
+        if answer.type != expected_type:
+            reason = answer.errors[0] if answer.errors else wire.WireError(answer.type)
+            raise JoinError(stage, reason.error_type, _told(reason) or "no message given")
+        arrived_ns: int = kernel_ns
+        return arrived_ns
+
+    def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
+        """Send one publish over this connection; the listener hears of its answer."""
+        signed = wire.http_publish_body(channel, events)
+        shown = self._api.credentials.authorization(self._user, signed, reusable=False)
+        self.send_text(wire.publish(publish_id, channel, events, shown))
+
+    def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
+        """Tell deliveries, answers and errors apart."""
+        if payload == _KEEP_ALIVE:
+            return None
+        message = wire.parse_server_message(payload)
+        if message.type == "data":
+            if message.id in self._subscriptions and message.event is not None:
+                return self.listener.event(message.event, kernel_ns)
+        elif message.type in ("publish_success", "publish_error"):
+            self.listener.answered(_answer(message.id, message, throttled=False, now_ns=kernel_ns))
+        elif self._awaited is not None and message.type in _ANSWERS:
+            self._take_answer(self._awaited, message, kernel_ns)
+        elif message.errors:
+            error = message.errors[0]
+            self.listener.refused("receive", error.error_type, _told(error))
+        return None
+
+    def _take_answer(
+        self, awaited: AsyncResult, message: wire.ServerMessage, kernel_ns: int
+    ) -> None:
+        """Wake the join at its answer; of several subscriptions, at the last."""
+        if message.type == "connection_ack":
+            self.silence_limit_s = _silence_limit_s(message.body)
+        elif message.type == "subscribe_success":
+            self._unconfirmed -= 1
+            if self._unconfirmed:
+                return
+            self.listener.confirmed(kernel_ns)
+        # Taken away at once: what follows in the same bytes is no answer to the same question.
+        self._awaited = None
+        awaited.set((message, kernel_ns))
+
+    def on_over(self, code: int, reason: str) -> bool:
+        """Fail the join, if it is not done yet; it reports the end itself."""
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            awaited.set_exception(ConnectionResetError(reason or f"closed with code {code}"))
+        return not self._joined
+
+
+def _silence_limit_s(ack: Mapping[str, Any]) -> float | None:
+    """Return the time without any message after which the service wants to be given up."""
+    limit_ms = ack.get("connectionTimeoutMs")
+    if isinstance(limit_ms, bool) or not isinstance(limit_ms, int | float) or limit_ms <= 0:
+        return None
+    return limit_ms / 1000
+
+
+def _told(error: wire.WireError) -> str:
+    """Return the first line of what the service says.
+
+    Where a signature is wrong, further lines repeat what was signed, a session token included.
+    """
+    return error.message.partition("\n")[0]
+
+
+def _answer(
+    publish_id: str, message: wire.ServerMessage, *, throttled: bool, now_ns: int
+) -> PublishAnswer:
+    """Read the fate of a publish; one rejected event makes the publish refused."""
+    if message.errors:
+        error = message.errors[0]
+        throttled = throttled or error.error_type in _THROTTLED
+        return PublishAnswer(publish_id, False, throttled, error.error_type, _told(error), now_ns)
+    failed = message.body.get("failed")
+    if failed:
+        code, text = str(failed[0].get("code", "")), str(failed[0].get("message", ""))
+        return PublishAnswer(publish_id, False, throttled, code, text, now_ns)
+    return PublishAnswer(publish_id, True, False, "", "", now_ns)

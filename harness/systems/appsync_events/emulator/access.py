@@ -1,0 +1,320 @@
+"""Who may connect, subscribe and publish, whatever credentials they show.
+
+What is shown chooses the auth mode, which must be one of those that the API, or the namespace,
+lets in for this step. The mode of a connection does not matter to what is done on it.
+
+Source: docs.aws.amazon.com/appsync/latest/eventapi, pages configure-event-api-auth and
+event-api-websocket-protocol, and .../context-reference for identities, read November 2026. How
+the service tells the token of a Lambda authorizer from a JWT is undocumented; decided here: by its
+form, where both modes are let in.
+"""
+
+import hmac
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.emulation.signatures import ALGORITHM
+from harness.systems.appsync_events import wire
+from harness.systems.appsync_events.emulator import policies, sigv4
+from harness.systems.appsync_events.emulator.lambda_authorizer import (
+    Authorizer,
+    Operation,
+    Question,
+)
+from harness.systems.appsync_events.emulator.tokens import (
+    Issuer,
+    TokenMode,
+    TokenRefusedError,
+    TokenVerifier,
+    issuer_of,
+    make_key_pair,
+    settings_of,
+)
+from harness.systems.appsync_events.operations import UNAUTHORIZED
+from harness.systems.appsync_events.options import AuthMode, IamUser, Namespace, Options
+from harness.systems.appsync_events.wire import WireError
+
+LOGGER = logging.getLogger(__name__)
+
+TOKEN_MODES: tuple[TokenMode, ...] = ("user_pool", "oidc")
+
+_JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_BEARER = "bearer "
+_NOTHING_SIGNED = b"{}"
+
+_ACTIONS: dict[Operation, str] = {
+    "EVENT_CONNECT": policies.CONNECT,
+    "EVENT_SUBSCRIBE": policies.SUBSCRIBE,
+    "EVENT_PUBLISH": policies.PUBLISH,
+}
+
+
+class Identity(NamedTuple):
+    """Who was let in.
+
+    Attributes:
+        mode: How they showed who they are.
+        claims: ``ctx.identity`` of handlers; None for an API key.
+    """
+
+    mode: AuthMode
+    claims: Mapping[str, Any] | None
+
+
+class Caller(NamedTuple):
+    """The HTTP request that something came by: a publish, or the upgrade of the connection.
+
+    Attributes:
+        headers: As received.
+        host: Its ``Host``; may be empty.
+        body: As received; empty for an upgrade.
+        address: Where it came from, as handlers see it.
+    """
+
+    headers: Mapping[str, str]
+    host: str
+    body: bytes = b""
+    address: str = "127.0.0.1"
+
+    def __repr__(self) -> str:
+        return f"Caller({self.address}, {len(self.headers)} headers, {len(self.body)} bytes)"
+
+
+class _Step(NamedTuple):
+    """One thing to be let in for; a connect has neither namespace nor channel."""
+
+    operation: Operation
+    allowed: tuple[AuthMode, ...]
+    signed: Callable[[], bytes]
+    namespace: str = ""
+    channel: str = ""
+
+
+class Access:
+    """Decides who is let in.
+
+    Args:
+        options: Of the whole emulator.
+        folder: Shared by its processes.
+        clock: Tells the time in seconds since 1970.
+
+    Attributes:
+        issuer: Issues tokens; None where no token of its own is let in.
+
+    Raises:
+        ScenarioError: If a file or function that the options name cannot be loaded.
+    """
+
+    def __init__(
+        self, options: Options, folder: Path, clock: Callable[[], float] = time.time
+    ) -> None:
+        prepare(options, folder)
+        self._options = options
+        self._clock = clock
+        self._api_keys = [
+            (api_key.key.encode(), api_key.expires.timestamp() if api_key.expires else None)
+            for api_key in options.api_keys
+        ]
+        self._users = {user.access_key_id: user for user in options.iam_users}
+        self._tokens = {
+            mode: TokenVerifier(mode, options, folder, clock)
+            for mode in TOKEN_MODES
+            if mode in options.auth_modes
+        }
+        settings = options.lambda_authorizer
+        self._authorizer = Authorizer(settings, options) if settings else None
+        self.issuer = Issuer(options, folder) if _issues_tokens(options) else None
+
+    async def connect(
+        self, authorization: Mapping[str, str], caller: Caller
+    ) -> Identity | WireError:
+        """Return who connects, or why they may not."""
+        step = _Step(
+            "EVENT_CONNECT",
+            self._options.connection_auth_modes,
+            lambda: _NOTHING_SIGNED,
+        )
+        return await self._check(step, authorization, caller)
+
+    async def subscribe(
+        self,
+        namespace: Namespace,
+        channel: str,
+        authorization: Mapping[str, str],
+        caller: Caller,
+    ) -> Identity | WireError:
+        """Return who subscribes, or why they may not.
+
+        Args:
+            namespace: Of the channel.
+            channel: As the message has it: that is what is signed.
+            authorization: From the message.
+            caller: The upgrade of its connection.
+        """
+        step = _Step(
+            "EVENT_SUBSCRIBE",
+            namespace.subscribe_auth_modes or self._options.default_subscribe_auth_modes,
+            lambda: sigv4.message_body(channel),
+            namespace.name,
+            channel,
+        )
+        return await self._check(step, authorization, caller)
+
+    async def publish(
+        self,
+        namespace: Namespace,
+        channel: str,
+        message_body: Mapping[str, Any],
+        authorization: Mapping[str, str],
+        caller: Caller,
+        *,
+        over_http: bool,
+    ) -> Identity | WireError:
+        """Return who publishes, or why they may not.
+
+        Args:
+            namespace: Of the channel.
+            channel: As the message has it: that is what is signed.
+            message_body: The message or the body, decoded.
+            authorization: From the message, or over HTTP the request's headers.
+            caller: The request, or the upgrade of the message's connection.
+            over_http: Whether the body was signed as it came.
+        """
+        step = _Step(
+            "EVENT_PUBLISH",
+            namespace.publish_auth_modes or self._options.default_publish_auth_modes,
+            lambda: (
+                caller.body
+                if over_http
+                else sigv4.message_body(channel, message_body.get("events", []))
+            ),
+            namespace.name,
+            channel,
+        )
+        return await self._check(step, authorization, caller)
+
+    async def _check(
+        self, step: _Step, authorization: Mapping[str, str], caller: Caller
+    ) -> Identity | WireError:
+        """Judge what is shown; an API key, where one is let in, before anything else."""
+        given = {name.lower(): value for name, value in authorization.items()}
+        key = given.get(wire.API_KEY_HEADER)
+        if key is not None and "api_key" in step.allowed:
+            return _API_KEY_IDENTITY if self._knows(key) else UNAUTHORIZED
+        shown = given.get("authorization", "")
+        if shown.startswith(ALGORITHM):
+            return self._check_signature(step, given, caller)
+        token = shown[len(_BEARER) :] if shown.lower().startswith(_BEARER) else shown
+        modes = [mode for mode in TOKEN_MODES if mode in step.allowed]
+        if modes and ("lambda" not in step.allowed or _JWT.fullmatch(token)):
+            return self._check_token(modes, token, caller)
+        if shown and "lambda" in step.allowed:
+            return await self._ask_lambda(step, shown, caller)
+        return UNAUTHORIZED
+
+    def _knows(self, key: str) -> bool:
+        """Say whether this is an API key that has not expired."""
+        offered, now_s = key.encode(errors="replace"), self._clock()
+        # Each key is compared, in constant time: how long it takes tells nothing about any.
+        known = [
+            hmac.compare_digest(offered, api_key) and (expires_s is None or now_s < expires_s)
+            for api_key, expires_s in self._api_keys
+        ]
+        return any(known)
+
+    def _check_signature(
+        self, step: _Step, given: Mapping[str, str], caller: Caller
+    ) -> Identity | WireError:
+        if "iam" not in step.allowed:
+            return UNAUTHORIZED
+        user = sigv4.verify(
+            given,
+            step.signed(),
+            request_host=caller.host,
+            users=self._users,
+            region=self._options.region,
+            now=datetime.fromtimestamp(self._clock(), UTC),
+        )
+        if isinstance(user, WireError):
+            return user
+        resource = policies.resource_arn(self._options, step.namespace)
+        if not policies.allows(user.statements, _ACTIONS[step.operation], resource):
+            return UNAUTHORIZED
+        return Identity("iam", _iam_claims(user, caller))
+
+    def _check_token(
+        self, modes: list[TokenMode], token: str, caller: Caller
+    ) -> Identity | WireError:
+        for mode in modes:
+            try:
+                claims = self._tokens[mode].claims(token)
+            except TokenRefusedError as refused:
+                LOGGER.info("%s: %s", mode, refused)
+            else:
+                issuer = issuer_of(mode, self._options)
+                return Identity(mode, _TOKEN_CLAIMS[mode](claims, issuer, caller))
+        return UNAUTHORIZED
+
+    async def _ask_lambda(self, step: _Step, token: str, caller: Caller) -> Identity | WireError:
+        if self._authorizer is None:
+            return UNAUTHORIZED
+        channel = f"/{step.channel.strip('/')}" if step.channel else ""
+        question = Question(step.operation, token, step.namespace, channel)
+        answer = await self._authorizer.answer(question, caller.headers)
+        if answer is None or not answer.is_authorized:
+            return UNAUTHORIZED
+        return Identity("lambda", {"handlerContext": answer.handler_context})
+
+
+def prepare(options: Options, folder: Path) -> None:
+    """Write what all processes must agree on, unless it is there."""
+    if _issues_tokens(options):
+        make_key_pair(folder)
+
+
+def _issues_tokens(options: Options) -> bool:
+    return any(
+        mode in options.auth_modes and settings_of(mode, options).jwks_file is None
+        for mode in TOKEN_MODES
+    )
+
+
+_API_KEY_IDENTITY = Identity("api_key", None)
+
+
+def _iam_claims(user: IamUser, caller: Caller) -> dict[str, Any]:
+    account = user.arn.split(":")[4:5]
+    return {
+        "accountId": account[0] if account else "",
+        "cognitoIdentityPoolId": None,
+        "cognitoIdentityId": None,
+        "sourceIp": [caller.address],
+        "username": user.arn.rpartition("/")[2],
+        "userArn": user.arn,
+        "cognitoIdentityAuthType": None,
+        "cognitoIdentityAuthProvider": None,
+    }
+
+
+def _user_pool_claims(claims: dict[str, Any], issuer: str, caller: Caller) -> dict[str, Any]:
+    return {
+        "sub": claims["sub"],
+        "issuer": issuer,
+        "username": claims.get("cognito:username", claims.get("username")),
+        "claims": claims,
+        "sourceIp": [caller.address],
+        "defaultAuthStrategy": "ALLOW",
+        "groups": claims.get("cognito:groups"),
+    }
+
+
+def _oidc_claims(claims: dict[str, Any], issuer: str, _caller: Caller) -> dict[str, Any]:
+    return {"sub": claims["sub"], "issuer": issuer, "claims": claims}
+
+
+_TOKEN_CLAIMS = {"user_pool": _user_pool_claims, "oidc": _oidc_claims}

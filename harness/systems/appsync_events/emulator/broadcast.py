@@ -1,0 +1,167 @@
+"""Fan-out inside one process: who subscribed to what, and one frame for all who share an id.
+
+A delivery costs one write to a transport: no task, no queue and no object per subscriber. The
+limit on what a subscriber leaves unread is therefore kept here, at the write. Only where a fault or
+a quota may touch a broadcast is each of its deliveries looked at by itself.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter, Transport
+from harness.emulation.counters import OWED, SENT
+from harness.emulation.deliveries import Deliveries, Frame, Subscription
+from harness.emulation.websocket_frames import text_frame
+from harness.systems.appsync_events import wire
+from harness.systems.appsync_events.channels import Segments, matching_patterns
+from harness.systems.appsync_events.emulator.metering import steps_of_encoded
+
+_Group = dict[Transport, Subscription]
+_Key = tuple[Segments, str, Transport]
+
+_NOBODY: dict[str, _Group] = {}
+
+
+class Hub:
+    """The subscriptions of one process.
+
+    Args:
+        outlets: The connections.
+        deliveries: What becomes of deliveries that may not simply be written.
+        index: Number of this process.
+        processes: How many there are; with ``index`` it makes the numbers of events unique.
+        settle_s: How long after its confirmation events still pass a subscription by.
+    """
+
+    def __init__(
+        self,
+        outlets: ConnectionWriter,
+        deliveries: Deliveries,
+        *,
+        index: int = 0,
+        processes: int = 1,
+        settle_s: float = 0.0,
+    ) -> None:
+        self._outlets = outlets
+        self._deliveries = deliveries
+        self._next_number = self._index = index
+        self._processes = processes
+        self._settle_s = settle_s
+        # Pattern -> subscription id -> transports in the order they came.
+        self._groups: dict[Segments, dict[str, _Group]] = {}
+        # Those that nothing reaches yet; in the order they came they also settle.
+        self._settling: dict[_Key, tuple[float, Subscription]] = {}
+        self._settling_patterns: Counter[Segments] = Counter()
+
+    def number_events(self, count: int) -> int:
+        """Number events that came to this process; return the number of the first of them."""
+        first = self._next_number
+        self._next_number += count * self._processes
+        return first
+
+    def reset(self) -> None:
+        """Number events from the beginning again."""
+        self._next_number = self._index
+
+    def add(self, pattern: Segments, operation_id: str, outlet: Connection) -> None:
+        """Deliver what matches a pattern to a connection, marked with its subscription's id."""
+        subscription = self._deliveries.subscribe(outlet)
+        key = pattern, operation_id, outlet.transport
+        if self._settle_s:
+            self._settling[key] = time.monotonic() + self._settle_s, subscription
+            self._settling_patterns[pattern] += 1
+        else:
+            self._route(key, subscription)
+
+    def _route(self, key: _Key, subscription: Subscription) -> None:
+        pattern, operation_id, transport = key
+        groups = self._groups.setdefault(pattern, {})
+        groups.setdefault(operation_id, {})[transport] = subscription
+
+    def remove(self, pattern: Segments, operation_id: str, outlet: Connection) -> None:
+        """End a subscription that ``add`` began."""
+        unrouted = self._settling.pop((pattern, operation_id, outlet.transport), None)
+        if unrouted is not None:
+            self._settling_patterns[pattern] -= 1
+            self._deliveries.unsubscribe(unrouted[1])
+            return
+        by_id = self._groups[pattern]
+        self._deliveries.unsubscribe(by_id[operation_id].pop(outlet.transport))
+        if not by_id[operation_id]:
+            del by_id[operation_id]
+        if not by_id:
+            del self._groups[pattern]
+
+    def _settle(self, patterns: Sequence[Segments], events: int) -> None:
+        """Route the subscriptions whose time has come; count what passes by the others."""
+        now_s = time.monotonic()
+        while self._settling:
+            key, (due_s, subscription) = next(iter(self._settling.items()))
+            if due_s > now_s:
+                break
+            del self._settling[key]
+            self._settling_patterns[key[0]] -= 1
+            self._route(key, subscription)
+        passed = sum(self._settling_patterns[pattern] for pattern in patterns)
+        self._deliveries.counters.add("deliveries.settling", passed * events)
+
+    def broadcast(
+        self, segments: Segments, encoded_events: Sequence[bytes], first_number: int = 0
+    ) -> None:
+        """Deliver events, each from ``wire.encode_event``, to all who subscribed to their channel.
+
+        Args:
+            segments: The channel.
+            encoded_events: The events of one publish.
+            first_number: From ``number_events`` of the process they came to.
+        """
+        patterns = matching_patterns(segments)
+        if self._settling:
+            self._settle(patterns, len(encoded_events))
+        groups: list[tuple[str, _Group]] = []
+        for pattern in patterns:
+            groups.extend(self._groups.get(pattern, _NOBODY).items())
+        if not groups:
+            return
+        count = len(encoded_events)
+        numbers = range(first_number, first_number + count * self._processes, self._processes)
+        steps = list(map(steps_of_encoded, encoded_events))
+        reached = sum([len(group) for _, group in groups])
+        if self._deliveries.all_pass(numbers, reached * count, reached * sum(steps)):
+            self._write(groups, encoded_events, sum(steps))
+            return
+        now_s = time.monotonic()
+        for operation_id, group in groups:
+            frames = [
+                _frame(number, operation_id, event, steps_of_it)
+                for number, event, steps_of_it in zip(numbers, encoded_events, steps, strict=True)
+            ]
+            for subscription in group.values():
+                self._deliveries.send(subscription, frames, now_s)
+
+    def _write(
+        self, groups: Sequence[tuple[str, _Group]], events: Sequence[bytes], steps: int
+    ) -> None:
+        """Write events as they are to all of these groups, and count that."""
+        written = owed = size_bytes = 0
+        for operation_id, group in groups:
+            frames = b"".join(
+                [text_frame(wire.encoded_data(operation_id, event)) for event in events]
+            )
+            reached, stuck = self._outlets.write_to_all(frames, group)
+            written += reached
+            owed += reached + stuck
+            size_bytes += reached * len(frames)
+        count = self._deliveries.counters.add
+        count(OWED, owed * len(events))
+        count(SENT, written * len(events))
+        count("deliveries.steps", written * steps)
+        count("bytes_out", size_bytes)
+        if owed > written:
+            count("deliveries.dropped.slow_subscriber", (owed - written) * len(events))
+
+
+def _frame(number: int, operation_id: str, encoded_event: bytes, steps: int) -> Frame:
+    frame = text_frame(wire.encoded_data(operation_id, encoded_event))
+    return Frame(number, Batch(frame, deliveries=1, steps=steps), encoded_event)

@@ -1,0 +1,244 @@
+"""What becomes of a publish or a subscribe, from its credentials to its handler.
+
+In this order: authorisation, channel and namespace, limits of the request, rates, the handler, the
+size of each event as the handler left it. The order of the service's own checks is undocumented.
+"""
+
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from harness.emulation.quotas import ConnectionRate
+from harness.systems.appsync_events.channels import Segments
+from harness.systems.appsync_events.emulator.access import Caller, Identity
+from harness.systems.appsync_events.emulator.service import Service
+from harness.systems.appsync_events.handlers.handlers import (
+    Context,
+    HandlerRefusal,
+    Handlers,
+    Incoming,
+    Outcome,
+)
+from harness.systems.appsync_events.operations import (
+    UNAUTHORIZED,
+    UNKNOWN_NAMESPACE,
+    Refusal,
+    checked_channel,
+    checked_events,
+    event_error,
+    refusal,
+    size_bytes,
+)
+from harness.systems.appsync_events.options import Namespace
+from harness.systems.appsync_events.wire import EventResult, WireError
+
+Body = Mapping[str, Any]
+
+_rng = random.Random()
+
+
+class Publish(NamedTuple):
+    """A publish that was accepted and now waits to be broadcast.
+
+    Attributes:
+        segments: Its channel.
+        events: The events to broadcast, in order.
+        results: What to tell the publisher of each event it sent.
+    """
+
+    segments: Segments
+    events: list[str]
+    results: list[EventResult]
+
+
+class Request(NamedTuple):
+    """A publish or subscribe, and who asks for it.
+
+    Attributes:
+        body: The message or the body of the HTTP request.
+        authorization: The credentials that came with it.
+        caller: The HTTP request that brought it, or opened its connection.
+        over_http: Whether it is a request of its own.
+    """
+
+    body: Body
+    authorization: Mapping[str, str]
+    caller: Caller
+    over_http: bool = False
+
+
+class _Place(NamedTuple):
+    """The channel that somebody may use, who that is, and the handlers it had when they asked."""
+
+    namespace: Namespace
+    segments: Segments
+    identity: Identity
+    handlers: Handlers
+
+
+Authorise = Callable[[Namespace, str], Awaitable[Identity | WireError]]
+
+
+async def accept_subscribe(
+    service: Service, request: Request, subscriptions: Collection[str]
+) -> Segments | Refusal:
+    """Return what somebody may subscribe to, or why not; what is refused is counted.
+
+    Args:
+        service: What all connections share.
+        request: The subscribe.
+        subscriptions: Ids of the subscriptions that its connection has already.
+    """
+    accepted = await _checked_subscribe(service, request, subscriptions)
+    if isinstance(accepted, Refusal):
+        service.counters.add(f"subscribes.refused.{accepted.cause}")
+    else:
+        service.counters.add("subscribes.accepted")
+        service.metering.subscribed()
+    return accepted
+
+
+async def _checked_subscribe(
+    service: Service, request: Request, subscriptions: Collection[str]
+) -> Segments | Refusal:
+    body, authorization, caller, _ = request
+
+    def authorise(namespace: Namespace, channel: str) -> Awaitable[Identity | WireError]:
+        return service.access.subscribe(namespace, channel, authorization, caller)
+
+    place = await _place(service, request, authorise, wildcard_allowed=True)
+    if isinstance(place, Refusal):
+        return place
+    if body["id"] in subscriptions:
+        taken = WireError("DuplicatedOperationError", f"Duplicated operation id {body['id']}")
+        return Refusal(taken, HTTPStatus.BAD_REQUEST, "duplicate")
+    too_many = service.admission.subscribe(len(subscriptions))
+    if too_many is not None:
+        return Refusal(too_many, HTTPStatus.BAD_REQUEST, "too_many")
+    if place.handlers.has_subscribe(place.namespace.name):
+        service.metering.handled()
+        refused = await place.handlers.on_subscribe(_context(place, request))
+        if refused is not None:
+            return _handler_refusal(refused)
+    return place.segments
+
+
+async def accept_publish(
+    service: Service, request: Request, rate: ConnectionRate | None = None
+) -> Publish | Refusal:
+    """Check a publish and give each event its identifier; the caller replies, then broadcasts.
+
+    Args:
+        service: What all connections share; counts what is accepted and refused.
+        request: The publish.
+        rate: The limit of the connection it came by.
+    """
+    checked = await _checked_publish(service, request)
+    if isinstance(checked, Refusal):
+        service.counters.add(f"publishes.refused.{checked.cause}")
+        return checked
+    place, events = checked
+    throttled = service.admission.publish(len(events), rate)
+    if throttled is not None:
+        return refusal(throttled)
+    identified = [Incoming(_identifier(), event) for event in events]
+    outcome = await _handled(service, place, identified, request)
+    if isinstance(outcome, HandlerRefusal):
+        service.counters.add("publishes.refused.handler")
+        return _handler_refusal(outcome)
+    service.counters.add("publishes.accepted")
+    service.metering.published(list(map(size_bytes, events)))
+    return _sized(service, place.segments, identified, outcome)
+
+
+async def _checked_publish(
+    service: Service, request: Request
+) -> tuple[_Place, list[str]] | Refusal:
+    body, authorization, caller, over_http = request
+
+    def authorise(namespace: Namespace, channel: str) -> Awaitable[Identity | WireError]:
+        return service.access.publish(
+            namespace, channel, body, authorization, caller, over_http=over_http
+        )
+
+    options = service.options
+    wildcard_allowed = options.undocumented.publish_to_wildcard
+    place = await _place(service, request, authorise, wildcard_allowed=wildcard_allowed)
+    if isinstance(place, Refusal):
+        return place
+    events = checked_events(body, over_http=over_http, request_bytes=options.quotas.request_bytes)
+    return refusal(events) if isinstance(events, WireError) else (place, events)
+
+
+async def _place(
+    service: Service, request: Request, authorise: Authorise, *, wildcard_allowed: bool
+) -> _Place | Refusal:
+    """Return the place that a request is about, or why its sender may not use it."""
+    if service.faults.on_credentials():
+        return refusal(UNAUTHORIZED)
+    channel = request.body.get("channel")
+    text = channel if isinstance(channel, str) else ""
+    segments = checked_channel(request.body, wildcard_allowed=wildcard_allowed)
+    named = text.strip("/").partition("/")[0] if isinstance(segments, WireError) else segments[0]
+    namespace, handlers = service.namespaces.get(named), service.handlers
+    # Who asks for what does not exist must be let in all the same, by the rules of the API.
+    judged_by = namespace or Namespace.model_construct(name=named)
+    identity = await authorise(judged_by, text)
+    if isinstance(identity, WireError):
+        return refusal(identity)
+    if isinstance(segments, WireError):
+        return refusal(segments)
+    if namespace is None:
+        return refusal(UNKNOWN_NAMESPACE)
+    return _Place(namespace, segments, identity, handlers)
+
+
+async def _handled(
+    service: Service, place: _Place, events: list[Incoming], request: Request
+) -> Outcome | HandlerRefusal:
+    """Let the user's handler change events; without one they stay what they are."""
+    if not place.handlers.has_publish(place.namespace.name):
+        return Outcome([(event.id, event.text) for event in events], {})
+    service.metering.handled(len(events))
+    return await place.handlers.on_publish(_context(place, request), events)
+
+
+def _sized(
+    service: Service, segments: Segments, events: list[Incoming], outcome: Outcome
+) -> Publish:
+    """Leave out what is too large after its handler, and say what became of each event."""
+    limit_bytes = service.options.quotas.event_bytes
+    failed = dict(outcome.failed)
+    kept = []
+    for identifier, text in outcome.broadcast:
+        error = event_error(text, limit_bytes)
+        if error is None:
+            kept.append(text)
+        else:
+            failed[identifier] = error
+    too_large = len(outcome.broadcast) - len(kept)
+    left_out = len(events) - len(outcome.broadcast) - len(outcome.failed)
+    service.counters.add("events.failed.handler", len(outcome.failed))
+    service.counters.add("events.failed.too_large", too_large)
+    service.counters.add("events.filtered", left_out)
+    results = [
+        EventResult(event.id, position, failed.get(event.id))
+        for position, event in enumerate(events)
+    ]
+    return Publish(segments, kept, results)
+
+
+def _identifier() -> str:
+    """Return a random UUID, without asking the system for each of them as ``uuid4`` does."""
+    return str(uuid.UUID(int=_rng.getrandbits(128), version=4))
+
+
+def _context(place: _Place, request: Request) -> Context:
+    caller = request.caller
+    return Context(place.namespace, place.segments, place.identity, caller.headers, caller.host)
+
+
+def _handler_refusal(refused: HandlerRefusal) -> Refusal:
+    return Refusal(refused.error, HTTPStatus(refused.http_status), "handler")

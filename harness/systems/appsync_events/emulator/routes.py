@@ -1,0 +1,259 @@
+"""The routes of the AppSync Events emulator, and what their answers look like over HTTP.
+
+WebSocket and HTTP publish share one port, as on a custom domain of the real service. What is not of
+the service lies below ``/_emulator``.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+
+from aiohttp import web
+
+from harness.emulation.connection_writer import hang_up
+from harness.emulation.control import Answer
+from harness.emulation.control_routes import add_control_routes, control_response, told_of_bugs
+from harness.emulation.websocket_frames import close_frame
+from harness.systems.appsync_events import wire
+from harness.systems.appsync_events.emulator.access import Caller
+from harness.systems.appsync_events.emulator.admission import LIMIT_EXCEEDED
+from harness.systems.appsync_events.emulator.credentials import (
+    offered_subprotocols,
+    presented_credentials,
+)
+from harness.systems.appsync_events.emulator.publishing import Request, accept_publish
+from harness.systems.appsync_events.emulator.service import Service
+from harness.systems.appsync_events.emulator.sessions import Clocks, Session
+from harness.systems.appsync_events.operations import (
+    BAD_REQUEST,
+    REQUEST_TOO_LARGE,
+    UNAUTHORIZED,
+    Refusal,
+    RejectedMessageError,
+    parse_publish_body,
+    refusal,
+)
+from harness.systems.appsync_events.wire import WireError
+
+CLOSE_TIMEOUT_S = 2.0
+
+INTERNAL_ERROR = 1011
+"""Close code of a server that fails. Source: RFC 6455, section 7.4.1."""
+
+ESCAPES = 6
+"""Bytes of a message for each byte of its events: escapes take three at most, and Amplify sends
+each event twice."""
+
+INTERNAL_FAILURE = WireError("InternalFailure", "Internal failure.")
+
+ENVELOPE_BYTES = 64 * 1024
+"""Bytes of a message besides its events: credentials above all."""
+
+JWKS_PATH = "/_emulator/jwks.json"
+TOKENS_PATH = "/_emulator/tokens"
+
+NO_ISSUER = Answer(
+    HTTPStatus.NOT_FOUND,
+    wire.http_error_body(
+        WireError(BAD_REQUEST, "No token of its own is let in: user_pool and oidc are off.")
+    ),
+)
+
+_CORS = {"access-control-allow-origin": "*"}
+_PREFLIGHT = {
+    **_CORS,
+    "access-control-allow-methods": "POST, OPTIONS",
+    # The star does not stand for Authorization. Source: fetch.spec.whatwg.org, read November 2026.
+    "access-control-allow-headers": "*, authorization",
+    "access-control-max-age": "600",
+}
+
+
+class Routes:
+    """The routes of one emulator process; made inside the running event loop.
+
+    Args:
+        service: What all connections share.
+    """
+
+    def __init__(self, service: Service) -> None:
+        options = service.options
+        self._service = service
+        self._message_bytes = ESCAPES * options.quotas.request_bytes + ENVELOPE_BYTES
+        self.clocks = Clocks(options.keep_alive_s, options.connection_lifetime_s)
+
+    def application(self) -> web.Application:
+        """Return the application to serve."""
+        application = web.Application(
+            client_max_size=self._message_bytes, middlewares=[tell_of_bugs]
+        )
+        router = application.router
+        add = partial(router.add_route, expect_handler=_expect)
+        add("GET", wire.REALTIME_PATH, self._realtime)
+        add("POST", wire.HTTP_PATH, self._publish)
+        add("OPTIONS", wire.HTTP_PATH, _preflight)
+        add_control_routes(add, self._service.control)
+        add("GET", JWKS_PATH, self._jwks)
+        add("POST", TOKENS_PATH, self._tokens)
+        for path in {resource.canonical for resource in router.resources()}:
+            add("*", path, partial(_refuse_route, status=405))
+        add("*", "/{other:.*}", partial(_refuse_route, status=404))
+        return application
+
+    async def _realtime(self, request: web.Request) -> web.StreamResponse:
+        service, transport = self._service, request.transport
+        offered = offered_subprotocols(request.headers)
+        if wire.SUBPROTOCOL not in offered or transport is None:
+            rule = f"The WebSocket subprotocol {wire.SUBPROTOCOL} is required."
+            service.counters.add("connects.refused.bad_request")
+            return error_response(WireError(BAD_REQUEST, rule), HTTPStatus.BAD_REQUEST)
+        fate = service.admission.connect()
+        if fate.delay_s:
+            await asyncio.sleep(fate.delay_s)
+        if fate.refused:
+            if fate.status is None:
+                hang_up(transport, None)
+            return error_response(INTERNAL_FAILURE, fate.status or HTTPStatus.BAD_GATEWAY)
+        if fate.throttled and service.options.undocumented.throttle_at_upgrade:
+            return error_response(LIMIT_EXCEEDED, HTTPStatus.TOO_MANY_REQUESTS)
+        websocket = self._websocket()
+        try:
+            await websocket.prepare(request)
+        except ValueError:  # The library's, of headers that are no text.
+            service.counters.add("connects.refused.bad_request")
+            invalid = WireError(BAD_REQUEST, "The WebSocket handshake is not valid.")
+            return error_response(invalid, HTTPStatus.BAD_REQUEST)
+        outlet = service.outlets.add(transport)
+        try:
+            caller = _caller(request)
+            refused = LIMIT_EXCEEDED if fate.throttled else await self._refusal(caller, offered)
+            await Session(service, self.clocks, websocket, outlet, caller, refused).run()
+        except Exception:
+            # The request has been answered; an HTTP answer now would be no frame.
+            hang_up(transport, close_frame(INTERNAL_ERROR))
+            raise
+        finally:
+            service.outlets.remove(outlet)
+        return websocket
+
+    def _websocket(self) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse(
+            protocols=[wire.SUBPROTOCOL],
+            compress=False,
+            max_msg_size=self._message_bytes,
+            timeout=CLOSE_TIMEOUT_S,
+            decode_text=False,
+        )
+        # The library looks only at the first header line of those the client may have sent.
+        websocket.headers["Sec-WebSocket-Protocol"] = wire.SUBPROTOCOL
+        return websocket
+
+    async def _refusal(self, caller: Caller, offered: Sequence[str]) -> WireError | None:
+        """Return why a connection is not let in; None where it is. Either is counted."""
+        service = self._service
+        presented = presented_credentials(caller.headers, offered)
+        identity: object = presented
+        if service.faults.on_credentials():
+            identity = UNAUTHORIZED
+        elif not isinstance(presented, WireError):
+            identity = await service.access.connect(presented, caller)
+        if not isinstance(identity, WireError):
+            service.counters.add("connects.accepted")
+            return None
+        refused = refusal(identity)
+        service.counters.add(f"connects.refused.{refused.cause}")
+        # The service gives this number in connection errors only.
+        is_credentials = refused.status is HTTPStatus.UNAUTHORIZED
+        return refused.error._replace(code=401) if is_credentials else refused.error
+
+    async def _publish(self, request: web.Request) -> web.StreamResponse:
+        try:
+            text = await request.read()
+            body = parse_publish_body(text)
+        except web.HTTPRequestEntityTooLarge:
+            too_large = WireError(BAD_REQUEST, REQUEST_TOO_LARGE)
+            return self._refused(refusal(too_large))
+        except RejectedMessageError as rejected:
+            return self._refused(refusal(rejected.error))
+        asked = Request(body, request.headers, _caller(request, text), over_http=True)
+        publish = await accept_publish(self._service, asked)
+        if isinstance(publish, Refusal):
+            return error_response(publish.error, publish.status)
+        response = _json_response(wire.http_publish_reply(publish.results), HTTPStatus.OK)
+        is_reply_first = self._service.options.undocumented.reply_first
+        if is_reply_first:
+            # Sent here and not by the library, so that it leaves before the deliveries; what was
+            # accepted is delivered, whether its publisher stays to hear of it or not.
+            with suppress(ConnectionError):
+                await response.prepare(request)
+                await response.write_eof()
+            await asyncio.sleep(0)
+        self._service.broadcast(publish.segments, publish.events)
+        if not is_reply_first:
+            await asyncio.sleep(0)
+        return response
+
+    def _refused(self, refused: Refusal) -> web.Response:
+        self._service.counters.add(f"publishes.refused.{refused.cause}")
+        return error_response(refused.error, refused.status)
+
+    async def _jwks(self, _request: web.Request) -> web.Response:
+        issuer = self._service.access.issuer
+        return control_response(Answer(HTTPStatus.OK, issuer.jwks()) if issuer else NO_ISSUER)
+
+    async def _tokens(self, request: web.Request) -> web.Response:
+        issuer = self._service.access.issuer
+        if issuer is None:
+            return control_response(NO_ISSUER)
+        issued = issuer.issue(await request.read())
+        if isinstance(issued, WireError):
+            return control_response(Answer(HTTPStatus.BAD_REQUEST, wire.http_error_body(issued)))
+        return control_response(Answer(HTTPStatus.OK, issued))
+
+    def close_connections(self) -> None:
+        """Close every WebSocket without waiting for its client, because the emulator stops."""
+        for outlet in list(self._service.outlets.open):
+            hang_up(outlet.transport, close_frame(self._service.options.undocumented.close_code))
+
+
+@web.middleware
+async def tell_of_bugs(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Log what no handler expects; its client hears of a failure in the service's words."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return await told_of_bugs(request, handler, lambda: error_response(INTERNAL_FAILURE, status))
+
+
+async def _expect(request: web.Request) -> None:
+    """Let a client send its body that asks first; the library's own fails on what is no text."""
+    if request.headers["Expect"].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # What comes next is the head of the answer.
+
+
+def _caller(request: web.Request, body: bytes = b"") -> Caller:
+    # An empty Host header is a host too; the library would put this machine's name there.
+    host = request.headers.get("Host", "")
+    return Caller(request.headers, host, body, request.remote or "")
+
+
+async def _preflight(_request: web.Request) -> web.Response:
+    return web.Response(status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT)
+
+
+async def _refuse_route(_request: web.Request, *, status: int) -> web.Response:
+    phrase = HTTPStatus(status).phrase
+    return error_response(WireError(BAD_REQUEST, f"{phrase}."), status)
+
+
+def error_response(error: WireError, status: int) -> web.Response:
+    """Return an answer of the service that says what went wrong."""
+    return _json_response(wire.http_error_body(error), status)
+
+
+def _json_response(body: bytes, status: int) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json", headers=_CORS)

@@ -1,0 +1,220 @@
+"""WebSocket connections of the emulator: what they ask, one message after the other.
+
+Source: docs.aws.amazon.com/appsync/latest/eventapi/event-api-websocket-protocol, read November
+2026. Undocumented and decided here: an unauthorised connection is told so in answer to its first
+message, or when its first keep-alive would be due; and a message waits for those before it, also
+where these wait for a handler.
+"""
+
+import asyncio
+
+from aiohttp import WSMsgType, web
+
+from harness.emulation.connection_writer import Connection
+from harness.emulation.intervals import Intervals
+from harness.emulation.websocket_frames import text_frame
+from harness.scenario.faults import RESET
+from harness.systems.appsync_events import wire
+from harness.systems.appsync_events.channels import Segments
+from harness.systems.appsync_events.emulator.access import Caller
+from harness.systems.appsync_events.emulator.publishing import (
+    Request,
+    accept_publish,
+    accept_subscribe,
+)
+from harness.systems.appsync_events.emulator.service import Service
+from harness.systems.appsync_events.operations import (
+    BAD_REQUEST,
+    ClientMessage,
+    Refusal,
+    RejectedMessageError,
+    parse_client_message,
+)
+from harness.systems.appsync_events.wire import WireError
+
+KEEP_ALIVE_FRAME = text_frame(wire.keep_alive())
+
+
+class Clocks:
+    """What becomes due on all connections of a process; made inside the running event loop.
+
+    Args:
+        keep_alive_s: Time between two keep-alive messages.
+        lifetime_s: Age at which a connection is closed.
+    """
+
+    def __init__(self, keep_alive_s: float, lifetime_s: float) -> None:
+        self.keep_alive = Intervals(keep_alive_s, Session.keep_alive)
+        self.lifetime = Intervals(lifetime_s, Session.end_of_life)
+
+    async def run(self) -> None:
+        """Serve both; never returns."""
+        await asyncio.gather(self.keep_alive.run(), self.lifetime.run())
+
+
+class Session:
+    """One connection after its upgrade.
+
+    Args:
+        service: What it shares with the others.
+        clocks: What becomes due on it.
+        websocket: The connection, to read from and to close.
+        outlet: Where to write.
+        caller: The request that opened it.
+        refusal: Why it is not let in; None where it is.
+    """
+
+    __slots__ = (
+        "_caller",
+        "_clocks",
+        "_closing",
+        "_is_acknowledged",
+        "_outlet",
+        "_rate",
+        "_refusal",
+        "_service",
+        "_subscriptions",
+        "_websocket",
+    )
+
+    def __init__(
+        self,
+        service: Service,
+        clocks: Clocks,
+        websocket: web.WebSocketResponse,
+        outlet: Connection,
+        caller: Caller,
+        refusal: WireError | None,
+    ) -> None:
+        self._service = service
+        self._clocks = clocks
+        self._websocket = websocket
+        self._outlet = outlet
+        self._caller = caller
+        self._refusal = refusal
+        self._rate = service.admission.connection_rate()
+        self._subscriptions: dict[str, Segments] = {}
+        self._is_acknowledged = False
+        self._closing: asyncio.Task[bool] | None = None
+
+    async def run(self) -> None:
+        """Serve the connection until either side closes it."""
+        self._clocks.keep_alive.restart(self)
+        self._clocks.lifetime.restart(self)
+        if self._refusal is None:
+            self._service.metering.connected(self._outlet)
+        try:
+            async for message in self._websocket:
+                if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+                    await self._receive(message.data, is_text=message.type is WSMsgType.TEXT)
+        finally:
+            self._clocks.keep_alive.stop(self)
+            self._clocks.lifetime.stop(self)
+            for operation_id in list(self._subscriptions):
+                self._end(operation_id)
+            self._service.metering.disconnected(self._outlet)
+
+    def keep_alive(self) -> None:
+        """Say that we are still there, or to the unauthorised why they are not let in."""
+        if self._refusal is None:
+            self._outlet.keep_alive(KEEP_ALIVE_FRAME)
+            self._service.metering.keep_alive()
+        else:
+            self._refuse(self._refusal)
+
+    def end_of_life(self) -> None:
+        """Close the connection: it is as old as connections get."""
+        self._service.counters.add("disconnects.lifetime")
+        self._close()
+
+    def _close(self) -> None:
+        """Close from the server's side, once."""
+        code = self._service.options.undocumented.close_code
+        if self._closing is not None:
+            return
+        if code == RESET:
+            # What was written before still leaves, but no close frame follows it.
+            self._outlet.transport.close()
+            return
+        self._closing = asyncio.ensure_future(self._websocket.close(code=code))
+
+    def _refuse(self, refusal: WireError) -> None:
+        """Tell the client why it is not let in, and close with the normal code, as AWS does."""
+        if self._closing is None:
+            self._reply(wire.connection_error(refusal))
+            self._close()
+
+    def _reply(self, payload: bytes) -> None:
+        self._outlet.reply(text_frame(payload))
+
+    async def _receive(self, payload: bytes, *, is_text: bool) -> None:
+        """Do what a message asks, or answer why not."""
+        if self._refusal is not None:
+            self._refuse(self._refusal)
+            return
+        if not is_text:
+            self._reject(RejectedMessageError(WireError(BAD_REQUEST, "Message is not text.")))
+            return
+        try:
+            await self._handle(parse_client_message(payload))
+        except RejectedMessageError as rejected:
+            self._reject(rejected)
+
+    def _reject(self, rejected: RejectedMessageError) -> None:
+        self._service.counters.add("messages.malformed")
+        self._reply(rejected.payload())
+
+    async def _handle(self, message: ClientMessage) -> None:
+        if message.type == "connection_init":
+            self._acknowledge()
+        elif message.type == "subscribe":
+            await self._subscribe(message)
+        elif message.type == "unsubscribe":
+            self._unsubscribe(message.id)
+        elif message.type == "publish":
+            await self._publish(message)
+
+    def _acknowledge(self) -> None:
+        if not self._is_acknowledged:
+            self._is_acknowledged = True
+            self._clocks.keep_alive.restart(self)
+        self._reply(wire.connection_ack(self._service.options.connection_timeout_ms))
+
+    async def _subscribe(self, message: ClientMessage) -> None:
+        request = Request(message.body, message.authorization, self._caller)
+        accepted = await accept_subscribe(self._service, request, self._subscriptions)
+        if isinstance(accepted, Refusal):
+            self._reply(wire.subscribe_error(message.id, accepted.error))
+            return
+        self._subscriptions[message.id] = accepted
+        self._service.hub.add(accepted, message.id, self._outlet)
+        self._reply(wire.subscribe_success(message.id))
+
+    def _unsubscribe(self, operation_id: str) -> None:
+        if operation_id not in self._subscriptions:
+            unknown = WireError("UnknownOperationError", f"Unknown operation id {operation_id}")
+            self._reply(wire.unsubscribe_error(operation_id, unknown))
+            return
+        self._end(operation_id)
+        self._service.metering.unsubscribed()
+        self._reply(wire.unsubscribe_success(operation_id))
+
+    def _end(self, operation_id: str) -> None:
+        segments = self._subscriptions.pop(operation_id)
+        self._service.hub.remove(segments, operation_id, self._outlet)
+
+    async def _publish(self, message: ClientMessage) -> None:
+        request = Request(message.body, message.authorization, self._caller)
+        publish = await accept_publish(self._service, request, self._rate)
+        if isinstance(publish, Refusal):
+            self._reply(wire.publish_error(message.id, publish.error))
+            return
+        reply = wire.publish_success(message.id, publish.results)
+        is_reply_first = self._service.options.undocumented.reply_first
+        if is_reply_first:
+            self._reply(reply)
+            await asyncio.sleep(0)
+        self._service.broadcast(publish.segments, publish.events)
+        if not is_reply_first:
+            await asyncio.sleep(0)
+            self._reply(reply)

@@ -1,0 +1,1 @@
+"""Channel namespace handlers of the emulator, in JavaScript and Python."""

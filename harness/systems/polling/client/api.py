@@ -1,0 +1,90 @@
+"""The load side's client of polling, as all users of one worker share it."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from harness.net.channel_addresses import path_of, with_channels
+from harness.net.client import Access, Listener, PublishAnswer
+from harness.net.http_publishing import HttpPublisher
+from harness.net.stream import resolve
+from harness.systems.polling import wire
+from harness.systems.polling.client.answers import KnownAnswers
+from harness.systems.polling.client.clock import PollClock
+from harness.systems.polling.client.poller import PollingClient
+
+if TYPE_CHECKING:
+    from harness.systems.polling.options import ClientOptions
+
+MOST_REQUESTS = 4096
+"""Requests kept ready: users at the same place send the same bytes."""
+
+
+class PollingApi:
+    """One service as a worker uses it: addresses resolved, once for all users.
+
+    A key is sent as a bearer token.
+
+    Args:
+        access: Addresses, both with ``{channel}`` where the channel belongs, and the options.
+
+    Raises:
+        TargetUnreachableError: If a host name does not resolve.
+    """
+
+    def __init__(self, access: Access) -> None:
+        parts = urlsplit(access.realtime)
+        self.options: ClientOptions = access.options
+        self.tls = access.tls
+        self.host = parts.hostname or ""
+        self.address = resolve(self.host, parts.port or (443 if parts.scheme == "https" else 80))
+        self.sources = cycle(access.source_addresses or (None,))
+        self.clock = PollClock()
+        self.publisher = HttpPublisher(access)
+        self.answers = KnownAnswers(_layout(self.options))
+        self._path = path_of(access.realtime)
+        self._headers = [f"Host: {parts.netloc.rpartition('@')[2]}", "Accept: application/json"]
+        if access.api_key:
+            self._headers.append(f"Authorization: Bearer {access.api_key}")
+        if not self.options.reuse_connections:
+            self._headers.append("Connection: close")
+        self._requests: dict[tuple[tuple[str, ...], wire.Place], bytes] = {}
+
+    def client(
+        self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
+    ) -> PollingClient:
+        """Return a client for one user, not yet connected."""
+        return PollingClient(self, tuple(channels), frame_cache, listener)
+
+    def request(self, channels: tuple[str, ...], place: wire.Place) -> bytes:
+        """Return the poll of a user at this place of its channels."""
+        found = self._requests.get((channels, place))
+        if found is None:
+            path = with_channels(self._path, channels, self.options.channel_separator)
+            path = wire.with_cursor(path, self.options.cursor_parameter, place.cursor)
+            if len(self._requests) >= MOST_REQUESTS:
+                self._requests.clear()
+            found = wire.request(path, place, self._headers)
+            self._requests[channels, place] = found
+        return found
+
+    def publish_over_http(
+        self, publish_id: str, channel: str, events: list[bytes]
+    ) -> PublishAnswer:
+        """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
+        return self.publisher.post(publish_id, channel, events)
+
+    def close(self) -> None:
+        """Close the connections kept for publishing, and poll no more."""
+        self.publisher.close()
+        self.clock.stop()
+
+
+def _layout(options: "ClientOptions") -> wire.Layout | None:
+    """Return where in an answer is what; None where it is one message and nothing else."""
+    if options.answer == "message":
+        return None
+    return wire.Layout(
+        options.messages_path, options.event_path, options.cursor_path, options.interval_path
+    )

@@ -1,0 +1,361 @@
+"""One user who polls: a join, then a poll whenever one is due, until it closes.
+
+A join is: TCP, TLS where the address has it, and the first poll answered; where that one says to go
+on from is what the user is owed from. From then on the polls of all users are called by one timer
+(``client_clock``) and their answers by the reader: a poll on a connection that is held costs no
+greenlet. A new connection is made in a greenlet that ends with it.
+"""
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import AsyncResult
+
+from harness.core.errors import RemoteProtocolError
+from harness.net.client import JoinError, JoinTimes, Listener
+from harness.net.joining import error_text, join_code, lap
+from harness.net.stream import TcpStream, TlsStream, open_socket
+from harness.systems.polling import wire
+from harness.systems.polling.client.answers import Answer, AnswerReader
+from harness.systems.polling.client.clock import NEVER
+from harness.systems.polling.client.pace import Pace
+
+if TYPE_CHECKING:
+    from harness.systems.polling.client.api import PollingApi
+
+_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_NEWS = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT)
+"""Good answers; a 204 says like a 304 that nothing is new."""
+
+
+class PollingClient:
+    """One user who polls; see ``net.client.Client``.
+
+    A poll that fails is an error and not the end: the next one comes when it is due, on a new
+    connection where the old one is gone. So the user stays until it closes.
+
+    Args:
+        api: The service to poll.
+        channels: Channels to follow, all by one poll; none for a user that only publishes.
+        frame_cache: Events already understood to the listener's token for them.
+        listener: Who is told of deliveries and answers.
+
+    Attributes:
+        due_tick: For ``client_clock.PollClock``.
+        silence_limit_s: None: a poll has its own timeout.
+        stall_limit_s: None, for the same reason.
+    """
+
+    __slots__ = (
+        "_api",
+        "_awaited",
+        "_channels",
+        "_connecting",
+        "_frame_cache",
+        "_joined",
+        "_listener",
+        "_pace",
+        "_paused",
+        "_place",
+        "_polled_s",
+        "_proven",
+        "_reader",
+        "_stream",
+        "_waiting",
+        "due_tick",
+        "heard_ns",
+        "silence_limit_s",
+        "stall_limit_s",
+    )
+
+    def __init__(
+        self,
+        api: "PollingApi",
+        channels: tuple[str, ...],
+        frame_cache: dict[bytes, Any],
+        listener: Listener,
+    ) -> None:
+        self._api = api
+        self._channels = channels
+        self._frame_cache = frame_cache
+        self._listener = listener
+        self._place = wire.Place()
+        self._pace = Pace(api.options)
+        self._stream: TcpStream | None = None
+        self._reader: AnswerReader | None = None
+        """What has come of an answer that came in pieces."""
+        self._awaited: AsyncResult | None = None
+        """What ``join`` waits for: the first answer."""
+        self._joined = False
+        self._paused = False
+        self._waiting = False
+        """Whether a poll is under way."""
+        self._connecting = False
+        self._proven = False
+        """Whether this connection has brought an answer: then its loss may be mere age."""
+        self._polled_s = 0.0
+        self.due_tick = NEVER
+        self.heard_ns = 0
+        self.silence_limit_s: float | None = None
+        self.stall_limit_s: float | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether the user is in; between two polls it may hold no socket."""
+        return self._joined
+
+    def join(self, deadline: float) -> JoinTimes:
+        """Connect and poll for the first time; see ``net.client.Client.join``."""
+        times = JoinTimes(time.time_ns())
+        if not self._channels:
+            times.confirmed_ns = times.start_ns
+            self._joined = True
+            return times
+        try:
+            self._connect(times, deadline)
+            before = time.monotonic_ns()
+            awaited = self._awaited = AsyncResult()
+            self._ask()
+            with gevent.Timeout(max(deadline - time.monotonic(), 0.0), TimeoutError("timed out")):
+                times.confirmed_ns = awaited.get()
+            lap(times, "subscribe", before)
+        except (OSError, RemoteProtocolError) as error:
+            raise JoinError("subscribe", join_code(error), error_text(error)) from None
+        finally:
+            self._awaited = None
+            if not times.confirmed_ns:
+                self.drop()
+        return times
+
+    def _connect(self, times: JoinTimes, deadline: float) -> None:
+        """Connect, secure and hand over to the reader, in the calling greenlet."""
+        stage, api = "connect", self._api
+        try:
+            before = time.monotonic_ns()
+            sock = open_socket(api.address, deadline, next(api.sources))
+            self._stream = TcpStream(sock)
+            before = lap(times, "tcp", before)
+            if api.tls is not None:
+                stage = "tls"
+                self._stream = TlsStream(sock, api.tls, api.host, deadline)
+                lap(times, "tls", before)
+            self._stream.read_to(self)
+        except (OSError, RemoteProtocolError) as error:
+            self._let_go()
+            raise JoinError(stage, join_code(error), error_text(error)) from None
+        self._proven = False
+
+    def due(self) -> None:
+        """Poll now, or give up the poll under way; the clock calls this."""
+        if self._paused:
+            self._api.clock.at(time.monotonic() + self._pace.interval_s, self)
+        elif not self._waiting:
+            self._ask()
+        else:
+            self._failed("timeout", "no answer in time")
+
+    def _ask(self) -> None:
+        """Send the poll; where there is no connection, a greenlet makes one first."""
+        self._waiting = True
+        self._polled_s = time.monotonic()
+        self._api.clock.at(self._polled_s + self._api.options.timeout_s, self)
+        if self._stream is None:
+            if not self._connecting:
+                self._connecting = True
+                gevent.spawn(self._connect_and_send)
+            return
+        self._send()
+
+    def _send(self) -> None:
+        try:
+            self._stream.send(  # type: ignore[union-attr]  # connected
+                self._api.request(self._channels, self._place)
+            )
+        except OSError as error:
+            self._lost(join_code(error), error_text(error))
+
+    def _connect_and_send(self) -> None:
+        deadline = self._polled_s + self._api.options.timeout_s
+        try:
+            self._connect(JoinTimes(0), deadline)
+        except JoinError as error:
+            if self._joined and self._waiting:
+                self._failed(error.code, error.message)
+            return
+        finally:
+            self._connecting = False
+        if not self._joined:
+            self._let_go()
+        elif self._waiting:
+            self._send()
+
+    def broken(self, error: OSError) -> None:
+        """Take note that the connection was reset."""
+        self._lost(join_code(error), error_text(error))
+
+    def arrived(self, data: bytes, kernel_ns: int) -> None:
+        """Take what arrived; the hot path."""
+        if not data:
+            self._closed(kernel_ns)
+        elif not self._waiting:
+            self._let_go()  # Nobody asked: what it belongs to is not to be known.
+        elif self._reader is None and (known := self._api.answers.get(data)) is not None:
+            self._answered(known, kernel_ns)
+        else:
+            self._read(data, kernel_ns)
+
+    def _read(self, data: bytes, kernel_ns: int) -> None:
+        """Take bytes that are not known as a whole answer."""
+        reader = self._reader
+        whole = reader is None
+        if reader is None:
+            reader = self._reader = AnswerReader()
+        try:
+            reader.feed(data)
+            if not reader.complete:
+                return
+            answer = reader.answer(self._api.answers.layout)
+        except RemoteProtocolError as error:
+            self._failed("protocol_error", str(error))
+            return
+        if whole:
+            self._api.answers.remember(data, answer)
+        self._answered(answer, kernel_ns)
+
+    def _answered(self, answer: Answer, kernel_ns: int) -> None:
+        """Take a complete answer: deliver what it brings, and settle when to poll again."""
+        self._waiting = False
+        self._reader = None
+        self._proven = True
+        self.heard_ns = kernel_ns
+        if not answer.keeps_connection or not self._api.options.reuse_connections:
+            self._let_go()
+        if answer.status not in _NEWS:
+            self._refused(answer)
+            return
+        self._pace.hear(answer.interval_s)
+        is_new = answer.status == HTTPStatus.OK
+        if is_new:
+            self._move_to(answer)
+        if self._awaited is not None:
+            self._confirmed(kernel_ns)
+        for event in answer.events:
+            known = self._frame_cache.get(event)
+            if known is not None:
+                self._listener.delivered(known, kernel_ns)
+            else:
+                self._deliver(event, kernel_ns)
+        if is_new and self._api.answers.layout is None:
+            self._ask()  # One message an answer: there may be more.
+        else:
+            self._poll_later()
+
+    def _move_to(self, answer: Answer) -> None:
+        """Go on from where the answer says; users with the same answer share the place."""
+        place = answer.place
+        if not place.cursor and self._place.cursor:
+            place = place._replace(cursor=self._place.cursor)
+        self._place = place
+
+    def _confirmed(self, kernel_ns: int) -> None:
+        awaited, self._awaited = self._awaited, None
+        self._joined = True
+        self._listener.confirmed(kernel_ns)
+        if awaited is not None:
+            awaited.set(kernel_ns)
+
+    def _deliver(self, event: bytes, kernel_ns: int) -> None:
+        token = self._listener.event(event.decode("utf-8", "replace"), kernel_ns)
+        if token is not None:
+            self._frame_cache[event] = token
+
+    def _poll_later(self) -> None:
+        """Poll again one interval after the last poll was sent, give or take the jitter."""
+        self._api.clock.at(self._polled_s + self._pace.wait_s(), self)
+
+    def _refused(self, answer: Answer) -> None:
+        """Count an answer that brings nothing, and obey where it asks to be left alone."""
+        is_busy = answer.status in _BUSY
+        asked_s = wire.retry_after_s(answer.retry_after, time.time()) if is_busy else None
+        code = f"HTTP {answer.status}"
+        self._failed(code, answer.said, held=True, asked_wait_s=asked_s or 0.0)
+        if self._joined and is_busy:
+            wait_s = self._pace.busy_wait_s(answer.retry_after)
+            self._api.clock.at(time.monotonic() + wait_s, self)
+
+    def _failed(
+        self, code: str, message: str, *, held: bool = False, asked_wait_s: float = 0.0
+    ) -> None:
+        """Count a poll that came to nothing; the next one comes when it is due.
+
+        Args:
+            code: Short and stable.
+            message: The server's words, or the kernel's.
+            held: Whether the connection is still good.
+            asked_wait_s: How long the server asked to be left alone; for a poll that is a join.
+        """
+        self._waiting = False
+        if not held:
+            self._let_go()
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            error = JoinError("subscribe", code, message, asked_wait_s=asked_wait_s)
+            awaited.set_exception(error)
+            return
+        self._listener.refused("poll", code, message)
+        self._poll_later()
+
+    def _closed(self, kernel_ns: int) -> None:
+        """Take note that the server closed: some do so to end an answer."""
+        reader = self._reader
+        if self._waiting and reader is not None and reader.close():
+            try:
+                answer = reader.answer(self._api.answers.layout)
+            except RemoteProtocolError as error:
+                self._failed("protocol_error", str(error))
+            else:
+                self._answered(answer, kernel_ns)
+            return
+        self._lost("closed", "the server closed before it answered")
+
+    def _lost(self, code: str, message: str) -> None:
+        """Take note that the connection is gone.
+
+        A connection may end of age between two polls, or just as one is sent: that poll is sent
+        again on a new one. Source: RFC 9112, section 9.3.1.
+        """
+        again = self._waiting and self._proven and self._reader is None
+        self._let_go()
+        if again:
+            self._ask()
+        elif self._waiting:
+            self._failed(code, message)
+
+    def _let_go(self) -> None:
+        """Let go of the connection, if there is one."""
+        self._reader = None
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
+        """POST one publish in a greenlet of its own; the listener hears of its answer."""
+        self._api.publisher.start(publish_id, channel, events, self._listener)
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop polling and taking answers, or go on; what has arrived stays with the kernel."""
+        self._paused = paused
+        if self._stream is not None:
+            self._stream.pause(paused=paused)
+
+    def close(self) -> None:
+        """Let go: HTTP has no goodbye."""
+        self.drop()
+
+    def drop(self) -> None:
+        """Poll no more and let go of the socket at once; safe to call twice."""
+        self._joined = self._waiting = False
+        self.due_tick = NEVER
+        self._let_go()

@@ -1,0 +1,310 @@
+"""The HTTP side of the polling emulator: one protocol object a connection, one look-up a poll.
+
+Clients at the same place of the same channels send the same bytes, so a request is parsed once and
+known from then on. What is not of the service lies below ``/_emulator``.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+from urllib.parse import parse_qs, unquote
+
+import httptools
+import orjson
+
+from harness.emulation.connection_writer import Connection, Transport, hang_up
+from harness.emulation.control import Answer
+from harness.emulation.faults import ConnectFate
+from harness.emulation.wildcards import channels_in, is_wildcard
+from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
+from harness.systems.polling import wire
+from harness.systems.polling.emulator.polls import Poll, Polls, response, too_many
+from harness.systems.polling.emulator.service import Service
+
+MOST_REQUESTS = 10_000
+"""Requests that are known by their bytes."""
+
+MAX_REQUEST_BYTES = 1024 * 1024
+
+POLLS = f"GET {wire.POLL_PREFIX}".encode()
+CONTROLLER = -1
+"""Number of a connection that is none of the clients'."""
+CONTROLS = (b"GET /_emulator/", b"POST /_emulator/")
+"""Beginnings of requests. Where another system shares the port, only polls stay here."""
+
+
+class Controls(Protocol):
+    """Who answers below ``/_emulator``; see ``harness.emulation.control.Control``."""
+
+    async def stats(self) -> Answer:
+        """Return what was counted."""
+
+    async def log(self) -> Answer:
+        """Return what faults hit."""
+
+    async def reset(self) -> Answer:
+        """Begin the counts anew."""
+
+    async def set_faults(self, body: bytes) -> Answer:
+        """Play these faults from now on."""
+
+
+class Site:
+    """What the connections of one process serve.
+
+    Args:
+        service: The messages and the counts.
+        controls: Answers below ``/_emulator``; left out, the service's own.
+        other: Makes the protocol that takes over connections that begin with a request that is
+            not ours; None where this system has the port to itself.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        controls: Controls | None = None,
+        other: Callable[[], asyncio.Protocol] | None = None,
+    ) -> None:
+        self.service = service
+        self.controls: Controls = controls or service.control
+        self.other = other
+        self.polls = Polls(service)
+        self.known: dict[bytes, Poll] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def remember(self, request: bytes, poll: Poll) -> None:
+        """Recognise these bytes, a whole request, from now on."""
+        if len(self.known) >= MOST_REQUESTS:
+            self.known.clear()
+        self.known[request] = poll
+
+    def close(self) -> None:
+        """Close every connection, because the emulator stops."""
+        for outlet in list(self.service.outlets.open):
+            hang_up(outlet.transport, b"")
+
+
+class _Request:
+    """One request as the parser tells of it."""
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        site: What it serves.
+    """
+
+    __slots__ = ("_bytes", "_fate", "_outlet", "_parser", "_request", "_site", "_transport")
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._transport: Transport | None = None
+        self._outlet: Connection | None = None
+        self._fate = ConnectFate()
+        self._parser: httptools.HttpRequestParser | None = None
+        self._request = _Request()
+        self._bytes = b""
+        """What has come of a request that came in pieces, or that is not known."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the transport; what is to happen is seen by the first request."""
+        self._transport = cast("Transport", transport)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Forget the connection."""
+        self._parser = None
+        outlet, self._outlet = self._outlet, None
+        if outlet is not None and outlet in self._site.service.outlets.open:
+            self._site.service.outlets.remove(outlet)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a request that is known, or read one that is not."""
+        outlet = self._outlet
+        if outlet is not None and not self._bytes:
+            poll = self._site.known.get(data)
+            if poll is not None:
+                self._site.polls.answer(poll, outlet)
+                if poll.closes:
+                    outlet.transport.close()
+                return
+        if outlet is None and not self._begin(data):
+            return
+        self._read(data)
+
+    def _begin(self, data: bytes) -> bool:
+        """Let faults decide about a new connection; say whether its first request is to be read."""
+        site, transport = self._site, self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if site.other is not None and not data.startswith(POLLS):
+            other = site.other()
+            cast("asyncio.Transport", transport).set_protocol(other)
+            other.connection_made(transport)
+            other.data_received(data)
+            return False
+        if data.startswith(CONTROLS):
+            # Not among the clients': the order to cut them must not cut who gave it.
+            self._outlet = Connection(site.service.outlets, transport, CONTROLLER)
+            return True
+        self._outlet = site.service.outlets.add(transport)
+        self._fate = site.service.faults.on_connect()
+        if self._fate.refused and self._fate.status is None:
+            hang_up(transport, None)
+            return False
+        if not (self._fate.refused or self._fate.throttled):
+            site.service.counters.add("connects.accepted")
+        return True
+
+    def _read(self, data: bytes) -> None:
+        whole = not self._bytes
+        self._bytes += data
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return
+        if len(self._bytes) > MAX_REQUEST_BYTES:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif whole and not self._bytes and data.count(b"\r\n\r\n") == 1:
+            poll = _poll_of(self._request, b"GET")
+            if poll is not None and data.startswith(POLLS):
+                self._site.remember(data, poll)
+
+    def on_message_begin(self) -> None:
+        """Begin a request; the parser calls this and those below."""
+        self._request = _Request()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the path and query."""
+        self._request.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._request.headers[name.lower()] = value
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._request.body += body
+
+    def on_message_complete(self) -> None:
+        """Answer the request, when the connection's fate lets it."""
+        outlet, parser, request = self._outlet, self._parser, self._request
+        self._bytes = b""
+        if outlet is None or parser is None:
+            return
+        closes = not parser.should_keep_alive()
+        fate, self._fate = self._fate, ConnectFate()
+        act = partial(self._act, fate, parser.get_method(), request, outlet, closes=closes)
+        if fate.delay_s:
+            asyncio.get_running_loop().call_later(fate.delay_s, act)
+        else:
+            act()
+
+    def _act(
+        self,
+        fate: ConnectFate,
+        method: bytes,
+        request: _Request,
+        outlet: Connection,
+        *,
+        closes: bool,
+    ) -> None:
+        service = self._site.service
+        if fate.refused or fate.throttled:
+            status = fate.status or HTTPStatus.BAD_GATEWAY
+            retry_s = service.options.retry_after_s
+            outlet.reply(response(status, b"{}") if fate.refused else too_many(retry_s))
+            outlet.transport.close()
+            return
+        poll = _poll_of(request, method)
+        if poll is not None:
+            self._site.polls.answer(poll, outlet)
+        elif method == b"POST" and request.url.startswith(wire.PUBLISH_PREFIX.encode()):
+            outlet.reply(self._publish(request))
+        elif asked := self._asked(method, request):
+            task = asyncio.ensure_future(self._reply(asked, outlet, closes=closes))
+            self._site.tasks.add(task)
+            task.add_done_callback(self._site.tasks.discard)
+            return
+        else:
+            outlet.reply(response(HTTPStatus.NOT_FOUND, b'{"message":"Not Found"}'))
+        if closes:
+            outlet.transport.close()
+
+    def _publish(self, request: _Request) -> bytes:
+        service = self._site.service
+        if service.faults.on_credentials():
+            service.counters.add("publishes.refused.unauthorized")
+            return response(HTTPStatus.UNAUTHORIZED, b'{"message":"Unauthorized"}')
+        if service.faults.on_publish():
+            return too_many(service.options.retry_after_s)
+        if service.quota is not None and not service.quota.take():
+            service.counters.add("publishes.throttled.quota")
+            return too_many(service.options.retry_after_s)
+        path = request.url.partition(b"?")[0].decode("latin-1")
+        channel = unquote(path.removeprefix(wire.PUBLISH_PREFIX))
+        if is_wildcard(channel):
+            return self._bad_publish("A wildcard is for polls only.")
+        try:
+            orjson.loads(request.body)
+        except orjson.JSONDecodeError:
+            return self._bad_publish("The body is no JSON.")
+        service.counters.add("publishes.accepted")
+        service.publish(channel, request.body)
+        return response(HTTPStatus.CREATED, b"{}")
+
+    def _bad_publish(self, why: str) -> bytes:
+        self._site.service.counters.add("publishes.refused.bad_request")
+        return response(HTTPStatus.BAD_REQUEST, orjson.dumps({"message": why}))
+
+    def _asked(self, method: bytes, request: _Request) -> Awaitable[Answer] | None:
+        """Return what answers below ``/_emulator``; None for what is not there."""
+        controls = self._site.controls
+        path = request.url.partition(b"?")[0].decode("latin-1")
+        match (method, path):
+            case (b"GET", p) if p == STATS_PATH:
+                return controls.stats()
+            case (b"GET", p) if p == LOG_PATH:
+                return controls.log()
+            case (b"POST", p) if p == RESET_PATH:
+                return controls.reset()
+            case (b"POST", p) if p == FAULTS_PATH:
+                return controls.set_faults(request.body)
+        return None
+
+    async def _reply(self, asked: Awaitable[Answer], outlet: Connection, *, closes: bool) -> None:
+        answer = await asked
+        if not outlet.transport.is_closing():
+            outlet.transport.write(response(answer.status, answer.body))
+            if closes:
+                outlet.transport.close()
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer what is no request, and hang up."""
+        if self._transport is not None:
+            hang_up(self._transport, response(status, b"{}", "Connection: close"))
+
+
+def _poll_of(request: _Request, method: bytes) -> Poll | None:
+    """Return the poll in a request; None where it is another."""
+    path, _, query = request.url.decode("latin-1").partition("?")
+    if method != b"GET" or not path.startswith(wire.POLL_PREFIX):
+        return None
+    asked: dict[str, Any] = parse_qs(query)
+    headers = request.headers
+    return Poll(
+        channels_in(path.removeprefix(wire.POLL_PREFIX)),
+        asked.get(wire.CURSOR_PARAMETER, [""])[-1],
+        headers.get(b"if-none-match", b"").decode("latin-1"),
+        closes=headers.get(b"connection", b"").lower() == b"close",
+    )

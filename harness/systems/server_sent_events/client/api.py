@@ -1,0 +1,365 @@
+"""The load side's client of server-sent events: one long response a subscriber, POST to publish.
+
+A join is: TCP, TLS where the address has it, ``GET`` until the response head says 200 and
+``text/event-stream``, which is the confirmation. A user that only publishes holds no connection.
+How a join fails is told apart by code: ``connect_refused``, ``connect_timeout``,
+``http_error_terminal`` and others; how a stream ends by outcome: ``stream_end``, ``stream_reset``,
+and ``stalled`` where the user gives it up, or bears it. Redirects are followed.
+Source: WHATWG HTML, section 9.2.3 "Processing model", read November 2026.
+"""
+
+import errno
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+from itertools import cycle
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from harness.core.errors import RemoteProtocolError, TargetUnreachableError
+from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
+from harness.net.http_publishing import HttpPublisher
+from harness.net.http_stream import Body, ResponseHead, body_of, parse_response_head
+from harness.net.joining import error_text, join_code, lap, read_head
+from harness.net.reading import Int64Array
+from harness.net.stream import TcpStream, TlsStream, open_socket
+from harness.systems.server_sent_events import wire
+from harness.systems.server_sent_events.client.addresses import Addresses
+from harness.systems.server_sent_events.client.settings import settings_of
+
+STREAM_END = "stream_end"
+STREAM_RESET = "stream_reset"
+PROTOCOL_ERROR = "protocol_error"
+CLOSE_CODES = {STREAM_END: 1000, STREAM_RESET: 1006, PROTOCOL_ERROR: 1002}
+"""How an open stream ends, and what WebSocket calls it, so that systems compare; HTTP has none."""
+
+FRAMES_KEPT = 1000
+MAX_REDIRECTS = 20
+"""Source: fetch.spec.whatwg.org, section "HTTP-redirect fetch", read November 2026."""
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class ServerSentEventsApi:
+    """One service as a worker uses it: addresses resolved, once for all users.
+
+    A key is sent as a bearer token.
+
+    Args:
+        access: Addresses, both with ``{channel}`` where the channel belongs.
+
+    Raises:
+        TargetUnreachableError: If a host name does not resolve.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self.cursors: dict[Listener, bytes] = {}
+        """Where each user's last stream was left; a returning browser sends it."""
+        self.frames: dict[bytes, bytes] = {}
+        """Bytes lately cached: all who got equal ones keep one copy, for their cursors."""
+        self.sources = cycle(access.source_addresses or (None,))
+        self.settings = settings_of(access.options, access.api_key)
+        self.addresses = Addresses(
+            access.realtime, access.tls, self.settings.headers, self.settings.channel_separator
+        )
+        headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
+        self.publisher = HttpPublisher(access, headers, self.settings.body)
+
+    def client(
+        self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
+    ) -> "ServerSentEventsClient":
+        """Return a client for one user, not yet connected."""
+        return ServerSentEventsClient(self, channels, frame_cache, listener)
+
+    def keep(self, frame: bytes) -> None:
+        """Take bytes into ``frames``; those of long ago make room."""
+        if len(self.frames) >= FRAMES_KEPT:
+            self.frames.clear()
+        self.frames[frame] = frame
+
+    def publish_over_http(
+        self, publish_id: str, channel: str, events: list[bytes]
+    ) -> PublishAnswer:
+        """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
+        return self.publisher.post(publish_id, channel, events)
+
+    def close(self) -> None:
+        """Close the connections kept for publishing."""
+        self.publisher.close()
+
+
+class ServerSentEventsClient:
+    """One user's stream; see ``net.client.Client``.
+
+    Subscribers of a channel get equal bytes, so bytes seen once are recognised by comparison
+    (the frame cache) wherever neither the transfer coding nor the event format has anything half
+    read.
+
+    Args:
+        api: The service to join.
+        channels: Channels of its stream; none for a user that only publishes.
+        frame_cache: Bytes already understood to the listener's token for them.
+        listener: Who is told of deliveries, answers and the end.
+
+    Attributes:
+        silence_limit_s: None unless the target says: a browser's EventSource never gives up. None
+            also for a user that only publishes, who has no stream to be silent.
+        stall_limit_s: Two heartbeats, where the target says what they are and nobody gives up.
+    """
+
+    __slots__ = (
+        "_api",
+        "_body",
+        "_channels",
+        "_frame_cache",
+        "_fresh",
+        "_joined",
+        "_known_bytes",
+        "_listener",
+        "_parser",
+        "_retry_ms",
+        "_stream",
+        "heard_ns",
+        "silence_limit_s",
+        "stall_limit_s",
+    )
+
+    def __init__(
+        self,
+        api: ServerSentEventsApi,
+        channels: Sequence[str],
+        frame_cache: dict[bytes, Any],
+        listener: Listener,
+    ) -> None:
+        self._api = api
+        self._channels = channels
+        self._frame_cache = frame_cache
+        self._listener = listener
+        self._parser = wire.EventStreamParser(api.cursors.get(listener, b""))
+        self._retry_ms: int | None = None
+        self._body: Body | None = None
+        self._stream: TcpStream | None = None
+        self._fresh = False
+        """Whether the next bytes begin a chunk and an event: then equal bytes mean the same."""
+        self._known_bytes = b""
+        """The last bytes that the frame_cache knew; the cursor is read from them when asked for."""
+        self._joined = False
+        self.heard_ns = 0
+        self.silence_limit_s = api.settings.stalled_after_s if channels else None
+        self.stall_limit_s = api.settings.stall_limit_s if channels else None
+
+    @property
+    def last_event_id(self) -> bytes:
+        """The cursor of the stream: what a reconnect sends as Last-Event-ID.
+
+        Where a server gives ids to some events only, it may lag: a replay then repeats, and
+        never leaves out.
+        """
+        if self._body is not None and self._known_bytes:
+            found = wire.last_event_id_of(type(self._body)().feed(self._known_bytes))
+            if found is not None:
+                return found
+        return self._parser.last_event_id
+
+    @property
+    def open(self) -> bool:
+        """Whether the user is in: its stream is held, or it needs none."""
+        return self._stream is not None or (not self._channels and self._joined)
+
+    def join(self, deadline: float) -> JoinTimes:
+        """Connect and ask for the stream; see ``net.client.Client.join``."""
+        times = JoinTimes(time.time_ns())
+        if not self._channels:
+            times.confirmed_ns = times.start_ns
+            self._joined = True
+            return times
+        try:
+            rest = self._connect(times, deadline)
+        except BaseException:
+            self.drop()
+            raise
+        self._joined = True
+        if rest:
+            self._take(rest, times.confirmed_ns)
+        if not self.open:  # It ended in the same breath as it was confirmed.
+            raise JoinError("subscribe", STREAM_END, "the stream ended at once")
+        return times
+
+    def _connect(self, times: JoinTimes, deadline: float) -> bytes:
+        """Ask for the stream wherever it is; hand over to the reader; return what came with it."""
+        address = self._api.addresses.of_stream(self._channels)
+        for _ in range(MAX_REDIRECTS + 1):
+            head, rest, kernel_ns = self._ask(address, times, deadline)
+            if head.status not in _REDIRECTS or not head.headers.get("location"):
+                break
+            self._let_go()
+            address = urljoin(address, head.headers["location"])
+            if urlsplit(address).scheme not in {"http", "https"}:
+                raise JoinError("subscribe", "http_error_terminal", f"redirected to {address}")
+        else:
+            raise JoinError("subscribe", "http_error_terminal", "too many redirects")
+        stream = self._stream
+        assert stream is not None  # noqa: S101 - it has just answered
+        try:
+            self._body = self._checked(head, rest)
+            stream.read_to(self, self._frame_cache)
+        except (OSError, RemoteProtocolError) as error:
+            raise JoinError("subscribe", join_code(error), error_text(error)) from None
+        times.confirmed_ns = self.heard_ns = kernel_ns
+        self._listener.confirmed(kernel_ns)
+        return rest
+
+    def _ask(
+        self, address: str, times: JoinTimes, deadline: float
+    ) -> tuple[ResponseHead, bytes, int]:
+        """Connect, secure and ask; return the answer's head, what followed it, and when it came."""
+        stage, api = "connect", self._api
+        try:
+            place = api.addresses.place_of(address)
+            before = time.monotonic_ns()
+            sock = open_socket(place.address, deadline, next(api.sources))
+            self._stream = TcpStream(sock)
+            before = lap(times, "tcp", before)
+            if place.tls is not None:
+                stage = "tls"
+                self._stream = TlsStream(sock, place.tls, place.host, deadline)
+                before = lap(times, "tls", before)
+            stage = "subscribe"
+            self._stream.send(api.addresses.request(address, self._parser.last_event_id))
+            head, rest, kernel_ns = read_head(self._stream, deadline)
+            lap(times, "subscribe", before)
+            return parse_response_head(head), rest, kernel_ns
+        except (OSError, RemoteProtocolError, TargetUnreachableError) as error:
+            raise JoinError(stage, _outcome(stage, error), error_text(error)) from None
+
+    def _checked(self, head: ResponseHead, rest: bytes) -> Body:
+        """Return the body's reader; any answer but a stream ends the attempt for good."""
+        if head.status != HTTPStatus.OK or head.media_type != wire.CONTENT_TYPE:
+            said = rest[:200].decode("utf-8", "replace").strip()
+            found = f"{head.status} {head.media_type or 'without a content type'}"
+            code = "http_error_terminal"
+            raise JoinError("subscribe", code, f"{found}: {said}", is_final=True)
+        return body_of(head)
+
+    def arrived(self, data: bytes, kernel_ns: int) -> None:
+        """Take what arrived; the hot path."""
+        if self._fresh:
+            known = self._frame_cache.get(data)
+            if known is not None:
+                self._known_bytes = self._api.frames.get(data, data)
+                self._listener.delivered(known, kernel_ns)
+                return
+        self._take(data, kernel_ns)
+
+    def arrived_together(
+        self, data: bytes, receivers: "Sequence[ServerSentEventsClient]", stamps_ns: Int64Array
+    ) -> bool:
+        """Take bytes that reached several streams, if they are known; the hot path."""
+        known = self._frame_cache.get(data)
+        if known is None or not all(each._fresh for each in receivers):  # noqa: SLF001 - our own class's
+            return False
+        kept = self._api.frames.get(data, data)
+        for each in receivers:
+            each._known_bytes = kept  # noqa: SLF001 - our own class's
+        listeners = [each._listener for each in receivers]  # noqa: SLF001 - our own class's
+        self._listener.delivered_together(known, listeners, stamps_ns)
+        return True
+
+    def broken(self, error: OSError) -> None:
+        """End a stream whose connection was reset."""
+        self._over(STREAM_RESET, error_text(error), time.time_ns())
+
+    def _take(self, data: bytes, kernel_ns: int) -> None:
+        """Read bytes that the frame cache has not, or that begin in the middle of something."""
+        body, parser, fresh = self._body, self._parser, self._fresh
+        if body is None or not data:
+            self._over(*self._end_without_notice(), kernel_ns)
+            return
+        self._sync_cursor()
+        self.heard_ns = kernel_ns
+        token, events = None, []
+        try:
+            events = parser.feed(body.feed(data))
+        except RemoteProtocolError as error:
+            self._listener.refused("receive", PROTOCOL_ERROR, str(error))
+            self._over(PROTOCOL_ERROR, str(error), kernel_ns)
+            return
+        for event in events:
+            token = self._event(event, kernel_ns)
+        if parser.retry_ms != self._retry_ms and parser.retry_ms is not None:
+            self._retry_ms = parser.retry_ms
+            self._listener.told_to_wait(parser.retry_ms / 1000)
+        self._fresh = body.idle and parser.idle
+        if fresh and self._fresh and len(events) == 1 and token is not None:
+            self._frame_cache[data] = token
+            self._api.keep(data)
+        if body.ended:
+            self._over(STREAM_END, "the server ended the stream", kernel_ns)
+
+    def _event(self, event: wire.Event, kernel_ns: int) -> Any | None:
+        """Deliver one event; equal data is recognised even where other bytes surround it."""
+        known = self._frame_cache.get(event.data)
+        if known is not None:
+            self._listener.delivered(known, kernel_ns)
+            return known
+        envelope = self._api.settings.envelope(event.type, event.text)
+        if envelope is None:
+            return None
+        token = self._listener.event(envelope, kernel_ns)
+        if token is not None:
+            self._frame_cache[event.data] = token
+        return token
+
+    def _sync_cursor(self) -> None:
+        """Tell the parser the id that the bytes it did not see have set."""
+        if self._known_bytes:
+            self._parser.move_to(self.last_event_id)
+            self._known_bytes = b""
+
+    def _end_without_notice(self) -> tuple[str, str]:
+        """Return outcome and reason where the connection closed: a plain body ends that way."""
+        if self._body is not None and self._body.ends_with_connection:
+            return STREAM_END, "the server closed the connection"
+        return STREAM_RESET, "closed in the middle of the response"
+
+    def _over(self, outcome: str, reason: str, kernel_ns: int) -> None:
+        self.drop()
+        self._listener.ended(CLOSE_CODES[outcome], reason, kernel_ns, outcome)
+
+    def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
+        """POST one publish in a greenlet of its own; the listener hears of its answer."""
+        self._api.publisher.start(publish_id, channel, events, self._listener)
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop taking what arrives, or go on; what has arrived stays with the kernel."""
+        if self._stream is not None:
+            self._stream.pause(paused=paused)
+
+    def close(self) -> None:
+        """Let go: HTTP has no goodbye."""
+        self.drop()
+
+    def drop(self) -> None:
+        """Let go of the socket at once, and keep the cursor; safe to call twice."""
+        self._joined = False
+        if self._let_go() and (cursor := self.last_event_id):
+            self._api.cursors[self._listener] = cursor
+
+    def _let_go(self) -> bool:
+        """Close what is open; return whether anything was."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+        return stream is not None
+
+
+def _outcome(stage: str, error: Exception) -> str:
+    """Return the code of a failed join: why the stream did not open."""
+    if stage == "connect":
+        if isinstance(error, TimeoutError):
+            return "connect_timeout"
+        if getattr(error, "errno", None) == errno.ECONNREFUSED:
+            return "connect_refused"
+    if isinstance(error, ConnectionError):
+        return STREAM_RESET
+    return join_code(error)

@@ -1,0 +1,1 @@
+"""The emulator of a service of server-sent events."""

@@ -1,0 +1,122 @@
+"""Deliveries a second that a server can write: what it cannot write yet waits, and is counted.
+
+A server that is asked for more than it can do falls behind, and everybody on it hears later and
+later. What waits for one subscriber is bounded like what it leaves unread: with more than that it
+is cut off.
+"""
+
+import asyncio
+import time
+from collections import deque
+
+from hdrh.histogram import HdrHistogram
+
+from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter
+from harness.emulation.counters import Counters
+
+TICK_S = 0.01
+"""How often a server that is behind writes; it saves up no more than it can do in this time."""
+
+DELAYED = "deliveries.delayed.capacity"
+
+
+class LanedOutlets(ConnectionWriter):
+    """The connections of one process, some of them on servers that write no faster than they can.
+
+    Attributes:
+        lanes: The lane of each connection that is on such a server.
+    """
+
+    def __init__(
+        self, counters: Counters, buffer_limit_bytes: int, *, index: int = 0, processes: int = 1
+    ) -> None:
+        super().__init__(
+            counters,
+            buffer_limit_bytes,
+            index=index,
+            processes=processes,
+            closing=lambda _: b"0\r\n\r\n",  # HTTP ends a body, and has no codes for it.
+        )
+        self.lanes: dict[Connection, Lane] = {}
+
+    def write(self, outlet: Connection, batch: Batch) -> None:
+        """Write a batch now or when its server comes to it."""
+        lane = self.lanes.get(outlet)
+        if lane is None:
+            self.write_now(outlet, batch)
+        else:
+            lane.put(outlet, batch)
+
+    def write_now(self, outlet: Connection, batch: Batch) -> None:
+        """Write a batch at once, unless the client has gone or does not read."""
+        super().write(outlet, batch)
+
+
+class Lane:
+    """What one server has to write, in order; made inside the running event loop.
+
+    Args:
+        outlets: The connections.
+        deliveries_per_s: What it can write.
+        delays: Told in microseconds how long deliveries waited.
+    """
+
+    def __init__(
+        self, outlets: LanedOutlets, deliveries_per_s: float, delays: HdrHistogram
+    ) -> None:
+        self._outlets = outlets
+        self._per_s = deliveries_per_s
+        self._delays = delays
+        self._most = max(1.0, deliveries_per_s * TICK_S)
+        self._tokens = self._most
+        self._filled_s = time.monotonic()
+        self._waiting: deque[tuple[Connection, Batch, float]] = deque()
+        self._waiting_bytes: dict[Connection, int] = {}
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries that wait for this server."""
+        return len(self._waiting)
+
+    def put(self, outlet: Connection, batch: Batch) -> None:
+        """Take a batch: it leaves now, or behind those that wait."""
+        if not self._waiting:
+            self._fill()
+            if self._tokens >= 1:
+                self._tokens -= batch.deliveries
+                self._outlets.write_now(outlet, batch)
+                return
+            self._loop.call_later(TICK_S, self._write)
+        waiting_bytes = self._waiting_bytes.get(outlet, 0)
+        unread_bytes = outlet.transport.get_write_buffer_size()
+        if waiting_bytes + unread_bytes > self._outlets.buffer_limit_bytes:
+            self._outlets.counters.add("deliveries.dropped.slow_subscriber", batch.deliveries)
+            if self._outlets.is_listening(outlet):
+                self._outlets.cut_slow(outlet)
+            return
+        self._waiting_bytes[outlet] = waiting_bytes + len(batch.frames)
+        self._waiting.append((outlet, batch, time.monotonic()))
+        self._outlets.park(batch.deliveries)
+        self._outlets.counters.add(DELAYED, batch.deliveries)
+
+    def _fill(self) -> None:
+        now_s = time.monotonic()
+        self._tokens = min(self._most, self._tokens + (now_s - self._filled_s) * self._per_s)
+        self._filled_s = now_s
+
+    def _write(self) -> None:
+        """Write what there is capacity for; what is for nobody any more takes none."""
+        self._fill()
+        while self._waiting and self._tokens >= 1:
+            outlet, batch, queued_s = self._waiting.popleft()
+            left_bytes = self._waiting_bytes.pop(outlet) - len(batch.frames)
+            if left_bytes:
+                self._waiting_bytes[outlet] = left_bytes
+            if self._outlets.is_listening(outlet):
+                self._tokens -= batch.deliveries
+                self._delays.record_value(max(1, round((time.monotonic() - queued_s) * 1e6)))
+            self._outlets.park(-batch.deliveries)
+            self._outlets.write_now(outlet, batch)
+        if self._waiting:
+            self._loop.call_later(TICK_S, self._write)

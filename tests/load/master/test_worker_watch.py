@@ -1,0 +1,112 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.load.master import worker_watch
+from harness.load.master.worker_watch import WorkerWatch
+
+FOREVER = "import time; time.sleep(60)"
+
+
+@pytest.fixture
+def process():
+    """A process that can be killed."""
+    with subprocess.Popen([sys.executable, "-c", FOREVER]) as running:
+        yield running
+        running.kill()
+
+
+def watch(*, first_report_s=None, local=True):
+    now_s = time.monotonic()
+    return WorkerWatch(["vm_a", "vm_b"], first_report_s or now_s, local=local)
+
+
+def complaint_of(watched):
+    """Return the complaint once there is one, or None after two seconds."""
+    deadline_s = time.monotonic() + 2.0
+    while (complaint := watched.complaint()) is None and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    return complaint
+
+
+def test_workers_that_report_are_well(process):
+    """No complaint, and their accounts are awaited."""
+    watched = watch()
+    watched.reported(0, process.pid)
+    watched.reported(1, process.pid)
+    assert (None, True) == (watched.complaint(), watched.awaited)
+
+
+def test_ended_worker_is_named_by_its_process(process, monkeypatch):
+    """A process that is gone, and not yet waited for, is lost long before it would be silent."""
+    monkeypatch.setattr(worker_watch, "IN_FLIGHT_S", 0.1)
+    watched = watch()
+    watched.reported(1, process.pid)
+    process.kill()
+    assert f"worker 1 (process {process.pid}) ended before the run did" == complaint_of(watched)
+
+
+def test_worker_that_has_just_ended_may_have_accounts_under_way(process):
+    """What it sent last is still awaited for a moment."""
+    watched = watch()
+    watched.done(0)
+    watched.reported(1, process.pid)
+    process.kill()
+    process.wait()
+    assert (None, True) == (watched.complaint(), watched.awaited)
+
+
+def test_ended_worker_is_not_awaited(process, monkeypatch):
+    """The end of the run does not wait for accounts that cannot come."""
+    monkeypatch.setattr(worker_watch, "IN_FLIGHT_S", -1.0)
+    watched = watch()
+    watched.done(0)
+    watched.reported(1, process.pid)
+    process.kill()
+    process.wait()
+    assert not watched.awaited
+
+
+def test_worker_that_is_done_may_end(process, monkeypatch):
+    """Nothing is wrong with a worker that sent everything and left."""
+    monkeypatch.setattr(worker_watch, "IN_FLIGHT_S", -1.0)
+    watched = watch()
+    watched.reported(0, process.pid)
+    watched.done(0)
+    process.kill()
+    process.wait()
+    assert watched.complaint() is None
+
+
+def test_silent_worker_is_named_by_its_id():
+    """Elsewhere only silence tells; it counts from when the first report was due."""
+    watched = watch(first_report_s=time.monotonic() - 7.2)
+    assert "worker 0 (vm_a) has not reported for 7 s" == watched.complaint()
+
+
+def test_process_of_another_machine_is_not_looked_for(process, monkeypatch):
+    """A number that is some other process here says nothing about a worker elsewhere."""
+    monkeypatch.setattr(worker_watch, "IN_FLIGHT_S", -1.0)
+    watched = watch(local=False)
+    watched.reported(0, process.pid)
+    process.kill()
+    process.wait()
+    assert watched.complaint() is None
+
+
+def test_lost_worker_that_was_given_up_is_no_complaint():
+    """The run goes on with the other; its account is not waited for."""
+    watched = watch(first_report_s=time.monotonic() - 7.2)
+    watched.reported(1, 0)
+    watched.done(1)
+    assert [(0, "worker 0 (vm_a) has not reported for 7 s")] == watched.give_up()
+    assert (None, False, []) == (watched.complaint(), watched.awaited, watched.give_up())
+
+
+def test_run_does_not_go_on_without_any_worker():
+    """When all are lost there is nobody to go on with."""
+    watched = watch(first_report_s=time.monotonic() - 7.2)
+    assert [] == watched.give_up()
+    assert watched.complaint() is not None

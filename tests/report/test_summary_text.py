@@ -1,0 +1,189 @@
+"""What the report says happened, sentence by sentence."""
+
+import pytest
+
+from harness.analysis.run.finalize import analyse
+from harness.report import formatting as q
+from harness.report.summary_text import advise, evidence, observed_words, tell
+from tests.analysis.simulated_run import Simulation
+from tests.analysis.synthetic_record import (
+    connection,
+    disturbance,
+    publish,
+    run_file,
+    second,
+    three_subscribers,
+)
+from tests.analysis.synthetic_record import write_record as write
+
+
+def told(folder):
+    """Return the story of a record with ordinary spaces."""
+    return tell(analyse(folder)).replace(q.THIN, " ")
+
+
+def test_a_passing_run_says_who_joined_what_arrived_and_how_fast(tmp_path):
+    """One sentence on what happened, one on why it passed."""
+    story = told(Simulation().write(tmp_path / "run"))
+    assert story.startswith("All 40 users joined and ")
+    assert " messages were published in 8 s; all " in story
+    assert " deliveries owed arrived, 99 % of them within " in story
+    assert story.endswith(" Every objective was met.")
+
+
+def test_a_loss_is_told_with_its_number_and_the_objective_it_missed(tmp_path):
+    """One of five never came."""
+    assert (
+        "All 3 users joined and 2 messages were published in 6 s; of 5 deliveries owed 1 never "
+        "came and 4 arrived, 99 % of them within 40.0 ms. Delivery ratio: 80 %, where at least "
+        "100 % is required."
+    ) == told(three_subscribers(tmp_path / "run"))
+
+
+def test_a_run_that_nobody_joined_tells_its_cause_first(tmp_path):
+    """The service's own error is the news."""
+    cause = {"code": "nobody_joined", "exit_code": 5, "message": "nobody joined ws://x: bad key"}
+    cause["hint"] = "check the key"
+    folder = write(
+        tmp_path / "run",
+        run=run_file(status="aborted", cause=cause, ended_s=2.0),
+        timeline=[second(0, phase="join", joins_attempted=9, joins_failed=9)],
+        connections=[connection(0, None)],
+    )
+    story = told(folder)
+    assert (
+        "Nobody joined ws://x: bad key. Delivery ratio has an objective but there was nothing to "
+        "judge it by." == story
+    )
+    assert "Check the key." == advise(analyse(folder))
+
+
+def test_a_run_whose_publishes_were_all_refused_says_with_what(tmp_path):
+    """The system's own words for most of them; nobody is owed what was never accepted."""
+    common = {"second": 5, "worker": 0, "stage": "publish", "error_class": "Refused"}
+    errors = [
+        common | {"code": "busy", "message": "later", "count": 1},
+        common | {"code": "Forbidden", "message": "no route", "count": 2},
+        common | {"code": "timeout", "message": "late", "stage": "connect", "count": 9},
+    ]
+    folder = write(
+        tmp_path / "run",
+        run=run_file(),
+        timeline=[second(5, joins_attempted=1, joins_succeeded=1, publishes_failed=3)],
+        publishes=[publish(index, 5.0 + index, outcome="refused") for index in range(3)],
+        connections=[connection(0, 1.0)],
+        errors=errors,
+    )
+    story = told(folder)
+    assert "3 messages were published in 6 s; none of them was accepted: Forbidden (no route)." in (
+        story
+    )
+
+
+def test_a_cut_record_says_that_what_was_owed_is_unknown(tmp_path):
+    """It never calls missing evidence a loss."""
+    folder = write(
+        tmp_path / "run",
+        run=run_file(status="running", ended_s=None),
+        timeline=[second(5, joins_attempted=2, joins_succeeded=2, deliveries=8)],
+        publishes=[publish(0, 5.0)],
+    )
+    story = told(folder)
+    assert "8 deliveries arrived, and how many were owed is unknown." in story
+    assert "These figures cannot be trusted: the run was killed, or is still going" in story
+
+
+def test_a_user_that_came_back_is_one_user(tmp_path):
+    """Half were cut off and joined again."""
+    story = told(Simulation(measure_s=20, cut=(10.0, 0.5)).write(tmp_path / "run"))
+    assert story.startswith("All 40 users joined and ")
+
+
+DISTURBED = [
+    disturbance("a stall", "stall", 8.0, 9.0),
+    disturbance("a herd", "herd", 11.0, 11.0),
+]
+
+
+def test_users_that_were_planned_and_never_tried_are_counted(tmp_path):
+    """All who tried are not all."""
+    planned = {"subscriber": 4, "chatter": 1, "Browser": 9}
+    run = run_file(users={"planned": planned, "tried": planned | {"subscriber": 2}})
+    story = told(three_subscribers(tmp_path / "run", run=run))
+    assert story.startswith("3 of 5 planned users joined and ")
+
+
+def test_a_run_that_recovered_says_within_how_long(tmp_path):
+    """The longest of all its recoveries, in whole seconds."""
+    plan = Simulation(measure_s=20, stall=(8.0, 9.2), disturbances=DISTURBED)
+    story = told(plan.write(tmp_path / "run"))
+    assert "Fan-out p99 was back inside its limit within 1 s after each of 2 disturbances." in story
+
+
+def test_a_crowd_that_waited_long_for_a_first_message_is_told(tmp_path):
+    """Of three subscribers one, who never got any, waited for 50 s; nobody else waited long."""
+    users = [
+        connection(0, 1.0, delivered=2, last_s=7.03),
+        connection(1, 1.0, delivered=2, last_s=7.04),
+        connection(2, 6.0, 57.0),
+    ]
+    story = told(three_subscribers(tmp_path / "run", connections=users))
+    assert "33 % of subscribers waited over 10 s for a first message, up to 50.0 s." in story
+    assert "first message" not in told(three_subscribers(tmp_path / "another"))
+
+
+def test_a_run_that_ended_before_it_recovered_says_after_what(tmp_path):
+    """Too little of the run is left after either to call it recovered."""
+    plan = Simulation(measure_s=6, stall=(8.0, 9.2), disturbances=DISTURBED)
+    story = told(plan.write(tmp_path / "run"))
+    assert "After a stall and a herd fan-out p99 was not seen back inside its limit." in story
+
+
+def test_without_an_objective_nothing_says_what_recovered_means(tmp_path):
+    """No limit on fan-out p99, no sentence."""
+    run = run_file(disturbances=DISTURBED)
+    assert "back inside" not in told(three_subscribers(tmp_path / "run", run=run))
+
+
+def test_an_empty_run_says_that_nobody_tried(tmp_path):
+    """Nothing happened, and that is what it says."""
+    assert told(write(tmp_path / "run")).startswith("Nobody tried to join.")
+
+
+def test_an_observation_just_past_its_limit_is_told_exactly():
+    """Otherwise 500 ms would fail where at most 500 ms is required."""
+    slo = {"metric": "fan_out_latency_ms.p99", "limit": 500.0, "observed": 500.2}
+    assert "500.2 ms" == observed_words(slo).replace(q.THIN, " ")
+
+
+@pytest.mark.parametrize(
+    ("observed", "limit", "text"),
+    [
+        (612.3433, 100.0, ": 612, where at most 100 is allowed"),
+        (10.5, 12.0, ": 10.5, where at least 12.0 is needed"),
+        (5, 10, ": 5, where at least 10 is needed"),
+        (3, 0, ": 3"),
+        ("1,024", "35,000", ": 1,024, where 35,000 is required"),
+        ("owed: 3 by message, 4 by connection", None, ": owed: 3 by message, 4 by connection"),
+        (None, None, ""),
+    ],
+)
+def test_a_warning_tells_what_was_observed_and_which_side_of_its_limit_was_missed(
+    observed, limit, text
+):
+    """Too much and too little are different faults; figures are rounded, sentences left alone."""
+    assert text == evidence({"code": "any", "observed": observed, "limit": limit})
+
+
+@pytest.mark.parametrize(
+    ("code", "observed", "limit", "text"),
+    [
+        ("machine_crowded", 0.98, 0.3, ": 98 %, where at most 30 % is allowed"),
+        ("generator_loop_lag", 120.4, 50.0, ": 120 ms, where at most 50 ms is allowed"),
+        ("clock_step", 7.0, 5.0, ": 7.0 ms, where at most 5 ms is allowed"),
+    ],
+)
+def test_a_warning_about_the_generator_has_the_unit_of_its_figure(code, observed, limit, text):
+    """0.98 alone may be anything."""
+    warning = {"code": code, "observed": observed, "limit": limit}
+    assert text == evidence(warning).replace(q.THIN, " ")

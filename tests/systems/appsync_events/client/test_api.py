@@ -1,0 +1,386 @@
+"""Our client against servers of others, and against the emulator with others as witnesses."""
+
+import contextlib
+import functools
+import http.server
+import json
+import threading
+import time
+
+import gevent
+import pytest
+from websockets.sync.server import serve
+from websockets.typing import Subprotocol
+
+from harness.net.client import Access, JoinError
+from harness.systems.appsync_events.client.api import AppSyncEventsApi
+from tests import patience
+from tests.listening import EachByItself
+from tests.patience import PATIENCE_S
+
+wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+
+HOST = "127.0.0.1"
+KEY = "da2-test"
+ROOM = "/default/room-0"
+
+
+class Listener(EachByItself):
+    """Keeps what it is told; a token for every event."""
+
+    def __init__(self):
+        self.events = []
+        self.known = []
+        self.answers = []
+        self.ends = []
+        self.refusals = []
+
+    def confirmed(self, kernel_ns):
+        self.confirmed_before = len(self.events)
+
+    def event(self, text, kernel_ns):
+        self.events.append(text)
+        return text
+
+    def delivered(self, known, kernel_ns):
+        self.known.append(known)
+
+    def answered(self, answer):
+        self.answers.append(answer)
+
+    def ended(self, code, reason, kernel_ns, outcome=""):
+        self.ends.append((code, reason))
+
+    def refused(self, stage, code, message):
+        self.refusals.append((stage, code, message))
+
+
+def api(realtime, http_url="http://127.0.0.1:9/event", key=KEY):
+    return AppSyncEventsApi(Access(realtime, http_url, key))
+
+
+@pytest.fixture
+def emulated(shared_emulator):
+    """Make APIs on the shared emulator, closed after the test."""
+    base = f"127.0.0.1:{shared_emulator.port}"
+    with contextlib.ExitStack() as opened:
+
+        def make(key=KEY):
+            made = api(f"ws://{base}/event/realtime", f"http://{base}/event", key)
+            opened.callback(made.close)
+            return made
+
+        yield make
+
+
+def join(made, channels=(ROOM,), within_s=PATIENCE_S):
+    client = made.client(channels, {}, Listener())
+    client.listener.times = client.join(time.monotonic() + within_s)
+    return client
+
+
+@contextlib.contextmanager
+def scripted_server(script):
+    """A server of the websockets library; ``script`` maps a message's type to the answers."""
+
+    def handler(peer):
+        for text in peer:
+            message = json.loads(text)
+            for answer in script.get(message["type"], ()):
+                peer.send(answer if isinstance(answer, str) else json.dumps(answer))
+
+    with serve(handler, HOST, 0, subprotocols=[Subprotocol("aws-appsync-event-ws")]) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"ws://{HOST}:{server.socket.getsockname()[1]}/event/realtime"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+ACK = {"type": "connection_ack", "connectionTimeoutMs": 300000}
+CONFIRMED = {"type": "subscribe_success", "id": "s"}
+
+
+def data(event):
+    return {"type": "data", "id": "s", "event": event}
+
+
+def test_join_reports_each_stage_and_when_it_was_confirmed(emulated):
+    """A join has the stages of the protocol, all of them within the whole."""
+    client = join(emulated())
+    times = client.listener.times
+    client.drop()
+    assert {"tcp", "upgrade", "init", "subscribe"} == set(times.stages_ns)
+    assert 0 < sum(times.stages_ns.values()) <= time.time_ns() - times.start_ns
+    assert times.start_ns < times.confirmed_ns <= time.time_ns()
+
+
+def test_published_event_reaches_every_subscriber_and_is_acknowledged(emulated):
+    """Publisher and subscriber both get it, and the publisher its answer."""
+    made = emulated()
+    chatter, subscriber = join(made), join(made)
+    chatter.publish("1", ROOM, [b'{"a":1}', b'"b"'])
+    wait_for(lambda: len(subscriber.listener.events) == 2 and len(chatter.listener.events) == 2)
+    wait_for(lambda: chatter.listener.answers)
+    chatter.drop()
+    subscriber.drop()
+    answer = chatter.listener.answers[0]
+    assert (['{"a":1}', '"b"'], "1", True) == (
+        subscriber.listener.events,
+        answer.publish_id,
+        answer.accepted,
+    )
+
+
+def test_independent_subscriber_sees_the_same_events(shared_emulator, emulated, connect):
+    """What our client publishes, a client of another library receives, byte for byte."""
+    witness = connect(shared_emulator)
+    assert "subscribe_success" == witness.subscribe("w", "/default/room-0")["type"]
+    client = join(emulated())
+    client.publish("1", ROOM, [b'{"n":1}'])
+    heard = witness.hear()
+    wait_for(lambda: client.listener.events)
+    client.drop()
+    assert heard["event"] == client.listener.events[0] == '{"n":1}'
+
+
+def test_http_publish_is_acknowledged_and_delivered(emulated):
+    """The other transport reaches the same subscribers."""
+    made = emulated()
+    subscriber = join(made)
+    answer = made.publish_over_http("9", ROOM, [b'{"over":"http"}'])
+    wait_for(lambda: subscriber.listener.events)
+    subscriber.drop()
+    assert (True, "9") == (answer.accepted, answer.publish_id)
+
+
+def test_wrong_key_fails_the_join_with_the_services_own_words(emulated):
+    """The user reads the service's error type and text, at the stage where it came."""
+    with pytest.raises(JoinError) as caught:
+        join(emulated("da2-wrong"))
+    found = (caught.value.stage, caught.value.code, caught.value.message)
+    message = "You are not authorized to make this call."
+    assert ("init", "UnauthorizedException", message) == found
+
+
+def test_wrong_key_over_http_is_a_refused_publish(emulated):
+    """A refusal is an answer and not an exception."""
+    answer = emulated("da2-wrong").publish_over_http("1", ROOM, [b"1"])
+    assert (False, False, "UnauthorizedException") == (
+        answer.accepted,
+        answer.throttled,
+        answer.code,
+    )
+
+
+def test_refused_publish_carries_the_services_error(emulated):
+    """A publish to a namespace that does not exist is refused, on its own id."""
+    client = join(emulated())
+    client.publish("7", "/nowhere/room", [b"1"])
+    wait_for(lambda: client.listener.answers)
+    client.drop()
+    answer = client.listener.answers[0]
+    assert ("7", False, "UnauthorizedException") == (
+        answer.publish_id,
+        answer.accepted,
+        answer.code,
+    )
+
+
+def test_refused_subscription_fails_the_join_at_its_stage():
+    """An error for the subscription is the join's error, code and text kept."""
+    refusal = {
+        "type": "subscribe_error",
+        "id": "s",
+        "errors": [{"errorType": "SubscriptionProcessingError", "message": "not today"}],
+    }
+    script = {"connection_init": [ACK], "subscribe": [refusal]}
+    with scripted_server(script) as realtime, pytest.raises(JoinError) as caught:
+        join(api(realtime))
+    assert ("subscribe", "SubscriptionProcessingError", "not today") == (
+        caught.value.stage,
+        caught.value.code,
+        caught.value.message,
+    )
+
+
+def test_server_that_never_acknowledges_times_out_at_init():
+    """Silence after the upgrade ends with the join's deadline."""
+    with scripted_server({}) as realtime, pytest.raises(JoinError) as caught:
+        join(api(realtime), within_s=0.3)
+    assert ("init", "timeout") == (caught.value.stage, caught.value.code)
+
+
+def test_keep_alives_and_unknown_messages_are_no_deliveries():
+    """Only data for our subscription counts; an array of one event is taken as that event."""
+    noise = [{"type": "ka"}, {"type": "news"}, {"type": "data", "id": "other", "event": "{}"}]
+    script = {
+        "connection_init": [{"type": "ka"}, ACK],
+        "subscribe": [CONFIRMED, *noise, data('{"n":1}'), data(['{"n":2}'])],
+    }
+    with scripted_server(script) as realtime:
+        client = join(api(realtime))
+        wait_for(lambda: len(client.listener.events) == 2)
+        client.drop()
+    assert ['{"n":1}', '{"n":2}'] == client.listener.events
+    assert [] == client.listener.refusals
+
+
+def test_confirmation_is_told_before_the_events_that_follow_it():
+    """What comes in the same bytes as the confirmation is owed already."""
+    script = {"connection_init": [ACK], "subscribe": [data('{"n":0}'), CONFIRMED, data('{"n":1}')]}
+    with scripted_server(script) as realtime:
+        client = join(api(realtime))
+        wait_for(lambda: len(client.listener.events) == 2)
+        client.drop()
+    assert 1 == client.listener.confirmed_before
+
+
+def test_error_of_the_service_is_told_to_the_listener():
+    """An error that belongs to no operation is reported and the connection kept."""
+    trouble = {"type": "error", "errors": [{"errorType": "Unsupported", "message": "what?"}]}
+    script = {"connection_init": [ACK], "subscribe": [CONFIRMED, trouble]}
+    with scripted_server(script) as realtime:
+        client = join(api(realtime))
+        wait_for(lambda: client.listener.refusals)
+        assert client.open
+        client.drop()
+    assert [("receive", "Unsupported", "what?")] == client.listener.refusals
+
+
+@pytest.mark.parametrize("junk", ["not json", "[]", '{"type":"data","id":"s","event":7}'])
+def test_message_that_breaks_the_protocol_ends_the_connection(junk):
+    """The server's fault is named and only its own connection ends."""
+    script = {"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [junk]}
+    with scripted_server(script) as realtime:
+        client = join(api(realtime))
+        client.publish("1", ROOM, [b"1"])
+        wait_for(lambda: client.listener.ends)
+    assert 1002 == client.listener.ends[0][0]
+    assert "protocol_error" == client.listener.refusals[0][1]
+
+
+def test_user_without_channel_joins_without_subscribing(emulated):
+    """A user that only publishes is confirmed by its connection."""
+    client = join(emulated(), channels=())
+    client.drop()
+    assert {"tcp", "upgrade", "init"} == set(client.listener.times.stages_ns)
+
+
+def test_client_of_several_channels_gets_each_event_of_each_once(emulated):
+    """Three rooms on one connection; what is sent to a fourth is not for it."""
+    made = emulated()
+    rooms = [f"/default/room-{number}" for number in range(3)]
+    subscriber, chatter = join(made, rooms), join(made, ())
+    for number in range(4):
+        chatter.publish(str(number), f"/default/room-{number}", [b'{"in":%d}' % number])
+    chatter.publish("end", rooms[0], [b'"end"'])
+    wait_for(lambda: '"end"' in subscriber.listener.events)
+    subscriber.drop()
+    chatter.drop()
+    assert ['{"in":0}', '{"in":1}', '{"in":2}', '"end"'] == subscriber.listener.events
+
+
+def test_wildcard_gets_the_events_of_all_channels_once(emulated):
+    """One subscription stands for every room of the namespace, and for no other namespace."""
+    made = emulated()
+    everything, chatter = join(made, ["/default/*"]), join(made, ())
+    for number, channel in enumerate(("/default/room-0", "/second/room-0", "/default/room-7")):
+        chatter.publish(str(number), channel, [b"%d" % number])
+    wait_for(lambda: "2" in everything.listener.events)
+    everything.drop()
+    chatter.drop()
+    assert ["0", "2"] == everything.listener.events
+
+
+def test_frames_are_alike_for_all_clients_of_a_channel_whatever_else_they_hold(emulated):
+    """A second client of other rooms recognises the bytes that the first has parsed."""
+    made, frame_cache, witness = emulated(), {}, join(emulated(), ())
+    first, second = (
+        made.client(rooms, frame_cache, Listener())
+        for rooms in ([ROOM, "/default/a"], ["/default/b", ROOM])
+    )
+    for client in (first, second):
+        client.join(time.monotonic() + PATIENCE_S)
+    witness.publish("1", ROOM, [b'{"n":1}'])
+    heard = [first.listener, second.listener]
+    wait_for(lambda: all(listener.events or listener.known for listener in heard))
+    for client in (first, second, witness):
+        client.drop()
+    assert 1 == sum(len(listener.events) for listener in heard)
+    assert ['{"n":1}'] == [known for listener in heard for known in listener.known]
+
+
+class InTurn:
+    """A script that acknowledges, and answers one subscription after the other."""
+
+    def __init__(self, *answers):
+        self.left = iter(answers)
+
+    def get(self, kind, _):
+        return next(self.left) if kind == "subscribe" else [ACK]
+
+
+def test_join_is_confirmed_by_the_last_of_several_subscriptions():
+    """What comes between two confirmations is not owed yet."""
+    confirmed = [{"type": "subscribe_success", "id": name} for name in ("s0", "s1")]
+    early = {"type": "data", "id": "s0", "event": '"early"'}
+    script = InTurn([confirmed[0], early], [confirmed[1], data('"late"') | {"id": "s1"}])
+    with scripted_server(script) as realtime:
+        client = join(api(realtime), [ROOM, "/default/b"])
+        wait_for(lambda: len(client.listener.events) == 2)
+        client.drop()
+    assert 1 == client.listener.confirmed_before
+
+
+def test_one_refused_subscription_of_several_fails_the_join():
+    """The user is not half in."""
+    refusal = {
+        "type": "subscribe_error",
+        "id": "s1",
+        "errors": [{"errorType": "MaxSubscriptionsReachedError", "message": "too many"}],
+    }
+    script = InTurn([{"type": "subscribe_success", "id": "s0"}], [refusal])
+    with scripted_server(script) as realtime, pytest.raises(JoinError) as caught:
+        join(api(realtime), [ROOM, "/default/b"])
+    assert ("subscribe", "MaxSubscriptionsReachedError") == (caught.value.stage, caught.value.code)
+
+
+class _Teapot(http.server.BaseHTTPRequestHandler):
+    """Answers every POST with what the class says, as servers that are not AppSync might."""
+
+    status, body = 502, b"<html>bad gateway</html>"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(self.status)
+        self.send_header("content-length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_):
+        """Stay quiet."""
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "throttled"),
+    [
+        (502, b"<html>bad gateway</html>", "HTTP 502", False),
+        (200, b"not json", "protocol_error", False),
+        (429, b'{"errors":[{"errorType":"LimitExceededError"}]}', "LimitExceededError", True),
+        (429, b"slow down", "HTTP 429", True),
+    ],
+)
+def test_http_answers_of_all_kinds_become_publish_answers(status, body, code, throttled):
+    """Status and words of a proxy or a throttle are kept apart and kept."""
+    handler = type("_Scripted", (_Teapot,), {"status": status, "body": body})
+    with http.server.HTTPServer((HOST, 0), handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        made = api("ws://127.0.0.1:9/event/realtime", f"http://{HOST}:{server.server_port}/event")
+        answer = made.publish_over_http("1", ROOM, [b"1"])
+        made.close()
+        thread.join()
+    assert (False, code, throttled) == (answer.accepted, answer.code, answer.throttled)
