@@ -10,7 +10,7 @@ from harness.report.chart_layout import Chart
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.run.charts import draw_charts
-from harness.report.run.junit import render_junit
+from harness.report.run.ci import render_junit
 
 HTML_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "summary.md"

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.cli.locustfile import PACKAGED as LOCUSTFILE
+from harness.cli.options import PACKAGED_LOCUSTFILE as LOCUSTFILE
 from harness.scenario.workload import Generator
 from tests.patience import PATIENCE_S, wait_for
 

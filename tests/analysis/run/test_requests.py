@@ -8,7 +8,7 @@ from harness.analysis.run.slo import judge, path_of
 from harness.measure.record import request_tag
 from harness.report.definitions import anchor, label
 from harness.report.markdown import render_markdown
-from harness.report.run.junit import render_junit
+from harness.report.run.ci import render_junit
 from harness.report.run.requests import requests as requests_table
 from tests.analysis.synthetic_record import histogram, run_file, three_subscribers
 
