@@ -7,13 +7,13 @@ from typing import Any, Final
 import orjson
 import pandas as pd
 
-from harness import __version__
 from harness.analysis.run.columns import JOURNALS, PARQUET
 from harness.analysis.run.histograms import Histograms, read_histograms
 from harness.analysis.run.ledger import connection_ledger, message_ledger
 from harness.analysis.run.recovery import recover_run
 from harness.analysis.run.tables import Table, read_journal, read_parquet
 from harness.core.clock import NS_PER_S
+from harness.core.distribution import VERSION
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.core.system import installed_systems
@@ -268,7 +268,7 @@ def _of_another_version(path: Path, run: Json, version: int) -> NoRecordError:
     return NoRecordError(
         str(path),
         f"has schema version {version}, written by {writer}",
-        f"this harness ({__version__}) reads version {SCHEMA_VERSION}",
+        f"this harness ({VERSION}) reads version {SCHEMA_VERSION}",
         newer if version > SCHEMA_VERSION else f"read it with {writer}",
     )
 
