@@ -17,7 +17,13 @@ from harness.core.distribution import VERSION
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.core.system import installed_systems
-from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE, SCHEMA_VERSION
+from harness.measure.record import (
+    HISTOGRAMS_FILE,
+    JOURNAL_FOLDER,
+    RENAMED_COLUMNS,
+    RUN_FILE,
+    SCHEMA_VERSION,
+)
 
 Json = dict[str, Any]
 
@@ -222,7 +228,16 @@ def read_run(folder: Path) -> Json:
             str(path), f"is not JSON ({error})", "a run record is needed"
         ) from None
     _require_readable(path, run)
-    return dict(run)
+    return _with_current_names(run)
+
+
+def _with_current_names(run: Json) -> Json:
+    """Return a ``run.json`` whose figures have the names that this version gives them."""
+    summary = run.get("summary")
+    if not isinstance(summary, dict) or not isinstance(summary.get("deliveries"), dict):
+        return run
+    figures = {RENAMED_COLUMNS.get(key, key): value for key, value in summary["deliveries"].items()}
+    return run | {"summary": summary | {"deliveries": figures}}
 
 
 def _require_readable(path: Path, run: Any) -> None:

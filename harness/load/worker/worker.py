@@ -248,7 +248,7 @@ def _arrival_row(worker: int, user_class: str, message: Arrivals) -> dict[str, A
         "duplicated": message.duplicated,
         "reordered": message.reordered,
         "late": message.late,
-        "unowed": message.unowed,
+        "unexpected": message.unexpected,
         "first_arrival_ns": message.first_ns,
         "last_arrival_ns": message.last_ns,
         "arrival_bins": message.bins.pairs(),
