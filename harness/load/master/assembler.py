@@ -134,10 +134,10 @@ class SecondAssembler:
         second: int,
         counters: defaultdict[str, Counter[str]],
         histograms: dict[str, LatencyHistogram],
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[dict[str, object]]:
         for user_class in ("subscriber", "chatter"):
             connected = sum(worker.get(user_class, 0) for worker in self._connected.values())
-            row: dict[str, Any] = {
+            row: dict[str, object] = {
                 "second": second,
                 "phase": self._phase_at(second),
                 "user_class": user_class,
@@ -168,7 +168,7 @@ def _error_rows(
 
 def _request_rows(
     second: int, reports: list[dict[str, Any]], histograms: dict[str, LatencyHistogram]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """Yield a row for each kind of ordinary request of a second, all workers together."""
     merged: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for report in reports:
