@@ -12,7 +12,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperArgument, TyperCommand
 
-from harness import __version__
 from harness.cli.compare import compare
 from harness.cli.cost import cost
 from harness.cli.distributed import worker
@@ -28,6 +27,7 @@ from harness.cli.sweep import sweep
 from harness.cli.terminal import tolerate_closed_output
 from harness.cli.validate import validate
 from harness.core.child_errors import report_error
+from harness.core.distribution import DISTRIBUTION, VERSION
 from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
@@ -172,8 +172,8 @@ def describe_bug(error: Exception) -> str:
 
 
 def _print_version() -> NoReturn:
-    from harness.measure.environment import DISTRIBUTION, git_revision
+    from harness.measure.environment import git_revision
 
     revision = git_revision()
-    typer.echo(f"{DISTRIBUTION} {__version__}" + (f", revision {revision}" if revision else ""))
+    typer.echo(f"{DISTRIBUTION} {VERSION}" + (f", revision {revision}" if revision else ""))
     raise typer.Exit

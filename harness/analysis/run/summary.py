@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from harness.analysis.run.columns import COUNTS
 from harness.analysis.run.cost import cost_of
 from harness.analysis.run.disturbances import longest_recovery_s, outcomes
 from harness.analysis.run.failed_joins import failed_by_cause
@@ -21,6 +20,7 @@ from harness.analysis.run.record import MEASURE, Json, Record, before_measuring,
 from harness.analysis.run.requests import request_figures
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.measure.histogram import LatencyHistogram
+from harness.measure.record_schema import DELIVERY_COUNTS
 
 SUBSCRIBER: Final = "subscriber"
 CHATTER: Final = "chatter"
@@ -30,7 +30,7 @@ STALL_LIMITS_S: Final = (1, 10, 60, 120)
 
 
 _UNKNOWN_WHEN_CUT: Final = (
-    *("lost", "duplicated", "reordered", "late", "unowed", "ratio"),
+    *("lost", "duplicated", "reordered", "late", "unexpected", "ratio"),
     "missed_before_measuring",
     "missed_while_away",
 )
@@ -131,7 +131,7 @@ def _deliveries(record: Record) -> Json:
 def _ledger(record: Record) -> Json:
     """Return the sums over measured messages; what was owed is unknown in a cut record."""
     messages = measured(record.messages)
-    total = messages[["owed", "lost", *COUNTS]].sum()
+    total = messages[["owed", "lost", *DELIVERY_COUNTS]].sum()
     owed, delivered = int(total["owed"]), int(total["delivered"])
     if not record.is_complete:
         received = int(measured(record.timeline)["deliveries"].sum())
@@ -143,7 +143,7 @@ def _ledger(record: Record) -> Json:
         "duplicated": int(total["duplicated"]),
         "reordered": int(total["reordered"]),
         "late": int(total["late"]),
-        "unowed": int(total["unowed"]),
+        "unexpected": int(total["unexpected"]),
         "ratio": delivered / owed if owed else None,
         "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
         "missed_while_away": int(record.connections["missed_while_away"].sum()),
