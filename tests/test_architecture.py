@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.system import OWN_DISTRIBUTION, registrations
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
 
 ALLOWED = {
     "core": set(),

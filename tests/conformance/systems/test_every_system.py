@@ -16,7 +16,7 @@ from harness.net.client import JoinError
 from harness.net.reading import EpollReader
 from harness.net.ring_reading import RingReader, ring_works
 from harness.scenario.target import has_wildcards, most_subscriptions
-from tests.conformance.systems.driving import Listener, encoded, wait_for
+from tests.support.system_driver import Listener, encoded, wait_for
 
 END = "the end"
 MESSAGES = list(range(12))
@@ -189,7 +189,7 @@ def test_messages_known_by_their_bytes_are_the_ones_that_were_parsed(stand):
     publish_all(stand.chatter(), room)
     everybody_hears_the_end([*sharing, alone])
     assert [[*MESSAGES, END]] * 3 == [user.heard for user in (*sharing, alone)]
-    parsed = sum(len(user.listener.parsed) for user in sharing)
+    parsed = sum(len(user.listener.events) for user in sharing)
     assert parsed < 2 * len(alone.heard)
 
 
