@@ -88,7 +88,7 @@ def _arrivals(worker: int, second: int) -> Iterator[dict[str, Any]]:
                 "duplicated": 0,
                 "reordered": 0,
                 "late": 0,
-                "unowed": 0,
+                "unexpected": 0,
                 "first_arrival_ns": time.time_ns(),
                 "last_arrival_ns": time.time_ns(),
                 "arrival_bins": [[place, 25] for place in range(20)],

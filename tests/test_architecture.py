@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.system import OWN_DISTRIBUTION, registrations
+from harness.core.distribution import DISTRIBUTION
+from harness.core.system import registrations
 from tests.support.paths import ROOT
 
 ALLOWED = {
@@ -68,7 +69,7 @@ UNREACHABLE = {
 ELSEWHERE = {
     found.reference.partition(":")[0]
     for found in registrations()
-    if found.distribution != OWN_DISTRIBUTION
+    if found.distribution != DISTRIBUTION
 }
 """The packages of installed systems that are not ours: they keep the same rules."""
 

@@ -16,7 +16,7 @@ from harness.measure.arrivals import RETIRE_AFTER_S
 SETTLE_AFTER_S = int(RETIRE_AFTER_S) + 3
 """Arrivals are written down once quiet; reports take a second, and may be a little late."""
 
-COUNTS = ("delivered", "duplicated", "reordered", "late", "unowed")
+COUNTS = ("delivered", "duplicated", "reordered", "late", "unexpected")
 """What a row of arrivals counts."""
 
 MOST_REMEMBERED = 200_000

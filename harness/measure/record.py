@@ -131,7 +131,7 @@ ARRIVAL_COLUMNS = (
     "duplicated",
     "reordered",
     "late",
-    "unowed",
+    "unexpected",
     "first_arrival_ns",
     "last_arrival_ns",
     "arrival_bins",
@@ -162,7 +162,7 @@ CONNECTION_COLUMNS = (
     "duplicated",
     "reordered",
     "late",
-    "unowed",
+    "unexpected",
     "longest_stall_s",
     "first_arrival_ns",
     "last_arrival_ns",
@@ -180,6 +180,9 @@ REQUEST_COLUMNS = (
     *(f"latency_ms_{name}" for name in (*REQUEST_PERCENTILES, "max")),
 )
 """One row is one second of one kind of request of ordinary Locust users, method and name."""
+
+RENAMED_COLUMNS: Mapping[str, str] = {"unowed": "unexpected"}
+"""Columns of earlier records, by the name they have now."""
 
 TABLES: Mapping[str, tuple[str, ...]] = {
     "timeline": TIMELINE_COLUMNS,

@@ -89,7 +89,7 @@ DEFINITIONS: Final = {
         "lost.",
     ),
     "deliveries.duplicated": Definition(
-        "duplicated, reordered, late, unowed",
+        "duplicated, reordered, late, unexpected",
         "Deliveries that came again; that came after a later message of the same stream; that came "
         "after the drain; that came to a subscriber they were not owed to.",
     ),
@@ -186,7 +186,7 @@ _EXPLAINED_BY: Final = {
     "deliveries.received": "deliveries.ratio",
     "deliveries.reordered": "deliveries.duplicated",
     "deliveries.late": "deliveries.duplicated",
-    "deliveries.unowed": "deliveries.duplicated",
+    "deliveries.unexpected": "deliveries.duplicated",
     "deliveries.per_s_mean": "deliveries.per_s_peak",
     "cost": "cost.usd_run",
     "generator": "generator.rss_bytes_peak",
@@ -212,7 +212,7 @@ _PLAIN: Final = {
     "deliveries.duplicated": "duplicated deliveries",
     "deliveries.reordered": "reordered deliveries",
     "deliveries.late": "late deliveries",
-    "deliveries.unowed": "unowed deliveries",
+    "deliveries.unexpected": "unexpected deliveries",
     "deliveries.per_s_peak": "peak deliveries",
     "deliveries.per_s_mean": "mean deliveries",
     "deliveries.missed_before_measuring": "deliveries missed before measuring",

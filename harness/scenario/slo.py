@@ -43,7 +43,7 @@ _FIGURES = {
         "duplicated",
         "reordered",
         "late",
-        "unowed",
+        "unexpected",
         "ratio",
         "per_s_peak",
         "per_s_mean",
@@ -75,6 +75,9 @@ SUMMARY_METRICS: tuple[str, ...] = tuple(
 ) + tuple(f"{latency}.{percentile}" for latency in _LATENCIES for percentile in _PERCENTILES)
 """Dotted paths of every figure of a run's summary that an SLO may name."""
 
+RENAMED_METRICS: Final = {"deliveries.unowed": "deliveries.unexpected"}
+"""Earlier names of figures, which are still read, and their names now."""
+
 _BOTH: Final = frozenset({"phase", "user_class"})
 _BY_PHASE: Final = frozenset({"phase"})
 
@@ -94,7 +97,7 @@ PARTS: Final = {
     "deliveries.duplicated": _BY_PHASE,
     "deliveries.reordered": _BY_PHASE,
     "deliveries.late": _BY_PHASE,
-    "deliveries.unowed": _BY_PHASE,
+    "deliveries.unexpected": _BY_PHASE,
     "deliveries.ratio": _BY_PHASE,
     "stall_s": frozenset({"user_class"}),
     "first_message_s": frozenset({"user_class"}),
@@ -102,9 +105,14 @@ PARTS: Final = {
 """What a run record keeps apart, and by what: a figure, or all figures of a block."""
 
 
+def current_name(metric: str) -> str:
+    """Return the name that a figure has now; it may have had another."""
+    return RENAMED_METRICS.get(metric, metric)
+
+
 def is_metric(metric: str) -> bool:
     """Say whether a run's summary can have a figure at a dotted path."""
-    return metric in SUMMARY_METRICS or request_path(metric) is not None
+    return current_name(metric) in SUMMARY_METRICS or request_path(metric) is not None
 
 
 def parts_of(metric: str) -> frozenset[str]:
@@ -149,6 +157,7 @@ class Slo(ScenarioModel):
     @field_validator("metric")
     @classmethod
     def _metric_exists(cls, metric: str) -> str:
+        metric = current_name(metric)
         if metric.startswith(PREFIX) and request_path(metric) is None:
             raise broken_rule(
                 f"must be requests.NAME and one of {', '.join(REQUEST_FIGURES)}",

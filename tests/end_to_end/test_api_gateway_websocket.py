@@ -29,7 +29,7 @@ def test_lost_deliveries_are_those_the_throttle_cost(outcome):
     deliveries = truth["deliveries"]
     messages = pd.read_parquet(outcome.folder / "messages.parquet")
     assert messages["lost"].sum() == deliveries["dropped"]["throttled"] > 0
-    received = messages["delivered"].sum() + messages["unowed"].sum() + messages["late"].sum()
+    received = messages["delivered"].sum() + messages["unexpected"].sum() + messages["late"].sum()
     assert (received, 0) == (deliveries["sent"], deliveries["pending"])
     throttled = (messages["outcome"] == "throttled").sum()
     assert throttled == truth["publishes"]["throttled"]["quota"]

@@ -160,7 +160,7 @@ def test_last_scrape_is_the_summary(outcome):
         for one in family.samples
     }
     assert 1 == found["fanout_run_ended", None, None, None]
-    for name in ("owed", "received", "duplicated", "reordered", "late", "unowed"):
+    for name in ("owed", "received", "duplicated", "reordered", "late", "unexpected"):
         sample = (f"fanout_deliveries_{name}_total", "measure", None, None)
         assert summary["deliveries"][name] == found[sample], name
     for name in ("offered", "sent", "acknowledged", "failed", "throttled"):

@@ -128,7 +128,7 @@ def test_run_counts_what_nchans_status_page_counts(name, nchan, tmp_path):
         nchan.count("total published messages"),
     )
     assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
-    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"] == 0
+    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unexpected"] == 0
 
 
 def test_flash_crowds_join_nchan_by_each_protocol_and_miss_nothing(nchan, tmp_path):
@@ -181,5 +181,5 @@ def test_streams_of_three_rooms_bring_all_that_is_published_in_them(nchan, tmp_p
     assert {3} == set(connections["channel"].str.split(" ").map(len))
     deliveries = outcome.summary["deliveries"]
     assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
-    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"] == 0
+    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unexpected"] == 0
     assert published_in(outcome) == nchan.count("total published messages")

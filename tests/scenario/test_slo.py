@@ -36,6 +36,12 @@ def test_ratio_beyond_its_range_is_refused(metric, limit):
         Slo(metric=metric, op=">=", limit=limit)
 
 
+def test_earlier_name_of_a_figure_is_read_as_the_one_it_has_now():
+    """Unexpected deliveries were called unowed."""
+    slo = Slo(metric="deliveries.unowed", op="<=", limit=0, phase="measure")
+    assert "deliveries.unexpected" == slo.metric
+
+
 def test_every_part_is_one_of_a_figure_or_a_block_of_them():
     """A block that was renamed would be kept apart by nothing."""
     blocks = {metric.rpartition(".")[0] for metric in SUMMARY_METRICS}

@@ -79,7 +79,7 @@ def _deliveries(record: Record, phase: str | None) -> Json:
         return {}
     total = rows[["owed", "lost", *COUNTS]].sum()
     owed, received = int(total["owed"]), int(total["delivered"])
-    names = ("lost", "duplicated", "reordered", "late", "unowed")
+    names = ("lost", "duplicated", "reordered", "late", "unexpected")
     return {
         "owed": owed,
         "received": received,

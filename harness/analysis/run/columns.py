@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from harness.measure.record import TABLES
 
-COUNTS: Final = ("delivered", "duplicated", "reordered", "late", "unowed")
+COUNTS: Final = ("delivered", "duplicated", "reordered", "late", "unexpected")
 """What subscribers count about the deliveries they see."""
 
 _TEXT: Final = {

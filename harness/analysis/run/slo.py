@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from harness.analysis.run.clocks import below_clock_error
 from harness.scenario.request_metrics import request_path
+from harness.scenario.slo import current_name
 
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
@@ -18,7 +19,7 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
 
 def path_of(metric: str) -> tuple[str, ...]:
     """Return the keys of the summary that lead to a figure."""
-    return request_path(metric) or tuple(metric.split("."))
+    return request_path(metric) or tuple(current_name(metric).split("."))
 
 
 def observe(summary: Mapping[str, Any], metric: str) -> float | None:

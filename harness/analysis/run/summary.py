@@ -30,7 +30,7 @@ STALL_LIMITS_S: Final = (1, 10, 60, 120)
 
 
 _UNKNOWN_WHEN_CUT: Final = (
-    *("lost", "duplicated", "reordered", "late", "unowed", "ratio"),
+    *("lost", "duplicated", "reordered", "late", "unexpected", "ratio"),
     "missed_before_measuring",
     "missed_while_away",
 )
@@ -143,7 +143,7 @@ def _ledger(record: Record) -> Json:
         "duplicated": int(total["duplicated"]),
         "reordered": int(total["reordered"]),
         "late": int(total["late"]),
-        "unowed": int(total["unowed"]),
+        "unexpected": int(total["unexpected"]),
         "ratio": delivered / owed if owed else None,
         "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
         "missed_while_away": int(record.connections["missed_while_away"].sum()),

@@ -12,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.measure.record import RENAMED_COLUMNS
+
 
 class Table(NamedTuple):
     """A table as it was found.
@@ -64,6 +66,7 @@ def read_parquet(path: Path, schema: pa.Schema) -> Table:
     """Read one Parquet file; columns it lacks are null."""
     try:
         stored = pq.ParquetFile(path).read()
+        stored = stored.rename_columns([_current_name(name) for name in stored.column_names])
         table = pa.Table.from_arrays(
             [
                 stored.column(field.name).cast(field.type)
@@ -107,7 +110,15 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return row if isinstance(row, dict) else None
+    if not isinstance(row, dict):
+        return None
+    if not RENAMED_COLUMNS.keys().isdisjoint(row):
+        row = {_current_name(name): value for name, value in row.items()}
+    return row
+
+
+def _current_name(column: str) -> str:
+    return RENAMED_COLUMNS.get(column, column)
 
 
 def _fits(row: dict[str, Any], schema: pa.Schema) -> bool:

@@ -22,7 +22,7 @@ def arrival_row(worker: int, user_class: str, message: Arrivals) -> dict[str, An
         "duplicated": message.duplicated,
         "reordered": message.reordered,
         "late": message.late,
-        "unowed": message.unowed,
+        "unexpected": message.unexpected,
         "first_arrival_ns": message.first_ns,
         "last_arrival_ns": message.last_ns,
         "arrival_bins": message.bins.pairs(),

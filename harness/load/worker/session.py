@@ -315,7 +315,7 @@ class UserSession(SubscriberLedger):
             "duplicated": self.duplicated,
             "reordered": self.reordered,
             "late": self.late,
-            "unowed": self.unowed,
+            "unexpected": self.unexpected,
             "longest_stall_s": self.longest_stall_ns / NS_PER_S,
             "first_arrival_ns": self.first_arrival_ns or None,
             "last_arrival_ns": self.last_arrival_ns or None,

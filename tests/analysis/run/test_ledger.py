@@ -105,11 +105,11 @@ def test_an_unanswered_message_that_one_subscriber_saw_is_owed_to_all():
     assert [0, 1] == connections["lost"].tolist()
 
 
-def test_duplicates_and_unowed_deliveries_never_make_up_for_a_loss():
+def test_duplicates_and_unexpected_deliveries_never_make_up_for_a_loss():
     """Two owed, one delivered twice, one more to a stranger: one is still lost."""
     messages, _ = ledgers(
         [publish(0, 5.0)],
-        [arrival(0, 1, 5.01, 5.03, duplicated=1, unowed=1)],
+        [arrival(0, 1, 5.01, 5.03, duplicated=1, unexpected=1)],
         [connection(0, 1.0, delivered=1), connection(1, 1.0)],
     )
     row = messages.iloc[0]
@@ -118,18 +118,18 @@ def test_duplicates_and_unowed_deliveries_never_make_up_for_a_loss():
         row["delivered"],
         row["lost"],
         row["duplicated"],
-        row["unowed"],
+        row["unexpected"],
     )
 
 
 def test_a_message_seen_only_by_those_it_was_not_owed_to_is_not_owed():
-    """A refused message that reached a stranger counts as unowed and as nothing else."""
+    """A refused message that reached a stranger counts as unexpected and as nothing else."""
     messages, _ = ledgers(
         [publish(0, 5.0, outcome="refused")],
-        [arrival(0, 0, 5.01, 5.01, unowed=1)],
+        [arrival(0, 0, 5.01, 5.01, unexpected=1)],
         [connection(0, 6.0)],
     )
-    assert (0, 0, 1) == tuple(messages[["owed", "lost", "unowed"]].iloc[0])
+    assert (0, 0, 1) == tuple(messages[["owed", "lost", "unexpected"]].iloc[0])
 
 
 def test_arrivals_of_one_message_at_several_workers_are_added_up():

@@ -38,7 +38,7 @@ def test_a_hand_made_run_has_its_known_figures(tmp_path):
         "duplicated": 0,
         "reordered": 0,
         "late": 0,
-        "unowed": 0,
+        "unexpected": 0,
         "ratio": 0.8,
         "per_s_peak": 2,
         "per_s_mean": 0.667,

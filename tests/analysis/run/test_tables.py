@@ -84,6 +84,19 @@ def test_a_parquet_file_without_a_later_column_reads_with_nulls(tmp_path):
     assert table.frame["code"].isna().all()
 
 
+def test_a_renamed_column_is_read_under_its_earlier_name(tmp_path):
+    """A journal and a Parquet file that call unexpected deliveries ``unowed``."""
+    schema = JOURNALS["arrivals"]
+    frame, _ = parse_journal(b'{"unowed": 3}', schema)
+    assert [3] == frame["unexpected"].tolist()
+    write_parquet(
+        frame.rename(columns={"unexpected": "unowed"}),
+        tmp_path / "arrivals.parquet",
+        schema.set(schema.get_field_index("unexpected"), pa.field("unowed", pa.int64())),
+    )
+    assert [3] == read_parquet(tmp_path / "arrivals.parquet", schema).frame["unexpected"].tolist()
+
+
 @pytest.mark.parametrize("schema", [*JOURNALS.values(), *PARQUET.values()])
 def test_an_empty_table_has_every_column(schema):
     """Analysis of nothing needs no special case."""
