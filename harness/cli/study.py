@@ -46,12 +46,7 @@ class _Task:
 
 
 def study(
-    file: Annotated[
-        Path,
-        scenario_argument(
-            "studies", "Study file or name: systems, workloads and requirements.", "STUDY"
-        ),
-    ],
+    file: Annotated[Path, scenario_argument("studies", "Study file or name.", "STUDY")],
     size: Annotated[
         Literal["small", "full"], typer.Option(metavar="small|full", help="Size of the runs.")
     ] = "small",
