@@ -62,8 +62,8 @@ def compare(
     from harness.analysis.decide.comparison import compare as compare_sides
     from harness.analysis.decide.regression import parse_gates, pass_gates
     from harness.analysis.run.finalize import analyse
-    from harness.report.decide.compare import render_comparison
     from harness.report.decide.compare_charts import draw_comparison
+    from harness.report.decide.compare_page import render_comparison
     from harness.report.decide.compare_tables import comparison_json
     from harness.report.write import write_page
 

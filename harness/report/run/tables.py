@@ -19,10 +19,14 @@ from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
 from harness.report.clocks import clocks, latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
-from harness.report.run.disturbance_section import disturbed
-from harness.report.run.failed_joins import STAGE_NAMES, failed_joins
+from harness.report.run.detail_tables import (
+    STAGE_NAMES,
+    disturbed,
+    failed_joins,
+    slowest_messages,
+    slowest_subscribers,
+)
 from harness.report.run.requests import requests
-from harness.report.run.slowest import slowest_messages, slowest_subscribers
 from harness.report.summary_text import (
     VERDICT_MARKS,
     VERDICT_WORDS,
