@@ -18,7 +18,8 @@ import orjson
 
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
-from harness.measure.histogram import REQUEST_PERCENTILES, LatencyHistogram, log_header, log_line
+from harness.core.metric_types import REQUEST_PERCENTILES
+from harness.measure.histogram import LatencyHistogram, log_header, log_line
 
 SCHEMA_VERSION = 1
 
