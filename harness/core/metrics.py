@@ -194,7 +194,7 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         ),
     ),
     Definition(
-        "deliveries.duplicated", "duplicated, reordered, late, unowed",
+        "deliveries.duplicated", "duplicated, reordered, late, unexpected",
         "Deliveries that came again; that came after a later message of the same stream; that came "
         "after the drain; that came to a subscriber they were not owed to.",
         (
@@ -204,8 +204,8 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
                    MEASURED_BY_PHASE, "distinct deliveries after a later one of their stream"),
             Metric("deliveries.late", "late deliveries", _COUNT, _LOWER, MEASURED_BY_PHASE,
                    "distinct owed deliveries after the drain; lost too"),
-            Metric("deliveries.unowed", "unowed deliveries", _COUNT, _LOWER, MEASURED_BY_PHASE,
-                   "deliveries sent before they were owed"),
+            Metric("deliveries.unexpected", "unexpected deliveries", _COUNT, _LOWER,
+                   MEASURED_BY_PHASE, "deliveries sent before they were owed"),
         ),
     ),
     Definition(
@@ -216,7 +216,7 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
                    Scope("measured phase"),
                    "most distinct owed deliveries that arrived in a second"),
             Metric("deliveries.per_s_mean", "mean deliveries", _PER_SECOND, _HIGHER,
-                   Scope("measured phase"), "distinct owed deliveries that arrived ÷ its length"),
+                   Scope("measured phase"), "distinct owed deliveries that arrived ÷ length"),
         ),
     ),
     wait(
@@ -341,11 +341,15 @@ SUMMARY_METRICS: Final = tuple(name for name in METRICS if not name.startswith("
 """Every other figure."""
 
 
+RENAMED: Final = {"deliveries.unowed": "deliveries.unexpected"}
+"""Earlier names of figures, which are still read, and their names now."""
+
+
 def find_metric(name: str) -> Metric | None:
     """Return the figure at a dotted path of the summary; None where the summary has none."""
     found = re.match(REQUEST_PATTERN, name)
     if found is None:
-        return METRICS.get(name)
+        return METRICS.get(RENAMED.get(name, name))
     request, figure = found.groups()
     metric = METRICS[f"requests.NAME.{figure}"]
     return replace(metric, name=name, title=metric.title.replace("NAME", request))
@@ -354,7 +358,9 @@ def find_metric(name: str) -> Metric | None:
 def path_of(name: str) -> tuple[str, ...]:
     """Return the keys of the summary that lead to a figure; a request's name may have dots."""
     found = re.match(REQUEST_PATTERN, name)
-    return ("requests", found[1], *found[2].split(".")) if found else tuple(name.split("."))
+    if found:
+        return ("requests", found[1], *found[2].split("."))
+    return tuple(RENAMED.get(name, name).split("."))
 
 
 def title_of(name: str) -> str:

@@ -8,11 +8,11 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness import __version__
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.labels import label_words
 from harness.analysis.run.record import Json
 from harness.analysis.run.validity import saturates
+from harness.core.distribution import VERSION
 from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
 from harness.report.chart_layout import Chart
@@ -82,7 +82,7 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         tested=label_words(record.run),
         target=record.target.get("name", "unknown target"),
         tiles=headline(summary),
-        version=__version__,
+        version=VERSION,
         word=VERDICT_WORDS[summary["verdict"]],
         workload=record.workload,
     )

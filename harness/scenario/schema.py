@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from harness.core.system import OWN_DISTRIBUTION, registrations
+from harness.core.distribution import DISTRIBUTION
+from harness.core.system import registrations
 from harness.scenario.keys import TomlSchema
 from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
 from harness.scenario.shipped import shipped_root
@@ -53,7 +54,7 @@ def schema_of(name: str, *more_systems: str) -> dict[str, Any]:
 
 def _our_systems() -> list[str]:
     """Return the systems that come with the harness, whatever else is installed."""
-    return [found.name for found in registrations() if found.distribution == OWN_DISTRIBUTION]
+    return [found.name for found in registrations() if found.distribution == DISTRIBUTION]
 
 
 def _of_each_system(target: dict[str, Any], systems: list[str]) -> dict[str, Any]:

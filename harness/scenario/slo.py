@@ -60,7 +60,8 @@ class Slo(ScenarioModel):
     @field_validator("metric")
     @classmethod
     def _metric_exists(cls, metric: str) -> str:
-        if find_metric(metric) is None:
+        found = find_metric(metric)
+        if found is None:
             if metric.startswith("requests."):
                 raise broken_rule(
                     f"must be requests.NAME and one of {', '.join(REQUEST_FIGURES)}",
@@ -71,7 +72,7 @@ class Slo(ScenarioModel):
                 hint=did_you_mean(metric, SUMMARY_METRICS)
                 or "for example fan_out_latency_ms.p99 or deliveries.ratio",
             )
-        return metric
+        return found.name
 
     @field_validator("limit")
     @classmethod

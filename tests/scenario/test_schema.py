@@ -1,6 +1,5 @@
 import json
 import tomllib
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -18,8 +17,8 @@ from harness.scenario.schema import (
     write_schemas,
 )
 from harness.scenario.target import target_model
+from tests.support.paths import SCENARIOS
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 FILES = [
     file
     for folder in ("workloads", "targets", "studies", "slos")

@@ -32,6 +32,12 @@ def test_ratio_beyond_its_range_is_refused(metric, limit):
         Slo(metric=metric, op=">=", limit=limit)
 
 
+def test_earlier_name_of_a_figure_is_read_as_the_one_it_has_now():
+    """Unexpected deliveries were called unowed."""
+    slo = Slo(metric="deliveries.unowed", op="<=", limit=0, phase="measure")
+    assert "deliveries.unexpected" == slo.metric
+
+
 @pytest.mark.parametrize("metric", SUMMARY_METRICS)
 @pytest.mark.parametrize(("key", "value"), [("phase", "measure"), ("user_class", "chatter")])
 def test_an_objective_is_narrowed_down_only_where_the_record_keeps_figures_apart(

@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from harness.analysis.run.columns import COUNTS
 from harness.analysis.run.cost import cost_of
 from harness.analysis.run.disturbances import longest_recovery_s, outcomes
 from harness.analysis.run.generator import generator_figures
@@ -24,6 +23,7 @@ from harness.core.metrics import AGGREGATED, LATENCIES
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.join_causes import CAUSES, cause_of
 from harness.measure.record import REQUEST_LATENCY, request_tag
+from harness.measure.record_schema import DELIVERY_COUNTS
 
 SUBSCRIBER: Final = "subscriber"
 CHATTER: Final = "chatter"
@@ -201,12 +201,12 @@ def _deliveries(record: Record) -> Json:
 
 
 def _delivery_counts(messages: pd.DataFrame) -> Json:
-    total = messages[["owed", "lost", *COUNTS]].sum()
+    total = messages[["owed", "lost", *DELIVERY_COUNTS]].sum()
     owed, received = int(total["owed"]), int(total["delivered"])
     return {
         "owed": owed,
         "received": received,
-        **{name: int(total[name]) for name in ("lost", *COUNTS) if name != "delivered"},
+        **{name: int(total[name]) for name in ("lost", *DELIVERY_COUNTS) if name != "delivered"},
         "ratio": received / owed if owed else None,
     }
 

@@ -204,7 +204,7 @@ def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
 def _unheard(figures: Json) -> list[Json]:
     """Warn where publishes were accepted and nobody heard any: the target may be told wrongly."""
     deliveries = figures["deliveries"]
-    heard = any(deliveries[kind] for kind in ("received", "late", "unowed"))
+    heard = any(deliveries[kind] for kind in ("received", "late", "unexpected"))
     if heard or not deliveries["owed"] or not figures["publishes"]["acknowledged"]:
         return []
     hint = (

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from harness import __version__
 from harness.analysis.decide.bootstrap import REPLICATES, block_seconds
 from harness.analysis.decide.comparison import METRICS, Comparison
 from harness.analysis.decide.regression import Passage
+from harness.core.distribution import VERSION
 from harness.report import formatting as q
 from harness.report.chart_layout import Chart
 from harness.report.decide.compare_charts import contestants_of, draw_comparison
@@ -62,7 +62,7 @@ def render_comparison(
         tiles=comparison_tiles(comparison),
         tone=tone,
         unlike=comparison.unlike,
-        version=__version__,
+        version=VERSION,
         word=word,
         workload=first.runs[0].record.workload.get("name", "unknown workload"),
     )

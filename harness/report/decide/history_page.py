@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from harness import __version__
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.history import History, Point, Series
+from harness.core.distribution import VERSION
 from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.canvas import NARROW, Size, panels
@@ -44,7 +44,7 @@ def render_history(history: History, charts: Sequence[Sequence[Chart]] | None = 
         runs=sum(len(series.points) for series in history.series),
         sections=list(zip(map(title, history.series), drawn, tables(history), strict=True)),
         skipped=history.skipped,
-        version=__version__,
+        version=VERSION,
     )
 
 

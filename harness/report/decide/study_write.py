@@ -7,11 +7,11 @@ from typing import Final
 
 import orjson
 
-from harness import __version__
 from harness.analysis.decide.cost_study import CostStudy, study_day
 from harness.analysis.decide.study import Answer, Findings
 from harness.analysis.decide.study_paper import day_of_need
 from harness.analysis.run.record import Json
+from harness.core.distribution import VERSION
 from harness.report import formatting as q
 from harness.report.chart_layout import Chart
 from harness.report.decide import study_tables as tables
@@ -79,7 +79,7 @@ def _render(
         runs=[tables.runs(findings)],
         limits=limits(findings),
         origins=ORIGINS.values(),
-        version=__version__,
+        version=VERSION,
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.run.columns import COUNTS
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import latency_ms
 from harness.analysis.run.record import MEASURE, Json, Record, before_measuring, measured
@@ -18,6 +17,7 @@ from harness.analysis.run.summary import CHATTER, SUBSCRIBER, failed_joins
 from harness.core.metric_types import STATISTICS, WAIT_LIMITS_S, WAIT_STATISTICS, percentile_name
 from harness.core.metrics import LATENCIES, title_of
 from harness.measure.record import JOIN_STAGES
+from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
 from harness.report.clocks import clocks, latency_figure
 from harness.report.glossary import anchor, capital
@@ -195,9 +195,9 @@ def _deliveries(analysis: Analysis) -> Table:
     record, summary = analysis.record, analysis.summary["deliveries"]
     if summary["owed"] is None:
         return Table("deliveries", "Deliveries", "", [], [])
-    columns = ["Messages", "Owed", "Received", *map(capital, ("lost", *COUNTS[1:])), "Ratio"]
-    keys = ("owed", "received", "lost", *COUNTS[1:], "ratio")
-    names = {key: f"deliveries.{key}" for key in keys}
+    counts = ("lost", *DELIVERY_COUNTS[1:])
+    columns = ["Messages", "Owed", "Received", *map(capital, counts), "Ratio"]
+    names = {key: f"deliveries.{key}" for key in ("owed", "received", *counts, "ratio")}
     of_phase = [Cell(q.of_metric(name, summary[key]), name) for key, name in names.items()]
     rows = [[Cell("Measured"), Cell(q.count(len(measured(record.messages)))), *of_phase]]
     before = before_measuring(record.messages)
@@ -210,7 +210,7 @@ def _deliveries(analysis: Analysis) -> Table:
 
 
 def _ledger_row(name: str, messages: pd.DataFrame) -> list[Cell]:
-    total = messages[["owed", "delivered", "lost", *COUNTS[1:]]].sum()
+    total = messages[["owed", "delivered", "lost", *DELIVERY_COUNTS[1:]]].sum()
     ratio = total["delivered"] / total["owed"] if total["owed"] else None
     counts = [Cell(q.count(int(count))) for count in total]
     return [Cell(name), Cell(q.count(len(messages))), *counts, Cell(q.percent(ratio))]

@@ -5,8 +5,7 @@ import pytest
 from harness.analysis.run.finalize import analyse
 from harness.analysis.run.slo import observe
 from harness.core.metrics import LATENCIES, SUMMARY_METRICS
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     arrival,
     connection,
     disturbance,
@@ -18,6 +17,7 @@ from tests.analysis.synthetic_record import (
     worker_second,
     write_record,
 )
+from tests.support.simulated_run import Simulation
 
 
 def test_every_name_that_an_objective_may_use_is_in_the_summary(tmp_path):
@@ -56,7 +56,7 @@ def test_a_hand_made_run_has_its_known_figures(tmp_path):
         "duplicated": 0,
         "reordered": 0,
         "late": 0,
-        "unowed": 0,
+        "unexpected": 0,
         "ratio": 0.8,
         "per_s_peak": 2,
         "per_s_mean": 0.667,
