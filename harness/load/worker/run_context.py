@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from harness.core.clock import RunClock
 from harness.load.run_assignment import RunAssignment
@@ -11,6 +10,7 @@ from harness.load.worker.locust_table import LocustTable
 from harness.load.worker.subscription_intervals import SubscriptionIntervals
 from harness.measure.arrivals import MessageTracker
 from harness.measure.health import GeneratorHealth
+from harness.measure.record_schema import ConnectionRow
 from harness.net.client import Api, PublishAnswer
 
 SUBSCRIBER = "subscriber"
@@ -65,7 +65,7 @@ class RunContext:
         self.connected: Counter[str] = Counter()
         self.tried: Counter[str] = Counter()
         self.joining = 0
-        self.earlier_rows: list[dict[str, Any]] = []
+        self.earlier_rows: list[ConnectionRow] = []
         self.over = False
         self.on_answer: Callable[[PublishAnswer], None] = _ignore
 

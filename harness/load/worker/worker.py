@@ -27,6 +27,7 @@ from harness.load.worker.requests import RequestCounter
 from harness.load.worker.run_context import CHATTER, RunContext
 from harness.measure.arrivals import Arrivals, MessageTracker
 from harness.measure.histogram import Int64Array
+from harness.measure.record_schema import ArrivalRow, GeneratorRow
 from harness.net.client import Api
 from harness.net.read_coalescing import COALESCING_DELAY_NS, ReadCoalescing
 from harness.net.reading import take_unstamped_receives
@@ -129,7 +130,7 @@ class Worker:
         self._reported_second = second
         phase = context.phase_at(second)
         self.publisher.expire(everything=everything)
-        arrivals: list[dict[str, Any]] = []
+        arrivals: list[ArrivalRow] = []
         for user_class, tracker in context.trackers.items():
             self._take_deliveries(user_class, tracker, phase)
             retired = tracker.retire(everything=everything)
@@ -140,7 +141,12 @@ class Worker:
         unstamped = take_unstamped_receives()
         health = context.health.take(second, connections, unstamped, context.clock.now_ns())
         taken = context.stats.take()
-        health["negative_ms_max"] = -context.stats.take_lowest_ns() / NS_PER_MS
+        generator: GeneratorRow = {
+            "worker": context.number,
+            **health,
+            **self._keeper.take_row(),
+            "negative_ms_max": -context.stats.take_lowest_ns() / NS_PER_MS,
+        }
         if context.health.loop_lag.count:
             lag = context.health.loop_lag.encode()
             taken["histograms"][f"loop_lag.generator.{phase}"] = lag
@@ -154,7 +160,7 @@ class Worker:
                 "pid": os.getpid(),
                 "second": second,
                 "connected": dict(context.connected),
-                "generator": {"worker": context.number, **health, **self._keeper.take_row()},
+                "generator": generator,
                 "publishes": self.publisher.take_rows(),
                 "arrivals": arrivals,
                 "windows": context.intervals.take(),
@@ -231,7 +237,7 @@ class Worker:
         self._send(worker_protocol.CONNECTIONS, {"connections": rows})
 
 
-def _arrival_row(worker: int, user_class: str, message: Arrivals) -> dict[str, Any]:
+def _arrival_row(worker: int, user_class: str, message: Arrivals) -> ArrivalRow:
     """Return a message's row of the arrivals journal.
 
     Args:

@@ -15,7 +15,7 @@ from harness.emulation.control_routes import log_bugs
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.emulator.routes import internal_failure
 from harness.systems.appsync_events.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 UNAUTHORIZED = {
     "errorType": "UnauthorizedException",

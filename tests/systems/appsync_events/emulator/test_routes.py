@@ -14,7 +14,7 @@ from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.options import Options
-from tests.conformance.appsync_events.peers import KEY, MARKER, header
+from tests.support.appsync_peers import KEY, MARKER, header
 
 
 def test_bug_on_an_open_connection_closes_it_and_writes_no_http(tmp_path, monkeypatch, caplog):
