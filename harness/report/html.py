@@ -5,12 +5,11 @@ from datetime import datetime
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.labels import label_words
 from harness.analysis.run.record import Json
-from harness.analysis.run.requests import AGGREGATED
 from harness.analysis.run.validity import saturates
+from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
 from harness.report.canvas import Chart
 from harness.report.clocks import latency_figure
-from harness.report.definitions import DEFINITIONS
 from harness.report.glossary import OF_RUNS
 from harness.report.page import Figure, Tile, render_page
 from harness.report.run.tables import build_tables, environment
@@ -22,7 +21,7 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
     record, summary = analysis.record, analysis.summary
     return render_page(
         "report",
-        [*DEFINITIONS, *OF_RUNS],
+        OF_RUNS,
         charts=charts,
         advice=advise(analysis),
         emulated=record.target.get("emulated", False),

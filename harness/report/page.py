@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from harness.core.distribution import VERSION
 from harness.report.canvas import Chart
-from harness.report.definitions import anchor, definitions
+from harness.report.glossary import anchor, definitions
 from harness.report.summary_text import evidence
 from harness.report.theme import inline
 

@@ -6,7 +6,7 @@ from typing import Final
 from harness.analysis.decide.bootstrap import REPLICATES, block_seconds
 from harness.analysis.decide.comparison import METRICS, RATIO, Comparison, Difference
 from harness.analysis.decide.regression import Passage
-from harness.analysis.run.clocks import ACROSS_CLOCKS
+from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.canvas import Chart
 from harness.report.decide.compare_charts import contestants_of, draw_comparison
@@ -20,7 +20,7 @@ from harness.report.decide.compare_tables import (
     tell_change,
     tell_difference,
 )
-from harness.report.definitions import capital, label
+from harness.report.glossary import capital
 from harness.report.page import Figure, Tile, render_page
 from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
 from harness.report.theme import VARIABLES
@@ -80,7 +80,9 @@ def render_comparison(
 
 def _clocks(comparison: Comparison) -> list[tuple[str, str]]:
     """Return the sides whose workers did not share a clock, each with its error."""
-    errors_ms = [(side.name, side.clock_error_ms(ACROSS_CLOCKS[0])) for side in comparison.sides]
+    errors_ms = [
+        (side.name, side.clock_error_ms("fan_out_latency_ms")) for side in comparison.sides
+    ]
     return [(name, q.milliseconds(error_ms)) for name, error_ms in errors_ms if error_ms]
 
 
@@ -119,7 +121,7 @@ def comparison_tiles(comparison: Comparison) -> list[Tile]:
 
 def _tile(comparison: Comparison, metric: str) -> Tile:
     figures = [Figure(metric, figure_words(side, metric), side.name) for side in comparison.sides]
-    return Tile(capital(label(metric)), figures, "", "; ".join(_details(comparison, metric)))
+    return Tile(capital(title_of(metric)), figures, "", "; ".join(_details(comparison, metric)))
 
 
 def _details(comparison: Comparison, metric: str) -> Iterator[str]:

@@ -23,8 +23,7 @@ from harness.report.decide.sweep_text import (
     tell_knee,
     tell_law,
 )
-from harness.report.definitions import anchor
-from harness.report.glossary import OF_SWEEPS
+from harness.report.glossary import OF_SWEEPS, anchor
 from harness.report.page import Figure, Tile, render_page
 from harness.report.summary_text import VERDICT_MARKS
 from harness.report.table_cells import Table

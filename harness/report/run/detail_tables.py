@@ -1,45 +1,23 @@
-"""Tables of disturbances, failed joins, the slowest messages and the slowest subscribers."""
+"""Tables of disturbances, the slowest messages and the slowest subscribers."""
 
 from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.run import failed_joins as joining
 from harness.analysis.run.disturbances import objectives_on_p99
 from harness.analysis.run.record import Json, Record
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.measure.record import CHANNELS_APART, JOIN_STAGES
+from harness.measure.record import CHANNELS_APART
 from harness.measure.record_schema import REACHED
 from harness.report import formatting as q
 from harness.report.clocks import latency
-from harness.report.definitions import capital
+from harness.report.glossary import capital
 from harness.report.table_cells import Cell, Table
 
 _EXPLAINED: Final = (
     *("", "", "time", "time", "fan_out_latency_ms", "errors.count", "deliveries.lost"),
     "recovery_s",
 )
-
-STAGE_NAMES: Final = {
-    "tcp": "TCP",
-    "tls": "TLS",
-    "upgrade": "WebSocket upgrade",
-    "init": "protocol init",
-    "subscribe": "subscribe",
-}
-"""The stages of a join, for people."""
-
-_CAUSE_NAMES: Final = {
-    "refused": "Refused",
-    "timed_out": "Timed out",
-    "tls": "TLS",
-    "http_status": "HTTP status",
-    "throttled": "Throttled",
-    "protocol_error": "Protocol error",
-    "cut_off": "Cut off",
-    "own_limit": "Own limit",
-    "other": "Other",
-}
 
 _MOST_ROWS: Final = 10
 
@@ -76,24 +54,6 @@ def _recovery(recovery_s: float | None, *, has_objective: bool) -> Cell:
     if recovery_s is None:
         return Cell("not seen" if has_objective else q.MISSING)
     return Cell(q.seconds(round(recovery_s, 1)) if recovery_s else "at once")
-
-
-def failed_joins(record: Record) -> Table:
-    """Return a row for each cause of failed joins, with the stages at which they failed."""
-    counts = joining.failed_joins(record.errors)
-    stages = [stage for stage in ("connect", *JOIN_STAGES) if stage in counts.columns]
-    rows = [
-        [
-            Cell(_CAUSE_NAMES[cause]),
-            *(Cell(q.count(int(counts.loc[cause, stage]))) for stage in stages),
-            Cell(q.count(int(counts.loc[cause].sum()))),
-        ]
-        for cause in counts.index
-    ]
-    columns = ["Cause", *(capital(STAGE_NAMES.get(stage, stage)) for stage in stages), "All"]
-    note = "Attempts, retries included, by the stage at which they failed, over the whole run."
-    meanings = ("", *["joins.failed_by_cause"] * (len(columns) - 1))
-    return Table("failed-joins", "Failed joins", note, columns, rows, meanings=meanings)
 
 
 def slowest_messages(record: Record, summary: Json) -> Table:
