@@ -57,7 +57,7 @@ def test_every_label_that_is_referred_to_is_there(page):
     "heading",
     [
         *("Objectives", "Latencies", "Deliveries", "Joins by stage", "Phases", "Errors"),
-        *("Load generator", "Environment", "What the words mean", "Users and joins"),
+        *("Load generator", "Environment", "Definitions", "Users and joins"),
         *("Waiting", "Slowest messages", "Subscribers that waited longest"),
     ],
 )

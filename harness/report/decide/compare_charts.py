@@ -260,7 +260,7 @@ def _lost(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
         contestants,
         "compare-lost",
         "Lost over time",
-        "Deliveries owed that never came, by the second their message was due, for each run.",
+        "Lost deliveries by the second in which their message was due, for each run.",
         "lost/s",
         lambda record: every_second(
             faults_per_second(record.messages, record.epoch_ns)[["lost"]], record

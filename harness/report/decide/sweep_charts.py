@@ -25,7 +25,7 @@ from harness.report.canvas import (
     panels,
     unit,
 )
-from harness.report.decide.sweep_text import ANSWER_WORDS, fixed_words
+from harness.report.decide.sweep_text import ANSWER_WORDS, fixed_text
 from harness.report.theme import BAND, BLUE, GREEN, MAXIMUM, MUTED, ORANGE, ROSE
 
 _LOOKS: Final = {Answer.HELD: (GREEN, "o"), Answer.BROKE: (ORANGE, "X"), Answer.NONE: (ROSE, "^")}
@@ -49,7 +49,7 @@ def _sketches(cell: Cell, number: int) -> list[ChartLayout]:
     found = [one for maker in (_latency, _throughput, _law) for one in maker(cell, number)]
     if [one.size for one in found].count(HALF) == 1:
         found = [replace(one, size=WIDE) for one in found]
-    return [replace(one, title=one.title + fixed_words(cell)) for one in found]
+    return [replace(one, title=one.title + fixed_text(cell)) for one in found]
 
 
 def _latency(cell: Cell, number: int) -> Iterator[ChartLayout]:
