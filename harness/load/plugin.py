@@ -31,7 +31,6 @@ from harness.load.master.dispatch import NumberedDispatcher
 from harness.load.master.worker_registry import WorkerRegistry
 from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.preflight import Prepared, on_options, prepare, say, tell
-from harness.load.run_assignment import RunAssignment
 from harness.load.schedule import Schedule
 from harness.load.stop_reason import StopReason, is_called_by_user
 from harness.load.user_classes import (
@@ -48,7 +47,9 @@ from harness.load.users import FanOutUser, systems_of
 from harness.load.worker.clock_keeper import ClockKeeper
 from harness.load.worker.locust_table import LocustTable, let_csv_writer_end
 from harness.load.worker.worker import Worker
-from harness.net.client import Access, ApiFactory, source_addresses, tls_context
+from harness.load.worker_protocol import RunAssignment
+from harness.net.addresses import source_addresses, tls_context
+from harness.net.client import Access, ApiFactory
 from harness.scenario.target import api_key
 
 INTERRUPT_GRACE_S = 30.0

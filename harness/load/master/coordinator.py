@@ -30,13 +30,13 @@ from harness.live.run import LiveRun
 from harness.load import worker_protocol as messages
 from harness.load.master.abort_reason import (
     AbortReason,
+    CircuitBreaker,
     exhausted,
     nobody_joined,
     refusals,
     stopped_by_user_class,
 )
 from harness.load.master.assembler import SecondAssembler
-from harness.load.master.circuit_breaker import CircuitBreaker
 from harness.load.master.emulator_controls import EmulatorControls
 from harness.load.master.emulator_process import EmulatorProcess
 from harness.load.master.reachability import check_reachable
@@ -47,9 +47,9 @@ from harness.load.master.worker_watch import WorkerWatch
 from harness.load.options import START_DELAY_S, apply_plan, worker_count
 from harness.load.ownership import require_owned
 from harness.load.preflight import Prepared, say, tell
-from harness.load.run_assignment import Endpoints, RunAssignment
 from harness.load.sizing import warn_or_refuse
 from harness.load.worker_info import shortages_of
+from harness.load.worker_protocol import Endpoints, RunAssignment
 from harness.measure.environment import describe_environment
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
 from harness.net.ring_reading import receive_path

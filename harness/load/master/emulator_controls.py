@@ -6,7 +6,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from harness.load.run_assignment import Endpoints
+from harness.load.worker_protocol import Endpoints
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, STATS_PATH
 
 ANSWER_WITHIN_S = 5.0

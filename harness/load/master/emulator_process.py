@@ -14,7 +14,7 @@ import orjson
 from harness.core.child_errors import ERROR_FILE_VARIABLE, decode_error
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, ScenarioError
-from harness.load.run_assignment import Endpoints
+from harness.load.worker_protocol import Endpoints
 from harness.scenario.resolved import encode_target
 from harness.scenario.target import Target
 

@@ -13,7 +13,7 @@ import gevent
 from harness.core.clock import NS_PER_S
 from harness.load.master.emulator_controls import EmulatorControls
 from harness.load.master.emulator_process import EmulatorProcess
-from harness.load.run_assignment import Endpoints
+from harness.load.worker_protocol import Endpoints
 from harness.scenario.disturbances import (
     Disturbance,
     KilledProcess,

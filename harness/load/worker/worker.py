@@ -17,7 +17,6 @@ from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.load import worker_protocol
-from harness.load.run_assignment import RunAssignment
 from harness.load.worker.client_disturbances import client_disturbances
 from harness.load.worker.clock_keeper import ClockKeeper
 from harness.load.worker.locust_table import LocustTable
@@ -25,11 +24,12 @@ from harness.load.worker.population import Population
 from harness.load.worker.publisher import Publisher
 from harness.load.worker.requests import RequestCounter
 from harness.load.worker.run_context import CHATTER, RunContext
+from harness.load.worker_protocol import RunAssignment
 from harness.measure.arrivals import Arrivals, MessageTracker
 from harness.measure.histogram import Int64Array
 from harness.net.client import Api
-from harness.net.read_coalescing import COALESCING_DELAY_NS, ReadCoalescing
 from harness.net.reading import take_unstamped_receives
+from harness.net.ring_reading import COALESCING_DELAY_NS, ReadCoalescing
 
 LAG_PROBE_S = 0.02
 SHORT_DRAIN_S = 1.0

@@ -9,7 +9,8 @@ from harness.core.envelope import Envelope, parse_envelope
 from harness.core.system import installed_systems, system_named
 from harness.load.master.emulator_controls import EmulatorControls
 from harness.load.master.emulator_process import EmulatorProcess
-from harness.net.client import Access, tls_context
+from harness.net.addresses import tls_context
+from harness.net.client import Access
 from harness.scenario.loading import load_emulated_target
 from harness.scenario.target import api_key, client_model
 from tests import patience
