@@ -25,10 +25,9 @@ from harness.core.exit_codes import ExitCode
 from harness.core.system import system_named
 from harness.live.run import LiveRun
 from harness.live.watching import Watching, is_watched
-from harness.load import worker_protocol as messages
+from harness.load import worker_protocol
 from harness.load.master.coordinator import Coordinator
-from harness.load.master.dispatch import NumberedDispatcher
-from harness.load.master.worker_registry import WorkerRegistry
+from harness.load.master.worker_registry import NumberedDispatcher, WorkerRegistry
 from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.preflight import Prepared, on_options, prepare, say, tell
 from harness.load.schedule import Schedule
@@ -113,7 +112,7 @@ class _Plugin:
         else:
             self._direct(environment)
         if isinstance(runner, WorkerRunner | LocalRunner):
-            runner.register_message(messages.FINISH, self._on_finish, concurrent=True)
+            runner.register_message(worker_protocol.FINISH, self._on_finish, concurrent=True)
 
     def _introduce(self, runner: WorkerRunner) -> None:
         """Say who this worker is, and learn how far its clock is from the run's."""
@@ -133,8 +132,10 @@ class _Plugin:
             else:
                 keeper.welcomed(**msg.data)
 
-        runner.register_message(messages.WELCOME, welcomed)
-        runner.register_message(messages.CLOCK_TOLD, lambda msg, **_: keeper.told(**msg.data))
+        runner.register_message(worker_protocol.REGISTERED, welcomed)
+        runner.register_message(
+            worker_protocol.CLOCK_REPLY, lambda msg, **_: keeper.told(**msg.data)
+        )
         keeper.start()
 
     def _registry(self, environment: Environment, system: str) -> WorkerRegistry:
@@ -149,9 +150,11 @@ class _Plugin:
             locustfile=own_locustfile(options.locustfile),
         )
         heard = {
-            messages.HELLO: lambda msg, **_: registry.hello(msg.node_id, msg.data),
-            messages.CLOCK_ASK: lambda msg, **_: registry.clock_asked(msg.node_id, **msg.data),
-            messages.READY: lambda msg, **_: registry.ready(msg.node_id),
+            worker_protocol.REGISTER: lambda msg, **_: registry.register(msg.node_id, msg.data),
+            worker_protocol.CLOCK_REQUEST: lambda msg, **_: registry.answer_clock(
+                msg.node_id, **msg.data
+            ),
+            worker_protocol.READY: lambda msg, **_: registry.ready(msg.node_id),
         }
         for kind, listener in heard.items():
             runner.register_message(kind, listener)
@@ -184,11 +187,11 @@ class _Plugin:
         environment.dispatcher_class = make_dispatcher  # type: ignore[assignment]  # only called
         runner: Any = environment.runner
         heard = {
-            messages.SECOND: lambda msg, **_: coordinator.on_second(msg.data),
-            messages.CONNECTIONS: lambda msg, **_: coordinator.on_connections(**msg.data),
-            messages.FAILED: lambda msg, **_: coordinator.on_failed(**msg.data),
-            messages.STOPPED: lambda msg, **_: coordinator.on_stopped(**msg.data),
-            messages.DONE: lambda msg, **_: coordinator.on_done(**msg.data),
+            worker_protocol.SECOND: lambda msg, **_: coordinator.on_second(msg.data),
+            worker_protocol.CONNECTIONS: lambda msg, **_: coordinator.on_connections(**msg.data),
+            worker_protocol.FAILED: lambda msg, **_: coordinator.on_failed(**msg.data),
+            worker_protocol.STOPPED: lambda msg, **_: coordinator.on_stopped(**msg.data),
+            worker_protocol.DONE: lambda msg, **_: coordinator.on_done(**msg.data),
         }
         for kind, listener in heard.items():
             runner.register_message(kind, listener)
@@ -243,7 +246,7 @@ class _Plugin:
         except Exception as error:
             exit_code = error.exit_code if isinstance(error, HarnessError) else 1
             failure = {"worker": number, "said": f"{error}", "exit_code": int(exit_code)}
-            runner.send_message(messages.FAILED, failure)
+            runner.send_message(worker_protocol.FAILED, failure)
             raise
         FanOutUser.population = self._worker.population
         environment.events.request.add_listener(self._worker.requests.on_request)
@@ -272,7 +275,7 @@ class _Plugin:
             self._coordinator.on_stopped(said)
         elif self._worker is not None and not self._worker.context.over:
             runner: Any = environment.runner
-            runner.send_message(messages.STOPPED, {"said": said})
+            runner.send_message(worker_protocol.STOPPED, {"said": said})
 
     def on_test_stop(self, environment: Environment, **_: Any) -> None:
         """Conclude a run that Locust's page, or the timetable, has ended; the page stays."""

@@ -7,42 +7,42 @@ import orjson
 from harness.scenario.plan import Plan
 
 FAILED = "harness_failed"
-"""Worker to master: it could not start, and why."""
+"""Worker to master: the reason why it could not start."""
 
 STOPPED = "harness_stopped"
-"""Worker to master: a user class stopped it before the run was over, and what that said."""
+"""Worker to master: a user class stopped it before the end of the run, and its reason."""
 
 SECOND = "harness_second"
 """Worker to master, once a second: what happened since the last one."""
 
 FINISH = "harness_finish"
-"""Master to workers: the run is over, close and account."""
+"""Master to workers: the run is over; close connections and send the remaining records."""
 
 CONNECTIONS = "harness_connections"
 """Worker to master, after FINISH: rows of the connections table."""
 
 DONE = "harness_done"
-"""Worker to master: nothing more will come."""
+"""Worker to master: everything is sent."""
 
-HELLO = "harness_hello"
-"""Worker to master, until it is answered: who it is, and which harness it runs."""
+REGISTER = "harness_hello"
+"""Worker to master, repeated until it is answered: its ``WorkerInfo``."""
 
-WELCOME = "harness_welcome"
-"""Master to worker: whose clock counts, or why the worker is refused."""
+REGISTERED = "harness_welcome"
+"""Master to worker: the machine of the run clock, or the reason why the worker is refused."""
 
-CLOCK_ASK = "harness_clock_ask"
-"""Worker to master: what does your clock say?"""
+CLOCK_REQUEST = "harness_clock_ask"
+"""Worker to master: request for the run clock."""
 
-CLOCK_TOLD = "harness_clock_told"
-"""Master to worker: the answer, with the question in it."""
+CLOCK_REPLY = "harness_clock_told"
+"""Master to worker: the run clock, with the time of the request."""
 
 READY = "harness_ready"
-"""Worker to master: it knows its clock's offset and can begin."""
+"""Worker to master: it has measured its clock's offset and can begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the system under test answers, with the ports an emulator chose."""
+    """Addresses of the system under test, with the ports that an emulator chose."""
 
     http: str
     realtime: str
@@ -51,7 +51,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class RunAssignment:
-    """One run as its workers must know it; carries names of secrets, never secrets.
+    """One run as its workers need to know it; holds names of secrets, never secrets.
 
     Attributes:
         run_id: Marks this run's messages.

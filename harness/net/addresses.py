@@ -5,6 +5,8 @@ import ssl
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
+from harness.core.hosts import is_ipv4_loopback
+
 CHANNEL = "{channel}"
 """Stands in an address for the channel's path, without the slash at its start."""
 
@@ -52,7 +54,7 @@ def source_addresses(
     if ours:
         return (ours[worker % len(ours)],)
     host = urlsplit(address).hostname or ""
-    if not host.startswith("127."):
+    if not is_ipv4_loopback(host):
         return ()
     count = math.ceil(connections / CONNECTIONS_PER_ADDRESS)
     return tuple(f"127.0.{1 + worker % 250}.{1 + place % 250}" for place in range(max(count, 1)))

@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.core.exit_codes import ExitCode
+from harness.core.join_stages import JOIN_FAILURE_STAGES
 from harness.measure.exhaustion import EXHAUSTIONS
 from harness.scenario.safety import Safety
 
 Errors = Mapping[tuple[str, str, str], int]
 """How often each error happened, by stage, code and message."""
-
-JOIN_STAGES = frozenset(("connect", "tls", "upgrade", "init", "subscribe"))
 
 _HINT = "check key, endpoints and channel namespace of the target"
 _HINT_TLS = (
@@ -79,7 +78,9 @@ def exhausted(errors: Errors) -> AbortReason | None:
 
 def refusals(errors: Errors) -> Counter[tuple[str, str, str]]:
     """Return the errors of joins alone."""
-    return Counter({error: count for error, count in errors.items() if error[0] in JOIN_STAGES})
+    return Counter(
+        {error: count for error, count in errors.items() if error[0] in JOIN_FAILURE_STAGES}
+    )
 
 
 def nobody_joined(address: str, refused: Counter[tuple[str, str, str]]) -> AbortReason:

@@ -27,7 +27,7 @@ from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
-from harness.load import worker_protocol as messages
+from harness.load import worker_protocol
 from harness.load.master.abort_reason import (
     AbortReason,
     CircuitBreaker,
@@ -40,9 +40,8 @@ from harness.load.master.assembler import SecondAssembler
 from harness.load.master.emulator_controls import EmulatorControls
 from harness.load.master.emulator_process import EmulatorProcess
 from harness.load.master.reachability import check_reachable
-from harness.load.master.run_roster import RunRoster
 from harness.load.master.system_disturbances import SystemDisturbances
-from harness.load.master.worker_registry import WorkerRegistry
+from harness.load.master.worker_registry import RunRoster, WorkerRegistry
 from harness.load.master.worker_watch import WorkerWatch
 from harness.load.options import START_DELAY_S, apply_plan, worker_count
 from harness.load.ownership import require_owned
@@ -159,13 +158,13 @@ class Coordinator:
                 self._admit(count)
         except MachineError as error:
             if self._far:
-                self._registry.dismiss(error)
+                self._registry.refuse_all(error)
             raise
 
     def _admit(self, count: int) -> None:
         """See that machines elsewhere will do; only then is there anything for them to load."""
         if self.plan.target.emulator is not None:
-            self._registry.check_reach(self.plan.target.emulator.host)
+            self._registry.require_reachable(self.plan.target.emulator.host)
         short = shortages_of(self._registry.workers_info, self.plan, count)
         self._warnings += warn_or_refuse(short, force=self._options.force)
         self._start_emulator()
@@ -174,9 +173,9 @@ class Coordinator:
         """Fix the timetable and give the order; called as Locust starts the test."""
         if isinstance(self._runner, LocalRunner):
             self._workers = ["local"]
-            self._roster.call_local()
+            self._roster.admit_local()
         else:
-            self._roster.call(self._workers)
+            self._roster.admit(self._workers)
         self.epoch_ns = time.time_ns() + round(START_DELAY_S * NS_PER_S)
         self._order = RunAssignment(
             self.run_id, self.epoch_ns, self.plan, self._endpoints, tuple(self._workers)
@@ -309,7 +308,7 @@ class Coordinator:
         with self._finishing:  # Asked again, by a signal, it waits until all is there.
             if self._ended_s is None:
                 self._ended_s = self._elapsed_s()
-                self._runner.send_message(messages.FINISH, {})
+                self._runner.send_message(worker_protocol.FINISH, {})
             lost = self.cause is not None and self.cause.code == "worker_lost"
             within_s = FINISH_WITHOUT_ALL_WITHIN_S if lost else FINISH_WITHIN_S
             deadline_s = time.monotonic() + within_s

@@ -8,9 +8,10 @@ from typing import Any
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.core.join_stages import JOIN_STAGES
 from harness.load.worker.run_context import RunContext
 from harness.measure.ledger import SubscriberLedger
-from harness.measure.record import CHANNELS_APART, JOIN_STAGES
+from harness.measure.record import CHANNELS_APART
 from harness.net.client import ABNORMAL_CODE as ABNORMAL
 from harness.net.client import STALLED, Client, JoinError, JoinTimes, PublishAnswer
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from harness.analysis.run import failed_joins as joining
 from harness.analysis.run.record import Record
-from harness.measure.record import JOIN_STAGES
+from harness.core.join_stages import JOIN_FAILURE_STAGES
 from harness.report import formatting as q
 from harness.report.definitions import capital
 from harness.report.table_cells import Cell, Table
@@ -34,7 +34,7 @@ _CAUSE_NAMES: Final = {
 def failed_joins(record: Record) -> Table:
     """Return a row for each cause of failed joins, with the stages at which they failed."""
     counts = joining.failed_joins(record.errors)
-    stages = [stage for stage in ("connect", *JOIN_STAGES) if stage in counts.columns]
+    stages = [stage for stage in JOIN_FAILURE_STAGES if stage in counts.columns]
     rows = [
         [
             Cell(_CAUSE_NAMES[cause]),
@@ -43,7 +43,7 @@ def failed_joins(record: Record) -> Table:
         ]
         for cause in counts.index
     ]
-    columns = ["AbortReason", *(capital(STAGE_NAMES.get(stage, stage)) for stage in stages), "All"]
+    columns = ["Cause", *(capital(STAGE_NAMES.get(stage, stage)) for stage in stages), "All"]
     note = "Attempts, retries included, by the stage at which they failed, over the whole run."
     meanings = ("", *["joins.failed_by_cause"] * (len(columns) - 1))
     return Table("failed-joins", "Failed joins", note, columns, rows, meanings=meanings)

@@ -15,7 +15,7 @@ from harness.analysis.run.histograms import latency_ms
 from harness.analysis.run.record import MEASURE, Json, before_measuring, measured
 from harness.analysis.run.slo import margin, scope_words
 from harness.analysis.run.summary import CHATTER, STALL_LIMITS_S, SUBSCRIBER
-from harness.measure.record import JOIN_STAGES
+from harness.core.join_stages import JOIN_STAGES
 from harness.report import formatting as q
 from harness.report.clocks import clocks, latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
