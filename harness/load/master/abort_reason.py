@@ -130,7 +130,7 @@ class CircuitBreaker:
             for old in [each for each in counted if each <= oldest]:
                 del counted[old]
 
-    def cause(self, errors: Mapping[tuple[str, str, str], int]) -> AbortReason | None:
+    def reason(self, errors: Mapping[tuple[str, str, str], int]) -> AbortReason | None:
         """Return why the run should end, None while it should not.
 
         Args:

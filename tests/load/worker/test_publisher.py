@@ -14,7 +14,7 @@ def test_throttled_chatter_keeps_silent_twice_as_long_each_time_up_to_a_limit():
     back_off, now_s, silences_s = BackOff(1.0), 100.0, []
     for _ in range(7):
         back_off.answered(3, now_s, throttled=True)
-        silences_s.append(back_off._silent[3][0] - now_s)
+        silences_s.append(back_off._pauses[3][0] - now_s)
     assert [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_BACK_OFF_S, LONGEST_BACK_OFF_S] == silences_s
     assert (True, False, False) == (
         back_off.is_paused(3, now_s + 29.9),
