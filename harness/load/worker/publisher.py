@@ -4,7 +4,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import gevent
 
@@ -14,6 +13,7 @@ from harness.load.schedule import Publish, Schedule
 from harness.load.worker.run_context import CHATTER, RunContext
 from harness.load.worker.session import UserSession
 from harness.measure.arrivals import NEVER_NS
+from harness.measure.record_schema import PublishRow
 from harness.net.client import PublishAnswer
 from harness.net.stream import errno_name
 
@@ -51,7 +51,7 @@ class BackOff:
 class _Pending:
     """A publish that was sent and not answered yet."""
 
-    rows: list[dict[str, Any]]
+    rows: list[PublishRow]
     sent_ns: int
     phase: str
 
@@ -75,7 +75,7 @@ class Publisher:
         self._sequences: dict[int, int] = {}
         self._pending: dict[str, _Pending] = {}
         self._back_off = BackOff(context.plan.workload.safety.back_off_s)
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[PublishRow] = []
         self._part = Schedule(context.plan).part(context.number, context.workers)
         self._next = next(self._part, None)
 
@@ -116,11 +116,16 @@ class Publisher:
         if self._back_off.is_paused(publish.chatter, time.monotonic()):
             self._not_sent(publish, channel, phase, "BackedOff", "its chatter had been throttled")
             return
-        rows, events = self._envelopes(publish, channel, phase)
+        stamped = self._stamped(publish)
+        rows = [
+            self._row(publish, place, channel, phase, len(event), envelope)
+            for place, (envelope, event) in enumerate(stamped)
+        ]
+        events = [event for _, event in stamped]
         publish_id = str(publish.first_message)
-        pending = self._pending[publish_id] = _Pending(rows, rows[0]["sent_ns"], phase)
-        for row in rows:
-            delay_ns = row["sent_ns"] - row["intended_ns"]
+        pending = self._pending[publish_id] = _Pending(rows, stamped[0][0].sent_ns, phase)
+        for envelope, _ in stamped:
+            delay_ns = envelope.sent_ns - envelope.intended_ns
             context.stats.latency("send_delay", CHATTER, phase, delay_ns)
             context.health.sent(delay_ns)
         context.stats.count(CHATTER, "publishes_sent", len(rows))
@@ -134,38 +139,45 @@ class Publisher:
             self._close(pending, "unanswered", None)
             context.failed(CHATTER, "publish", type(error).__name__, errno_name(error), str(error))
 
-    def _envelopes(
-        self, publish: Publish, channel: str, phase: str
-    ) -> tuple[list[dict[str, Any]], list[bytes]]:
-        """Stamp the messages of a publish: their rows in the record and their JSON."""
+    def _stamped(self, publish: Publish) -> list[tuple[Envelope, bytes]]:
+        """Return the messages of a publish, stamped with the time of sending, and their JSON."""
         context = self._context
         stream = context.number * context.plan.workload.channels.count + publish.channel
         intended_ns = context.clock.epoch_ns + round(publish.intended_s * NS_PER_S)
-        rows, events = [], []
-        for place, size_bytes in enumerate(publish.bytes_each):
+        stamped = []
+        for size_bytes in publish.bytes_each:
             sequence = self._sequences.get(stream, 0)
             self._sequences[stream] = sequence + 1
             sent_ns = context.clock.now_ns()
             envelope = Envelope(context.run_id, stream, sequence, intended_ns, sent_ns)
-            event = envelope.to_json(size_bytes)
-            events.append(event)
-            rows.append(
-                {
-                    "id": publish.first_message + place,
-                    "stream": stream,
-                    "sequence": sequence,
-                    "worker": context.number,
-                    "channel": channel,
-                    "chatter": publish.chatter,
-                    "bytes": len(event),
-                    "intended_ns": intended_ns,
-                    "sent_ns": sent_ns,
-                    "acknowledged_ns": None,
-                    "outcome": "unanswered",
-                    "phase": phase,
-                }
-            )
-        return rows, events
+            stamped.append((envelope, envelope.to_json(size_bytes)))
+        return stamped
+
+    def _row(
+        self,
+        publish: Publish,
+        place: int,
+        channel: str,
+        phase: str,
+        size_bytes: int,
+        envelope: Envelope | None = None,
+    ) -> PublishRow:
+        """Return the record's row of a publish's message; without an envelope it is not sent."""
+        epoch_ns = self._context.clock.epoch_ns
+        return {
+            "id": publish.first_message + place,
+            "stream": envelope.stream if envelope else None,
+            "sequence": envelope.sequence if envelope else None,
+            "worker": self._context.number,
+            "channel": channel,
+            "chatter": publish.chatter,
+            "bytes": size_bytes,
+            "intended_ns": epoch_ns + round(publish.intended_s * NS_PER_S),
+            "sent_ns": envelope.sent_ns if envelope else None,
+            "acknowledged_ns": None,
+            "outcome": "unanswered" if envelope else "not_sent",
+            "phase": phase,
+        }
 
     def _post(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         try:
@@ -225,24 +237,11 @@ class Publisher:
         context.stats.count(CHATTER, "publishes_failed", len(publish.bytes_each))
         context.failed(CHATTER, "publish", error_class, "", message)
         self.rows.extend(
-            {
-                "id": publish.first_message + place,
-                "stream": None,
-                "sequence": None,
-                "worker": context.number,
-                "channel": channel,
-                "chatter": publish.chatter,
-                "bytes": size_bytes,
-                "intended_ns": context.clock.epoch_ns + round(publish.intended_s * NS_PER_S),
-                "sent_ns": None,
-                "acknowledged_ns": None,
-                "outcome": "not_sent",
-                "phase": phase,
-            }
+            self._row(publish, place, channel, phase, size_bytes)
             for place, size_bytes in enumerate(publish.bytes_each)
         )
 
-    def take_rows(self) -> list[dict[str, Any]]:
+    def take_rows(self) -> list[PublishRow]:
         """Return the rows of messages whose fate is known since the last call."""
         taken, self.rows = self.rows, []
         return taken

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from harness.core.clock import RunClock
 from harness.load.worker.interval_stats import IntervalStats, SubscriptionIntervals
@@ -10,6 +9,7 @@ from harness.load.worker.locust_table import LocustTable
 from harness.load.worker_protocol import RunAssignment
 from harness.measure.arrivals import MessageTracker
 from harness.measure.health import GeneratorHealth
+from harness.measure.record_schema import ConnectionRow
 from harness.net.client import Api, PublishAnswer
 
 SUBSCRIBER = "subscriber"
@@ -64,7 +64,7 @@ class RunContext:
         self.connected: Counter[str] = Counter()
         self.tried: Counter[str] = Counter()
         self.joining = 0
-        self.earlier_rows: list[dict[str, Any]] = []
+        self.earlier_rows: list[ConnectionRow] = []
         self.over = False
         self.on_answer: Callable[[PublishAnswer], None] = _ignore
 

@@ -3,15 +3,14 @@
 import random
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.core.join_stages import JOIN_STAGES
 from harness.load.worker.run_context import RunContext
 from harness.measure.ledger import SubscriberLedger
 from harness.measure.record import CHANNELS_APART
+from harness.measure.record_schema import ConnectionRow
 from harness.net.client import ABNORMAL_CODE as ABNORMAL
 from harness.net.client import STALLED, Client, JoinError, JoinTimes, PublishAnswer
 
@@ -296,13 +295,14 @@ class UserSession(SubscriberLedger):
                 self.context.intervals.closed(channel, self.owed_from_ns, self.owed_until_ns)
         self.end = (code, reason)
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> ConnectionRow:
         """Return this connection's row of the record."""
         times = self.times or JoinTimes(self.context.clock.now_ns())
-        stages = {
-            f"{stage}_ms": times.stages_ns[stage] / NS_PER_MS if stage in times.stages_ns else None
-            for stage in JOIN_STAGES
-        }
+
+        def took_ms(stage: str) -> float | None:
+            took_ns = times.stages_ns.get(stage)
+            return None if took_ns is None else took_ns / NS_PER_MS
+
         return {
             "worker": self.context.number,
             "user_class": self.user_class,
@@ -313,7 +313,11 @@ class UserSession(SubscriberLedger):
             "failure_stage": self.failure[0] if self.failure else None,
             "failure_code": self.failure[1] if self.failure else None,
             "join_start_ns": times.start_ns + self.context.clock.offset_ns,
-            **stages,
+            "tcp_ms": took_ms("tcp"),
+            "tls_ms": took_ms("tls"),
+            "upgrade_ms": took_ms("upgrade"),
+            "init_ms": took_ms("init"),
+            "subscribe_ms": took_ms("subscribe"),
             "owed_from_ns": self.owed_from_ns,
             "owed_until_ns": self.owed_until_ns if self.owed_from_ns is not None else None,
             "closed_ns": self.closed_ns,

@@ -28,6 +28,7 @@ from harness.load.worker.run_context import CHATTER, RunContext
 from harness.load.worker_protocol import RunAssignment
 from harness.measure.arrivals import Arrivals, MessageTracker
 from harness.measure.histogram import Int64Array
+from harness.measure.record_schema import ArrivalRow, GeneratorRow
 from harness.net.addresses import source_addresses, tls_context
 from harness.net.client import Access, Api
 from harness.net.reading import take_unstamped_receives
@@ -132,7 +133,7 @@ class Worker:
         self._reported_second = second
         phase = context.phase_at(second)
         self.publisher.expire(everything=everything)
-        arrivals: list[dict[str, Any]] = []
+        arrivals: list[ArrivalRow] = []
         for user_class, tracker in context.trackers.items():
             self._take_deliveries(user_class, tracker, phase)
             retired = tracker.retire(everything=everything)
@@ -143,7 +144,12 @@ class Worker:
         unstamped = take_unstamped_receives()
         health = context.health.take(second, connections, unstamped, context.clock.now_ns())
         taken = context.stats.take()
-        health["negative_ms_max"] = -context.stats.take_lowest_ns() / NS_PER_MS
+        generator: GeneratorRow = {
+            "worker": context.number,
+            **health,
+            **self._keeper.take_row(),
+            "negative_ms_max": -context.stats.take_lowest_ns() / NS_PER_MS,
+        }
         if context.health.loop_lag.count:
             lag = context.health.loop_lag.encode()
             taken["histograms"][f"loop_lag.generator.{phase}"] = lag
@@ -157,7 +163,7 @@ class Worker:
                 "pid": os.getpid(),
                 "second": second,
                 "connected": dict(context.connected),
-                "generator": {"worker": context.number, **health, **self._keeper.take_row()},
+                "generator": generator,
                 "publishes": self.publisher.take_rows(),
                 "arrivals": arrivals,
                 "windows": context.intervals.take(),
@@ -234,7 +240,7 @@ class Worker:
         self._send(worker_protocol.CONNECTIONS, {"connections": rows})
 
 
-def _arrival_row(worker: int, user_class: str, message: Arrivals) -> dict[str, Any]:
+def _arrival_row(worker: int, user_class: str, message: Arrivals) -> ArrivalRow:
     """Return a message's row of the arrivals journal.
 
     Args:
