@@ -11,10 +11,10 @@ import typer
 
 from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
 from harness.analysis.decide.fleet import worker_cost
-from harness.analysis.run.breakdown import judge_part
 from harness.analysis.run.finalize import analyse, finalize
 from harness.analysis.run.record import NoRecordError, read_record, read_run
 from harness.analysis.run.slo import observe
+from harness.analysis.run.summary import judge_part
 from harness.cli.check import check
 from harness.cli.compare import compare
 from harness.cli.cost import cost

@@ -193,7 +193,7 @@ def test_failed_joins_stand_by_cause_and_stage(tmp_path):
         error | {"stage": "upgrade", "code": "timeout", "count": 4},
     ]
     table = by_name(three_subscribers(tmp_path / "run", errors=errors))["failed-joins"]
-    assert ["AbortReason", "Connect", "WebSocket upgrade", "All"] == table.columns
+    assert ["Cause", "Connect", "WebSocket upgrade", "All"] == table.columns
     assert [["Timed out", "2", "4", "6"], ["Throttled", "0", "3", "3"]] == rows(table)
 
 

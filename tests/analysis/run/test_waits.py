@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.run.finalize import analyse
-from harness.analysis.run.first_message import first_message_waits_s
+from harness.analysis.run.waits import first_message_waits_s
 from tests.support.records import at, connection, publish, second, write_record
 
 OTHER_ROOM = "/default/room-1"
