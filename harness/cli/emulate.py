@@ -65,7 +65,7 @@ def _play(
     targets: Sequence[Path], overrides: Sequence[str], *, as_json: bool, exit_with_parent: bool
 ) -> None:
     from harness.cli.emulate_page import page, warning
-    from harness.emulation.supervisor import Signals, attend
+    from harness.emulation.supervisor import Signals, supervise
 
     given = exit_with_parent and targets == [FROM_RUN]
     scenarios = _target_of_run() if given else _load_all(targets, overrides)
@@ -76,7 +76,7 @@ def _play(
             typer.echo(_json_line(emulated) if as_json else page(api, emulated))
             if told := warning(api):
                 typer.secho(told, err=True, fg="red", bold=True)
-        attend(
+        supervise(
             [api.processes for api in apis],
             signals,
             reload=(lambda: None) if given else (lambda: _reload(apis, overrides)),

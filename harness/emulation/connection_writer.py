@@ -1,7 +1,7 @@
-"""The way out of an emulator process: one outlet a connection, through which all it sends leaves.
+"""Writes to all connections of an emulator process.
 
-An outlet writes at once, unless a stall holds it. What a client leaves unread is bounded here: a
-connection with too much of it is cut off, and no other one waits for it.
+A connection writes at once, unless a stall holds it. What a client leaves unread is bounded here: a
+connection with too much of it is aborted, and does not delay any other.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 
 
 class Connection:
-    """One connection, as everything sees it that sends to it.
+    """One connection, as seen by everything that sends to it.
 
     Attributes:
         transport: Where it writes.
@@ -59,9 +59,9 @@ class Connection:
 
     __slots__ = (
         "_held",
-        "_outlets",
         "_reply_stalls",
         "_stalls",
+        "_writer",
         "descriptor",
         "is_open",
         "number",
@@ -69,8 +69,8 @@ class Connection:
         "transport",
     )
 
-    def __init__(self, outlets: "ConnectionWriter", transport: Transport, number: int) -> None:
-        self._outlets = outlets
+    def __init__(self, writer: "ConnectionWriter", transport: Transport, number: int) -> None:
+        self._writer = writer
         self._held: list[Batch] = []
         self._stalls = 0
         self._reply_stalls = 0
@@ -82,28 +82,28 @@ class Connection:
         self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
 
     def reply(self, frame: bytes) -> None:
-        """Send an answer; behind what a stall holds, if that holds answers too."""
+        """Send a reply, queued behind a stall that holds replies too."""
         self._send(frame, held=bool(self._reply_stalls))
 
     def keep_alive(self, frame: bytes) -> None:
-        """Send a sign of life, which any stall holds."""
+        """Send a keep-alive, which any stall holds."""
         self._send(frame, held=bool(self._stalls))
 
     def _send(self, frame: bytes, *, held: bool) -> None:
         if held:
             self._held.append(Batch(frame))
-        elif self._outlets.is_listening(self) and not self._outlets.is_stuck(self):
+        elif self._writer.is_listening(self) and not self._writer.is_stuck(self):
             self.transport.write(frame)
-            self._outlets.counters.add("bytes_out", len(frame))
+            self._writer.counters.add("bytes_out", len(frame))
 
     def deliver(self, batch: Batch) -> None:
         """Send deliveries, which any stall holds."""
         if self._stalls and self.is_open:
-            self._outlets.park(batch.deliveries)
-            self._outlets.counters.add("deliveries.delayed.stall", batch.deliveries)
+            self._writer.count_pending(batch.deliveries)
+            self._writer.counters.add("deliveries.delayed.stall", batch.deliveries)
             self._held.append(batch)
         else:
-            self._outlets.write(self, batch)
+            self._writer.write(self, batch)
 
     def stall(self, *, replies: bool) -> None:
         """Begin to hold what is sent; stalls may overlap."""
@@ -115,42 +115,42 @@ class Connection:
         self._stalls -= 1
         self._reply_stalls -= replies
         if self._held and not self._stalls:
-            self._outlets.write(self, self._take_held())
+            self._writer.write(self, self._take_held())
 
     def abandon(self) -> None:
         """Count what is still held as lost: the connection has gone."""
         self.is_open = False
         if self._held:
             lost = self._take_held().deliveries
-            self._outlets.counters.add("deliveries.dropped.closed", lost)
+            self._writer.counters.add("deliveries.dropped.closed", lost)
 
     def _take_held(self) -> Batch:
         """Return what is held as one batch."""
         frames, *numbers = zip(*self._held, strict=True)
         together = Batch(b"".join(frames), *map(sum, numbers))
         self._held.clear()
-        self._outlets.park(-together.deliveries)
+        self._writer.count_pending(-together.deliveries)
         return together
 
 
-class Addressee(Protocol):
-    """Whoever gets deliveries through an outlet.
+class Recipient(Protocol):
+    """The receiver of deliveries.
 
     Attributes:
-        outlet: The connection they leave by.
+        connection: The connection they leave by.
     """
 
-    outlet: Connection
+    connection: Connection
 
 
 class Watcher(Protocol):
-    """Whoever wants to know which connections there are."""
+    """Is notified of connections that open and close."""
 
-    def joined(self, outlet: Connection) -> None:
-        """Take note of a connection that has come."""
+    def joined(self, connection: Connection) -> None:
+        """Handle a new connection."""
 
-    def left(self, outlet: Connection) -> None:
-        """Take note of a connection that has gone."""
+    def left(self, connection: Connection) -> None:
+        """Handle a closed connection."""
 
 
 class ConnectionWriter:
@@ -167,7 +167,7 @@ class ConnectionWriter:
         counters: As given.
         open: Every open connection.
         pending: Deliveries of this process that are held back for now.
-        watchers: Told of each connection that comes or goes.
+        watchers: Notified of each connection that opens or closes.
     """
 
     def __init__(
@@ -189,50 +189,50 @@ class ConnectionWriter:
         self._closing = closing
 
     def add(self, transport: Transport) -> Connection:
-        """Return the outlet of a new connection."""
-        outlet = Connection(self, transport, self._next_number)
+        """Add a new connection."""
+        connection = Connection(self, transport, self._next_number)
         self._next_number += self._processes
-        self.open[outlet] = None
+        self.open[connection] = None
         self.counters.add(CONNECTIONS)
         for watcher in self.watchers:
-            watcher.joined(outlet)
-        return outlet
+            watcher.joined(connection)
+        return connection
 
-    def remove(self, outlet: Connection) -> None:
-        """Forget a connection that has gone."""
-        del self.open[outlet]
+    def remove(self, connection: Connection) -> None:
+        """Remove a closed connection."""
+        del self.open[connection]
         self.counters.add(CONNECTIONS, -1)
         for watcher in self.watchers:
-            watcher.left(outlet)
-        outlet.abandon()
+            watcher.left(connection)
+        connection.abandon()
 
-    def park(self, deliveries: int) -> None:
-        """Count deliveries as held back; a negative number no longer."""
+    def count_pending(self, deliveries: int) -> None:
+        """Add to the deliveries that are held back; a negative number subtracts."""
         if deliveries:
             self.pending += deliveries
             self.counters.add(PENDING, deliveries)
 
-    def is_listening(self, outlet: Connection) -> bool:
+    def is_listening(self, connection: Connection) -> bool:
         """Tell whether a client is still there."""
-        return outlet.is_open and not outlet.transport.is_closing()
+        return connection.is_open and not connection.transport.is_closing()
 
-    def is_stuck(self, outlet: Connection) -> bool:
+    def is_stuck(self, connection: Connection) -> bool:
         """Tell whether a client has left too much unread; if so, it is cut off."""
-        if outlet.transport.get_write_buffer_size() <= self.buffer_limit_bytes:
+        if connection.transport.get_write_buffer_size() <= self.buffer_limit_bytes:
             return False
-        self.cut_slow(outlet)
+        self.cut_slow(connection)
         return True
 
-    def write(self, outlet: Connection, batch: Batch) -> None:
+    def write(self, connection: Connection, batch: Batch) -> None:
         """Write a batch now, unless the client has gone or does not read."""
         frames, deliveries, copies, malformed, steps = batch
         count = self.counters.add
-        if not self.is_listening(outlet):
+        if not self.is_listening(connection):
             count("deliveries.dropped.closed", deliveries)
-        elif self.is_stuck(outlet):
+        elif self.is_stuck(connection):
             count("deliveries.dropped.slow_subscriber", deliveries)
         else:
-            outlet.transport.write(frames)
+            connection.transport.write(frames)
             count(SENT, deliveries)
             count("deliveries.steps", steps)
             count("bytes_out", len(frames))
@@ -240,11 +240,11 @@ class ConnectionWriter:
                 count("deliveries.duplicated", copies)
                 count("deliveries.malformed", malformed)
 
-    def write_to_all(self, frames: bytes, group: Mapping[Transport, Addressee]) -> tuple[int, int]:
+    def write_to_all(self, frames: bytes, group: Mapping[Transport, Recipient]) -> tuple[int, int]:
         """Write the same to all of a group who listen, without counting it.
 
         Returns:
-            How many it was written to, and how many were cut off because they do not read.
+            How many it was written to, and how many were aborted because they do not read.
         """
         limit = self.buffer_limit_bytes
         left = self._send_to_free(frames, group)
@@ -261,27 +261,27 @@ class ConnectionWriter:
             transport.write(rest)
             written += 1
         for transport in stuck:
-            self.cut_slow(group[transport].outlet)
+            self.cut_slow(group[transport].connection)
         return written, len(stuck)
 
     def _send_to_free(
-        self, frames: bytes, group: Mapping[Transport, Addressee]
+        self, frames: bytes, group: Mapping[Transport, Recipient]
     ) -> dict[Transport, bytes]:
         """Send past the transports that hold nothing; return what is left for which to write."""
         if len(group) < FEW or self._sender is None:
             return dict.fromkeys(group, frames)
         # A transport that is not closing owns its socket still.
         free = [
-            addressee.outlet
-            for transport, addressee in group.items()
+            recipient.connection
+            for transport, recipient in group.items()
             if not transport.is_closing()
             and not transport.get_write_buffer_size()
-            and addressee.outlet.descriptor != NO_SOCKET
+            and recipient.connection.descriptor != NO_SOCKET
         ]
-        sent = self._sender.send(frames, [outlet.descriptor for outlet in free])
+        sent = self._sender.send(frames, [connection.descriptor for connection in free])
         left = {}
         if len(free) < len(group):
-            served = {outlet.transport for outlet in free}
+            served = {connection.transport for connection in free}
             left = {transport: frames for transport in group if transport not in served}
         for place in np.flatnonzero(sent != len(frames)).tolist():
             # An error is the transport's to find as well: it knows what to do about it.
@@ -296,23 +296,23 @@ class ConnectionWriter:
         except OSError:
             return None
 
-    def cut_slow(self, outlet: Connection) -> None:
+    def cut_slow(self, connection: Connection) -> None:
         """Cut off a client that does not read."""
         self.counters.add("disconnects.slow_subscriber")
-        outlet.transport.abort()
+        connection.transport.abort()
 
-    def cut(self, outlet: Connection, code: int) -> None:
+    def cut(self, connection: Connection, code: int) -> None:
         """End a connection as a fault does, with a close code or by a reset."""
         self.counters.add("disconnects.fault")
-        hang_up(outlet.transport, None if code == RESET else self._closing(code))
+        end_connection(connection.transport, None if code == RESET else self._closing(code))
 
 
-def hang_up(transport: Transport, last_words: bytes | None) -> None:
-    """End a connection: after its last words, or where there are none by a reset."""
+def end_connection(transport: Transport, final_frame: bytes | None) -> None:
+    """End a connection: after a final frame, or with a reset where there is none."""
     if transport.is_closing():
         return
-    if last_words is not None:
-        transport.write(last_words)
+    if final_frame is not None:
+        transport.write(final_frame)
         transport.close()
         return
     connection = transport.get_extra_info("socket")

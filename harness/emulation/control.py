@@ -41,7 +41,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Ground(NamedTuple):
+class GroundTruth(NamedTuple):
     """What one process keeps of the ground truth, and what each emulator adds to it.
 
     Attributes:
@@ -74,7 +74,7 @@ class Control:
 
     def __init__(
         self,
-        ground: Ground,
+        ground: GroundTruth,
         folder: Path,
         index: int,
         processes: int,
@@ -88,7 +88,7 @@ class Control:
         self._numbers = itertools.count()
         # Number of what we asked -> who has not answered yet, and what waits for them.
         self._asked: dict[int, tuple[set[int], asyncio.Event]] = {}
-        self._orders: dict[str, Callable[[Any], None]] = {
+        self._commands: dict[str, Callable[[Any], None]] = {
             "faults": self._take_faults,
             "reset": self._reset,
             "refresh": self._refresh,
@@ -123,13 +123,13 @@ class Control:
         except ValidationError as error:
             problems = [_problem(detail["loc"], detail["msg"]) for detail in error.errors()]
             return _answer(HTTPStatus.BAD_REQUEST, {"errors": problems})
-        order = {
+        command = {
             "faults": _FAULTS.dump_python(faults, mode="json"),
-            "told_s": time.monotonic(),
+            "began_s": time.monotonic(),
             # Also other than what a process said that had this number before.
-            "telling": f"{self._index}-{time.monotonic_ns()}",
+            "label": f"{self._index}-{time.monotonic_ns()}",
         }
-        return self._taken(await self._ask("faults", order))
+        return self._taken(await self._ask("faults", command))
 
     def receive(self, parts: Parts) -> None:
         """Take a message that begins with ``MARK``."""
@@ -137,17 +137,17 @@ class Control:
         if message["to"] == self._index:
             self._note(message["number"], message["from"])
         elif message["to"] is None:
-            self._orders[message["order"]](message["argument"])
+            self._commands[message["command"]](message["argument"])
             self._tell(to=message["from"], number=message["number"])
 
-    async def _ask(self, order: str, argument: object = None) -> list[int]:
+    async def _ask(self, command: str, argument: object = None) -> list[int]:
         """Let all processes do something, this one first; return those that stayed silent."""
-        self._orders[order](argument)
+        self._commands[command](argument)
         if not self._others:
             return []
         number, missing, complete = next(self._numbers), set(self._others), asyncio.Event()
         self._asked[number] = missing, complete
-        self._tell(to=None, number=number, order=order, argument=argument)
+        self._tell(to=None, number=number, command=command, argument=argument)
         try:
             await asyncio.wait_for(complete.wait(), ANSWER_TIMEOUT_S)
         except TimeoutError:
@@ -166,9 +166,9 @@ class Control:
             if not missing:
                 complete.set()
 
-    def _take_faults(self, order: Mapping[str, Any]) -> None:
-        faults = _FAULTS.validate_python(order["faults"])
-        self._ground.faults.tell(faults, order["told_s"], order["telling"])
+    def _take_faults(self, command: Mapping[str, Any]) -> None:
+        faults = _FAULTS.validate_python(command["faults"])
+        self._ground.faults.play(faults, command["began_s"], command["label"])
 
     def _reset(self, _argument: object) -> None:
         self._ground.counters.reset()

@@ -13,7 +13,7 @@ from hdrh.histogram import HdrHistogram
 
 from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter
 from harness.emulation.counters import OWED, SUBSCRIPTIONS
-from harness.emulation.fault_choices import Fate
+from harness.emulation.fault_choices import DeliveryOutcome
 from harness.emulation.fault_log import excerpt
 from harness.emulation.faults import Faults
 from harness.emulation.malformed_frames import MALFORMED_FRAMES
@@ -32,19 +32,19 @@ class Subscription:
     """One subscription, as far as its deliveries go.
 
     Attributes:
-        outlet: The connection it belongs to.
+        connection: The connection it belongs to.
         number: Counts subscriptions, so that faults and records can name it.
-        aside: Deliveries that later ones are to pass.
+        held_back: Deliveries that later ones are to pass.
         late: How many deliveries wait for their time.
         due_s: When the last of these is due.
     """
 
-    __slots__ = ("aside", "due_s", "late", "number", "outlet")
+    __slots__ = ("connection", "due_s", "held_back", "late", "number")
 
-    def __init__(self, outlet: Connection, number: int) -> None:
-        self.outlet = outlet
+    def __init__(self, connection: Connection, number: int) -> None:
+        self.connection = connection
         self.number = number
-        self.aside: list[_Aside] = []
+        self.held_back: list[_HeldBack] = []
         self.late = 0
         self.due_s = 0.0
 
@@ -63,15 +63,17 @@ class Frame(NamedTuple):
     encoded: bytes
 
 
-class _Aside:
+class _HeldBack:
     """A delivery that waits for later ones to pass it."""
 
     __slots__ = ("batch", "delay_s", "depth", "frame", "passed")
 
-    def __init__(self, frame: Frame, batch: Batch, fate: Fate, delay_s: float) -> None:
+    def __init__(
+        self, frame: Frame, batch: Batch, outcome: DeliveryOutcome, delay_s: float
+    ) -> None:
         self.frame = frame
         self.batch = batch
-        self.depth = fate.depth
+        self.depth = outcome.depth
         self.delay_s = delay_s
         self.passed = 0
 
@@ -80,7 +82,7 @@ class Deliveries:
     """The deliveries of one process; made inside the running event loop.
 
     Args:
-        outlets: The connections.
+        writer: The connections.
         faults: What is to go wrong with them.
         scheduler: When those that are late leave.
         outbound: Quota of steps of metering; None for no limit.
@@ -98,7 +100,7 @@ class Deliveries:
 
     def __init__(
         self,
-        outlets: ConnectionWriter,
+        writer: ConnectionWriter,
         faults: Faults,
         scheduler: Scheduler,
         *,
@@ -108,9 +110,9 @@ class Deliveries:
         processes: int = 1,
         malformed_frames: Mapping[str, bytes] = MALFORMED_FRAMES,
     ) -> None:
-        self.counters = outlets.counters
+        self.counters = writer.counters
         self.delays = HdrHistogram(1, LONGEST_DELAY_US, 3)
-        self._outlets = outlets
+        self._writer = writer
         self._faults = faults
         self._scheduler = scheduler
         self.outbound = outbound
@@ -121,9 +123,9 @@ class Deliveries:
         self._is_charged = True
         self._late: dict[float, list[tuple[Subscription, Batch, float]]] = {}
 
-    def subscribe(self, outlet: Connection) -> Subscription:
+    def subscribe(self, connection: Connection) -> Subscription:
         """Return a new subscription of a connection."""
-        subscription = Subscription(outlet, self._next_number)
+        subscription = Subscription(connection, self._next_number)
         self._next_number += self._processes
         self.counters.add(SUBSCRIPTIONS)
         return subscription
@@ -131,8 +133,8 @@ class Deliveries:
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription; what is held back for it still leaves."""
         self.counters.add(SUBSCRIPTIONS, -1)
-        for aside in list(subscription.aside):
-            self._release(subscription, aside, time.monotonic())
+        for held in list(subscription.held_back):
+            self._release(subscription, held, time.monotonic())
 
     def all_pass(self, events: range, deliveries: int, steps: int) -> bool:
         """Decide whether a whole broadcast may be written as it is; if so, it is charged for.
@@ -143,7 +145,7 @@ class Deliveries:
             steps: Steps of metering in all of them.
         """
         self._is_charged = self.outbound is None or self.outbound.take(steps)
-        if not self._is_charged or self._outlets.pending:
+        if not self._is_charged or self._writer.pending:
             return False
         return not self._faults.may_hit(events, deliveries)
 
@@ -155,20 +157,20 @@ class Deliveries:
             frames: The events of one broadcast, in order.
             now_s: When it began, on ``time.monotonic``.
         """
-        outlet = subscription.outlet
-        if outlet.transport.is_closing():
+        connection = subscription.connection
+        if connection.transport.is_closing():
             return
         self.counters.add(OWED, len(frames))
         for frame in frames:
-            fate = self._faults.on_delivery(frame.event, subscription.number, outlet)
-            if fate.dropped:
+            outcome = self._faults.on_delivery(frame.event, subscription.number, connection)
+            if outcome.dropped:
                 self._drop(subscription, frame, "fault")
                 continue
-            wait_s = self._quota_wait_s(frame.batch.steps * (1 + fate.copies))
+            wait_s = self._quota_wait_s(frame.batch.steps * (1 + outcome.copies))
             if wait_s is None:
                 self._drop(subscription, frame, "quota")
                 continue
-            self._accept(subscription, frame, fate, wait_s, now_s)
+            self._accept(subscription, frame, outcome, wait_s, now_s)
 
     def _drop(self, subscription: Subscription, frame: Frame, cause: str) -> None:
         self.counters.add(f"deliveries.dropped.{cause}")
@@ -182,52 +184,57 @@ class Deliveries:
         return 0.0 if self.outbound.take(steps) else None
 
     def _accept(
-        self, subscription: Subscription, frame: Frame, fate: Fate, wait_s: float, now_s: float
+        self,
+        subscription: Subscription,
+        frame: Frame,
+        outcome: DeliveryOutcome,
+        wait_s: float,
+        now_s: float,
     ) -> None:
         batch = frame.batch
-        if fate.copies or fate.malformed:
-            batch = self._packed(subscription, frame, fate)
-        delay_s = max(fate.delay_s, wait_s)
-        if fate.depth:
-            self._outlets.park(batch.deliveries)
-            aside = _Aside(frame, batch, fate, delay_s)
-            subscription.aside.append(aside)
-            patience = partial(self._give_up_on, subscription, aside)
+        if outcome.copies or outcome.malformed:
+            batch = self._packed(subscription, frame, outcome)
+        delay_s = max(outcome.delay_s, wait_s)
+        if outcome.depth:
+            self._writer.count_pending(batch.deliveries)
+            held = _HeldBack(frame, batch, outcome, delay_s)
+            subscription.held_back.append(held)
+            patience = partial(self._give_up_on, subscription, held)
             self._scheduler.at(now_s + REORDER_PATIENCE_S, patience)
             return
-        self._queue(subscription, batch, delay_s, now_s, is_quota=wait_s > fate.delay_s)
-        for passed in list(subscription.aside):
+        self._queue(subscription, batch, delay_s, now_s, is_quota=wait_s > outcome.delay_s)
+        for passed in list(subscription.held_back):
             passed.passed += 1
             if passed.passed == passed.depth:
                 self._release(subscription, passed, now_s)
 
-    def _packed(self, subscription: Subscription, frame: Frame, fate: Fate) -> Batch:
-        for _ in range(fate.copies):
+    def _packed(self, subscription: Subscription, frame: Frame, outcome: DeliveryOutcome) -> Batch:
+        for _ in range(outcome.copies):
             self._log("duplicated", subscription, frame)
-        for form in fate.malformed:
+        for form in outcome.malformed:
             self._log("malformed", subscription, frame, form=form)
-        spoilt = b"".join(self._malformed_frames[form] for form in fate.malformed)
+        spoilt = b"".join(self._malformed_frames[form] for form in outcome.malformed)
         plain = frame.batch
         return Batch(
-            frames=spoilt + plain.frames * (1 + fate.copies),
+            frames=spoilt + plain.frames * (1 + outcome.copies),
             deliveries=plain.deliveries,
-            copies=fate.copies,
-            malformed=len(fate.malformed),
-            steps=plain.steps * (1 + fate.copies),
+            copies=outcome.copies,
+            malformed=len(outcome.malformed),
+            steps=plain.steps * (1 + outcome.copies),
         )
 
-    def _give_up_on(self, subscription: Subscription, aside: _Aside) -> None:
-        if aside in subscription.aside:
-            self._release(subscription, aside, time.monotonic())
+    def _give_up_on(self, subscription: Subscription, held: _HeldBack) -> None:
+        if held in subscription.held_back:
+            self._release(subscription, held, time.monotonic())
 
-    def _release(self, subscription: Subscription, aside: _Aside, now_s: float) -> None:
+    def _release(self, subscription: Subscription, held: _HeldBack, now_s: float) -> None:
         """Let a delivery go on that later ones have passed, or else have not."""
-        subscription.aside.remove(aside)
-        self._outlets.park(-aside.batch.deliveries)
-        if aside.passed:
+        subscription.held_back.remove(held)
+        self._writer.count_pending(-held.batch.deliveries)
+        if held.passed:
             self.counters.add("deliveries.reordered")
-            self._log("reordered", subscription, aside.frame, depth=aside.passed)
-        self._queue(subscription, aside.batch, aside.delay_s, now_s)
+            self._log("reordered", subscription, held.frame, depth=held.passed)
+        self._queue(subscription, held.batch, held.delay_s, now_s)
 
     def _queue(
         self,
@@ -240,12 +247,12 @@ class Deliveries:
     ) -> None:
         """Send a batch, or keep it until it is due and all before it have left."""
         if not delay_s and not subscription.late:
-            subscription.outlet.deliver(batch)
+            subscription.connection.deliver(batch)
             return
         due_s = max(now_s + delay_s, subscription.due_s)
         subscription.due_s = due_s
         subscription.late += 1
-        self._outlets.park(batch.deliveries)
+        self._writer.count_pending(batch.deliveries)
         self.counters.add(f"deliveries.delayed.{'quota' if is_quota else 'fault'}")
         entries = self._late.get(due_s)
         if entries is None:
@@ -256,17 +263,17 @@ class Deliveries:
     def _send_late(self, due_s: float) -> None:
         for subscription, batch, began_s in self._late.pop(due_s):
             subscription.late -= 1
-            self._outlets.park(-batch.deliveries)
+            self._writer.count_pending(-batch.deliveries)
             self.delays.record_value(max(1, round((time.monotonic() - began_s) * 1e6)))
-            subscription.outlet.deliver(batch)
+            subscription.connection.deliver(batch)
 
     def _log(self, what: str, subscription: Subscription, frame: Frame, **more: object) -> None:
         entry = {
             "what": what,
             "event": frame.event,
             "subscription": subscription.number,
-            "connection": subscription.outlet.number,
-            "peer": subscription.outlet.peer,
+            "connection": subscription.connection.number,
+            "peer": subscription.connection.peer,
             "text": excerpt(frame.encoded),
         }
         self._faults.log.add(entry | more)

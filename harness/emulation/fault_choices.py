@@ -29,7 +29,7 @@ P99_SIGMAS = 2.3263478740408408
 """The 99th percentile of the normal distribution, in standard deviations above the mean."""
 
 
-class Fate(NamedTuple):
+class DeliveryOutcome(NamedTuple):
     """What becomes of a delivery.
 
     Attributes:
@@ -47,7 +47,7 @@ class Fate(NamedTuple):
     delay_s: float = 0.0
 
 
-UNTOUCHED = Fate()
+UNAFFECTED = DeliveryOutcome()
 
 
 class Chance:
@@ -116,7 +116,7 @@ class Members:
     The share of each is right to the nearest whole connection.
 
     Args:
-        outlets: The connections of this process.
+        writer: The connections of this process.
         share: Above 0; 1 for all of them.
         rng: Chooses among those that are open.
         welcome: Called with each one of the share that comes later.
@@ -124,22 +124,22 @@ class Members:
 
     def __init__(
         self,
-        outlets: ConnectionWriter,
+        writer: ConnectionWriter,
         share: float,
         rng: random.Random,
         welcome: Callable[[Connection], None] = lambda _: None,
     ) -> None:
-        present = list(outlets.open)
+        present = list(writer.open)
         chosen = math.floor(share * len(present) + 0.5)
-        self._outlets = outlets
+        self._writer = writer
         self._share = share
         self._welcome = welcome
         self._missing = 0.5
         self._chosen = dict.fromkeys(sorted(rng.sample(present, chosen), key=_number))
-        outlets.watchers.append(self)
+        writer.watchers.append(self)
 
-    def __contains__(self, outlet: Connection) -> bool:
-        return outlet in self._chosen
+    def __contains__(self, connection: Connection) -> bool:
+        return connection in self._chosen
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._chosen))
@@ -149,25 +149,25 @@ class Members:
         """Whether there is nobody who does not belong."""
         return self._share == 1
 
-    def joined(self, outlet: Connection) -> None:
+    def joined(self, connection: Connection) -> None:
         """Take in a new connection, or let it pass."""
         self._missing += self._share
         if self._missing >= 1:
             self._missing -= 1
-            self._chosen[outlet] = None
-            self._welcome(outlet)
+            self._chosen[connection] = None
+            self._welcome(connection)
 
-    def left(self, outlet: Connection) -> None:
+    def left(self, connection: Connection) -> None:
         """Forget a connection that has gone."""
-        self._chosen.pop(outlet, None)
+        self._chosen.pop(connection, None)
 
     def close(self) -> None:
         """Take in nobody else."""
-        self._outlets.watchers.remove(self)
+        self._writer.watchers.remove(self)
 
 
-def _number(outlet: Connection) -> int:
-    return outlet.number
+def _number(connection: Connection) -> int:
+    return connection.number
 
 
 class Choice:
@@ -214,31 +214,35 @@ class Choice:
         if self._chance.spared != NEVER:
             self._chance.spared -= deliveries
 
-    def hits(self, event: int, subscription: int, outlet: Connection) -> bool:
+    def hits(self, event: int, subscription: int, connection: Connection) -> bool:
         """Tell whether the next delivery is hit, given its numbers and where it goes."""
         if self._given:
             return (event, subscription) in self._given
-        if outlet not in self._members or self._chance.spared == NEVER or not self._chance.hits():
+        if (
+            connection not in self._members
+            or self._chance.spared == NEVER
+            or not self._chance.hits()
+        ):
             return False
         if self._limit is None or self._claim(self._limit):
             return True
         self._chance.spared = NEVER
         return False
 
-    def change(self, fate: Fate) -> Fate:
+    def change(self, outcome: DeliveryOutcome) -> DeliveryOutcome:
         """Return what becomes of a delivery that this fault hits too."""
         match self.fault:
             case Drop():
-                return fate._replace(dropped=True)
+                return outcome._replace(dropped=True)
             case Duplicate():
-                return fate._replace(copies=fate.copies + 1)
+                return outcome._replace(copies=outcome.copies + 1)
             case Reorder(depth=depth):
-                return fate._replace(depth=max(fate.depth, depth))
+                return outcome._replace(depth=max(outcome.depth, depth))
             case Malformed(form=form):
-                return fate._replace(malformed=(*fate.malformed, form))
+                return outcome._replace(malformed=(*outcome.malformed, form))
             case Delay(delay_ms=delay):
-                return fate._replace(delay_s=fate.delay_s + draw_delay_s(delay, self._rng))
-        return fate
+                return outcome._replace(delay_s=outcome.delay_s + draw_delay_s(delay, self._rng))
+        return outcome
 
     def close(self) -> None:
         """End the fault."""

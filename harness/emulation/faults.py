@@ -15,11 +15,11 @@ from typing import NamedTuple, TypeVar
 from harness.emulation.connection_writer import Connection, ConnectionWriter
 from harness.emulation.counters import Counters
 from harness.emulation.fault_choices import (
-    UNTOUCHED,
+    UNAFFECTED,
     Chance,
     Choice,
     Claims,
-    Fate,
+    DeliveryOutcome,
     Members,
     draw_delay_s,
 )
@@ -41,7 +41,7 @@ from harness.scenario.faults import (
 T = TypeVar("T")
 
 
-class ConnectFate(NamedTuple):
+class ConnectOutcome(NamedTuple):
     """What becomes of a client that connects.
 
     Attributes:
@@ -69,7 +69,7 @@ class Faults:
     """The faults of one process; made inside the running event loop.
 
     Args:
-        outlets: The connections they may hit.
+        writer: The connections they may hit.
         scheduler: Begins and ends them.
         counters: Counts what they do on the way in.
         folder: Files that all processes share.
@@ -79,7 +79,7 @@ class Faults:
 
     def __init__(
         self,
-        outlets: ConnectionWriter,
+        writer: ConnectionWriter,
         scheduler: Scheduler,
         counters: Counters,
         folder: Path,
@@ -88,7 +88,7 @@ class Faults:
         seed: int = 0,
     ) -> None:
         self.log = FaultLog(folder, index, counters)
-        self._outlets = outlets
+        self._writer = writer
         self._scheduler = scheduler
         self._counters = counters
         self._folder = folder
@@ -102,22 +102,22 @@ class Faults:
         self._expiries: list[ExpireCredentials] = []
         self._stalls: list[Stall] = []
 
-    def tell(self, faults: Sequence[Fault], told_s: float, telling: str) -> None:
+    def play(self, faults: Sequence[Fault], began_s: float, label: str) -> None:
         """Play these faults from now on, in place of those told before.
 
         Args:
             faults: What is to go wrong, and when.
-            told_s: Their time 0 on ``time.monotonic``, the same for all processes.
-            telling: A word for these faults, the same for all processes and for no others.
+            began_s: Their time 0 on ``time.monotonic``, the same for all processes.
+            label: A word for these faults, the same for all processes and for no others.
         """
         self._end_all()
-        self._claims = Claims(self._folder / f"claims-{telling}")
+        self._claims = Claims(self._folder / f"claims-{label}")
         for place, fault in enumerate(faults):
-            begin = partial(self._begin, fault, place, told_s, self._claims)
-            if told_s + fault.from_s <= time.monotonic():
+            begin = partial(self._begin, fault, place, began_s, self._claims)
+            if began_s + fault.from_s <= time.monotonic():
                 begin()
             else:
-                self._scheduler.at(told_s + fault.from_s, begin)
+                self._scheduler.at(began_s + fault.from_s, begin)
 
     def close(self) -> None:
         """End all faults and close the log of what they hit."""
@@ -131,16 +131,16 @@ class Faults:
             self._claims.close()
             self._claims = None
 
-    def _begin(self, fault: Fault, place: int, told_s: float, claims: Claims) -> None:
+    def _begin(self, fault: Fault, place: int, began_s: float, claims: Claims) -> None:
         until_s = getattr(fault, "until_s", None)
-        is_over = until_s is not None and told_s + until_s <= time.monotonic()
+        is_over = until_s is not None and began_s + until_s <= time.monotonic()
         if claims is not self._claims or is_over:
             return  # Others were told since, or we are too late.
         rng = random.Random(f"{self._seed}/{fault.seed}/{place}/{self._index}")
         end = self._start(fault, rng, partial(claims.claim, place))
         self._ends.append(end)
         if until_s is not None:
-            self._scheduler.at(told_s + until_s, partial(self._end, end))
+            self._scheduler.at(began_s + until_s, partial(self._end, end))
 
     def _end(self, end: Action) -> None:
         if end in self._ends:
@@ -164,29 +164,29 @@ class Faults:
                 return self._hit_deliveries(fault, rng, claim)
 
     def _disconnect(self, fault: Disconnect, rng: random.Random) -> Action:
-        members = Members(self._outlets, fault.share, rng)
+        members = Members(self._writer, fault.share, rng)
         members.close()
-        cut = [outlet for outlet in members if self._outlets.is_listening(outlet)]
-        for outlet in cut:
-            self._outlets.cut(outlet, fault.code)
+        cut = [connection for connection in members if self._writer.is_listening(connection)]
+        for connection in cut:
+            self._writer.cut(connection, fault.code)
         self._log_connections("disconnected", cut)
         return _nothing
 
     def _stall(self, fault: Stall, rng: random.Random) -> Action:
-        def begin(*outlets: Connection) -> None:
-            for outlet in outlets:
-                outlet.stall(replies=fault.replies)
-            self._log_connections("stalled", outlets)
+        def begin(*connections: Connection) -> None:
+            for connection in connections:
+                connection.stall(replies=fault.replies)
+            self._log_connections("stalled", connections)
 
-        members = Members(self._outlets, fault.share, rng, begin)
+        members = Members(self._writer, fault.share, rng, begin)
         self._stalls.append(fault)
         begin(*members)
 
         def end() -> None:
             members.close()
             self._stalls.remove(fault)
-            for outlet in members:
-                outlet.end_stall(replies=fault.replies)
+            for connection in members:
+                connection.end_stall(replies=fault.replies)
             self._log_connections("released", list(members))
 
         return end
@@ -194,7 +194,7 @@ class Faults:
     def _hit_deliveries(
         self, fault: DeliveryFault, rng: random.Random, claim: Callable[[int], bool]
     ) -> Action:
-        choice = Choice(fault, Members(self._outlets, fault.share, rng), rng, claim)
+        choice = Choice(fault, Members(self._writer, fault.share, rng), rng, claim)
         self._deliveries.append(choice)
         # What is dropped must not be counted as hit by another fault.
         self._deliveries.sort(key=lambda choice: not isinstance(choice.fault, Drop))
@@ -205,33 +205,33 @@ class Faults:
 
         return end
 
-    def _log_connections(self, what: str, outlets: Sequence[Connection]) -> None:
+    def _log_connections(self, what: str, connections: Sequence[Connection]) -> None:
         """Write one entry for all of them: there may be tens of thousands."""
-        if outlets:
-            numbers = [outlet.number for outlet in outlets]
-            peers = [outlet.peer for outlet in outlets]
+        if connections:
+            numbers = [connection.number for connection in connections]
+            peers = [connection.peer for connection in connections]
             self.log.add({"what": what, "connections": numbers, "peers": peers})
 
-    def on_connect(self) -> ConnectFate:
+    def on_connect(self) -> ConnectOutcome:
         """Decide what becomes of a client that connects, and count it."""
-        fate = ConnectFate()
+        outcome = ConnectOutcome()
         for fault, chance, rng in self._connects:
             if not chance.hits():
                 continue
             match fault:
                 case RefuseConnects():
-                    fate = fate._replace(refused=True, status=fault.status)
+                    outcome = outcome._replace(refused=True, status=fault.status)
                 case ThrottleConnects():
-                    fate = fate._replace(throttled=True)
+                    outcome = outcome._replace(throttled=True)
                 case SlowAccept():
-                    fate = fate._replace(delay_s=draw_delay_s(fault.delay_ms, rng))
-        if fate.delay_s:
+                    outcome = outcome._replace(delay_s=draw_delay_s(fault.delay_ms, rng))
+        if outcome.delay_s:
             self._counters.add("connects.slowed")
-        if fate.refused:
+        if outcome.refused:
             self._counters.add("connects.refused.fault")
-        elif fate.throttled:
+        elif outcome.throttled:
             self._counters.add("connects.throttled.fault")
-        return fate
+        return outcome
 
     def on_credentials(self) -> bool:
         """Decide whether credentials that are shown now count as expired, and count it."""
@@ -262,15 +262,15 @@ class Faults:
             choice.skip(deliveries)
         return False
 
-    def on_delivery(self, event: int, subscription: int, outlet: Connection) -> Fate:
+    def on_delivery(self, event: int, subscription: int, connection: Connection) -> DeliveryOutcome:
         """Decide what becomes of one delivery, given its numbers and where it goes."""
-        fate = UNTOUCHED
+        outcome = UNAFFECTED
         for choice in self._deliveries:
-            if choice.hits(event, subscription, outlet):
-                fate = choice.change(fate)
-                if fate.dropped:
+            if choice.hits(event, subscription, connection):
+                outcome = choice.change(outcome)
+                if outcome.dropped:
                     break
-        return fate
+        return outcome
 
 
 def _nothing() -> None:

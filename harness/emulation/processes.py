@@ -60,7 +60,7 @@ class _Worker(NamedTuple):
     """A process, the pipe whose end stops it, and the pipe it says "serving" on."""
 
     process: subprocess.Popen[bytes]
-    orders: IO[bytes]
+    commands: IO[bytes]
     answers: IO[bytes]
 
 
@@ -146,8 +146,8 @@ class EmulatorProcesses:
             stdout=subprocess.PIPE,
             pass_fds=[listener, *self.inherited],
         )
-        orders, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
-        order = {
+        commands, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        command = {
             "index": index,
             "processes": self._count,
             "folder": str(self.folder),
@@ -158,9 +158,9 @@ class EmulatorProcesses:
         }
         # Through a pipe, because command lines are public and the settings hold keys.
         with contextlib.suppress(BrokenPipeError):
-            orders.write(orjson.dumps(order) + b"\n")
-            orders.flush()
-        return _Worker(process, orders, answers)
+            commands.write(orjson.dumps(command) + b"\n")
+            commands.flush()
+        return _Worker(process, commands, answers)
 
     def _await_serving(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -196,16 +196,16 @@ class EmulatorProcesses:
             raise self._failure(worker, "ended by itself")
         selector.unregister(worker.answers)
 
-    def obey(self, order: Mapping[str, Any]) -> None:
+    def execute(self, command: Mapping[str, Any]) -> None:
         """Kill processes on purpose; others take their places once ``revive`` is called in time.
 
         Args:
-            order: ``{"kill": number, "back_after_s": …}``, or ``{"restart_after_s": …}`` for all.
+            command: ``{"kill": number, "back_after_s": …}``, or ``{"restart_after_s": …}`` for all.
         """
-        if "kill" in order:
-            self._kill([order["kill"] % self._count], order["back_after_s"])
-        elif "restart_after_s" in order:
-            self._kill(range(self._count), order["restart_after_s"])
+        if "kill" in command:
+            self._kill([command["kill"] % self._count], command["back_after_s"])
+        elif "restart_after_s" in command:
+            self._kill(range(self._count), command["restart_after_s"])
 
     def _kill(self, indexes: Iterable[int], away_s: float) -> None:
         for index in indexes:
@@ -228,7 +228,7 @@ class EmulatorProcesses:
             dead.process.wait()
             dead.answers.close()
             with contextlib.suppress(BrokenPipeError):
-                dead.orders.close()
+                dead.commands.close()
             listener = socket.create_server(
                 (self._host, self.port), backlog=BACKLOG, reuse_port=self._count > 1
             )
@@ -243,8 +243,8 @@ class EmulatorProcesses:
         self._settings = dict(settings)
         for worker in self._workers:
             with contextlib.suppress(BrokenPipeError):  # Its end is noticed where it is watched.
-                worker.orders.write(orjson.dumps(settings) + b"\n")
-                worker.orders.flush()
+                worker.commands.write(orjson.dumps(settings) + b"\n")
+                worker.commands.flush()
 
     def _failure(self, worker: _Worker, found: str) -> MachineError:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -256,7 +256,7 @@ class EmulatorProcesses:
         """End the processes: politely by the end of their stdin, then by force."""
         for worker in self._workers:
             with contextlib.suppress(BrokenPipeError):
-                worker.orders.close()
+                worker.commands.close()
         deadline = time.monotonic() + STOP_TIMEOUT_S
         for process, _, answers in self._workers:
             try:

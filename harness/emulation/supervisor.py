@@ -67,7 +67,7 @@ def _has_terminal() -> bool:
     return True
 
 
-def attend(
+def supervise(
     emulators: Sequence[EmulatorProcesses],
     signals: Signals,
     *,
@@ -81,7 +81,7 @@ def attend(
         signals: Entered before they were started.
         reload: Called when they shall have new settings.
         until_stdin_ends: Whether the end of our stdin also means stop. Until then each line of
-            it is an order in JSON, see ``EmulatorProcesses.obey``.
+            it is a command in JSON, see ``EmulatorProcesses.execute``.
 
     Raises:
         MachineError: If one of their processes ended by itself.
@@ -112,4 +112,4 @@ def attend(
 def _pass_on(read: bytes, emulators: Sequence[EmulatorProcesses]) -> None:
     for line in read.splitlines():
         for emulator in emulators:
-            emulator.obey(orjson.loads(line))
+            emulator.execute(orjson.loads(line))

@@ -124,14 +124,14 @@ def run_worker(serve: Callable[[WorkerContext, ParentPipe], Awaitable[None]]) ->
 
 def _read_worker_context() -> WorkerContext:
     # Unbuffered: whatever follows the first line is for the parent_pipe.
-    with open(STDIN, "rb", buffering=0, closefd=False) as orders:
-        order = orjson.loads(orders.readline())
+    with open(STDIN, "rb", buffering=0, closefd=False) as stdin:
+        command = orjson.loads(stdin.readline())
     return WorkerContext(
-        index=order["index"],
-        processes=order["processes"],
-        folder=Path(order["folder"]),
-        listener=socket.socket(fileno=order["listener"]),
-        settings=order["settings"],
-        started_s=order["started_s"],
-        since_ns=order["since_ns"],
+        index=command["index"],
+        processes=command["processes"],
+        folder=Path(command["folder"]),
+        listener=socket.socket(fileno=command["listener"]),
+        settings=command["settings"],
+        started_s=command["started_s"],
+        since_ns=command["since_ns"],
     )

@@ -87,13 +87,13 @@ class Stand:
         self.folder = folder
         self.counters = Counters(table, index, SHARED_COUNTS)
         places = {"index": index, "processes": processes}
-        self.outlets = ConnectionWriter(self.counters, 1000, **places)
+        self.writer = ConnectionWriter(self.counters, 1000, **places)
         self.scheduler = Scheduler()
         self.faults = Faults(
-            self.outlets, self.scheduler, self.counters, folder, index=index, seed=seed
+            self.writer, self.scheduler, self.counters, folder, index=index, seed=seed
         )
         self.deliveries = Deliveries(
-            self.outlets,
+            self.writer,
             self.faults,
             self.scheduler,
             outbound=outbound,
@@ -113,14 +113,14 @@ class Stand:
         """Open connections with one subscription each; return the transports."""
         transports = [Transport(port=1000 + len(self.subscriptions) + n) for n in range(count)]
         for transport in transports:
-            outlet = self.outlets.add(transport)
-            self.subscriptions.append(self.deliveries.subscribe(outlet))
+            connection = self.writer.add(transport)
+            self.subscriptions.append(self.deliveries.subscribe(connection))
         return transports
 
-    def tell(self, *faults, telling="test"):
+    def tell(self, *faults, label="test"):
         """Play these faults from now on."""
         models = TypeAdapter(FaultModels).validate_python(faults)
-        self.faults.tell(models, time.monotonic(), telling)
+        self.faults.play(models, time.monotonic(), label)
 
     def broadcast(self, *events, steps=1):
         """Deliver a batch of events to every subscription, as an emulator does."""
@@ -137,7 +137,7 @@ class Stand:
             if passes:
                 self.counters.add(OWED, count)
                 for frame in frames:
-                    subscription.outlet.deliver(frame.batch)
+                    subscription.connection.deliver(frame.batch)
             else:
                 self.deliveries.send(subscription, frames, time.monotonic())
 

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from harness.emulation.bus import Bus
-from harness.emulation.control import MARK, Control, Ground
+from harness.emulation.control import MARK, Control, GroundTruth
 from tests.emulation.fault_stand import run, until
 
 
@@ -15,7 +15,7 @@ class Process:
         self.stand = make_stand(index=index, processes=processes)
         self.bus = Bus(folder, index, processes, self.receive)
         self.resets = 0
-        ground = Ground(
+        ground = GroundTruth(
             self.stand.counters,
             self.stand.deliveries,
             self.stand.faults,
@@ -63,7 +63,7 @@ def test_stats_are_summed_over_processes(make_processes):
                 process.stand.join(2)
                 process.stand.tell({"kind": "delay", "delay_ms": 10})
                 process.stand.broadcast(b"a")
-            await until(lambda: not any(process.stand.outlets.pending for process in processes))
+            await until(lambda: not any(process.stand.writer.pending for process in processes))
             for process in processes:
                 answer = await stats(process)
                 assert (6, 6, 6) == (

@@ -150,7 +150,7 @@ def test_reordered_delivery_is_passed_by_so_many(make_stand, depth, expected):
 def test_deliveries_that_nothing_passes_leave_in_the_end_and_count_as_in_order(
     make_stand, monkeypatch
 ):
-    """Where traffic ends, a delivery set aside is not lost, nor called reordered."""
+    """Where traffic ends, a delivery set held is not lost, nor called reordered."""
     monkeypatch.setattr("harness.emulation.deliveries.REORDER_PATIENCE_S", 0.05)
 
     async def main():
@@ -257,7 +257,7 @@ def test_held_deliveries_of_a_connection_that_goes_are_counted_as_lost(make_stan
             stand.broadcast(b"x")
         leaving.closing = True
         stand.deliveries.unsubscribe(stand.subscriptions[0])
-        stand.outlets.remove(stand.subscriptions[0].outlet)
+        stand.writer.remove(stand.subscriptions[0].connection)
         stand.tell()
         await until(lambda: not counted(stand, "pending"))
         assert (b"", b"xxx") == (leaving.got, staying.got)

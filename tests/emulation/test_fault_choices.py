@@ -60,7 +60,7 @@ def test_share_of_the_open_connections_is_exact(make_stand, share, present, expe
     async def main():
         stand = make_stand()
         stand.join(present)
-        members = Members(stand.outlets, share, random.Random(1))
+        members = Members(stand.writer, share, random.Random(1))
         assert expected == len(list(members))
 
     run(main())
@@ -72,7 +72,7 @@ def test_share_of_the_connections_that_come_later_is_exact_at_any_time(make_stan
 
     async def main():
         stand = make_stand()
-        members = Members(stand.outlets, share, random.Random(1))
+        members = Members(stand.writer, share, random.Random(1))
         for come in range(1, 1001):
             stand.join()
             assert abs(len(list(members)) - share * come) <= 0.5 + 1e-9
@@ -87,7 +87,7 @@ def test_share_is_chosen_by_the_seed(make_stand):
         stand = make_stand()
         stand.join(100)
         choices = [
-            [outlet.number for outlet in Members(stand.outlets, 0.2, random.Random(seed))]
+            [connection.number for connection in Members(stand.writer, 0.2, random.Random(seed))]
             for seed in (1, 1, 2)
         ]
         assert choices[0] == choices[1] != choices[2]

@@ -1,8 +1,8 @@
 import asyncio
 import socket
 
-from harness.emulation.fault_choices import UNTOUCHED
-from harness.emulation.faults import ConnectFate
+from harness.emulation.fault_choices import UNAFFECTED
+from harness.emulation.faults import ConnectOutcome
 from tests.emulation.fault_stand import Transport, run, until
 
 LINGER = (socket.SOL_SOCKET, socket.SO_LINGER)
@@ -31,13 +31,13 @@ def test_new_faults_take_the_place_of_old_ones(make_stand):
     async def main():
         stand = make_stand()
         (transport,) = stand.join()
-        stand.tell({"kind": "drop"}, {"kind": "drop", "from_s": 0.02}, telling="one")
-        stand.tell({"kind": "duplicate", "from_s": 0.04}, telling="two")
+        stand.tell({"kind": "drop"}, {"kind": "drop", "from_s": 0.02}, label="one")
+        stand.tell({"kind": "duplicate", "from_s": 0.04}, label="two")
         stand.broadcast(b"a")
         await until(lambda: stand.faults.may_hit(range(1), 1))
         stand.broadcast(b"b")
         assert b"abb" == transport.got
-        stand.tell(telling="three")
+        stand.tell(label="three")
         stand.broadcast(b"c")
         assert b"abbc" == transport.got
 
@@ -50,12 +50,12 @@ def test_stall_holds_deliveries_and_keep_alives_and_releases_them_in_order(make_
     async def main():
         stand = make_stand()
         (transport,) = stand.join()
-        outlet = stand.subscriptions[0].outlet
+        connection = stand.subscriptions[0].connection
         stand.tell({"kind": "stall", "until_s": 0.05})
         stand.broadcast(b"a")
-        outlet.keep_alive(b"<ka>")
+        connection.keep_alive(b"<ka>")
         stand.broadcast(b"b", b"c")
-        outlet.reply(b"<reply>")
+        connection.reply(b"<reply>")
         assert [b"<reply>"] == transport.written
         assert 3 == stand.truth()["deliveries"]["pending"]
         await until(lambda: len(transport.written) > 1)
@@ -74,7 +74,7 @@ def test_stall_may_hold_replies_too(make_stand):
         stand = make_stand()
         (transport,) = stand.join()
         stand.tell({"kind": "stall", "replies": True})
-        stand.subscriptions[0].outlet.reply(b"<reply>")
+        stand.subscriptions[0].connection.reply(b"<reply>")
         stand.broadcast(b"a")
         assert [] == transport.written
         stand.tell()
@@ -169,17 +169,17 @@ def test_connects_are_refused_throttled_and_slowed(make_stand):
 
     async def main():
         stand = make_stand()
-        assert ConnectFate() == stand.faults.on_connect()
+        assert ConnectOutcome() == stand.faults.on_connect()
         slow = {"kind": "slow_accept", "delay_ms": 30}
         stand.tell(slow, {"kind": "throttle_connects"})
-        assert ConnectFate(delay_s=0.03, throttled=True) == stand.faults.on_connect()
+        assert ConnectOutcome(delay_s=0.03, throttled=True) == stand.faults.on_connect()
         stand.tell({"kind": "refuse_connects", "status": 503})
-        assert ConnectFate(refused=True, status=503) == stand.faults.on_connect()
+        assert ConnectOutcome(refused=True, status=503) == stand.faults.on_connect()
         stand.tell({"kind": "refuse_connects", "ratio": 0.5})
-        fates = [stand.faults.on_connect() for _ in range(1000)]
-        refused = fates.count(ConnectFate(refused=True))
+        outcomes = [stand.faults.on_connect() for _ in range(1000)]
+        refused = outcomes.count(ConnectOutcome(refused=True))
         assert 400 < refused < 600
-        assert 1000 == refused + fates.count(ConnectFate())
+        assert 1000 == refused + outcomes.count(ConnectOutcome())
         truth = stand.truth()["connects"]
         counted = truth["slowed"], truth["throttled"]["fault"], truth["refused"]["fault"]
         assert (1, 1, refused + 1) == counted
@@ -222,8 +222,8 @@ def test_delivery_that_no_fault_hits_is_untouched(make_stand):
         stand = make_stand()
         stand.join()
         stand.tell({"kind": "drop", "deliveries": [[5, 5]]})
-        outlet = stand.subscriptions[0].outlet
-        assert UNTOUCHED is stand.faults.on_delivery(0, 0, outlet)
+        connection = stand.subscriptions[0].connection
+        assert UNAFFECTED is stand.faults.on_delivery(0, 0, connection)
 
     run(main())
 
@@ -233,15 +233,15 @@ def test_slow_subscriber_is_cut_off_on_every_way_out(make_stand):
 
     async def main():
         stand = make_stand()
-        outlets = [stand.outlets.add(Transport(unsent_bytes=1001)) for _ in range(2)]
-        outlets[0].reply(b"<reply>")
-        outlets[1].keep_alive(b"<ka>")
+        connections = [stand.writer.add(Transport(unsent_bytes=1001)) for _ in range(2)]
+        connections[0].reply(b"<reply>")
+        connections[1].keep_alive(b"<ka>")
         (slow,) = stand.join()
         (full,) = stand.join()
         slow.unsent_bytes, full.unsent_bytes = 1001, 1000
         stand.tell({"kind": "drop", "deliveries": [[0, 9]]})
         stand.broadcast(b"a")
-        assert ["aborted"] * 3 == [one.transport.ended for one in outlets] + [slow.ended]
+        assert ["aborted"] * 3 == [one.transport.ended for one in connections] + [slow.ended]
         truth = stand.truth()
         assert (3, 1) == (
             truth["disconnects"]["slow_subscriber"],

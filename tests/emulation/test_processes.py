@@ -14,7 +14,7 @@ import pytest
 
 from harness.core.errors import MachineError
 from harness.emulation.processes import EmulatorProcesses, open_listeners
-from harness.emulation.supervisor import Signals, attend
+from harness.emulation.supervisor import Signals, supervise
 from harness.systems.appsync_events.emulator.service import make_files
 from harness.systems.appsync_events.options import Options
 from tests.patience import PATIENCE_S, wait_for
@@ -112,7 +112,7 @@ def test_wait_ends_at_a_signal():
     for number in (signal.SIGTERM, signal.SIGINT):
         with Signals() as signals, processes_of(1) as emulator:
             os.kill(os.getpid(), number)
-            attend([emulator], signals)
+            supervise([emulator], signals)
     assert before == signal.getsignal(signal.SIGTERM)
 
 
@@ -121,7 +121,7 @@ def test_death_of_one_process_ends_the_emulator():
     with Signals() as signals, processes_of(2) as emulator:
         os.kill(emulator.pids[0], signal.SIGKILL)
         with pytest.raises(MachineError) as caught:
-            attend([emulator], signals)
+            supervise([emulator], signals)
     assert (
         f"emulator process {emulator.pids[0]}: ended by itself (status -9), "
         "all processes of an emulator must keep serving"

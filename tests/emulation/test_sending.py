@@ -10,8 +10,7 @@ import trustme
 import uvloop
 
 from harness.core.io_uring import IoUring
-from harness.emulation import connection_writer as outlets_module
-from harness.emulation import sending
+from harness.emulation import connection_writer, sending
 from harness.emulation.connection_writer import ConnectionWriter, Transport
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Subscription
@@ -44,7 +43,7 @@ def skip_without_rings():
 @pytest.fixture(params=["ring", "transports"])
 def way(request, monkeypatch):
     """Broadcasts leave in either way, even to one."""
-    monkeypatch.setattr(outlets_module, "FEW", 1)
+    monkeypatch.setattr(connection_writer, "FEW", 1)
     if request.param == "ring":
         skip_without_rings()
     else:
@@ -62,15 +61,15 @@ def run(request):
 class Peer:
     """A client, and the emulator's end of its connection."""
 
-    def __init__(self, connection, outlet):
+    def __init__(self, client, connection):
+        self.client = client
         self.connection = connection
-        self.outlet = outlet
         self.got = b""
 
     def read(self, most=1 << 20):
         """Read what has come; return whether the connection is still there."""
         try:
-            data = self.connection.recv(most)
+            data = self.client.recv(most)
         except BlockingIOError:
             return True
         self.got += data
@@ -87,7 +86,7 @@ class House:
     def __init__(self, folder, *, server_tls=None, client_tls=None):
         Counters.make_table(folder / "counters", 1, len(SHARED_COUNTS))
         self.counters = Counters(folder / "counters", 0, SHARED_COUNTS)
-        self.outlets = ConnectionWriter(self.counters, LIMIT_BYTES)
+        self.writer = ConnectionWriter(self.counters, LIMIT_BYTES)
         self.tls = server_tls, client_tls
         self.group = {}
         self.peers = []
@@ -109,8 +108,8 @@ class House:
 
     async def __aexit__(self, *error):
         for peer in self.peers:
-            peer.connection.close()
-            peer.outlet.transport.abort()
+            peer.client.close()
+            peer.connection.transport.abort()
         self.server.close()
         await asyncio.sleep(0)
 
@@ -118,17 +117,17 @@ class House:
         """Connect peers; return them."""
         loop = asyncio.get_running_loop()
         for _ in range(count):
-            connection = socket.socket()
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
-            connection.setblocking(False)
-            await loop.sock_connect(connection, self.listener.getsockname())
-            outlet = self.outlets.add(await self.accepted.get())
-            self.group[outlet.transport] = Subscription(outlet, len(self.peers))
-            self.peers.append(Peer(connection, outlet))
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
+            client.setblocking(False)
+            await loop.sock_connect(client, self.listener.getsockname())
+            connection = self.writer.add(await self.accepted.get())
+            self.group[connection.transport] = Subscription(connection, len(self.peers))
+            self.peers.append(Peer(client, connection))
         return self.peers[-count:]
 
     def broadcast(self, frames):
-        return self.outlets.write_to_all(frames, self.group)
+        return self.writer.write_to_all(frames, self.group)
 
     def read_all(self):
         for peer in self.peers:
@@ -142,9 +141,9 @@ def test_broadcasts_and_replies_arrive_in_the_order_they_were_sent(way, run, tmp
         async with House(tmp_path) as house:
             first, *_ = await house.join(20)
             for number in range(30):
-                first.outlet.reply(b"before %d;" % number)
+                first.connection.reply(b"before %d;" % number)
                 assert (20, 0) == house.broadcast(b"event %d;" % number)
-                first.outlet.reply(b"after %d;" % number)
+                first.connection.reply(b"after %d;" % number)
             events = b"".join([b"event %d;" % number for number in range(30)])
             both = b"".join([b"before %d;event %d;after %d;" % (n, n, n) for n in range(30)])
             expected = [both, *[events] * 19]
@@ -178,7 +177,7 @@ def test_more_sockets_than_fit_the_queue_get_each_their_own(monkeypatch, run, tm
 def test_ring_writes_past_transports_that_hold_nothing(monkeypatch, tmp_path):
     """Or none of the other tests would be about it."""
     skip_without_rings()
-    monkeypatch.setattr(outlets_module, "FEW", 1)
+    monkeypatch.setattr(connection_writer, "FEW", 1)
     ours, theirs = socket.socketpair()
 
     class Untouched(asyncio.WriteTransport):
@@ -194,8 +193,8 @@ def test_ring_writes_past_transports_that_hold_nothing(monkeypatch, tmp_path):
     with ours, theirs:
         house = House(tmp_path)
         transport = Untouched()
-        group: Group = {transport: Subscription(house.outlets.add(transport), 0)}
-        assert (1, 0) == house.outlets.write_to_all(b"event", group)
+        group: Group = {transport: Subscription(house.writer.add(transport), 0)}
+        assert (1, 0) == house.writer.write_to_all(b"event", group)
         assert b"event" == theirs.recv(100)
 
 
@@ -206,13 +205,13 @@ def test_what_a_socket_did_not_take_follows_once_its_peer_reads(way, run, tmp_pa
         async with House(tmp_path) as house:
             slow, *others = await house.join(10)
             sent = []
-            while slow.outlet.transport.get_write_buffer_size() < LIMIT_BYTES // 4:
+            while slow.connection.transport.get_write_buffer_size() < LIMIT_BYTES // 4:
                 sent.append(random.Random(len(sent)).randbytes(30_000))
                 assert (10, 0) == house.broadcast(sent[-1])
                 for peer in others:
                     # Until they have it all, as those do who read.
                     await peer.has(sum(map(len, sent)))
-            slow.outlet.reply(b"reply")
+            slow.connection.reply(b"reply")
             house.broadcast(b"last")
             expected = b"".join([*sent, b"reply", b"last"])
             await until(lambda: house.read_all() or len(slow.got) >= len(expected))
@@ -237,7 +236,7 @@ def test_peer_that_leaves_too_much_unread_is_cut_off_and_nobody_else(way, run, t
                 for peer in others:
                     await peer.has(100_000 * len(counts))
             assert {(5, 0), (4, 1)} == set(counts)
-            assert slow.outlet.transport.is_closing()
+            assert slow.connection.transport.is_closing()
             assert (4, 0) == house.broadcast(b"without it")
             assert 1 == house.counters.totals()["disconnects.slow_subscriber"]
 
@@ -250,13 +249,13 @@ def test_reset_peer_is_noticed_by_its_transport(way, run, tmp_path):
     async def main():
         async with House(tmp_path) as house:
             gone, *others = await house.join(3)
-            gone.outlet.transport.pause_reading()  # So that only a write can find it out.
-            gone.connection.setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, outlets_module.LINGER_NOT
+            gone.connection.transport.pause_reading()  # So that only a write can find it out.
+            gone.client.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, connection_writer.LINGER_NOT
             )
-            gone.connection.close()
+            gone.client.close()
             house.broadcast(b"event")
-            await until(gone.outlet.transport.is_closing)
+            await until(gone.connection.transport.is_closing)
             assert (2, 0) == house.broadcast(b"event")
             await until(lambda: all(peer.read() and len(peer.got) == 10 for peer in others))
 
@@ -276,13 +275,13 @@ def test_tls_is_left_to_the_transport(way, run, tmp_path):
             reader, writer = await asyncio.open_connection(
                 *house.listener.getsockname(), ssl=client_tls
             )
-            outlet = house.outlets.add(await house.accepted.get())
-            assert NO_SOCKET == outlet.descriptor
-            house.group[outlet.transport] = Subscription(outlet, 0)
+            connection = house.writer.add(await house.accepted.get())
+            assert NO_SOCKET == connection.descriptor
+            house.group[connection.transport] = Subscription(connection, 0)
             assert (1, 0) == house.broadcast(b"secret")
             assert b"secret" == await reader.readexactly(6)
             writer.transport.abort()
-            outlet.transport.abort()
+            connection.transport.abort()
 
     run(main())
 
@@ -295,7 +294,7 @@ def test_transport_without_a_socket_has_no_descriptor():
 def test_whom_the_kernel_does_not_serve_the_transports_do(monkeypatch, run, tmp_path):
     """Where memory is short it takes some requests only, or none; nobody gets anything twice."""
     skip_without_rings()
-    monkeypatch.setattr(outlets_module, "FEW", 1)
+    monkeypatch.setattr(connection_writer, "FEW", 1)
     enter = IoUring._enter
     allowed = iter([0, 3, 2])
 
@@ -347,7 +346,7 @@ def test_results_say_what_each_socket_took():
 def test_every_peer_gets_what_it_gets_without_a_ring(monkeypatch, run, tmp_path, seed):
     """Replies, broadcasts and peers that pause, drawn twice alike; compared are all the bytes."""
     skip_without_rings()
-    monkeypatch.setattr(outlets_module, "FEW", 1)
+    monkeypatch.setattr(connection_writer, "FEW", 1)
 
     async def play(folder):
         draw = random.Random(seed)
@@ -361,7 +360,7 @@ def test_every_peer_gets_what_it_gets_without_a_ring(monkeypatch, run, tmp_path,
                     paused = set(draw.sample(range(12), 4))
                 if draw.random() < 0.4:
                     place = draw.randrange(12)
-                    peers[place].outlet.reply(b"reply " + frames)
+                    peers[place].connection.reply(b"reply " + frames)
                     expected[place] += b"reply " + frames
                 assert (12, 0) == house.broadcast(frames)
                 expected = [before + frames for before in expected]

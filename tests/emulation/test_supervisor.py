@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.emulation.supervisor import Signals, attend
+from harness.emulation.supervisor import Signals, supervise
 from tests.patience import PATIENCE_S
 
 TAKE_TERMINAL = """
@@ -16,10 +16,10 @@ fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0)
 PROGRAM = """
 import signal
 signal.signal(signal.SIGHUP, signal.{hangup})
-from harness.emulation.supervisor import Signals, attend
+from harness.emulation.supervisor import Signals, supervise
 with Signals() as signals:
     print("ready", flush=True)
-    attend([], signals, reload=lambda: print("reload", flush=True))
+    supervise([], signals, reload=lambda: print("reload", flush=True))
 print("stopped", flush=True)
 """
 HANGS_UP, NOHUP = PROGRAM.format(hangup="SIG_DFL"), PROGRAM.format(hangup="SIG_IGN")
@@ -84,5 +84,5 @@ def test_signal_that_comes_before_anybody_attends_is_not_lost():
     before = signal.getsignal(signal.SIGINT)
     with Signals() as signals:
         os.kill(os.getpid(), signal.SIGINT)
-        attend([], signals)
+        supervise([], signals)
     assert before == signal.getsignal(signal.SIGINT)

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.run.columns import COUNTS
 from harness.analysis.run.histograms import latency_ms
 from harness.analysis.run.record import MEASURE, Json, Record
 from harness.analysis.run.slo import judge
 from harness.analysis.run.summary import first_message_s, stall_s
+from harness.measure.record_schema import DELIVERY_COUNTS
 
 _HISTOGRAMS: Final = {
     "fan_out_latency_ms": "fan_out_latency",
@@ -77,7 +77,7 @@ def _deliveries(record: Record, phase: str | None) -> Json:
     rows = _only(record.messages, "phase", phase)
     if rows.empty or not record.is_complete:
         return {}
-    total = rows[["owed", "lost", *COUNTS]].sum()
+    total = rows[["owed", "lost", *DELIVERY_COUNTS]].sum()
     owed, received = int(total["owed"]), int(total["delivered"])
     names = ("lost", "duplicated", "reordered", "late", "unexpected")
     return {

@@ -7,11 +7,10 @@ from typing import Any, Final
 import orjson
 import pandas as pd
 
-from harness.analysis.run.columns import JOURNALS, PARQUET
 from harness.analysis.run.histograms import Histograms, read_histograms
 from harness.analysis.run.ledger import connection_ledger, message_ledger
 from harness.analysis.run.recovery import recover_run
-from harness.analysis.run.tables import Table, read_journal, read_parquet
+from harness.analysis.run.tables import JOURNALS, PARQUET, Table, read_journal, read_parquet
 from harness.core.clock import NS_PER_S
 from harness.core.distribution import VERSION
 from harness.core.errors import HarnessError
@@ -20,10 +19,10 @@ from harness.core.system import installed_systems
 from harness.measure.record import (
     HISTOGRAMS_FILE,
     JOURNAL_FOLDER,
-    RENAMED_COLUMNS,
     RUN_FILE,
     SCHEMA_VERSION,
 )
+from harness.measure.record_schema import RENAMED_COLUMNS
 
 Json = dict[str, Any]
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from harness.analysis.run.columns import COUNTS
 from harness.analysis.run.cost import cost_of
 from harness.analysis.run.disturbances import longest_recovery_s, outcomes
 from harness.analysis.run.failed_joins import failed_by_cause
@@ -21,6 +20,7 @@ from harness.analysis.run.record import MEASURE, Json, Record, before_measuring,
 from harness.analysis.run.requests import request_figures
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.measure.histogram import LatencyHistogram
+from harness.measure.record_schema import DELIVERY_COUNTS
 
 SUBSCRIBER: Final = "subscriber"
 CHATTER: Final = "chatter"
@@ -131,7 +131,7 @@ def _deliveries(record: Record) -> Json:
 def _ledger(record: Record) -> Json:
     """Return the sums over measured messages; what was owed is unknown in a cut record."""
     messages = measured(record.messages)
-    total = messages[["owed", "lost", *COUNTS]].sum()
+    total = messages[["owed", "lost", *DELIVERY_COUNTS]].sum()
     owed, delivered = int(total["owed"]), int(total["delivered"])
     if not record.is_complete:
         received = int(measured(record.timeline)["deliveries"].sum())

@@ -4,15 +4,40 @@ A journal is written while the run goes on and may end anywhere: half a line is 
 run that was killed. Whatever can be read is read; whatever cannot is counted.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.measure.record import RENAMED_COLUMNS
+from harness.measure.record_schema import (
+    JOURNAL_TABLES,
+    RECORD_TABLES,
+    RENAMED_COLUMNS,
+    Columns,
+)
+
+_TYPES: Final[Mapping[Any, pa.DataType]] = {
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    bool: pa.bool_(),
+    list[int]: pa.list_(pa.int64()),
+}
+
+
+def _schema(columns: Columns) -> pa.Schema:
+    return pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
+
+
+JOURNALS: Final = {name: _schema(columns) for name, columns in JOURNAL_TABLES.items()}
+"""The journal's tables, as the run wrote them."""
+
+PARQUET: Final = {name: _schema(columns) for name, columns in RECORD_TABLES.items()}
+"""The finished record's tables."""
 
 
 class Table(NamedTuple):

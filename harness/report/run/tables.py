@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.run.columns import COUNTS
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import latency_ms
 from harness.analysis.run.record import MEASURE, Json, before_measuring, measured
 from harness.analysis.run.slo import margin, scope_words
 from harness.analysis.run.summary import CHATTER, STALL_LIMITS_S, SUBSCRIBER
 from harness.measure.record import JOIN_STAGES
+from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
 from harness.report.clocks import clocks, latency_figure
 from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
@@ -201,8 +201,14 @@ def _deliveries(analysis: Analysis) -> Table:
     record, summary = analysis.record, analysis.summary["deliveries"]
     if summary["owed"] is None:
         return Table("deliveries", "Deliveries", "", [], [])
-    columns = ["Messages", "Owed", "Received", *map(capital, ("lost", *COUNTS[1:])), "Ratio"]
-    keys = ("owed", "received", "lost", *COUNTS[1:], "ratio")
+    columns = [
+        "Messages",
+        "Owed",
+        "Received",
+        *map(capital, ("lost", *DELIVERY_COUNTS[1:])),
+        "Ratio",
+    ]
+    keys = ("owed", "received", "lost", *DELIVERY_COUNTS[1:], "ratio")
     of_phase = [Cell(q.of_metric(key, summary[key]), metric=f"deliveries.{key}") for key in keys]
     rows = [[Cell("Measured"), Cell(q.count(len(measured(record.messages)))), *of_phase]]
     before = before_measuring(record.messages)
@@ -215,7 +221,7 @@ def _deliveries(analysis: Analysis) -> Table:
 
 
 def _ledger_row(name: str, messages: pd.DataFrame) -> list[Cell]:
-    total = messages[["owed", "delivered", "lost", *COUNTS[1:]]].sum()
+    total = messages[["owed", "delivered", "lost", *DELIVERY_COUNTS[1:]]].sum()
     ratio = total["delivered"] / total["owed"] if total["owed"] else None
     counts = [Cell(q.count(int(count))) for count in total]
     return [Cell(name), Cell(q.count(len(messages))), *counts, Cell(q.percent(ratio))]

@@ -194,13 +194,13 @@ def unsubscribe_success(operation_id: str) -> bytes:
 
 
 def publish_success(operation_id: str, results: Sequence[EventResult]) -> bytes:
-    """Return the answer to a publish over WebSocket, with the fate of each event."""
+    """Return the answer to a publish over WebSocket, with the outcome of each event."""
     body = {"type": "publish_success", "id": operation_id, **_result_lists(results)}
     return orjson.dumps(body)
 
 
 def http_publish_reply(results: Sequence[EventResult]) -> bytes:
-    """Return the body of the answer to an HTTP publish, with the fate of each event."""
+    """Return the body of the answer to an HTTP publish, with the outcome of each event."""
     return orjson.dumps(_result_lists(results))
 
 

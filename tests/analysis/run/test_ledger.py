@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.run.columns import JOURNALS
 from harness.analysis.run.ledger import (
     connection_ledger,
     contradictions,
@@ -16,8 +15,8 @@ from harness.analysis.run.ledger import (
     offered_per_second,
     stalls_s,
 )
-from harness.analysis.run.tables import parse_journal
-from harness.measure.record import TABLES
+from harness.analysis.run.tables import JOURNALS, parse_journal
+from harness.measure.record_schema import JOURNAL_TABLES
 from tests.analysis.synthetic_record import EPOCH_NS, arrival, at, connection, publish
 from tests.patience import PATIENCE_S
 
@@ -330,12 +329,12 @@ def test_thirty_five_thousand_connections_and_twenty_five_thousand_messages_take
     import time
 
     count, connected = 25_000, 35_000
-    publishes = pd.DataFrame({name: [None] * count for name in TABLES["publishes"]})
+    publishes = pd.DataFrame({name: [None] * count for name in JOURNAL_TABLES["publishes"]})
     publishes["id"] = publishes["sequence"] = np.arange(count)
     publishes["stream"] = 0
     publishes["sent_ns"] = EPOCH_NS + np.arange(count) * 1_000_000
     publishes["channel"], publishes["outcome"] = "/default/room-0", "acknowledged"
-    counted = pd.DataFrame({name: [0] * connected for name in TABLES["connections"]})
+    counted = pd.DataFrame({name: [0] * connected for name in JOURNAL_TABLES["connections"]})
     counted["channel"] = "/default/room-0"
     counted["owed_from_ns"], counted["owed_until_ns"] = EPOCH_NS, EPOCH_NS + 10**12
     counted["longest_stall_s"] = 0.0

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.run.columns import ERRORS, JOURNALS, PARQUET
 from harness.analysis.run.tables import (
+    JOURNALS,
+    PARQUET,
     empty,
     parse_journal,
     read_journal,
@@ -15,6 +16,7 @@ from harness.analysis.run.tables import (
     write_parquet,
 )
 
+ERRORS = JOURNALS["errors"]
 ROW = {"second": 3, "worker": 0, "stage": "tls", "error_class": "E", "code": "", "count": 2}
 
 

@@ -7,7 +7,7 @@ here, because no source says: a connect uses its own quota and no token of the t
 from pathlib import Path
 
 from harness.emulation.counters import Counters
-from harness.emulation.faults import ConnectFate, Faults
+from harness.emulation.faults import ConnectOutcome, Faults
 from harness.emulation.quotas import Rate
 from harness.systems.api_gateway_websocket.emulator.throttle import TokenBucket
 from harness.systems.api_gateway_websocket.options import Quotas
@@ -47,13 +47,13 @@ class Admission:
         Rate.make_table(folder / _CONNECTS, processes)
         TokenBucket.make_file(folder / _REQUESTS)
 
-    def connect(self) -> ConnectFate:
+    def connect(self) -> ConnectOutcome:
         """Decide what becomes of a client that connects, and count it unless it is let in."""
-        fate = self._faults.on_connect()
-        if fate.refused or fate.throttled or self._connects is None or self._connects.take():
-            return fate
+        outcome = self._faults.on_connect()
+        if outcome.refused or outcome.throttled or self._connects is None or self._connects.take():
+            return outcome
         self._counters.add("connects.throttled.quota")
-        return fate._replace(throttled=True)
+        return outcome._replace(throttled=True)
 
     def request(self) -> bool:
         """Take a token of the throttle if there is one: for a frame, or a call of the API."""

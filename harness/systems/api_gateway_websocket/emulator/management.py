@@ -63,7 +63,7 @@ class ManagedConnection:
 
     Attributes:
         id: What it is called.
-        outlet: Where to write.
+        connection: Where to write.
         close: Closes it from the server's side.
         touch: Called when something was sent to it.
         subscription: What faults and counts know its deliveries by, once it may get any.
@@ -77,8 +77,8 @@ class ManagedConnection:
         "active_s",
         "close",
         "connected_s",
+        "connection",
         "id",
-        "outlet",
         "source_ip",
         "subscription",
         "touch",
@@ -86,15 +86,15 @@ class ManagedConnection:
     )
 
     def __init__(
-        self, connection_id: str, outlet: Connection, source_ip: str, user_agent: str
+        self, connection_id: str, connection: Connection, source_ip: str, user_agent: str
     ) -> None:
         self.id = connection_id
-        self.outlet = outlet
+        self.connection = connection
         self.subscription: Subscription | None = None
         self.source_ip = source_ip
         self.user_agent = user_agent
         self.connected_s = self.active_s = time.time()
-        self.close: Callable[[], None] = outlet.transport.close
+        self.close: Callable[[], None] = connection.transport.close
         self.touch: Callable[[], None] = _nothing
 
 
@@ -102,7 +102,7 @@ class Management:
     """The API as one process offers it; made inside the running event loop.
 
     Args:
-        outlets: Connections of this process.
+        writer: Connections of this process.
         deliveries: What becomes of what is posted.
         bus: Where the other processes are.
         scheduler: When a call to a killed process is given up.
@@ -112,7 +112,7 @@ class Management:
 
     def __init__(
         self,
-        outlets: ConnectionWriter,
+        writer: ConnectionWriter,
         deliveries: Deliveries,
         bus: Bus,
         scheduler: Scheduler,
@@ -120,7 +120,7 @@ class Management:
         index: int,
         processes: int,
     ) -> None:
-        self._outlets = outlets
+        self._writer = writer
         self._deliveries = deliveries
         self._bus = bus
         self._scheduler = scheduler
@@ -143,30 +143,30 @@ class Management:
         """Number messages from the beginning again."""
         self._next_event = self._index
 
-    def add(self, outlet: Connection, source_ip: str, user_agent: str) -> ManagedConnection:
+    def add(self, connection: Connection, source_ip: str, user_agent: str) -> ManagedConnection:
         """Return a new connection of this process, under an id of its own."""
         random = os.urandom(ID_BYTES - 1)
         name = base64.urlsafe_b64encode(bytes([self._index]) + random).decode()
-        connection = ManagedConnection(name, outlet, source_ip, user_agent)
-        self._connections[name] = connection
-        return connection
+        managed = ManagedConnection(name, connection, source_ip, user_agent)
+        self._connections[name] = managed
+        return managed
 
-    def remove(self, connection: ManagedConnection) -> None:
+    def remove(self, managed: ManagedConnection) -> None:
         """Forget a connection that has gone."""
-        del self._connections[connection.id]
-        self.unsubscribe(connection)
+        del self._connections[managed.id]
+        self.unsubscribe(managed)
 
-    def subscribe(self, connection: ManagedConnection) -> Subscription:
+    def subscribe(self, managed: ManagedConnection) -> Subscription:
         """Return what a connection gets deliveries as; made the first time."""
-        if connection.subscription is None:
-            connection.subscription = self._deliveries.subscribe(connection.outlet)
-        return connection.subscription
+        if managed.subscription is None:
+            managed.subscription = self._deliveries.subscribe(managed.connection)
+        return managed.subscription
 
-    def unsubscribe(self, connection: ManagedConnection) -> None:
+    def unsubscribe(self, managed: ManagedConnection) -> None:
         """Let a connection count as subscribed no more; what is on its way still leaves."""
-        if connection.subscription is not None:
-            self._deliveries.unsubscribe(connection.subscription)
-            connection.subscription = None
+        if managed.subscription is not None:
+            self._deliveries.unsubscribe(managed.subscription)
+            managed.subscription = None
 
     def owner_of(self, connection_id: str) -> int | None:
         """Return the process a connection is in; None where nothing could be called so."""
@@ -199,29 +199,29 @@ class Management:
             self._pass_on(owner, method, connection_id, answered, data, event)
 
     def _serve(self, method: str, connection_id: str, data: bytes, event: int) -> Reply:
-        connection = self._connections.get(connection_id)
-        if connection is None or not self._outlets.is_listening(connection.outlet):
+        managed = self._connections.get(connection_id)
+        if managed is None or not self._writer.is_listening(managed.connection):
             return GONE
         if method == "POST":
-            return self._post(connection, data, event)
+            return self._post(managed, data, event)
         if method == "DELETE":
-            connection.close()
+            managed.close()
             return NO_CONTENT
-        return Reply(HTTPStatus.OK, _description(connection))
+        return Reply(HTTPStatus.OK, _description(managed))
 
-    def _post(self, connection: ManagedConnection, data: bytes, event: int) -> Reply:
-        outlet, subscription = connection.outlet, self.subscribe(connection)
-        if outlet.transport.get_write_buffer_size() > self._outlets.buffer_limit_bytes:
+    def _post(self, managed: ManagedConnection, data: bytes, event: int) -> Reply:
+        connection, subscription = managed.connection, self.subscribe(managed)
+        if connection.transport.get_write_buffer_size() > self._writer.buffer_limit_bytes:
             return LIMIT_EXCEEDED  # "The WebSocket client side buffer is full."
         batch = self._batch(data)
         if self._deliveries.all_pass(range(event, event + 1), 1, batch.steps):
             self._deliveries.counters.add(OWED)
-            outlet.deliver(batch)
+            connection.deliver(batch)
         else:
             frame = Frame(event, batch, orjson.dumps(data.decode("utf-8", "replace")))
             self._deliveries.send(subscription, [frame], time.monotonic())
-        connection.active_s = time.time()
-        connection.touch()
+        managed.active_s = time.time()
+        managed.touch()
         return OK
 
     def _batch(self, data: bytes) -> Batch:
@@ -278,12 +278,12 @@ class Management:
                 answered(Reply(status, body))
 
 
-def _description(connection: ManagedConnection) -> dict[str, Any]:
-    identity = {"sourceIp": connection.source_ip, "userAgent": connection.user_agent}
+def _description(managed: ManagedConnection) -> dict[str, Any]:
+    identity = {"sourceIp": managed.source_ip, "userAgent": managed.user_agent}
     return {
-        "connectedAt": _iso(connection.connected_s),
+        "connectedAt": _iso(managed.connected_s),
         "identity": identity,
-        "lastActiveAt": _iso(connection.active_s),
+        "lastActiveAt": _iso(managed.active_s),
     }
 
 

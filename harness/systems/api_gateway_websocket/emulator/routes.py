@@ -16,7 +16,7 @@ from urllib.parse import quote
 import orjson
 from aiohttp import web
 
-from harness.emulation.connection_writer import hang_up
+from harness.emulation.connection_writer import end_connection
 from harness.emulation.control_routes import (
     Handler,
     add_control_routes,
@@ -78,14 +78,14 @@ class Routes:
         service, transport = self._service, request.transport
         if transport is None:
             return _refused(HTTPStatus.BAD_REQUEST, "Bad Request")
-        fate = service.admission.connect()
-        if fate.delay_s:
-            await asyncio.sleep(fate.delay_s)
-        if fate.refused:
-            if fate.status is None:
-                hang_up(transport, None)
-            return _refused(fate.status or HTTPStatus.BAD_GATEWAY, wire.INTERNAL_SERVER_ERROR)
-        if fate.throttled:
+        outcome = service.admission.connect()
+        if outcome.delay_s:
+            await asyncio.sleep(outcome.delay_s)
+        if outcome.refused:
+            if outcome.status is None:
+                end_connection(transport, None)
+            return _refused(outcome.status or HTTPStatus.BAD_GATEWAY, wire.INTERNAL_SERVER_ERROR)
+        if outcome.throttled:
             return _refused(HTTPStatus.TOO_MANY_REQUESTS, wire.TOO_MANY_REQUESTS)
         if refused := self._unauthorized(request):
             service.counters.add("connects.refused.unauthorized")
@@ -134,11 +134,11 @@ class Routes:
             service.counters.add("connects.refused.bad_request")
             return _refused(HTTPStatus.BAD_REQUEST, "Bad Request")
         service.counters.add("connects.accepted")
-        outlet = service.outlets.add(transport)
+        connection = service.writer.add(transport)
         user_agent = request.headers.get("User-Agent", "")
-        connection = service.management.add(outlet, request.remote or "", user_agent)
-        service.metering.connected(connection)
-        session = Session(service, self.clocks, websocket, connection)
+        managed = service.management.add(connection, request.remote or "", user_agent)
+        service.metering.connected(managed)
+        session = Session(service, self.clocks, websocket, managed)
         protocol: Any = request.protocol
         # The library limits messages only, and offers no place between the socket and its reader.
         protocol._payload_parser = FrameLimit(  # noqa: SLF001 - see above
@@ -149,9 +149,9 @@ class Routes:
         try:
             await session.run()
         finally:
-            service.metering.disconnected(connection)
-            service.management.remove(connection)
-            service.outlets.remove(outlet)
+            service.metering.disconnected(managed)
+            service.management.remove(managed)
+            service.writer.remove(connection)
         return websocket
 
     async def _call(self, request: web.Request) -> web.Response:
@@ -202,8 +202,10 @@ class Routes:
 
     def close_connections(self) -> None:
         """Close every WebSocket without waiting for its client, because the emulator stops."""
-        for outlet in list(self._service.outlets.open):
-            hang_up(outlet.transport, close_frame(self._service.options.undocumented.close_code))
+        for connection in list(self._service.writer.open):
+            end_connection(
+                connection.transport, close_frame(self._service.options.undocumented.close_code)
+            )
 
 
 @web.middleware

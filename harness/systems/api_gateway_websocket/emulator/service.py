@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.emulation.bus import Bus, Parts
 from harness.emulation.connection_writer import ConnectionWriter
-from harness.emulation.control import MARK, Control, Ground
+from harness.emulation.control import MARK, Control, GroundTruth
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries
 from harness.emulation.faults import Faults
@@ -67,7 +67,7 @@ class Service:
     Attributes:
         options: As given.
         counters: Row of ``COUNTS`` of this process.
-        outlets: Its connections.
+        writer: Its connections.
         faults: What goes wrong on purpose.
         admission: Quotas, and faults on the way in.
         metering: The bill.
@@ -90,19 +90,19 @@ class Service:
         self._bus = Bus(folder, index, processes, self._receive, worker_context.since_ns)
         scheduler = Scheduler()
         self.counters = Counters(folder / "counters", index, COUNTS)
-        self.outlets = ConnectionWriter(
+        self.writer = ConnectionWriter(
             self.counters, options.subscriber_buffer_bytes, index=index, processes=processes
         )
         self.faults = Faults(
-            self.outlets, scheduler, self.counters, folder, index=index, seed=options.seed
+            self.writer, scheduler, self.counters, folder, index=index, seed=options.seed
         )
         self.admission = Admission(options.quotas, self.faults, self.counters, folder, index)
         self.metering = Metering(self.counters)
         deliveries = Deliveries(
-            self.outlets, self.faults, scheduler, index=index, processes=processes
+            self.writer, self.faults, scheduler, index=index, processes=processes
         )
         self.management = Management(
-            self.outlets, deliveries, self._bus, scheduler, index=index, processes=processes
+            self.writer, deliveries, self._bus, scheduler, index=index, processes=processes
         )
         self.table = ConnectionTable(folder / TABLE, index)
         if worker_context.since_ns:
@@ -119,7 +119,7 @@ class Service:
             self.rng,
         )
         self.control = Control(
-            Ground(
+            GroundTruth(
                 self.counters,
                 deliveries,
                 self.faults,
@@ -132,7 +132,7 @@ class Service:
             processes,
             self._bus.publish,
         )
-        self.faults.tell(options.faults, worker_context.started_s, "options")
+        self.faults.play(options.faults, worker_context.started_s, "options")
 
     def _receive(self, parts: Parts) -> None:
         if parts[0] == MARK:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from harness.emulation.connection_writer import hang_up
+from harness.emulation.connection_writer import end_connection
 from harness.emulation.intervals import Intervals
 from harness.emulation.websocket_frames import close_frame, text_frame
 from harness.emulation.wildcards import is_wildcard
@@ -60,26 +60,26 @@ class Session:
         service: What it shares with the others.
         clocks: What becomes due on it.
         websocket: The connection, to read from and to close.
-        connection: The connection, to write to and to call by its id.
+        managed: The connection, to write to and to call by its id.
     """
 
-    __slots__ = ("_channels", "_clocks", "_closing", "_connection", "_service", "_websocket")
+    __slots__ = ("_channels", "_clocks", "_closing", "_managed", "_service", "_websocket")
 
     def __init__(
         self,
         service: Service,
         clocks: Clocks,
         websocket: web.WebSocketResponse,
-        connection: ManagedConnection,
+        managed: ManagedConnection,
     ) -> None:
         self._service = service
         self._clocks = clocks
         self._websocket = websocket
-        self._connection = connection
+        self._managed = managed
         self._channels: set[str] = set()
         self._closing: asyncio.Task[bool] | None = None
-        connection.close = self._deleted
-        connection.touch = self._active
+        managed.close = self._deleted
+        managed.touch = self._active
 
     async def run(self) -> None:
         """Serve the connection until either side closes it."""
@@ -90,7 +90,7 @@ class Session:
         try:
             async for message in self._websocket:
                 if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                    self._connection.active_s = time.time()
+                    self._managed.active_s = time.time()
                     self._active()
                     self._receive(message.data)
                 elif message.type is WSMsgType.PING:
@@ -106,7 +106,7 @@ class Session:
 
     def _ended(self) -> None:
         """Forget the connection, and call $disconnect, which is best effort."""
-        service, connection_id = self._service, self._connection.id
+        service, connection_id = self._service, self._managed.id
         for clock in (self._clocks.idle, self._clocks.lifetime):
             if clock is not None:
                 clock.stop(self)
@@ -131,7 +131,7 @@ class Session:
 
     def too_large(self) -> None:
         """Close the connection, on which a frame began that is too long."""
-        transport = self._connection.outlet.transport
+        transport = self._managed.connection.transport
         self._service.counters.add("disconnects.too_large")
         transport.write(close_frame(WSCloseCode.MESSAGE_TOO_BIG))
         # What the client is still sending is read and dropped, so that it reads our reason.
@@ -144,7 +144,7 @@ class Session:
         self._service.counters.add(f"disconnects.{cause}")
         code = self._service.options.undocumented.close_code
         if code == RESET:
-            hang_up(self._connection.outlet.transport, None)
+            end_connection(self._managed.connection.transport, None)
             return
         self._closing = asyncio.ensure_future(self._websocket.close(code=code))
 
@@ -199,19 +199,19 @@ class Session:
             self._error(wire.INTERNAL_SERVER_ERROR)
 
     def _join(self, channel: str) -> None:
-        if not self._connection.outlet.is_open:
+        if not self._managed.connection.is_open:
             return  # It has gone meanwhile, and with it its rows.
         service = self._service
-        service.table.put(self._connection.id, channel)
-        service.management.subscribe(self._connection)
+        service.table.put(self._managed.id, channel)
+        service.management.subscribe(self._managed)
         service.counters.add("subscribes.accepted")
         self._channels.add(channel)
 
     def _leave(self, channel: str) -> None:
-        self._service.table.remove(self._connection.id, channel)
+        self._service.table.remove(self._managed.id, channel)
         self._channels.discard(channel)
         if not self._channels:
-            self._service.management.unsubscribe(self._connection)
+            self._service.management.unsubscribe(self._managed)
 
     def _broadcast(self, route: Route, body: Mapping[str, Any], channel: Any) -> None:
         service = self._service
@@ -251,11 +251,11 @@ class Session:
         return {key: body[key] for key in keys if key in body}
 
     def _reply(self, body: Any) -> None:
-        self._connection.outlet.reply(text_frame(orjson.dumps(body)))
+        self._managed.connection.reply(text_frame(orjson.dumps(body)))
 
     def _error(self, message: str) -> None:
-        error = wire.ErrorFrame(message, self._connection.id, str(uuid.uuid4()))
-        self._connection.outlet.reply(text_frame(error.encode()))
+        error = wire.ErrorFrame(message, self._managed.id, str(uuid.uuid4()))
+        self._managed.connection.reply(text_frame(error.encode()))
 
 
 def _parsed(payload: bytes) -> dict[str, Any]:

@@ -288,7 +288,7 @@ def _told(error: wire.WireError) -> str:
 def _answer(
     publish_id: str, message: wire.ServerMessage, *, throttled: bool, now_ns: int
 ) -> PublishAnswer:
-    """Read the fate of a publish; one rejected event makes the publish refused."""
+    """Read the outcome of a publish; one rejected event makes the publish refused."""
     if message.errors:
         error = message.errors[0]
         throttled = throttled or error.error_type in _THROTTLED

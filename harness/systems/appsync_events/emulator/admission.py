@@ -8,7 +8,7 @@ the official Android client knows.
 from pathlib import Path
 
 from harness.emulation.counters import Counters
-from harness.emulation.faults import ConnectFate, Faults
+from harness.emulation.faults import ConnectOutcome, Faults
 from harness.emulation.quotas import ConnectionRate, Rate
 from harness.systems.appsync_events.options import Quotas
 from harness.systems.appsync_events.wire import WireError
@@ -54,13 +54,13 @@ class Admission:
         for name in _RATES:
             Rate.make_table(folder / f"rate-{name}", processes)
 
-    def connect(self) -> ConnectFate:
+    def connect(self) -> ConnectOutcome:
         """Decide what becomes of a client that connects, and count it unless it is let in."""
-        fate = self._faults.on_connect()
-        if fate.refused or fate.throttled or self._connects is None or self._connects.take():
-            return fate
+        outcome = self._faults.on_connect()
+        if outcome.refused or outcome.throttled or self._connects is None or self._connects.take():
+            return outcome
         self._counters.add("connects.throttled.quota")
-        return fate._replace(throttled=True)
+        return outcome._replace(throttled=True)
 
     def connection_rate(self) -> ConnectionRate | None:
         """Return the limit of publishes of one new connection; None without quotas."""

@@ -27,7 +27,7 @@ class Hub:
     """The subscriptions of one process.
 
     Args:
-        outlets: The connections.
+        writer: The connections.
         deliveries: What becomes of deliveries that may not simply be written.
         index: Number of this process.
         processes: How many there are; with ``index`` it makes the numbers of events unique.
@@ -36,14 +36,14 @@ class Hub:
 
     def __init__(
         self,
-        outlets: ConnectionWriter,
+        writer: ConnectionWriter,
         deliveries: Deliveries,
         *,
         index: int = 0,
         processes: int = 1,
         settle_s: float = 0.0,
     ) -> None:
-        self._outlets = outlets
+        self._writer = writer
         self._deliveries = deliveries
         self._next_number = self._index = index
         self._processes = processes
@@ -64,10 +64,10 @@ class Hub:
         """Number events from the beginning again."""
         self._next_number = self._index
 
-    def add(self, pattern: Segments, operation_id: str, outlet: Connection) -> None:
+    def add(self, pattern: Segments, operation_id: str, connection: Connection) -> None:
         """Deliver what matches a pattern to a connection, marked with its subscription's id."""
-        subscription = self._deliveries.subscribe(outlet)
-        key = pattern, operation_id, outlet.transport
+        subscription = self._deliveries.subscribe(connection)
+        key = pattern, operation_id, connection.transport
         if self._settle_s:
             self._settling[key] = time.monotonic() + self._settle_s, subscription
             self._settling_patterns[pattern] += 1
@@ -79,15 +79,15 @@ class Hub:
         groups = self._groups.setdefault(pattern, {})
         groups.setdefault(operation_id, {})[transport] = subscription
 
-    def remove(self, pattern: Segments, operation_id: str, outlet: Connection) -> None:
+    def remove(self, pattern: Segments, operation_id: str, connection: Connection) -> None:
         """End a subscription that ``add`` began."""
-        unrouted = self._settling.pop((pattern, operation_id, outlet.transport), None)
+        unrouted = self._settling.pop((pattern, operation_id, connection.transport), None)
         if unrouted is not None:
             self._settling_patterns[pattern] -= 1
             self._deliveries.unsubscribe(unrouted[1])
             return
         by_id = self._groups[pattern]
-        self._deliveries.unsubscribe(by_id[operation_id].pop(outlet.transport))
+        self._deliveries.unsubscribe(by_id[operation_id].pop(connection.transport))
         if not by_id[operation_id]:
             del by_id[operation_id]
         if not by_id:
@@ -149,7 +149,7 @@ class Hub:
             frames = b"".join(
                 [text_frame(wire.encoded_data(operation_id, event)) for event in events]
             )
-            reached, stuck = self._outlets.write_to_all(frames, group)
+            reached, stuck = self._writer.write_to_all(frames, group)
             written += reached
             owed += reached + stuck
             size_bytes += reached * len(frames)

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from harness.emulation.connection_writer import hang_up
+from harness.emulation.connection_writer import end_connection
 from harness.emulation.control import Answer
 from harness.emulation.control_routes import add_control_routes, control_response, told_of_bugs
 from harness.emulation.websocket_frames import close_frame
@@ -109,14 +109,14 @@ class Routes:
             rule = f"The WebSocket subprotocol {wire.SUBPROTOCOL} is required."
             service.counters.add("connects.refused.bad_request")
             return error_response(WireError(BAD_REQUEST, rule), HTTPStatus.BAD_REQUEST)
-        fate = service.admission.connect()
-        if fate.delay_s:
-            await asyncio.sleep(fate.delay_s)
-        if fate.refused:
-            if fate.status is None:
-                hang_up(transport, None)
-            return error_response(INTERNAL_FAILURE, fate.status or HTTPStatus.BAD_GATEWAY)
-        if fate.throttled and service.options.undocumented.throttle_at_upgrade:
+        outcome = service.admission.connect()
+        if outcome.delay_s:
+            await asyncio.sleep(outcome.delay_s)
+        if outcome.refused:
+            if outcome.status is None:
+                end_connection(transport, None)
+            return error_response(INTERNAL_FAILURE, outcome.status or HTTPStatus.BAD_GATEWAY)
+        if outcome.throttled and service.options.undocumented.throttle_at_upgrade:
             return error_response(LIMIT_EXCEEDED, HTTPStatus.TOO_MANY_REQUESTS)
         websocket = self._websocket()
         try:
@@ -125,17 +125,17 @@ class Routes:
             service.counters.add("connects.refused.bad_request")
             invalid = WireError(BAD_REQUEST, "The WebSocket handshake is not valid.")
             return error_response(invalid, HTTPStatus.BAD_REQUEST)
-        outlet = service.outlets.add(transport)
+        connection = service.writer.add(transport)
         try:
             caller = _caller(request)
-            refused = LIMIT_EXCEEDED if fate.throttled else await self._refusal(caller, offered)
-            await Session(service, self.clocks, websocket, outlet, caller, refused).run()
+            refused = LIMIT_EXCEEDED if outcome.throttled else await self._refusal(caller, offered)
+            await Session(service, self.clocks, websocket, connection, caller, refused).run()
         except Exception:
             # The request has been answered; an HTTP answer now would be no frame.
-            hang_up(transport, close_frame(INTERNAL_ERROR))
+            end_connection(transport, close_frame(INTERNAL_ERROR))
             raise
         finally:
-            service.outlets.remove(outlet)
+            service.writer.remove(connection)
         return websocket
 
     def _websocket(self) -> web.WebSocketResponse:
@@ -214,8 +214,10 @@ class Routes:
 
     def close_connections(self) -> None:
         """Close every WebSocket without waiting for its client, because the emulator stops."""
-        for outlet in list(self._service.outlets.open):
-            hang_up(outlet.transport, close_frame(self._service.options.undocumented.close_code))
+        for connection in list(self._service.writer.open):
+            end_connection(
+                connection.transport, close_frame(self._service.options.undocumented.close_code)
+            )
 
 
 @web.middleware

@@ -8,7 +8,7 @@ import orjson
 
 from harness.emulation.bus import Bus, Parts
 from harness.emulation.connection_writer import ConnectionWriter
-from harness.emulation.control import MARK, Control, Ground
+from harness.emulation.control import MARK, Control, GroundTruth
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries
 from harness.emulation.faults import Faults
@@ -71,7 +71,7 @@ class Service:
     Attributes:
         options: As given, or as last reloaded.
         counters: Row of ``COUNTS`` of this process.
-        outlets: Its connections.
+        writer: Its connections.
         faults: What goes wrong on purpose.
         admission: Quotas, and faults on the way in.
         metering: The bill.
@@ -96,11 +96,11 @@ class Service:
         self.use(options)
         scheduler = Scheduler()
         self.counters = Counters(worker_context.folder / "counters", index, COUNTS)
-        self.outlets = ConnectionWriter(
+        self.writer = ConnectionWriter(
             self.counters, options.subscriber_buffer_bytes, index=index, processes=processes
         )
         self.faults = Faults(
-            self.outlets,
+            self.writer,
             scheduler,
             self.counters,
             worker_context.folder,
@@ -112,7 +112,7 @@ class Service:
         )
         self.metering = Metering(self.counters, options.undocumented)
         deliveries = Deliveries(
-            self.outlets,
+            self.writer,
             self.faults,
             scheduler,
             outbound=self.admission.outbound,
@@ -121,11 +121,9 @@ class Service:
             processes=processes,
         )
         settle_s = options.subscribe_settle_ms / 1000
-        self.hub = Hub(
-            self.outlets, deliveries, settle_s=settle_s, index=index, processes=processes
-        )
+        self.hub = Hub(self.writer, deliveries, settle_s=settle_s, index=index, processes=processes)
         self.control = Control(
-            Ground(
+            GroundTruth(
                 self.counters,
                 deliveries,
                 self.faults,
@@ -138,7 +136,7 @@ class Service:
             processes,
             self._bus.publish,
         )
-        self.faults.tell(options.faults, worker_context.started_s, "options")
+        self.faults.play(options.faults, worker_context.started_s, "options")
 
     def use(self, options: Options) -> None:
         """Apply the options that a running emulator can change, and leave the others.

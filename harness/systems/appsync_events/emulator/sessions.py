@@ -59,7 +59,7 @@ class Session:
         service: What it shares with the others.
         clocks: What becomes due on it.
         websocket: The connection, to read from and to close.
-        outlet: Where to write.
+        connection: Where to write.
         caller: The request that opened it.
         refusal: Why it is not let in; None where it is.
     """
@@ -68,8 +68,8 @@ class Session:
         "_caller",
         "_clocks",
         "_closing",
+        "_connection",
         "_is_acknowledged",
-        "_outlet",
         "_rate",
         "_refusal",
         "_service",
@@ -82,14 +82,14 @@ class Session:
         service: Service,
         clocks: Clocks,
         websocket: web.WebSocketResponse,
-        outlet: Connection,
+        connection: Connection,
         caller: Caller,
         refusal: WireError | None,
     ) -> None:
         self._service = service
         self._clocks = clocks
         self._websocket = websocket
-        self._outlet = outlet
+        self._connection = connection
         self._caller = caller
         self._refusal = refusal
         self._rate = service.admission.connection_rate()
@@ -102,7 +102,7 @@ class Session:
         self._clocks.keep_alive.restart(self)
         self._clocks.lifetime.restart(self)
         if self._refusal is None:
-            self._service.metering.connected(self._outlet)
+            self._service.metering.connected(self._connection)
         try:
             async for message in self._websocket:
                 if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
@@ -112,12 +112,12 @@ class Session:
             self._clocks.lifetime.stop(self)
             for operation_id in list(self._subscriptions):
                 self._end(operation_id)
-            self._service.metering.disconnected(self._outlet)
+            self._service.metering.disconnected(self._connection)
 
     def keep_alive(self) -> None:
         """Say that we are still there, or to the unauthorised why they are not let in."""
         if self._refusal is None:
-            self._outlet.keep_alive(KEEP_ALIVE_FRAME)
+            self._connection.keep_alive(KEEP_ALIVE_FRAME)
             self._service.metering.keep_alive()
         else:
             self._refuse(self._refusal)
@@ -134,7 +134,7 @@ class Session:
             return
         if code == RESET:
             # What was written before still leaves, but no close frame follows it.
-            self._outlet.transport.close()
+            self._connection.transport.close()
             return
         self._closing = asyncio.ensure_future(self._websocket.close(code=code))
 
@@ -145,7 +145,7 @@ class Session:
             self._close()
 
     def _reply(self, payload: bytes) -> None:
-        self._outlet.reply(text_frame(payload))
+        self._connection.reply(text_frame(payload))
 
     async def _receive(self, payload: bytes, *, is_text: bool) -> None:
         """Do what a message asks, or answer why not."""
@@ -187,7 +187,7 @@ class Session:
             self._reply(wire.subscribe_error(message.id, accepted.error))
             return
         self._subscriptions[message.id] = accepted
-        self._service.hub.add(accepted, message.id, self._outlet)
+        self._service.hub.add(accepted, message.id, self._connection)
         self._reply(wire.subscribe_success(message.id))
 
     def _unsubscribe(self, operation_id: str) -> None:
@@ -201,7 +201,7 @@ class Session:
 
     def _end(self, operation_id: str) -> None:
         segments = self._subscriptions.pop(operation_id)
-        self._service.hub.remove(segments, operation_id, self._outlet)
+        self._service.hub.remove(segments, operation_id, self._connection)
 
     async def _publish(self, message: ClientMessage) -> None:
         request = Request(message.body, message.authorization, self._caller)

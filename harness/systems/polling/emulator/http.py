@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, unquote
 import httptools
 import orjson
 
-from harness.emulation.connection_writer import Connection, Transport, hang_up
+from harness.emulation.connection_writer import Connection, Transport, end_connection
 from harness.emulation.control import Answer
-from harness.emulation.faults import ConnectFate
+from harness.emulation.faults import ConnectOutcome
 from harness.emulation.wildcards import channels_in, is_wildcard
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 from harness.systems.polling import wire
@@ -82,8 +82,8 @@ class Site:
 
     def close(self) -> None:
         """Close every connection, because the emulator stops."""
-        for outlet in list(self.service.outlets.open):
-            hang_up(outlet.transport, b"")
+        for connection in list(self.service.writer.open):
+            end_connection(connection.transport, b"")
 
 
 class _Request:
@@ -102,13 +102,13 @@ class HttpConnection(asyncio.Protocol):
         site: What it serves.
     """
 
-    __slots__ = ("_bytes", "_fate", "_outlet", "_parser", "_request", "_site", "_transport")
+    __slots__ = ("_bytes", "_connection", "_outcome", "_parser", "_request", "_site", "_transport")
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._transport: Transport | None = None
-        self._outlet: Connection | None = None
-        self._fate = ConnectFate()
+        self._connection: Connection | None = None
+        self._outcome = ConnectOutcome()
         self._parser: httptools.HttpRequestParser | None = None
         self._request = _Request()
         self._bytes = b""
@@ -121,21 +121,21 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """Forget the connection."""
         self._parser = None
-        outlet, self._outlet = self._outlet, None
-        if outlet is not None and outlet in self._site.service.outlets.open:
-            self._site.service.outlets.remove(outlet)
+        connection, self._connection = self._connection, None
+        if connection is not None and connection in self._site.service.writer.open:
+            self._site.service.writer.remove(connection)
 
     def data_received(self, data: bytes) -> None:
         """Answer a request that is known, or read one that is not."""
-        outlet = self._outlet
-        if outlet is not None and not self._bytes:
+        connection = self._connection
+        if connection is not None and not self._bytes:
             poll = self._site.known.get(data)
             if poll is not None:
-                self._site.polls.answer(poll, outlet)
+                self._site.polls.answer(poll, connection)
                 if poll.closes:
-                    outlet.transport.close()
+                    connection.transport.close()
                 return
-        if outlet is None and not self._begin(data):
+        if connection is None and not self._begin(data):
             return
         self._read(data)
 
@@ -152,14 +152,14 @@ class HttpConnection(asyncio.Protocol):
             return False
         if data.startswith(CONTROLS):
             # Not among the clients': the order to cut them must not cut who gave it.
-            self._outlet = Connection(site.service.outlets, transport, CONTROLLER)
+            self._connection = Connection(site.service.writer, transport, CONTROLLER)
             return True
-        self._outlet = site.service.outlets.add(transport)
-        self._fate = site.service.faults.on_connect()
-        if self._fate.refused and self._fate.status is None:
-            hang_up(transport, None)
+        self._connection = site.service.writer.add(transport)
+        self._outcome = site.service.faults.on_connect()
+        if self._outcome.refused and self._outcome.status is None:
+            end_connection(transport, None)
             return False
-        if not (self._fate.refused or self._fate.throttled):
+        if not (self._outcome.refused or self._outcome.throttled):
             site.service.counters.add("connects.accepted")
         return True
 
@@ -197,49 +197,49 @@ class HttpConnection(asyncio.Protocol):
         self._request.body += body
 
     def on_message_complete(self) -> None:
-        """Answer the request, when the connection's fate lets it."""
-        outlet, parser, request = self._outlet, self._parser, self._request
+        """Answer the request, when the connection's outcome lets it."""
+        connection, parser, request = self._connection, self._parser, self._request
         self._bytes = b""
-        if outlet is None or parser is None:
+        if connection is None or parser is None:
             return
         closes = not parser.should_keep_alive()
-        fate, self._fate = self._fate, ConnectFate()
-        act = partial(self._act, fate, parser.get_method(), request, outlet, closes=closes)
-        if fate.delay_s:
-            asyncio.get_running_loop().call_later(fate.delay_s, act)
+        outcome, self._outcome = self._outcome, ConnectOutcome()
+        act = partial(self._act, outcome, parser.get_method(), request, connection, closes=closes)
+        if outcome.delay_s:
+            asyncio.get_running_loop().call_later(outcome.delay_s, act)
         else:
             act()
 
     def _act(
         self,
-        fate: ConnectFate,
+        outcome: ConnectOutcome,
         method: bytes,
         request: _Request,
-        outlet: Connection,
+        connection: Connection,
         *,
         closes: bool,
     ) -> None:
         service = self._site.service
-        if fate.refused or fate.throttled:
-            status = fate.status or HTTPStatus.BAD_GATEWAY
+        if outcome.refused or outcome.throttled:
+            status = outcome.status or HTTPStatus.BAD_GATEWAY
             retry_s = service.options.retry_after_s
-            outlet.reply(response(status, b"{}") if fate.refused else too_many(retry_s))
-            outlet.transport.close()
+            connection.reply(response(status, b"{}") if outcome.refused else too_many(retry_s))
+            connection.transport.close()
             return
         poll = _poll_of(request, method)
         if poll is not None:
-            self._site.polls.answer(poll, outlet)
+            self._site.polls.answer(poll, connection)
         elif method == b"POST" and request.url.startswith(wire.PUBLISH_PREFIX.encode()):
-            outlet.reply(self._publish(request))
+            connection.reply(self._publish(request))
         elif asked := self._asked(method, request):
-            task = asyncio.ensure_future(self._reply(asked, outlet, closes=closes))
+            task = asyncio.ensure_future(self._reply(asked, connection, closes=closes))
             self._site.tasks.add(task)
             task.add_done_callback(self._site.tasks.discard)
             return
         else:
-            outlet.reply(response(HTTPStatus.NOT_FOUND, b'{"message":"Not Found"}'))
+            connection.reply(response(HTTPStatus.NOT_FOUND, b'{"message":"Not Found"}'))
         if closes:
-            outlet.transport.close()
+            connection.transport.close()
 
     def _publish(self, request: _Request) -> bytes:
         service = self._site.service
@@ -282,17 +282,19 @@ class HttpConnection(asyncio.Protocol):
                 return controls.set_faults(request.body)
         return None
 
-    async def _reply(self, asked: Awaitable[Answer], outlet: Connection, *, closes: bool) -> None:
+    async def _reply(
+        self, asked: Awaitable[Answer], connection: Connection, *, closes: bool
+    ) -> None:
         answer = await asked
-        if not outlet.transport.is_closing():
-            outlet.transport.write(response(answer.status, answer.body))
+        if not connection.transport.is_closing():
+            connection.transport.write(response(answer.status, answer.body))
             if closes:
-                outlet.transport.close()
+                connection.transport.close()
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Answer what is no request, and hang up."""
         if self._transport is not None:
-            hang_up(self._transport, response(status, b"{}", "Connection: close"))
+            end_connection(self._transport, response(status, b"{}", "Connection: close"))
 
 
 def _poll_of(request: _Request, method: bytes) -> Poll | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from harness.emulation.connection_writer import Batch, Connection
 from harness.emulation.counters import OWED
-from harness.emulation.fault_choices import Fate
+from harness.emulation.fault_choices import DeliveryOutcome
 from harness.emulation.fault_log import EXCERPT_CHARACTERS
 from harness.systems.polling import wire
 from harness.systems.polling.emulator.service import EXPIRED, Service
@@ -73,16 +73,16 @@ class Polls:
         self._ready: dict[Poll, _Answer] = {}
         self._edition = -1
 
-    def answer(self, poll: Poll, outlet: Connection) -> None:
+    def answer(self, poll: Poll, connection: Connection) -> None:
         """Answer a poll, now or when faults let it."""
         service = self._service
         if service.faults.on_credentials():
             service.counters.add("polls.refused.unauthorized")
-            outlet.reply(response(HTTPStatus.UNAUTHORIZED, b'{"message":"Unauthorized"}'))
+            connection.reply(response(HTTPStatus.UNAUTHORIZED, b'{"message":"Unauthorized"}'))
             return
         if service.quota is not None and not service.quota.take():
             service.counters.add("polls.throttled.quota")
-            outlet.reply(too_many(service.options.retry_after_s))
+            connection.reply(too_many(service.options.retry_after_s))
             return
         if service.edition != self._edition or len(self._ready) > MOST_KNOWN:
             self._edition = service.edition
@@ -96,14 +96,14 @@ class Polls:
             service.counters.add(OWED, news.expired)
             service.counters.add(EXPIRED, news.expired)
         if not news.messages:
-            outlet.reply(text)
+            connection.reply(text)
             return
         size = len(news.messages)
         if service.faults.may_hit([message.event for message in news.messages], size):
-            self._answer_with_faults(news, outlet)
+            self._answer_with_faults(news, connection)
             return
         service.counters.add(OWED, size)
-        outlet.deliver(Batch(text, deliveries=size))
+        connection.deliver(Batch(text, deliveries=size))
 
     def _prepare(self, poll: Poll) -> _Answer:
         service = self._service
@@ -127,41 +127,44 @@ class Polls:
         )
         return response(HTTPStatus.OK, body, f"ETag: {_etag(news)}", "Cache-Control: no-cache")
 
-    def _answer_with_faults(self, news: News, outlet: Connection) -> None:
+    def _answer_with_faults(self, news: News, connection: Connection) -> None:
         """Do with each message what faults want; a spoilt or late one takes the others along."""
         service = self._service
-        fates = [
-            service.faults.on_delivery(message.event, outlet.number, outlet)
+        outcomes = [
+            service.faults.on_delivery(message.event, connection.number, connection)
             for message in news.messages
         ]
-        forms = [form for fate in fates for form in fate.malformed]
+        forms = [form for outcome in outcomes for form in outcome.malformed]
         if forms:  # What it held is asked for once more.
-            self._log("malformed", outlet, news.messages[0], form=forms[0])
+            self._log("malformed", connection, news.messages[0], form=forms[0])
             text = response(HTTPStatus.OK, MALFORMED_BODIES[forms[0]])
-            outlet.deliver(Batch(text, malformed=1))
+            connection.deliver(Batch(text, malformed=1))
             return
-        service.counters.add(OWED, len(fates))
-        messages, copies = self._changed(news.messages, fates, outlet)
-        owed = sum(not fate.dropped for fate in fates)
+        service.counters.add(OWED, len(outcomes))
+        messages, copies = self._changed(news.messages, outcomes, connection)
+        owed = sum(not outcome.dropped for outcome in outcomes)
         batch = Batch(self._page(news, messages), deliveries=owed, copies=copies)
-        delay_s = max(fate.delay_s for fate in fates)
+        delay_s = max(outcome.delay_s for outcome in outcomes)
         if not delay_s:
-            outlet.deliver(batch)
+            connection.deliver(batch)
             return
-        service.outlets.park(owed)
+        service.writer.count_pending(owed)
         service.counters.add("deliveries.delayed.fault", owed)
         now_s = time.monotonic()
-        service.scheduler.at(now_s + delay_s, partial(self._send_late, outlet, batch, now_s))
+        service.scheduler.at(now_s + delay_s, partial(self._send_late, connection, batch, now_s))
 
-    def _send_late(self, outlet: Connection, batch: Batch, began_s: float) -> None:
-        self._service.outlets.park(-batch.deliveries)
+    def _send_late(self, connection: Connection, batch: Batch, began_s: float) -> None:
+        self._service.writer.count_pending(-batch.deliveries)
         late_us = max(1, round((time.monotonic() - began_s) * 1e6))
         for _ in range(batch.deliveries):
             self._service.deliveries.delays.record_value(late_us)
-        outlet.deliver(batch)
+        connection.deliver(batch)
 
     def _changed(
-        self, messages: Sequence[Message], fates: Sequence[Fate], outlet: Connection
+        self,
+        messages: Sequence[Message],
+        outcomes: Sequence[DeliveryOutcome],
+        connection: Connection,
     ) -> tuple[list[Message], int]:
         """Return the messages of an answer as faults leave them, and the copies among them.
 
@@ -169,30 +172,32 @@ class Polls:
         """
         places: list[tuple[float, Message]] = []
         copies = 0
-        for place, (message, fate) in enumerate(zip(messages, fates, strict=True)):
-            if fate.dropped:
+        for place, (message, outcome) in enumerate(zip(messages, outcomes, strict=True)):
+            if outcome.dropped:
                 self._service.counters.add("deliveries.dropped.fault")
-                self._log("dropped", outlet, message, cause="fault")
+                self._log("dropped", connection, message, cause="fault")
                 continue
-            passing = min(fate.depth, len(messages) - 1 - place)
+            passing = min(outcome.depth, len(messages) - 1 - place)
             if passing:
                 self._service.counters.add("deliveries.reordered")
-                self._log("reordered", outlet, message, depth=passing)
-            copies += fate.copies
-            for _ in range(fate.copies):
-                self._log("duplicated", outlet, message)
+                self._log("reordered", connection, message, depth=passing)
+            copies += outcome.copies
+            for _ in range(outcome.copies):
+                self._log("duplicated", connection, message)
             # Behind those that pass it, and before the one that follows them.
-            places += [(place + (passing + 0.5 if passing else 0.0), message)] * (1 + fate.copies)
+            places += [(place + (passing + 0.5 if passing else 0.0), message)] * (
+                1 + outcome.copies
+            )
         places.sort(key=lambda entry: entry[0])
         return [message for _, message in places], copies
 
-    def _log(self, what: str, outlet: Connection, message: Message, **more: object) -> None:
+    def _log(self, what: str, connection: Connection, message: Message, **more: object) -> None:
         entry = {
             "what": what,
             "event": message.event,
-            "subscription": outlet.number,
-            "connection": outlet.number,
-            "peer": outlet.peer,
+            "subscription": connection.number,
+            "connection": connection.number,
+            "peer": connection.peer,
             "text": message.body[:EXCERPT_CHARACTERS].decode("utf-8", "replace"),
         }
         self._service.faults.log.add(entry | more)

@@ -8,7 +8,7 @@ import orjson
 
 from harness.emulation.bus import Bus, Parts
 from harness.emulation.connection_writer import ConnectionWriter
-from harness.emulation.control import MARK, Control, Ground
+from harness.emulation.control import MARK, Control, GroundTruth
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries
 from harness.emulation.faults import Faults
@@ -63,7 +63,7 @@ class Service:
         options: As given.
         processes: How many there are.
         counters: Row of ``COUNTS`` of this process.
-        outlets: Its connections.
+        writer: Its connections.
         faults: What goes wrong on purpose.
         scheduler: What is to be done later.
         deliveries: How late they left that were delayed.
@@ -84,7 +84,7 @@ class Service:
         self.edition = 0
         self.scheduler = Scheduler()
         self.counters = Counters(worker_context.folder / "counters", index, COUNTS)
-        self.outlets = ConnectionWriter(
+        self.writer = ConnectionWriter(
             self.counters,
             options.subscriber_buffer_bytes,
             index=index,
@@ -92,14 +92,14 @@ class Service:
             closing=no_close_frame,
         )
         self.faults = Faults(
-            self.outlets,
+            self.writer,
             self.scheduler,
             self.counters,
             worker_context.folder,
             index=index,
             seed=options.seed,
         )
-        self.deliveries = Deliveries(self.outlets, self.faults, self.scheduler)
+        self.deliveries = Deliveries(self.writer, self.faults, self.scheduler)
         rate_per_s = options.requests_per_s
         self.quota = (
             Rate(worker_context.folder / "requests", index, rate_per_s) if rate_per_s else None
@@ -112,7 +112,7 @@ class Service:
             worker_context.since_ns,
         )
         self.control = Control(
-            Ground(
+            GroundTruth(
                 self.counters,
                 self.deliveries,
                 self.faults,
@@ -125,7 +125,7 @@ class Service:
             worker_context.processes,
             self._bus.publish,
         )
-        self.faults.tell(options.faults, worker_context.started_s, "options")
+        self.faults.play(options.faults, worker_context.started_s, "options")
 
     def channels_of(self, names: Sequence[str]) -> tuple[Sequence[Channel], Cursor]:
         """Return the channels that a poll asks for, and the cursor of who has seen all in them.

@@ -15,7 +15,7 @@ from harness.emulation.deliveries import Deliveries, Frame, Subscription
 from harness.emulation.wildcards import channels_named, names_of
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator.events import Event, History
-from harness.systems.server_sent_events.emulator.lanes import LanedOutlets
+from harness.systems.server_sent_events.emulator.lanes import QueuedWriter
 from harness.systems.server_sent_events.options import Options
 
 REPLAYED = "deliveries.replayed"
@@ -28,13 +28,13 @@ class Hub:
 
     Args:
         options: How much is kept.
-        outlets: The connections.
+        writer: The connections.
         deliveries: What becomes of deliveries that may not simply be written.
     """
 
-    def __init__(self, options: Options, outlets: LanedOutlets, deliveries: Deliveries) -> None:
+    def __init__(self, options: Options, writer: QueuedWriter, deliveries: Deliveries) -> None:
         self._options = options
-        self._outlets = outlets
+        self._writer = writer
         self._deliveries = deliveries
         self._groups: dict[str, _Group] = {}
         self._histories: dict[str, History] = {}
@@ -44,25 +44,25 @@ class Hub:
         """Number events for faults from the beginning again; their ids go on."""
         self._base_number = self._last_number
 
-    def add(self, names: Sequence[str], outlet: Connection) -> None:
+    def add(self, names: Sequence[str], connection: Connection) -> None:
         """Deliver to a connection, once each, what is published to any of these channels.
 
         Args:
             names: Different ones; wildcards may be among them.
-            outlet: The connection.
+            connection: The connection.
         """
-        subscription = self._deliveries.subscribe(outlet)
+        subscription = self._deliveries.subscribe(connection)
         for name in names:
-            self._groups.setdefault(name, {})[outlet.transport] = subscription
+            self._groups.setdefault(name, {})[connection.transport] = subscription
 
-    def remove(self, names: Sequence[str], outlet: Connection) -> None:
+    def remove(self, names: Sequence[str], connection: Connection) -> None:
         """End what ``add`` began."""
-        ended = [self._leave(name, outlet) for name in names]
+        ended = [self._leave(name, connection) for name in names]
         self._deliveries.unsubscribe(ended[0])
 
-    def _leave(self, name: str, outlet: Connection) -> Subscription:
+    def _leave(self, name: str, connection: Connection) -> Subscription:
         group = self._groups[name]
-        subscription = group.pop(outlet.transport)
+        subscription = group.pop(connection.transport)
         if not group:
             del self._groups[name]
         return subscription
@@ -104,7 +104,7 @@ class Hub:
             now_s = time.monotonic()
             for subscription in group.values():
                 self._deliveries.send(subscription, (frame,), now_s)
-        elif self._outlets.lanes:
+        elif self._writer.lanes:
             self._hand_over(frames, group)
         else:
             self._write(frames, group)
@@ -119,15 +119,17 @@ class Hub:
     def _hand_over(self, frames: bytes, group: _Group) -> None:
         """Leave the deliveries to the servers of those who listen."""
         batch = Batch(frames, deliveries=1)
-        outlets = [subscription.outlet for subscription in group.values()]
-        listening = [outlet for outlet in outlets if self._outlets.is_listening(outlet)]
+        connections = [subscription.connection for subscription in group.values()]
+        listening = [
+            connection for connection in connections if self._writer.is_listening(connection)
+        ]
         self._deliveries.counters.add(OWED, len(listening))
-        for outlet in listening:
-            outlet.deliver(batch)
+        for connection in listening:
+            connection.deliver(batch)
 
     def _write(self, frames: bytes, group: _Group) -> None:
         """Write an event as it is to all of a group, and count that."""
-        written, stuck = self._outlets.write_to_all(frames, group)
+        written, stuck = self._writer.write_to_all(frames, group)
         count = self._deliveries.counters.add
         count(OWED, written + stuck)
         count(SENT, written)

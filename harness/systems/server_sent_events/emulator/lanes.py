@@ -20,7 +20,7 @@ TICK_S = 0.01
 DELAYED = "deliveries.delayed.capacity"
 
 
-class LanedOutlets(ConnectionWriter):
+class QueuedWriter(ConnectionWriter):
     """The connections of one process, some of them on servers that write no faster than they can.
 
     Attributes:
@@ -39,32 +39,30 @@ class LanedOutlets(ConnectionWriter):
         )
         self.lanes: dict[Connection, Lane] = {}
 
-    def write(self, outlet: Connection, batch: Batch) -> None:
+    def write(self, connection: Connection, batch: Batch) -> None:
         """Write a batch now or when its server comes to it."""
-        lane = self.lanes.get(outlet)
+        lane = self.lanes.get(connection)
         if lane is None:
-            self.write_now(outlet, batch)
+            self.write_now(connection, batch)
         else:
-            lane.put(outlet, batch)
+            lane.put(connection, batch)
 
-    def write_now(self, outlet: Connection, batch: Batch) -> None:
+    def write_now(self, connection: Connection, batch: Batch) -> None:
         """Write a batch at once, unless the client has gone or does not read."""
-        super().write(outlet, batch)
+        super().write(connection, batch)
 
 
 class Lane:
     """What one server has to write, in order; made inside the running event loop.
 
     Args:
-        outlets: The connections.
+        writer: The connections.
         deliveries_per_s: What it can write.
         delays: Told in microseconds how long deliveries waited.
     """
 
-    def __init__(
-        self, outlets: LanedOutlets, deliveries_per_s: float, delays: HdrHistogram
-    ) -> None:
-        self._outlets = outlets
+    def __init__(self, writer: QueuedWriter, deliveries_per_s: float, delays: HdrHistogram) -> None:
+        self._writer = writer
         self._per_s = deliveries_per_s
         self._delays = delays
         self._most = max(1.0, deliveries_per_s * TICK_S)
@@ -79,26 +77,26 @@ class Lane:
         """Deliveries that wait for this server."""
         return len(self._waiting)
 
-    def put(self, outlet: Connection, batch: Batch) -> None:
+    def put(self, connection: Connection, batch: Batch) -> None:
         """Take a batch: it leaves now, or behind those that wait."""
         if not self._waiting:
             self._fill()
             if self._tokens >= 1:
                 self._tokens -= batch.deliveries
-                self._outlets.write_now(outlet, batch)
+                self._writer.write_now(connection, batch)
                 return
             self._loop.call_later(TICK_S, self._write)
-        waiting_bytes = self._waiting_bytes.get(outlet, 0)
-        unread_bytes = outlet.transport.get_write_buffer_size()
-        if waiting_bytes + unread_bytes > self._outlets.buffer_limit_bytes:
-            self._outlets.counters.add("deliveries.dropped.slow_subscriber", batch.deliveries)
-            if self._outlets.is_listening(outlet):
-                self._outlets.cut_slow(outlet)
+        waiting_bytes = self._waiting_bytes.get(connection, 0)
+        unread_bytes = connection.transport.get_write_buffer_size()
+        if waiting_bytes + unread_bytes > self._writer.buffer_limit_bytes:
+            self._writer.counters.add("deliveries.dropped.slow_subscriber", batch.deliveries)
+            if self._writer.is_listening(connection):
+                self._writer.cut_slow(connection)
             return
-        self._waiting_bytes[outlet] = waiting_bytes + len(batch.frames)
-        self._waiting.append((outlet, batch, time.monotonic()))
-        self._outlets.park(batch.deliveries)
-        self._outlets.counters.add(DELAYED, batch.deliveries)
+        self._waiting_bytes[connection] = waiting_bytes + len(batch.frames)
+        self._waiting.append((connection, batch, time.monotonic()))
+        self._writer.count_pending(batch.deliveries)
+        self._writer.counters.add(DELAYED, batch.deliveries)
 
     def _fill(self) -> None:
         now_s = time.monotonic()
@@ -109,14 +107,14 @@ class Lane:
         """Write what there is capacity for; what is for nobody any more takes none."""
         self._fill()
         while self._waiting and self._tokens >= 1:
-            outlet, batch, queued_s = self._waiting.popleft()
-            left_bytes = self._waiting_bytes.pop(outlet) - len(batch.frames)
+            connection, batch, queued_s = self._waiting.popleft()
+            left_bytes = self._waiting_bytes.pop(connection) - len(batch.frames)
             if left_bytes:
-                self._waiting_bytes[outlet] = left_bytes
-            if self._outlets.is_listening(outlet):
+                self._waiting_bytes[connection] = left_bytes
+            if self._writer.is_listening(connection):
                 self._tokens -= batch.deliveries
                 self._delays.record_value(max(1, round((time.monotonic() - queued_s) * 1e6)))
-            self._outlets.park(-batch.deliveries)
-            self._outlets.write_now(outlet, batch)
+            self._writer.count_pending(-batch.deliveries)
+            self._writer.write_now(connection, batch)
         if self._waiting:
             self._loop.call_later(TICK_S, self._write)

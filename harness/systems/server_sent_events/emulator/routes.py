@@ -14,7 +14,7 @@ from http import HTTPStatus
 import orjson
 from aiohttp import web
 
-from harness.emulation.connection_writer import Connection, hang_up
+from harness.emulation.connection_writer import Connection, end_connection
 from harness.emulation.control_routes import (
     Handler,
     add_control_routes,
@@ -57,7 +57,7 @@ class Routes:
     def __init__(self, service: Service) -> None:
         self._service = service
         self.heartbeats: Intervals[Connection] = Intervals(
-            service.options.heartbeat_s, lambda outlet: outlet.keep_alive(HEARTBEAT)
+            service.options.heartbeat_s, lambda connection: connection.keep_alive(HEARTBEAT)
         )
 
     def application(self) -> web.Application:
@@ -105,21 +105,21 @@ class Routes:
         response = web.StreamResponse(headers=_HEADERS)
         response.enable_chunked_encoding()
         await response.prepare(request)
-        outlet = service.outlets.add(transport)
+        connection = service.writer.add(transport)
         if server is not None and server.lane is not None:
-            service.outlets.lanes[outlet] = server.lane
+            service.writer.lanes[connection] = server.lane
         try:
             # From here to the write of the head nothing else has its turn: who is told that the
             # stream is open gets all that is published from then on.
-            service.hub.add(channels, outlet)
-            self.heartbeats.restart(outlet)
+            service.hub.add(channels, connection)
+            self.heartbeats.restart(connection)
             await response.write(self._beginning(request, channels))
             await asyncio.get_running_loop().create_future()
         finally:
-            self.heartbeats.stop(outlet)
-            service.hub.remove(channels, outlet)
-            service.outlets.lanes.pop(outlet, None)
-            service.outlets.remove(outlet)
+            self.heartbeats.stop(connection)
+            service.hub.remove(channels, connection)
+            service.writer.lanes.pop(connection, None)
+            service.writer.remove(connection)
         return response
 
     def _beginning(self, request: web.Request, channels: Sequence[str]) -> bytes:
@@ -134,14 +134,14 @@ class Routes:
         if request.version < (1, 1):
             count("connects.refused.bad_request")
             return _text("HTTP/1.1 is required.", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-        fate = service.faults.on_connect()
-        if fate.delay_s:
-            await asyncio.sleep(fate.delay_s)
-        if fate.refused:
-            if fate.status is None and request.transport is not None:
-                hang_up(request.transport, None)
-            return _text("Refused on purpose.", fate.status or HTTPStatus.BAD_GATEWAY)
-        if fate.throttled:
+        outcome = service.faults.on_connect()
+        if outcome.delay_s:
+            await asyncio.sleep(outcome.delay_s)
+        if outcome.refused:
+            if outcome.status is None and request.transport is not None:
+                end_connection(request.transport, None)
+            return _text("Refused on purpose.", outcome.status or HTTPStatus.BAD_GATEWAY)
+        if outcome.throttled:
             return _text("Too many connects.", HTTPStatus.TOO_MANY_REQUESTS)
         if not service.lets_in(request.headers.get("Authorization", "")):
             count("connects.refused.unauthorized")
@@ -173,8 +173,8 @@ class Routes:
 
     def close_connections(self) -> None:
         """End every stream without waiting for its client, because the emulator stops."""
-        for outlet in list(self._service.outlets.open):
-            hang_up(outlet.transport, BODY_END)
+        for connection in list(self._service.writer.open):
+            end_connection(connection.transport, BODY_END)
 
 
 @web.middleware

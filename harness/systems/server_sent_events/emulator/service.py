@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from harness.emulation.bus import Bus, Parts
-from harness.emulation.control import MARK, Control, Ground
+from harness.emulation.control import MARK, Control, GroundTruth
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries
 from harness.emulation.faults import Faults
@@ -13,7 +13,7 @@ from harness.emulation.scheduler import Scheduler
 from harness.emulation.worker import WorkerContext
 from harness.systems.server_sent_events.emulator.broadcast import REPLAYED, Hub, chunk
 from harness.systems.server_sent_events.emulator.events import EventLog
-from harness.systems.server_sent_events.emulator.lanes import DELAYED, Lane, LanedOutlets
+from harness.systems.server_sent_events.emulator.lanes import DELAYED, Lane, QueuedWriter
 from harness.systems.server_sent_events.emulator.servers import ARRIVED, ASKED, Fleet
 from harness.systems.server_sent_events.options import Options
 
@@ -70,7 +70,7 @@ class Service:
     Attributes:
         options: As given.
         counters: Row of ``COUNTS`` of this process.
-        outlets: Its connections.
+        writer: Its connections.
         faults: What goes wrong on purpose.
         hub: Its listeners.
         fleet: Its servers; None where nothing is limited.
@@ -87,11 +87,11 @@ class Service:
         )
         scheduler = Scheduler()
         self.counters = Counters(worker_context.folder / "counters", index, COUNTS)
-        self.outlets = LanedOutlets(
+        self.writer = QueuedWriter(
             self.counters, options.subscriber_buffer_bytes, index=index, processes=processes
         )
         self.faults = Faults(
-            self.outlets,
+            self.writer,
             scheduler,
             self.counters,
             worker_context.folder,
@@ -99,17 +99,17 @@ class Service:
             seed=options.seed,
         )
         self._deliveries = Deliveries(
-            self.outlets,
+            self.writer,
             self.faults,
             scheduler,
             index=index,
             processes=processes,
             malformed_frames=MALFORMED_CHUNKS,
         )
-        self.hub = Hub(options, self.outlets, self._deliveries)
+        self.hub = Hub(options, self.writer, self._deliveries)
         self.fleet = self._make_fleet(worker_context)
         self.control = Control(
-            Ground(
+            GroundTruth(
                 self.counters,
                 self._deliveries,
                 self.faults,
@@ -122,7 +122,7 @@ class Service:
             processes,
             self._bus.publish,
         )
-        self.faults.tell(options.faults, worker_context.started_s, "options")
+        self.faults.play(options.faults, worker_context.started_s, "options")
         for event in self._log.read():
             self.hub.keep(event)
 
@@ -135,7 +135,7 @@ class Service:
             limits,
             worker_context,
             socket.socket(fileno=int((worker_context.folder / DOOR_FILE).read_text("ascii"))),
-            lambda rate: Lane(self.outlets, rate, self._deliveries.delays),
+            lambda rate: Lane(self.writer, rate, self._deliveries.delays),
             self.counters,
             self.faults.log,
         )

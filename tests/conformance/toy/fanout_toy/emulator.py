@@ -10,8 +10,8 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from harness.emulation.certificate import server_tls
-from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter, hang_up
-from harness.emulation.control import Answer, Control, Ground
+from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter, end_connection
+from harness.emulation.control import Answer, Control, GroundTruth
 from harness.emulation.counters import OWED, SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries, Frame, Subscription
 from harness.emulation.faults import Faults
@@ -50,14 +50,14 @@ class Service:
         self._events = 0
         scheduler = Scheduler()
         self.counters = Counters(worker_context.folder / "counters", 0, COUNTS)
-        self.outlets = ConnectionWriter(self.counters, options.subscriber_buffer_bytes)
+        self.writer = ConnectionWriter(self.counters, options.subscriber_buffer_bytes)
         self.faults = Faults(
-            self.outlets, scheduler, self.counters, worker_context.folder, seed=options.seed
+            self.writer, scheduler, self.counters, worker_context.folder, seed=options.seed
         )
-        self._deliveries = Deliveries(self.outlets, self.faults, scheduler)
-        ground = Ground(self.counters, self._deliveries, self.faults)
+        self._deliveries = Deliveries(self.writer, self.faults, scheduler)
+        ground = GroundTruth(self.counters, self._deliveries, self.faults)
         self.control = Control(ground, worker_context.folder, 0, 1, lambda _: None)
-        self.faults.tell(options.faults, worker_context.started_s, "options")
+        self.faults.play(options.faults, worker_context.started_s, "options")
 
     def application(self) -> web.Application:
         """Return the routes."""
@@ -86,45 +86,47 @@ class Service:
         return web.Response(body=answer.body, status=answer.status, content_type="application/json")
 
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
-        fate, transport = self.faults.on_connect(), request.transport
-        await asyncio.sleep(fate.delay_s)
-        if transport is None or (fate.refused and fate.status is None):
+        outcome, transport = self.faults.on_connect(), request.transport
+        await asyncio.sleep(outcome.delay_s)
+        if transport is None or (outcome.refused and outcome.status is None):
             if transport is not None:
-                hang_up(transport, None)
+                end_connection(transport, None)
             raise web.HTTPBadGateway
-        if fate.refused:
-            return web.Response(status=fate.status or HTTPStatus.BAD_GATEWAY)
-        if fate.throttled:
+        if outcome.refused:
+            return web.Response(status=outcome.status or HTTPStatus.BAD_GATEWAY)
+        if outcome.throttled:
             raise web.HTTPTooManyRequests
         if self._is_stranger(request):
             raise web.HTTPUnauthorized
         websocket = web.WebSocketResponse(protocols=[wire.SUBPROTOCOL], compress=False)
         await websocket.prepare(request)
-        outlet = self.outlets.add(transport)
+        connection = self.writer.add(transport)
         joined: list[str] = []
         try:
             async for message in websocket:
                 if message.type is WSMsgType.TEXT:
-                    self._take(outlet, orjson.loads(message.data), joined)
+                    self._take(connection, orjson.loads(message.data), joined)
         finally:
             for channel in joined:
-                self._deliveries.unsubscribe(self._groups[channel].pop(outlet))
-            self.outlets.remove(outlet)
+                self._deliveries.unsubscribe(self._groups[channel].pop(connection))
+            self.writer.remove(connection)
         return websocket
 
     def _is_stranger(self, request: web.Request) -> bool:
         shown = request.query.get(wire.KEY_PARAMETER)
         return self.faults.on_credentials() or shown != self._key
 
-    def _take(self, outlet: Connection, asked: dict[str, Any], joined: list[str]) -> None:
+    def _take(self, connection: Connection, asked: dict[str, Any], joined: list[str]) -> None:
         if "join" in asked:
             channel = asked["join"]
-            self._groups.setdefault(channel, {})[outlet] = self._deliveries.subscribe(outlet)
+            self._groups.setdefault(channel, {})[connection] = self._deliveries.subscribe(
+                connection
+            )
             joined.append(channel)
-            outlet.reply(text_frame(wire.message(joined=channel)))
+            connection.reply(text_frame(wire.message(joined=channel)))
             return
         refused = self._publish(asked["channel"], asked["events"])
-        outlet.reply(text_frame(wire.message(published=asked["publish"], refused=refused)))
+        connection.reply(text_frame(wire.message(published=asked["publish"], refused=refused)))
 
     async def _post(self, request: web.Request) -> web.Response:
         if self._is_stranger(request):
@@ -148,8 +150,8 @@ class Service:
         batch = Batch(text_frame(wire.message(event=event)), deliveries=1, steps=1)
         if self._deliveries.all_pass(range(number, number + 1), listeners, listeners):
             self.counters.add(OWED, listeners)
-            for outlet in list(group):
-                outlet.deliver(batch)
+            for connection in list(group):
+                connection.deliver(batch)
             return
         frame = Frame(number, batch, orjson.dumps(event))
         for subscription in list(group.values()):
@@ -167,8 +169,8 @@ async def serve(worker_context: WorkerContext, parent_pipe: ParentPipe) -> None:
     tls = server_tls(worker_context.folder / "server.pem") if options.tls else None
     await web.SockSite(runner, worker_context.listener, ssl_context=tls, backlog=BACKLOG).start()
     await parent_pipe.serving()
-    for outlet in list(service.outlets.open):
-        hang_up(outlet.transport, close_frame())
+    for connection in list(service.writer.open):
+        end_connection(connection.transport, close_frame())
     await runner.cleanup()
     service.faults.close()
 

@@ -158,7 +158,7 @@ def test_killed_process_costs_its_connections_and_nobody_else(connect, stats):
     with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
         peers = [connect(emulator).join() for _ in range(12)]
         emulator.watch(selector)
-        emulator.obey({"kill": 1, "back_after_s": 0.0})
+        emulator.execute({"kill": 1, "back_after_s": 0.0})
         selector.select(10)[0][0].data()
         emulator.revive(selector)
         wait_for(lambda: [0, 1] == stats(emulator)["processes"]["answered"])
@@ -191,7 +191,7 @@ def test_broadcast_while_a_process_is_away_reaches_all_others(connect, stats):
     with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
         peers = [connect(emulator).join() for _ in range(12)]
         emulator.watch(selector)
-        emulator.obey({"kill": 0, "back_after_s": 3600.0})
+        emulator.execute({"kill": 0, "back_after_s": 3600.0})
         selector.select(10)[0][0].data()
         stayed = [peer for peer in peers if is_open(peer)]
         stayed[0].say(action="sendmessage", channel=ROOM, data="text")

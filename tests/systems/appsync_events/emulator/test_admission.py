@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from harness.emulation.faults import ConnectFate
+from harness.emulation.faults import ConnectOutcome
 from harness.systems.appsync_events.emulator.admission import Admission
 from harness.systems.appsync_events.options import Quotas
 from tests.emulation.fault_stand import Stand, run
@@ -43,7 +43,7 @@ def test_connects_above_the_quota_are_throttled_over_all_processes(admitting, no
     """Whichever process a client comes to; the next second has room again."""
 
     def check(first, second, truth):
-        past, throttled = ConnectFate(), ConnectFate(throttled=True)
+        past, throttled = ConnectOutcome(), ConnectOutcome(throttled=True)
         assert [past, past, past] == [one.connect() for one in (first, second, first)]
         assert [throttled, throttled] == [one.connect() for one in (second, first)]
         assert 2 == truth()["connects"]["throttled"]["quota"]
@@ -57,7 +57,7 @@ def test_connects_that_a_fault_turns_away_use_up_no_quota(admitting, now_s):
     """They are counted as the fault's."""
 
     def check(admission, truth):
-        assert [ConnectFate(refused=True)] * 3 == [admission.connect() for _ in range(3)]
+        assert [ConnectOutcome(refused=True)] * 3 == [admission.connect() for _ in range(3)]
         now_s[0] += 0.5
         connects = truth()["connects"]
         assert (3, 0) == (connects["refused"]["fault"], connects["throttled"]["quota"])
@@ -123,6 +123,6 @@ def test_without_quotas_nothing_is_throttled(admitting):
         assert admission.outbound is None
         assert admission.subscribe(10_000) is None
         assert {None} == {admission.publish(5, None) for _ in range(10)}
-        assert {ConnectFate()} == {admission.connect() for _ in range(10)}
+        assert {ConnectOutcome()} == {admission.connect() for _ in range(10)}
 
     admitting(check, enabled=False, connects_per_s=1, inbound_events_per_s=1)

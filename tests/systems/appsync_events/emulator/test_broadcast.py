@@ -24,7 +24,7 @@ def with_hub(tmp_path):
     def call(check, *, processes=1, **arguments):
         async def main():
             with Stand(tmp_path, processes=processes) as stand:
-                hub = Hub(stand.outlets, stand.deliveries, processes=processes, **arguments)
+                hub = Hub(stand.writer, stand.deliveries, processes=processes, **arguments)
                 outcome = check(hub, stand)
                 if asyncio.iscoroutine(outcome):
                     await outcome
@@ -37,7 +37,7 @@ def with_hub(tmp_path):
 def join(hub, stand, pattern=CHANNEL, operation_id="1", unsent_bytes=0):
     """Subscribe a new connection; return its transport."""
     transport = Transport(unsent_bytes=unsent_bytes)
-    hub.add(pattern, operation_id, stand.outlets.add(transport))
+    hub.add(pattern, operation_id, stand.writer.add(transport))
     return transport
 
 
@@ -117,13 +117,13 @@ def test_removed_subscription_gets_nothing(with_hub):
 
     def check(hub, stand):
         transport = Transport()
-        outlet = stand.outlets.add(transport)
-        hub.add(("default", "*"), "1", outlet)
-        hub.add(CHANNEL, "2", outlet)
+        connection = stand.writer.add(transport)
+        hub.add(("default", "*"), "1", connection)
+        hub.add(CHANNEL, "2", connection)
         assert 2 == stand.truth()["subscriptions"]
-        hub.remove(CHANNEL, "2", outlet)
+        hub.remove(CHANNEL, "2", connection)
         hub.broadcast(CHANNEL, [b'"{}"'])
-        hub.remove(("default", "*"), "1", outlet)
+        hub.remove(("default", "*"), "1", connection)
         hub.broadcast(CHANNEL, [b'"{}"'])
         assert [FIRST] == transport.written
         assert 0 == stand.truth()["subscriptions"]
@@ -136,9 +136,9 @@ def test_subscription_is_owed_nothing_until_it_has_settled(with_hub):
 
     async def check(hub, stand):
         waits = join(hub, stand)
-        outlet = stand.outlets.add(Transport())
-        hub.add(("default", "*"), "1", outlet)
-        hub.remove(("default", "*"), "1", outlet)
+        connection = stand.writer.add(Transport())
+        hub.add(("default", "*"), "1", connection)
+        hub.remove(("default", "*"), "1", connection)
         hub.broadcast(CHANNEL, [b'"{}"', b'"{}"'])
         hub.broadcast(("default", "b"), [b'"{}"'])
         truth = stand.truth()
@@ -212,12 +212,12 @@ class Acceptor(asyncio.Protocol):
         self.hub, self.stand = hub, stand
 
     def connection_made(self, transport):
-        self.outlet = self.stand.outlets.add(transport)
-        self.hub.add(CHANNEL, "1", self.outlet)
+        self.connection = self.stand.writer.add(transport)
+        self.hub.add(CHANNEL, "1", self.connection)
 
     def connection_lost(self, error):
-        self.hub.remove(CHANNEL, "1", self.outlet)
-        self.stand.outlets.remove(self.outlet)
+        self.hub.remove(CHANNEL, "1", self.connection)
+        self.stand.writer.remove(self.connection)
 
 
 def test_slow_client_costs_a_fixed_amount_of_memory_and_delays_nobody(with_hub):
@@ -225,20 +225,22 @@ def test_slow_client_costs_a_fixed_amount_of_memory_and_delays_nobody(with_hub):
     limit_bytes, event_bytes = 300_000, 50_000
 
     async def check(hub, stand):
-        stand.outlets.buffer_limit_bytes = limit_bytes
+        stand.writer.buffer_limit_bytes = limit_bytes
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Acceptor(hub, stand), "127.0.0.1", 0)
         address = server.sockets[0].getsockname()
         readers = [(await loop.create_connection(Reader, *address))[1] for _ in range(5)]
         slow = (await loop.create_connection(Reader, *address))[1]
         slow.transport.pause_reading()
-        await until(lambda: len(stand.outlets.open) == 6)
+        await until(lambda: len(stand.writer.open) == 6)
         largest_bytes = waits = broadcasts = 0
-        while len(stand.outlets.open) == 6:
+        while len(stand.writer.open) == 6:
             began_s = time.monotonic()
             hub.broadcast(CHANNEL, [b'"%b"' % (b"x" * event_bytes)])
             broadcasts += 1
-            unsent = [outlet.transport.get_write_buffer_size() for outlet in stand.outlets.open]
+            unsent = [
+                connection.transport.get_write_buffer_size() for connection in stand.writer.open
+            ]
             largest_bytes = max(largest_bytes, *unsent)
             await have_read(readers, broadcasts * event_bytes)
             waits = max(waits, *(one.at_s[-1] - began_s for one in readers))
@@ -251,7 +253,7 @@ def test_slow_client_costs_a_fixed_amount_of_memory_and_delays_nobody(with_hub):
         for one in (*readers, slow):
             one.transport.abort()
         server.close()
-        await until(lambda: not stand.outlets.open)
+        await until(lambda: not stand.writer.open)
 
     with_hub(check)
 
@@ -264,12 +266,12 @@ def test_reset_reaches_the_client_as_a_reset(with_hub):
         server = await loop.create_server(lambda: Acceptor(hub, stand), "127.0.0.1", 0)
         with socket.create_connection(server.sockets[0].getsockname()) as client:
             client.settimeout(10)
-            await until(lambda: stand.outlets.open)
-            (outlet,) = stand.outlets.open
+            await until(lambda: stand.writer.open)
+            (connection,) = stand.writer.open
             port = client.getsockname()[1]
-            assert f"127.0.0.1:{port}" == outlet.peer
+            assert f"127.0.0.1:{port}" == connection.peer
             stand.tell({"kind": "disconnect"})
-            await until(lambda: not stand.outlets.open)
+            await until(lambda: not stand.writer.open)
             with pytest.raises(ConnectionResetError):
                 client.recv(1)
         server.close()

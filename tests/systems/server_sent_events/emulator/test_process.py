@@ -183,7 +183,7 @@ def test_killed_process_finds_the_history_again(emulate):
     emulator.publish("1")
     with selectors.PollSelector() as selector:
         emulator.processes.watch(selector)
-        emulator.processes.obey({"kill": 0, "back_after_s": 0.0})
+        emulator.processes.execute({"kill": 0, "back_after_s": 0.0})
         for key, _ in selector.select(PATIENCE_S):
             key.data()
         emulator.processes.revive(selector)
