@@ -22,10 +22,11 @@ from harness.cli.report import report
 from harness.core.errors import HarnessError
 from harness.measure.record import SCHEMA_VERSION
 from harness.report.summary_text import tell
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("unexported")
 
-SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
+SAMPLE = ROOT / "reports" / "sample"
 FILES = (
     *("run.json", "histograms.hlog", "timeline.parquet", "generator.parquet"),
     *("messages.parquet", "connections.parquet", "errors.parquet"),

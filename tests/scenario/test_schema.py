@@ -1,6 +1,5 @@
 import json
 import tomllib
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -9,8 +8,8 @@ from harness.core.system import installed_systems
 from harness.scenario.keys import keys_of
 from harness.scenario.schema import MODELS, REFERENCE, SCHEMAS, reference, schema_of, write_schemas
 from harness.scenario.target import target_model
+from tests.support.paths import SCENARIOS
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 FILES = [
     file
     for folder in ("workloads", "targets", "studies", "slos")

@@ -8,8 +8,8 @@ import pytest
 from harness.analysis.run.check import judge_again, verdict_json
 from harness.analysis.run.finalize import analyse
 from harness.scenario.slo import SUMMARY_METRICS, parts_of
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import histogram, run_file, three_subscribers, worker_second
+from tests.support.records import histogram, run_file, three_subscribers, worker_second
+from tests.support.simulated_run import Simulation
 
 
 def slo(metric, op="<=", limit=1e9, **scope):

@@ -3,7 +3,7 @@ import pytest
 
 from harness.analysis.run.finalize import analyse
 from harness.analysis.run.first_message import first_message_waits_s
-from tests.analysis.synthetic_record import at, connection, publish, second, write_record
+from tests.support.records import at, connection, publish, second, write_record
 
 OTHER_ROOM = "/default/room-1"
 

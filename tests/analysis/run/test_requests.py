@@ -10,7 +10,7 @@ from harness.report.definitions import anchor, label
 from harness.report.markdown import render_markdown
 from harness.report.run.junit import render_junit
 from harness.report.run.requests import requests as requests_table
-from tests.analysis.synthetic_record import histogram, run_file, three_subscribers
+from tests.support.records import histogram, run_file, three_subscribers
 
 V1, ROOT = "GET /v1.2/x", "GET /"
 USERS = {"subscriber": 3, "chatter": 0, "Browser": 2}

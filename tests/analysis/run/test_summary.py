@@ -5,8 +5,7 @@ import pytest
 from harness.analysis.run.finalize import analyse
 from harness.analysis.run.slo import observe
 from harness.scenario.slo import SUMMARY_METRICS
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     arrival,
     connection,
     disturbance,
@@ -18,6 +17,7 @@ from tests.analysis.synthetic_record import (
     worker_second,
     write_record,
 )
+from tests.support.simulated_run import Simulation
 
 
 def test_every_name_that_an_objective_may_use_is_in_the_summary(tmp_path):

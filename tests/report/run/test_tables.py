@@ -3,8 +3,7 @@
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q
 from harness.report.run.tables import build_tables, environment, objectives
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     arrival,
     connection,
     disturbance,
@@ -15,6 +14,7 @@ from tests.analysis.synthetic_record import (
     worker_second,
     write_record,
 )
+from tests.support.simulated_run import Simulation
 
 
 def rows(table):

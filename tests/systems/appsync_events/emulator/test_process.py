@@ -14,7 +14,7 @@ from aiohttp.test_utils import make_mocked_request
 from harness.systems.appsync_events.emulator.process import start, try_it
 from harness.systems.appsync_events.emulator.routes import tell_of_bugs
 from harness.systems.appsync_events.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 UNAUTHORIZED = {
     "errorType": "UnauthorizedException",

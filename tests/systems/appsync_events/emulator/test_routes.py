@@ -15,7 +15,7 @@ from harness.systems.appsync_events.emulator.routes import Routes
 from harness.systems.appsync_events.emulator.service import Service, make_files
 from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.options import Options
-from tests.conformance.appsync_events.peers import KEY, MARKER, header
+from tests.support.appsync_peers import KEY, MARKER, header
 
 
 def test_bug_on_an_open_connection_closes_it_and_writes_no_http(tmp_path, monkeypatch, caplog):
