@@ -3,7 +3,7 @@ import pytest
 
 from harness.load.join_schedule import disturbance_order, join_offsets_s
 from harness.load.schedule import Schedule
-from tests.load.conftest import make_plan
+from tests.support.plans import make_plan
 
 
 def disturbed(*disturbances, **publishing):
