@@ -4,24 +4,26 @@ A warning that invalidates says that the measurement, not the system, was at fau
 figures then say, the run is invalid.
 """
 
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from harness.analysis.run.clocks import clocks_explain_negatives, unmeasured_clocks
 from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.run.ground_truth import dropped_at_limits
-from harness.analysis.run.invariants import broken_invariants
-from harness.analysis.run.ledger import not_routed
+from harness.analysis.run.ledger import contradictions, not_routed
 from harness.analysis.run.record import Json, Record
 from harness.analysis.run.slo import observe
-from harness.analysis.run.user_code import most_raised, raised, where_logged
 from harness.core.clock import NS_PER_S
 from harness.core.metrics import AGGREGATED
 from harness.measure.exhaustion import EXHAUSTIONS
+from harness.measure.record import LOG_FILE, TASK_STAGE
 
 _SATURATION_CODES: Final = {
     *(limit.code for limit in LIMITS),
     *(exhaustion.code for exhaustion in EXHAUSTIONS.values()),
 }
+
+_CLASSES: Final = {"subscriber": "subscribers", "chatter": "chatters"}
 
 _DAMAGED: Final = "record_damaged"
 _END_TOLERANCE_S: Final = 0.5
@@ -36,7 +38,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_exhaustion(record),
         *_saturation(record, figures),
         *_incomplete(record),
-        *_disagreement(record),
+        *_disagreements(record),
         *_clock(record, figures),
         *_user_errors(record),
         *_unsent(figures),
@@ -134,8 +136,70 @@ def _incomplete(record: Record) -> list[Json]:
     return found
 
 
-def _disagreement(record: Record) -> list[Json]:
-    return [warning(*broken) for broken in broken_invariants(record)]
+def _disagreements(record: Record) -> Iterator[Json]:
+    """Warn of counts that differ though they must agree, whatever the system did.
+
+    Only in a run that went to its end: one that was cut short has a warning already.
+    """
+    if record.run.get("status") != "completed":
+        return
+    yield from _users_missing(record)
+    if not record.is_complete or record.lost_workers:
+        return  # What a lost worker counted last is not known.
+    if record.run.get("users"):  # Earlier versions did not see to it that these agree.
+        yield from _joins_disagree(record)
+    yield from _ledger_disagrees(record)
+
+
+def _users_missing(record: Record) -> Iterator[Json]:
+    """Compare the users of each class that were planned with those that started."""
+    users = record.run.get("users") or {}
+    planned, tried = users.get("planned", {}), users.get("tried", {})
+    for name, count in planned.items():
+        started = tried.get(name, 0)
+        if started != count:
+            who = _CLASSES.get(name, f"users of class {name}")
+            fan_out = name in _CLASSES
+            classes = planned.keys() - _CLASSES.keys() if fan_out else {name}
+            error = _most_raised(record, classes, but=fan_out)
+            found = f"{count - started:,} of {count:,} planned {who} did not start"
+            if started > count:
+                found = f"{started:,} {who} started and {count:,} were planned"
+            often = f"; most often: {error}" if error else ": the load was not as planned"
+            yield warning(
+                "users_missing", started, count, f"{found}{often}; {_where_logged(record)}"
+            )
+
+
+def _joins_disagree(record: Record) -> Iterator[Json]:
+    """Compare the joins of the timeline with one another, and with the connections' rows."""
+    sums = record.timeline[["joins_attempted", "joins_succeeded", "joins_failed"]].sum()
+    attempted, succeeded, failed = (int(value) for value in sums)
+    if attempted != succeeded + failed:
+        hint = (
+            f"{attempted:,} joins were attempted, {succeeded:,} succeeded and {failed:,} failed, "
+            "and none was under way at the end; please report this"
+        )
+        yield warning("joins_disagree", succeeded + failed, attempted, hint)
+    rows = record.connections
+    if len(rows) != attempted:
+        hint = "each attempt to join has one row in connections.parquet; please report this"
+        yield warning("connections_disagree", len(rows), attempted, hint)
+    elif rows.duplicated(["user_class", "user", "connection"]).any():
+        hint = "two rows of connections.parquet are about one connection; please report this"
+        yield warning("connections_disagree", "a connection twice", None, hint)
+
+
+def _ledger_disagrees(record: Record) -> Iterator[Json]:
+    """Compare what messages and connections were owed, got and lost."""
+    hint = "messages and connections were counted apart and must agree; please report this"
+    for found in contradictions(record.messages, record.connections):
+        yield warning("ledger_disagrees", found, None, hint)
+    for kind, frame in (("messages", record.messages), ("connections", record.connections)):
+        odd = int((frame["delivered"] + frame["lost"] != frame["owed"]).sum())
+        if odd:
+            hint = f"received and lost must add up to owed for each of the {kind}"
+            yield warning("ledger_disagrees", f"{kind} that do not add up: {odd}", None, hint)
 
 
 def _clock(record: Record, figures: Json) -> list[Json]:
@@ -166,13 +230,40 @@ def _clock(record: Record, figures: Json) -> list[Json]:
 
 
 def _user_errors(record: Record) -> list[Json]:
-    """Tell of exceptions in user code: Locust goes on after them, and only logs them."""
-    if not (count := raised(record)):
+    """Warn of exceptions in user code: Locust goes on after them, and only logs them."""
+    count = int(record.errors.loc[record.errors["stage"] == TASK_STAGE, "count"].sum())
+    if not count:
         return []
     noun = "exception" if count == 1 else "exceptions"
-    observed = f"{count:,} {noun} in user code, most often: {most_raised(record)}"
-    hint = f"the run went on; for the tracebacks {where_logged(record)}"
+    observed = f"{count:,} {noun} in user code, most often: {_most_raised(record)}"
+    hint = f"the run went on; for the tracebacks {_where_logged(record)}"
     return [warning("user_errors", observed, None, hint, invalid=False)]
+
+
+def _most_raised(record: Record, classes: Collection[str] = (), *, but: bool = False) -> str:
+    """Return the exception that user code raised most often, in words; empty where it raised none.
+
+    Args:
+        record: The run.
+        classes: Of users of these classes alone; of all where there are none.
+        but: Of users of all classes but these.
+    """
+    errors = record.errors[record.errors["stage"] == TASK_STAGE]
+    if classes:
+        of_them = errors["message"].str.split(": ", n=1).str[0].isin(list(classes))
+        errors = errors[of_them != but]
+    if errors.empty:
+        return ""
+    kinds = errors.groupby(["error_class", "message"], as_index=False)["count"].sum()
+    error_class, message = kinds.loc[kinds["count"].idxmax(), ["error_class", "message"]]
+    user_class, _, said = str(message).partition(": ")
+    return ": ".join(part for part in (user_class, str(error_class), said) if part)
+
+
+def _where_logged(record: Record) -> str:
+    """Return where tracebacks and the like are, as the end of a sentence."""
+    log = record.folder / LOG_FILE
+    return f"see {log}" if log.exists() else "see what Locust printed"
 
 
 def _unsent(figures: Json) -> list[Json]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.core.exit_codes import ExitCode
 from harness.load.master.abort_reason import AbortReason
-from harness.scenario.safety import Safety
+from harness.scenario.workload import Safety
 
 FEWEST = 20
 """Operations below which no share of failures means anything."""

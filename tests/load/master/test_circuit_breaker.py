@@ -2,7 +2,7 @@ import pytest
 
 from harness.core.exit_codes import ExitCode
 from harness.load.master.circuit_breaker import CircuitBreaker
-from harness.scenario.safety import Safety
+from harness.scenario.workload import Safety
 
 ERRORS = {("publish", "LimitExceededError", "too much"): 40, ("init", "timeout", ""): 2}
 
