@@ -19,7 +19,8 @@ class Process:
             self.stand.counters,
             self.stand.deliveries,
             self.stand.faults,
-            reset=[self.note_reset],
+            refresh=lambda: None,
+            reset=self.note_reset,
             report=lambda totals: {"twice_sent": 2 * totals["deliveries.sent"]},
         )
         self.control = Control(ground, folder, index, processes, self.bus.publish)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
 from tests.support.appsync_peers import API_KEY, open_peer
 
@@ -62,7 +62,7 @@ def started():
             key = repr(sorted(options.items()))
             if key not in emulators:
                 chosen = Options.model_validate({"api_keys": [API_KEY], **options})
-                emulators[key] = running.enter_context(start(chosen))
+                emulators[key] = running.enter_context(AppSyncEventsEmulator.start(chosen))
             return emulators[key]
 
         yield start_once

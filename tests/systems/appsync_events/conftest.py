@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
 from tests.support.appsync_peers import open_peer
 from tests.support.handler_runner import Stand
@@ -23,14 +23,14 @@ def options():
 @pytest.fixture(scope="session")
 def shared_emulator(options):
     """One emulator of one process for all tests that leave nothing behind in it."""
-    with start(Options(**options)) as emulator:
+    with AppSyncEventsEmulator.start(Options(**options)) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="session")
 def impatient_emulator(options):
     """An emulator whose keep-alive is due soon."""
-    with start(Options(**options, keep_alive_s=0.8)) as emulator:
+    with AppSyncEventsEmulator.start(Options(**options, keep_alive_s=0.8)) as emulator:
         yield emulator
 
 
