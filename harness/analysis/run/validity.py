@@ -1,7 +1,6 @@
 """Whether a run's figures can be trusted, and what to do when they cannot.
 
-A warning that invalidates says that the measurement, not the system, was at fault: whatever the
-figures then say, the run is invalid.
+A warning that invalidates a run means that the measurement was at fault, and not the system.
 """
 
 from collections.abc import Collection, Iterator
@@ -101,7 +100,7 @@ def _exhaustion(record: Record) -> list[Json]:
 def _cut_short(record: Record) -> list[Json]:
     status = record.run.get("status")
     if record.is_salvaged:
-        return []  # Nobody knows what was planned, and that is said as damage.
+        return []  # What was planned is unknown, of which the damage warns.
     planned_s = max((phase["end_s"] for phase in record.phases), default=0.0)
     whole = record.ended_s >= planned_s - _END_TOLERANCE_S
     if status == "completed" and whole:
@@ -112,14 +111,14 @@ def _cut_short(record: Record) -> list[Json]:
         "aborted": "the run gave up early; see its cause",
     }
     hint = hints.get(str(status), "messages still on their way count as lost; let the drain end")
-    # A target that lets nobody in ends the run early through no fault of the measurement.
+    # A target that rejects every connection ends the run early; the measurement is sound.
     invalid = not unreachable(record.run)
     needed_s = None if whole else planned_s
     return [warning("run_cut_short", round(record.ended_s, 1), needed_s, hint, invalid=invalid)]
 
 
 def unreachable(run: Json) -> bool:
-    """Say whether the run ended because the target let nobody in."""
+    """Say whether the run ended because the target rejected every connection."""
     return (run.get("cause") or {}).get("code") in {"nobody_joined", "target_unreachable"}
 
 
@@ -165,10 +164,8 @@ def _users_missing(record: Record) -> Iterator[Json]:
             found = f"{count - started:,} of {count:,} planned {who} did not start"
             if started > count:
                 found = f"{started:,} {who} started and {count:,} were planned"
-            often = f"; most often: {error}" if error else ": the load was not as planned"
-            yield warning(
-                "users_missing", started, count, f"{found}{often}; {_where_logged(record)}"
-            )
+            found += f"; most often: {error}" if error else ": the load was not as planned"
+            yield warning("users_missing", started, count, f"{found}; {_where_logged(record)}")
 
 
 def _joins_disagree(record: Record) -> Iterator[Json]:
@@ -280,7 +277,7 @@ def _unsent(figures: Json) -> list[Json]:
 
 
 def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
-    """Tell of failed requests of ordinary users where no SLO says whether that matters."""
+    """Warn of failed requests of ordinary users that no SLO judges."""
     requests = figures["requests"].get(AGGREGATED, {"failures": 0})
     metrics = (str(slo["metric"]) for slo in record.workload.get("slos", []))
     judged = any(one.startswith("requests.") and "failure" in one for one in metrics)
@@ -293,7 +290,7 @@ def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
 
 
 def _unheard(figures: Json) -> list[Json]:
-    """Warn where publishes were accepted and nobody heard any: the target may be told wrongly."""
+    """Warn where publishes were accepted and none arrived: the target file may be wrong."""
     deliveries = figures["deliveries"]
     heard = any(deliveries[kind] for kind in ("received", "late", "unexpected"))
     if heard or not deliveries["owed"] or not figures["publishes"]["acknowledged"]:
@@ -306,7 +303,7 @@ def _unheard(figures: Json) -> list[Json]:
 
 
 def _limited(record: Record) -> list[Json]:
-    """Say what the emulated system dropped at its limits: that is its doing and not the load's."""
+    """Warn of what the emulated system dropped at its own limits."""
     dropped = dropped_at_limits(record)
     if not dropped:
         return []
@@ -319,9 +316,9 @@ def _limited(record: Record) -> list[Json]:
 
 
 def _not_routed(record: Record) -> list[Json]:
-    """Warn of subscribers who were sent something before measuring began, and heard nothing.
+    """Warn of subscribers that were owed messages before measuring began and received none.
 
-    One who polls may simply not have asked yet.
+    A user that polls may not have polled yet.
     """
     if record.measure_start_s is None:
         return []
