@@ -9,7 +9,7 @@ from typing import Any
 from locust.argument_parser import LocustArgumentParser
 
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.live.watching import add_live_arguments
+from harness.live.outputs import add_live_arguments
 from harness.load.ownership import FLAG
 from harness.scenario.labels import read_labels
 from harness.scenario.loading import load_plan

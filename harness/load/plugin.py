@@ -18,13 +18,13 @@ from locust.stats import StatsCSVFileWriter
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.core.system import system_named
+from harness.live.outputs import LiveOutputs, has_outputs
 from harness.live.run import LiveRun
-from harness.live.watching import Watching, is_watched
 from harness.load import worker_protocol
 from harness.load.master.coordinator import Coordinator
 from harness.load.master.worker_registry import NumberedDispatcher, WorkerRegistry
 from harness.load.options import add_arguments, locust_users, worker_count
-from harness.load.preflight import Prepared, on_options, prepare, say, tell
+from harness.load.preflight import PreparedRun, on_options, prepare, print_message, report_failure
 from harness.load.process import (
     StopReason,
     ignore_interrupt_follow_parent,
@@ -36,17 +36,17 @@ from harness.load.process import (
 )
 from harness.load.schedule import Schedule
 from harness.load.user_classes import (
-    arrange,
+    classes_to_run,
+    classify,
     fingerprint,
     own_locustfile,
-    planned,
+    plan_with_counts,
     require_hosts,
     require_tasks,
     stop_own_code,
-    told_apart,
 )
 from harness.load.users import FanOutUser, systems_of
-from harness.load.worker.clock_keeper import ClockKeeper
+from harness.load.worker.clock_sync import ClockSync
 from harness.load.worker.locust_table import LocustTable, let_csv_writer_end
 from harness.load.worker.worker import Worker, access_of
 from harness.load.worker_protocol import RunAssignment
@@ -70,14 +70,14 @@ class _Plugin:
     """This process's part: coordinator in a master, worker in a worker, both in a local run."""
 
     def __init__(self) -> None:
-        self._prepared: Prepared | None = None
+        self._prepared: PreparedRun | None = None
         self._coordinator: Coordinator | None = None
         self._worker: Worker | None = None
-        self._keeper = ClockKeeper.at_home()
+        self._clock_sync = ClockSync.local()
         self._quitting = False
         self._interrupted = False
         self._stop_reason = StopReason()
-        self._watching: Watching | None = None
+        self._watching: LiveOutputs | None = None
         self._concluding = Semaphore()
         self._exit_code: int | None = None
 
@@ -98,7 +98,7 @@ class _Plugin:
             try:
                 _arrange(environment)
             except HarnessError as error:
-                tell(error)
+                report_failure(error)
                 self._give_up(environment, error.exit_code)
             self._introduce(runner)
         else:
@@ -109,26 +109,26 @@ class _Plugin:
     def _introduce(self, runner: WorkerRunner) -> None:
         """Say who this worker is, and learn how far its clock is from the run's."""
         environment: Any = runner.environment
-        self._keeper = keeper = ClockKeeper(
+        self._clock_sync = clock_sync = ClockSync(
             runner.send_message,
             systems_of(environment.user_classes),
             fingerprint(environment.available_user_classes),
             own_locustfile(environment.parsed_options.locustfile),
         )
 
-        def welcomed(msg: Any, **_: Any) -> None:
+        def registered(msg: Any, **_: Any) -> None:
             if refused := msg.data.get("refused"):
-                say(f"error: {refused}")
+                print_message(f"error: {refused}")
                 runner.environment.process_exit_code = int(ExitCode.BAD_USAGE)
                 runner.quit()
             else:
-                keeper.welcomed(**msg.data)
+                clock_sync.registered(**msg.data)
 
-        runner.register_message(worker_protocol.REGISTERED, welcomed)
+        runner.register_message(worker_protocol.REGISTERED, registered)
         runner.register_message(
-            worker_protocol.CLOCK_REPLY, lambda msg, **_: keeper.told(**msg.data)
+            worker_protocol.CLOCK_REPLY, lambda msg, **_: clock_sync.replied(**msg.data)
         )
-        keeper.start()
+        clock_sync.start()
 
     def _registry(self, environment: Environment, system: str) -> WorkerRegistry:
         """Hear the workers that come, from now on."""
@@ -166,7 +166,7 @@ class _Plugin:
             self._watch(environment, self._coordinator)
             self._coordinator.await_workers()
         except HarnessError as error:
-            tell(error)
+            report_failure(error)
             self._give_up(environment, error.exit_code)
         except KeyboardInterrupt:
             self._give_up(environment, ExitCode.INTERRUPTED)
@@ -188,12 +188,12 @@ class _Plugin:
         for kind, listener in heard.items():
             runner.register_message(kind, listener)
 
-    def _planned(self, environment: Environment, prepared: Prepared) -> Prepared:
+    def _planned(self, environment: Environment, prepared: PreparedRun) -> PreparedRun:
         """Fix how many users of each class there are, and return the plan that says so."""
         options: Any = environment.parsed_options
         where, workers = str(options.locustfile), worker_count(options)
-        classes = told_apart(environment.user_classes, where)
-        plan = planned(prepared.plan, classes, options.user_classes or ())
+        classes = classify(environment.user_classes, where)
+        plan = plan_with_counts(prepared.plan, classes, options.user_classes or ())
         require_hosts(plan, classes, options.host)
         for one in environment.user_classes:
             kind = one.user_class if issubclass(one, FanOutUser) else one.__name__
@@ -205,10 +205,10 @@ class _Plugin:
     def _watch(self, environment: Environment, coordinator: Coordinator) -> None:
         """Keep an account of the run as it goes, where anybody is going to look at it."""
         options: Any = environment.parsed_options
-        if is_watched(environment, options):
+        if has_outputs(environment, options):
             schedule = Schedule(coordinator.plan)
             coordinator.live = LiveRun(coordinator.plan, schedule.intended_s, schedule.channel)
-            self._watching = Watching(environment, options, coordinator.live, coordinator.folder)
+            self._watching = LiveOutputs(environment, options, coordinator.live, coordinator.folder)
 
     def _give_up(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
         """End a run that never began, and send home the workers that have come."""
@@ -234,7 +234,7 @@ class _Plugin:
             table = LocustTable(environment)
             stop = partial(stop_own_code, runner)
             send = runner.send_message
-            self._worker = Worker(assignment, number, api, send, table, self._keeper, stop)
+            self._worker = Worker(assignment, number, api, send, table, self._clock_sync, stop)
         except Exception as error:
             exit_code = error.exit_code if isinstance(error, HarnessError) else 1
             failure = {"worker": number, "said": f"{error}", "exit_code": int(exit_code)}
@@ -278,7 +278,7 @@ class _Plugin:
         options: Any = environment.parsed_options
         self._conclude()
         if options.autoquit == -1:
-            say("the run is over; its page stays until Ctrl-C")
+            print_message("the run is over; its page stays until Ctrl-C")
             return
         gevent.sleep(options.autoquit)
         if environment.web_ui is not None:
@@ -310,7 +310,7 @@ class _Plugin:
     def _interrupt(self) -> None:
         """Interrupt Locust's main greenlet; Python would interrupt whichever happens to run."""
         if not self._interrupted and self._exit_code is None:
-            say("stopping in order; a second Ctrl-C stops at once")
+            print_message("stopping in order; a second Ctrl-C stops at once")
         self._interrupted = True
         hub = get_hub()
         hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)
@@ -324,5 +324,5 @@ def _arrange(environment: Environment) -> None:
     """Have Locust run classes that wait for their turn in place of those it found."""
     options: Any = environment.parsed_options
     where = str(options.locustfile)
-    environment.user_classes = arrange(environment.user_classes, options, where)
+    environment.user_classes = classes_to_run(environment.user_classes, options, where)
     environment._filter_tasks_by_tags()  # noqa: SLF001  Locust would, later; it does so once

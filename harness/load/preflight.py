@@ -16,17 +16,17 @@ from harness.core.errors import HarnessError, MachineError, error_lines
 from harness.load.options import plan_from_options, worker_count
 from harness.load.sizing import size_or_refuse
 from harness.load.user_classes import (
+    classify,
     loaded_classes,
-    planned,
+    plan_with_counts,
     refuse_options,
     require_hosts,
-    told_apart,
 )
 from harness.measure.machine import read_machine
 from harness.scenario.plan import Plan
 
 
-class Prepared(NamedTuple):
+class PreparedRun(NamedTuple):
     """A run that can be started.
 
     Attributes:
@@ -38,7 +38,7 @@ class Prepared(NamedTuple):
     warnings: list[dict[str, Any]]
 
 
-def prepare(options: Namespace) -> Prepared:
+def prepare(options: Namespace) -> PreparedRun:
     """Return what a master's options ask for.
 
     Raises:
@@ -56,15 +56,15 @@ def prepare(options: Namespace) -> Prepared:
     refuse_options(options)
     plan = plan_from_options(options)
     if (found := loaded_classes(options)) is not None:
-        classes = told_apart(found, str(options.locustfile))
-        plan = planned(plan, classes, options.user_classes or ())
+        classes = classify(found, str(options.locustfile))
+        plan = plan_with_counts(plan, classes, options.user_classes or ())
         require_hosts(plan, classes, options.host)
     # Workers elsewhere have machines of their own, which they tell of when they come.
     here = None if options.processes or not options.master else 0
     sized, _, warnings = size_or_refuse(
         plan, read_machine(), worker_count(options), here=here, force=options.force
     )
-    return Prepared(sized, warnings)
+    return PreparedRun(sized, warnings)
 
 
 _SHOWN_ONLY = ("list_commands", "show_task_ratio", "show_task_ratio_json")
@@ -84,19 +84,19 @@ def on_options(parser: LocustArgumentParser, heed: Callable[[Namespace], object]
             try:
                 heed(options)
             except HarnessError as error:
-                tell(error)
+                report_failure(error)
                 sys.exit(int(error.exit_code))
         return options
 
     parser.parse_args = read_and_heed  # There is no event for it.
 
 
-def tell(error: HarnessError) -> None:
+def report_failure(error: HarnessError) -> None:
     """Say what is wrong, each problem in its own sentence, to the user and to the parent."""
     report_error(error)
-    say(error_lines(error))
+    print_message(error_lines(error))
 
 
-def say(text: str) -> None:
+def print_message(text: str) -> None:
     """Tell the user something at once, beside Locust's log."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201  standard error is the interface

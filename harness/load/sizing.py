@@ -10,8 +10,8 @@ from harness.measure.machine import Check, Machine, Needs, check_machine
 from harness.scenario.plan import Plan
 from harness.scenario.target import Target
 
-MOST_PROCESSES = 64
-MOST_TOLD = 8
+MAX_PROCESSES = 64
+MAX_LISTED = 8
 """Shortages that an error names; a fleet whose machines are alike lacks the same many times."""
 
 BUSY_CORE = 0.8
@@ -37,7 +37,7 @@ def size_plan(plan: Plan, machine: Machine, workers: int | None) -> tuple[Plan, 
 
 
 def _fewest(fits: Callable[[int], bool]) -> int:
-    return next((n for n in range(1, MOST_PROCESSES) if fits(n)), MOST_PROCESSES)
+    return next((n for n in range(1, MAX_PROCESSES) if fits(n)), MAX_PROCESSES)
 
 
 def _share(plan: Plan, workers: int) -> float:
@@ -147,7 +147,7 @@ def size_or_refuse(
 def refuse(short: Mapping[str, Sequence[Check]]) -> MachineError:
     """Return the error that names everything that machines are short of, the first few of many."""
     (where, first), *others = [(name, check) for name, all_ in short.items() for check in all_]
-    told = others[: MOST_TOLD - 1]
+    told = others[: MAX_LISTED - 1]
     more = f"\nand {len(others) - len(told)} more" if len(others) > len(told) else ""
     rest = "".join(
         f"\nalso {'' if name == where else f'{name}: '}{check.sentence}\n  -> {check.advice}"

@@ -17,7 +17,7 @@ from locust.util.load_locustfile import is_shape_class, is_user_class
 
 from harness.core.errors import LocustfileError
 from harness.load.locustfile_loading import load_locustfile
-from harness.load.users import Chatter, FanOutUser, InTurn, Subscriber, in_turn
+from harness.load.users import Chatter, DelayedStart, FanOutUser, Subscriber, delayed
 from harness.scenario.plan import Plan
 
 OTHERS = "population.others"
@@ -93,7 +93,7 @@ def _shaped(where: str, shape: type) -> LocustfileError:
     return LocustfileError(where, f"has the load shape {shape.__name__}", required, hint)
 
 
-def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
+def classify(found: Iterable[type[User]], where: str) -> UserClasses:
     """Tell fan-out classes and ordinary ones apart.
 
     A class that another one of its kind is made from is only the base of that one.
@@ -122,7 +122,7 @@ def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
     return UserClasses(where, fan_out, others, weightless)
 
 
-def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan:
+def plan_with_counts(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan:
     """Return the plan with a count for each ordinary class of the locustfile.
 
     Args:
@@ -202,7 +202,7 @@ def refuse_options(options: Namespace) -> None:
         raise LocustfileError("--stop-timeout", f"{options.stop_timeout} s", limit)
 
 
-def arrange(found: Sequence[type[User]], options: Any, where: str) -> list[type[User]]:
+def classes_to_run(found: Sequence[type[User]], options: Any, where: str) -> list[type[User]]:
     """Return the classes to run in place of those that Locust found.
 
     Those with code of their own wait for their turn in the ramp, and a kind of fan-out user that
@@ -213,7 +213,7 @@ def arrange(found: Sequence[type[User]], options: Any, where: str) -> list[type[
         options: Locust's parsed options, for its tags.
         where: The locustfile, for error messages.
     """
-    classes = told_apart(found, where)
+    classes = classify(found, where)
     # Joining is no task that a tag could take away.
     tags = set(options.tags or ())
     FanOutUser.live.locust_tag_set = tags - set(options.exclude_tags or ())  # type: ignore[attr-defined]  # as Locust does
@@ -224,7 +224,7 @@ def arrange(found: Sequence[type[User]], options: Any, where: str) -> list[type[
             **{kind: one for kind, one in DEFAULTS.items() if one.__name__ not in taken},
             **fan_out,
         }
-    return [in_turn(one) for one in (*fan_out.values(), *classes.others.values())]
+    return [delayed(one) for one in (*fan_out.values(), *classes.others.values())]
 
 
 def require_tasks(found: Iterable[type[User]], options: Any, where: str) -> None:
@@ -273,7 +273,7 @@ def stop_own_code(runner: Runner) -> None:
 
     Their last requests are then part of the record.
     """
-    own = {one.__name__ for one in runner.user_classes if issubclass(one, InTurn)}
+    own = {one.__name__ for one in runner.user_classes if issubclass(one, DelayedStart)}
     running = {name: count for name, count in runner.user_classes_count.items() if name in own}
     with gevent.Timeout(STOPPED_WITHIN_S, exception=False):  # An on_stop may hang.
         runner.stop_users(running)

@@ -55,7 +55,7 @@ class Chatter(FanOutUser):
     user_class = "chatter"
 
 
-class InTurn(User):
+class DelayedStart(User):
     """Puts off a user's own ``on_start`` until its turn in the ramp; mixed into such classes.
 
     Attributes:
@@ -84,7 +84,7 @@ class InTurn(User):
         raise NotImplementedError
 
 
-class OrdinaryInTurn(InTurn):
+class DelayedOrdinaryUser(DelayedStart):
     """An ordinary user of the locustfile."""
 
     abstract = True
@@ -105,11 +105,11 @@ class OrdinaryInTurn(InTurn):
             context.tried[type(self).__name__] += 1
 
 
-class FanOutInTurn(InTurn, FanOutUser):
+class DelayedFanOutUser(DelayedStart, FanOutUser):
     """A fan-out user with ``on_start``, ``on_stop`` or tasks of its own."""
 
     abstract = True
-    joins_beside: ClassVar[bool] = False
+    has_own_tasks: ClassVar[bool] = False
     """Whether its own tasks have the user's greenlet, so that it joins in another."""
 
     def await_turn(self) -> None:
@@ -127,23 +127,23 @@ class FanOutInTurn(InTurn, FanOutUser):
     def on_start(self) -> None:
         """Wait for the turn, do what the class itself does, and join."""
         super().on_start()
-        if self.joins_beside and self.population is not None and self.sessions:
+        if self.has_own_tasks and self.population is not None and self.sessions:
             gevent.spawn(self.population.join_all, self.sessions)
 
 
-def in_turn(found: type[User]) -> type[User]:
+def delayed(found: type[User]) -> type[User]:
     """Return a class of the same name that waits for its turn; the class itself where it need not.
 
     Args:
         found: A class of the locustfile.
     """
     if not issubclass(found, FanOutUser):
-        return _derived(found, OrdinaryInTurn, {})
+        return _derived(found, DelayedOrdinaryUser, {})
     own_tasks = [one for one in found.tasks if one is not FanOutUser.live]
     if not (own_tasks or has_own_hooks(found)):
         return found
     tasks = own_tasks or [FanOutUser.live]
-    derived = _derived(found, FanOutInTurn, {"joins_beside": bool(own_tasks)})
+    derived = _derived(found, DelayedFanOutUser, {"has_own_tasks": bool(own_tasks)})
     derived.tasks = tasks
     return derived
 
@@ -153,7 +153,7 @@ def has_own_hooks(found: type[User]) -> bool:
     return (found.on_start, found.on_stop) != (User.on_start, User.on_stop)
 
 
-def _derived(found: type[User], mixin: type[InTurn], members: dict[str, Any]) -> type[User]:
+def _derived(found: type[User], mixin: type[DelayedStart], members: dict[str, Any]) -> type[User]:
     names = {"__module__": found.__module__, "__qualname__": found.__qualname__}
     # Of the metaclass of the class that was found: it may have one of its own.
     metaclass: Any = type(found)

@@ -18,7 +18,7 @@ _HINT_TLS = (
     "check that what the endpoints name speaks TLS (ws:// and http:// do without), and [tls]"
 )
 
-FEWEST = 20
+MIN_OPERATIONS = 20
 """Operations below which no share of failures means anything."""
 
 _SUCCEEDED = ("joins_succeeded", "publishes_acknowledged")
@@ -138,7 +138,7 @@ class CircuitBreaker:
         """
         ended, failed = self._ended.total(), self._failed.total()
         seen_s = max(self._ended, default=0) + 1 - (self._first or 0)
-        if seen_s < self._safety.error_storm_s or ended < FEWEST:
+        if seen_s < self._safety.error_storm_s or ended < MIN_OPERATIONS:
             return None
         if failed <= ended * self._safety.error_storm_ratio:
             return None

@@ -15,7 +15,7 @@ from harness.measure.record import (
 from harness.measure.record_schema import LATENCY_METRICS, TIMELINE_COUNTERS, ErrorRow
 from harness.scenario.plan import Plan
 
-PATIENCE_S = 3
+MAX_LAG_S = 3
 """A second is written without a worker's report once another worker is this far ahead."""
 
 TABLES_FROM_WORKERS = ("publishes", "arrivals")
@@ -99,7 +99,7 @@ class SecondAssembler:
     def _write_complete(self, newest: int) -> None:
         for second in sorted(self._waiting):
             complete = len(self._waiting[second]) >= self._workers - len(self._lost)
-            if not complete and second > newest - PATIENCE_S:
+            if not complete and second > newest - MAX_LAG_S:
                 break
             self._write(second, self._waiting.pop(second))
         self._writer.flush()

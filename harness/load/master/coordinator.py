@@ -41,7 +41,7 @@ from harness.load.master.worker_registry import RunRoster, WorkerRegistry
 from harness.load.master.worker_watch import WorkerWatch
 from harness.load.options import START_DELAY_S, apply_plan, worker_count
 from harness.load.ownership import require_owned
-from harness.load.preflight import Prepared, say, tell
+from harness.load.preflight import PreparedRun, print_message, report_failure
 from harness.load.sizing import warn_or_refuse
 from harness.load.worker_info import shortages_of
 from harness.load.worker_protocol import RunAssignment
@@ -75,7 +75,7 @@ class Coordinator:
         environment: Environment,
         options: Namespace,
         registry: WorkerRegistry,
-        prepared: Prepared,
+        prepared: PreparedRun,
     ) -> None:
         self._runner: MasterRunner | LocalRunner = environment.runner  # type: ignore[assignment]
         self._options = options
@@ -95,7 +95,7 @@ class Coordinator:
         self._assembler: SecondAssembler | None = None
         self._assignment: RunAssignment | None = None
         self._workers: list[str] = []
-        self._roster = RunRoster(registry, self._warnings, say)
+        self._roster = RunRoster(registry, self._warnings, print_message)
         self._watched = WorkerWatch((), 0.0, local=False)
         self._disturbances: SystemDisturbances | None = None
         self._breaker = CircuitBreaker(self.plan.workload.safety)
@@ -134,7 +134,7 @@ class Coordinator:
             return
         options, count = self._options, worker_count(self._options)
         try:
-            self._registry.wait(count, options.expect_workers_max_wait or 0.0, say)
+            self._registry.wait(count, options.expect_workers_max_wait or 0.0, print_message)
             if self._remote_workers:
                 self._admit(count)
         except MachineError as error:
@@ -239,7 +239,7 @@ class Coordinator:
             return failure
         if self._options.allow_lost_workers:
             self._go_on_without_lost()
-        if complaint := self._watched.complaint():
+        if complaint := self._watched.problem():
             hint = "it was killed, crashed or starved; its users are gone, start the run again"
             return AbortReason("worker_lost", ExitCode.RUN_INVALID, complaint, hint)
         errors = self._assembler.errors if self._assembler is not None else {}
@@ -250,7 +250,7 @@ class Coordinator:
         )
 
     def _go_on_without_lost(self) -> None:
-        for number, sentence in self._watched.give_up():
+        for number, sentence in self._watched.take_lost():
             if self._assembler is not None:
                 joined = self._assembler.joined[number]
                 self._roster.lose(number, sentence, joined, self._elapsed_s())
@@ -275,7 +275,7 @@ class Coordinator:
         """End the run early; the first reason stays."""
         if self.abort_reason is None:
             self.abort_reason = reason
-            tell(ChildError(reason.code, reason.message, reason.hint, reason.exit_code))
+            report_failure(ChildError(reason.code, reason.message, reason.hint, reason.exit_code))
             gevent.spawn(self._runner.quit)
 
     def on_stopped(self, said: str) -> None:

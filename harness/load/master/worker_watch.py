@@ -28,7 +28,7 @@ class WorkerWatch:
         self._gone_since_s: dict[int, float] = {}
         self._local = local
         self._done: set[int] = set()
-        self._given_up: set[int] = set()
+        self._excluded: set[int] = set()
 
     def reported(self, number: int, pid: int) -> None:
         """Note a sign of life of a worker, and the process it is."""
@@ -43,28 +43,28 @@ class WorkerWatch:
     @property
     def awaited(self) -> bool:
         """Whether a worker that still runs has not sent everything."""
-        over = self._done | self._given_up
+        over = self._done | self._excluded
         return any(n not in over and not self._ended(n) for n in range(len(self._ids)))
 
-    def complaint(self) -> str | None:
+    def problem(self) -> str | None:
         """Return what is wrong with the first lost worker, None while all are well."""
         return next((said for _, said in self._lost()), None)
 
-    def give_up(self) -> list[tuple[int, str]]:
+    def take_lost(self) -> list[tuple[int, str]]:
         """Go on without those that are lost, unless all are.
 
         Returns their numbers and what is wrong with each.
         """
         lost = list(self._lost())
-        if len(self._given_up) + len(lost) == len(self._ids):
+        if len(self._excluded) + len(lost) == len(self._ids):
             return []
-        self._given_up.update(number for number, _ in lost)
+        self._excluded.update(number for number, _ in lost)
         return lost
 
     def _lost(self) -> Iterator[tuple[int, str]]:
         now_s = time.monotonic()
         for number, worker_id in enumerate(self._ids):
-            if number in self._given_up:
+            if number in self._excluded:
                 continue
             silent_s = now_s - self._heard_s[number]
             if number not in self._done and self._ended(number):

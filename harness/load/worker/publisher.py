@@ -17,7 +17,7 @@ from harness.measure.record_schema import PublishRow
 from harness.net.client import PublishAnswer
 from harness.net.stream import errno_name
 
-LONGEST_BACK_OFF_S = 30.0
+MAX_BACK_OFF_S = 30.0
 
 
 class BackOff:
@@ -42,7 +42,7 @@ class BackOff:
             self._pauses.pop(chatter, None)
         elif self._base_s:
             _, times = self._pauses.get(chatter, (0.0, 0))
-            longest_s = min(LONGEST_BACK_OFF_S, self._base_s * 2.0 ** min(times, 20))
+            longest_s = min(MAX_BACK_OFF_S, self._base_s * 2.0 ** min(times, 20))
             # Full jitter keeps chatters from resuming at the same time.
             self._pauses[chatter] = now_s + random.uniform(0.0, longest_s), times + 1
 

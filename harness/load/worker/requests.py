@@ -10,12 +10,12 @@ from harness.load.worker.locust_table import OF_THE_HARNESS
 from harness.measure.histogram import HIGHEST_NS
 from harness.measure.record import REQUEST_LATENCY, TASK_STAGE, request_tag
 
-MOST_NAMES = 200
+MAX_NAMES = 200
 """Names told apart in one worker; a name with a number in it must not fill memory."""
 
 OTHER_NAMES = "other names"
-LONGEST_NAME = 120
-LONGEST_MESSAGE = 200
+MAX_NAME_CHARS = 120
+MAX_MESSAGE_CHARS = 200
 
 STAGE = "request"
 """Stage of a failed request among the record's errors."""
@@ -76,9 +76,9 @@ class RequestCounter:
         """Return how Locust's table names a request, shortened, or what stands for the rest."""
         known = self._names.get((method, name))
         if known is None:
-            if len(self._names) >= MOST_NAMES:
+            if len(self._names) >= MAX_NAMES:
                 return OTHER_NAMES
-            known = " ".join(f"{method} {name}".split())[:LONGEST_NAME]
+            known = " ".join(f"{method} {name}".split())[:MAX_NAME_CHARS]
             self._names[method, name] = known
         return known
 
@@ -91,5 +91,5 @@ class RequestCounter:
 
     def _error(self, stage: str, exception: BaseException, code: str, name: str) -> None:
         said = " ".join(str(exception).split())
-        message = f"{name}: {said}"[:LONGEST_MESSAGE]
+        message = f"{name}: {said}"[:MAX_MESSAGE_CHARS]
         self._stats.error(stage, type(exception).__name__, code, message)
