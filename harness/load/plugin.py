@@ -67,7 +67,7 @@ def install() -> None:
 
 
 class _Plugin:
-    """This process's part: coordinator in a master, worker in a worker, both in a local run."""
+    """The process's role: coordinator in a master, worker in a worker, both in a local run."""
 
     def __init__(self) -> None:
         self._prepared: PreparedRun | None = None
@@ -77,7 +77,7 @@ class _Plugin:
         self._quitting = False
         self._interrupted = False
         self._stop_reason = StopReason()
-        self._watching: LiveOutputs | None = None
+        self._outputs: LiveOutputs | None = None
         self._concluding = Semaphore()
         self._exit_code: int | None = None
 
@@ -91,23 +91,23 @@ class _Plugin:
 
     def on_init(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
-        # Now, and not in ``install``: the last listener comes first, before Locust's own goodbye.
+        # Here, not in ``install``: the last listener runs first, before Locust's own shutdown.
         environment.events.quitting.add_listener(self.on_quitting)
         if isinstance(runner, WorkerRunner):
             ignore_interrupt_follow_parent(runner, environment.parsed_options)
             try:
-                _arrange(environment)
+                _replace_user_classes(environment)
             except HarnessError as error:
                 report_failure(error)
-                self._give_up(environment, error.exit_code)
-            self._introduce(runner)
+                self._abort_start(environment, error.exit_code)
+            self._register(runner)
         else:
-            self._direct(environment)
+            self._start_master(environment)
         if isinstance(runner, WorkerRunner | LocalRunner):
             runner.register_message(worker_protocol.FINISH, self._on_finish, concurrent=True)
 
-    def _introduce(self, runner: WorkerRunner) -> None:
-        """Say who this worker is, and learn how far its clock is from the run's."""
+    def _register(self, runner: WorkerRunner) -> None:
+        """Register this worker with the master and measure its offset to the run clock."""
         environment: Any = runner.environment
         self._clock_sync = clock_sync = ClockSync(
             runner.send_message,
@@ -131,7 +131,7 @@ class _Plugin:
         clock_sync.start()
 
     def _registry(self, environment: Environment, system: str) -> WorkerRegistry:
-        """Hear the workers that come, from now on."""
+        """Accept registrations of workers from now on."""
         runner: Any = environment.runner
         options: Any = environment.parsed_options
         registry = WorkerRegistry(
@@ -141,35 +141,37 @@ class _Plugin:
             users=fingerprint(environment.available_user_classes),
             locustfile=own_locustfile(options.locustfile),
         )
-        heard = {
+        listeners = {
             worker_protocol.REGISTER: lambda msg, **_: registry.register(msg.node_id, msg.data),
             worker_protocol.CLOCK_REQUEST: lambda msg, **_: registry.answer_clock(
                 msg.node_id, **msg.data
             ),
             worker_protocol.READY: lambda msg, **_: registry.ready(msg.node_id),
         }
-        for kind, listener in heard.items():
+        for kind, listener in listeners.items():
             runner.register_message(kind, listener)
         return registry
 
-    def _direct(self, environment: Environment) -> None:
+    def _start_master(self, environment: Environment) -> None:
         options: Any = environment.parsed_options
         on_interrupt(self._interrupt)
         try:
             assert self._prepared is not None  # noqa: S101  the options have been read
-            _arrange(environment)
+            _replace_user_classes(environment)
             self._prepared = self._planned(environment, self._prepared)
             system = self._prepared.plan.target.system
-            system_named(system).load("client")  # Missing, it is named before anything is started.
+            system_named(system).load(
+                "client"
+            )  # Raises before anything is started if the package is missing.
             registry = self._registry(environment, system)
             self._coordinator = Coordinator(environment, options, registry, self._prepared)
-            self._watch(environment, self._coordinator)
+            self._start_outputs(environment, self._coordinator)
             self._coordinator.await_workers()
         except HarnessError as error:
             report_failure(error)
-            self._give_up(environment, error.exit_code)
+            self._abort_start(environment, error.exit_code)
         except KeyboardInterrupt:
-            self._give_up(environment, ExitCode.INTERRUPTED)
+            self._abort_start(environment, ExitCode.INTERRUPTED)
         coordinator = self._coordinator
 
         def make_dispatcher(**kwargs: Any) -> NumberedDispatcher:
@@ -178,18 +180,18 @@ class _Plugin:
 
         environment.dispatcher_class = make_dispatcher  # type: ignore[assignment]  # only called
         runner: Any = environment.runner
-        heard = {
+        listeners = {
             worker_protocol.SECOND: lambda msg, **_: coordinator.on_second(msg.data),
             worker_protocol.CONNECTIONS: lambda msg, **_: coordinator.on_connections(**msg.data),
             worker_protocol.FAILED: lambda msg, **_: coordinator.on_failed(**msg.data),
             worker_protocol.STOPPED: lambda msg, **_: coordinator.on_stopped(**msg.data),
             worker_protocol.DONE: lambda msg, **_: coordinator.on_done(**msg.data),
         }
-        for kind, listener in heard.items():
+        for kind, listener in listeners.items():
             runner.register_message(kind, listener)
 
     def _planned(self, environment: Environment, prepared: PreparedRun) -> PreparedRun:
-        """Fix how many users of each class there are, and return the plan that says so."""
+        """Fix the number of users of each class, and return the plan with these numbers."""
         options: Any = environment.parsed_options
         where, workers = str(options.locustfile), worker_count(options)
         classes = classify(environment.user_classes, where)
@@ -202,16 +204,16 @@ class _Plugin:
         environment.user_classes = [one for one in environment.user_classes if one.fixed_count]
         return prepared._replace(plan=plan)
 
-    def _watch(self, environment: Environment, coordinator: Coordinator) -> None:
-        """Keep an account of the run as it goes, where anybody is going to look at it."""
+    def _start_outputs(self, environment: Environment, coordinator: Coordinator) -> None:
+        """Start the live outputs, if the options ask for any."""
         options: Any = environment.parsed_options
         if has_outputs(environment, options):
             schedule = Schedule(coordinator.plan)
             coordinator.live = LiveRun(coordinator.plan, schedule.intended_s, schedule.channel)
-            self._watching = LiveOutputs(environment, options, coordinator.live, coordinator.folder)
+            self._outputs = LiveOutputs(environment, options, coordinator.live, coordinator.folder)
 
-    def _give_up(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
-        """End a run that never began, and send home the workers that have come."""
+    def _abort_start(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
+        """End a run that never began, and dismiss the registered workers."""
         if self._coordinator is not None:
             self._coordinator.conclude()
             environment.runner.quit()  # type: ignore[union-attr]  # there is one after init
@@ -237,7 +239,7 @@ class _Plugin:
             self._worker = Worker(assignment, number, api, send, table, self._clock_sync, stop)
         except Exception as error:
             exit_code = error.exit_code if isinstance(error, HarnessError) else 1
-            failure = {"worker": number, "said": f"{error}", "exit_code": int(exit_code)}
+            failure = {"worker": number, "message": f"{error}", "exit_code": int(exit_code)}
             runner.send_message(worker_protocol.FAILED, failure)
             raise
         FanOutUser.population = self._worker.population
@@ -250,24 +252,24 @@ class _Plugin:
             self._worker.finish()
 
     def on_test_stopping(self, environment: Environment, **_: Any) -> None:
-        # Locust's page has a button to stop with; nothing else that is by hand comes this way.
+        # Only the stop button of Locust's page ends a run by hand through this event.
         by_user = is_called_by_user(environment.runner)  # type: ignore[arg-type]  # there is one
         by_hand = environment.web_ui is not None and not (by_user or self._stop_reason.message)
         if not (by_hand or self._interrupted or self._quitting):
             self._stopped_from_within(environment)
         if by_user:
-            raise GreenletExit  # It would wait for its own end, for good.
+            raise GreenletExit  # It would wait forever for its own end.
         if self._coordinator is not None:
             self._coordinator.finish()
 
     def _stopped_from_within(self, environment: Environment) -> None:
-        """Note that neither a signal nor the timetable ends the run, unless one of them does."""
-        said = str(self._stop_reason)
+        """Report a stop that came neither from a signal nor from the timetable."""
+        message = str(self._stop_reason)
         if self._coordinator is not None:
-            self._coordinator.on_stopped(said)
+            self._coordinator.on_stopped(message)
         elif self._worker is not None and not self._worker.context.over:
             runner: Any = environment.runner
-            runner.send_message(worker_protocol.STOPPED, {"said": said})
+            runner.send_message(worker_protocol.STOPPED, {"message": message})
 
     def on_test_stop(self, environment: Environment, **_: Any) -> None:
         """Conclude a run that Locust's page, or the timetable, has ended; the page stays."""
@@ -285,12 +287,12 @@ class _Plugin:
             environment.web_ui.stop()
 
     def _conclude(self) -> int:
-        """Have the coordinator conclude, once; whoever asks meanwhile waits for it."""
+        """Conclude the run once; a concurrent call waits for the first."""
         with self._concluding:
             if self._exit_code is None and self._coordinator is not None:
                 self._exit_code = self._coordinator.conclude()
-                if self._watching is not None:
-                    self._watching.concluded(self._exit_code)
+                if self._outputs is not None:
+                    self._outputs.concluded(self._exit_code)
             return self._exit_code or 0
 
     def on_quitting(self, environment: Environment, **_: Any) -> None:
@@ -299,16 +301,16 @@ class _Plugin:
             if again:
                 get_hub().switch()  # Locust shuts down twice after SIGTERM; the first will exit.
             if self._coordinator is None:
-                self._on_finish()  # Whoever ended this worker, the master still gets its accounts.
+                self._on_finish()  # Whatever ended this worker, it still sends its records.
                 report_lost_master(environment)
                 return
             environment.process_exit_code = self._conclude()
-        except KeyboardInterrupt:  # A second Ctrl-C: at once, and the record stays as it is.
+        except KeyboardInterrupt:  # A second Ctrl-C: end immediately and leave the record as it is.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             environment.process_exit_code = int(ExitCode.INTERRUPTED)
 
     def _interrupt(self) -> None:
-        """Interrupt Locust's main greenlet; Python would interrupt whichever happens to run."""
+        """Interrupt Locust's main greenlet; Python would interrupt the one that happens to run."""
         if not self._interrupted and self._exit_code is None:
             print_message("stopping in order; a second Ctrl-C stops at once")
         self._interrupted = True
@@ -320,8 +322,8 @@ class _Plugin:
             print(self._coordinator.report_output, end="", flush=True)  # noqa: T201  the result
 
 
-def _arrange(environment: Environment) -> None:
-    """Have Locust run classes that wait for their turn in place of those it found."""
+def _replace_user_classes(environment: Environment) -> None:
+    """Replace the user classes that Locust found by those to run, with delayed starts."""
     options: Any = environment.parsed_options
     where = str(options.locustfile)
     environment.user_classes = classes_to_run(environment.user_classes, options, where)
