@@ -1,19 +1,15 @@
 """A running emulator: what its clients need to know, and what ``harness emulate`` prints."""
 
-import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from harness.core.hosts import LOOPBACK_OF, is_loopback
 from harness.core.system import system_named
 
 if TYPE_CHECKING:
     from harness.emulation.processes import EmulatorProcesses
     from harness.scenario.emulator import Emulator
     from harness.scenario.target import Target
-
-REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Address at which this machine reaches an emulator that listens on all addresses."""
-
 
 KEY_VARIABLE = "EMULATOR_API_KEY"
 KEEP = "--set target.emulator.certificate_folder=DIR"
@@ -63,7 +59,7 @@ def describe(api: Api) -> Emulated:
     from harness.emulation.certificate import CA_FILE, kept_certificate
 
     options, port = options_of(api.target), api.processes.port
-    host = REACHED_AT.get(options.host, options.host)
+    host = LOOPBACK_OF.get(options.host, options.host)
     host = f"[{host}]" if ":" in host else host
     ca_file = api.processes.folder / CA_FILE
     if options.certificate_folder:
@@ -126,14 +122,6 @@ def warning(api: Api) -> str:
         f"have tokens issued.{readable}\n"
         "Never use a key here that is valid for another system."
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can connect to a host; of names, only localhost is known."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _trust(api: Api, emulated: Emulated) -> dict[str, str]:

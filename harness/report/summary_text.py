@@ -155,7 +155,7 @@ def _arrived(analysis: Analysis) -> str:
     if not deliveries["lost"]:
         return f"; all {owed} deliveries owed arrived{within}."
     lost, received = q.count(deliveries["lost"]), q.count(deliveries["received"])
-    return f"; of {owed} deliveries owed, {lost} lost and {received} arrived{within}."
+    return f"; of {owed} deliveries owed, {received} arrived{within}, and {lost} did not."
 
 
 def _waited(summary: Json) -> str:

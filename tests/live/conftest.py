@@ -8,7 +8,7 @@ from harness.load.master.assembler import SecondAssembler
 from harness.load.schedule import Schedule
 from harness.load.worker.interval_stats import IntervalStats
 from harness.measure.record import RecordWriter
-from tests.load.conftest import make_plan
+from tests.support.plans import make_plan
 
 EPOCH_NS = 1_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -54,7 +54,7 @@ def report(second=0, *, worker=0, windows=None, publishes=(), arrivals=(), tally
             "receive_backlog": 40,
             "late_slots": 0,
         },
-        "windows": windows or {},
+        "subscription_intervals": windows or {},
         "publishes": list(publishes),
         "arrivals": list(arrivals),
         "requests": [],
