@@ -15,7 +15,7 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|<>*_`
 
 
 def render_markdown(analysis: Analysis) -> str:
-    """Return verdict, story, headline figures, objectives, requests and warnings as Markdown."""
+    """Return verdict, summary text, main figures, objectives, requests and warnings as Markdown."""
     summary, record = analysis.summary, analysis.record
     verdict = summary["verdict"]
     title = f"{record.workload.get('name', 'run')} on {record.target.get('name', 'target')}"

@@ -1,4 +1,4 @@
-"""Guesses what a user meant to write."""
+"""Suggest the correct spelling of names."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -183,7 +183,7 @@ def test_population_that_does_not_validate_is_left_alone(population):
 def test_too_few_users_for_both_kinds_are_refused(scenario):
     """One user cannot be a subscriber and a chatter."""
     assert (
-        "--users must be >= 2, got 1\nhint: one subscriber and one chatter at least"
+        "--users must be >= 2, got 1\nhint: at least one subscriber and one chatter"
     ) == scenario.complaint(users=1)
 
 

@@ -101,8 +101,8 @@ def test_missing_files_are_all_named(place):
     rule = "must be a file that exists, got"
     assert sorted(found.splitlines()) == [
         f'--set: target.emulator.lambda_authorizer.function {rule} "own.py"',
-        f"hint: it was looked for at {place / 'work' / 'own.py'}",
-        "hint: it was looked for at handlers/chta.js",
+        f"hint: the resolved path is {place / 'work' / 'own.py'}",
+        "hint: the resolved path is handlers/chta.js",
         f'target.toml: emulator.namespaces.0.code {rule} "handlers/chta.js"',
     ]
 

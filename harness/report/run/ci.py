@@ -52,7 +52,7 @@ def _add_properties(suite: ET.Element, run: Json) -> None:
 
 
 def _validity(suite: ET.Element, summary: Json, run: Json) -> str | None:
-    """Add the case that says whether the measurement can be trusted."""
+    """Add the case for the validity of the run."""
     case = ET.SubElement(suite, "testcase", classname="validity", name="the run is valid")
     cause = run.get("cause")
     reasons = [str(cause["message"])] if cause else []
