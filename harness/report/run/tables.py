@@ -1,6 +1,6 @@
-"""The tables of a report, as text in cells, for whatever prints them.
+"""The tables of a report, independent of the format that prints them.
 
-A table without rows is not made: an empty table says nothing that a missing one does not.
+Tables without rows are left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -130,7 +130,7 @@ def _latencies(analysis: Analysis) -> Table:
         if not block["count"]:
             unmeasured.append(LATENCIES[metric].name)
             continue
-        texts = _told(metric, block, analysis.summary)
+        texts = _percentiles(metric, block, analysis.summary)
         rows.append(_latency_row(capital(LATENCIES[metric].name), block, metric, texts=texts))
         if metric == "fan_out_latency_ms":
             rows += _fan_out_by_class(analysis)
@@ -154,12 +154,12 @@ def _fan_out_by_class(analysis: Analysis) -> Iterator[list[Cell]]:
             blocks[user_class] = latency_ms(merged)
     if len(blocks) > 1:
         for user_class, block in blocks.items():
-            texts = _told("fan_out_latency_ms", block, analysis.summary)
+            texts = _percentiles("fan_out_latency_ms", block, analysis.summary)
             row = _latency_row(f"at {user_class}s", block, tone="detail", texts=texts)
             yield _explained(row, "fan_out_latency_ms")
 
 
-def _told(metric: str, block: Json, summary: Json) -> dict[str, str]:
+def _percentiles(metric: str, block: Json, summary: Json) -> dict[str, str]:
     """Return a latency's percentiles, none of them below what the clocks can tell."""
     return {key: latency_figure(metric, block[key], summary) for key in STATISTICS}
 
