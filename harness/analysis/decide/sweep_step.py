@@ -7,11 +7,12 @@ from harness.analysis.decide.sweep_search import Answer, Trial
 from harness.analysis.run.backlog import Backlog, find_backlog
 from harness.analysis.run.clocks import error_of
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.record import MEASURE, Json
+from harness.analysis.run.record import Json
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import invalidates
 from harness.core.clock import NS_PER_MS
 from harness.core.exit_codes import ExitCode
+from harness.core.metric_types import MEASURE
 from harness.scenario.axes import Axis
 from harness.scenario.workload import Workload
 
@@ -120,7 +121,7 @@ def _answer(summary: Json, backlog: Backlog | None) -> tuple[Answer, str]:
     if code not in (ExitCode.PASS, ExitCode.SLO_FAILED, ExitCode.TARGET_UNREACHABLE):
         codes = [one["code"] for one in summary["warnings"] if invalidates(one)]
         return Answer.NONE, f"not measured: {', '.join(codes) or 'the run did not end'}"
-    parts = ["nobody was let in"] if code == ExitCode.TARGET_UNREACHABLE else []
+    parts = ["no user could join"] if code == ExitCode.TARGET_UNREACHABLE else []
     if piled_up and backlog is not None:
         parts.append(f"backlog: latency grew by {backlog.growth_ms_per_s:.0f} ms each second")
     if broken := _broken(summary):

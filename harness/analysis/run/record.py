@@ -15,6 +15,7 @@ from harness.core.clock import NS_PER_S
 from harness.core.distribution import VERSION
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
+from harness.core.metric_types import MEASURE
 from harness.core.system import installed_systems
 from harness.measure.record import (
     HISTOGRAMS_FILE,
@@ -38,9 +39,6 @@ _KINDS: Final[dict[str, type]] = {
     "warnings": list,
 }
 """What the parts of a ``run.json`` are where they are there."""
-
-MEASURE: Final = "measure"
-"""The phase that the summary's deliveries and latencies are about."""
 
 
 class NoRecordError(HarnessError):

@@ -11,11 +11,16 @@ import pandas as pd
 
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import latency_ms
-from harness.analysis.run.record import MEASURE, Json, Record, before_measuring, measured
+from harness.analysis.run.record import Json, Record, before_measuring, measured
 from harness.analysis.run.slo import margin, scope_words
 from harness.analysis.run.summary import CHATTER, SUBSCRIBER, failed_joins
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
-from harness.core.metric_types import STATISTICS, WAIT_LIMITS_S, WAIT_STATISTICS, percentile_name
+from harness.core.metric_types import (
+    STATISTICS,
+    WAIT_LIMITS_S,
+    WAIT_STATISTICS,
+    percentile_name,
+)
 from harness.core.metrics import LATENCIES, title_of
 from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
@@ -33,9 +38,7 @@ from harness.report.summary_text import (
 from harness.report.table_cells import Cell, Table
 
 _OF_MESSAGES: Final = [
-    block
-    for block, one in LATENCIES.items()
-    if one.is_measured and not block.startswith("generator.")
+    block for block, one in LATENCIES.items() if one.phase and not block.startswith("generator.")
 ]
 _MOST_ERRORS = 25
 _STAGE_NAMES: Final = {
@@ -145,14 +148,12 @@ def _latencies(analysis: Analysis) -> Table:
 
 def _fan_out_by_class(analysis: Analysis) -> Iterator[list[Cell]]:
     """Yield a row for each class of users, where there is more than one."""
-    blocks = {}
-    for user_class in (SUBSCRIBER, CHATTER):
-        merged = analysis.record.histograms.merged(
-            "fan_out_latency", user_class=user_class, phase=MEASURE
-        )
-        if merged.count:
-            blocks[user_class] = latency_ms(merged)
-    if len(blocks) > 1:
+    histograms = analysis.record.histograms
+    blocks = {
+        user_class: histograms.block_ms("fan_out_latency_ms", user_class=user_class)
+        for user_class in (SUBSCRIBER, CHATTER)
+    }
+    if all(block["count"] for block in blocks.values()):
         for user_class, block in blocks.items():
             texts = _percentiles("fan_out_latency_ms", block, analysis.summary)
             row = _latency_row(f"at {user_class}s", block, tone="detail", texts=texts)
