@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+from harness.core.channels import names_of
 from harness.measure.arrivals import RETIRE_AFTER_S
 from harness.measure.record_schema import DELIVERY_COUNTS
 
@@ -78,8 +79,7 @@ class LiveLedger:
             channel: Path of the channel.
             instant_ns: Run clock.
         """
-        by_wildcard = f"{channel.rpartition('/')[0]}/*"
-        return sum(self._open_at(each, instant_ns) for each in (channel, by_wildcard))
+        return sum(self._open_at(name, instant_ns) for name in names_of(channel))
 
     def _open_at(self, channel: str, instant_ns: int) -> int:
         if channel in self._unsorted:  # Nearly in order already, so this is quick.

@@ -16,6 +16,7 @@ import pandas as pd
 
 from harness.analysis.run.completion import completion
 from harness.analysis.run.tables import integers
+from harness.core.channels import names_of
 from harness.core.clock import NS_PER_S
 from harness.measure.record import CHANNELS_APART
 from harness.measure.record_schema import DELIVERY_COUNTS, RECORD_TABLES
@@ -25,9 +26,6 @@ Bools = npt.NDArray[np.bool_]
 
 FAULTS = ("lost", "duplicated", "reordered")
 """What can be wrong with the deliveries of a message that was owed."""
-
-WILDCARD_END = "/*"
-"""How the path of a subscription ends that stands for all channels that begin like it."""
 
 NEVER = np.iinfo(np.int64).max
 """The instant that stands for "not yet", where a connection never stopped being owed."""
@@ -222,10 +220,8 @@ def _holders(connections: pd.DataFrame, channels: Iterable[str]) -> Iterator[Int
     """
     made = subscriptions(connections.reset_index(drop=True))
     rows_of = {str(path): np.asarray(rows) for path, rows in made.groupby(made).groups.items()}
-    wildcards = [path for path in rows_of if path.endswith(WILDCARD_END)]
     for channel in channels:
-        matching = [path for path in wildcards if channel.startswith(path.removesuffix("*"))]
-        found = [rows_of[path] for path in (channel, *matching) if path in rows_of]
+        found = [rows_of[name] for name in names_of(channel) if name in rows_of]
         yield np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 
+from harness.core.channels import channels_named
 from harness.emulation.bus import Bus, Parts
 from harness.emulation.connection_writer import ConnectionWriter
 from harness.emulation.control import MARK, Control, GroundTruth
@@ -14,7 +15,6 @@ from harness.emulation.deliveries import Deliveries
 from harness.emulation.faults import Faults
 from harness.emulation.quotas import Rate
 from harness.emulation.scheduler import Scheduler
-from harness.emulation.wildcards import channels_named
 from harness.emulation.worker import WorkerContext
 from harness.systems.polling.emulator.store import Channel, Cursor, Message, newest_of
 from harness.systems.polling.options import Options

@@ -14,6 +14,7 @@ from http import HTTPStatus
 import orjson
 from aiohttp import web
 
+from harness.core.channels import channels_in, is_wildcard
 from harness.emulation.connection_writer import Connection, end_connection
 from harness.emulation.control_routes import (
     Handler,
@@ -22,7 +23,6 @@ from harness.emulation.control_routes import (
     told_of_bugs,
 )
 from harness.emulation.intervals import Intervals
-from harness.emulation.wildcards import channels_in, is_wildcard
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator.broadcast import chunk
 from harness.systems.server_sent_events.emulator.servers import Server

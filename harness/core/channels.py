@@ -1,14 +1,15 @@
-"""Several channels of one listener, and names that stand for many: how our emulators read them.
+"""Channel names, and wildcards that stand for many channels.
 
-Decided here, for systems whose channels are a service's own: ``default/*`` stands for every channel
-that begins with ``default/``, however deep, and not for ``default`` itself. Whoever listens to a
-channel by several names at once is told of it once.
+``default/*`` stands for every channel that begins with ``default/``, at any depth, and not for
+``default`` itself. The rule is one for emulators, for the live view and for the run record. A
+listener that names a channel several times is owed each of its messages once.
 """
 
 from collections.abc import Collection, Sequence
 from urllib.parse import unquote
 
-from harness.scenario.client_options import CHANNEL_SEPARATOR
+CHANNEL_SEPARATOR = ","
+"""Stands between several channels in one address, unless a target says otherwise."""
 
 WILDCARD = "*"
 _WILDCARD_END = "/" + WILDCARD
