@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from harness.core.channels import names_of
-from harness.measure.arrivals import RETIRE_AFTER_S
+from harness.measure.message_tracker import RETIRE_AFTER_S
 from harness.measure.record_schema import DELIVERY_COUNTS
 
 SETTLE_AFTER_S = int(RETIRE_AFTER_S) + 3

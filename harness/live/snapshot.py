@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.live.run import MEASURE, LiveRun
+from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
-from harness.measure.join_causes import CAUSES, cause_of
 from harness.measure.record import JOIN_STAGES
 
 MOST_ERRORS_SHOWN = 20

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from harness.core.envelope import parse_envelope
-from harness.measure.arrivals import Arrivals, MessageTracker
 from harness.measure.histogram import Int64Array
+from harness.measure.message_tracker import Arrivals, MessageTracker
 
 
 class _EachChecked(dict[int, int]):

@@ -9,9 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.labels import label_words
 from harness.analysis.run.record import Json
 from harness.analysis.run.requests import AGGREGATED
+from harness.analysis.run.run_file import label_words
 from harness.analysis.run.validity import saturates
 from harness.core.distribution import VERSION
 from harness.report import formatting as q

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.envelope import Envelope
-from harness.measure.arrivals import MessageTracker
 from harness.measure.ledger import SubscriberLedger
+from harness.measure.message_tracker import MessageTracker
 
 RUN = "run"
 OWED_FROM_NS = 1_000

@@ -9,10 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from harness.analysis.run.economics import Economics
 from harness.analysis.run.record import Record, measured
 from harness.core.errors import MachineError
-from harness.core.pricing import BYTES_PER_GB, Events, Price, Quota, Usage, total_usd
+from harness.core.pricing import BYTES_PER_GB, Economics, Events, Price, Quota, Usage, total_usd
 from harness.core.system import System
 
 BUSY_CORE: Final = 0.8

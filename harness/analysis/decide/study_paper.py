@@ -7,9 +7,8 @@ from typing import Final
 
 from harness.analysis.decide.cost_study import POLLING
 from harness.analysis.run.cost import day_like
-from harness.analysis.run.economics import Economics, priced_systems
 from harness.analysis.run.finalize import Analysis
-from harness.core.pricing import Day, Line, Quota, total_usd
+from harness.core.pricing import Day, Economics, Line, Quota, priced_systems, total_usd
 from harness.core.system import system_named
 from harness.scenario.study import StudyNeed, StudySystem
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis.run.tables import integers
-from harness.measure.log_bins import BIN_COUNT, edges_ns
+from harness.measure.histogram import BIN_COUNT, edges_ns
 
 Int64s = npt.NDArray[np.int64]
 

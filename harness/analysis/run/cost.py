@@ -9,12 +9,10 @@ from typing import Final
 
 import pandas as pd
 
-from harness.analysis.run.economics import economics_of, usage_on
-from harness.analysis.run.ground_truth import emulator_stats
 from harness.analysis.run.ledger import subscriptions
-from harness.analysis.run.record import Json, Record, measured
+from harness.analysis.run.record import Json, Record, emulator_stats, measured
 from harness.core.clock import NS_PER_S
-from harness.core.pricing import Day, Events, Usage, total_usd
+from harness.core.pricing import Day, Events, Usage, economics_of, total_usd, usage_on
 from harness.scenario.target import client_model
 
 REFERENCE: Final = Day()

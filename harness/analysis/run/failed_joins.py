@@ -4,7 +4,7 @@ from typing import Final
 
 import pandas as pd
 
-from harness.measure.join_causes import CAUSES, cause_of
+from harness.measure.failure_causes import CAUSES, cause_of
 
 _JOIN_ERROR: Final = "JoinError"
 

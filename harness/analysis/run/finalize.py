@@ -1,20 +1,37 @@
-"""Finishing a run record: its summary into ``run.json``, its journal into Parquet."""
+"""Judging a run record, and completing it on disk.
+
+Completing writes the summary into ``run.json`` and turns the journal into Parquet. Judging by other
+objectives than the run's own measures and writes nothing: everything comes from the record.
+"""
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
 import orjson
 
 from harness.analysis.run.breakdown import judge_part
 from harness.analysis.run.record import Json, Record, read_record
+from harness.analysis.run.slo import margin
 from harness.analysis.run.summary import figures
 from harness.analysis.run.tables import PARQUET, write_parquet
-from harness.analysis.run.validity import find_warnings, saturates
-from harness.analysis.run.verdict import decide, exit_code
+from harness.analysis.run.validity import find_warnings, invalidates, saturates, unreachable
 from harness.core.errors import MachineError
+from harness.core.exit_codes import ExitCode
 from harness.measure.record import JOURNAL_FOLDER, RUN_FILE
+
+JSON_VERSION: Final = 1
+"""Version of ``verdict_json``: raised when a name is removed or changes its meaning."""
+
+_EXIT_CODES: Final = {
+    "pass": ExitCode.PASS,
+    "fail": ExitCode.SLO_FAILED,
+    "no_data": ExitCode.SLO_FAILED,
+    "invalid": ExitCode.RUN_INVALID,
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,63 @@ def analyse(folder: Path) -> Analysis:
     found["generator"]["valid"] = not any(saturates(warning) for warning in warnings)
     head = {"verdict": verdict, "exit_code": exit_code(record.run, verdict)}
     return Analysis(record, {**head, **found, "slos": slos, "warnings": warnings})
+
+
+def judge_again(analysis: Analysis, slos: Sequence[Mapping[str, Any]]) -> Analysis:
+    """Return a run's analysis with its verdict by other objectives.
+
+    Args:
+        analysis: The run.
+        slos: Each with metric, op and limit, and perhaps phase and user_class.
+    """
+    record, summary = analysis.record, analysis.summary
+    judged = [judge_part(slo, record, summary) for slo in slos]
+    verdict = decide(record.run, judged, summary["warnings"])
+    changes = {"verdict": verdict, "exit_code": exit_code(record.run, verdict), "slos": judged}
+    return replace(analysis, summary=summary | changes)
+
+
+def decide(run: Json, slos: Sequence[Json], warnings: Sequence[Json]) -> str:
+    """Return pass, fail, invalid or no_data; invalid beats fail beats no_data beats pass.
+
+    A run that let nobody in measured nothing, so it has no data even without any SLO.
+    """
+    if any(invalidates(warning) for warning in warnings):
+        return "invalid"
+    verdicts = {slo["verdict"] for slo in slos}
+    if "fail" in verdicts:
+        return "fail"
+    if "no_data" in verdicts or unreachable(run):
+        return "no_data"
+    return "pass"
+
+
+def exit_code(run: Json, verdict: str) -> int:
+    """Return the exit code: what ended the run early tells more than the verdict."""
+    cause = run.get("cause") or {}
+    if cause.get("exit_code"):
+        return int(cause["exit_code"])
+    if run.get("status") == "interrupted":
+        return int(ExitCode.INTERRUPTED)
+    return int(_EXIT_CODES[verdict])
+
+
+def verdict_json(analysis: Analysis) -> Json:
+    """Return a verdict as plain data under stable names."""
+    run, summary = analysis.record.run, analysis.summary
+    return {
+        "version": JSON_VERSION,
+        "run_id": run.get("run_id"),
+        "workload": analysis.record.workload.get("name"),
+        "target": analysis.record.target.get("name"),
+        "verdict": summary["verdict"],
+        "exit_code": summary["exit_code"],
+        "slos": [
+            {"phase": None, "user_class": None, **slo, "margin": margin(slo)}
+            for slo in summary["slos"]
+        ],
+        "warnings": summary["warnings"],
+    }
 
 
 def finalize(folder: Path) -> Analysis:

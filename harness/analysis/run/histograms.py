@@ -16,8 +16,7 @@ import numpy.typing as npt
 from hdrh.codec import HdrCookieException, HdrLengthException
 
 from harness.core.clock import NS_PER_MS
-from harness.measure.histogram import PERCENTILES, Int64Array, LatencyHistogram
-from harness.measure.log_bins import BIN_COUNT, bins_of
+from harness.measure.histogram import BIN_COUNT, PERCENTILES, Int64Array, LatencyHistogram, bins_of
 
 _DAMAGED: Final = (
     HdrCookieException,
@@ -44,7 +43,7 @@ class Histograms:
 
     Attributes:
         by_tag: Keyed by (metric, user class, phase).
-        by_second: Fan-out latencies of each second in ``measure.log_bins``, shape (BIN_COUNT,).
+        by_second: Fan-out latencies of each second by ``bins_of``, shape (BIN_COUNT,).
         problem: What was wrong with the log, in words; None when nothing was.
     """
 

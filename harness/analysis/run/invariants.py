@@ -1,10 +1,10 @@
-"""What holds in every run that can be trusted, whatever the system did: counts that must agree."""
+"""Counts that must agree in every run, and the exceptions in user code that may explain them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from harness.analysis.run.ledger import contradictions
 from harness.analysis.run.record import Record
-from harness.analysis.run.user_code import most_raised, where_logged
+from harness.measure.record import LOG_FILE, TASK_STAGE
 
 _CLASSES = {"subscriber": "subscribers", "chatter": "chatters"}
 
@@ -71,3 +71,34 @@ def _ledger(record: Record) -> Iterator[tuple[str, int | str, int | None, str]]:
         if odd:
             hint = f"received and lost must add up to owed for each of the {kind}"
             yield "ledger_disagrees", f"{kind} that do not add up: {odd}", None, hint
+
+
+def raised(record: Record) -> int:
+    """Return how many exceptions user code raised."""
+    return int(record.errors.loc[record.errors["stage"] == TASK_STAGE, "count"].sum())
+
+
+def most_raised(record: Record, classes: Collection[str] = (), *, but: bool = False) -> str:
+    """Return the exception that user code raised most often, in words; empty where it raised none.
+
+    Args:
+        record: The run.
+        classes: Of users of these classes alone; of all where there are none.
+        but: Of users of all classes but these.
+    """
+    errors = record.errors[record.errors["stage"] == TASK_STAGE]
+    if classes:
+        of_them = errors["message"].str.split(": ", n=1).str[0].isin(list(classes))
+        errors = errors[of_them != but]
+    if errors.empty:
+        return ""
+    kinds = errors.groupby(["error_class", "message"], as_index=False)["count"].sum()
+    error_class, message = kinds.loc[kinds["count"].idxmax(), ["error_class", "message"]]
+    user_class, _, said = str(message).partition(": ")
+    return ": ".join(part for part in (user_class, str(error_class), said) if part)
+
+
+def where_logged(record: Record) -> str:
+    """Return where tracebacks and the like are, as the end of a sentence."""
+    log = record.folder / LOG_FILE
+    return f"see {log}" if log.exists() else "see what Locust printed"

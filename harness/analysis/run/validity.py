@@ -8,15 +8,13 @@ from typing import Any, Final
 
 from harness.analysis.run.clocks import clocks_explain_negatives, unmeasured_clocks
 from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
-from harness.analysis.run.ground_truth import dropped_at_limits
-from harness.analysis.run.invariants import broken_invariants
+from harness.analysis.run.invariants import broken_invariants, most_raised, raised, where_logged
 from harness.analysis.run.ledger import not_routed
-from harness.analysis.run.record import Json, Record
+from harness.analysis.run.record import Json, Record, dropped_at_limits
 from harness.analysis.run.requests import AGGREGATED
 from harness.analysis.run.slo import observe
-from harness.analysis.run.user_code import most_raised, raised, where_logged
 from harness.core.clock import NS_PER_S
-from harness.measure.exhaustion import EXHAUSTIONS
+from harness.measure.failure_causes import EXHAUSTIONS
 
 _SATURATION_CODES: Final = {
     *(limit.code for limit in LIMITS),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.core.exit_codes import ExitCode
-from harness.measure.exhaustion import EXHAUSTIONS
+from harness.measure.failure_causes import EXHAUSTIONS
 
 Errors = Mapping[tuple[str, str, str], int]
 """How often each error happened, by stage, code and message."""

@@ -12,7 +12,7 @@ from harness.load.schedule import Publish, Schedule
 from harness.load.worker.back_off import BackOff
 from harness.load.worker.run_context import CHATTER, RunContext
 from harness.load.worker.session import UserSession
-from harness.measure.arrivals import NEVER_NS
+from harness.measure.message_tracker import NEVER_NS
 from harness.measure.record_schema import PublishRow
 from harness.net.client import PublishAnswer
 from harness.net.stream import errno_name

@@ -8,8 +8,8 @@ from harness.load.run_assignment import RunAssignment
 from harness.load.worker.interval_stats import IntervalStats
 from harness.load.worker.locust_table import LocustTable
 from harness.load.worker.subscription_intervals import SubscriptionIntervals
-from harness.measure.arrivals import MessageTracker
 from harness.measure.health import GeneratorHealth
+from harness.measure.message_tracker import MessageTracker
 from harness.measure.record_schema import ConnectionRow
 from harness.net.client import Api, PublishAnswer
 

@@ -25,8 +25,8 @@ from harness.load.worker.population import Population
 from harness.load.worker.publisher import Publisher
 from harness.load.worker.requests import RequestCounter
 from harness.load.worker.run_context import CHATTER, RunContext
-from harness.measure.arrivals import Arrivals, MessageTracker
 from harness.measure.histogram import Int64Array
+from harness.measure.message_tracker import Arrivals, MessageTracker
 from harness.measure.record_schema import ArrivalRow, GeneratorRow
 from harness.net.client import Api
 from harness.net.read_coalescing import COALESCING_DELAY_NS, ReadCoalescing

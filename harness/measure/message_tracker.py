@@ -11,8 +11,7 @@ from time import monotonic
 import numpy as np
 
 from harness.core.envelope import Envelope
-from harness.measure.histogram import Int64Array
-from harness.measure.log_bins import ArrivalBins
+from harness.measure.histogram import ArrivalBins, Int64Array
 
 NEVER_NS = 2**63 - 1
 
