@@ -96,14 +96,14 @@ def fanout_emulator_options() -> Mapping[str, Any]:
 def _running_emulator(fanout_emulator_options: Mapping[str, Any]) -> Iterator[FanoutEmulator]:
     from harness.cli.emulated_api import Api, describe
     from harness.scenario.target import Target
-    from harness.systems.appsync_events.emulator import process as system
+    from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 
     options = _validated(fanout_emulator_options)
     table = {"name": "pytest", "system": "appsync-events", "emulated": True, "emulator": options}
     namespace = {"channel_namespace": options.namespaces[0].name}
     target = Target.model_validate({**table, **namespace})
-    with system.start(options) as processes:
-        yield FanoutEmulator(describe(Api(Path(), target, system, processes)))
+    with AppSyncEventsEmulator.start(options) as processes:
+        yield FanoutEmulator(describe(Api(Path(), target, AppSyncEventsEmulator, processes)))
 
 
 def _validated(table: Mapping[str, Any]) -> "Options":

@@ -13,8 +13,7 @@ import pytest
 
 from harness.core.distribution import DISTRIBUTION
 from harness.core.system import registrations
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
 
 ALLOWED = {
     "core": set(),

@@ -7,7 +7,7 @@ connection with too much of it is aborted, and does not delay any other.
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -161,7 +161,6 @@ class ConnectionWriter:
         buffer_limit_bytes: Bytes a client may leave unread, besides what the kernel holds.
         index: Number of this process.
         processes: How many there are; with ``index`` it makes numbers unique.
-        closing: Makes the message that closes a connection with a code.
 
     Attributes:
         counters: As given.
@@ -177,7 +176,6 @@ class ConnectionWriter:
         *,
         index: int = 0,
         processes: int = 1,
-        closing: Callable[[int], bytes] = close_frame,
     ) -> None:
         self.counters = counters
         self.buffer_limit_bytes = buffer_limit_bytes
@@ -186,7 +184,6 @@ class ConnectionWriter:
         self.watchers: list[Watcher] = []
         self._next_number = index
         self._processes = processes
-        self._closing = closing
 
     def add(self, transport: Transport) -> Connection:
         """Add a new connection."""
@@ -304,7 +301,16 @@ class ConnectionWriter:
     def cut(self, connection: Connection, code: int) -> None:
         """End a connection as a fault does, with a close code or by a reset."""
         self.counters.add("disconnects.fault")
-        end_connection(connection.transport, None if code == RESET else self._closing(code))
+        end_connection(connection.transport, None if code == RESET else self.final_frame(code))
+
+    def close_all(self, code: int) -> None:
+        """Close every connection without waiting for its client."""
+        for connection in list(self.open):
+            end_connection(connection.transport, self.final_frame(code))
+
+    def final_frame(self, code: int) -> bytes:
+        """Return the message that closes a connection with a code."""
+        return close_frame(code)
 
 
 def end_connection(transport: Transport, final_frame: bytes | None) -> None:

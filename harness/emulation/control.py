@@ -1,13 +1,13 @@
-"""How a running emulator is asked what it did, told to forget it, and told what shall go wrong.
+"""Control of a running emulator: its statistics, their reset, and the faults to play.
 
-Whichever of its processes gets the request passes it on to the others over their bus and answers
-when all of them have done it. One that stays silent is named in the answer.
+The process that receives a request sends a command to the others over the bus and answers when all
+of them have executed it. The answer names processes that did not respond.
 """
 
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from harness.emulation.counters import Counters, nested
 from harness.emulation.deliveries import LONGEST_DELAY_US, Deliveries
 from harness.emulation.fault_log import read_fault_logs
 from harness.emulation.faults import Faults
+from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 from harness.scenario.faults import Faults as FaultModels
 
 MARK = b"control"
@@ -42,30 +43,30 @@ class Answer(NamedTuple):
 
 
 class GroundTruth(NamedTuple):
-    """What one process keeps of the ground truth, and what each emulator adds to it.
+    """The ground truth of one process, and what each emulator adds to it.
 
     Attributes:
         counters: All its counts.
         deliveries: What becomes of deliveries.
         faults: What goes wrong.
         refresh: Called before counts are read, to bring them up to now.
-        reset: Called when they are to begin anew.
+        reset: Called when they begin anew.
         report: Makes further tables of the answer from the sums of the counts.
     """
 
     counters: Counters
     deliveries: Deliveries
     faults: Faults
-    refresh: Iterable[Callable[[], None]] = ()
-    reset: Iterable[Callable[[], None]] = ()
-    report: Callable[[Mapping[str, int]], Mapping[str, Any]] = lambda _: {}
+    refresh: Callable[[], None]
+    reset: Callable[[], None]
+    report: Callable[[Mapping[str, int]], Mapping[str, Any]]
 
 
 class Control:
-    """One process's part in it; made inside the running event loop.
+    """The control of one process; made inside the running event loop.
 
     Args:
-        ground: What it may read and change.
+        truth: What it reads and resets.
         folder: Files that all processes share.
         index: Number of this process.
         processes: How many there are.
@@ -74,13 +75,13 @@ class Control:
 
     def __init__(
         self,
-        ground: GroundTruth,
+        truth: GroundTruth,
         folder: Path,
         index: int,
         processes: int,
         publish: Callable[[Parts], None],
     ) -> None:
-        self._ground = ground
+        self._truth = truth
         self._folder = folder
         self._index = index
         self._others = frozenset(range(processes)) - {index}
@@ -97,12 +98,12 @@ class Control:
     async def stats(self) -> Answer:
         """Return what all processes have counted."""
         silent = await self._ask("refresh")
-        totals = self._ground.counters.totals(silent)
+        totals = self._truth.counters.totals(silent)
         return _answer(
             HTTPStatus.OK,
             {
                 **nested(totals),
-                **self._ground.report(totals),
+                **self._truth.report(totals),
                 "delays_ms": self._delays_ms(),
                 "processes": self._processes(silent),
             },
@@ -168,21 +169,19 @@ class Control:
 
     def _take_faults(self, command: Mapping[str, Any]) -> None:
         faults = _FAULTS.validate_python(command["faults"])
-        self._ground.faults.play(faults, command["began_s"], command["label"])
+        self._truth.faults.play(faults, command["began_s"], command["label"])
 
     def _reset(self, _argument: object) -> None:
-        self._ground.counters.reset()
-        self._ground.faults.log.reset()
-        self._ground.deliveries.delays.reset()
-        for reset in self._ground.reset:
-            reset()
+        self._truth.counters.reset()
+        self._truth.faults.log.reset()
+        self._truth.deliveries.delays.reset()
+        self._truth.reset()
 
     def _refresh(self, _argument: object) -> None:
-        for refresh in self._ground.refresh:
-            refresh()
+        self._truth.refresh()
         # Written aside and then renamed: another process may be reading.
         written = self._folder / f".delays-{self._index}"
-        written.write_bytes(self._ground.deliveries.delays.encode())
+        written.write_bytes(self._truth.deliveries.delays.encode())
         written.replace(self._folder / f"delays-{self._index}")
 
     def _delays_ms(self) -> dict[str, float]:
@@ -205,6 +204,22 @@ class Control:
     def _taken(self, silent: Sequence[int]) -> Answer:
         status = HTTPStatus.GATEWAY_TIMEOUT if silent else HTTPStatus.OK
         return _answer(status, {"processes": self._processes(silent)})
+
+
+def control_answer(
+    control: Control, method: str, path: str, body: bytes
+) -> Awaitable[Answer] | None:
+    """Return what a request to a control path is answered with; None where the path is no such."""
+    match method, path:
+        case "GET", p if p == STATS_PATH:
+            return control.stats()
+        case "GET", p if p == LOG_PATH:
+            return control.log()
+        case "POST", p if p == FAULTS_PATH:
+            return control.set_faults(body)
+        case "POST", p if p == RESET_PATH:
+            return control.reset()
+    return None
 
 
 def _problem(location: Sequence[int | str], message: str) -> dict[str, str]:

@@ -1,17 +1,16 @@
-"""What every emulator serves besides its system's own routes: the control paths, and bugs told."""
+"""What every emulator serves besides its system's own routes: the control paths."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from harness.emulation.control import Answer, Control
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 
 LOGGER = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_control_routes(add: Callable[[str, str, Handler], object], control: Control) -> None:
@@ -45,22 +44,28 @@ def control_response(answer: Answer) -> web.Response:
     return web.Response(body=answer.body, status=answer.status, content_type="application/json")
 
 
-async def told_of_bugs(
-    request: web.Request, handler: Handler, failure: Callable[[], web.Response]
-) -> web.StreamResponse:
-    """Handle a request, and log what no handler expects.
-
-    The library's own log of it is off, see ``run_worker``.
-    """
-    try:
-        return await handler(request)
-    except (web.HTTPException, ConnectionError):
-        raise
-    except Exception:
-        LOGGER.exception("a bug of the emulator")
-        return failure()
-
-
 def internal_error() -> web.Response:
-    """Return the answer of a system that says nothing of its own about a bug."""
+    """Return the answer to a request that hit a bug, for systems without one of their own."""
     return web.Response(text="Internal error.\n", status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def log_bugs(failure: Callable[[], web.Response] = internal_error) -> Middleware:
+    """Return a middleware that logs exceptions which no handler expects.
+
+    The library's own log of them is off, see ``run_worker``.
+
+    Args:
+        failure: Makes the answer to such a request.
+    """
+
+    @web.middleware
+    async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception:
+            LOGGER.exception("a bug of the emulator")
+            return failure()
+
+    return handle

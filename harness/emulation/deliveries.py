@@ -5,7 +5,7 @@ to its connections straight away. Only else does each delivery come here by itse
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -16,9 +16,9 @@ from harness.emulation.counters import OWED, SUBSCRIPTIONS
 from harness.emulation.fault_choices import DeliveryOutcome
 from harness.emulation.fault_log import excerpt
 from harness.emulation.faults import Faults
-from harness.emulation.malformed_frames import MALFORMED_FRAMES
 from harness.emulation.quotas import Rate
 from harness.emulation.scheduler import Scheduler
+from harness.emulation.websocket_frames import MALFORMED_FRAMES
 
 Overflow = Literal["delay", "drop"]
 
@@ -148,6 +148,18 @@ class Deliveries:
         if not self._is_charged or self._writer.pending:
             return False
         return not self._faults.may_hit(events, deliveries)
+
+    def broadcast(self, subscriptions: Collection[Subscription], frame: Frame) -> None:
+        """Deliver an event to each of these subscriptions, as quota and faults want."""
+        count, recipients = len(subscriptions), list(subscriptions)
+        if self.all_pass(range(frame.event, frame.event + 1), count, count * frame.batch.steps):
+            self.counters.add(OWED, count)
+            for subscription in recipients:
+                subscription.connection.deliver(frame.batch)
+            return
+        now_s = time.monotonic()
+        for subscription in recipients:
+            self.send(subscription, [frame], now_s)
 
     def send(self, subscription: Subscription, frames: Sequence[Frame], now_s: float) -> None:
         """Do with the deliveries to one subscription what quota and faults want.

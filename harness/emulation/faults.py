@@ -5,14 +5,21 @@ it publishes, and once for each broadcast. Only a broadcast that a fault may hit
 delivery; see ``may_hit``.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from harness.emulation.connection_writer import Connection, ConnectionWriter
+from harness.emulation.connection_writer import (
+    Connection,
+    ConnectionWriter,
+    Transport,
+    end_connection,
+)
 from harness.emulation.counters import Counters
 from harness.emulation.fault_choices import (
     UNAFFECTED,
@@ -271,6 +278,21 @@ class Faults:
                 if outcome.dropped:
                     break
         return outcome
+
+
+async def refusal_status(outcome: ConnectOutcome, transport: Transport) -> int | None:
+    """Delay, and reset where that is the outcome, a client that connects.
+
+    Returns:
+        The status of its refusal; None where it is not refused.
+    """
+    if outcome.delay_s:
+        await asyncio.sleep(outcome.delay_s)
+    if not outcome.refused:
+        return None
+    if outcome.status is None:
+        end_connection(transport, None)
+    return outcome.status or HTTPStatus.BAD_GATEWAY
 
 
 def _nothing() -> None:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,6 @@ from typing import IO, Any, NamedTuple, Self, cast
 import orjson
 
 from harness.core.child_errors import decode_error
-from harness.core.child_python import python_command
 from harness.core.errors import MachineError
 from harness.emulation.worker import SERVING
 
@@ -27,13 +26,16 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 1.5
 
 
-def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
+def open_listeners(
+    host: str, port: int, count: int, accept_queue: int = BACKLOG
+) -> list[socket.socket]:
     """Return listening sockets on one port, between which the kernel shares out connections.
 
     Args:
         host: Address to listen on.
         port: TCP port; 0 takes any free one.
         count: How many sockets; more than one need the port to themselves all the same.
+        accept_queue: Connections the kernel keeps on each until they are accepted.
 
     Raises:
         MachineError: If the address cannot be taken.
@@ -44,7 +46,7 @@ def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
             # Sharing a port also lets a stranger's shared port in: ask for it unshared first.
             with socket.create_server((host, port), **options) as probe:
                 port = probe.getsockname()[1]
-        options |= {"backlog": BACKLOG, "reuse_port": count > 1}
+        options |= {"backlog": accept_queue, "reuse_port": count > 1}
         return [socket.create_server((host, port), **options) for _ in range(count)]
     except OSError as error:
         # Its own words where the name is unknown; else those without the address.
@@ -68,31 +70,33 @@ class EmulatorProcesses:
     """The processes of one emulator, serving from ``__enter__`` to ``__exit__``.
 
     Args:
-        module: Run with ``python -m``; hands its ``serve`` to ``run_worker``.
-        settings: What each process is told; must fit into JSON.
+        command: Runs one process, which calls ``run_worker``.
+        settings: Sent to each process; must fit into JSON.
         processes: How many there are. One that ends by itself is not replaced.
         host: Address to listen on.
         port: TCP port; 0 takes any free one.
         prepare: Called with the folder the processes will share, before they start.
+        accept_queue: Length of the accept queue of a realtime port of its own, which all processes
+            accept from; None for no such port.
 
     Attributes:
         port: The port they listen on.
         realtime_port: The port of the realtime address, where it has one of its own.
-        inherited: Further descriptors that each process gets from us, under the same numbers.
         folder: The files they share; deleted at the end.
     """
 
     def __init__(
         self,
         *,
-        module: str,
+        command: Sequence[str],
         settings: Mapping[str, Any],
         processes: int,
         host: str,
         port: int,
         prepare: Callable[[Path], None],
+        accept_queue: int | None = None,
     ) -> None:
-        self._command = python_command(module)
+        self._command = command
         self._settings = dict(settings)
         self._count = processes
         self._host = host
@@ -102,7 +106,8 @@ class EmulatorProcesses:
         self._started_s = 0.0
         self.port = port
         self.realtime_port: int | None = None
-        self.inherited: tuple[int, ...] = ()
+        self._accept_queue = accept_queue
+        self._shared_listener: socket.socket | None = None
         self.folder = Path()
 
     @property
@@ -116,6 +121,11 @@ class EmulatorProcesses:
             self.folder = Path(started.enter_context(name))
             started.callback(self._stop)
             self._prepare(self.folder)
+            if self._accept_queue is not None:
+                shared = started.enter_context(
+                    open_listeners(self._host, 0, 1, self._accept_queue)[0]
+                )
+                self._shared_listener, self.realtime_port = shared, shared.getsockname()[1]
             self._start()
             self._await_serving()
             self._ending = started.pop_all()
@@ -140,11 +150,12 @@ class EmulatorProcesses:
                 self._workers.append(self._start_worker(index, listener.fileno()))
 
     def _start_worker(self, index: int, listener: int, since_ns: int = 0) -> _Worker:
+        shared = self._shared_listener.fileno() if self._shared_listener else None
         process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=[listener, *self.inherited],
+            pass_fds=[listener] if shared is None else [listener, shared],
         )
         commands, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
         command = {
@@ -152,6 +163,7 @@ class EmulatorProcesses:
             "processes": self._count,
             "folder": str(self.folder),
             "listener": listener,
+            "shared_listener": shared,
             "settings": self._settings,
             "started_s": self._started_s,
             "since_ns": since_ns,

@@ -17,6 +17,9 @@ MAX_16_BIT = 0xFFFF
 
 NORMAL_CLOSURE = 1000
 
+RESERVED_BITS = 0x70
+"""Must be zero unless an extension was negotiated. Source: RFC 6455, 5.2."""
+
 
 def text_frame(payload: bytes) -> bytes:
     """Return a text message as one frame; the payload must be UTF-8."""
@@ -49,3 +52,18 @@ def _header(first_byte: int, length: int) -> bytes:
     if length <= MAX_16_BIT:
         return struct.pack("!BBH", first_byte, LENGTH_16_BIT, length)
     return struct.pack("!BBQ", first_byte, LENGTH_64_BIT, length)
+
+
+MALFORMED_FRAMES = {
+    "not_json": text_frame(b'{"type":"data"'),
+    "not_a_message": text_frame(b"[]"),
+    "unknown_type": text_frame(b'{"type":"no such type"}'),
+    "binary": frame(FINAL_BINARY, b'{"type":"data"}'),
+    "bad_utf8": text_frame(b"\xff"),
+    "reserved_bits": frame(FINAL_TEXT | RESERVED_BITS, b"{}"),
+}
+"""A frame of each form that the fault ``malformed`` knows, which no server should send.
+
+Forms that are sound WebSocket are wrong only for protocols whose messages are JSON objects with a
+``type``.
+"""

@@ -41,6 +41,7 @@ class WorkerContext:
         processes: How many there are.
         folder: Files they share; only the owner may read it, and it goes when they do.
         listener: A listening socket on the common port.
+        shared_listener: The listening socket that all processes accept from, where there is one.
         settings: What the emulator was started with, as JSON carries it.
         started_s: When it was started, on ``time.monotonic``; the same for all of them.
         since_ns: What others sent before this is not for it: it took a killed one's place. 0 for
@@ -54,6 +55,7 @@ class WorkerContext:
     settings: dict[str, Any]
     started_s: float
     since_ns: int = 0
+    shared_listener: socket.socket | None = None
 
 
 class ParentPipe:
@@ -126,6 +128,7 @@ def _read_worker_context() -> WorkerContext:
     # Unbuffered: whatever follows the first line is for the parent_pipe.
     with open(STDIN, "rb", buffering=0, closefd=False) as stdin:
         command = orjson.loads(stdin.readline())
+    shared = command["shared_listener"]
     return WorkerContext(
         index=command["index"],
         processes=command["processes"],
@@ -134,4 +137,5 @@ def _read_worker_context() -> WorkerContext:
         settings=command["settings"],
         started_s=command["started_s"],
         since_ns=command["since_ns"],
+        shared_listener=None if shared is None else socket.socket(fileno=shared),
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Final, TypedDict, get_args, get_type_hints
 
-from harness.measure.histogram import PERCENTILES, REQUEST_PERCENTILES
+from harness.core.metric_types import PERCENTILES, REQUEST_PERCENTILES
 
 Columns = Mapping[str, Any]
 """The type of each column's values where they are not null: int, float, str, bool or list[int]."""

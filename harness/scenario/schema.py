@@ -1,6 +1,6 @@
 """The JSON Schema of scenario files, made from the models, for editors.
 
-``python -m harness.scenario.schema`` brings the schemas and the reference for people up to date.
+``python -m harness.scenario.schema`` brings the schemas and the tables in ``docs`` up to date.
 """
 
 import json
@@ -36,6 +36,7 @@ MODELS: dict[str, type[BaseModel]] = {
 
 SCHEMAS = shipped_root() / "scenarios" / "schemas"
 REFERENCE = shipped_root() / "docs" / "scenarios.md"
+MEASUREMENT = shipped_root() / "docs" / "measurement.md"
 
 
 def schema_of(name: str, *more_systems: str) -> dict[str, Any]:
@@ -119,9 +120,15 @@ def reference(document: str) -> str:
     for system in _our_systems():
         own = keys_in_markdown(target_model(system), besides=Target)
         document = with_section(document, f"keys of {system}", own)
+    return document
+
+
+def measurement(document: str) -> str:
+    """Return what the figures of a run mean, with its table brought up to date."""
     return with_section(document, "figures", metrics_in_markdown())
 
 
 if __name__ == "__main__":
     write_schemas(SCHEMAS)
     REFERENCE.write_text(reference(REFERENCE.read_text(encoding="utf-8")), encoding="utf-8")
+    MEASUREMENT.write_text(measurement(MEASUREMENT.read_text(encoding="utf-8")), encoding="utf-8")

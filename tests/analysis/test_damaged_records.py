@@ -11,11 +11,11 @@ import typer
 
 from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
 from harness.analysis.decide.fleet import worker_cost
-from harness.analysis.run.breakdown import judge_part
 from harness.analysis.run.finalize import analyse, finalize
 from harness.analysis.run.record import read_record
 from harness.analysis.run.run_file import NoRecordError, read_run
 from harness.analysis.run.slo import observe
+from harness.analysis.run.summary import judge_part
 from harness.cli.check import check
 from harness.cli.compare import compare
 from harness.cli.cost import cost
@@ -23,10 +23,11 @@ from harness.cli.report import report
 from harness.core.errors import HarnessError
 from harness.measure.record import SCHEMA_VERSION
 from harness.report.summary_text import tell
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("unexported")
 
-SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
+SAMPLE = ROOT / "reports" / "sample"
 FILES = (
     *("run.json", "histograms.hlog", "timeline.parquet", "generator.parquet"),
     *("messages.parquet", "connections.parquet", "errors.parquet"),

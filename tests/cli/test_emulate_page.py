@@ -9,7 +9,7 @@ from harness.cli.emulate_page import page, warning
 from harness.cli.emulated_api import Api, describe
 from harness.scenario.loading import load_scenario
 from harness.scenario.target import Target, api_key
-from harness.systems.appsync_events.emulator import process as system
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 
 IAM = {"access_key_id": "AKID", "secret_access_key": "never-shown", "session_token": "nor-this"}
 
@@ -46,7 +46,7 @@ def api(**options):
         {"name": "chat", "system": "appsync-events", "emulated": True, "emulator": options}
     )
     processes = SimpleNamespace(port=4000, realtime_port=None, pids=[7], folder=Path("/folder"))
-    return Api(Path("chat.toml"), target, system, cast("Any", processes))
+    return Api(Path("chat.toml"), target, AppSyncEventsEmulator, cast("Any", processes))
 
 
 def page_of(**options):

@@ -5,7 +5,7 @@ import pytest
 
 from harness.emulation.bus import Bus
 from harness.emulation.control import MARK, Control, GroundTruth
-from tests.emulation.fault_stand import run, until
+from tests.support.emulator_process import run, until
 
 
 class Process:
@@ -19,7 +19,8 @@ class Process:
             self.stand.counters,
             self.stand.deliveries,
             self.stand.faults,
-            reset=[self.note_reset],
+            refresh=lambda: None,
+            reset=self.note_reset,
             report=lambda totals: {"twice_sent": 2 * totals["deliveries.sent"]},
         )
         self.control = Control(ground, folder, index, processes, self.bus.publish)

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from harness.emulation.intervals import Intervals
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 INTERVAL_S = 0.4
 

@@ -12,14 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.core.child_python import python_command
 from harness.core.errors import MachineError
 from harness.emulation.processes import EmulatorProcesses, open_listeners
 from harness.emulation.supervisor import Signals, supervise
-from harness.systems.appsync_events.emulator.service import make_files
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
-EMULATOR = "harness.systems.appsync_events.emulator.process"
+EMULATOR = "harness.systems.appsync_events.emulator.process:AppSyncEventsEmulator"
+COMMAND = [*python_command("harness.emulation"), EMULATOR]
 
 
 def options(**changed):
@@ -27,14 +29,14 @@ def options(**changed):
     return {"api_keys": ["k"], **changed}
 
 
-def processes_of(count, port=0, module=EMULATOR, **settings):
+def processes_of(count, port=0, command=COMMAND, **settings):
     """Return an emulator of ``count`` processes that is not yet started."""
 
     def prepare(folder):
-        make_files(Options.model_validate(options(**settings)), folder, count)
+        AppSyncEventsEmulator.make_files(Options.model_validate(options(**settings)), folder, count)
 
     return EmulatorProcesses(
-        module=module,
+        command=command,
         settings=options(**settings),
         processes=count,
         host="127.0.0.1",
@@ -98,7 +100,7 @@ def test_port_may_be_taken_again_at_once():
 @pytest.mark.parametrize(("module", "status"), [("keyword", 0), ("this", 0), ("nowhere", 1)])
 def test_process_that_does_not_start_is_an_error(module, status, capfd):
     """One that ends, says something else or cannot be run; nothing stays behind."""
-    starting = processes_of(2, module=module)
+    starting = processes_of(2, command=python_command(module))
     with pytest.raises(MachineError) as caught:
         starting.__enter__()
     assert f"failed to start (status {status})" == caught.value.found
@@ -142,9 +144,9 @@ def test_processes_die_with_a_parent_that_is_killed():
     """Even SIGKILL for the parent leaves no process and no file behind."""
     script = (
         "import sys, time\n"
-        "from harness.systems.appsync_events.emulator.process import start\n"
+        "from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator\n"
         "from harness.systems.appsync_events.options import Options\n"
-        "emulator = start(Options(processes=2)).__enter__()\n"
+        "emulator = AppSyncEventsEmulator.start(Options(processes=2)).__enter__()\n"
         "print(emulator.folder, *emulator.pids, flush=True)\n"
         "time.sleep(60)\n"
     )

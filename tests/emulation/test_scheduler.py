@@ -6,7 +6,7 @@ import pytest
 import uvloop
 
 from harness.emulation.scheduler import Scheduler
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 
 from harness.core.exit_codes import ExitCode
-from tests.end_to_end.stage import EMULATED, SHORT, after
+from tests.support.runs import EMULATED, SHORT, after
 
 TARGET = EMULATED.with_name("api-gateway-websocket-emulated.toml")
 

@@ -2,9 +2,9 @@
 
 import contextlib
 
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.end_to_end.stage import LONG, SHORT, after
+from tests.support.runs import LONG, SHORT, after
 
 KEY = "da2-of-the-test"
 ELSEWHERE = """
@@ -43,7 +43,7 @@ def test_target_elsewhere_is_asked_about_before_anything_is_sent(outcome):
 
 @contextlib.contextmanager
 def other_emulator():
-    with start(Options(api_keys=(KEY,))) as emulator:
+    with AppSyncEventsEmulator.start(Options(api_keys=(KEY,))) as emulator:
         yield f"127.0.0.1:{emulator.port}"
 
 

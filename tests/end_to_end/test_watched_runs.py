@@ -15,7 +15,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.end_to_end.stage import (
+from tests.support.runs import (
     EMULATED,
     LOCUSTFILE,
     LONG,
@@ -29,7 +29,7 @@ from tests.end_to_end.stage import (
     lenient,
     sets,
 )
-from tests.patience import wait_for
+from tests.support.waiting import wait_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (

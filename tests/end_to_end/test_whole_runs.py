@@ -7,7 +7,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tests.end_to_end.stage import SHORT, after, apart
+from tests.support.runs import SHORT, after, apart
 
 pytestmark = pytest.mark.smoke
 

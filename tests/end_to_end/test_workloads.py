@@ -6,7 +6,7 @@ from functools import partial
 
 import pandas as pd
 
-from tests.end_to_end.stage import EMULATED, ROOT, SHORT, after, after_each
+from tests.support.runs import EMULATED, ROOT, SHORT, after, after_each
 
 WORKLOADS = ROOT / "scenarios" / "workloads"
 EMULATED_TLS = EMULATED.with_name("appsync-events-emulated-tls.toml")

@@ -16,12 +16,12 @@ import pytest
 from benchmarks.programs import Program
 from benchmarks.senders import own_view
 from benchmarks.tools import NCHAN, NGINX, NGINX_MODULE, cache_folder
-from tests.end_to_end.stage import SHORT, Stage, free_port
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.paths import SCENARIOS
+from tests.support.runs import SHORT, Stage, free_port
+from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.end_to_end
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 TARGETS, CROWD = SCENARIOS / "targets", SCENARIOS / "workloads" / "flash-crowd.toml"
 SUBSCRIBERS, CHATTERS = 60, 20
 ROOMS = {

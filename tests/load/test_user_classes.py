@@ -21,7 +21,7 @@ from harness.load.user_classes import (
     told_apart,
 )
 from harness.load.users import FanOutUser, in_turn
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 
 class Subscriber(users.Subscriber):

@@ -13,10 +13,9 @@ from typing import Any, Final
 
 import orjson
 
-from harness.analysis.run.breakdown import judge_part
 from harness.analysis.run.record import Json, Record, read_record
 from harness.analysis.run.slo import margin
-from harness.analysis.run.summary import figures
+from harness.analysis.run.summary import figures, judge_part
 from harness.analysis.run.tables import PARQUET, write_parquet
 from harness.analysis.run.validity import find_warnings, invalidates, saturates, unreachable
 from harness.core.errors import MachineError

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from hdrh.codec import HdrCookieException, HdrLengthException
 
 from harness.core.clock import NS_PER_MS
-from harness.measure.histogram import BIN_COUNT, PERCENTILES, Int64Array, LatencyHistogram, bins_of
+from harness.core.metric_types import PERCENTILES
+from harness.measure.histogram import BIN_COUNT, Int64Array, LatencyHistogram, bins_of
 
 _DAMAGED: Final = (
     HdrCookieException,

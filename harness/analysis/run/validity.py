@@ -11,9 +11,9 @@ from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.run.invariants import broken_invariants, most_raised, raised, where_logged
 from harness.analysis.run.ledger import not_routed
 from harness.analysis.run.record import Json, Record, dropped_at_limits
-from harness.analysis.run.requests import AGGREGATED
 from harness.analysis.run.slo import observe
 from harness.core.clock import NS_PER_S
+from harness.core.metrics import AGGREGATED
 from harness.measure.failure_causes import EXHAUSTIONS
 
 _SATURATION_CODES: Final = {

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import add
 from typing import Any, Final
 
-from harness.measure.histogram import REQUEST_PERCENTILES, LatencyHistogram
+from harness.core.metric_types import REQUEST_PERCENTILES
+from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import (
     REQUEST_LATENCY,
     RecordWriter,

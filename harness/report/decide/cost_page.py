@@ -14,8 +14,7 @@ from harness.report import formatting as q
 from harness.report.canvas import NARROW, Size, legend, panels, unit
 from harness.report.chart_layout import Chart, ChartLayout
 from harness.report.decide.cost_tables import cost_tables, lines_table
-from harness.report.definitions import definitions
-from harness.report.glossary import OF_COSTS
+from harness.report.glossary import OF_COSTS, definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.palette import looks_of
 from harness.report.theme import STYLE

@@ -19,8 +19,7 @@ from harness.report.decide.compare_charts import Contestant, draw_contest
 from harness.report.decide.cost_page import draw_curves
 from harness.report.decide.cost_tables import cost_tables
 from harness.report.decide.study_text import ORIGINS, counted, in_short, limits, marked, origin_of
-from harness.report.definitions import definitions
-from harness.report.glossary import OF_COSTS, OF_STUDIES
+from harness.report.glossary import OF_COSTS, OF_STUDIES, definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.markdown import escape, render_table
 from harness.report.palette import looks_of

@@ -24,8 +24,7 @@ from harness.report.decide.sweep_text import (
     tell_knee,
     tell_law,
 )
-from harness.report.definitions import anchor, definitions
-from harness.report.glossary import OF_SWEEPS
+from harness.report.glossary import OF_SWEEPS, anchor, definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.summary_text import VERDICT_MARKS
 from harness.report.table_cells import Table

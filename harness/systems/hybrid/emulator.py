@@ -1,11 +1,10 @@
 """The hybrid emulator: an Event API and polls on one port, in the same processes.
 
 What is published to the Event API is also kept for those who poll, as a handler of the service
-would store it. Run as a module, this is one of its processes; see ``start``.
+would store it.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,62 +13,59 @@ from pathlib import Path
 from typing import cast
 
 import orjson
-from aiohttp import web
 
-from harness.emulation.certificate import server_tls
 from harness.emulation.control import Answer, Control
-from harness.emulation.processes import BACKLOG, EmulatorProcesses
-from harness.emulation.starting import emulator_of
-from harness.emulation.worker import ParentPipe, WorkerContext, run_worker
+from harness.emulation.emulated_service import Protocols
+from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events.channels import Segments
-from harness.systems.appsync_events.emulator import process as sockets
-from harness.systems.appsync_events.emulator.routes import Routes
-from harness.systems.appsync_events.emulator.service import Service, make_files
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
+from harness.systems.appsync_events.options import Options as SocketOptions
 from harness.systems.hybrid.options import Options
-from harness.systems.polling.emulator import service as polls
 from harness.systems.polling.emulator.http import HttpConnection, Site
-
-HTTP_PATH = sockets.HTTP_PATH
-REALTIME_PATH = sockets.REALTIME_PATH
+from harness.systems.polling.emulator.process import PollingEmulator
 
 POLLS_FOLDER = "polling"
 """Where in the common folder the files of the polling half are."""
 
-client_settings = sockets.client_settings
-try_it = sockets.try_it
 
+class HybridEmulator(AppSyncEventsEmulator):
+    """One process of the emulator: the Event API, which passes on what it broadcasts."""
 
-def start(options: Options) -> EmulatorProcesses:
-    """Return the emulator's processes, to be entered; with TLS, ``ca.pem`` is in their folder."""
+    OPTIONS = Options
 
-    def make_all_files(folder: Path, processes: int) -> None:
-        make_files(options, folder, processes)
-        (folder / POLLS_FOLDER).mkdir()
-        polls.make_files(folder / POLLS_FOLDER, processes)
-
-    return emulator_of(EmulatorProcesses, __name__, options, make_all_files)
-
-
-class FeedingService(Service):
-    """The Event API of one process, which passes on what it broadcasts.
-
-    Args:
-        options: How the emulator is set up.
-        worker_context: The place of this process among those that make up the emulator.
-        store: Keeps it for those who poll.
-    """
-
-    def __init__(
-        self, options: Options, worker_context: WorkerContext, store: polls.Service
-    ) -> None:
+    def __init__(self, options: Options, worker_context: WorkerContext) -> None:
         super().__init__(options, worker_context)
-        self._store = store
+        polls_context = replace(worker_context, folder=worker_context.folder / POLLS_FOLDER)
+        self._polls = PollingEmulator(options, polls_context)
+        # Asked on a connection of either half, it answers for both.
+        self.control = cast("Control", JointControl(self.control, self._polls.control))
+
+    @classmethod
+    def make_files(cls, options: SocketOptions, folder: Path, processes: int) -> None:
+        """Write what the processes share before they start."""
+        super().make_files(options, folder, processes)
+        (folder / POLLS_FOLDER).mkdir()
+        PollingEmulator.make_files(cast("Options", options), folder / POLLS_FOLDER, processes)
+
+    def protocols(self, application: Protocols) -> Protocols:
+        """Return what makes the protocol of each connection; all but polls is the Event API's."""
+        return partial(HttpConnection, Site(self._polls, self.control, application))
 
     def broadcast(self, segments: Segments, events: Sequence[str]) -> None:
         """Hand events to the store, and then to all subscribers."""
         for event in events:  # First: writing to thousands of sockets takes its time.
-            self._store.publish("/".join(segments), _as_json(event))
+            self._polls.publish("/".join(segments), _as_json(event))
         super().broadcast(segments, events)
+
+    def close_connections(self) -> None:
+        """Close the connections of both halves."""
+        super().close_connections()
+        self._polls.close_connections()
+
+    def close(self) -> None:
+        """End both halves."""
+        super().close()
+        self._polls.close()
 
 
 class JointControl:
@@ -109,39 +105,6 @@ class JointControl:
         return _worse(*told)
 
 
-async def serve(worker_context: WorkerContext, parent_pipe: ParentPipe) -> None:
-    """Be one process of the emulator until it is told to stop."""
-    options = Options.model_validate(worker_context.settings)
-    store = polls.Service(
-        options, replace(worker_context, folder=worker_context.folder / POLLS_FOLDER)
-    )
-    service = FeedingService(options, worker_context, store)
-    joint = JointControl(service.control, store.control)
-    service.control = cast("Control", joint)  # Asked on either half's connections, it says it all.
-    routes = Routes(service)
-    runner = sockets.runner_of(routes)
-    await runner.setup()
-    site = Site(store, joint, cast("web.Server", runner.server))
-    tls = server_tls(worker_context.folder / "server.pem") if options.tls else None
-    server = await asyncio.get_running_loop().create_server(
-        partial(HttpConnection, site), sock=worker_context.listener, ssl=tls, backlog=BACKLOG
-    )
-    clocks = asyncio.create_task(routes.clocks.run())
-    parent_pipe.reload = lambda settings: sockets.reload(
-        service, worker_context, lambda: Options.model_validate(settings)
-    )
-    await parent_pipe.serving()
-    clocks.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await clocks
-    server.close()
-    routes.close_connections()
-    site.close()
-    await runner.cleanup()
-    service.close()
-    store.close()
-
-
 def _worse(one: Answer, other: Answer) -> Answer:
     return max(one, other, key=lambda answer: answer.status)
 
@@ -153,7 +116,3 @@ def _as_json(event: str) -> bytes:
     except orjson.JSONDecodeError:
         return orjson.dumps(event)
     return event.encode()
-
-
-if __name__ == "__main__":
-    run_worker(serve)

@@ -1,7 +1,5 @@
 """Comparisons of a day's cost, against points and curves worked out by hand."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.analysis.decide.cost_study import (
@@ -14,8 +12,9 @@ from harness.analysis.decide.cost_study import (
 from harness.core.pricing import Day
 from harness.scenario.loading import load_workload
 from harness.scenario.workload import Workload
+from tests.support.paths import SCENARIOS
 
-WORKLOADS = Path(__file__).resolve().parents[3] / "scenarios" / "workloads"
+WORKLOADS = SCENARIOS / "workloads"
 
 
 @pytest.fixture(scope="module")

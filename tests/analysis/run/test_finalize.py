@@ -17,9 +17,8 @@ from harness.analysis.run.finalize import (
 from harness.analysis.run.run_file import NoRecordError
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
-from harness.scenario.slo import SUMMARY_METRICS, parts_of
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from harness.core.metrics import METRICS, SUMMARY_METRICS
+from tests.support.records import (
     arrival,
     at,
     connection,
@@ -31,6 +30,7 @@ from tests.analysis.synthetic_record import (
     worker_second,
     write_record,
 )
+from tests.support.simulated_run import Simulation
 
 
 def outcome(summary):
@@ -75,7 +75,7 @@ def test_an_objective_without_data_fails_the_run(tmp_path):
 
 def test_a_saturated_generator_makes_the_run_invalid_even_when_objectives_fail(tmp_path):
     """Invalid beats fail: exit 4, with the figure, its limit and a hint."""
-    from tests.analysis.synthetic_record import histogram
+    from tests.support.records import histogram
 
     late = [("send_delay.chatter.measure", 5, histogram(250))]
     summary = finalize(three_subscribers(tmp_path / "run", histograms=late)).summary
@@ -449,7 +449,8 @@ def with_slos_of(*slos):
 
 def test_a_workload_and_a_file_of_objectives_judge_alike(two_classes, tmp_path):
     """Every objective on every part, once as the workload's own and once afterwards."""
-    metrics = [metric for metric in SUMMARY_METRICS if parts_of(metric) and "stall" not in metric]
+    parts = {metric: METRICS[metric].scope.narrowed_by for metric in SUMMARY_METRICS}
+    metrics = [metric for metric, keys in parts.items() if keys and "stall" not in metric]
     slos = [
         slo(metric, phase=phase)
         for metric in metrics
@@ -457,8 +458,8 @@ def test_a_workload_and_a_file_of_objectives_judge_alike(two_classes, tmp_path):
     ]
     slos += [
         slo(metric, user_class=one)
-        for metric in SUMMARY_METRICS
-        if "user_class" in parts_of(metric)
+        for metric, keys in parts.items()
+        if "user_class" in keys
         for one in ("subscriber", "chatter")
     ]
     analysis = analyse(two_classes)

@@ -17,8 +17,8 @@ from harness.analysis.run.ledger import (
 )
 from harness.analysis.run.tables import JOURNALS, parse_journal
 from harness.measure.record_schema import JOURNAL_TABLES
-from tests.analysis.synthetic_record import EPOCH_NS, arrival, at, connection, publish
-from tests.patience import PATIENCE_S
+from tests.support.records import EPOCH_NS, arrival, at, connection, publish
+from tests.support.waiting import PATIENCE_S
 
 END_NS = at(12.0)
 

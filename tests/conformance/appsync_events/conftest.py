@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.conformance.appsync_events.peers import API_KEY, open_peer
+from tests.support.appsync_peers import API_KEY, open_peer
 
 FOLDER = Path(__file__).parent
 EXPIRED_KEY = "da2-expired"
@@ -62,7 +62,7 @@ def started():
             key = repr(sorted(options.items()))
             if key not in emulators:
                 chosen = Options.model_validate({"api_keys": [API_KEY], **options})
-                emulators[key] = running.enter_context(start(chosen))
+                emulators[key] = running.enter_context(AppSyncEventsEmulator.start(chosen))
             return emulators[key]
 
         yield start_once

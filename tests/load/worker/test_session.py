@@ -1,4 +1,3 @@
-import functools
 import time
 from typing import Any
 
@@ -11,9 +10,7 @@ from harness.load.worker.run_context import SUBSCRIBER
 from harness.load.worker.worker import Worker
 from harness.net.client import JoinError, JoinTimes
 from harness.scenario.disturbances import Reconnect
-from tests import patience
-
-wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+from tests.support.listeners import wait_for
 
 
 class Table:

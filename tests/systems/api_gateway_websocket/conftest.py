@@ -8,9 +8,9 @@ import urllib.request
 import pytest
 from websockets.sync.client import connect as websocket_connect
 
-from harness.systems.api_gateway_websocket.emulator.process import start
+from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 ROOM = "/default/room-0"
 
@@ -44,7 +44,7 @@ class Peer:
 @pytest.fixture(scope="session")
 def shared_emulator():
     """One emulator of one process for all tests that leave nothing behind in it."""
-    with start(Options()) as emulator:
+    with ApiGatewayEmulator.start(Options()) as emulator:
         yield emulator
 
 

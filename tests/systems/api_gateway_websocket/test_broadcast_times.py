@@ -27,7 +27,7 @@ from harness.systems.api_gateway_websocket.emulator.admission import Admission
 from harness.systems.api_gateway_websocket.emulator.broadcast import BROADCAST_COUNTS, Broadcaster
 from harness.systems.api_gateway_websocket.emulator.functions import FUNCTION_COUNTS, Functions
 from harness.systems.api_gateway_websocket.emulator.management import OK
-from harness.systems.api_gateway_websocket.emulator.process import start
+from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.emulator.table import Row
 from harness.systems.api_gateway_websocket.options import Broadcast, Options, Quotas
 
@@ -249,7 +249,7 @@ def test_broadcast_takes_at_least_as_long_on_this_machine(mechanism, quotas):
             backoff_most_ms=20.0,
         ),
     )
-    with start(options) as emulator:
+    with ApiGatewayEmulator.start(options) as emulator:
         times = asyncio.run(arrivals_s(emulator.port, recipients, rest_s))
     assert recipients == len(times)
     assert 0.85 * reckoned_s(recipients, **mechanism, **quotas) <= times[-1]

@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.conformance.appsync_events.peers import open_peer
-from tests.systems.appsync_events.handler_stand import Stand
+from tests.support.appsync_peers import open_peer
+from tests.support.handler_runner import Stand
 
 
 @pytest.fixture(scope="session")
@@ -23,14 +23,14 @@ def options():
 @pytest.fixture(scope="session")
 def shared_emulator(options):
     """One emulator of one process for all tests that leave nothing behind in it."""
-    with start(Options(**options)) as emulator:
+    with AppSyncEventsEmulator.start(Options(**options)) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="session")
 def impatient_emulator(options):
     """An emulator whose keep-alive is due soon."""
-    with start(Options(**options, keep_alive_s=0.8)) as emulator:
+    with AppSyncEventsEmulator.start(Options(**options, keep_alive_s=0.8)) as emulator:
         yield emulator
 
 

@@ -15,9 +15,9 @@ import urllib.request
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 KEY = {"host": "localhost", "x-api-key": "da2-test"}
 
@@ -39,7 +39,7 @@ def emulator(pair):
 
 
 def start_with(options, **more):
-    return start(Options.model_validate(options | more))
+    return AppSyncEventsEmulator.start(Options.model_validate(options | more))
 
 
 def get(emulator, name):

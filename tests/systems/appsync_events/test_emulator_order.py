@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.patience import wait_for
+from tests.support.waiting import wait_for
 
 HANDLERS = """
 import asyncio
@@ -43,7 +43,8 @@ def emulator(busy):
         "on_publish": f"{file}:on_publish",
         "on_subscribe": f"{file}:on_subscribe",
     }
-    with start(Options(api_keys=("da2-test",), namespaces=("default", slow))) as emulator:
+    options = Options(api_keys=("da2-test",), namespaces=("default", slow))
+    with AppSyncEventsEmulator.start(options) as emulator:
         yield emulator
 
 

@@ -7,9 +7,9 @@ import urllib.request
 import pytest
 
 from harness.core.errors import ScenarioError
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.systems.appsync_events.handler_stand import EXAMPLES
+from tests.support.handler_runner import EXAMPLES
 
 BROKEN = """
 export const onPublish = (ctx) => { console.log('about to break'); return ctx.none.at }
@@ -22,7 +22,7 @@ def started(**code):
     namespaces = [{"name": name, "code": str(file)} for name, file in code.items()]
     direct = {"name": "direct", "on_publish": f"{EXAMPLES}/moderation.py:on_publish"}
     settings = {"api_keys": ["da2-test"], "namespaces": [*namespaces, direct], "processes": 2}
-    return start(Options.model_validate(settings))
+    return AppSyncEventsEmulator.start(Options.model_validate(settings))
 
 
 @pytest.fixture(scope="module")

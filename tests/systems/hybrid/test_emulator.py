@@ -10,9 +10,9 @@ import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from harness.systems.hybrid.emulator import start
+from harness.systems.hybrid.emulator import HybridEmulator
 from harness.systems.hybrid.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 KEY = {"host": HOST, "x-api-key": "da2-emulator-local"}
@@ -22,7 +22,7 @@ ROOM = "/poll/default/room-0"
 @pytest.fixture(scope="module")
 def emulator():
     """Two processes, so that sockets and polls meet in different ones."""
-    with start(Options(processes=2)) as started:
+    with HybridEmulator.start(Options(processes=2)) as started:
         yield started
 
 

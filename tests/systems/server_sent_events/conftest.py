@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from harness.systems.server_sent_events.emulator.process import start
+from harness.systems.server_sent_events.emulator.process import ServerSentEventsEmulator
 from harness.systems.server_sent_events.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 ROOM = "default/room-0"
 
@@ -95,6 +95,8 @@ def emulate():
     with contextlib.ExitStack() as running, contextlib.ExitStack() as opened:
 
         def started(**options):
-            return Emulator(running.enter_context(start(Options(**options))), opened)
+            return Emulator(
+                running.enter_context(ServerSentEventsEmulator.start(Options(**options))), opened
+            )
 
         yield started

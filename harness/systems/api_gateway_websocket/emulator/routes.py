@@ -16,15 +16,9 @@ from urllib.parse import quote
 import orjson
 from aiohttp import web
 
-from harness.emulation.connection_writer import end_connection
-from harness.emulation.control_routes import (
-    Handler,
-    add_control_routes,
-    internal_error,
-    told_of_bugs,
-)
+from harness.emulation.control_routes import add_control_routes, log_bugs
+from harness.emulation.faults import refusal_status
 from harness.emulation.signatures import RefusedSignature, Scope, Signed, verify
-from harness.emulation.websocket_frames import close_frame
 from harness.systems.api_gateway_websocket import wire
 from harness.systems.api_gateway_websocket.emulator.frames import FrameLimit
 from harness.systems.api_gateway_websocket.emulator.management import LIMIT_EXCEEDED, Reply
@@ -66,7 +60,7 @@ class Routes:
         """Return the application to serve."""
         # Twice what is let in, so that what is too large is told so by the service.
         limit = 2 * self._service.options.quotas.message_bytes
-        application = web.Application(client_max_size=limit, middlewares=[_tell_of_bugs])
+        application = web.Application(client_max_size=limit, middlewares=[log_bugs()])
         add = application.router.add_route
         add("GET", wire.STAGE_PATH, self._connect)
         add("*", f"{wire.CONNECTIONS_PATH}{{id:.+}}", self._call)
@@ -79,12 +73,8 @@ class Routes:
         if transport is None:
             return _refused(HTTPStatus.BAD_REQUEST, "Bad Request")
         outcome = service.admission.connect()
-        if outcome.delay_s:
-            await asyncio.sleep(outcome.delay_s)
-        if outcome.refused:
-            if outcome.status is None:
-                end_connection(transport, None)
-            return _refused(outcome.status or HTTPStatus.BAD_GATEWAY, wire.INTERNAL_SERVER_ERROR)
+        if status := await refusal_status(outcome, transport):
+            return _refused(status, wire.INTERNAL_SERVER_ERROR)
         if outcome.throttled:
             return _refused(HTTPStatus.TOO_MANY_REQUESTS, wire.TOO_MANY_REQUESTS)
         if refused := self._unauthorized(request):
@@ -199,18 +189,6 @@ class Routes:
         return (
             f"User {user.access_key_id} is not authorized to perform: execute-api:ManageConnections"
         )
-
-    def close_connections(self) -> None:
-        """Close every WebSocket without waiting for its client, because the emulator stops."""
-        for connection in list(self._service.writer.open):
-            end_connection(
-                connection.transport, close_frame(self._service.options.undocumented.close_code)
-            )
-
-
-@web.middleware
-async def _tell_of_bugs(request: web.Request, handler: Handler) -> web.StreamResponse:
-    return await told_of_bugs(request, handler, internal_error)
 
 
 async def _forbid(_request: web.Request) -> web.Response:

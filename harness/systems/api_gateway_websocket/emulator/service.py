@@ -1,15 +1,13 @@
 """What every connection of one emulator process shares: quotas, functions, table, counts."""
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from harness.emulation.bus import Bus, Parts
-from harness.emulation.connection_writer import ConnectionWriter
-from harness.emulation.control import MARK, Control, GroundTruth
-from harness.emulation.counters import SHARED_COUNTS, Counters
-from harness.emulation.deliveries import Deliveries
-from harness.emulation.faults import Faults
-from harness.emulation.scheduler import Scheduler
+from harness.emulation.bus import Parts
+from harness.emulation.counters import SHARED_COUNTS
+from harness.emulation.emulated_service import EmulatedService
 from harness.emulation.worker import WorkerContext
 from harness.systems.api_gateway_websocket.emulator.admission import Admission
 from harness.systems.api_gateway_websocket.emulator.broadcast import BROADCAST_COUNTS, Broadcaster
@@ -50,99 +48,77 @@ COUNTS = (
 TABLE = "connections.sqlite"
 
 
-def make_files(folder: Path, processes: int) -> None:
-    """Write what the processes share before they start."""
-    Counters.make_table(folder / "counters", processes, len(COUNTS))
-    Admission.make_files(folder, processes)
-    ConnectionTable.make_file(folder / TABLE)
-
-
-class Service:
-    """One emulator process, seen from its connections; made inside the running event loop.
-
-    Args:
-        options: How the emulator is set up.
-        worker_context: The place of this process among those that make up the emulator.
+class Service(EmulatedService[Options]):
+    """One emulator process, seen from its connections.
 
     Attributes:
-        options: As given.
-        counters: Row of ``COUNTS`` of this process.
-        writer: Its connections.
-        faults: What goes wrong on purpose.
         admission: Quotas, and faults on the way in.
         metering: The bill.
         management: The ``@connections`` API.
         table: Who is in which channel.
         functions: What runs behind the API.
         broadcaster: Sends a message to a channel.
-        control: Answers what the emulator did.
         rng: Decides whose $disconnect is lost.
     """
 
+    OPTIONS = Options
+    COUNTS = COUNTS
+
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
-        index, processes, folder = (
-            worker_context.index,
-            worker_context.processes,
-            worker_context.folder,
-        )
-        self.options = options
+        super().__init__(options, worker_context)
+        index, folder = worker_context.index, worker_context.folder
         self.rng = random.Random(f"{options.seed}/{index}")
-        self._bus = Bus(folder, index, processes, self._receive, worker_context.since_ns)
-        scheduler = Scheduler()
-        self.counters = Counters(folder / "counters", index, COUNTS)
-        self.writer = ConnectionWriter(
-            self.counters, options.subscriber_buffer_bytes, index=index, processes=processes
-        )
-        self.faults = Faults(
-            self.writer, scheduler, self.counters, folder, index=index, seed=options.seed
-        )
         self.admission = Admission(options.quotas, self.faults, self.counters, folder, index)
         self.metering = Metering(self.counters)
-        deliveries = Deliveries(
-            self.writer, self.faults, scheduler, index=index, processes=processes
-        )
         self.management = Management(
-            self.writer, deliveries, self._bus, scheduler, index=index, processes=processes
+            self.writer,
+            self.deliveries,
+            self.bus,
+            self.scheduler,
+            index=index,
+            processes=worker_context.processes,
         )
         self.table = ConnectionTable(folder / TABLE, index)
         if worker_context.since_ns:
             self.table.note_all_left()
-        self.functions = Functions(options.broadcast, scheduler, self.counters)
+        self.functions = Functions(options.broadcast, self.scheduler, self.counters)
         self.broadcaster = Broadcaster(
             options.broadcast,
             self.functions,
             self.table,
             self.management,
             self.admission,
-            scheduler,
+            self.scheduler,
             self.counters,
             self.rng,
         )
-        self.control = Control(
-            GroundTruth(
-                self.counters,
-                deliveries,
-                self.faults,
-                refresh=[self.metering.refresh],
-                reset=[self.metering.reset, self.management.reset],
-                report=lambda totals: {"billed": bill(totals)},
-            ),
-            folder,
-            index,
-            processes,
-            self._bus.publish,
-        )
-        self.faults.play(options.faults, worker_context.started_s, "options")
 
-    def _receive(self, parts: Parts) -> None:
-        if parts[0] == MARK:
-            self.control.receive(parts)
-        else:
-            self.management.receive(parts)
+    @classmethod
+    def make_files(cls, options: Options, folder: Path, processes: int) -> None:
+        """Write what the processes share before they start."""
+        super().make_files(options, folder, processes)
+        Admission.make_files(folder, processes)
+        ConnectionTable.make_file(folder / TABLE)
+
+    def receive(self, parts: Parts) -> None:
+        """Handle calls of other processes, and their answers to ours."""
+        self.management.receive(parts)
+
+    def refresh(self) -> None:
+        """Bring the bill up to now."""
+        self.metering.refresh()
+
+    def reset(self) -> None:
+        """Bill, and number messages, from the beginning again."""
+        self.metering.reset()
+        self.management.reset()
+
+    def report(self, totals: Mapping[str, int]) -> Mapping[str, Any]:
+        """Return the bill."""
+        return {"billed": bill(totals)}
 
     def close(self) -> None:
-        """Leave the bus, end what goes wrong, and let go of the files."""
-        self.faults.close()
+        """End the faults, leave the bus and close the files."""
+        super().close()
         self.table.close()
         self.admission.close()
-        self._bus.close()

@@ -1,92 +1,111 @@
-"""The AppSync Events emulator: its processes, and how to start it.
+"""The AppSync Events emulator, and settings to paste for its clients.
 
-Run as a module, this is one of its processes; see ``start``.
+Source of the settings: docs.amplify.aws and aws-amplify 6.22.1, read November 2026. Amplify turns
+any endpoint into ``wss://``, so it needs TLS.
 """
 
-import asyncio
-import contextlib
-import sys
-from collections.abc import Callable
-from functools import partial
+import json
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
-from harness.core.errors import HarnessError
-from harness.emulation.certificate import server_tls
-from harness.emulation.processes import BACKLOG, EmulatorProcesses
-from harness.emulation.starting import emulator_of
-from harness.emulation.worker import ParentPipe, WorkerContext, run_worker
+from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events import wire
-from harness.systems.appsync_events.emulator.routes import Routes
-from harness.systems.appsync_events.emulator.service import Service, make_files
-from harness.systems.appsync_events.emulator.settings import client_settings, try_it
-from harness.systems.appsync_events.options import Options
+from harness.systems.appsync_events.emulator.routes import TOKENS_PATH, Routes
+from harness.systems.appsync_events.emulator.service import Service
+from harness.systems.appsync_events.options import AuthMode, Options
 
-__all__ = ["HTTP_PATH", "REALTIME_PATH", "client_settings", "serve", "start", "try_it"]
+AMPLIFY_MODES: dict[AuthMode, str] = {
+    "api_key": "apiKey",
+    "iam": "iam",
+    "user_pool": "userPool",
+    "oidc": "oidc",
+    "lambda": "lambda",
+}
+"""What Amplify calls each auth mode."""
 
-HTTP_PATH = wire.HTTP_PATH
-REALTIME_PATH = wire.REALTIME_PATH
-
-STOP_GRACE_S = 0.2
-
-
-def start(options: Options) -> EmulatorProcesses:
-    """Return the emulator's processes, to be entered; with TLS, ``ca.pem`` is in their folder."""
-    return emulator_of(EmulatorProcesses, __name__, options, partial(make_files, options))
+AMPLIFY_TITLE = "Amplify (JavaScript):"
 
 
-async def serve(worker_context: WorkerContext, parent_pipe: ParentPipe) -> None:
-    """Be one process of the emulator until it is told to stop."""
-    options = Options.model_validate(worker_context.settings)
-    service = Service(options, worker_context)
-    routes = Routes(service)
-    runner = runner_of(routes)
-    await runner.setup()
-    tls = server_tls(worker_context.folder / "server.pem") if options.tls else None
-    await web.SockSite(runner, worker_context.listener, ssl_context=tls, backlog=BACKLOG).start()
-    clocks = asyncio.create_task(routes.clocks.run())
-    parent_pipe.reload = lambda settings: reload(
-        service, worker_context, lambda: Options.model_validate(settings)
-    )
-    await parent_pipe.serving()
-    clocks.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await clocks
-    routes.close_connections()
-    await runner.cleanup()
-    service.close()
+class AppSyncEventsEmulator(Service):
+    """One process of the emulator."""
+
+    HTTP_PATH = wire.HTTP_PATH
+    REALTIME_PATH = wire.REALTIME_PATH
+
+    def __init__(self, options: Options, worker_context: WorkerContext) -> None:
+        super().__init__(options, worker_context)
+        self._routes = Routes(self)
+
+    def application(self) -> web.Application:
+        """Return the application to serve."""
+        return self._routes.application()
+
+    def background(self) -> Iterable[Coroutine[Any, Any, object]]:
+        """Return the clocks of the connections."""
+        return [self._routes.clocks.run()]
+
+    @property
+    def stop_code(self) -> int:
+        """Close code of connections when the emulator stops."""
+        return self.options.undocumented.close_code
+
+    @staticmethod
+    def try_it(http_url: str, api_key: str, ca_file: Path | None) -> str:
+        """Return a shell command that publishes one event to a running emulator."""
+        trust = f" --cacert {ca_file}" if ca_file else ""
+        body = """{"channel":"/default/room-0","events":["{\\"hello\\":1}"]}"""
+        return f"curl{trust} -H 'x-api-key: {api_key}' -d '{body}' {http_url}"
+
+    @staticmethod
+    def client_settings(options: Options, http_url: str) -> dict[str, str]:
+        """Return settings for clients other than our own, by their title.
+
+        Args:
+            options: How the emulator is set up.
+            http_url: Where it takes publishes.
+        """
+        if not options.tls:
+            needed = "needs TLS, whatever the endpoint says: --set target.emulator.tls=true"
+            return {AMPLIFY_TITLE: f"// {needed}"}
+        mode = options.connection_auth_modes[0]
+        key = f", apiKey: {json.dumps(options.client_key)}" if mode == "api_key" else ""
+        call = ", { authToken: token }" if mode == "lambda" else ""
+        lines = [
+            "import { Amplify } from 'aws-amplify'",
+            "import { events } from 'aws-amplify/data'",
+            "Amplify.configure({ API: { Events: {",
+            f"  endpoint: {json.dumps(http_url)}, region: {json.dumps(options.region)},",
+            f"  defaultAuthMode: {json.dumps(AMPLIFY_MODES[mode])}{key}",
+            f"}} }} }}{_auth(options, mode)})",
+            f"const channel = await events.connect('{options.namespaces[0].name}/room-0'{call})",
+        ]
+        return {AMPLIFY_TITLE: "\n".join([*_where_tokens_are(http_url, mode), *lines])}
 
 
-def runner_of(routes: Routes) -> web.AppRunner:
-    """Return what runs the routes, not yet set up."""
-    return web.AppRunner(
-        routes.application(),
-        access_log=None,
-        # What a client compresses, the service does not unpack.
-        auto_decompress=False,
-        handle_signals=False,
-        shutdown_timeout=STOP_GRACE_S,
-        tcp_keepalive=False,
-    )
+def _where_tokens_are(http_url: str, mode: AuthMode) -> list[str]:
+    if mode not in {"user_pool", "oidc"}:
+        return []
+    address = http_url.removesuffix(wire.HTTP_PATH) + TOKENS_PATH
+    return [f"// token: what {address} answers to POST {json.dumps({'mode': mode})}"]
 
 
-def reload(service: Service, worker_context: WorkerContext, read: Callable[[], Options]) -> None:
-    """Take what can be taken of new settings; the first process tells how it went.
-
-    Args:
-        service: What all connections share.
-        worker_context: The place of this process.
-        read: Returns the new settings; raises HarnessError.
-    """
-    try:
-        service.use(read())
-        told = "reloaded"
-    except HarnessError as error:
-        told = f"error: {error}\nnot reloaded, the old settings stay"
-    if worker_context.index == 0:
-        sys.stderr.write(f"{told}\n")
-        sys.stderr.flush()
-
-
-if __name__ == "__main__":
-    run_worker(serve)
+def _auth(options: Options, mode: AuthMode) -> str:
+    """Return what takes the place of a sign-in; there is no secret in it."""
+    if mode == "iam":
+        return (
+            ", { Auth: { credentialsProvider: {\n"
+            "  clearCredentialsAndIdentityId() {},\n"
+            "  getCredentialsAndIdentityId: async () => ({ credentials: {\n"
+            f"    accessKeyId: {json.dumps(options.iam_users[0].access_key_id)},\n"
+            "    secretAccessKey: process.env.AWS_SECRET_ACCESS_KEY } })\n"
+            "} } }"
+        )
+    if mode in {"user_pool", "oidc"}:
+        return (
+            ", { Auth: { tokenProvider: { getTokens: async () => (\n"
+            "  { accessToken: { toString: () => token, payload: {} } }) } } }"
+        )
+    return ""

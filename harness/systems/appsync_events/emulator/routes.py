@@ -5,7 +5,7 @@ the service lies below ``/_emulator``.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -14,7 +14,8 @@ from aiohttp import web
 
 from harness.emulation.connection_writer import end_connection
 from harness.emulation.control import Answer
-from harness.emulation.control_routes import add_control_routes, control_response, told_of_bugs
+from harness.emulation.control_routes import add_control_routes, control_response, log_bugs
+from harness.emulation.faults import refusal_status
 from harness.emulation.websocket_frames import close_frame
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.emulator.access import Caller
@@ -87,7 +88,7 @@ class Routes:
     def application(self) -> web.Application:
         """Return the application to serve."""
         application = web.Application(
-            client_max_size=self._message_bytes, middlewares=[tell_of_bugs]
+            client_max_size=self._message_bytes, middlewares=[log_bugs(internal_failure)]
         )
         router = application.router
         add = partial(router.add_route, expect_handler=_expect)
@@ -110,12 +111,8 @@ class Routes:
             service.counters.add("connects.refused.bad_request")
             return error_response(WireError(BAD_REQUEST, rule), HTTPStatus.BAD_REQUEST)
         outcome = service.admission.connect()
-        if outcome.delay_s:
-            await asyncio.sleep(outcome.delay_s)
-        if outcome.refused:
-            if outcome.status is None:
-                end_connection(transport, None)
-            return error_response(INTERNAL_FAILURE, outcome.status or HTTPStatus.BAD_GATEWAY)
+        if status := await refusal_status(outcome, transport):
+            return error_response(INTERNAL_FAILURE, status)
         if outcome.throttled and service.options.undocumented.throttle_at_upgrade:
             return error_response(LIMIT_EXCEEDED, HTTPStatus.TOO_MANY_REQUESTS)
         websocket = self._websocket()
@@ -212,22 +209,6 @@ class Routes:
             return control_response(Answer(HTTPStatus.BAD_REQUEST, wire.http_error_body(issued)))
         return control_response(Answer(HTTPStatus.OK, issued))
 
-    def close_connections(self) -> None:
-        """Close every WebSocket without waiting for its client, because the emulator stops."""
-        for connection in list(self._service.writer.open):
-            end_connection(
-                connection.transport, close_frame(self._service.options.undocumented.close_code)
-            )
-
-
-@web.middleware
-async def tell_of_bugs(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Log what no handler expects; its client hears of a failure in the service's words."""
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return await told_of_bugs(request, handler, lambda: error_response(INTERNAL_FAILURE, status))
-
 
 async def _expect(request: web.Request) -> None:
     """Let a client send its body that asks first; the library's own fails on what is no text."""
@@ -255,6 +236,11 @@ async def _refuse_route(_request: web.Request, *, status: int) -> web.Response:
 def error_response(error: WireError, status: int) -> web.Response:
     """Return an answer of the service that says what went wrong."""
     return _json_response(wire.http_error_body(error), status)
+
+
+def internal_failure() -> web.Response:
+    """Return the answer to a request that hit a bug of the emulator."""
+    return error_response(INTERNAL_FAILURE, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _json_response(body: bytes, status: int) -> web.Response:

@@ -3,16 +3,13 @@
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-from harness.emulation.bus import Bus, Parts
-from harness.emulation.connection_writer import ConnectionWriter
-from harness.emulation.control import MARK, Control, GroundTruth
-from harness.emulation.counters import SHARED_COUNTS, Counters
-from harness.emulation.deliveries import Deliveries
-from harness.emulation.faults import Faults
-from harness.emulation.scheduler import Scheduler
+from harness.emulation.bus import Parts
+from harness.emulation.counters import SHARED_COUNTS
+from harness.emulation.emulated_service import EmulatedService
 from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.channels import Segments
@@ -54,89 +51,47 @@ _EVENTS = b"events"
 """First part of what processes tell each other of a publish."""
 
 
-def make_files(options: Options, folder: Path, processes: int) -> None:
-    """Write what the processes share before they start."""
-    Counters.make_table(folder / "counters", processes, len(COUNTS))
-    Admission.make_tables(folder, processes)
-    prepare(options, folder)
-
-
-class Service:
-    """One emulator process, seen from its connections; made inside the running event loop.
-
-    Args:
-        options: How the emulator is set up.
-        worker_context: The place of this process among those that make up the emulator.
+class Service(EmulatedService[Options]):
+    """One emulator process, seen from its connections.
 
     Attributes:
         options: As given, or as last reloaded.
-        counters: Row of ``COUNTS`` of this process.
-        writer: Its connections.
-        faults: What goes wrong on purpose.
         admission: Quotas, and faults on the way in.
         metering: The bill.
         hub: Its subscriptions.
         access: Who may do what.
         handlers: The user's own code.
-        control: Answers what the emulator did.
     """
+
+    OPTIONS = Options
+    COUNTS = COUNTS
 
     access: Access
     handlers: Handlers
     namespaces: Mapping[str, Namespace]
 
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
+        super().__init__(options, worker_context)
         index, processes = worker_context.index, worker_context.processes
-        self._folder = worker_context.folder
         self._rng = random.Random(f"{options.seed}/shuffle/{index}")
-        self._bus = Bus(
-            worker_context.folder, index, processes, self._receive, worker_context.since_ns
-        )
-        self.options = options
         self.use(options)
-        scheduler = Scheduler()
-        self.counters = Counters(worker_context.folder / "counters", index, COUNTS)
-        self.writer = ConnectionWriter(
-            self.counters, options.subscriber_buffer_bytes, index=index, processes=processes
-        )
-        self.faults = Faults(
-            self.writer,
-            scheduler,
-            self.counters,
-            worker_context.folder,
-            index=index,
-            seed=options.seed,
-        )
         self.admission = Admission(
             options.quotas, self.faults, self.counters, worker_context.folder, index
         )
         self.metering = Metering(self.counters, options.undocumented)
-        deliveries = Deliveries(
-            self.writer,
-            self.faults,
-            scheduler,
-            outbound=self.admission.outbound,
-            overflow=options.undocumented.outbound_overflow,
-            index=index,
-            processes=processes,
-        )
+        self.deliveries.outbound = self.admission.outbound
+        self.deliveries.overflow = options.undocumented.outbound_overflow
         settle_s = options.subscribe_settle_ms / 1000
-        self.hub = Hub(self.writer, deliveries, settle_s=settle_s, index=index, processes=processes)
-        self.control = Control(
-            GroundTruth(
-                self.counters,
-                deliveries,
-                self.faults,
-                refresh=[self.metering.refresh],
-                reset=[self.metering.reset, self.hub.reset],
-                report=lambda totals: {"billed": bill(totals)},
-            ),
-            worker_context.folder,
-            index,
-            processes,
-            self._bus.publish,
+        self.hub = Hub(
+            self.writer, self.deliveries, settle_s=settle_s, index=index, processes=processes
         )
-        self.faults.play(options.faults, worker_context.started_s, "options")
+
+    @classmethod
+    def make_files(cls, options: Options, folder: Path, processes: int) -> None:
+        """Write what the processes share before they start."""
+        super().make_files(options, folder, processes)
+        Admission.make_tables(folder, processes)
+        prepare(options, folder)
 
     def use(self, options: Options) -> None:
         """Apply the options that a running emulator can change, and leave the others.
@@ -144,7 +99,7 @@ class Service:
         Raises:
             HarnessError: If the user's own code cannot be loaded; then nothing has changed.
         """
-        access, handlers = Access(options, self._folder), Handlers(options)
+        access, handlers = Access(options, self.worker_context.folder), Handlers(options)
         # The old handlers still finish what they were asked.
         self.access, self.handlers = access, handlers
         changed = {name: getattr(options, name) for name in Options.RELOADABLE}
@@ -165,17 +120,27 @@ class Service:
             self._rng.shuffle(encoded)
         number = self.hub.number_events(len(encoded))
         self.hub.broadcast(segments, encoded, number)
-        self._bus.publish([_EVENTS, orjson.dumps([number, segments]), *encoded])
+        self.bus.publish([_EVENTS, orjson.dumps([number, segments]), *encoded])
 
-    def _receive(self, parts: Parts) -> None:
-        if parts[0] == MARK:
-            self.control.receive(parts)
-            return
+    def receive(self, parts: Parts) -> None:
+        """Deliver what was published in another process."""
         number, segments = orjson.loads(parts[1])
         self.hub.broadcast(tuple(segments), parts[2:], number)
 
+    def refresh(self) -> None:
+        """Bring the bill up to now."""
+        self.metering.refresh()
+
+    def reset(self) -> None:
+        """Bill, and number events, from the beginning again."""
+        self.metering.reset()
+        self.hub.reset()
+
+    def report(self, totals: Mapping[str, int]) -> Mapping[str, Any]:
+        """Return the bill."""
+        return {"billed": bill(totals)}
+
     def close(self) -> None:
-        """Leave the bus, and end what goes wrong and what handlers still do."""
-        self.faults.close()
+        """End the faults, what handlers still do, and leave the bus."""
         self.handlers.close()
-        self._bus.close()
+        super().close()

@@ -5,10 +5,10 @@ known from then on. What is not of the service lies below ``/_emulator``.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
 import httptools
@@ -16,9 +16,9 @@ import orjson
 
 from harness.core.channels import channels_in, is_wildcard
 from harness.emulation.connection_writer import Connection, Transport, end_connection
-from harness.emulation.control import Answer
+from harness.emulation.control import Answer, Control, control_answer
+from harness.emulation.emulated_service import Protocols
 from harness.emulation.faults import ConnectOutcome
-from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 from harness.systems.polling import wire
 from harness.systems.polling.emulator.polls import Poll, Polls, response, too_many
 from harness.systems.polling.emulator.service import Service
@@ -35,28 +35,12 @@ CONTROLS = (b"GET /_emulator/", b"POST /_emulator/")
 """Beginnings of requests. Where another system shares the port, only polls stay here."""
 
 
-class Controls(Protocol):
-    """Who answers below ``/_emulator``; see ``harness.emulation.control.Control``."""
-
-    async def stats(self) -> Answer:
-        """Return what was counted."""
-
-    async def log(self) -> Answer:
-        """Return what faults hit."""
-
-    async def reset(self) -> Answer:
-        """Begin the counts anew."""
-
-    async def set_faults(self, body: bytes) -> Answer:
-        """Play these faults from now on."""
-
-
 class Site:
     """What the connections of one process serve.
 
     Args:
         service: The messages and the counts.
-        controls: Answers below ``/_emulator``; left out, the service's own.
+        control: Answers below ``/_emulator``.
         other: Makes the protocol that takes over connections that begin with a request that is
             not ours; None where this system has the port to itself.
     """
@@ -64,11 +48,11 @@ class Site:
     def __init__(
         self,
         service: Service,
-        controls: Controls | None = None,
-        other: Callable[[], asyncio.Protocol] | None = None,
+        control: Control,
+        other: Protocols | None = None,
     ) -> None:
         self.service = service
-        self.controls: Controls = controls or service.control
+        self.control = control
         self.other = other
         self.polls = Polls(service)
         self.known: dict[bytes, Poll] = {}
@@ -79,11 +63,6 @@ class Site:
         if len(self.known) >= MOST_REQUESTS:
             self.known.clear()
         self.known[request] = poll
-
-    def close(self) -> None:
-        """Close every connection, because the emulator stops."""
-        for connection in list(self.service.writer.open):
-            end_connection(connection.transport, b"")
 
 
 class _Request:
@@ -145,7 +124,7 @@ class HttpConnection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return False
         if site.other is not None and not data.startswith(POLLS):
-            other = site.other()
+            other = cast("asyncio.Protocol", site.other())
             cast("asyncio.Transport", transport).set_protocol(other)
             other.connection_made(transport)
             other.data_received(data)
@@ -219,7 +198,7 @@ class HttpConnection(asyncio.Protocol):
         *,
         closes: bool,
     ) -> None:
-        service = self._site.service
+        site, service = self._site, self._site.service
         if outcome.refused or outcome.throttled:
             status = outcome.status or HTTPStatus.BAD_GATEWAY
             retry_s = service.options.retry_after_s
@@ -228,13 +207,13 @@ class HttpConnection(asyncio.Protocol):
             return
         poll = _poll_of(request, method)
         if poll is not None:
-            self._site.polls.answer(poll, connection)
+            site.polls.answer(poll, connection)
         elif method == b"POST" and request.url.startswith(wire.PUBLISH_PREFIX.encode()):
             connection.reply(self._publish(request))
-        elif asked := self._asked(method, request):
-            task = asyncio.ensure_future(self._reply(asked, connection, closes=closes))
-            self._site.tasks.add(task)
-            task.add_done_callback(self._site.tasks.discard)
+        elif answer := control_answer(site.control, method.decode(), _path(request), request.body):
+            task = asyncio.ensure_future(self._reply(answer, connection, closes=closes))
+            site.tasks.add(task)
+            task.add_done_callback(site.tasks.discard)
             return
         else:
             connection.reply(response(HTTPStatus.NOT_FOUND, b'{"message":"Not Found"}'))
@@ -251,8 +230,7 @@ class HttpConnection(asyncio.Protocol):
         if service.quota is not None and not service.quota.take():
             service.counters.add("publishes.throttled.quota")
             return too_many(service.options.retry_after_s)
-        path = request.url.partition(b"?")[0].decode("latin-1")
-        channel = unquote(path.removeprefix(wire.PUBLISH_PREFIX))
+        channel = unquote(_path(request).removeprefix(wire.PUBLISH_PREFIX))
         if is_wildcard(channel):
             return self._bad_publish("A wildcard is for polls only.")
         try:
@@ -267,25 +245,10 @@ class HttpConnection(asyncio.Protocol):
         self._site.service.counters.add("publishes.refused.bad_request")
         return response(HTTPStatus.BAD_REQUEST, orjson.dumps({"message": why}))
 
-    def _asked(self, method: bytes, request: _Request) -> Awaitable[Answer] | None:
-        """Return what answers below ``/_emulator``; None for what is not there."""
-        controls = self._site.controls
-        path = request.url.partition(b"?")[0].decode("latin-1")
-        match (method, path):
-            case (b"GET", p) if p == STATS_PATH:
-                return controls.stats()
-            case (b"GET", p) if p == LOG_PATH:
-                return controls.log()
-            case (b"POST", p) if p == RESET_PATH:
-                return controls.reset()
-            case (b"POST", p) if p == FAULTS_PATH:
-                return controls.set_faults(request.body)
-        return None
-
     async def _reply(
-        self, asked: Awaitable[Answer], connection: Connection, *, closes: bool
+        self, pending: Awaitable[Answer], connection: Connection, *, closes: bool
     ) -> None:
-        answer = await asked
+        answer = await pending
         if not connection.transport.is_closing():
             connection.transport.write(response(answer.status, answer.body))
             if closes:
@@ -295,6 +258,10 @@ class HttpConnection(asyncio.Protocol):
         """Answer what is no request, and hang up."""
         if self._transport is not None:
             end_connection(self._transport, response(status, b"{}", "Connection: close"))
+
+
+def _path(request: _Request) -> str:
+    return request.url.partition(b"?")[0].decode("latin-1")
 
 
 def _poll_of(request: _Request, method: bytes) -> Poll | None:

@@ -30,14 +30,12 @@ class QueuedWriter(ConnectionWriter):
     def __init__(
         self, counters: Counters, buffer_limit_bytes: int, *, index: int = 0, processes: int = 1
     ) -> None:
-        super().__init__(
-            counters,
-            buffer_limit_bytes,
-            index=index,
-            processes=processes,
-            closing=lambda _: b"0\r\n\r\n",  # HTTP ends a body, and has no codes for it.
-        )
+        super().__init__(counters, buffer_limit_bytes, index=index, processes=processes)
         self.lanes: dict[Connection, Lane] = {}
+
+    def final_frame(self, _code: int) -> bytes:
+        """Return the end of a body: HTTP has no close codes."""
+        return b"0\r\n\r\n"
 
     def write(self, connection: Connection, batch: Batch) -> None:
         """Write a batch now or when its server comes to it."""

@@ -15,13 +15,9 @@ import orjson
 from aiohttp import web
 
 from harness.core.channels import channels_in, is_wildcard
-from harness.emulation.connection_writer import Connection, end_connection
-from harness.emulation.control_routes import (
-    Handler,
-    add_control_routes,
-    internal_error,
-    told_of_bugs,
-)
+from harness.emulation.connection_writer import Connection, Transport
+from harness.emulation.control_routes import add_control_routes, log_bugs
+from harness.emulation.faults import refusal_status
 from harness.emulation.intervals import Intervals
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator.broadcast import chunk
@@ -33,7 +29,6 @@ STREAM_PATH = STREAM_PREFIX + "{channel}"
 PUBLISH_PATH = "/pub/{channel}"
 
 HEARTBEAT = chunk(wire.encode_comment())
-BODY_END = b"0\r\n\r\n"
 
 _ANY_SEGMENTS = "{channel:.+}"
 _HEADERS = {
@@ -88,7 +83,7 @@ class Routes:
 
     def _empty_application(self) -> web.Application:
         most_bytes = self._service.options.event_bytes
-        return web.Application(client_max_size=most_bytes, middlewares=[_tell_of_bugs])
+        return web.Application(client_max_size=most_bytes, middlewares=[log_bugs()])
 
     async def _stream(
         self, request: web.Request, server: Server | None = None
@@ -98,7 +93,7 @@ class Routes:
             raise ConnectionResetError
         # As it came: a comma within a name is encoded, one between two is not.
         channels = channels_in(request.raw_path.partition("?")[0].partition(STREAM_PREFIX)[2])
-        refused = await self._refusal(request)
+        refused = await self._refusal(request, transport)
         if refused is not None:
             return refused
         service.counters.add("subscribes.accepted", len(channels))
@@ -128,19 +123,15 @@ class Routes:
         retry = wire.encode_retry(round(self._service.options.retry_ms))
         return retry + self._service.hub.replay(channels, last_event_id)
 
-    async def _refusal(self, request: web.Request) -> web.Response | None:
+    async def _refusal(self, request: web.Request, transport: Transport) -> web.Response | None:
         """Return why a client gets no stream; None where it does. Either is counted."""
         service, count = self._service, self._service.counters.add
         if request.version < (1, 1):
             count("connects.refused.bad_request")
             return _text("HTTP/1.1 is required.", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
         outcome = service.faults.on_connect()
-        if outcome.delay_s:
-            await asyncio.sleep(outcome.delay_s)
-        if outcome.refused:
-            if outcome.status is None and request.transport is not None:
-                end_connection(request.transport, None)
-            return _text("Refused on purpose.", outcome.status or HTTPStatus.BAD_GATEWAY)
+        if refused := await refusal_status(outcome, transport):
+            return _text("Refused on purpose.", refused)
         if outcome.throttled:
             return _text("Too many connects.", HTTPStatus.TOO_MANY_REQUESTS)
         if not service.lets_in(request.headers.get("Authorization", "")):
@@ -170,16 +161,6 @@ class Routes:
         number = service.publish(channel, data)
         body = orjson.dumps({"id": str(number)})
         return web.Response(body=body, status=HTTPStatus.CREATED, content_type="application/json")
-
-    def close_connections(self) -> None:
-        """End every stream without waiting for its client, because the emulator stops."""
-        for connection in list(self._service.writer.open):
-            end_connection(connection.transport, BODY_END)
-
-
-@web.middleware
-async def _tell_of_bugs(request: web.Request, handler: Handler) -> web.StreamResponse:
-    return await told_of_bugs(request, handler, internal_error)
 
 
 def _text(text: str, status: int) -> web.Response:

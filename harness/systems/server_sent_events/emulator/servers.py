@@ -154,17 +154,21 @@ class Fleet:
             table[number * _COLUMNS + _DUE_NS] = 1
 
     async def run(self, runner_of: Runners, tls: ssl.SSLContext | None) -> None:
-        """Let servers arrive, ask for more, and accept; never returns."""
+        """Let servers arrive, ask for more, and accept, until cancelled; then stop the servers."""
         looked_s = accepted_s = time.monotonic()
-        while True:
-            now_s = time.monotonic()
-            if now_s >= looked_s:
-                looked_s = now_s + CHECK_S
-                await self._open_those_due(runner_of, tls)
-                self._ask_if_first()
-            self._accept(now_s - accepted_s)
-            accepted_s = now_s
-            await asyncio.sleep(TICK_S)
+        try:
+            while True:
+                now_s = time.monotonic()
+                if now_s >= looked_s:
+                    looked_s = now_s + CHECK_S
+                    await self._open_those_due(runner_of, tls)
+                    self._ask_if_first()
+                self._accept(now_s - accepted_s)
+                accepted_s = now_s
+                await asyncio.sleep(TICK_S)
+        finally:
+            for server in self._servers.values():
+                await server.end()
 
     async def _open_those_due(self, runner_of: Runners, tls: ssl.SSLContext | None) -> None:
         """Open this process's servers whose time has come."""
@@ -253,11 +257,6 @@ class Fleet:
             for number, row in enumerate(self._rows)
             if self._table[row + _SEEN_NS]
         ]
-
-    async def close(self) -> None:
-        """Stop all servers of this process."""
-        for server in self._servers.values():
-            await server.end()
 
 
 class Hand:

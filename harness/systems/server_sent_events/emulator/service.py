@@ -1,24 +1,19 @@
 """What every connection of one emulator process shares: listeners, counts, events, servers."""
 
 import hmac
-import socket
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from harness.emulation.bus import Bus, Parts
-from harness.emulation.control import MARK, Control, GroundTruth
-from harness.emulation.counters import SHARED_COUNTS, Counters
-from harness.emulation.deliveries import Deliveries
-from harness.emulation.faults import Faults
-from harness.emulation.scheduler import Scheduler
+from harness.emulation.bus import Parts
+from harness.emulation.counters import SHARED_COUNTS
+from harness.emulation.emulated_service import EmulatedService
 from harness.emulation.worker import WorkerContext
 from harness.systems.server_sent_events.emulator.broadcast import REPLAYED, Hub, chunk
 from harness.systems.server_sent_events.emulator.events import EventLog
 from harness.systems.server_sent_events.emulator.lanes import DELAYED, Lane, QueuedWriter
 from harness.systems.server_sent_events.emulator.servers import ARRIVED, ASKED, Fleet
 from harness.systems.server_sent_events.options import Options
-
-DOOR_FILE = "servers-door"
-"""Holds the descriptor of the socket in front of the servers, where there are any."""
 
 COUNTS = (
     *SHARED_COUNTS,
@@ -52,90 +47,53 @@ MALFORMED_CHUNKS = {
 """A chunk of each form that the fault ``malformed`` knows; the last breaks the chunked coding."""
 
 
-def make_files(options: Options, folder: Path, processes: int) -> None:
-    """Write what the processes share before they start."""
-    Counters.make_table(folder / "counters", processes, len(COUNTS))
-    EventLog.make_log(folder)
-    if options.servers is not None:
-        Fleet.make_table(folder, options.servers, options.scaling.servers)
-
-
-class Service:
-    """One emulator process, seen from its connections; made inside the running event loop.
-
-    Args:
-        options: How the emulator is set up.
-        worker_context: The place of this process among those that make up the emulator.
+class Service(EmulatedService[Options]):
+    """One emulator process, seen from its connections.
 
     Attributes:
-        options: As given.
-        counters: Row of ``COUNTS`` of this process.
-        writer: Its connections.
-        faults: What goes wrong on purpose.
         hub: Its listeners.
         fleet: Its servers; None where nothing is limited.
-        control: Answers what the emulator did.
     """
 
+    OPTIONS = Options
+    COUNTS = COUNTS
+    MALFORMED_FRAMES = MALFORMED_CHUNKS
+    WRITER = QueuedWriter
+
+    writer: QueuedWriter
+
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
-        index, processes = worker_context.index, worker_context.processes
-        self.options = options
+        super().__init__(options, worker_context)
         self._token = options.token.encode()
         self._log = EventLog(worker_context.folder)
-        self._bus = Bus(
-            worker_context.folder, index, processes, self._receive, worker_context.since_ns
-        )
-        scheduler = Scheduler()
-        self.counters = Counters(worker_context.folder / "counters", index, COUNTS)
-        self.writer = QueuedWriter(
-            self.counters, options.subscriber_buffer_bytes, index=index, processes=processes
-        )
-        self.faults = Faults(
-            self.writer,
-            scheduler,
-            self.counters,
-            worker_context.folder,
-            index=index,
-            seed=options.seed,
-        )
-        self._deliveries = Deliveries(
-            self.writer,
-            self.faults,
-            scheduler,
-            index=index,
-            processes=processes,
-            malformed_frames=MALFORMED_CHUNKS,
-        )
-        self.hub = Hub(options, self.writer, self._deliveries)
+        self.hub = Hub(options, self.writer, self.deliveries)
         self.fleet = self._make_fleet(worker_context)
-        self.control = Control(
-            GroundTruth(
-                self.counters,
-                self._deliveries,
-                self.faults,
-                refresh=[self.fleet.note] if self.fleet else [],
-                reset=[self.hub.reset],
-                report=lambda _: {"fleet": self.fleet.report()} if self.fleet else {},
-            ),
-            worker_context.folder,
-            index,
-            processes,
-            self._bus.publish,
-        )
-        self.faults.play(options.faults, worker_context.started_s, "options")
         for event in self._log.read():
             self.hub.keep(event)
 
+    @classmethod
+    def make_files(cls, options: Options, folder: Path, processes: int) -> None:
+        """Write what the processes share before they start."""
+        super().make_files(options, folder, processes)
+        EventLog.make_log(folder)
+        if options.servers is not None:
+            Fleet.make_table(folder, options.servers, options.scaling.servers)
+
+    @classmethod
+    def accept_queue(cls, options: Options) -> int | None:
+        """Return the accept queue in front of the servers; None where there are none."""
+        return None if options.servers is None else options.servers.accept_queue
+
     def _make_fleet(self, worker_context: WorkerContext) -> Fleet | None:
-        limits = self.options.servers
-        if limits is None:
+        limits, listener = self.options.servers, worker_context.shared_listener
+        if limits is None or listener is None:
             return None
         return Fleet(
             self.options,
             limits,
             worker_context,
-            socket.socket(fileno=int((worker_context.folder / DOOR_FILE).read_text("ascii"))),
-            lambda rate: Lane(self.writer, rate, self._deliveries.delays),
+            listener,
+            lambda rate: Lane(self.writer, rate, self.deliveries.delays),
             self.counters,
             self.faults.log,
         )
@@ -154,21 +112,31 @@ class Service:
         number = self._log.append(channel, data)
         self.counters.add("events.published")
         self._read_on()
-        self._bus.publish([_MORE])
+        self.bus.publish([_MORE])
         return number
 
     def _read_on(self) -> None:
         for event in self._log.read():
             self.hub.broadcast(event)
 
-    def _receive(self, parts: Parts) -> None:
-        if parts[0] == MARK:
-            self.control.receive(parts)
-        else:
-            self._read_on()
+    def receive(self, _parts: Parts) -> None:
+        """Broadcast what was published in another process."""
+        self._read_on()
+
+    def refresh(self) -> None:
+        """Bring the figures of the servers up to now."""
+        if self.fleet:
+            self.fleet.note()
+
+    def reset(self) -> None:
+        """Number events from the beginning again."""
+        self.hub.reset()
+
+    def report(self, _totals: Mapping[str, int]) -> Mapping[str, Any]:
+        """Return how each server is doing."""
+        return {"fleet": self.fleet.report()} if self.fleet else {}
 
     def close(self) -> None:
-        """Leave the bus, and end what goes wrong."""
-        self.faults.close()
-        self._bus.close()
+        """End the faults, leave the bus and close the log of events."""
+        super().close()
         self._log.close()

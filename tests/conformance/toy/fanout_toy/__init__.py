@@ -6,6 +6,6 @@ SYSTEM = System(
     name="toy",
     title="Toy",
     client="fanout_toy.client:ToyApi",
-    emulator="fanout_toy.emulator",
+    emulator="fanout_toy.emulator:ToyEmulator",
     emulator_options="fanout_toy.options:Options",
 )

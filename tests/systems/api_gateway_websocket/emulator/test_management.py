@@ -12,9 +12,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, SSLError
 from websockets.exceptions import ConnectionClosed
 
-from harness.systems.api_gateway_websocket.emulator.process import start
+from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.options import IamUser, Options, Quotas
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 SECRET = "emulator-local"
 STRANGER = "AAAAAAAAAAAAAAA="
@@ -124,7 +124,7 @@ def test_call_without_a_signature_is_forbidden(shared_emulator):
 def test_user_without_the_permission_is_forbidden():
     """A right signature is not enough."""
     user = IamUser(access_key_id="emulator", secret_access_key=SECRET, may_manage_connections=False)
-    with start(Options(iam_users=(user,))) as emulator:
+    with ApiGatewayEmulator.start(Options(iam_users=(user,))) as emulator:
         client = api(emulator)
         with pytest.raises(client.exceptions.ForbiddenException):
             client.get_connection(ConnectionId=STRANGER)
@@ -133,7 +133,7 @@ def test_user_without_the_permission_is_forbidden():
 def test_frames_and_calls_share_the_throttle(connect, stats):
     """Three tokens: a frame and two calls; the next call is answered 429, and so is a frame."""
     quotas = Quotas(requests_per_s=0.01, burst=3)
-    with start(Options(quotas=quotas)) as emulator:
+    with ApiGatewayEmulator.start(Options(quotas=quotas)) as emulator:
         peer, client = connect(emulator), api(emulator)
         name = peer.id
         for _ in range(2):
@@ -148,7 +148,7 @@ def test_frames_and_calls_share_the_throttle(connect, stats):
 
 def test_connections_and_calls_go_over_tls(connect):
     """With the certificate the emulator makes; both are checked by libraries other than ours."""
-    with start(Options(tls=True)) as emulator:
+    with ApiGatewayEmulator.start(Options(tls=True)) as emulator:
         ca_file = str(emulator.folder / "ca.pem")
         peer = connect(emulator, ca_file=ca_file).join()
         client = api(emulator, ca_file=ca_file)
@@ -160,7 +160,7 @@ def test_connections_and_calls_go_over_tls(connect):
 
 def test_calls_find_connections_of_other_processes(connect):
     """Whichever process takes the call; each of them holds some of the connections."""
-    with start(Options(processes=2)) as emulator:
+    with ApiGatewayEmulator.start(Options(processes=2)) as emulator:
         peers = [connect(emulator) for _ in range(8)]
         names = [peer.id for peer in peers]
         for name, peer in zip(names, peers, strict=True):

@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from harness.systems.api_gateway_websocket.emulator.frames import FrameLimit
-from harness.systems.api_gateway_websocket.emulator.process import start
+from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.options import (
     Options,
     Quotas,
     Route,
     Undocumented,
 )
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 from tests.systems.api_gateway_websocket.conftest import ROOM
+
+start = ApiGatewayEmulator.start
 
 
 def test_message_reaches_everybody_in_its_channel_and_nobody_else(shared_emulator, connect):
@@ -155,7 +157,10 @@ def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, 
 
 def test_killed_process_costs_its_connections_and_nobody_else(connect, stats):
     """Their rows go with the first 410; who stayed, and who comes back, hears the next message."""
-    with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
+    with (
+        start(Options(processes=2)) as emulator,
+        selectors.PollSelector() as selector,
+    ):
         peers = [connect(emulator).join() for _ in range(12)]
         emulator.watch(selector)
         emulator.execute({"kill": 1, "back_after_s": 0.0})
@@ -188,7 +193,10 @@ def is_open(peer):
 
 def test_broadcast_while_a_process_is_away_reaches_all_others(connect, stats):
     """Calls to the connections that went with it are answered 410, and their owed ones counted."""
-    with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
+    with (
+        start(Options(processes=2)) as emulator,
+        selectors.PollSelector() as selector,
+    ):
         peers = [connect(emulator).join() for _ in range(12)]
         emulator.watch(selector)
         emulator.execute({"kill": 0, "back_after_s": 3600.0})

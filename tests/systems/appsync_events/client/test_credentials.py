@@ -23,7 +23,7 @@ from harness.systems.appsync_events.client import tokens as client_tokens
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from harness.systems.appsync_events.client.credentials import credentials_for
 from harness.systems.appsync_events.client.tokens import CredentialsError
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
 from tests.systems.appsync_events.client.test_api import Listener, wait_for
 
@@ -51,7 +51,7 @@ def emulator(tmp_path_factory):
         ],
         "lambda_authorizer": {"function": f"{function}:judge"},
     }
-    with start(Options.model_validate(options)) as running:
+    with AppSyncEventsEmulator.start(Options.model_validate(options)) as running:
         yield running
 
 

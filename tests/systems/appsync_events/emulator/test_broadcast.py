@@ -8,10 +8,10 @@ import time
 import pytest
 
 from harness.systems.appsync_events.emulator.broadcast import Hub
-from harness.systems.appsync_events.emulator.process import start
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options, Quotas
-from tests.emulation.fault_stand import Stand, Transport, run, until
-from tests.patience import wait_for
+from tests.support.emulator_process import Stand, Transport, run, until
+from tests.support.waiting import wait_for
 
 FIRST = b'\x81\x25{"type":"data","id":"1","event":"{}"}'
 CHANNEL = ("default", "a")
@@ -310,7 +310,7 @@ def test_subscriber_that_never_reads_is_disconnected_without_delaying_the_others
 ):
     """On a real socket: its buffer is bounded, it is cut off and counted, the others get all."""
     bounded = Options(**options, subscriber_buffer_bytes=200_000)
-    with start(bounded) as emulator, contextlib.ExitStack() as stack:
+    with AppSyncEventsEmulator.start(bounded) as emulator, contextlib.ExitStack() as stack:
         reader = connect(emulator)
         reader.subscribe("1", "/default/a")
         subscribe_with_bare_socket(emulator, stack)
@@ -330,7 +330,7 @@ def test_subscriber_that_never_reads_is_disconnected_without_delaying_the_others
 def test_subscribers_that_break_off_rob_nobody_of_an_event(connect, options, stats, capfd):
     """While connections are reset between publishes, the others get every event."""
     unlimited = Options(**options, quotas=Quotas(enabled=False))
-    with start(unlimited) as emulator, contextlib.ExitStack() as stack:
+    with AppSyncEventsEmulator.start(unlimited) as emulator, contextlib.ExitStack() as stack:
         leaving = [subscribe_with_bare_socket(emulator, stack) for _ in range(60)]
         reader, publisher = connect(emulator), connect(emulator)
         reader.subscribe("1", "/default/a")

@@ -11,10 +11,11 @@ import psutil
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from harness.systems.appsync_events.emulator.process import start, try_it
-from harness.systems.appsync_events.emulator.routes import tell_of_bugs
+from harness.emulation.control_routes import log_bugs
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
+from harness.systems.appsync_events.emulator.routes import internal_failure
 from harness.systems.appsync_events.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 UNAUTHORIZED = {
     "errorType": "UnauthorizedException",
@@ -174,7 +175,7 @@ def test_browser_may_publish_from_anywhere(shared_emulator):
 
 def test_counts_tell_what_was_published_and_delivered(connect, options, stats):
     """Events count once, deliveries once a subscription."""
-    with start(Options(**options)) as emulator:
+    with AppSyncEventsEmulator.start(Options(**options)) as emulator:
         peers = [connect(emulator) for _ in range(2)]
         for peer in peers:
             peer.subscribe("1", "/default/a")
@@ -192,7 +193,7 @@ def test_counts_tell_what_was_published_and_delivered(connect, options, stats):
 
 def test_try_it_command_is_what_a_shell_needs():
     """The command holds address, key and, with TLS, the authority; its body is a publish."""
-    command = try_it("https://h/event", "da2-x", Path("/ca.pem"))
+    command = AppSyncEventsEmulator.try_it("https://h/event", "da2-x", Path("/ca.pem"))
     expected = (
         "curl --cacert /ca.pem -H 'x-api-key: da2-x' "
         """-d '{"channel":"/default/room-0","events":["{\\"hello\\":1}"]}' https://h/event"""
@@ -206,7 +207,7 @@ def test_try_it_command_is_what_a_shell_needs():
 
 def test_event_published_in_one_process_reaches_the_others_once(connect, options, stats):
     """Twenty connections on two processes: everyone gets every event exactly once."""
-    with start(Options(**options, processes=2)) as emulator:
+    with AppSyncEventsEmulator.start(Options(**options, processes=2)) as emulator:
         peers = [connect(emulator) for _ in range(20)]
         shares = [
             sum(c.status == "ESTABLISHED" for c in psutil.Process(pid).net_connections("tcp"))
@@ -229,7 +230,7 @@ def test_event_published_in_one_process_reaches_the_others_once(connect, options
 @pytest.fixture(scope="module")
 def secure_emulator(options):
     """An emulator that speaks TLS."""
-    with start(Options(**options, tls=True)) as emulator:
+    with AppSyncEventsEmulator.start(Options(**options, tls=True)) as emulator:
         yield emulator
 
 
@@ -271,14 +272,19 @@ def test_bug_of_the_emulator_is_logged_and_answered(caplog):
     async def fail(_request):
         raise ZeroDivisionError
 
-    response = asyncio.run(tell_of_bugs(make_mocked_request("GET", "/"), fail))
+    answer = log_bugs(internal_failure)
+
+    async def respond():
+        return await answer(make_mocked_request("GET", "/"), fail)
+
+    response = asyncio.run(respond())
     assert 500 == response.status
     assert ["a bug of the emulator"] == [record.message for record in caplog.records]
 
 
 def test_nothing_is_logged_however_bad_the_request(connect, options, capfd, stats):
     """Malformed HTTP, bad credentials and broken frames leave no line, so no secret either."""
-    with start(Options(**options)) as emulator:
+    with AppSyncEventsEmulator.start(Options(**options)) as emulator:
         for garbage in (
             b"GET / HTTP/1.1\r\nx-api-key: da2-test\x00\r\n\r\n",
             b"POST /event HTTP/1.1\r\nHost: x\r\nx-api-key da2-test\r\n\r\n",

@@ -11,11 +11,10 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.typing import Subprotocol
 
 from harness.emulation.worker import WorkerContext
-from harness.systems.appsync_events.emulator.routes import Routes
-from harness.systems.appsync_events.emulator.service import Service, make_files
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.options import Options
-from tests.conformance.appsync_events.peers import KEY, MARKER, header
+from tests.support.appsync_peers import KEY, MARKER, header
 
 
 def test_bug_on_an_open_connection_closes_it_and_writes_no_http(tmp_path, monkeypatch, caplog):
@@ -27,11 +26,11 @@ def test_bug_on_an_open_connection_closes_it_and_writes_no_http(tmp_path, monkey
     async def ends():
         with socket.create_server(("127.0.0.1", 0)) as listener:
             options = Options()
-            make_files(options, tmp_path, 1)
-            service = Service(
+            AppSyncEventsEmulator.make_files(options, tmp_path, 1)
+            emulator = AppSyncEventsEmulator(
                 options, WorkerContext(0, 1, tmp_path, listener, {}, time.monotonic())
             )
-            runner = web.AppRunner(Routes(service).application())
+            runner = emulator.runner()
             await runner.setup()
             await web.SockSite(runner, listener).start()
             offered = [Subprotocol(MARKER), Subprotocol(header(KEY))]
@@ -41,7 +40,7 @@ def test_bug_on_an_open_connection_closes_it_and_writes_no_http(tmp_path, monkey
                     return await _end_of(client)
             finally:
                 await runner.cleanup()
-                service.close()
+                emulator.close()
 
     monkeypatch.setattr(Session, "run", fail)
     with caplog.at_level(logging.ERROR):

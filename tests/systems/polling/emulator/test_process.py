@@ -11,9 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from harness.systems.polling.emulator.process import start
+from harness.systems.polling.emulator.process import PollingEmulator
 from harness.systems.polling.options import Options
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
+
+start = PollingEmulator.start
 
 HOST = "127.0.0.1"
 ROOM = "/poll/default/room-0"

@@ -13,9 +13,9 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
-from harness.systems.server_sent_events.emulator.process import start, try_it
+from harness.systems.server_sent_events.emulator.process import ServerSentEventsEmulator
 from harness.systems.server_sent_events.options import Options
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 
 def test_stream_has_the_headers_and_the_reconnection_time(emulate):
@@ -235,7 +235,7 @@ def test_tls_serves_the_same(emulate):
 
 def test_emulator_leaves_no_process_behind():
     """All processes are gone once it is left, though a client still listens."""
-    with start(Options(processes=2)) as processes:
+    with ServerSentEventsEmulator.start(Options(processes=2)) as processes:
         pids = processes.pids
         assert all(psutil.pid_exists(pid) for pid in pids)
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -244,6 +244,7 @@ def test_emulator_leaves_no_process_behind():
 def test_command_to_try_it_names_the_token_where_there_is_one():
     """The curl command publishes into the first room."""
     address = "http://127.0.0.1:1/pub/{channel}"
+    try_it = ServerSentEventsEmulator.try_it
     assert "curl -d hello http://127.0.0.1:1/pub/default/room-0" == try_it(address, "", None)
     assert "-H 'Authorization: Bearer k'" in try_it(address, "k", None)
 

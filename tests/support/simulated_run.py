@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.measure.histogram import ArrivalBins, LatencyHistogram
 from harness.measure.record import RecordWriter
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     EPOCH_NS,
     arrival,
     at,
