@@ -59,7 +59,7 @@ class Publisher:
             self.send_due()
 
     def send_due(self) -> None:
-        """Send everything whose time has come; the books of arrivals call this too."""
+        """Send everything whose time has come; the message trackers call this too."""
         context = self._context
         while self._next is not None and self._next.intended_s <= context.clock.elapsed_s():
             publish, self._next = self._next, next(self._part, None)
@@ -73,7 +73,7 @@ class Publisher:
             clock = context.clock
             due_ns = clock.epoch_ns + round(intended_s * NS_PER_S) - clock.offset_ns
         for tracker in context.trackers.values():
-            tracker.wake_at_ns = due_ns
+            tracker.publish_due_at_ns = due_ns
 
     def _send(self, publish: Publish) -> None:
         context = self._context

@@ -80,7 +80,7 @@ class Worker:
     def start(self) -> None:
         """Begin reporting, probing and publishing; Locust starts the users."""
         for tracker in self.context.trackers.values():
-            tracker.wake = self.publisher.send_due
+            tracker.publish_due = self.publisher.send_due
         self._read_coalescing.start()
         self._keeper.adopt = self.context.adopt_offset
         self.context.adopt_offset(self._keeper.offset_ns)
@@ -103,7 +103,7 @@ class Worker:
         came, self._deliveries_seen = seen != self._deliveries_seen, seen
         if not came or context.joining:
             return False
-        return time.time_ns() + COALESCING_DELAY_NS < context.trackers[CHATTER].wake_at_ns
+        return time.time_ns() + COALESCING_DELAY_NS < context.trackers[CHATTER].publish_due_at_ns
 
     def _probe_loop_lag(self) -> None:
         while True:
