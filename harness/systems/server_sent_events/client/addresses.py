@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from harness.net.channel_addresses import path_of, with_channels
-from harness.net.client import tls_context
+from harness.net.addresses import path_of, tls_context, with_channels
 from harness.net.stream import resolve
 from harness.systems.server_sent_events import wire
 
