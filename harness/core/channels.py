@@ -19,21 +19,21 @@ def channels_in(text: str) -> tuple[str, ...]:
     """Return the channels that a piece of an address names, each once, in their order.
 
     Args:
-        text: As it came, percent-encoded: a separator within a name is encoded, and so is none.
+        text: Still percent-encoded; an encoded separator is part of a name.
     """
     return tuple(dict.fromkeys(map(unquote, text.split(CHANNEL_SEPARATOR))))
 
 
 def is_wildcard(name: str) -> bool:
-    """Say whether a name stands for many channels; nothing can be published to it."""
+    """Return whether a name stands for many channels; nothing can be published to it."""
     return name == WILDCARD or name.endswith(_WILDCARD_END)
 
 
 def names_of(channel: str) -> list[str]:
-    """Return every name by which a listener is told of a channel, its own first.
+    """Return every name that stands for a channel: its own, then wildcards, the nearest first.
 
-    An event on ``default/a/b`` is heard by those who named it, ``default/a/*``, ``default/*``
-    or ``*``.
+    An event on ``default/a/b`` reaches those who named it, ``default/a/*``, ``default/*`` or
+    ``*``.
     """
     segments = channel.split("/")
     above = ["/".join([*segments[:depth], WILDCARD]) for depth in range(len(segments))]

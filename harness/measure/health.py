@@ -138,7 +138,7 @@ class GeneratorHealth:
         return float(p99_ns) / NS_PER_MS
 
     def close(self) -> None:
-        """Let go of what the probes hold."""
+        """Close the probes."""
         self._cpu_wait.close()
         self._pauses.close()
 

@@ -29,7 +29,7 @@ Int64Array = npt.NDArray[np.int64]
 class LatencyHistogram:
     """Counts of latencies in nanoseconds, three significant figures, 1 µs to one hour.
 
-    Values that do not fit are never clamped: they are counted apart.
+    Values that do not fit are never clamped: they are counted separately.
 
     Attributes:
         negative_count: Values below zero, which only a clock fault can cause.
@@ -38,7 +38,7 @@ class LatencyHistogram:
     """
 
     def __init__(self) -> None:
-        self.hdr = _let_go(HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_FIGURES))
+        self.hdr = _without_cycle(HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_FIGURES))
         self.negative_count = 0
         self.lowest_ns = 0
         self.out_of_range_count = 0
@@ -106,7 +106,7 @@ class LatencyHistogram:
 
     def add_encoded(self, payload: str) -> None:
         """Merge a payload made by ``encode``."""
-        self.hdr.add(_let_go(HdrHistogram.decode(payload)))
+        self.hdr.add(_without_cycle(HdrHistogram.decode(payload)))
 
     def percentiles_ms(
         self, percentiles: Mapping[str, float] = PERCENTILES
@@ -131,11 +131,11 @@ class LatencyHistogram:
         return values
 
 
-def _let_go(hdr: HdrHistogram) -> HdrHistogram:
-    """Return a histogram that goes when its last user does.
+def _without_cycle(hdr: HdrHistogram) -> HdrHistogram:
+    """Return a histogram that is freed with its last reference.
 
-    It and its encoder know each other, so that its 300 KB would wait for the garbage collector:
-    a master makes several of them a second, and swelled by 20 MB between two collections.
+    It and its encoder refer to each other, so that its 300 KB would wait for the garbage collector:
+    a master makes several of them a second, and grew by 20 MB between two collections.
     """
     hdr.encoder.histogram = weakref.proxy(hdr)
     return hdr
@@ -193,7 +193,7 @@ def edges_ns() -> npt.NDArray[np.float64]:
 
 
 class ArrivalBins:
-    """When one message's deliveries came, counted from when the message was due."""
+    """Arrival times of one message's deliveries, counted from its intended send time."""
 
     __slots__ = ("_counts",)
 

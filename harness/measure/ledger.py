@@ -37,11 +37,11 @@ class SubscriberLedger:
     Attributes:
         owed_from_ns: Run clock from which messages are owed: the confirmation. None before.
         owed_until_ns: Run clock from which they are owed no longer. None before.
-        duplicated: Deliveries of a message that had come already.
+        duplicated: Deliveries of a message that had been delivered already.
         reordered: Distinct owed deliveries that came after a later one of the same stream.
         late: Distinct owed deliveries that came after the drain had ended.
         unexpected: Deliveries of messages that were not owed.
-        longest_stall_ns: Longest time a message was owed and none came, among what came.
+        longest_stall_ns: Longest time without a delivery while one was owed, to the last delivery.
         first_arrival_ns: Run clock of the first delivery of this run, owed or not; 0 before it.
         last_arrival_ns: Run clock of the last distinct owed delivery, 0 before the first.
     """
@@ -106,7 +106,7 @@ class SubscriberLedger:
 
     @property
     def delivered_count(self) -> int:
-        """Distinct owed deliveries that came in time."""
+        """Distinct owed deliveries before the end of the drain."""
         return self._seen_count - self._before_count - self.late
 
     @property
@@ -230,7 +230,7 @@ class SubscriberLedger:
             self._count(message, kernel_ns)
 
     def _open_gap(self, message: Arrivals, expected: int, kernel_ns: int) -> None:
-        """Remember the sequences skipped; the first owed of them says since when one was owed."""
+        """Remember the sequences skipped; a stall began when the first owed of them was sent."""
         if self._gaps is None:
             self._gaps = {}
         skipped = range(expected, message.sequence)

@@ -1,4 +1,4 @@
-"""What a worker asks the kernel and the interpreter about itself.
+"""Probes of a worker's process: what the kernel and the interpreter know about it.
 
 Each probe is read once a second; none costs the receive path anything.
 """
@@ -19,7 +19,7 @@ _CLOCK_READINGS = 3
 
 
 class CpuWait:
-    """For how long this process's main thread was ready to run and had no core.
+    """Time that this process's main thread was ready to run and had no core.
 
     Args:
         schedstat: The scheduler's account: time on a core, time waiting for one, both in ns.
@@ -28,7 +28,7 @@ class CpuWait:
 
     def __init__(self, schedstat: Path = SCHEDSTAT) -> None:
         self._file: int | None = None
-        # Kept open: a worker that has run out of files must still be able to say how it is.
+        # Kept open: a worker that has run out of files must still report its health.
         with contextlib.suppress(OSError):
             self._file = os.open(schedstat, os.O_RDONLY)
         self._waited_ns = self._read_ns()
@@ -44,27 +44,27 @@ class CpuWait:
         if self._file is None:
             return None
         ran_ns, waited_ns, *_ = os.pread(self._file, 100, 0).split()
-        return int(waited_ns) if int(ran_ns) else None  # A kernel that does not count says 0.
+        return int(waited_ns) if int(ran_ns) else None  # A kernel that does not count reports 0.
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
 class MachineCpu:
-    """How the machine's cores were used: how much was idle, how much went to other programs.
+    """Use of the machine's cores: the idle share, and the share of other programs.
 
-    The run's own are the process that began it, known by its command line, which forked workers
-    keep, and everything below that: its workers and its emulator. Time that a hypervisor took
-    away counts as another's.
+    The run's own processes are the one that started it, recognised by its command line (forked
+    workers keep it), and all its descendants: workers and emulator. Time that a hypervisor took
+    away counts as other programs'.
     """
 
     def __init__(self) -> None:
         root = psutil.Process()
         command = root.cmdline()
-        with contextlib.suppress(psutil.Error):  # A parent that is another user's is not ours.
+        with contextlib.suppress(psutil.Error):  # A parent of another user is not part of the run.
             while (parent := root.parent()) is not None and parent.cmdline() == command:
                 root = parent
         self._own_s = dict.fromkeys((root, *root.children(recursive=True)), 0.0)
@@ -83,7 +83,7 @@ class MachineCpu:
         # Time of guests is part of user and nice, and would be counted twice.
         guests_s = getattr(cores, "guest", 0.0) + getattr(cores, "guest_nice", 0.0)
         for process in self._own_s:
-            with contextlib.suppress(psutil.Error):  # What a dead one used stays the run's own.
+            with contextlib.suppress(psutil.Error):  # A finished process keeps the time it used.
                 times = process.cpu_times()
                 self._own_s[process] = times.user + times.system
         idle_s = cores.idle + getattr(cores, "iowait", 0.0)
@@ -91,14 +91,14 @@ class MachineCpu:
 
 
 class CollectorPauses:
-    """The longest time Python's garbage collector kept this process from everything else."""
+    """The longest pauses of this process by Python's garbage collector."""
 
     def __init__(self) -> None:
         self._longest_ns = 0
         self._started_ns = time.monotonic_ns()
-        gc.callbacks.append(self._told)
+        gc.callbacks.append(self._note)
 
-    def _told(self, phase: str, _info: dict[str, Any]) -> None:
+    def _note(self, phase: str, _info: dict[str, Any]) -> None:
         if phase == "start":
             self._started_ns = time.monotonic_ns()
         else:
@@ -111,7 +111,7 @@ class CollectorPauses:
 
     def close(self) -> None:
         """Stop listening to the collector."""
-        gc.callbacks.remove(self._told)
+        gc.callbacks.remove(self._note)
 
 
 class ClockSteps:
@@ -140,7 +140,7 @@ class ClockSteps:
         return self._distance_ns - before_ns
 
     def _read_ns(self) -> int:
-        """Return the distance by the quickest reading: one that lost the core looks like a step."""
+        """Return the distance by the fastest reading: a preempted reading looks like a step."""
         return min(self._reading() for _ in range(_CLOCK_READINGS))[1]
 
     def _reading(self) -> tuple[int, int]:

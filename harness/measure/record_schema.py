@@ -89,7 +89,7 @@ class GeneratorRow(HealthRow, ClockRow):
 
 
 class PublishRow(TypedDict):
-    """One message, as its publisher knows it; one that was not sent has no stream."""
+    """One message on the publisher's side; one that was not sent has no stream."""
 
     id: int
     stream: int | None
@@ -235,7 +235,7 @@ JOURNAL_TABLES: Final[Mapping[str, Columns]] = {
     "errors": _columns_of(ErrorRow),
     "requests": _REQUESTS,
 }
-"""The tables that a run writes as it goes."""
+"""The tables that are written during a run."""
 
 RECORD_TABLES: Final[Mapping[str, Columns]] = {
     "timeline": _TIMELINE,

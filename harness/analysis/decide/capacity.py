@@ -111,7 +111,7 @@ _EXIT_CODES: Final = {
 
 @dataclass(frozen=True)
 class Headroom:
-    """The capacity beside what the reference load asks for.
+    """The capacity compared with the reference load.
 
     Attributes:
         axis: What is compared.
@@ -133,7 +133,7 @@ class Headroom:
 
 @dataclass(frozen=True)
 class Cell:
-    """One search: all its steps, and what they come to.
+    """One search: its steps and their result.
 
     Attributes:
         axis: What was raised.
@@ -142,7 +142,7 @@ class Cell:
         steps: In the order they were run.
         workload: The workload of the step at the capacity; of the first step where none held.
         bracket: Between which loads the edge lies.
-        is_settled: Whether the search came to its end.
+        is_settled: Whether the search is complete.
         knee: Where latency bends; None where it does not.
         law: The Universal Scalability Law, or why it was refused.
         headroom: Beside the reference load; empty where nothing held.
@@ -189,7 +189,7 @@ def read_cell(
     workload: Workload,
     reference: Workload | None = None,
 ) -> Cell:
-    """Return what the steps of one search come to.
+    """Return the result of the steps of one search.
 
     Args:
         axis: What was raised.

@@ -1,6 +1,6 @@
 """What a day of live chat costs on each system, and where one becomes cheaper than another.
 
-Every figure is a bill of ``economics.py`` for a ``Day``; nothing here knows a price.
+Every figure is a bill of ``economics.py`` for a ``Day``; there are no prices here.
 """
 
 import math
@@ -39,7 +39,7 @@ _HALVINGS: Final = 80
 
 @dataclass(frozen=True)
 class Alternative:
-    """What a bill comes to with one switch turned the other way."""
+    """The amount of a bill with one switch turned the other way."""
 
     switch: str
     question: str
@@ -78,7 +78,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Where two ways cost the same; None where one is always cheaper in the range looked at."""
+    """Where two systems cost the same; None where one is cheaper in the whole range."""
 
     question: str
     unit: str
@@ -98,7 +98,7 @@ class Step:
 
 @dataclass(frozen=True)
 class CostStudy:
-    """All that is asked about the cost of a day."""
+    """The assumptions about a day and the systems to compare."""
 
     day: Day
     flipped: tuple[str, ...]
@@ -162,7 +162,7 @@ def study_day(
 def coalesced_events(messages: float, live_s: float, window_s: float) -> float:
     """Return how many events are left when those of a window travel as one.
 
-    Messages come at random (Poisson) over ``live_s``; a window opens at fixed times and is sent
+    Messages are due at random (Poisson) over ``live_s``; a window opens at fixed times and is sent
     unless it is empty: windows × (1 − e^(−rate × window)).
     """
     if not window_s:
@@ -188,7 +188,7 @@ def crossing(difference: Callable[[float], float], low: float, high: float) -> f
 
 
 class _Systems:
-    """The price lists, with the switches as they were asked for."""
+    """The price lists, with the switches as chosen."""
 
     def __init__(self, economics: Mapping[str, Economics], flipped: Sequence[str]) -> None:
         self._economics = economics

@@ -81,7 +81,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Step:
-    """One figure and how it came about."""
+    """One figure and its arithmetic."""
 
     name: str
     value: float
@@ -91,7 +91,7 @@ class Step:
 
 @dataclass(frozen=True)
 class QuotaNeed:
-    """A quota beside what the crowd asks of it."""
+    """A quota and what the load uses of it."""
 
     quota: Quota
     needed_per_s: float

@@ -1,6 +1,6 @@
-"""What a study's runs say about each thing a team needs, beside what quotas and prices say.
+"""Findings of a study: each of a team's needs, judged by runs, by quotas and by prices.
 
-Every figure carries where it comes from: an emulator on this machine, a real system, or paper.
+Every figure has its origin: an emulator on this machine, a real system, or a price list.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +62,7 @@ class StudyCell:
 
 
 def cells_of(study: Study, file: Path, size: str) -> list[StudyCell]:
-    """Return every cell of a study, workload by workload; a cell without a plan says why."""
+    """Return every cell of a study, workload by workload; a cell without a plan has the reason."""
     return [
         _cell(system, workload, file.parent, size)
         for workload in study.workloads
@@ -104,7 +104,7 @@ def _cell(system: StudySystem, workload: StudyWorkload, base: Path, size: str) -
 
 
 def _short(file: Path) -> Path:
-    """Return a file as people would write it: from the working directory, where it is inside."""
+    """Return a file relative to the working directory where it is inside."""
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
@@ -114,7 +114,7 @@ def _load(plan: Json) -> Json:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one cell.
+    """The result of one cell.
 
     Attributes:
         system: The system.
@@ -137,14 +137,14 @@ class Outcome:
 
     @property
     def origin(self) -> Origin:
-        """Where its figures come from."""
+        """The origin of its figures."""
         emulated = any(one.record.target.get("emulated") for one in self.runs)
         return "emulator" if emulated else "real"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One figure of the summary, the worst of a cell's runs, and where it comes from.
+    """One figure of the summary, the worst of a cell's runs, and its origin.
 
     With the clocks' error where they cannot tell it from a shorter one.
     """
@@ -167,8 +167,8 @@ class Answer:
         needed: How much is needed.
         judged: Each objective with its worst observation.
         figures: Further figures.
-        paper: What quotas and prices say.
-        origin: Where the measured figures come from; None where there are none.
+        paper: What follows from quotas and prices.
+        origin: Origin of the measured figures; None where there are none.
     """
 
     requirement: Requirement
@@ -194,7 +194,7 @@ class Contest:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything a study's report says."""
+    """The contents of a study's report."""
 
     study: Study
     size: str
@@ -210,7 +210,7 @@ class Findings:
 
 
 def find(study: Study, size: str, outcomes: Sequence[Outcome]) -> Findings:
-    """Return what the runs of a study say."""
+    """Return the findings of a study's runs."""
     by_cell = {(one.workload.name, one.system.name): one for one in outcomes}
     costs = tuple(_cost(study, one, by_cell) for one in study.systems)
     answers = tuple(
@@ -270,7 +270,7 @@ def _judged(slo: Slo, runs: Sequence[Analysis]) -> Json:
     order = {"fail": 0, "no_data": 1, "pass": 2}
     verdict = min((one["verdict"] for one in found), key=lambda one: order[one])
     observed = worst(slo.metric, [one["observed"] for one in found], slo.op)
-    # As the run itself says it: no latency below what its clocks can tell is quoted.
+    # As in the run's own report: no latency below the clocks' error is quoted.
     errors_ms = [one["clock_error_ms"] for one in found if one["observed"] == observed
                  if "clock_error_ms" in one]  # fmt: skip
     judged = {**slo.model_dump(), "observed": observed, "verdict": verdict}
@@ -304,7 +304,7 @@ def _standing(
 def _is_full(
     study: Study, requirement: Requirement, runs: Sequence[Analysis], size: float | None
 ) -> bool:
-    """Say whether the runs were as large as the need, and their crowds as sudden."""
+    """Return whether the runs had the load of the need, joins a second included."""
     if size is None or size < _NEARLY * _needed(study, requirement):
         return False
     sudden = all(_joins_per_s(run) >= study.need.joins_per_s for run in runs)
@@ -330,13 +330,13 @@ def _connected(run: Analysis) -> float | None:
 
 
 def _deliveries_per_s(run: Analysis) -> float | None:
-    """Deliveries a second that were owed; how many came through is the system's answer."""
+    """Deliveries a second that were owed; how many arrive depends on the system."""
     seconds, owed = run.record.measured_s(), run.summary["deliveries"]["owed"]
     return owed / seconds if seconds and owed is not None else None
 
 
 def _joins_per_s(run: Analysis) -> float:
-    """Joins a second that were asked for; how many came through is the system's answer."""
+    """Joins a second that were scheduled; how many succeed depends on the system."""
     workload = run.record.workload
     asked = [one.get("rate_per_s") or 0 for one in workload.get("disturbances", [])]
     return float(max([workload.get("joins", {}).get("rate_per_s") or 0, *asked]))

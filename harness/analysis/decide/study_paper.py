@@ -1,4 +1,4 @@
-"""What quotas and price lists say about a team's need, before anything runs."""
+"""A team's need checked against quotas and price lists, without any run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ PRICE_LIST: Final = "price list"
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """What a quota or a price list lets one expect.
+    """What follows from a quota or a price list.
 
     Attributes:
         text: The figure in words.
@@ -105,7 +105,7 @@ def cost_of_system(
 def paper_of(
     about: str, need: StudyNeed, system: StudySystem, cost: SystemCost
 ) -> tuple[PaperFigure, ...]:
-    """Return what quotas and prices say about a requirement."""
+    """Return what follows from quotas and prices for a requirement."""
     if about == "scale_to_zero":
         return _idle(cost)
     lists = priced_systems()

@@ -29,7 +29,7 @@ _TRIES_WITHOUT_AN_ANSWER: Final = 2
 
 
 class Answer(StrEnum):
-    """What a trial says about the system at its load."""
+    """The result of a trial."""
 
     HELD = "held"
     BROKE = "broke"
@@ -46,7 +46,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """How far apart the two loads around the edge may be in the end.
+    """The greatest distance between the two loads around the edge at the end of a search.
 
     Attributes:
         size: In the unit of the load, or as a share of the lower load.
@@ -57,7 +57,7 @@ class Resolution:
     is_relative: bool
 
     def is_reached(self, low: float, high: float) -> bool:
-        """Say whether two loads are as close as asked for; rounding does not count."""
+        """Return whether two loads are as close as required; rounding does not count."""
         wanted = low * self.size if self.is_relative else self.size
         return high - low <= wanted * (1 + 10**-_DIGITS)
 
@@ -110,11 +110,11 @@ class Search:
         return self._wanted(trials)
 
     def is_settled(self, trials: Sequence[Trial]) -> bool:
-        """Say whether the search came to its end, rather than to its last step."""
+        """Return whether the search is complete, and did not run out of steps."""
         return self._wanted(trials) is None
 
     def bracket(self, trials: Sequence[Trial]) -> Bracket:
-        """Return the two loads between which the edge lies, as far as the trials say."""
+        """Return the two tried loads between which the edge lies."""
         answers = {load: _majority(_at(trials, load)) for load in {one.load for one in trials}}
         failed = [load for load, answer in answers.items() if answer is not Answer.HELD]
         high = min(failed, default=None)
@@ -186,9 +186,9 @@ class SweepStep:
         exit_code: The run's own.
         broken: Metrics of the objectives that failed or had no data, with their part of the run.
         warnings: Codes of the warnings that made the run invalid.
-        offered_per_s: Deliveries a second that the schedule asked for: messages × listeners.
+        offered_per_s: Deliveries a second of the schedule: messages × listeners.
         achieved_per_s: Deliveries a second that arrived.
-        joins_per_s: Joins a second that the schedule asked for.
+        joins_per_s: Joins a second of the schedule.
         delivery_ratio: Delivered ÷ owed.
         fan_out_p50_ms: Median fan-out latency.
         fan_out_p99_ms: Its 99th percentile.
@@ -223,7 +223,7 @@ class SweepStep:
 
     @property
     def trial(self) -> Trial:
-        """What the search needs to know of it."""
+        """Its load and its result, for the search."""
         return Trial(self.load, self.answer)
 
     def to_json(self) -> Json:
@@ -236,7 +236,7 @@ def judge_step(analysis: Analysis, workload: Workload, axis: Axis, load: float) 
 
     Args:
         analysis: The run.
-        workload: What it was asked to do.
+        workload: The workload it ran.
         axis: What the sweep raises.
         load: How far it was raised.
     """

@@ -16,7 +16,7 @@ from harness.core.pricing import Day, Events, Usage, economics_of, total_usd, us
 from harness.scenario.target import client_model
 
 REFERENCE: Final = Day()
-"""30,000 connected, 25,000 messages a day: what this project was asked about."""
+"""30,000 connected, 25,000 messages a day: the reference load."""
 
 _COPIES: Final = ("delivered", "duplicated", "late", "unexpected")
 """What subscribers got of a message: a service bills what it sends, not what was owed."""

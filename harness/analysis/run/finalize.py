@@ -35,7 +35,7 @@ _EXIT_CODES: Final = {
 
 @dataclass(frozen=True)
 class Analysis:
-    """A run record and what it comes to."""
+    """A run record and its summary, with the verdict."""
 
     record: Record
     summary: Json
@@ -74,7 +74,7 @@ def judge_again(analysis: Analysis, slos: Sequence[Mapping[str, Any]]) -> Analys
 def decide(run: Json, slos: Sequence[Json], warnings: Sequence[Json]) -> str:
     """Return pass, fail, invalid or no_data; invalid beats fail beats no_data beats pass.
 
-    A run that let nobody in measured nothing, so it has no data even without any SLO.
+    A run in which no join succeeded measured nothing, so it has no data even without any SLO.
     """
     if any(invalidates(warning) for warning in warnings):
         return "invalid"
@@ -87,7 +87,7 @@ def decide(run: Json, slos: Sequence[Json], warnings: Sequence[Json]) -> str:
 
 
 def exit_code(run: Json, verdict: str) -> int:
-    """Return the exit code: what ended the run early tells more than the verdict."""
+    """Return the exit code: that of what ended the run early, else that of the verdict."""
     cause = run.get("cause") or {}
     if cause.get("exit_code"):
         return int(cause["exit_code"])
@@ -119,8 +119,8 @@ def finalize(folder: Path) -> Analysis:
 
     A finished record that was damaged since keeps its ``run.json`` as it is.
 
-    The journal goes once its Parquet files were written and read back. It stays when the run was
-    killed, or is still going, because then it is all the evidence there is.
+    The journal is removed once its Parquet files were written and read back. It stays when the run
+    was killed or is still going, because then it is all the evidence there is.
 
     Raises:
         NoRecordError: If the folder holds no readable record.
@@ -145,7 +145,7 @@ def finalize(folder: Path) -> Analysis:
 
 
 def _is_worth_writing(record: Record) -> bool:
-    """Say whether a new summary may replace the old: what is left must not pass for the whole."""
+    """Return whether a new summary may replace the old one, which is more complete after damage."""
     return not record.is_salvaged and (record.in_journal or not record.problems)
 
 

@@ -66,7 +66,7 @@ class Histograms:
 def read_seconds(path: Path, metric: str, phase: str | None = None) -> dict[int, Int64Array]:
     """Read one metric second by second, all kinds of users merged; None stands for every phase.
 
-    What is damaged is left out; ``read_histograms`` says so.
+    Damaged lines are left out; ``read_histograms`` reports them.
     """
     found: dict[int, Int64Array] = {}
     start, middle = f"Tag={metric}.".encode(), f".{phase},".encode()
@@ -97,7 +97,7 @@ def read_histograms(path: Path) -> Histograms:
 
 
 class ParsedLog(NamedTuple):
-    """A log's interval lines, merged by tag and, where asked for, by second."""
+    """A log's interval lines, merged by tag and, on request, by second."""
 
     by_tag: dict[tuple[str, ...], LatencyHistogram]
     by_second: dict[int, Int64Array]
@@ -108,7 +108,7 @@ def parse_histogram_log(data: bytes) -> ParsedLog:
     """Merge a log's interval lines by tag; also count the lines that could not be read.
 
     A last line without its line end was torn while it was written and counts as damaged. Lines
-    without one of our tags are other people's and are passed over.
+    with other tags are skipped.
     """
     log = ParsedLog({}, {}, 0)
     damaged = 0

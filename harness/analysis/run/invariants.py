@@ -12,7 +12,7 @@ _CLASSES = {"subscriber": "subscribers", "chatter": "chatters"}
 def broken_invariants(record: Record) -> Iterator[tuple[str, int | str, int | None, str]]:
     """Yield code, count observed, count required and hint of each invariant that does not hold.
 
-    Only of a run that went to its end: of one that was cut short, that is said already.
+    Only of a completed run: a run that was cut short has a warning of its own.
     """
     if record.run.get("status") != "completed":
         return

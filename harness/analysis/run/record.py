@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 _HEAD_BYTES: Final = 4096
 DAMAGED: Final = "damaged"
-"""Status of a run of which nobody knows any more how it ended."""
+"""Status of a run without a readable ``run.json``."""
 
 _EPOCH = re.compile(rb"#\[StartTime: (\d+\.\d+)")
 _INSTANTS: Final = (("connections", "join_start_ns"), ("messages", "intended_ns"))
@@ -42,7 +42,7 @@ MEASURE: Final = "measure"
 
 @dataclass(frozen=True)
 class Record:
-    """One run, as its record tells it.
+    """One run, read from its record.
 
     Attributes:
         folder: The run's own folder.
@@ -112,7 +112,7 @@ class Record:
         """Whether every connection that joined is on record, so that what was owed is known.
 
         Connections are recorded when they close: a run that was killed has none of those open then.
-        Without one of the three tables that say what was owed to whom, nobody knows.
+        Without one of the three tables that determine what was owed, it is unknown.
         """
         if self.lost & {"timeline", "messages", "connections"}:
             return False
@@ -160,9 +160,9 @@ def emulator_stats(record: Record) -> Json:
 
 
 def dropped_at_limits(record: Record) -> dict[str, int]:
-    """Return how many deliveries the emulator gave up at a limit of its own, by that limit.
+    """Return how many deliveries the emulator dropped at each of its limits.
 
-    All phases count, as the emulator knows none.
+    All phases count, because the emulator has none.
     """
     deliveries = emulator_stats(record).get("deliveries")
     dropped = deliveries.get("dropped") if isinstance(deliveries, dict) else None
@@ -266,7 +266,7 @@ def _phases(timeline: Table) -> list[dict[str, Any]]:
 
 
 def _cut_log(histograms: Histograms, timeline: pd.DataFrame) -> str | None:
-    """Say from which second on a finished run's histograms are missing."""
+    """Return in words from which second on a finished run's histograms are missing."""
     arrived = timeline.loc[(timeline["deliveries"] > 0).to_numpy(bool, na_value=False), "second"]
     last = max(histograms.by_second, default=-1)
     if histograms.problem is None and not histograms.by_tag and len(timeline):
@@ -321,7 +321,7 @@ def _from_parquet(folder: Path) -> dict[str, Table]:
 
 
 def _orphans(arrivals: pd.DataFrame, messages: pd.DataFrame) -> str | None:
-    """Say how many messages arrived whose publish is not on record."""
+    """Return in words how many messages arrived whose publish is not on record."""
     key = ["stream", "sequence"]
     arrived = pd.MultiIndex.from_frame(arrivals[key]).unique()
     orphans = len(arrived.difference(pd.MultiIndex.from_frame(messages[key])))

@@ -73,7 +73,7 @@ def _with_current_names(run: Json) -> Json:
 
 
 def _require_readable(path: Path, run: Any) -> None:
-    """Refuse what another version wrote and say which one it was; refuse what is no record."""
+    """Refuse a file of another version, naming that version, and a file that is no record."""
     version = run.get("schema_version") if isinstance(run, dict) else None
     if not isinstance(version, int):
         required = "a JSON object with a schema_version is needed"

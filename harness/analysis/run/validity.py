@@ -1,7 +1,7 @@
 """Whether a run's figures can be trusted, and what to do when they cannot.
 
-A warning that invalidates says that the measurement, not the system, was at fault: whatever the
-figures then say, the run is invalid.
+A warning that invalidates means that the measurement was at fault and not the system: the run is
+invalid whatever its figures are.
 """
 
 from typing import Any, Final
@@ -46,7 +46,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
 
 
 def invalidates(warning: Json) -> bool:
-    """Say whether a warning makes the run invalid."""
+    """Return whether a warning makes the run invalid."""
     return bool(warning.get("invalidates", False))
 
 
@@ -59,7 +59,7 @@ def why_invalid(summary: Json) -> str:
 
 
 def saturates(warning: Json) -> bool:
-    """Say whether a warning is that the load generator itself did not keep up."""
+    """Return whether a warning means that the load generator did not keep up."""
     return warning["code"] in _SATURATION_CODES
 
 
@@ -108,14 +108,14 @@ def _cut_short(record: Record) -> list[Json]:
         "aborted": "the run gave up early; see its cause",
     }
     hint = hints.get(str(status), "messages still on their way count as lost; let the drain end")
-    # A target that lets nobody in ends the run early through no fault of the measurement.
+    # A target that rejects every connection ends the run early: no fault of the measurement.
     invalid = not unreachable(record.run)
     needed_s = None if whole else planned_s
     return [warning("run_cut_short", round(record.ended_s, 1), needed_s, hint, invalid=invalid)]
 
 
 def unreachable(run: Json) -> bool:
-    """Say whether the run ended because the target let nobody in."""
+    """Return whether the run ended because no user could join."""
     return (run.get("cause") or {}).get("code") in {"nobody_joined", "target_unreachable"}
 
 
@@ -164,7 +164,7 @@ def _clock(record: Record, figures: Json) -> list[Json]:
 
 
 def _user_errors(record: Record) -> list[Json]:
-    """Tell of exceptions in user code: Locust goes on after them, and only logs them."""
+    """Report exceptions in user code: Locust continues after them, and only logs them."""
     if not (count := raised(record)):
         return []
     noun = "exception" if count == 1 else "exceptions"
@@ -187,7 +187,7 @@ def _unsent(figures: Json) -> list[Json]:
 
 
 def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
-    """Tell of failed requests of ordinary users where no SLO says whether that matters."""
+    """Report failed requests of ordinary users where no SLO judges them."""
     requests = figures["requests"].get(AGGREGATED, {"failures": 0})
     metrics = (str(slo["metric"]) for slo in record.workload.get("slos", []))
     judged = any(one.startswith("requests.") and "failure" in one for one in metrics)
@@ -200,7 +200,7 @@ def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
 
 
 def _unheard(figures: Json) -> list[Json]:
-    """Warn where publishes were accepted and nobody heard any: the target may be told wrongly."""
+    """Warn where publishes were accepted and none arrived: the target may be misconfigured."""
     deliveries = figures["deliveries"]
     heard = any(deliveries[kind] for kind in ("received", "late", "unexpected"))
     if heard or not deliveries["owed"] or not figures["publishes"]["acknowledged"]:
@@ -213,7 +213,7 @@ def _unheard(figures: Json) -> list[Json]:
 
 
 def _limited(record: Record) -> list[Json]:
-    """Say what the emulated system dropped at its limits: that is its doing and not the load's."""
+    """Report what the emulated system dropped at its limits: not the generator's fault."""
     dropped = dropped_at_limits(record)
     if not dropped:
         return []
@@ -226,9 +226,9 @@ def _limited(record: Record) -> list[Json]:
 
 
 def _not_routed(record: Record) -> list[Json]:
-    """Warn of subscribers who were sent something before measuring began, and heard nothing.
+    """Warn of subscribers that were owed messages before measuring began, and received none.
 
-    One who polls may simply not have asked yet.
+    A user who polls may not have polled yet.
     """
     if record.measure_start_s is None:
         return []

@@ -58,7 +58,7 @@ class SecondAssembler:
     def add(self, report: dict[str, Any]) -> None:
         """Take one worker's second; writes every second that is now complete.
 
-        One that was given up and comes back is not heard: its account can no longer be whole.
+        A report of a lost worker that returns is ignored: its counts can no longer be complete.
         """
         worker, second = report["worker"], report["second"]
         if worker in self._lost:
@@ -68,7 +68,7 @@ class SecondAssembler:
         self._writer.append("generator", [report["generator"]])
         self._count(report)
         self._writer.append("errors", _error_rows(second, worker, report["errors"]))
-        # A report that comes after its second was written counts for the next one.
+        # A report that arrives after its second was written counts for the next one.
         self._waiting[max(second, self._written_second + 1)].append(report)
         self._write_complete(newest=second)
 
@@ -105,7 +105,7 @@ class SecondAssembler:
         self._writer.flush()
 
     def flush(self) -> None:
-        """Write every second that waits for reports which will not come."""
+        """Write every second that is waiting for reports, without them."""
         for second in sorted(self._waiting):
             self._write(second, self._waiting.pop(second))
         self._writer.flush()
