@@ -1,4 +1,4 @@
-"""``harness plan``: what a crowd beyond the machines at hand would take."""
+"""``harness plan``: the resources that a larger load needs."""
 
 import sys
 from pathlib import Path
@@ -52,12 +52,12 @@ def plan(
         bool, typer.Option("--json", help="Print everything as JSON instead of tables.")
     ] = False,
 ) -> None:
-    """Say how many workers, addresses, raised quotas and dollars a larger crowd takes.
+    """Say how many workers, addresses, raised quotas and dollars a larger load needs.
 
     What a worker needs for a delivery, a join and a connection comes from the run, and is taken to
     stay as it is; the arithmetic stands beside each figure. It is an extrapolation.
     """
-    from harness.analysis.decide.fleet import Crowd, plan_fleet, worker_cost
+    from harness.analysis.decide.fleet import FleetLoad, plan_fleet, worker_cost
     from harness.analysis.run.record import read_record
     from harness.measure.machine import read_machine
 
@@ -66,7 +66,7 @@ def plan(
     cost = worker_cost(record)
     open_files = read_machine().open_files
     plans = [
-        plan_fleet(cost, Crowd(count, rate_per_s, joins_per_s, hours), priced, open_files)
+        plan_fleet(cost, FleetLoad(count, rate_per_s, joins_per_s, hours), priced, open_files)
         for count in users or _CROWDS
     ]
     if as_json:
@@ -94,7 +94,7 @@ def _priced(name: str) -> System:
 
 
 def _print(fleet: "FleetPlan", console: Console) -> None:
-    grid = Table(title=f"{fleet.crowd.users:,} users", title_justify="left", box=None)
+    grid = Table(title=f"{fleet.load.users:,} users", title_justify="left", box=None)
     for name in ("", "takes", "because"):
         grid.add_column(name, justify="right" if name == "takes" else "left", overflow="fold")
     for step in fleet.steps:

@@ -20,7 +20,7 @@ READ_IN: Final = "November 2026"
 Bound = Literal[
     "connections", "connects_per_s", "deliveries_per_s", "publishes_per_s", "polls_per_s"
 ]
-"""What a quota can stop a crowd from doing."""
+"""What a quota can limit."""
 
 
 @dataclass(frozen=True, slots=True)
