@@ -1,7 +1,6 @@
-"""Judging a run record, and completing it on disk.
+"""Judge a run record and complete it: its summary in ``run.json``, its journal as Parquet.
 
-Completing writes the summary into ``run.json`` and turns the journal into Parquet. Judging by other
-objectives than the run's own measures and writes nothing: everything comes from the record.
+A finished run can be judged again by other objectives than its own, from the record alone.
 """
 
 import os
@@ -22,9 +21,6 @@ from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.measure.record import JOURNAL_FOLDER, RUN_FILE
 
-JSON_VERSION: Final = 1
-"""Version of ``verdict_json``: raised when a name is removed or changes its meaning."""
-
 _EXIT_CODES: Final = {
     "pass": ExitCode.PASS,
     "fail": ExitCode.SLO_FAILED,
@@ -32,10 +28,13 @@ _EXIT_CODES: Final = {
     "invalid": ExitCode.RUN_INVALID,
 }
 
+VERDICT_VERSION: Final = 1
+"""Of what ``verdict_json`` returns; a name that goes, or means something else, raises it."""
+
 
 @dataclass(frozen=True)
 class Analysis:
-    """A run record and its summary, with the verdict."""
+    """A run record and what it comes to."""
 
     record: Record
     summary: Json
@@ -57,70 +56,13 @@ def analyse(folder: Path) -> Analysis:
     return Analysis(record, {**head, **found, "slos": slos, "warnings": warnings})
 
 
-def judge_again(analysis: Analysis, slos: Sequence[Mapping[str, Any]]) -> Analysis:
-    """Return a run's analysis with its verdict by other objectives.
-
-    Args:
-        analysis: The run.
-        slos: Each with metric, op and limit, and perhaps phase and user_class.
-    """
-    record, summary = analysis.record, analysis.summary
-    judged = [judge_part(slo, record, summary) for slo in slos]
-    verdict = decide(record.run, judged, summary["warnings"])
-    changes = {"verdict": verdict, "exit_code": exit_code(record.run, verdict), "slos": judged}
-    return replace(analysis, summary=summary | changes)
-
-
-def decide(run: Json, slos: Sequence[Json], warnings: Sequence[Json]) -> str:
-    """Return pass, fail, invalid or no_data; invalid beats fail beats no_data beats pass.
-
-    A run in which no join succeeded measured nothing, so it has no data even without any SLO.
-    """
-    if any(invalidates(warning) for warning in warnings):
-        return "invalid"
-    verdicts = {slo["verdict"] for slo in slos}
-    if "fail" in verdicts:
-        return "fail"
-    if "no_data" in verdicts or unreachable(run):
-        return "no_data"
-    return "pass"
-
-
-def exit_code(run: Json, verdict: str) -> int:
-    """Return the exit code: that of what ended the run early, else that of the verdict."""
-    cause = run.get("cause") or {}
-    if cause.get("exit_code"):
-        return int(cause["exit_code"])
-    if run.get("status") == "interrupted":
-        return int(ExitCode.INTERRUPTED)
-    return int(_EXIT_CODES[verdict])
-
-
-def verdict_json(analysis: Analysis) -> Json:
-    """Return a verdict as plain data under stable names."""
-    run, summary = analysis.record.run, analysis.summary
-    return {
-        "version": JSON_VERSION,
-        "run_id": run.get("run_id"),
-        "workload": analysis.record.workload.get("name"),
-        "target": analysis.record.target.get("name"),
-        "verdict": summary["verdict"],
-        "exit_code": summary["exit_code"],
-        "slos": [
-            {"phase": None, "user_class": None, **slo, "margin": margin(slo)}
-            for slo in summary["slos"]
-        ],
-        "warnings": summary["warnings"],
-    }
-
-
 def finalize(folder: Path) -> Analysis:
     """Judge a record and complete it on disk; doing so again changes nothing.
 
     A finished record that was damaged since keeps its ``run.json`` as it is.
 
-    The journal is removed once its Parquet files were written and read back. It stays when the run
-    was killed or is still going, because then it is all the evidence there is.
+    The journal goes once its Parquet files were written and read back. It stays when the run was
+    killed, or is still going, because then it is all the evidence there is.
 
     Raises:
         NoRecordError: If the folder holds no readable record.
@@ -144,8 +86,65 @@ def finalize(folder: Path) -> Analysis:
     return analysis
 
 
+def judge_again(analysis: Analysis, slos: Sequence[Mapping[str, Any]]) -> Analysis:
+    """Return a run's analysis with its verdict by other objectives; writes nothing.
+
+    Args:
+        analysis: The run.
+        slos: Each with metric, op and limit, and perhaps phase and user_class.
+    """
+    record, summary = analysis.record, analysis.summary
+    judged = [judge_part(slo, record, summary) for slo in slos]
+    verdict = decide(record.run, judged, summary["warnings"])
+    changes = {"verdict": verdict, "exit_code": exit_code(record.run, verdict), "slos": judged}
+    return replace(analysis, summary=summary | changes)
+
+
+def verdict_json(analysis: Analysis) -> Json:
+    """Return a verdict as plain data under stable names."""
+    run, summary = analysis.record.run, analysis.summary
+    return {
+        "version": VERDICT_VERSION,
+        "run_id": run.get("run_id"),
+        "workload": analysis.record.workload.get("name"),
+        "target": analysis.record.target.get("name"),
+        "verdict": summary["verdict"],
+        "exit_code": summary["exit_code"],
+        "slos": [
+            {"phase": None, "user_class": None, **slo, "margin": margin(slo)}
+            for slo in summary["slos"]
+        ],
+        "warnings": summary["warnings"],
+    }
+
+
+def decide(run: Json, slos: Sequence[Json], warnings: Sequence[Json]) -> str:
+    """Return pass, fail, invalid or no_data; invalid beats fail beats no_data beats pass.
+
+    A run in which no user joined measured nothing, so it has no data even without any SLO.
+    """
+    if any(invalidates(warning) for warning in warnings):
+        return "invalid"
+    verdicts = {slo["verdict"] for slo in slos}
+    if "fail" in verdicts:
+        return "fail"
+    if "no_data" in verdicts or unreachable(run):
+        return "no_data"
+    return "pass"
+
+
+def exit_code(run: Json, verdict: str) -> int:
+    """Return the exit code; the reason why a run ended early takes precedence over the verdict."""
+    cause = run.get("cause") or {}
+    if cause.get("exit_code"):
+        return int(cause["exit_code"])
+    if run.get("status") == "interrupted":
+        return int(ExitCode.INTERRUPTED)
+    return int(_EXIT_CODES[verdict])
+
+
 def _is_worth_writing(record: Record) -> bool:
-    """Return whether a new summary may replace the old one, which is more complete after damage."""
+    """Say whether a new summary may replace the old: what is left must not pass for the whole."""
     return not record.is_salvaged and (record.in_journal or not record.problems)
 
 
