@@ -6,7 +6,7 @@ from harness.scenario.model import Ratio, ScenarioModel, Seconds
 
 
 class Safety(ScenarioModel):
-    """When a run spares the system, which may be somebody's service."""
+    """Limits that protect the system under test."""
 
     error_storm_ratio: Ratio = Field(
         default=0.5,
@@ -16,7 +16,9 @@ class Safety(ScenarioModel):
         "which the run is stopped in order. 1 never stops it.",
     )
     error_storm_s: Seconds = Field(
-        default=30.0, ge=1, description="How long that must go on. Fewer than 20 are no storm."
+        default=30.0,
+        ge=1,
+        description="Length of the window. Fewer than 20 failures never stop a run.",
     )
     back_off_s: Seconds = Field(
         default=1.0,
