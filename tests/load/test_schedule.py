@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.load.schedule import Schedule, disturbance_order, join_offsets_s
-from tests.load.conftest import make_plan
+from tests.support.plans import make_plan
 
 SIZES = {"distribution": "lognormal", "median": 300, "p99": 900, "maximum": 9000}
 WARM_UP_S, MEASURE_END_S = 11.0, 33.0

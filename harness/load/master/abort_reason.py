@@ -8,7 +8,7 @@ from typing import Any
 from harness.core.exit_codes import ExitCode
 from harness.core.join_stages import JOIN_FAILURE_STAGES
 from harness.measure.exhaustion import EXHAUSTIONS
-from harness.scenario.safety import Safety
+from harness.scenario.workload import Safety
 
 Errors = Mapping[tuple[str, str, str], int]
 """How often each error happened, by stage, code and message."""

@@ -4,7 +4,7 @@ import pytest
 
 from harness.core.exit_codes import ExitCode
 from harness.load.master.abort_reason import CircuitBreaker, exhausted, nobody_joined, refusals
-from harness.scenario.safety import Safety
+from harness.scenario.workload import Safety
 
 
 def test_machine_out_of_files_is_the_cause_and_not_the_target():

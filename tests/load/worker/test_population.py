@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.load.worker.population import Subscriptions
-from tests.load.conftest import make_plan
+from tests.support.plans import make_plan
 
 USERS = 20_000
 
