@@ -16,8 +16,17 @@ from harness.core.clock import NS_PER_MS
 from harness.measure.histogram import Int64Array
 from harness.measure.log_bins import edges_ns
 from harness.report.annotations import Floats, rectangles
-from harness.report.canvas import NARROW, WIDE, Size, latency_axis, legend, panels, time_axis, unit
-from harness.report.chart_layout import ChartLayout
+from harness.report.canvas import (
+    NARROW,
+    WIDE,
+    ChartLayout,
+    Size,
+    latency_axis,
+    legend,
+    panels,
+    time_axis,
+    unit,
+)
 from harness.report.theme import BLUE, ORANGE
 
 _MOST_ROWS: Final = 32
