@@ -143,5 +143,5 @@ def test_killed_master_ends_its_workers_with_a_sentence(outcome):
     master, worker = outcome
     assert (1, 4, []) == (master.exit_code, worker.exit_code, worker.left)
     assert "load process: was killed by signal 9" in master.stderr
-    assert "error: master: was not heard of for 4 s, a worker ends with its master" in worker.said
+    assert "error: master: sent no heartbeat for 4 s, a worker ends with its master" in worker.said
     assert "Traceback" not in worker.said

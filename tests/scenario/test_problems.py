@@ -94,25 +94,19 @@ def test_kind_of_mistake_has_its_own_sentence(scenario, override, complaint):
     assert f"--set: {complaint}" == scenario.complaint(override)
 
 
-@pytest.mark.parametrize(
-    ("line", "complaint"),
-    [
-        (
-            "",
-            (
-                "phases.measure_s must be given, got nothing\n"
-                "hint: Messages that should be sent in this time make the summary."
-            ),
-        ),
-        (
-            "mesure_s = 5.0",
-            "phases.mesure_s is not a key of [phases], got 5.0\nhint: did you mean measure_s?",
-        ),
-    ],
-)
-def test_missing_key_is_explained_and_a_misspelt_one_is_not_also_missing(
-    scenario, workload_text, line, complaint
-):
-    """Who leaves a key out reads what it is for; one slip of the finger is one problem."""
-    scenario.write(workload_text.replace("measure_s = 5.0", line))
-    assert f"workload.toml: {complaint}" == scenario.complaint()
+def test_missing_key_is_explained_by_what_it_means(scenario, workload_text):
+    """Who leaves a key out reads what it is for."""
+    scenario.write(workload_text.replace("measure_s = 5.0", ""))
+    assert (
+        "workload.toml: phases.measure_s must be given, got nothing"
+        "\nhint: Messages that are due in this time make the summary."
+    ) == scenario.complaint()
+
+
+def test_misspelt_key_is_not_also_reported_as_missing(scenario, workload_text):
+    """One slip of the finger is one problem."""
+    scenario.write(workload_text.replace("measure_s", "mesure_s"))
+    assert (
+        "workload.toml: phases.mesure_s is not a key of [phases], got 5.0"
+        "\nhint: did you mean measure_s?"
+    ) == scenario.complaint()

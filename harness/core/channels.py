@@ -1,0 +1,53 @@
+"""Channel names, and wildcards that stand for many channels.
+
+``default/*`` stands for every channel that begins with ``default/``, at any depth, and not for
+``default`` itself. The rule is one for emulators, for the live view and for the run record. A
+listener that names a channel several times is owed each of its messages once.
+"""
+
+from collections.abc import Collection, Sequence
+from urllib.parse import unquote
+
+CHANNEL_SEPARATOR = ","
+"""Stands between several channels in one address, unless a target says otherwise."""
+
+WILDCARD = "*"
+_WILDCARD_END = "/" + WILDCARD
+
+
+def channels_in(text: str) -> tuple[str, ...]:
+    """Return the channels that a piece of an address names, each once, in their order.
+
+    Args:
+        text: Still percent-encoded; an encoded separator is part of a name.
+    """
+    return tuple(dict.fromkeys(map(unquote, text.split(CHANNEL_SEPARATOR))))
+
+
+def is_wildcard(name: str) -> bool:
+    """Return whether a name stands for many channels; nothing can be published to it."""
+    return name == WILDCARD or name.endswith(_WILDCARD_END)
+
+
+def names_of(channel: str) -> list[str]:
+    """Return every name that stands for a channel: its own, then wildcards, the nearest first.
+
+    An event on ``default/a/b`` reaches those who named it, ``default/a/*``, ``default/*`` or
+    ``*``.
+    """
+    segments = channel.split("/")
+    above = ["/".join([*segments[:depth], WILDCARD]) for depth in range(len(segments))]
+    return list(dict.fromkeys([channel, *reversed(above)]))
+
+
+def channels_named(names: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return the channels that any of these names stands for, each once.
+
+    Args:
+        names: What a listener named.
+        known: The channels there are; looked through only where a name is a wildcard.
+    """
+    if not any(map(is_wildcard, names)):
+        return [name for name in names if name in known]
+    wanted = frozenset(names)
+    return [channel for channel in known if not wanted.isdisjoint(names_of(channel))]

@@ -1,0 +1,126 @@
+"""Tables of disturbances, the slowest messages and the slowest subscribers."""
+
+from typing import Any, Final
+
+import pandas as pd
+
+from harness.analysis.run.disturbances import objectives_on_p99
+from harness.analysis.run.record import Json, Record
+from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.measure.record import CHANNELS_APART
+from harness.measure.record_schema import REACHED
+from harness.report import formatting as q
+from harness.report.clocks import latency
+from harness.report.glossary import capital
+from harness.report.table_cells import Cell, Table
+
+_EXPLAINED: Final = (
+    *("", "", "time", "time", "fan_out_latency_ms", "errors.count", "deliveries.lost"),
+    "recovery_s",
+)
+
+_MOST_ROWS: Final = 10
+
+
+def disturbed(summary: Json) -> Table:
+    """Return the disturbances with their effects, under the numbers that charts show."""
+    has_objective = bool(objectives_on_p99(summary["slos"]))
+    rows = [
+        [
+            Cell(f"{number} {one['name']}"),
+            Cell(capital(str(one["kind"]).replace("_", " "))),
+            Cell(q.seconds(one["start_s"])),
+            Cell(q.seconds(round(one["end_s"] - one["start_s"], 1))),
+            Cell(q.milliseconds(one["fan_out_p99_ms_peak"])),
+            Cell(q.count(one["disconnects"])),
+            Cell(q.count(one["lost"])),
+            _recovery(one["recovery_s"], has_objective=has_objective),
+        ]
+        for number, one in enumerate(summary["disturbances"], 1)
+    ]
+    columns = [
+        *("Disturbance", "Kind", "From", "Length", "Worst p99", "Hung up", "Lost", "Recovery"),
+    ]
+    note = (
+        "Effects count until the next disturbance begins. Recovery is from the disturbance's end "
+        "until fan-out p99 is back inside its objective for five seconds with deliveries."
+    )
+    if not has_objective:
+        note += " No objective on fan-out p99 says what recovered means."
+    return Table("disturbances", "Disturbances", note, columns, rows, texts=2, meanings=_EXPLAINED)
+
+
+def _recovery(recovery_s: float | None, *, has_objective: bool) -> Cell:
+    if recovery_s is None:
+        return Cell("not seen" if has_objective else q.MISSING)
+    return Cell(q.seconds(round(recovery_s, 1)) if recovery_s else "at once")
+
+
+def slowest_messages(record: Record, summary: Json) -> Table:
+    """Return the messages whose last subscriber had to wait longest."""
+    messages = record.messages[record.messages["last_arrival_ns"].notna()]
+    waited_ns = (messages["last_arrival_ns"] - messages["intended_ns"]).sort_values(ascending=False)
+    slowest = waited_ns.index[:_MOST_ROWS]
+    rows = [_message_row(messages.loc[place], record, summary) for place in slowest]
+    columns = ["Message", "Channel", "Due", "Last", f"99{q.THIN}%", "Half", "First", "Owed", "Lost"]
+    note = (
+        "From when a message was due until the last subscriber it reached had it, 99 % of those it "
+        "was owed to, half of them, and the first."
+    ).replace("99 %", f"99{q.THIN}%")
+    meanings = (
+        *("", "", "time", "completion_latency_ms", *["fan_out_latency_ms"] * 3),
+        *("deliveries.owed", "deliveries.lost"),
+    )
+    return Table(
+        "slowest-messages", "Slowest messages", note, columns, rows, texts=2, meanings=meanings
+    )
+
+
+def slowest_subscribers(record: Record) -> Table:
+    """Return the subscribers with the longest stalls, all connections of each together."""
+    connections = record.connections[record.connections["stall_s"].notna()]
+    totals = connections.groupby(["user_class", "user"]).agg(
+        stall_s=("stall_s", "max"),
+        connections=("connection", "size"),
+        owed=("owed", "sum"),
+        lost=("lost", "sum"),
+        channel=("channel", "first"),
+    )
+    worst = totals.nlargest(_MOST_ROWS, "stall_s").reset_index()
+    rows = [
+        [
+            Cell(f"{row['user_class']} {row['user']:,}"),
+            Cell(_channels(str(row["channel"]))),
+            Cell(q.seconds(row["stall_s"])),
+            *(Cell(q.count(row[name])) for name in ("connections", "owed", "lost")),
+        ]
+        for _, row in worst.iterrows()
+    ]
+    columns = ["Subscriber", "Channel", "Longest stall", "Connections", "Owed", "Lost"]
+    title = "Subscribers that waited longest"
+    meanings = ("", "", "stall_s", "joins.succeeded", "deliveries.owed", "deliveries.lost")
+    return Table("slowest-subscribers", title, "", columns, rows, texts=2, meanings=meanings)
+
+
+def _channels(recorded: str) -> str:
+    """Return the first of a connection's channels, and how many more there are."""
+    first, *others = recorded.split(CHANNELS_APART)
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _message_row(message: "pd.Series[Any]", record: Record, summary: Json) -> list[Cell]:
+    due_ns = int(message["intended_ns"])
+    return [
+        Cell(f"{message['id']:,}"),
+        Cell(str(message["channel"])),
+        Cell(q.seconds(round((due_ns - record.epoch_ns) / NS_PER_S, 1))),
+        *(Cell(_after(message[name], due_ns, summary)) for name in reversed(REACHED)),
+        Cell(q.count(message["owed"])),
+        Cell(q.count(message["lost"])),
+    ]
+
+
+def _after(instant_ns: Any, due_ns: int, summary: Json) -> str:
+    if pd.isna(instant_ns):
+        return q.MISSING
+    return latency("fan_out_latency_ms", (instant_ns - due_ns) / NS_PER_MS, summary)
