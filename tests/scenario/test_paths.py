@@ -113,7 +113,7 @@ def test_file_that_lies_in_the_working_directory_is_refused_with_its_path(place)
     (place / "work" / "kept").mkdir()
     text = '[emulator]\ncertificate_folder = "kept"\n[[emulator.namespaces]]\nname = "default"\n'
     found = complaint(target(place, EMULATED + text + 'code = "own.js"\n'))
-    rule = "paths in a file start at that file's own folder"
+    rule = "paths in a file are relative to that file"
     assert found.splitlines() == [
         'target.toml: emulator.certificate_folder must be a folder, got "kept"',
         f'hint: {rule}: "../work/kept"',
