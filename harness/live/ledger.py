@@ -1,8 +1,8 @@
-"""The delivery ledger while the run goes on: who has been owed what, and what has come.
+"""The delivery ledger of a run in progress: deliveries owed and received so far.
 
-The same account as the analysis gives afterwards, of the messages that have had time to arrive. A
-message is settled some seconds after its fate as a publish is known: by then every worker has told
-which subscriptions were open, and written down what came. What comes later still corrects it.
+It counts as the analysis does afterwards, for the messages that have had time to arrive. A message
+is settled some seconds after the outcome of its publish is known: by then every worker has reported
+its open subscriptions and its arrivals. Later arrivals still correct the counts.
 """
 
 from bisect import bisect_right
@@ -15,16 +15,16 @@ from harness.measure.arrivals import RETIRE_AFTER_S
 from harness.measure.record_schema import DELIVERY_COUNTS
 
 SETTLE_AFTER_S = int(RETIRE_AFTER_S) + 3
-"""Arrivals are written down once quiet; reports take a second, and may be a little late."""
+"""Arrivals are reported once they have ceased; reports take a second and may be slightly late."""
 
-MOST_REMEMBERED = 200_000
-"""Settled messages whose phase is kept for stragglers; 20 MB or so."""
+MAX_SETTLED_KEPT = 200_000
+"""Settled messages whose phase is kept for late arrivals; about 20 MB."""
 
 _Key = tuple[int, int]
 
 
 class _Publish(NamedTuple):
-    """One message whose fate as a publish is known, waiting to be settled."""
+    """One message whose publish has an outcome, waiting to be settled."""
 
     second: int
     phase: str
@@ -34,7 +34,7 @@ class _Publish(NamedTuple):
 
 
 class LiveLedger:
-    """The account so far, by phase of the run.
+    """The counts so far, by phase of the run.
 
     Attributes:
         totals: By phase: messages ``owed``, and each of ``DELIVERY_COUNTS``.
@@ -72,7 +72,7 @@ class LiveLedger:
             )
 
     def open_at(self, channel: str, instant_ns: int) -> int:
-        """Return how many subscriptions of a channel are owed what is sent at an instant.
+        """Return how many subscriptions of a channel are owed a message sent at an instant.
 
         Args:
             channel: Path of the channel.
@@ -98,12 +98,12 @@ class LiveLedger:
             due.append(key)
         for key in due:
             self._settle(key, self._waiting.pop(key))
-        surplus = len(self._settled) - MOST_REMEMBERED
+        surplus = len(self._settled) - MAX_SETTLED_KEPT
         for key in list(islice(self._settled, max(surplus, 0))):
             del self._settled[key]
 
     def lost(self, phase: str) -> int:
-        """Return how many owed deliveries of settled messages of a phase have not come."""
+        """Return how many owed deliveries of settled messages of a phase are missing."""
         totals = self.totals[phase]
         return totals["owed"] - totals["delivered"]
 
@@ -126,6 +126,6 @@ class LiveLedger:
         phase, owed_once_seen = self._settled[key]
         totals = self.totals[phase]
         totals.update(dict(zip(DELIVERY_COUNTS, counts, strict=True)))
-        if owed_once_seen and counts[0]:  # Nobody acknowledged it, and yet the system took it.
+        if owed_once_seen and counts[0]:  # Not acknowledged, but accepted by the system.
             totals["owed"] += owed_once_seen
             self._settled[key] = (phase, 0)
