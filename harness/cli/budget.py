@@ -9,8 +9,7 @@ from harness.cli.progress import TIMELINE, JournalTail
 from harness.core.errors import MachineError
 
 if TYPE_CHECKING:
-    from harness.analysis.run.economics import Economics
-    from harness.core.pricing import Usage
+    from harness.core.pricing import Economics, Usage
     from harness.scenario.plan import Plan
 
 _DIME_USD = 0.1
@@ -34,7 +33,7 @@ class Budget:
     """
 
     def __init__(self, plan: "Plan", max_usd: float | None) -> None:
-        from harness.analysis.run.economics import economics_of
+        from harness.core.pricing import economics_of
 
         self._plan = plan
         self._max_usd = max_usd
@@ -140,7 +139,7 @@ def planned_usage(plan: "Plan") -> "Usage":
     """Return the usage of a run according to its schedule."""
     import numpy as np
 
-    from harness.analysis.decide.workload_day import day_of
+    from harness.analysis.decide.cost_study import day_of
     from harness.core.pricing import Events, Usage
     from harness.load.schedule import Schedule
 

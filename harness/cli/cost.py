@@ -73,8 +73,7 @@ def cost(
 
 
 def _study(records: list["Record"], workload: Path | None, flipped: list[str]) -> "CostStudy":
-    from harness.analysis.decide.cost_study import CHATTERS_RATIO, study_day
-    from harness.analysis.decide.workload_day import chatters_ratio, day_of
+    from harness.analysis.decide.cost_study import CHATTERS_RATIO, chatters_ratio, day_of, study_day
     from harness.analysis.run.cost import REFERENCE, day_like
     from harness.scenario.loading import load_workload
 

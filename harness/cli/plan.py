@@ -48,7 +48,7 @@ def plan(
     Extrapolates linearly: CPU time per delivery and per join and memory per connection are those
     measured in the run. Each figure is shown with its arithmetic.
     """
-    from harness.analysis.decide.fleet import Crowd, plan_fleet, worker_cost
+    from harness.analysis.decide.fleet import FleetLoad, plan_fleet, worker_cost
     from harness.analysis.run.record import read_record
     from harness.measure.machine import read_machine
 
@@ -57,7 +57,7 @@ def plan(
     cost = worker_cost(record)
     open_files = read_machine().open_files
     plans = [
-        plan_fleet(cost, Crowd(count, rate_per_s, joins_per_s, hours), priced, open_files)
+        plan_fleet(cost, FleetLoad(count, rate_per_s, joins_per_s, hours), priced, open_files)
         for count in users or _USERS
     ]
     if as_json:
@@ -93,7 +93,7 @@ def _print(fleet: "FleetPlan", console: Console) -> None:
         more = "" if need.holds else f"; {raised[quota.is_raised_on_request]}"
         needed = f"{_amount(need.needed_per_s)} per second"
         rows.append((f"quota: {quota.name}", needed, f"{times} the {limit}{more}"))
-    console.print(Text(f"{fleet.crowd.users:,} users", style="bold"))
+    console.print(Text(f"{fleet.load.users:,} users", style="bold"))
     console.print(grid([Column(), Column("needed", justify="right"), Column("reason")], rows))
     console.print()
 

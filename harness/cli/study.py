@@ -23,8 +23,7 @@ from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from harness.analysis.decide.study import Outcome
-    from harness.analysis.decide.study_cells import StudyCell
+    from harness.analysis.decide.study import Outcome, StudyCell
     from harness.analysis.run.finalize import Analysis
     from harness.scenario.labels import Labels
     from harness.scenario.plan import Plan
@@ -80,7 +79,7 @@ def study(
         ScenarioError: If the study file is wrong.
     """
     # Late, because pandas and matplotlib take a second to load.
-    from harness.analysis.decide.study_cells import cells_of
+    from harness.analysis.decide.study import cells_of
     from harness.scenario.labels import read_labels
     from harness.scenario.study import load_study
 
@@ -113,7 +112,7 @@ def _sized(cell: "StudyCell", labels: "Labels") -> "StudyCell":
 
 
 def _collect(task: _Task, runs: Path) -> None:
-    from harness.analysis.decide.study_cells import find_runs
+    from harness.analysis.decide.study import find_runs
 
     task.runs = find_runs(runs, task.cell.plan) if task.cell.plan else []
 
@@ -137,7 +136,7 @@ def _run_all(tasks: Sequence[_Task], runs: Path, count: int, *, again: bool) -> 
 
 
 def _is_done(task: _Task, repeat: int, *, again: bool) -> bool:
-    from harness.analysis.run.record import read_run
+    from harness.analysis.run.run_file import read_run
 
     if not again:
         return len(task.runs) >= repeat

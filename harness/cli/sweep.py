@@ -33,8 +33,7 @@ from harness.scenario.shipped import shipped_file
 
 if TYPE_CHECKING:
     from harness.analysis.decide.capacity import Cell
-    from harness.analysis.decide.sweep_search import Resolution, Search
-    from harness.analysis.decide.sweep_step import SweepStep
+    from harness.analysis.decide.sweep import Resolution, Search, SweepStep
     from harness.scenario.axes import Axis
     from harness.scenario.workload import Workload
 
@@ -188,7 +187,7 @@ def _cells(grid: Sequence[str], along: "Axis") -> list[dict["Axis", float]]:
 
 
 def _resolution(step: str) -> "Resolution":
-    from harness.analysis.decide.sweep_search import Resolution
+    from harness.analysis.decide.sweep import Resolution
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", step.strip())
     size = float(found[1]) / (100 if found[2] else 1) if found else 0.0
@@ -209,7 +208,7 @@ def _search(
     max_steps: int,
 ) -> "Search":
     """Return the search, unless the machine, or the arguments, cannot carry it."""
-    from harness.analysis.decide.sweep_search import Search
+    from harness.analysis.decide.sweep import Search
 
     if factor <= 1:
         raise usage_error("--factor", f"{factor:g}", "must be above 1")
@@ -265,7 +264,7 @@ def _sweep(
 
 def _run_search(runner: StepRunner, search: "Search", results: "_Results") -> None:
     """Run one search."""
-    from harness.analysis.decide.sweep_search import Answer
+    from harness.analysis.decide.sweep import Answer
     from harness.report.decide.sweep_text import step_line
 
     steps: list[SweepStep] = []

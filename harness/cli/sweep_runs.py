@@ -18,7 +18,7 @@ from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from harness.analysis.decide.sweep_step import SweepStep
+    from harness.analysis.decide.sweep import SweepStep
     from harness.analysis.run.finalize import Analysis
     from harness.measure.machine import Machine
     from harness.scenario.axes import Axis
@@ -141,7 +141,7 @@ class StepRunner:
         Raises:
             SweepStoppedError: If its run ended without a verdict.
         """
-        from harness.analysis.decide.sweep_step import judge_step
+        from harness.analysis.decide.sweep import judge_step
         from harness.analysis.run.finalize import analyse
 
         plan = self.plan(load, repeat)
@@ -182,7 +182,7 @@ class StepRunner:
 
 def _finished_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the finished runs in a folder."""
-    from harness.analysis.run.record import NoRecordError, read_run
+    from harness.analysis.run.run_file import NoRecordError, read_run
 
     for one in sorted(folder.iterdir()):
         try:

@@ -167,7 +167,7 @@ class Client(Protocol):
         """Stop reading, or resume; unread bytes stay in the kernel."""
 
     def close(self) -> None:
-        """Start to close; the socket closes when the system answers, without a call of ``ended``."""
+        """Start to close; the socket closes when the system answers; ``ended`` is not called."""
 
     def drop(self) -> None:
         """Close the socket immediately."""

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.labels import label_words
 from harness.analysis.run.record import Json
+from harness.analysis.run.run_file import label_words
 from harness.analysis.run.validity import saturates
 from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q

@@ -1,8 +1,8 @@
 """The report as Markdown, short enough for a pipeline's step summary."""
 
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.labels import label_words
 from harness.analysis.run.record import Json
+from harness.analysis.run.run_file import label_words
 from harness.report.html import headline
 from harness.report.page import Tile
 from harness.report.run.detail_tables import disturbed

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from harness.analysis.run.finalize import analyse, finalize
-from harness.analysis.run.record import NoRecordError
+from harness.analysis.run.run_file import NoRecordError
 from harness.cli.report import report, show
 from harness.core.errors import ScenarioError
 from tests.support.records import run_file, three_subscribers

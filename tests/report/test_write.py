@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.analysis.run.economics import priced_systems
 from harness.analysis.run.finalize import finalize
 from harness.core.errors import MachineError
+from harness.core.pricing import priced_systems
 from harness.report.canvas import Chart
 from harness.report.write import write_file, write_page, write_report
 from tests.support.records import run_file, write_record

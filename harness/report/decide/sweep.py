@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+from harness.analysis.decide.backlog import LEAST_GROWTH_MS_PER_S, SIGNIFICANCE
 from harness.analysis.decide.capacity import FOUND, Cell, exit_code_of
-from harness.analysis.run.backlog import LEAST_GROWTH_MS_PER_S, SIGNIFICANCE
 from harness.report import formatting as q
 from harness.report.canvas import Chart
 from harness.report.decide.sweep_charts import draw_sweep

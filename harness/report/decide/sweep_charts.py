@@ -11,8 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness.analysis.decide.capacity import Cell, latency_ms
 from harness.analysis.decide.scalability import law
-from harness.analysis.decide.sweep_search import Answer
-from harness.analysis.decide.sweep_step import SweepStep
+from harness.analysis.decide.sweep import Answer, SweepStep
 from harness.report.canvas import (
     HALF,
     WIDE,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.labels import label_of, tags_of
 from harness.analysis.run.record import Json
+from harness.analysis.run.run_file import label_of, tags_of
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import invalidates
 from harness.core.metrics import title_of

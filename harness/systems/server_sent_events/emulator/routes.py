@@ -14,11 +14,11 @@ from http import HTTPStatus
 import orjson
 from aiohttp import web
 
+from harness.core.channels import channels_in, is_wildcard
 from harness.emulation.connection_writer import Connection, Transport
 from harness.emulation.control_routes import add_control_routes, log_bugs
 from harness.emulation.faults import refusal_status
 from harness.emulation.intervals import Intervals
-from harness.emulation.wildcards import channels_in, is_wildcard
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator.broadcast import chunk
 from harness.systems.server_sent_events.emulator.servers import Server
