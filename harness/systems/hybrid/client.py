@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from harness.net.client import Access, Client, Listener, PublishAnswer, tls_context
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from harness.systems.polling import wire
-from harness.systems.polling.client.api import PollingApi
+from harness.systems.polling.client.poller import PollingApi
 
 VIEWER = "subscriber"
 """The users who poll. Whoever else there is holds a socket."""

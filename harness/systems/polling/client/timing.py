@@ -1,16 +1,86 @@
-"""How long one user waits from poll to poll."""
+"""When users poll: one timer of the event loop for all of them, and the interval of each."""
 
 import random
 import time
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gevent import get_hub
 
 from harness.systems.polling import wire
 
 if TYPE_CHECKING:
     from harness.systems.polling.options import ClientOptions
 
+TICK_S = 0.005
+"""Resolution of the timer, and the most that a poll is late."""
+
+NEVER = -1
+
 BACKOFF_DOUBLINGS = 5
 """A server that has too much to do is asked again after up to 2 to 32 intervals, at random."""
+
+
+class Waiting(Protocol):
+    """A user that waits for a time.
+
+    Attributes:
+        due_tick: The tick that was last asked for; another one asked for before is passed over.
+    """
+
+    due_tick: int
+
+    def due(self) -> None:
+        """Do what is due."""
+
+
+class PollClock:
+    """Buckets of 5 ms: asking and being called cost a list's append and pop.
+
+    A timer a user would have the event loop keep a heap of tens of thousands, most of them
+    cancelled before they are due.
+    """
+
+    def __init__(self) -> None:
+        self._buckets: defaultdict[int, list[Waiting]] = defaultdict(list)
+        self._passed = _now()
+        self._timer: Any = None
+
+    def at(self, due_s: float, user: Waiting) -> None:
+        """Call ``user.due`` once at a time, in place of any time asked for before.
+
+        Args:
+            due_s: On ``time.monotonic``; what has passed is due with the next tick.
+            user: Its ``due_tick`` is set.
+        """
+        if self._timer is None:
+            self._passed = _now()
+            self._timer = get_hub().loop.timer(TICK_S, TICK_S)
+            self._timer.start(self._turn)
+        tick = max(int(due_s / TICK_S) + 1, self._passed + 1)
+        user.due_tick = tick
+        self._buckets[tick].append(user)
+
+    def _turn(self) -> None:
+        now = _now()
+        while self._passed < now:
+            self._passed = tick = self._passed + 1
+            for user in self._buckets.pop(tick, ()):
+                if user.due_tick == tick:
+                    user.due_tick = NEVER
+                    user.due()
+
+    def stop(self) -> None:
+        """Cancel everything; safe to call twice."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        self._buckets.clear()
+
+
+def _now() -> int:
+    return int(time.monotonic() / TICK_S)
 
 
 class Pace:
