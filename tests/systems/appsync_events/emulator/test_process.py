@@ -12,8 +12,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from harness.emulation.control_routes import log_bugs
-from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
-from harness.systems.appsync_events.emulator.routes import internal_failure
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator, internal_failure
 from harness.systems.appsync_events.options import Options
 from tests.patience import PATIENCE_S
 
