@@ -156,7 +156,7 @@ class Fleet:
             table[number * _COLUMNS + _DUE_NS] = 1
 
     async def run(self, runner_of: Runners, tls: ssl.SSLContext | None) -> None:
-        """Open servers that are due, order more and accept, until cancelled; then stop the servers."""
+        """Open servers that are due, order more and accept until cancelled; then stop all."""
         looked_s = accepted_s = time.monotonic()
         try:
             while True:
