@@ -21,8 +21,7 @@ from harness.core.errors import HarnessError
 from harness.emulation.bus import Bus, Parts
 from harness.emulation.certificate import SERVER_FILE, provide_certificate, server_tls
 from harness.emulation.connection_writer import ConnectionWriter
-from harness.emulation.control import MARK, Control, GroundTruth
-from harness.emulation.control_routes import add_control_routes, log_bugs
+from harness.emulation.control import MARK, Control, GroundTruth, add_control_routes, log_bugs
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries
 from harness.emulation.faults import Faults

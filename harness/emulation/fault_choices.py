@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.emulation.connection_writer import Connection, ConnectionWriter
-from harness.emulation.shared_integers import INTEGER_BYTES
+from harness.emulation.counters import INTEGER_BYTES
 from harness.scenario.faults import (
     Delay,
     DeliveryFault,

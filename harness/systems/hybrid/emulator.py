@@ -21,8 +21,7 @@ from harness.systems.appsync_events.channels import Segments
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options as SocketOptions
 from harness.systems.hybrid.options import Options
-from harness.systems.polling.emulator.http import HttpConnection, Site
-from harness.systems.polling.emulator.process import PollingEmulator
+from harness.systems.polling.emulator.process import HttpConnection, PollingEmulator, Site
 
 POLLS_FOLDER = "polling"
 """Where in the common folder the files of the polling half are."""

@@ -1,16 +1,62 @@
-"""What the account's quotas let in, in one process.
+"""What the account's quotas and its throttle let in, in one process.
 
-Source: docs.aws.amazon.com/apigateway/latest/developerguide/limits, read November 2026. Decided
-here, because no source says: a connect uses its own quota and no token of the throttle.
+Source: docs.aws.amazon.com/apigateway/latest/developerguide/limits and websocket-api-protect, read
+November 2026: "a token counts for a request". Decided here, because no source says: a connect uses
+its own quota and no token of the throttle.
 """
 
+import fcntl
+import time
 from pathlib import Path
 
-from harness.emulation.counters import Counters
+from harness.emulation.counters import Counters, make_integers, open_integers
 from harness.emulation.faults import ConnectOutcome, Faults
 from harness.emulation.quotas import Rate
-from harness.systems.api_gateway_websocket.emulator.throttle import TokenBucket
 from harness.systems.api_gateway_websocket.options import Quotas
+
+_NS_PER_S = 1_000_000_000
+
+
+class TokenBucket:
+    """The account's throttle: a token bucket that all processes draw from.
+
+    Kept as the time at which the bucket would be full again.
+
+    Args:
+        file: Made with ``make_file``; also what the processes lock, as each take reads and writes.
+        rate_per_s: Tokens that are put back in a second.
+        burst: Tokens in a full bucket.
+    """
+
+    def __init__(self, file: Path, rate_per_s: float, burst: int) -> None:
+        self._lock = file.open("rb")
+        self._full_ns = open_integers(file)
+        self._token_ns = round(_NS_PER_S / rate_per_s)
+        self._burst_ns = burst * self._token_ns
+
+    @staticmethod
+    def make_file(file: Path) -> None:
+        """Write a full bucket."""
+        make_integers(file, 1)
+
+    def take(self) -> bool:
+        """Take a token if there is one."""
+        # The kernel unlocks what a killed process held.
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            now_ns = time.monotonic_ns()
+            full_ns = max(self._full_ns[0], now_ns) + self._token_ns
+            if full_ns - now_ns > self._burst_ns:
+                return False
+            self._full_ns[0] = full_ns
+            return True
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._lock.close()
+
 
 _CONNECTS, _REQUESTS = "rate-connects", "bucket-requests"
 

@@ -20,15 +20,14 @@ from urllib.parse import quote
 import orjson
 from aiohttp import web
 
-from harness.emulation.control_routes import add_control_routes, log_bugs
+from harness.emulation.control import add_control_routes, log_bugs
 from harness.emulation.faults import refusal_status
 from harness.emulation.signatures import RefusedSignature, Scope, Signed, verify
 from harness.emulation.worker import WorkerContext
 from harness.systems.api_gateway_websocket import wire
-from harness.systems.api_gateway_websocket.emulator.frames import FrameLimit
 from harness.systems.api_gateway_websocket.emulator.management import LIMIT_EXCEEDED, Reply
 from harness.systems.api_gateway_websocket.emulator.service import Service
-from harness.systems.api_gateway_websocket.emulator.sessions import Clocks, Session
+from harness.systems.api_gateway_websocket.emulator.sessions import Clocks, FrameLimit, Session
 from harness.systems.api_gateway_websocket.options import Options
 
 CLOSE_TIMEOUT_S = 2.0

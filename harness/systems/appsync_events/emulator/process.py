@@ -17,8 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from harness.emulation.connection_writer import end_connection
-from harness.emulation.control import Answer
-from harness.emulation.control_routes import add_control_routes, control_response, log_bugs
+from harness.emulation.control import Answer, add_control_routes, control_response, log_bugs
 from harness.emulation.faults import refusal_status
 from harness.emulation.websocket_frames import close_frame
 from harness.emulation.worker import WorkerContext

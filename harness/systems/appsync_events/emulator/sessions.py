@@ -11,7 +11,7 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 from harness.emulation.connection_writer import Connection
-from harness.emulation.intervals import Intervals
+from harness.emulation.scheduler import Intervals
 from harness.emulation.websocket_frames import text_frame
 from harness.scenario.faults import RESET
 from harness.systems.appsync_events import wire

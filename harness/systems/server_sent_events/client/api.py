@@ -24,8 +24,7 @@ from harness.net.joining import error_text, join_code, lap, read_head
 from harness.net.reading import Int64Array
 from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.systems.server_sent_events import wire
-from harness.systems.server_sent_events.client.addresses import Addresses
-from harness.systems.server_sent_events.client.settings import settings_of
+from harness.systems.server_sent_events.client.settings import Addresses, settings_of
 
 STREAM_END = "stream_end"
 STREAM_RESET = "stream_reset"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.emulation.shared_integers import make_integers, open_integers
+from harness.emulation.counters import make_integers, open_integers
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 """A file this long is followed by another; the last two are kept."""

@@ -19,11 +19,11 @@ from aiohttp import web
 
 from harness.emulation.bus import Parts
 from harness.emulation.connection_writer import Connection, Transport
-from harness.emulation.control_routes import add_control_routes, log_bugs
+from harness.emulation.control import add_control_routes, log_bugs
 from harness.emulation.counters import SHARED_COUNTS
 from harness.emulation.emulated_service import EmulatedService
 from harness.emulation.faults import refusal_status
-from harness.emulation.intervals import Intervals
+from harness.emulation.scheduler import Intervals
 from harness.emulation.wildcards import channels_in, is_wildcard
 from harness.emulation.worker import WorkerContext
 from harness.systems.server_sent_events import wire

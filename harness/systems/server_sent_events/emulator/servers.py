@@ -19,9 +19,8 @@ from typing import Any
 
 from aiohttp import web
 
-from harness.emulation.counters import Counters
+from harness.emulation.counters import Counters, make_integers, open_integers
 from harness.emulation.fault_log import FaultLog
-from harness.emulation.shared_integers import make_integers, open_integers
 from harness.emulation.worker import WorkerContext
 from harness.systems.server_sent_events.emulator.write_queues import TICK_S, WriteQueue
 from harness.systems.server_sent_events.options import Options, Scaling, Servers
