@@ -1,4 +1,9 @@
-"""The event-stream format against the standard's examples and a reader written from its text."""
+"""The event-stream format: the standard's examples, a reader written from its text, and known cases.
+
+The known cases are those of web-platform-tests, ``eventsource/``: what a server of theirs sends and
+what a browser must make of it, named as theirs is without its ending. Those that only have meaning
+over HTTP (``format-mime-*``, ``format-field-id``) are in ``client/test_api.py``.
+"""
 
 from itertools import pairwise
 from typing import NamedTuple
