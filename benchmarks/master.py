@@ -29,7 +29,8 @@ from harness.load.master.assembler import SecondAssembler
 from harness.load.master.worker_registry import WorkerRegistry
 from harness.load.worker.interval_stats import IntervalStats
 from harness.measure.histogram import LatencyHistogram
-from harness.measure.record import GENERATOR_COLUMNS, RecordWriter
+from harness.measure.record import RecordWriter
+from harness.measure.record_schema import JOURNAL_TABLES
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
 
@@ -61,7 +62,7 @@ def report(worker: int, second: int, random: np.random.Generator) -> dict[str, A
     lag = LatencyHistogram()
     lag.record_many(random.gamma(2.0, NS_PER_MS, 50).astype(np.int64))
     taken["histograms"][f"loop_lag.generator.{PHASE}"] = lag.encode()
-    health = dict.fromkeys(GENERATOR_COLUMNS, 1.25) | {"second": second, "worker": worker}
+    health = dict.fromkeys(JOURNAL_TABLES["generator"], 1.25) | {"second": second, "worker": worker}
     return {
         "worker": worker,
         "pid": os.getpid(),
@@ -88,7 +89,7 @@ def _arrivals(worker: int, second: int) -> Iterator[dict[str, Any]]:
                 "duplicated": 0,
                 "reordered": 0,
                 "late": 0,
-                "unowed": 0,
+                "unexpected": 0,
                 "first_arrival_ns": time.time_ns(),
                 "last_arrival_ns": time.time_ns(),
                 "arrival_bins": [[place, 25] for place in range(20)],

@@ -5,8 +5,9 @@ is first used, so that no process loads what it does not need.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from harness.core.distribution import VERSION
 
 if TYPE_CHECKING:
     from harness.analysis.public import RunRecord, compare, judge, read_record
@@ -58,10 +59,7 @@ _MODULES = {
 
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 
-try:
-    __version__ = version("fanout-harness")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+__version__ = VERSION
 
 
 if not TYPE_CHECKING:  # Type checkers know the names from the imports above, and no others.

@@ -3,7 +3,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.installing import install_system
+# So that failures in what tests share show both sides, as those of test modules do.
+pytest.register_assert_rewrite("tests.support")
+
+from tests.support.installing import install_system  # noqa: E402
 
 __all__ = ["install_system"]
 

@@ -5,15 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from harness.core.system import OWN_DISTRIBUTION, registrations
-
-ROOT = Path(__file__).resolve().parents[1]
+from harness.core.distribution import DISTRIBUTION
+from harness.core.system import registrations
+from tests.support.paths import ROOT
 
 ALLOWED = {
     "core": set(),
@@ -69,7 +69,7 @@ UNREACHABLE = {
 ELSEWHERE = {
     found.reference.partition(":")[0]
     for found in registrations()
-    if found.distribution != OWN_DISTRIBUTION
+    if found.distribution != DISTRIBUTION
 }
 """The packages of installed systems that are not ours: they keep the same rules."""
 
@@ -94,6 +94,10 @@ class Module:
     @property
     def layer(self) -> str:
         return layer_of(self.name)
+
+    @property
+    def is_package(self) -> bool:
+        return self.file.name == "__init__.py"
 
 
 def layer_of(name: str) -> str:
@@ -269,6 +273,23 @@ def size_problems(modules: dict[str, Module]) -> Iterator[str]:
                     yield f"{where} has {length} lines, {FUNCTION_LINES_MAX} at most"
 
 
+def circle_problems(modules: dict[str, Module]) -> Iterator[str]:
+    """Yield the modules that import each other, if any do: in functions and for types alone too."""
+    arrows = {
+        module.name: {
+            target
+            for node in ast.walk(module.tree)
+            for name in imported_names(node, module.name, is_package=module.is_package)
+            for target in our_modules(name, modules)[-1:]
+        }
+        for module in modules.values()
+    }
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        yield "circle of imports: " + " <- ".join(error.args[1])
+
+
 def layer_problems(modules: dict[str, Module]) -> Iterator[str]:
     """Yield modules of a package that the house does not have."""
     known = {*ALLOWED, "cli", "top", "locustfile"}
@@ -280,7 +301,14 @@ def layer_problems(modules: dict[str, Module]) -> Iterator[str]:
 def problems(root: Path) -> list[str]:
     """Return every breach of the house rules in the tree under ``root``."""
     modules = read_tree(root) | read_elsewhere()
-    checks = (layer_problems, arrow_problems, reach_problems, frame_problems, size_problems)
+    checks = (
+        layer_problems,
+        arrow_problems,
+        circle_problems,
+        reach_problems,
+        frame_problems,
+        size_problems,
+    )
     return [problem for check in checks for problem in check(modules)]
 
 
@@ -402,6 +430,26 @@ PLANTED = [
         "harness.cli.a must not import harness.report.b.c at its top",
     ),
     (
+        {"harness/core/a.py": "import harness.core.b", "harness/core/b.py": "from . import a"},
+        "circle of imports: harness.core.a <- harness.core.b <- harness.core.a",
+    ),
+    (
+        {
+            "harness/cli/a.py": "def f():\n    from harness.cli.b import c",
+            "harness/cli/b.py": "import harness.cli.a",
+        },
+        "circle of imports: harness.cli.a <- harness.cli.b <- harness.cli.a",
+    ),
+    (
+        {
+            "harness/load/a.py": (
+                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import harness.load.b"
+            ),
+            "harness/load/b.py": "import harness.load.a",
+        },
+        "circle of imports: harness.load.a <- harness.load.b <- harness.load.a",
+    ),
+    (
         {"harness/core/a.py": "x = 1\n" * 401},
         "harness.core.a has 401 lines, 400 at most",
     ),
@@ -496,18 +544,3 @@ def test_processes_of_ours_are_started_in_one_way() -> None:
         file for file in (ROOT / "harness").rglob("*.py") if "sys.executable" in file.read_text()
     ]
     assert ["child_python.py"] == [file.name for file in files]
-
-
-def test_command_line_has_no_circle_of_imports():
-    """Neither through an import in a function nor through one for types alone."""
-    files = {f"harness.cli.{file.stem}": file for file in ROOT.glob("harness/cli/*.py")}
-    arrows = {name: imports_within(name, file, set(files)) for name, file in files.items()}
-    assert arrows["harness.cli.app"]
-    TopologicalSorter(arrows).prepare()  # Raises CycleError, which names the circle.
-
-
-def imports_within(name: str, file: Path, known: set[str]) -> set[str]:
-    """Return which of the known modules a file names in any import, wherever that stands."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    named = {one for node in ast.walk(tree) for one in imported_names(node, name, is_package=False)}
-    return {one for each in named for one in (each, each.rpartition(".")[0]) if one in known}

@@ -8,15 +8,14 @@ import shutil
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE_S
+from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["pytester"]
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 PORT = "4000"

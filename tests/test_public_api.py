@@ -12,8 +12,8 @@ import pytest
 
 import harness
 from harness import HarnessError
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "python.md"
 PUBLIC = {
     *("Access", "Api", "Client", "JoinError", "JoinTimes", "Listener", "PublishAnswer", "System"),

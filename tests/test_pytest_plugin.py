@@ -1,12 +1,12 @@
 import tomllib
-from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.support.paths import ROOT
+
 pytest_plugins = ["pytester"]
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 CLIENT = """

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
+
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.+!]*")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
+FOLDERS = "benchmarks|harness|locustfiles|tests"
 
 
 def normalised(name: str) -> str:
@@ -53,12 +56,19 @@ def test_make_help_explains_every_target() -> None:
     assert offered.split() == [line.split()[1] for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_links_lead_somewhere(page: str) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
     """Each relative link and picture of a page is a file of the repository."""
     links = LINK.findall((ROOT / page).read_text(encoding="utf-8"))
     relative = [link for link in links if not link.startswith("https://")]
-    assert [] == [link for link in relative if not (ROOT / link).exists()]
+    assert [] == [link for link in relative if not (ROOT / page.parent / link).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_named_files_exist(page: Path) -> None:
+    """Each path between backticks that begins with a folder of the source is there."""
+    named = re.findall(rf"`((?:{FOLDERS})/[\w./-]+)[`:]", (ROOT / page).read_text(encoding="utf-8"))
+    assert [] == [name for name in named if not (ROOT / name).exists()]
 
 
 def test_readme_quotes_the_committed_sample() -> None:

@@ -12,7 +12,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperArgument, TyperCommand
 
-from harness import __version__
 from harness.cli.check import check
 from harness.cli.closed_output import tolerate_closed_output
 from harness.cli.compare import compare
@@ -30,6 +29,7 @@ from harness.cli.systems import systems
 from harness.cli.validate import validate
 from harness.cli.worker import worker
 from harness.core.child_errors import report_error
+from harness.core.distribution import DISTRIBUTION, VERSION
 from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
@@ -174,8 +174,8 @@ def describe_bug(error: Exception) -> str:
 
 
 def _print_version() -> NoReturn:
-    from harness.measure.environment import DISTRIBUTION, git_revision
+    from harness.measure.environment import git_revision
 
     revision = git_revision()
-    typer.echo(f"{DISTRIBUTION} {__version__}" + (f", revision {revision}" if revision else ""))
+    typer.echo(f"{DISTRIBUTION} {VERSION}" + (f", revision {revision}" if revision else ""))
     raise typer.Exit

@@ -99,13 +99,13 @@ def _usage(where: str, found: str, rule: str, hint: str | None = None) -> Scenar
 def _report_history(folder: Path, metrics: Sequence[str], out: Path | None, *, quiet: bool) -> None:
     """Write a history's page with its charts, and print its tables."""
     from harness.analysis.decide.history import METRICS, read_history
+    from harness.core.metrics import SUMMARY_METRICS, find_metric
     from harness.report.decide.history_page import draw_history, render_history, tables, title
     from harness.report.write import write_page
-    from harness.scenario.slo import SUMMARY_METRICS, is_metric
     from harness.scenario.spelling import did_you_mean
 
     for name in metrics:
-        if not is_metric(name):
+        if find_metric(name) is None:
             rule, example = "must be a figure of the run's summary", f"for example {METRICS[0]}"
             raise _usage("--metric", name, rule, did_you_mean(name, SUMMARY_METRICS) or example)
     found = read_history(folder, tuple(metrics) or METRICS)

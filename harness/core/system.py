@@ -18,6 +18,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from harness.core.distribution import DISTRIBUTION
 from harness.core.errors import MachineError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 GROUP: Final = "harness.systems"
 """Entry-point group in which packages offer their systems."""
 
-OWN_DISTRIBUTION: Final = "fanout-harness"
 WEBSOCKET_SCHEMES: Final = ("wss", "ws")
 HOW_TO_ADD: Final = "install the package that provides it; harness systems lists what is installed"
 
@@ -156,7 +156,7 @@ def registrations() -> tuple[Registration, ...]:
 
 def _precedence(entry: "EntryPoint") -> tuple[bool, str, str]:
     # Our own first: no other package can replace one of our systems.
-    return (_distribution(entry) != OWN_DISTRIBUTION, _distribution(entry), entry.name)
+    return (_distribution(entry) != DISTRIBUTION, _distribution(entry), entry.name)
 
 
 def _distribution(entry: "EntryPoint") -> str:

@@ -12,12 +12,10 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from harness.measure.arrivals import RETIRE_AFTER_S
+from harness.measure.record_schema import DELIVERY_COUNTS
 
 SETTLE_AFTER_S = int(RETIRE_AFTER_S) + 3
 """Arrivals are written down once quiet; reports take a second, and may be a little late."""
-
-COUNTS = ("delivered", "duplicated", "reordered", "late", "unowed")
-"""What a row of arrivals counts."""
 
 MOST_REMEMBERED = 200_000
 """Settled messages whose phase is kept for stragglers; 20 MB or so."""
@@ -39,7 +37,7 @@ class LiveLedger:
     """The account so far, by phase of the run.
 
     Attributes:
-        totals: By phase: messages ``owed``, and each of ``COUNTS``.
+        totals: By phase: messages ``owed``, and each of ``DELIVERY_COUNTS``.
     """
 
     def __init__(self) -> None:
@@ -69,7 +67,9 @@ class LiveLedger:
                     second, row["phase"], row["channel"], row["sent_ns"], acknowledged
                 )
         for row in report["arrivals"]:
-            self._take_arrivals((row["stream"], row["sequence"]), [row[name] for name in COUNTS])
+            self._take_arrivals(
+                (row["stream"], row["sequence"]), [row[name] for name in DELIVERY_COUNTS]
+            )
 
     def open_at(self, channel: str, instant_ns: int) -> int:
         """Return how many subscriptions of a channel are owed what is sent at an instant.
@@ -125,7 +125,7 @@ class LiveLedger:
             return
         phase, owed_once_seen = self._settled[key]
         totals = self.totals[phase]
-        totals.update(dict(zip(COUNTS, counts, strict=True)))
+        totals.update(dict(zip(DELIVERY_COUNTS, counts, strict=True)))
         if owed_once_seen and counts[0]:  # Nobody acknowledged it, and yet the system took it.
             totals["owed"] += owed_once_seen
             self._settled[key] = (phase, 0)

@@ -142,7 +142,7 @@ def _deliveries(run: LiveRun) -> Iterator[Metric]:
         ("duplicated", "duplicated", "Deliveries of a message that had come already."),
         ("reordered", "reordered", "Deliveries that came after a later one of their stream."),
         ("late", "late", "Owed deliveries that came after the drain."),
-        ("unowed", "unowed", "Deliveries to a subscription that was not owed them."),
+        ("unexpected", "unexpected", "Deliveries to a subscription that was not owed them."),
     ):
         values = {phase: counts[counted] for phase, counts in totals.items()}
         yield _by("phase", f"deliveries_{name}", "counter", text, values)

@@ -28,7 +28,7 @@ from opentelemetry.sdk.metrics.export import Metric as OtelMetric
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from harness import __version__
+from harness.core.distribution import VERSION
 from harness.live.metrics import LATENCY_BOUNDS_S, Buckets, Metric, metrics
 from harness.live.run import LiveRun
 
@@ -77,7 +77,7 @@ class OtlpSender:
         now_ns = time.time_ns()
         start_ns = self._run.epoch_ns or now_ns
         found = [_metric(metric, start_ns, now_ns) for metric in metrics(self._run)]
-        scope = ScopeMetrics(InstrumentationScope("harness.live", __version__), found, "")
+        scope = ScopeMetrics(InstrumentationScope("harness.live", VERSION), found, "")
         return MetricsData([ResourceMetrics(self._resource, [scope], "")])
 
 

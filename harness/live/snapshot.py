@@ -153,7 +153,7 @@ def _deliveries(run: LiveRun) -> dict[str, Any]:
         "owed": totals["owed"],
         "received": totals["delivered"],
         "lost": run.ledger.lost(MEASURE),
-        **{name: totals[name] for name in ("duplicated", "reordered", "late", "unowed")},
+        **{name: totals[name] for name in ("duplicated", "reordered", "late", "unexpected")},
         "ratio": totals["delivered"] / totals["owed"] if totals["owed"] else None,
         "per_s_peak": max(rates, default=None),
         "per_s_mean": round(sum(rates) / len(rates), 3) if rates else None,

@@ -10,7 +10,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-def crowd(plan: Plan, user_class: str, count: int, disturbance: int) -> IntArray:
+def disturbance_order(plan: Plan, user_class: str, count: int, disturbance: int) -> IntArray:
     """Return the users of a class in the order in which a disturbance takes them, shape (count,).
 
     Args:
@@ -32,7 +32,7 @@ def join_offsets_s(plan: Plan, user_class: str, count: int) -> FloatArray:
     offsets_s = np.full(count, np.nan)
     for place, one in enumerate(plan.workload.disturbances):
         if isinstance(one, FlashCrowd):
-            order = crowd(plan, user_class, count, place)
+            order = disturbance_order(plan, user_class, count, place)
             held_back = order[np.isnan(offsets_s[order])][: round(count * one.share)]
             start_s = plan.measure_start_s + one.at_s
             offsets_s[held_back] = start_s + spread_s(len(held_back), lasts_s(one, plan.users))

@@ -244,7 +244,7 @@ class _Plugin:
             failure = {"worker": number, "said": f"{error}", "exit_code": int(exit_code)}
             runner.send_message(messages.FAILED, failure)
             raise
-        FanOutUser.worker = self._worker
+        FanOutUser.population = self._worker.population
         environment.events.request.add_listener(self._worker.requests.on_request)
         environment.events.user_error.add_listener(self._worker.requests.on_user_error)
         self._worker.start()
@@ -269,7 +269,7 @@ class _Plugin:
         said = str(self._stop_reason)
         if self._coordinator is not None:
             self._coordinator.on_stopped(said)
-        elif self._worker is not None and not self._worker.over:
+        elif self._worker is not None and not self._worker.context.over:
             runner: Any = environment.runner
             runner.send_message(messages.STOPPED, {"said": said})
 

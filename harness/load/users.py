@@ -15,8 +15,8 @@ from locust import User, task
 from locust.user.task import LOCUST_STATE_RUNNING
 
 from harness.core.system import installed_systems
+from harness.load.worker.population import Population
 from harness.load.worker.session import UserSession
-from harness.load.worker.worker import Worker
 
 
 class FanOutUser(User):
@@ -27,19 +27,19 @@ class FanOutUser(User):
     system: ClassVar[str | None] = None
     """The one system that these users can join; None leaves it to the target."""
 
-    worker: ClassVar[Worker | None] = None
-    """The worker of this process; set before the first user starts, if it can start at all."""
+    population: ClassVar[Population | None] = None
+    """The users of this process; set before the first one starts, None if the run cannot start."""
 
     sessions: Sequence[UserSession] | None = None
 
     @task
     def live(self) -> None:
         """Join and stay until the run ends."""
-        if self.worker is not None:
+        if self.population is not None:
             sessions = self.sessions
             if sessions is None:
-                sessions = self.worker.new_sessions(self.user_class)
-            self.worker.join_all(sessions)
+                sessions = self.population.new_sessions(self.user_class)
+            self.population.join_all(sessions)
         get_hub().switch()  # Parks for good, without an object to wait on.
 
 
@@ -91,16 +91,18 @@ class OrdinaryInTurn(InTurn):
 
     def await_turn(self) -> None:
         """Sleep until the user is to start; for good where it is not to."""
-        worker = FanOutUser.worker
-        if worker is None or not worker.await_ordinary_turn(type(self).__name__):
+        population = FanOutUser.population
+        if population is None or not population.await_ordinary_turn(type(self).__name__):
             get_hub().switch()
 
     def on_start(self) -> None:
         """Wait for the turn, do what the class itself does, and count as started after it."""
         super().on_start()
-        worker = FanOutUser.worker
-        if worker is not None and not worker.over and self._state == LOCUST_STATE_RUNNING:
-            worker.tried[type(self).__name__] += 1
+        if FanOutUser.population is None:
+            return
+        context = FanOutUser.population.context
+        if not context.over and self._state == LOCUST_STATE_RUNNING:
+            context.tried[type(self).__name__] += 1
 
 
 class FanOutInTurn(InTurn, FanOutUser):
@@ -112,20 +114,21 @@ class FanOutInTurn(InTurn, FanOutUser):
 
     def await_turn(self) -> None:
         """Sleep until the first of the user's connections is to join."""
-        if self.worker is None:
+        population = self.population
+        if population is None:
             get_hub().switch()
             return
-        self.sessions = self.worker.new_sessions(self.user_class)
+        self.sessions = population.new_sessions(self.user_class)
         if self.sessions:
-            self.sessions[0].await_turn()
-        if not self.sessions or self.worker.over:
+            population.await_turn(self.sessions[0])
+        if not self.sessions or population.context.over:
             get_hub().switch()
 
     def on_start(self) -> None:
         """Wait for the turn, do what the class itself does, and join."""
         super().on_start()
-        if self.joins_beside and self.worker is not None and self.sessions:
-            gevent.spawn(self.worker.join_all, self.sessions)
+        if self.joins_beside and self.population is not None and self.sessions:
+            gevent.spawn(self.population.join_all, self.sessions)
 
 
 def in_turn(found: type[User]) -> type[User]:

@@ -33,7 +33,7 @@ class Arrivals:
         duplicated: Deliveries to a subscriber that had the message already.
         reordered: Distinct deliveries that came after a later one of the same stream.
         late: Distinct owed deliveries that came after the drain had ended.
-        unowed: Deliveries to a subscriber whose subscription was not confirmed when it was sent.
+        unexpected: Deliveries to a subscriber that was not owed the message.
         retired: Whether the message's row has been written; its frames are then forgotten.
     """
 
@@ -54,7 +54,7 @@ class Arrivals:
         "sent_ns",
         "sequence",
         "stream",
-        "unowed",
+        "unexpected",
     )
 
     def __init__(self, envelope: Envelope, payload_bytes: int) -> None:
@@ -70,7 +70,7 @@ class Arrivals:
         self.duplicated = 0
         self.reordered = 0
         self.late = 0
-        self.unowed = 0
+        self.unexpected = 0
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.quiet_since_s = monotonic()

@@ -14,9 +14,8 @@ from typing import Any
 
 import psutil
 
-from harness import __version__
+from harness.core.distribution import DISTRIBUTION, VERSION
 
-DISTRIBUTION = "fanout-harness"
 PACKAGES = (DISTRIBUTION, "locust", "gevent", "websockets", "orjson", "hdrhistogram", "aiohttp")
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +42,7 @@ def describe_environment() -> dict[str, Any]:
 
 def harness_version() -> dict[str, str | None]:
     """Return which harness this is: its version, and its git revision in a checkout."""
-    return {"version": __version__, "revision": git_revision()}
+    return {"version": VERSION, "revision": git_revision()}
 
 
 def _cpu_model() -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from array import array
-from typing import Any
 
 import numpy as np
 import psutil
@@ -11,6 +10,7 @@ import psutil
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.measure.histogram import Int64Array, LatencyHistogram
 from harness.measure.probes import ClockSteps, CollectorPauses, CpuWait, MachineCpu
+from harness.measure.record_schema import HealthRow
 
 OPEN_FILES_EVERY_S = 15
 """Counting 17,500 open files takes the kernel about 6 ms, so it is not done every second."""
@@ -70,7 +70,7 @@ class GeneratorHealth:
 
     def take(
         self, second: int, connections: int, unstamped_receives: int, now_ns: int
-    ) -> dict[str, Any]:
+    ) -> HealthRow:
         """Return one row of the record's generator table and start the next second.
 
         Args:
@@ -89,7 +89,7 @@ class GeneratorHealth:
         self.loop_lag.record_many(np.frombuffer(self._lags_ns, np.int64))
         self._lags_ns = array("q")
         lag = self.loop_lag.percentiles_ms()
-        row = {
+        row: HealthRow = {
             "second": second,
             "cpu_ratio": round((cpu_s - self._cpu_s) / elapsed_s, 4),
             "cpu_wait_ratio": _rounded(waited_ns and waited_ns / NS_PER_S / elapsed_s),

@@ -8,20 +8,16 @@ storage, merging, percentiles and encoding stay the library's.
 import sys
 import weakref
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
+from harness.core.metric_types import PERCENTILES
+
 LOWEST_NS = 1_000
 HIGHEST_NS = 3_600_000_000_000
 SIGNIFICANT_FIGURES = 3
-
-PERCENTILES = MappingProxyType({"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9})
-
-REQUEST_PERCENTILES = MappingProxyType({"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0})
-"""The percentiles of ordinary requests, as Locust shows them."""
 
 Int64Array = npt.NDArray[np.int64]
 

@@ -40,7 +40,7 @@ class SubscriberLedger:
         duplicated: Deliveries of a message that had come already.
         reordered: Distinct owed deliveries that came after a later one of the same stream.
         late: Distinct owed deliveries that came after the drain had ended.
-        unowed: Deliveries of messages sent before the confirmation.
+        unexpected: Deliveries of messages sent before the confirmation.
         longest_stall_ns: Longest time a message was owed and none came, among what came.
         first_arrival_ns: Run clock of the first delivery of this run, owed or not; 0 before it.
         last_arrival_ns: Run clock of the last distinct owed delivery, 0 before the first.
@@ -59,7 +59,7 @@ class SubscriberLedger:
         "owed_from_ns",
         "owed_until_ns",
         "reordered",
-        "unowed",
+        "unexpected",
     )
 
     def __init__(self, book: MessageTracker) -> None:
@@ -70,7 +70,7 @@ class SubscriberLedger:
         self.duplicated = 0
         self.reordered = 0
         self.late = 0
-        self.unowed = 0
+        self.unexpected = 0
         self.longest_stall_ns = 0
         self.first_arrival_ns = 0
         self.last_arrival_ns = 0
@@ -86,7 +86,7 @@ class SubscriberLedger:
         self._before_count = self._seen_count
         self.expected = _EachChecked(self.expected)  # Until the first that is owed again.
         self.owed_from_ns = self.owed_until_ns = None
-        self.duplicated = self.reordered = self.late = self.unowed = 0
+        self.duplicated = self.reordered = self.late = self.unexpected = 0
         self.longest_stall_ns = self.first_arrival_ns = self.last_arrival_ns = 0
 
     def stop_owing(self, now_ns: int) -> None:
@@ -113,7 +113,7 @@ class SubscriberLedger:
     @property
     def received_count(self) -> int:
         """All deliveries of this run, whatever they were."""
-        return self.delivered_count + self.late + self.duplicated + self.unowed
+        return self.delivered_count + self.late + self.duplicated + self.unexpected
 
     def delivered(self, known: Arrivals, kernel_ns: int) -> None:
         """Account for one delivery; the hot path.
@@ -207,8 +207,8 @@ class SubscriberLedger:
                 self.duplicated += 1
                 message.duplicated += 1
             else:
-                self.unowed += 1
-                message.unowed += 1
+                self.unexpected += 1
+                message.unexpected += 1
             return
         if self.owed_until_ns is None and isinstance(self.expected, _EachChecked):
             self.expected = dict(self.expected)

@@ -18,7 +18,8 @@ import orjson
 
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
-from harness.measure.histogram import REQUEST_PERCENTILES, LatencyHistogram, log_header, log_line
+from harness.measure.histogram import LatencyHistogram, log_header, log_line
+from harness.measure.record_schema import JOURNAL_TABLES
 
 SCHEMA_VERSION = 1
 
@@ -30,16 +31,6 @@ LOG_FILE = "locust.log"
 
 TASK_STAGE = "task"
 """Stage, among the errors, of an exception that a user's own code raised."""
-
-LATENCY_METRICS = (
-    "fan_out_latency",
-    "service_latency",
-    "receive_delay",
-    "publish_latency",
-    "send_delay",
-    "join_latency",
-)
-"""Latencies with percentiles in every row of the timeline."""
 
 REQUEST_LATENCY = "request_latency"
 """Latency of ordinary requests; its histograms stand under the request's name in place of a class,
@@ -53,144 +44,6 @@ CHANNELS_APART = " "
 
 The path of a wildcard, ``/default/*``, stands for all channels that begin like it.
 """
-
-TIMELINE_COUNTERS = (
-    "joins_attempted",
-    "joins_succeeded",
-    "joins_failed",
-    "disconnects",
-    "errors",
-    "publishes_offered",
-    "publishes_sent",
-    "publishes_acknowledged",
-    "publishes_failed",
-    "publishes_throttled",
-    "deliveries",
-    "bytes_received",
-    "negative_count",
-    "out_of_range_count",
-)
-
-TIMELINE_COLUMNS = (
-    "second",
-    "phase",
-    "user_class",
-    "connected",
-    *TIMELINE_COUNTERS,
-    *(f"{m}_ms_{p}" for m in LATENCY_METRICS for p in ("p50", "p90", "p99", "p999", "max")),
-)
-
-GENERATOR_COLUMNS = (
-    "second",
-    "worker",
-    "cpu_ratio",
-    "cpu_wait_ratio",
-    "machine_idle_ratio",
-    "machine_others_ratio",
-    "loop_lag_ms_p50",
-    "loop_lag_ms_p99",
-    "loop_lag_ms_max",
-    "send_delay_ms_max",
-    "receive_delay_ms_p99",
-    "receive_backlog",
-    "gc_pause_ms_max",
-    "clock_step_ms",
-    "clock_offset_ms",
-    "clock_error_ms",
-    "clock_round_trip_ms",
-    "clock_exchanges",
-    "negative_ms_max",
-    "late_slots",
-    "unstamped_receives",
-    "rss_bytes",
-    "connections",
-    "open_files",
-)
-
-PUBLISH_COLUMNS = (
-    "id",
-    "stream",
-    "sequence",
-    "worker",
-    "channel",
-    "chatter",
-    "bytes",
-    "intended_ns",
-    "sent_ns",
-    "acknowledged_ns",
-    "outcome",
-    "phase",
-)
-
-ARRIVAL_COLUMNS = (
-    "stream",
-    "sequence",
-    "worker",
-    "user_class",
-    "delivered",
-    "duplicated",
-    "reordered",
-    "late",
-    "unowed",
-    "first_arrival_ns",
-    "last_arrival_ns",
-    "arrival_bins",
-)
-
-CONNECTION_COLUMNS = (
-    "worker",
-    "user_class",
-    "user",
-    "connection",
-    "channel",
-    "joined",
-    "failure_stage",
-    "failure_code",
-    "join_start_ns",
-    "tcp_ms",
-    "tls_ms",
-    "upgrade_ms",
-    "init_ms",
-    "subscribe_ms",
-    "owed_from_ns",
-    "owed_until_ns",
-    "closed_ns",
-    "close_code",
-    "close_reason",
-    "received",
-    "delivered",
-    "duplicated",
-    "reordered",
-    "late",
-    "unowed",
-    "longest_stall_s",
-    "first_arrival_ns",
-    "last_arrival_ns",
-)
-
-ERROR_COLUMNS = ("second", "worker", "stage", "error_class", "code", "message", "count")
-
-REQUEST_COLUMNS = (
-    "second",
-    "phase",
-    "name",
-    "count",
-    "failures",
-    "bytes",
-    *(f"latency_ms_{name}" for name in (*REQUEST_PERCENTILES, "max")),
-)
-"""One row is one second of one kind of request of ordinary Locust users, method and name."""
-
-TABLES: Mapping[str, tuple[str, ...]] = {
-    "timeline": TIMELINE_COLUMNS,
-    "generator": GENERATOR_COLUMNS,
-    "publishes": PUBLISH_COLUMNS,
-    "arrivals": ARRIVAL_COLUMNS,
-    "connections": CONNECTION_COLUMNS,
-    "errors": ERROR_COLUMNS,
-    "requests": REQUEST_COLUMNS,
-}
-"""Journal tables and their columns, in order."""
 
 
 def request_tag(name: str) -> str:
@@ -214,7 +67,8 @@ class RecordWriter:
             folder.mkdir(parents=True)
             (folder / JOURNAL_FOLDER).mkdir()
             self._journals: dict[str, IO[bytes]] = {
-                table: (folder / JOURNAL_FOLDER / f"{table}.jsonl").open("ab") for table in TABLES
+                table: (folder / JOURNAL_FOLDER / f"{table}.jsonl").open("ab")
+                for table in JOURNAL_TABLES
             }
             self._histograms = (folder / HISTOGRAMS_FILE).open("w", encoding="ascii")
         except FileExistsError:
@@ -231,7 +85,7 @@ class RecordWriter:
         except OSError as error:
             raise _write_failed(self.folder, error) from None
 
-    def append(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    def append(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
         """Append rows to a journal; they reach the disk at the next ``flush``."""
         journal = self._journals[table]
         try:

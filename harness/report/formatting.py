@@ -3,17 +3,17 @@
 Histograms hold three significant figures, so latencies show no more decimals than those carry.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from harness.analysis.run.slo import path_of
+from harness.core.metric_types import Unit
+from harness.core.metrics import unit_of
 
 MISSING: Final = "–"
 """How a table says that there is nothing."""
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 """Between a number and its unit; never breaks over lines."""
 
-_IN_SECONDS: Final = ("stall_s", "first_message_s", "recovery_s")
-"""Blocks of the summary whose figures are seconds."""
 _BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 _KILO: Final = 1000
 _NOTHING: Final = 0.0005
@@ -110,39 +110,32 @@ def money(usd: float | None) -> str:
     return f"{sign}${size:,.0f}" if size >= _WHOLE_DOLLARS_USD else f"{sign}${size:,.2f}"
 
 
+_BY_UNIT: Final[Mapping[Unit, Callable[[float | None], str]]] = {
+    Unit.COUNT: count,
+    Unit.PER_SECOND: rate,
+    Unit.RATIO: percent,
+    Unit.MS: milliseconds,
+    Unit.SECONDS: seconds,
+    Unit.BYTES: size,
+    Unit.USD: money,
+}
+_EXACT: Final[Mapping[Unit, str]] = {
+    Unit.COUNT: "{:,.10g}",
+    Unit.PER_SECOND: "{:,.10g}/s",
+    Unit.RATIO: f"{{:,.10g}}{THIN}%",
+    Unit.MS: f"{{:,.10g}}{THIN}ms",
+    Unit.SECONDS: f"{{:,.10g}}{THIN}s",
+    Unit.BYTES: f"{{:,.10g}}{THIN}B",
+    Unit.USD: "${:,.10g}",
+}
+
+
 def of_metric(metric: str, value: float | None, *, exact: bool = False) -> str:
-    """Return a summary figure in the unit that its dotted name carries.
+    """Return a summary figure with its unit.
 
     ``exact`` keeps every digit: limits are given, not measured, so none of theirs is false.
     """
-    path = list(path_of(metric))
-    name = path[-1]
+    unit = unit_of(metric)
     if exact and value is not None:
-        return _exact(path, value)
-    if any(part.endswith("_ms") for part in path):
-        return milliseconds(value)
-    if "ratio" in name:
-        return percent(value)
-    if path[0] in _IN_SECONDS:
-        return seconds(value)
-    if "per_s" in name:
-        return rate(value)
-    amount = size if "bytes" in name else money if name.startswith("usd_") else count
-    return amount(value)
-
-
-def _exact(path: list[str], value: float) -> str:
-    if "ratio" in path[-1]:
-        return f"{value * 100:,.10g}{THIN}%"
-    if path[-1].startswith("usd_"):
-        return f"${value:,.10g}"
-    unit = ""
-    if any(part.endswith("_ms") for part in path):
-        unit = f"{THIN}ms"
-    elif path[0] in _IN_SECONDS:
-        unit = f"{THIN}s"
-    elif "per_s" in path[-1]:
-        unit = "/s"
-    elif "bytes" in path[-1]:
-        unit = f"{THIN}B"
-    return f"{value:,.10g}{unit}"
+        return _EXACT[unit].format(100 * value if unit is Unit.RATIO else value)
+    return _BY_UNIT[unit](value)

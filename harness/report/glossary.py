@@ -1,16 +1,13 @@
-"""Words that pages use beside the figures of a run's summary, and what they mean."""
+"""What pages explain: the figures of a run's summary, and the words beside them."""
 
-from typing import Final, NamedTuple
+import re
+from collections.abc import Iterable
+from typing import Final
 
+from harness.core.metric_types import Definition
+from harness.core.metrics import CATALOGUE, path_of
 
-class Definition(NamedTuple):
-    """A name for people and what it means."""
-
-    name: str
-    meaning: str
-
-
-OF_RUNS: Final = ("time",)
+OF_RUNS: Final = (*(term.key for term in CATALOGUE), "time")
 OF_SWEEPS: Final = ("capacity", "step", "offered", "backlog", "knee", "headroom", "law")
 OF_COSTS: Final = (
     *("usd_day", "idle", "line", "quantity", "users_billed", "break_even", "travel_together"),
@@ -19,98 +16,142 @@ OF_COSTS: Final = (
 OF_STUDIES: Final = ("tried", "paper", "beside", "as_measured")
 """Which words each kind of page needs."""
 
-WORDS: Final = {
-    "time": Definition(
+_WORDS: Final = (
+    Definition(
+        "time",
         "time in a run",
         "Seconds since the run began, by the run clock; a length is from one of them to another.",
     ),
-    "capacity": Definition(
+    Definition(
+        "capacity",
         "capacity",
         "The highest load tried at which every objective held and no backlog grew. Where nothing "
         "broke, or the load generator did, it is a lower bound.",
     ),
-    "step": Definition(
+    Definition(
+        "step",
         "step",
         "From the capacity to the lowest load above it at which something did not hold: how "
         "finely the capacity is known.",
     ),
-    "offered": Definition(
+    Definition(
+        "offered",
         "offered load",
         "What the schedule asks for, whatever arrives: messages times the subscribers each of them "
         "reaches, in deliveries a second.",
     ),
-    "backlog": Definition(
+    Definition(
+        "backlog",
         "growth and backlog",
         "By how much the latency rose each second while measuring. A rise that is clear and at "
         "least 10 ms a second is a backlog: such a load cannot be sustained.",
     ),
-    "knee": Definition("knee", "Where latency begins to bend upwards over the loads, by Kneedle."),
-    "headroom": Definition(
+    Definition("knee", "knee", "Where latency begins to bend upwards over the loads, by Kneedle."),
+    Definition(
+        "headroom",
         "headroom",
         "Capacity divided by the same load in the reference workload; below 1 the system, as it "
         "was tested, does not carry that workload.",
     ),
-    "law": Definition(
+    Definition(
+        "law",
         "Universal Scalability Law",
         "Throughput X(N) = γN ÷ (1 + α(N − 1) + βN(N − 1)) over the work N in the system at once, "
         "fitted to the steps without a backlog. Residuals are measured less fitted, as shares of "
         "the highest throughput.",
     ),
-    "usd_day": Definition(
+    Definition(
+        "usd_day",
         "cost of a day",
         "US dollars for the whole day that the page is about, at list prices: the sum of the "
         "lines of a bill.",
     ),
-    "idle": Definition(
+    Definition(
+        "idle",
         "idle cost",
         "A day with nobody connected and no message: what stands ready all the same.",
     ),
-    "line": Definition(
+    Definition(
+        "line",
         "line of a bill",
         "Quantity times price. The quantity comes from the formula in its row, the price from the "
         "source named there.",
     ),
-    "quantity": Definition(
+    Definition(
+        "quantity",
         "quantity",
         "How many of a price's units a day uses, by the formula in its row.",
     ),
-    "users_billed": Definition("users", "How many users the bill is for, connected all day."),
-    "break_even": Definition(
+    Definition("users_billed", "users", "How many users the bill is for, connected all day."),
+    Definition(
+        "break_even",
         "break-even point",
         "Where two ways cost the same, everything else as the page says; found by bisection on "
         "their bills.",
     ),
-    "travel_together": Definition(
+    Definition(
+        "travel_together",
         "events a day, and their bytes",
         "What is published when messages travel together, or are of another size: an event holds "
         "all messages of its window, and its bytes decide how many units it is billed as.",
     ),
-    "used": Definition(
-        "measured operations", "What a run used of the system, counted from its record."
+    Definition(
+        "used", "measured operations", "What a run used of the system, counted from its record."
     ),
-    "billed": Definition(
+    Definition(
+        "billed",
         "billed by the emulator",
         "The same as the emulator itself counted it, from its own side of the wire.",
     ),
-    "tried": Definition(
+    Definition(
+        "tried",
         "what was tried",
         "How much of what is needed the runs asked of the system, of the smallest of them: users "
         "connected at the peak, deliveries owed a second, or chatters.",
     ),
-    "paper": Definition(
+    Definition(
+        "paper",
         "on paper",
         "What a provider's default quota, or its list price, lets one expect of the need itself. "
         "Nothing ran for it; the sources stand above the table.",
     ),
-    "beside": Definition(
+    Definition(
+        "beside",
         "beside the first",
         "Divided by the same figure of the first system, with where the change may lie at 95 %: a "
         "moving-block bootstrap over the seconds of the runs.",
     ),
-    "as_measured": Definition(
+    Definition(
+        "as_measured",
         "a day as measured",
         "A day of the need with the mean event size, the reach of a message and the handler calls "
         "of a run in place of those assumed.",
     ),
+)
+
+_EXPLAINED: Final = (*CATALOGUE, *_WORDS)
+_TERMS: Final = {term.key: term for term in _EXPLAINED} | {
+    metric.name: term for term in CATALOGUE for metric in term.metrics
 }
-"""Keyed by a word that is no dotted metric."""
+
+
+def anchor(name: str) -> str:
+    """Return the id on a page of what explains a figure, a block or a word; empty for nothing."""
+    is_of_requests = path_of(name)[0] == "requests"
+    term = _TERMS.get("requests" if is_of_requests else name)
+    return _id(term) if term else ""
+
+
+def definitions(names: Iterable[str]) -> list[tuple[str, Definition]]:
+    """Return what explains any of the figures and words, with its id, each once."""
+    wanted = {anchor(name) for name in names}
+    return [(_id(term), term) for term in _EXPLAINED if _id(term) in wanted]
+
+
+def _id(term: Definition) -> str:
+    return "define-" + re.sub(r"\W+|_", "-", term.key)
+
+
+def capital(text: str) -> str:
+    """Return text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]

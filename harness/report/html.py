@@ -8,17 +8,16 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness import __version__
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.labels import label_words
 from harness.analysis.run.record import Json
-from harness.analysis.run.requests import AGGREGATED
 from harness.analysis.run.validity import saturates
+from harness.core.distribution import VERSION
+from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
 from harness.report.chart_layout import Chart
 from harness.report.clocks import latency_figure
-from harness.report.definitions import DEFINITIONS, anchor, definitions
-from harness.report.glossary import OF_RUNS
+from harness.report.glossary import OF_RUNS, anchor, definitions
 from harness.report.run.tables import build_tables, environment
 from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
 from harness.report.theme import inline
@@ -71,7 +70,7 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         advice=advise(analysis),
         css=stylesheet(),
         charts=[(chart, drawings(chart)) for chart in charts],
-        definitions=definitions([*DEFINITIONS, *OF_RUNS]),
+        definitions=definitions(OF_RUNS),
         emulated=record.target.get("emulated", False),
         environment=environment(analysis),
         length=q.seconds(round(record.ended_s)),
@@ -83,7 +82,7 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         tested=label_words(record.run),
         target=record.target.get("name", "unknown target"),
         tiles=headline(summary),
-        version=__version__,
+        version=VERSION,
         word=VERDICT_WORDS[summary["verdict"]],
         workload=record.workload,
     )

@@ -10,9 +10,10 @@ from harness.analysis.run.record import Json, Record
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.summary import CHATTER, SUBSCRIBER
 from harness.analysis.run.validity import unreachable, why_invalid
+from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.clocks import AT_MOST, below, latency
-from harness.report.definitions import capital, label
+from harness.report.glossary import capital
 
 VERDICT_WORDS: Final = {
     "pass": "Pass",
@@ -203,7 +204,7 @@ def _why(summary: Json, *, told_cause: bool) -> str:
         return "Every objective was met." if slos and summary["verdict"] == "pass" else ""
     more = f", and {len(bad) - 1} more objectives were missed" if len(bad) > 1 else ""
     more = more.replace("objectives were", "objective was") if len(bad) == 2 else more  # noqa: PLR2004 - one and one more
-    name = capital(label(bad[0]["metric"])) + scope_words(bad[0])
+    name = capital(title_of(bad[0]["metric"])) + scope_words(bad[0])
     if bad[0]["verdict"] == "no_data":
         more = more.replace("missed", "without data")
         return f"{name} has an objective but there was nothing to judge it by{more}."

@@ -2,15 +2,14 @@
 
 import json
 from itertools import groupby
-from operator import itemgetter
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from harness.core.metric_types import Metric
+from harness.core.metrics import METRICS
 from harness.scenario.keys import Key, TomlSchema, choices_of, field_at, keys_of, tag_of
 from harness.scenario.model import Unit
-from harness.scenario.request_metrics import EXAMPLE, REQUEST_FIGURES
-from harness.scenario.slo import SUMMARY_METRICS, parts_of
 
 _TYPES = {
     "number": "number",
@@ -58,19 +57,23 @@ def keys_in_markdown(model: type[BaseModel], besides: type[BaseModel] | None = N
 
 
 def metrics_in_markdown() -> str:
-    """Return a row for each group of figures that an SLO may name, and narrow down alike."""
-    rows = ["| table of the summary | figures | may be narrowed down by |", "| --- | --- | --- |"]
-    split = (
-        (table, sorted(parts_of(metric)), figure)
-        for metric in SUMMARY_METRICS
-        for table, _, figure in [metric.rpartition(".")]
-    )
-    for (table, parts), group in groupby(sorted(split), key=itemgetter(0, 1)):
-        figures = ", ".join(f"`{figure}`" for _, _, figure in group)
-        rows.append(f"| `{table}.` | {figures} | {', '.join(f'`{part}`' for part in parts)} |")
-    of_requests = ", ".join(f"`{figure}`" for figure in REQUEST_FIGURES)
-    rows.append(f"| `requests.NAME.`, such as `{EXAMPLE}` | {of_requests} |  |")
+    """Return a row for each figure of a run's summary; figures computed alike share one."""
+    columns = ("figure", "unit", "formula", "over", "better", "an SLO may narrow it down by")
+    rows = [f"| {' | '.join(columns)} |", "| --- | --- | --- | --- | --- | --- |"]
+    for _, group in groupby(METRICS.values(), key=_how_computed):
+        first, *others = group
+        block = first.name.rpartition(".")[0]
+        names = [first.name, *(other.name.removeprefix(f"{block}.") for other in others)]
+        narrowed_by = ", ".join(f"`{key}`" for key in sorted(first.scope.narrowed_by))
+        figures = ", ".join(f"`{name}`" for name in names)
+        cells = (figures, first.unit, first.formula, first.scope.over, first.better, narrowed_by)
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join([*rows, ""])
+
+
+def _how_computed(metric: Metric) -> tuple[object, ...]:
+    block = metric.name.rpartition(".")[0]
+    return block, metric.unit, metric.formula, metric.scope, metric.better
 
 
 def _section(file: type[BaseModel], table: str, model: type[BaseModel], keys: list[Key]) -> str:

@@ -1,6 +1,6 @@
 """The JSON Schema of scenario files, made from the models, for editors.
 
-``python -m harness.scenario.schema`` brings the schemas and the reference for people up to date.
+``python -m harness.scenario.schema`` brings the schemas and the tables in ``docs`` up to date.
 """
 
 import json
@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from harness.core.system import OWN_DISTRIBUTION, registrations
+from harness.core.distribution import DISTRIBUTION
+from harness.core.system import registrations
 from harness.scenario.keys import TomlSchema
 from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, with_section
 from harness.scenario.shipped import shipped_root
@@ -35,6 +36,7 @@ MODELS: dict[str, type[BaseModel]] = {
 
 SCHEMAS = shipped_root() / "scenarios" / "schemas"
 REFERENCE = shipped_root() / "docs" / "scenarios.md"
+MEASUREMENT = shipped_root() / "docs" / "measurement.md"
 
 
 def schema_of(name: str, *more_systems: str) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def schema_of(name: str, *more_systems: str) -> dict[str, Any]:
 
 def _our_systems() -> list[str]:
     """Return the systems that come with the harness, whatever else is installed."""
-    return [found.name for found in registrations() if found.distribution == OWN_DISTRIBUTION]
+    return [found.name for found in registrations() if found.distribution == DISTRIBUTION]
 
 
 def _of_each_system(target: dict[str, Any], systems: list[str]) -> dict[str, Any]:
@@ -118,9 +120,15 @@ def reference(document: str) -> str:
     for system in _our_systems():
         own = keys_in_markdown(target_model(system), besides=Target)
         document = with_section(document, f"keys of {system}", own)
+    return document
+
+
+def measurement(document: str) -> str:
+    """Return what the figures of a run mean, with its table brought up to date."""
     return with_section(document, "figures", metrics_in_markdown())
 
 
 if __name__ == "__main__":
     write_schemas(SCHEMAS)
     REFERENCE.write_text(reference(REFERENCE.read_text(encoding="utf-8")), encoding="utf-8")
+    MEASUREMENT.write_text(measurement(MEASUREMENT.read_text(encoding="utf-8")), encoding="utf-8")

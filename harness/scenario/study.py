@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.metrics import SUMMARY_METRICS, find_metric
 from harness.scenario.model import (
     Bytes,
     Count,
@@ -24,7 +25,7 @@ from harness.scenario.overrides import TARGET_PREFIX
 from harness.scenario.population import MOST_USERS
 from harness.scenario.problems import Source, problems_of
 from harness.scenario.reading import read_toml
-from harness.scenario.slo import SUMMARY_METRICS, Slo, is_metric
+from harness.scenario.slo import Slo
 from harness.scenario.spelling import did_you_mean
 from harness.scenario.workload import NAME_PATTERN
 
@@ -150,7 +151,7 @@ class Requirement(ScenarioModel):
     @model_validator(mode="after")
     def _figures_exist(self) -> Self:
         for place, metric in enumerate(self.figures):
-            if not is_metric(metric):
+            if find_metric(metric) is None:
                 raise broken_rule(
                     "must be a figure of the run's summary",
                     key=f"figures.{place}",

@@ -11,10 +11,10 @@ import typer
 
 from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
 from harness.analysis.decide.fleet import worker_cost
-from harness.analysis.run.breakdown import judge_part
 from harness.analysis.run.finalize import analyse, finalize
 from harness.analysis.run.record import NoRecordError, read_record, read_run
 from harness.analysis.run.slo import observe
+from harness.analysis.run.summary import judge_part
 from harness.cli.check import check
 from harness.cli.compare import compare
 from harness.cli.cost import cost
@@ -22,10 +22,11 @@ from harness.cli.report import report
 from harness.core.errors import HarnessError
 from harness.measure.record import SCHEMA_VERSION
 from harness.report.summary_text import tell
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("unexported")
 
-SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
+SAMPLE = ROOT / "reports" / "sample"
 FILES = (
     *("run.json", "histograms.hlog", "timeline.parquet", "generator.parquet"),
     *("messages.parquet", "connections.parquet", "errors.parquet"),
@@ -287,6 +288,20 @@ def test_columns_that_an_earlier_version_did_not_write_are_no_damage(sample, tab
     summary = analyse(sample).summary
     assert "pass" == summary["verdict"]
     assert [] == summary["warnings"]
+
+
+def test_earlier_names_in_a_record_are_read_as_those_of_now(sample):
+    """The summary and the tables of a run whose unexpected deliveries were called unowed."""
+    run = json.loads((sample / "run.json").read_text())
+    figures = run["summary"]["deliveries"]
+    figures["unowed"] = 7
+    figures.pop("unexpected", None)
+    (sample / "run.json").write_text(json.dumps(run))
+    messages = pq.read_table(sample / "messages.parquet")
+    names = ["unowed" if name == "unexpected" else name for name in messages.column_names]
+    pq.write_table(messages.rename_columns(names), sample / "messages.parquet")
+    assert 7 == observe(read_run(sample)["summary"], "deliveries.unexpected")
+    assert 0 == analyse(sample).summary["deliveries"]["unexpected"]
 
 
 def test_a_folder_with_nothing_of_a_run_is_no_record(tmp_path):

@@ -10,7 +10,7 @@ from harness.analysis.run.ledger import (
     subscriptions,
 )
 from tests.analysis.run.test_ledger import frame, ledgers, moments
-from tests.analysis.synthetic_record import EPOCH_NS, arrival, at, connection, publish
+from tests.support.records import EPOCH_NS, arrival, at, connection, publish
 
 FIRST, SECOND, THIRD = ROOMS = [f"/default/room-{place}" for place in range(3)]
 EVERYTHING = "/default/*"

@@ -1,5 +1,5 @@
 from harness.analysis.run.finalize import analyse
-from tests.analysis.synthetic_record import arrival, connection, publish, run_file, write_record
+from tests.support.records import arrival, connection, publish, run_file, write_record
 
 LOST = [{"index": 0}, {"index": 1, "lost_at_s": 6.0, "joined": 1}]
 

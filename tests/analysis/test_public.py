@@ -8,7 +8,7 @@ from harness.analysis.public import compare, judge, read_record
 from harness.analysis.run.finalize import analyse
 from harness.analysis.run.record import NoRecordError
 from harness.core.errors import ScenarioError
-from tests.analysis.simulated_run import Simulation
+from tests.support.simulated_run import Simulation
 
 
 @pytest.fixture(scope="module")

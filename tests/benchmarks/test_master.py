@@ -1,11 +1,9 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-from tests.patience import PATIENCE_S
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S
 
 
 def test_master_hears_every_worker_and_has_time_to_spare():

@@ -22,7 +22,7 @@ from benchmarks.table import write_json
 from benchmarks.whole_run import Ended, connections, newest_s, planned_end_s
 from harness.load.sizing import shortages, size_plan
 from harness.scenario.loading import load_plan
-from tests.machines import TWO_CORES
+from tests.support.machines import TWO_CORES
 
 CASE = Case("peak", "much", PEAK, PLAIN, deliveries_per_s=100.0, joins_per_s=2.0, users=3)
 TABLE = """\

@@ -1,13 +1,13 @@
 """The benchmark of a report: what it prints and how it ends."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from benchmarks import report_time
+from tests.support.paths import ROOT
 
-SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
+SAMPLE = ROOT / "reports" / "sample"
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from harness.core.errors import (
     ScenarioProblem,
     TargetUnreachableError,
 )
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 HEAVY = {"aiohttp", "gevent", "locust", "matplotlib", "numpy", "pandas", "pyarrow", "scipy"}
 

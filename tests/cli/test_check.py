@@ -8,7 +8,7 @@ import typer
 
 from harness.cli.check import check
 from harness.core.errors import MachineError
-from tests.analysis.simulated_run import Simulation
+from tests.support.simulated_run import Simulation
 
 SLOS = """
 [[slos]]

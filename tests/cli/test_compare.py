@@ -8,7 +8,7 @@ import typer
 from harness.analysis.decide.comparability import IncomparableRunsError
 from harness.cli.compare import compare
 from harness.core.errors import ScenarioError
-from tests.analysis.simulated_run import Simulation
+from tests.support.simulated_run import Simulation
 
 
 @pytest.fixture(autouse=True)

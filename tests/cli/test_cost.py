@@ -2,15 +2,15 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from harness.cli.cost import cost
 from harness.core.errors import MachineError, ScenarioError
-from tests.analysis.simulated_run import Simulation
+from tests.support.paths import SCENARIOS
+from tests.support.simulated_run import Simulation
 
-WORKLOAD = Path(__file__).resolve().parents[2] / "scenarios" / "workloads" / "reference.toml"
+WORKLOAD = SCENARIOS / "workloads" / "reference.toml"
 
 
 def test_the_text_shows_each_line_with_formula_and_source(capsys):

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import typer
@@ -9,9 +8,9 @@ from harness.cli import doctor as doctor_module
 from harness.cli.doctor import doctor
 from harness.core.errors import ScenarioError
 from harness.core.exit_codes import ExitCode
-from tests.machines import TWO_CORES
+from tests.support.machines import TWO_CORES
+from tests.support.paths import SCENARIOS
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 QUICKSTART = SCENARIOS / "workloads" / "quickstart.toml"
 EMULATED = SCENARIOS / "targets" / "appsync-events-emulated.toml"
 EMULATED_TLS = SCENARIOS / "targets" / "appsync-events-emulated-tls.toml"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 TARGET = """
 name = "emulated"

@@ -12,10 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from harness.cli.app import VERBS, Verb, build_app
-from tests.patience import PATIENCE_S
-
-ROOT = Path(__file__).resolve().parents[2]
-
+from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S
 
 SMALLER = {
     "population.subscribers": 20,

@@ -29,7 +29,7 @@ from harness.cli.validate import validate
 from harness.core.errors import MachineError
 from harness.core.system import System, installed_systems
 from harness.scenario.workload import Generator
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 TOY = System(name="toy", title="Toy", client="toy:Api", realtime_schemes=("https", "http"))
 

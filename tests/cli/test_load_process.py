@@ -11,9 +11,10 @@ import pytest
 
 from harness.cli.load_process import LoadProcess, signals_held
 from harness.core.errors import MachineError, ScenarioError
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S, wait_for
 
-FAKE = Path(__file__).with_name("fake_load.py")
+FAKE = ROOT / "tests/support/fake_load.py"
 
 
 def start(folder: Path, ending: str) -> LoadProcess:

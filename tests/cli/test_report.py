@@ -9,8 +9,8 @@ from harness.analysis.run.finalize import analyse, finalize
 from harness.analysis.run.record import NoRecordError
 from harness.cli.report import report, show
 from harness.core.errors import ScenarioError
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import run_file, three_subscribers
+from tests.support.records import run_file, three_subscribers
+from tests.support.simulated_run import Simulation
 
 
 def exit_code_of(folder, **options):

@@ -24,11 +24,11 @@ from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
 from harness.scenario.resolved import decode_plan
-from tests.analysis.synthetic_record import three_subscribers
-from tests.patience import PATIENCE_S
+from tests.support.paths import ROOT
+from tests.support.records import three_subscribers
+from tests.support.waiting import PATIENCE_S
 
-ROOT = Path(__file__).resolve().parents[2]
-FAKE = Path(__file__).with_name("fake_load.py")
+FAKE = ROOT / "tests/support/fake_load.py"
 WORKLOAD = ROOT / "scenarios" / "workloads" / "quickstart.toml"
 TARGET = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
 

@@ -12,7 +12,7 @@ from harness.analysis.decide.study_cells import cells_of
 from harness.cli.study import study
 from harness.core.errors import MachineError
 from harness.scenario.study import load_study
-from tests.analysis.study_runs import simulate, write_study
+from tests.support.study_runs import simulate, write_study
 
 
 class FakeLoad:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import typer
@@ -12,9 +11,9 @@ from harness.cli.sweep import sweep
 from harness.core.errors import MachineError, ScenarioError
 from harness.core.exit_codes import ExitCode
 from harness.scenario.loading import load_plan
-from tests.analysis.simulated_run import Simulation
+from tests.support.paths import ROOT
+from tests.support.simulated_run import Simulation
 
-ROOT = Path(__file__).resolve().parents[2]
 WORKLOAD = ROOT / "scenarios/workloads/ci-smoke.toml"
 TARGET = ROOT / "scenarios/targets/appsync-events-emulated.toml"
 

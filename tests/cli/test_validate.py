@@ -5,8 +5,8 @@ import pytest
 from harness.cli.validate import validate
 from harness.core.errors import ScenarioError
 from harness.core.exit_codes import ExitCode
+from tests.support.paths import SCENARIOS
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 QUICKSTART = SCENARIOS / "workloads" / "quickstart.toml"
 EMULATED = SCENARIOS / "targets" / "appsync-events-emulated.toml"
 AWS = SCENARIOS / "targets" / "appsync-events-aws.toml"

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.paths import ROOT
+
 MARKER = "conformance"
 MARKS = ("documented", "observed", "assumed")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Row(NamedTuple):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.stage import SHORT, lenient, sets
-from tests.patience import PATIENCE_S
+from tests.support.runs import SHORT, lenient, sets
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 

@@ -13,7 +13,7 @@ from harness.core.system import (
     registrations,
     system_named,
 )
-from tests.installing import CHAT
+from tests.support.installing import CHAT
 
 OURS = ["api-gateway-websocket", "appsync-events", "hybrid", "polling", "server-sent-events"]
 CLIENT = "harness.systems.polling.client.poller:PollingApi"

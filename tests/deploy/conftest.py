@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE_S
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S
 
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
 

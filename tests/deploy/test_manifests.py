@@ -13,7 +13,7 @@ from deploy.image import REPORTS
 from harness.cli.app import VERBS
 from harness.scenario.loading import load_scenario
 from tests.deploy.conftest import ROOT, require_deploy_extra
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 FOLDER = ROOT / "deploy/kubernetes"
 FILES = sorted(FOLDER.glob("*.yaml"))

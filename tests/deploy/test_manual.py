@@ -10,7 +10,7 @@ import pytest
 
 from harness.cli.app import VERBS
 from tests.deploy.conftest import ROOT
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 MANUAL = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", MANUAL, flags=re.DOTALL | re.MULTILINE)

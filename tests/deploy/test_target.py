@@ -12,7 +12,7 @@ from harness.core.errors import ScenarioError
 from harness.scenario.loading import load_plan, load_scenario
 from harness.scenario.target import most_subscriptions
 from tests.deploy.conftest import ROOT
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 EVENTS = {
     "HttpHost": "abc.appsync-api.eu-west-1.amazonaws.com",

@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from tests.emulation.fault_stand import Stand
+from tests.support.emulator_process import Stand
 
 
 @pytest.fixture

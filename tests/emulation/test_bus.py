@@ -5,7 +5,7 @@ from functools import partial
 import uvloop
 
 from harness.emulation.bus import Bus
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 
 def run(main):

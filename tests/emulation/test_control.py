@@ -5,7 +5,7 @@ import pytest
 
 from harness.emulation.bus import Bus
 from harness.emulation.control import MARK, Control, GroundTruth
-from tests.emulation.fault_stand import run, until
+from tests.support.emulator_process import run, until
 
 
 class Process:

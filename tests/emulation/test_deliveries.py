@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.emulation.quotas import Rate
-from tests.emulation.fault_stand import run, until
+from tests.support.emulator_process import run, until
 
 LETTERS = [b"%c" % letter for letter in b"abcdefghijklmnopqrstuvwxyz"]
 

@@ -6,8 +6,8 @@ import pytest
 
 from harness.emulation.fault_choices import Chance, Claims, Members, draw_delay_s
 from harness.scenario.faults import FixedDelay, LognormalDelay, UniformDelay
-from tests.emulation.fault_stand import run
-from tests.patience import PATIENCE_S
+from tests.support.emulator_process import run
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize("ratio", [0.001, 0.3, 1.0])

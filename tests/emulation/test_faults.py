@@ -3,7 +3,7 @@ import socket
 
 from harness.emulation.fault_choices import UNAFFECTED
 from harness.emulation.faults import ConnectOutcome
-from tests.emulation.fault_stand import Transport, run, until
+from tests.support.emulator_process import Transport, run, until
 
 LINGER = (socket.SOL_SOCKET, socket.SO_LINGER)
 

@@ -18,7 +18,7 @@ from harness.emulation.processes import EmulatorProcesses, open_listeners
 from harness.emulation.supervisor import Signals, supervise
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 EMULATOR = "harness.systems.appsync_events.emulator.process:AppSyncEventsEmulator"
 COMMAND = [*python_command("harness.emulation"), EMULATOR]

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from harness.emulation.quotas import WINDOWS, ConnectionRate, Rate
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 
 class Clock:

@@ -15,8 +15,8 @@ from harness.emulation.connection_writer import ConnectionWriter, Transport
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Subscription
 from harness.emulation.sending import NO_SOCKET, Sender, plain_socket
-from tests.emulation.fault_stand import until
-from tests.patience import PATIENCE_S
+from tests.support.emulator_process import until
+from tests.support.waiting import PATIENCE_S
 
 Group = dict[Transport, Subscription]
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from harness.emulation.supervisor import Signals, supervise
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 TAKE_TERMINAL = """
 import fcntl, sys, termios

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.end_to_end.stage import Stage, act_of
+from tests.support.runs import Stage, act_of
 
 AT_A_TIME = 4
 

@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 
 from harness.core.exit_codes import ExitCode
-from tests.end_to_end.stage import EMULATED, SHORT, after
+from tests.support.runs import EMULATED, SHORT, after
 
 TARGET = EMULATED.with_name("api-gateway-websocket-emulated.toml")
 
@@ -29,7 +29,7 @@ def test_lost_deliveries_are_those_the_throttle_cost(outcome):
     deliveries = truth["deliveries"]
     messages = pd.read_parquet(outcome.folder / "messages.parquet")
     assert messages["lost"].sum() == deliveries["dropped"]["throttled"] > 0
-    received = messages["delivered"].sum() + messages["unowed"].sum() + messages["late"].sum()
+    received = messages["delivered"].sum() + messages["unexpected"].sum() + messages["late"].sum()
     assert (received, 0) == (deliveries["sent"], deliveries["pending"])
     throttled = (messages["outcome"] == "throttled").sum()
     assert throttled == truth["publishes"]["throttled"]["quota"]

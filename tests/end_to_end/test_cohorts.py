@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tests.end_to_end.stage import SHORT, after
+from tests.support.runs import SHORT, after
 
 USERS = 100
 

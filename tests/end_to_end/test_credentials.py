@@ -5,7 +5,7 @@ import sys
 
 import psutil
 
-from tests.end_to_end.stage import ROOT, SHORT, TOKEN, after, free_port
+from tests.support.runs import ROOT, SHORT, TOKEN, after, free_port
 
 SECRET = "wJalrXUtnFEMI-of-the-test"
 SESSION_TOKEN = "IQoJb3JpZ2luX2Vj-of-the-test"

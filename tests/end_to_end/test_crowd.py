@@ -7,8 +7,8 @@ import pandas as pd
 import psutil
 
 from harness.scenario.workload import Generator
-from tests.end_to_end.stage import ROOT, after
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.runs import ROOT, after
+from tests.support.waiting import PATIENCE_S, wait_for
 
 REFERENCE = ROOT / "scenarios" / "workloads" / "reference.toml"
 USERS = 3000

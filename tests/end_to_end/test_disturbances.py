@@ -7,7 +7,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from tests.end_to_end.stage import EMULATED, after
+from tests.support.runs import EMULATED, after
 
 CROWD = {
     "population.subscribers": 190,

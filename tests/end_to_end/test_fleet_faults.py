@@ -5,14 +5,14 @@ import signal
 
 import pytest
 
-from tests.end_to_end.stage import after, free_port
-from tests.end_to_end.troupe import (
+from tests.support.distributed_runs import (
     Troupe,
     locustfile_with,
     master_command,
     odd_worker_command,
     worker_command,
 )
+from tests.support.runs import after, free_port
 
 NEEDED_FILES = "114"
 """Half of 100 connections, and 64 to spare."""

@@ -8,7 +8,7 @@ import json
 
 import pandas as pd
 
-from tests.end_to_end.stage import EMULATED, ROOT, after
+from tests.support.runs import EMULATED, ROOT, after
 
 WORKLOAD = ROOT / "scenarios" / "workloads" / "legacy-flash-crowd.toml"
 LEGACY = EMULATED.with_name("server-sent-events-legacy.toml")

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from tests.end_to_end.stage import EMULATED, SHORT, after
+from tests.support.runs import EMULATED, SHORT, after
 
 SUBSCRIBERS, CHATTERS = 24, 6
 USERS = SUBSCRIBERS + CHATTERS

@@ -6,9 +6,9 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from tests.end_to_end.stage import ROOT, SHORT, after, after_each, free_port
-from tests.end_to_end.troupe import Troupe, master_command, worker_command
-from tests.end_to_end.web_server import PAGE, WebServer
+from tests.support.distributed_runs import Troupe, master_command, worker_command
+from tests.support.runs import ROOT, SHORT, after, after_each, free_port
+from tests.support.web_server import PAGE, WebServer
 
 MIXED = ROOT / "scenarios/workloads/mixed.toml"
 LOCUSTFILE = ROOT / "locustfiles/mixed.py"

@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
 from harness.scenario.workload import Generator
-from tests.end_to_end.stage import EMULATED, SHORT, SMOKE, Act, after, lenient, sets
+from tests.support.paths import ROOT
+from tests.support.runs import EMULATED, SHORT, SMOKE, Act, after, lenient, sets
 
-FAULTY = Path(__file__).with_name("faulty_locustfile.py")
+FAULTY = ROOT / "tests/support/faulty_locustfile.py"
 MEASURED = SHORT | {"phases.measure_s": 5.0, "phases.drain_s": 0.5}
 JOINING = SHORT | {"joins.rate_per_s": 25.0}
 """Users join one after the other for four seconds."""

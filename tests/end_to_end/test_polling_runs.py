@@ -5,7 +5,7 @@ from functools import partial
 
 import pandas as pd
 
-from tests.end_to_end.stage import EMULATED, SHORT, after
+from tests.support.runs import EMULATED, SHORT, after
 
 OFTEN = SHORT | {"target.client.interval_s": 0.5}
 DROPPED = 7

@@ -4,7 +4,7 @@ import contextlib
 import re
 import socket
 
-from tests.end_to_end.stage import (
+from tests.support.runs import (
     EMULATED,
     LONG,
     SHORT,

@@ -8,7 +8,6 @@ from functools import partial
 
 from harness.core.system import system_named
 from harness.scenario.loading import load_emulated_target
-from tests.end_to_end.stage import ROOT, after, after_each
 from tests.end_to_end.test_disturbances import (
     CROWD,
     as_toml,
@@ -20,6 +19,7 @@ from tests.end_to_end.test_disturbances import (
     totals,
     truth,
 )
+from tests.support.runs import ROOT, after, after_each
 
 ROOMS = ROOT / "scenarios" / "workloads" / "rooms.toml"
 TARGETS = sorted((ROOT / "scenarios" / "targets").glob("*-emulated.toml"))

@@ -4,7 +4,7 @@ import contextlib
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.end_to_end.stage import LONG, SHORT, after
+from tests.support.runs import LONG, SHORT, after
 
 KEY = "da2-of-the-test"
 ELSEWHERE = """

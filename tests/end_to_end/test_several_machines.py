@@ -8,20 +8,20 @@ import pandas as pd
 import pytest
 
 from harness.core.clock import NS_PER_MS
-from tests.end_to_end import namespaces
-from tests.end_to_end.stage import ROOT, after, free_port
-from tests.end_to_end.troupe import (
+from tests.support import network_namespaces
+from tests.support.distributed_runs import (
     Troupe,
     locustfile_with,
     master_command,
     odd_worker_command,
     worker_command,
 )
+from tests.support.runs import ROOT, after, free_port
 
 pytestmark = pytest.mark.slow
 
 AHEAD_MS = 300.0
-SLOW_LINE = ROOT / "tests" / "end_to_end" / "slow_line.py"
+SLOW_LINE = ROOT / "tests/support/slow_line.py"
 LINE_S = (0.02, 0.005, 0.004)
 """Delay to the master and back, and jitter of each."""
 
@@ -61,18 +61,18 @@ def _over_namespaces(stage, island, settings, slow_line=()):
 
 
 def three_namespaces(stage):
-    with namespaces.Island(3) as island:
+    with network_namespaces.Island(3) as island:
         return _over_namespaces(stage, island, {})
 
 
 def slow_line(stage):
-    with namespaces.Island(3) as island:
+    with network_namespaces.Island(3) as island:
         limit = {"generator.clock_error_max_ms": 10.0}
         return _over_namespaces(stage, island, limit, (sys.executable, SLOW_LINE))[0]
 
 
 def delayed_packets(stage):
-    with namespaces.Island(3) as island:
+    with network_namespaces.Island(3) as island:
         island.delay(2, 10, 2)
         return _over_namespaces(stage, island, {})[0]
 
@@ -108,7 +108,7 @@ def another_version(stage):
         return troupe.outcomes()
 
 
-@namespaces.needed
+@network_namespaces.needed
 @after(three_namespaces)
 def test_run_over_three_namespaces_passes_and_shows_its_clocks(outcome):
     """Master and two workers share a kernel, so the true offsets are 0: within every bound."""
@@ -120,7 +120,7 @@ def test_run_over_three_namespaces_passes_and_shows_its_clocks(outcome):
     assert "How far the run clock, the master" in page
 
 
-@namespaces.needed
+@network_namespaces.needed
 @after(slow_line)
 def test_slow_line_widens_the_bound_and_makes_the_run_invalid(outcome):
     """20 ms there and 5 ms back are 7.5 ms of error, inside a bound of 12.5 that is too wide."""
@@ -132,7 +132,7 @@ def test_slow_line_widens_the_bound_and_makes_the_run_invalid(outcome):
     assert slow["clock_error_ms"].min() > 12.0
 
 
-@pytest.mark.skipif(not namespaces.has_netem(), reason="the kernel has no netem")
+@pytest.mark.skipif(not network_namespaces.has_netem(), reason="the kernel has no netem")
 @after(delayed_packets)
 def test_delayed_packets_stay_inside_the_bound(outcome):
     """10 ms with jitter on every packet that leaves a worker, answers and deliveries alike."""

@@ -5,8 +5,8 @@ import signal
 import pandas as pd
 import pytest
 
-from tests.end_to_end.stage import LONG, after, apart
-from tests.patience import wait_for
+from tests.support.runs import LONG, after, apart
+from tests.support.waiting import wait_for
 
 STOPPING = "stopping in order; a second Ctrl-C stops at once"
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM

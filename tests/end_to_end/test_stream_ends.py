@@ -5,8 +5,8 @@ from functools import partial
 
 import pandas as pd
 
-from tests.end_to_end.stage import SHORT, after
-from tests.end_to_end.stream_server import StreamServer
+from tests.support.runs import SHORT, after
+from tests.support.stream_server import StreamServer
 
 EACH = 3
 ENDS = ("stays", "ends", "is cut", "is reset", "falls silent", "is refused")

@@ -2,7 +2,7 @@
 
 import signal
 
-from tests.end_to_end.stage import LOCUSTFILE, LONG, after, apart
+from tests.support.runs import LOCUSTFILE, LONG, after, apart
 
 KILL = signal.SIGKILL
 STILLBORN = """

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.end_to_end.stage import EMULATED, after, lenient, sets
+from tests.support.runs import EMULATED, after, lenient, sets
 
 LIMIT_PER_S = 1890
 WORKLOAD = """

@@ -14,9 +14,9 @@ from collections import defaultdict
 import pandas as pd
 import pytest
 
-from tests.end_to_end.stage import ROOT, SHORT, TOKEN, after
+from tests.support.runs import ROOT, SHORT, TOKEN, after
 
-POOL = ROOT / "tests" / "end_to_end" / "user_pool.py"
+POOL = ROOT / "tests/support/user_pool.py"
 QUICKSTART = ROOT / "scenarios" / "workloads" / "quickstart.toml"
 PASSWORD = "Passw0rd-of-the-test"
 CHATTERS = 20

@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from tests.end_to_end.stage import after
+from tests.support.runs import after
 
 WORKLOAD = """
 name = "judged"

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.end_to_end.stage import (
+from tests.support.runs import (
     EMULATED,
     LOCUSTFILE,
     LONG,
@@ -29,7 +29,7 @@ from tests.end_to_end.stage import (
     lenient,
     sets,
 )
-from tests.patience import wait_for
+from tests.support.waiting import wait_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
@@ -160,7 +160,7 @@ def test_last_scrape_is_the_summary(outcome):
         for one in family.samples
     }
     assert 1 == found["fanout_run_ended", None, None, None]
-    for name in ("owed", "received", "duplicated", "reordered", "late", "unowed"):
+    for name in ("owed", "received", "duplicated", "reordered", "late", "unexpected"):
         sample = (f"fanout_deliveries_{name}_total", "measure", None, None)
         assert summary["deliveries"][name] == found[sample], name
     for name in ("offered", "sent", "acknowledged", "failed", "throttled"):

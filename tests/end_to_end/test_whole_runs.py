@@ -7,7 +7,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tests.end_to_end.stage import SHORT, after, apart
+from tests.support.runs import SHORT, after, apart
 
 pytestmark = pytest.mark.smoke
 
@@ -62,7 +62,7 @@ def test_nothing_owed_is_lost(outcome):
     deliveries = outcome.summary["deliveries"]
     assert deliveries["owed"] > 0
     assert deliveries["owed"] == deliveries["received"]
-    assert 0 == deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"]
+    assert 0 == deliveries["lost"] == deliveries["duplicated"] == deliveries["unexpected"]
     assert USERS == outcome.summary["joins"]["succeeded"]
     assert "completed" == outcome.run["status"]
     assert "Traceback" not in outcome.said

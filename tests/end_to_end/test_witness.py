@@ -16,8 +16,8 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from harness.core.envelope import Envelope
-from tests.end_to_end.stage import EMULATED, SHORT, TIMEOUT_S, after
-from tests.patience import wait_for
+from tests.support.runs import EMULATED, SHORT, TIMEOUT_S, after
+from tests.support.waiting import wait_for
 
 TARGET = """
 name = "elsewhere"

@@ -6,7 +6,7 @@ from functools import partial
 
 import pandas as pd
 
-from tests.end_to_end.stage import EMULATED, ROOT, SHORT, after, after_each
+from tests.support.runs import EMULATED, ROOT, SHORT, after, after_each
 
 WORKLOADS = ROOT / "scenarios" / "workloads"
 EMULATED_TLS = EMULATED.with_name("appsync-events-emulated-tls.toml")
@@ -136,7 +136,7 @@ def assert_ledger_agrees(outcome, users):
     sent = sum(told["sent"] + told["duplicated"] for told in truths(outcome))
     assert sent == connections["received"].sum() > 0
     owed = sum(told["owed"] - sum(told["dropped"].values()) for told in truths(outcome))
-    assert owed == connections["delivered"].sum() + connections["unowed"].sum()
+    assert owed == connections["delivered"].sum() + connections["unexpected"].sum()
     assert messages["owed"].sum() == messages["delivered"].sum() == connections["delivered"].sum()
     assert 0 == messages["lost"].sum() == messages["duplicated"].sum()
     pollers = (

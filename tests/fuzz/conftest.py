@@ -24,7 +24,7 @@ from websockets import Subprotocol
 from websockets.sync.client import connect as websocket_connect
 
 from tests.fuzz.wire_shapes import KEY, MARKER, header
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "4"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))

@@ -27,7 +27,7 @@ from tests.fuzz.wire_shapes import (
     header,
     upgrade,
 )
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.fuzz,

@@ -14,7 +14,7 @@ from harness.net.reading import EpollReader
 from harness.net.ring_reading import RingReader, ring_works
 from harness.net.stream import SO_TIMESTAMPNS, TcpStream
 from tests.fuzz.conftest import SEED
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.fuzz
 

@@ -16,12 +16,12 @@ import pytest
 from benchmarks.programs import Program
 from benchmarks.senders import own_view
 from benchmarks.tools import NCHAN, NGINX, NGINX_MODULE, cache_folder
-from tests.end_to_end.stage import SHORT, Stage, free_port
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.paths import SCENARIOS
+from tests.support.runs import SHORT, Stage, free_port
+from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.end_to_end
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 TARGETS, CROWD = SCENARIOS / "targets", SCENARIOS / "workloads" / "flash-crowd.toml"
 SUBSCRIBERS, CHATTERS = 60, 20
 ROOMS = {
@@ -128,7 +128,7 @@ def test_run_counts_what_nchans_status_page_counts(name, nchan, tmp_path):
         nchan.count("total published messages"),
     )
     assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
-    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"] == 0
+    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unexpected"] == 0
 
 
 def test_flash_crowds_join_nchan_by_each_protocol_and_miss_nothing(nchan, tmp_path):
@@ -181,5 +181,5 @@ def test_streams_of_three_rooms_bring_all_that_is_published_in_them(nchan, tmp_p
     assert {3} == set(connections["channel"].str.split(" ").map(len))
     deliveries = outcome.summary["deliveries"]
     assert deliveries["received"] == deliveries["owed"] > SUBSCRIBERS
-    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unowed"] == 0
+    assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unexpected"] == 0
     assert published_in(outcome) == nchan.count("total published messages")

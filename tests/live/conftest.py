@@ -32,7 +32,7 @@ def publish(
 
 
 def arrivals(sequence, delivered, **others):
-    counts = {"duplicated": 0, "reordered": 0, "late": 0, "unowed": 0, **others}
+    counts = {"duplicated": 0, "reordered": 0, "late": 0, "unexpected": 0, **others}
     return {"stream": 0, "sequence": sequence, "delivered": delivered, **counts}
 
 

@@ -1,7 +1,6 @@
 import json
 import re
 import urllib.request
-from pathlib import Path
 
 import gevent
 import pytest
@@ -10,8 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from harness.core.errors import MachineError
 from harness.live.metrics import LATENCY_BOUNDS_S, metrics
 from harness.live.prometheus import serve
+from tests.support.paths import ROOT
 
-DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "fan-out.json"
+DASHBOARD = ROOT / "deploy" / "grafana" / "fan-out.json"
 FUNCTIONS = {"histogram_quantile", "rate", "sum", "max", "min", "by", "clamp_max", "increase"}
 
 

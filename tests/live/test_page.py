@@ -15,7 +15,7 @@ from harness.live.page import count, main_figures, milliseconds, percent, render
 from harness.live.snapshot import snapshot
 from harness.live.sparkline import sparkline
 from harness.live.watching import Watching, is_watched
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE_WIDTH = 390

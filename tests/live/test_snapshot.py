@@ -6,8 +6,8 @@ import pytest
 from harness.analysis.run.record import read_record
 from harness.analysis.run.summary import figures
 from harness.live.snapshot import snapshot
-from tests.analysis.simulated_run import Simulation
 from tests.live.conftest import latencies, live_run, play, report
+from tests.support.simulated_run import Simulation
 
 
 def test_snapshot_counts_what_the_workers_reported(played):

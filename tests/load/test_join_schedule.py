@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from harness.load.join_schedule import crowd, join_offsets_s
+from harness.load.join_schedule import disturbance_order, join_offsets_s
 from harness.load.schedule import Schedule
 from tests.load.conftest import make_plan
 
@@ -46,9 +46,9 @@ def test_two_flash_crowds_take_different_users():
 def test_crowd_is_the_same_for_the_same_seed_and_another_for_another_disturbance():
     """A run can be repeated; two disturbances do not always hit the same people."""
     plan = make_plan()
-    first = crowd(plan, "subscriber", 90, 0).tolist()
-    assert first == crowd(plan, "subscriber", 90, 0).tolist()
-    assert first != crowd(plan, "subscriber", 90, 1).tolist()
+    first = disturbance_order(plan, "subscriber", 90, 0).tolist()
+    assert first == disturbance_order(plan, "subscriber", 90, 0).tolist()
+    assert first != disturbance_order(plan, "subscriber", 90, 1).tolist()
     assert list(range(90)) == sorted(first)
 
 

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from locust.argument_parser import get_parser
@@ -11,16 +10,16 @@ from harness.core.errors import MachineError, ScenarioError
 from harness.load import preflight as preparing
 from harness.load.options import add_arguments
 from harness.load.preflight import on_options, prepare
-from tests.machines import TWO_CORES
+from tests.support.machines import TWO_CORES
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "scenarios/targets/appsync-events-emulated.toml"
 BURST = ("--workload", str(ROOT / "scenarios/workloads/reference-burst.toml"))
 QUICKSTART = ("--workload", str(ROOT / "scenarios/workloads/quickstart.toml"))
 NO_FORK = """
 import resource, sys
 import locust.main
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 def fork():
     print("a worker was started", file=sys.stderr)
     sys.exit(99)

@@ -1,14 +1,13 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from harness.load.sizing import needs_of, peak_deliveries_per_s, refuse, shortages, size_plan
 from harness.measure.machine import Needs
 from harness.scenario.loading import load_plan
-from tests.machines import TWO_CORES
+from tests.support.machines import TWO_CORES
+from tests.support.paths import SCENARIOS
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 QUICKSTART = SCENARIOS / "workloads" / "quickstart.toml"
 REFERENCE = SCENARIOS / "workloads" / "reference.toml"
 EMULATED = SCENARIOS / "targets" / "appsync-events-emulated.toml"

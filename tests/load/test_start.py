@@ -12,7 +12,7 @@ from harness.load.start import FlagsOnly
 from harness.scenario.loading import load_plan
 from harness.scenario.resolved import plan_file
 from harness.scenario.shipped import shipped_file
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(name="parse")

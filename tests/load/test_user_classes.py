@@ -1,6 +1,7 @@
 from argparse import Namespace
 from collections import Counter
 from contextlib import suppress
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -20,7 +21,7 @@ from harness.load.user_classes import (
     told_apart,
 )
 from harness.load.users import FanOutUser, in_turn
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 
 class Subscriber(users.Subscriber):
@@ -222,23 +223,16 @@ def test_plain_fan_out_class_stays_as_it_is():
     assert in_turn(Browser) is not Browser
 
 
-class FakeSession:
-    def __init__(self, log):
-        self.log = log
-
-    def await_turn(self):
-        self.log.append("turn")
-
-
-class FakeWorker:
-    over = False
-
+class FakePopulation:
     def __init__(self):
         self.log = []
-        self.tried = Counter()
+        self.context = SimpleNamespace(over=False, tried=Counter())
 
     def new_sessions(self, user_class):
-        return [FakeSession(self.log)]
+        return [user_class]
+
+    def await_turn(self, session):
+        self.log.append("turn")
 
     def join_all(self, sessions):
         self.log.append("joined")
@@ -248,53 +242,53 @@ class FakeWorker:
         return True
 
 
-@pytest.fixture(name="worker")
-def _worker(monkeypatch):
-    worker = FakeWorker()
-    monkeypatch.setattr(FanOutUser, "worker", worker)
-    return worker
+@pytest.fixture(name="population")
+def _population(monkeypatch):
+    population = FakePopulation()
+    monkeypatch.setattr(FanOutUser, "population", population)
+    return population
 
 
-def lived(user_class, until, worker):
+def lived(user_class, until, population):
     """Run one user until its log says so; return the log once it has been killed."""
     greenlet = gevent.spawn(in_turn(user_class)(Environment()).run)
     with gevent.Timeout(PATIENCE_S):
-        while until not in worker.log:
+        while until not in population.log:
             gevent.sleep(0.001)
     greenlet.kill()
-    return worker.log
+    return population.log
 
 
-def test_own_hooks_run_in_turn_around_the_connection(worker):
+def test_own_hooks_run_in_turn_around_the_connection(population):
     """A login comes before the join, and a logout at the end."""
 
     class Member(users.Subscriber):
         def on_start(self):
-            worker.log.append("login")
+            population.log.append("login")
 
         def on_stop(self):
-            worker.log.append("logout")
+            population.log.append("logout")
 
-    assert ["turn", "login", "joined", "logout"] == lived(Member, "joined", worker)
+    assert ["turn", "login", "joined", "logout"] == lived(Member, "joined", population)
 
 
-def test_own_task_runs_beside_the_connection_and_its_exception_ends_neither(worker):
+def test_own_task_runs_beside_the_connection_and_its_exception_ends_neither(population):
     """Locust logs it, waits and goes on."""
 
     class Visitor(users.Subscriber):
         @task
         def page(self):
-            worker.log.append("page")
-            if worker.log.count("page") > 1:
-                worker.log.append("again")
+            population.log.append("page")
+            if population.log.count("page") > 1:
+                population.log.append("again")
                 raise StopUser
             raise ValueError("no such page")
 
-    log = lived(Visitor, "again", worker)
+    log = lived(Visitor, "again", population)
     assert (["turn", "joined"], 2) == ([one for one in log if one in {"turn", "joined"}], 2)
 
 
-def test_fan_out_user_can_be_an_http_user_too(worker):
+def test_fan_out_user_can_be_an_http_user_too(population):
     """One person, a connection and pages."""
 
     class Visitor(users.Subscriber, HttpUser):
@@ -302,30 +296,30 @@ def test_fan_out_user_can_be_an_http_user_too(worker):
 
         @task
         def page(self):
-            worker.log.append(type(self.client).__name__)
+            population.log.append(type(self.client).__name__)
 
-    assert "joined" in lived(Visitor, "HttpSession", worker)
+    assert "joined" in lived(Visitor, "HttpSession", population)
 
 
-def test_ordinary_user_begins_in_its_turn(worker):
+def test_ordinary_user_begins_in_its_turn(population):
     """Its own start comes after."""
 
     class Guest(User):
         def on_start(self):
-            worker.log.append("start")
+            population.log.append("start")
 
         @task
         def read(self):
-            worker.log.append("read")
+            population.log.append("read")
 
     class LateGuest(Guest):
         def on_start(self):
             super().on_start()
-            worker.log.append("late start")
+            population.log.append("late start")
 
-    assert lived(LateGuest, "read", worker)[:3] == ["turn of LateGuest", "start", "late start"]
+    assert lived(LateGuest, "read", population)[:3] == ["turn of LateGuest", "start", "late start"]
 
-    assert {"LateGuest": 1} == worker.tried
+    assert {"LateGuest": 1} == population.context.tried
 
 
 def _fail(_):
@@ -345,17 +339,19 @@ def _wait_for_good(_):
 
 
 @pytest.mark.parametrize("begin", [_fail, _leave, _exit, User.stop, _wait_for_good])
-def test_ordinary_user_whose_own_start_does_not_succeed_does_not_count_as_started(worker, begin):
+def test_ordinary_user_whose_own_start_does_not_succeed_does_not_count_as_started(
+    population, begin
+):
     """It has put no load on anything, so the run lacks it."""
 
     class Guest(User):
         def on_start(self):
-            worker.log.append("start")
+            population.log.append("start")
             begin(self)
 
         @task
         def read(self):
-            worker.log.append("read")
+            population.log.append("read")
             raise StopUser
 
     def live(user):
@@ -365,8 +361,8 @@ def test_ordinary_user_whose_own_start_does_not_succeed_does_not_count_as_starte
     greenlet = gevent.spawn(live, in_turn(Guest)(Environment()))
     greenlet.join(timeout=0.2)
     greenlet.kill()
-    assert ["turn of Guest", "start"] == worker.log[:2]
-    assert not worker.tried
+    assert ["turn of Guest", "start"] == population.log[:2]
+    assert not population.context.tried
 
 
 def test_fingerprint_tells_locustfiles_apart_by_their_classes():

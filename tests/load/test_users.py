@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from locust import User
 
 from harness.core.system import installed_systems
 from harness.load.users import Chatter, Subscriber, systems_of
+from tests.support.paths import ROOT
 
 TWICE = """
 import runpy
@@ -57,7 +57,7 @@ def test_locustfile_connects_to_locust_once_by_being_imported():
     """Also where two locustfiles of one run import the users."""
     done = subprocess.run(
         [sys.executable, "-c", TWICE],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,5 @@
 import socket
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -9,9 +8,9 @@ from harness.core.errors import MachineError
 from harness.load.sizing import refuse, warn_or_refuse
 from harness.load.worker_info import WorkerInfo, shortages_of
 from harness.scenario.loading import load_plan
-from tests.machines import TWO_CORES
+from tests.support.machines import TWO_CORES
+from tests.support.paths import SCENARIOS
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 EMULATED = SCENARIOS / "targets" / "appsync-events-emulated.toml"
 EXPOSED = ["target.emulator.host=10.0.0.1", "target.emulator.processes=2"]
 

@@ -5,7 +5,7 @@ import pytest
 
 from harness.load.worker.clock_keeper import ClockKeeper
 from harness.measure.health import GeneratorHealth
-from harness.measure.record import GENERATOR_COLUMNS
+from harness.measure.record_schema import JOURNAL_TABLES
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def health():
 def test_a_row_has_the_columns_of_the_generator_table(health):
     """The worker adds its number and its clock, and nothing is missing."""
     row = health.take(3, 40, 0, 0) | ClockKeeper.at_home().take_row()
-    assert {*GENERATOR_COLUMNS} == {*row, "worker", "negative_ms_max"}
+    assert {*JOURNAL_TABLES["generator"]} == {*row, "worker", "negative_ms_max"}
     assert (3, 40, 0) == (row["second"], row["connections"], row["unstamped_receives"])
     assert row["rss_bytes"] > 1_000_000
 

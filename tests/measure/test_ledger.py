@@ -36,19 +36,19 @@ def counts(ledger):
         "delivered": ledger.delivered_count,
         "duplicated": ledger.duplicated,
         "reordered": ledger.reordered,
-        "unowed": ledger.unowed,
+        "unexpected": ledger.unexpected,
         "late": ledger.late,
     }
 
 
 def naive_counts(deliveries):
     """The same by a model that keeps every delivery."""
-    found = Counter(delivered=0, duplicated=0, reordered=0, unowed=0, late=0)
+    found = Counter(delivered=0, duplicated=0, reordered=0, unexpected=0, late=0)
     seen, newest = set(), {}
     for message in deliveries:
         key = (message.stream, message.sequence)
         if message.sent_ns < OWED_FROM_NS:
-            found["unowed"] += 1
+            found["unexpected"] += 1
         elif key in seen:
             found["duplicated"] += 1
         else:
@@ -63,7 +63,7 @@ def test_stream_in_order_is_all_delivered():
     """The plain case counts each message once."""
     ledger = subscriber()
     receive(ledger, *[envelope(0, sequence) for sequence in range(50)])
-    assert {"delivered": 50, "duplicated": 0, "reordered": 0, "unowed": 0, "late": 0} == counts(
+    assert {"delivered": 50, "duplicated": 0, "reordered": 0, "unexpected": 0, "late": 0} == counts(
         ledger
     )
 
@@ -89,18 +89,18 @@ def test_duplicate_is_counted_apart_even_when_it_had_been_reordered():
     assert (3, 1, 3) == (ledger.delivered_count, ledger.reordered, ledger.duplicated)
 
 
-def test_message_sent_before_the_confirmation_is_unowed():
+def test_message_sent_before_the_confirmation_is_unexpected():
     """What was sent before the subscription was confirmed is neither owed nor lost."""
     ledger = subscriber()
     receive(ledger, envelope(0, 0, sent_ns=OWED_FROM_NS - 1), envelope(0, 1))
-    assert (1, 1) == (ledger.delivered_count, ledger.unowed)
+    assert (1, 1) == (ledger.delivered_count, ledger.unexpected)
 
 
-def test_delivery_before_any_confirmation_is_unowed():
+def test_delivery_before_any_confirmation_is_unexpected():
     """A subscriber that is not confirmed is owed nothing."""
     ledger = SubscriberLedger(MessageTracker(RUN))
     receive(ledger, envelope(0, 0))
-    assert (0, 1) == (ledger.delivered_count, ledger.unowed)
+    assert (0, 1) == (ledger.delivered_count, ledger.unexpected)
 
 
 def test_delivery_after_the_drain_is_late_and_not_delivered():
@@ -210,7 +210,7 @@ def test_next_connection_counts_only_its_own_deliveries():
     receive(ledger, *[envelope(0, sequence) for sequence in range(10)])
     come_back(ledger, OWED_FROM_NS + 15)
     receive(ledger, *[envelope(0, sequence) for sequence in range(15, 18)])
-    assert {"delivered": 3, "duplicated": 0, "reordered": 0, "unowed": 0, "late": 0} == counts(
+    assert {"delivered": 3, "duplicated": 0, "reordered": 0, "unexpected": 0, "late": 0} == counts(
         ledger
     )
 
@@ -221,7 +221,7 @@ def test_message_of_an_earlier_connection_that_comes_again_is_duplicated():
     receive(ledger, *[envelope(0, sequence) for sequence in range(10)])
     come_back(ledger, OWED_FROM_NS + 15)
     receive(ledger, envelope(0, 9), envelope(0, 12), envelope(0, 15))
-    assert (1, 1, 1) == (ledger.delivered_count, ledger.duplicated, ledger.unowed)
+    assert (1, 1, 1) == (ledger.delivered_count, ledger.duplicated, ledger.unexpected)
 
 
 def test_time_away_is_no_stall_of_the_next_connection():
@@ -276,10 +276,10 @@ def test_one_who_leaves_is_owed_what_was_sent_before_and_nothing_after():
     receive(ledger, envelope(0, 0), envelope(0, 1))
     ledger.stop_owing(OWED_FROM_NS + 3)
     receive(ledger, envelope(0, 2), envelope(0, 3), envelope(0, 4))
-    assert (3, 2) == (ledger.delivered_count, ledger.unowed)
+    assert (3, 2) == (ledger.delivered_count, ledger.unexpected)
     come_back(ledger, OWED_FROM_NS + 10)
     receive(ledger, envelope(0, 10), envelope(0, 11))
-    assert (2, 0) == (ledger.delivered_count, ledger.unowed)
+    assert (2, 0) == (ledger.delivered_count, ledger.unexpected)
 
 
 @pytest.mark.slow
@@ -315,7 +315,7 @@ def faulty(ledgers, usual, count):
     ]
 
 
-def test_next_message_of_a_stream_is_unowed_while_a_new_connection_settles():
+def test_next_message_of_a_stream_is_unexpected_while_a_new_connection_settles():
     """It has the very sequence that was expected, but came before anything was owed again."""
     ledger = subscriber()
     receive(ledger, *[envelope(0, sequence) for sequence in range(3)])
@@ -323,7 +323,7 @@ def test_next_message_of_a_stream_is_unowed_while_a_new_connection_settles():
     receive(ledger, envelope(0, 3))
     ledger.owed_from_ns = OWED_FROM_NS + 5
     receive(ledger, envelope(0, 4), envelope(0, 5), envelope(0, 6))
-    assert (2, 2) == (ledger.delivered_count, ledger.unowed)
+    assert (2, 2) == (ledger.delivered_count, ledger.unexpected)
 
 
 ACCOUNTS = 6
@@ -384,7 +384,15 @@ def book_of(book):
     rows = {}
     for message in book.live():
         arrivals = sorted(message.take().tolist())
-        names = ("delivered", "duplicated", "reordered", "late", "unowed", "first_ns", "last_ns")
+        names = (
+            "delivered",
+            "duplicated",
+            "reordered",
+            "late",
+            "unexpected",
+            "first_ns",
+            "last_ns",
+        )
         rows[message.stream, message.sequence] = arrivals, [getattr(message, n) for n in names]
     return rows, sorted(book.take_receive_delays().tolist()), book.foreign_count
 

@@ -15,7 +15,7 @@ from harness.measure.machine import (
     figure,
     read_machine,
 )
-from tests.machines import TWO_CORES
+from tests.support.machines import TWO_CORES
 
 
 def needs_of(**changes) -> Needs:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from harness.measure.probes import ClockSteps, CollectorPauses, CpuWait, MachineCpu
-from tests.patience import wait_for
+from tests.support.waiting import wait_for
 
 
 class Clocks:

@@ -5,7 +5,8 @@ import pytest
 
 from harness.core.errors import MachineError
 from harness.measure.histogram import LatencyHistogram
-from harness.measure.record import TABLES, RecordWriter, folder_name
+from harness.measure.record import RecordWriter, folder_name
+from harness.measure.record_schema import JOURNAL_TABLES
 
 
 def test_rows_reach_the_disk_at_the_flush(tmp_path):
@@ -21,7 +22,7 @@ def test_every_table_has_a_journal_from_the_start(tmp_path):
     """An empty table is an empty file and not a missing one."""
     RecordWriter(tmp_path / "run").close()
     names = {path.name for path in (tmp_path / "run/journal").iterdir()}
-    assert {f"{table}.jsonl" for table in TABLES} == names
+    assert {f"{table}.jsonl" for table in JOURNAL_TABLES} == names
 
 
 def test_discarded_record_is_gone(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from harness.net.read_coalescing import COALESCING_DELAY_NS, ReadCoalescing
 from harness.net.reading import EpollReader
 from harness.net.ring_reading import RingReader, ring_works
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 REST_S = COALESCING_DELAY_NS / 1e9
 WATCHED_S = 0.2

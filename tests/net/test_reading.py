@@ -2,7 +2,6 @@
 
 import _socket
 import fcntl
-import functools
 import os
 import socket
 import sys
@@ -18,10 +17,9 @@ from gevent import get_hub
 from harness.net.reading import RECEIVE_BYTES, EpollReader
 from harness.net.ring_reading import FEW, RingReader, ring_works
 from harness.net.stream import TcpStream, open_socket
-from tests import patience
-from tests.patience import PATIENCE_S
-
-wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+from tests.support import waiting
+from tests.support.listeners import wait_for
+from tests.support.waiting import PATIENCE_S
 
 
 class Receiver:
@@ -340,7 +338,7 @@ def broadcast(pairs, *messages):
 
 def wait_until_received(pairs):
     """Wait, while no loop runs, until the kernel has what peers sent in the sockets it is for."""
-    patience.wait_for(lambda: not any(unacknowledged(peer) for _, peer in pairs))
+    waiting.wait_for(lambda: not any(unacknowledged(peer) for _, peer in pairs))
 
 
 def unacknowledged(peer):

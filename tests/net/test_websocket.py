@@ -1,11 +1,9 @@
 import contextlib
-import functools
 import socket
 import ssl
 import threading
 import time
 
-import gevent
 import pytest
 import trustme
 from websockets.sync.server import serve
@@ -15,45 +13,10 @@ from websockets.uri import parse_uri
 from harness.net import reading, stream
 from harness.net.client import JoinError, JoinTimes
 from harness.net.websocket import Endpoint, WebSocketConnection
-from tests import patience
-from tests.listening import EachByItself
-from tests.patience import PATIENCE_S
-
-wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+from tests.support.listeners import Listener, wait_for
+from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
-
-
-class Recorder(EachByItself):
-    """A listener that keeps what it is told."""
-
-    user_class = "subscriber"
-
-    def __init__(self):
-        self.known = []
-        self.ends = []
-        self.refusals = []
-
-    def delivered(self, known, kernel_ns):
-        self.known.append((known, kernel_ns))
-
-    def ended(self, code, reason, kernel_ns, outcome=""):
-        self.ends.append((code, reason))
-
-    def event(self, text, kernel_ns):
-        raise NotImplementedError
-
-    def answered(self, answer):
-        raise NotImplementedError
-
-    def confirmed(self, kernel_ns):
-        raise NotImplementedError
-
-    def told_to_wait(self, wait_s):
-        raise NotImplementedError
-
-    def refused(self, stage, code, message):
-        self.refusals.append((stage, code, message))
 
 
 class EchoingConnection(WebSocketConnection):
@@ -74,7 +37,7 @@ def connection(port, *, tls=None, frame_cache=None):
     client = EchoingConnection(
         Endpoint(uri, (HOST, port), ["marker"], tls),
         {} if frame_cache is None else frame_cache,
-        Recorder(),
+        Listener(),
     )
     client.texts = []
     return client
@@ -180,8 +143,7 @@ def test_arrival_time_is_the_kernels():
         read_from_ns = time.time_ns()
         wait_for(lambda: client.listener.known)
         client.drop()
-    _, kernel_ns = client.listener.known[0]
-    assert kernel_ns < read_from_ns
+    assert client.listener.delivered_ns < read_from_ns
 
 
 @pytest.mark.parametrize(
@@ -223,7 +185,7 @@ def test_servers_close_is_told_with_code_and_reason():
         client = connection(port)
         connect(client)
         wait_for(lambda: client.listener.ends)
-    assert ([(4001, "enough")], False) == (client.listener.ends, client.open)
+    assert ([(4001, "enough", "")], False) == (client.listener.ends, client.open)
 
 
 def test_our_close_is_clean_and_not_told():

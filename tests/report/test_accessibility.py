@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report.soundness import AXE, lay_out, needs_browser
+from tests.support.page_checks import AXE, lay_out, needs_browser
 
 pytestmark = [
     *needs_browser,

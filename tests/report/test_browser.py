@@ -10,9 +10,9 @@ from harness.analysis.run.finalize import finalize
 from harness.analysis.run.slo import observe
 from harness.report import formatting as q
 from harness.report.write import write_report
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import disturbance
-from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
+from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
+from tests.support.records import disturbance
+from tests.support.simulated_run import Simulation
 
 pytestmark = needs_browser
 

@@ -9,8 +9,8 @@ from harness.analysis.decide.comparability import find_incompatibilities
 from harness.analysis.decide.comparison import compare
 from harness.analysis.run.finalize import analyse
 from harness.report.decide.compare import render_comparison
-from tests.analysis.simulated_run import Simulation
-from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
+from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
+from tests.support.simulated_run import Simulation
 
 pytestmark = [*needs_browser, pytest.mark.slow]
 

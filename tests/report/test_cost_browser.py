@@ -7,7 +7,7 @@ import pytest
 from harness.analysis.decide.cost_study import study_day
 from harness.analysis.run.cost import REFERENCE
 from harness.report.decide.cost_page import render_cost_page
-from tests.report.soundness import assert_page_is_sound, needs_browser
+from tests.support.page_checks import assert_page_is_sound, needs_browser
 
 pytestmark = [*needs_browser, pytest.mark.slow]
 

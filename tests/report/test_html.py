@@ -7,13 +7,13 @@ import pytest
 from harness.analysis.run.finalize import finalize
 from harness.report.html import headline, render_html
 from harness.report.write import write_report
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     run_file,
     three_subscribers,
     worker_second,
     write_record,
 )
+from tests.support.simulated_run import Simulation
 
 
 def page_of(folder):

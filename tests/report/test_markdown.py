@@ -3,7 +3,7 @@
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q
 from harness.report.markdown import escape, render_markdown
-from tests.analysis.synthetic_record import run_file, three_subscribers, write_record
+from tests.support.records import run_file, three_subscribers, write_record
 
 
 def test_it_holds_verdict_figures_objectives_and_warnings(tmp_path):

@@ -12,8 +12,8 @@ from harness.analysis.run.finalize import analyse
 from harness.report.decide.history_page import render_history
 from harness.report.decide.study_write import write_study as write_pages
 from harness.scenario.study import load_study
-from tests.analysis.study_runs import simulate, write_study
-from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
+from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
+from tests.support.study_runs import simulate, write_study
 
 pytestmark = [*needs_browser, pytest.mark.slow]
 

@@ -5,8 +5,7 @@ import pytest
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q
 from harness.report.summary_text import advise, evidence, observed_words, tell
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     connection,
     disturbance,
     publish,
@@ -14,7 +13,8 @@ from tests.analysis.synthetic_record import (
     second,
     three_subscribers,
 )
-from tests.analysis.synthetic_record import write_record as write
+from tests.support.records import write_record as write
+from tests.support.simulated_run import Simulation
 
 
 def told(folder):

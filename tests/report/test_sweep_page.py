@@ -23,7 +23,7 @@ from harness.report.decide.sweep_text import (
 )
 from harness.scenario.axes import DELIVERIES, JOINS, PUBLISH_RATE
 from harness.scenario.workload import Workload
-from tests.report.soundness import assert_page_is_sound, needs_browser, open_in_browser
+from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
 
 NAMES = ("quickstart", "appsync-events-emulated")
 SEARCH = Search(1000, 64_000, Resolution(0.05, is_relative=True))

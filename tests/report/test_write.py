@@ -7,8 +7,8 @@ from harness.analysis.run.finalize import finalize
 from harness.core.errors import MachineError
 from harness.report.chart_layout import Chart
 from harness.report.write import write_file, write_page, write_report
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import run_file, write_record
+from tests.support.records import run_file, write_record
+from tests.support.simulated_run import Simulation
 
 
 def test_a_report_is_a_page_a_summary_a_junit_file_and_charts(tmp_path):

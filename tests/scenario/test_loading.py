@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 
 import pytest
 import trustme
@@ -13,8 +12,8 @@ from harness.scenario.loading import load_plan, load_scenario
 from harness.scenario.plan import Plan
 from harness.scenario.target import Target
 from harness.scenario.workload import Workload
+from tests.support.paths import SCENARIOS
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 WORKLOADS = sorted((SCENARIOS / "workloads").glob("*.toml"))
 TARGETS = sorted((SCENARIOS / "targets").glob("*.toml"))
 

@@ -1,16 +1,24 @@
 import json
 import tomllib
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from harness.core.system import installed_systems
 from harness.scenario.keys import keys_of
-from harness.scenario.schema import MODELS, REFERENCE, SCHEMAS, reference, schema_of, write_schemas
+from harness.scenario.schema import (
+    MEASUREMENT,
+    MODELS,
+    REFERENCE,
+    SCHEMAS,
+    measurement,
+    reference,
+    schema_of,
+    write_schemas,
+)
 from harness.scenario.target import target_model
+from tests.support.paths import SCENARIOS
 
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 FILES = [
     file
     for folder in ("workloads", "targets", "studies", "slos")
@@ -32,6 +40,12 @@ def test_reference_is_current():
     """The keys that people read about are the ones the models have."""
     document = REFERENCE.read_text("utf-8")
     assert reference(document) == document, HOW_TO
+
+
+def test_table_of_figures_is_current():
+    """The figures that people read about are the ones of the catalogue."""
+    document = MEASUREMENT.read_text("utf-8")
+    assert measurement(document) == document, HOW_TO
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,12 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from harness.scenario.slo import PARTS, SUMMARY_METRICS, Slo, parts_of
-
-
-def test_metrics_have_no_double():
-    """Each figure of the summary is listed once."""
-    assert len(SUMMARY_METRICS) == len(set(SUMMARY_METRICS))
+from harness.core.metrics import METRICS, SUMMARY_METRICS
+from harness.scenario.slo import Slo
 
 
 @pytest.mark.parametrize(
@@ -36,10 +32,10 @@ def test_ratio_beyond_its_range_is_refused(metric, limit):
         Slo(metric=metric, op=">=", limit=limit)
 
 
-def test_every_part_is_one_of_a_figure_or_a_block_of_them():
-    """A block that was renamed would be kept apart by nothing."""
-    blocks = {metric.rpartition(".")[0] for metric in SUMMARY_METRICS}
-    assert set(PARTS) <= blocks | set(SUMMARY_METRICS)
+def test_earlier_name_of_a_figure_is_read_as_the_one_it_has_now():
+    """Unexpected deliveries were called unowed."""
+    slo = Slo(metric="deliveries.unowed", op="<=", limit=0, phase="measure")
+    assert "deliveries.unexpected" == slo.metric
 
 
 @pytest.mark.parametrize("metric", SUMMARY_METRICS)
@@ -49,7 +45,7 @@ def test_an_objective_is_narrowed_down_only_where_the_record_keeps_figures_apart
 ):
     """Of every figure there is: the file is refused, with the key, or the SLO is made."""
     objective = {"metric": metric, "op": ">", "limit": 0.0, key: value}
-    if key in parts_of(metric):
+    if key in METRICS[metric].scope.narrowed_by:
         assert value == getattr(Slo(**objective), key)
     else:
         with pytest.raises(ValidationError, match=f"must not be given for {metric}"):

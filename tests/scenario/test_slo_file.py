@@ -1,13 +1,10 @@
 """A file of SLOs by itself."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.core.errors import ScenarioError
 from harness.scenario.slo_file import load_slos
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 def slo_file(folder, *lines):

@@ -1,14 +1,13 @@
 """Study files: read strictly, and every problem said in a sentence."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.core.errors import ScenarioError
 from harness.scenario.loading import load_plan
 from harness.scenario.study import is_study, load_study, overrides_of
+from tests.support.paths import SCENARIOS
 
-STUDIES = Path(__file__).resolve().parents[2] / "scenarios" / "studies"
+STUDIES = SCENARIOS / "studies"
 FILES = sorted(STUDIES.glob("*.toml"))
 REFERENCE = STUDIES / "sse-vs-appsync.toml"
 

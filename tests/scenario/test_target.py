@@ -9,7 +9,7 @@ from harness.scenario.plan import Plan
 from harness.scenario.target import Target, api_key, variables_of
 from harness.scenario.workload import Workload
 from harness.systems.appsync_events.options import Options
-from tests.installing import CHAT
+from tests.support.installing import CHAT
 
 WORKLOAD = {
     "name": "w",

@@ -17,6 +17,7 @@ from harness.analysis.run.labels import differing_tags, shared_label
 from harness.analysis.run.record import MEASURE, Record, measured
 from harness.analysis.run.slo import observe
 from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.core.metrics import LATENCIES
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import HISTOGRAMS_FILE
 
@@ -25,12 +26,12 @@ SEED: Final = 20261123
 
 SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
-LATENCIES: Final = {
-    "fan_out_latency_ms": ("fan_out_latency", ("p50", "p90", "p99", "p999")),
-    "publishes.latency_ms": ("publish_latency", ("p50", "p99")),
-    "joins.latency_ms": ("join_latency", ("p50", "p99")),
+_PERCENTILES: Final = {
+    "fan_out_latency_ms": ("p50", "p90", "p99", "p999"),
+    "publishes.latency_ms": ("p50", "p99"),
+    "joins.latency_ms": ("p50", "p99"),
 }
-"""Block of the summary: the log's metric, and the percentiles that are compared."""
+"""The percentiles that are compared, by block of the summary."""
 
 RATIO: Final = "deliveries.ratio"
 
@@ -51,7 +52,7 @@ _WORST: Final = (
 """Figures without an interval of which a side has the highest of its runs."""
 
 METRICS: Final = (
-    *(f"{block}.{name}" for block, (_, names) in LATENCIES.items() for name in names),
+    *(f"{block}.{name}" for block, names in _PERCENTILES.items() for name in names),
     RATIO,
     *_MEANS,
     *_WORST,
@@ -211,9 +212,9 @@ def _pool(
     for one in runs:
         merged = one.record.histograms.merged("fan_out_latency", phase=MEASURE)
         side.latencies.hdr.add(merged.hdr)
-    for block, (metric, names) in LATENCIES.items():
-        phase = MEASURE if block != "joins.latency_ms" else None
-        counts, values_ms = _latency_counts(runs, metric, phase)
+    for block, names in _PERCENTILES.items():
+        phase = MEASURE if LATENCIES[block].is_measured else None
+        counts, values_ms = _latency_counts(runs, LATENCIES[block].histogram, phase)
         shares = [SHARES[one] for one in names]
         _draw_latencies(side, block, names, shares, counts, values_ms, random, replicates)
     _draw_ratio(side, random, replicates)

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from harness.analysis.decide.comparability import load_of
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.run.clocks import error_of
-from harness.analysis.run.columns import PARQUET
 from harness.analysis.run.labels import label_words
 from harness.analysis.run.record import Json, NoRecordError, read_run
 from harness.analysis.run.slo import observe
+from harness.analysis.run.tables import PARQUET
 from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE
 
 METRICS: Final = (

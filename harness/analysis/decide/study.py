@@ -10,11 +10,12 @@ from typing import Final, Literal
 from harness.analysis.decide.comparability import Incompatibility, find_incompatibilities
 from harness.analysis.decide.comparison import Comparison, compare
 from harness.analysis.decide.study_paper import PaperFigure, SystemCost, cost_of_system, paper_of
-from harness.analysis.run.breakdown import judge_part
 from harness.analysis.run.clocks import below_clock_error
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
 from harness.analysis.run.slo import observe
+from harness.analysis.run.summary import judge_part
+from harness.core.metrics import more_is_better
 from harness.scenario.slo import Slo
 from harness.scenario.study import Requirement, Study, StudySystem, StudyWorkload
 
@@ -27,7 +28,6 @@ REPLICATES: Final = 1000
 
 _NEARLY: Final = 0.99
 """Of the size needed is enough to have been there: a Poisson schedule is never exact."""
-_LESS_IS_WORSE: Final = ("deliveries.ratio", "per_s_peak", "per_s_mean", "population.")
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def worst(metric: str, values: Sequence[float | None], op: str = "") -> float | 
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return None
-    less_is_worse = op.startswith(">") or (not op and any(n in metric for n in _LESS_IS_WORSE))
+    less_is_worse = op.startswith(">") or (not op and more_is_better(metric))
     return min(known) if less_is_worse else max(known)
 
 

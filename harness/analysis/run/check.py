@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from harness.analysis.run.breakdown import judge_part
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
 from harness.analysis.run.slo import margin
+from harness.analysis.run.summary import judge_part
 from harness.analysis.run.verdict import decide, exit_code
 
 JSON_VERSION: Final = 1

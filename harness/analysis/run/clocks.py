@@ -6,9 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from harness.analysis.run.record import Record
-
-ACROSS_CLOCKS: Final = ("fan_out_latency_ms", "service_latency_ms", "completion_latency_ms")
-"""Latencies that begin on the publisher's clock and end on the subscriber's."""
+from harness.core.metrics import LATENCIES
 
 MEASURED: Final = "measured"
 """How run.json says that a worker's clock is not the run clock itself."""
@@ -45,7 +43,8 @@ def below_clock_error(metric: str, value: float | None, summary: Mapping[str, An
 
 def error_of(metric: str, summary: Mapping[str, Any]) -> float:
     """Return how wrong the clocks may make a figure of a summary, ms; 0 for not at all."""
-    if metric.split(".", maxsplit=1)[0] not in ACROSS_CLOCKS:
+    block = LATENCIES.get(metric) or LATENCIES.get(metric.rpartition(".")[0])
+    if block is None or not block.spans_clocks:
         return 0.0
     return summary.get("generator", {}).get("clock_error_ms") or 0.0
 

@@ -20,7 +20,7 @@ from harness.scenario.target import client_model
 REFERENCE: Final = Day()
 """30,000 connected, 25,000 messages a day: what this project was asked about."""
 
-_COPIES: Final = ("delivered", "duplicated", "late", "unowed")
+_COPIES: Final = ("delivered", "duplicated", "late", "unexpected")
 """What subscribers got of a message: a service bills what it sends, not what was owed."""
 _SECONDS_PER_MINUTE: Final = 60
 

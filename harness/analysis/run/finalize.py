@@ -7,11 +7,9 @@ from pathlib import Path
 
 import orjson
 
-from harness.analysis.run.breakdown import judge_part
-from harness.analysis.run.columns import PARQUET
 from harness.analysis.run.record import Json, Record, read_record
-from harness.analysis.run.summary import figures
-from harness.analysis.run.tables import write_parquet
+from harness.analysis.run.summary import figures, judge_part
+from harness.analysis.run.tables import PARQUET, write_parquet
 from harness.analysis.run.validity import find_warnings, saturates
 from harness.analysis.run.verdict import decide, exit_code
 from harness.core.errors import MachineError

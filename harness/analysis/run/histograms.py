@@ -16,7 +16,8 @@ import numpy.typing as npt
 from hdrh.codec import HdrCookieException, HdrLengthException
 
 from harness.core.clock import NS_PER_MS
-from harness.measure.histogram import PERCENTILES, Int64Array, LatencyHistogram
+from harness.core.metric_types import PERCENTILES
+from harness.measure.histogram import Int64Array, LatencyHistogram
 from harness.measure.log_bins import BIN_COUNT, bins_of
 
 _DAMAGED: Final = (

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.analysis.run.columns import CONNECTIONS, COUNTS, MESSAGES
 from harness.analysis.run.completion import completion
 from harness.analysis.run.tables import integers
 from harness.core.clock import NS_PER_S
 from harness.measure.record import CHANNELS_APART
+from harness.measure.record_schema import DELIVERY_COUNTS, RECORD_TABLES
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -51,18 +51,18 @@ def message_ledger(
         connections: The journal of connections.
 
     Returns:
-        The columns of ``MESSAGES``. ``lost`` is owed minus delivered, never clamped: a negative
+        The columns of ``messages``. ``lost`` is owed minus delivered, never clamped: a negative
         number is a contradiction for ``contradictions`` to find.
     """
     key = ["stream", "sequence"]
     again = publishes.duplicated(key, keep="last") & publishes["stream"].notna()
     publishes = publishes[~again]
     grouped = arrivals.groupby(key)
-    seen = grouped[list(COUNTS)].sum()
+    seen = grouped[list(DELIVERY_COUNTS)].sum()
     seen["first_arrival_ns"] = grouped["first_arrival_ns"].min()
     seen["last_arrival_ns"] = grouped["last_arrival_ns"].max()
     messages = publishes.join(seen, on=key).sort_values("id", ignore_index=True)
-    for name in COUNTS:
+    for name in DELIVERY_COUNTS:
         messages[name] = integers(messages[name]).astype("Int64")
     owed = np.zeros(len(messages), np.int64)
     for rows, windows in _by_channel(messages, connections):
@@ -71,7 +71,7 @@ def message_ledger(
     messages["owed"] = pd.array(owed, dtype="Int64")
     messages["lost"] = messages["owed"] - messages["delivered"]
     messages = messages.join(completion(messages, arrivals))
-    return messages[list(MESSAGES.names)]
+    return messages[list(RECORD_TABLES["messages"])]
 
 
 def connection_ledger(
@@ -85,7 +85,7 @@ def connection_ledger(
         end_ns: Run clock at which the run's drain was over.
 
     Returns:
-        The columns of ``CONNECTIONS``. A connection that was owed nothing has no stall.
+        The columns of ``connections``. A connection that was owed nothing has no stall.
     """
     result = connections.copy()
     owed = np.zeros(len(result), np.int64)
@@ -102,7 +102,7 @@ def connection_ledger(
     longest = result["longest_stall_s"].fillna(0.0)
     result["stall_s"] = longest.clip(lower=pd.Series(tail_s, index=result.index)).where(owed > 0)
     result = result.join(_times_away(result, messages[owing(messages)], end_ns))
-    return result[list(CONNECTIONS.names)]
+    return result[list(RECORD_TABLES["connections"])]
 
 
 def _times_away(connections: pd.DataFrame, sent: pd.DataFrame, end_ns: int) -> pd.DataFrame:
@@ -199,7 +199,7 @@ def contradictions(messages: pd.DataFrame, connections: pd.DataFrame) -> list[st
     Both sides were counted apart, so equal sums are evidence that neither forgot anything.
     """
     found = []
-    for name in ("owed", *COUNTS):
+    for name in ("owed", *DELIVERY_COUNTS):
         by_message, by_connection = int(messages[name].sum()), int(connections[name].sum())
         if by_message != by_connection:
             found.append(f"{name}: {by_message} by message, {by_connection} by connection")

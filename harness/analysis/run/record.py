@@ -7,17 +7,22 @@ from typing import Any, Final
 import orjson
 import pandas as pd
 
-from harness import __version__
-from harness.analysis.run.columns import JOURNALS, PARQUET
 from harness.analysis.run.histograms import Histograms, read_histograms
 from harness.analysis.run.ledger import connection_ledger, message_ledger
 from harness.analysis.run.recovery import recover_run
-from harness.analysis.run.tables import Table, read_journal, read_parquet
+from harness.analysis.run.tables import JOURNALS, PARQUET, Table, read_journal, read_parquet
 from harness.core.clock import NS_PER_S
+from harness.core.distribution import VERSION
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.core.system import installed_systems
-from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE, SCHEMA_VERSION
+from harness.measure.record import (
+    HISTOGRAMS_FILE,
+    JOURNAL_FOLDER,
+    RUN_FILE,
+    SCHEMA_VERSION,
+)
+from harness.measure.record_schema import RENAMED_COLUMNS
 
 Json = dict[str, Any]
 
@@ -222,7 +227,16 @@ def read_run(folder: Path) -> Json:
             str(path), f"is not JSON ({error})", "a run record is needed"
         ) from None
     _require_readable(path, run)
-    return dict(run)
+    return _with_current_names(run)
+
+
+def _with_current_names(run: Json) -> Json:
+    """Return a ``run.json`` whose figures have the names that this version gives them."""
+    summary = run.get("summary")
+    if not isinstance(summary, dict) or not isinstance(summary.get("deliveries"), dict):
+        return run
+    figures = {RENAMED_COLUMNS.get(key, key): value for key, value in summary["deliveries"].items()}
+    return run | {"summary": summary | {"deliveries": figures}}
 
 
 def _require_readable(path: Path, run: Any) -> None:
@@ -253,7 +267,7 @@ def _of_another_version(path: Path, run: Json, version: int) -> NoRecordError:
     return NoRecordError(
         str(path),
         f"has schema version {version}, written by {writer}",
-        f"this harness ({__version__}) reads version {SCHEMA_VERSION}",
+        f"this harness ({VERSION}) reads version {SCHEMA_VERSION}",
         newer if version > SCHEMA_VERSION else f"read it with {writer}",
     )
 

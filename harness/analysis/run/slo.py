@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from harness.analysis.run.clocks import below_clock_error
-from harness.scenario.request_metrics import request_path
+from harness.core.metrics import path_of
 
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
@@ -14,11 +14,6 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
     "==": operator.eq,
 }
-
-
-def path_of(metric: str) -> tuple[str, ...]:
-    """Return the keys of the summary that lead to a figure."""
-    return request_path(metric) or tuple(metric.split("."))
 
 
 def observe(summary: Mapping[str, Any], metric: str) -> float | None:
@@ -38,7 +33,8 @@ def holds(slo: Mapping[str, Any], observed: float) -> bool:
 def judge(slo: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return an SLO with what was observed, and its verdict: pass, fail or no_data.
 
-    An objective whose figure was never measured has not been met, so it never passes.
+    The part of the run that it names, if any, is in the result too. An objective whose figure was
+    never measured has not been met, so it never passes.
     """
     observed = observe(summary, slo["metric"])
     verdict = "no_data"
@@ -52,7 +48,14 @@ def judge(slo: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": verdict,
     }
     error_ms = below_clock_error(slo["metric"], observed, summary)
-    return judged if error_ms is None else judged | {"clock_error_ms": error_ms}
+    if error_ms is not None:
+        judged["clock_error_ms"] = error_ms
+    return judged | part_of(slo)
+
+
+def part_of(slo: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the phase and the kind of user that an SLO is about; empty for the whole run."""
+    return {key: slo[key] for key in ("phase", "user_class") if slo.get(key) is not None}
 
 
 def scope_words(slo: Mapping[str, Any]) -> str:

@@ -1,44 +1,40 @@
 """The summary of a run: every figure a person or a pipeline asks for, under stable names.
 
 A figure that was not measured is None, never 0. Deliveries, publishes and latencies are about the
-messages meant for the measure phase; joins and the population are about the whole run.
+messages meant for the measure phase; joins and the population are about the whole run. What each
+figure means stands in ``harness.core.metrics``.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from harness.analysis.run.columns import COUNTS
 from harness.analysis.run.cost import cost_of
 from harness.analysis.run.disturbances import longest_recovery_s, outcomes
-from harness.analysis.run.failed_joins import failed_by_cause
-from harness.analysis.run.first_message import first_message_waits_s
 from harness.analysis.run.generator import generator_figures
 from harness.analysis.run.histograms import latency_ms
-from harness.analysis.run.ledger import stalls_s
 from harness.analysis.run.record import MEASURE, Json, Record, before_measuring, measured
-from harness.analysis.run.requests import request_figures
-from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.analysis.run.slo import judge, part_of
+from harness.analysis.run.waits import first_message_s, stall_s
+from harness.core.metric_types import REQUEST_PERCENTILES
+from harness.core.metrics import AGGREGATED, LATENCIES
 from harness.measure.histogram import LatencyHistogram
+from harness.measure.join_causes import CAUSES, cause_of
+from harness.measure.record import REQUEST_LATENCY, request_tag
+from harness.measure.record_schema import DELIVERY_COUNTS
 
 SUBSCRIBER: Final = "subscriber"
 CHATTER: Final = "chatter"
 
-STALL_LIMITS_S: Final = (1, 10, 60, 120)
-"""A subscriber notices one second, doubts at ten, and has left by one or two minutes."""
-
-
-_UNKNOWN_WHEN_CUT: Final = (
-    *("lost", "duplicated", "reordered", "late", "unowed", "ratio"),
-    "missed_before_measuring",
-    "missed_while_away",
-)
+_JOIN_ERROR: Final = "JoinError"
+_JOIN_COUNTS: Final = ("attempted", "succeeded", "failed")
 
 _KNOWN_FROM: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "timeline": {
         "population": ("subscribers_peak", "chatters_peak", "pollers_peak"),
-        "joins": ("attempted", "succeeded", "failed", "per_s_peak"),
+        "joins": (*_JOIN_COUNTS, "per_s_peak"),
         "deliveries": ("received", "per_s_peak", "per_s_mean"),
     },
     "messages": {
@@ -51,20 +47,19 @@ _KNOWN_FROM: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 
 def figures(record: Record) -> Json:
     """Return all figures of a run, without the judgement on them."""
-    histograms = record.histograms
     disturbed = outcomes(record)
     found: Json = {
         "population": _population(record),
         "joins": _joins(record),
         "publishes": _publishes(record),
         "deliveries": _deliveries(record),
-        "fan_out_latency_ms": latency_ms(histograms.merged("fan_out_latency", phase=MEASURE)),
-        "service_latency_ms": latency_ms(histograms.merged("service_latency", phase=MEASURE)),
-        "receive_delay_ms": latency_ms(histograms.merged("receive_delay", phase=MEASURE)),
+        "fan_out_latency_ms": _latency(record, "fan_out_latency_ms"),
+        "service_latency_ms": _latency(record, "service_latency_ms"),
+        "receive_delay_ms": _latency(record, "receive_delay_ms"),
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
         "stall_s": stall_s(record.connections),
         "first_message_s": first_message_s(record.connections, record.messages),
-        "requests": request_figures(record),
+        "requests": _requests(record),
         "recovery_s": {"max": longest_recovery_s(disturbed)},
         "generator": generator_figures(record),
         "cost": cost_of(record),
@@ -74,6 +69,74 @@ def figures(record: Record) -> Json:
         for block, names in _KNOWN_FROM[table].items():
             found[block] |= dict.fromkeys(names)
     return found
+
+
+def judge_part(slo: Mapping[str, Any], record: Record, summary: Json) -> Json:
+    """Return an SLO as ``judge`` does, of the phase and the kind of user that it names.
+
+    Args:
+        slo: Has metric, op and limit, and perhaps phase and user_class; both are in the result
+            where they are given.
+        record: The run.
+        summary: The whole run's figures; they are judged where nothing narrows the SLO down.
+    """
+    part = part_of(slo)
+    if not part:
+        return judge(slo, summary)
+    *blocks, _figure = slo["metric"].split(".")
+    found = _figures_of_part(record, ".".join(blocks), **part)
+    for block in reversed(blocks):
+        found = {block: found}
+    # How well the clocks agree is known of the whole run alone.
+    return judge(slo, {"generator": summary["generator"]} | found)
+
+
+def failed_joins(errors: pd.DataFrame) -> pd.DataFrame:
+    """Return how many joins failed, a row a cause and a column a stage; only what occurred.
+
+    Args:
+        errors: The record's table of errors.
+    """
+    joins = errors[(errors["error_class"] == _JOIN_ERROR).to_numpy(dtype=bool, na_value=False)]
+    joins = joins.fillna({"code": "", "stage": ""})
+    causes = [cause_of(*pair) for pair in zip(joins["stage"], joins["code"], strict=True)]
+    counts = joins.assign(cause=pd.Categorical(causes, CAUSES)).pivot_table(
+        index="cause", columns="stage", values="count", aggfunc="sum", fill_value=0, observed=True
+    )
+    return counts.astype("int64")
+
+
+def _figures_of_part(
+    record: Record, block: str, *, phase: str | None = None, user_class: str | None = None
+) -> Json:
+    """Return one block of the summary's figures, of one phase or one kind of user."""
+    if block in LATENCIES:
+        return _latency(record, block, phase=phase, user_class=user_class)
+    if block == "joins":
+        rows = _only(_only(record.timeline, "phase", phase), "user_class", user_class)
+        return {} if rows.empty else _join_counts(rows)
+    if block == "deliveries":
+        rows = _only(record.messages, "phase", phase)
+        # In a record that was cut short nobody knows what was owed.
+        return {} if rows.empty or not record.is_complete else _delivery_counts(rows)
+    connections = _only(record.connections, "user_class", user_class)
+    if block == "first_message_s":
+        return first_message_s(connections, record.messages)
+    return stall_s(connections)
+
+
+def _only(frame: pd.DataFrame, column: str, value: str | None) -> pd.DataFrame:
+    return frame if value is None else frame[(frame[column] == value).to_numpy(bool)]
+
+
+def _latency(
+    record: Record, block: str, *, phase: str | None = None, user_class: str | None = None
+) -> Json:
+    """Return a block of percentiles, of the whole run or the measure phase if of no other part."""
+    of_block = LATENCIES[block]
+    of_phase = phase or (MEASURE if of_block.is_measured else None)
+    histograms = record.histograms
+    return latency_ms(histograms.merged(of_block.histogram, user_class=user_class, phase=of_phase))
 
 
 def _population(record: Record) -> Json:
@@ -91,16 +154,18 @@ def _population(record: Record) -> Json:
 
 
 def _joins(record: Record) -> Json:
-    timeline = record.timeline
-    per_second = timeline.groupby("second")["joins_succeeded"].sum()
+    per_second = record.timeline.groupby("second")["joins_succeeded"].sum()
+    by_cause = failed_joins(record.errors).sum(axis=1)
     return {
-        "attempted": int(timeline["joins_attempted"].sum()),
-        "succeeded": int(timeline["joins_succeeded"].sum()),
-        "failed": int(timeline["joins_failed"].sum()),
-        "failed_by_cause": failed_by_cause(record.errors),
+        **_join_counts(record.timeline),
+        "failed_by_cause": {cause: int(by_cause.get(cause, 0)) for cause in CAUSES},
         "per_s_peak": _maximum(per_second),
-        "latency_ms": latency_ms(record.histograms.merged("join_latency")),
+        "latency_ms": _latency(record, "joins.latency_ms"),
     }
+
+
+def _join_counts(timeline: pd.DataFrame) -> Json:
+    return {name: int(timeline[f"joins_{name}"].sum()) for name in _JOIN_COUNTS}
 
 
 def _publishes(record: Record) -> Json:
@@ -112,41 +177,37 @@ def _publishes(record: Record) -> Json:
         "acknowledged": int(outcomes.get("acknowledged", 0)),
         "failed": int(outcomes.get("refused", 0)) + int(outcomes.get("unanswered", 0)),
         "throttled": int(outcomes.get("throttled", 0)),
-        "latency_ms": latency_ms(record.histograms.merged("publish_latency", phase=MEASURE)),
-        "send_delay_ms": latency_ms(record.histograms.merged("send_delay", phase=MEASURE)),
+        "latency_ms": _latency(record, "publishes.latency_ms"),
+        "send_delay_ms": _latency(record, "publishes.send_delay_ms"),
     }
 
 
 def _deliveries(record: Record) -> Json:
+    """Return the sums over measured messages; what was owed is unknown in a cut record."""
     timeline = measured(record.timeline)
     per_second = timeline.groupby("second")["deliveries"].sum()
     seconds = record.measured_s()
+    found = _delivery_counts(measured(record.messages)) | {
+        "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
+        "missed_while_away": int(record.connections["missed_while_away"].sum()),
+    }
+    if not record.is_complete:
+        found = dict.fromkeys(found) | {"received": int(per_second.sum())}
     return {
-        **_ledger(record),
+        **found,
         "per_s_peak": _maximum(per_second),
         "per_s_mean": round(int(per_second.sum()) / seconds, 3) if seconds else None,
     }
 
 
-def _ledger(record: Record) -> Json:
-    """Return the sums over measured messages; what was owed is unknown in a cut record."""
-    messages = measured(record.messages)
-    total = messages[["owed", "lost", *COUNTS]].sum()
-    owed, delivered = int(total["owed"]), int(total["delivered"])
-    if not record.is_complete:
-        received = int(measured(record.timeline)["deliveries"].sum())
-        return {"owed": None, "received": received, **dict.fromkeys(_UNKNOWN_WHEN_CUT)}
+def _delivery_counts(messages: pd.DataFrame) -> Json:
+    total = messages[["owed", "lost", *DELIVERY_COUNTS]].sum()
+    owed, received = int(total["owed"]), int(total["delivered"])
     return {
         "owed": owed,
-        "received": delivered,
-        "lost": int(total["lost"]),
-        "duplicated": int(total["duplicated"]),
-        "reordered": int(total["reordered"]),
-        "late": int(total["late"]),
-        "unowed": int(total["unowed"]),
-        "ratio": delivered / owed if owed else None,
-        "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
-        "missed_while_away": int(record.connections["missed_while_away"].sum()),
+        "received": received,
+        **{name: int(total[name]) for name in ("lost", *DELIVERY_COUNTS) if name != "delivered"},
+        "ratio": received / owed if owed else None,
     }
 
 
@@ -154,37 +215,36 @@ def _completion_latency_ms(messages: pd.DataFrame) -> Json:
     """Percentiles over the messages that reached everyone they were owed to."""
     complete = messages[(messages["owed"] > 0) & (messages["lost"] == 0)]
     complete = complete[complete["last_arrival_ns"].notna()]
-    return latency_ms(_histogram(complete["last_arrival_ns"] - complete["intended_ns"]))
-
-
-def stall_s(connections: pd.DataFrame) -> Json:
-    """Percentiles over the subscribers that were owed anything, and how many waited too long."""
-    return _waiting(stalls_s(connections))
-
-
-def first_message_s(connections: pd.DataFrame, messages: pd.DataFrame) -> Json:
-    """The same of how long users waited for their first message, whether they were in or not."""
-    return _waiting(first_message_waits_s(connections, messages))
-
-
-def _waiting(waits_s: "pd.Series[float]") -> Json:
-    in_ms = _histogram((waits_s * NS_PER_S).round()).percentiles_ms()
-    to_s = NS_PER_MS / NS_PER_S
-    percentiles = {
-        name: None if (value := in_ms[name]) is None else round(value * to_s, 6)
-        for name in ("p50", "p99", "max")
-    }
-    shares = {
-        f"over_{limit}s_ratio": float((waits_s > limit).mean()) if len(waits_s) else None
-        for limit in STALL_LIMITS_S
-    }
-    return percentiles | shares
-
-
-def _histogram(values_ns: "pd.Series[Any]") -> LatencyHistogram:
     histogram = LatencyHistogram()
-    histogram.record_many(np.asarray(values_ns, dtype=np.int64))
-    return histogram
+    waits_ns = complete["last_arrival_ns"] - complete["intended_ns"]
+    histogram.record_many(np.asarray(waits_ns, dtype=np.int64))
+    return latency_ms(histogram)
+
+
+def _requests(record: Record) -> Json:
+    """Return the figures of each kind of ordinary request, and of all together; empty for none."""
+    requests = record.requests
+    names = sorted(requests["name"].dropna().unique())
+    if not names:
+        return {}
+    rows = measured(requests)
+    of_each = {name: _of_request(record, rows[rows["name"] == name], name) for name in names}
+    return of_each | {AGGREGATED: _of_request(record, rows, None)}
+
+
+def _of_request(record: Record, rows: pd.DataFrame, name: str | None) -> Json:
+    count, failures = int(rows["count"].sum()), int(rows["failures"].sum())
+    seconds = record.measured_s()
+    tag = None if name is None else request_tag(name)
+    merged = record.histograms.merged(REQUEST_LATENCY, user_class=tag, phase=MEASURE)
+    return {
+        "count": count,
+        "failures": failures,
+        "failure_ratio": failures / count if count else None,
+        "per_s": round(count / seconds, 3) if seconds else None,
+        "bytes": int(rows["bytes"].sum()),
+        "latency_ms": latency_ms(merged, REQUEST_PERCENTILES),
+    }
 
 
 def _maximum(per_second: "pd.Series[Any]") -> int | None:

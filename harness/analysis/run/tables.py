@@ -4,13 +4,40 @@ A journal is written while the run goes on and may end anywhere: half a line is 
 run that was killed. Whatever can be read is read; whatever cannot is counted.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from harness.measure.record_schema import (
+    JOURNAL_TABLES,
+    RECORD_TABLES,
+    RENAMED_COLUMNS,
+    Columns,
+)
+
+_TYPES: Final[Mapping[Any, pa.DataType]] = {
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    bool: pa.bool_(),
+    list[int]: pa.list_(pa.int64()),
+}
+
+
+def _schema(columns: Columns) -> pa.Schema:
+    return pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
+
+
+JOURNALS: Final = {name: _schema(columns) for name, columns in JOURNAL_TABLES.items()}
+"""The journal's tables, as the run wrote them."""
+
+PARQUET: Final = {name: _schema(columns) for name, columns in RECORD_TABLES.items()}
+"""The finished record's tables."""
 
 
 class Table(NamedTuple):
@@ -64,6 +91,7 @@ def read_parquet(path: Path, schema: pa.Schema) -> Table:
     """Read one Parquet file; columns it lacks are null."""
     try:
         stored = pq.ParquetFile(path).read()
+        stored = stored.rename_columns([_current_name(name) for name in stored.column_names])
         table = pa.Table.from_arrays(
             [
                 stored.column(field.name).cast(field.type)
@@ -107,7 +135,15 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return row if isinstance(row, dict) else None
+    if not isinstance(row, dict):
+        return None
+    if not RENAMED_COLUMNS.keys().isdisjoint(row):
+        row = {_current_name(name): value for name, value in row.items()}
+    return row
+
+
+def _current_name(column: str) -> str:
+    return RENAMED_COLUMNS.get(column, column)
 
 
 def _fits(row: dict[str, Any], schema: pa.Schema) -> bool:

@@ -12,10 +12,10 @@ from harness.analysis.run.ground_truth import dropped_at_limits
 from harness.analysis.run.invariants import broken_invariants
 from harness.analysis.run.ledger import not_routed
 from harness.analysis.run.record import Json, Record
-from harness.analysis.run.requests import AGGREGATED
 from harness.analysis.run.slo import observe
 from harness.analysis.run.user_code import most_raised, raised, where_logged
 from harness.core.clock import NS_PER_S
+from harness.core.metrics import AGGREGATED
 from harness.measure.exhaustion import EXHAUSTIONS
 
 _SATURATION_CODES: Final = {
@@ -204,7 +204,7 @@ def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
 def _unheard(figures: Json) -> list[Json]:
     """Warn where publishes were accepted and nobody heard any: the target may be told wrongly."""
     deliveries = figures["deliveries"]
-    heard = any(deliveries[kind] for kind in ("received", "late", "unowed"))
+    heard = any(deliveries[kind] for kind in ("received", "late", "unexpected"))
     if heard or not deliveries["owed"] or not figures["publishes"]["acknowledged"]:
         return []
     hint = (

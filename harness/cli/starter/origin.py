@@ -4,7 +4,7 @@ import json
 from importlib.metadata import PackageNotFoundError, distribution
 from urllib.parse import urlsplit
 
-from harness.core.system import OWN_DISTRIBUTION
+from harness.core.distribution import DISTRIBUTION
 
 PLACEHOLDER = "git+ADDRESS@REVISION"
 """Stands in the line where pip was given a file of this machine."""
@@ -13,7 +13,7 @@ _TO_BE_COMPLETED = f"""\
 # Say where fanout-harness comes from; until then pip calls the line below an invalid requirement.
 # A git address and a revision, such as git+https://example.org/fanout-harness.git@1a2b3c4,
 # or in place of the whole line the path of a wheel in this repository.
-{OWN_DISTRIBUTION} @ {PLACEHOLDER}"""
+{DISTRIBUTION} @ {PLACEHOLDER}"""
 
 
 def requirement() -> str:
@@ -23,10 +23,10 @@ def requirement() -> str:
     """
     try:
         # Written by whoever installs. Source: PEP 610.
-        written = json.loads(distribution(OWN_DISTRIBUTION).read_text("direct_url.json") or "{}")
+        written = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except PackageNotFoundError:
         written = {}
     vcs, url = written.get("vcs_info", {}), written.get("url", "")
     if vcs.get("vcs") != "git" or not urlsplit(url).hostname:
         return _TO_BE_COMPLETED
-    return f"{OWN_DISTRIBUTION} @ git+{url}@{vcs['commit_id']}"
+    return f"{DISTRIBUTION} @ git+{url}@{vcs['commit_id']}"

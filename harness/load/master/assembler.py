@@ -1,19 +1,18 @@
 """Put the workers' reports of one second together, into rows of the run record."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import add
 from typing import Any, Final
 
-from harness.measure.histogram import REQUEST_PERCENTILES, LatencyHistogram
+from harness.core.metric_types import REQUEST_PERCENTILES
+from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import (
-    ERROR_COLUMNS,
-    LATENCY_METRICS,
     REQUEST_LATENCY,
-    TIMELINE_COUNTERS,
     RecordWriter,
     request_tag,
 )
+from harness.measure.record_schema import LATENCY_METRICS, TIMELINE_COUNTERS, ErrorRow
 from harness.scenario.plan import Plan
 
 PATIENCE_S = 3
@@ -68,11 +67,7 @@ class SecondAssembler:
             self._writer.append(table, report[table])
         self._writer.append("generator", [report["generator"]])
         self._count(report)
-        rows = [
-            dict(zip(ERROR_COLUMNS, (second, worker, *error), strict=True))
-            for error in report["errors"]
-        ]
-        self._writer.append("errors", rows)
+        self._writer.append("errors", _error_rows(second, worker, report["errors"]))
         # A report that comes after its second was written counts for the next one.
         self._waiting[max(second, self._written_second + 1)].append(report)
         self._write_complete(newest=second)
@@ -140,10 +135,10 @@ class SecondAssembler:
         second: int,
         counters: defaultdict[str, Counter[str]],
         histograms: dict[str, LatencyHistogram],
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[dict[str, object]]:
         for user_class in ("subscriber", "chatter"):
             connected = sum(worker.get(user_class, 0) for worker in self._connected.values())
-            row: dict[str, Any] = {
+            row: dict[str, object] = {
                 "second": second,
                 "phase": self._phase_at(second),
                 "user_class": user_class,
@@ -157,9 +152,24 @@ class SecondAssembler:
             yield row
 
 
+def _error_rows(
+    second: int, worker: int, errors: Sequence[tuple[str, str, str, str, int]]
+) -> Iterator[ErrorRow]:
+    for stage, error_class, code, message, count in errors:
+        yield {
+            "second": second,
+            "worker": worker,
+            "stage": stage,
+            "error_class": error_class,
+            "code": code,
+            "message": message,
+            "count": count,
+        }
+
+
 def _request_rows(
     second: int, reports: list[dict[str, Any]], histograms: dict[str, LatencyHistogram]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """Yield a row for each kind of ordinary request of a second, all workers together."""
     merged: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for report in reports:

@@ -1,76 +1,76 @@
-"""What users do on purpose during a run: leave, come back, stop reading.
+"""Disturbances that users cause during a run: they leave, come back, or stop reading.
 
-Each worker does it to the users it holds, at times that follow from the plan alone.
+Each worker applies them to its own users, at times that depend on the plan alone.
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 import gevent
 
-from harness.load.join_schedule import crowd, spread_s
+from harness.load.join_schedule import disturbance_order, spread_s
+from harness.load.worker.population import Population
+from harness.load.worker.run_context import RunContext
 from harness.load.worker.session import UserSession
 from harness.scenario.disturbances import Exit, SlowReaders
 
-if TYPE_CHECKING:
-    from harness.load.worker.worker import Worker
-
 Chosen = list[tuple[float, UserSession]]
-"""Users of a disturbance, each with its place in it from 0 up to 1, in that order."""
+"""The users that a disturbance affects, in order of their time in it, as a fraction from 0 to 1."""
 
 
-def disturbing(worker: "Worker") -> Iterator[Callable[[], None]]:
-    """Yield the body of a greenlet for each disturbance that users make."""
-    for place, one in enumerate(worker.plan.workload.disturbances):
-        at_s = worker.plan.measure_start_s + one.at_s
+def client_disturbances(population: Population) -> Iterator[Callable[[], None]]:
+    """Yield the body of a greenlet for each disturbance that users cause."""
+    plan = population.context.plan
+    for place, one in enumerate(plan.workload.disturbances):
+        at_s = plan.measure_start_s + one.at_s
         if isinstance(one, Exit):
-            yield partial(_exit, worker, one, place, at_s)
+            yield partial(_exit, population, one, place, at_s)
         elif isinstance(one, SlowReaders):
-            yield partial(_slow_readers, worker, one, place, at_s)
+            yield partial(_slow_readers, population, one, place, at_s)
 
 
-def _exit(worker: "Worker", one: Exit, place: int, at_s: float) -> None:
-    _sleep_until(worker, at_s)
-    chosen = _chosen(worker, place, one.share)
-    for share, session in chosen:
-        _sleep_until(worker, at_s + share * one.length_s)
+def _exit(population: Population, one: Exit, place: int, at_s: float) -> None:
+    context = population.context
+    _sleep_until(context, at_s)
+    chosen = _chosen(population, place, one.share)
+    for fraction, session in chosen:
+        _sleep_until(context, at_s + fraction * one.length_s)
         gevent.spawn(session.leave)
     if one.back_after_s is None:
         return
-    back_s = worker.plan.users * one.share / one.back_rate_per_s
-    for share, session in chosen:
-        _sleep_until(worker, at_s + one.back_after_s + share * back_s)
+    back_s = context.plan.users * one.share / one.back_rate_per_s
+    for fraction, session in chosen:
+        _sleep_until(context, at_s + one.back_after_s + fraction * back_s)
         gevent.spawn(session.come_back)
 
 
-def _slow_readers(worker: "Worker", one: SlowReaders, place: int, at_s: float) -> None:
-    _sleep_until(worker, at_s)
-    chosen = _chosen(worker, place, one.share)
+def _slow_readers(population: Population, one: SlowReaders, place: int, at_s: float) -> None:
+    _sleep_until(population.context, at_s)
+    chosen = _chosen(population, place, one.share)
     for _, session in chosen:
         session.pause(paused=True)
-    _sleep_until(worker, at_s + one.length_s)
+    _sleep_until(population.context, at_s + one.length_s)
     for _, session in chosen:
         session.pause(paused=False)
 
 
-def _sleep_until(worker: "Worker", second: float) -> None:
-    wait_s = second - worker.clock.elapsed_s()
+def _sleep_until(context: RunContext, second: float) -> None:
+    wait_s = second - context.clock.elapsed_s()
     if wait_s > 0:
         gevent.sleep(wait_s)
 
 
-def _chosen(worker: "Worker", place: int, share: float) -> Chosen:
-    """Return which users of this worker a disturbance takes."""
-    workers = len(worker.order.workers)
+def _chosen(population: Population, place: int, share: float) -> Chosen:
+    """Return the users of this worker that a disturbance affects."""
+    context = population.context
     chosen: Chosen = []
-    for user_class, count in worker.population.items():
-        taken = crowd(worker.plan, user_class, count, place)[: round(count * share)]
-        spread = spread_s(len(taken), 1.0)
-        held = worker.sessions_of(user_class)
+    for user_class, count in context.users.items():
+        taken = disturbance_order(context.plan, user_class, count, place)[: round(count * share)]
+        fractions = spread_s(len(taken), 1.0)
+        held = population.of_class(user_class)
         chosen += [
-            (float(share_of_time), held[user // workers])
-            for user, share_of_time in zip(taken.tolist(), spread, strict=True)
-            if user % workers == worker.number and user // workers < len(held)
+            (float(fraction), held[user // context.workers])
+            for user, fraction in zip(taken.tolist(), fractions, strict=True)
+            if user % context.workers == context.number and user // context.workers < len(held)
         ]
     return sorted(chosen, key=lambda one: one[0])

@@ -10,6 +10,7 @@ from harness.core.clock import NS_PER_MS, machine_id
 from harness.core.clock_offset import OffsetEstimator, Reading
 from harness.load import worker_protocol as messages
 from harness.load.worker_info import WorkerInfo
+from harness.measure.record_schema import ClockRow
 
 HELLO_EVERY_S = 1.0
 FIRST_EXCHANGES = 24
@@ -100,22 +101,25 @@ class ClockKeeper:
         if found is not None:
             self._worst_error_ns = max(self._worst_error_ns, found.error_ns)
 
-    def take_row(self) -> dict[str, float | None]:
+    def take_row(self) -> ClockRow:
         """Return the offset, the most it was wrong since the last call, and the round trip."""
         exchanges, self._exchanges = self._exchanges, 0
-        row: dict[str, float | None] = dict.fromkeys(
-            ("clock_offset_ms", "clock_error_ms", "clock_round_trip_ms")
-        )
-        row["clock_exchanges"] = exchanges
+        row: ClockRow = {
+            "clock_offset_ms": None,
+            "clock_error_ms": None,
+            "clock_round_trip_ms": None,
+            "clock_exchanges": exchanges,
+        }
         if self._same_clock:
-            return row | {"clock_offset_ms": 0.0, "clock_error_ms": 0.0}
+            return {**row, "clock_offset_ms": 0.0, "clock_error_ms": 0.0}
         now_ns = time.time_ns()
         self._note_error(now_ns)
         found, worst_ns = self._estimator.estimate(now_ns), self._worst_error_ns
         self._worst_error_ns = 0
         if found is None:
             return row
-        return row | {
+        return {
+            **row,
             "clock_offset_ms": found.offset_ns / NS_PER_MS,
             "clock_error_ms": worst_ns / NS_PER_MS,
             "clock_round_trip_ms": found.round_trip_ns / NS_PER_MS,

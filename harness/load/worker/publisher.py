@@ -1,29 +1,28 @@
 """Sends a worker's part of the schedule, each publish at its time whatever the system does."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from harness.core.clock import NS_PER_S
+from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.envelope import Envelope
 from harness.load.schedule import Publish, Schedule
 from harness.load.worker.back_off import BackOff
+from harness.load.worker.run_context import CHATTER, RunContext
+from harness.load.worker.session import UserSession
+from harness.measure.arrivals import NEVER_NS
+from harness.measure.record_schema import PublishRow
 from harness.net.client import PublishAnswer
 from harness.net.stream import errno_name
-
-if TYPE_CHECKING:
-    from harness.load.worker.worker import Worker
-
-CHATTER = "chatter"
 
 
 @dataclass(slots=True)
 class _Pending:
     """A publish that was sent and not answered yet."""
 
-    rows: list[dict[str, Any]]
+    rows: list[PublishRow]
     sent_ns: int
     phase: str
 
@@ -34,54 +33,73 @@ class Publisher:
     A message that is due is sent at once, from its own chatter. Over WebSocket sending never
     waits; over HTTP each publish waits for its answer in a greenlet of its own. Neither delays
     the next one.
+
+    Args:
+        context: The run in this worker.
+        chatter: Returns the session of the chatter with a global number, None before it starts.
     """
 
-    def __init__(self, worker: "Worker") -> None:
-        self._worker = worker
-        self._publishing = worker.plan.workload.publishing
+    def __init__(self, context: RunContext, chatter: Callable[[int], UserSession | None]) -> None:
+        self._context = context
+        self._chatter = chatter
+        self._publishing = context.plan.workload.publishing
         self._sequences: dict[int, int] = {}
         self._pending: dict[str, _Pending] = {}
-        self._back_off = BackOff(worker.plan.workload.safety.back_off_s)
-        self.rows: list[dict[str, Any]] = []
-        self._part = Schedule(worker.plan).part(worker.number, len(worker.order.workers))
+        self._back_off = BackOff(context.plan.workload.safety.back_off_s)
+        self.rows: list[PublishRow] = []
+        self._part = Schedule(context.plan).part(context.number, context.workers)
         self._next = next(self._part, None)
 
     def run(self) -> None:
         """Send every publish of this worker's part at its intended time; a greenlet's body."""
         while self._next is not None:
-            wait_s = self._next.intended_s - self._worker.clock.elapsed_s()
+            wait_s = self._next.intended_s - self._context.clock.elapsed_s()
             if wait_s > 0:
                 gevent.sleep(wait_s)
             self.send_due()
 
     def send_due(self) -> None:
         """Send everything whose time has come; the books of arrivals call this too."""
-        worker = self._worker
-        while self._next is not None and self._next.intended_s <= worker.clock.elapsed_s():
+        context = self._context
+        while self._next is not None and self._next.intended_s <= context.clock.elapsed_s():
             publish, self._next = self._next, next(self._part, None)
             self._send(publish)
-        worker.publish_due_at(self._next.intended_s if self._next is not None else None)
+        self._set_due(self._next.intended_s if self._next is not None else None)
+
+    def _set_due(self, intended_s: float | None) -> None:
+        """Have the next publish sent on time even from within a burst of deliveries."""
+        context, due_ns = self._context, NEVER_NS
+        if intended_s is not None:
+            clock = context.clock
+            due_ns = clock.epoch_ns + round(intended_s * NS_PER_S) - clock.offset_ns
+        for tracker in context.trackers.values():
+            tracker.wake_at_ns = due_ns
 
     def _send(self, publish: Publish) -> None:
-        worker = self._worker
-        phase = worker.phase_at(publish.intended_s)
-        channel = worker.plan.channel_path(publish.channel)
-        worker.stats.count(CHATTER, "publishes_offered", len(publish.bytes_each))
-        session = worker.chatter(publish.chatter)
+        context = self._context
+        phase = context.phase_at(publish.intended_s)
+        channel = context.plan.channel_path(publish.channel)
+        context.stats.count(CHATTER, "publishes_offered", len(publish.bytes_each))
+        session = self._chatter(publish.chatter)
         if session is None or not session.connected:
             self._not_sent(publish, channel, phase, "NotConnected", "its chatter is not connected")
             return
         if self._back_off.silent(publish.chatter, time.monotonic()):
             self._not_sent(publish, channel, phase, "BackedOff", "its chatter had been throttled")
             return
-        rows, events = self._envelopes(publish, channel, phase)
+        stamped = self._stamped(publish)
+        rows = [
+            self._row(publish, place, channel, phase, len(event), envelope)
+            for place, (envelope, event) in enumerate(stamped)
+        ]
+        events = [event for _, event in stamped]
         publish_id = str(publish.first_message)
-        pending = self._pending[publish_id] = _Pending(rows, rows[0]["sent_ns"], phase)
-        for row in rows:
-            delay_ns = row["sent_ns"] - row["intended_ns"]
-            worker.stats.latency("send_delay", CHATTER, phase, delay_ns)
-            worker.health.sent(delay_ns)
-        worker.stats.count(CHATTER, "publishes_sent", len(rows))
+        pending = self._pending[publish_id] = _Pending(rows, stamped[0][0].sent_ns, phase)
+        for envelope, _ in stamped:
+            delay_ns = envelope.sent_ns - envelope.intended_ns
+            context.stats.latency("send_delay", CHATTER, phase, delay_ns)
+            context.health.sent(delay_ns)
+        context.stats.count(CHATTER, "publishes_sent", len(rows))
         if self._publishing.transport == "http":
             gevent.spawn(self._post, publish_id, channel, events)
             return
@@ -90,49 +108,56 @@ class Publisher:
         except OSError as error:
             del self._pending[publish_id]
             self._close(pending, "unanswered", None)
-            worker.failed(CHATTER, "publish", type(error).__name__, errno_name(error), str(error))
+            context.failed(CHATTER, "publish", type(error).__name__, errno_name(error), str(error))
 
-    def _envelopes(
-        self, publish: Publish, channel: str, phase: str
-    ) -> tuple[list[dict[str, Any]], list[bytes]]:
-        """Stamp the messages of a publish: their rows in the record and their JSON."""
-        worker = self._worker
-        stream = worker.number * worker.plan.workload.channels.count + publish.channel
-        intended_ns = worker.clock.epoch_ns + round(publish.intended_s * NS_PER_S)
-        rows, events = [], []
-        for place, size_bytes in enumerate(publish.bytes_each):
+    def _stamped(self, publish: Publish) -> list[tuple[Envelope, bytes]]:
+        """Return the messages of a publish, stamped with the time of sending, and their JSON."""
+        context = self._context
+        stream = context.number * context.plan.workload.channels.count + publish.channel
+        intended_ns = context.clock.epoch_ns + round(publish.intended_s * NS_PER_S)
+        stamped = []
+        for size_bytes in publish.bytes_each:
             sequence = self._sequences.get(stream, 0)
             self._sequences[stream] = sequence + 1
-            sent_ns = worker.clock.now_ns()
-            envelope = Envelope(worker.order.run_id, stream, sequence, intended_ns, sent_ns)
-            event = envelope.to_json(size_bytes)
-            events.append(event)
-            rows.append(
-                {
-                    "id": publish.first_message + place,
-                    "stream": stream,
-                    "sequence": sequence,
-                    "worker": worker.number,
-                    "channel": channel,
-                    "chatter": publish.chatter,
-                    "bytes": len(event),
-                    "intended_ns": intended_ns,
-                    "sent_ns": sent_ns,
-                    "acknowledged_ns": None,
-                    "outcome": "unanswered",
-                    "phase": phase,
-                }
-            )
-        return rows, events
+            sent_ns = context.clock.now_ns()
+            envelope = Envelope(context.run_id, stream, sequence, intended_ns, sent_ns)
+            stamped.append((envelope, envelope.to_json(size_bytes)))
+        return stamped
+
+    def _row(
+        self,
+        publish: Publish,
+        place: int,
+        channel: str,
+        phase: str,
+        size_bytes: int,
+        envelope: Envelope | None = None,
+    ) -> PublishRow:
+        """Return the record's row of a publish's message; without an envelope it is not sent."""
+        epoch_ns = self._context.clock.epoch_ns
+        return {
+            "id": publish.first_message + place,
+            "stream": envelope.stream if envelope else None,
+            "sequence": envelope.sequence if envelope else None,
+            "worker": self._context.number,
+            "channel": channel,
+            "chatter": publish.chatter,
+            "bytes": size_bytes,
+            "intended_ns": epoch_ns + round(publish.intended_s * NS_PER_S),
+            "sent_ns": envelope.sent_ns if envelope else None,
+            "acknowledged_ns": None,
+            "outcome": "unanswered" if envelope else "not_sent",
+            "phase": phase,
+        }
 
     def _post(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         try:
-            self.answered(self._worker.api.publish_over_http(publish_id, channel, events))
+            self.answered(self._context.api.publish_over_http(publish_id, channel, events))
         except OSError as error:
             pending = self._pending.pop(publish_id, None)
             if pending is not None:
                 self._close(pending, "unanswered", None)
-            self._worker.failed(
+            self._context.failed(
                 CHATTER, "publish", type(error).__name__, errno_name(error), str(error)
             )
 
@@ -141,34 +166,36 @@ class Publisher:
         pending = self._pending.pop(answer.publish_id, None)
         if pending is None:
             return
-        worker = self._worker
-        received_ns = answer.received_ns + worker.clock.offset_ns
+        context = self._context
+        received_ns = answer.received_ns + context.clock.offset_ns
         latency_ns = received_ns - pending.sent_ns
         self._back_off.heard(
             pending.rows[0]["chatter"], time.monotonic(), throttled=answer.throttled
         )
-        worker.publish_done(latency_ns, sum(row["bytes"] for row in pending.rows), answer)
+        problem = None if answer.accepted else Exception(f"{answer.code}: {answer.message}")
+        size_bytes = sum(row["bytes"] for row in pending.rows)
+        context.table.request("PUBLISH", CHATTER, latency_ns / NS_PER_MS, size_bytes, problem)
         if answer.accepted:
-            worker.stats.latency("publish_latency", CHATTER, pending.phase, latency_ns)
+            context.stats.latency("publish_latency", CHATTER, pending.phase, latency_ns)
             self._close(pending, "acknowledged", received_ns)
             return
         self._close(pending, "throttled" if answer.throttled else "refused", received_ns)
-        worker.failed(CHATTER, "publish", "Refused", answer.code, answer.message)
+        context.failed(CHATTER, "publish", "Refused", answer.code, answer.message)
 
     def expire(self, *, everything: bool = False) -> None:
         """Give up waiting for answers older than the workload allows, or for all."""
         timeout_ns = self._publishing.acknowledge_timeout_s * NS_PER_S
-        before_ns = self._worker.clock.now_ns() - timeout_ns
+        before_ns = self._context.clock.now_ns() - timeout_ns
         for publish_id in [
             key for key, p in self._pending.items() if everything or p.sent_ns < before_ns
         ]:
             self._close(self._pending.pop(publish_id), "unanswered", None)
-            self._worker.failed(CHATTER, "publish", "Timeout", "", "no answer in time")
+            self._context.failed(CHATTER, "publish", "Timeout", "", "no answer in time")
 
     def _close(self, pending: _Pending, outcome: str, acknowledged_ns: int | None) -> None:
         counter = {"acknowledged": "publishes_acknowledged", "throttled": "publishes_throttled"}
         name = counter.get(outcome, "publishes_failed")
-        self._worker.stats.count(CHATTER, name, len(pending.rows))
+        self._context.stats.count(CHATTER, name, len(pending.rows))
         for row in pending.rows:
             row["outcome"] = outcome
             row["acknowledged_ns"] = acknowledged_ns if outcome == "acknowledged" else None
@@ -177,28 +204,15 @@ class Publisher:
     def _not_sent(
         self, publish: Publish, channel: str, phase: str, error_class: str, message: str
     ) -> None:
-        worker = self._worker
-        worker.stats.count(CHATTER, "publishes_failed", len(publish.bytes_each))
-        worker.failed(CHATTER, "publish", error_class, "", message)
+        context = self._context
+        context.stats.count(CHATTER, "publishes_failed", len(publish.bytes_each))
+        context.failed(CHATTER, "publish", error_class, "", message)
         self.rows.extend(
-            {
-                "id": publish.first_message + place,
-                "stream": None,
-                "sequence": None,
-                "worker": worker.number,
-                "channel": channel,
-                "chatter": publish.chatter,
-                "bytes": size_bytes,
-                "intended_ns": worker.clock.epoch_ns + round(publish.intended_s * NS_PER_S),
-                "sent_ns": None,
-                "acknowledged_ns": None,
-                "outcome": "not_sent",
-                "phase": phase,
-            }
+            self._row(publish, place, channel, phase, size_bytes)
             for place, size_bytes in enumerate(publish.bytes_each)
         )
 
-    def take_rows(self) -> list[dict[str, Any]]:
+    def take_rows(self) -> list[PublishRow]:
         """Return the rows of messages whose fate is known since the last call."""
         taken, self.rows = self.rows, []
         return taken

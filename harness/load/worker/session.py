@@ -3,19 +3,16 @@
 import random
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.measure.arrivals import MessageTracker
+from harness.load.worker.run_context import RunContext
 from harness.measure.ledger import SubscriberLedger
-from harness.measure.record import CHANNELS_APART, JOIN_STAGES
+from harness.measure.record import CHANNELS_APART
+from harness.measure.record_schema import ConnectionRow
 from harness.net.client import ABNORMAL_CODE as ABNORMAL
 from harness.net.client import STALLED, Client, JoinError, JoinTimes, PublishAnswer
-
-if TYPE_CHECKING:
-    from harness.load.worker.worker import Worker
 
 LEFT_CODE = 1000
 LINGER_S = 1.0
@@ -26,11 +23,10 @@ class UserSession(SubscriberLedger):
     """A user's ledger that also hears everything else its client tells.
 
     Args:
-        worker: The worker it lives in.
+        context: The run in its worker.
         user_class: subscriber or chatter.
         number: Its global number within its class.
         channels: Paths of the channels it subscribes to; none when it only publishes.
-        book: The messages its class is receiving in this worker.
     """
 
     __slots__ = (
@@ -45,6 +41,7 @@ class UserSession(SubscriberLedger):
         "channels",
         "closed_ns",
         "connection",
+        "context",
         "end",
         "failure",
         "joined",
@@ -52,19 +49,17 @@ class UserSession(SubscriberLedger):
         "number",
         "times",
         "user_class",
-        "worker",
     )
 
     def __init__(
         self,
-        worker: "Worker",
+        context: RunContext,
         user_class: str,
         number: int,
         channels: Sequence[str],
-        book: MessageTracker,
     ) -> None:
-        super().__init__(book)
-        self.worker = worker
+        super().__init__(context.trackers[user_class])
+        self.context = context
         self.user_class = user_class
         self.number = number
         self.channels = channels
@@ -84,20 +79,14 @@ class UserSession(SubscriberLedger):
         self._is_paused = False
         self._is_stalled = False
 
-    def await_turn(self) -> None:
-        """Sleep until this user is to join."""
-        worker = self.worker
-        offset_s = float(worker.join_offsets_s[self.user_class][self.number])
-        gevent.sleep(max(offset_s - worker.clock.elapsed_s(), 0.0))
-
     def join(self) -> None:
         """Connect and subscribe, trying as often as the workload allows.
 
         Each attempt is counted, and is a row of the record.
         """
-        worker = self.worker
-        joins = worker.plan.workload.joins
-        while not worker.over and not self._attempt() and self.connection < joins.retries:
+        context = self.context
+        joins = context.plan.workload.joins
+        while not context.over and not self._attempt() and self.connection < joins.retries:
             if self._gives_up:
                 return
             self._next_connection()
@@ -107,7 +96,7 @@ class UserSession(SubscriberLedger):
 
     def _next_connection(self) -> None:
         """Put this connection on record and begin the account of the next."""
-        self.worker.earlier_rows.append(self.row())
+        self.context.earlier_rows.append(self.row())
         self.begin_again()
         self.attempted = self.joined = False
         self.connection += 1
@@ -117,13 +106,13 @@ class UserSession(SubscriberLedger):
 
     def _reconnect(self) -> None:
         """Come back after a loss, as the workload's clients do."""
-        worker = self.worker
-        reconnect = worker.plan.workload.reconnect
+        context = self.context
+        reconnect = context.plan.workload.reconnect
         for attempt in range(reconnect.attempts):
             self._next_connection()
             wait_s = reconnect.wait_s(attempt, random.random(), self._told_s)
             gevent.sleep(self._asked_wait_s + wait_s)
-            if worker.over or self._attempt() or self._gives_up:
+            if context.over or self._attempt() or self._gives_up:
                 return
 
     def leave(self) -> None:
@@ -134,18 +123,18 @@ class UserSession(SubscriberLedger):
         if not self.connected:
             return
         self.leaving = True
-        self.stop_owing(self.worker.clock.now_ns())
+        self.stop_owing(self.context.clock.now_ns())
         gevent.sleep(LINGER_S)
         client = self._client
         if client is not None:
             client.close()
-            self._let_go(self.worker.clock.now_ns(), LEFT_CODE, "left")
+            self._let_go(self.context.clock.now_ns(), LEFT_CODE, "left")
             gevent.sleep(LINGER_S)
             client.drop()
 
     def come_back(self) -> None:
         """Connect again after ``leave``; the body of a greenlet."""
-        if self._client is None and self.leaving and not self.worker.over:
+        if self._client is None and self.leaving and not self.context.over:
             self.leaving = False
             self._next_connection()
             if not self._attempt():
@@ -173,7 +162,7 @@ class UserSession(SubscriberLedger):
         limit_s, stall_s = client.silence_limit_s, client.stall_limit_s
         if limit_s is None and stall_s is None:
             return
-        delivered_ns = self.last_arrival_ns - self.worker.clock.offset_ns
+        delivered_ns = self.last_arrival_ns - self.context.clock.offset_ns
         silent_s = (now_ns - max(client.heard_ns, delivered_ns)) / NS_PER_S
         if limit_s is not None and silent_s > limit_s:
             client.drop()
@@ -182,43 +171,62 @@ class UserSession(SubscriberLedger):
         is_stalled = stall_s is not None and silent_s > stall_s
         if is_stalled and not self._is_stalled:
             message = f"no byte for more than {stall_s:g} s"
-            self.worker.failed(self.user_class, "receive", "Stalled", STALLED, message)
+            self.context.failed(self.user_class, "receive", "Stalled", STALLED, message)
         self._is_stalled = is_stalled
 
     def _attempt(self) -> bool:
         """Try to join once; return whether it worked."""
-        worker = self.worker
+        context = self.context
         if self.connection == 0:
-            worker.tried[self.user_class] += 1
+            context.tried[self.user_class] += 1
         self.attempted = True
         self.failure = None
         self._asked_wait_s = 0.0
-        worker.stats.count(self.user_class, "joins_attempted")
-        client = worker.new_client(self)
+        context.stats.count(self.user_class, "joins_attempted")
+        client = context.api.client(self.channels, self.book.frame_cache, self)
         self._client = client
-        started_ns = worker.clock.now_ns()
+        started_ns = context.clock.now_ns()
         self._joining = gevent.getcurrent()
-        worker.joining += 1
+        context.joining += 1
         try:
-            times = client.join(time.monotonic() + worker.plan.workload.joins.timeout_s)
+            times = client.join(time.monotonic() + context.plan.workload.joins.timeout_s)
         except JoinError as error:
-            self.times = JoinTimes(started_ns - worker.clock.offset_ns)
+            self.times = JoinTimes(started_ns - context.clock.offset_ns)
             self.failure = (error.stage, error.code)
-            policy = worker.plan.workload.reconnect.policy
+            policy = context.plan.workload.reconnect.policy
             self._gives_up = error.is_final and policy == "browser"
             self._asked_wait_s = error.asked_wait_s
             self.owed_from_ns = None
             self._client = None
-            worker.join_failed(self, error)
+            self._count_failed_join(error)
             return False
         finally:
             self._joining = None
-            worker.joining -= 1
+            context.joining -= 1
         self.times = times
         self.joined = True
-        worker.connected[self.user_class] += 1
-        worker.join_succeeded(self, times)
+        context.connected[self.user_class] += 1
+        self._count_join(times)
         return True
+
+    def _count_join(self, times: JoinTimes) -> None:
+        context, user_class = self.context, self.user_class
+        phase = context.phase_now()
+        latency_ns = times.confirmed_ns - times.start_ns
+        context.stats.count(user_class, "joins_succeeded")
+        context.stats.latency("join_latency", user_class, phase, latency_ns)
+        for stage, duration_ns in times.stages_ns.items():
+            context.stats.latency(f"join_{stage}", user_class, phase, duration_ns)
+        context.table.request("JOIN", user_class, latency_ns / NS_PER_MS, 0, None)
+        if self.owed_from_ns is not None:
+            for channel in self.channels:
+                context.intervals.opened(channel, self.owed_from_ns)
+
+    def _count_failed_join(self, error: JoinError) -> None:
+        context, user_class = self.context, self.user_class
+        context.stats.count(user_class, "joins_failed")
+        context.failed(user_class, error.stage, "JoinError", error.code, error.message)
+        context.table.request("JOIN", user_class, None, 0, error)
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """Send one publish on this user's connection; raises OSError when it has none."""
@@ -228,22 +236,22 @@ class UserSession(SubscriberLedger):
 
     def confirmed(self, kernel_ns: int) -> None:
         """Once it has settled, this user is owed what is sent."""
-        settle_ns = round(self.worker.plan.workload.phases.settle_s * NS_PER_S)
-        self.owed_from_ns = kernel_ns + self.worker.clock.offset_ns + settle_ns
+        settle_ns = round(self.context.plan.workload.phases.settle_s * NS_PER_S)
+        self.owed_from_ns = kernel_ns + self.context.clock.offset_ns + settle_ns
 
     def answered(self, answer: PublishAnswer) -> None:
         """Pass a publish's answer on to the worker's publisher."""
-        self.worker.publisher.answered(answer)
+        self.context.on_answer(answer)
 
     def ended(self, code: int, reason: str, kernel_ns: int, outcome: str = "") -> None:
         """The system, or the network, ended the connection before we did."""
         told = f"{outcome}: {reason}" if outcome else reason
-        self._let_go(kernel_ns + self.worker.clock.offset_ns, code, told)
-        self.worker.stats.count(self.user_class, "disconnects")
+        self._let_go(kernel_ns + self.context.clock.offset_ns, code, told)
+        self.context.stats.count(self.user_class, "disconnects")
         known_as = outcome or str(code)
-        self.worker.failed(self.user_class, "receive", "Disconnected", known_as, reason)
-        policy = self.worker.plan.workload.reconnect.policy
-        if policy != "never" and not self.leaving and not self.worker.over:
+        self.context.failed(self.user_class, "receive", "Disconnected", known_as, reason)
+        policy = self.context.plan.workload.reconnect.policy
+        if policy != "never" and not self.leaving and not self.context.over:
             gevent.spawn(self._reconnect)
 
     def told_to_wait(self, wait_s: float) -> None:
@@ -252,14 +260,14 @@ class UserSession(SubscriberLedger):
 
     def refused(self, stage: str, code: str, message: str) -> None:
         """The system reported an error that belongs to no publish."""
-        self.worker.failed(self.user_class, stage, "RemoteError", code, message)
+        self.context.failed(self.user_class, stage, "RemoteError", code, message)
 
-    def give_up_joining(self) -> None:
+    def cancel_join(self) -> None:
         """Fail a join that is still under way when the run ends; counted at the next switch."""
         if self._joining is not None:
             self._joining.kill(TimeoutError("the run ended before the answer came"), block=False)
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Start to close the connection, at the end of the run."""
         if self._client is not None:
             self._client.close()
@@ -278,24 +286,25 @@ class UserSession(SubscriberLedger):
     def _let_go(self, now_ns: int, code: int, reason: str) -> None:
         self._client = None
         if self.joined:
-            self.worker.connected[self.user_class] -= 1
+            self.context.connected[self.user_class] -= 1
         self.closed_ns = now_ns
         if self.owed_until_ns is None:
             self.owed_until_ns = now_ns
         if self.joined and self.owed_from_ns is not None:
             for channel in self.channels:
-                self.worker.windows.closed(channel, self.owed_from_ns, self.owed_until_ns)
+                self.context.intervals.closed(channel, self.owed_from_ns, self.owed_until_ns)
         self.end = (code, reason)
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> ConnectionRow:
         """Return this connection's row of the record."""
-        times = self.times or JoinTimes(self.worker.clock.now_ns())
-        stages = {
-            f"{stage}_ms": times.stages_ns[stage] / NS_PER_MS if stage in times.stages_ns else None
-            for stage in JOIN_STAGES
-        }
+        times = self.times or JoinTimes(self.context.clock.now_ns())
+
+        def took_ms(stage: str) -> float | None:
+            took_ns = times.stages_ns.get(stage)
+            return None if took_ns is None else took_ns / NS_PER_MS
+
         return {
-            "worker": self.worker.number,
+            "worker": self.context.number,
             "user_class": self.user_class,
             "user": self.number,
             "connection": self.connection,
@@ -303,8 +312,12 @@ class UserSession(SubscriberLedger):
             "joined": self.joined,
             "failure_stage": self.failure[0] if self.failure else None,
             "failure_code": self.failure[1] if self.failure else None,
-            "join_start_ns": times.start_ns + self.worker.clock.offset_ns,
-            **stages,
+            "join_start_ns": times.start_ns + self.context.clock.offset_ns,
+            "tcp_ms": took_ms("tcp"),
+            "tls_ms": took_ms("tls"),
+            "upgrade_ms": took_ms("upgrade"),
+            "init_ms": took_ms("init"),
+            "subscribe_ms": took_ms("subscribe"),
             "owed_from_ns": self.owed_from_ns,
             "owed_until_ns": self.owed_until_ns if self.owed_from_ns is not None else None,
             "closed_ns": self.closed_ns,
@@ -315,7 +328,7 @@ class UserSession(SubscriberLedger):
             "duplicated": self.duplicated,
             "reordered": self.reordered,
             "late": self.late,
-            "unowed": self.unowed,
+            "unexpected": self.unexpected,
             "longest_stall_s": self.longest_stall_ns / NS_PER_S,
             "first_arrival_ns": self.first_arrival_ns or None,
             "last_arrival_ns": self.last_arrival_ns or None,

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from harness import __version__
 from harness.analysis.decide.bootstrap import REPLICATES, block_seconds
 from harness.analysis.decide.comparison import METRICS, Comparison
 from harness.analysis.decide.regression import Passage
-from harness.analysis.run.clocks import ACROSS_CLOCKS
+from harness.core.distribution import VERSION
 from harness.report import formatting as q
 from harness.report.chart_layout import Chart
 from harness.report.decide.compare_charts import contestants_of, draw_comparison
@@ -17,7 +16,7 @@ from harness.report.decide.compare_tables import (
     runs_table,
     tell_difference,
 )
-from harness.report.definitions import definitions
+from harness.report.glossary import definitions
 from harness.report.html import TEMPLATES, drawings, stylesheet
 from harness.report.theme import VARIABLES
 
@@ -63,7 +62,7 @@ def render_comparison(
         tiles=comparison_tiles(comparison),
         tone=tone,
         unlike=comparison.unlike,
-        version=__version__,
+        version=VERSION,
         word=word,
         workload=first.runs[0].record.workload.get("name", "unknown workload"),
     )
@@ -71,5 +70,7 @@ def render_comparison(
 
 def _clocks(comparison: Comparison) -> list[tuple[str, str]]:
     """Return the sides whose workers did not share a clock, each with its error."""
-    errors_ms = [(side.name, side.clock_error_ms(ACROSS_CLOCKS[0])) for side in comparison.sides]
+    errors_ms = [
+        (side.name, side.clock_error_ms("fan_out_latency_ms")) for side in comparison.sides
+    ]
     return [(name, q.milliseconds(error_ms)) for name, error_ms in errors_ms if error_ms]

@@ -17,6 +17,7 @@ from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import percentile_curve
 from harness.analysis.run.ledger import faults_per_second, stalls_s
 from harness.analysis.run.record import Record
+from harness.core.metrics import title_of
 from harness.measure.histogram import LatencyHistogram
 from harness.report.annotations import every_second, line, thin
 from harness.report.canvas import (
@@ -32,7 +33,6 @@ from harness.report.canvas import (
     unit,
 )
 from harness.report.chart_layout import Chart, ChartLayout
-from harness.report.definitions import label
 from harness.report.palette import Look, looks_of
 from harness.report.theme import BAND, INK, LINE, MUTED, STYLE
 
@@ -124,7 +124,7 @@ def _columns(size: Size, contestants: Sequence[Contestant]) -> int:
 def _ratios(comparison: Comparison, contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
     """Draw by how many percent each figure with an interval differs from the first side's."""
     rows = [
-        (label(one.metric), contestant, one)
+        (title_of(one.metric), contestant, one)
         for place in range(len(comparison.differences[0]))
         for contestant, found in zip(contestants[1:], comparison.differences, strict=True)
         if (one := found[place]).relative is not None and one.ratio is not None

@@ -5,8 +5,9 @@ from typing import Final
 
 from harness.analysis.decide.comparison import RATIO, Comparison, Difference
 from harness.analysis.decide.regression import Passage
+from harness.core.metrics import title_of
 from harness.report.decide.compare_tables import NO_DIFFERENCE, figure_words, is_better, tell_change
-from harness.report.definitions import capital, label
+from harness.report.glossary import capital
 from harness.report.html import Figure, Tile
 from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
 
@@ -52,7 +53,7 @@ def comparison_tiles(comparison: Comparison) -> list[Tile]:
 
 def _tile(comparison: Comparison, metric: str) -> Tile:
     figures = [Figure(metric, figure_words(side, metric), side.name) for side in comparison.sides]
-    return Tile(capital(label(metric)), figures, "", "; ".join(_details(comparison, metric)))
+    return Tile(capital(title_of(metric)), figures, "", "; ".join(_details(comparison, metric)))
 
 
 def _details(comparison: Comparison, metric: str) -> Iterator[str]:

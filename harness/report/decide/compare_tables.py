@@ -8,9 +8,10 @@ from harness.analysis.decide.comparison import Comparison, Difference, Side
 from harness.analysis.decide.regression import Passage
 from harness.analysis.run.labels import label_words, tags_of
 from harness.analysis.run.record import Json
+from harness.core.metrics import more_is_better, title_of
 from harness.report import formatting as q
 from harness.report.clocks import WITHIN_CLOCKS, below, explanation, quoted
-from harness.report.definitions import anchor, capital, label
+from harness.report.glossary import anchor, capital
 from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
 from harness.report.table_cells import Cell, Table
 
@@ -18,7 +19,6 @@ NO_DIFFERENCE: Final = "no difference shown"
 JSON_VERSION: Final = 1
 """Of what ``comparison_json`` returns; a name that goes, or means something else, raises it."""
 
-_MORE_IS_BETTER: Final = {"deliveries.ratio", "deliveries.per_s_mean", "joins.per_s_peak"}
 _HEADLINES: Final = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
 """What the first sentences are about."""
 _PERCENT: Final = round(100 * CONFIDENCE)
@@ -30,7 +30,7 @@ def tell_difference(first: Side, other: Side, differences: Sequence[Difference])
     sentences = []
     for metric in _HEADLINES:
         seen = by_metric[metric]
-        name = capital(label(metric))
+        name = capital(title_of(metric))
         if seen.difference is None:
             sentences.append(f"{name}: no data.")
         else:
@@ -52,7 +52,7 @@ def tell_change(seen: Difference) -> str:
 
 def is_better(seen: Difference) -> bool:
     """Say whether a figure changed for the better."""
-    return ((seen.difference or 0.0) > 0) == (seen.metric in _MORE_IS_BETTER)
+    return ((seen.difference or 0.0) > 0) == more_is_better(seen.metric)
 
 
 def difference_table(first: Side, other: Side, differences: Sequence[Difference]) -> Table:
@@ -163,7 +163,7 @@ def _row(one: Difference) -> list[Cell]:
         _ratio(one),
     ]
     return [
-        Cell(capital(label(one.metric))),
+        Cell(capital(title_of(one.metric))),
         Cell(_word(one), tone=_tone(one)),
         *(Cell(text, link=anchor(one.metric)) for text in figures),
     ]

@@ -7,15 +7,14 @@ import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter
 
-from harness import __version__
 from harness.analysis.decide.cost_study import CostStudy, Curve
 from harness.analysis.run.cost import RunCost
+from harness.core.distribution import VERSION
 from harness.report import formatting as q
 from harness.report.canvas import NARROW, Size, legend, panels, unit
 from harness.report.chart_layout import Chart, ChartLayout
 from harness.report.decide.cost_tables import cost_tables, lines_table
-from harness.report.definitions import definitions
-from harness.report.glossary import OF_COSTS
+from harness.report.glossary import OF_COSTS, definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.palette import looks_of
 from harness.report.theme import STYLE
@@ -43,7 +42,7 @@ def render_cost_page(
         day=study.day,
         connected=q.count(study.day.connected),
         messages=q.count(study.day.messages),
-        version=__version__,
+        version=VERSION,
     )
 
 

@@ -9,14 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from harness import __version__
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.history import History, Point, Series
+from harness.core.distribution import VERSION
+from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.canvas import NARROW, Size, panels
 from harness.report.chart_layout import Chart, ChartLayout
 from harness.report.clocks import WITHIN_CLOCKS, explanation, quoted
-from harness.report.definitions import capital, definitions, label
+from harness.report.glossary import capital, definitions
 from harness.report.html import TEMPLATES, drawings, stylesheet
 from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
 from harness.report.table_cells import Cell, Table
@@ -43,7 +44,7 @@ def render_history(history: History, charts: Sequence[Sequence[Chart]] | None = 
         runs=sum(len(series.points) for series in history.series),
         sections=list(zip(map(title, history.series), drawn, tables(history), strict=True)),
         skipped=history.skipped,
-        version=__version__,
+        version=VERSION,
     )
 
 
@@ -91,7 +92,7 @@ def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
         notes.append(f"{explanation('run')}.")
     texts = ["Started", *(["Tested"] if is_named else [])]
     texts += [*(["Revision"] if series.knows_revisions else []), "Verdict", "Run"]
-    columns = [*texts, *(capital(label(m)) for m in metrics)]
+    columns = [*texts, *(capital(title_of(m)) for m in metrics)]
     title, meanings = f"Runs of series {number}, oldest first", ("",) * len(texts) + tuple(metrics)
     return Table(
         *(f"series-{number}", title, " ".join(notes), columns, rows),
@@ -109,10 +110,10 @@ def _change(seen: Difference | None) -> str:
     if seen is None:
         return ""
     if seen.is_within_clocks:
-        return f"{label(seen.metric)} {WITHIN_CLOCKS}"
+        return f"{title_of(seen.metric)} {WITHIN_CLOCKS}"
     if seen.ratio is None:
         return ""
-    return f"{label(seen.metric)} {100 * (seen.ratio - 1):+.3g}{q.THIN}%"
+    return f"{title_of(seen.metric)} {100 * (seen.ratio - 1):+.3g}{q.THIN}%"
 
 
 def _word(point: Point) -> str:
@@ -155,7 +156,7 @@ def _sketch(number: int, series: Series, metric: str) -> ChartLayout:
     caption += f"{_quoted(metric, known[-1])}"
     caption += "; bands are revisions." if series.knows_revisions else "."
     caption += " Crosses are invalid runs." if not valid.all() else ""
-    return ChartLayout(name, capital(label(metric)), caption, draw)
+    return ChartLayout(name, capital(title_of(metric)), caption, draw)
 
 
 def _mark_revisions(axes: Axes, points: Sequence[Point], size: Size) -> None:

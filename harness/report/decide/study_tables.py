@@ -20,7 +20,7 @@ from harness.report.decide.study_text import (
     size_words,
     standing_words,
 )
-from harness.report.definitions import anchor
+from harness.report.glossary import anchor
 from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
 from harness.report.table_cells import Cell, Table, several
 

@@ -9,9 +9,9 @@ from harness.analysis.decide.study_paper import PRICE_LIST, PaperFigure, SystemC
 from harness.analysis.run.record import Json
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import why_invalid
+from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.clocks import below
-from harness.report.definitions import label
 from harness.report.summary_text import limit_words, observed_words
 
 ORIGINS: Final = {
@@ -68,7 +68,7 @@ def judged_words(answer: Answer) -> list[tuple[str, Json]]:
     """Return each objective in words, with itself as it was judged."""
     return [
         (
-            marked(f"{label(slo['metric'])}{scope_words(slo)} {_observed(slo)}", answer.origin)
+            marked(f"{title_of(slo['metric'])}{scope_words(slo)} {_observed(slo)}", answer.origin)
             + f", {limit_words(slo)}",
             slo,
         )
@@ -84,7 +84,7 @@ def seen_words(seen: Seen) -> str:
     """Return a figure with its name."""
     error_ms = seen.clock_error_ms
     value = q.of_metric(seen.metric, seen.value) if error_ms is None else below(error_ms)
-    return marked(f"{label(seen.metric)} {value}", seen.origin)
+    return marked(f"{title_of(seen.metric)} {value}", seen.origin)
 
 
 def paper_words(figure: PaperFigure) -> str:

@@ -7,11 +7,11 @@ from typing import Final
 
 import orjson
 
-from harness import __version__
 from harness.analysis.decide.cost_study import CostStudy, study_day
 from harness.analysis.decide.study import Answer, Findings
 from harness.analysis.decide.study_paper import day_of_need
 from harness.analysis.run.record import Json
+from harness.core.distribution import VERSION
 from harness.report import formatting as q
 from harness.report.chart_layout import Chart
 from harness.report.decide import study_tables as tables
@@ -19,8 +19,7 @@ from harness.report.decide.compare_charts import Contestant, draw_contest
 from harness.report.decide.cost_page import draw_curves
 from harness.report.decide.cost_tables import cost_tables
 from harness.report.decide.study_text import ORIGINS, counted, in_short, limits, marked, origin_of
-from harness.report.definitions import definitions
-from harness.report.glossary import OF_COSTS, OF_STUDIES
+from harness.report.glossary import OF_COSTS, OF_STUDIES, definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.markdown import escape, render_table
 from harness.report.palette import looks_of
@@ -80,7 +79,7 @@ def _render(
         runs=[tables.runs(findings)],
         limits=limits(findings),
         origins=ORIGINS.values(),
-        version=__version__,
+        version=VERSION,
     )
 
 

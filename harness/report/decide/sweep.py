@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from harness import __version__
 from harness.analysis.decide.capacity import FOUND, Cell, exit_code_of
 from harness.analysis.run.backlog import LEAST_GROWTH_MS_PER_S, SIGNIFICANCE
+from harness.core.distribution import VERSION
 from harness.report import formatting as q
 from harness.report.chart_layout import Chart
 from harness.report.decide.sweep_charts import draw_sweep
@@ -24,8 +24,7 @@ from harness.report.decide.sweep_text import (
     tell_knee,
     tell_law,
 )
-from harness.report.definitions import anchor, definitions
-from harness.report.glossary import OF_SWEEPS
+from harness.report.glossary import OF_SWEEPS, anchor, definitions
 from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
 from harness.report.summary_text import VERDICT_MARKS
 from harness.report.table_cells import Table
@@ -67,7 +66,7 @@ def render_sweep(
         target=names[1],
         tiles=_tiles(cells[0]) if len(cells) == 1 else [],
         tone=tone,
-        version=__version__,
+        version=VERSION,
         workload=names[0],
     )
 

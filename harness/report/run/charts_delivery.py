@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.ledger import FAULTS, faults_per_second, offered_per_second, stalls_s
-from harness.analysis.run.summary import STALL_LIMITS_S
+from harness.core.metric_types import WAIT_LIMITS_S
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, thin
 from harness.report.canvas import Size, duration_axis, finish, legend, panels, time_axis, unit
 from harness.report.chart_layout import ChartLayout
-from harness.report.definitions import capital
+from harness.report.glossary import capital
 from harness.report.theme import BLUE, INK, MUTED, ORANGE, ROSE, SKY
 
 _SHORTEST_STALL_S = 0.001
@@ -106,7 +106,7 @@ def stalls(analysis: Analysis) -> Iterator[ChartLayout]:
             edgecolor="none", rwidth=0.86,
         )  # fmt: skip
         duration_axis(axes, low, high)
-        for limit_s in STALL_LIMITS_S:
+        for limit_s in WAIT_LIMITS_S:
             if low < limit_s < high:
                 axes.axvline(limit_s, color=ORANGE, linewidth=1.2, linestyle="--")
                 axes.annotate(

@@ -5,7 +5,7 @@ from typing import Final
 from harness.analysis.run.disturbances import objectives_on_p99
 from harness.analysis.run.record import Json
 from harness.report import formatting as q
-from harness.report.definitions import capital
+from harness.report.glossary import capital
 from harness.report.table_cells import Cell, Table
 
 _MEANINGS: Final = (

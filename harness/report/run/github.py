@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from harness.analysis.run.record import Json
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import invalidates
-from harness.report.definitions import capital, label
+from harness.core.metrics import title_of
+from harness.report.glossary import capital
 from harness.report.summary_text import evidence, limit_words, observed_words
 
 
@@ -17,7 +18,7 @@ def annotations(summary: Json) -> Iterator[str]:
     """Yield a workflow command for each objective missed and each warning."""
     for slo in summary["slos"]:
         if slo["verdict"] != "pass":
-            name = capital(label(slo["metric"])) + scope_words(slo)
+            name = capital(title_of(slo["metric"])) + scope_words(slo)
             observed = "no data" if slo["observed"] is None else observed_words(slo)
             yield _command("error", name, f"{observed}, where {limit_words(slo)} is required")
     for warning in summary["warnings"]:

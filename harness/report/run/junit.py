@@ -8,7 +8,7 @@ from harness.analysis.run.labels import label_of, tags_of
 from harness.analysis.run.record import Json
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import invalidates
-from harness.report.definitions import label
+from harness.core.metrics import title_of
 from harness.report.summary_text import limit_words, observed_words
 
 _FORBIDDEN = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
@@ -73,7 +73,7 @@ def _objective(suite: ET.Element, slo: Json) -> str | None:
     if slo["verdict"] == "pass":
         return None
     observed = "no data" if slo["observed"] is None else observed_words(slo)
-    name = label(slo["metric"]) + scope_words(slo)
+    name = title_of(slo["metric"]) + scope_words(slo)
     message = f"{name}: {observed}, where {limit_words(slo)} is required"
     ET.SubElement(case, "failure", type=slo["verdict"], message=_clean(message))
     return "failure"

@@ -6,8 +6,8 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.requests import AGGREGATED
-from harness.measure.histogram import REQUEST_PERCENTILES
+from harness.core.metric_types import REQUEST_PERCENTILES
+from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, line, thin
 from harness.report.canvas import WIDE, Size, finish, legend, panels, time_axis, unit

@@ -4,10 +4,10 @@ from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.run.columns import REACHED
 from harness.analysis.run.record import Json, Record
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.measure.record import CHANNELS_APART
+from harness.measure.record_schema import REACHED
 from harness.report import formatting as q
 from harness.report.clocks import latency
 from harness.report.table_cells import Cell, Table

@@ -5,22 +5,23 @@ A table without rows is not made: an empty table says nothing that a missing one
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.run.columns import COUNTS
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import latency_ms
-from harness.analysis.run.record import MEASURE, Json, before_measuring, measured
+from harness.analysis.run.record import MEASURE, Json, Record, before_measuring, measured
 from harness.analysis.run.slo import margin, scope_words
-from harness.analysis.run.summary import CHATTER, STALL_LIMITS_S, SUBSCRIBER
+from harness.analysis.run.summary import CHATTER, SUBSCRIBER, failed_joins
+from harness.core.metric_types import STATISTICS, WAIT_LIMITS_S, WAIT_STATISTICS, percentile_name
+from harness.core.metrics import LATENCIES, title_of
 from harness.measure.record import JOIN_STAGES
+from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
 from harness.report.clocks import clocks, latency_figure
-from harness.report.definitions import DEFINITIONS, anchor, capital, label, percentile_name
+from harness.report.glossary import anchor, capital
 from harness.report.run.disturbance_section import disturbed
-from harness.report.run.failed_joins import STAGE_NAMES, failed_joins
 from harness.report.run.requests import requests
 from harness.report.run.slowest import slowest_messages, slowest_subscribers
 from harness.report.summary_text import (
@@ -31,26 +32,19 @@ from harness.report.summary_text import (
 )
 from harness.report.table_cells import Cell, Table
 
-PERCENTILES = ("p50", "p90", "p99", "p999", "max")
-
-_LATENCIES = (
-    "fan_out_latency_ms",
-    "service_latency_ms",
-    "receive_delay_ms",
-    "completion_latency_ms",
-    "publishes.latency_ms",
-    "publishes.send_delay_ms",
-)
+_OF_MESSAGES: Final = [
+    block
+    for block, one in LATENCIES.items()
+    if one.is_measured and not block.startswith("generator.")
+]
 _MOST_ERRORS = 25
-_GENERATOR_MEANINGS = (
-    "",
-    *("generator.cpu_ratio_peak", "generator.cpu_ratio_peak", "generator.cpu_wait_ratio_peak"),
-    *("generator.machine_others_ratio_peak", "generator.loop_lag_ms", "publishes.send_delay_ms"),
-    *("receive_delay_ms", "generator.receive_backlog_peak", "generator.gc_pause_max_ms"),
-    *("generator.late_slots_ratio", "generator.clock_step_max_ms"),
-    *("generator.unstamped_receives", *["generator.rss_bytes_peak"] * 3),
-)
-"""What explains each column of the load generator's table."""
+_STAGE_NAMES: Final = {
+    "tcp": "TCP",
+    "tls": "TLS",
+    "upgrade": "WebSocket upgrade",
+    "init": "protocol init",
+}
+_CAUSE_NAMES: Final = {"tls": "TLS", "http_status": "HTTP status"}
 _NO_TEXTS: Mapping[str, str] = {}
 
 
@@ -66,7 +60,7 @@ def build_tables(analysis: Analysis) -> list[Table]:
         slowest_subscribers(analysis.record),
         _joins(analysis),
         requests(analysis),
-        failed_joins(analysis.record),
+        _failed_joins(analysis.record),
         _phases(analysis),
         _errors(analysis),
         _generator(analysis),
@@ -81,7 +75,7 @@ def objectives(summary: Json) -> Table:
     for slo in summary["slos"]:
         metric, verdict = slo["metric"], slo["verdict"]
         room = margin(slo)
-        name = capital(label(metric)) + scope_words(slo)
+        name = capital(title_of(metric)) + scope_words(slo)
         # On a page a figure that names its metric is the summary's; one of a part is not.
         summed = "" if scope_words(slo) else metric
         shown = Cell(observed_words(slo), metric=summed, link=anchor(metric))
@@ -129,15 +123,15 @@ def _processor(environment: Json) -> str | None:
 def _latencies(analysis: Analysis) -> Table:
     rows = []
     unmeasured = []
-    for metric in _LATENCIES:
+    for metric in _OF_MESSAGES:
         block: Any = analysis.summary
         for key in metric.split("."):
             block = block[key]
         if not block["count"]:
-            unmeasured.append(DEFINITIONS[metric].name)
+            unmeasured.append(LATENCIES[metric].name)
             continue
         texts = _told(metric, block, analysis.summary)
-        rows.append(_latency_row(capital(DEFINITIONS[metric].name), block, metric, texts=texts))
+        rows.append(_latency_row(capital(LATENCIES[metric].name), block, metric, texts=texts))
         if metric == "fan_out_latency_ms":
             rows += _fan_out_by_class(analysis)
         if metric == "service_latency_ms":
@@ -145,7 +139,7 @@ def _latencies(analysis: Analysis) -> Table:
     note = "Of messages meant for the measured time."
     if unmeasured:
         note += f" Not measured in this run: {', '.join(unmeasured)}."
-    columns = ["Milliseconds", *map(percentile_name, PERCENTILES), "Values"]
+    columns = ["Milliseconds", *map(percentile_name, STATISTICS), "Values"]
     return Table("latencies", "Latencies", note, columns, rows)
 
 
@@ -167,14 +161,14 @@ def _fan_out_by_class(analysis: Analysis) -> Iterator[list[Cell]]:
 
 def _told(metric: str, block: Json, summary: Json) -> dict[str, str]:
     """Return a latency's percentiles, none of them below what the clocks can tell."""
-    return {key: latency_figure(metric, block[key], summary) for key in PERCENTILES}
+    return {key: latency_figure(metric, block[key], summary) for key in STATISTICS}
 
 
 def _left_out(summary: Json) -> list[Cell]:
     """Return by how much service latency is below fan-out latency: what it leaves out."""
     due, sent = summary["fan_out_latency_ms"], summary["service_latency_ms"]
     name = Cell("what it leaves out", tone="detail")
-    figures = [Cell(q.figure(_less(due[key], sent[key]))) for key in PERCENTILES]
+    figures = [Cell(q.figure(_less(due[key], sent[key]))) for key in STATISTICS]
     return _explained([name, *figures, Cell("")], "service_latency_ms")
 
 
@@ -187,7 +181,7 @@ def _latency_row(
 ) -> list[Cell]:
     figures = [
         Cell(texts.get(key) or q.figure(block[key]), metric=f"{metric}.{key}" if metric else "")
-        for key in PERCENTILES
+        for key in STATISTICS
     ]
     return [Cell(name, tone=tone), *figures, Cell(q.count(block["count"]), link=anchor(metric))]
 
@@ -201,36 +195,37 @@ def _deliveries(analysis: Analysis) -> Table:
     record, summary = analysis.record, analysis.summary["deliveries"]
     if summary["owed"] is None:
         return Table("deliveries", "Deliveries", "", [], [])
-    columns = ["Messages", "Owed", "Received", *map(capital, ("lost", *COUNTS[1:])), "Ratio"]
-    keys = ("owed", "received", "lost", *COUNTS[1:], "ratio")
-    of_phase = [Cell(q.of_metric(key, summary[key]), metric=f"deliveries.{key}") for key in keys]
+    counts = ("lost", *DELIVERY_COUNTS[1:])
+    columns = ["Messages", "Owed", "Received", *map(capital, counts), "Ratio"]
+    names = {key: f"deliveries.{key}" for key in ("owed", "received", *counts, "ratio")}
+    of_phase = [Cell(q.of_metric(name, summary[key]), name) for key, name in names.items()]
     rows = [[Cell("Measured"), Cell(q.count(len(measured(record.messages)))), *of_phase]]
     before = before_measuring(record.messages)
     if len(before):
         rows.append(_ledger_row("Before measuring", before))
     rows.append(_ledger_row("Whole run", record.messages))
     note = "Verdict and objectives are about the measured row alone." if len(before) else ""
-    meanings = ("", "publishes.sent", *(f"deliveries.{key}" for key in keys))
+    meanings = ("", "publishes.sent", *names.values())
     return Table("ledger", "Deliveries", note, ["Span", *columns], rows, meanings=meanings)
 
 
 def _ledger_row(name: str, messages: pd.DataFrame) -> list[Cell]:
-    total = messages[["owed", "delivered", "lost", *COUNTS[1:]]].sum()
+    total = messages[["owed", "delivered", "lost", *DELIVERY_COUNTS[1:]]].sum()
     ratio = total["delivered"] / total["owed"] if total["owed"] else None
     counts = [Cell(q.count(int(count))) for count in total]
     return [Cell(name), Cell(q.count(len(messages))), *counts, Cell(q.percent(ratio))]
 
 
 def _stalls(summary: Json) -> Table:
-    keys = ("p50", "p99", "max", *(f"over_{limit}s_ratio" for limit in STALL_LIMITS_S))
+    keys = (*WAIT_STATISTICS, *(f"over_{limit}s_ratio" for limit in WAIT_LIMITS_S))
     rows = []
     for name, block in (("Longest stall", "stall_s"), ("First message", "first_message_s")):
         found = summary.get(block) or {}  # Records of before it was counted have no first message.
         if found.get("max") is not None:
             metrics = [(f"{block}.{key}", found[key]) for key in keys]
             rows.append([Cell(name), *(Cell(q.of_metric(m, value), m) for m, value in metrics)])
-    names = ["Waiting", "p50", "p99", "max"]
-    columns = [*names, *(f"Over {limit}{q.THIN}s" for limit in STALL_LIMITS_S)]
+    shares = (f"Over {limit}{q.THIN}s" for limit in WAIT_LIMITS_S)
+    columns = ["Waiting", *WAIT_STATISTICS, *shares]
     note = (
         "Over all subscribers: the longest time that each was owed a message and got none, and the "
         "time from its first attempt to join to its first message, failed attempts included."
@@ -244,13 +239,35 @@ def _joins(analysis: Analysis) -> Table:
     for stage in JOIN_STAGES:
         merged = histograms.merged(f"join_{stage}")
         if merged.count:
-            row = _latency_row(capital(STAGE_NAMES[stage]), latency_ms(merged))
+            row = _latency_row(_stage_name(stage), latency_ms(merged))
             rows.append(_explained(row, "joins.latency_ms"))
     block = analysis.summary["joins"]["latency_ms"]
     if block["count"]:
         rows.append(_latency_row("Whole join", block, "joins.latency_ms"))
-    columns = ["Milliseconds", *map(percentile_name, PERCENTILES), "Values"]
+    columns = ["Milliseconds", *map(percentile_name, STATISTICS), "Values"]
     return Table("joins", "Joins by stage", "Of all users, over the whole run.", columns, rows)
+
+
+def _stage_name(stage: str) -> str:
+    return capital(_STAGE_NAMES.get(stage, stage))
+
+
+def _failed_joins(record: Record) -> Table:
+    """Return a row for each cause of failed joins, with the stages at which they failed."""
+    counts = failed_joins(record.errors)
+    stages = [stage for stage in ("connect", *JOIN_STAGES) if stage in counts.columns]
+    rows = [
+        [
+            Cell(_CAUSE_NAMES.get(cause, capital(cause.replace("_", " ")))),
+            *(Cell(q.count(int(counts.loc[cause, stage]))) for stage in stages),
+            Cell(q.count(int(counts.loc[cause].sum()))),
+        ]
+        for cause in counts.index
+    ]
+    columns = ["Cause", *map(_stage_name, stages), "All"]
+    note = "Attempts, retries included, by the stage at which they failed, over the whole run."
+    meanings = ("", *["joins.failed_by_cause"] * (len(columns) - 1))
+    return Table("failed-joins", "Failed joins", note, columns, rows, meanings=meanings)
 
 
 def _phases(analysis: Analysis) -> Table:
@@ -317,39 +334,21 @@ def _span(row: "pd.Series[Any]") -> str:
 
 
 def _generator(analysis: Analysis) -> Table:
-    rows = []
-    for worker, seconds in analysis.record.generator.groupby("worker"):
-        rows.append(
-            [
-                Cell(f"Worker {worker}"),
-                Cell(q.percent(_mean(seconds["cpu_ratio"]))),
-                Cell(q.percent(_highest(seconds["cpu_ratio"]))),
-                Cell(q.percent(_highest(seconds["cpu_wait_ratio"]))),
-                Cell(q.percent(_highest(seconds["machine_others_ratio"]))),
-                Cell(q.milliseconds(_highest(seconds["loop_lag_ms_max"]))),
-                Cell(q.milliseconds(_highest(seconds["send_delay_ms_max"]))),
-                Cell(q.milliseconds(_highest(seconds["receive_delay_ms_p99"]))),
-                Cell(q.count(_highest(seconds["receive_backlog"]))),
-                Cell(q.milliseconds(_highest(seconds["gc_pause_ms_max"]))),
-                Cell(q.count(_total(seconds["late_slots"]))),
-                Cell(q.milliseconds(_highest(seconds["clock_step_ms"].abs()))),
-                Cell(q.count(_total(seconds["unstamped_receives"]))),
-                Cell(q.size(_highest(seconds["rss_bytes"]))),
-                Cell(q.count(_highest(seconds["connections"]))),
-                Cell(q.count(_highest(seconds["open_files"]))),
-            ]
-        )
-    columns = [
-        *("Worker", "CPU mean", "CPU peak", "CPU wait", "Other programs", "Loop lag max"),
-        *("Send delay max", "Receive delay p99", "Receive backlog", "GC pause max"),
-        *("Late slots", "Clock step", "Without stamp", "Memory peak", "Connections", "Open files"),
+    rows = [
+        [
+            Cell(f"Worker {worker}"),
+            *(Cell(printed(summed(seconds[column]))) for _, column, summed, printed, _ in _HEALTH),
+        ]
+        for worker, seconds in analysis.record.generator.groupby("worker")
     ]
+    columns = ["Worker", *(title for title, *_ in _HEALTH)]
+    meanings = ("", *(meaning for *_, meaning in _HEALTH))
     note = "Over the whole run, with the worst single second where it is not a mean or a number."
     if analysis.record.target.get("emulated"):
         note += " The system was emulated on this machine and shared its cores with the load."
     if not analysis.record.is_complete:
         note += " Some workers may be missing."
-    return Table("generator", "Load generator", note, columns, rows, meanings=_GENERATOR_MEANINGS)
+    return Table("generator", "Load generator", note, columns, rows, meanings=meanings)
 
 
 def _mean(column: "pd.Series[Any]") -> float | None:
@@ -360,5 +359,33 @@ def _highest(column: "pd.Series[Any]") -> float | None:
     return round(float(column.max()), 3) if column.notna().any() else None
 
 
+def _farthest(column: "pd.Series[Any]") -> float | None:
+    return _highest(column.abs())
+
+
 def _total(column: "pd.Series[Any]") -> int | None:
     return int(column.sum()) if column.notna().any() else None
+
+
+_HEALTH: Final = (
+    ("CPU mean", "cpu_ratio", _mean, q.percent, "generator.cpu_ratio_peak"),
+    ("CPU peak", "cpu_ratio", _highest, q.percent, "generator.cpu_ratio_peak"),
+    ("CPU wait", "cpu_wait_ratio", _highest, q.percent, "generator.cpu_wait_ratio_peak"),
+    (
+        *("Other programs", "machine_others_ratio", _highest, q.percent),
+        "generator.machine_others_ratio_peak",
+    ),
+    ("Loop lag max", "loop_lag_ms_max", _highest, q.milliseconds, "generator.loop_lag_ms"),
+    ("Send delay max", "send_delay_ms_max", _highest, q.milliseconds, "publishes.send_delay_ms"),
+    ("Receive delay p99", "receive_delay_ms_p99", _highest, q.milliseconds, "receive_delay_ms"),
+    ("Receive backlog", "receive_backlog", _highest, q.count, "generator.receive_backlog_peak"),
+    ("GC pause max", "gc_pause_ms_max", _highest, q.milliseconds, "generator.gc_pause_max_ms"),
+    ("Late slots", "late_slots", _total, q.count, "generator.late_slots_ratio"),
+    ("Clock step", "clock_step_ms", _farthest, q.milliseconds, "generator.clock_step_max_ms"),
+    ("Without stamp", "unstamped_receives", _total, q.count, "generator.unstamped_receives"),
+    ("Memory peak", "rss_bytes", _highest, q.size, "generator.rss_bytes_peak"),
+    ("Connections", "connections", _highest, q.count, "generator.rss_bytes_peak"),
+    ("Open files", "open_files", _highest, q.count, "generator.rss_bytes_peak"),
+)
+"""Columns of the load generator's table: heading, column of the record, how its seconds are summed
+up, how that is printed, and what explains it."""

@@ -16,8 +16,8 @@ from harness.report import formatting as q
 from harness.report.decide.compare import render_comparison
 from harness.report.decide.compare_headline import comparison_tiles
 from harness.report.decide.compare_tables import comparison_json, difference_table, tell_difference
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import run_file, three_subscribers
+from tests.support.records import run_file, three_subscribers
+from tests.support.simulated_run import Simulation
 
 P99 = "fan_out_latency_ms.p99"
 REPLICATES = 400

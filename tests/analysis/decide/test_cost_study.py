@@ -1,7 +1,5 @@
 """Comparisons of a day's cost, against points and curves worked out by hand."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.analysis.decide.cost_study import coalesced_events, crossing, study_day
@@ -9,8 +7,9 @@ from harness.analysis.decide.workload_day import chatters_ratio, day_of
 from harness.core.pricing import Day
 from harness.scenario.loading import load_workload
 from harness.scenario.workload import Workload
+from tests.support.paths import SCENARIOS
 
-WORKLOADS = Path(__file__).resolve().parents[3] / "scenarios" / "workloads"
+WORKLOADS = SCENARIOS / "workloads"
 
 
 @pytest.fixture(scope="module")

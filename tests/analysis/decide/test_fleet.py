@@ -6,7 +6,7 @@ from harness.analysis.decide.fleet import Crowd, FleetPlan, WorkerCost, plan_fle
 from harness.analysis.run.record import read_record
 from harness.core.errors import MachineError
 from harness.core.system import system_named
-from tests.analysis.simulated_run import Simulation
+from tests.support.simulated_run import Simulation
 
 MIB = 1024**2
 COST = WorkerCost(

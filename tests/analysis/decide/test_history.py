@@ -9,7 +9,7 @@ from harness.analysis.run.finalize import finalize
 from harness.analysis.run.record import NoRecordError
 from harness.report.decide.history_page import render_history, tables
 from harness.report.decide.sweep_text import plain
-from tests.analysis.simulated_run import Simulation
+from tests.support.simulated_run import Simulation
 
 
 def stored(folder, *, revision="abc1234", day=1, **changes):

@@ -13,7 +13,7 @@ from harness.report import formatting as q
 from harness.report.decide.study_text import seen_words
 from harness.scenario.slo import Slo
 from harness.scenario.study import load_study
-from tests.analysis.study_runs import SCENARIOS, simulate, write_study
+from tests.support.study_runs import SCENARIOS, simulate, write_study
 
 
 @pytest.fixture(scope="module")

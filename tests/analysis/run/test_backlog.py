@@ -5,7 +5,7 @@ import pytest
 
 from harness.analysis.run.backlog import find_backlog, trend
 from harness.analysis.run.finalize import analyse
-from tests.analysis.simulated_run import Simulation
+from tests.support.simulated_run import Simulation
 
 
 def queue_ms(load_per_s, limit_per_s, seconds):

@@ -7,9 +7,9 @@ import pytest
 
 from harness.analysis.run.check import judge_again, verdict_json
 from harness.analysis.run.finalize import analyse
-from harness.scenario.slo import SUMMARY_METRICS, parts_of
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import histogram, run_file, three_subscribers, worker_second
+from harness.core.metrics import METRICS, SUMMARY_METRICS
+from tests.support.records import histogram, run_file, three_subscribers, worker_second
+from tests.support.simulated_run import Simulation
 
 
 def slo(metric, op="<=", limit=1e9, **scope):
@@ -82,7 +82,8 @@ def with_slos(*slos):
 
 def test_a_workload_and_a_file_of_objectives_judge_alike(two_classes, tmp_path):
     """Every objective on every part, once as the workload's own and once afterwards."""
-    metrics = [metric for metric in SUMMARY_METRICS if parts_of(metric) and "stall" not in metric]
+    parts = {metric: METRICS[metric].scope.narrowed_by for metric in SUMMARY_METRICS}
+    metrics = [metric for metric, keys in parts.items() if keys and "stall" not in metric]
     slos = [
         slo(metric, phase=phase)
         for metric in metrics
@@ -90,8 +91,8 @@ def test_a_workload_and_a_file_of_objectives_judge_alike(two_classes, tmp_path):
     ]
     slos += [
         slo(metric, user_class=one)
-        for metric in SUMMARY_METRICS
-        if "user_class" in parts_of(metric)
+        for metric, keys in parts.items()
+        if "user_class" in keys
         for one in ("subscriber", "chatter")
     ]
     analysis = analyse(two_classes)

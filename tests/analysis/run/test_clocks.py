@@ -4,7 +4,7 @@ import pytest
 from harness.analysis.run.clocks import below_clock_error, clock_error_ms
 from harness.analysis.run.finalize import analyse
 from harness.report.clocks import clocks, latency
-from tests.analysis.synthetic_record import run_file, second, worker_second, write_record
+from tests.support.records import run_file, second, worker_second, write_record
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 ERROR_2_MS = {"generator": {"clock_error_ms": 2.0}}

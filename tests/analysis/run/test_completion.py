@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.measure.log_bins import ArrivalBins
 from tests.analysis.run.test_ledger import ledgers
-from tests.analysis.synthetic_record import EPOCH_NS, arrival, at, connection, publish
+from tests.support.records import EPOCH_NS, arrival, at, connection, publish
 
 
 def arrivals_after(index, *offsets_ms, **changes):

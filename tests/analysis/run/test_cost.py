@@ -6,7 +6,7 @@ import pytest
 from harness.analysis.run.cost import cost_of, day_like, run_cost
 from harness.analysis.run.finalize import analyse
 from harness.analysis.run.record import read_record
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     arrival,
     connection,
     publish,

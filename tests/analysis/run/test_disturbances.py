@@ -14,14 +14,14 @@ from harness.analysis.run.disturbances import (
 )
 from harness.analysis.run.finalize import analyse
 from tests.analysis.run.test_ledger import frame
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     disturbance,
     run_file,
     second,
     three_subscribers,
     write_record,
 )
+from tests.support.simulated_run import Simulation
 
 LIMIT = {"metric": "fan_out_latency_ms.p99", "op": "<=", "limit": 100.0}
 

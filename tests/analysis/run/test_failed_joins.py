@@ -4,7 +4,7 @@ import pytest
 
 from harness.analysis.run.finalize import analyse
 from harness.measure.join_causes import CAUSES, cause_of
-from tests.analysis.synthetic_record import three_subscribers
+from tests.support.records import three_subscribers
 
 
 @pytest.mark.parametrize(

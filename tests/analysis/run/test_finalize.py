@@ -7,8 +7,7 @@ import pytest
 from harness.analysis.run.finalize import analyse, finalize
 from harness.analysis.run.record import NoRecordError
 from harness.core.errors import MachineError
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     arrival,
     at,
     connection,
@@ -18,6 +17,7 @@ from tests.analysis.synthetic_record import (
     three_subscribers,
     write_record,
 )
+from tests.support.simulated_run import Simulation
 
 
 def outcome(summary):
@@ -62,7 +62,7 @@ def test_an_objective_without_data_fails_the_run(tmp_path):
 
 def test_a_saturated_generator_makes_the_run_invalid_even_when_objectives_fail(tmp_path):
     """Invalid beats fail: exit 4, with the figure, its limit and a hint."""
-    from tests.analysis.synthetic_record import histogram
+    from tests.support.records import histogram
 
     late = [("send_delay.chatter.measure", 5, histogram(250))]
     summary = finalize(three_subscribers(tmp_path / "run", histograms=late)).summary

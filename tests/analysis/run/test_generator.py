@@ -3,7 +3,7 @@
 import pytest
 
 from harness.analysis.run.finalize import analyse
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     PHASES,
     histogram,
     publish,

@@ -1,7 +1,7 @@
 import pytest
 
 from harness.analysis.run.finalize import finalize
-from tests.analysis.synthetic_record import connection, run_file, second, three_subscribers
+from tests.support.records import connection, run_file, second, three_subscribers
 
 USERS = {"subscriber": 3, "chatter": 1, "Browser": 2}
 

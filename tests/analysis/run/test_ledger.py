@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.run.columns import JOURNALS
 from harness.analysis.run.ledger import (
     connection_ledger,
     contradictions,
@@ -16,10 +15,10 @@ from harness.analysis.run.ledger import (
     offered_per_second,
     stalls_s,
 )
-from harness.analysis.run.tables import parse_journal
-from harness.measure.record import TABLES
-from tests.analysis.synthetic_record import EPOCH_NS, arrival, at, connection, publish
-from tests.patience import PATIENCE_S
+from harness.analysis.run.tables import JOURNALS, parse_journal
+from harness.measure.record_schema import JOURNAL_TABLES
+from tests.support.records import EPOCH_NS, arrival, at, connection, publish
+from tests.support.waiting import PATIENCE_S
 
 END_NS = at(12.0)
 
@@ -105,11 +104,11 @@ def test_an_unanswered_message_that_one_subscriber_saw_is_owed_to_all():
     assert [0, 1] == connections["lost"].tolist()
 
 
-def test_duplicates_and_unowed_deliveries_never_make_up_for_a_loss():
+def test_duplicates_and_unexpected_deliveries_never_make_up_for_a_loss():
     """Two owed, one delivered twice, one more to a stranger: one is still lost."""
     messages, _ = ledgers(
         [publish(0, 5.0)],
-        [arrival(0, 1, 5.01, 5.03, duplicated=1, unowed=1)],
+        [arrival(0, 1, 5.01, 5.03, duplicated=1, unexpected=1)],
         [connection(0, 1.0, delivered=1), connection(1, 1.0)],
     )
     row = messages.iloc[0]
@@ -118,18 +117,18 @@ def test_duplicates_and_unowed_deliveries_never_make_up_for_a_loss():
         row["delivered"],
         row["lost"],
         row["duplicated"],
-        row["unowed"],
+        row["unexpected"],
     )
 
 
 def test_a_message_seen_only_by_those_it_was_not_owed_to_is_not_owed():
-    """A refused message that reached a stranger counts as unowed and as nothing else."""
+    """A refused message that reached a stranger counts as unexpected and as nothing else."""
     messages, _ = ledgers(
         [publish(0, 5.0, outcome="refused")],
-        [arrival(0, 0, 5.01, 5.01, unowed=1)],
+        [arrival(0, 0, 5.01, 5.01, unexpected=1)],
         [connection(0, 6.0)],
     )
-    assert (0, 0, 1) == tuple(messages[["owed", "lost", "unowed"]].iloc[0])
+    assert (0, 0, 1) == tuple(messages[["owed", "lost", "unexpected"]].iloc[0])
 
 
 def test_arrivals_of_one_message_at_several_workers_are_added_up():
@@ -330,12 +329,12 @@ def test_thirty_five_thousand_connections_and_twenty_five_thousand_messages_take
     import time
 
     count, connected = 25_000, 35_000
-    publishes = pd.DataFrame({name: [None] * count for name in TABLES["publishes"]})
+    publishes = pd.DataFrame({name: [None] * count for name in JOURNAL_TABLES["publishes"]})
     publishes["id"] = publishes["sequence"] = np.arange(count)
     publishes["stream"] = 0
     publishes["sent_ns"] = EPOCH_NS + np.arange(count) * 1_000_000
     publishes["channel"], publishes["outcome"] = "/default/room-0", "acknowledged"
-    counted = pd.DataFrame({name: [0] * connected for name in TABLES["connections"]})
+    counted = pd.DataFrame({name: [0] * connected for name in JOURNAL_TABLES["connections"]})
     counted["channel"] = "/default/room-0"
     counted["owed_from_ns"], counted["owed_until_ns"] = EPOCH_NS, EPOCH_NS + 10**12
     counted["longest_stall_s"] = 0.0

@@ -4,13 +4,14 @@ import pytest
 
 from harness.analysis.run.finalize import finalize
 from harness.analysis.run.record import read_record
-from harness.analysis.run.slo import judge, path_of
+from harness.analysis.run.slo import judge
+from harness.core.metrics import path_of, title_of
 from harness.measure.record import request_tag
-from harness.report.definitions import anchor, label
+from harness.report.glossary import anchor
 from harness.report.markdown import render_markdown
 from harness.report.run.junit import render_junit
 from harness.report.run.requests import requests as requests_table
-from tests.analysis.synthetic_record import histogram, run_file, three_subscribers
+from tests.support.records import histogram, run_file, three_subscribers
 
 V1, ROOT = "GET /v1.2/x", "GET /"
 USERS = {"subscriber": 3, "chatter": 0, "Browser": 2}
@@ -122,8 +123,8 @@ def test_report_names_requests_as_locust_does(folder):
     analysis = finalize(folder.with_name("other"))
     rows = requests_table(analysis).rows
     assert [ROOT, "All requests"] == [cells[0].text for cells in rows]
-    assert "GET / failure ratio" == label("requests.GET /.failure_ratio")
-    assert "GET / latency p99" == label("requests.GET /.latency_ms.p99")
+    assert "GET / failure ratio" == title_of("requests.GET /.failure_ratio")
+    assert "GET / latency p99" == title_of("requests.GET /.latency_ms.p99")
     assert "define-requests" == anchor("requests.GET /.latency_ms.p99")
     assert b"requests.GET /.failure_ratio" in render_junit(analysis)
     assert "| GET / | 4 | 1 | 25" in render_markdown(analysis)

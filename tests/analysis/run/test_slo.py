@@ -31,6 +31,11 @@ def test_an_objective_without_a_figure_has_no_data_and_never_passes(metric):
     assert ("no_data", None) == (judged["verdict"], judged["observed"])
 
 
+def test_an_objective_with_a_figures_earlier_name_is_judged_by_it():
+    """Workloads in earlier records limit ``deliveries.unowed``."""
+    assert 3 == observe({"deliveries": {"unexpected": 3}}, "deliveries.unowed")
+
+
 def test_zero_is_a_figure():
     """Nothing lost is an observation, not a missing one."""
     assert 0 == observe(SUMMARY, "a.zero")

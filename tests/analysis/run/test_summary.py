@@ -4,9 +4,8 @@ import pytest
 
 from harness.analysis.run.finalize import analyse
 from harness.analysis.run.slo import observe
-from harness.scenario.slo import SUMMARY_METRICS
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from harness.core.metrics import LATENCIES, SUMMARY_METRICS
+from tests.support.records import (
     arrival,
     connection,
     disturbance,
@@ -18,6 +17,7 @@ from tests.analysis.synthetic_record import (
     worker_second,
     write_record,
 )
+from tests.support.simulated_run import Simulation
 
 
 def test_every_name_that_an_objective_may_use_is_in_the_summary(tmp_path):
@@ -26,6 +26,24 @@ def test_every_name_that_an_objective_may_use_is_in_the_summary(tmp_path):
     summary = analyse(Simulation(disturbances=disturbed).write(tmp_path / "run")).summary
     missing = [name for name in SUMMARY_METRICS if observe(summary, name) is None]
     assert ["generator.clock_error_ms"] == missing
+
+
+def test_every_figure_of_the_summary_is_in_the_catalogue(tmp_path):
+    """A figure that nobody explained could not be named, printed or compared."""
+    summary = analyse(Simulation().write(tmp_path / "run")).summary
+    unnamed = {"exit_code", "cost.operations", "joins.failed_by_cause", "generator.valid"}
+    paths = {path.removesuffix(".count") for path in numbers(summary)}
+    known = {*SUMMARY_METRICS, *LATENCIES, *unnamed}
+    assert [] == [path for path in paths if not {path, path.rpartition(".")[0]} & known]
+
+
+def numbers(block, path=""):
+    """Yield the dotted path of every number below a block of the summary."""
+    for key, value in block.items():
+        if isinstance(value, dict):
+            yield from numbers(value, f"{path}{key}.")
+        elif isinstance(value, int | float):
+            yield f"{path}{key}"
 
 
 def test_a_hand_made_run_has_its_known_figures(tmp_path):
@@ -38,7 +56,7 @@ def test_a_hand_made_run_has_its_known_figures(tmp_path):
         "duplicated": 0,
         "reordered": 0,
         "late": 0,
-        "unowed": 0,
+        "unexpected": 0,
         "ratio": 0.8,
         "per_s_peak": 2,
         "per_s_mean": 0.667,

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.run.columns import ERRORS, JOURNALS, PARQUET
 from harness.analysis.run.tables import (
+    JOURNALS,
+    PARQUET,
     empty,
     parse_journal,
     read_journal,
@@ -15,6 +16,7 @@ from harness.analysis.run.tables import (
     write_parquet,
 )
 
+ERRORS = JOURNALS["errors"]
 ROW = {"second": 3, "worker": 0, "stage": "tls", "error_class": "E", "code": "", "count": 2}
 
 
@@ -82,6 +84,19 @@ def test_a_parquet_file_without_a_later_column_reads_with_nulls(tmp_path):
     table = read_parquet(path, ERRORS)
     assert table.problem is None
     assert table.frame["code"].isna().all()
+
+
+def test_a_renamed_column_is_read_under_its_earlier_name(tmp_path):
+    """A journal and a Parquet file that call unexpected deliveries ``unowed``."""
+    schema = JOURNALS["arrivals"]
+    frame, _ = parse_journal(b'{"unowed": 3}', schema)
+    assert [3] == frame["unexpected"].tolist()
+    write_parquet(
+        frame.rename(columns={"unexpected": "unowed"}),
+        tmp_path / "arrivals.parquet",
+        schema.set(schema.get_field_index("unexpected"), pa.field("unowed", pa.int64())),
+    )
+    assert [3] == read_parquet(tmp_path / "arrivals.parquet", schema).frame["unexpected"].tolist()
 
 
 @pytest.mark.parametrize("schema", [*JOURNALS.values(), *PARQUET.values()])

@@ -8,7 +8,7 @@ import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.conformance.appsync_events.peers import API_KEY, open_peer
+from tests.support.appsync_peers import API_KEY, open_peer
 
 FOLDER = Path(__file__).parent
 EXPIRED_KEY = "da2-expired"

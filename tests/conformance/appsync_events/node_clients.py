@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.rows import ROOT
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 FOLDER = Path(__file__).parent
 INSTALLED = ROOT / ".conformance"

@@ -6,8 +6,8 @@ import pytest
 
 from tests.conformance.appsync_events.conftest import API_KEY, EVERYTHING
 from tests.conformance.appsync_events.node_clients import Amplify, AmplifyError, needs_node
-from tests.conformance.appsync_events.peers import issue_token, request, stats
 from tests.conformance.rows import observed
+from tests.support.appsync_peers import issue_token, request, stats
 
 AMPLIFY = "Amplify itself runs against the emulator"
 SECRETS = {"accessKeyId": "AKIDEXAMPLE", "secretAccessKey": "SECRET"}

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.conformance.appsync_events.peers import API_KEY, UNAUTHORIZED, issue_token, post
-from tests.conformance.appsync_events.signing import compact, signed
 from tests.conformance.rows import documented, observed
+from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, issue_token, post
+from tests.support.appsync_signing import compact, signed
 
 AUTH_PAGE = "eventapi/configure-event-api-auth"
 LAMBDA_PAGE = "eventapi/configure-event-api-auth, AWS_LAMBDA"

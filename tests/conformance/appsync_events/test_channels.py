@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.conformance.appsync_events.peers import KEY, error_types, post
-from tests.conformance.appsync_events.signing import signed, signed_publish, signed_subscribe
 from tests.conformance.rows import assumed, documented, observed
+from tests.support.appsync_peers import KEY, error_types, post
+from tests.support.appsync_signing import signed, signed_publish, signed_subscribe
 
 CHANNEL_PAGE = "eventapi/channel-namespaces"
 CONCEPTS_PAGE = "eventapi/event-api-concepts"

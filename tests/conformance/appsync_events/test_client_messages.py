@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.conformance.appsync_events.peers import KEY, error_types
-from tests.conformance.appsync_events.signing import signed_subscribe
 from tests.conformance.rows import assumed, documented, observed
+from tests.support.appsync_peers import KEY, error_types
+from tests.support.appsync_signing import signed_subscribe
 
 WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
 

@@ -2,9 +2,9 @@
 
 import time
 
-from tests.conformance.appsync_events.peers import KEY
 from tests.conformance.rows import assumed, documented, observed
-from tests.patience import wait_for
+from tests.support.appsync_peers import KEY
+from tests.support.waiting import wait_for
 
 KEEP_ALIVE_S = 0.5
 

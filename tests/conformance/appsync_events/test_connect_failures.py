@@ -4,9 +4,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.conformance.appsync_events.conftest import EXPIRED_KEY
-from tests.conformance.appsync_events.peers import KEY, MARKER, UNAUTHORIZED, error_types, header
-from tests.conformance.appsync_events.signing import signed
 from tests.conformance.rows import assumed, documented, observed
+from tests.support.appsync_peers import KEY, MARKER, UNAUTHORIZED, error_types, header
+from tests.support.appsync_signing import signed
 
 AUVRED = "end-to-end tests of aws-appsync-events by auvred against AWS"
 CONNECTION_UNAUTHORIZED = {

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from tests.conformance.appsync_events.peers import KEY, MARKER, header, post
 from tests.conformance.rows import assumed, documented, observed
-from tests.patience import PATIENCE_S
+from tests.support.appsync_peers import KEY, MARKER, header, post
+from tests.support.waiting import PATIENCE_S
 
 WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
 

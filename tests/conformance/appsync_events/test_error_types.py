@@ -3,8 +3,8 @@
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.conformance.appsync_events.peers import KEY, UNAUTHORIZED, error_types, post
 from tests.conformance.rows import assumed, documented, observed
+from tests.support.appsync_peers import KEY, UNAUTHORIZED, error_types, post
 
 AUVRED = "end-to-end tests of aws-appsync-events by auvred against AWS"
 ANDROID = "it stands in the Android client's error map; no public capture has it"

@@ -5,15 +5,15 @@ import uuid
 
 import pytest
 
-from tests.conformance.appsync_events.peers import (
+from tests.conformance.rows import assumed, documented, observed
+from tests.support.appsync_peers import (
     API_KEY,
     UNAUTHORIZED,
     error_types,
     post,
     request,
 )
-from tests.conformance.appsync_events.signing import compact, signed
-from tests.conformance.rows import assumed, documented, observed
+from tests.support.appsync_signing import compact, signed
 
 HTTP_PAGE = "eventapi/publish-http"
 AUVRED = "end-to-end tests of aws-appsync-events by auvred against AWS"

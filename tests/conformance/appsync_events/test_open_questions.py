@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.conformance.appsync_events.peers import KEY, UNAUTHORIZED, error_types, issue_token, post
 from tests.conformance.rows import assumed, observed
-from tests.patience import PATIENCE_S
+from tests.support.appsync_peers import KEY, UNAUTHORIZED, error_types, issue_token, post
+from tests.support.waiting import PATIENCE_S
 
 KEEP_ALIVE_S = 0.8
 BEARABLE = "clients bear it"

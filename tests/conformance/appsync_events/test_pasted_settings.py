@@ -12,7 +12,7 @@ import pytest
 
 from tests.conformance.appsync_events.node_clients import INSTALLED, needs_node
 from tests.conformance.rows import observed
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = needs_node
 

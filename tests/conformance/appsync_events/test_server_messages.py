@@ -3,8 +3,8 @@
 import json
 import uuid
 
-from tests.conformance.appsync_events.peers import KEY
 from tests.conformance.rows import assumed, documented, observed
+from tests.support.appsync_peers import KEY
 
 WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
 STRING_EVENT = "aws-appsync-events by auvred, Swift and Android decode nothing else"

@@ -7,15 +7,15 @@ from datetime import timedelta
 import botocore.auth
 import pytest
 
-from tests.conformance.appsync_events.peers import MARKER, UNAUTHORIZED, error_types, post
-from tests.conformance.appsync_events.signing import (
+from tests.conformance.rows import assumed, documented, observed
+from tests.support.appsync_peers import MARKER, UNAUTHORIZED, error_types, post
+from tests.support.appsync_signing import (
     REALTIME_HEADERS,
     compact,
     signed,
     signed_publish,
     signed_subscribe,
 )
-from tests.conformance.rows import assumed, documented, observed
 
 WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
 RESERIALISED = "appsync community issue 400: the service does not hash the text that was sent"

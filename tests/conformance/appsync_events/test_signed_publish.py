@@ -5,9 +5,9 @@ import os
 import subprocess
 
 from tests.conformance.appsync_events.node_clients import needs_node, script
-from tests.conformance.appsync_events.signing import SECRET
 from tests.conformance.rows import observed
-from tests.patience import PATIENCE_S
+from tests.support.appsync_signing import SECRET
+from tests.support.waiting import PATIENCE_S
 
 RUN = "the client itself runs against the emulator"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.systems.driving import Stand, emulated_systems
+from tests.support.system_driver import Stand, emulated_systems
 
 
 @pytest.fixture(scope="session", params=emulated_systems())

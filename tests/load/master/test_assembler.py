@@ -4,7 +4,8 @@ import pytest
 
 from harness.load.master.assembler import SecondAssembler
 from harness.load.worker.interval_stats import IntervalStats
-from harness.measure.record import TIMELINE_COLUMNS, RecordWriter
+from harness.measure.record import RecordWriter
+from harness.measure.record_schema import JOURNAL_TABLES
 
 
 @pytest.fixture(name="folder")
@@ -50,7 +51,7 @@ def test_second_is_written_once_all_workers_have_reported(folder, make_plan):
     assert (0, 12, 2) == (row["second"], row["connected"], row["deliveries"])
     assert row["fan_out_latency_ms_p50"] == pytest.approx(1.0, rel=1e-3)
     assert row["fan_out_latency_ms_max"] == pytest.approx(3.0, rel=1e-3)
-    assert set(TIMELINE_COLUMNS) == set(row)
+    assert set(JOURNAL_TABLES["timeline"]) == set(row)
 
 
 def test_missing_worker_delays_a_second_but_does_not_lose_it(folder, make_plan):

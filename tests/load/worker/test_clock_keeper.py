@@ -8,7 +8,7 @@ from harness.core.clock import NS_PER_MS, machine_id
 from harness.load import worker_protocol as messages
 from harness.load.worker import clock_keeper
 from harness.load.worker.clock_keeper import ClockKeeper
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 AHEAD_NS = 300 * NS_PER_MS
 

@@ -6,7 +6,8 @@ from harness.load.worker.interval_stats import IntervalStats
 from harness.load.worker.locust_table import OF_THE_HARNESS
 from harness.load.worker.requests import MOST_NAMES, OTHER_NAMES, RequestCounter
 from harness.measure.histogram import LatencyHistogram
-from harness.measure.record import REQUEST_COLUMNS, RecordWriter, request_tag
+from harness.measure.record import RecordWriter, request_tag
+from harness.measure.record_schema import JOURNAL_TABLES
 
 
 class Answer:
@@ -97,7 +98,8 @@ def test_requests_of_all_workers_are_one_row_a_second_and_name(tmp_path, make_pl
             assembler.add(report | lists | users | stats.take())
     (line,) = (tmp_path / "run/journal/requests.jsonl").read_bytes().splitlines()
     row = orjson.loads(line)
-    assert tuple(row) == REQUEST_COLUMNS
-    assert (0, "GET /", 2, 0, 20) == tuple(row[key] for key in ("second", *REQUEST_COLUMNS[2:6]))
+    assert list(row) == list(JOURNAL_TABLES["requests"])
+    counted = ("second", "name", "count", "failures", "bytes")
+    assert (0, "GET /", 2, 0, 20) == tuple(row[key] for key in counted)
     assert (2.0, 8.0) == pytest.approx((row["latency_ms_p50"], row["latency_ms_max"]), rel=1e-3)
     assert {"subscriber": 8, "chatter": 0} == assembler.users["tried"]

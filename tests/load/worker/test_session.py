@@ -1,4 +1,3 @@
-import functools
 import time
 from typing import Any
 
@@ -7,12 +6,11 @@ import pytest
 
 from harness.load.run_assignment import Endpoints, RunAssignment
 from harness.load.worker.clock_keeper import ClockKeeper
-from harness.load.worker.worker import SUBSCRIBER, Worker
+from harness.load.worker.run_context import SUBSCRIBER
+from harness.load.worker.worker import Worker
 from harness.net.client import JoinError, JoinTimes
 from harness.scenario.disturbances import Reconnect
-from tests import patience
-
-wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+from tests.support.listeners import wait_for
 
 
 class Table:
@@ -55,18 +53,20 @@ def _live(make_plan):
         joins = plan.workload.joins.model_copy(update={"retries": retries, "retry_base_s": 0.001})
         workload = plan.workload.model_copy(update={"joins": joins})
         plan = plan.model_copy(update={"workload": workload})
-        order = RunAssignment(
+        assignment = RunAssignment(
             "run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",)
         )
         api: Any = Api(failures)
         table: Any = Table()
-        worker = Worker(order, 0, api, lambda *_: None, table, ClockKeeper.at_home())
-        user = gevent.spawn(worker.join_all, worker.new_sessions(SUBSCRIBER))
+        worker = Worker(assignment, 0, api, lambda *_: None, table, ClockKeeper.at_home())
+        user = gevent.spawn(worker.population.join_all, worker.population.new_sessions(SUBSCRIBER))
         gevent.sleep(0.1)
         user.kill()
-        worker.health.close()
-        last = [session.row() for session in worker._all_sessions() if session.attempted]
-        return worker.earlier_rows + last, worker.stats.take()["counters"][SUBSCRIBER]
+        worker.context.health.close()
+        last = [session.row() for session in worker.population if session.attempted]
+        return worker.context.earlier_rows + last, worker.context.stats.take()["counters"][
+            SUBSCRIBER
+        ]
 
     return run
 
@@ -158,15 +158,15 @@ def _subscriber(make_plan):
         policy = Reconnect(**{"policy": "fixed", "base_s": 0.01, **reconnect})
         workload = plan.workload.model_copy(update={"reconnect": policy})
         plan = plan.model_copy(update={"workload": workload})
-        order = RunAssignment(
+        assignment = RunAssignment(
             "run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",)
         )
         table: Any = Table()
-        worker = Worker(order, 0, system, lambda *_: None, table, ClockKeeper.at_home())
-        user = gevent.spawn(worker.join_all, worker.new_sessions(SUBSCRIBER))
-        ending.extend((user.kill, worker.health.close))
+        worker = Worker(assignment, 0, system, lambda *_: None, table, ClockKeeper.at_home())
+        user = gevent.spawn(worker.population.join_all, worker.population.new_sessions(SUBSCRIBER))
+        ending.extend((user.kill, worker.context.health.close))
         gevent.sleep(0.01)
-        return worker, worker.sessions_of(SUBSCRIBER)[0]
+        return worker.context, worker.population.of_class(SUBSCRIBER)[0]
 
     yield connect
     for end in ending:
@@ -176,24 +176,24 @@ def _subscriber(make_plan):
 def test_lost_connection_is_replaced_and_each_one_is_a_row(subscriber):
     """Cut off, refused once, let in: three rows, of which the first says why it ended."""
     system = System(refused={2})
-    worker, session = subscriber(system)
+    context, session = subscriber(system)
     system.lines[0].listener.ended(1001, "going away", time.time_ns())
     wait_for(lambda: session.connected)
-    rows = [*worker.earlier_rows, session.row()]
+    rows = [*context.earlier_rows, session.row()]
     assert [(0, True, 1001), (1, False, None), (2, True, None)] == [
         (row["connection"], row["joined"], row["close_code"]) for row in rows
     ]
     assert rows[0]["owed_until_ns"] < rows[2]["owed_from_ns"]
-    assert {SUBSCRIBER: 1} == worker.connected
+    assert {SUBSCRIBER: 1} == context.connected
 
 
 def test_user_who_never_reconnects_stays_away(subscriber):
     """The policy "never" leaves one row and nobody connected."""
     system = System()
-    worker, session = subscriber(system, policy="never")
+    context, session = subscriber(system, policy="never")
     system.lines[0].listener.ended(1001, "going away", time.time_ns())
     gevent.sleep(0.05)
-    assert (1, False, []) == (system.joins, session.connected, worker.earlier_rows)
+    assert (1, False, []) == (system.joins, session.connected, context.earlier_rows)
 
 
 def test_user_who_is_refused_again_and_again_gives_up(subscriber):
@@ -222,77 +222,77 @@ def test_browser_comes_back_when_told_and_never_after_a_final_answer(subscriber)
 def test_user_who_leaves_is_not_brought_back_until_told(subscriber, monkeypatch):
     """Leaving is no loss: it counts as no disconnect, and coming back is a new row."""
     system = System()
-    worker, session = subscriber(system)
+    context, session = subscriber(system)
     monkeypatch.setattr("harness.load.worker.session.LINGER_S", 0.02)
     session.leave()
     gevent.sleep(0.05)
-    assert (1, 0) == (system.joins, worker.connected[SUBSCRIBER])
+    assert (1, 0) == (system.joins, context.connected[SUBSCRIBER])
     session.come_back()
-    assert (2, 1) == (system.joins, worker.connected[SUBSCRIBER])
-    assert ["left"] == [row["close_reason"] for row in worker.earlier_rows]
+    assert (2, 1) == (system.joins, context.connected[SUBSCRIBER])
+    assert ["left"] == [row["close_reason"] for row in context.earlier_rows]
 
 
 def test_connection_silent_for_longer_than_the_system_allows_is_given_up(subscriber):
     """No keep-alive for longer than the limit ends it as a loss, and the user comes back."""
     system = System()
-    worker, session = subscriber(system)
+    context, session = subscriber(system)
     system.lines[0].silence_limit_s = 300.0
     heard_ns = system.lines[0].heard_ns
     session.check_liveness(heard_ns + 299 * 10**9)
     assert session.connected
     session.check_liveness(heard_ns + 301 * 10**9)
     wait_for(lambda: session.connected)
-    assert ["stalled: silent for 300 s"] == [row["close_reason"] for row in worker.earlier_rows]
-    (error,) = worker.stats.take()["errors"]
+    assert ["stalled: silent for 300 s"] == [row["close_reason"] for row in context.earlier_rows]
+    (error,) = context.stats.take()["errors"]
     assert ["receive", "Disconnected", "stalled", "silent for 300 s", 1] == list(error)
 
 
 def test_silence_that_clients_bear_is_counted_once_until_something_comes(subscriber):
     """The connection stays; the next silence is another error."""
-    worker, session = subscriber(System())
+    context, session = subscriber(System())
     line = session._client
     line.stall_limit_s = 30.0
     for after_s in (29, 31, 36):
         session.check_liveness(line.heard_ns + after_s * 10**9)
     assert session.connected
-    (error,) = worker.stats.take()["errors"]
+    (error,) = context.stats.take()["errors"]
     assert ["receive", "Stalled", "stalled", "no byte for more than 30 s", 1] == list(error)
     line.heard_ns += 40 * 10**9
     for after_s in (1, 31):
         session.check_liveness(line.heard_ns + after_s * 10**9)
-    assert [1] == [error[-1] for error in worker.stats.take()["errors"]]
+    assert [1] == [error[-1] for error in context.stats.take()["errors"]]
 
 
 def test_user_who_does_not_read_hears_no_silence(subscriber):
     """What comes stays with the kernel, so nobody can say that nothing does."""
-    worker, session = subscriber(System())
+    context, session = subscriber(System())
     line = session._client
     line.stall_limit_s, line.silence_limit_s = 30.0, 300.0
     session.pause(paused=True)
     session.check_liveness(time.time_ns() + 10**12)
     session.pause(paused=False)
     session.check_liveness(time.time_ns() + 29 * 10**9)
-    assert (True, []) == (session.connected, worker.stats.take()["errors"])
+    assert (True, []) == (session.connected, context.stats.take()["errors"])
     session.check_liveness(time.time_ns() + 31 * 10**9)
-    assert ["stalled"] == [error[2] for error in worker.stats.take()["errors"]]
+    assert ["stalled"] == [error[2] for error in context.stats.take()["errors"]]
 
 
 def test_outcome_of_a_systems_own_is_the_errors_code_and_in_the_reason(subscriber):
     """The close code stays beside it, for those who compare systems."""
-    worker, session = subscriber(System(), policy="never")
+    context, session = subscriber(System(), policy="never")
     session.ended(1006, "connection reset", time.time_ns(), "stream_reset")
     row = session.row()
     assert (1006, "stream_reset: connection reset") == (row["close_code"], row["close_reason"])
-    (error,) = worker.stats.take()["errors"]
+    (error,) = context.stats.take()["errors"]
     assert ["receive", "Disconnected", "stream_reset", "connection reset", 1] == list(error)
 
 
 def test_without_an_outcome_the_close_code_is_the_errors_code(subscriber):
     """As a WebSocket has it."""
-    worker, session = subscriber(System(), policy="never")
+    context, session = subscriber(System(), policy="never")
     session.ended(1001, "going away", time.time_ns())
     assert "going away" == session.row()["close_reason"]
-    assert ["1001"] == [error[2] for error in worker.stats.take()["errors"]]
+    assert ["1001"] == [error[2] for error in context.stats.take()["errors"]]
 
 
 def test_user_whom_the_system_asks_to_wait_does_so_before_the_next_attempt(subscriber):

@@ -13,8 +13,8 @@ from harness.report.annotations import MOST_POINTS, line, slowest_in_bins, thin
 from harness.report.canvas import HALF
 from harness.report.run.charts import draw_charts
 from harness.report.theme import VARIABLES, inline
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import connection, disturbance, second, write_record
+from tests.support.records import connection, disturbance, second, write_record
+from tests.support.simulated_run import Simulation
 
 
 @pytest.fixture(scope="module")

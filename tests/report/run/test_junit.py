@@ -4,8 +4,8 @@ from xml.etree import ElementTree as ET
 
 from harness.analysis.run.finalize import analyse
 from harness.report.run.junit import render_junit
-from tests.analysis.simulated_run import SLOS, Simulation
-from tests.analysis.synthetic_record import run_file, three_subscribers, write_record
+from tests.support.records import run_file, three_subscribers, write_record
+from tests.support.simulated_run import SLOS, Simulation
 
 
 def suite_of(folder):

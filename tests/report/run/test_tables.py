@@ -3,8 +3,7 @@
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q
 from harness.report.run.tables import build_tables, environment, objectives
-from tests.analysis.simulated_run import Simulation
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     arrival,
     connection,
     disturbance,
@@ -15,6 +14,7 @@ from tests.analysis.synthetic_record import (
     worker_second,
     write_record,
 )
+from tests.support.simulated_run import Simulation
 
 
 def rows(table):
@@ -193,7 +193,7 @@ def test_failed_joins_stand_by_cause_and_stage(tmp_path):
         error | {"stage": "upgrade", "code": "timeout", "count": 4},
     ]
     table = by_name(three_subscribers(tmp_path / "run", errors=errors))["failed-joins"]
-    assert ["AbortReason", "Connect", "WebSocket upgrade", "All"] == table.columns
+    assert ["Cause", "Connect", "WebSocket upgrade", "All"] == table.columns
     assert [["Timed out", "2", "4", "6"], ["Throttled", "0", "3", "3"]] == rows(table)
 
 

@@ -10,7 +10,7 @@ from websockets.sync.client import connect as websocket_connect
 
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 ROOM = "/default/room-0"
 

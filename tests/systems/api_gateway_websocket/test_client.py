@@ -1,14 +1,12 @@
 """Our client against an independent server made of the ``websockets`` library."""
 
 import contextlib
-import functools
 import json
 import queue
 import threading
 import time
 from http import HTTPStatus
 
-import gevent
 import pytest
 from websockets.sync.server import serve
 
@@ -16,48 +14,13 @@ from harness.core.envelope import Envelope
 from harness.net.client import Access, JoinError
 from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
 from harness.systems.api_gateway_websocket.options import ClientOptions
-from tests import patience
-from tests.listening import EachByItself
-from tests.patience import PATIENCE_S
-
-wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+from tests.support.listeners import Listener, wait_for
+from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 ROOM = "/default/room-0"
 EVENT = Envelope("run", 0, 0, 1, 2).to_json(200)
 ERROR = {"message": "Internal server error", "connectionId": "abc=", "requestId": "r-1"}
-
-
-class Listener(EachByItself):
-    """Keeps what it is told; a token for every event."""
-
-    user_class = "subscriber"
-
-    def told_to_wait(self, wait_s):
-        raise NotImplementedError
-
-    def __init__(self):
-        self.events, self.known, self.answers, self.ends, self.refusals = [], [], [], [], []
-        self.confirmed_ns = 0
-
-    def confirmed(self, kernel_ns):
-        self.confirmed_ns = kernel_ns
-
-    def event(self, text, kernel_ns):
-        self.events.append(text)
-        return text
-
-    def delivered(self, known, kernel_ns):
-        self.known.append(known)
-
-    def answered(self, answer):
-        self.answers.append(answer)
-
-    def ended(self, code, reason, kernel_ns, outcome=""):
-        self.ends.append(code)
-
-    def refused(self, stage, code, message):
-        self.refusals.append(code)
 
 
 class Server:
@@ -269,7 +232,7 @@ def test_error_frame_refuses_the_likeliest_publish(served, clients, message, ref
     assert (other, True) == (listener.answers[1].publish_id, listener.answers[1].accepted)
     server.connections[0].send(json.dumps(ERROR))
     wait_for(lambda: listener.refusals)
-    assert ["Internal server error"] == listener.refusals
+    assert ["Internal server error"] == [code for _, code in listener.refused_at]
 
 
 def test_without_route_responses_a_publish_is_acknowledged_when_sent(served, clients):
@@ -367,7 +330,7 @@ def test_cut_is_told_with_its_code(served, clients):
     closing.start()
     wait_for(lambda: listener.ends)
     closing.join(PATIENCE_S)
-    assert [1001] == listener.ends
+    assert [1001] == [code for code, _, _ in listener.ends]
     assert not client.open
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.conformance.appsync_events.peers import open_peer
-from tests.systems.appsync_events.handler_stand import Stand
+from tests.support.appsync_peers import open_peer
+from tests.support.handler_runner import Stand
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.patience import wait_for
+from tests.support.waiting import wait_for
 
 HANDLERS = """
 import asyncio

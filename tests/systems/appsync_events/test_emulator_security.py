@@ -21,7 +21,7 @@ import pytest
 from harness.systems.appsync_events.emulator.access import Access, Caller
 from harness.systems.appsync_events.options import Options
 from tests.fuzz.wire_shapes import frame, header, upgrade
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 MEGABYTE = 1_000_000
 MEMORY_BYTES = 60 * MEGABYTE

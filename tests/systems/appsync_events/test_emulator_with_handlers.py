@@ -9,7 +9,7 @@ import pytest
 from harness.core.errors import ScenarioError
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.systems.appsync_events.handler_stand import EXAMPLES
+from tests.support.handler_runner import EXAMPLES
 
 BROKEN = """
 export const onPublish = (ctx) => { console.log('about to break'); return ctx.none.at }

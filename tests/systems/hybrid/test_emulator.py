@@ -12,7 +12,7 @@ from websockets.typing import Subprotocol
 
 from harness.systems.hybrid.emulator import HybridEmulator
 from harness.systems.hybrid.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 KEY = {"host": HOST, "x-api-key": "da2-emulator-local"}

@@ -1,14 +1,12 @@
 """The hybrid's target files: addresses of both systems, from the environment."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.core.errors import ScenarioError
 from harness.scenario.loading import load_plan
 from harness.systems.hybrid.options import ClientOptions
+from tests.support.paths import SCENARIOS
 
-SCENARIOS = Path(__file__).resolve().parents[3] / "scenarios"
 SMOKE = SCENARIOS / "workloads" / "ci-smoke.toml"
 AWS = SCENARIOS / "targets" / "hybrid-aws.toml"
 VARIABLES = ("APPSYNC_HTTP_HOST", "APPSYNC_REALTIME_HOST", "APPSYNC_API_KEY", "POLLING_HOST")

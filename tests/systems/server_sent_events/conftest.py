@@ -8,7 +8,7 @@ import pytest
 
 from harness.systems.server_sent_events.emulator.process import ServerSentEventsEmulator
 from harness.systems.server_sent_events.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 ROOM = "default/room-0"
 

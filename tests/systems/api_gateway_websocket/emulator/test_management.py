@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.options import IamUser, Options, Quotas
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 SECRET = "emulator-local"
 STRANGER = "AAAAAAAAAAAAAAA="

@@ -18,7 +18,7 @@ from harness.systems.api_gateway_websocket.options import (
     Route,
     Undocumented,
 )
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 from tests.systems.api_gateway_websocket.conftest import ROOM
 
 start = ApiGatewayEmulator.start

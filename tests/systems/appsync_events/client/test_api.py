@@ -1,58 +1,23 @@
 """Our client against servers of others, and against the emulator with others as witnesses."""
 
 import contextlib
-import functools
 import http.server
 import json
 import threading
 import time
 
-import gevent
 import pytest
 from websockets.sync.server import serve
 from websockets.typing import Subprotocol
 
 from harness.net.client import Access, JoinError
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
-from tests import patience
-from tests.listening import EachByItself
-from tests.patience import PATIENCE_S
-
-wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+from tests.support.listeners import Listener, wait_for
+from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 KEY = "da2-test"
 ROOM = "/default/room-0"
-
-
-class Listener(EachByItself):
-    """Keeps what it is told; a token for every event."""
-
-    def __init__(self):
-        self.events = []
-        self.known = []
-        self.answers = []
-        self.ends = []
-        self.refusals = []
-
-    def confirmed(self, kernel_ns):
-        self.confirmed_before = len(self.events)
-
-    def event(self, text, kernel_ns):
-        self.events.append(text)
-        return text
-
-    def delivered(self, known, kernel_ns):
-        self.known.append(known)
-
-    def answered(self, answer):
-        self.answers.append(answer)
-
-    def ended(self, code, reason, kernel_ns, outcome=""):
-        self.ends.append((code, reason))
-
-    def refused(self, stage, code, message):
-        self.refusals.append((stage, code, message))
 
 
 def api(realtime, http_url="http://127.0.0.1:9/event", key=KEY):

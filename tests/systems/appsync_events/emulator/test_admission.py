@@ -5,7 +5,7 @@ import pytest
 from harness.emulation.faults import ConnectOutcome
 from harness.systems.appsync_events.emulator.admission import Admission
 from harness.systems.appsync_events.options import Quotas
-from tests.emulation.fault_stand import Stand, run
+from tests.support.emulator_process import Stand, run
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from harness.systems.appsync_events.emulator.broadcast import Hub
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options, Quotas
-from tests.emulation.fault_stand import Stand, Transport, run, until
-from tests.patience import wait_for
+from tests.support.emulator_process import Stand, Transport, run, until
+from tests.support.waiting import wait_for
 
 FIRST = b'\x81\x25{"type":"data","id":"1","event":"{}"}'
 CHANNEL = ("default", "a")

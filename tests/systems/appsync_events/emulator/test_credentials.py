@@ -4,7 +4,7 @@ import socket
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 MARKER = "aws-appsync-event-ws"
 HEADER = "header-eyJob3N0IjoibG9jYWxob3N0IiwieC1hcGkta2V5IjoiZGEyLXRlc3QifQ"

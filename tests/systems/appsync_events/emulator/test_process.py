@@ -21,8 +21,8 @@ from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator, internal_failure
 from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.options import Options
-from tests.conformance.appsync_events.peers import KEY, MARKER, header
-from tests.patience import PATIENCE_S
+from tests.support.appsync_peers import KEY, MARKER, header
+from tests.support.waiting import PATIENCE_S
 
 UNAUTHORIZED = {
     "errorType": "UnauthorizedException",

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
-from tests.patience import wait_for
+from tests.support.waiting import wait_for
 
 KEY = {"host": "localhost", "x-api-key": "da2-test"}
 MARKER = "aws-appsync-event-ws"

@@ -7,7 +7,7 @@ import pytest
 
 from harness.core.errors import ScenarioError
 from harness.systems.appsync_events.handlers.callables import CallFailedError, UserFunction
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 MODULE = """
 import asyncio, functools, sys, threading, time

@@ -8,7 +8,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from harness.core.errors import ScenarioError
 from harness.systems.appsync_events.handlers.handlers import HandlerRefusal, Outcome
 from harness.systems.appsync_events.wire import WireError
-from tests.systems.appsync_events.handler_stand import EXAMPLES, Stand
+from tests.support.handler_runner import EXAMPLES, Stand
 
 FAILED = HandlerRefusal(
     WireError("MessageProcessingError", "There was an error processing the operation."), 500

@@ -10,7 +10,7 @@ from harness.systems.appsync_events.emulator.access import Identity
 from harness.systems.appsync_events.handlers import javascript as emulator_javascript
 from harness.systems.appsync_events.handlers.handlers import HandlerRefusal
 from harness.systems.appsync_events.wire import WireError
-from tests.systems.appsync_events.handler_stand import EXAMPLES, FOREVER, Stand
+from tests.support.handler_runner import EXAMPLES, FOREVER, Stand
 
 FAILED = HandlerRefusal(
     WireError("MessageProcessingError", "There was an error processing the operation."), 500

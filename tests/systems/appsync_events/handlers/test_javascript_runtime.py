@@ -10,7 +10,7 @@ from harness.systems.appsync_events.handlers import javascript as emulator_javas
 from harness.systems.appsync_events.handlers.handlers import HandlerRefusal
 from harness.systems.appsync_events.handlers.javascript_source import UTIL
 from harness.systems.appsync_events.wire import WireError
-from tests.systems.appsync_events.handler_stand import FOREVER
+from tests.support.handler_runner import FOREVER
 
 FAILED = HandlerRefusal(
     WireError("MessageProcessingError", "There was an error processing the operation."), 500

@@ -15,7 +15,7 @@ from harness.systems.appsync_events.handlers import python as emulator_python_ha
 from harness.systems.appsync_events.handlers.handlers import HandlerRefusal, Outcome
 from harness.systems.appsync_events.handlers.rules import context_body
 from harness.systems.appsync_events.wire import WireError
-from tests.systems.appsync_events.handler_stand import Stand
+from tests.support.handler_runner import Stand
 
 SENTENCE = "There was an error processing the operation."
 FAILED = HandlerRefusal(WireError("MessageProcessingError", SENTENCE), 500)

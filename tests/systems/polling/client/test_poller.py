@@ -1,7 +1,6 @@
 """Our client against a service made of aiohttp that names everything differently."""
 
 import contextlib
-import functools
 import http.client
 import json
 import random
@@ -10,7 +9,6 @@ import ssl
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import gevent
 import pytest
@@ -20,15 +18,13 @@ from harness.net.client import Access, JoinError
 from harness.systems.polling.client.poller import PollingApi
 from harness.systems.polling.client.timing import Pace
 from harness.systems.polling.options import ClientOptions
-from tests import patience
-from tests.listening import EachByItself
-from tests.patience import PATIENCE_S
-
-wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+from tests.support.listeners import Listener, wait_for
+from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 INTERVAL_S = 0.05
-SERVICE = Path(__file__).with_name("polling_service.py")
+SERVICE = ROOT / "tests/support/polling_service.py"
 NAMES = {
     "cursor_parameter": "since",
     "messages_path": "found.entries",
@@ -36,40 +32,6 @@ NAMES = {
     "cursor_path": "cursor",
     "interval_path": "wait",
 }
-
-
-class Listener(EachByItself):
-    """Keeps what it is told; a token for every event."""
-
-    user_class = "subscriber"
-
-    def __init__(self):
-        self.events = []
-        self.answers = []
-        self.refusals = []
-        self.confirmed_ns = 0
-
-    def confirmed(self, kernel_ns):
-        self.confirmed_ns = kernel_ns
-
-    def told_to_wait(self, wait_s):
-        raise NotImplementedError
-
-    def event(self, text, kernel_ns):
-        self.events.append(text)
-        return text
-
-    def delivered(self, known, kernel_ns):
-        self.events.append(known)
-
-    def answered(self, answer):
-        self.answers.append(answer)
-
-    def refused(self, stage, code, message):
-        self.refusals.append((stage, code))
-
-    def ended(self, code, reason, kernel_ns, outcome=""):
-        raise AssertionError("a user who polls stays until it closes")
 
 
 class Service:
@@ -130,6 +92,7 @@ def joined(service, room, **options):
         client.join(time.monotonic() + PATIENCE_S)
         yield client, listener
         client.drop()
+    assert [] == listener.ends
 
 
 def test_what_is_published_after_the_join_comes_once_and_in_order(service):
@@ -137,12 +100,12 @@ def test_what_is_published_after_the_join_comes_once_and_in_order(service):
     service.publish("order", "before")
     with joined(service, "order") as (client, listener):
         service.publish("order", "a", "b")
-        wait_for(lambda: len(listener.events) == 2)
+        wait_for(lambda: len(listener.heard) == 2)
         service.publish("order", "c")
-        wait_for(lambda: len(listener.events) == 3)
+        wait_for(lambda: len(listener.heard) == 3)
         gevent.sleep(4 * INTERVAL_S)
         assert client.open
-    assert (["a", "b", "c"], []) == (listener.events, listener.refusals)
+    assert (["a", "b", "c"], []) == (listener.heard, listener.refusals)
     cursors = [poll["since"] for poll in service.polls("order")]
     assert (None, "1", "4") == (cursors[0], cursors[1], cursors[-1])
 
@@ -166,10 +129,10 @@ def test_second_user_recognises_what_the_first_has_read(service):
         for client in clients:
             client.join(time.monotonic() + PATIENCE_S)
         service.publish("frame_cache", "a")
-        wait_for(lambda: all(listener.events for listener in listeners))
+        wait_for(lambda: all(listener.heard for listener in listeners))
         for client in clients:
             client.drop()
-    assert [["a"], ["a"]] == [listener.events for listener in listeners]
+    assert [["a"], ["a"]] == [listener.heard for listener in listeners]
     assert {b"a": "a"} == frame_cache
 
 
@@ -186,7 +149,7 @@ def test_service_that_hangs_up_after_each_answer_costs_no_error(service):
     """Its "Connection: close" is obeyed."""
     with joined(service, "hangs-up") as (_, listener):
         service.publish("hangs-up", "a")
-        wait_for(lambda: listener.events == ["a"])
+        wait_for(lambda: listener.heard == ["a"])
         wait_for(lambda: len(service.polls("hangs-up")) > 4)
     assert [] == listener.refusals
     ports = [poll["port"] for poll in service.polls("hangs-up")[:3]]
@@ -199,7 +162,7 @@ def test_idle_connection_that_the_service_closes_costs_no_error():
     with contextlib.closing(service), joined(service, "idle", interval_s=0.6) as (_, listener):
         wait_for(lambda: len({poll["port"] for poll in service.polls("idle")}) > 1)
         service.publish("idle", "a")
-        wait_for(lambda: listener.events == ["a"])
+        wait_for(lambda: listener.heard == ["a"])
         assert [] == listener.refusals
 
 
@@ -207,8 +170,8 @@ def test_answer_in_chunks_is_put_together(service):
     """A coding that the server chose is undone."""
     with joined(service, "pieces") as (_, listener):
         service.publish("pieces", "x" * 100_000)
-        wait_for(lambda: listener.events)
-    assert ["x" * 100_000] == listener.events
+        wait_for(lambda: listener.heard)
+    assert ["x" * 100_000] == listener.heard
 
 
 def test_interval_that_the_service_names_is_kept(service):
@@ -231,8 +194,8 @@ def test_retry_after_is_kept_and_counted(service):
     with joined(service, "busy") as (_, listener):
         wait_for(lambda: len(service.polls("busy")) >= 3)
         service.publish("busy", "a")
-        wait_for(lambda: listener.events == ["a"])
-    assert [("poll", "HTTP 429")] == listener.refusals
+        wait_for(lambda: listener.heard == ["a"])
+    assert [("poll", "HTTP 429")] == listener.refused_at
     times_s = [poll["at_s"] for poll in service.polls("busy")]
     assert times_s[2] - times_s[1] >= 1.0
 
@@ -242,16 +205,16 @@ def test_bad_answer_is_an_error_and_the_next_poll_brings_all(service, room, code
     """The user stays, and nothing that was published meanwhile is lost."""
     with joined(service, room) as (_, listener):
         service.publish(room, "a")
-        wait_for(lambda: listener.events == ["a"])
-    assert [("poll", code)] == listener.refusals
+        wait_for(lambda: listener.heard == ["a"])
+    assert [("poll", code)] == listener.refused_at
 
 
 def test_poll_that_is_not_answered_in_time_is_given_up(service):
     """The next one comes on another connection and brings what was missed."""
     with joined(service, "slow", timeout_s=1.0) as (_, listener):
         service.publish("slow", "a")
-        wait_for(lambda: listener.events == ["a"])
-    assert [("poll", "timeout")] == listener.refusals
+        wait_for(lambda: listener.heard == ["a"])
+    assert [("poll", "timeout")] == listener.refused_at
     assert 2 == len({poll["port"] for poll in service.polls("slow")})
 
 
@@ -290,9 +253,9 @@ def test_paused_user_takes_nothing_until_it_goes_on(service):
         client.pause(paused=True)
         service.publish("paused", "a")
         gevent.sleep(5 * INTERVAL_S)
-        assert [] == listener.events
+        assert [] == listener.heard
         client.pause(paused=False)
-        wait_for(lambda: listener.events == ["a"])
+        wait_for(lambda: listener.heard == ["a"])
 
 
 def test_user_that_is_dropped_polls_no_more(service):
@@ -316,7 +279,7 @@ def test_polls_over_tls_are_confirmed_at_the_kernels_time(tmp_path):
         before_ns = time.time_ns()
         with joined(service, "tls") as (_, listener):
             service.publish("tls", "a")
-            wait_for(lambda: listener.events == ["a"])
+            wait_for(lambda: listener.heard == ["a"])
             assert before_ns < listener.confirmed_ns < time.time_ns()
 
 
@@ -331,8 +294,8 @@ def test_publish_is_posted_and_answered(service):
         assert ("p", True) == (listener.answers[0].publish_id, listener.answers[0].accepted)
     with joined(service, "posted") as (_, reader):
         service.publish("posted", "c")
-        wait_for(lambda: reader.events)
-    assert ["c"] == reader.events
+        wait_for(lambda: reader.heard)
+    assert ["c"] == reader.heard
     assert "2" == service.polls("posted")[1]["since"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness.systems.polling.emulator.process import PollingEmulator
 from harness.systems.polling.options import Options
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 start = PollingEmulator.start
 

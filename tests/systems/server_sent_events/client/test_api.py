@@ -1,7 +1,6 @@
 """Our client against servers that the standard library and the test write byte by byte."""
 
 import contextlib
-import functools
 import http.server
 import socket
 import ssl
@@ -15,53 +14,14 @@ import trustme
 
 from harness.net.client import Access, JoinError
 from harness.systems.server_sent_events.client.api import ServerSentEventsApi
-from tests import patience
-from tests.listening import EachByItself
-from tests.patience import PATIENCE_S
-
-wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+from tests.support.listeners import Listener, wait_for
+from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 ROOM = "/default/room-0"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 PLAIN = HEAD + b"\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-class Listener(EachByItself):
-    """Keeps what it is told; a token for every event."""
-
-    def __init__(self):
-        self.events = []
-        self.known = []
-        self.answers = []
-        self.ends = []
-        self.refusals = []
-        self.waits = []
-        self.confirmed_ns = 0
-
-    def confirmed(self, kernel_ns):
-        self.confirmed_ns = kernel_ns
-
-    def event(self, text, kernel_ns):
-        self.events.append(text)
-        return text
-
-    def delivered(self, known, kernel_ns):
-        self.known.append(known)
-
-    def answered(self, answer):
-        self.answers.append(answer)
-
-    def ended(self, code, reason, kernel_ns, outcome=""):
-        assert reason, "the end of a stream has words"
-        self.ends.append((code, outcome))
-
-    def told_to_wait(self, wait_s):
-        self.waits.append(wait_s)
-
-    def refused(self, stage, code, message):
-        self.refusals.append(code)
 
 
 class Peer:
@@ -108,6 +68,12 @@ def api_of(port, *, scheme="http", key="", tls=None, publish=9):
     return ServerSentEventsApi(
         Access(realtime, f"http://{HOST}:{publish}/pub/{{channel}}", key, tls)
     )
+
+
+def endings(listener):
+    """Return code and outcome of each end; each must have a reason."""
+    assert all(reason for _, reason, _ in listener.ends)
+    return [(code, outcome) for code, _, outcome in listener.ends]
 
 
 def join(client, server, answer):
@@ -174,7 +140,7 @@ def test_returning_user_sends_the_last_event_id(peer):
     again = api.client([ROOM], {}, listener)
     join(again, peer, PLAIN)
     assert "Last-Event-ID: 41" in peer.request.splitlines()
-    assert listener.ends == [(1000, "stream_end")]
+    assert endings(listener) == [(1000, "stream_end")]
     again.drop()
 
 
@@ -187,7 +153,7 @@ def test_chunked_stream_cut_short_is_a_reset_and_one_completed_is_an_end(peer):
         connection.sendall(b"8\r\ndata: a\n\r\n" + last)
         connection.close()
         wait_for(lambda listener=listener: listener.ends)
-        ends += listener.ends
+        ends += endings(listener)
     assert ends == [(1006, "stream_reset"), (1000, "stream_end")]
 
 
@@ -199,7 +165,7 @@ def test_connection_that_the_server_resets_is_a_reset_in_any_coding(peer, head):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
     wait_for(lambda: listener.ends)
-    assert listener.ends == [(1006, "stream_reset")]
+    assert endings(listener) == [(1006, "stream_reset")]
 
 
 def test_body_with_a_length_ends_when_it_is_complete_and_is_cut_before(peer):
@@ -211,7 +177,7 @@ def test_body_with_a_length_ends_when_it_is_complete_and_is_cut_before(peer):
         connection.sendall(sent[1:])
         connection.close()
         wait_for(lambda listener=listener: listener.ends)
-        ends += listener.ends
+        ends += endings(listener)
     assert ends == [(1000, "stream_end"), (1006, "stream_reset")]
 
 
@@ -221,7 +187,8 @@ def test_bytes_that_are_not_chunked_end_the_stream_as_a_protocol_error(peer):
     connection = join(api_of(peer.port).client([ROOM], {}, listener), peer, CHUNKED)
     connection.sendall(b"nonsense\r\n")
     wait_for(lambda: listener.ends)
-    assert (listener.refusals, listener.ends) == (["protocol_error"], [(1002, "protocol_error")])
+    assert ["protocol_error"] == [code for _, code in listener.refused_at]
+    assert [(1002, "protocol_error")] == endings(listener)
 
 
 @pytest.mark.parametrize(
@@ -467,7 +434,7 @@ def test_reconnection_time_is_passed_on(peer):
     client = api.client([ROOM], {}, listener)
     connection = join(client, peer, PLAIN + b"retry: 1500\n\n")
     connection.sendall(b"data: 1\n\nretry: 1500\n\nretry: 20\n\n")
-    wait_for(lambda: 2 == len(listener.waits))
-    assert [1.5, 0.02] == listener.waits
+    wait_for(lambda: 2 == len(listener.waits_s))
+    assert [1.5, 0.02] == listener.waits_s
     client.drop()
     api.close()

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from harness.systems.server_sent_events.emulator.process import ServerSentEventsEmulator
 from harness.systems.server_sent_events.options import Options
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 
 def test_stream_has_the_headers_and_the_reconnection_time(emulate):

@@ -11,7 +11,7 @@ import pytest
 
 from harness.systems.server_sent_events.emulator.servers import Operator
 from harness.systems.server_sent_events.options import Arrival, Scaling
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 CLIENTS = 30
 CAPACITY, QUEUE = 8, 2

@@ -11,14 +11,13 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE_S
+from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / ".conformance" / "node_modules" / "axe-core" / "axe.min.js"
 
 needs_browser = [

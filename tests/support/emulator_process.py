@@ -13,7 +13,7 @@ from harness.emulation.fault_log import read_fault_logs
 from harness.emulation.faults import Faults
 from harness.emulation.scheduler import Scheduler
 from harness.scenario.faults import Faults as FaultModels
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 
 def run(main):

@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.end_to_end.stage import EMULATED, LOCUSTFILE, SHORT, SMOKE, Act, lenient, patient, sets
+from tests.support.runs import EMULATED, LOCUSTFILE, SHORT, SMOKE, Act, lenient, patient, sets
 
 
 def locustfile_with(stage, before):

@@ -8,9 +8,8 @@ import orjson
 from harness.analysis.decide.study_cells import StudyCell
 from harness.analysis.run.finalize import finalize
 from harness.scenario.model import HIDE_SECRETS
-from tests.analysis.simulated_run import Simulation
-
-SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
+from tests.support.paths import SCENARIOS
+from tests.support.simulated_run import Simulation
 
 STUDY = """\
 name = "pair"

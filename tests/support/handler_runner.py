@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 
 import uvloop
 
@@ -14,9 +13,10 @@ from harness.systems.appsync_events.handlers.handlers import (
     Incoming,
 )
 from harness.systems.appsync_events.options import Options
-from tests.patience import PATIENCE_S
+from tests.support.paths import SCENARIOS
+from tests.support.waiting import PATIENCE_S
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "scenarios" / "handlers"
+EXAMPLES = SCENARIOS / "handlers"
 NOBODY = Identity("api_key", None)
 FOREVER = "const many = new Array(1000000).fill(1); many.forEach(() => many.forEach(f))"
 """JavaScript that never ends, given a function `f`."""

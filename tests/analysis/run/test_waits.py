@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from harness.analysis.run.finalize import analyse
-from harness.analysis.run.first_message import first_message_waits_s
-from tests.analysis.synthetic_record import at, connection, publish, second, write_record
+from harness.analysis.run.waits import first_message_waits_s
+from tests.support.records import at, connection, publish, second, write_record
 
 OTHER_ROOM = "/default/room-1"
 

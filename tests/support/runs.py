@@ -16,9 +16,9 @@ import pytest
 
 from harness.cli.locustfile import PACKAGED as LOCUSTFILE
 from harness.scenario.workload import Generator
-from tests.patience import PATIENCE_S, wait_for
+from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S, wait_for
 
-ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
 EMULATED = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
 

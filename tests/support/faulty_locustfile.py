@@ -38,10 +38,9 @@ def block_loop():
 
 def publish_late(publisher):
     """Follow the schedule in a greenlet that always oversleeps, and that nothing else wakes."""
-    worker = publisher._worker
-    worker.publish_due_at = lambda intended_s: None
+    publisher._set_due = lambda intended_s: None
     while publisher._next is not None:
-        wait_s = publisher._next.intended_s - worker.clock.elapsed_s()
+        wait_s = publisher._next.intended_s - publisher._context.clock.elapsed_s()
         gevent.sleep(max(wait_s, 0.0) + LATE_S)
         publisher.send_due()
 

@@ -58,7 +58,7 @@ def arrival(index, delivered, first_s, last_s, **changes):
         "duplicated": 0,
         "reordered": 0,
         "late": 0,
-        "unowed": 0,
+        "unexpected": 0,
         "first_arrival_ns": at(first_s),
         "last_arrival_ns": at(last_s),
     }
@@ -93,7 +93,7 @@ def connection(user, from_s, until_s=12.0, *, delivered=0, last_s=None, **change
         "duplicated": 0,
         "reordered": 0,
         "late": 0,
-        "unowed": 0,
+        "unexpected": 0,
         "longest_stall_s": 0.05,
         "first_arrival_ns": at(last_s),
         "last_arrival_ns": at(last_s),

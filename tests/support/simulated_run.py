@@ -8,7 +8,7 @@ import numpy as np
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.log_bins import ArrivalBins
 from harness.measure.record import RecordWriter
-from tests.analysis.synthetic_record import (
+from tests.support.records import (
     EPOCH_NS,
     arrival,
     at,

@@ -1,9 +1,6 @@
 """Finds every installed system with an emulator, and drives its real client against it."""
 
-import functools
 import time
-
-import gevent
 
 from harness.core.envelope import Envelope, parse_envelope
 from harness.core.system import installed_systems, system_named
@@ -12,11 +9,9 @@ from harness.load.master.emulator_process import EmulatorProcess
 from harness.net.client import Access, tls_context
 from harness.scenario.loading import load_emulated_target
 from harness.scenario.target import api_key, client_model
-from tests import patience
-from tests.listening import EachByItself
-from tests.patience import PATIENCE_S
-
-wait_for = functools.partial(patience.wait_for, sleep=gevent.sleep)
+from tests.support import listeners
+from tests.support.listeners import wait_for
+from tests.support.waiting import PATIENCE_S
 
 TARGET = """
 name = "{system}-emulated"
@@ -38,49 +33,13 @@ def encoded(event):
     return Envelope(event, stream=0, sequence=0, intended_ns=0, sent_ns=0).to_json()
 
 
-class Listener(EachByItself):
-    """Keeps what a user is told.
-
-    Args:
-        user_class: subscriber or chatter; a system may serve them in different ways.
-
-    Attributes:
-        heard: The events in the order they came, however they were recognised.
-        parsed: Those of them that came as text, the others being known by their token.
-    """
-
-    def __init__(self, user_class):
-        self.user_class = user_class
-        self.heard = []
-        self.parsed = []
-        self.answers = {}
-        self.ends = []
-        self.refusals = []
-        self.confirmations = 0
-        self.waits_s = []
-
-    def told_to_wait(self, wait_s):
-        self.waits_s.append(wait_s)
-
-    def confirmed(self, kernel_ns):
-        self.confirmations += 1
+class Listener(listeners.Listener):
+    """A listener whose events are envelopes, which carry what is said as their run."""
 
     def event(self, text, kernel_ns):
-        self.parsed.append(text)
-        self.heard.append(parse_envelope(text).run_id)
+        super().event(text, kernel_ns)
+        self.heard[-1] = parse_envelope(text).run_id
         return self.heard[-1]
-
-    def delivered(self, known, kernel_ns):
-        self.heard.append(known)
-
-    def answered(self, answer):
-        self.answers[answer.publish_id] = answer
-
-    def ended(self, code, reason, kernel_ns, outcome=""):
-        self.ends.append((code, reason))
-
-    def refused(self, stage, code, message):
-        self.refusals.append((stage, code, message))
 
 
 class User:
@@ -112,8 +71,12 @@ class User:
         """Publish events, wait for the system's answer and return it."""
         publish_id = self.send(channel, *events)
         listener = self.listener
-        wait_for(lambda: publish_id in listener.answers or listener.ends, "a publish's answer")
-        return listener.answers[publish_id]
+
+        def answers():
+            return [found for found in listener.answers if found.publish_id == publish_id]
+
+        wait_for(lambda: answers() or listener.ends, "a publish's answer")
+        return answers()[0]
 
     def wait_until_heard(self, event):
         """Wait for an event to come; what was sent before it has then come, or never will."""

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as websocket_connect
 
-from tests.patience import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 MARKER = "aws-appsync-event-ws"
 API_KEY = "da2-test"

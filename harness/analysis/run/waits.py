@@ -1,7 +1,8 @@
-"""How long each user waited for its first message: the minutes in which a chat looks dead.
+"""How long users waited: for the next message, once subscribed, and for their first.
 
-A stall is about those who are subscribed. Whoever is still knocking is owed nothing, and so this is
-counted for everybody who wanted to subscribe, failed attempts to join included.
+A stall is about users that are subscribed. A user that is still trying to join is owed nothing, so
+the wait for the first message is counted for every user that wanted to subscribe, failed attempts
+to join included.
 """
 
 from typing import Final
@@ -9,10 +10,23 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from harness.analysis.run.ledger import by_channel_sent
-from harness.core.clock import NS_PER_S
+from harness.analysis.run.ledger import by_channel_sent, stalls_s
+from harness.analysis.run.record import Json
+from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.core.metric_types import WAIT_LIMITS_S, WAIT_STATISTICS
+from harness.measure.histogram import LatencyHistogram
 
 _LAST_SEEN: Final = ("closed_ns", "owed_until_ns", "last_arrival_ns")
+
+
+def stall_s(connections: pd.DataFrame) -> Json:
+    """Return percentiles over the subscribers that were owed anything, and who waited too long."""
+    return _figures(stalls_s(connections))
+
+
+def first_message_s(connections: pd.DataFrame, messages: pd.DataFrame) -> Json:
+    """Return the same of how long users waited for their first message, subscribed or not."""
+    return _figures(first_message_waits_s(connections, messages))
 
 
 def first_message_waits_s(connections: pd.DataFrame, messages: pd.DataFrame) -> "pd.Series[float]":
@@ -55,3 +69,19 @@ def _begins_ns(users: pd.DataFrame, messages: pd.DataFrame) -> "pd.Series[float]
         after_ns = next_ns[np.searchsorted(sent_ns, starts_ns[rows])]
         begins_ns[rows] = np.fmin(begins_ns[rows], after_ns)
     return pd.Series(begins_ns, index=users.index)
+
+
+def _figures(waits_s: "pd.Series[float]") -> Json:
+    histogram = LatencyHistogram()
+    histogram.record_many(np.asarray((waits_s * NS_PER_S).round(), dtype=np.int64))
+    in_ms = histogram.percentiles_ms()
+    to_s = NS_PER_MS / NS_PER_S
+    percentiles = {
+        name: None if (value := in_ms[name]) is None else round(value * to_s, 6)
+        for name in WAIT_STATISTICS
+    }
+    shares = {
+        f"over_{limit}s_ratio": float((waits_s > limit).mean()) if len(waits_s) else None
+        for limit in WAIT_LIMITS_S
+    }
+    return percentiles | shares

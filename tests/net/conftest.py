@@ -1,0 +1,32 @@
+"""The kernel's time of arrival, kept on while these tests run."""
+
+import socket
+import struct
+import time
+
+import pytest
+
+from harness.net.stream import SO_TIMESTAMPNS
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_times():
+    """Wait until the kernel notes when packets arrive.
+
+    It begins some time after the first socket on the machine asks for it, and stops with the last.
+    """
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+
+        def are_noted():
+            peer.sendto(b"x", peer.getsockname())
+            time.sleep(0.002)
+            read_from_ns = time.time_ns()
+            ((_, _, stamp),) = peer.recvmsg(1, 64)[1]
+            seconds, nanoseconds = struct.unpack("@ll", stamp)
+            return seconds * 1_000_000_000 + nanoseconds < read_from_ns
+
+        wait_for(are_noted, "the kernel's time of arrival")
+        yield

@@ -1,0 +1,68 @@
+"""The listener of tests that drive clients, and the wait that lets their greenlets work."""
+
+import functools
+
+import gevent
+
+from tests.support import waiting
+
+wait_for = functools.partial(waiting.wait_for, sleep=gevent.sleep)
+
+
+class Listener:
+    """Records what a client reports; the token of an event is its text.
+
+    Args:
+        user_class: subscriber or chatter; a system may serve them in different ways.
+
+    Attributes:
+        events: The texts that came to be parsed.
+        known: The tokens of the frames that were recognised.
+        heard: Both, in the order they came.
+        ends: Close code, reason and outcome of each end.
+        refusals: Stage, code and message of each refusal.
+        confirmed_ns: When the subscription was confirmed.
+        confirmed_before: How many events had come by then.
+        delivered_ns: When the last recognised frame reached the kernel.
+    """
+
+    def __init__(self, user_class="subscriber"):
+        self.user_class = user_class
+        self.events, self.known, self.heard = [], [], []
+        self.answers, self.ends, self.refusals, self.waits_s = [], [], [], []
+        self.confirmations = self.confirmed_ns = self.confirmed_before = self.delivered_ns = 0
+
+    def event(self, text, kernel_ns):
+        self.events.append(text)
+        self.heard.append(text)
+        return text
+
+    def delivered(self, known, kernel_ns):
+        self.known.append(known)
+        self.heard.append(known)
+        self.delivered_ns = kernel_ns
+
+    def delivered_together(self, known, listeners, stamps_ns):
+        for listener, kernel_ns in zip(listeners, stamps_ns.tolist(), strict=True):
+            listener.delivered(known, kernel_ns)
+
+    def confirmed(self, kernel_ns):
+        self.confirmations += 1
+        self.confirmed_ns, self.confirmed_before = kernel_ns, len(self.events)
+
+    def answered(self, answer):
+        self.answers.append(answer)
+
+    def ended(self, code, reason, kernel_ns, outcome=""):
+        self.ends.append((code, reason, outcome))
+
+    def refused(self, stage, code, message):
+        self.refusals.append((stage, code, message))
+
+    def told_to_wait(self, wait_s):
+        self.waits_s.append(wait_s)
+
+    @property
+    def refused_at(self):
+        """Stage and code of each refusal."""
+        return [(stage, code) for stage, code, _ in self.refusals]
