@@ -5,13 +5,8 @@ from functools import partial
 import pytest
 import uvloop
 
-<<<<<<< HEAD
 from harness.emulation.scheduler import Intervals, Scheduler
-from tests.patience import PATIENCE_S
-=======
-from harness.emulation.scheduler import Scheduler
 from tests.support.waiting import PATIENCE_S
->>>>>>> main
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

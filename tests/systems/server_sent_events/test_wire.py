@@ -1,4 +1,4 @@
-"""The event-stream format: the standard's examples, a reader written from its text, and known cases.
+"""The event-stream format: examples of the standard, a reader written from its text, known cases.
 
 The known cases are those of web-platform-tests, ``eventsource/``: what a server of theirs sends and
 what a browser must make of it, named as theirs is without its ending. Those that only have meaning
