@@ -11,7 +11,7 @@ from tests.support.runs import EMULATED, SHORT, after
 TARGET = EMULATED.with_name("api-gateway-websocket-emulated.toml")
 
 
-def overload(stage, target):
+def overload(launcher, target):
     """Send more than 300 requests a second carry, from two processes."""
     settings = {
         "phases.drain_s": 4.0,
@@ -19,7 +19,7 @@ def overload(stage, target):
         "target.emulator.quotas.requests_per_s": 300,
         "target.emulator.quotas.burst": 300,
     }
-    return stage.run(SHORT | settings, target=target).outcome()
+    return launcher.run(SHORT | settings, target=target).outcome()
 
 
 @after(partial(overload, target=TARGET))

@@ -7,8 +7,8 @@ from tests.support.runs import SHORT, after
 USERS = 100
 
 
-def cohorts(stage):
-    return stage.run(SHORT | {"population.connections_per_user": 7}).outcome()
+def cohorts(launcher):
+    return launcher.run(SHORT | {"population.connections_per_user": 7}).outcome()
 
 
 @after(cohorts)

@@ -29,11 +29,11 @@ ONE_CHATTER = {"population.subscribers": USERS - 1, "population.chatters": 1}
 """Messages that leave on several sockets have no order that could be kept."""
 
 
-def disturbed(stage, *disturbances, settings=None, processes=1):
+def disturbed(launcher, *disturbances, settings=None, processes=1):
     """Run the crowd with these disturbances, each a table of the workload."""
     flags = CROWD | {"target.emulator.processes": processes} | (settings or {})
     flags |= {"disturbances": as_toml(disturbances)}
-    return stage.run(flags, target=EMULATED).outcome()
+    return launcher.run(flags, target=EMULATED).outcome()
 
 
 def as_toml(tables):
@@ -67,9 +67,9 @@ def totals(outcome):
     return {name: int(connections[name].sum()) for name in names}
 
 
-def dropped(stage):
+def dropped(launcher):
     told = faults({"kind": "drop", "count": 137, "ratio": 0.1})
-    return disturbed(stage, told, settings=ONE_CHATTER)
+    return disturbed(launcher, told, settings=ONE_CHATTER)
 
 
 @after(dropped)
@@ -106,12 +106,12 @@ def key_of(text):
     return int(found[1]), int(found[2])
 
 
-def doubled_and_shuffled(stage):
+def doubled_and_shuffled(launcher):
     told = (
         {"kind": "duplicate", "ratio": 0.05},
         {"kind": "reorder", "ratio": 0.02, "depth": 3},
     )
-    return disturbed(stage, faults(*told), processes=2, settings=ONE_CHATTER)
+    return disturbed(launcher, faults(*told), processes=2, settings=ONE_CHATTER)
 
 
 @after(doubled_and_shuffled)
@@ -123,19 +123,19 @@ def test_duplicates_and_reordering_are_counted_as_the_emulator_played_them(outco
     assert 0 == counted["lost"]
 
 
-def delayed(stage, delay_ms):
+def delayed(launcher, delay_ms):
     """Run the crowd on an emulator that delays every delivery, from its start on."""
     told = as_toml([{"kind": "delay", "delay_ms": delay_ms}])
-    return disturbed(stage, settings={"target.emulator.faults": told})
+    return disturbed(launcher, settings={"target.emulator.faults": told})
 
 
-def late_by_250_ms(stage):
-    return delayed(stage, 250)
+def late_by_250_ms(launcher):
+    return delayed(launcher, 250)
 
 
-def late_by_chance(stage):
+def late_by_chance(launcher):
     delay_ms = {"distribution": "lognormal", "median": 80, "p99": 600}
-    return delayed(stage, delay_ms)
+    return delayed(launcher, delay_ms)
 
 
 def agrees(outcome):
@@ -165,9 +165,9 @@ def test_lognormal_delays_have_their_percentiles_in_the_report(outcome):
     agrees(outcome)
 
 
-def stalled(stage):
+def stalled(launcher):
     return disturbed(
-        stage,
+        launcher,
         faults({"kind": "stall", "until_s": 5.0}, at_s=1.0, length_s=5.5),
         settings={"phases.measure_s": 14.0},
     )
@@ -195,9 +195,9 @@ def test_recovery_from_the_stall_takes_no_longer_than_the_backlog(outcome):
     assert 0 <= outcome.summary["recovery_s"]["max"] <= 1.0
 
 
-def cut(stage):
+def cut(launcher):
     told = faults({"kind": "disconnect", "share": 0.3}, at_s=2.0, length_s=1.0)
-    return disturbed(stage, told, settings={"reconnect.policy": '"full_jitter"'})
+    return disturbed(launcher, told, settings={"reconnect.policy": '"full_jitter"'})
 
 
 @after(cut)
@@ -219,9 +219,9 @@ def test_second_peak_of_joins_is_in_the_timeline(outcome):
     assert 60 == timeline[timeline.index >= int(disturbance["start_s"])].sum()
 
 
-def throttled(stage):
+def throttled(launcher):
     told = faults({"kind": "throttle_publishes", "ratio": 0.5}, at_s=1.0, length_s=3.0)
-    return disturbed(stage, told, settings={"safety.back_off_s": 0})
+    return disturbed(launcher, told, settings={"safety.back_off_s": 0})
 
 
 @after(throttled)
@@ -237,11 +237,11 @@ def test_throttled_publishes_are_counted_with_the_systems_code_and_move_nothing(
     assert gaps_s.max() == pytest.approx(0.05, abs=1e-6)
 
 
-def throttled_connects(stage):
+def throttled_connects(launcher):
     crowd = {"kind": "flash_crowd", "share": 0.5, "at_s": 1.0, "rate_per_s": 400.0}
     told = faults({"kind": "throttle_connects", "ratio": 0.5}, at_s=0.5, length_s=4.0)
     settings = {"joins.retries": 30, "joins.retry_base_s": 0.2, "joins.retry_cap_s": 1.0}
-    return disturbed(stage, crowd, told, settings=settings)
+    return disturbed(launcher, crowd, told, settings=settings)
 
 
 @after(throttled_connects)
@@ -254,9 +254,9 @@ def test_throttled_connects_are_counted_with_the_systems_code_and_tried_again(ou
     assert USERS == table(outcome, "timeline").groupby("second")["connected"].sum().max()
 
 
-def killed_process(stage):
+def killed_process(launcher):
     kill = {"kind": "kill_process", "process": 1, "at_s": 2.0, "back_after_s": 1.0}
-    return disturbed(stage, kill, processes=2, settings={"phases.measure_s": 8.0})
+    return disturbed(launcher, kill, processes=2, settings={"phases.measure_s": 8.0})
 
 
 @after(killed_process)
@@ -271,9 +271,9 @@ def test_killed_process_loses_its_connections_and_no_worker(outcome):
     assert USERS == (last["joined"]).sum()
 
 
-def restarted(stage):
+def restarted(launcher):
     restart = {"kind": "restart", "at_s": 2.0, "back_after_s": 1.0}
-    return disturbed(stage, restart, processes=2, settings={"phases.measure_s": 8.0})
+    return disturbed(launcher, restart, processes=2, settings={"phases.measure_s": 8.0})
 
 
 @after(restarted)
@@ -287,12 +287,12 @@ def test_restarted_system_gets_everybody_back(outcome):
     assert "completed" == outcome.run["status"]
 
 
-def gone_and_back(stage):
+def gone_and_back(launcher):
     leave = {"kind": "exit", "share": 0.96, "at_s": 1.0, "length_s": 2.0}
     leave |= {"back_after_s": 5.5, "back_rate_per_s": 400.0}
     crowd = {"kind": "flash_crowd", "share": 0.25, "at_s": 0.5, "rate_per_s": 400.0}
     slow = {"kind": "slow_readers", "share": 0.1, "at_s": 0.0, "length_s": 1.0}
-    return disturbed(stage, leave, crowd, slow, settings={"phases.measure_s": 11.0})
+    return disturbed(launcher, leave, crowd, slow, settings={"phases.measure_s": 11.0})
 
 
 @after(gone_and_back)
@@ -305,9 +305,9 @@ def test_users_who_leave_and_return_lose_nothing(outcome):
     assert (USERS, 0) == (timeline["connected"].max(), timeline["disconnects"].sum())
 
 
-def one_in_a_hundred(stage):
+def one_in_a_hundred(launcher):
     told = faults({"kind": "drop", "ratio": 0.01}, at_s=0.0, length_s=28.0)
-    return disturbed(stage, told, settings={"phases.measure_s": 25.0, "phases.drain_s": 4.0})
+    return disturbed(launcher, told, settings={"phases.measure_s": 25.0, "phases.drain_s": 4.0})
 
 
 @after(one_in_a_hundred)

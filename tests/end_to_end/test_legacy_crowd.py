@@ -34,9 +34,9 @@ CROWD = {
 }
 
 
-def crowded(stage):
+def crowded(launcher):
     """Let three times as many come as one server holds; two more arrive, one after the other."""
-    return stage.run(CROWD, workload=WORKLOAD, target=LEGACY).outcome()
+    return launcher.run(CROWD, workload=WORKLOAD, target=LEGACY).outcome()
 
 
 def arrivals_s(outcome):

@@ -34,10 +34,10 @@ LONG_ENOUGH = SHORT | {
 }
 
 
-def run(stage, system, **settings):
+def run(launcher, system, **settings):
     """Run thirty users on the emulator of a system for eight seconds."""
     target = EMULATED.with_name(f"{system}-emulated.toml")
-    return stage.run(LONG_ENOUGH | settings, target=target).outcome()
+    return launcher.run(LONG_ENOUGH | settings, target=target).outcome()
 
 
 def truth(outcome):

@@ -11,10 +11,10 @@ OFTEN = SHORT | {"target.client.interval_s": 0.5}
 DROPPED = 7
 
 
-def run(stage, system, **settings):
+def run(launcher, system, **settings):
     """Run the smoke workload on the emulator of a system."""
     target = EMULATED.with_name(f"{system}-emulated.toml")
-    return stage.run(OFTEN | settings, target=target).outcome()
+    return launcher.run(OFTEN | settings, target=target).outcome()
 
 
 polling = partial(run, system="polling")

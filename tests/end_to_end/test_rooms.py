@@ -32,26 +32,26 @@ SEVERAL = {
 DROPS = 137
 
 
-def rooms_with_drops(stage):
+def rooms_with_drops(launcher):
     """200 users in three of five rooms each, every tenth in all; every tenth delivery dropped."""
     told = faults({"kind": "drop", "count": DROPS, "ratio": 0.1})
-    return disturbed(stage, told, settings=SEVERAL, processes=2)
+    return disturbed(launcher, told, settings=SEVERAL, processes=2)
 
 
-def shipped(stage, target, **settings):
+def shipped(launcher, target, **settings):
     """The workload as it is, shortened, with a fifth of its users, on two processes."""
     changes = {key: CROWD[key] for key in CROWD if key.startswith("phases.")}
     changes |= {"population.subscribers": 180, "population.chatters": 20}
     changes |= {"slos.4.limit": 60_000.0, "target.emulator.processes": 2}
     if system_named(load_emulated_target(target).system).polling_classes:
         changes["target.client.interval_s"] = 0.5
-    return stage.run(changes | settings, workload=ROOMS, target=target).outcome()
+    return launcher.run(changes | settings, workload=ROOMS, target=target).outcome()
 
 
-def dropping(stage, target):
+def dropping(launcher, target):
     """The same, while every tenth delivery is dropped."""
     told = faults({"kind": "drop", "count": DROPS, "ratio": 0.1})
-    return shipped(stage, target, disturbances=as_toml([told]))
+    return shipped(launcher, target, disturbances=as_toml([told]))
 
 
 ON_EACH = {target.stem: partial(shipped, target=target) for target in TARGETS}

@@ -21,18 +21,18 @@ FEW = {
 }
 
 
-def run(stage, fates, subscribers, *, after_them="refuses", client=None, **settings):
+def run(launcher, fates, subscribers, *, after_them="refuses", client=None, **settings):
     """Run one chatter and these subscribers, who join one after another, on a server by hand."""
     with StreamServer(fates, after_them) as server:
-        target = stage.room() / "target.toml"
+        target = launcher.new_folder() / "target.toml"
         options = client or {"stalled_after_s": STALLED_AFTER_S}
         target.write_text(server.target(**options), "utf-8")
         flags = SHORT | FEW | {"population.subscribers": subscribers} | settings
-        return stage.run(flags, target=target).outcome()
+        return launcher.run(flags, target=target).outcome()
 
 
 def errors_of(outcome):
-    """Return how often each error was counted, by stage and code."""
+    """Return how often each error was counted, by launcher and code."""
     rows = pd.read_parquet(outcome.folder / "errors.parquet")
     return Counter(rows.groupby(["stage", "code"])["count"].sum().to_dict())
 

@@ -91,45 +91,45 @@ def playing(**settings):
             process.kill()
 
 
-def chatting(stage, pool, settings, *, auth="", **variables):
+def chatting(launcher, pool, settings, *, auth="", **variables):
     """Run on an emulator that lets in the users of a pool; return the outcome and the notes."""
-    room = stage.room()
-    (room / "jwks.json").write_text(json.dumps(pool["jwks"]), encoding="utf-8")
-    (room / "users.csv").write_text("\n".join(USERS), encoding="utf-8")
-    (room / "witness.py").write_text(HANDLER.format(notes=room / "notes"), encoding="utf-8")
+    folder = launcher.new_folder()
+    (folder / "jwks.json").write_text(json.dumps(pool["jwks"]), encoding="utf-8")
+    (folder / "users.csv").write_text("\n".join(USERS), encoding="utf-8")
+    (folder / "witness.py").write_text(HANDLER.format(notes=folder / "notes"), encoding="utf-8")
     text = TARGET.format(
-        **pool | {"jwks": room / "jwks.json"},
-        users=room / "users.csv",
-        handler=room / "witness.py",
+        **pool | {"jwks": folder / "jwks.json"},
+        users=folder / "users.csv",
+        handler=folder / "witness.py",
         auth=auth.format(**pool),
     )
-    (room / "guarded.toml").write_text(text, encoding="utf-8")
+    (folder / "guarded.toml").write_text(text, encoding="utf-8")
     users = {"population.subscribers": 60, "population.chatters": CHATTERS}
     variables = ALONE | {"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": pool["url"]} | variables
-    outcome = stage.run(
-        SHORT | users | settings, workload=QUICKSTART, target=room / "guarded.toml", **variables
+    outcome = launcher.run(
+        SHORT | users | settings, workload=QUICKSTART, target=folder / "guarded.toml", **variables
     ).outcome()
-    notes = room / "notes"
+    notes = folder / "notes"
     lines = notes.read_text("utf-8").splitlines() if notes.is_file() else []
     return outcome, [json.loads(line) for line in lines]
 
 
-def expiring(stage):
+def expiring(launcher):
     with playing(lifetime_s=LIFETIME_S) as pool:
         settings = {"phases.measure_s": 6.0, "publishing.rate_per_s": 40.0}
-        return chatting(stage, pool, settings)
+        return chatting(launcher, pool, settings)
 
 
-def as_administrator(stage):
+def as_administrator(launcher):
     keys = {"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "of-the-administrator"}
     with playing(lifetime_s=3600, generate_secret=True) as pool:
         keys["TEST_CLIENT_SECRET"] = pool["client_secret"]
-        return chatting(stage, pool, {}, auth=SIGN_IN_AS_ADMINISTRATOR, **keys)
+        return chatting(launcher, pool, {}, auth=SIGN_IN_AS_ADMINISTRATOR, **keys)
 
 
-def wrong_password(stage):
+def wrong_password(launcher):
     with playing(lifetime_s=3600) as pool:
-        return chatting(stage, pool, {}, TEST_PASSWORD="another-Passw0rd")
+        return chatting(launcher, pool, {}, TEST_PASSWORD="another-Passw0rd")
 
 
 def assert_nothing_refused(outcome):

@@ -14,14 +14,14 @@ pytestmark = pytest.mark.smoke
 USERS = 100
 
 
-def smoke_run(stage):
+def smoke_run(launcher):
     flags = ("--label", "build 7", "--tag", "commit=1a2b")
     changes = SHORT | {"phases.measure_s": 3.0}
-    return stage.run(changes, *flags, HARNESS_TAGS="env=staging").outcome()
+    return launcher.run(changes, *flags, HARNESS_TAGS="env=staging").outcome()
 
 
-def plain_locust(stage):
-    tables = stage.room() / "tables"
+def plain_locust(launcher):
+    tables = launcher.new_folder() / "tables"
     flags = (
         "--label",
         "build 8",
@@ -36,7 +36,7 @@ def plain_locust(stage):
         "--html",
         f"{tables}.html",
     )
-    return stage.locust({}, *flags, *apart(2)).outcome(), tables
+    return launcher.locust({}, *flags, *apart(2)).outcome(), tables
 
 
 def table(outcome, name):
