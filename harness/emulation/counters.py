@@ -77,7 +77,7 @@ class Counters:
 
     Args:
         file: The table; made with ``make_table``.
-        row: Which row is ours; its gauges start at zero, whoever had it before.
+        row: Which row is ours; its gauges start at zero, whichever process had it before.
         names: The columns, the same for all processes.
     """
 

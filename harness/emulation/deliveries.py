@@ -83,7 +83,7 @@ class Deliveries:
 
     Args:
         writer: The connections.
-        faults: What is to go wrong with them.
+        faults: The faults that may hit them.
         scheduler: When those that are late leave.
         outbound: Quota of steps of metering; None for no limit.
         overflow: What becomes of deliveries above the quota.

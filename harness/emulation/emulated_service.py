@@ -58,7 +58,7 @@ class EmulatedService(Generic[OptionsT]):
         scheduler: What is to be done later.
         counters: Row of ``COUNTS`` of this process.
         writer: Its connections.
-        faults: What goes wrong on purpose.
+        faults: The faults.
         deliveries: What becomes of deliveries that faults may hit.
         bus: The other processes.
         control: Answers what the emulator did.

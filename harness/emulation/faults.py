@@ -1,4 +1,4 @@
-"""The faults of one emulator process: what is to go wrong now, decided from schedule and seed.
+"""The active faults of one emulator process and what they hit, decided from schedule and seed.
 
 Every emulator asks it at the same points: when a client connects, when it shows credentials, when
 it publishes, and once for each broadcast. Only a broadcast that a fault may hit asks for each
@@ -55,7 +55,7 @@ class ConnectOutcome(NamedTuple):
         delay_s: How long it waits for any answer.
         refused: Whether it is sent away before the handshake is over.
         status: HTTP status it then gets; None where the connection is reset.
-        throttled: Whether it is told that there are too many.
+        throttled: Whether it is throttled.
     """
 
     delay_s: float = 0.0
@@ -113,7 +113,7 @@ class Faults:
         """Play these faults from now on, in place of those told before.
 
         Args:
-            faults: What is to go wrong, and when.
+            faults: The faults, and when.
             began_s: Their time 0 on ``time.monotonic``, the same for all processes.
             label: A word for these faults, the same for all processes and for no others.
         """
@@ -255,7 +255,7 @@ class Faults:
         return any(hits)
 
     def may_hit(self, events: Collection[int], deliveries: int) -> bool:
-        """Tell whether any of the next deliveries may be hit; if not, they are passed over.
+        """Return whether any of the next deliveries may be hit; if not, they are passed over.
 
         Args:
             events: Numbers of the events that are broadcast.

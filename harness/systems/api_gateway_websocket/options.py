@@ -226,5 +226,5 @@ class Options(Emulator):
 
     @property
     def client_key(self) -> str:
-        """The API key; empty where everybody is let in."""
+        """The API key; empty where every client is admitted."""
         return self.api_key

@@ -11,7 +11,7 @@ from harness.systems.polling import wire
 from harness.systems.polling.client.poller import PollingApi
 
 VIEWER = "subscriber"
-"""The users who poll. Whoever else there is holds a socket."""
+"""The users who poll. All others hold a socket."""
 
 
 class HybridApi:
@@ -49,7 +49,7 @@ class HybridApi:
         return self._sockets.publish_over_http(publish_id, channel, events)
 
     def close(self) -> None:
-        """Let go of everything but the clients, which close themselves."""
+        """Close everything but the clients, which close themselves."""
         self._sockets.close()
         self._polls.close()
 

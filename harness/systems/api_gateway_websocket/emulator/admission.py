@@ -54,7 +54,7 @@ class TokenBucket:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._lock.close()
 
 
@@ -62,12 +62,12 @@ _CONNECTS, _REQUESTS = "rate-connects", "bucket-requests"
 
 
 class Admission:
-    """Who is let in.
+    """The admission of one process.
 
     Args:
         quotas: The limits.
-        faults: What is to go wrong besides.
-        counters: Counts connects that are not let in.
+        faults: Faults that apply besides.
+        counters: Counts rejected connects.
         folder: Files that all processes share; holds those of ``make_files``.
         index: Number of this process.
     """
@@ -94,7 +94,7 @@ class Admission:
         TokenBucket.make_file(folder / _REQUESTS)
 
     def connect(self) -> ConnectOutcome:
-        """Decide what becomes of a client that connects, and count it unless it is let in."""
+        """Decide what becomes of a client that connects, and count it unless it is admitted."""
         outcome = self._faults.on_connect()
         if outcome.refused or outcome.throttled or self._connects is None or self._connects.take():
             return outcome
@@ -106,6 +106,6 @@ class Admission:
         return self._requests is None or self._requests.take()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         if self._requests is not None:
             self._requests.close()

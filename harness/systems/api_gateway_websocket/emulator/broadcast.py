@@ -217,7 +217,7 @@ class _Message:
         self._one_less()
 
     def posted(self, reached: int, *, timed_out: bool) -> None:
-        """Take note that one function has ended."""
+        """Handle the end of a function."""
         self.broadcaster.functions.ended()
         self._reached += reached
         self._timed_out |= timed_out
@@ -317,7 +317,7 @@ class _Posting:
             self._shop.counters.add(OWED, -1)
 
     def time_out(self) -> None:
-        """End the function, whoever it has not reached."""
+        """End the function, even where it has not reached all."""
         if self._is_over:
             return
         lost = _owed(self._open.values())
@@ -334,5 +334,5 @@ class _Posting:
 
 
 def _owed(rows: Iterable[Row]) -> int:
-    """Return how many of these rows stand for somebody who is there."""
+    """Return how many of these rows stand for an open connection."""
     return sum(not row.has_left for row in rows)

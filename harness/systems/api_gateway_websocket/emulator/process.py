@@ -47,7 +47,7 @@ ERROR_TYPES = {
 UNAUTHORIZED = "Unauthorized"
 
 BOTO_TITLE = "boto3:"
-NOBODY = "// nobody may call @connections: iam_users is empty"
+NO_USERS = "// no user may call @connections: iam_users is empty"
 
 
 class ApiGatewayEmulator(Service):
@@ -77,7 +77,7 @@ class ApiGatewayEmulator(Service):
 
     def application(self) -> web.Application:
         """Return the application to serve."""
-        # Twice what is let in, so that what is too large is told so by the service.
+        # Twice what is accepted, so that the service itself answers what is too large.
         limit = 2 * self.options.quotas.message_bytes
         application = web.Application(client_max_size=limit, middlewares=[log_bugs()])
         add = application.router.add_route
@@ -105,7 +105,7 @@ class ApiGatewayEmulator(Service):
         return await self._upgrade(request, transport)
 
     def _unauthorized(self, request: web.Request) -> web.Response | None:
-        """Return the authorizer's refusal; None where a client is let in."""
+        """Return the authorizer's refusal; None where a client is admitted."""
         key = self.options.api_key
         if self.faults.on_credentials():
             return _refused(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED)
@@ -227,7 +227,7 @@ class ApiGatewayEmulator(Service):
             http_url: Where it serves ``@connections``.
         """
         if not options.iam_users:
-            return {BOTO_TITLE: NOBODY}
+            return {BOTO_TITLE: NO_USERS}
         user = options.iam_users[0]
         lines = [
             "import boto3",

@@ -36,7 +36,7 @@ class Reader(Protocol):
         """Take bytes."""
 
     def feed_eof(self) -> None:
-        """Take note of the end."""
+        """Handle the end of the stream."""
 
 
 class FrameLimit:
@@ -70,11 +70,11 @@ class FrameLimit:
         return self._reader.feed_data(data)
 
     def feed_eof(self) -> None:
-        """Take note of the end."""
+        """Handle the end of the stream."""
         self._reader.feed_eof()
 
     def _fits(self, data: bytes) -> bool:
-        """Tell whether no frame that begins in these bytes is too long."""
+        """Return whether no frame that begins in these bytes is too long."""
         data, self._head = self._head + data, b""
         place = min(self._left, len(data))
         self._left -= place

@@ -6,7 +6,7 @@ lets in for this step. The mode of a connection does not matter to what is done 
 Source: docs.aws.amazon.com/appsync/latest/eventapi, pages configure-event-api-auth and
 event-api-websocket-protocol, and .../context-reference for identities, read November 2026. How
 the service tells the token of a Lambda authorizer from a JWT is undocumented; decided here: by its
-form, where both modes are let in.
+form, where both modes are accepted.
 """
 
 import hmac
@@ -89,7 +89,7 @@ _ACTIONS: dict[Operation, str] = {
 
 
 class Identity(NamedTuple):
-    """Who was let in.
+    """An authorised caller.
 
     Attributes:
         mode: How they showed who they are.
@@ -120,7 +120,7 @@ class Caller(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One thing to be let in for; a connect has neither namespace nor channel."""
+    """One operation to authorise; a connect has neither namespace nor channel."""
 
     operation: Operation
     allowed: tuple[AuthMode, ...]
@@ -130,15 +130,15 @@ class _Step(NamedTuple):
 
 
 class Access:
-    """Decides who is let in.
+    """Authorises callers.
 
     Args:
         options: Of the whole emulator.
         folder: Shared by its processes.
-        clock: Tells the time in seconds since 1970.
+        clock: Returns the time in seconds since 1970.
 
     Attributes:
-        issuer: Issues tokens; None where no token of its own is let in.
+        issuer: Issues tokens; None where it accepts no tokens of its own.
 
     Raises:
         ScenarioError: If a file or function that the options name cannot be loaded.
@@ -235,7 +235,7 @@ class Access:
     async def _check(
         self, step: _Step, authorization: Mapping[str, str], caller: Caller
     ) -> Identity | WireError:
-        """Judge what is shown; an API key, where one is let in, before anything else."""
+        """Check credentials; an API key first, where the mode is accepted."""
         given = {name.lower(): value for name, value in authorization.items()}
         key = given.get(wire.API_KEY_HEADER)
         if key is not None and "api_key" in step.allowed:

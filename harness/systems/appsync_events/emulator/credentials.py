@@ -65,7 +65,7 @@ def message_body(channel: str, events: Any = None) -> bytes:
     try:
         return orjson.dumps(content)
     except orjson.JSONEncodeError:
-        return b""  # Nested deeper than any list of strings: nobody has signed this.
+        return b""  # Nested deeper than any list of strings: no client signs this.
 
 
 def verify(
@@ -92,4 +92,4 @@ def verify(
     user = signatures.verify(signed, request_host=request_host, users=users, scope=scope, now=now)
     if not isinstance(user, RefusedSignature):
         return user
-    return UNAUTHORIZED if user.is_stranger else WireError(BAD_REQUEST, user.message)
+    return UNAUTHORIZED if user.is_unknown else WireError(BAD_REQUEST, user.message)

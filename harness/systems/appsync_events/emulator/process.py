@@ -63,7 +63,7 @@ TOKENS_PATH = "/_emulator/tokens"
 NO_ISSUER = Answer(
     HTTPStatus.NOT_FOUND,
     wire.http_error_body(
-        WireError(BAD_REQUEST, "No token of its own is let in: user_pool and oidc are off.")
+        WireError(BAD_REQUEST, "It accepts no tokens of its own: user_pool and oidc are off.")
     ),
 )
 
@@ -171,7 +171,7 @@ class AppSyncEventsEmulator(Service):
         return websocket
 
     async def _refusal(self, caller: Caller, offered: Sequence[str]) -> WireError | None:
-        """Return why a connection is not let in; None where it is. Either is counted."""
+        """Return why a connection is rejected, None where it is admitted; count either."""
         presented = presented_credentials(caller.headers, offered)
         identity: object = presented
         if self.faults.on_credentials():
@@ -204,7 +204,7 @@ class AppSyncEventsEmulator(Service):
         is_reply_first = self.options.undocumented.reply_first
         if is_reply_first:
             # Sent here and not by the library, so that it leaves before the deliveries; what was
-            # accepted is delivered, whether its publisher stays to hear of it or not.
+            # accepted is delivered, whether its publisher waits for the answer or not.
             with suppress(ConnectionError):
                 await response.prepare(request)
                 await response.write_eof()

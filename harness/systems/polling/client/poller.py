@@ -38,7 +38,7 @@ class PollingClient:
         service: The service to poll.
         channels: Channels to follow, all by one poll; none for a user that only publishes.
         frame_cache: Events already understood to the listener's token for them.
-        listener: Who is told of deliveries and answers.
+        listener: Receives deliveries and answers.
 
     Attributes:
         due_tick: For ``timing.PollClock``.
@@ -89,7 +89,7 @@ class PollingClient:
         self._joined = False
         self._paused = False
         self._waiting = False
-        """Whether a poll is under way."""
+        """Whether a poll is pending."""
         self._connecting = False
         self._proven = False
         """Whether this connection has brought an answer: then its loss may be mere age."""
@@ -141,12 +141,12 @@ class PollingClient:
                 lap(times, "tls", before)
             self._stream.read_to(self)
         except (OSError, RemoteProtocolError) as error:
-            self._let_go()
+            self._release()
             raise JoinError(stage, join_code(error), error_text(error)) from None
         self._proven = False
 
     def due(self) -> None:
-        """Poll now, or give up the poll under way; the clock calls this."""
+        """Poll now, or abandon the pending poll; called by the clock."""
         if self._paused:
             self._service.clock.at(time.monotonic() + self._pace.interval_s, self)
         elif not self._waiting:
@@ -185,27 +185,27 @@ class PollingClient:
         finally:
             self._connecting = False
         if not self._joined:
-            self._let_go()
+            self._release()
         elif self._waiting:
             self._send()
 
     def broken(self, error: OSError) -> None:
-        """Take note that the connection was reset."""
+        """Handle a reset of the connection."""
         self._lost(join_code(error), error_text(error))
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:
-        """Take what arrived; the hot path."""
+        """Process received bytes; the hot path."""
         if not data:
             self._closed(kernel_ns)
         elif not self._waiting:
-            self._let_go()  # Nobody asked: what it belongs to is not to be known.
+            self._release()  # There is no request that it could answer.
         elif self._reader is None and (known := self._service.answers.get(data)) is not None:
             self._answered(known, kernel_ns)
         else:
             self._read(data, kernel_ns)
 
     def _read(self, data: bytes, kernel_ns: int) -> None:
-        """Take bytes that are not known as a whole answer."""
+        """Parse bytes that are not a known whole answer."""
         reader = self._reader
         whole = reader is None
         if reader is None:
@@ -223,13 +223,13 @@ class PollingClient:
         self._answered(answer, kernel_ns)
 
     def _answered(self, answer: Answer, kernel_ns: int) -> None:
-        """Take a complete answer: deliver what it brings, and settle when to poll again."""
+        """Process a complete answer: deliver its events, and schedule the next poll."""
         self._waiting = False
         self._reader = None
         self._proven = True
         self.heard_ns = kernel_ns
         if not answer.keeps_connection or not self._service.options.reuse_connections:
-            self._let_go()
+            self._release()
         if answer.status not in _NEWS:
             self._refused(answer)
             return
@@ -274,7 +274,7 @@ class PollingClient:
         self._service.clock.at(self._polled_s + self._pace.wait_s(), self)
 
     def _refused(self, answer: Answer) -> None:
-        """Count an answer that brings nothing, and obey where it asks to be left alone."""
+        """Count an answer without content, and wait as long as a busy server requires."""
         is_busy = answer.status in _BUSY
         asked_s = wire.retry_after_s(answer.retry_after, time.time()) if is_busy else None
         code = f"HTTP {answer.status}"
@@ -286,17 +286,17 @@ class PollingClient:
     def _failed(
         self, code: str, message: str, *, held: bool = False, asked_wait_s: float = 0.0
     ) -> None:
-        """Count a poll that came to nothing; the next one comes when it is due.
+        """Count a failed poll; the next one comes when it is due.
 
         Args:
             code: Short and stable.
             message: The server's words, or the kernel's.
             held: Whether the connection is still good.
-            asked_wait_s: How long the server asked to be left alone; for a poll that is a join.
+            asked_wait_s: How long the server asked the client to wait; for a poll that is a join.
         """
         self._waiting = False
         if not held:
-            self._let_go()
+            self._release()
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             error = JoinError("subscribe", code, message, asked_wait_s=asked_wait_s)
@@ -306,7 +306,7 @@ class PollingClient:
         self._poll_later()
 
     def _closed(self, kernel_ns: int) -> None:
-        """Take note that the server closed: some do so to end an answer."""
+        """Handle the end of the connection, which may end an answer."""
         reader = self._reader
         if self._waiting and reader is not None and reader.close():
             try:
@@ -319,20 +319,20 @@ class PollingClient:
         self._lost("closed", "the server closed before it answered")
 
     def _lost(self, code: str, message: str) -> None:
-        """Take note that the connection is gone.
+        """Handle the loss of the connection.
 
         A connection may end of age between two polls, or just as one is sent: that poll is sent
         again on a new one. Source: RFC 9112, section 9.3.1.
         """
         again = self._waiting and self._proven and self._reader is None
-        self._let_go()
+        self._release()
         if again:
             self._ask()
         elif self._waiting:
             self._failed(code, message)
 
-    def _let_go(self) -> None:
-        """Let go of the connection, if there is one."""
+    def _release(self) -> None:
+        """Close the connection, if there is one."""
         self._reader = None
         if self._stream is not None:
             self._stream.close()
@@ -349,14 +349,14 @@ class PollingClient:
             self._stream.pause(paused=paused)
 
     def close(self) -> None:
-        """Let go: HTTP has no goodbye."""
+        """Close the connection; HTTP has no closing handshake."""
         self.drop()
 
     def drop(self) -> None:
-        """Poll no more and let go of the socket at once; safe to call twice."""
+        """Stop polling and close the socket at once; safe to call twice."""
         self._joined = self._waiting = False
         self.due_tick = NEVER
-        self._let_go()
+        self._release()
 
 
 class PollingApi(PolledService):

@@ -18,7 +18,7 @@ TICK_S = 0.005
 NEVER = -1
 
 BACKOFF_DOUBLINGS = 5
-"""A server that has too much to do is asked again after up to 2 to 32 intervals, at random."""
+"""A server that has too much to do is polled again after up to 2 to 32 intervals, at random."""
 
 
 class Waiting(Protocol):
@@ -110,7 +110,7 @@ class Pace:
     def wait_s(self) -> float:
         """Return the time from the sending of the last poll to the next.
 
-        The first is a random part of one interval: who came together does not poll together.
+        The first is a random part of one interval: users that join together do not poll together.
         """
         if not self._has_begun:
             self._has_begun = True
@@ -118,14 +118,14 @@ class Pace:
         return self.interval_s * (1.0 + self._options.jitter_ratio * random.uniform(-1.0, 1.0))
 
     def busy_wait_s(self, retry_after: str) -> float:
-        """Return the time from now on for which a busy server is left alone.
+        """Return the time from now on until a busy server is polled again.
 
         Args:
             retry_after: The header; where there is none, the waits get longer each time, at
                 random between one interval and a limit that doubles (full jitter).
         """
         asked_s = wire.retry_after_s(retry_after, time.time())
-        if asked_s is not None:  # Not before; and not all who were told so at once.
+        if asked_s is not None:  # Not before, and spread out afterwards.
             return asked_s + self.interval_s * self._options.jitter_ratio * random.random()
         self._busy_count = min(self._busy_count + 1, BACKOFF_DOUBLINGS)
         return self.interval_s * random.uniform(1.0, 2.0**self._busy_count)

@@ -68,7 +68,7 @@ class Site:
 
 
 class _Request:
-    """One request as the parser tells of it."""
+    """One request as parsed."""
 
     def __init__(self) -> None:
         self.url = b""
@@ -96,7 +96,7 @@ class HttpConnection(asyncio.Protocol):
         """What has come of a request that came in pieces, or that is not known."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take note of the transport; what is to happen is seen by the first request."""
+        """Keep the transport; the first request decides what happens."""
         self._transport = cast("Transport", transport)
 
     def connection_lost(self, _error: Exception | None) -> None:

@@ -70,7 +70,7 @@ COUNTS = (
 """What the emulator counts; a throttled connect or publish is not among those refused."""
 
 _MORE = b"more"
-"""First part of what processes tell each other when there is a new event."""
+"""First part of messages between processes about a new event."""
 
 MALFORMED_CHUNKS = {
     "not_json": chunk(b'data: {"type":"data"\n\n'),
@@ -140,8 +140,8 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
             self.faults.log,
         )
 
-    def lets_in(self, authorization: str) -> bool:
-        """Say whether this header shows the right token, and has not been told to expire."""
+    def is_authorized(self, authorization: str) -> bool:
+        """Say whether this header has the right token, which no fault has expired."""
         is_expired = self.faults.on_credentials()
         scheme, _, shown = authorization.partition(" ")
         is_right = scheme.lower() == "bearer" and hmac.compare_digest(
@@ -150,7 +150,7 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
         return not is_expired and (is_right or not self._token)
 
     def publish(self, channel: str, data: bytes) -> int:
-        """Hand an event to all who listen, in whichever process; return its number."""
+        """Deliver an event to all listeners of all processes; return its number."""
         number = self._log.append(channel, data)
         self.counters.add("events.published")
         self._read_on()
@@ -175,7 +175,7 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
         self.hub.reset()
 
     def report(self, _totals: Mapping[str, int]) -> Mapping[str, Any]:
-        """Return how each server is doing."""
+        """Return the state of each server."""
         return {"fleet": self.fleet.report()} if self.fleet else {}
 
     def close(self) -> None:
@@ -211,7 +211,7 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
             application,
             access_log=None,
             handle_signals=False,
-            handler_cancellation=True,  # How a stream hears that its client has gone.
+            handler_cancellation=True,  # How a stream notices that its client has gone.
             shutdown_timeout=0.0,
         )
 
@@ -238,7 +238,7 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
         if server is not None and server.queue is not None:
             self.writer.queues[connection] = server.queue
         try:
-            # From here to the write of the head nothing else has its turn: who is told that the
+            # From here to the write of the head no other task runs: a client that learns that its
             # stream is open gets all that is published from then on.
             self.hub.add(channels, connection)
             self.heartbeats.restart(connection)
@@ -258,7 +258,7 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
         return retry + self.hub.replay(channels, last_event_id)
 
     async def _refusal(self, request: web.Request, transport: Transport) -> web.Response | None:
-        """Return why a client gets no stream; None where it does. Either is counted."""
+        """Return why a client gets no stream; None where it does; count either."""
         count = self.counters.add
         if request.version < (1, 1):
             count("connects.refused.bad_request")
@@ -268,7 +268,7 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
             return _text("Refused on purpose.", refused)
         if outcome.throttled:
             return _text("Too many connects.", HTTPStatus.TOO_MANY_REQUESTS)
-        if not self.lets_in(request.headers.get("Authorization", "")):
+        if not self.is_authorized(request.headers.get("Authorization", "")):
             count("connects.refused.unauthorized")
             return _text("A bearer token is required.", HTTPStatus.UNAUTHORIZED)
         count("connects.accepted")
@@ -276,7 +276,7 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
 
     async def _publish(self, request: web.Request) -> web.Response:
         count = self.counters.add
-        if not self.lets_in(request.headers.get("Authorization", "")):
+        if not self.is_authorized(request.headers.get("Authorization", "")):
             count("publishes.refused.unauthorized")
             return _text("A bearer token is required.", HTTPStatus.UNAUTHORIZED)
         if self.faults.on_publish():

@@ -34,8 +34,8 @@ LEAD = 8
 """Connections that a process's servers may be ahead of another's: it may look a tick later."""
 
 _DUE_NS, _OPEN, _WAITING, _FULL, _SEEN_NS = range(5)
-"""Columns of a server in the shared table: when it is there (monotonic clock, 0 while nobody asked
-for it), connections it holds, deliveries that wait for it, whether it is full, and when its process
+"""Columns of a server in the shared table: when it is there (monotonic clock, 0 while not ordered
+), connections it holds, deliveries that wait for it, whether it is full, and when its process
 last said so."""
 _COLUMNS = 5
 
@@ -120,7 +120,7 @@ class Fleet:
         worker_context: The place of this process.
         listener: Listening socket in front of all servers of all processes.
         make_queue: Makes the queue of a server with a limit on its deliveries.
-        counters: Counts servers asked for and arrived.
+        counters: Counts servers ordered and arrived.
         log: Told when that was.
     """
 
@@ -163,7 +163,7 @@ class Fleet:
                 if now_s >= looked_s:
                     looked_s = now_s + CHECK_S
                     await self._open_those_due(runner_of, tls)
-                    self._ask_if_first()
+                    self._order_if_first()
                 self._accept(now_s - accepted_s)
                 accepted_s = now_s
                 await asyncio.sleep(TICK_S)
@@ -219,7 +219,7 @@ class Fleet:
         )
 
     def note(self) -> None:
-        """Tell the other processes how this one's servers are doing."""
+        """Share the state of this process's servers with the other processes."""
         for number, server in self._servers.items():
             row = self._rows[number]
             self._table[row + _OPEN] = server.connections
@@ -227,8 +227,8 @@ class Fleet:
             self._table[row + _FULL] = server.is_full
             self._table[row + _SEEN_NS] = time.monotonic_ns()
 
-    def _ask_if_first(self) -> None:
-        """Ask for one more server if somebody would by now; in the first process alone."""
+    def _order_if_first(self) -> None:
+        """Order one more server if the operator would by now; in the first process only."""
         if self._worker_context.index:
             return
         due_ns = [self._table[row + _DUE_NS] for row in self._rows]
@@ -247,7 +247,7 @@ class Fleet:
         return is_full or any(self._table[row + _WAITING] for row in there)
 
     def report(self) -> list[dict[str, Any]]:
-        """Return how each server that is there is doing."""
+        """Return the state of each server."""
         return [
             {
                 "server": number,
@@ -276,11 +276,11 @@ class Operator:
         self._overloaded_since_s: float | None = None
 
     def arrival_ns(self, *, is_overloaded: bool, due_ns: Iterable[int]) -> int | None:
-        """Return when a server arrives that is asked for now; None where nobody asks.
+        """Return when a server arrives that is ordered now; None where none is ordered.
 
         Args:
             is_overloaded: Whether any server is.
-            due_ns: When each server was or is due, 0 for those nobody asked for.
+            due_ns: When each server was or is due, 0 for those not ordered.
         """
         now_s = time.monotonic()
         is_noticed = self._is_noticed(now_s, due_ns, is_overloaded=is_overloaded)
