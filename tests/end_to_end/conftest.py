@@ -1,7 +1,7 @@
-"""The acts of a file run side by side, a few at a time, since most of an act is waiting.
+"""The commands of a file run side by side, a few at a time, since most of a command is waiting.
 
-An act is a function from a ``Stage`` to an ``Outcome``. A test says ``@after(act)``, or has a
-parameter ``act``, and asks for the ``outcome`` fixture; tests after the same act share it.
+A command is a function from a ``Launcher`` to an ``Outcome``. A test says ``@after(command)``, or
+``@after_each(commands)``, and asks for the ``outcome`` fixture; tests after the same one share it.
 """
 
 import sys
@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.support.runs import Stage, act_of
+from tests.support.runs import Launcher, command_of
 
 AT_A_TIME = 4
 
@@ -26,21 +26,21 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory):
-    """Where acts happen."""
-    return Stage(tmp_path_factory.mktemp("stage"))
+def launcher(tmp_path_factory):
+    """Starts commands."""
+    return Launcher(tmp_path_factory.mktemp("launcher"))
 
 
 @pytest.fixture(scope="session")
-def outcomes(stage):
-    """Hold how acts end, and the threads that wait for them."""
+def outcomes(launcher):
+    """Hold how commands end, and the threads that wait for them."""
     pool = ThreadPoolExecutor(AT_A_TIME)
     futures: dict[object, Future[object]] = {}
 
-    def begin(act):
-        if act not in futures:
-            futures[act] = pool.submit(act, stage)
-        return futures[act]
+    def begin(command):
+        if command not in futures:
+            futures[command] = pool.submit(command, launcher)
+        return futures[command]
 
     yield begin
     pool.shutdown(cancel_futures=True)
@@ -48,8 +48,8 @@ def outcomes(stage):
 
 @pytest.fixture
 def outcome(request, outcomes):
-    """How the act of this test ended; the other acts of its file begin with it."""
+    """How the command of this test ended; the other commands of its file begin with it."""
     same_file = (item for item in request.session.items if item.path == request.node.path)
-    for act in filter(None, map(act_of, same_file)):
-        outcomes(act)
-    return outcomes(act_of(request.node)).result()
+    for command in filter(None, map(command_of, same_file)):
+        outcomes(command)
+    return outcomes(command_of(request.node)).result()

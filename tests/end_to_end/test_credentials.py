@@ -5,7 +5,8 @@ import sys
 
 import psutil
 
-from tests.support.runs import ROOT, SHORT, TOKEN, after, free_port
+from tests.support.ports import free_port
+from tests.support.runs import ROOT, SHORT, TOKEN, after
 
 SECRET = "wJalrXUtnFEMI-of-the-test"
 SESSION_TOKEN = "IQoJb3JpZ2luX2Vj-of-the-test"
@@ -56,11 +57,11 @@ QUICKSTART = ROOT / "scenarios" / "workloads" / "quickstart.toml"
 REDUCED = SHORT | {"population.subscribers": 45, "population.chatters": 5}
 
 
-def run(stage, mode, auth, *, port=0, more="", settings=REDUCED, **variables):
-    """Return an act on an emulator that lets in one mode only."""
-    file = stage.room() / "guarded.toml"
+def run(launcher, mode, auth, *, port=0, more="", settings=REDUCED, **variables):
+    """Return a running command on an emulator that lets in one mode only."""
+    file = launcher.new_folder() / "guarded.toml"
     file.write_text(TARGET.format(port=port, mode=mode, more=more, auth=auth), encoding="utf-8")
-    return stage.run(settings, workload=QUICKSTART, target=file, **variables)
+    return launcher.run(settings, workload=QUICKSTART, target=file, **variables)
 
 
 def assert_whole(outcome):
@@ -78,12 +79,12 @@ def assert_nowhere(outcome, *patterns):
     assert [] == [p for p in patterns if re.search(p.encode(), outcome.everything)]
 
 
-def signed(stage):
-    act = run(stage, "iam", IAM, more=IAM_USER, **AWS)
-    act.until_second(1)
-    lines = [psutil.Process(pid).cmdline() for pid in act.pids()]
-    (act.folder.parent / "ps").write_text(repr(lines), encoding="utf-8")
-    return act.outcome()
+def signed(launcher):
+    running = run(launcher, "iam", IAM, more=IAM_USER, **AWS)
+    running.until_second(1)
+    lines = [psutil.Process(pid).cmdline() for pid in running.pids()]
+    (running.folder.parent / "ps").write_text(repr(lines), encoding="utf-8")
+    return running.outcome()
 
 
 @after(signed)
@@ -97,9 +98,9 @@ def test_run_that_signs_loses_nothing_and_tells_no_secret(outcome):
     assert SESSION_TOKEN not in lines
 
 
-def wrongly_signed(stage):
+def wrongly_signed(launcher):
     variables = AWS | {"AWS_SECRET_ACCESS_KEY": "another-secret"}
-    return run(stage, "iam", IAM, more=IAM_USER, **variables).outcome()
+    return run(launcher, "iam", IAM, more=IAM_USER, **variables).outcome()
 
 
 @after(wrongly_signed)
@@ -113,24 +114,24 @@ def test_wrong_secret_ends_the_run_with_one_sentence(outcome):
     assert_nowhere(outcome, "another-secret", SECRET, SESSION_TOKEN)
 
 
-def with_tokens(stage, issuer):
+def with_tokens(launcher, issuer):
     port = free_port()
     url = f"http://127.0.0.1:{port}/_emulator/tokens"
-    script = stage.room() / "issue.py"
+    script = launcher.new_folder() / "issue.py"
     script.write_text(ISSUE, encoding="utf-8")
-    issued = stage.room() / "issued"
+    issued = launcher.new_folder() / "issued"
     command = f'token_command = ["{sys.executable}", "{script}", "{url}", "{issuer}", "{issued}"]'
     longer = REDUCED | {"phases.measure_s": 5.0}
-    act = run(stage, issuer, f'mode = "oidc"\n{command}', port=port, settings=longer)
-    return act.outcome(), issued.read_text("utf-8")
+    running = run(launcher, issuer, f'mode = "oidc"\n{command}', port=port, settings=longer)
+    return running.outcome(), issued.read_text("utf-8")
 
 
-def renewed(stage):
-    return with_tokens(stage, "oidc")
+def renewed(launcher):
+    return with_tokens(launcher, "oidc")
 
 
-def renewed_of_a_pool(stage):
-    return with_tokens(stage, "user_pool")
+def renewed_of_a_pool(launcher):
+    return with_tokens(launcher, "user_pool")
 
 
 @after(renewed)
@@ -151,12 +152,12 @@ def test_tokens_as_a_user_pool_issues_them_are_replaced_in_time_too(outcome):
     assert_nowhere(outcome, TOKEN)
 
 
-def with_pass_word(stage):
-    function = stage.room() / "authorizer.py"
+def with_pass_word(launcher):
+    function = launcher.new_folder() / "authorizer.py"
     function.write_text(AUTHORIZER, encoding="utf-8")
     more = f'[emulator.lambda_authorizer]\nfunction = "{function}:judge"'
     auth = 'mode = "lambda"\ntoken_env = "PASS_WORD"'
-    return run(stage, "lambda", auth, more=more, PASS_WORD=PASS_WORD).outcome()
+    return run(launcher, "lambda", auth, more=more, PASS_WORD=PASS_WORD).outcome()
 
 
 @after(with_pass_word)
@@ -166,9 +167,9 @@ def test_run_with_a_token_of_the_environment_loses_nothing(outcome):
     assert_nowhere(outcome, PASS_WORD)
 
 
-def unfounded(stage):
+def unfounded(launcher):
     variables = AWS | {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-    return run(stage, "iam", IAM, more=IAM_USER, **variables).outcome()
+    return run(launcher, "iam", IAM, more=IAM_USER, **variables).outcome()
 
 
 @after(unfounded)

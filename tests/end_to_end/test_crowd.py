@@ -3,7 +3,6 @@
 import time
 from pathlib import Path
 
-import pandas as pd
 import psutil
 
 from harness.scenario.workload import Generator
@@ -45,16 +44,16 @@ def listening_port(pid):
     return next(one.laddr.port for one in sockets if one.status == psutil.CONN_LISTEN)
 
 
-def crowd(stage):
+def crowd(launcher):
     """Return how the run ended, most open ends of connections, and when all were closed."""
     flags = ("--workers", 2, "--set", "target.emulator.processes=2")
-    act = stage.run(CROWD, *flags, workload=REFERENCE)
-    act.until_second(LAST_SECOND)
-    port = listening_port(act.emulator())
+    running = launcher.run(CROWD, *flags, workload=REFERENCE)
+    running.until_second(LAST_SECOND)
+    port = listening_port(running.emulator())
     held = connections_of(port)
     wait_for(lambda: connections_of(port) == 0, "the connections to be closed")
     closed_s = time.time()
-    return act.outcome(), held, closed_s
+    return running.outcome(), held, closed_s
 
 
 @after(crowd)
@@ -74,7 +73,7 @@ def test_crowd_gets_every_message_once(outcome):
 def test_crowd_is_spread_over_all_processes(outcome):
     """Each worker holds half of the users of each class."""
     outcome, _, _ = outcome
-    connections = pd.read_parquet(outcome.folder / "connections.parquet")
+    connections = outcome.table("connections")
     found = connections.groupby("worker")["user_class"].value_counts().to_dict()
     expected = {
         (0, "subscriber"): 1286,

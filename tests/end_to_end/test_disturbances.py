@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter
 
-import pandas as pd
 import pytest
 
 from tests.support.runs import EMULATED, after
@@ -29,11 +28,11 @@ ONE_CHATTER = {"population.subscribers": USERS - 1, "population.chatters": 1}
 """Messages that leave on several sockets have no order that could be kept."""
 
 
-def disturbed(stage, *disturbances, settings=None, processes=1):
+def disturbed(launcher, *disturbances, settings=None, processes=1):
     """Run the crowd with these disturbances, each a table of the workload."""
     flags = CROWD | {"target.emulator.processes": processes} | (settings or {})
     flags |= {"disturbances": as_toml(disturbances)}
-    return stage.run(flags, target=EMULATED).outcome()
+    return launcher.run(flags, target=EMULATED).outcome()
 
 
 def as_toml(tables):
@@ -46,30 +45,21 @@ def faults(*told, at_s=1.0, length_s=4.0):
     return {"kind": "faults", "at_s": at_s, "length_s": length_s, "faults": told}
 
 
-def table(outcome, name):
-    return pd.read_parquet(outcome.folder / f"{name}.parquet")
-
-
-def truth(outcome):
-    """What the emulator itself counted."""
-    return json.loads((outcome.folder / "emulator.json").read_bytes())
-
-
 def hits(outcome, what):
     """The entries of the emulator's log of one kind of fault."""
-    return [entry for entry in truth(outcome)["log"] if entry["what"] == what]
+    return [entry for entry in outcome.truth["log"] if entry["what"] == what]
 
 
 def totals(outcome):
     """The counts of all connections, whatever the phase."""
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     names = ("owed", "delivered", "lost", "duplicated", "reordered")
     return {name: int(connections[name].sum()) for name in names}
 
 
-def dropped(stage):
+def dropped(launcher):
     told = faults({"kind": "drop", "count": 137, "ratio": 0.1})
-    return disturbed(stage, told, settings=ONE_CHATTER)
+    return disturbed(launcher, told, settings=ONE_CHATTER)
 
 
 @after(dropped)
@@ -84,7 +74,7 @@ def test_137_dropped_deliveries_are_137_lost(outcome):
 def test_lost_deliveries_are_of_the_messages_that_were_dropped(outcome):
     """Message by message, as many are lost as the emulator's log says were dropped."""
     told = Counter(key_of(entry["text"]) for entry in hits(outcome, "dropped"))
-    messages = table(outcome, "messages")
+    messages = outcome.table("messages")
     lost = messages[messages["lost"] > 0]
     assert told == {
         (int(row.stream), int(row.sequence)): int(row.lost) for row in lost.itertuples()
@@ -95,7 +85,7 @@ def test_lost_deliveries_are_of_the_messages_that_were_dropped(outcome):
 def test_lost_deliveries_are_spread_over_connections_as_they_were_dropped(outcome):
     """As many connections lost one, two or more as the log names."""
     told = Counter(entry["subscription"] for entry in hits(outcome, "dropped"))
-    lost = table(outcome, "connections")["lost"]
+    lost = outcome.table("connections")["lost"]
     assert sorted(told.values()) == sorted(lost[lost > 0].tolist())
 
 
@@ -106,12 +96,12 @@ def key_of(text):
     return int(found[1]), int(found[2])
 
 
-def doubled_and_shuffled(stage):
+def doubled_and_shuffled(launcher):
     told = (
         {"kind": "duplicate", "ratio": 0.05},
         {"kind": "reorder", "ratio": 0.02, "depth": 3},
     )
-    return disturbed(stage, faults(*told), processes=2, settings=ONE_CHATTER)
+    return disturbed(launcher, faults(*told), processes=2, settings=ONE_CHATTER)
 
 
 @after(doubled_and_shuffled)
@@ -123,19 +113,19 @@ def test_duplicates_and_reordering_are_counted_as_the_emulator_played_them(outco
     assert 0 == counted["lost"]
 
 
-def delayed(stage, delay_ms):
+def delayed(launcher, delay_ms):
     """Run the crowd on an emulator that delays every delivery, from its start on."""
     told = as_toml([{"kind": "delay", "delay_ms": delay_ms}])
-    return disturbed(stage, settings={"target.emulator.faults": told})
+    return disturbed(launcher, settings={"target.emulator.faults": told})
 
 
-def late_by_250_ms(stage):
-    return delayed(stage, 250)
+def late_by_250_ms(launcher):
+    return delayed(launcher, 250)
 
 
-def late_by_chance(stage):
+def late_by_chance(launcher):
     delay_ms = {"distribution": "lognormal", "median": 80, "p99": 600}
-    return delayed(stage, delay_ms)
+    return delayed(launcher, delay_ms)
 
 
 def agrees(outcome):
@@ -144,7 +134,7 @@ def agrees(outcome):
     An acknowledgement goes the same way as a delivery that nobody delays; how late our own loop
     ran says how crowded the cores were, which the emulator shares.
     """
-    told, summary = truth(outcome)["stats"]["delays_ms"], outcome.summary
+    told, summary = outcome.truth["stats"]["delays_ms"], outcome.summary
     crowded_ms = summary["generator"]["loop_lag_ms"]["p99"]
     assert told["count"] >= summary["deliveries"]["received"]
     for name in ("p50", "p90", "p99"):
@@ -155,7 +145,7 @@ def agrees(outcome):
 @after(late_by_250_ms)
 def test_fixed_delay_is_in_every_percentile(outcome):
     """With 250 ms added to each delivery, p50, p90 and p99 are what the emulator says."""
-    assert truth(outcome)["stats"]["delays_ms"]["p50"] >= 250 * 0.999
+    assert outcome.truth["stats"]["delays_ms"]["p50"] >= 250 * 0.999
     agrees(outcome)
 
 
@@ -165,9 +155,9 @@ def test_lognormal_delays_have_their_percentiles_in_the_report(outcome):
     agrees(outcome)
 
 
-def stalled(stage):
+def stalled(launcher):
     return disturbed(
-        stage,
+        launcher,
         faults({"kind": "stall", "until_s": 5.0}, at_s=1.0, length_s=5.5),
         settings={"phases.measure_s": 14.0},
     )
@@ -195,15 +185,15 @@ def test_recovery_from_the_stall_takes_no_longer_than_the_backlog(outcome):
     assert 0 <= outcome.summary["recovery_s"]["max"] <= 1.0
 
 
-def cut(stage):
+def cut(launcher):
     told = faults({"kind": "disconnect", "share": 0.3}, at_s=2.0, length_s=1.0)
-    return disturbed(stage, told, settings={"reconnect.policy": '"full_jitter"'})
+    return disturbed(launcher, told, settings={"reconnect.policy": '"full_jitter"'})
 
 
 @after(cut)
 def test_those_cut_off_come_back_and_owe_nothing_for_their_time_away(outcome):
     """30 % have a second connection; what was sent while they were away is owed to nobody."""
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     again = connections[connections["connection"] > 0]
     assert 60 == again[again["joined"]]["user"].count()
     assert outcome.summary["deliveries"]["lost"] <= 60  # What was in flight, one each at most.
@@ -214,55 +204,55 @@ def test_those_cut_off_come_back_and_owe_nothing_for_their_time_away(outcome):
 @after(cut)
 def test_second_peak_of_joins_is_in_the_timeline(outcome):
     """Nobody joins between the ramp and the cut; then those who were cut off do."""
-    timeline = table(outcome, "timeline").groupby("second")["joins_succeeded"].sum()
+    timeline = outcome.table("timeline").groupby("second")["joins_succeeded"].sum()
     (disturbance,) = outcome.run["disturbances"]
     assert 60 == timeline[timeline.index >= int(disturbance["start_s"])].sum()
 
 
-def throttled(stage):
+def throttled(launcher):
     told = faults({"kind": "throttle_publishes", "ratio": 0.5}, at_s=1.0, length_s=3.0)
-    return disturbed(stage, told, settings={"safety.back_off_s": 0})
+    return disturbed(launcher, told, settings={"safety.back_off_s": 0})
 
 
 @after(throttled)
 def test_throttled_publishes_are_counted_with_the_systems_code_and_move_nothing(outcome):
     """They are no failures and owe nothing; the others leave at their times."""
     summary = outcome.summary
-    errors = table(outcome, "errors")
+    errors = outcome.table("errors")
     refused = errors[errors["code"] == "LimitExceededError"]
     assert summary["publishes"]["throttled"] == refused["count"].sum() > 0
     assert 0 == summary["deliveries"]["lost"] == summary["publishes"]["failed"]
-    messages = table(outcome, "messages")
+    messages = outcome.table("messages")
     gaps_s = messages.sort_values("id")["intended_ns"].diff().dropna()[5:] / 1e9
     assert gaps_s.max() == pytest.approx(0.05, abs=1e-6)
 
 
-def throttled_connects(stage):
+def throttled_connects(launcher):
     crowd = {"kind": "flash_crowd", "share": 0.5, "at_s": 1.0, "rate_per_s": 400.0}
     told = faults({"kind": "throttle_connects", "ratio": 0.5}, at_s=0.5, length_s=4.0)
     settings = {"joins.retries": 30, "joins.retry_base_s": 0.2, "joins.retry_cap_s": 1.0}
-    return disturbed(stage, crowd, told, settings=settings)
+    return disturbed(launcher, crowd, told, settings=settings)
 
 
 @after(throttled_connects)
 def test_throttled_connects_are_counted_with_the_systems_code_and_tried_again(outcome):
     """As many as the emulator turned away; in the end all are in, and nobody published late."""
-    errors = table(outcome, "errors")
+    errors = outcome.table("errors")
     turned_away = errors[errors["code"] == "LimitExceededError"]["count"].sum()
-    assert truth(outcome)["stats"]["connects"]["throttled"]["fault"] == turned_away > 0
+    assert outcome.truth["stats"]["connects"]["throttled"]["fault"] == turned_away > 0
     assert turned_away == outcome.summary["joins"]["failed"]
-    assert USERS == table(outcome, "timeline").groupby("second")["connected"].sum().max()
+    assert USERS == outcome.table("timeline").groupby("second")["connected"].sum().max()
 
 
-def killed_process(stage):
+def killed_process(launcher):
     kill = {"kind": "kill_process", "process": 1, "at_s": 2.0, "back_after_s": 1.0}
-    return disturbed(stage, kill, processes=2, settings={"phases.measure_s": 8.0})
+    return disturbed(launcher, kill, processes=2, settings={"phases.measure_s": 8.0})
 
 
 @after(killed_process)
 def test_killed_process_loses_its_connections_and_no_worker(outcome):
     """Its users come back on the other, or on its successor; nobody else notices."""
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     gone = connections[(connections["connection"] == 0) & (connections["close_code"] == 1006)]
     assert 0 < len(gone) < USERS
     assert outcome.exit_code in {0, 3}  # What was in flight may be lost, which fails an SLO.
@@ -271,15 +261,15 @@ def test_killed_process_loses_its_connections_and_no_worker(outcome):
     assert USERS == (last["joined"]).sum()
 
 
-def restarted(stage):
+def restarted(launcher):
     restart = {"kind": "restart", "at_s": 2.0, "back_after_s": 1.0}
-    return disturbed(stage, restart, processes=2, settings={"phases.measure_s": 8.0})
+    return disturbed(launcher, restart, processes=2, settings={"phases.measure_s": 8.0})
 
 
 @after(restarted)
 def test_restarted_system_gets_everybody_back(outcome):
     """All lose their connection, all come back, and the run goes on to its end."""
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     first = connections[connections["connection"] == 0]
     assert {1006} == set(first["close_code"].astype(int))
     last = connections.sort_values("connection").groupby(["user_class", "user"]).last()
@@ -287,33 +277,33 @@ def test_restarted_system_gets_everybody_back(outcome):
     assert "completed" == outcome.run["status"]
 
 
-def gone_and_back(stage):
+def gone_and_back(launcher):
     leave = {"kind": "exit", "share": 0.96, "at_s": 1.0, "length_s": 2.0}
     leave |= {"back_after_s": 5.5, "back_rate_per_s": 400.0}
     crowd = {"kind": "flash_crowd", "share": 0.25, "at_s": 0.5, "rate_per_s": 400.0}
     slow = {"kind": "slow_readers", "share": 0.1, "at_s": 0.0, "length_s": 1.0}
-    return disturbed(stage, leave, crowd, slow, settings={"phases.measure_s": 11.0})
+    return disturbed(launcher, leave, crowd, slow, settings={"phases.measure_s": 11.0})
 
 
 @after(gone_and_back)
 def test_users_who_leave_and_return_lose_nothing(outcome):
     """A cliff to 4 %, a flash crowd and slow readers: all joined, none cut off, nothing lost."""
     assert (0, 0) == (outcome.summary["deliveries"]["lost"], totals(outcome)["lost"])
-    timeline = table(outcome, "timeline").groupby("second")[["connected", "disconnects"]].sum()
+    timeline = outcome.table("timeline").groupby("second")[["connected", "disconnects"]].sum()
     start = int(outcome.run["disturbances"][0]["start_s"])
     assert 8 == timeline["connected"][start : start + 6].min()
     assert (USERS, 0) == (timeline["connected"].max(), timeline["disconnects"].sum())
 
 
-def one_in_a_hundred(stage):
+def one_in_a_hundred(launcher):
     told = faults({"kind": "drop", "ratio": 0.01}, at_s=0.0, length_s=28.0)
-    return disturbed(stage, told, settings={"phases.measure_s": 25.0, "phases.drain_s": 4.0})
+    return disturbed(launcher, told, settings={"phases.measure_s": 25.0, "phases.drain_s": 4.0})
 
 
 @after(one_in_a_hundred)
 def test_one_percent_of_100_000_deliveries_dropped_are_found_to_the_last(outcome):
     """What the emulator dropped is what the report lost, one in a hundred."""
-    dropped_count = truth(outcome)["stats"]["deliveries"]["dropped"]["fault"]
+    dropped_count = outcome.truth["stats"]["deliveries"]["dropped"]["fault"]
     assert dropped_count == totals(outcome)["lost"]
     assert outcome.summary["deliveries"]["owed"] == 100_000
     assert dropped_count == pytest.approx(1_000, rel=0.15)

@@ -6,13 +6,14 @@ import signal
 import pytest
 
 from tests.support.distributed_runs import (
-    Troupe,
+    RunGroup,
     locustfile_with,
     master_command,
     odd_worker_command,
     worker_command,
 )
-from tests.support.runs import after, free_port
+from tests.support.ports import free_port
+from tests.support.runs import after
 
 NEEDED_FILES = "114"
 """Half of 100 connections, and 64 to spare."""
@@ -29,39 +30,39 @@ MEASURED_S = 40.0
 """Ends by itself only when nobody has noticed what was done to it."""
 
 
-def short_of_files(stage):
+def short_of_files(launcher):
     port = free_port()
-    with Troupe(stage) as troupe:
-        troupe.begin(master_command({}, port))
-        troupe.begin(worker_command(port))
-        troupe.begin(worker_command(port), limits="ulimit -n 100")
-        return troupe.outcomes()
+    with RunGroup(launcher) as group:
+        group.begin(master_command({}, port))
+        group.begin(worker_command(port))
+        group.begin(worker_command(port), limits="ulimit -n 100")
+        return group.outcomes()
 
 
-def another_system(stage):
+def another_system(launcher):
     port = free_port()
-    with Troupe(stage) as troupe:
-        troupe.begin(master_command({}, port))
-        troupe.begin(odd_worker_command(port, locustfile_with(stage, FOR_POLLING)))
-        return troupe.outcomes()
+    with RunGroup(launcher) as group:
+        group.begin(master_command({}, port))
+        group.begin(odd_worker_command(port, locustfile_with(launcher, FOR_POLLING)))
+        return group.outcomes()
 
 
-def never_enough(stage):
+def never_enough(launcher):
     port = free_port()
-    with Troupe(stage) as troupe:
-        troupe.begin(master_command({}, port, "--max-wait", 6))
-        troupe.begin(worker_command(port))
-        return troupe.outcomes()
+    with RunGroup(launcher) as group:
+        group.begin(master_command({}, port, "--max-wait", 6))
+        group.begin(worker_command(port))
+        return group.outcomes()
 
 
-def _disturbed(stage, disturb):
+def _disturbed(launcher, disturb):
     """Let something happen in a running run; return how the master and each worker ended."""
     port = free_port()
-    with Troupe(stage) as troupe:
-        master = troupe.begin(master_command({"phases.measure_s": MEASURED_S}, port))
-        workers = [troupe.begin(worker_command(port))]
-        impatient = odd_worker_command(port, locustfile_with(stage, IMPATIENT))
-        workers.append(troupe.begin(impatient))
+    with RunGroup(launcher) as group:
+        master = group.begin(master_command({"phases.measure_s": MEASURED_S}, port))
+        workers = [group.begin(worker_command(port))]
+        impatient = odd_worker_command(port, locustfile_with(launcher, IMPATIENT))
+        workers.append(group.begin(impatient))
         master.until_second(2)
         disturb(master, workers)
         return master.outcome(), workers[1].outcome() if disturb is kill_master else None
@@ -79,16 +80,16 @@ def kill_master(master, _):
     master.send(signal.SIGKILL, master.master())
 
 
-def killed_worker(stage):
-    return _disturbed(stage, kill_worker)
+def killed_worker(launcher):
+    return _disturbed(launcher, kill_worker)
 
 
-def stopped_worker(stage):
-    return _disturbed(stage, stop_worker)
+def stopped_worker(launcher):
+    return _disturbed(launcher, stop_worker)
 
 
-def killed_master(stage):
-    return _disturbed(stage, kill_master)
+def killed_master(launcher):
+    return _disturbed(launcher, kill_master)
 
 
 @after(short_of_files)

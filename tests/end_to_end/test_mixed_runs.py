@@ -3,11 +3,9 @@
 import json
 from functools import partial
 
-import pandas as pd
-import pytest
-
-from tests.support.distributed_runs import Troupe, master_command, worker_command
-from tests.support.runs import ROOT, SHORT, after, after_each, free_port
+from tests.support.distributed_runs import RunGroup, master_command, worker_command
+from tests.support.ports import free_port
+from tests.support.runs import ROOT, SHORT, after, after_each
 from tests.support.web_server import PAGE, WebServer
 
 MIXED = ROOT / "scenarios/workloads/mixed.toml"
@@ -59,12 +57,12 @@ class Guest(HttpUser):
 """
 
 
-def mixed(stage, workers, settings=PATIENT, locustfile=LOCUSTFILE):
+def mixed(launcher, workers, settings=PATIENT, locustfile=LOCUSTFILE):
     """Run the mixed workload beside a website; return how it ended, and what the website saw."""
     with WebServer() as web:
         arguments = ("--workers", workers, "--locustfile", locustfile)
-        act = stage.run(settings, *arguments, workload=MIXED, WEB_HOST=web.url)
-        return act.outcome(), web.counts
+        running = launcher.run(settings, *arguments, workload=MIXED, WEB_HOST=web.url)
+        return running.outcome(), web.counts
 
 
 def assert_all_but_those_cut_off(counted, seen):
@@ -75,14 +73,7 @@ def assert_all_but_those_cut_off(counted, seen):
 MIXED_RUNS = {f"{workers} workers": partial(mixed, workers=workers) for workers in (1, 2, 3)}
 
 
-@pytest.mark.parametrize(
-    "outcome",
-    [
-        pytest.param(act, id=name, marks=[pytest.mark.smoke] if name == "2 workers" else [])
-        for name, act in MIXED_RUNS.items()
-    ],
-    indirect=True,
-)
+@after_each(MIXED_RUNS)
 def test_all_planned_users_are_there_and_both_kinds_have_figures(outcome):
     """On any number of workers: users, requests, objectives, and the website saw the same."""
     outcome, seen = outcome
@@ -91,7 +82,7 @@ def test_all_planned_users_are_there_and_both_kinds_have_figures(outcome):
     summary = outcome.summary
     assert 200 == summary["joins"]["succeeded"]
     assert 0 == summary["deliveries"]["lost"] < summary["deliveries"]["owed"]
-    requests = pd.read_parquet(outcome.folder / "requests.parquet")
+    requests = outcome.table("requests")
     made = requests.groupby("name")[["count", "failures", "bytes"]].sum()
     assert {"GET /", "GET /history"} == set(made.index)
     assert_all_but_those_cut_off(made["count"].sum(), seen["/"] + seen["/history"])
@@ -107,11 +98,11 @@ def test_all_planned_users_are_there_and_both_kinds_have_figures(outcome):
     assert "Requests" in outcome.stdout
 
 
-def own_code(stage):
-    locustfile = stage.room() / "own_code.py"
+def own_code(launcher):
+    locustfile = launcher.new_folder() / "own_code.py"
     locustfile.write_text(OWN_CODE, "utf-8")
     others = {"population.others": "{Guest=5}", "population.subscribers": 20}
-    return mixed(stage, 2, UNJUDGED | others, locustfile)
+    return mixed(launcher, 2, UNJUDGED | others, locustfile)
 
 
 @after(own_code)
@@ -123,34 +114,34 @@ def test_code_of_ones_own_runs_beside_the_connection(outcome):
     assert (20, 20, 5) == (seen["/login"], seen["/logout"], seen["/bye"])
     assert seen["/beside"] >= 40
     assert 0 == outcome.summary["deliveries"]["lost"]
-    errors = pd.read_parquet(outcome.folder / "errors.parquet")
+    errors = outcome.table("errors")
     found = errors.groupby(["stage", "error_class", "code"])["count"].sum()
     assert 20 == found["request", "HTTPError", "503"]
     assert_all_but_those_cut_off(found["task", "ValueError", ""], seen["/beside"])
-    requests = pd.read_parquet(outcome.folder / "requests.parquet")
+    requests = outcome.table("requests")
     assert 20 == requests[requests["name"] == "GET /logout"]["count"].sum()
 
 
-def apart(stage, *locustfiles):
+def apart(launcher, *locustfiles):
     """Run on two workers started by hand, each with a locustfile of its own, or none."""
-    with WebServer() as web, Troupe(stage) as troupe:
+    with WebServer() as web, RunGroup(launcher) as group:
         port = free_port()
         others = {"population.others": "{Browser=4}"}
         own = ("--locustfile", LOCUSTFILE)
-        troupe.begin(master_command(others, port, *own), WEB_HOST=web.url)
+        group.begin(master_command(others, port, *own), WEB_HOST=web.url)
         for locustfile in locustfiles:
             given = ("--locustfile", locustfile) if locustfile else ()
-            troupe.begin((*worker_command(port), *given), WEB_HOST=web.url)
-        return troupe.outcomes()
+            group.begin((*worker_command(port), *given), WEB_HOST=web.url)
+        return group.outcomes()
 
 
-def equal_ones(stage):
-    return apart(stage, LOCUSTFILE, LOCUSTFILE)
+def equal_ones(launcher):
+    return apart(launcher, LOCUSTFILE, LOCUSTFILE)
 
 
-def an_unequal_one(stage):
+def an_unequal_one(launcher):
     # By itself: the master ends as soon as it has come, and another would look for it in vain.
-    return apart(stage, None)
+    return apart(launcher, None)
 
 
 @after(equal_ones)
@@ -184,10 +175,10 @@ BAD = {
 }
 
 
-def bad(stage, text):
-    locustfile = stage.room() / "bad_one.py"
+def bad(launcher, text):
+    locustfile = launcher.new_folder() / "bad_one.py"
     locustfile.write_text(text, "utf-8")
-    return stage.run({}, "--locustfile", locustfile, workload=MIXED).outcome(), locustfile
+    return launcher.run({}, "--locustfile", locustfile, workload=MIXED).outcome(), locustfile
 
 
 BAD_RUNS = {sentence: partial(bad, text=text) for text, sentence in BAD.items()}
@@ -204,9 +195,9 @@ def test_bad_locustfile_is_one_sentence_and_no_folder(outcome, request):
     assert "Traceback" not in outcome.said
 
 
-def trick(stage):
+def trick(launcher):
     """Have one subscriber that never tries: its own start parks it."""
-    locustfile = stage.room() / "lazy.py"
+    locustfile = launcher.new_folder() / "lazy.py"
     locustfile.write_text(
         "import gevent\n"
         "from harness import Subscriber\n\n"
@@ -219,7 +210,7 @@ def trick(stage):
         "utf-8",
     )
     settings = UNJUDGED | {"population.others": "{}"}
-    return mixed(stage, 1, settings, locustfile)[0]
+    return mixed(launcher, 1, settings, locustfile)[0]
 
 
 @after(trick)
@@ -233,9 +224,9 @@ def test_run_with_fewer_users_than_planned_is_invalid(outcome):
     assert "users_missing" in json.dumps(outcome.run)
 
 
-def quitter(stage):
+def quitter(launcher):
     """Have an ordinary user that ends the run from inside a worker."""
-    locustfile = stage.room() / "quitter.py"
+    locustfile = launcher.new_folder() / "quitter.py"
     locustfile.write_text(
         "import gevent\n"
         "from locust import User, task\n\n"
@@ -246,7 +237,7 @@ def quitter(stage):
         "        gevent.sleep(600)\n",
         "utf-8",
     )
-    return mixed(stage, 2, UNJUDGED, locustfile)[0]
+    return mixed(launcher, 2, UNJUDGED, locustfile)[0]
 
 
 @after(quitter)

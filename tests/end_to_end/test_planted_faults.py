@@ -14,7 +14,7 @@ import pytest
 
 from harness.scenario.workload import Generator
 from tests.support.paths import ROOT
-from tests.support.runs import EMULATED, SHORT, SMOKE, Act, after, lenient, sets
+from tests.support.runs import EMULATED, SHORT, SMOKE, RunningCommand, after, lenient, sets
 
 FAULTY = ROOT / "tests/support/faulty_locustfile.py"
 MEASURED = SHORT | {"phases.measure_s": 5.0, "phases.drain_s": 0.5}
@@ -33,72 +33,72 @@ def strict(*limits):
     return {f"generator.{name}": getattr(Generator(), name) for name in limits}
 
 
-def faulty(stage, fault, *limits):
+def faulty(launcher, fault, *limits):
     """Run the locustfile that plants this fault."""
     files = ("--workload", SMOKE, "--target", EMULATED, "--out", "RECORD")
     flags = sets(lenient() | MEASURED | strict(*limits))
     command = (sys.executable, "-m", "locust", "-f", FAULTY, "--headless", *files, *flags)
-    return Act(stage.room(), *command, FAULT=fault).outcome()
+    return RunningCommand(launcher.new_folder(), *command, FAULT=fault).outcome()
 
 
-def hogged_cpu(stage):
-    act = stage.run(MEASURED | strict("machine_others_ratio"))
-    act.until_second(0)
+def hogged_cpu(launcher):
+    running = launcher.run(MEASURED | strict("machine_others_ratio"))
+    running.until_second(0)
     with contextlib.ExitStack() as hogs:
         for _ in range(os.cpu_count() or 1):
             hog = hogs.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
             hogs.callback(hog.kill)
-        act.until_second(MEASURING_AT_S + 4)
-    return act.outcome()
+        running.until_second(MEASURING_AT_S + 4)
+    return running.outcome()
 
 
-def stopped_worker(stage):
-    act = stage.run(MEASURED | strict("loop_lag_max_ms"))
-    act.until_second(MEASURING_AT_S)
-    act.send(signal.SIGSTOP, act.master())
+def stopped_worker(launcher):
+    running = launcher.run(MEASURED | strict("loop_lag_max_ms"))
+    running.until_second(MEASURING_AT_S)
+    running.send(signal.SIGSTOP, running.master())
     time.sleep(2.0)
-    act.send(signal.SIGCONT, act.master())
-    return act.outcome()
+    running.send(signal.SIGCONT, running.master())
+    return running.outcome()
 
 
-def lost_worker(stage):
-    act = stage.run(MEASURED, "--workers", 2)
-    act.until_second(MEASURING_AT_S)
-    act.send(signal.SIGKILL, act.workers()[-1])
-    return act.outcome()
+def lost_worker(launcher):
+    running = launcher.run(MEASURED, "--workers", 2)
+    running.until_second(MEASURING_AT_S)
+    running.send(signal.SIGKILL, running.workers()[-1])
+    return running.outcome()
 
 
-def blocked_loop(stage):
-    return faulty(stage, "blocked loop", "loop_lag_max_ms")
+def blocked_loop(launcher):
+    return faulty(launcher, "blocked loop", "loop_lag_max_ms")
 
 
-def stepped_clock(stage):
-    return faulty(stage, "clock step", "clock_step_max_ms")
+def stepped_clock(launcher):
+    return faulty(launcher, "clock step", "clock_step_max_ms")
 
 
-def late_schedule(stage):
-    return faulty(stage, "late schedule", "late_slots_ratio", "send_delay_p99_ms")
+def late_schedule(launcher):
+    return faulty(launcher, "late schedule", "late_slots_ratio", "send_delay_p99_ms")
 
 
-def full_files(stage):
-    act = stage.run(JOINING)
-    act.until_second(0)
-    worker = psutil.Process(act.master())
+def full_files(launcher):
+    running = launcher.run(JOINING)
+    running.until_second(0)
+    worker = psutil.Process(running.master())
     full = worker.num_fds() + 5
     worker.rlimit(resource.RLIMIT_NOFILE, (full, full))
-    return act.outcome()
+    return running.outcome()
 
 
-def full_ports(stage):
+def full_ports(launcher):
     flags = ("--target", EMULATED, "--out", "RECORD", *sets(lenient() | JOINING))
     command = (sys.executable, "-m", "harness", "run", SMOKE, *flags)
     in_a_network = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
-    act = Act(stage.room(), *in_a_network, *command)
-    act.until_second(0)
+    running = RunningCommand(launcher.new_folder(), *in_a_network, *command)
+    running.until_second(0)
     narrow = "echo 50000 50019 > /proc/sys/net/ipv4/ip_local_port_range"
-    network = ["nsenter", "--net", f"--target={act.master()}"]
+    network = ["nsenter", "--net", f"--target={running.master()}"]
     subprocess.run([*network, "sh", "-c", narrow], check=True)
-    return act.outcome()
+    return running.outcome()
 
 
 def named(outcome):

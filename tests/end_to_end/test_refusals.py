@@ -4,6 +4,7 @@ import contextlib
 import re
 import socket
 
+from tests.support.ports import free_port
 from tests.support.runs import (
     EMULATED,
     LONG,
@@ -11,7 +12,6 @@ from tests.support.runs import (
     SMOKE,
     TIMEOUT_S,
     after,
-    free_port,
 )
 
 ELSEWHERE = """
@@ -33,8 +33,8 @@ api_key_env = "END_TO_END_KEY"
 """
 
 
-def target_file(stage, text):
-    file = stage.room() / "target.toml"
+def target_file(launcher, text):
+    file = launcher.new_folder() / "target.toml"
     file.write_text(text, encoding="utf-8")
     return file
 
@@ -53,58 +53,60 @@ def blackhole():
         yield server.getsockname()[1]
 
 
-def run_against(stage, port):
-    target = target_file(stage, ELSEWHERE.format(port=port))
-    return stage.run(SHORT, target=target, END_TO_END_KEY="da2-any").outcome()
+def run_against(launcher, port):
+    target = target_file(launcher, ELSEWHERE.format(port=port))
+    return launcher.run(SHORT, target=target, END_TO_END_KEY="da2-any").outcome()
 
 
-def closed_port(stage):
+def closed_port(launcher):
     port = free_port()
-    return run_against(stage, port), port
+    return run_against(launcher, port), port
 
 
-def unanswered_port(stage):
+def unanswered_port(launcher):
     with blackhole() as port:
-        return run_against(stage, port), port
+        return run_against(launcher, port), port
 
 
-def wrong_key(stage):
-    return stage.run(LONG, target=target_file(stage, KEYED), END_TO_END_KEY="da2-wrong").outcome()
+def wrong_key(launcher):
+    return launcher.run(
+        LONG, target=target_file(launcher, KEYED), END_TO_END_KEY="da2-wrong"
+    ).outcome()
 
 
-def silent_server(stage):
+def silent_server(launcher):
     with socket.create_server(("127.0.0.1", 0), backlog=1000) as server:
-        return run_against(stage, server.getsockname()[1])
+        return run_against(launcher, server.getsockname()[1])
 
 
-def bad_scenario(stage):
+def bad_scenario(launcher):
     settings = {"publishing.rate_per_s": -1, "popultion.chatters": 3, "target.tls.verify": 7}
-    return stage.run(settings).outcome()
+    return launcher.run(settings).outcome()
 
 
-def port_in_use(stage):
+def port_in_use(launcher):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        return stage.run({"target.emulator.port": port}).outcome(), port
+        return launcher.run({"target.emulator.port": port}).outcome(), port
 
 
-def port_in_use_by_locust(stage):
+def port_in_use_by_locust(launcher):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        return stage.locust({"target.emulator.port": port}).outcome(), port
+        return launcher.locust({"target.emulator.port": port}).outcome(), port
 
 
-def few_files(stage):
-    return stage.run(SHORT, limits="ulimit -n 64").outcome()
+def few_files(launcher):
+    return launcher.run(SHORT, limits="ulimit -n 64").outcome()
 
 
-def few_files_for_locust(stage):
-    return stage.locust(SHORT, limits="ulimit -n 64").outcome()
+def few_files_for_locust(launcher):
+    return launcher.locust(SHORT, limits="ulimit -n 64").outcome()
 
 
-def taken_folder(stage):
-    taken = stage.room()
-    return stage.harness("run", SMOKE, "--target", EMULATED, "--out", taken).outcome(), taken
+def taken_folder(launcher):
+    taken = launcher.new_folder()
+    return launcher.harness("run", SMOKE, "--target", EMULATED, "--out", taken).outcome(), taken
 
 
 def assert_refused(outcome, exit_code, *errors):
@@ -127,7 +129,7 @@ def test_closed_port_is_named_with_what_was_tried(outcome):
 def test_silence_is_named_with_what_was_tried(outcome):
     """Nobody answers: exit 5 after five seconds, and not the kernel's own two minutes.
 
-    How soon after them is up to the machine; the act would have been given up after a minute.
+    How soon after them is up to the machine; the command would have been given up after a minute.
     """
     outcome, port = outcome
     tried = (

@@ -18,17 +18,17 @@ api_key_env = "CHAT_KEY"
 """
 
 
-def on(stage, host, *flags, settings=SHORT):
-    """Return an act on a system that this run has not started."""
-    room = stage.room()
-    file = room / "elsewhere.toml"
+def on(launcher, host, *flags, settings=SHORT):
+    """Return a running command on a system that this run has not started."""
+    folder = launcher.new_folder()
+    file = folder / "elsewhere.toml"
     file.write_text(ELSEWHERE.format(host=host), encoding="utf-8")
-    variables = {"CHAT_KEY": KEY, "XDG_CONFIG_HOME": str(room), "HARNESS_OWNED_TARGETS": ""}
-    return stage.run(settings, *flags, target=file, **variables)
+    variables = {"CHAT_KEY": KEY, "XDG_CONFIG_HOME": str(folder), "HARNESS_OWNED_TARGETS": ""}
+    return launcher.run(settings, *flags, target=file, **variables)
 
 
-def at_a_strangers(stage):
-    return on(stage, "192.0.2.7:8080").outcome()
+def at_a_strangers(launcher):
+    return on(launcher, "192.0.2.7:8080").outcome()
 
 
 @after(at_a_strangers)
@@ -47,9 +47,9 @@ def other_emulator():
         yield f"127.0.0.1:{emulator.port}"
 
 
-def too_dear(stage):
+def too_dear(launcher):
     with other_emulator() as host:
-        return on(stage, host, "--max-usd", "0.000001").outcome()
+        return on(launcher, host, "--max-usd", "0.000001").outcome()
 
 
 @after(too_dear)
@@ -63,9 +63,9 @@ def test_run_that_costs_more_than_it_may_does_not_start(outcome):
     assert not outcome.folder.exists()
 
 
-def affordable(stage):
+def affordable(launcher):
     with other_emulator() as host:
-        return on(stage, host, "--max-usd", "5").outcome()
+        return on(launcher, host, "--max-usd", "5").outcome()
 
 
 @after(affordable)
@@ -78,9 +78,9 @@ def test_run_that_is_affordable_runs_to_its_end(outcome):
     assert KEY.encode() not in kept
 
 
-def stormy(stage):
+def stormy(launcher):
     settings = {"target.emulator.quotas.inbound_events_per_s": 0.001, "safety.error_storm_s": 3.0}
-    return stage.run(LONG | settings).outcome()
+    return launcher.run(LONG | settings).outcome()
 
 
 @after(stormy)

@@ -4,19 +4,19 @@ import shutil
 import signal
 import sys
 
-import pandas as pd
 import pytest
 
 from harness.core.clock import NS_PER_MS
 from tests.support import network_namespaces
 from tests.support.distributed_runs import (
-    Troupe,
+    RunGroup,
     locustfile_with,
     master_command,
     odd_worker_command,
     worker_command,
 )
-from tests.support.runs import ROOT, after, free_port
+from tests.support.ports import free_port
+from tests.support.runs import ROOT, after
 
 pytestmark = pytest.mark.slow
 
@@ -42,70 +42,70 @@ harness.load.worker_info.harness_version = lambda: {"version": "0.0.9", "revisio
 
 def _clocks(outcome):
     """Return the seconds of each worker, which must have been measured in every one."""
-    rows = pd.read_parquet(outcome.folder / "generator.parquet").sort_values("second")
+    rows = outcome.table("generator").sort_values("second")
     assert rows["clock_error_ms"].notna().all()
     return {number: rows[rows["worker"] == number] for number in (0, 1)}
 
 
-def _over_namespaces(stage, island, settings, slow_line=()):
+def _over_namespaces(launcher, network, settings, slow_line=()):
     """Run a master in the first namespace and a worker in each other; the last may be slow."""
-    port, here = free_port(), island.address(0)
+    port, here = free_port(), network.address(0)
     flags = ("--measure-clocks", "--set", f"target.emulator.host={here}")
-    with Troupe(stage) as troupe:
-        troupe.begin(island.inside(0, *master_command(settings, port, *flags)))
-        troupe.begin(island.inside(1, *worker_command(port, here)))
-        troupe.begin(island.inside(2, *worker_command(port, "127.0.0.1" if slow_line else here)))
+    with RunGroup(launcher) as group:
+        group.begin(network.inside(0, *master_command(settings, port, *flags)))
+        group.begin(network.inside(1, *worker_command(port, here)))
+        group.begin(network.inside(2, *worker_command(port, "127.0.0.1" if slow_line else here)))
         if slow_line:
-            troupe.begin(island.inside(2, *slow_line, port, here, *LINE_S))
-        return [act.outcome() for act in troupe.acts[:3]]
+            group.begin(network.inside(2, *slow_line, port, here, *LINE_S))
+        return [running.outcome() for running in group.commands[:3]]
 
 
-def three_namespaces(stage):
-    with network_namespaces.Island(3) as island:
-        return _over_namespaces(stage, island, {})
+def three_namespaces(launcher):
+    with network_namespaces.Network(3) as network:
+        return _over_namespaces(launcher, network, {})
 
 
-def slow_line(stage):
-    with network_namespaces.Island(3) as island:
+def slow_line(launcher):
+    with network_namespaces.Network(3) as network:
         limit = {"generator.clock_error_max_ms": 10.0}
-        return _over_namespaces(stage, island, limit, (sys.executable, SLOW_LINE))[0]
+        return _over_namespaces(launcher, network, limit, (sys.executable, SLOW_LINE))[0]
 
 
-def delayed_packets(stage):
-    with network_namespaces.Island(3) as island:
-        island.delay(2, 10, 2)
-        return _over_namespaces(stage, island, {})[0]
+def delayed_packets(launcher):
+    with network_namespaces.Network(3) as network:
+        network.delay(2, 10, 2)
+        return _over_namespaces(launcher, network, {})[0]
 
 
-def faked_clock(stage):
+def faked_clock(launcher):
     port = free_port()
-    with Troupe(stage) as troupe:
-        troupe.begin(master_command({"phases.measure_s": 10.0}, port, "--measure-clocks"))
-        troupe.begin(worker_command(port))
-        faked = odd_worker_command(port, locustfile_with(stage, WITHOUT_STAMPS))
-        troupe.begin(("faketime", "-f", FAKED, *faked), DONT_FAKE_MONOTONIC="1")
-        return troupe.outcomes()[0]
+    with RunGroup(launcher) as group:
+        group.begin(master_command({"phases.measure_s": 10.0}, port, "--measure-clocks"))
+        group.begin(worker_command(port))
+        faked = odd_worker_command(port, locustfile_with(launcher, WITHOUT_STAMPS))
+        group.begin(("faketime", "-f", FAKED, *faked), DONT_FAKE_MONOTONIC="1")
+        return group.outcomes()[0]
 
 
-def lost_and_late(stage):
+def lost_and_late(launcher):
     port = free_port()
-    with Troupe(stage) as troupe:
+    with RunGroup(launcher) as group:
         settings = {"phases.measure_s": 14.0}
-        master = troupe.begin(master_command(settings, port, "--allow-lost-workers"))
-        lost = [troupe.begin(worker_command(port)) for _ in range(2)][1]
+        master = group.begin(master_command(settings, port, "--allow-lost-workers"))
+        lost = [group.begin(worker_command(port)) for _ in range(2)][1]
         master.until_second(3)
         lost.send(signal.SIGKILL, lost.pids("locust", "--worker")[0])
-        troupe.begin(worker_command(port))
-        outcomes = troupe.outcomes()
+        group.begin(worker_command(port))
+        outcomes = group.outcomes()
         return outcomes[0], outcomes[3]
 
 
-def another_version(stage):
+def another_version(launcher):
     port = free_port()
-    with Troupe(stage) as troupe:
-        troupe.begin(master_command({}, port))
-        troupe.begin(odd_worker_command(port, locustfile_with(stage, ANOTHER_VERSION)))
-        return troupe.outcomes()
+    with RunGroup(launcher) as group:
+        group.begin(master_command({}, port))
+        group.begin(odd_worker_command(port, locustfile_with(launcher, ANOTHER_VERSION)))
+        return group.outcomes()
 
 
 @network_namespaces.needed
@@ -148,7 +148,7 @@ def test_clock_that_is_ahead_and_drifts_is_corrected(outcome):
     assert (0, []) == (outcome.exit_code, outcome.left)
     ahead = min(_clocks(outcome).values(), key=lambda seconds: seconds["clock_offset_ms"].min())
     assert ahead["clock_offset_ms"].iloc[-1] == pytest.approx(-AHEAD_MS, abs=8.0)
-    connections = pd.read_parquet(outcome.folder / "connections.parquet")
+    connections = outcome.table("connections")
     first = connections.groupby("worker")["first_arrival_ns"].min()
     assert abs(first[0] - first[1]) / NS_PER_MS < AHEAD_MS / 2
     assert outcome.summary["fan_out_latency_ms"]["p50"] < AHEAD_MS / 2

@@ -2,7 +2,6 @@
 
 import signal
 
-import pandas as pd
 import pytest
 
 from tests.support.runs import LONG, after, apart
@@ -12,58 +11,58 @@ STOPPING = "stopping in order; a second Ctrl-C stops at once"
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
 
 
-def interrupted_run(stage):
-    act = stage.run(LONG)
-    act.until_second(2)
-    act.send(INTERRUPT)
-    return act.outcome()
+def interrupted_run(launcher):
+    running = launcher.run(LONG)
+    running.until_second(2)
+    running.send(INTERRUPT)
+    return running.outcome()
 
 
-def terminated_run(stage):
-    act = stage.run(LONG, "--workers", 2)
-    act.until_second(2)
-    act.send(TERMINATE)
-    return act.outcome()
+def terminated_run(launcher):
+    running = launcher.run(LONG, "--workers", 2)
+    running.until_second(2)
+    running.send(TERMINATE)
+    return running.outcome()
 
 
-def twice_interrupted_run(stage):
-    act = stage.run(LONG)
-    act.until_second(2)
-    act.send(INTERRUPT)
-    wait_for(lambda: STOPPING in (act.folder / "locust.log").read_text("utf-8"), "the first")
-    act.send(INTERRUPT)
-    return act.outcome()
+def twice_interrupted_run(launcher):
+    running = launcher.run(LONG)
+    running.until_second(2)
+    running.send(INTERRUPT)
+    wait_for(lambda: STOPPING in (running.folder / "locust.log").read_text("utf-8"), "the first")
+    running.send(INTERRUPT)
+    return running.outcome()
 
 
-def interrupted_locust(stage):
-    act = stage.locust(LONG, *apart(2))
-    act.until_second(2)
-    act.send_to_all(INTERRUPT)
-    return act.outcome()
+def interrupted_locust(launcher):
+    running = launcher.locust(LONG, *apart(2))
+    running.until_second(2)
+    running.send_to_all(INTERRUPT)
+    return running.outcome()
 
 
-def terminated_locust(stage):
-    act = stage.locust(LONG, *apart(2))
-    act.until_second(2)
-    act.send_to_all(TERMINATE)
-    return act.outcome()
+def terminated_locust(launcher):
+    running = launcher.locust(LONG, *apart(2))
+    running.until_second(2)
+    running.send_to_all(TERMINATE)
+    return running.outcome()
 
 
-def twice_interrupted_locust(stage):
-    act = stage.locust(LONG, *apart(2))
-    act.until_second(2)
-    act.send_to_all(INTERRUPT)
-    wait_for(lambda: STOPPING in act.stderr(), "the first")
-    act.send_to_all(INTERRUPT)
-    outcome = act.outcome()
-    return outcome, stage.harness("report", outcome.folder).outcome()
+def twice_interrupted_locust(launcher):
+    running = launcher.locust(LONG, *apart(2))
+    running.until_second(2)
+    running.send_to_all(INTERRUPT)
+    wait_for(lambda: STOPPING in running.stderr(), "the first")
+    running.send_to_all(INTERRUPT)
+    outcome = running.outcome()
+    return outcome, launcher.harness("report", outcome.folder).outcome()
 
 
-def interrupted_at_once(stage):
-    act = stage.run(LONG)
-    wait_for(lambda: act.pids("locust", "-f"), "the load process")
-    act.send(INTERRUPT)
-    return act.outcome()
+def interrupted_at_once(launcher):
+    running = launcher.run(LONG)
+    wait_for(lambda: running.pids("locust", "-f"), "the load process")
+    running.send(INTERRUPT)
+    return running.outcome()
 
 
 def assert_stopped_in_order(outcome):
@@ -78,8 +77,8 @@ def assert_stopped_in_order(outcome):
     )
     assert "Interrupted after " in outcome.stdout
     assert (outcome.folder / "report.html").is_file()
-    connections = pd.read_parquet(outcome.folder / "connections.parquet")
-    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    connections = outcome.table("connections")
+    messages = outcome.table("messages")
     assert 100 == connections["joined"].sum()
     assert messages["owed"].sum() == messages["delivered"].sum() > 0
 

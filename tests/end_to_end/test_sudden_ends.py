@@ -18,44 +18,44 @@ PROMPTLY_S = 30.0
 """Second by which a run of 40 s has ended that lost something in its third second."""
 
 
-def lost_emulator(stage):
-    act = stage.run(LONG)
-    act.until_second(2)
-    act.send(KILL, act.emulator())
-    return act.outcome()
+def lost_emulator(launcher):
+    running = launcher.run(LONG)
+    running.until_second(2)
+    running.send(KILL, running.emulator())
+    return running.outcome()
 
 
-def lost_worker(stage):
-    act = stage.run(LONG, "--workers", 2)
-    act.until_second(2)
-    lost = act.workers()[1]
-    act.send(KILL, lost)
-    return act.outcome(), lost
+def lost_worker(launcher):
+    running = launcher.run(LONG, "--workers", 2)
+    running.until_second(2)
+    lost = running.workers()[1]
+    running.send(KILL, lost)
+    return running.outcome(), lost
 
 
-def lost_locust(stage):
-    act = stage.locust(LONG, *apart(2))
-    act.until_second(3)
-    act.send(KILL)
-    outcome = act.outcome()
+def lost_locust(launcher):
+    running = launcher.locust(LONG, *apart(2))
+    running.until_second(3)
+    running.send(KILL)
+    outcome = running.outcome()
     summarised = "summary" in outcome.run
-    return outcome, summarised, stage.harness("report", outcome.folder).outcome()
+    return outcome, summarised, launcher.harness("report", outcome.folder).outcome()
 
 
-def full_disk(stage):
+def full_disk(launcher):
     # A file may not grow past 16 KiB: to the writer the same as a disk that is full.
-    outcome = stage.run(LONG, limits="ulimit -f 16").outcome()
-    return outcome, stage.harness("report", outcome.folder).outcome()
+    outcome = launcher.run(LONG, limits="ulimit -f 16").outcome()
+    return outcome, launcher.harness("report", outcome.folder).outcome()
 
 
-def full_disk_under_locust(stage):
-    return stage.locust(LONG, limits="ulimit -f 16").outcome()
+def full_disk_under_locust(launcher):
+    return launcher.locust(LONG, limits="ulimit -f 16").outcome()
 
 
-def stillborn_workers(stage):
-    locustfile = stage.room() / LOCUSTFILE.name
+def stillborn_workers(launcher):
+    locustfile = launcher.new_folder() / LOCUSTFILE.name
     locustfile.write_text(STILLBORN, encoding="utf-8")
-    return stage.locust(LONG, *apart(2), locustfile=locustfile).outcome()
+    return launcher.locust(LONG, *apart(2), locustfile=locustfile).outcome()
 
 
 @after(lost_emulator)

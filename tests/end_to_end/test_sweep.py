@@ -32,14 +32,14 @@ limit = 1.0
 """
 
 
-def swept(stage):
+def swept(launcher):
     """Search from 1,600 to 2,000 deliveries/s with wide limits of the generator."""
-    file = stage.room() / "known.toml"
+    file = launcher.new_folder() / "known.toml"
     file.write_text(WORKLOAD, encoding="utf-8")
     quota = {"target.emulator.quotas.outbound_messages_per_s": LIMIT_PER_S}
     command = ("sweep", file, "--target", EMULATED, "--out", "RECORD", "--step", "300")
     searched = ("--from", "1600", "--to", "2000", "--factor", "1.25", "--reference", file)
-    return stage.harness(*command, *searched, *sets(lenient() | quota)).outcome(110)
+    return launcher.harness(*command, *searched, *sets(lenient() | quota)).outcome(110)
 
 
 @pytest.mark.slow

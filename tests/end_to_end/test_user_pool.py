@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections import defaultdict
 
-import pandas as pd
 import pytest
 
 from tests.support.runs import ROOT, SHORT, TOKEN, after
@@ -91,45 +90,45 @@ def playing(**settings):
             process.kill()
 
 
-def chatting(stage, pool, settings, *, auth="", **variables):
+def chatting(launcher, pool, settings, *, auth="", **variables):
     """Run on an emulator that lets in the users of a pool; return the outcome and the notes."""
-    room = stage.room()
-    (room / "jwks.json").write_text(json.dumps(pool["jwks"]), encoding="utf-8")
-    (room / "users.csv").write_text("\n".join(USERS), encoding="utf-8")
-    (room / "witness.py").write_text(HANDLER.format(notes=room / "notes"), encoding="utf-8")
+    folder = launcher.new_folder()
+    (folder / "jwks.json").write_text(json.dumps(pool["jwks"]), encoding="utf-8")
+    (folder / "users.csv").write_text("\n".join(USERS), encoding="utf-8")
+    (folder / "witness.py").write_text(HANDLER.format(notes=folder / "notes"), encoding="utf-8")
     text = TARGET.format(
-        **pool | {"jwks": room / "jwks.json"},
-        users=room / "users.csv",
-        handler=room / "witness.py",
+        **pool | {"jwks": folder / "jwks.json"},
+        users=folder / "users.csv",
+        handler=folder / "witness.py",
         auth=auth.format(**pool),
     )
-    (room / "guarded.toml").write_text(text, encoding="utf-8")
+    (folder / "guarded.toml").write_text(text, encoding="utf-8")
     users = {"population.subscribers": 60, "population.chatters": CHATTERS}
     variables = ALONE | {"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": pool["url"]} | variables
-    outcome = stage.run(
-        SHORT | users | settings, workload=QUICKSTART, target=room / "guarded.toml", **variables
+    outcome = launcher.run(
+        SHORT | users | settings, workload=QUICKSTART, target=folder / "guarded.toml", **variables
     ).outcome()
-    notes = room / "notes"
+    notes = folder / "notes"
     lines = notes.read_text("utf-8").splitlines() if notes.is_file() else []
     return outcome, [json.loads(line) for line in lines]
 
 
-def expiring(stage):
+def expiring(launcher):
     with playing(lifetime_s=LIFETIME_S) as pool:
         settings = {"phases.measure_s": 6.0, "publishing.rate_per_s": 40.0}
-        return chatting(stage, pool, settings)
+        return chatting(launcher, pool, settings)
 
 
-def as_administrator(stage):
+def as_administrator(launcher):
     keys = {"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "of-the-administrator"}
     with playing(lifetime_s=3600, generate_secret=True) as pool:
         keys["TEST_CLIENT_SECRET"] = pool["client_secret"]
-        return chatting(stage, pool, {}, auth=SIGN_IN_AS_ADMINISTRATOR, **keys)
+        return chatting(launcher, pool, {}, auth=SIGN_IN_AS_ADMINISTRATOR, **keys)
 
 
-def wrong_password(stage):
+def wrong_password(launcher):
     with playing(lifetime_s=3600) as pool:
-        return chatting(stage, pool, {}, TEST_PASSWORD="another-Passw0rd")
+        return chatting(launcher, pool, {}, TEST_PASSWORD="another-Passw0rd")
 
 
 def assert_nothing_refused(outcome):
@@ -139,7 +138,7 @@ def assert_nothing_refused(outcome):
     assert (CHATTERS + 60, 0) == (summary["joins"]["succeeded"], summary["joins"]["failed"])
     assert 0 == summary["publishes"]["failed"] == summary["publishes"]["throttled"]
     assert 0 == summary["deliveries"]["lost"]
-    assert 0 == len(pd.read_parquet(outcome.folder / "errors.parquet"))
+    assert 0 == len(outcome.table("errors"))
 
 
 def identities(messages, notes):
@@ -156,7 +155,7 @@ def test_each_chatter_publishes_as_a_person_of_its_own(outcome):
     """Chatter k of the record is user k of the pool, whenever the system was asked."""
     outcome, notes = outcome
     assert_nothing_refused(outcome)
-    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    messages = outcome.table("messages")
     assert len(messages) == len(notes)
     found = identities(messages, notes)
     assert {number: {USERS[number]} for number in found} == found

@@ -29,18 +29,18 @@ limit = 0.001
 """
 
 
-def judged(stage, rate_per_s):
-    file = stage.room() / "judged.toml"
+def judged(launcher, rate_per_s):
+    file = launcher.new_folder() / "judged.toml"
     file.write_text(WORKLOAD.format(rate_per_s=rate_per_s), encoding="utf-8")
-    return stage.run({}, workload=file).outcome()
+    return launcher.run({}, workload=file).outcome()
 
 
-def missed(stage):
-    return judged(stage, rate_per_s=20)
+def missed(launcher):
+    return judged(launcher, rate_per_s=20)
 
 
-def unjudged(stage):
-    return judged(stage, rate_per_s=1e-6)
+def unjudged(launcher):
+    return judged(launcher, rate_per_s=1e-6)
 
 
 def failures(outcome):

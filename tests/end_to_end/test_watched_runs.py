@@ -15,17 +15,17 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.ports import free_port
 from tests.support.runs import (
     EMULATED,
     LOCUSTFILE,
     LONG,
     SHORT,
     SMOKE,
-    Act,
     Outcome,
+    RunningCommand,
     after,
     apart,
-    free_port,
     lenient,
     sets,
 )
@@ -86,48 +86,48 @@ def listening(pid, port):
     return [c.laddr.ip for c in held if c.status == "LISTEN" and c.laddr.port == port]
 
 
-def watched_run(stage):
+def watched_run(launcher):
     """``harness run`` with page and metrics, scraped until they are gone."""
     web, metrics = free_port(), free_port()
     arguments = ("--workers", 2, "--web-port", web, f"--locust-arg=--metrics-port={metrics}")
-    act = stage.run(SHORT, *arguments)
+    running = launcher.run(SHORT, *arguments)
     seen: dict[str, Any] = {}
 
     def over():
         seen["metrics"] = get(metrics, "/metrics") or seen.get("metrics")
         seen["json"] = figures(web) or seen.get("json")
-        return act.process.poll() is not None
+        return running.process.poll() is not None
 
     wait_for(over, "the end of the run")
-    return Watched(act.outcome(), seen)
+    return Watched(running.outcome(), seen)
 
 
-def stopped_in_the_page(stage):
+def stopped_in_the_page(launcher):
     """Plain Locust with its page: looked at in a browser, then stopped by its button."""
     web = free_port()
-    room = stage.room()
+    folder = launcher.new_folder()
     command = ("-m", "locust", "-f", LOCUSTFILE, "--autostart", "--web-port", web)
     files = ("--workload", SMOKE, "--target", EMULATED, "--out", "RECORD")
     words = (*command, *files, *sets(lenient() | LONG), *apart(2))
-    act = Act(room, sys.executable, *words)
+    running = RunningCommand(folder, sys.executable, *words)
     try:  # Its page stays until it is told to go, whatever fails here.
-        act.until_second(5)
+        running.until_second(5)
         address = f"http://127.0.0.1:{web}"
         seen = {
             "running": figures(web),
-            "page": browse(f"{address}/fan-out", room / "profile"),
-            "locust": browse(f"{address}/?tab=fan-out", room / "profile-2"),
+            "page": browse(f"{address}/fan-out", folder / "profile"),
+            "locust": browse(f"{address}/?tab=fan-out", folder / "profile-2"),
             "swarm": post(web, "/swarm", b"user_count=5&spawn_rate=5"),
-            "listening": listening(act.master(), web),
+            "listening": listening(running.master(), web),
             "stop": post(web, "/stop"),
         }
         wait_for(lambda: (figures(web) or {}).get("state") == "ended", "the report")
         seen["ended"] = figures(web)
         seen["report"] = get(web, "/fan-out/report")
-        act.send(signal.SIGINT)
-        return Watched(act.outcome(), seen)
+        running.send(signal.SIGINT)
+        return Watched(running.outcome(), seen)
     finally:
-        act.end()
+        running.end()
 
 
 @after(watched_run)

@@ -11,7 +11,6 @@ import ssl
 import threading
 import urllib.request
 
-import pandas as pd
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
@@ -86,36 +85,36 @@ class Witness:
         self._opened.close()
 
 
-def witnessed(stage, emulated, settings, tls=""):
+def witnessed(launcher, emulated, settings, tls=""):
     """Return how a run on an emulator of its own ended, and what the witness saw of it."""
-    emulator = stage.harness("emulate", EMULATED, "--json", *emulated)
+    emulator = launcher.harness("emulate", EMULATED, "--json", *emulated)
     with contextlib.ExitStack() as ending:
         ending.callback(emulator.end)
         line = wait_for(lambda: emulator.stdout().endswith("\n") and emulator.stdout(), "it")
         address = json.loads(line)
         witness = Witness(address)
         ending.callback(witness.dismiss)
-        target = stage.room() / "target.toml"
+        target = launcher.new_folder() / "target.toml"
         target.write_text(TARGET.format(**address) + tls.format(**address), encoding="utf-8")
-        act = stage.run(settings, target=target, END_TO_END_KEY=address["api_key"])
-        outcome = act.outcome()
+        running = launcher.run(settings, target=target, END_TO_END_KEY=address["api_key"])
+        outcome = running.outcome()
     return outcome, witness.events
 
 
-def over_websocket(stage):
-    return witnessed(stage, (), SHORT)
+def over_websocket(launcher):
+    return witnessed(launcher, (), SHORT)
 
 
-def over_http_and_tls(stage):
+def over_http_and_tls(launcher):
     emulated = ("--set", "target.emulator.tls=true")
     settings = SHORT | {"publishing.transport": "http", "publishing.batch_size": 2}
-    return witnessed(stage, emulated, settings, '[tls]\nca_file = "{ca_file}"\n')
+    return witnessed(launcher, emulated, settings, '[tls]\nca_file = "{ca_file}"\n')
 
 
 def assert_same_events(outcome, events):
     """Assert that the record's messages, built anew, are the witness's, byte for byte."""
     run_id = outcome.run["run_id"]
-    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    messages = outcome.table("messages")
     columns = [messages[name].astype("int64").tolist() for name in ENVELOPE]
     recorded = [
         Envelope(run_id, *fields).to_json(size_bytes)

@@ -17,7 +17,8 @@ from benchmarks.programs import Program
 from benchmarks.senders import own_view
 from benchmarks.tools import NCHAN, NGINX, NGINX_MODULE, cache_folder
 from tests.support.paths import SCENARIOS
-from tests.support.runs import SHORT, Stage, free_port
+from tests.support.ports import free_port
+from tests.support.runs import SHORT, Launcher
 from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.end_to_end
@@ -108,18 +109,18 @@ def published_in(outcome):
 @pytest.mark.parametrize("name", ["nchan-sse", "nchan-websocket"])
 def test_run_counts_what_nchans_status_page_counts(name, nchan, tmp_path):
     """Subscribers, messages and deliveries agree to the last one, and nothing is lost."""
-    stage, target = Stage(tmp_path), TARGETS / f"{name}.toml"
+    launcher, target = Launcher(tmp_path), TARGETS / f"{name}.toml"
     changes = {"population.subscribers": SUBSCRIBERS, "population.chatters": CHATTERS}
-    act = stage.run(SHORT | changes | nchan.settings(target), target=target)
+    running = launcher.run(SHORT | changes | nchan.settings(target), target=target)
     everybody = 0
 
     def over():
         nonlocal everybody
         everybody = max(everybody, nchan.count("subscribers"))
-        return act.process.poll() is not None
+        return running.process.poll() is not None
 
     wait_for(over, "the end of the run")
-    outcome = act.outcome()
+    outcome = running.outcome()
     assert outcome.exit_code == 0, outcome.said
     deliveries = outcome.summary["deliveries"]
     published = published_in(outcome)
@@ -136,14 +137,14 @@ def test_flash_crowds_join_nchan_by_each_protocol_and_miss_nothing(nchan, tmp_pa
     people = {"population.subscribers": 90, "population.chatters": 10}
     phases = {key: value for key, value in SHORT.items() if key.startswith("phases.")}
     soon = {"disturbances.0.at_s": 0.5, "phases.measure_s": 4.0, "slos.2.limit": 60_000.0}
-    stage, acts = Stage(tmp_path), []
+    launcher, commands = Launcher(tmp_path), []
     for name in ("nchan-sse", "nchan-websocket", "nchan-polling"):
         target = TARGETS / f"{name}.toml"
         apart = {"target.channel_namespace": name}
         often = {"target.client.interval_s": 0.5} if name == "nchan-polling" else {}
         settings = phases | people | soon | apart | often | nchan.settings(target)
-        acts.append(stage.run(settings, workload=CROWD, target=target))
-    outcomes = [act.outcome() for act in acts]
+        commands.append(launcher.run(settings, workload=CROWD, target=target))
+    outcomes = [running.outcome() for running in commands]
     for outcome in outcomes:
         assert outcome.exit_code == 0, outcome.said
         joins, deliveries = outcome.summary["joins"], outcome.summary["deliveries"]
@@ -155,11 +156,11 @@ def test_flash_crowds_join_nchan_by_each_protocol_and_miss_nothing(nchan, tmp_pa
 
 def test_polls_bring_all_that_nchan_has_published(nchan, tmp_path):
     """Each message comes once to each who polls, by the validators of the one before."""
-    stage, target = Stage(tmp_path), TARGETS / "nchan-polling.toml"
+    launcher, target = Launcher(tmp_path), TARGETS / "nchan-polling.toml"
     people = {"population.subscribers": SUBSCRIBERS, "population.chatters": CHATTERS}
     often = {"target.client.interval_s": 0.5}
     settings = SHORT | people | often | nchan.settings(target)
-    outcome = stage.run(settings, target=target).outcome()
+    outcome = launcher.run(settings, target=target).outcome()
     assert outcome.exit_code == 0, outcome.said
     deliveries = outcome.summary["deliveries"]
     published = published_in(outcome)
@@ -172,10 +173,10 @@ def test_polls_bring_all_that_nchan_has_published(nchan, tmp_path):
 
 def test_streams_of_three_rooms_bring_all_that_is_published_in_them(nchan, tmp_path):
     """The address is split at its commas; each message comes once to each who is in its room."""
-    stage, target = Stage(tmp_path), TARGETS / "nchan-sse.toml"
+    launcher, target = Launcher(tmp_path), TARGETS / "nchan-sse.toml"
     people = {"population.subscribers": SUBSCRIBERS, "population.chatters": CHATTERS}
     settings = SHORT | people | ROOMS | nchan.settings(target)
-    outcome = stage.run(settings, target=target).outcome()
+    outcome = launcher.run(settings, target=target).outcome()
     assert outcome.exit_code == 0, outcome.said
     connections = pq.read_table(outcome.folder / "connections.parquet").to_pandas()
     assert {3} == set(connections["channel"].str.split(" ").map(len))

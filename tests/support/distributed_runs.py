@@ -1,13 +1,22 @@
-"""Commands of a master and its workers, and the acts of one run together."""
+"""Commands of a master and its workers, and the commands of one run together."""
 
 import sys
 
-from tests.support.runs import EMULATED, LOCUSTFILE, SHORT, SMOKE, Act, lenient, patient, sets
+from tests.support.runs import (
+    EMULATED,
+    LOCUSTFILE,
+    SHORT,
+    SMOKE,
+    RunningCommand,
+    lenient,
+    patient,
+    sets,
+)
 
 
-def locustfile_with(stage, before):
+def locustfile_with(launcher, before):
     """Return a copy of the packaged locustfile that does something else before all."""
-    file = stage.room() / LOCUSTFILE.name
+    file = launcher.new_folder() / LOCUSTFILE.name
     file.write_text(f"{before}\n{LOCUSTFILE.read_text('utf-8')}", "utf-8")
     return file
 
@@ -32,23 +41,23 @@ def odd_worker_command(port, locustfile):
     return (*command, "--master-host", "127.0.0.1", "--master-port", port)
 
 
-class Troupe:
+class RunGroup:
     """Acts of one run, all ended when the first of them, the master, has."""
 
-    def __init__(self, stage):
-        self._stage = stage
-        self.acts = []
+    def __init__(self, launcher):
+        self._launcher = launcher
+        self.commands = []
 
     def __enter__(self):
         return self
 
     def begin(self, command, **variables):
-        self.acts.append(Act(self._stage.room(), *command, **variables))
-        return self.acts[-1]
+        self.commands.append(RunningCommand(self._launcher.new_folder(), *command, **variables))
+        return self.commands[-1]
 
     def outcomes(self):
-        return [act.outcome() for act in self.acts]
+        return [running.outcome() for running in self.commands]
 
     def __exit__(self, *_):
-        for act in self.acts:
-            act.end()
+        for running in self.commands:
+            running.end()

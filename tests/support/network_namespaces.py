@@ -32,7 +32,7 @@ def why_not() -> str:
 needed = pytest.mark.skipif(bool(why_not()), reason=why_not() or "they can be made")
 
 
-class Island:
+class Network:
     """Namespaces that reach each other and nothing else.
 
     They are joined inside a namespace of their own, so that the machine's own network never sees
@@ -93,9 +93,9 @@ def has_netem() -> bool:
     """Say whether the kernel can delay packets by itself."""
     if why_not() or shutil.which("tc") is None:
         return False
-    with Island(1) as island:
+    with Network(1) as network:
         try:
-            island.delay(0, 1, 0)
+            network.delay(0, 1, 0)
         except subprocess.SubprocessError:
             return False
     return True

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,12 +10,14 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 
 from harness.cli.locustfile import PACKAGED as LOCUSTFILE
 from harness.scenario.workload import Generator
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S, wait_for
 
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
@@ -62,12 +63,6 @@ def sets(settings: dict[str, object]) -> list[str]:
     return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
 
 
-def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def apart(workers: int) -> list[str]:
     """Return the flags for that many workers that meet where no other run's do."""
     port = str(free_port())
@@ -76,7 +71,7 @@ def apart(workers: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an act ended, and all that is left of it."""
+    """How a command ended, and all that is left of it."""
 
     exit_code: int
     seconds: float
@@ -94,6 +89,15 @@ class Outcome:
     def summary(self):
         """What the report says of the run."""
         return self.run["summary"]
+
+    @property
+    def truth(self):
+        """What the emulator itself counted and did: ``stats`` and ``log``."""
+        return json.loads((self.folder / "emulator.json").read_bytes())
+
+    def table(self, name):
+        """Return a table of the record."""
+        return pd.read_parquet(self.folder / f"{name}.parquet")
 
     @property
     def said(self) -> str:
@@ -119,7 +123,7 @@ def _ours() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k != "LOCUST_SKIP_MONKEY_PATCH"}
 
 
-class Act:
+class RunningCommand:
     """One command under way, in a session of its own.
 
     Args:
@@ -132,7 +136,7 @@ class Act:
     def __init__(self, folder: Path, *command: object, limits: str = "", **variables: str) -> None:
         self.folder = folder / "record"
         self._place = folder
-        self._mark = f"END_TO_END_ACT={uuid.uuid4().hex}"
+        self._mark = f"END_TO_END_COMMAND={uuid.uuid4().hex}"
         name, _, value = self._mark.partition("=")
         words = [str(word).replace("RECORD", str(self.folder)) for word in command]
         if limits:
@@ -153,7 +157,7 @@ class Act:
         return self._place / name
 
     def pids(self, *words: str) -> list[int]:
-        """Return the act's processes, oldest first, whose command line holds all of ``words``."""
+        """Return its processes, oldest first, whose command line holds all of ``words``."""
         return [p.pid for p in self._processes() if all(w in " ".join(p.cmdline()) for w in words)]
 
     def workers(self) -> list[int]:
@@ -218,7 +222,7 @@ class Act:
         )
 
     def end(self) -> None:
-        """Kill what is left of the act."""
+        """Kill what is left of the command."""
         for process in self._processes():
             process.kill()
         self.process.wait(TIMEOUT_S)
@@ -235,8 +239,8 @@ class Act:
         return self._file(name).read_text("utf-8", "replace")
 
 
-class Stage:
-    """Makes acts, each in a folder of its own.
+class Launcher:
+    """Starts commands, each in a folder of its own.
 
     Args:
         folder: Where the folders are made.
@@ -245,16 +249,16 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def room(self) -> Path:
+    def new_folder(self) -> Path:
         """Return a new folder."""
         room = self.folder / uuid.uuid4().hex[:8]
         room.mkdir()
         return room
 
-    def harness(self, *arguments: object, limits: str = "", **variables: str) -> Act:
+    def harness(self, *arguments: object, limits: str = "", **variables: str) -> RunningCommand:
         """Start the command; RECORD stands for the folder of its record."""
         command = (sys.executable, "-m", "harness", *arguments)
-        return Act(self.room(), *command, limits=limits, **variables)
+        return RunningCommand(self.new_folder(), *command, limits=limits, **variables)
 
     def run(
         self,
@@ -264,7 +268,7 @@ class Stage:
         target: Path = EMULATED,
         limits: str = "",
         **variables: str,
-    ) -> Act:
+    ) -> RunningCommand:
         """Start ``harness run`` on a workload changed by ``settings``."""
         command = ("run", workload, "--target", target, "--out", "RECORD")
         if workload == SMOKE:
@@ -278,34 +282,36 @@ class Stage:
         *arguments: object,
         locustfile: Path = LOCUSTFILE,
         limits: str = "",
-    ) -> Act:
+    ) -> RunningCommand:
         """Start plain Locust on the smoke workload, changed by ``settings``."""
         command = (sys.executable, "-m", "locust", "-f", locustfile, "--headless")
         files = ("--workload", SMOKE, "--target", EMULATED, "--out", "RECORD")
         flags = sets(lenient() | patient(settings))
-        return Act(self.room(), *command, *files, *flags, *arguments, limits=limits)
+        return RunningCommand(
+            self.new_folder(), *command, *files, *flags, *arguments, limits=limits
+        )
 
 
-def after(act):
-    """Tie a test to an act: the ``outcome`` fixture is then how that act ended."""
+def after(command):
+    """Tie a test to a command: the ``outcome`` fixture is then how that command ended."""
 
     def tie(test):
-        test.act = act
+        test.command = command
         return test
 
     return tie
 
 
-def after_each(acts, *, smoke=()):
-    """Tie a test to several acts by name; the fast suite keeps those named in ``smoke``."""
+def after_each(commands, *, smoke=()):
+    """Tie a test to several commands by name; the fast suite keeps those named in ``smoke``."""
     outcomes = [
-        pytest.param(act, id=name, marks=[pytest.mark.smoke] if name in smoke else [])
-        for name, act in acts.items()
+        pytest.param(command, id=name, marks=[pytest.mark.smoke] if name in smoke else [])
+        for name, command in commands.items()
     ]
     return pytest.mark.parametrize("outcome", outcomes, indirect=True)
 
 
-def act_of(item):
-    """Return the act that a collected test is tied to; None for a test of its own."""
+def command_of(item):
+    """Return the command that a collected test is tied to; None for a test of its own."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
-    return params.get("outcome") or getattr(item.obj, "act", None)
+    return params.get("outcome") or getattr(item.obj, "command", None)
