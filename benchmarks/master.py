@@ -24,7 +24,7 @@ from locust.env import Environment
 from locust.rpc import Message, zmqrpc
 
 from harness.core.clock import NS_PER_MS
-from harness.load import worker_protocol as messages
+from harness.load import worker_protocol
 from harness.load.master.assembler import SecondAssembler
 from harness.load.master.worker_registry import WorkerRegistry
 from harness.load.worker.interval_stats import IntervalStats
@@ -111,10 +111,10 @@ def simulate(port: int, workers: int, seconds: int) -> None:
             due_s = began_s + second + number / workers
             time.sleep(max(due_s - time.monotonic(), 0.0))
             told = reports[number] | {"second": second}
-            client.send(Message(messages.SECOND, told, worker))
+            client.send(Message(worker_protocol.SECOND, told, worker))
             for _ in range(ASKS_PER_S):
                 asked = {"asked_ns": time.time_ns()}
-                client.send(Message(messages.CLOCK_ASK, asked, worker))
+                client.send(Message(worker_protocol.CLOCK_REQUEST, asked, worker))
             heartbeat = {"state": "running", "current_cpu_usage": 5.0, "current_memory_usage": 1}
             client.send(Message("heartbeat", heartbeat, worker))
             if second % 3 == 0:
@@ -162,9 +162,10 @@ def _measure(plan: Plan, writer: RecordWriter, workers: int, seconds: int) -> di
         assembler.add(msg.data)
         heard.append(time.monotonic())
 
-    runner.register_message(messages.SECOND, second)
+    runner.register_message(worker_protocol.SECOND, second)
     runner.register_message(
-        messages.CLOCK_ASK, lambda msg, **_: registry.clock_asked(msg.node_id, **msg.data)
+        worker_protocol.CLOCK_REQUEST,
+        lambda msg, **_: registry.answer_clock(msg.node_id, **msg.data),
     )
     words = ("--port", runner.server.port, "--workers", workers, "--seconds", seconds)
     command = [sys.executable, "-m", "benchmarks.master", "--simulate", *map(str, words)]

@@ -21,6 +21,7 @@ from benchmarks.programs import ProgramError
 from benchmarks.senders import ROOT
 from benchmarks.table import Row, as_text, write_json
 from benchmarks.whole_run import Ended, carry
+from harness.core.join_stages import JOIN_STAGES
 from harness.measure.environment import describe_environment
 from harness.net.ring_reading import receive_path
 
@@ -35,7 +36,7 @@ QUICK_USERS = 2_000
 CHATTERS_RATIO = 1 / 7
 WRITTEN_WITHIN_S = 15.0
 CLOSED_WITHIN_S = 20.0
-JOIN_STAGES_MS = ("tcp_ms", "tls_ms", "upgrade_ms", "init_ms", "subscribe_ms")
+JOIN_STAGES_MS = [f"{stage}_ms" for stage in JOIN_STAGES]
 
 NO_LOSS = '[{metric = "deliveries.ratio", op = ">=", limit = 1.0}]'
 """Objectives in place of a workload's own, where those are about another rate or crowd."""
@@ -246,7 +247,7 @@ def joins_of(connections: pd.DataFrame) -> tuple[int, float | None]:
     users = len(joined.drop_duplicates(["user_class", "user"]))
     if not users:
         return 0, None
-    took_ms = joined[list(JOIN_STAGES_MS)].fillna(0.0).sum(axis=1)
+    took_ms = joined[JOIN_STAGES_MS].fillna(0.0).sum(axis=1)
     last_ns = (joined["join_start_ns"] + took_ms * 1e6).max()
     return users, users / float((last_ns - connections["join_start_ns"].min()) / 1e9)
 

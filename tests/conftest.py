@@ -22,6 +22,13 @@ settings.load_profile("shared machine")
 
 
 @pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def unexported(monkeypatch):
     """Draw charts without writing SVG and PNG, which is most of the work."""
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><g id="axes"/></svg>'

@@ -10,8 +10,7 @@ import pandas as pd
 from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.comparison import compare as compare_sides
-from harness.analysis.run.check import judge_again
-from harness.analysis.run.finalize import Analysis, analyse
+from harness.analysis.run.finalize import Analysis, analyse, judge_again
 from harness.analysis.run.labels import label_of, tags_of
 from harness.analysis.run.slo import margin
 from harness.scenario.shipped import scenario_file

@@ -36,8 +36,7 @@ def check(
         Exit: Always, with the verdict's exit code.
     """
     # Late, because pandas takes a second to load and other verbs do not need it.
-    from harness.analysis.run.check import judge_again, verdict_json
-    from harness.analysis.run.finalize import analyse
+    from harness.analysis.run.finalize import analyse, judge_again, verdict_json
     from harness.report.run.junit import render_junit
     from harness.report.write import write_file
     from harness.scenario.slo_file import load_slos

@@ -1,9 +1,9 @@
 """What ``harness emulate`` prints for people: where it serves, and settings to paste."""
 
-import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.hosts import is_loopback
 from harness.scenario.emulator import STATS_PATH
 
 if TYPE_CHECKING:
@@ -57,14 +57,6 @@ def warning(api: "Api") -> str:
         f"have it issue tokens.{readable}\n"
         "Never give it a key that lets anyone in anywhere else."
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can connect to a host; of names, only localhost is sure."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _trust(api: "Api", emulated: "Emulated") -> dict[str, str]:

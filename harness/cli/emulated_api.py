@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from harness.core.hosts import LOOPBACK_OF
 from harness.core.system import system_named
 
 if TYPE_CHECKING:
     from harness.emulation.processes import EmulatorProcesses
     from harness.scenario.emulator import Emulator
     from harness.scenario.target import Target
-
-REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where this machine reaches an emulator that listens on all addresses."""
 
 
 class Emulated(NamedTuple):
@@ -58,7 +56,7 @@ def describe(api: Api) -> Emulated:
     from harness.emulation.certificate import CA_FILE, kept_certificate
 
     options, port = options_of(api.target), api.processes.port
-    host = REACHED_AT.get(options.host, options.host)
+    host = LOOPBACK_OF.get(options.host, options.host)
     host = f"[{host}]" if ":" in host else host
     ca_file = api.processes.folder / CA_FILE
     if options.certificate_folder:

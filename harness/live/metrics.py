@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from harness.core.clock import NS_PER_S
+from harness.core.join_stages import JOIN_STAGES
 from harness.live.run import LiveRun
 from harness.live.snapshot import publish_counts
 from harness.measure.histogram import LatencyHistogram
-from harness.measure.record import JOIN_STAGES
 
 LATENCY_BOUNDS_S: Final = (
     *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5),

@@ -4,7 +4,7 @@ Uses what Locust documents for extensions: routes on its Flask application, and 
 links in its own page. Source: docs.locust.io/en/stable/extending-locust.html.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +18,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from harness.live.run import LiveRun
 from harness.live.snapshot import snapshot
-from harness.live.sparkline import sparkline
 
 PATH: Final = "/fan-out"
 MISSING: Final = "–"
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
+
+LINE_WIDTH: Final = 300
+LINE_HEIGHT: Final = 44
+_MARGIN: Final = 2
 
 TEMPLATES: Final = Environment(
     loader=PackageLoader("harness.live", "."),
@@ -173,3 +176,29 @@ TEMPLATES.filters |= {
     "seconds": seconds,
     "percent": percent,
 }
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Return values from zero up to the largest as a small SVG line; gaps stay gaps.
+
+    Args:
+        values: One a second, the newest last; None where there was nothing to measure.
+    """
+    most = max((value for value in values if value is not None), default=0.0) or 1.0
+    step = (LINE_WIDTH - 2 * _MARGIN) / max(len(values) - 1, 1)
+    height = LINE_HEIGHT - 2 * _MARGIN
+    parts: list[str] = []
+    pen = "M"
+    for place, value in enumerate(values):
+        if value is None:
+            pen = "M"
+            continue
+        parts.append(
+            f"{pen}{_MARGIN + place * step:.1f} {_MARGIN + height * (1 - value / most):.1f}"
+        )
+        pen = "L"
+    return (
+        f'<svg class="line" viewBox="0 0 {LINE_WIDTH} {LINE_HEIGHT}" preserveAspectRatio="none" '
+        f'aria-hidden="true"><path d="{" ".join(parts)}" fill="none" stroke="var(--blue)" '
+        f'stroke-width="1.6" vector-effect="non-scaling-stroke" stroke-linecap="round"/></svg>'
+    )

@@ -8,16 +8,15 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
 from harness.live.run import MEASURE, LiveRun
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.join_causes import CAUSES, cause_of
-from harness.measure.record import JOIN_STAGES
 
 MOST_ERRORS_SHOWN = 20
 
 _PUBLISHES = ("offered", "sent", "acknowledged", "failed", "throttled")
 _JOINS = ("attempted", "succeeded", "failed")
-_JOIN_ERRORS = frozenset(("connect", "tls", "upgrade", "init", "subscribe"))
 
 
 def snapshot(run: LiveRun) -> dict[str, Any]:
@@ -113,7 +112,7 @@ def _joins(run: LiveRun) -> dict[str, Any]:
     failed: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     for (stage, code, _), count in run.errors.items():
-        if stage in _JOIN_ERRORS:
+        if stage in JOIN_FAILURE_STAGES:
             failed[stage] += count
             causes[cause_of(stage, code)] += count
     return {

@@ -10,11 +10,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.core.errors import MachineError
+from harness.core.hosts import is_loopback
 from harness.scenario.target import Target
 
 VARIABLE = "HARNESS_OWNED_TARGETS"
@@ -37,7 +37,7 @@ def require_owned(target: Target, *, stated: bool) -> None:
     Raises:
         MachineError: If nobody has said so.
     """
-    unknown = [host for host in _hosts(target) if not _is_here(host) and not _is_listed(host)]
+    unknown = [host for host in _hosts(target) if not is_loopback(host) and not _is_listed(host)]
     if unknown and stated:
         _remember(unknown)
     elif unknown:
@@ -52,12 +52,6 @@ def require_owned(target: Target, *, stated: bool) -> None:
 def _hosts(target: Target) -> list[str]:
     addresses = (target.endpoints.realtime, target.endpoints.http) if target.endpoints else ()
     return list(dict.fromkeys((urlsplit(one).hostname or "").lower() for one in addresses))
-
-
-def _is_here(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost" or host.endswith(".localhost")
 
 
 def _is_listed(host: str) -> bool:

@@ -1,39 +1,40 @@
 """Connect a run to Locust's events: ``harness.load.locustfile`` does, by being imported."""
 
-import ctypes
-import math
-import resource
 import signal
 import sys
-import time
 from argparse import Namespace
-from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NoReturn
 
 import gevent
 from gevent import GreenletExit, get_hub
 from gevent.lock import Semaphore
-from locust import events, runners
+from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from locust.stats import StatsCSVFileWriter
 
-from harness.core.errors import HarnessError, MachineError
+from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.core.system import system_named
 from harness.live.run import LiveRun
 from harness.live.watching import Watching, is_watched
-from harness.load import worker_protocol as messages
+from harness.load import worker_protocol
 from harness.load.master.coordinator import Coordinator
-from harness.load.master.dispatch import NumberedDispatcher
-from harness.load.master.worker_registry import WorkerRegistry
+from harness.load.master.worker_registry import NumberedDispatcher, WorkerRegistry
 from harness.load.options import add_arguments, locust_users, worker_count
 from harness.load.preflight import Prepared, on_options, prepare, say, tell
-from harness.load.run_assignment import RunAssignment
+from harness.load.process import (
+    StopReason,
+    ignore_interrupt_follow_parent,
+    is_called_by_user,
+    on_interrupt,
+    raise_open_files_limit,
+    report_lost_master,
+    return_freed_memory,
+)
 from harness.load.schedule import Schedule
-from harness.load.stop_reason import StopReason, is_called_by_user
 from harness.load.user_classes import (
     arrange,
     fingerprint,
@@ -47,18 +48,9 @@ from harness.load.user_classes import (
 from harness.load.users import FanOutUser, systems_of
 from harness.load.worker.clock_keeper import ClockKeeper
 from harness.load.worker.locust_table import LocustTable, let_csv_writer_end
-from harness.load.worker.worker import Worker
-from harness.net.client import Access, ApiFactory, source_addresses, tls_context
-from harness.scenario.target import api_key
-
-INTERRUPT_GRACE_S = 30.0
-"""After Ctrl-C a worker waits this long for its master to end the run in order."""
-
-LARGE_BLOCK_BYTES = 128 * 1024
-"""glibc's own threshold at the start of a process."""
-
-_M_MMAP_THRESHOLD = -3  # mallopt(3)
-_PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when its parent dies
+from harness.load.worker.worker import Worker, access_of
+from harness.load.worker_protocol import RunAssignment
+from harness.net.client import ApiFactory
 
 
 @cache
@@ -102,7 +94,7 @@ class _Plugin:
         # Now, and not in ``install``: the last listener comes first, before Locust's own goodbye.
         environment.events.quitting.add_listener(self.on_quitting)
         if isinstance(runner, WorkerRunner):
-            _outlive_interrupt_not_parent(runner, environment.parsed_options)
+            ignore_interrupt_follow_parent(runner, environment.parsed_options)
             try:
                 _arrange(environment)
             except HarnessError as error:
@@ -112,7 +104,7 @@ class _Plugin:
         else:
             self._direct(environment)
         if isinstance(runner, WorkerRunner | LocalRunner):
-            runner.register_message(messages.FINISH, self._on_finish, concurrent=True)
+            runner.register_message(worker_protocol.FINISH, self._on_finish, concurrent=True)
 
     def _introduce(self, runner: WorkerRunner) -> None:
         """Say who this worker is, and learn how far its clock is from the run's."""
@@ -132,8 +124,10 @@ class _Plugin:
             else:
                 keeper.welcomed(**msg.data)
 
-        runner.register_message(messages.WELCOME, welcomed)
-        runner.register_message(messages.CLOCK_TOLD, lambda msg, **_: keeper.told(**msg.data))
+        runner.register_message(worker_protocol.REGISTERED, welcomed)
+        runner.register_message(
+            worker_protocol.CLOCK_REPLY, lambda msg, **_: keeper.told(**msg.data)
+        )
         keeper.start()
 
     def _registry(self, environment: Environment, system: str) -> WorkerRegistry:
@@ -148,9 +142,11 @@ class _Plugin:
             locustfile=own_locustfile(options.locustfile),
         )
         heard = {
-            messages.HELLO: lambda msg, **_: registry.hello(msg.node_id, msg.data),
-            messages.CLOCK_ASK: lambda msg, **_: registry.clock_asked(msg.node_id, **msg.data),
-            messages.READY: lambda msg, **_: registry.ready(msg.node_id),
+            worker_protocol.REGISTER: lambda msg, **_: registry.register(msg.node_id, msg.data),
+            worker_protocol.CLOCK_REQUEST: lambda msg, **_: registry.answer_clock(
+                msg.node_id, **msg.data
+            ),
+            worker_protocol.READY: lambda msg, **_: registry.ready(msg.node_id),
         }
         for kind, listener in heard.items():
             runner.register_message(kind, listener)
@@ -158,7 +154,7 @@ class _Plugin:
 
     def _direct(self, environment: Environment) -> None:
         options: Any = environment.parsed_options
-        _on_interrupt(self._interrupt)
+        on_interrupt(self._interrupt)
         try:
             assert self._prepared is not None  # noqa: S101  the options have been read
             _arrange(environment)
@@ -183,11 +179,11 @@ class _Plugin:
         environment.dispatcher_class = make_dispatcher  # type: ignore[assignment]  # only called
         runner: Any = environment.runner
         heard = {
-            messages.SECOND: lambda msg, **_: coordinator.on_second(msg.data),
-            messages.CONNECTIONS: lambda msg, **_: coordinator.on_connections(**msg.data),
-            messages.FAILED: lambda msg, **_: coordinator.on_failed(**msg.data),
-            messages.STOPPED: lambda msg, **_: coordinator.on_stopped(**msg.data),
-            messages.DONE: lambda msg, **_: coordinator.on_done(**msg.data),
+            worker_protocol.SECOND: lambda msg, **_: coordinator.on_second(msg.data),
+            worker_protocol.CONNECTIONS: lambda msg, **_: coordinator.on_connections(**msg.data),
+            worker_protocol.FAILED: lambda msg, **_: coordinator.on_failed(**msg.data),
+            worker_protocol.STOPPED: lambda msg, **_: coordinator.on_stopped(**msg.data),
+            worker_protocol.DONE: lambda msg, **_: coordinator.on_done(**msg.data),
         }
         for kind, listener in heard.items():
             runner.register_message(kind, listener)
@@ -228,21 +224,21 @@ class _Plugin:
             self._coordinator.begin()
         if isinstance(runner, MasterRunner):
             return
-        order = RunAssignment.from_json(options.harness_order)
-        number = 0 if self._coordinator is not None else order.workers.index(runner.client_id)
-        _raise_open_files_limit()
-        _keep_memory_flat()
+        assignment = RunAssignment.from_json(options.harness_assignment)
+        number = 0 if self._coordinator is not None else assignment.workers.index(runner.client_id)
+        raise_open_files_limit()
+        return_freed_memory()
         try:
-            make_api: ApiFactory = system_named(order.plan.target.system).load("client")
-            api = make_api(_access(order, number))
+            make_api: ApiFactory = system_named(assignment.plan.target.system).load("client")
+            api = make_api(access_of(assignment, number))
             table = LocustTable(environment)
             stop = partial(stop_own_code, runner)
             send = runner.send_message
-            self._worker = Worker(order, number, api, send, table, self._keeper, stop)
+            self._worker = Worker(assignment, number, api, send, table, self._keeper, stop)
         except Exception as error:
             exit_code = error.exit_code if isinstance(error, HarnessError) else 1
             failure = {"worker": number, "said": f"{error}", "exit_code": int(exit_code)}
-            runner.send_message(messages.FAILED, failure)
+            runner.send_message(worker_protocol.FAILED, failure)
             raise
         FanOutUser.population = self._worker.population
         environment.events.request.add_listener(self._worker.requests.on_request)
@@ -256,7 +252,7 @@ class _Plugin:
     def on_test_stopping(self, environment: Environment, **_: Any) -> None:
         # Locust's page has a button to stop with; nothing else that is by hand comes this way.
         by_user = is_called_by_user(environment.runner)  # type: ignore[arg-type]  # there is one
-        by_hand = environment.web_ui is not None and not (by_user or self._stop_reason.said)
+        by_hand = environment.web_ui is not None and not (by_user or self._stop_reason.message)
         if not (by_hand or self._interrupted or self._quitting):
             self._stopped_from_within(environment)
         if by_user:
@@ -271,7 +267,7 @@ class _Plugin:
             self._coordinator.on_stopped(said)
         elif self._worker is not None and not self._worker.context.over:
             runner: Any = environment.runner
-            runner.send_message(messages.STOPPED, {"said": said})
+            runner.send_message(worker_protocol.STOPPED, {"said": said})
 
     def on_test_stop(self, environment: Environment, **_: Any) -> None:
         """Conclude a run that Locust's page, or the timetable, has ended; the page stays."""
@@ -304,7 +300,7 @@ class _Plugin:
                 get_hub().switch()  # Locust shuts down twice after SIGTERM; the first will exit.
             if self._coordinator is None:
                 self._on_finish()  # Whoever ended this worker, the master still gets its accounts.
-                _tell_lost_master(environment)
+                report_lost_master(environment)
                 return
             environment.process_exit_code = self._conclude()
         except KeyboardInterrupt:  # A second Ctrl-C: at once, and the record stays as it is.
@@ -330,71 +326,3 @@ def _arrange(environment: Environment) -> None:
     where = str(options.locustfile)
     environment.user_classes = arrange(environment.user_classes, options, where)
     environment._filter_tasks_by_tags()  # noqa: SLF001  Locust would, later; it does so once
-
-
-def _tell_lost_master(environment: Environment) -> None:
-    """Say so where a worker ends because its master is gone; Locust calls that a success."""
-    runner: Any = environment.runner
-    heard_s, limit_s = runner.last_heartbeat_timestamp, runners.MASTER_HEARTBEAT_TIMEOUT
-    if heard_s is not None and heard_s < time.time() - limit_s:
-        found = f"was not heard of for {limit_s} s"
-        hint = "it was killed, or the network is down; what it has of the run is in its folder"
-        say(f"error: {MachineError('master', found, 'a worker ends with its master', hint)}")
-        environment.process_exit_code = int(ExitCode.RUN_INVALID)
-
-
-def _raise_open_files_limit() -> None:
-    """Take all the open files the system grants; a shell's default is often 1,024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _keep_memory_flat() -> None:
-    """Have each large block that is freed go back to the system at once.
-
-    Left to itself, glibc raises the size from which it does so with the largest block it has seen
-    freed. The histograms of each second then lie among small objects that stay, and the process
-    grows by 100 MiB an hour and more, although its objects do not. Source: mallopt(3).
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
-
-
-def _access(order: RunAssignment, number: int) -> Access:
-    target, endpoints = order.plan.target, order.endpoints
-    return Access(
-        realtime=endpoints.realtime,
-        http=endpoints.http,
-        api_key=api_key(target),
-        tls=tls_context(endpoints.realtime, verify=target.tls.verify, ca_file=endpoints.ca_file),
-        source_addresses=source_addresses(
-            endpoints.realtime,
-            target.source_addresses,
-            number,
-            math.ceil(order.plan.users / len(order.workers)),
-        ),
-        options=order.plan.client,
-        auth=target.auth,
-    )
-
-
-def _on_interrupt(handler: Callable[[], None]) -> None:
-    """Handle Ctrl-C in a greenlet of its own; where it was ignored, as under nohup, it stays so."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        gevent.signal_handler(signal.SIGINT, handler)
-
-
-def _outlive_interrupt_not_parent(runner: WorkerRunner, options: Any) -> None:
-    """Leave Ctrl-C to the master, which ends the run in order; end when the master is gone.
-
-    A terminal sends SIGINT to every process of the group at once. Locust's workers would drop
-    their users there and then, before their accounts were taken.
-    """
-
-    def interrupted() -> None:
-        gevent.spawn_later(INTERRUPT_GRACE_S, runner.quit)
-
-    _on_interrupt(interrupted)
-    if options.processes and sys.platform == "linux":
-        # Not SIGTERM: that one is answered with accounts, and nobody is left to take them.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.core.errors import MachineError
+from harness.core.hosts import is_ipv4_loopback
 from harness.measure.machine import Check, Machine, Needs, check_machine
 from harness.scenario.plan import Plan
 from harness.scenario.target import Target
@@ -91,8 +92,8 @@ def needs_of(plan: Plan, workers: int, *, here: int | None = None, serves: bool 
 def _is_on_loopback(target: Target) -> bool:
     """Say whether each worker takes loopback addresses of its own; see ``source_addresses``."""
     if target.endpoints is None:
-        return target.emulator is not None and target.emulator.host.startswith("127.")
-    return (urlsplit(target.endpoints.realtime).hostname or "").startswith("127.")
+        return target.emulator is not None and is_ipv4_loopback(target.emulator.host)
+    return is_ipv4_loopback(urlsplit(target.endpoints.realtime).hostname or "")
 
 
 def is_encrypted(target: Target) -> bool:

@@ -36,9 +36,6 @@ REQUEST_LATENCY = "request_latency"
 """Latency of ordinary requests; its histograms stand under the request's name in place of a class,
 as ``request_tag`` writes it."""
 
-JOIN_STAGES = ("tcp", "tls", "upgrade", "init", "subscribe")
-"""Stages of a join; each has its own histogram ``join_<stage>``."""
-
 CHANNELS_APART = " "
 """Between the channels of a connection that subscribed to several; no path has a space in it.
 

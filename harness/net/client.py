@@ -4,12 +4,10 @@ Every system has a client that fits ``Client``; the load side drives it from a u
 hears of deliveries, answers and the end through a ``Listener``.
 """
 
-import math
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +19,6 @@ ABNORMAL_CODE = 1006
 
 STALLED = "stalled"
 """What a connection is on which nothing came for too long, whether or not it was given up."""
-
-CONNECTIONS_PER_ADDRESS = 4000
-"""Connections from one loopback address, far below where the search for a port gets slow."""
 
 
 class JoinError(HarnessError):
@@ -241,48 +236,3 @@ def only_channel(channels: Sequence[str]) -> str | None:
     if len(channels) > 1:
         raise LocalProtocolError("client", f"{len(channels)} channels", "one at most is possible")
     return channels[0] if channels else None
-
-
-def source_addresses(
-    address: str, ours: Sequence[str], worker: int, connections: int
-) -> Sequence[str]:
-    """Return the local addresses that a worker connects from; none for the kernel's choice.
-
-    One source address has about 28,000 ports to a destination, and the kernel's search for a free
-    one gets slow long before they are used up: past some 11,000 connections it took two thirds of
-    a worker's CPU time. On loopback every address of 127.0.0.0/8 is ours, so each worker takes
-    as many of its own as it needs.
-
-    Args:
-        address: URL that is connected to.
-        ours: Addresses the target names, shared out among the workers.
-        worker: The worker's number.
-        connections: How many the worker will open.
-    """
-    if ours:
-        return (ours[worker % len(ours)],)
-    host = urlsplit(address).hostname or ""
-    if not host.startswith("127."):
-        return ()
-    count = math.ceil(connections / CONNECTIONS_PER_ADDRESS)
-    return tuple(f"127.0.{1 + worker % 250}.{1 + place % 250}" for place in range(max(count, 1)))
-
-
-def tls_context(address: str, *, verify: bool, ca_file: str | None) -> ssl.SSLContext | None:
-    """Return a client's TLS context for an address, None where the address is plain.
-
-    Args:
-        address: URL; ``https`` and ``wss`` are encrypted.
-        verify: Whether certificate and host name must be right.
-        ca_file: PEM file of further authorities to trust.
-
-    Raises:
-        OSError: If ``ca_file`` cannot be read.
-    """
-    if not address.startswith(("https:", "wss:")):
-        return None
-    context = ssl.create_default_context(cafile=ca_file)
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -9,7 +9,7 @@ from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
 
-from harness.net.channel_addresses import CHANNEL, path_of, with_channels
+from harness.net.addresses import CHANNEL, path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code
 

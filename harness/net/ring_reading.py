@@ -16,7 +16,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from gevent import get_hub
+from gevent.monkey import get_original
 
+from harness.core.clock import NS_PER_S
 from harness.net.reading import (
     READ,
     EpollReader,
@@ -263,3 +265,38 @@ def reader() -> Reader:
     if found is None:
         found = _readers[hub] = RingReader() if ring_works() else EpollReader()
     return found
+
+
+COALESCING_DELAY_NS = 5_000_000
+"""Delay before a round: a timer, or a message's way to the ledger, may be late by as much."""
+
+_sleep: Callable[[float], None] = get_original("time", "sleep")  # Locust patches the other.
+
+
+class ReadCoalescing:
+    """Delays the rounds of this thread's reader while many messages arrive.
+
+    A loop that is woken for the first message of a broadcast reads a few, sleeps, and is woken
+    again, and the sender's core pays for each wake-up. A delay of some milliseconds before a round
+    lets the kernel collect the next messages, as interrupt moderation does in network cards. The
+    arrival times are the kernel's and do not change; only the receive delay, the generator's own
+    share, grows by up to the delay.
+
+    Args:
+        may_coalesce: Returns whether messages arrive and nothing is due during the delay.
+    """
+
+    def __init__(self, may_coalesce: Callable[[], bool]) -> None:
+        self._may_coalesce = may_coalesce
+
+    def start(self) -> None:
+        """Begin."""
+        reader().before_round = self._before_round
+
+    def stop(self) -> None:
+        """End; safe to call twice."""
+        reader().before_round = go_on_at_once
+
+    def _before_round(self) -> None:
+        if self._may_coalesce():
+            _sleep(COALESCING_DELAY_NS / NS_PER_S)

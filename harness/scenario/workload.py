@@ -19,7 +19,6 @@ from harness.scenario.model import (
     broken_rule,
 )
 from harness.scenario.population import Population
-from harness.scenario.safety import Safety
 from harness.scenario.slo import Slo
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
@@ -249,6 +248,28 @@ class Generator(ScenarioModel):
         ge=0,
         le=1,
         description="Share of messages that may be sent send_delay_p99_ms after their time.",
+    )
+
+
+class Safety(ScenarioModel):
+    """When a run protects the system under test from more load."""
+
+    error_storm_ratio: Ratio = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of the joins and publishes of the last error_storm_s seconds above "
+        "which the run is stopped in order. 1 never stops it.",
+    )
+    error_storm_s: Seconds = Field(
+        default=30.0, ge=1, description="How long that must go on. Fewer than 20 are no storm."
+    )
+    back_off_s: Seconds = Field(
+        default=1.0,
+        ge=0,
+        description="A chatter whose publish was throttled keeps silent for a random time up to "
+        "this, up to twice as long each further time in a row, 30 s at most. What it was to send "
+        "meanwhile is not sent, of which the run warns. 0 turns it off.",
     )
 
 

@@ -9,26 +9,22 @@ from harness.cli.budget import Budget, BudgetWatch
 from harness.core.errors import MachineError
 from harness.scenario.plan import Plan
 from harness.scenario.target import Target
-from harness.scenario.workload import Workload
+from tests.support import plans
 
 
 def plan_of(system: str = "appsync-events") -> Plan:
     """1,000 listeners and 10 more who only write; 100 messages of 6,000 bytes in 10 of 24 s."""
-    workload = Workload.model_validate(
-        {
-            "name": "w",
-            "population": {"subscribers": 1000, "chatters": 10, "chatters_subscribe": False},
-            "joins": {"rate_per_s": 101.0},
-            "publishing": {
-                "rate_per_s": 10.0,
-                "arrival": "uniform",
-                "event_bytes": {"distribution": "fixed", "value": 6000},
-            },
-            "phases": {"settle_s": 2.0, "warm_up_s": 0.0, "measure_s": 10.0, "drain_s": 2.0},
-        }
+    return plans.plan_of(
+        Target.model_validate({"name": "t", "system": system, "emulated": True}),
+        population={"subscribers": 1000, "chatters": 10, "chatters_subscribe": False},
+        joins={"rate_per_s": 101.0},
+        publishing={
+            "rate_per_s": 10.0,
+            "arrival": "uniform",
+            "event_bytes": {"distribution": "fixed", "value": 6000},
+        },
+        phases={"settle_s": 2.0, "warm_up_s": 0.0, "measure_s": 10.0, "drain_s": 2.0},
     )
-    target = Target.model_validate({"name": "t", "system": system, "emulated": True})
-    return Plan(workload=workload, target=target, workload_file="w", target_file="t")
 
 
 # Worked by hand: 2 steps of 5 KB each for 100 messages and 100,000 deliveries, 1,010 connects and

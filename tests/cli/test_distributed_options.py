@@ -4,6 +4,7 @@ import pytest
 
 from harness.cli.distributed_options import arguments
 from harness.core.errors import MachineError
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -11,13 +12,6 @@ def taken_port():
     """A port that another program listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
-
-
-@pytest.fixture
-def free_port(taken_port):
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def made(**changes):
@@ -33,11 +27,12 @@ def made(**changes):
     return arguments(**settings | changes)
 
 
-def test_master_is_told_to_locust_in_its_own_words(free_port):
+def test_master_is_told_to_locust_in_its_own_words():
     """How many to wait for, how long, and where."""
     expected = ["--master", "--expect-workers", "2", "--expect-workers-max-wait", "91"]
-    expected += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(free_port)]
-    assert expected == made(bind=("127.0.0.1", free_port))
+    port = free_port()
+    expected += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(port)]
+    assert expected == made(bind=("127.0.0.1", port))
 
 
 def test_run_of_this_machine_takes_none_of_it():

@@ -8,12 +8,7 @@ from harness.cli.examples import examples
 from harness.core.errors import ScenarioError
 from harness.scenario.shipped import KINDS, shipped_names
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Work in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def test_every_shipped_scenario_is_listed_on_a_line_of_its_own(capsys):

@@ -34,11 +34,7 @@ from tests.support.waiting import PATIENCE_S
 TOY = System(name="toy", title="Toy", client="toy:Api", realtime_schemes=("https", "http"))
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Work in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def init(*arguments):

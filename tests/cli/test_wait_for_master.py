@@ -8,13 +8,13 @@ import zmq
 from harness.cli import wait_for_master as meeting
 from harness.cli.wait_for_master import wait_for_master
 from harness.core.errors import MachineError
+from tests.support.ports import free_port
 
 
 @pytest.fixture
 def closed_port():
     """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    return free_port()
 
 
 def test_master_is_known_by_what_zeromq_says_first():

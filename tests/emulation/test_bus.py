@@ -2,16 +2,9 @@ import asyncio
 import time
 from functools import partial
 
-import uvloop
-
 from harness.emulation.bus import Bus
+from tests.support.emulator_process import run
 from tests.support.waiting import PATIENCE_S
-
-
-def run(main):
-    """Run a test's coroutine on the loop that emulators use."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(asyncio.wait_for(main, PATIENCE_S))
 
 
 class Member:

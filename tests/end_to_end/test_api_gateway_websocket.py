@@ -1,9 +1,6 @@
 """A whole run against API Gateway above its quota: what is lost is what the emulator gave up."""
 
-import json
 from functools import partial
-
-import pandas as pd
 
 from harness.core.exit_codes import ExitCode
 from tests.support.runs import EMULATED, SHORT, after
@@ -25,9 +22,9 @@ def overload(launcher, target):
 @after(partial(overload, target=TARGET))
 def test_lost_deliveries_are_those_the_throttle_cost(outcome):
     """To the last one, over all phases; and nobody waits for a delivery that is still to come."""
-    truth = json.loads((outcome.folder / "emulator.json").read_bytes())["stats"]
+    truth = outcome.truth["stats"]
     deliveries = truth["deliveries"]
-    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    messages = outcome.table("messages")
     assert messages["lost"].sum() == deliveries["dropped"]["throttled"] > 0
     received = messages["delivered"].sum() + messages["unexpected"].sum() + messages["late"].sum()
     assert (received, 0) == (deliveries["sent"], deliveries["pending"])

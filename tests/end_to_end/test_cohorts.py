@@ -1,7 +1,5 @@
 """A Locust user that holds a cohort of connections: the same run, with fewer users."""
 
-import pandas as pd
-
 from tests.support.runs import SHORT, after
 
 USERS = 100
@@ -18,7 +16,7 @@ def test_cohorts_join_at_the_pace_of_single_users(outcome):
     assert USERS == outcome.summary["joins"]["succeeded"]
     deliveries = outcome.summary["deliveries"]
     assert deliveries["received"] == deliveries["owed"] > 0
-    starts_ns = pd.read_parquet(outcome.folder / "connections.parquet")["join_start_ns"]
+    starts_ns = outcome.table("connections")["join_start_ns"]
     elapsed_s = (starts_ns - outcome.run["epoch_ns"]).sort_values() / 1e9
     half, last = elapsed_s.iloc[USERS // 2], elapsed_s.iloc[-1]
     assert 0.25 <= half < last

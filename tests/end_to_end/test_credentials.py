@@ -5,7 +5,8 @@ import sys
 
 import psutil
 
-from tests.support.runs import ROOT, SHORT, TOKEN, after, free_port
+from tests.support.ports import free_port
+from tests.support.runs import ROOT, SHORT, TOKEN, after
 
 SECRET = "wJalrXUtnFEMI-of-the-test"
 SESSION_TOKEN = "IQoJb3JpZ2luX2Vj-of-the-test"

@@ -3,7 +3,6 @@
 import time
 from pathlib import Path
 
-import pandas as pd
 import psutil
 
 from harness.scenario.workload import Generator
@@ -74,7 +73,7 @@ def test_crowd_gets_every_message_once(outcome):
 def test_crowd_is_spread_over_all_processes(outcome):
     """Each worker holds half of the users of each class."""
     outcome, _, _ = outcome
-    connections = pd.read_parquet(outcome.folder / "connections.parquet")
+    connections = outcome.table("connections")
     found = connections.groupby("worker")["user_class"].value_counts().to_dict()
     expected = {
         (0, "subscriber"): 1286,

@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter
 
-import pandas as pd
 import pytest
 
 from tests.support.runs import EMULATED, after
@@ -46,23 +45,14 @@ def faults(*told, at_s=1.0, length_s=4.0):
     return {"kind": "faults", "at_s": at_s, "length_s": length_s, "faults": told}
 
 
-def table(outcome, name):
-    return pd.read_parquet(outcome.folder / f"{name}.parquet")
-
-
-def truth(outcome):
-    """What the emulator itself counted."""
-    return json.loads((outcome.folder / "emulator.json").read_bytes())
-
-
 def hits(outcome, what):
     """The entries of the emulator's log of one kind of fault."""
-    return [entry for entry in truth(outcome)["log"] if entry["what"] == what]
+    return [entry for entry in outcome.truth["log"] if entry["what"] == what]
 
 
 def totals(outcome):
     """The counts of all connections, whatever the phase."""
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     names = ("owed", "delivered", "lost", "duplicated", "reordered")
     return {name: int(connections[name].sum()) for name in names}
 
@@ -84,7 +74,7 @@ def test_137_dropped_deliveries_are_137_lost(outcome):
 def test_lost_deliveries_are_of_the_messages_that_were_dropped(outcome):
     """Message by message, as many are lost as the emulator's log says were dropped."""
     told = Counter(key_of(entry["text"]) for entry in hits(outcome, "dropped"))
-    messages = table(outcome, "messages")
+    messages = outcome.table("messages")
     lost = messages[messages["lost"] > 0]
     assert told == {
         (int(row.stream), int(row.sequence)): int(row.lost) for row in lost.itertuples()
@@ -95,7 +85,7 @@ def test_lost_deliveries_are_of_the_messages_that_were_dropped(outcome):
 def test_lost_deliveries_are_spread_over_connections_as_they_were_dropped(outcome):
     """As many connections lost one, two or more as the log names."""
     told = Counter(entry["subscription"] for entry in hits(outcome, "dropped"))
-    lost = table(outcome, "connections")["lost"]
+    lost = outcome.table("connections")["lost"]
     assert sorted(told.values()) == sorted(lost[lost > 0].tolist())
 
 
@@ -144,7 +134,7 @@ def agrees(outcome):
     An acknowledgement goes the same way as a delivery that nobody delays; how late our own loop
     ran says how crowded the cores were, which the emulator shares.
     """
-    told, summary = truth(outcome)["stats"]["delays_ms"], outcome.summary
+    told, summary = outcome.truth["stats"]["delays_ms"], outcome.summary
     crowded_ms = summary["generator"]["loop_lag_ms"]["p99"]
     assert told["count"] >= summary["deliveries"]["received"]
     for name in ("p50", "p90", "p99"):
@@ -155,7 +145,7 @@ def agrees(outcome):
 @after(late_by_250_ms)
 def test_fixed_delay_is_in_every_percentile(outcome):
     """With 250 ms added to each delivery, p50, p90 and p99 are what the emulator says."""
-    assert truth(outcome)["stats"]["delays_ms"]["p50"] >= 250 * 0.999
+    assert outcome.truth["stats"]["delays_ms"]["p50"] >= 250 * 0.999
     agrees(outcome)
 
 
@@ -203,7 +193,7 @@ def cut(launcher):
 @after(cut)
 def test_those_cut_off_come_back_and_owe_nothing_for_their_time_away(outcome):
     """30 % have a second connection; what was sent while they were away is owed to nobody."""
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     again = connections[connections["connection"] > 0]
     assert 60 == again[again["joined"]]["user"].count()
     assert outcome.summary["deliveries"]["lost"] <= 60  # What was in flight, one each at most.
@@ -214,7 +204,7 @@ def test_those_cut_off_come_back_and_owe_nothing_for_their_time_away(outcome):
 @after(cut)
 def test_second_peak_of_joins_is_in_the_timeline(outcome):
     """Nobody joins between the ramp and the cut; then those who were cut off do."""
-    timeline = table(outcome, "timeline").groupby("second")["joins_succeeded"].sum()
+    timeline = outcome.table("timeline").groupby("second")["joins_succeeded"].sum()
     (disturbance,) = outcome.run["disturbances"]
     assert 60 == timeline[timeline.index >= int(disturbance["start_s"])].sum()
 
@@ -228,11 +218,11 @@ def throttled(launcher):
 def test_throttled_publishes_are_counted_with_the_systems_code_and_move_nothing(outcome):
     """They are no failures and owe nothing; the others leave at their times."""
     summary = outcome.summary
-    errors = table(outcome, "errors")
+    errors = outcome.table("errors")
     refused = errors[errors["code"] == "LimitExceededError"]
     assert summary["publishes"]["throttled"] == refused["count"].sum() > 0
     assert 0 == summary["deliveries"]["lost"] == summary["publishes"]["failed"]
-    messages = table(outcome, "messages")
+    messages = outcome.table("messages")
     gaps_s = messages.sort_values("id")["intended_ns"].diff().dropna()[5:] / 1e9
     assert gaps_s.max() == pytest.approx(0.05, abs=1e-6)
 
@@ -247,11 +237,11 @@ def throttled_connects(launcher):
 @after(throttled_connects)
 def test_throttled_connects_are_counted_with_the_systems_code_and_tried_again(outcome):
     """As many as the emulator turned away; in the end all are in, and nobody published late."""
-    errors = table(outcome, "errors")
+    errors = outcome.table("errors")
     turned_away = errors[errors["code"] == "LimitExceededError"]["count"].sum()
-    assert truth(outcome)["stats"]["connects"]["throttled"]["fault"] == turned_away > 0
+    assert outcome.truth["stats"]["connects"]["throttled"]["fault"] == turned_away > 0
     assert turned_away == outcome.summary["joins"]["failed"]
-    assert USERS == table(outcome, "timeline").groupby("second")["connected"].sum().max()
+    assert USERS == outcome.table("timeline").groupby("second")["connected"].sum().max()
 
 
 def killed_process(launcher):
@@ -262,7 +252,7 @@ def killed_process(launcher):
 @after(killed_process)
 def test_killed_process_loses_its_connections_and_no_worker(outcome):
     """Its users come back on the other, or on its successor; nobody else notices."""
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     gone = connections[(connections["connection"] == 0) & (connections["close_code"] == 1006)]
     assert 0 < len(gone) < USERS
     assert outcome.exit_code in {0, 3}  # What was in flight may be lost, which fails an SLO.
@@ -279,7 +269,7 @@ def restarted(launcher):
 @after(restarted)
 def test_restarted_system_gets_everybody_back(outcome):
     """All lose their connection, all come back, and the run goes on to its end."""
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     first = connections[connections["connection"] == 0]
     assert {1006} == set(first["close_code"].astype(int))
     last = connections.sort_values("connection").groupby(["user_class", "user"]).last()
@@ -299,7 +289,7 @@ def gone_and_back(launcher):
 def test_users_who_leave_and_return_lose_nothing(outcome):
     """A cliff to 4 %, a flash crowd and slow readers: all joined, none cut off, nothing lost."""
     assert (0, 0) == (outcome.summary["deliveries"]["lost"], totals(outcome)["lost"])
-    timeline = table(outcome, "timeline").groupby("second")[["connected", "disconnects"]].sum()
+    timeline = outcome.table("timeline").groupby("second")[["connected", "disconnects"]].sum()
     start = int(outcome.run["disturbances"][0]["start_s"])
     assert 8 == timeline["connected"][start : start + 6].min()
     assert (USERS, 0) == (timeline["connected"].max(), timeline["disconnects"].sum())
@@ -313,7 +303,7 @@ def one_in_a_hundred(launcher):
 @after(one_in_a_hundred)
 def test_one_percent_of_100_000_deliveries_dropped_are_found_to_the_last(outcome):
     """What the emulator dropped is what the report lost, one in a hundred."""
-    dropped_count = truth(outcome)["stats"]["deliveries"]["dropped"]["fault"]
+    dropped_count = outcome.truth["stats"]["deliveries"]["dropped"]["fault"]
     assert dropped_count == totals(outcome)["lost"]
     assert outcome.summary["deliveries"]["owed"] == 100_000
     assert dropped_count == pytest.approx(1_000, rel=0.15)

@@ -12,7 +12,8 @@ from tests.support.distributed_runs import (
     odd_worker_command,
     worker_command,
 )
-from tests.support.runs import after, free_port
+from tests.support.ports import free_port
+from tests.support.runs import after
 
 NEEDED_FILES = "114"
 """Half of 100 connections, and 64 to spare."""

@@ -4,10 +4,6 @@ Nothing in the emulator says how long a client waits. Its servers are full, the 
 and sends them again by its own times, and one server more comes some time after it was asked for.
 """
 
-import json
-
-import pandas as pd
-
 from tests.support.runs import EMULATED, ROOT, after
 
 WORKLOAD = ROOT / "scenarios" / "workloads" / "legacy-flash-crowd.toml"
@@ -41,7 +37,7 @@ def crowded(launcher):
 
 def arrivals_s(outcome):
     """Return when each further server was there, in seconds of the run."""
-    log = json.loads((outcome.folder / "emulator.json").read_bytes())["log"]
+    log = outcome.truth["log"]
     epoch_ns = outcome.run["epoch_ns"]
     return [(e["at_ns"] - epoch_ns) / 1e9 for e in log if e["what"] == "server_arrived"]
 
@@ -53,7 +49,7 @@ def test_crowd_gets_in_when_servers_arrive_and_the_report_says_how_long_it_waite
     assert (SUBSCRIBERS + CHATTERS, 0) == (joins["succeeded"], joins["failed"]), outcome.said
     (crowd,) = outcome.run["disturbances"]
     first_s, last_s = arrivals_s(outcome)
-    rows = pd.read_parquet(outcome.folder / "connections.parquet")
+    rows = outcome.table("connections")
     streams = rows[rows["user_class"] == "subscriber"]
     in_s = streams["join_start_ns"] + streams[["tcp_ms", "subscribe_ms"]].sum(axis=1) * 1e6
     in_s = (in_s - outcome.run["epoch_ns"]) / 1e9

@@ -5,11 +5,9 @@ emulators' settings make seconds of them. What is counted is checked against wha
 counted, and against the tables, from which the gaps are worked out anew here.
 """
 
-import json
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from tests.support.runs import EMULATED, SHORT, after
 
@@ -40,24 +38,15 @@ def run(launcher, system, **settings):
     return launcher.run(LONG_ENOUGH | settings, target=target).outcome()
 
 
-def truth(outcome):
-    """Return what the emulator counted."""
-    return json.loads((outcome.folder / "emulator.json").read_text("utf-8"))["stats"]
-
-
-def table(outcome, name):
-    return pd.read_parquet(outcome.folder / f"{name}.parquet")
-
-
 def ended(outcome):
     """Return the connections that did not last until the run was over."""
-    rows = table(outcome, "connections")
+    rows = outcome.table("connections")
     return rows[rows["joined"] & ~rows["close_reason"].isin(["run ended"])]
 
 
 def disconnected(outcome):
     """Return how often each end of a connection was counted as an error, by its code."""
-    rows = table(outcome, "errors")
+    rows = outcome.table("errors")
     rows = rows[rows["error_class"] == "Disconnected"]
     return rows.groupby("code")["count"].sum().to_dict()
 
@@ -68,10 +57,10 @@ def assert_gaps_are_in_the_record(outcome):
     Worked out from the times in the tables: from where its last connection stopped being owed to
     where the next one began, or to the end.
     """
-    messages = table(outcome, "messages")
+    messages = outcome.table("messages")
     taken = messages[(messages["outcome"] == "acknowledged") | (messages["delivered"] > 0)]
     sent_ns = np.sort(taken["sent_ns"].dropna().to_numpy(np.int64))
-    rows = table(outcome, "connections").sort_values(["user_class", "user", "connection"])
+    rows = outcome.table("connections").sort_values(["user_class", "user", "connection"])
     missed = 0
     for _, of_user in rows.groupby(["user_class", "user"]):
         owed = of_user[of_user["owed_from_ns"].notna()]
@@ -86,7 +75,7 @@ def assert_gaps_are_in_the_record(outcome):
 
 def assert_everybody_came_back(outcome, cut, wait_s=WAIT_S):
     """Each user that was cut, and not at the very end, has another connection after its wait."""
-    rows = table(outcome, "connections")
+    rows = outcome.table("connections")
     over_ns = rows.loc[rows["close_reason"] == "run ended", "closed_ns"].max()
     rows = rows.set_index(["user_class", "user", "connection"])
     in_time = cut[cut["closed_ns"] + (wait_s + LATE_S) * 1e9 < over_ns]
@@ -100,8 +89,8 @@ def assert_everybody_came_back(outcome, cut, wait_s=WAIT_S):
 def assert_nothing_else_is_missing(outcome):
     """Every delivery that was sent was counted, and what was lost there was no way to send."""
     assert (0, []) == (outcome.exit_code, outcome.errors), outcome.said
-    rows = table(outcome, "connections")
-    told = truth(outcome)["deliveries"]
+    rows = outcome.table("connections")
+    told = outcome.truth["stats"]["deliveries"]
     dropped = sum(told["dropped"].values())
     assert rows["received"].sum() == told["sent"]
     assert rows["lost"].sum() <= dropped + told["pending"]
@@ -121,7 +110,7 @@ def test_connection_that_api_gateway_ends_of_age_is_a_1001_and_comes_back(outcom
     """As many as the emulator ended, each at its age, and each followed by another."""
     cut = ended(outcome)
     assert {"1001": len(cut)} == disconnected(outcome)
-    assert len(cut) == truth(outcome)["disconnects"]["lifetime"] == USERS
+    assert len(cut) == outcome.truth["stats"]["disconnects"]["lifetime"] == USERS
     age_s = (cut["closed_ns"] - cut["join_start_ns"]) / 1e9
     assert (age_s > LIFETIME_S - 0.1).all()
     assert (age_s < LIFETIME_S + LATE_S).all()
@@ -151,9 +140,9 @@ def test_connection_that_api_gateway_ends_of_idleness_comes_back(outcome):
     """Chatters who write every 12 s and hear nothing are cut; who hears a message is not idle."""
     cut = ended(outcome)
     assert {"1001": len(cut)} == disconnected(outcome)
-    at_the_end = len(table(outcome, "connections")) - len(cut)
+    at_the_end = len(outcome.table("connections")) - len(cut)
     # The emulator may end one just as the run does, which then is no loss.
-    assert 0 < len(cut) <= truth(outcome)["disconnects"]["idle"] <= len(cut) + at_the_end
+    assert 0 < len(cut) <= outcome.truth["stats"]["disconnects"]["idle"] <= len(cut) + at_the_end
     held_s = (cut["closed_ns"] - cut["join_start_ns"]) / 1e9
     assert (held_s > IDLE_S - 0.1).all()
     assert "chatter" in set(cut["user_class"])
@@ -164,7 +153,7 @@ def test_connection_that_api_gateway_ends_of_idleness_comes_back(outcome):
 def test_sign_of_life_keeps_a_silent_connection(outcome):
     """The same silence with a ping every half second costs nobody a connection."""
     assert (0, {}) == (len(ended(outcome)), disconnected(outcome))
-    assert 0 == truth(outcome)["disconnects"]["idle"]
+    assert 0 == outcome.truth["stats"]["disconnects"]["idle"]
 
 
 # AppSync Events: 24 h.
@@ -189,7 +178,7 @@ def test_connection_that_appsync_ends_of_age_is_a_1000_and_comes_back(outcome):
     """As many as the emulator ended, each at its age, and each followed by another."""
     cut = ended(outcome)
     assert {"1000": len(cut)} == disconnected(outcome)
-    assert len(cut) == truth(outcome)["disconnects"]["lifetime"] == USERS
+    assert len(cut) == outcome.truth["stats"]["disconnects"]["lifetime"] == USERS
     age_s = (cut["closed_ns"] - cut["join_start_ns"]) / 1e9
     assert (age_s > LIFETIME_S - 0.1).all()
     assert_everybody_came_back(outcome, cut)
@@ -206,8 +195,8 @@ def test_what_appsyncs_cut_costs_is_missed_and_not_lost(outcome):
 def test_user_who_never_reconnects_misses_all_that_comes_after_the_cut(outcome):
     """One connection each; what follows it is missed to the end of the run."""
     cut = ended(outcome)
-    assert USERS == len(cut) == truth(outcome)["disconnects"]["lifetime"]
-    assert {0} == set(table(outcome, "connections")["connection"])
+    assert USERS == len(cut) == outcome.truth["stats"]["disconnects"]["lifetime"]
+    assert {0} == set(outcome.table("connections")["connection"])
     assert_gaps_are_in_the_record(outcome)
 
 
@@ -237,10 +226,10 @@ def test_restart_resets_every_stream_and_browsers_come_back_when_told(outcome):
     assert {"stream_reset": SUBSCRIBERS} == disconnected(outcome)
     assert {True} == set(cut["close_reason"].str.startswith("stream_reset: "))
     assert_everybody_came_back(outcome, cut, RETRY_S)
-    rows = table(outcome, "connections")
+    rows = outcome.table("connections")
     subscribers = rows[rows["user_class"] == "subscriber"].sort_values("connection")
     assert SUBSCRIBERS == subscribers.groupby("user").last()["joined"].sum()
-    refused = table(outcome, "errors")
+    refused = outcome.table("errors")
     assert (refused["code"] == "connect_refused").any()
 
 
@@ -266,13 +255,13 @@ cut_polls = partial(
 def test_end_of_a_kept_connection_costs_a_poller_nothing(outcome):
     """The next poll goes by another one: no error, no second join, nothing missed or lost."""
     assert (0, {}) == (outcome.exit_code, disconnected(outcome)), outcome.said
-    told = truth(outcome)
+    told = outcome.truth["stats"]
     assert told["disconnects"]["fault"] > 0
     assert told["connects"]["accepted"] >= USERS + told["disconnects"]["fault"]
     deliveries = outcome.summary["deliveries"]
     assert deliveries["received"] == deliveries["owed"] > 0
     assert (0, 0) == (deliveries["lost"], deliveries["missed_while_away"])
-    assert {0} == set(table(outcome, "connections")["connection"])
+    assert {0} == set(outcome.table("connections")["connection"])
 
 
 # The hybrid: its sockets are AppSync's, its viewers poll.
@@ -292,7 +281,7 @@ def test_age_ends_the_sockets_of_a_hybrid_and_no_poller(outcome):
     """Only chatters are cut and come back; viewers notice nothing."""
     cut = ended(outcome)
     assert {"chatter"} == set(cut["user_class"])
-    assert len(cut) == truth(outcome)["disconnects"]["lifetime"] >= CHATTERS
+    assert len(cut) == outcome.truth["stats"]["disconnects"]["lifetime"] >= CHATTERS
     assert {"1000": len(cut)} == disconnected(outcome)
     assert_everybody_came_back(outcome, cut)
     assert_gaps_are_in_the_record(outcome)

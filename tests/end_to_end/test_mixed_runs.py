@@ -3,10 +3,9 @@
 import json
 from functools import partial
 
-import pandas as pd
-
 from tests.support.distributed_runs import RunGroup, master_command, worker_command
-from tests.support.runs import ROOT, SHORT, after, after_each, free_port
+from tests.support.ports import free_port
+from tests.support.runs import ROOT, SHORT, after, after_each
 from tests.support.web_server import PAGE, WebServer
 
 MIXED = ROOT / "scenarios/workloads/mixed.toml"
@@ -83,7 +82,7 @@ def test_all_planned_users_are_there_and_both_kinds_have_figures(outcome):
     summary = outcome.summary
     assert 200 == summary["joins"]["succeeded"]
     assert 0 == summary["deliveries"]["lost"] < summary["deliveries"]["owed"]
-    requests = pd.read_parquet(outcome.folder / "requests.parquet")
+    requests = outcome.table("requests")
     made = requests.groupby("name")[["count", "failures", "bytes"]].sum()
     assert {"GET /", "GET /history"} == set(made.index)
     assert_all_but_those_cut_off(made["count"].sum(), seen["/"] + seen["/history"])
@@ -115,11 +114,11 @@ def test_code_of_ones_own_runs_beside_the_connection(outcome):
     assert (20, 20, 5) == (seen["/login"], seen["/logout"], seen["/bye"])
     assert seen["/beside"] >= 40
     assert 0 == outcome.summary["deliveries"]["lost"]
-    errors = pd.read_parquet(outcome.folder / "errors.parquet")
+    errors = outcome.table("errors")
     found = errors.groupby(["stage", "error_class", "code"])["count"].sum()
     assert 20 == found["request", "HTTPError", "503"]
     assert_all_but_those_cut_off(found["task", "ValueError", ""], seen["/beside"])
-    requests = pd.read_parquet(outcome.folder / "requests.parquet")
+    requests = outcome.table("requests")
     assert 20 == requests[requests["name"] == "GET /logout"]["count"].sum()
 
 

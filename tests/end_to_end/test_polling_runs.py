@@ -1,9 +1,6 @@
 """Whole runs of polling and of the hybrid, against their emulators' own counts."""
 
-import json
 from functools import partial
-
-import pandas as pd
 
 from tests.support.runs import EMULATED, SHORT, after
 
@@ -27,14 +24,9 @@ hybrid = partial(run, system="hybrid")
 hybrid_over_tls = partial(run, system="hybrid", **{"target.emulator.tls": "true"})
 
 
-def truth(outcome):
-    """Return what the emulator counted."""
-    return json.loads((outcome.folder / "emulator.json").read_text("utf-8"))["stats"]
-
-
 def received(outcome):
     """Return how many deliveries each class of users got."""
-    rows = pd.read_parquet(outcome.folder / "connections.parquet")
+    rows = outcome.table("connections")
     return rows.groupby("user_class")["received"].sum().to_dict()
 
 
@@ -44,7 +36,7 @@ def test_polls_bring_everything_that_the_emulator_sent(outcome):
     assert (0, []) == (outcome.exit_code, outcome.errors)
     deliveries = outcome.summary["deliveries"]
     assert deliveries["received"] == deliveries["owed"] > 0
-    assert truth(outcome)["deliveries"]["sent"] == sum(received(outcome).values())
+    assert outcome.truth["stats"]["deliveries"]["sent"] == sum(received(outcome).values())
     population = outcome.summary["population"]
     everybody = population["subscribers_peak"] + population["chatters_peak"]
     assert everybody == population["pollers_peak"]
@@ -59,7 +51,7 @@ def test_delay_is_about_half_an_interval(outcome):
 @after(dropping)
 def test_each_message_that_a_fault_drops_is_missed(outcome):
     """To the last one."""
-    assert DROPPED == truth(outcome)["deliveries"]["dropped"]["fault"]
+    assert DROPPED == outcome.truth["stats"]["deliveries"]["dropped"]["fault"]
     deliveries = outcome.summary["deliveries"]
     assert DROPPED == deliveries["lost"] + deliveries["missed_before_measuring"]
 
@@ -69,7 +61,7 @@ def test_both_halves_of_the_hybrid_get_what_their_half_sent(outcome):
     """Chatters by their sockets, viewers by their polls, in one run and one report."""
     assert (0, []) == (outcome.exit_code, outcome.errors)
     assert 0 == outcome.summary["deliveries"]["lost"]
-    told = truth(outcome)
+    told = outcome.truth["stats"]
     sent = {
         "chatter": told["deliveries"]["sent"],
         "subscriber": told["polling"]["deliveries"]["sent"],
@@ -90,7 +82,7 @@ def test_latencies_of_the_two_kinds_of_users_stand_apart(outcome):
 @after(hybrid)
 def test_run_is_billed_for_sockets_and_for_polls(outcome):
     """Deliveries to sockets as operations, polls as requests."""
-    operations, told = outcome.summary["cost"]["operations"], truth(outcome)
+    operations, told = outcome.summary["cost"]["operations"], outcome.truth["stats"]
     assert told["deliveries"]["sent"] == round(operations["outbound"])
     assert told["billed"]["polls"] == round(operations["polls"]) > 0
 

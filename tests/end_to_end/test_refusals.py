@@ -4,6 +4,7 @@ import contextlib
 import re
 import socket
 
+from tests.support.ports import free_port
 from tests.support.runs import (
     EMULATED,
     LONG,
@@ -11,7 +12,6 @@ from tests.support.runs import (
     SMOKE,
     TIMEOUT_S,
     after,
-    free_port,
 )
 
 ELSEWHERE = """

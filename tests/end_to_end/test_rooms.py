@@ -15,9 +15,7 @@ from tests.end_to_end.test_disturbances import (
     faults,
     hits,
     key_of,
-    table,
     totals,
-    truth,
 )
 from tests.support.runs import ROOT, after, after_each
 
@@ -65,14 +63,14 @@ DROPPING = {
 
 def counted(outcome, name):
     """Return what the emulator counted of deliveries, on sockets and by polls together."""
-    stats = truth(outcome)["stats"]
+    stats = outcome.truth["stats"]
     halves = [stats, stats["polling"]] if "polling" in stats else [stats]
     return sum(half["deliveries"][name] for half in halves)
 
 
 def owed_by_hand(outcome):
     """Count, pair by pair, what each connection was owed, from the record's tables alone."""
-    messages, connections = table(outcome, "messages"), table(outcome, "connections")
+    messages, connections = outcome.table("messages"), outcome.table("connections")
     took = messages[(messages["outcome"] == "acknowledged") & messages["sent_ns"].notna()]
     owed = []
     for row in connections.itertuples():
@@ -86,7 +84,7 @@ def owed_by_hand(outcome):
 @after(rooms_with_drops)
 def test_users_hold_three_rooms_or_all(outcome):
     """Every tenth of each class has the wildcard, everybody else three different rooms."""
-    held = [path.split(" ") for path in table(outcome, "connections")["channel"]]
+    held = [path.split(" ") for path in outcome.table("connections")["channel"]]
     assert 20 == held.count(["/default/*"])
     assert [3] * 180 == [len(set(paths)) for paths in held if paths != ["/default/*"]]
 
@@ -97,7 +95,7 @@ def test_dropped_deliveries_are_the_lost_ones(outcome):
     assert DROPS == len(hits(outcome, "dropped")) == totals(outcome)["lost"]
     assert 0 == totals(outcome)["duplicated"]
     told = Counter(key_of(entry["text"]) for entry in hits(outcome, "dropped"))
-    messages = table(outcome, "messages")
+    messages = outcome.table("messages")
     lost = messages[messages["lost"] > 0]
     assert told == {(int(m.stream), int(m.sequence)): int(m.lost) for m in lost.itertuples()}
 
@@ -105,7 +103,7 @@ def test_dropped_deliveries_are_the_lost_ones(outcome):
 @after(rooms_with_drops)
 def test_owed_and_delivered_are_what_the_emulator_counted(outcome):
     """Every delivery it owed is one of ours, and every one that it sent arrived."""
-    counted = truth(outcome)["stats"]["deliveries"]
+    counted = outcome.truth["stats"]["deliveries"]
     ours = totals(outcome)
     assert (counted["owed"], counted["sent"]) == (ours["owed"], ours["delivered"])
 
@@ -113,7 +111,7 @@ def test_owed_and_delivered_are_what_the_emulator_counted(outcome):
 @after(rooms_with_drops)
 def test_owed_of_each_user_is_what_counting_by_hand_gives(outcome):
     """From the tables of the record, without the ledger."""
-    assert owed_by_hand(outcome) == table(outcome, "connections")["owed"].tolist()
+    assert owed_by_hand(outcome) == outcome.table("connections")["owed"].tolist()
 
 
 @after(rooms_with_drops)
@@ -127,7 +125,7 @@ def test_subscriptions_are_billed_one_by_one(outcome):
 def test_shipped_workload_of_rooms_passes_on_every_system(outcome):
     """Nothing is lost, nothing comes twice, and each user got what counting by hand owes it."""
     assert (0, []) == (outcome.exit_code, outcome.errors)
-    assert owed_by_hand(outcome) == table(outcome, "connections")["delivered"].tolist()
+    assert owed_by_hand(outcome) == outcome.table("connections")["delivered"].tolist()
     ours = totals(outcome)
     assert (0, 0) == (ours["lost"], ours["duplicated"])
     assert ours["owed"] > outcome.summary["publishes"]["acknowledged"] > 0
@@ -136,14 +134,14 @@ def test_shipped_workload_of_rooms_passes_on_every_system(outcome):
 @after_each(ON_EACH)
 def test_users_received_what_the_emulator_sent(outcome):
     """To the last delivery, whichever way it came."""
-    received = int(table(outcome, "connections")["received"].sum())
+    received = int(outcome.table("connections")["received"].sum())
     assert counted(outcome, "sent") == received > 0
 
 
 @after_each(ON_EACH)
 def test_users_hold_the_same_rooms_on_every_system(outcome):
     """Every twentieth of a class has the wildcard, all others three rooms; the first is fullest."""
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     held = [path.split(" ") for path in connections["channel"]]
     assert 10 == held.count(["/default/*"])
     assert [3] * 190 == [len(set(paths)) for paths in held if paths != ["/default/*"]]
@@ -157,6 +155,6 @@ def test_dropped_deliveries_of_several_channels_are_the_lost_ones(outcome):
     ours = totals(outcome)
     assert (DROPS, 0) == (ours["lost"], ours["duplicated"])
     told = Counter(key_of(entry["text"]) for entry in dropped)
-    messages = table(outcome, "messages")
+    messages = outcome.table("messages")
     lost = messages[messages["lost"] > 0]
     assert told == {(int(m.stream), int(m.sequence)): int(m.lost) for m in lost.itertuples()}

@@ -4,7 +4,6 @@ import shutil
 import signal
 import sys
 
-import pandas as pd
 import pytest
 
 from harness.core.clock import NS_PER_MS
@@ -16,7 +15,8 @@ from tests.support.distributed_runs import (
     odd_worker_command,
     worker_command,
 )
-from tests.support.runs import ROOT, after, free_port
+from tests.support.ports import free_port
+from tests.support.runs import ROOT, after
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ harness.load.worker_info.harness_version = lambda: {"version": "0.0.9", "revisio
 
 def _clocks(outcome):
     """Return the seconds of each worker, which must have been measured in every one."""
-    rows = pd.read_parquet(outcome.folder / "generator.parquet").sort_values("second")
+    rows = outcome.table("generator").sort_values("second")
     assert rows["clock_error_ms"].notna().all()
     return {number: rows[rows["worker"] == number] for number in (0, 1)}
 
@@ -148,7 +148,7 @@ def test_clock_that_is_ahead_and_drifts_is_corrected(outcome):
     assert (0, []) == (outcome.exit_code, outcome.left)
     ahead = min(_clocks(outcome).values(), key=lambda seconds: seconds["clock_offset_ms"].min())
     assert ahead["clock_offset_ms"].iloc[-1] == pytest.approx(-AHEAD_MS, abs=8.0)
-    connections = pd.read_parquet(outcome.folder / "connections.parquet")
+    connections = outcome.table("connections")
     first = connections.groupby("worker")["first_arrival_ns"].min()
     assert abs(first[0] - first[1]) / NS_PER_MS < AHEAD_MS / 2
     assert outcome.summary["fan_out_latency_ms"]["p50"] < AHEAD_MS / 2

@@ -2,7 +2,6 @@
 
 import signal
 
-import pandas as pd
 import pytest
 
 from tests.support.runs import LONG, after, apart
@@ -78,8 +77,8 @@ def assert_stopped_in_order(outcome):
     )
     assert "Interrupted after " in outcome.stdout
     assert (outcome.folder / "report.html").is_file()
-    connections = pd.read_parquet(outcome.folder / "connections.parquet")
-    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    connections = outcome.table("connections")
+    messages = outcome.table("messages")
     assert 100 == connections["joined"].sum()
     assert messages["owed"].sum() == messages["delivered"].sum() > 0
 

@@ -3,8 +3,6 @@
 from collections import Counter
 from functools import partial
 
-import pandas as pd
-
 from tests.support.runs import SHORT, after
 from tests.support.stream_server import StreamServer
 
@@ -32,14 +30,14 @@ def run(launcher, fates, subscribers, *, after_them="refuses", client=None, **se
 
 
 def errors_of(outcome):
-    """Return how often each error was counted, by launcher and code."""
-    rows = pd.read_parquet(outcome.folder / "errors.parquet")
+    """Return how often each error was counted, by stage and code."""
+    rows = outcome.table("errors")
     return Counter(rows.groupby(["stage", "code"])["count"].sum().to_dict())
 
 
 def reasons_of(outcome):
     """Return how often each outcome begins the closing reason of a connection that was open."""
-    rows = pd.read_parquet(outcome.folder / "connections.parquet")
+    rows = outcome.table("connections")
     rows = rows[rows["joined"] & (rows["user_class"] == "subscriber")]
     return Counter(reason.partition(":")[0] for reason in rows["close_reason"])
 
@@ -69,7 +67,7 @@ def test_each_end_of_a_stream_is_the_closing_reason_of_its_connection(outcome):
     """And the close code beside it is the one that comes closest."""
     expected = {"stream_end": EACH, "stream_reset": 2 * EACH, "stalled": EACH, "run ended": EACH}
     assert expected == reasons_of(outcome)
-    rows = pd.read_parquet(outcome.folder / "connections.parquet")
+    rows = outcome.table("connections")
     codes = rows.groupby(rows["close_reason"].str.partition(":")[0])["close_code"].agg(set)
     ends = ("stream_end", "stream_reset", "stalled")
     assert [{1000}, {1006}, {1006}] == [codes[name] for name in ends]
@@ -86,7 +84,7 @@ def test_each_end_of_a_stream_stands_in_the_report(outcome):
 @after(all_ends)
 def test_stall_is_found_after_the_silence_that_the_target_allows(outcome):
     """Not before, and no later than the next time that silence is looked for."""
-    rows = pd.read_parquet(outcome.folder / "connections.parquet")
+    rows = outcome.table("connections")
     stalled = rows[rows["close_reason"] == f"stalled: silent for {STALLED_AFTER_S:g} s"]
     assert EACH == len(stalled)
     held_s = (stalled["closed_ns"] - stalled["join_start_ns"]) / 1e9
@@ -108,7 +106,7 @@ def test_stall_that_nobody_gives_up_is_counted_and_the_stream_stays(outcome):
     """As a browser has it: two heartbeats without a byte are an error, and no end."""
     assert {("receive", "stalled"): EACH} == errors_of(outcome), outcome.said
     assert {"run ended": 2 * EACH} == reasons_of(outcome)
-    rows = pd.read_parquet(outcome.folder / "errors.parquet")
+    rows = outcome.table("errors")
     assert {"no byte for more than 1 s"} == set(rows["message"])
 
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections import defaultdict
 
-import pandas as pd
 import pytest
 
 from tests.support.runs import ROOT, SHORT, TOKEN, after
@@ -139,7 +138,7 @@ def assert_nothing_refused(outcome):
     assert (CHATTERS + 60, 0) == (summary["joins"]["succeeded"], summary["joins"]["failed"])
     assert 0 == summary["publishes"]["failed"] == summary["publishes"]["throttled"]
     assert 0 == summary["deliveries"]["lost"]
-    assert 0 == len(pd.read_parquet(outcome.folder / "errors.parquet"))
+    assert 0 == len(outcome.table("errors"))
 
 
 def identities(messages, notes):
@@ -156,7 +155,7 @@ def test_each_chatter_publishes_as_a_person_of_its_own(outcome):
     """Chatter k of the record is user k of the pool, whenever the system was asked."""
     outcome, notes = outcome
     assert_nothing_refused(outcome)
-    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    messages = outcome.table("messages")
     assert len(messages) == len(notes)
     found = identities(messages, notes)
     assert {number: {USERS[number]} for number in found} == found

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.ports import free_port
 from tests.support.runs import (
     EMULATED,
     LOCUSTFILE,
@@ -25,7 +26,6 @@ from tests.support.runs import (
     RunningCommand,
     after,
     apart,
-    free_port,
     lenient,
     sets,
 )

@@ -39,10 +39,6 @@ def plain_locust(launcher):
     return launcher.locust({}, *flags, *apart(2)).outcome(), tables
 
 
-def table(outcome, name):
-    return pd.read_parquet(outcome.folder / f"{name}.parquet")
-
-
 class Log(HistogramLogReader):  # type: ignore[misc]  # no annotations
     """The library's reader, which leaves closing its file to nobody."""
 
@@ -51,7 +47,7 @@ class Log(HistogramLogReader):  # type: ignore[misc]  # no annotations
 
 
 def measured(outcome):
-    messages = table(outcome, "messages")
+    messages = outcome.table("messages")
     return messages[messages["phase"] == "measure"]
 
 
@@ -84,22 +80,22 @@ def test_summary_is_what_the_tables_say(outcome):
     summary, messages, connections = (
         outcome.summary,
         measured(outcome),
-        table(outcome, "connections"),
+        outcome.table("connections"),
     )
     assert messages["owed"].sum() == summary["deliveries"]["owed"]
     assert messages["delivered"].sum() == summary["deliveries"]["received"]
     assert (messages["outcome"] == "acknowledged").sum() == summary["publishes"]["acknowledged"]
     assert connections["joined"].sum() == summary["joins"]["succeeded"]
-    everything = table(outcome, "messages")
+    everything = outcome.table("messages")
     for column in ("owed", "delivered", "duplicated", "reordered"):
         assert everything[column].sum() == connections[column].sum(), column
-    assert table(outcome, "errors").empty
+    assert outcome.table("errors").empty
 
 
 @after(smoke_run)
 def test_timeline_adds_up_to_the_messages(outcome):
     """Deliveries counted second by second are those counted message by message."""
-    timeline, messages = table(outcome, "timeline"), table(outcome, "messages")
+    timeline, messages = outcome.table("timeline"), outcome.table("messages")
     assert messages["delivered"].sum() == timeline["deliveries"].sum()
     assert len(messages) == timeline["publishes_offered"].sum()
 
@@ -136,7 +132,7 @@ def test_plain_locust_does_the_same_job(outcome):
     assert outcome.stdout.startswith("✓ Pass ci-smoke on appsync-events-emulated\n")
     assert "Traceback" not in outcome.said
     assert [0, 1] == [worker["index"] for worker in outcome.run["workers"]]
-    connections = table(outcome, "connections")
+    connections = outcome.table("connections")
     assert {0: USERS // 2, 1: USERS // 2} == connections["worker"].value_counts().to_dict()
     assert outcome.summary["deliveries"]["owed"] == outcome.summary["deliveries"]["received"] > 0
 
@@ -147,7 +143,7 @@ def test_locust_counts_what_the_record_counts(outcome):
     outcome, tables = outcome
     rows = pd.read_csv(f"{tables}_stats.csv", keep_default_na=False)
     counted = rows.groupby("Type")["Request Count"]
-    messages = table(outcome, "messages")
+    messages = outcome.table("messages")
     expected = {
         "JOIN": USERS,
         "PUBLISH": len(messages),

@@ -11,7 +11,6 @@ import ssl
 import threading
 import urllib.request
 
-import pandas as pd
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
@@ -115,7 +114,7 @@ def over_http_and_tls(launcher):
 def assert_same_events(outcome, events):
     """Assert that the record's messages, built anew, are the witness's, byte for byte."""
     run_id = outcome.run["run_id"]
-    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    messages = outcome.table("messages")
     columns = [messages[name].astype("int64").tolist() for name in ENVELOPE]
     recorded = [
         Envelope(run_id, *fields).to_json(size_bytes)

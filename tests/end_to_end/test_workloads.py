@@ -1,10 +1,7 @@
 """The shipped workloads, shortened and some of them made small, against the emulators."""
 
-import json
 import tomllib
 from functools import partial
-
-import pandas as pd
 
 from tests.support.runs import EMULATED, ROOT, SHORT, after, after_each
 
@@ -68,7 +65,7 @@ def test_ingest_over_https(outcome):
 
 def assert_each_size_arrived(outcome):
     assert (0, []) == (outcome.exit_code, outcome.errors)
-    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    messages = outcome.table("messages")
     assert {5500, 33_000, 240_000} == set(messages["bytes"])
     assert messages["owed"].min() > 0
     assert messages["owed"].tolist() == messages["delivered"].tolist()
@@ -122,15 +119,15 @@ def within_reach(file):
 
 def truths(outcome):
     """Return deliveries as the emulator counted them, for each of its parts."""
-    stats = json.loads((outcome.folder / "emulator.json").read_bytes())["stats"]
+    stats = outcome.truth["stats"]
     return [part["deliveries"] for part in (stats, stats.get("polling")) if part]
 
 
 def assert_ledger_agrees(outcome, users):
     """Everybody is in, nothing is lost, and all that was sent was counted, to the last one."""
     assert (0, []) == (outcome.exit_code, outcome.errors), outcome.said
-    connections = pd.read_parquet(outcome.folder / "connections.parquet")
-    messages = pd.read_parquet(outcome.folder / "messages.parquet")
+    connections = outcome.table("connections")
+    messages = outcome.table("messages")
     assert users == connections["joined"].sum()
     assert [0] * len(truths(outcome)) == [told["pending"] for told in truths(outcome)]
     sent = sum(told["sent"] + told["duplicated"] for told in truths(outcome))
@@ -172,7 +169,7 @@ def test_flash_crowd_runs_unchanged_on_every_system(outcome):
     """Eighty of a hundred come at once while messages flow; nobody loses any."""
     assert_ledger_agrees(outcome, users=100)
     (crowd,) = outcome.run["disturbances"]
-    joins = pd.read_parquet(outcome.folder / "timeline.parquet").groupby("second")
+    joins = outcome.table("timeline").groupby("second")
     late = joins["joins_succeeded"].sum()
     assert 80 == late[late.index >= int(crowd["start_s"])].sum()
 

@@ -17,7 +17,8 @@ from benchmarks.programs import Program
 from benchmarks.senders import own_view
 from benchmarks.tools import NCHAN, NGINX, NGINX_MODULE, cache_folder
 from tests.support.paths import SCENARIOS
-from tests.support.runs import SHORT, Launcher, free_port
+from tests.support.ports import free_port
+from tests.support.runs import SHORT, Launcher
 from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.end_to_end

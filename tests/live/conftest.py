@@ -8,7 +8,7 @@ from harness.load.master.assembler import SecondAssembler
 from harness.load.schedule import Schedule
 from harness.load.worker.interval_stats import IntervalStats
 from harness.measure.record import RecordWriter
-from tests.load.conftest import make_plan
+from tests.support.plans import make_plan
 
 EPOCH_NS = 1_000_000_000_000
 SECOND_NS = 1_000_000_000

@@ -1,8 +1,7 @@
 """What is sent to an OpenTelemetry collector, decoded by its own protobuf messages."""
 
 import gzip
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -12,6 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from harness.live.metrics import metrics
 from harness.live.otlp import OtlpSender
+from tests.support.servers import serving_http
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -37,15 +37,11 @@ class Receiver(BaseHTTPRequestHandler):
 
 @pytest.fixture(name="collector")
 def _collector(monkeypatch):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.taken = []
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving_http(Receiver) as server:
+        server.taken = []
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        yield server
 
 
 def received(collector):

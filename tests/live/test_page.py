@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from harness.core.errors import MachineError
-from harness.live.page import count, main_figures, milliseconds, percent, render, seconds
+from harness.live.page import count, main_figures, milliseconds, percent, render, seconds, sparkline
 from harness.live.snapshot import snapshot
-from harness.live.sparkline import sparkline
 from harness.live.watching import Watching, is_watched
 from tests.support.waiting import PATIENCE_S
 

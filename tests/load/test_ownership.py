@@ -3,6 +3,7 @@ import pytest
 from harness.core.errors import MachineError
 from harness.load.ownership import list_file, require_owned
 from harness.scenario.target import Target
+from tests.support.plans import EMULATED
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +31,7 @@ def test_this_machine_may_have_any_load(host):
 
 def test_emulated_target_may_have_any_load():
     """It runs on this machine."""
-    target = Target.model_validate({"name": "t", "system": "appsync-events", "emulated": True})
-    require_owned(target, stated=False)
+    require_owned(EMULATED, stated=False)
 
 
 def test_foreign_host_is_refused_in_one_sentence_with_the_way_out():

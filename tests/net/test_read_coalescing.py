@@ -6,9 +6,8 @@ import time
 import gevent
 import pytest
 
-from harness.net.read_coalescing import COALESCING_DELAY_NS, ReadCoalescing
 from harness.net.reading import EpollReader
-from harness.net.ring_reading import RingReader, ring_works
+from harness.net.ring_reading import COALESCING_DELAY_NS, ReadCoalescing, RingReader, ring_works
 from tests.support.waiting import PATIENCE_S, wait_for
 
 REST_S = COALESCING_DELAY_NS / 1e9
@@ -36,7 +35,7 @@ def moderate(request, monkeypatch):
     if request.param is RingReader and not ring_works():
         pytest.skip("this kernel, or the container, allows no io_uring")
     reader = request.param()
-    monkeypatch.setattr("harness.net.read_coalescing.reader", lambda: reader)
+    monkeypatch.setattr("harness.net.ring_reading.reader", lambda: reader)
 
     def count_of_reads(may_rest):
         counter, read_coalescing = Counter(), ReadCoalescing(may_rest)

@@ -5,15 +5,15 @@ import threading
 import time
 
 import pytest
-import trustme
-from websockets.sync.server import serve
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from harness.net import reading, stream
 from harness.net.client import JoinError, JoinTimes
 from harness.net.websocket import Endpoint, WebSocketConnection
+from tests.support.certificates import tls_pair
 from tests.support.listeners import Listener, wait_for
+from tests.support.servers import serving_websockets
 from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
@@ -49,19 +49,10 @@ def connect(client):
     return times
 
 
-@contextlib.contextmanager
 def websocket_server(handler, **options):
-    """A server of the websockets library, in threads of its own."""
-    with serve(
-        handler, HOST, 0, subprotocols=[Subprotocol("marker")], compression=None, **options
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.socket.getsockname()[1]
-        finally:
-            server.shutdown()
-            thread.join()
+    """A server of the websockets library."""
+    protocols = [Subprotocol("marker")]
+    return serving_websockets(handler, subprotocols=protocols, compression=None, **options)
 
 
 @contextlib.contextmanager
@@ -222,11 +213,7 @@ def test_ping_is_answered_with_its_payload():
 
 def test_tls_connection_carries_messages_both_ways(tmp_path):
     """The same over TLS, certificate checked, with a large message in each direction."""
-    authority = trustme.CA()
-    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(server_context)
-    client_context = ssl.create_default_context()
-    authority.configure_trust(client_context)
+    server_context, client_context = tls_pair("localhost")
 
     def handler(peer):
         peer.send(peer.recv())
@@ -245,10 +232,7 @@ def test_tls_connection_carries_messages_both_ways(tmp_path):
 
 def test_unknown_certificate_fails_at_stage_tls():
     """A certificate nobody vouches for is not accepted."""
-    authority = trustme.CA()
-    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(server_context)
-    with websocket_server(send_all(), ssl=server_context) as port:
+    with websocket_server(send_all(), ssl=tls_pair("localhost")[0]) as port:
         client = connection(port, tls=ssl.create_default_context())
         with pytest.raises(JoinError) as caught:
             connect(client)

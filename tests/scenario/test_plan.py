@@ -6,21 +6,16 @@ from hypothesis import strategies as st
 
 from harness.scenario.plan import PHASE_NAMES, Plan
 from harness.scenario.target import Target
-from harness.scenario.workload import Workload
+from tests.support import plans
 
 
 def plan_of(subscribers=9, chatters=1, join_rate_per_s=2.0, **publishing) -> Plan:
-    workload = Workload.model_validate(
-        {
-            "name": "small",
-            "population": {"subscribers": subscribers, "chatters": chatters},
-            "joins": {"rate_per_s": join_rate_per_s},
-            "publishing": publishing or {"rate_per_s": 4.0},
-            "phases": {"settle_s": 1.0, "warm_up_s": 2.0, "measure_s": 5.0, "drain_s": 1.0},
-        }
+    return plans.plan_of(
+        population={"subscribers": subscribers, "chatters": chatters},
+        joins={"rate_per_s": join_rate_per_s},
+        publishing=publishing or {"rate_per_s": 4.0},
+        phases={"settle_s": 1.0, "warm_up_s": 2.0, "measure_s": 5.0, "drain_s": 1.0},
     )
-    target = Target.model_validate({"name": "t", "system": "appsync-events", "emulated": True})
-    return Plan(workload=workload, target=target, workload_file="w.toml", target_file="t.toml")
 
 
 def test_phases_follow_each_other_without_gaps():

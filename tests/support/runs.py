@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,12 +10,14 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 
 from harness.cli.locustfile import PACKAGED as LOCUSTFILE
 from harness.scenario.workload import Generator
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S, wait_for
 
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
@@ -62,12 +63,6 @@ def sets(settings: dict[str, object]) -> list[str]:
     return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
 
 
-def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def apart(workers: int) -> list[str]:
     """Return the flags for that many workers that meet where no other run's do."""
     port = str(free_port())
@@ -94,6 +89,15 @@ class Outcome:
     def summary(self):
         """What the report says of the run."""
         return self.run["summary"]
+
+    @property
+    def truth(self):
+        """What the emulator itself counted and did: ``stats`` and ``log``."""
+        return json.loads((self.folder / "emulator.json").read_bytes())
+
+    def table(self, name):
+        """Return a table of the record."""
+        return pd.read_parquet(self.folder / f"{name}.parquet")
 
     @property
     def said(self) -> str:

@@ -4,9 +4,9 @@ import time
 
 from harness.core.envelope import Envelope, parse_envelope
 from harness.core.system import installed_systems, system_named
-from harness.load.master.emulator_controls import EmulatorControls
-from harness.load.master.emulator_process import EmulatorProcess
-from harness.net.client import Access, tls_context
+from harness.load.master.emulator_process import EmulatorControls, EmulatorProcess
+from harness.net.addresses import tls_context
+from harness.net.client import Access
 from harness.scenario.loading import load_emulated_target
 from harness.scenario.target import api_key, client_model
 from tests.support import listeners
@@ -159,7 +159,7 @@ class Stand:
 
     def play(self, *faults):
         """Have the emulator play these faults and no others."""
-        self._controls.tell_faults(list(faults))
+        self._controls.set_faults(list(faults))
 
     def clear(self):
         """Send everybody away and stop all faults."""

@@ -1,19 +1,35 @@
-"""Finishing a run record: its summary into ``run.json``, its journal into Parquet."""
+"""Judge a run record and complete it: its summary in ``run.json``, its journal as Parquet.
+
+A finished run can be judged again by other objectives than its own, from the record alone.
+"""
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
 import orjson
 
 from harness.analysis.run.record import Json, Record, read_record
+from harness.analysis.run.slo import margin
 from harness.analysis.run.summary import figures, judge_part
 from harness.analysis.run.tables import PARQUET, write_parquet
-from harness.analysis.run.validity import find_warnings, saturates
-from harness.analysis.run.verdict import decide, exit_code
+from harness.analysis.run.validity import find_warnings, invalidates, saturates, unreachable
 from harness.core.errors import MachineError
+from harness.core.exit_codes import ExitCode
 from harness.measure.record import JOURNAL_FOLDER, RUN_FILE
+
+_EXIT_CODES: Final = {
+    "pass": ExitCode.PASS,
+    "fail": ExitCode.SLO_FAILED,
+    "no_data": ExitCode.SLO_FAILED,
+    "invalid": ExitCode.RUN_INVALID,
+}
+
+VERDICT_VERSION: Final = 1
+"""Of what ``verdict_json`` returns; a name that goes, or means something else, raises it."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,63 @@ def finalize(folder: Path) -> Analysis:
             "free some space, then run: harness report " + str(folder),
         ) from None
     return analysis
+
+
+def judge_again(analysis: Analysis, slos: Sequence[Mapping[str, Any]]) -> Analysis:
+    """Return a run's analysis with its verdict by other objectives; writes nothing.
+
+    Args:
+        analysis: The run.
+        slos: Each with metric, op and limit, and perhaps phase and user_class.
+    """
+    record, summary = analysis.record, analysis.summary
+    judged = [judge_part(slo, record, summary) for slo in slos]
+    verdict = decide(record.run, judged, summary["warnings"])
+    changes = {"verdict": verdict, "exit_code": exit_code(record.run, verdict), "slos": judged}
+    return replace(analysis, summary=summary | changes)
+
+
+def verdict_json(analysis: Analysis) -> Json:
+    """Return a verdict as plain data under stable names."""
+    run, summary = analysis.record.run, analysis.summary
+    return {
+        "version": VERDICT_VERSION,
+        "run_id": run.get("run_id"),
+        "workload": analysis.record.workload.get("name"),
+        "target": analysis.record.target.get("name"),
+        "verdict": summary["verdict"],
+        "exit_code": summary["exit_code"],
+        "slos": [
+            {"phase": None, "user_class": None, **slo, "margin": margin(slo)}
+            for slo in summary["slos"]
+        ],
+        "warnings": summary["warnings"],
+    }
+
+
+def decide(run: Json, slos: Sequence[Json], warnings: Sequence[Json]) -> str:
+    """Return pass, fail, invalid or no_data; invalid beats fail beats no_data beats pass.
+
+    A run in which no user joined measured nothing, so it has no data even without any SLO.
+    """
+    if any(invalidates(warning) for warning in warnings):
+        return "invalid"
+    verdicts = {slo["verdict"] for slo in slos}
+    if "fail" in verdicts:
+        return "fail"
+    if "no_data" in verdicts or unreachable(run):
+        return "no_data"
+    return "pass"
+
+
+def exit_code(run: Json, verdict: str) -> int:
+    """Return the exit code; the reason why a run ended early takes precedence over the verdict."""
+    cause = run.get("cause") or {}
+    if cause.get("exit_code"):
+        return int(cause["exit_code"])
+    if run.get("status") == "interrupted":
+        return int(ExitCode.INTERRUPTED)
+    return int(_EXIT_CODES[verdict])
 
 
 def _is_worth_writing(record: Record) -> bool:

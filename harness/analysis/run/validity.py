@@ -1,27 +1,28 @@
 """Whether a run's figures can be trusted, and what to do when they cannot.
 
-A warning that invalidates says that the measurement, not the system, was at fault: whatever the
-figures then say, the run is invalid.
+A warning that invalidates a run means that the measurement was at fault, and not the system.
 """
 
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from harness.analysis.run.clocks import clocks_explain_negatives, unmeasured_clocks
 from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.run.ground_truth import dropped_at_limits
-from harness.analysis.run.invariants import broken_invariants
-from harness.analysis.run.ledger import not_routed
+from harness.analysis.run.ledger import contradictions, not_routed
 from harness.analysis.run.record import Json, Record
 from harness.analysis.run.slo import observe
-from harness.analysis.run.user_code import most_raised, raised, where_logged
 from harness.core.clock import NS_PER_S
 from harness.core.metrics import AGGREGATED
 from harness.measure.exhaustion import EXHAUSTIONS
+from harness.measure.record import LOG_FILE, TASK_STAGE
 
 _SATURATION_CODES: Final = {
     *(limit.code for limit in LIMITS),
     *(exhaustion.code for exhaustion in EXHAUSTIONS.values()),
 }
+
+_CLASSES: Final = {"subscriber": "subscribers", "chatter": "chatters"}
 
 _DAMAGED: Final = "record_damaged"
 _END_TOLERANCE_S: Final = 0.5
@@ -36,7 +37,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_exhaustion(record),
         *_saturation(record, figures),
         *_incomplete(record),
-        *_disagreement(record),
+        *_disagreements(record),
         *_clock(record, figures),
         *_user_errors(record),
         *_unsent(figures),
@@ -99,7 +100,7 @@ def _exhaustion(record: Record) -> list[Json]:
 def _cut_short(record: Record) -> list[Json]:
     status = record.run.get("status")
     if record.is_salvaged:
-        return []  # Nobody knows what was planned, and that is said as damage.
+        return []  # What was planned is unknown, of which the damage warns.
     planned_s = max((phase["end_s"] for phase in record.phases), default=0.0)
     whole = record.ended_s >= planned_s - _END_TOLERANCE_S
     if status == "completed" and whole:
@@ -110,14 +111,14 @@ def _cut_short(record: Record) -> list[Json]:
         "aborted": "the run gave up early; see its cause",
     }
     hint = hints.get(str(status), "messages still on their way count as lost; let the drain end")
-    # A target that lets nobody in ends the run early through no fault of the measurement.
+    # A target that rejects every connection ends the run early; the measurement is sound.
     invalid = not unreachable(record.run)
     needed_s = None if whole else planned_s
     return [warning("run_cut_short", round(record.ended_s, 1), needed_s, hint, invalid=invalid)]
 
 
 def unreachable(run: Json) -> bool:
-    """Say whether the run ended because the target let nobody in."""
+    """Say whether the run ended because the target rejected every connection."""
     return (run.get("cause") or {}).get("code") in {"nobody_joined", "target_unreachable"}
 
 
@@ -134,8 +135,68 @@ def _incomplete(record: Record) -> list[Json]:
     return found
 
 
-def _disagreement(record: Record) -> list[Json]:
-    return [warning(*broken) for broken in broken_invariants(record)]
+def _disagreements(record: Record) -> Iterator[Json]:
+    """Warn of counts that differ though they must agree, whatever the system did.
+
+    Only in a run that went to its end: one that was cut short has a warning already.
+    """
+    if record.run.get("status") != "completed":
+        return
+    yield from _users_missing(record)
+    if not record.is_complete or record.lost_workers:
+        return  # What a lost worker counted last is not known.
+    if record.run.get("users"):  # Earlier versions did not see to it that these agree.
+        yield from _joins_disagree(record)
+    yield from _ledger_disagrees(record)
+
+
+def _users_missing(record: Record) -> Iterator[Json]:
+    """Compare the users of each class that were planned with those that started."""
+    users = record.run.get("users") or {}
+    planned, tried = users.get("planned", {}), users.get("tried", {})
+    for name, count in planned.items():
+        started = tried.get(name, 0)
+        if started != count:
+            who = _CLASSES.get(name, f"users of class {name}")
+            fan_out = name in _CLASSES
+            classes = planned.keys() - _CLASSES.keys() if fan_out else {name}
+            error = _most_raised(record, classes, but=fan_out)
+            found = f"{count - started:,} of {count:,} planned {who} did not start"
+            if started > count:
+                found = f"{started:,} {who} started and {count:,} were planned"
+            found += f"; most often: {error}" if error else ": the load was not as planned"
+            yield warning("users_missing", started, count, f"{found}; {_where_logged(record)}")
+
+
+def _joins_disagree(record: Record) -> Iterator[Json]:
+    """Compare the joins of the timeline with one another, and with the connections' rows."""
+    sums = record.timeline[["joins_attempted", "joins_succeeded", "joins_failed"]].sum()
+    attempted, succeeded, failed = (int(value) for value in sums)
+    if attempted != succeeded + failed:
+        hint = (
+            f"{attempted:,} joins were attempted, {succeeded:,} succeeded and {failed:,} failed, "
+            "and none was under way at the end; please report this"
+        )
+        yield warning("joins_disagree", succeeded + failed, attempted, hint)
+    rows = record.connections
+    if len(rows) != attempted:
+        hint = "each attempt to join has one row in connections.parquet; please report this"
+        yield warning("connections_disagree", len(rows), attempted, hint)
+    elif rows.duplicated(["user_class", "user", "connection"]).any():
+        hint = "two rows of connections.parquet are about one connection; please report this"
+        yield warning("connections_disagree", "a connection twice", None, hint)
+
+
+def _ledger_disagrees(record: Record) -> Iterator[Json]:
+    """Compare what messages and connections were owed, got and lost."""
+    hint = "messages and connections were counted apart and must agree; please report this"
+    for found in contradictions(record.messages, record.connections):
+        yield warning("ledger_disagrees", found, None, hint)
+    for kind, frame in (("messages", record.messages), ("connections", record.connections)):
+        odd = int((frame["delivered"] + frame["lost"] != frame["owed"]).sum())
+        if odd:
+            hint = f"received and lost must add up to owed for each of the {kind}"
+            yield warning("ledger_disagrees", f"{kind} that do not add up: {odd}", None, hint)
 
 
 def _clock(record: Record, figures: Json) -> list[Json]:
@@ -166,13 +227,40 @@ def _clock(record: Record, figures: Json) -> list[Json]:
 
 
 def _user_errors(record: Record) -> list[Json]:
-    """Tell of exceptions in user code: Locust goes on after them, and only logs them."""
-    if not (count := raised(record)):
+    """Warn of exceptions in user code: Locust goes on after them, and only logs them."""
+    count = int(record.errors.loc[record.errors["stage"] == TASK_STAGE, "count"].sum())
+    if not count:
         return []
     noun = "exception" if count == 1 else "exceptions"
-    observed = f"{count:,} {noun} in user code, most often: {most_raised(record)}"
-    hint = f"the run went on; for the tracebacks {where_logged(record)}"
+    observed = f"{count:,} {noun} in user code, most often: {_most_raised(record)}"
+    hint = f"the run went on; for the tracebacks {_where_logged(record)}"
     return [warning("user_errors", observed, None, hint, invalid=False)]
+
+
+def _most_raised(record: Record, classes: Collection[str] = (), *, but: bool = False) -> str:
+    """Return the exception that user code raised most often, in words; empty where it raised none.
+
+    Args:
+        record: The run.
+        classes: Of users of these classes alone; of all where there are none.
+        but: Of users of all classes but these.
+    """
+    errors = record.errors[record.errors["stage"] == TASK_STAGE]
+    if classes:
+        of_them = errors["message"].str.split(": ", n=1).str[0].isin(list(classes))
+        errors = errors[of_them != but]
+    if errors.empty:
+        return ""
+    kinds = errors.groupby(["error_class", "message"], as_index=False)["count"].sum()
+    error_class, message = kinds.loc[kinds["count"].idxmax(), ["error_class", "message"]]
+    user_class, _, said = str(message).partition(": ")
+    return ": ".join(part for part in (user_class, str(error_class), said) if part)
+
+
+def _where_logged(record: Record) -> str:
+    """Return where tracebacks and the like are, as the end of a sentence."""
+    log = record.folder / LOG_FILE
+    return f"see {log}" if log.exists() else "see what Locust printed"
 
 
 def _unsent(figures: Json) -> list[Json]:
@@ -189,7 +277,7 @@ def _unsent(figures: Json) -> list[Json]:
 
 
 def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
-    """Tell of failed requests of ordinary users where no SLO says whether that matters."""
+    """Warn of failed requests of ordinary users that no SLO judges."""
     requests = figures["requests"].get(AGGREGATED, {"failures": 0})
     metrics = (str(slo["metric"]) for slo in record.workload.get("slos", []))
     judged = any(one.startswith("requests.") and "failure" in one for one in metrics)
@@ -202,7 +290,7 @@ def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
 
 
 def _unheard(figures: Json) -> list[Json]:
-    """Warn where publishes were accepted and nobody heard any: the target may be told wrongly."""
+    """Warn where publishes were accepted and none arrived: the target file may be wrong."""
     deliveries = figures["deliveries"]
     heard = any(deliveries[kind] for kind in ("received", "late", "unexpected"))
     if heard or not deliveries["owed"] or not figures["publishes"]["acknowledged"]:
@@ -215,7 +303,7 @@ def _unheard(figures: Json) -> list[Json]:
 
 
 def _limited(record: Record) -> list[Json]:
-    """Say what the emulated system dropped at its limits: that is its doing and not the load's."""
+    """Warn of what the emulated system dropped at its own limits."""
     dropped = dropped_at_limits(record)
     if not dropped:
         return []
@@ -228,9 +316,9 @@ def _limited(record: Record) -> list[Json]:
 
 
 def _not_routed(record: Record) -> list[Json]:
-    """Warn of subscribers who were sent something before measuring began, and heard nothing.
+    """Warn of subscribers that were owed messages before measuring began and received none.
 
-    One who polls may simply not have asked yet.
+    A user that polls may not have polled yet.
     """
     if record.measure_start_s is None:
         return []

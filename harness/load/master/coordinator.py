@@ -4,8 +4,6 @@ Lives in Locust's master, or in the one process of a local run. Locust drives it
 events that ``harness.load.plugin`` connects.
 """
 
-import contextlib
-import json
 import math
 import secrets
 import signal
@@ -27,29 +25,26 @@ from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
-from harness.load import worker_protocol as messages
+from harness.load import worker_protocol
 from harness.load.master.abort_reason import (
     AbortReason,
+    CircuitBreaker,
     exhausted,
     nobody_joined,
     refusals,
     stopped_by_user_class,
 )
 from harness.load.master.assembler import SecondAssembler
-from harness.load.master.circuit_breaker import CircuitBreaker
-from harness.load.master.emulator_controls import EmulatorControls
-from harness.load.master.emulator_process import EmulatorProcess
-from harness.load.master.reachability import check_reachable
-from harness.load.master.run_roster import RunRoster
 from harness.load.master.system_disturbances import SystemDisturbances
-from harness.load.master.worker_registry import WorkerRegistry
+from harness.load.master.target import TargetSystem
+from harness.load.master.worker_registry import RunRoster, WorkerRegistry
 from harness.load.master.worker_watch import WorkerWatch
 from harness.load.options import START_DELAY_S, apply_plan, worker_count
 from harness.load.ownership import require_owned
 from harness.load.preflight import Prepared, say, tell
-from harness.load.run_assignment import Endpoints, RunAssignment
 from harness.load.sizing import warn_or_refuse
 from harness.load.worker_info import shortages_of
+from harness.load.worker_protocol import RunAssignment
 from harness.measure.environment import describe_environment
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
 from harness.net.ring_reading import receive_path
@@ -93,15 +88,12 @@ class Coordinator:
         self.folder = Path(options.out or Path("reports", folder_name(*names, datetime.now(UTC))))
         self.run_id = secrets.token_hex(8)
         self.epoch_ns = 0
-        self.cause: AbortReason | None = None
+        self.abort_reason: AbortReason | None = None
         self.report_output = ""
         self.live: LiveRun | None = None
         """Takes each second too, where somebody watches the run."""
-        self._endpoints: Endpoints
-        self._emulator: EmulatorProcess | None = None
-        self._writer: RecordWriter | None = None
         self._assembler: SecondAssembler | None = None
-        self._order: RunAssignment | None = None
+        self._assignment: RunAssignment | None = None
         self._workers: list[str] = []
         self._roster = RunRoster(registry, self._warnings, say)
         self._watched = WorkerWatch((), 0.0, local=False)
@@ -111,36 +103,24 @@ class Coordinator:
         self._ended_s: float | None = None
         self._started = datetime.now(UTC)
         self._surroundings = describe_environment() | {"receive_path": receive_path()}
-        self._far = isinstance(self._runner, MasterRunner) and not options.processes
-        """Whether the load is made by workers that are started elsewhere."""
-        self._prepare_target()
+        self._remote_workers = isinstance(self._runner, MasterRunner) and not options.processes
+        """Whether the workers are started elsewhere, rather than by this process."""
+        self._target = TargetSystem(self.plan, self.folder)
+        self._writer: RecordWriter | None = RecordWriter(self.folder)
+        if not self._remote_workers:
+            self._start_target()
 
-    def _prepare_target(self) -> None:
-        """See that the target answers, or start its emulator; make the record's folder."""
-        target = self.plan.target
-        if (addresses := target.endpoints) is not None:
-            self._endpoints = Endpoints(addresses.http, addresses.realtime, target.tls.ca_file)
-            check_reachable(self._endpoints.realtime)
-        self._writer = RecordWriter(self.folder)
-        if not self._far:
-            self._start_emulator()
-
-    def _start_emulator(self) -> None:
-        """Start the system under test, where it is an emulated one."""
-        if self.plan.target.emulator is None:
-            return
-        log_file = self.folder / "emulator.log"
+    def _start_target(self) -> None:
         try:
-            self._emulator = EmulatorProcess(self.plan.target_file, self.plan.target, log_file)
+            self._target.start()
         except BaseException:  # Ctrl-C too: a run that never began leaves no folder.
             if self._writer is not None:
                 self._writer.discard()
             raise
-        self._endpoints = self._emulator.endpoints
 
     def workers_known(self, ids: list[str]) -> None:
         """Learn the workers' Locust ids in order of their number."""
-        if self._order is None:  # Locust deals again when it misses a worker; shares stay.
+        if self._assignment is None:  # Locust deals again when it misses a worker; shares stay.
             self._workers = ids
 
     def await_workers(self) -> None:
@@ -155,33 +135,33 @@ class Coordinator:
         options, count = self._options, worker_count(self._options)
         try:
             self._registry.wait(count, options.expect_workers_max_wait or 0.0, say)
-            if self._far:
+            if self._remote_workers:
                 self._admit(count)
         except MachineError as error:
-            if self._far:
-                self._registry.dismiss(error)
+            if self._remote_workers:
+                self._registry.refuse_all(error)
             raise
 
     def _admit(self, count: int) -> None:
         """See that machines elsewhere will do; only then is there anything for them to load."""
         if self.plan.target.emulator is not None:
-            self._registry.check_reach(self.plan.target.emulator.host)
+            self._registry.require_reachable(self.plan.target.emulator.host)
         short = shortages_of(self._registry.workers_info, self.plan, count)
         self._warnings += warn_or_refuse(short, force=self._options.force)
-        self._start_emulator()
+        self._start_target()
 
     def begin(self) -> None:
         """Fix the timetable and give the order; called as Locust starts the test."""
         if isinstance(self._runner, LocalRunner):
             self._workers = ["local"]
-            self._roster.call_local()
+            self._roster.admit_local()
         else:
-            self._roster.call(self._workers)
+            self._roster.admit(self._workers)
         self.epoch_ns = time.time_ns() + round(START_DELAY_S * NS_PER_S)
-        self._order = RunAssignment(
-            self.run_id, self.epoch_ns, self.plan, self._endpoints, tuple(self._workers)
+        self._assignment = RunAssignment(
+            self.run_id, self.epoch_ns, self.plan, self._target.endpoints, tuple(self._workers)
         )
-        self._options.harness_order = self._order.to_json()
+        self._options.harness_assignment = self._assignment.to_json()
         assert self._writer is not None  # noqa: S101  made in __init__
         self._writer.begin(self.epoch_ns)
         watch = self.live.second if self.live is not None else None
@@ -192,7 +172,11 @@ class Coordinator:
             local=bool(self._options.processes),
         )
         self._disturbances = SystemDisturbances(
-            self.plan, self.epoch_ns, self._endpoints, self._emulator, self._warnings.append
+            self.plan,
+            self.epoch_ns,
+            self._target.endpoints,
+            self._target.emulator,
+            self._warnings.append,
         )
         self._disturbances.start()
         if self.live is not None:
@@ -244,17 +228,15 @@ class Coordinator:
     def _watch(self) -> None:
         """Look once a second for what makes going on pointless."""
         began_s = time.monotonic()
-        while self.cause is None and self._ended_s is None:
+        while self.abort_reason is None and self._ended_s is None:
             gevent.sleep(1.0)
-            cause = self._trouble(time.monotonic() - began_s)
-            if cause is not None and self._ended_s is None:
-                self.abort(cause)
+            reason = self._reason_to_abort(time.monotonic() - began_s)
+            if reason is not None and self._ended_s is None:
+                self.abort(reason)
 
-    def _trouble(self, since_begin_s: float) -> AbortReason | None:
-        if self._emulator is not None and not self._emulator.alive:
-            message = f"the emulator died during the run: {self._emulator.end_reason()}"
-            hint = f"its log is {self.folder / 'emulator.log'}"
-            return AbortReason("emulator_died", ExitCode.RUN_INVALID, message, hint)
+    def _reason_to_abort(self, since_begin_s: float) -> AbortReason | None:
+        if failure := self._target.failure():
+            return failure
         if self._options.allow_lost_workers:
             self._go_on_without_lost()
         if complaint := self._watched.complaint():
@@ -264,7 +246,7 @@ class Coordinator:
         return (
             exhausted(errors)
             or self._nobody_joined(since_begin_s - START_DELAY_S)
-            or self._breaker.cause(errors)
+            or self._breaker.reason(errors)
         )
 
     def _go_on_without_lost(self) -> None:
@@ -287,30 +269,30 @@ class Coordinator:
         join_end_s = self.plan.phases[0].end_s + self.plan.workload.joins.timeout_s
         if not refused or (failed < self.plan.users and elapsed_s < join_end_s):
             return None
-        return nobody_joined(self._endpoints.realtime, refused)
+        return nobody_joined(self._target.endpoints.realtime, refused)
 
-    def abort(self, cause: AbortReason) -> None:
-        """End the run before its time; the first cause stays."""
-        if self.cause is None:
-            self.cause = cause
-            tell(ChildError(cause.code, cause.message, cause.hint, cause.exit_code))
+    def abort(self, reason: AbortReason) -> None:
+        """End the run early; the first reason stays."""
+        if self.abort_reason is None:
+            self.abort_reason = reason
+            tell(ChildError(reason.code, reason.message, reason.hint, reason.exit_code))
             gevent.spawn(self._runner.quit)
 
     def on_stopped(self, said: str) -> None:
         """End the run that a user class stops, unless it is over anyway."""
-        under_way = self._order is not None and self._ended_s is None
+        under_way = self._assignment is not None and self._ended_s is None
         if under_way and self._elapsed_s() < self.plan.total_s - 0.1:
             self.abort(stopped_by_user_class(said))
 
     def finish(self) -> None:
         """Let workers close and account; called while users still run, before Locust kills them."""
-        if self._order is None:
+        if self._assignment is None:
             return
         with self._finishing:  # Asked again, by a signal, it waits until all is there.
             if self._ended_s is None:
                 self._ended_s = self._elapsed_s()
-                self._runner.send_message(messages.FINISH, {})
-            lost = self.cause is not None and self.cause.code == "worker_lost"
+                self._runner.send_message(worker_protocol.FINISH, {})
+            lost = self.abort_reason is not None and self.abort_reason.code == "worker_lost"
             within_s = FINISH_WITHOUT_ALL_WITHIN_S if lost else FINISH_WITHIN_S
             deadline_s = time.monotonic() + within_s
             while self._watched.awaited and time.monotonic() < deadline_s:
@@ -322,34 +304,28 @@ class Coordinator:
         Where ``harness`` started this process, with a plan, it makes the report from the record.
         """
         self.finish()
-        if self._emulator is not None:
-            self._keep_ground_truth()
-            self._emulator.stop()
-        if self._order is None:
+        if self._assignment is not None:
+            self._target.save_ground_truth()
+        self._target.stop()
+        if self._assignment is None:
             if self._writer is not None:
                 self._writer.discard()
-            return int(self.cause.exit_code if self.cause else ExitCode.INTERRUPTED)
-        if self.cause is None:
-            self.cause = self._cause_of_end()
+            return int(self.abort_reason.exit_code if self.abort_reason else ExitCode.INTERRUPTED)
+        if self.abort_reason is None:
+            self.abort_reason = self._reason_for_end()
         if self._assembler is not None:
             self._guarded(self._assembler.flush)
         if self.live is not None:
-            self.live.end(self._ended_s or 0.0, self.cause.message if self.cause else None)
-        self._write_run(self.cause.status if self.cause else "completed")
+            self.live.end(
+                self._ended_s or 0.0, self.abort_reason.message if self.abort_reason else None
+            )
+        self._write_run(self.abort_reason.status if self.abort_reason else "completed")
         if self._writer is not None:
             self._writer.close()
         self._writer = self._assembler = None
         return self._report()
 
-    def _keep_ground_truth(self) -> None:
-        """Put what the emulator itself counted beside what was measured, where it still answers."""
-        if self._order is None:
-            return
-        with contextlib.suppress(OSError):
-            truth = json.dumps(EmulatorControls(self._endpoints).ground_truth(), indent=1)
-            (self.folder / "emulator.json").write_text(truth, encoding="utf-8")
-
-    def _cause_of_end(self) -> AbortReason | None:
+    def _reason_for_end(self) -> AbortReason | None:
         """Tell why a run that nothing aborted was no whole run; None where it was one."""
         ended_s = self._ended_s or 0.0
         if ended_s < self.plan.total_s - 0.1:
@@ -364,7 +340,7 @@ class Coordinator:
             "schema_version": SCHEMA_VERSION,
             "run_id": self.run_id,
             "status": status,
-            "cause": self.cause.to_json() if self.cause else None,
+            "cause": self.abort_reason.to_json() if self.abort_reason else None,
             "label": self.plan.label,
             "tags": self.plan.tags,
             "started_at": self._started.isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -382,8 +358,10 @@ class Coordinator:
 
     def _report(self) -> int:
         """Make the report in a process of its own: pandas never loads beside the load."""
-        if self._options.plan or (self.cause is not None and self.cause.code == "disk_full"):
-            return int(self.cause.exit_code if self.cause else ExitCode.PASS)
+        if self._options.plan or (
+            self.abort_reason is not None and self.abort_reason.code == "disk_full"
+        ):
+            return int(self.abort_reason.exit_code if self.abort_reason else ExitCode.PASS)
         command = [*python_command("harness"), "report", str(self.folder)]
         # A terminal's Ctrl-C reaches it too; there it is blocked, for it is ours to pass on.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -397,4 +375,4 @@ class Coordinator:
             except KeyboardInterrupt:
                 report.kill()
                 raise
-        return int(self.cause.exit_code) if self.cause else report.returncode
+        return int(self.abort_reason.exit_code) if self.abort_reason else report.returncode

@@ -1,12 +1,16 @@
-"""Start the emulator of a target as a process of its own, and end it with the run."""
+"""The emulator of a target: a child process for the length of the run, and its control paths."""
 
 import contextlib
+import json
 import os
+import ssl
 import subprocess
 import time
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import gevent
 import orjson
@@ -14,16 +18,18 @@ import orjson
 from harness.core.child_errors import ERROR_FILE_VARIABLE, decode_error
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, ScenarioError
-from harness.load.run_assignment import Endpoints
+from harness.load.worker_protocol import Endpoints
+from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, STATS_PATH
 from harness.scenario.resolved import encode_target
 from harness.scenario.target import Target
 
 START_WITHIN_S = 20.0
 STOP_WITHIN_S = 5.0
+CONTROL_ANSWER_WITHIN_S = 5.0
 
 
 class EmulatorNotStartedError(MachineError):
-    """The emulator of the target could not be started; the sentence is its own."""
+    """The emulator of the target could not be started; the message is the emulator's own."""
 
     def __init__(self, found: str, hint: str | None) -> None:
         super().__init__("emulator", found, "it must accept connections", hint)
@@ -34,13 +40,13 @@ class EmulatorNotStartedError(MachineError):
 
 
 class EmulatorProcess:
-    """``harness emulate`` in a session of its own, which Ctrl-C does not reach.
+    """``harness emulate`` in a session of its own, so that Ctrl-C does not reach it.
 
-    It ends when its standard input closes, so it cannot outlive this process, however that ends.
+    It ends when its standard input closes, so it never outlives this process.
 
     Args:
-        target_file: File of the target, for messages; it is not read.
-        target: The resolved target whose emulator to start.
+        target_file: File of the target, for error messages only.
+        target: The resolved target to emulate.
         log_file: Where its standard error goes.
 
     Raises:
@@ -51,7 +57,7 @@ class EmulatorProcess:
     def __init__(self, target_file: str, target: Target, log_file: Path) -> None:
         command = [*python_command("harness"), "emulate", "/dev/stdin"]
         command += ["--json", "--exit-with-parent"]
-        # Its errors are for us, who tell whoever asked for ours.
+        # This process reports its errors, in its own error file.
         own = {name: value for name, value in os.environ.items() if name != ERROR_FILE_VARIABLE}
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -62,7 +68,9 @@ class EmulatorProcess:
                 env=own,
                 start_new_session=True,
             )
-        with contextlib.suppress(BrokenPipeError):  # It ended already; why is read below.
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # It has ended already; the reason is read below.
             self._write(encode_target(target_file, target))
         self.endpoints = self._wait_until_accepting()
 
@@ -79,11 +87,11 @@ class EmulatorProcess:
             self.stop()
             raise error if isinstance(error, ScenarioError) else _not_started(error)
         try:
-            told = orjson.loads(line)
+            answer = orjson.loads(line)
         except orjson.JSONDecodeError:
             self.stop()
             raise EmulatorNotStartedError(self._status(), None) from None
-        return Endpoints(told["http"], told["realtime"], told["ca_file"])
+        return Endpoints(answer["http"], answer["realtime"], answer["ca_file"])
 
     def end_reason(self) -> str:
         """Return why it ended: the error that it reported, or else its exit status."""
@@ -95,13 +103,13 @@ class EmulatorProcess:
         status = self._process.wait()
         return f"killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
 
-    def tell(self, order: Mapping[str, Any]) -> None:
-        """Give the running emulator an order, such as to kill one of its processes.
+    def send(self, command: Mapping[str, Any]) -> None:
+        """Send the running emulator a command, such as to kill one of its processes.
 
         Raises:
             OSError: If it is gone.
         """
-        self._write(orjson.dumps(order) + b"\n")
+        self._write(orjson.dumps(command) + b"\n")
 
     def _write(self, line: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101  it is a pipe
@@ -129,3 +137,39 @@ class EmulatorProcess:
 
 def _not_started(error: HarnessError) -> EmulatorNotStartedError:
     return EmulatorNotStartedError(str(error).partition("\nhint: ")[0], error.hint)
+
+
+class EmulatorControls:
+    """The control paths of one emulator, beside those of the system that it emulates.
+
+    Args:
+        endpoints: Where it answers.
+    """
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        parts = urlsplit(endpoints.http)
+        self._base = (parts.scheme, parts.netloc)
+        self._tls = (
+            ssl.create_default_context(cafile=endpoints.ca_file)
+            if parts.scheme == "https"
+            else None
+        )
+
+    def set_faults(self, faults: list[dict[str, Any]]) -> None:
+        """Replace the active faults; raises OSError when the emulator does not accept them."""
+        self._request(FAULTS_PATH, json.dumps(faults).encode())
+
+    def ground_truth(self) -> dict[str, Any]:
+        """Return its counts and its log of injected faults; raises OSError when it cannot."""
+        return {"stats": self._request(STATS_PATH), "log": self._request(LOG_PATH)}
+
+    def _request(self, path: str, body: bytes | None = None) -> Any:
+        url = urlunsplit((*self._base, path, "", ""))
+        request = urllib.request.Request(url, body)  # noqa: S310 - the emulator's own address
+        with urllib.request.urlopen(  # noqa: S310 - as above
+            request, timeout=CONTROL_ANSWER_WITHIN_S, context=self._tls
+        ) as response:
+            try:
+                return json.load(response)
+            except ValueError as error:
+                raise OSError(f"{path} did not answer with JSON") from error

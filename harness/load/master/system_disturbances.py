@@ -11,9 +11,8 @@ from typing import Any
 import gevent
 
 from harness.core.clock import NS_PER_S
-from harness.load.master.emulator_controls import EmulatorControls
-from harness.load.master.emulator_process import EmulatorProcess
-from harness.load.run_assignment import Endpoints
+from harness.load.master.emulator_process import EmulatorControls, EmulatorProcess
+from harness.load.worker_protocol import Endpoints
 from harness.scenario.disturbances import (
     Disturbance,
     KilledProcess,
@@ -70,15 +69,15 @@ class SystemDisturbances:
         try:
             if isinstance(one, SystemFaults):
                 told = [fault.model_dump(mode="json", exclude_none=True) for fault in one.faults]
-                self._controls.tell_faults(told)
+                self._controls.set_faults(told)
                 row["start_s"] = self._elapsed_s()
                 self._sleep_until(row["end_s"])
-                self._controls.tell_faults([])
+                self._controls.set_faults([])
                 row["end_s"] = self._elapsed_s()
             elif self._emulator is not None and isinstance(one, KilledProcess):
-                self._emulator.tell({"kill": one.process, "back_after_s": one.back_after_s})
+                self._emulator.send({"kill": one.process, "back_after_s": one.back_after_s})
             elif self._emulator is not None and isinstance(one, Restart):
-                self._emulator.tell({"restart_after_s": one.back_after_s})
+                self._emulator.send({"restart_after_s": one.back_after_s})
         except OSError as error:
             row["start_s"] = None
             self._warn(

@@ -8,7 +8,7 @@ from functools import partial
 
 import gevent
 
-from harness.load.join_schedule import disturbance_order, spread_s
+from harness.load.schedule import disturbance_order, spread_s
 from harness.load.worker.population import Population
 from harness.load.worker.run_context import RunContext
 from harness.load.worker.session import UserSession

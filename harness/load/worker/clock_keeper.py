@@ -8,7 +8,7 @@ import gevent
 
 from harness.core.clock import NS_PER_MS, machine_id
 from harness.core.clock_offset import OffsetEstimator, Reading
-from harness.load import worker_protocol as messages
+from harness.load import worker_protocol
 from harness.load.worker_info import WorkerInfo
 from harness.measure.record_schema import ClockRow
 
@@ -67,22 +67,22 @@ class ClockKeeper:
     def _run(self) -> None:
         me = WorkerInfo.here(self._systems, self._users, self._locustfile).to_message()
         while not self._welcomed:
-            self._send(messages.HELLO, me)
+            self._send(worker_protocol.REGISTER, me)
             gevent.sleep(HELLO_EVERY_S)
         asked = 0
         while not self._same_clock:
-            self._send(messages.CLOCK_ASK, {"asked_ns": time.time_ns()})
+            self._send(worker_protocol.CLOCK_REQUEST, {"asked_ns": time.time_ns()})
             asked += 1
             gevent.sleep(FIRST_EVERY_S if asked < FIRST_EXCHANGES else EXCHANGE_EVERY_S)
             if asked == FIRST_EXCHANGES:
-                self._send(messages.READY, {})
+                self._send(worker_protocol.READY, {})
 
     def welcomed(self, run_clock_of: str) -> None:
         """Learn which machine's clock is the run clock; "" has it measured whatever it is."""
         again, self._welcomed = self._welcomed, True
         self._same_clock = run_clock_of == machine_id()
         if self._same_clock and not again:
-            self._send(messages.READY, {})
+            self._send(worker_protocol.READY, {})
 
     def told(self, asked_ns: int, answered_ns: int) -> None:
         """Take the master's answer."""

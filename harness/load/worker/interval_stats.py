@@ -1,4 +1,4 @@
-"""What a worker counts between two reports: counters, histograms and errors."""
+"""What a worker collects between two reports: counters, histograms, errors and subscriptions."""
 
 from collections import Counter, defaultdict
 from typing import Any
@@ -70,4 +70,39 @@ class IntervalStats:
     def take_lowest_ns(self) -> int:
         """Return the lowest latency taken since this was last asked, if it was below zero, or 0."""
         taken, self._lowest_ns = self._lowest_ns, 0
+        return taken
+
+
+Edges = dict[str, tuple[list[int], list[int]]]
+"""By channel: run-clock ns from which connections are owed, and from which they are no longer."""
+
+
+class SubscriptionIntervals:
+    """Subscriptions that began or ended since the last ``take``.
+
+    The record's ledger uses the connections table, which is complete only after the run. From these
+    intervals the master keeps the same ledger while the run goes on.
+    """
+
+    def __init__(self) -> None:
+        self._edges: defaultdict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+
+    def opened(self, channel: str, from_ns: int) -> None:
+        """Note a subscription that is owed what is sent from ``from_ns`` on, run clock."""
+        self._edges[channel][0].append(from_ns)
+
+    def closed(self, channel: str, from_ns: int, until_ns: int) -> None:
+        """Note the end of one that was opened; it may come before it had settled.
+
+        Args:
+            channel: Path of its channel.
+            from_ns: As given to ``opened``.
+            until_ns: Run clock from which it is owed nothing any more.
+        """
+        self._edges[channel][1].append(max(from_ns, until_ns))
+
+    def take(self) -> Edges:
+        """Return what was noted, as plain values for a message, and start anew."""
+        taken = dict(self._edges)
+        self._edges.clear()
         return taken

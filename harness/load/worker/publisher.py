@@ -1,5 +1,6 @@
 """Sends a worker's part of the schedule, each publish at its time whatever the system does."""
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +10,41 @@ import gevent
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.envelope import Envelope
 from harness.load.schedule import Publish, Schedule
-from harness.load.worker.back_off import BackOff
 from harness.load.worker.run_context import CHATTER, RunContext
 from harness.load.worker.session import UserSession
 from harness.measure.arrivals import NEVER_NS
 from harness.measure.record_schema import PublishRow
 from harness.net.client import PublishAnswer
 from harness.net.stream import errno_name
+
+LONGEST_BACK_OFF_S = 30.0
+
+
+class BackOff:
+    """Chatters that pause after a throttled publish, as well-behaved clients do.
+
+    Args:
+        base_s: Longest pause after the first throttled publish; 0 disables pauses.
+    """
+
+    def __init__(self, base_s: float) -> None:
+        self._base_s = base_s
+        self._pauses: dict[int, tuple[float, int]] = {}
+
+    def is_paused(self, chatter: int, now_s: float) -> bool:
+        """Return whether a chatter pauses at a time of any steady clock."""
+        until_s, _ = self._pauses.get(chatter, (0.0, 0))
+        return now_s < until_s
+
+    def answered(self, chatter: int, now_s: float, *, throttled: bool) -> None:
+        """Take the answer to a publish of a chatter; one that is not throttled resets the pause."""
+        if not throttled:
+            self._pauses.pop(chatter, None)
+        elif self._base_s:
+            _, times = self._pauses.get(chatter, (0.0, 0))
+            longest_s = min(LONGEST_BACK_OFF_S, self._base_s * 2.0 ** min(times, 20))
+            # Full jitter keeps chatters from resuming at the same time.
+            self._pauses[chatter] = now_s + random.uniform(0.0, longest_s), times + 1
 
 
 @dataclass(slots=True)
@@ -84,7 +113,7 @@ class Publisher:
         if session is None or not session.connected:
             self._not_sent(publish, channel, phase, "NotConnected", "its chatter is not connected")
             return
-        if self._back_off.silent(publish.chatter, time.monotonic()):
+        if self._back_off.is_paused(publish.chatter, time.monotonic()):
             self._not_sent(publish, channel, phase, "BackedOff", "its chatter had been throttled")
             return
         stamped = self._stamped(publish)
@@ -169,7 +198,7 @@ class Publisher:
         context = self._context
         received_ns = answer.received_ns + context.clock.offset_ns
         latency_ns = received_ns - pending.sent_ns
-        self._back_off.heard(
+        self._back_off.answered(
             pending.rows[0]["chatter"], time.monotonic(), throttled=answer.throttled
         )
         problem = None if answer.accepted else Exception(f"{answer.code}: {answer.message}")

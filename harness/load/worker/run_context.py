@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from harness.core.clock import RunClock
-from harness.load.run_assignment import RunAssignment
-from harness.load.worker.interval_stats import IntervalStats
+from harness.load.worker.interval_stats import IntervalStats, SubscriptionIntervals
 from harness.load.worker.locust_table import LocustTable
-from harness.load.worker.subscription_intervals import SubscriptionIntervals
+from harness.load.worker_protocol import RunAssignment
 from harness.measure.arrivals import MessageTracker
 from harness.measure.health import GeneratorHealth
 from harness.measure.record_schema import ConnectionRow

@@ -5,6 +5,7 @@ through Locust's own messages, named in ``harness.load.worker_protocol``.
 """
 
 import gc
+import math
 import os
 import time
 from collections import defaultdict
@@ -17,7 +18,6 @@ from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.load import worker_protocol
-from harness.load.run_assignment import RunAssignment
 from harness.load.worker.client_disturbances import client_disturbances
 from harness.load.worker.clock_keeper import ClockKeeper
 from harness.load.worker.locust_table import LocustTable
@@ -25,12 +25,15 @@ from harness.load.worker.population import Population
 from harness.load.worker.publisher import Publisher
 from harness.load.worker.requests import RequestCounter
 from harness.load.worker.run_context import CHATTER, RunContext
+from harness.load.worker_protocol import RunAssignment
 from harness.measure.arrivals import Arrivals, MessageTracker
 from harness.measure.histogram import Int64Array
 from harness.measure.record_schema import ArrivalRow, GeneratorRow
-from harness.net.client import Api
-from harness.net.read_coalescing import COALESCING_DELAY_NS, ReadCoalescing
+from harness.net.addresses import source_addresses, tls_context
+from harness.net.client import Access, Api
 from harness.net.reading import take_unstamped_receives
+from harness.net.ring_reading import COALESCING_DELAY_NS, ReadCoalescing
+from harness.scenario.target import api_key
 
 LAG_PROBE_S = 0.02
 SHORT_DRAIN_S = 1.0
@@ -259,3 +262,31 @@ def _arrival_row(worker: int, user_class: str, message: Arrivals) -> ArrivalRow:
         "last_arrival_ns": message.last_ns,
         "arrival_bins": message.bins.pairs(),
     }
+
+
+def access_of(assignment: RunAssignment, number: int) -> Access:
+    """Return how a worker reaches the system under test.
+
+    Args:
+        assignment: The run.
+        number: This worker's place among ``assignment.workers``.
+
+    Raises:
+        HarnessError: If a secret is missing.
+        OSError: If a file of authorities cannot be read.
+    """
+    target, endpoints = assignment.plan.target, assignment.endpoints
+    return Access(
+        realtime=endpoints.realtime,
+        http=endpoints.http,
+        api_key=api_key(target),
+        tls=tls_context(endpoints.realtime, verify=target.tls.verify, ca_file=endpoints.ca_file),
+        source_addresses=source_addresses(
+            endpoints.realtime,
+            target.source_addresses,
+            number,
+            math.ceil(assignment.plan.users / len(assignment.workers)),
+        ),
+        options=assignment.plan.client,
+        auth=target.auth,
+    )

@@ -14,9 +14,9 @@ from harness.analysis.run.histograms import latency_ms
 from harness.analysis.run.record import MEASURE, Json, Record, before_measuring, measured
 from harness.analysis.run.slo import margin, scope_words
 from harness.analysis.run.summary import CHATTER, SUBSCRIBER, failed_joins
+from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
 from harness.core.metric_types import STATISTICS, WAIT_LIMITS_S, WAIT_STATISTICS, percentile_name
 from harness.core.metrics import LATENCIES, title_of
-from harness.measure.record import JOIN_STAGES
 from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
 from harness.report.clocks import clocks, latency_figure
@@ -255,7 +255,7 @@ def _stage_name(stage: str) -> str:
 def _failed_joins(record: Record) -> Table:
     """Return a row for each cause of failed joins, with the stages at which they failed."""
     counts = failed_joins(record.errors)
-    stages = [stage for stage in ("connect", *JOIN_STAGES) if stage in counts.columns]
+    stages = [stage for stage in JOIN_FAILURE_STAGES if stage in counts.columns]
     rows = [
         [
             Cell(_CAUSE_NAMES.get(cause, capital(cause.replace("_", " ")))),

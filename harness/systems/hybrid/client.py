@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from harness.net.client import Access, Client, Listener, PublishAnswer, tls_context
+from harness.net.addresses import tls_context
+from harness.net.client import Access, Client, Listener, PublishAnswer
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from harness.systems.polling import wire
 from harness.systems.polling.client.poller import PollingApi

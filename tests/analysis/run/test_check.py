@@ -5,8 +5,7 @@ import shutil
 import orjson
 import pytest
 
-from harness.analysis.run.check import judge_again, verdict_json
-from harness.analysis.run.finalize import analyse
+from harness.analysis.run.finalize import analyse, judge_again, verdict_json
 from harness.core.metrics import METRICS, SUMMARY_METRICS
 from tests.support.records import histogram, run_file, three_subscribers, worker_second
 from tests.support.simulated_run import Simulation

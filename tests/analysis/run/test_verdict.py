@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.analysis.run.verdict import decide, exit_code
+from harness.analysis.run.finalize import decide, exit_code
 from harness.core.exit_codes import ExitCode
 
 BAD = {"invalidates": True}

@@ -1,7 +1,7 @@
 from locust import User
 from locust.runners import WorkerNode
 
-from harness.load.master.dispatch import NumberedDispatcher
+from harness.load.master.worker_registry import NumberedDispatcher
 
 
 class Subscriber(User):

@@ -7,9 +7,8 @@ from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
 from harness.load.master.emulator_process import EmulatorNotStartedError, EmulatorProcess
 from harness.scenario.resolved import decode_target
-from harness.scenario.target import Target
+from tests.support.plans import EMULATED as TARGET
 
-TARGET = Target.model_validate({"name": "t", "system": "appsync-events", "emulated": True})
 PROGRAM = """#!/bin/sh
 {script}
 """

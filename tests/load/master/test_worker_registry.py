@@ -3,7 +3,7 @@ import pytest
 
 from harness.core.clock import machine_id
 from harness.core.errors import MachineError
-from harness.load import worker_protocol as messages
+from harness.load import worker_protocol
 from harness.load.master import worker_registry as registry
 from harness.load.master.worker_registry import WorkerRegistry
 
@@ -31,7 +31,7 @@ def _version(monkeypatch):
     monkeypatch.setattr(registry, "harness_version", lambda: VERSION)
 
 
-def muster_of(mail, *, measure_clocks=False):
+def registry_of(mail, *, measure_clocks=False):
     return WorkerRegistry(mail, measure_clocks=measure_clocks, system="polling")
 
 
@@ -42,16 +42,16 @@ def _mail():
 
 def test_worker_learns_whose_clock_is_the_run_clock(mail):
     """From that it knows whether its own is."""
-    muster_of(mail).hello("a", ME)
-    assert [(messages.WELCOME, {"run_clock_of": machine_id()})] == mail.to("a")
+    registry_of(mail).register("a", ME)
+    assert [(worker_protocol.REGISTERED, {"run_clock_of": machine_id()})] == mail.to("a")
 
 
 def test_clocks_of_this_machine_are_measured_if_asked_for(mail):
     """Nobody's machine is the run clock's then."""
-    found = muster_of(mail, measure_clocks=True)
-    found.hello("a", ME)
-    assert [(messages.WELCOME, {"run_clock_of": ""})] == mail.to("a")
-    assert "measured" == found.enlist(["a"])[0]["clock"]
+    found = registry_of(mail, measure_clocks=True)
+    found.register("a", ME)
+    assert [(worker_protocol.REGISTERED, {"run_clock_of": ""})] == mail.to("a")
+    assert "measured" == found.admit(["a"])[0]["clock"]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_clocks_of_this_machine_are_measured_if_asked_for(mail):
 )
 def test_worker_of_another_version_is_refused_by_both(mail, other, sentence):
     """It is told why, and the master does not begin."""
-    found = muster_of(mail)
-    found.hello("a", FAR | other)
+    found = registry_of(mail)
+    found.register("a", FAR | other)
     ((_, data),) = mail.to("a")
     assert data["refused"].startswith(sentence)
     with pytest.raises(MachineError, match="all must run the same"):
@@ -77,9 +77,9 @@ def test_worker_of_another_version_is_refused_by_both(mail, other, sentence):
 )
 def test_worker_without_the_system_of_the_target_is_refused(mail, systems, found):
     """Its package is not installed there, or its locustfile is bound to another system."""
-    master = muster_of(mail)
-    master.hello("a", FAR)
-    master.hello("b", FAR | {"systems": systems})
+    master = registry_of(mail)
+    master.register("a", FAR)
+    master.register("b", FAR | {"systems": systems})
     assert ["run_clock_of"] == list(mail.to("a")[0][1])
     refused = f"worker on far: its users can join {found}, the target is of system polling\n"
     assert mail.to("b")[0][1]["refused"].startswith(refused)
@@ -98,11 +98,11 @@ def test_worker_with_another_locustfile_is_told_from_those_that_fit(mail, used, 
     master = WorkerRegistry(
         mail, measure_clocks=False, system="polling", users="1a", locustfile="users.py"
     )
-    master.hello("a", ME | {"users": "1a", "locustfile": "users.py", "pid": 11})
-    master.hello("b", ME | {"users": "2b", "locustfile": used, "pid": 12})
+    master.register("a", ME | {"users": "1a", "locustfile": "users.py", "pid": 11})
+    master.register("b", ME | {"users": "2b", "locustfile": used, "pid": 12})
     with pytest.raises(MachineError) as caught:
         master.wait(2, 1.0, print)
-    master.dismiss(caught.value)
+    master.refuse_all(caught.value)
     accused = f"worker on here (process 12): {sentence}"
     assert f"{caught.value}\n".startswith(accused)
     assert mail.to("b")[-1][1]["refused"].startswith(accused)
@@ -112,34 +112,34 @@ def test_worker_with_another_locustfile_is_told_from_those_that_fit(mail, used, 
 
 def test_worker_whose_version_says_other_things_is_refused_and_not_misunderstood(mail):
     """What a later version adds, or an earlier one left out, is no reason to hang."""
-    found = muster_of(mail)
-    found.hello("a", {"host": "far", "version": "9.9", "moons": 2})
+    found = registry_of(mail)
+    found.register("a", {"host": "far", "version": "9.9", "moons": 2})
     assert "runs harness 9.9" in mail.to("a")[0][1]["refused"]
 
 
 def test_all_who_have_come_are_told_why_nothing_is_run(mail):
     """The sentence stands at each worker's terminal too."""
-    found = muster_of(mail)
+    found = registry_of(mail)
     for worker in ("a", "b"):
-        found.hello(worker, FAR)
-    found.dismiss(MachineError("workers", "2 of 3 came", "all must"))
+        found.register(worker, FAR)
+    found.refuse_all(MachineError("workers", "2 of 3 came", "all must"))
     told = {"refused": "workers: 2 of 3 came, all must"}
     assert [told, told] == [mail.to(worker)[-1][1] for worker in ("a", "b")]
 
 
 def test_wait_ends_once_enough_are_ready(mail):
     """To have come is not enough: a worker must know its clock."""
-    found = muster_of(mail)
+    found = registry_of(mail)
     for worker in ("a", "b"):
-        found.hello(worker, ME)
+        found.register(worker, ME)
         gevent.spawn_later(0.05, found.ready, worker)
     found.wait(2, 20.0, print)
 
 
 def test_missing_workers_are_counted_and_the_others_named(mail):
     """The sentence says who is there."""
-    found = muster_of(mail)
-    found.hello("a", FAR)
+    found = registry_of(mail)
+    found.register("a", FAR)
     found.ready("a")
     with pytest.raises(MachineError, match=r"1 of 3 were ready within 0.05 s \(far\)"):
         found.wait(3, 0.05, print)
@@ -147,13 +147,13 @@ def test_missing_workers_are_counted_and_the_others_named(mail):
 
 def test_who_comes_late_is_sent_away_and_named(mail):
     """The shares are dealt; those that have one are welcome again."""
-    found = muster_of(mail)
+    found = registry_of(mail)
     late = []
     found.on_late = late.append
-    found.hello("a", ME)
-    found.enlist(["a"])
-    found.hello("b", FAR)
-    found.hello("a", ME)
+    found.register("a", ME)
+    found.admit(["a"])
+    found.register("b", FAR)
+    found.register("a", ME)
     assert ["b on far"] == late
     assert "came too late" in mail.to("b")[0][1]["refused"]
     assert "refused" not in mail.to("a")[-1][1]
@@ -161,28 +161,28 @@ def test_who_comes_late_is_sent_away_and_named(mail):
 
 def test_who_is_too_many_is_sent_away(mail):
     """Two came, one was expected."""
-    found = muster_of(mail)
+    found = registry_of(mail)
     late = []
     found.on_late = late.append
     for worker in ("a", "b"):
-        found.hello(worker, ME)
-    assert ["a"] == [row["id"] for row in found.enlist(["a"])]
+        found.register(worker, ME)
+    assert ["a"] == [row["id"] for row in found.admit(["a"])]
     assert ["b on here"] == late
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "::1", "0.0.0.0", "::"])
 def test_emulator_on_loopback_is_refused_to_workers_elsewhere(mail, host):
     """They would all fail to join, and the reason is known beforehand."""
-    found = muster_of(mail)
-    found.hello("a", FAR)
+    found = registry_of(mail)
+    found.register("a", FAR)
     with pytest.raises(MachineError, match="workers on far must reach it"):
-        found.check_reach(host)
+        found.require_reachable(host)
 
 
 def test_emulator_on_loopback_will_do_for_workers_on_this_machine(mail):
     """As it will on an address that others reach."""
-    found = muster_of(mail)
-    found.hello("a", ME)
-    found.check_reach("127.0.0.1")
-    found.hello("b", FAR)
-    found.check_reach("10.0.0.1")
+    found = registry_of(mail)
+    found.register("a", ME)
+    found.require_reachable("127.0.0.1")
+    found.register("b", FAR)
+    found.require_reachable("10.0.0.1")

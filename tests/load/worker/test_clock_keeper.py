@@ -5,7 +5,7 @@ import gevent
 import pytest
 
 from harness.core.clock import NS_PER_MS, machine_id
-from harness.load import worker_protocol as messages
+from harness.load import worker_protocol
 from harness.load.worker import clock_keeper
 from harness.load.worker.clock_keeper import ClockKeeper
 from tests.support.waiting import PATIENCE_S
@@ -33,9 +33,9 @@ class Link:
         gevent.spawn_later(self._there_s + random.uniform(0, 0.005), self._answer, kind, data)
 
     def _answer(self, kind, data):
-        if kind == messages.HELLO:
+        if kind == worker_protocol.REGISTER:
             gevent.spawn_later(self._back_s, self.keeper.welcomed, self._run_clock_of)
-        elif kind == messages.CLOCK_ASK:
+        elif kind == worker_protocol.CLOCK_REQUEST:
             told_ns = time.time_ns() + AHEAD_NS
             gevent.spawn_later(self._back_s, self.keeper.told, data["asked_ns"], told_ns)
 
@@ -59,7 +59,7 @@ def test_offset_is_found_within_its_bound(there_s, back_s):
     adopted = []
     link.keeper.adopt = adopted.append
     link.keeper.start()
-    link.until(messages.READY)
+    link.until(worker_protocol.READY)
     row = taken(link.keeper)
     assert abs(row["clock_offset_ms"] - 300.0) <= row["clock_error_ms"]
     assert row["clock_round_trip_ms"] >= (there_s + back_s) * 1000.0
@@ -70,9 +70,9 @@ def test_worker_on_the_masters_machine_asks_nothing():
     """There is one clock, so the offset is 0 and exactly so."""
     link = Link(run_clock_of=machine_id())
     link.keeper.start()
-    link.until(messages.READY)
+    link.until(worker_protocol.READY)
     gevent.sleep(0.05)
-    assert messages.CLOCK_ASK not in link.sent
+    assert worker_protocol.CLOCK_REQUEST not in link.sent
     row = link.keeper.take_row()
     assert (0.0, 0.0, 0) == (row["clock_offset_ms"], row["clock_error_ms"], row["clock_exchanges"])
 
@@ -87,7 +87,7 @@ def test_hello_is_repeated_until_it_is_answered(monkeypatch):
         while len(sent) < 3:
             gevent.sleep(0.01)
     keeper.welcomed(machine_id())
-    assert {messages.HELLO, messages.READY} == set(sent)
+    assert {worker_protocol.REGISTER, worker_protocol.READY} == set(sent)
 
 
 def test_step_of_the_clock_is_in_the_bound_of_its_second():

@@ -1,4 +1,9 @@
-from harness.load.worker.interval_stats import IDLE_TAKES, MAX_ERROR_KINDS, IntervalStats
+from harness.load.worker.interval_stats import (
+    IDLE_TAKES,
+    MAX_ERROR_KINDS,
+    IntervalStats,
+    SubscriptionIntervals,
+)
 from harness.measure.histogram import LatencyHistogram
 
 
@@ -52,3 +57,21 @@ def test_flood_of_different_errors_stays_bounded_and_complete():
     errors = stats.take()["errors"]
     assert len(errors) == MAX_ERROR_KINDS + 1
     assert 1000 == sum(error[-1] for error in errors)
+
+
+def test_what_was_noted_is_told_once():
+    """Starts and ends by channel; the next report begins anew."""
+    notes = SubscriptionIntervals()
+    notes.opened("/default/room-0", 10)
+    notes.opened("/default/room-0", 20)
+    notes.closed("/default/room-0", 10, 30)
+    notes.opened("/default/room-1", 5)
+    assert {"/default/room-0": ([10, 20], [30]), "/default/room-1": ([5], [])} == notes.take()
+    assert {} == notes.take()
+
+
+def test_connection_that_ends_before_it_had_settled_is_never_owed():
+    """It ceases at the instant from which it would have been owed."""
+    notes = SubscriptionIntervals()
+    notes.closed("/default/room-0", 40, 30)
+    assert {"/default/room-0": ([], [40])} == notes.take()

@@ -4,10 +4,10 @@ from typing import Any
 import gevent
 import pytest
 
-from harness.load.run_assignment import Endpoints, RunAssignment
 from harness.load.worker.clock_keeper import ClockKeeper
 from harness.load.worker.run_context import SUBSCRIBER
 from harness.load.worker.worker import Worker
+from harness.load.worker_protocol import Endpoints, RunAssignment
 from harness.net.client import JoinError, JoinTimes
 from harness.scenario.disturbances import Reconnect
 from tests.support.listeners import wait_for

@@ -59,6 +59,14 @@ def stats():
 
 
 @pytest.fixture
+def now_s(monkeypatch):
+    """A clock that a test sets, in a list of one."""
+    now_s = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    return now_s
+
+
+@pytest.fixture
 def javascript(tmp_path):
     """Make handlers of JavaScript code."""
     stands = []

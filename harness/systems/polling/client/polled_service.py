@@ -4,7 +4,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from harness.net.channel_addresses import path_of, with_channels
+from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access
 from harness.net.http_publishing import HttpPublisher
 from harness.net.stream import resolve

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.net.channel_addresses import path_of, with_channels
-from harness.net.client import tls_context
+from harness.net.addresses import path_of, tls_context, with_channels
 from harness.net.stream import resolve
 from harness.systems.server_sent_events import wire
 

@@ -3,16 +3,15 @@
 import contextlib
 import http.server
 import json
-import threading
 import time
 
 import pytest
-from websockets.sync.server import serve
 from websockets.typing import Subprotocol
 
 from harness.net.client import Access, JoinError
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from tests.support.listeners import Listener, wait_for
+from tests.support.servers import serving_http, serving_websockets
 from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
@@ -54,14 +53,8 @@ def scripted_server(script):
             for answer in script.get(message["type"], ()):
                 peer.send(answer if isinstance(answer, str) else json.dumps(answer))
 
-    with serve(handler, HOST, 0, subprotocols=[Subprotocol("aws-appsync-event-ws")]) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"ws://{HOST}:{server.socket.getsockname()[1]}/event/realtime"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving_websockets(handler, subprotocols=[Subprotocol("aws-appsync-event-ws")]) as port:
+        yield f"ws://{HOST}:{port}/event/realtime"
 
 
 ACK = {"type": "connection_ack", "connectionTimeoutMs": 300000}
@@ -341,11 +334,8 @@ class _Teapot(http.server.BaseHTTPRequestHandler):
 def test_http_answers_of_all_kinds_become_publish_answers(status, body, code, throttled):
     """Status and words of a proxy or a throttle are kept apart and kept."""
     handler = type("_Scripted", (_Teapot,), {"status": status, "body": body})
-    with http.server.HTTPServer((HOST, 0), handler) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
+    with serving_http(handler) as server:
         made = api("ws://127.0.0.1:9/event/realtime", f"http://{HOST}:{server.server_port}/event")
         answer = made.publish_over_http("1", ROOM, [b"1"])
         made.close()
-        thread.join()
     assert (False, code, throttled) == (answer.accepted, answer.code, answer.throttled)

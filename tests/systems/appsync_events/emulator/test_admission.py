@@ -9,14 +9,6 @@ from tests.support.emulator_process import Stand, run
 
 
 @pytest.fixture
-def now_s(monkeypatch):
-    """A clock that a test sets, in a list of one."""
-    now_s = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
-    return now_s
-
-
-@pytest.fixture
 def admitting(tmp_path, now_s):
     """Call a check with what each process lets in, and with a reader of their counts."""
 

@@ -2,7 +2,7 @@ import json
 import socket
 
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 from tests.support.waiting import PATIENCE_S
 
@@ -16,13 +16,6 @@ UNAUTHORIZED = {
 
 def error_types(answer):
     return [error["errorType"] for error in answer["errors"]]
-
-
-def close_code(peer):
-    """Return the code with which the server closes; nothing else may come before."""
-    with pytest.raises(ConnectionClosed) as caught:
-        peer.hear()
-    return caught.value.rcvd.code
 
 
 @pytest.mark.parametrize("subprotocols", [[MARKER, HEADER], [HEADER, MARKER]])
@@ -93,7 +86,7 @@ def test_wrong_or_missing_key_is_told_in_answer_to_the_first_message(
     peer = connect(shared_emulator, authorization)
     expected = {"type": "connection_error", "errors": [{**UNAUTHORIZED, "errorCode": 401}]}
     assert expected == peer.ask(**first)
-    assert 1000 == close_code(peer)
+    assert 1000 == peer.close_code()
 
 
 def test_wrong_key_in_an_http_header_is_unauthorized(connect, shared_emulator):
@@ -118,7 +111,7 @@ def test_credentials_missing_undecodable_or_without_host_are_a_bad_request(
     """Credentials that cannot be read are told apart from wrong ones."""
     peer = connect(shared_emulator, subprotocols=subprotocols)
     assert ["BadRequestException"] == error_types(peer.ask(type="connection_init"))
-    assert 1000 == close_code(peer)
+    assert 1000 == peer.close_code()
 
 
 def test_silent_unauthorised_connection_is_closed_when_keep_alive_is_due(
@@ -127,4 +120,4 @@ def test_silent_unauthorised_connection_is_closed_when_keep_alive_is_due(
     """Who is not let in and says nothing does not stay for ever."""
     peer = connect(impatient_emulator, {"host": "localhost", "x-api-key": "da2-wrong"})
     assert "connection_error" == peer.hear()["type"]
-    assert 1000 == close_code(peer)
+    assert 1000 == peer.close_code()

@@ -15,14 +15,6 @@ COUNTS = (*SHARED_COUNTS, *BILLED_COUNTS)
 
 
 @pytest.fixture
-def now_s(monkeypatch):
-    """A clock that a test sets, in a list of one."""
-    now_s = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
-    return now_s
-
-
-@pytest.fixture
 def make_metering(tmp_path):
     """Make the metering of one process, with rules of its own; it comes with its bill."""
 

@@ -3,18 +3,17 @@
 import contextlib
 import http.server
 import socket
-import ssl
 import struct
-import threading
 import time
 
 import gevent
 import pytest
-import trustme
 
 from harness.net.client import Access, JoinError
 from harness.systems.server_sent_events.client.api import ServerSentEventsApi
+from tests.support.certificates import tls_pair
 from tests.support.listeners import Listener, wait_for
+from tests.support.servers import serving_http
 from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
@@ -293,11 +292,7 @@ def test_paused_client_takes_nothing_until_it_goes_on(peer):
 
 def test_stream_over_tls_is_confirmed_at_the_kernels_time():
     """The same path with a certificate that is checked."""
-    authority = trustme.CA()
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(server_side)
-    client_side = ssl.create_default_context()
-    authority.configure_trust(client_side)
+    server_side, client_side = tls_pair(HOST)
     with contextlib.closing(Peer(server_side)) as server:
         listener, before_ns = Listener(), time.time_ns()
         client = api_of(server.port, scheme="https", tls=client_side).client([ROOM], {}, listener)
@@ -326,13 +321,9 @@ class Posts(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def posts():
     """A server of the standard library that keeps what is posted to it."""
-    server = http.server.ThreadingHTTPServer((HOST, 0), Posts)
-    server.posts = []
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving_http(Posts) as server:
+        server.posts = []
+        yield server
 
 
 def test_publish_posts_each_event_and_answers_the_listener(posts):

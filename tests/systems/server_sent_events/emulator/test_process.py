@@ -90,7 +90,7 @@ def test_dropped_deliveries_of_users_with_several_channels_are_counted_once(emul
     """A fault decides over each delivery, and one who named the channel twice has one."""
     emulator = emulate()
     stream = emulator.stream("default/a,default/*")
-    emulator.tell_faults({"kind": "drop", "count": 3})
+    emulator.set_faults({"kind": "drop", "count": 3})
     for number in range(5):
         emulator.publish(str(number), "default/a")
     assert ["3", "4"] == [stream.event()[1] for _ in range(2)]

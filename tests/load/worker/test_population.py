@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from harness.load.subscriptions import Subscriptions
-from tests.load.conftest import make_plan
+from harness.load.worker.population import Subscriptions
+from tests.support.plans import make_plan
 
 USERS = 20_000
 
@@ -60,7 +60,7 @@ def test_same_seed_gives_the_same_channels_and_another_seed_others():
 def test_memory_bound_changes_nothing_that_is_drawn(monkeypatch):
     """Drawn in small parts or at once, the users hold the same."""
     at_once = subscriptions(users=100, subscriptions_per_client=2).channels
-    monkeypatch.setattr("harness.load.subscriptions._DRAWN_AT_ONCE", 21)
+    monkeypatch.setattr("harness.load.worker.population._DRAWN_AT_ONCE", 21)
     assert (
         at_once.tolist() == subscriptions(users=100, subscriptions_per_client=2).channels.tolist()
     )

@@ -13,7 +13,7 @@ from locust.exception import StopTest
 from harness.core.exit_codes import ExitCode
 from harness.load.master.abort_reason import stopped_by_user_class
 from harness.load.plugin import _Plugin
-from harness.load.stop_reason import StopReason
+from harness.load.process import StopReason
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ def test_words_of_a_stop_are_kept_where_locust_only_logs_them(logged, said):
 
 def test_run_that_a_user_class_stopped_is_invalid_and_not_interrupted():
     """Nobody stopped it by hand."""
-    cause = stopped_by_user_class("no host")
-    assert ExitCode.RUN_INVALID == cause.exit_code
-    assert "a user class stopped the run: no host" == cause.message
+    reason = stopped_by_user_class("no host")
+    assert ExitCode.RUN_INVALID == reason.exit_code
+    assert "a user class stopped the run: no host" == reason.message
 
 
-class FakeDirector:
+class FakeCoordinator:
     def __init__(self):
         self.log = []
 
@@ -52,7 +52,7 @@ class FakeDirector:
 @pytest.mark.parametrize("web_ui", [None, "page"])
 def test_user_that_stops_the_run_ends_there_and_waits_for_nothing(web_ui):
     """Its own greenlet is one of those that the end of the run waits for."""
-    coordinator, users = FakeDirector(), Group()
+    coordinator, users = FakeCoordinator(), Group()
     plugin: Any = _Plugin()
     plugin._coordinator = coordinator
     environment = SimpleNamespace(runner=SimpleNamespace(user_greenlets=users), web_ui=web_ui)

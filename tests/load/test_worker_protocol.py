@@ -1,4 +1,4 @@
-from harness.load.run_assignment import Endpoints, RunAssignment
+from harness.load.worker_protocol import Endpoints, RunAssignment
 
 
 def test_order_survives_its_journey_to_a_worker(make_plan):

@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from harness.core.errors import TargetUnreachableError
-from harness.load.master.reachability import check_reachable
+from harness.load.master.target import check_reachable
 
 
 def test_listening_target_passes():

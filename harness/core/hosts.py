@@ -1,0 +1,19 @@
+"""Which hosts are this machine."""
+
+from ipaddress import ip_address
+
+LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses that mean all interfaces, with the loopback address that reaches them from here."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can connect to a host; of names, only localhost is sure."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_ipv4_loopback(host: str) -> bool:
+    """Return whether a host is an address of 127.0.0.0/8, all of which this machine can use."""
+    return host.startswith("127.")

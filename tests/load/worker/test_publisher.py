@@ -1,0 +1,40 @@
+import pytest
+
+from harness.load.worker.publisher import LONGEST_BACK_OFF_S, BackOff
+
+
+@pytest.fixture(autouse=True)
+def _longest(monkeypatch):
+    """Every random time is the longest it can be."""
+    monkeypatch.setattr("random.uniform", lambda _, most: most)
+
+
+def test_throttled_chatter_keeps_silent_twice_as_long_each_time_up_to_a_limit():
+    """Doubling from the base; others go on."""
+    back_off, now_s, silences_s = BackOff(1.0), 100.0, []
+    for _ in range(7):
+        back_off.answered(3, now_s, throttled=True)
+        silences_s.append(back_off._pauses[3][0] - now_s)
+    assert [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_BACK_OFF_S, LONGEST_BACK_OFF_S] == silences_s
+    assert (True, False, False) == (
+        back_off.is_paused(3, now_s + 29.9),
+        back_off.is_paused(3, now_s + 30.0),
+        back_off.is_paused(4, now_s),
+    )
+
+
+def test_accepted_publish_ends_the_row():
+    """The next silence is a first one again."""
+    back_off = BackOff(1.0)
+    back_off.answered(3, 0.0, throttled=True)
+    back_off.answered(3, 0.0, throttled=True)
+    back_off.answered(3, 0.0, throttled=False)
+    back_off.answered(3, 0.0, throttled=True)
+    assert (True, False) == (back_off.is_paused(3, 0.9), back_off.is_paused(3, 1.0))
+
+
+def test_nobody_keeps_silent_where_it_is_turned_off():
+    """A base of 0."""
+    back_off = BackOff(0.0)
+    back_off.answered(3, 1.0, throttled=True)
+    assert not back_off.is_paused(3, 1.0)
