@@ -16,17 +16,7 @@ from types import FrameType
 from typing import TypeVar
 
 from benchmarks import receivers, rows
-from benchmarks.crowd import crowd_on_emulator, crowd_on_nchan
-from benchmarks.lanes import (
-    FAST_PER_S,
-    ONCE_A_SECOND_S,
-    QUIET_S,
-    SLOW_PER_S,
-    Lane,
-    Pace,
-    keep_apart,
-    run_rounds,
-)
+from benchmarks.full_scale import full_scale_on_emulator, full_scale_on_nchan
 from benchmarks.latency import Reported, measure_latency
 from benchmarks.memory import Weight, measure_memory
 from benchmarks.programs import Program, ProgramError
@@ -42,7 +32,17 @@ from benchmarks.senders import (
     System,
     wait_for,
 )
-from benchmarks.table import Row, as_text, unproduced, write_json
+from benchmarks.side_by_side import (
+    FAST_PER_S,
+    ONCE_A_SECOND_S,
+    QUIET_S,
+    SLOW_PER_S,
+    Contender,
+    Pace,
+    keep_apart,
+    run_rounds,
+)
+from benchmarks.table import Row, as_text, not_measured, write_json
 from benchmarks.tools import WITHOUT_TLS, Tools, find_tools
 from benchmarks.tsung import tsung
 from harness.measure.environment import describe_environment
@@ -75,7 +75,7 @@ class Size:
         weighed_cohort: The same, 100 to a Locust user.
         many: Subscribers of the run in which latency is measured.
         pairs: Messages of that run with extra work.
-        crowd: Subscribers of the runs on two systems.
+        full_scale: Subscribers of the runs on two systems.
         fetch_s: How long fetching the peers may take.
     """
 
@@ -87,7 +87,7 @@ class Size:
     weighed_cohort: tuple[int, ...]
     many: int
     pairs: int
-    crowd: int
+    full_scale: int
     fetch_s: float
 
 
@@ -100,7 +100,7 @@ FULL = Size(
     weighed_cohort=(2000, 4000, 8000),
     many=5000,
     pairs=60,
-    crowd=30_000,
+    full_scale=30_000,
     fetch_s=600.0,
 )
 QUICK = Size(
@@ -112,15 +112,15 @@ QUICK = Size(
     weighed_cohort=(1000, 2000, 5000),
     many=2500,
     pairs=24,
-    crowd=2000,
+    full_scale=2000,
     fetch_s=90.0,
 )
 
 
 def main() -> int:
-    """Measure everything, print the table, write the JSON; 0 if no ratio is missing but for want.
+    """Measure everything, print the table, write the JSON; 0 if all available ones were.
 
-    A tool that cannot be had is no failure, one that is there and could not be measured is.
+    A tool that is not available is no failure; one that could not be measured is.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and shorter, as for CI")
@@ -133,7 +133,7 @@ def main() -> int:
     machine = describe_environment()
     del machine["host"]
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as place:
-        result, excuses = measure(size, Path(place))
+        result, unavailable = measure(size, Path(place))
     machine["receive_path"] = receive_path()
     machine["quick"] = arguments.quick
     machine["seconds"] = round(time.monotonic() - started, 1)
@@ -141,7 +141,7 @@ def main() -> int:
     write_json(result, machine, arguments.out)
     print(as_text(result))
     print(f"\n{machine['seconds']:.0f} s; written to {arguments.out}")
-    failed = unproduced(result, excuses)
+    failed = not_measured(result, unavailable)
     for row in failed:
         print(f"error: {row.name}: could not be measured: {row.missing}", file=sys.stderr)
     return 1 if failed else 0
@@ -165,21 +165,21 @@ def measure(size: Size, folder: Path) -> tuple[list[Row], frozenset[str]]:
         )
         tools = fetching.result()
     with ExitStack() as stack:
-        lanes = SideBySide(tools, size, folder, stack).run()
+        contenders = SideBySide(tools, size, folder, stack).run()
     result = [
-        *rows.receiving(lanes),
+        *rows.receiving(contenders),
         *rows.memory(*weights),
         *rows.latency(_report(size, folder)),
-        rows.sending(lanes),
-        *_crowds(tools.nchan, size.crowd, folder),
+        rows.sending(contenders),
+        *_full_scale(tools.nchan, size.full_scale, folder),
     ]
     return result, tools.reasons
 
 
-def _crowds(nchan: tuple[Path, Path] | str, subscribers: int, folder: Path) -> list[Row]:
+def _full_scale(nchan: tuple[Path, Path] | str, subscribers: int, folder: Path) -> list[Row]:
     _say(f"{subscribers} subscribers of nchan, then of the emulator")
-    streams = crowd_on_nchan(nchan, subscribers, folder)
-    return rows.crowds(streams, crowd_on_emulator(subscribers, folder), subscribers)
+    streams = full_scale_on_nchan(nchan, subscribers, folder)
+    return rows.full_scale(streams, full_scale_on_emulator(subscribers, folder), subscribers)
 
 
 def _weigh(
@@ -215,31 +215,33 @@ class SideBySide:
         self._stack = stack
         self._plain = stack.enter_context(Emulator(folder, tls=False))
         self._tls = stack.enter_context(Emulator(folder, tls=True))
-        self._lanes: dict[str, Lane | str] = {}
+        self._lanes: dict[str, Contender | str] = {}
 
-    def run(self) -> dict[str, Lane | str]:
+    def run(self) -> dict[str, Contender | str]:
         """Return every receiver, measured, or why it is missing."""
         size = self._size
         self._start_all()
         _say(f"waiting for {size.connections} connections of each of {len(self._lanes)} receivers")
         self._wait_joined()
-        lanes = [lane for lane in self._lanes.values() if isinstance(lane, Lane)]
-        for lane in lanes:
+        contenders = [
+            contender for contender in self._lanes.values() if isinstance(contender, Contender)
+        ]
+        for contender in contenders:
             try:
-                if isinstance(lane.program, Ours):
-                    lane.run_id = lane.program.run_id()
-                lane.check()
+                if isinstance(contender.program, Ours):
+                    contender.run_id = contender.program.run_id()
+                contender.check()
             except (ProgramError, RuntimeError) as error:
-                lane.missing = str(error)
-        measurable = [lane for lane in lanes if not lane.missing]
+                contender.missing = str(error)
+        measurable = [contender for contender in contenders if not contender.missing]
         keep_apart(
-            list({id(lane.sender): lane.sender for lane in measurable}.values()),
-            [lane.program for lane in measurable],
+            list({id(contender.sender): contender.sender for contender in measurable}.values()),
+            [contender.program for contender in measurable],
         )
         _say(f"{size.rounds} rounds of {len(measurable)} receivers")
         run_rounds(measurable, size.rounds)
-        for lane in measurable:
-            rows.check_count(lane)
+        for contender in measurable:
+            rows.check_count(contender)
         return self._lanes
 
     def _start_all(self) -> None:
@@ -267,7 +269,7 @@ class SideBySide:
         count = self._size.connections
         program = self._start(Ours(system, count, self._folder, namespace=namespace))
         pace = Pace(FAST_PER_S, self._size.turn_s, ONCE_A_SECOND_S)
-        self._lanes[name] = Lane(name, sender, program.channel, program, count, pace)
+        self._lanes[name] = Contender(name, sender, program.channel, program, count, pace)
 
     def _add(
         self,
@@ -282,7 +284,9 @@ class SideBySide:
         channel = f"/default/{name.replace('_', '-')}"
         program = self._start(start(tool, emulator, channel, self._size.connections, self._folder))
         pace = Pace(SLOW_PER_S if name in SLOW else FAST_PER_S, self._size.turn_s, QUIET_S)
-        self._lanes[name] = Lane(name, emulator, channel, program, self._size.connections, pace)
+        self._lanes[name] = Contender(
+            name, emulator, channel, program, self._size.connections, pace
+        )
 
     def _add_nchan(self) -> None:
         nchan, program = self._tools.nchan, self._tools.floor
@@ -300,7 +304,7 @@ class SideBySide:
         receiver = self._start(receivers.floor_on_nchan(program, server, count, self._folder))
         pace = Pace(FAST_PER_S, self._size.turn_s, QUIET_S)
         channel = receivers.NCHAN_CHANNEL
-        self._lanes["nchan"] = Lane("nchan", server, channel, receiver, count, pace)
+        self._lanes["nchan"] = Contender("nchan", server, channel, receiver, count, pace)
         streams, frames = NchanStreams(server), NchanFrames(server)
         self._add_ours("ours_streams", streams, streams)
         self._add_ours("ours_frames", frames, frames, NAMESPACES[0])
@@ -311,16 +315,18 @@ class SideBySide:
 
     def _wait_joined(self) -> None:
         """Wait for as long as receivers still join; who has not is found out later."""
-        lanes = [lane for lane in self._lanes.values() if isinstance(lane, Lane)]
-        for pids in {tuple(lane.sender.pids()) for lane in lanes}:
-            own = [lane for lane in lanes if tuple(lane.sender.pids()) == pids]
+        contenders = [
+            contender for contender in self._lanes.values() if isinstance(contender, Contender)
+        ]
+        for pids in {tuple(contender.sender.pids()) for contender in contenders}:
+            own = [contender for contender in contenders if tuple(contender.sender.pids()) == pids]
             wait_for(own[0].sender, partial(_wanted, own))
         time.sleep(1.0)
 
 
-def _wanted(lanes: Sequence[Lane]) -> int:
+def _wanted(contenders: Sequence[Contender]) -> int:
     """Return how many connections the receivers still running should hold."""
-    return sum(lane.connections for lane in lanes if lane.program.running)
+    return sum(contender.connections for contender in contenders if contender.program.running)
 
 
 def _say(what: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 import pandas as pd
 
-from benchmarks.line import Slope, fit_slope
+from benchmarks.slope import Slope, fit_slope
 
 STRETCH_S = 20
 FILLING_S = 60.0

@@ -104,7 +104,7 @@ class Load:
         self.findings.first_refusal = self.findings.first_refusal or payload[:300].decode()
 
     async def run(self) -> Findings:
-        """Connect everybody, publish for the time given, and wait for what is under way."""
+        """Connect all clients, publish for the given time, and wait for events in flight."""
         await self._connect()
         started_s, cpu_s = time.perf_counter(), time.process_time()
         total = round(self.order.publishes_per_s * self.order.seconds)
@@ -134,7 +134,7 @@ class Load:
             await _open(socket, order.realtime)
         for post in posts:
             await _open(post, order.http)
-        expected = 2 * len(channels)  # On each somebody publishes and somebody listens.
+        expected = 2 * len(channels)  # One publisher and one subscriber on each.
         if not await self._until(lambda: self.ready >= expected, READY_WITHIN_S):
             sys.exit(f"{self.ready} of {expected} connections became ready")
         # In turn, so that both kinds are spread evenly over time.

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.lanes import keep_apart
 from benchmarks.memory import wait_joined
 from benchmarks.receivers import Ours
 from benchmarks.senders import NAMESPACES, ROOT, Emulator, event_of
+from benchmarks.side_by_side import keep_apart
 
 BUSY_NS = 60_000
 PERCENTILE = 95.0

@@ -1,4 +1,4 @@
-"""What a held subscriber weighs: the slope of memory over runs of several sizes, side by side."""
+"""Memory per held subscriber: the slope over runs of several sizes, side by side."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.line import Slope, fit_slope
 from benchmarks.programs import ProgramError, rss_bytes
 from benchmarks.receivers import Ours
 from benchmarks.senders import NAMESPACES, PATIENCE_S, Emulator, event_of, wait_for
+from benchmarks.slope import Slope, fit_slope
 
 MESSAGES = 4
 """What each run is sent before it is weighed."""
@@ -57,18 +57,18 @@ def wait_joined(emulator: Emulator, programs: Sequence[Ours], subscriptions: int
     """Wait until the emulator holds that many subscriptions.
 
     Raises:
-        ProgramError: If a program ends, or nobody joins any more.
+        ProgramError: If a program ends, or joining stops.
     """
     held = wait_for(
         emulator, lambda: subscriptions if all(program.running for program in programs) else 0
     )
     for program in programs:
         if not program.running:
-            raise ProgramError(program.last_words())
+            raise ProgramError(program.last_output())
     if held < subscriptions:
         raise ProgramError(
             f"{held} of {subscriptions} joined, then none for {PATIENCE_S:.0f} s; "
-            f"the last one says: {programs[-1].last_words()}"
+            f"the last one says: {programs[-1].last_output()}"
         )
     time.sleep(1.0)
 

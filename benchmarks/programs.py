@@ -1,4 +1,4 @@
-"""Programs the benchmark starts, and what the kernel says they use."""
+"""Programs that the benchmark starts, and their use of CPU and memory by the kernel's account."""
 
 import contextlib
 import os
@@ -70,7 +70,7 @@ class Program:
             if word in output:
                 return output
             if not self.running or time.monotonic() > deadline:
-                raise ProgramError(self.last_words())
+                raise ProgramError(self.last_output())
             time.sleep(0.02)
 
     def wait(self, within_s: float) -> None:
@@ -84,7 +84,7 @@ class Program:
         except subprocess.TimeoutExpired:
             raise ProgramError(f"had not ended after {within_s:.0f} s") from None
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """Return why it may have failed: its state and the last line it printed."""
         state = "did not get ready" if self.running else f"ended with {self._process.returncode}"
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()

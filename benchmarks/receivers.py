@@ -1,4 +1,4 @@
-"""What receives: the harness, the floor, and the tools people would take instead."""
+"""The receivers: the harness, the floor, and other tools."""
 
 import json
 import os
@@ -69,7 +69,7 @@ class Ours(Program):
             if (self._record / "run.json").exists():
                 return str(json.loads((self._record / "run.json").read_text("utf-8"))["run_id"])
             time.sleep(0.05)
-        raise ProgramError(self.last_words())
+        raise ProgramError(self.last_output())
 
     def deliveries(self) -> int:
         """Return the deliveries that its ledger has counted, up to a second or two ago.
@@ -79,7 +79,7 @@ class Ours(Program):
         """
         journal = self._record / "journal/timeline.jsonl"
         if not journal.exists():
-            raise ProgramError(f"the run ended before its time: {self.last_words()}")
+            raise ProgramError(f"the run ended before its time: {self.last_output()}")
         whole_lines = journal.read_text("utf-8").rpartition("\n")[0].splitlines()
         return sum(json.loads(line)["deliveries"] for line in whole_lines)
 
@@ -100,7 +100,7 @@ def floor_on_nchan(program: Path, nchan: Nchan, connections: int, folder: Path) 
     return Program([str(program), *place, "-", "PLAIN"], folder / "floor-nchan.log")
 
 
-def _told(emulator: Emulator, channel: str, connections: int) -> dict[str, str]:
+def _environment(emulator: Emulator, channel: str, connections: int) -> dict[str, str]:
     """Return the environment in which the peers' scripts find what they need."""
     return {
         "URL": emulator.realtime,
@@ -113,8 +113,8 @@ def _told(emulator: Emulator, channel: str, connections: int) -> dict[str, str]:
 def k6(program: Path, emulator: Emulator, channel: str, connections: int, folder: Path) -> Program:
     """Start k6: one virtual user a connection, as it is meant to be used."""
     command = [str(program), "run", "--quiet", "--no-usage-report", "--address", ""]
-    told = _told(emulator, channel, connections)
-    return Program([*command, str(PEERS / "k6.js")], folder / "k6.log", told)
+    environment = _environment(emulator, channel, connections)
+    return Program([*command, str(PEERS / "k6.js")], folder / "k6.log", environment)
 
 
 def artillery(
@@ -123,9 +123,9 @@ def artillery(
     """Start Artillery, with one worker thread and a hook on every message."""
     overrides = {"config": {"phases": [{"duration": 4, "arrivalCount": connections}]}}
     command = [str(program), "run", "--quiet", "--overrides", json.dumps(overrides)]
-    told = _told(emulator, channel, connections)
-    told |= {"WORKERS": "1", "ARTILLERY_DISABLE_TELEMETRY": "true"}
-    return Program([*command, str(PEERS / "artillery.yml")], folder / "artillery.log", told)
+    environment = _environment(emulator, channel, connections)
+    environment |= {"WORKERS": "1", "ARTILLERY_DISABLE_TELEMETRY": "true"}
+    return Program([*command, str(PEERS / "artillery.yml")], folder / "artillery.log", environment)
 
 
 def websocket_client(
@@ -133,19 +133,19 @@ def websocket_client(
 ) -> Program:
     """Start a plain Locust whose users listen through websocket-client."""
     path = os.pathsep.join(filter(None, (str(folder_of_it), os.environ.get("PYTHONPATH"))))
-    told = _told(emulator, channel, connections) | {"PYTHONPATH": path}
-    return _locust("locust_websocket_client.py", connections, told, folder)
+    environment = _environment(emulator, channel, connections) | {"PYTHONPATH": path}
+    return _locust("locust_websocket_client.py", connections, environment, folder)
 
 
 def websockets_sync(
     _: Path, emulator: Emulator, channel: str, connections: int, folder: Path
 ) -> Program:
     """Start a plain Locust whose users listen through ``websockets.sync``."""
-    told = _told(emulator, channel, connections)
-    return _locust("locust_websockets_sync.py", connections, told, folder)
+    environment = _environment(emulator, channel, connections)
+    return _locust("locust_websockets_sync.py", connections, environment, folder)
 
 
-def _locust(script: str, connections: int, told: Mapping[str, str], folder: Path) -> Program:
+def _locust(script: str, connections: int, environment: Mapping[str, str], folder: Path) -> Program:
     command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
     command += ["-f", str(PEERS / script), "-u", str(connections), "-r", str(connections / 4)]
-    return Program(command, folder / f"{Path(script).stem}.log", told)
+    return Program(command, folder / f"{Path(script).stem}.log", environment)

@@ -20,7 +20,7 @@ import pandas as pd
 from benchmarks.programs import ProgramError
 from benchmarks.senders import ROOT
 from benchmarks.table import Row, as_text, write_json
-from benchmarks.whole_run import Ended, carry
+from benchmarks.whole_run import EndedRun, run_to_end
 from harness.core.join_stages import JOIN_STAGES
 from harness.measure.environment import describe_environment
 from harness.net.ring_reading import receive_path
@@ -39,7 +39,7 @@ CLOSED_WITHIN_S = 20.0
 JOIN_STAGES_MS = [f"{stage}_ms" for stage in JOIN_STAGES]
 
 NO_LOSS = '[{metric = "deliveries.ratio", op = ">=", limit = 1.0}]'
-"""Objectives in place of a workload's own, where those are about another rate or crowd."""
+"""Objectives in place of a workload's own, if those are for another rate or population."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def main() -> int:
 
 
 def quick(case: Case) -> Case:
-    """Return a run with a small crowd and little time, to try the way there and not the figures."""
+    """Return a small and short run, which tests the procedure and not the figures."""
     chatters = round(QUICK_USERS * CHATTERS_RATIO)
     share = QUICK_USERS / case.users
     settings = {
@@ -149,11 +149,11 @@ def measure(cases: Sequence[Case], more: Mapping[str, object], records: Path) ->
         more: Fields to override in all of them.
         records: The folder for their records.
     """
-    endings: dict[str, Ended | str] = {}
+    endings: dict[str, EndedRun | str] = {}
     for case in cases:
         print(f"{case.name}: {case.users:,} users, {case.title} …", file=sys.stderr, flush=True)
         try:
-            ended = carry(
+            ended = run_to_end(
                 case.workload, case.target, {**case.settings, **more}, records / case.name
             )
         except ProgramError as error:
@@ -165,11 +165,11 @@ def measure(cases: Sequence[Case], more: Mapping[str, object], records: Path) ->
     yield from ending_rows(endings)
 
 
-def rows_of(case: Case, ended: Ended) -> list[Row]:
+def rows_of(case: Case, ended: EndedRun) -> list[Row]:
     """Return what one run is held to."""
     summary = ended.summary
     if summary is None:
-        return missing(case, ended.last_words)
+        return missing(case, ended.last_output)
     joined, joins_per_s = joins_of(pd.read_parquet(ended.folder / "connections.parquet"))
     faults = [warning["code"] for warning in summary["warnings"] if warning["invalidates"]]
     values = {
@@ -252,14 +252,14 @@ def joins_of(connections: pd.DataFrame) -> tuple[int, float | None]:
     return users, users / float((last_ns - connections["join_start_ns"].min()) / 1e9)
 
 
-def ending_rows(endings: Mapping[str, Ended | str]) -> list[Row]:
+def ending_rows(endings: Mapping[str, EndedRun | str]) -> list[Row]:
     """Return what is wanted of the ends of all runs, each with the worst of them.
 
     Args:
         endings: By the name of the run; a string says why there was none.
     """
     reasons = [f"{name}: {why}" for name, why in endings.items() if isinstance(why, str)]
-    ended = {name: one for name, one in endings.items() if isinstance(one, Ended)}
+    ended = {name: one for name, one in endings.items() if isinstance(one, EndedRun)}
     figures: tuple[tuple[str, str, str, float, Mapping[str, Any]], ...] = (
         (
             *("written", "record and report written after the end", "s", WRITTEN_WITHIN_S),

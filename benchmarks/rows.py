@@ -1,15 +1,15 @@
-"""The rows of the table: which figures are compared, and what each may be at most."""
+"""The rows of the table: the compared figures and their limits."""
 
 import time
 from collections.abc import Mapping
 from statistics import median
 
-from benchmarks.crowd import Crowd
-from benchmarks.lanes import Lane
+from benchmarks.full_scale import FullScaleResult
 from benchmarks.latency import Reported
 from benchmarks.memory import Weight
 from benchmarks.programs import ProgramError
 from benchmarks.receivers import Ours
+from benchmarks.side_by_side import Contender
 from benchmarks.table import RATIO, Cost, Row, middle_half, ratio_row
 
 BYTES_UNIT = "KiB"
@@ -48,18 +48,18 @@ SAME_MAGNITUDE = 10.0
 COUNTED_WITHIN_S = 5.0
 
 
-def receiving(lanes: Mapping[str, Lane | str]) -> list[Row]:
+def receiving(contenders: Mapping[str, Contender | str]) -> list[Row]:
     """Return the comparisons of what a delivery costs to receive."""
     return [
-        ratio_row(name, title, _received(lanes[ours]), _received(lanes[other]), limit)
+        ratio_row(name, title, _received(contenders[ours]), _received(contenders[other]), limit)
         for name, title, ours, other, limit in COMPARISONS
     ]
 
 
-def sending(lanes: Mapping[str, Lane | str]) -> Row:
+def sending(contenders: Mapping[str, Contender | str]) -> Row:
     """Return the comparison of what a delivery costs to send; the floor receives both."""
     title = f"emulator {CPU} ÷ nchan in nginx"
-    ours, other = (_sent(lanes[name]) for name in ("floor", "nchan"))
+    ours, other = (_sent(contenders[name]) for name in ("floor", "nchan"))
     return ratio_row("emulator_cpu_vs_nchan", title, ours, other, 1.0)
 
 
@@ -103,18 +103,20 @@ def latency(reported: Reported | str) -> list[Row]:
     ]
 
 
-def crowds(streams: Crowd | str, emulated: Crowd | str, subscribers: int) -> list[Row]:
-    """Return what the same crowd lost and how late it heard, on two systems.
+def full_scale(
+    streams: FullScaleResult | str, emulated: FullScaleResult | str, subscribers: int
+) -> list[Row]:
+    """Return losses and latency of the same population on two systems.
 
     Args:
         streams: On server-sent events from nchan.
         emulated: On the emulated AppSync Events.
         subscribers: How many each had.
     """
-    crowd = f"{subscribers:,} subscribers"
+    users = f"{subscribers:,} subscribers"
     names = (
-        ("streams", f"{crowd} of server-sent events on nchan"),
-        ("emulated", f"{crowd} of the emulator"),
+        ("streams", f"{users} of server-sent events on nchan"),
+        ("emulated", f"{users} of the emulator"),
     )
     found = []
     for (name, title), run in zip(names, (streams, emulated), strict=True):
@@ -130,24 +132,24 @@ def crowds(streams: Crowd | str, emulated: Crowd | str, subscribers: int) -> lis
     for run in (streams, emulated):
         if isinstance(run, str):
             return [*found, Row(*cells, limit=SAME_MAGNITUDE, missing=run)]
-    assert isinstance(streams, Crowd)  # noqa: S101  for the type checker
-    assert isinstance(emulated, Crowd)  # noqa: S101
+    assert isinstance(streams, FullScaleResult)  # noqa: S101  for the type checker
+    assert isinstance(emulated, FullScaleResult)  # noqa: S101
     ratio = streams.fan_out_p99_ms / emulated.fan_out_p99_ms
     return [*found, Row(*cells, ratio, SAME_MAGNITUDE)]
 
 
-def check_count(lane: Lane) -> None:
+def check_count(contender: Contender) -> None:
     """Compare the harness's own count with the sender's; where they differ nothing counts."""
-    if lane.missing or not isinstance(lane.program, Ours):
+    if contender.missing or not isinstance(contender.program, Ours):
         return
-    expected = lane.sent * lane.connections
+    expected = contender.sent * contender.connections
     try:
-        counted = _count(lane.program, expected)
+        counted = _count(contender.program, expected)
     except ProgramError as error:
-        lane.missing = str(error)
+        contender.missing = str(error)
         return
     if counted != expected:
-        lane.missing = f"counted {counted} deliveries of {expected}"
+        contender.missing = f"counted {counted} deliveries of {expected}"
 
 
 def _count(program: Ours, expected: int) -> int:
@@ -169,9 +171,9 @@ def _weighed(name: str, title: str, weight: Weight | str, limit: float) -> Row:
     return Row(name, title, BYTES_UNIT, kib, limit, spread=spread, details=details)
 
 
-def _received(lane: Lane | str) -> Cost | str:
-    return lane if isinstance(lane, str) else lane.receiver_cost()
+def _received(contender: Contender | str) -> Cost | str:
+    return contender if isinstance(contender, str) else contender.receiver_cost()
 
 
-def _sent(lane: Lane | str) -> Cost | str:
-    return lane if isinstance(lane, str) else lane.sender_cost()
+def _sent(contender: Contender | str) -> Cost | str:
+    return contender if isinstance(contender, str) else contender.sender_cost()

@@ -1,4 +1,4 @@
-"""What sends to the receivers: the emulator for all of them, nchan to compare it with."""
+"""The senders: the emulator for all receivers, and nchan for comparison."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ FRAME_BYTES = 300
 """Payload of a delivery's frame."""
 START_WITHIN_S = 60.0
 PATIENCE_S = 30.0
-"""Nobody has joined for this long: then nobody will, however busy the machine is."""
+"""Joining has ended when no user has joined for this long, even on a busy machine."""
 KEEP_ALIVE_S = 3600.0
 SUBSCRIPTION_ID = "s"
 NAMESPACES = ("first", "second", "third", "fourth")
@@ -96,7 +96,7 @@ class Emulator(AbstractContextManager["Emulator"]):
         http: Address for publishing.
         realtime: Address for WebSockets.
         ca_file: PEM of its authority; None without TLS.
-        subprotocols: What a client offers to be let in.
+        subprotocols: The subprotocols that authorise a client.
 
     Args:
         folder: For its log.
@@ -131,15 +131,15 @@ class Emulator(AbstractContextManager["Emulator"]):
         log = folder / f"emulator-{'tls' if tls else 'plain'}.log"
         self._program = Program([*command, "--json", "--exit-with-parent"], log)
         try:
-            told = json.loads(self._program.wait_for("}\n", START_WITHIN_S))
+            printed = json.loads(self._program.wait_for("}\n", START_WITHIN_S))
         except BaseException:
             self._program.stop()
             raise
-        self._pids: list[int] = told["pids"]
-        self.http: str = told["http"]
-        self.realtime: str = told["realtime"]
-        self.ca_file: str | None = told["ca_file"]
-        self.api_key: str = told["api_key"]
+        self._pids: list[int] = printed["pids"]
+        self.http: str = printed["http"]
+        self.realtime: str = printed["realtime"]
+        self.ca_file: str | None = printed["ca_file"]
+        self.api_key: str = printed["api_key"]
         place = urlsplit(self.http)
         self.host, self.port = str(place.hostname), int(place.port or 0)
         authorization = {"host": self.host, wire.API_KEY_HEADER: self.api_key}
@@ -222,7 +222,7 @@ class Nchan(AbstractContextManager["Nchan"]):
         values = {"module": module, "folder": folder, "port": self.port, "workers": workers}
         configuration = folder / "nginx.conf"
         configuration.write_text(template.substitute(values), encoding="utf-8")
-        command = [*own_view(), str(nginx), "-p", str(folder), "-e", str(folder / "error.log")]
+        command = [*mount_prefix(), str(nginx), "-p", str(folder), "-e", str(folder / "error.log")]
         self._program = Program([*command, "-c", str(configuration)], folder / "nginx.log")
         self._client = http.client.HTTPConnection(self.host, self.port)
         try:
@@ -238,7 +238,7 @@ class Nchan(AbstractContextManager["Nchan"]):
                 socket.create_connection((self.host, self.port)).close()
             except OSError:
                 if not self._program.running or time.monotonic() > deadline:
-                    raise RuntimeError(f"nginx {self._program.last_words()}") from None
+                    raise RuntimeError(f"nginx {self._program.last_output()}") from None
                 time.sleep(0.02)
             else:
                 return
@@ -253,7 +253,7 @@ class Nchan(AbstractContextManager["Nchan"]):
         answer = self._client.getresponse()
         answer.read()
         if answer.status != http.client.CREATED:
-            raise RuntimeError(f"nchan answered {answer.status}: is nobody listening?")
+            raise RuntimeError(f"nchan answered {answer.status}: it has no subscribers")
         self._deliveries += self._listeners
 
     def subscriptions(self) -> int:
@@ -333,7 +333,7 @@ class NchanFrames(NchanStreams):
         self._nchan.send(channel.lstrip("/"), event)
 
 
-def own_view() -> list[str]:
+def mount_prefix() -> list[str]:
     """Return a prefix that lets nginx have its folder where the package has not been installed.
 
     nchan insists on the folder that was built into nginx; a mount that only nginx sees has it.

@@ -152,14 +152,16 @@ def ratio_row(
     )
 
 
-def unproduced(rows: Sequence[Row], excuses: Collection[str]) -> list[Row]:
+def not_measured(rows: Sequence[Row], unavailable: Collection[str]) -> list[Row]:
     """Return the ratios that could have been measured and were not.
 
     Args:
         rows: All of them.
-        excuses: Reasons for which a ratio may be missing: a tool that is not to be had.
+        unavailable: Reasons for which a ratio may be missing: a tool is not available.
     """
-    return [row for row in rows if row.unit == RATIO and row.missing and row.missing not in excuses]
+    return [
+        row for row in rows if row.unit == RATIO and row.missing and row.missing not in unavailable
+    ]
 
 
 def as_json(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[dict[str, Any]]:

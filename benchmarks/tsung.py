@@ -43,9 +43,14 @@ def tsung(root: Path, emulator: Emulator, channel: str, connections: int, folder
     }
     for name, value in settings.items():
         command += ["-tsung_controller", name, value]
-    told = {"ROOTDIR": str(erlang), "BINDIR": str(binaries), "EMU": "beam", "PROGNAME": "erl"}
-    told |= {"HOME": str(place), "ERL_CRASH_DUMP_SECONDS": "0"}
-    return Program(command, folder / "tsung.log", told)
+    environment = {
+        "ROOTDIR": str(erlang),
+        "BINDIR": str(binaries),
+        "EMU": "beam",
+        "PROGNAME": "erl",
+    }
+    environment |= {"HOME": str(place), "ERL_CRASH_DUMP_SECONDS": "0"}
+    return Program(command, folder / "tsung.log", environment)
 
 
 def _scenario(root: Path, emulator: Emulator, channel: str, connections: int) -> str:

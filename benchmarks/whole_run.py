@@ -22,14 +22,14 @@ OPEN = frozenset(("01", "02", "03", "04", "05", "08", "09", "0B"))
 KERNELS_TABLE = Path("/proc/net/tcp")
 
 
-class Ended(NamedTuple):
+class EndedRun(NamedTuple):
     """A run that has ended, well or not.
 
     Attributes:
         folder: Its record.
         run: What ``run.json`` says; empty where there is none.
         exit_code: Of the command.
-        last_words: The last it said, for a run that has nothing else to tell.
+        last_output: Its last output, for a run without other results.
         closed_s: From the planned end until no connection was open; None if it ended before.
         written_s: From the planned end until the last file of record and report was written.
         ended_s: From the planned end until the command had ended.
@@ -40,7 +40,7 @@ class Ended(NamedTuple):
     folder: Path
     run: Mapping[str, Any]
     exit_code: int
-    last_words: str
+    last_output: str
     closed_s: float | None
     written_s: float | None
     ended_s: float | None
@@ -54,12 +54,12 @@ class Ended(NamedTuple):
         return found
 
 
-def carry(workload: Path, target: Path, settings: Mapping[str, object], out: Path) -> Ended:
-    """Run a workload against an emulated target, and watch how it ends.
+def run_to_end(workload: Path, target: Path, settings: Mapping[str, object], out: Path) -> EndedRun:
+    """Run a workload against an emulated target to its end.
 
     Args:
-        workload: What load.
-        target: Which system.
+        workload: File of the workload.
+        target: File of the target.
         settings: Fields to override.
         out: The run's own folder, to be made.
 
@@ -81,11 +81,11 @@ def carry(workload: Path, target: Path, settings: Mapping[str, object], out: Pat
     finally:
         program.stop()
     states = connections(port)
-    return Ended(
+    return EndedRun(
         folder=out,
         run=read_run(out / "run.json"),
         exit_code=program.exit_code or 0,
-        last_words=program.last_words(),
+        last_output=program.last_output(),
         closed_s=closed_s,
         written_s=None if end_s is None else newest_s(out) - end_s,
         ended_s=None if end_s is None else ended_s - end_s,
@@ -106,7 +106,7 @@ def _await_end(file: Path, program: Program) -> float | None:
         if not program.running:
             return None
         if time.time() > begun_before_s:
-            raise ProgramError(program.last_words())
+            raise ProgramError(program.last_output())
         time.sleep(LOOK_EVERY_S)
     end_s = planned_end_s(run)
     while (left_s := end_s - time.time()) > 0:

@@ -1,1 +1,1 @@
-"""What runs the harness against the real thing: the CDK app and the Kubernetes manifests."""
+"""Deployment of systems and load: the CDK app and the Kubernetes manifests."""

@@ -1,4 +1,4 @@
-"""What those who start the image must know of it."""
+"""Facts about the image for the code that starts it."""
 
 CONTAINERFILE = "Containerfile"
 

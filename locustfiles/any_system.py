@@ -1,6 +1,6 @@
 """Locust users for any system: `locust -f locustfiles/any_system.py --help`.
 
-The workload says how many of each there are, and the target which system they join.
+The workload sets the number of users of each class, and the target the system they join.
 """
 
 from harness import Chatter, Subscriber

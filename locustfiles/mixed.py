@@ -1,7 +1,7 @@
 """Fan-out users beside ordinary Locust users, who load a page and the history of the chat.
 
-``harness run scenarios/workloads/mixed.toml --target FILE --locustfile locustfiles/mixed.py``. How
-many there are of each class says the workload: ``[population]`` and ``[population.others]``.
+``harness run scenarios/workloads/mixed.toml --target FILE --locustfile locustfiles/mixed.py``. The
+workload sets the number of users of each class: ``[population]`` and ``[population.others]``.
 """
 
 import os
@@ -20,7 +20,7 @@ class Chatter(harness.Chatter):
 
 
 class Browser(HttpUser):
-    """Loads the page, and now and then what was written before."""
+    """Loads the page, and sometimes the history."""
 
     host = os.environ.get("WEB_HOST", "http://127.0.0.1:8000")
     wait_time = between(0.5, 1.5)

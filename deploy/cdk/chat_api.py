@@ -1,4 +1,4 @@
-"""The chat on an API Gateway WebSocket API, to compare with: a table and five small functions.
+"""The chat on an API Gateway WebSocket API, for comparison: a table and five small functions.
 
 Source: docs.aws.amazon.com/apigateway/latest/developerguide, "Invoke WebSocket APIs" and "Set up
 route responses for WebSocket APIs", read November 2026.
@@ -17,10 +17,10 @@ from deploy.cdk.settings import Settings
 
 STAGE = "production"
 SEND_TIMEOUT_S = 120
-"""A post takes about 30 ms and 50 are under way: 30,000 connections take some 18 s."""
+"""A post takes about 30 ms and 50 are in flight: 30,000 connections take some 18 s."""
 
 ROUTES = {"connect": "PutItem", "disconnect": "DeleteItem", "join": "UpdateItem"}
-"""Function -> the only thing it may do to the table."""
+"""Function -> its only permission on the table."""
 
 
 def add_chat_api(stack: Stack, settings: Settings) -> apigateway.WebSocketStage:

@@ -113,7 +113,7 @@ def _provider(
 
 
 def _add_user_pool(stack: Stack) -> cognito.UserPool:
-    """Add a pool that nobody can sign up to; test users are made by an administrator."""
+    """Add a pool without self-registration; an administrator creates the test users."""
     pool = cognito.UserPool(
         stack, "Users", self_sign_up_enabled=False, removal_policy=RemovalPolicy.DESTROY
     )

@@ -102,7 +102,7 @@ def _add_bucket(stack: Stack) -> s3.Bucket:
 def _add_security_groups(
     stack: Stack, network: ec2.Vpc
 ) -> tuple[ec2.SecurityGroup, ec2.SecurityGroup]:
-    """Let workers reach the master and both reach HTTPS; nothing else gets in or out."""
+    """Let workers reach the master and both reach HTTPS; deny all other traffic."""
     master, worker = (
         ec2.SecurityGroup(stack, name, vpc=network, allow_all_outbound=False)
         for name in ("MasterGroup", "WorkerGroup")
@@ -155,7 +155,7 @@ def _add_worker(place: _Place) -> ecs.FargateTaskDefinition:
 def _add_harness(
     place: _Place, task: ecs.FargateTaskDefinition, *, essential: bool
 ) -> ecs.ContainerDefinition:
-    """Add the harness to a task; what it is to do is told when the task is started."""
+    """Add the harness to a task; its arguments are given when the task is started."""
     api = place.events.api
     container = task.add_container(
         "harness",
@@ -166,7 +166,7 @@ def _add_harness(
             place.stack, f"{task.node.id}Init", init_process_enabled=True
         ),
         logging=_logging(place, task.node.id.lower()),
-        # The harness puts load only on what its user owns, and this API is of the same app.
+        # The allow-list of targets that the harness may load; this API belongs to the app.
         environment={"HARNESS_OWNED_TARGETS": f"{api.http_dns},{api.realtime_dns}"},
         secrets={
             name: ecs.Secret.from_secrets_manager(secret)

@@ -1,4 +1,4 @@
-"""Lambda functions of the app: small, Python, with a log that goes when they go."""
+"""Lambda functions of the app: small, Python, with a log that is deleted with them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,7 +52,7 @@ def add_function(
 
 
 def add_authorizer(stack: Stack, function: str) -> tuple[lambda_.Function, secretsmanager.Secret]:
-    """Add a function that lets in whoever knows a token, and the secret that holds the token.
+    """Add a function that accepts clients with a token, and the secret that holds the token.
 
     Args:
         stack: Where they go; gets the output ``TokenSecret``, the secret's ARN and never its value.

@@ -136,7 +136,7 @@ def fleet_outputs(file: Path) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Start a run and say how to follow and to stop it; return the exit code."""
+    """Start a run and print the commands to follow and to stop it; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.cdk.run_fleet",
         description="Start a run on Fargate. What is not known here goes to harness run.",

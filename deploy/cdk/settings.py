@@ -1,4 +1,4 @@
-"""What an owner of an account may choose, read from ``cdk --context NAME=VALUE``."""
+"""The settings of the CDK app, read from ``cdk --context NAME=VALUE``."""
 
 import re
 from collections.abc import Mapping
@@ -46,16 +46,16 @@ def _small_file(file: Path) -> Path:
 
 
 class Settings(BaseModel):
-    """Everything that can be chosen; what has no default must be given."""
+    """All settings; those without a default are required."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     alarm_email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
-    """Who hears of money spent; required, because a run can cost thousands of dollars a day."""
+    """Address for cost alerts; required, because a run can cost thousands of dollars a day."""
     budget_usd: float = Field(default=100.0, gt=0)
     """Monthly budget of the account's costs that it warns about."""
     hourly_usd: float = Field(default=20.0, gt=0)
-    """Deliveries in an hour that cost more than this raise an alarm within minutes."""
+    """The alarm fires within minutes if an hour's deliveries cost more than this."""
     name: str = Field(default="fanout", pattern=NAME_PATTERN)
     """First part of every stack's name."""
     namespaces: Annotated[
@@ -64,11 +64,11 @@ class Settings(BaseModel):
         AfterValidator(_unique),
         Field(min_length=1, max_length=50),
     ] = ("default",)
-    """Channel namespaces, with commas between them."""
+    """Channel namespaces, separated by commas."""
     auth_modes: Annotated[
         tuple[AuthMode, ...], BeforeValidator(_listed), AfterValidator(_unique), Field(min_length=1)
     ] = ("api_key",)
-    """Ways to prove who one is, with commas between them; each works for every operation."""
+    """Authorisation modes, separated by commas; each works for every operation."""
     api_key_days: int = Field(default=7, ge=1, le=365)
     """When the API key expires, in days from the deployment."""
     handlers: Annotated[Path, AfterValidator(_small_file)] | None = None

@@ -48,7 +48,7 @@ def event_target(stack: str, outputs: dict[str, str], mode: str | None) -> str:
         raise ScenarioError([ScenarioProblem("--auth", "", mode, rule, f"there is {modes}")])
     remark, auth = AUTH[mode](stack, outputs)
     return f"""\
-# The Event API of the stack {stack}. It costs money per message delivered. Before a run:
+# The Event API of the stack {stack}. Every delivered message is billed. Before a run:
 #
 #   {remark}
 
@@ -116,7 +116,7 @@ def chat_target(stack: str, outputs: dict[str, str]) -> str:
     """
     _require(stack, outputs, CHAT_KEYS)
     return f"""\
-# The chat of the stack {stack}. It costs money per message delivered. Before a run:
+# The chat of the stack {stack}. Every delivered message is billed. Before a run:
 #
 #   {_token(CHAT_TOKEN_ENV, stack, outputs)}
 

@@ -1,4 +1,4 @@
-"""What an owner sees while a run goes on, and what calls when it costs too much.
+"""Dashboards for a running test, and alerts on its cost.
 
 Source of the metrics: docs.aws.amazon.com/appsync/latest/eventapi/cw-metrics and
 docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-logging; of budgets:

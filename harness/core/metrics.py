@@ -151,7 +151,7 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     ),
     Definition(
         "joins.failed_by_cause", "causes of failed joins",
-        "Refused: nobody accepted connections. Cut off: the connection ended before the answer. "
+        "Refused: the connection was refused. Cut off: the connection ended before the answer. "
         "Own limit: the load generator ran out of files or ports. Other: an error of the system's "
         "own, which the table of errors names.",
     ),

@@ -56,7 +56,7 @@ class LiveLedger:
             second: Second of the run at which it is taken.
             report: A worker's message of that second.
         """
-        for channel, (starts, ends) in report.get("windows", {}).items():
+        for channel, (starts, ends) in report.get("subscription_intervals", {}).items():
             self._starts[channel] += starts
             self._ends[channel] += ends
             self._unsorted.add(channel)

@@ -1,4 +1,4 @@
-"""Loading a user's own locustfile, with each fault in it told at the user's own line."""
+"""Loads a user's own locustfile; errors in it name the line in the user's file."""
 
 import sys
 import sysconfig
@@ -56,7 +56,7 @@ def load_locustfile(path: Path) -> ModuleType:
     sys.path.append(str(Path.cwd()))
     try:
         exec(code, vars(module))  # noqa: S102 - it is the user's own program
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it raises is told
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - all of them are reported
         raise _failed(path, error) from None
     return module
 
@@ -83,7 +83,7 @@ def _require_taken(path: Path) -> None:
 
 
 def _is_package(path: Path) -> bool:
-    """Say whether the name of a locustfile is taken by Python, by us or by an installed package."""
+    """Return whether Python, the harness or an installed package uses the name of a locustfile."""
     name = _module_name(path)
     if not name.isidentifier():
         return False

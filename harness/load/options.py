@@ -9,7 +9,7 @@ from typing import Any
 from locust.argument_parser import LocustArgumentParser
 
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.live.watching import add_live_arguments
+from harness.live.outputs import add_live_arguments
 from harness.load.ownership import FLAG
 from harness.scenario.labels import read_labels
 from harness.scenario.loading import load_plan
@@ -31,10 +31,10 @@ _CHANGES = {
     "label": "--label",
     "run_tags": "--tag",
 }
-"""Options that decide a plan, with their flags."""
+"""Options that change a plan, with their flags."""
 
 EACH_CPU = -1
-"""What Locust takes for as many processes as there are CPUs."""
+"""Locust's value for as many processes as there are CPUs."""
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
@@ -56,7 +56,7 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     )
     # Locust prints the help of ``--help`` before it has read any locustfile.
     group.add_argument("--help-all", action="help", help="show these options as well, and exit")
-    # What ``harness run`` gives in place of the two files and of what changes them.
+    # ``harness run`` passes this in place of the two files and their overrides.
     group.add_argument("--plan", metavar="FILE", help=SUPPRESS)
     group.add_argument(
         "--set",
@@ -80,7 +80,7 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         FLAG,
         dest="owned",
         action="store_true",
-        help="say that you may put load on a target elsewhere; it is remembered",
+        help="declare that you may put load on this target; it is remembered",
     )
     group.add_argument(
         "--allow-lost-workers",
@@ -141,13 +141,13 @@ def _refuse_changes(options: Namespace) -> None:
 
 
 def worker_count(options: Namespace) -> int:
-    """Return how many processes make the load: Locust's workers, or the one of a local run."""
+    """Return how many processes generate the load: Locust's workers, or one in a local run."""
     processes = os.cpu_count() if options.processes == EACH_CPU else options.processes
     return int(processes or (options.expect_workers if options.master else 1))
 
 
 def locust_users(plan: Plan, user_class: str, workers: int) -> int:
-    """Return how many Locust users of a class it takes; one may hold a cohort of connections.
+    """Return how many Locust users of a class are needed; one may hold a cohort of connections.
 
     Each worker gets enough of them for its own share of the connections.
 
@@ -165,7 +165,7 @@ def locust_users(plan: Plan, user_class: str, workers: int) -> int:
 
 
 def apply_plan(options: Any, plan: Plan) -> None:
-    """Tell Locust how many users to start, how fast, and when the run is over."""
+    """Set Locust's number of users, spawn rate and run time."""
     workers = worker_count(options)
     options.num_users = sum(locust_users(plan, name, workers) for name in plan.planned_users)
     options.spawn_rate = plan.workload.joins.rate_per_s

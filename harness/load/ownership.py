@@ -1,9 +1,8 @@
-"""Put no load on a system that nobody has said is theirs.
+"""Refuses load on a target that is not on the owner's allow-list.
 
-A host is owned if it is this machine, if the user's list names it, or if the user says so for this
-run, which puts it on the list. The list is ``owned-targets`` in the folder of the user's
-configuration, one host a line, ``*`` for any part; ``HARNESS_OWNED_TARGETS`` adds to it, with
-commas between.
+This machine is always allowed. Other hosts must be on the user's list, ``owned-targets`` in the
+configuration folder: one host per line, ``*`` for any part. ``HARNESS_OWNED_TARGETS`` adds hosts,
+separated by commas, and a flag of the run adds its target to the list.
 """
 
 import contextlib
@@ -28,14 +27,14 @@ def list_file() -> Path:
 
 
 def require_owned(target: Target, *, stated: bool) -> None:
-    """Return if load may be put on a target.
+    """Return if load on a target is allowed.
 
     Args:
-        target: An emulated one may have any load.
-        stated: Whether the user says that it is theirs, which is remembered.
+        target: An emulated one is always allowed.
+        stated: Whether the user declares the target as theirs, which adds it to the list.
 
     Raises:
-        MachineError: If nobody has said so.
+        MachineError: If a host is not on the list.
     """
     unknown = [host for host in _hosts(target) if not is_loopback(host) and not _is_listed(host)]
     if unknown and stated:
@@ -44,8 +43,8 @@ def require_owned(target: Target, *, stated: bool) -> None:
         raise MachineError(
             f"target {target.name}",
             f"{' and '.join(unknown)} is not on the list of systems that you own",
-            "load is put on those only",
-            f"if you may test it, say {FLAG} once; that is kept in {list_file()}",
+            "load is allowed on those only",
+            f"if you may test it, pass {FLAG} once; the list is {list_file()}",
         )
 
 
@@ -69,7 +68,7 @@ def _patterns() -> Iterator[str]:
 
 def _remember(hosts: list[str]) -> None:
     file = list_file()
-    with contextlib.suppress(OSError):  # Then it is asked again next time.
+    with contextlib.suppress(OSError):  # Then the flag is needed next time too.
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as kept:
             kept.writelines(f"{host}\n" for host in hosts)

@@ -18,13 +18,13 @@ from locust.stats import StatsCSVFileWriter
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.core.system import system_named
+from harness.live.outputs import LiveOutputs, has_outputs
 from harness.live.run import LiveRun
-from harness.live.watching import Watching, is_watched
 from harness.load import worker_protocol
 from harness.load.master.coordinator import Coordinator
 from harness.load.master.worker_registry import NumberedDispatcher, WorkerRegistry
 from harness.load.options import add_arguments, locust_users, worker_count
-from harness.load.preflight import Prepared, on_options, prepare, say, tell
+from harness.load.preflight import PreparedRun, on_options, prepare, print_message, report_failure
 from harness.load.process import (
     StopReason,
     ignore_interrupt_follow_parent,
@@ -36,17 +36,17 @@ from harness.load.process import (
 )
 from harness.load.schedule import Schedule
 from harness.load.user_classes import (
-    arrange,
+    classes_to_run,
+    classify,
     fingerprint,
     own_locustfile,
-    planned,
+    plan_with_counts,
     require_hosts,
     require_tasks,
     stop_own_code,
-    told_apart,
 )
 from harness.load.users import FanOutUser, systems_of
-from harness.load.worker.clock_keeper import ClockKeeper
+from harness.load.worker.clock_sync import ClockSync
 from harness.load.worker.locust_table import LocustTable, let_csv_writer_end
 from harness.load.worker.worker import Worker, access_of
 from harness.load.worker_protocol import RunAssignment
@@ -67,17 +67,17 @@ def install() -> None:
 
 
 class _Plugin:
-    """This process's part: coordinator in a master, worker in a worker, both in a local run."""
+    """The process's role: coordinator in a master, worker in a worker, both in a local run."""
 
     def __init__(self) -> None:
-        self._prepared: Prepared | None = None
+        self._prepared: PreparedRun | None = None
         self._coordinator: Coordinator | None = None
         self._worker: Worker | None = None
-        self._keeper = ClockKeeper.at_home()
+        self._clock_sync = ClockSync.local()
         self._quitting = False
         self._interrupted = False
         self._stop_reason = StopReason()
-        self._watching: Watching | None = None
+        self._outputs: LiveOutputs | None = None
         self._concluding = Semaphore()
         self._exit_code: int | None = None
 
@@ -91,47 +91,47 @@ class _Plugin:
 
     def on_init(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
-        # Now, and not in ``install``: the last listener comes first, before Locust's own goodbye.
+        # Here, not in ``install``: the last listener runs first, before Locust's own shutdown.
         environment.events.quitting.add_listener(self.on_quitting)
         if isinstance(runner, WorkerRunner):
             ignore_interrupt_follow_parent(runner, environment.parsed_options)
             try:
-                _arrange(environment)
+                _replace_user_classes(environment)
             except HarnessError as error:
-                tell(error)
-                self._give_up(environment, error.exit_code)
-            self._introduce(runner)
+                report_failure(error)
+                self._abort_start(environment, error.exit_code)
+            self._register(runner)
         else:
-            self._direct(environment)
+            self._start_master(environment)
         if isinstance(runner, WorkerRunner | LocalRunner):
             runner.register_message(worker_protocol.FINISH, self._on_finish, concurrent=True)
 
-    def _introduce(self, runner: WorkerRunner) -> None:
-        """Say who this worker is, and learn how far its clock is from the run's."""
+    def _register(self, runner: WorkerRunner) -> None:
+        """Register this worker with the master and measure its offset to the run clock."""
         environment: Any = runner.environment
-        self._keeper = keeper = ClockKeeper(
+        self._clock_sync = clock_sync = ClockSync(
             runner.send_message,
             systems_of(environment.user_classes),
             fingerprint(environment.available_user_classes),
             own_locustfile(environment.parsed_options.locustfile),
         )
 
-        def welcomed(msg: Any, **_: Any) -> None:
+        def registered(msg: Any, **_: Any) -> None:
             if refused := msg.data.get("refused"):
-                say(f"error: {refused}")
+                print_message(f"error: {refused}")
                 runner.environment.process_exit_code = int(ExitCode.BAD_USAGE)
                 runner.quit()
             else:
-                keeper.welcomed(**msg.data)
+                clock_sync.registered(**msg.data)
 
-        runner.register_message(worker_protocol.REGISTERED, welcomed)
+        runner.register_message(worker_protocol.REGISTERED, registered)
         runner.register_message(
-            worker_protocol.CLOCK_REPLY, lambda msg, **_: keeper.told(**msg.data)
+            worker_protocol.CLOCK_REPLY, lambda msg, **_: clock_sync.replied(**msg.data)
         )
-        keeper.start()
+        clock_sync.start()
 
     def _registry(self, environment: Environment, system: str) -> WorkerRegistry:
-        """Hear the workers that come, from now on."""
+        """Accept registrations of workers from now on."""
         runner: Any = environment.runner
         options: Any = environment.parsed_options
         registry = WorkerRegistry(
@@ -141,35 +141,37 @@ class _Plugin:
             users=fingerprint(environment.available_user_classes),
             locustfile=own_locustfile(options.locustfile),
         )
-        heard = {
+        listeners = {
             worker_protocol.REGISTER: lambda msg, **_: registry.register(msg.node_id, msg.data),
             worker_protocol.CLOCK_REQUEST: lambda msg, **_: registry.answer_clock(
                 msg.node_id, **msg.data
             ),
             worker_protocol.READY: lambda msg, **_: registry.ready(msg.node_id),
         }
-        for kind, listener in heard.items():
+        for kind, listener in listeners.items():
             runner.register_message(kind, listener)
         return registry
 
-    def _direct(self, environment: Environment) -> None:
+    def _start_master(self, environment: Environment) -> None:
         options: Any = environment.parsed_options
         on_interrupt(self._interrupt)
         try:
             assert self._prepared is not None  # noqa: S101  the options have been read
-            _arrange(environment)
+            _replace_user_classes(environment)
             self._prepared = self._planned(environment, self._prepared)
             system = self._prepared.plan.target.system
-            system_named(system).load("client")  # Missing, it is named before anything is started.
+            system_named(system).load(
+                "client"
+            )  # Raises before anything is started if the package is missing.
             registry = self._registry(environment, system)
             self._coordinator = Coordinator(environment, options, registry, self._prepared)
-            self._watch(environment, self._coordinator)
+            self._start_outputs(environment, self._coordinator)
             self._coordinator.await_workers()
         except HarnessError as error:
-            tell(error)
-            self._give_up(environment, error.exit_code)
+            report_failure(error)
+            self._abort_start(environment, error.exit_code)
         except KeyboardInterrupt:
-            self._give_up(environment, ExitCode.INTERRUPTED)
+            self._abort_start(environment, ExitCode.INTERRUPTED)
         coordinator = self._coordinator
 
         def make_dispatcher(**kwargs: Any) -> NumberedDispatcher:
@@ -178,22 +180,22 @@ class _Plugin:
 
         environment.dispatcher_class = make_dispatcher  # type: ignore[assignment]  # only called
         runner: Any = environment.runner
-        heard = {
+        listeners = {
             worker_protocol.SECOND: lambda msg, **_: coordinator.on_second(msg.data),
             worker_protocol.CONNECTIONS: lambda msg, **_: coordinator.on_connections(**msg.data),
             worker_protocol.FAILED: lambda msg, **_: coordinator.on_failed(**msg.data),
             worker_protocol.STOPPED: lambda msg, **_: coordinator.on_stopped(**msg.data),
             worker_protocol.DONE: lambda msg, **_: coordinator.on_done(**msg.data),
         }
-        for kind, listener in heard.items():
+        for kind, listener in listeners.items():
             runner.register_message(kind, listener)
 
-    def _planned(self, environment: Environment, prepared: Prepared) -> Prepared:
-        """Fix how many users of each class there are, and return the plan that says so."""
+    def _planned(self, environment: Environment, prepared: PreparedRun) -> PreparedRun:
+        """Fix the number of users of each class, and return the plan with these numbers."""
         options: Any = environment.parsed_options
         where, workers = str(options.locustfile), worker_count(options)
-        classes = told_apart(environment.user_classes, where)
-        plan = planned(prepared.plan, classes, options.user_classes or ())
+        classes = classify(environment.user_classes, where)
+        plan = plan_with_counts(prepared.plan, classes, options.user_classes or ())
         require_hosts(plan, classes, options.host)
         for one in environment.user_classes:
             kind = one.user_class if issubclass(one, FanOutUser) else one.__name__
@@ -202,16 +204,16 @@ class _Plugin:
         environment.user_classes = [one for one in environment.user_classes if one.fixed_count]
         return prepared._replace(plan=plan)
 
-    def _watch(self, environment: Environment, coordinator: Coordinator) -> None:
-        """Keep an account of the run as it goes, where anybody is going to look at it."""
+    def _start_outputs(self, environment: Environment, coordinator: Coordinator) -> None:
+        """Start the live outputs, if the options ask for any."""
         options: Any = environment.parsed_options
-        if is_watched(environment, options):
+        if has_outputs(environment, options):
             schedule = Schedule(coordinator.plan)
             coordinator.live = LiveRun(coordinator.plan, schedule.intended_s, schedule.channel)
-            self._watching = Watching(environment, options, coordinator.live, coordinator.folder)
+            self._outputs = LiveOutputs(environment, options, coordinator.live, coordinator.folder)
 
-    def _give_up(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
-        """End a run that never began, and send home the workers that have come."""
+    def _abort_start(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
+        """End a run that never began, and dismiss the registered workers."""
         if self._coordinator is not None:
             self._coordinator.conclude()
             environment.runner.quit()  # type: ignore[union-attr]  # there is one after init
@@ -234,10 +236,10 @@ class _Plugin:
             table = LocustTable(environment)
             stop = partial(stop_own_code, runner)
             send = runner.send_message
-            self._worker = Worker(assignment, number, api, send, table, self._keeper, stop)
+            self._worker = Worker(assignment, number, api, send, table, self._clock_sync, stop)
         except Exception as error:
             exit_code = error.exit_code if isinstance(error, HarnessError) else 1
-            failure = {"worker": number, "said": f"{error}", "exit_code": int(exit_code)}
+            failure = {"worker": number, "message": f"{error}", "exit_code": int(exit_code)}
             runner.send_message(worker_protocol.FAILED, failure)
             raise
         FanOutUser.population = self._worker.population
@@ -250,24 +252,24 @@ class _Plugin:
             self._worker.finish()
 
     def on_test_stopping(self, environment: Environment, **_: Any) -> None:
-        # Locust's page has a button to stop with; nothing else that is by hand comes this way.
+        # Only the stop button of Locust's page ends a run by hand through this event.
         by_user = is_called_by_user(environment.runner)  # type: ignore[arg-type]  # there is one
         by_hand = environment.web_ui is not None and not (by_user or self._stop_reason.message)
         if not (by_hand or self._interrupted or self._quitting):
             self._stopped_from_within(environment)
         if by_user:
-            raise GreenletExit  # It would wait for its own end, for good.
+            raise GreenletExit  # It would wait forever for its own end.
         if self._coordinator is not None:
             self._coordinator.finish()
 
     def _stopped_from_within(self, environment: Environment) -> None:
-        """Note that neither a signal nor the timetable ends the run, unless one of them does."""
-        said = str(self._stop_reason)
+        """Report a stop that came neither from a signal nor from the timetable."""
+        message = str(self._stop_reason)
         if self._coordinator is not None:
-            self._coordinator.on_stopped(said)
+            self._coordinator.on_stopped(message)
         elif self._worker is not None and not self._worker.context.over:
             runner: Any = environment.runner
-            runner.send_message(worker_protocol.STOPPED, {"said": said})
+            runner.send_message(worker_protocol.STOPPED, {"message": message})
 
     def on_test_stop(self, environment: Environment, **_: Any) -> None:
         """Conclude a run that Locust's page, or the timetable, has ended; the page stays."""
@@ -278,19 +280,19 @@ class _Plugin:
         options: Any = environment.parsed_options
         self._conclude()
         if options.autoquit == -1:
-            say("the run is over; its page stays until Ctrl-C")
+            print_message("the run is over; its page stays until Ctrl-C")
             return
         gevent.sleep(options.autoquit)
         if environment.web_ui is not None:
             environment.web_ui.stop()
 
     def _conclude(self) -> int:
-        """Have the coordinator conclude, once; whoever asks meanwhile waits for it."""
+        """Conclude the run once; a concurrent call waits for the first."""
         with self._concluding:
             if self._exit_code is None and self._coordinator is not None:
                 self._exit_code = self._coordinator.conclude()
-                if self._watching is not None:
-                    self._watching.concluded(self._exit_code)
+                if self._outputs is not None:
+                    self._outputs.concluded(self._exit_code)
             return self._exit_code or 0
 
     def on_quitting(self, environment: Environment, **_: Any) -> None:
@@ -299,18 +301,18 @@ class _Plugin:
             if again:
                 get_hub().switch()  # Locust shuts down twice after SIGTERM; the first will exit.
             if self._coordinator is None:
-                self._on_finish()  # Whoever ended this worker, the master still gets its accounts.
+                self._on_finish()  # Whatever ended this worker, it still sends its records.
                 report_lost_master(environment)
                 return
             environment.process_exit_code = self._conclude()
-        except KeyboardInterrupt:  # A second Ctrl-C: at once, and the record stays as it is.
+        except KeyboardInterrupt:  # A second Ctrl-C: end immediately and leave the record as it is.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             environment.process_exit_code = int(ExitCode.INTERRUPTED)
 
     def _interrupt(self) -> None:
-        """Interrupt Locust's main greenlet; Python would interrupt whichever happens to run."""
+        """Interrupt Locust's main greenlet; Python would interrupt the one that happens to run."""
         if not self._interrupted and self._exit_code is None:
-            say("stopping in order; a second Ctrl-C stops at once")
+            print_message("stopping in order; a second Ctrl-C stops at once")
         self._interrupted = True
         hub = get_hub()
         hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)
@@ -320,9 +322,9 @@ class _Plugin:
             print(self._coordinator.report_output, end="", flush=True)  # noqa: T201  the result
 
 
-def _arrange(environment: Environment) -> None:
-    """Have Locust run classes that wait for their turn in place of those it found."""
+def _replace_user_classes(environment: Environment) -> None:
+    """Replace the user classes that Locust found by those to run, with delayed starts."""
     options: Any = environment.parsed_options
     where = str(options.locustfile)
-    environment.user_classes = arrange(environment.user_classes, options, where)
+    environment.user_classes = classes_to_run(environment.user_classes, options, where)
     environment._filter_tasks_by_tags()  # noqa: SLF001  Locust would, later; it does so once

@@ -18,7 +18,7 @@ from locust.runners import WorkerRunner
 
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
-from harness.load.preflight import say
+from harness.load.preflight import print_message
 
 INTERRUPT_GRACE_S = 30.0
 """After Ctrl-C a worker waits this long for its master to end the run."""
@@ -59,7 +59,9 @@ def report_lost_master(environment: Environment) -> None:
     if heard_s is not None and heard_s < time.time() - limit_s:
         found = f"sent no heartbeat for {limit_s} s"
         hint = "it was killed, or the network is down; what it has recorded is in its folder"
-        say(f"error: {MachineError('master', found, 'a worker ends with its master', hint)}")
+        print_message(
+            f"error: {MachineError('master', found, 'a worker ends with its master', hint)}"
+        )
         environment.process_exit_code = int(ExitCode.RUN_INVALID)
 
 

@@ -1,7 +1,7 @@
 """The open schedule: every publish and every join of a run, fixed before it starts.
 
-All of it is a pure function of the plan, so every worker computes the same schedule and takes
-its own part: the publishes of the chatters it holds. The union over workers is the schedule of
+It is a pure function of the plan, so every worker computes the same schedule and takes its own
+part: the publishes of its chatters. The union over workers is the schedule of
 one worker, whatever their number, and slowness of the system never moves a later intent.
 """
 
@@ -47,7 +47,7 @@ class Schedule:
 
     Messages are offered from the start of the warm-up to the end of the measuring; a message
     belongs to the phase in which its intended time lies. The warm-up begins with a probe on each
-    channel, whatever the rate: by the time that counts, every subscriber should have heard one.
+    channel, at any rate, so that every subscriber has received one before the measuring begins.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -75,7 +75,7 @@ class Schedule:
         self.bytes = _sizes(sizes, shape, publishing.event_bytes)
 
     def _put_first(self, probes_s: FloatArray, chatters: int) -> None:
-        """Add one publish a channel at these times, and put everything in order of time."""
+        """Add one publish on each channel at these times, and sort all by time."""
         channels = np.arange(len(probes_s))
         intended_s = np.concatenate((probes_s, self.intended_s))
         order = np.argsort(intended_s, kind="stable")
@@ -127,7 +127,7 @@ def _sizes(
 class RateProfile:
     """The rate over the mean rate, constant between edges.
 
-    Recurring bursts end each of their periods; bursts that are disturbances come on top.
+    Recurring bursts are at the end of their periods; bursts that are disturbances multiply them.
 
     Args:
         plan: The plan.
@@ -188,7 +188,7 @@ def arrival_times(
 
 
 def disturbance_order(plan: Plan, user_class: str, count: int, disturbance: int) -> IntArray:
-    """Return the users of a class in the order in which a disturbance takes them, shape (count,).
+    """Return the users of a class in the order in which a disturbance affects them, shape (count,).
 
     Args:
         plan: The plan, for its seed.
@@ -204,7 +204,7 @@ def join_offsets_s(plan: Plan, user_class: str, count: int) -> FloatArray:
     """Return when each user of a class starts to join, in seconds after the epoch, shape (count,).
 
     Joins of each class are spread evenly over the whole ramp, so all classes arrive mixed. Users
-    who come with a flash crowd are spread over that one's instead.
+    of a flash crowd join during that instead.
     """
     offsets_s = np.full(count, np.nan)
     for place, one in enumerate(plan.workload.disturbances):

@@ -1,4 +1,4 @@
-"""How many processes a plan takes on a machine, and whether the machine can carry it at all."""
+"""How many processes a plan needs on a machine, and whether the machine is large enough."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from harness.measure.machine import Check, Machine, Needs, check_machine
 from harness.scenario.plan import Plan
 from harness.scenario.target import Target
 
-MOST_PROCESSES = 64
-MOST_TOLD = 8
-"""Shortages that an error names; a fleet whose machines are alike lacks the same many times."""
+MAX_PROCESSES = 64
+MAX_LISTED = 8
+"""Shortages listed in an error; equal machines repeat the same ones."""
 
 BUSY_CORE = 0.8
-"""Share of a core that one process is planned to use; the rest is for bursts."""
+"""Planned share of a core per process; the rest is for bursts."""
 
 
 def size_plan(plan: Plan, machine: Machine, workers: int | None) -> tuple[Plan, int]:
@@ -23,8 +23,8 @@ def size_plan(plan: Plan, machine: Machine, workers: int | None) -> tuple[Plan, 
 
     Args:
         plan: A plan whose target may leave the emulator's processes open.
-        machine: What there is to run on.
-        workers: Number of workers where it was given; None takes as few as will do.
+        machine: Limits of this machine.
+        workers: Number of workers; None for the fewest that are enough.
     """
     count = workers or _fewest(
         lambda n: _fits(machine, needs_of(plan, n).files_per_worker, _share(plan, n))
@@ -37,7 +37,7 @@ def size_plan(plan: Plan, machine: Machine, workers: int | None) -> tuple[Plan, 
 
 
 def _fewest(fits: Callable[[int], bool]) -> int:
-    return next((n for n in range(1, MOST_PROCESSES) if fits(n)), MOST_PROCESSES)
+    return next((n for n in range(1, MAX_PROCESSES) if fits(n)), MAX_PROCESSES)
 
 
 def _share(plan: Plan, workers: int) -> float:
@@ -63,13 +63,13 @@ def _with_processes(plan: Plan, processes: int) -> Plan:
 
 
 def needs_of(plan: Plan, workers: int, *, here: int | None = None, serves: bool = True) -> Needs:
-    """Return what a plan asks of a machine when ``workers`` processes make its load.
+    """Return what a plan needs of a machine when ``workers`` processes generate its load.
 
     Args:
-        plan: What is to be run.
-        workers: Processes that make the load, wherever they are.
+        plan: The plan to run.
+        workers: Processes that generate the load, on all machines.
         here: Those on this machine; None for all of them.
-        serves: Whether an emulator of the target would be on this machine.
+        serves: Whether the target's emulator, if any, runs on this machine.
     """
     workload, target = plan.workload, plan.target
     emulator = target.emulator if serves else None
@@ -90,14 +90,14 @@ def needs_of(plan: Plan, workers: int, *, here: int | None = None, serves: bool 
 
 
 def _is_on_loopback(target: Target) -> bool:
-    """Say whether each worker takes loopback addresses of its own; see ``source_addresses``."""
+    """Return whether each worker uses its own loopback addresses; see ``source_addresses``."""
     if target.endpoints is None:
         return target.emulator is not None and is_ipv4_loopback(target.emulator.host)
     return is_ipv4_loopback(urlsplit(target.endpoints.realtime).hostname or "")
 
 
 def is_encrypted(target: Target) -> bool:
-    """Say whether a real system is reached over TLS."""
+    """Return whether a real system is reached over TLS."""
     return target.endpoints is not None and target.endpoints.realtime.startswith("wss:")
 
 
@@ -112,12 +112,12 @@ def peak_deliveries_per_s(plan: Plan) -> float:
 def shortages(
     plan: Plan, machine: Machine, workers: int, *, here: int | None = None
 ) -> dict[str, list[Check]]:
-    """Return what this machine has too little of for a plan, under its name; empty for nothing.
+    """Return the shortages of this machine for a plan, under its name; empty if there are none.
 
     Args:
-        plan: What is to be run.
-        machine: What this machine offers.
-        workers: Processes that make the load, wherever they are.
+        plan: The plan to run.
+        machine: Limits of this machine.
+        workers: Processes that generate the load, on all machines.
         here: Those on this machine; None for all of them.
     """
     checks = check_machine(machine, needs_of(plan, workers, here=here))
@@ -131,38 +131,38 @@ def size_or_refuse(
     """Return a plan sized for a machine, the number of workers, and a warning for each shortage.
 
     Args:
-        plan: What is to be run.
-        machine: What there is to run it on.
-        workers: Processes that make the load, wherever they are; None takes as few as will do.
+        plan: The plan to run.
+        machine: Limits of this machine.
+        workers: Processes that generate the load, on all machines; None for the fewest possible.
         here: Those on this machine; None for all of them.
-        force: Whether the user insists on running it where it does not fit.
+        force: Whether to run it even if the machine is too small.
 
     Raises:
-        MachineError: If the machine is too small, and nobody insists.
+        MachineError: If the machine is too small and ``force`` is not set.
     """
     sized, count = size_plan(plan, machine, workers)
     return sized, count, warn_or_refuse(shortages(sized, machine, count, here=here), force=force)
 
 
 def refuse(short: Mapping[str, Sequence[Check]]) -> MachineError:
-    """Return the error that names everything that machines are short of, the first few of many."""
+    """Return the error that lists the shortages of machines, at most the first few."""
     (where, first), *others = [(name, check) for name, all_ in short.items() for check in all_]
-    told = others[: MOST_TOLD - 1]
-    more = f"\nand {len(others) - len(told)} more" if len(others) > len(told) else ""
+    listed = others[: MAX_LISTED - 1]
+    more = f"\nand {len(others) - len(listed)} more" if len(others) > len(listed) else ""
     rest = "".join(
         f"\nalso {'' if name == where else f'{name}: '}{check.sentence}\n  -> {check.advice}"
-        for name, check in told
+        for name, check in listed
     )
     return MachineError(
         f"{where}: {first.name}",
         f"{first.found_text} found",
         f"{first.needed_text} needed",
-        f"{first.advice}; or go on all the same with --force{rest}{more}",
+        f"{first.advice}; or run it anyway with --force{rest}{more}",
     )
 
 
 def warn_or_refuse(short: Mapping[str, Sequence[Check]], *, force: bool) -> list[dict[str, Any]]:
-    """Return a warning for each shortage if the user insists; refuse to start otherwise."""
+    """Return a warning for each shortage if ``force`` is set; refuse to start otherwise."""
     if short and not force:
         raise refuse(short)
     return [

@@ -17,7 +17,7 @@ from harness.core.child_errors import ChildError, report_error
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.load.plugin import install
-from harness.load.preflight import tell
+from harness.load.preflight import report_failure
 from harness.load.user_classes import load_users
 
 USER_CLASSES_VARIABLE = "LOCUST_USER_CLASSES"
@@ -55,7 +55,7 @@ def _load_or_refuse(path: str) -> Any:
     try:
         return load_users(path)
     except HarnessError as error:
-        tell(error)
+        report_failure(error)
         sys.exit(int(error.exit_code))
 
 

@@ -17,24 +17,24 @@ from locust.util.load_locustfile import is_shape_class, is_user_class
 
 from harness.core.errors import LocustfileError
 from harness.load.locustfile_loading import load_locustfile
-from harness.load.users import Chatter, FanOutUser, InTurn, Subscriber, in_turn
+from harness.load.users import Chatter, DelayedStart, FanOutUser, Subscriber, delayed
 from harness.scenario.plan import Plan
 
 OTHERS = "population.others"
 FAN_OUT = ("subscriber", "chatter")
 STOP_TIMEOUT_MAX_S = 30.0
-"""What ``on_stop`` and the last task of ordinary users may take; the master waits a little more."""
+"""Time for ``on_stop`` and the last task of ordinary users; the master waits slightly longer."""
 
 
 DEFAULTS: Mapping[str, type[FanOutUser]] = {"subscriber": Subscriber, "chatter": Chatter}
-"""What runs where the locustfile has no class of a kind."""
+"""The class of each kind that the locustfile does not define."""
 
 
 STOPPED_WITHIN_S = STOP_TIMEOUT_MAX_S + 10.0
 
 
 class UserClasses(NamedTuple):
-    """The classes that Locust found, told apart.
+    """The classes that Locust found, by kind.
 
     Attributes:
         where: The locustfile, for error messages.
@@ -64,10 +64,10 @@ def load_users(path: str) -> tuple[dict[str, type[User]], list[LoadTestShape]]:
 
 
 def loaded_classes(options: Namespace) -> list[type[User]] | None:
-    """Return the classes that a locustfile has for a command line; None where it cannot be told.
+    """Return the classes of a locustfile that a command line selects; None if they are not loaded.
 
-    Locust starts its workers before it hands the classes on, and a run that cannot be is refused
-    before that.
+    Locust starts its workers before it passes the classes on; an impossible run is refused before
+    that.
 
     Raises:
         LocustfileError: If the locustfile has a load shape.
@@ -88,15 +88,15 @@ def loaded_classes(options: Namespace) -> list[type[User]] | None:
 
 
 def _shaped(where: str, shape: type) -> LocustfileError:
-    required = "the workload says when users start"
+    required = "the workload defines when users start"
     hint = "take it out of the locustfile; joins.rate_per_s and [[disturbances]] shape the load"
     return LocustfileError(where, f"has the load shape {shape.__name__}", required, hint)
 
 
-def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
-    """Tell fan-out classes and ordinary ones apart.
+def classify(found: Iterable[type[User]], where: str) -> UserClasses:
+    """Sort classes into fan-out users and ordinary users.
 
-    A class that another one of its kind is made from is only the base of that one.
+    A class with a subclass of the same kind counts only as its base.
 
     Raises:
         LocustfileError: If there are two classes of a kind of fan-out user.
@@ -122,11 +122,11 @@ def told_apart(found: Iterable[type[User]], where: str) -> UserClasses:
     return UserClasses(where, fan_out, others, weightless)
 
 
-def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan:
+def plan_with_counts(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan:
     """Return the plan with a count for each ordinary class of the locustfile.
 
     Args:
-        plan: As the workload says it.
+        plan: With the workload's own counts.
         classes: Of the locustfile.
         named: Classes that Locust's command line names; empty for all.
 
@@ -157,12 +157,12 @@ def planned(plan: Plan, classes: UserClasses, named: Sequence[str] = ()) -> Plan
 
 _NAME_ONE = "it has none at all; name a locustfile that has them: --locustfile FILE"
 _OF_ITS_SYSTEM = "name a target of that system, or leave the class attribute system out"
-_NAME_ALL = "name no classes: the workload's population says how many there are of each"
+_NAME_ALL = "name no classes: the workload's population has the count of each"
 
 
 def _missing(classes: UserClasses, name: str, count: int, named: Sequence[str]) -> LocustfileError:
     if name in classes.weightless:
-        hint = f"leave the weight out: {OTHERS}.{name} says how many users there are"
+        hint = f"leave the weight out: {OTHERS}.{name} is the number of users"
         required = f"{OTHERS} plans {count} of it"
         return LocustfileError(classes.where, f"the weight of {name} is 0", required, hint)
     if named:
@@ -185,14 +185,14 @@ def _own_count(where: str, one: type[User]) -> int:
 
 
 def refuse_options(options: Namespace) -> None:
-    """Refuse what Locust's command line asks for and a plan cannot do.
+    """Refuse options of Locust that contradict a plan.
 
     Raises:
         LocustfileError: For the first such option.
     """
     reasons = {
-        "--class-picker": (options.class_picker, "the workload says which classes run"),
-        "--config-users": (options.config_users, "the workload says how many users run"),
+        "--class-picker": (options.class_picker, "the workload defines which classes run"),
+        "--config-users": (options.config_users, "the workload defines how many users run"),
     }
     for flag, (given, required) in reasons.items():
         if given:
@@ -202,18 +202,18 @@ def refuse_options(options: Namespace) -> None:
         raise LocustfileError("--stop-timeout", f"{options.stop_timeout} s", limit)
 
 
-def arrange(found: Sequence[type[User]], options: Any, where: str) -> list[type[User]]:
+def classes_to_run(found: Sequence[type[User]], options: Any, where: str) -> list[type[User]]:
     """Return the classes to run in place of those that Locust found.
 
-    Those with code of their own wait for their turn in the ramp, and a kind of fan-out user that
-    the locustfile says nothing of is added.
+    Classes with own code get a delayed start in the ramp, and the default class is added for each
+    kind of fan-out user that the locustfile does not define.
 
     Args:
         found: Locust's.
         options: Locust's parsed options, for its tags.
         where: The locustfile, for error messages.
     """
-    classes = told_apart(found, where)
+    classes = classify(found, where)
     # Joining is no task that a tag could take away.
     tags = set(options.tags or ())
     FanOutUser.live.locust_tag_set = tags - set(options.exclude_tags or ())  # type: ignore[attr-defined]  # as Locust does
@@ -224,11 +224,11 @@ def arrange(found: Sequence[type[User]], options: Any, where: str) -> list[type[
             **{kind: one for kind, one in DEFAULTS.items() if one.__name__ not in taken},
             **fan_out,
         }
-    return [in_turn(one) for one in (*fan_out.values(), *classes.others.values())]
+    return [delayed(one) for one in (*fan_out.values(), *classes.others.values())]
 
 
 def require_tasks(found: Iterable[type[User]], options: Any, where: str) -> None:
-    """See that each ordinary class that is to run has something to do, and that tags left it.
+    """Require a task in each ordinary class that is to run, after the tags are applied.
 
     Args:
         found: The ordinary classes.
@@ -248,19 +248,19 @@ def require_tasks(found: Iterable[type[User]], options: Any, where: str) -> None
 
 
 def require_hosts(plan: Plan, classes: UserClasses, host: str | None) -> None:
-    """See that users who make HTTP requests know where to; Locust stops the run of one without.
+    """Require a host for users that make HTTP requests; Locust would stop the run without one.
 
     Args:
         plan: With the counts of all classes.
         classes: Of the locustfile.
-        host: What ``--host`` says.
+        host: The value of ``--host``.
 
     Raises:
         LocustfileError: If a planned class has none.
     """
     for name, one in (*classes.fan_out.items(), *classes.others.items()):
         for kind in (HttpUser, FastHttpUser):
-            # A class with an __init__ of its own may set the host there.
+            # A class with its own __init__ may set the host there.
             needs_host = one.__init__ is kind.__init__ and one.host is None
             if needs_host and not host and plan.planned_users.get(name):
                 found = f"{one.__name__} is an {kind.__name__} without a host"
@@ -269,23 +269,23 @@ def require_hosts(plan: Plan, classes: UserClasses, host: str | None) -> None:
 
 
 def stop_own_code(runner: Runner) -> None:
-    """Stop the users that run code of the locustfile's own, as Locust does, ``on_stop`` included.
+    """Stop the users with own code in the locustfile, as Locust does, ``on_stop`` included.
 
     Their last requests are then part of the record.
     """
-    own = {one.__name__ for one in runner.user_classes if issubclass(one, InTurn)}
+    own = {one.__name__ for one in runner.user_classes if issubclass(one, DelayedStart)}
     running = {name: count for name, count in runner.user_classes_count.items() if name in own}
     with gevent.Timeout(STOPPED_WITHIN_S, exception=False):  # An on_stop may hang.
         runner.stop_users(running)
-    # Those who only hold a connection have no task to wait for.
+    # Users that only hold a connection have no task to wait for.
     runner.environment.stop_timeout = 0.0
 
 
 def fingerprint(found: Mapping[str, Any] | None) -> str:
-    """Return what tells locustfiles apart: the names of the classes, and what their files hold.
+    """Return a hash of the names of the classes and the contents of their files.
 
     Args:
-        found: All classes of the locustfile by name, whichever of them run.
+        found: All classes of the locustfile by name, whether they run or not.
     """
     ours = (str(Path(__file__).parents[1]), str(Path(locust.__file__).parent))
     digest = hashlib.sha256()

@@ -1,9 +1,9 @@
 """Locust users: a subscriber who listens, and a chatter who also publishes.
 
-A Locust user here is a person with a connection, not a loop of requests: it joins in its turn
-and then parks. Deliveries reach its ledger through the loop's reader and publishes leave by the
-schedule, so its greenlet costs nothing until the run ends. A subclass may have ``on_start``,
-``on_stop`` and tasks of its own, which run beside its connection.
+A Locust user here is a connection, not a loop of requests: it joins at its time and then its
+greenlet sleeps. The event loop's reader delivers to its ledger and the schedule sends its
+publishes, so the greenlet costs nothing until the run ends. A subclass may define ``on_start``,
+``on_stop`` and tasks, which run beside its connection.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from harness.load.worker.session import UserSession
 
 
 class FanOutUser(User):
-    """A user of the system under test; subclasses say of which class."""
+    """A user of the system under test; subclasses set its class."""
 
     abstract = True
     user_class: ClassVar[str]
@@ -40,7 +40,7 @@ class FanOutUser(User):
             if sessions is None:
                 sessions = self.population.new_sessions(self.user_class)
             self.population.join_all(sessions)
-        get_hub().switch()  # Parks for good, without an object to wait on.
+        get_hub().switch()  # Sleeps until it is killed, without an object to wait on.
 
 
 class Subscriber(FanOutUser):
@@ -50,23 +50,23 @@ class Subscriber(FanOutUser):
 
 
 class Chatter(FanOutUser):
-    """Joins, listens like a subscriber where the workload says so, and publishes."""
+    """Joins, subscribes if the workload has chatters subscribe, and publishes."""
 
     user_class = "chatter"
 
 
-class InTurn(User):
-    """Puts off a user's own ``on_start`` until its turn in the ramp; mixed into such classes.
+class DelayedStart(User):
+    """Delays a user's own ``on_start`` until its time in the ramp; mixed into such classes.
 
     Attributes:
-        has_begun: Whether its turn has come; without that there is nothing to stop.
+        has_begun: Whether its own ``on_start`` has begun; if not, ``on_stop`` is skipped.
     """
 
     abstract = True
     has_begun = False
 
     def on_start(self) -> None:
-        """Wait for the turn, then do what the class itself does."""
+        """Wait for the user's time, then run the class's own ``on_start``."""
         self.await_turn()
         self.has_begun = True
         try:
@@ -75,28 +75,28 @@ class InTurn(User):
             raise RuntimeError(f"SystemExit({error}) in on_start") from error
 
     def on_stop(self) -> None:
-        """Do what the class itself does where its turn had come."""
+        """Run the class's own ``on_stop`` if its ``on_start`` had begun."""
         if self.has_begun:
             super().on_stop()  # type: ignore[no-untyped-call]  # Locust's own
 
     def await_turn(self) -> None:
-        """Sleep until the user is to start; for good where it is not to."""
+        """Sleep until the user must start; until it is killed if it must not."""
         raise NotImplementedError
 
 
-class OrdinaryInTurn(InTurn):
+class DelayedOrdinaryUser(DelayedStart):
     """An ordinary user of the locustfile."""
 
     abstract = True
 
     def await_turn(self) -> None:
-        """Sleep until the user is to start; for good where it is not to."""
+        """Sleep until the user must start; until it is killed if it must not."""
         population = FanOutUser.population
         if population is None or not population.await_ordinary_turn(type(self).__name__):
             get_hub().switch()
 
     def on_start(self) -> None:
-        """Wait for the turn, do what the class itself does, and count as started after it."""
+        """Wait for the user's time, run its own ``on_start``, then count it as started."""
         super().on_start()
         if FanOutUser.population is None:
             return
@@ -105,15 +105,15 @@ class OrdinaryInTurn(InTurn):
             context.tried[type(self).__name__] += 1
 
 
-class FanOutInTurn(InTurn, FanOutUser):
-    """A fan-out user with ``on_start``, ``on_stop`` or tasks of its own."""
+class DelayedFanOutUser(DelayedStart, FanOutUser):
+    """A fan-out user whose class defines ``on_start``, ``on_stop`` or tasks."""
 
     abstract = True
-    joins_beside: ClassVar[bool] = False
-    """Whether its own tasks have the user's greenlet, so that it joins in another."""
+    has_own_tasks: ClassVar[bool] = False
+    """Whether its own tasks occupy the user's greenlet, so that it joins in another one."""
 
     def await_turn(self) -> None:
-        """Sleep until the first of the user's connections is to join."""
+        """Sleep until the user's first connection is to join."""
         population = self.population
         if population is None:
             get_hub().switch()
@@ -125,37 +125,37 @@ class FanOutInTurn(InTurn, FanOutUser):
             get_hub().switch()
 
     def on_start(self) -> None:
-        """Wait for the turn, do what the class itself does, and join."""
+        """Wait for the user's time, run its own ``on_start``, and join."""
         super().on_start()
-        if self.joins_beside and self.population is not None and self.sessions:
+        if self.has_own_tasks and self.population is not None and self.sessions:
             gevent.spawn(self.population.join_all, self.sessions)
 
 
-def in_turn(found: type[User]) -> type[User]:
-    """Return a class of the same name that waits for its turn; the class itself where it need not.
+def delayed(found: type[User]) -> type[User]:
+    """Return a class of the same name with a delayed start; the class itself if it needs none.
 
     Args:
         found: A class of the locustfile.
     """
     if not issubclass(found, FanOutUser):
-        return _derived(found, OrdinaryInTurn, {})
+        return _derived(found, DelayedOrdinaryUser, {})
     own_tasks = [one for one in found.tasks if one is not FanOutUser.live]
     if not (own_tasks or has_own_hooks(found)):
         return found
     tasks = own_tasks or [FanOutUser.live]
-    derived = _derived(found, FanOutInTurn, {"joins_beside": bool(own_tasks)})
+    derived = _derived(found, DelayedFanOutUser, {"has_own_tasks": bool(own_tasks)})
     derived.tasks = tasks
     return derived
 
 
 def has_own_hooks(found: type[User]) -> bool:
-    """Say whether a class has an ``on_start`` or ``on_stop`` of its own."""
+    """Return whether a class defines ``on_start`` or ``on_stop``."""
     return (found.on_start, found.on_stop) != (User.on_start, User.on_stop)
 
 
-def _derived(found: type[User], mixin: type[InTurn], members: dict[str, Any]) -> type[User]:
+def _derived(found: type[User], mixin: type[DelayedStart], members: dict[str, Any]) -> type[User]:
     names = {"__module__": found.__module__, "__qualname__": found.__qualname__}
-    # Of the metaclass of the class that was found: it may have one of its own.
+    # With the metaclass of the found class, which may not be Locust's.
     metaclass: Any = type(found)
     derived: type[User] = metaclass(found.__name__, (mixin, found), names | members)
     return derived

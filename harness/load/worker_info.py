@@ -1,4 +1,4 @@
-"""How a worker introduces itself: who it is, what it runs, what its machine offers it."""
+"""What a worker sends to register: its host, its versions, its users and its machine's limits."""
 
 import os
 import socket
@@ -17,18 +17,18 @@ from harness.scenario.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker that has introduced itself.
+    """A worker, as it registers with the master.
 
     Attributes:
         host: Its machine's name.
-        machine: What tells its machine from others.
+        machine: Id of its machine.
         version: Its version of the harness.
         revision: Its git revision, where it runs from a checkout.
         systems: The systems that its users can join.
-        users: What tells its locustfile from others.
-        locustfile: Its locustfile's name; empty without one of its own.
-        pid: The process, which tells workers of one machine apart; 0 where it did not say.
-        offers: What its machine had to offer it; None where it did not say.
+        users: Fingerprint of its locustfile.
+        locustfile: Its locustfile's name; empty for the packaged one.
+        pid: Its process; 0 if it sent none.
+        offers: The limits of its machine; None if it sent none.
     """
 
     host: str
@@ -42,14 +42,14 @@ class WorkerInfo:
     offers: Machine | None = None
 
     def __str__(self) -> str:
-        """Return what tells it from others to whoever looks for it."""
+        """Return its host and process, for error messages."""
         return f"worker on {self.host}" + (f" (process {self.pid})" if self.pid else "")
 
     @classmethod
     def here(cls, systems: tuple[str, ...], users: str = "", locustfile: str = "") -> "WorkerInfo":
-        """Return what a worker that is this process says of itself."""
+        """Return the info of this process."""
         offered = read_machine()
-        # What this process has taken already is part of what a worker needs.
+        # A worker's need of memory includes what this process already uses.
         free_bytes = offered.memory_bytes + psutil.Process(os.getpid()).memory_info().rss
         offered = replace(offered, memory_bytes=free_bytes)
         version = harness_version()
@@ -66,12 +66,12 @@ class WorkerInfo:
         )
 
     def to_message(self) -> dict[str, Any]:
-        """Return what travels to the master."""
+        """Return plain values for the registration message."""
         return asdict(self)
 
     @classmethod
     def from_message(cls, data: Mapping[str, Any]) -> "WorkerInfo":
-        """Return who says this; another version may say less, or more."""
+        """Decode a registration; one of another version may have fewer or more fields."""
         offers = data.get("offers") or {}
         known = offers.keys() == {field.name for field in fields(Machine)}
         return cls(
@@ -92,12 +92,12 @@ def shortages_of(
 ) -> dict[str, list[Check]]:
     """Return what machines have too little of for their workers' shares, by worker and host.
 
-    Containers on one machine are looked at one by one, since each has limits of its own.
+    Containers on one machine are checked separately, since each has its own limits.
 
     Args:
-        workers_info: The workers that have come.
-        plan: What is to be run.
-        workers: How many share it.
+        workers_info: The registered workers.
+        plan: The plan to run.
+        workers: How many share the plan.
     """
     groups: dict[tuple[str, str], list[WorkerInfo]] = {}
     for info in workers_info:
@@ -117,7 +117,7 @@ def shortages_of(
 
 
 def _least(offers: list[Machine]) -> Machine | None:
-    """Return the least that any process of one machine was offered; None where none said."""
+    """Return the lowest limits of the processes of one machine; None if none sent any."""
     if not offers:
         return None
 

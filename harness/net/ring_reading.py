@@ -36,8 +36,8 @@ FEW = 8
 LATER_S = 0.005
 """When to look again where the kernel says that something may wait."""
 
-_NUMBER_BITS, _CROWD_BITS = 24, 12
-_NUMBERS, _CROWDS = 2**_NUMBER_BITS - 1, 2**_CROWD_BITS - 1
+_NUMBER_BITS, _GROUP_BITS = 24, 12
+_NUMBERS, _GROUPS = 2**_NUMBER_BITS - 1, 2**_GROUP_BITS - 1
 """A key is the number of its socket, that of its group (0: none), and a count: keys never recur."""
 
 
@@ -52,7 +52,7 @@ class RingReader:
 
     def __init__(self) -> None:
         self.before_round: Callable[[], None] = go_on_at_once
-        self._takers: dict[int, Receiver] = {}
+        self._receivers: dict[int, Receiver] = {}
         self._keys: dict[int, int] = {}
         self._paused: set[int] = set()
         self._ended: list[int] = []
@@ -70,18 +70,18 @@ class RingReader:
             self._paused.remove(self._keys[number])
             return
         self._count += 1
-        key = self._count << _CROWD_BITS | self._number_of_crowd(group)
+        key = self._count << _GROUP_BITS | self._number_of_group(group)
         key = self._keys[number] = key << _NUMBER_BITS | number
-        self._takers[key] = receiver
+        self._receivers[key] = receiver
         ring.receive(number, key)
 
-    def _number_of_crowd(self, group: object | None) -> int:
+    def _number_of_group(self, group: object | None) -> int:
         """Return 0 where there is none, and where there are too many."""
         if group is None:
             return 0
         numbered = self._groups.get(id(group))
         if numbered is None:
-            if len(self._groups) == _CROWDS:
+            if len(self._groups) == _GROUPS:
                 return 0
             # The group itself is kept, or another might get its identity.
             numbered = self._groups[id(group)] = len(self._groups) + 1, group
@@ -96,7 +96,7 @@ class RingReader:
     def pause(self, sock: _socket.socket) -> None:
         """Leave what arrives from now on with the kernel; what has been copied is handed over."""
         key = self._keys[sock.fileno()]
-        if key in self._takers:  # Else the kernel has let go already.
+        if key in self._receivers:  # Else the kernel has let go already.
             self._paused.add(key)
             self._cancel(key)
 
@@ -104,7 +104,7 @@ class RingReader:
         """Let go of a socket that is still open, paused or not, and hand over nothing more."""
         key = self._keys.pop(sock.fileno())
         self._paused.discard(key)
-        if self._takers.pop(key, None) is not None:  # None: the kernel has let go already.
+        if self._receivers.pop(key, None) is not None:  # None: the kernel has let go already.
             self._cancel(key)
         self._close_if_idle()
 
@@ -113,7 +113,7 @@ class RingReader:
             self._ring.cancel(key)
 
     def _close_if_idle(self) -> None:
-        if self._ring is not None and not self._takers:
+        if self._ring is not None and not self._receivers:
             self._forget_later()
             self._watcher.stop()
             self._watcher.close()
@@ -170,23 +170,23 @@ class RingReader:
     def _together(self, ring: Ring, came: Round, equal: slice) -> None:
         """Hand over equal bytes: at once to the receivers of a group that knows them."""
         data = ring.memory[came.starts[equal.start] : came.ends[equal.start]]
-        groups = came.keys[equal] >> _NUMBER_BITS & _CROWDS
+        groups = came.keys[equal] >> _NUMBER_BITS & _GROUPS
         for group in set(groups.tolist()):
             rows = np.flatnonzero(groups == group) + equal.start
-            if not group or not self._taken_by_crowd(came, rows, data):
+            if not group or not self._taken_by_group(came, rows, data):
                 # The first of them may teach the group what it did not know.
                 self._each(ring, came, rows[:1])
                 rest = rows[1:]
-                if not group or not self._taken_by_crowd(came, rest, data):
+                if not group or not self._taken_by_group(came, rest, data):
                     self._each(ring, came, rest)
 
-    def _taken_by_crowd(self, came: Round, rows: Int64Array, data: bytes) -> bool:
+    def _taken_by_group(self, came: Round, rows: Int64Array, data: bytes) -> bool:
         """Hand equal bytes to several receivers of one group; False where that will not do."""
         stamps_ns = came.stamps_ns[rows]
         if not rows.size or not stamps_ns.all():
             return False
         try:
-            found: list[Any] = list(map(self._takers.__getitem__, came.keys[rows].tolist()))
+            found: list[Any] = list(map(self._receivers.__getitem__, came.keys[rows].tolist()))
         except KeyError:  # One of them was closed because of what came before it in this round.
             return False
         try:
@@ -197,7 +197,7 @@ class RingReader:
 
     def _each(self, ring: Ring, came: Round, rows: slice | Int64Array) -> None:
         """Hand over to each by itself; the hot path where receivers have nothing in common."""
-        receivers, memory = self._takers, ring.memory
+        receivers, memory = self._receivers, ring.memory
         columns = came.keys, came.starts, came.ends, came.stamps_ns, came.over
         for key, start, end, kernel_ns, over in zip(
             *[column[rows].tolist() for column in columns], strict=True
@@ -215,15 +215,15 @@ class RingReader:
 
     def _over(self, key: int, data: bytes, kernel_ns: int, over: int) -> None:
         """Hear that a receive ended: by the peer, by us, or for the kernel's lack of buffers."""
-        receiver = self._takers[key]
+        receiver = self._receivers[key]
         if data or over in (errno.ENOBUFS, errno.ECANCELED):  # There may be more.
             self._ended.append(key)
         else:
-            del self._takers[key]
+            del self._receivers[key]
             self._paused.discard(key)
         if over == ENDED:
             receiver.arrived(data, kernel_ns or time_without_stamp(data))
-        elif key not in self._takers:
+        elif key not in self._receivers:
             receiver.broken(OSError(over, os.strerror(over)))
 
     def _go_on(self, ring: Ring) -> None:
@@ -235,8 +235,8 @@ class RingReader:
         for key in ended:
             if key in self._paused:
                 self._paused.remove(key)
-                del self._takers[key]
-            elif key in self._takers:
+                del self._receivers[key]
+            elif key in self._receivers:
                 ring.receive(key & _NUMBERS, key)
 
 

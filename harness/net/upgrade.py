@@ -102,7 +102,7 @@ class Upgrade:
             if found != required and (exact or required not in found.lower().split(", ")):
                 raise broken_upgrade(f"{name}: {found or 'nothing'}")
         if "sec-websocket-extensions" in headers:
-            raise broken_upgrade("an extension nobody asked for")
+            raise broken_upgrade("an extension that was not requested")
 
 
 def _headers(head: bytes) -> dict[str, str]:

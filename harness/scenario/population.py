@@ -74,7 +74,8 @@ class Population(ScenarioModel):
     def _somebody_listens(cls, chatters_subscribe: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - the signature is pydantic's
         if not chatters_subscribe and info.data.get("subscribers") == 0:
             raise broken_rule(
-                "must be true where subscribers = 0", hint="nobody would listen otherwise"
+                "must be true where subscribers = 0",
+                hint="otherwise no user would receive messages",
             )
         return chatters_subscribe
 

@@ -88,7 +88,7 @@ class StudySystem(ScenarioModel):
     viewers_poll_every_s: Seconds | None = Field(
         default=None,
         gt=0,
-        description="Prices a hybrid: only chatters are connected, and everybody else polls at "
+        description="Prices a hybrid: only chatters are connected, and all other users poll at "
         "this interval.",
     )
 

@@ -333,7 +333,7 @@ class Workload(ScenarioModel):
                 )
         away = sum(one.share for one in disturbances if isinstance(one, FlashCrowd))
         if away >= 1:
-            raise broken_rule("must leave somebody who joins at first", hint="lower the shares")
+            raise broken_rule("must leave users who join at the start", hint="lower the shares")
         return disturbances
 
     @field_validator("slos")

@@ -9,7 +9,7 @@ def on_publish(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def on_subscribe(event: dict[str, Any], _context: object) -> dict[str, str] | None:
-    """Let everybody in but to the room of the moderators."""
+    """Allow every subscriber, except in the room of the moderators."""
     if "moderators" in event["info"]["channel"]["segments"]:
         return {"error": "only for moderators"}
     return None

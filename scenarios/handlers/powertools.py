@@ -28,7 +28,7 @@ def closed(payload: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: ARG0
 
 @app.on_subscribe("/default/*")
 def welcome() -> None:
-    """Let everybody in."""
+    """Allow every subscriber."""
 
 
 @app.on_subscribe("/default/closed")

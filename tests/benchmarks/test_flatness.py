@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.flatness import MIB, Growth, as_text, flat_time, growths
-from benchmarks.line import Slope, fit_slope
+from benchmarks.slope import Slope, fit_slope
 
 
 def generator_of(seconds, **mib_by_worker):

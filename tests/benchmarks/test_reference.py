@@ -19,7 +19,7 @@ from benchmarks.reference import (
     rows_of,
 )
 from benchmarks.table import write_json
-from benchmarks.whole_run import Ended, connections, newest_s, planned_end_s
+from benchmarks.whole_run import EndedRun, connections, newest_s, planned_end_s
 from harness.load.sizing import shortages, size_plan
 from harness.scenario.loading import load_plan
 from tests.support.machines import TWO_CORES
@@ -69,7 +69,7 @@ def ended(folder, **changes):
     }
     summary["deliveries"] |= changes.pop("deliveries", {})
     summary |= changes.pop("summary", {})
-    made = Ended(folder, {"summary": summary}, 0, "", 4.0, 9.0, 11.0, 0, 35_000)
+    made = EndedRun(folder, {"summary": summary}, 0, "", 4.0, 9.0, 11.0, 0, 35_000)
     return made._replace(**changes)
 
 
@@ -134,7 +134,7 @@ def test_users_who_did_not_join_fail_their_row(tmp_path):
 
 def test_run_that_measured_nothing_keeps_its_rows_and_says_why(tmp_path):
     """Without a value nothing holds, so the whole benchmark does not."""
-    nothing = ended(tmp_path / "peak", run={}, exit_code=2, last_words="ended with 2: error: no")
+    nothing = ended(tmp_path / "peak", run={}, exit_code=2, last_output="ended with 2: error: no")
     rows = rows_of(CASE, nothing)
     assert rows == missing(CASE, "ended with 2: error: no")
     assert {None} == {row.holds for row in rows}

@@ -1,13 +1,13 @@
 import pytest
 
 from benchmarks import rows, senders
-from benchmarks.crowd import Crowd
-from benchmarks.lanes import Lane, Pace
+from benchmarks.full_scale import FullScaleResult
 from benchmarks.latency import Reported, differences
-from benchmarks.line import Slope
 from benchmarks.memory import Weight
 from benchmarks.programs import ProgramError
 from benchmarks.receivers import Ours
+from benchmarks.side_by_side import Contender, Pace
+from benchmarks.slope import Slope
 
 
 def weight(kib: float, error: float = 0.5) -> Weight:
@@ -49,8 +49,8 @@ def test_failed_run_leaves_its_reason_in_every_row_it_had() -> None:
 def test_each_comparison_needs_receivers_and_says_which_is_missing() -> None:
     """Without a compiler there is no floor, and the rows say so."""
     names = {name for _, _, ours, other, _ in rows.COMPARISONS for name in (ours, other)}
-    lanes = dict.fromkeys(names | {"nchan"}, "no C compiler")
-    found = [*rows.receiving(lanes), rows.sending(lanes)]
+    contenders = dict.fromkeys(names | {"nchan"}, "no C compiler")
+    found = [*rows.receiving(contenders), rows.sending(contenders)]
     assert len(rows.COMPARISONS) + 1 == len(found)
     assert {"no C compiler"} == {row.missing for row in found}
 
@@ -81,22 +81,24 @@ def test_receiver_counts_only_where_its_ledger_agrees(
 ) -> None:
     """Ten connections were sent two messages; a run that ended says so, and stops no other."""
     monkeypatch.setattr(rows, "COUNTED_WITHIN_S", 0.0)
-    lane = Lane("ours", None, "/room", Counting(counted), 10, Pace(1, 1, 1))  # type: ignore[arg-type]
-    lane.sent, lane.missing = 2, missing
-    rows.check_count(lane)
-    assert expected == lane.missing
+    contender = Contender("ours", None, "/room", Counting(counted), 10, Pace(1, 1, 1))  # type: ignore[arg-type]
+    contender.sent, contender.missing = 2, missing
+    rows.check_count(contender)
+    assert expected == contender.missing
 
 
 def test_crowds_stand_side_by_side() -> None:
     """What is lost has a limit of none, and the two p99 are compared."""
-    found = rows.crowds(Crowd(1, 100, 60.0, "fail"), Crowd(0, 100, 80.0, "pass"), 30_000)
+    found = rows.full_scale(
+        FullScaleResult(1, 100, 60.0, "fail"), FullScaleResult(0, 100, 80.0, "pass"), 30_000
+    )
     assert [False, None, True, None, True] == [row.holds for row in found]
     assert [1.0, 60.0, 0.0, 80.0, 0.75] == [row.value for row in found]
 
 
 def test_crowd_that_could_not_run_says_why() -> None:
     """Its own rows and the comparison carry the reason; the other's have their values."""
-    found = rows.crowds("nginx is missing", Crowd(0, 100, 80.0, "pass"), 2000)
+    found = rows.full_scale("nginx is missing", FullScaleResult(0, 100, 80.0, "pass"), 2000)
     reasons = [row.missing for row in found]
     assert ["nginx is missing"] * 2 + ["", ""] + ["nginx is missing"] == reasons
 

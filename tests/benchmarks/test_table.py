@@ -12,8 +12,8 @@ from benchmarks.table import (
     as_text,
     cost,
     middle_half,
+    not_measured,
     ratio_row,
-    unproduced,
     write_json,
 )
 from benchmarks.tools import WITHOUT_TLS, Tools
@@ -71,7 +71,7 @@ def test_ratio_may_be_missing_for_want_of_a_tool_alone() -> None:
         Row("b", "B", RATIO, 0.3),
         Row("c", "C", RATIO, missing="3 of 400 connections joined in time"),
     ]
-    assert ["c"] == [row.name for row in unproduced(rows, {"no npm"})]
+    assert ["c"] == [row.name for row in not_measured(rows, {"no npm"})]
 
 
 def test_tools_that_are_missing_are_excuses() -> None:

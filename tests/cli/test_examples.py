@@ -17,7 +17,7 @@ def test_every_shipped_scenario_is_listed_on_a_line_of_its_own(capsys):
     lines = capsys.readouterr().out.splitlines()
     listed = [line.split()[0] for line in lines if line.startswith("  ")]
     assert [name for kind in KINDS for name in shipped_names(kind)] == listed
-    assert "  quickstart          A first look: 1,000 people in one chat room" in "\n".join(lines)
+    assert "  quickstart          Quick start: 1,000 people in one chat room" in "\n".join(lines)
     assert 60 > len(lines)
     assert 124 > max(map(len, lines))
 

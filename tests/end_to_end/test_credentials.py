@@ -108,7 +108,7 @@ def test_wrong_secret_ends_the_run_with_one_sentence(outcome):
     """Exit 5, and the sentence names the system's own error."""
     assert 5 == outcome.exit_code
     sentence = outcome.run["cause"]["message"]
-    assert "50 of 50 users met BadRequestException at stage init" in sentence
+    assert "50 of 50 users failed with BadRequestException at stage init" in sentence
     assert "The request signature we calculated does not match" in sentence
     assert "\n" not in sentence
     assert_nowhere(outcome, "another-secret", SECRET, SESSION_TOKEN)

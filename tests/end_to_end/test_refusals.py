@@ -144,7 +144,7 @@ def test_wrong_key_is_the_services_own_error_and_how_many_met_it(outcome):
     """Nobody is let in: exit 5 long before the planned end, with the service's own words."""
     assert (5, []) == (outcome.exit_code, outcome.left)
     assert re.search(
-        r"Nobody joined ws://127\.0\.0\.1:\d+/event/realtime: 100 of 100 users met "
+        r"No user joined ws://127\.0\.0\.1:\d+/event/realtime: 100 of 100 users failed with "
         r"UnauthorizedException at stage init \(You are not authorized to make this call\.\)",
         " ".join(outcome.stdout.split()),
     )

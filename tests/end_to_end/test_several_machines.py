@@ -162,7 +162,7 @@ def test_lost_worker_is_named_and_a_late_one_is_sent_away(outcome):
     warnings = {warning["code"]: warning for warning in master.summary["warnings"]}
     assert {"worker_lost", "worker_late"} == set(warnings)
     assert "50 users and 1/2 of the publishes were missing" in warnings["worker_lost"]["hint"]
-    assert "came too late" in late.said
+    assert "registered too late" in late.said
 
 
 @after(another_version)

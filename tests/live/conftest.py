@@ -54,7 +54,7 @@ def report(second=0, *, worker=0, windows=None, publishes=(), arrivals=(), tally
             "receive_backlog": 40,
             "late_slots": 0,
         },
-        "windows": windows or {},
+        "subscription_intervals": windows or {},
         "publishes": list(publishes),
         "arrivals": list(arrivals),
         "requests": [],

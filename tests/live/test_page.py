@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from harness.core.errors import MachineError
+from harness.live.outputs import LiveOutputs, has_outputs
 from harness.live.page import count, main_figures, milliseconds, percent, render, seconds, sparkline
 from harness.live.snapshot import snapshot
-from harness.live.watching import Watching, is_watched
 from tests.support.waiting import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -112,7 +112,7 @@ def test_account_is_kept_only_where_somebody_looks(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", variable)
     options = Namespace(metrics_port=port, otlp=otlp)
     environment: Any = SimpleNamespace(web_ui=page)
-    assert expected == is_watched(environment, options)
+    assert expected == has_outputs(environment, options)
 
 
 def test_port_of_the_page_in_use_is_named(played, tmp_path):
@@ -121,7 +121,7 @@ def test_port_of_the_page_in_use_is_named(played, tmp_path):
         port = taken.getsockname()[1]
         environment: Any = SimpleNamespace(web_ui=SimpleNamespace(host="127.0.0.1", port=port))
         with pytest.raises(MachineError, match=f"--web-port {port}: cannot be listened on"):
-            Watching(environment, Namespace(plan=None), played, tmp_path)
+            LiveOutputs(environment, Namespace(plan=None), played, tmp_path)
 
 
 @pytest.mark.browser

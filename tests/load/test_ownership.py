@@ -40,15 +40,15 @@ def test_foreign_host_is_refused_in_one_sentence_with_the_way_out():
         require_owned(target_at("a.example.org", "b.example.org"), stated=False)
     assert (
         "target t: a.example.org and b.example.org is not on the list of systems that you own, "
-        "load is put on those only\n"
-        "hint: if you may test it, say --i-own-this-target once; that is kept in "
+        "load is allowed on those only\n"
+        "hint: if you may test it, pass --i-own-this-target once; the list is "
         f"{list_file()}"
     ) == str(caught.value)
     assert not list_file().exists()
 
 
 def test_flag_is_asked_for_once():
-    """What was said is remembered, for this host alone."""
+    """The declaration is remembered, for this host alone."""
     require_owned(target_at("a.example.org:8443"), stated=True)
     require_owned(target_at("A.example.org"), stated=False)
     assert "a.example.org\n" == list_file().read_text("utf-8")

@@ -17,18 +17,18 @@ from harness.load.process import StopReason
 
 
 @pytest.mark.parametrize(
-    ("logged", "said"),
+    ("logged", "message"),
     [
         (StopTest("no\nhost"), "no host"),
         (StopTest(), "StopTest"),
         ("Stopping Locust...", "it called runner.quit()"),
     ],
 )
-def test_words_of_a_stop_are_kept_where_locust_only_logs_them(logged, said):
+def test_words_of_a_stop_are_kept_where_locust_only_logs_them(logged, message):
     """Other lines of its log are none."""
     reason = StopReason()
     logging.getLogger(runners.__name__).error(logged)
-    assert said == str(reason)
+    assert message == str(reason)
 
 
 def test_run_that_a_user_class_stopped_is_invalid_and_not_interrupted():
@@ -42,8 +42,8 @@ class FakeCoordinator:
     def __init__(self):
         self.log = []
 
-    def on_stopped(self, said):
-        self.log.append(said)
+    def on_stopped(self, message):
+        self.log.append(message)
 
     def finish(self):
         self.log.append("finish")

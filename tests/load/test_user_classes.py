@@ -12,15 +12,15 @@ from locust.exception import StopUser
 from harness.core.errors import LocustfileError
 from harness.load import users
 from harness.load.user_classes import (
-    arrange,
+    classes_to_run,
+    classify,
     fingerprint,
-    planned,
+    plan_with_counts,
     refuse_options,
     require_hosts,
     require_tasks,
-    told_apart,
 )
-from harness.load.users import FanOutUser, in_turn
+from harness.load.users import FanOutUser, delayed
 from tests.support.waiting import PATIENCE_S
 
 
@@ -56,14 +56,14 @@ def with_others(plan, **others):
 
 def sentence(plan, *found, named=()):
     with pytest.raises(LocustfileError) as caught:
-        planned(plan, told_apart(found, "mine.py"), named)
+        plan_with_counts(plan, classify(found, "mine.py"), named)
     return str(caught.value)
 
 
 def test_ordinary_classes_get_their_counts_from_the_workload_or_themselves(make_plan):
     """``fixed_count`` is what a Locust user writes where the workload says nothing."""
     plan = with_others(make_plan(), Browser=20)
-    counted = planned(plan, told_apart([Subscriber, Chatter, Browser, Reader], "mine.py"))
+    counted = plan_with_counts(plan, classify([Subscriber, Chatter, Browser, Reader], "mine.py"))
     assert {"Browser": 20, "Reader": 3} == counted.ordinary
     assert counted.workload == plan.workload, "what the workload says is what is recorded of it"
     assert 123 == sum(counted.planned_users.values())
@@ -87,8 +87,8 @@ def test_http_user_without_a_host_is_refused_before_it_stops_the_run(make_plan, 
         def page(self):
             self.client.get("/")
 
-    classes = told_apart([Subscriber, Visitor], "mine.py")
-    plan = planned(with_others(make_plan(), Visitor=2), classes)
+    classes = classify([Subscriber, Visitor], "mine.py")
+    plan = plan_with_counts(with_others(make_plan(), Visitor=2), classes)
     with pytest.raises(LocustfileError) as caught:
         require_hosts(plan, classes, None)
     assert f"{caught.value}" == (
@@ -96,7 +96,7 @@ def test_http_user_without_a_host_is_refused_before_it_stops_the_run(make_plan, 
         'hint: set host = "…" in the class, or --locust-arg=--host=URL'
     )
     require_hosts(plan, classes, "http://127.0.0.1:1")
-    require_hosts(planned(with_others(make_plan(), Visitor=0), classes), classes, None)
+    require_hosts(plan_with_counts(with_others(make_plan(), Visitor=0), classes), classes, None)
 
 
 def test_http_user_that_may_have_a_host_is_let_through(make_plan):
@@ -107,7 +107,7 @@ def test_http_user_that_may_have_a_host_is_let_through(make_plan):
             self.host = "http://127.0.0.1:1"
             super().__init__(environment)
 
-    classes = told_apart([Browser, Chooser], "mine.py")
+    classes = classify([Browser, Chooser], "mine.py")
     require_hosts(with_others(make_plan(), Browser=1, Chooser=1), classes, None)
 
 
@@ -148,8 +148,8 @@ def test_two_classes_of_a_kind_are_refused_but_not_a_class_and_its_base():
         pass
 
     with pytest.raises(LocustfileError, match="has Lurker and Subscriber, one class of subscri"):
-        told_apart([Lurker, Subscriber], "mine.py")
-    assert {"subscriber": Derived} == told_apart([Subscriber, Derived], "mine.py").fan_out
+        classify([Lurker, Subscriber], "mine.py")
+    assert {"subscriber": Derived} == classify([Subscriber, Derived], "mine.py").fan_out
 
 
 @pytest.mark.parametrize(
@@ -197,14 +197,16 @@ def test_planned_class_of_weight_0_is_refused_and_told_why(make_plan):
 
 def test_kind_that_the_locustfile_lacks_is_added():
     """A locustfile may be about ordinary users alone."""
-    names = [one.__name__ for one in arrange([Browser], options(), "mine.py")]
+    names = [one.__name__ for one in classes_to_run([Browser], options(), "mine.py")]
     assert ["Subscriber", "Chatter", "Browser"] == names
 
 
 def test_tags_take_tasks_and_never_the_connection():
     """``--tags`` is about what a user does besides being connected."""
     given = options(tags=["history"])
-    environment = Environment(user_classes=arrange([Browser], given, "mine.py"), tags=["history"])
+    environment = Environment(
+        user_classes=classes_to_run([Browser], given, "mine.py"), tags=["history"]
+    )
     environment._filter_tasks_by_tags()
     subscriber, _, browser = environment.user_classes
     assert [FanOutUser.live] == subscriber.tasks
@@ -218,9 +220,9 @@ def test_tags_take_tasks_and_never_the_connection():
 
 def test_plain_fan_out_class_stays_as_it_is():
     """Only what has code of its own waits for its turn in Locust's greenlet."""
-    assert Subscriber is in_turn(Subscriber)
-    assert "Browser" == in_turn(Browser).__name__
-    assert in_turn(Browser) is not Browser
+    assert Subscriber is delayed(Subscriber)
+    assert "Browser" == delayed(Browser).__name__
+    assert delayed(Browser) is not Browser
 
 
 class FakePopulation:
@@ -251,7 +253,7 @@ def _population(monkeypatch):
 
 def lived(user_class, until, population):
     """Run one user until its log says so; return the log once it has been killed."""
-    greenlet = gevent.spawn(in_turn(user_class)(Environment()).run)
+    greenlet = gevent.spawn(delayed(user_class)(Environment()).run)
     with gevent.Timeout(PATIENCE_S):
         while until not in population.log:
             gevent.sleep(0.001)
@@ -358,7 +360,7 @@ def test_ordinary_user_whose_own_start_does_not_succeed_does_not_count_as_starte
         with suppress(ValueError, RuntimeError):  # An exit is one of its user alone.
             user.run()
 
-    greenlet = gevent.spawn(live, in_turn(Guest)(Environment()))
+    greenlet = gevent.spawn(live, delayed(Guest)(Environment()))
     greenlet.join(timeout=0.2)
     greenlet.kill()
     assert ["turn of Guest", "start"] == population.log[:2]

@@ -3,7 +3,7 @@ import resource
 import numpy as np
 import pytest
 
-from harness.load.worker.clock_keeper import ClockKeeper
+from harness.load.worker.clock_sync import ClockSync
 from harness.measure.health import GeneratorHealth
 from harness.measure.record_schema import JOURNAL_TABLES
 
@@ -17,7 +17,7 @@ def health():
 
 def test_a_row_has_the_columns_of_the_generator_table(health):
     """The worker adds its number and its clock, and nothing is missing."""
-    row = health.take(3, 40, 0, 0) | ClockKeeper.at_home().take_row()
+    row = health.take(3, 40, 0, 0) | ClockSync.local().take_row()
     assert {*JOURNAL_TABLES["generator"]} == {*row, "worker", "negative_ms_max"}
     assert (3, 40, 0) == (row["second"], row["connections"], row["unstamped_receives"])
     assert row["rss_bytes"] > 1_000_000

@@ -390,7 +390,7 @@ def test_equal_bytes_around_others_keep_their_order(connect, reader):
 
 
 @pytest.mark.parametrize("reader", [RingReader], indirect=True)
-def test_two_crowds_and_takers_without_one_are_each_served_their_way(connect):
+def test_two_crowds_and_receivers_without_one_are_each_served_their_way(connect):
     """Though the bytes are equal, a call is for one group, and who has none gets its own."""
     pairs = [connect() for _ in range(6 * FEW)]
     first, second, alone = [], [], []

@@ -59,7 +59,10 @@ def test_each_connection_has_a_key_of_its_own():
         ((b"Connection: Upgrade", b"Connection: close"), "connection: close"),
         ((b"Sec-WebSocket-Protocol: marker\r\n", b""), "sec-websocket-protocol: nothing"),
         ((b"marker", b"header-abc"), "sec-websocket-protocol: header-abc"),
-        ((b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: x\r\n\r\n"), "extension nobody asked for"),
+        (
+            (b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: x\r\n\r\n"),
+            "extension that was not requested",
+        ),
     ],
 )
 def test_answer_that_breaks_the_rfc_is_named(change, named):

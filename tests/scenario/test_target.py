@@ -83,7 +83,7 @@ def test_real_target_has_no_emulator():
             "emulated = true\n[emulator]\nnamespaces = ['news']",
             (
                 "target.toml: emulator.namespaces must include channel_namespace = default, "
-                'got ["news"]\nhint: nobody could subscribe otherwise'
+                'got ["news"]\nhint: otherwise no client could subscribe'
             ),
         ),
         (

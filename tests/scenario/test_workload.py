@@ -14,7 +14,7 @@ from harness.scenario.workload import Workload
             "population={subscribers=0, chatters=5, chatters_subscribe=false}",
             (
                 "population.chatters_subscribe must be true where subscribers = 0, got false"
-                "\nhint: nobody would listen otherwise"
+                "\nhint: otherwise no user would receive messages"
             ),
         ),
         (

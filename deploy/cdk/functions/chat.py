@@ -91,7 +91,7 @@ def _members(channel: str) -> list[str]:
 
 
 def _post(posts: Any, connection: str, data: bytes) -> None:
-    """Post to one connection; one that is gone is forgotten, one that fails stops nobody else."""
+    """Post to one connection; one that is gone is forgotten, one that fails stops no other."""
     try:
         posts.post_to_connection(ConnectionId=connection, Data=data)
     except posts.exceptions.GoneException:

@@ -1,4 +1,4 @@
-"""Who may use the APIs: whoever knows the token that this stack keeps as a secret.
+"""Authorises clients of the APIs by the token that this stack keeps as a secret.
 
 Source: docs.aws.amazon.com/appsync/latest/eventapi/configure-event-api-auth (Lambda authorization)
 and docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.

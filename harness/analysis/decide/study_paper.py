@@ -139,7 +139,7 @@ def _usd(lists: Mapping[str, Economics], parts: Sequence[tuple[str, Day]]) -> fl
 def _idle(cost: SystemCost) -> tuple[PaperFigure, ...]:
     if cost.usd_idle is None:
         return ()
-    text = f"${cost.usd_idle:,.2f} a day with nobody connected"
+    text = f"${cost.usd_idle:,.2f} a day without connections"
     return (PaperFigure(text, not cost.usd_idle, PRICE_LIST),)
 
 
@@ -155,7 +155,7 @@ def _in_words(quota: Quota, need: StudyNeed, system: StudySystem) -> PaperFigure
         servers = math.ceil(pushed / limit)
         return PaperFigure(f"{servers} servers of {limit:,.0f} connections", None, source)
     if quota.bounds == "connects_per_s":
-        text = f"{pushed:,} let in within {_amount(pushed / limit)} s at {limit:,.0f}/s"
+        text = f"{pushed:,} accepted within {_amount(pushed / limit)} s at {limit:,.0f}/s"
         return PaperFigure(text, limit >= need.joins_per_s, source)
     if quota.bounds == "publishes_per_s":
         return PaperFigure(f"{limit:,.0f} publishes/s", limit >= need.messages_per_s, source)

@@ -120,7 +120,7 @@ def _answer(summary: Json, backlog: Backlog | None) -> tuple[Answer, str]:
     if code not in (ExitCode.PASS, ExitCode.SLO_FAILED, ExitCode.TARGET_UNREACHABLE):
         codes = [one["code"] for one in summary["warnings"] if invalidates(one)]
         return Answer.NONE, f"not measured: {', '.join(codes) or 'the run did not end'}"
-    parts = ["nobody was let in"] if code == ExitCode.TARGET_UNREACHABLE else []
+    parts = ["no user could join"] if code == ExitCode.TARGET_UNREACHABLE else []
     if piled_up and backlog is not None:
         parts.append(f"backlog: latency grew by {backlog.growth_ms_per_s:.0f} ms each second")
     if broken := _broken(summary):

@@ -18,8 +18,8 @@ _HINT_TLS = (
     "check that what the endpoints name speaks TLS (ws:// and http:// do without), and [tls]"
 )
 
-FEWEST = 20
-"""Operations below which no share of failures means anything."""
+MIN_OPERATIONS = 20
+"""With fewer operations a failure ratio means nothing."""
 
 _SUCCEEDED = ("joins_succeeded", "publishes_acknowledged")
 _FAILED = ("joins_failed", "publishes_failed", "publishes_throttled")
@@ -55,19 +55,19 @@ class AbortReason:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
 
 
-def stopped_by_user_class(said: str) -> AbortReason:
-    """Return why a run is none that Locust ended for the locustfile; nobody stopped it by hand.
+def stopped_by_user_class(reason: str) -> AbortReason:
+    """Return why a run is invalid that a user class stopped.
 
     Args:
-        said: By whoever stopped it.
+        reason: The message of the ``StopTest``, or what else stopped the run.
     """
-    message = f"a user class stopped the run: {said}"
+    message = f"a user class stopped the run: {reason}"
     hint = "StopTest and runner.quit() end the whole run; raise StopUser to end one user"
     return AbortReason("stopped_by_user_class", ExitCode.RUN_INVALID, message, hint)
 
 
 def exhausted(errors: Errors) -> AbortReason | None:
-    """Return why a run is pointless once its own machine has run out of something."""
+    """Return why a run must end whose own machine has run out of a resource."""
     for (stage, code, _), count in errors.items():
         if code in EXHAUSTIONS:
             found = EXHAUSTIONS[code]
@@ -77,28 +77,28 @@ def exhausted(errors: Errors) -> AbortReason | None:
 
 
 def refusals(errors: Errors) -> Counter[tuple[str, str, str]]:
-    """Return the errors of joins alone."""
+    """Return only the errors of joins."""
     return Counter(
         {error: count for error, count in errors.items() if error[0] in JOIN_FAILURE_STAGES}
     )
 
 
-def nobody_joined(address: str, refused: Counter[tuple[str, str, str]]) -> AbortReason:
-    """Return why a run is pointless that let nobody in.
+def no_user_joined(address: str, refused: Counter[tuple[str, str, str]]) -> AbortReason:
+    """Return why a run must end whose target rejected every connection.
 
     Args:
-        address: Where they tried.
-        refused: From ``refusals``; some, at least one. Those that differ in nothing but their
-            message, which may hold the number of a request, are of one kind.
+        address: The target's address.
+        refused: From ``refusals``; at least one. Errors that differ only in their message, which
+            may contain a request id, are counted together.
     """
     kinds: Counter[tuple[str, str]] = Counter()
     for (stage, code, _), count in refused.items():
         kinds[stage, code] += count
-    (stage, code), met = kinds.most_common(1)[0]
+    (stage, code), failed = kinds.most_common(1)[0]
     texts = Counter({e[2]: count for e, count in refused.items() if e[:2] == (stage, code)})
     example = "for example " * (len(texts) > 1) + texts.most_common(1)[0][0]
     message = (
-        f"nobody joined {address}: {met} of {refused.total()} users met "
+        f"no user joined {address}: {failed} of {refused.total()} users failed with "
         f"{code} at stage {stage} ({example})"
     )
     hint = _HINT_TLS if stage == "tls" else _HINT
@@ -106,10 +106,10 @@ def nobody_joined(address: str, refused: Counter[tuple[str, str, str]]) -> Abort
 
 
 class CircuitBreaker:
-    """Counts the joins and publishes of the last seconds, and how many of them failed.
+    """Ends a run whose failure ratio stays too high.
 
     Args:
-        safety: Which share is too much, and for how long.
+        safety: The highest allowed failure ratio, and over how long.
     """
 
     def __init__(self, safety: Safety) -> None:
@@ -131,14 +131,14 @@ class CircuitBreaker:
                 del counted[old]
 
     def reason(self, errors: Mapping[tuple[str, str, str], int]) -> AbortReason | None:
-        """Return why the run should end, None while it should not.
+        """Return why the run must end, None while the failure ratio is within the limit.
 
         Args:
-            errors: Of the whole run by stage, code and message; the most frequent is named.
+            errors: Errors of the whole run; the most frequent one is named.
         """
         ended, failed = self._ended.total(), self._failed.total()
         seen_s = max(self._ended, default=0) + 1 - (self._first or 0)
-        if seen_s < self._safety.error_storm_s or ended < FEWEST:
+        if seen_s < self._safety.error_storm_s or ended < MIN_OPERATIONS:
             return None
         if failed <= ended * self._safety.error_storm_ratio:
             return None
@@ -149,5 +149,5 @@ class CircuitBreaker:
         if errors:
             stage, code, _ = max(errors, key=lambda error: errors[error])
             message += f", most often with {code or 'no code'} at stage {stage}"
-        hint = "see the errors in the report; [safety] of the workload says when a run is stopped"
+        hint = "see the errors in the report; the limits are in [safety] of the workload"
         return AbortReason("error_storm", ExitCode.RUN_INVALID, message, hint)

@@ -1,4 +1,4 @@
-"""Put the workers' reports of one second together, into rows of the run record."""
+"""Merges the workers' reports of one second into rows of the run record."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from harness.measure.record import (
 from harness.measure.record_schema import LATENCY_METRICS, TIMELINE_COUNTERS, ErrorRow
 from harness.scenario.plan import Plan
 
-PATIENCE_S = 3
+MAX_LAG_S = 3
 """A second is written without a worker's report once another worker is this far ahead."""
 
 TABLES_FROM_WORKERS = ("publishes", "arrivals")
@@ -28,7 +28,7 @@ class SecondAssembler:
         plan: The plan being run.
         writer: Where rows and histograms go.
         workers: Number of workers that report.
-        watch: Is given each second too, once it is complete: see ``harness.live.run``.
+        watch: Receives each complete second too; see ``harness.live.run``.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SecondAssembler:
     def add(self, report: dict[str, Any]) -> None:
         """Take one worker's second; writes every second that is now complete.
 
-        One that was given up and comes back is not heard: its account can no longer be whole.
+        Reports of a worker that was declared lost are ignored, since its counts are incomplete.
         """
         worker, second = report["worker"], report["second"]
         if worker in self._lost:
@@ -68,7 +68,7 @@ class SecondAssembler:
         self._writer.append("generator", [report["generator"]])
         self._count(report)
         self._writer.append("errors", _error_rows(second, worker, report["errors"]))
-        # A report that comes after its second was written counts for the next one.
+        # A report that arrives after its second was written counts for the next one.
         self._waiting[max(second, self._written_second + 1)].append(report)
         self._write_complete(newest=second)
 
@@ -82,7 +82,7 @@ class SecondAssembler:
         return {"planned": planned, "tried": {name: tried[name] for name in planned}}
 
     def lose(self, worker: int) -> None:
-        """Wait for no more reports of a worker, and take its users as disconnected."""
+        """Stop waiting for a worker's reports, and count its users as disconnected."""
         self._lost.add(worker)
         self._connected.pop(worker, None)
 
@@ -99,13 +99,13 @@ class SecondAssembler:
     def _write_complete(self, newest: int) -> None:
         for second in sorted(self._waiting):
             complete = len(self._waiting[second]) >= self._workers - len(self._lost)
-            if not complete and second > newest - PATIENCE_S:
+            if not complete and second > newest - MAX_LAG_S:
                 break
             self._write(second, self._waiting.pop(second))
         self._writer.flush()
 
     def flush(self) -> None:
-        """Write every second that waits for reports which will not come."""
+        """Write every second that still waits for reports."""
         for second in sorted(self._waiting):
             self._write(second, self._waiting.pop(second))
         self._writer.flush()
@@ -191,7 +191,7 @@ def _request_rows(
 
 
 _NOTHING: Final = LatencyHistogram()
-"""What stands for a metric of which a second has no values; nothing is ever counted in it."""
+"""Stands for a metric without values in a second; never recorded into."""
 
 
 def _merged(histograms: dict[str, LatencyHistogram], prefix: str) -> LatencyHistogram:

@@ -30,7 +30,7 @@ from harness.load.master.abort_reason import (
     AbortReason,
     CircuitBreaker,
     exhausted,
-    nobody_joined,
+    no_user_joined,
     refusals,
     stopped_by_user_class,
 )
@@ -41,7 +41,7 @@ from harness.load.master.worker_registry import RunRoster, WorkerRegistry
 from harness.load.master.worker_watch import WorkerWatch
 from harness.load.options import START_DELAY_S, apply_plan, worker_count
 from harness.load.ownership import require_owned
-from harness.load.preflight import Prepared, say, tell
+from harness.load.preflight import PreparedRun, print_message, report_failure
 from harness.load.sizing import warn_or_refuse
 from harness.load.worker_info import shortages_of
 from harness.load.worker_protocol import RunAssignment
@@ -54,7 +54,7 @@ FINISH_WITHIN_S = 60.0
 """How long workers may take to close their connections and send their accounts."""
 
 FINISH_WITHOUT_ALL_WITHIN_S = 10.0
-"""The same, once a worker is lost and the run has come to nothing."""
+"""The same, once a lost worker has made the run invalid."""
 
 
 class Coordinator:
@@ -63,8 +63,8 @@ class Coordinator:
     Args:
         environment: Locust's environment, with a master or local runner.
         options: Locust's parsed options, ours included.
-        registry: The workers that come; not used in a local run.
-        prepared: What the options came to.
+        registry: Accepts the workers; not used in a local run.
+        prepared: The plan and warnings that the options gave.
 
     Raises:
         HarnessError: If the run cannot be started: record folder, target.
@@ -75,7 +75,7 @@ class Coordinator:
         environment: Environment,
         options: Namespace,
         registry: WorkerRegistry,
-        prepared: Prepared,
+        prepared: PreparedRun,
     ) -> None:
         self._runner: MasterRunner | LocalRunner = environment.runner  # type: ignore[assignment]
         self._options = options
@@ -91,11 +91,11 @@ class Coordinator:
         self.abort_reason: AbortReason | None = None
         self.report_output = ""
         self.live: LiveRun | None = None
-        """Takes each second too, where somebody watches the run."""
+        """Receives each second too, if the run has live outputs."""
         self._assembler: SecondAssembler | None = None
         self._assignment: RunAssignment | None = None
         self._workers: list[str] = []
-        self._roster = RunRoster(registry, self._warnings, say)
+        self._roster = RunRoster(registry, self._warnings, print_message)
         self._watched = WorkerWatch((), 0.0, local=False)
         self._disturbances: SystemDisturbances | None = None
         self._breaker = CircuitBreaker(self.plan.workload.safety)
@@ -119,31 +119,33 @@ class Coordinator:
             raise
 
     def workers_known(self, ids: list[str]) -> None:
-        """Learn the workers' Locust ids in order of their number."""
-        if self._assignment is None:  # Locust deals again when it misses a worker; shares stay.
+        """Take the Locust ids of the workers, in order of worker number."""
+        if (
+            self._assignment is None
+        ):  # Locust assigns users again when it misses a worker; the workers stay.
             self._workers = ids
 
     def await_workers(self) -> None:
-        """Wait until those that the plan needs are here and know their clocks.
+        """Wait until enough workers have registered and measured their clocks.
 
         Raises:
-            MachineError: If one does not fit, if its machine cannot carry its share, or if they
-                do not come in time.
+            MachineError: If one is incompatible, its machine is too small, or too few are ready in
+                time.
         """
         if isinstance(self._runner, LocalRunner):
             return
         options, count = self._options, worker_count(self._options)
         try:
-            self._registry.wait(count, options.expect_workers_max_wait or 0.0, say)
+            self._registry.wait(count, options.expect_workers_max_wait or 0.0, print_message)
             if self._remote_workers:
-                self._admit(count)
+                self._check_remote_workers(count)
         except MachineError as error:
             if self._remote_workers:
                 self._registry.refuse_all(error)
             raise
 
-    def _admit(self, count: int) -> None:
-        """See that machines elsewhere will do; only then is there anything for them to load."""
+    def _check_remote_workers(self, count: int) -> None:
+        """Check the machines of remote workers, then start the target's emulator for them."""
         if self.plan.target.emulator is not None:
             self._registry.require_reachable(self.plan.target.emulator.host)
         short = shortages_of(self._registry.workers_info, self.plan, count)
@@ -151,7 +153,7 @@ class Coordinator:
         self._start_target()
 
     def begin(self) -> None:
-        """Fix the timetable and give the order; called as Locust starts the test."""
+        """Fix the timetable and send the assignment; called as Locust starts the test."""
         if isinstance(self._runner, LocalRunner):
             self._workers = ["local"]
             self._roster.admit_local()
@@ -198,10 +200,10 @@ class Coordinator:
         if self._writer is not None:
             self._guarded(lambda: self._writer.append("connections", connections))
 
-    def on_failed(self, worker: int, said: str, exit_code: int) -> None:
+    def on_failed(self, worker: int, message: str, exit_code: int) -> None:
         """End the run: a worker could not start."""
         self._watched.done(worker)
-        sentence, _, hint = f"worker {worker} could not start: {said}".partition("\nhint: ")
+        sentence, _, hint = f"worker {worker} could not start: {message}".partition("\nhint: ")
         self.abort(AbortReason("worker_failed", ExitCode(exit_code), sentence, hint or None))
 
     def on_done(self, worker: int) -> None:
@@ -209,12 +211,12 @@ class Coordinator:
         self._watched.done(worker)
 
     def _guarded(self, write: Any) -> None:
-        """Write to the record; a disk that takes no more ends the run, in one sentence."""
+        """Write to the record; a full disk ends the run."""
         try:
             write()
         except MachineError as error:
             sentence = f"{error.where}: {error.found}, {error.required}"
-            hint = f"free some space, then see what was measured: harness report {self.folder}"
+            hint = f"free some space, then report what was measured: harness report {self.folder}"
             self.abort(AbortReason("disk_full", ExitCode.RUN_INVALID, sentence, hint))
             self._assembler = None
 
@@ -226,7 +228,7 @@ class Coordinator:
         self._runner.quit()
 
     def _watch(self) -> None:
-        """Look once a second for what makes going on pointless."""
+        """Check once a second for a reason to end the run."""
         began_s = time.monotonic()
         while self.abort_reason is None and self._ended_s is None:
             gevent.sleep(1.0)
@@ -239,18 +241,18 @@ class Coordinator:
             return failure
         if self._options.allow_lost_workers:
             self._go_on_without_lost()
-        if complaint := self._watched.complaint():
+        if complaint := self._watched.problem():
             hint = "it was killed, crashed or starved; its users are gone, start the run again"
             return AbortReason("worker_lost", ExitCode.RUN_INVALID, complaint, hint)
         errors = self._assembler.errors if self._assembler is not None else {}
         return (
             exhausted(errors)
-            or self._nobody_joined(since_begin_s - START_DELAY_S)
+            or self._no_user_joined(since_begin_s - START_DELAY_S)
             or self._breaker.reason(errors)
         )
 
     def _go_on_without_lost(self) -> None:
-        for number, sentence in self._watched.give_up():
+        for number, sentence in self._watched.take_lost():
             if self._assembler is not None:
                 joined = self._assembler.joined[number]
                 self._roster.lose(number, sentence, joined, self._elapsed_s())
@@ -259,8 +261,8 @@ class Coordinator:
     def _elapsed_s(self) -> float:
         return max((time.time_ns() - self.epoch_ns) / NS_PER_S, 0.0)
 
-    def _nobody_joined(self, elapsed_s: float) -> AbortReason | None:
-        """Tell whether everybody has tried and nobody was let in."""
+    def _no_user_joined(self, elapsed_s: float) -> AbortReason | None:
+        """Return the reason to end the run if all users have tried to join and none succeeded."""
         seen = self._assembler
         if seen is None or seen.joins_succeeded or seen.joins_attempted == 0:
             return None
@@ -269,26 +271,26 @@ class Coordinator:
         join_end_s = self.plan.phases[0].end_s + self.plan.workload.joins.timeout_s
         if not refused or (failed < self.plan.users and elapsed_s < join_end_s):
             return None
-        return nobody_joined(self._target.endpoints.realtime, refused)
+        return no_user_joined(self._target.endpoints.realtime, refused)
 
     def abort(self, reason: AbortReason) -> None:
         """End the run early; the first reason stays."""
         if self.abort_reason is None:
             self.abort_reason = reason
-            tell(ChildError(reason.code, reason.message, reason.hint, reason.exit_code))
+            report_failure(ChildError(reason.code, reason.message, reason.hint, reason.exit_code))
             gevent.spawn(self._runner.quit)
 
-    def on_stopped(self, said: str) -> None:
-        """End the run that a user class stops, unless it is over anyway."""
+    def on_stopped(self, message: str) -> None:
+        """End the run that a user class has stopped, unless it is already over."""
         under_way = self._assignment is not None and self._ended_s is None
         if under_way and self._elapsed_s() < self.plan.total_s - 0.1:
-            self.abort(stopped_by_user_class(said))
+            self.abort(stopped_by_user_class(message))
 
     def finish(self) -> None:
-        """Let workers close and account; called while users still run, before Locust kills them."""
+        """Have workers close and send their records; called before Locust kills the users."""
         if self._assignment is None:
             return
-        with self._finishing:  # Asked again, by a signal, it waits until all is there.
+        with self._finishing:  # A second call, by a signal, waits until everything has arrived.
             if self._ended_s is None:
                 self._ended_s = self._elapsed_s()
                 self._runner.send_message(worker_protocol.FINISH, {})
@@ -301,7 +303,7 @@ class Coordinator:
     def conclude(self) -> int:
         """Close the record, stop the emulator, make the report; return the exit code.
 
-        Where ``harness`` started this process, with a plan, it makes the report from the record.
+        If ``harness run`` started this process, it makes the report itself.
         """
         self.finish()
         if self._assignment is not None:
@@ -326,12 +328,12 @@ class Coordinator:
         return self._report()
 
     def _reason_for_end(self) -> AbortReason | None:
-        """Tell why a run that nothing aborted was no whole run; None where it was one."""
+        """Return why a run that was not aborted is incomplete; None if it is complete."""
         ended_s = self._ended_s or 0.0
         if ended_s < self.plan.total_s - 0.1:
             message = f"interrupted after {ended_s:.0f} s"
             return AbortReason("interrupted", ExitCode.INTERRUPTED, message)
-        return self._nobody_joined(math.inf)
+        return self._no_user_joined(math.inf)
 
     def _write_run(self, status: str) -> None:
         if self._writer is None:
@@ -357,13 +359,13 @@ class Coordinator:
         self._guarded(lambda: self._writer.write_run(run))
 
     def _report(self) -> int:
-        """Make the report in a process of its own: pandas never loads beside the load."""
+        """Make the report in a separate process, since pandas must never load in this one."""
         if self._options.plan or (
             self.abort_reason is not None and self.abort_reason.code == "disk_full"
         ):
             return int(self.abort_reason.exit_code if self.abort_reason else ExitCode.PASS)
         command = [*python_command("harness"), "report", str(self.folder)]
-        # A terminal's Ctrl-C reaches it too; there it is blocked, for it is ours to pass on.
+        # A terminal sends Ctrl-C to the report's process too; it is blocked there and handled here.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             report = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -1,7 +1,7 @@
-"""What the emulator does on purpose during a run, told by the master at its time.
+"""Disturbances that the emulator causes during a run, on commands of the master.
 
-Every disturbance of the plan becomes a row of the record, with when it really began and ended;
-one that could not be played has no start and makes the run invalid.
+Every disturbance of the plan becomes a row of the record, with its actual start and end. One that
+could not be played has no start and makes the run invalid.
 """
 
 import time
@@ -32,11 +32,11 @@ class SystemDisturbances:
         plan: The plan.
         epoch_ns: Run clock at second 0.
         endpoints: Where the emulator answers.
-        emulator: The emulator; None where the target is none.
-        warn: Takes a warning for the record.
+        emulator: The emulator; None for a real system.
+        warn: Receives a warning for the record.
 
     Attributes:
-        rows: One row a disturbance of the plan, of whichever kind, in the plan's order.
+        rows: One row for each disturbance of the plan, of any kind, in the plan's order.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SystemDisturbances:
         self.rows = [self._row(one) for one in plan.workload.disturbances]
 
     def start(self) -> None:
-        """Wait for each in a greenlet of its own."""
+        """Start a greenlet for each disturbance."""
         for place, one in enumerate(self._plan.workload.disturbances):
             gevent.spawn(self._play, one, self.rows[place])
 
@@ -68,8 +68,8 @@ class SystemDisturbances:
         self._sleep_until(row["start_s"])
         try:
             if isinstance(one, SystemFaults):
-                told = [fault.model_dump(mode="json", exclude_none=True) for fault in one.faults]
-                self._controls.set_faults(told)
+                faults = [fault.model_dump(mode="json", exclude_none=True) for fault in one.faults]
+                self._controls.set_faults(faults)
                 row["start_s"] = self._elapsed_s()
                 self._sleep_until(row["end_s"])
                 self._controls.set_faults([])
@@ -85,7 +85,7 @@ class SystemDisturbances:
                     "code": "disturbance_not_played",
                     "observed": f"{one.title}: {error}",
                     "limit": "every disturbance must happen",
-                    "hint": "the emulator did not do what the workload asks; see its log",
+                    "hint": "the emulator did not play the disturbance; see its log",
                     "invalidates": True,
                 }
             )

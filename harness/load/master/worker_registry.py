@@ -96,7 +96,7 @@ class WorkerRegistry:
 
     def _refuse_late(self, worker: str, info: WorkerInfo) -> None:
         text = "the run has begun, and its users are assigned"
-        error = MachineError(str(info), "came too late", text)
+        error = MachineError(str(info), "registered too late", text)
         self._send(worker_protocol.REGISTERED, {"refused": str(error)}, worker)
         self.on_late(f"{worker} on {info.host}")
 
@@ -109,13 +109,13 @@ class WorkerRegistry:
         """Note that a worker has measured its clock and can begin."""
         self._ready.add(worker)
 
-    def wait(self, count: int, within_s: float, say: Callable[[str], None]) -> None:
+    def wait(self, count: int, within_s: float, report: Callable[[str], None]) -> None:
         """Wait until as many workers are ready.
 
         Args:
             count: How many workers share the plan.
             within_s: How long to wait at most; 0 for no limit.
-            say: Prints a progress message.
+            report: Prints a progress message.
 
         Raises:
             MachineError: If a worker is incompatible, or too few were ready in time.
@@ -129,7 +129,8 @@ class WorkerRegistry:
                 raise self._too_few(count, within_s)
             if now_s - printed_s > PROGRESS_EVERY_S:
                 printed_s = now_s
-                say(f"waiting for workers: {len(self._ready)} of {count} are ready{self._hosts()}")
+                ready = f"{len(self._ready)} of {count} are ready{self._hosts()}"
+                report(f"waiting for workers: {ready}")
             gevent.sleep(0.02)
 
     def _too_few(self, count: int, within_s: float) -> MachineError:
@@ -209,15 +210,18 @@ class RunRoster:
     Args:
         registry: Where they registered; not used in a local run.
         warnings: Receives warnings for the record.
-        say: Prints a message for the user.
+        report: Prints a message for the user.
     """
 
     def __init__(
-        self, registry: WorkerRegistry, warnings: list[dict[str, Any]], say: Callable[[str], None]
+        self,
+        registry: WorkerRegistry,
+        warnings: list[dict[str, Any]],
+        report: Callable[[str], None],
     ) -> None:
         self._registry = registry
         self._warnings = warnings
-        self._say = say
+        self._report = report
         self.rows: list[dict[str, Any]] = []
         """A row of run.json for each, in order of worker number."""
 
@@ -256,7 +260,7 @@ class RunRoster:
         self._warn("worker_late", sentence, hint)
 
     def _warn(self, code: str, sentence: str, hint: str) -> None:
-        self._say(f"warning: {sentence}\nhint: {hint}")
+        self._report(f"warning: {sentence}\nhint: {hint}")
         note = {"code": code, "observed": sentence, "limit": None, "hint": hint}
         self._warnings.append(note | {"invalidates": False})
 

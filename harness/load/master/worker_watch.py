@@ -1,4 +1,4 @@
-"""Which workers of a run are lost: ended before it did, or silent for too long."""
+"""Detects lost workers: those that ended before the run, or sent no report for too long."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 import psutil
 
 SILENT_S = 6.0
-"""A worker that has not reported for this long is lost."""
+"""A worker without a report for this long is lost."""
 
 IN_FLIGHT_S = 1.0
-"""What a worker sent before it ended may take this long to be read."""
+"""Messages of a worker that has ended may take this long to be read."""
 
 
 class WorkerWatch:
-    """What the master knows of its workers' health.
+    """Which workers still report.
 
     Args:
         ids: Locust's client id of each worker, in order of worker number.
         first_report_s: When they should have begun to report, on ``time.monotonic``.
-        local: Whether they are processes of this machine, which can be looked at.
+        local: Whether they run on this machine, so that their processes can be checked.
     """
 
     def __init__(self, ids: Sequence[str], first_report_s: float, *, local: bool) -> None:
@@ -28,10 +28,10 @@ class WorkerWatch:
         self._gone_since_s: dict[int, float] = {}
         self._local = local
         self._done: set[int] = set()
-        self._given_up: set[int] = set()
+        self._excluded: set[int] = set()
 
     def reported(self, number: int, pid: int) -> None:
-        """Note a sign of life of a worker, and the process it is."""
+        """Note a report of a worker, and its process."""
         self._heard_s[number] = time.monotonic()
         if self._local:
             self._pids[number] = pid
@@ -43,28 +43,28 @@ class WorkerWatch:
     @property
     def awaited(self) -> bool:
         """Whether a worker that still runs has not sent everything."""
-        over = self._done | self._given_up
+        over = self._done | self._excluded
         return any(n not in over and not self._ended(n) for n in range(len(self._ids)))
 
-    def complaint(self) -> str | None:
-        """Return what is wrong with the first lost worker, None while all are well."""
-        return next((said for _, said in self._lost()), None)
+    def problem(self) -> str | None:
+        """Return what is wrong with the first lost worker, None if none is lost."""
+        return next((sentence for _, sentence in self._lost()), None)
 
-    def give_up(self) -> list[tuple[int, str]]:
-        """Go on without those that are lost, unless all are.
+    def take_lost(self) -> list[tuple[int, str]]:
+        """Exclude the lost workers from now on, unless all are lost.
 
         Returns their numbers and what is wrong with each.
         """
         lost = list(self._lost())
-        if len(self._given_up) + len(lost) == len(self._ids):
+        if len(self._excluded) + len(lost) == len(self._ids):
             return []
-        self._given_up.update(number for number, _ in lost)
+        self._excluded.update(number for number, _ in lost)
         return lost
 
     def _lost(self) -> Iterator[tuple[int, str]]:
         now_s = time.monotonic()
         for number, worker_id in enumerate(self._ids):
-            if number in self._given_up:
+            if number in self._excluded:
                 continue
             silent_s = now_s - self._heard_s[number]
             if number not in self._done and self._ended(number):

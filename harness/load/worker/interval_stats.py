@@ -6,10 +6,10 @@ from typing import Any
 from harness.measure.histogram import Int64Array, LatencyHistogram
 
 MAX_ERROR_KINDS = 200
-"""Different errors told apart in one second; a flood of unique texts must not fill memory."""
+"""Distinct errors kept for one second, so that unique texts cannot fill the memory."""
 
 IDLE_TAKES = 30
-"""A histogram that counted nothing in so many takes is let go: its phase is over. One made anew for
+"""A histogram without values in this many takes is deleted: its phase is over. A new histogram for
 each second with a value would leave 400 KB to the garbage collector each time."""
 
 
@@ -43,7 +43,7 @@ class IntervalStats:
         self._errors[key] += 1
 
     def take(self) -> dict[str, Any]:
-        """Return everything counted, as plain values for a message, and start anew."""
+        """Return everything counted as plain values for a message, and reset."""
         for tag, histogram in self._histograms.items():
             user_class = tag.split(".")[1]
             self._lowest_ns = min(self._lowest_ns, histogram.lowest_ns)
@@ -68,13 +68,13 @@ class IntervalStats:
                 del self._histograms[tag], self._idle[tag]
 
     def take_lowest_ns(self) -> int:
-        """Return the lowest latency taken since this was last asked, if it was below zero, or 0."""
+        """Return the lowest negative latency since the last call, 0 if there was none."""
         taken, self._lowest_ns = self._lowest_ns, 0
         return taken
 
 
 Edges = dict[str, tuple[list[int], list[int]]]
-"""By channel: run-clock ns from which connections are owed, and from which they are no longer."""
+"""By channel: run-clock ns at which connections begin, and cease, to be owed messages."""
 
 
 class SubscriptionIntervals:
@@ -88,21 +88,21 @@ class SubscriptionIntervals:
         self._edges: defaultdict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
 
     def opened(self, channel: str, from_ns: int) -> None:
-        """Note a subscription that is owed what is sent from ``from_ns`` on, run clock."""
+        """Note a subscription that is owed messages from ``from_ns`` on, run clock."""
         self._edges[channel][0].append(from_ns)
 
     def closed(self, channel: str, from_ns: int, until_ns: int) -> None:
-        """Note the end of one that was opened; it may come before it had settled.
+        """Note the end of a subscription, which may precede the end of its settle time.
 
         Args:
             channel: Path of its channel.
             from_ns: As given to ``opened``.
-            until_ns: Run clock from which it is owed nothing any more.
+            until_ns: Run clock from which it is owed no messages.
         """
         self._edges[channel][1].append(max(from_ns, until_ns))
 
     def take(self) -> Edges:
-        """Return what was noted, as plain values for a message, and start anew."""
+        """Return what was noted as plain values for a message, and reset."""
         taken = dict(self._edges)
         self._edges.clear()
         return taken

@@ -1,4 +1,4 @@
-"""Show the run in Locust's own statistics: joins and publishes singly, deliveries in batches."""
+"""Adds the run to Locust's own statistics: joins and publishes singly, deliveries in batches."""
 
 import time
 from collections import Counter
@@ -14,7 +14,7 @@ from harness.core.clock import NS_PER_MS
 from harness.measure.histogram import Int64Array
 
 OF_THE_HARNESS: Final[Mapping[str, object]] = MappingProxyType({"harness": True})
-"""Context of the operations that the harness itself logs: no listener counts them as requests."""
+"""Context of the operations that the harness itself logs; listeners do not count them."""
 
 
 class LocustTable:
@@ -50,10 +50,10 @@ class LocustTable:
 
 
 def let_csv_writer_end(writer: type[StatsCSVFileWriter]) -> None:
-    """Have Locust's CSV writer end quietly once its files are closed.
+    """Make Locust's CSV writer end without an exception once its files are closed.
 
     At exit Locust 2.47 closes them while the writer's greenlet may still be asleep; when it wakes
-    during the shutdown it writes to a closed file, and a user reads a traceback for nothing.
+    during the shutdown it writes to a closed file, and prints a traceback.
     """
     write = writer.stats_writer
 

@@ -19,7 +19,7 @@ LIVENESS_CHECKS_PER_TICK = 500
 CLOSE_WITHIN_S = 15.0
 CLOSES_PER_TICK = 200
 _DRAWN_AT_ONCE = 1_000_000
-"""Random numbers held at a time where users hold several channels; bounds the memory."""
+"""Random numbers drawn at a time for users with several channels; bounds the memory."""
 
 
 class Population:
@@ -144,7 +144,7 @@ class Population:
 
 
 class Subscriptions:
-    """The channels of every user of a class, as popular as planned; all from the seed.
+    """The channels of every user of a class, drawn by popularity from the seed.
 
     Args:
         plan: Gives channels, their popularity and the seed.
@@ -162,14 +162,14 @@ class Subscriptions:
             self.channels: IntArray = drawn.reshape(count, 1)
         else:
             self.channels = _different(rng, (count, each), np.array(channels.weights))
-        """Channel indexes, shape (users, subscriptions); of no meaning for who holds all."""
+        """Channel indexes, shape (users, subscriptions); unused for wildcard users."""
         self.holds_all = np.zeros(count, dtype=np.bool_)
         """Whether a user subscribes to all channels by one wildcard, shape (users,)."""
         self.holds_all[rng.permutation(count)[: round(count * channels.wildcard_share)]] = True
         self._paths: dict[tuple[int, ...], tuple[str, ...]] = {}
 
     def of(self, number: int) -> tuple[str, ...]:
-        """Return the paths that a user subscribes to; one tuple for all with the same."""
+        """Return the paths that a user subscribes to; users with the same paths share one tuple."""
         if self.holds_all[number]:
             return self._paths.setdefault((), (self._plan.every_channel,))
         indexes = tuple(self.channels[number].tolist())

@@ -1,4 +1,4 @@
-"""Sends a worker's part of the schedule, each publish at its time whatever the system does."""
+"""Sends a worker's part of the schedule, each publish at its time regardless of the system."""
 
 import random
 import time
@@ -17,7 +17,7 @@ from harness.measure.record_schema import PublishRow
 from harness.net.client import PublishAnswer
 from harness.net.stream import errno_name
 
-LONGEST_BACK_OFF_S = 30.0
+MAX_BACK_OFF_S = 30.0
 
 
 class BackOff:
@@ -42,7 +42,7 @@ class BackOff:
             self._pauses.pop(chatter, None)
         elif self._base_s:
             _, times = self._pauses.get(chatter, (0.0, 0))
-            longest_s = min(LONGEST_BACK_OFF_S, self._base_s * 2.0 ** min(times, 20))
+            longest_s = min(MAX_BACK_OFF_S, self._base_s * 2.0 ** min(times, 20))
             # Full jitter keeps chatters from resuming at the same time.
             self._pauses[chatter] = now_s + random.uniform(0.0, longest_s), times + 1
 
@@ -57,11 +57,11 @@ class _Pending:
 
 
 class Publisher:
-    """Walks the worker's part of the schedule and keeps account of the answers.
+    """Sends the worker's part of the schedule and records the answers.
 
-    A message that is due is sent at once, from its own chatter. Over WebSocket sending never
-    waits; over HTTP each publish waits for its answer in a greenlet of its own. Neither delays
-    the next one.
+    A message is sent as soon as it is due, from its own chatter. Over WebSocket sending never
+    waits; over HTTP each publish waits for its answer in a separate greenlet. Neither delays the
+    next one.
 
     Args:
         context: The run in this worker.
@@ -88,7 +88,7 @@ class Publisher:
             self.send_due()
 
     def send_due(self) -> None:
-        """Send everything whose time has come; the books of arrivals call this too."""
+        """Send every publish that is due; the message trackers call this too."""
         context = self._context
         while self._next is not None and self._next.intended_s <= context.clock.elapsed_s():
             publish, self._next = self._next, next(self._part, None)
@@ -191,7 +191,7 @@ class Publisher:
             )
 
     def answered(self, answer: PublishAnswer) -> None:
-        """Take the system's answer; one for a publish given up is ignored."""
+        """Take the system's answer; one for a publish that has timed out is ignored."""
         pending = self._pending.pop(answer.publish_id, None)
         if pending is None:
             return
@@ -212,7 +212,7 @@ class Publisher:
         context.failed(CHATTER, "publish", "Refused", answer.code, answer.message)
 
     def expire(self, *, everything: bool = False) -> None:
-        """Give up waiting for answers older than the workload allows, or for all."""
+        """Time out publishes that have waited longer than the workload allows, or all of them."""
         timeout_ns = self._publishing.acknowledge_timeout_s * NS_PER_S
         before_ns = self._context.clock.now_ns() - timeout_ns
         for publish_id in [
@@ -242,6 +242,6 @@ class Publisher:
         )
 
     def take_rows(self) -> list[PublishRow]:
-        """Return the rows of messages whose fate is known since the last call."""
+        """Return the rows of messages whose outcome became known since the last call."""
         taken, self.rows = self.rows, []
         return taken

@@ -10,12 +10,12 @@ from harness.load.worker.locust_table import OF_THE_HARNESS
 from harness.measure.histogram import HIGHEST_NS
 from harness.measure.record import REQUEST_LATENCY, TASK_STAGE, request_tag
 
-MOST_NAMES = 200
-"""Names told apart in one worker; a name with a number in it must not fill memory."""
+MAX_NAMES = 200
+"""Distinct names kept in one worker, so that names with a number cannot fill the memory."""
 
 OTHER_NAMES = "other names"
-LONGEST_NAME = 120
-LONGEST_MESSAGE = 200
+MAX_NAME_CHARS = 120
+MAX_MESSAGE_CHARS = 200
 
 STAGE = "request"
 """Stage of a failed request among the record's errors."""
@@ -67,18 +67,18 @@ class RequestCounter:
         self._error(TASK_STAGE, exception, "", type(user).__name__)
 
     def take(self) -> list[list[Any]]:
-        """Return phase, name, count, failures and bytes of each kind of request; start anew."""
+        """Return phase, name, count, failures and bytes of each kind of request, and reset."""
         taken = [[*key, *row] for key, row in self._rows.items()]
         self._rows.clear()
         return taken
 
     def _name(self, method: str, name: str) -> str:
-        """Return how Locust's table names a request, shortened, or what stands for the rest."""
+        """Return the shortened name of a request in Locust's table, or the name for all others."""
         known = self._names.get((method, name))
         if known is None:
-            if len(self._names) >= MOST_NAMES:
+            if len(self._names) >= MAX_NAMES:
                 return OTHER_NAMES
-            known = " ".join(f"{method} {name}".split())[:LONGEST_NAME]
+            known = " ".join(f"{method} {name}".split())[:MAX_NAME_CHARS]
             self._names[method, name] = known
         return known
 
@@ -90,6 +90,6 @@ class RequestCounter:
             self._stats.error(STAGE, "OutOfRange", "", message)
 
     def _error(self, stage: str, exception: BaseException, code: str, name: str) -> None:
-        said = " ".join(str(exception).split())
-        message = f"{name}: {said}"[:LONGEST_MESSAGE]
+        text = " ".join(str(exception).split())
+        message = f"{name}: {text}"[:MAX_MESSAGE_CHARS]
         self._stats.error(stage, type(exception).__name__, code, message)

@@ -16,11 +16,11 @@ from harness.net.client import STALLED, Client, JoinError, JoinTimes, PublishAns
 
 LEFT_CODE = 1000
 LINGER_S = 1.0
-"""How long one who leaves still listens, and then waits for the system's own goodbye."""
+"""Grace period after leaving, and then again for the system's own close frame."""
 
 
 class UserSession(SubscriberLedger):
-    """A user's ledger that also hears everything else its client tells.
+    """A user's ledger, which is also the listener of its client.
 
     Args:
         context: The run in its worker.
@@ -30,13 +30,13 @@ class UserSession(SubscriberLedger):
     """
 
     __slots__ = (
-        "_asked_wait_s",
         "_client",
-        "_gives_up",
         "_is_paused",
         "_is_stalled",
+        "_join_is_final",
         "_joining",
-        "_told_s",
+        "_requested_wait_s",
+        "_retry_after_s",
         "attempted",
         "channels",
         "closed_ns",
@@ -73,29 +73,29 @@ class UserSession(SubscriberLedger):
         self.end: tuple[int | None, str] = (None, "")
         self._client: Client | None = None
         self._joining: gevent.Greenlet | None = None
-        self._gives_up = False
-        self._told_s: float | None = None
-        self._asked_wait_s = 0.0
+        self._join_is_final = False
+        self._requested_wait_s: float | None = None
+        self._retry_after_s = 0.0
         self._is_paused = False
         self._is_stalled = False
 
     def join(self) -> None:
-        """Connect and subscribe, trying as often as the workload allows.
+        """Connect and subscribe, with as many attempts as the workload allows.
 
         Each attempt is counted, and is a row of the record.
         """
         context = self.context
         joins = context.plan.workload.joins
         while not context.over and not self._attempt() and self.connection < joins.retries:
-            if self._gives_up:
+            if self._join_is_final:
                 return
             self._next_connection()
             most_s = min(joins.retry_cap_s, joins.retry_base_s * 2.0 ** (self.connection - 1))
-            # Full jitter, after what the system asked for: nobody comes back in step.
-            gevent.sleep(self._asked_wait_s + random.uniform(0.0, most_s))
+            # Full jitter, after the requested wait, keeps users from returning at the same time.
+            gevent.sleep(self._retry_after_s + random.uniform(0.0, most_s))
 
     def _next_connection(self) -> None:
-        """Put this connection on record and begin the account of the next."""
+        """Record this connection and start the ledger of the next."""
         self.context.earlier_rows.append(self.row())
         self.begin_again()
         self.attempted = self.joined = False
@@ -105,20 +105,20 @@ class UserSession(SubscriberLedger):
         self._is_paused = self._is_stalled = False
 
     def _reconnect(self) -> None:
-        """Come back after a loss, as the workload's clients do."""
+        """Reconnect after a lost connection, as the workload's clients do."""
         context = self.context
         reconnect = context.plan.workload.reconnect
         for attempt in range(reconnect.attempts):
             self._next_connection()
-            wait_s = reconnect.wait_s(attempt, random.random(), self._told_s)
-            gevent.sleep(self._asked_wait_s + wait_s)
-            if context.over or self._attempt() or self._gives_up:
+            wait_s = reconnect.wait_s(attempt, random.random(), self._requested_wait_s)
+            gevent.sleep(self._retry_after_s + wait_s)
+            if context.over or self._attempt() or self._join_is_final:
                 return
 
     def leave(self) -> None:
-        """Hang up of one's own accord, once what was sent before has had time to arrive.
+        """Close the connection voluntarily, after a grace period for messages in flight.
 
-        The body of a greenlet: nothing sent from its start on is owed.
+        The body of a greenlet. Messages sent after its start are not owed.
         """
         if not self.connected:
             return
@@ -128,7 +128,7 @@ class UserSession(SubscriberLedger):
         client = self._client
         if client is not None:
             client.close()
-            self._let_go(self.context.clock.now_ns(), LEFT_CODE, "left")
+            self._detach(self.context.clock.now_ns(), LEFT_CODE, "left")
             gevent.sleep(LINGER_S)
             client.drop()
 
@@ -141,17 +141,17 @@ class UserSession(SubscriberLedger):
                 self._reconnect()
 
     def pause(self, *, paused: bool) -> None:
-        """Stop reading what arrives, or go on."""
+        """Stop reading, or resume."""
         if self._client is not None:
             self._is_paused = paused
             self._client.heard_ns = max(self._client.heard_ns, time.time_ns())
             self._client.pause(paused=paused)
 
     def check_liveness(self, now_ns: int) -> None:
-        """Give the connection up if nothing came for as long as the system says is too long.
+        """Drop the connection after a silence that is longer than the system allows.
 
-        Where its clients bear that, it is counted once for each silence. Who does not read cannot
-        know, and is passed over.
+        If the system's clients tolerate it, it is an error instead, once for each silence. A
+        paused connection is not checked.
 
         Args:
             now_ns: This host's realtime clock.
@@ -175,13 +175,13 @@ class UserSession(SubscriberLedger):
         self._is_stalled = is_stalled
 
     def _attempt(self) -> bool:
-        """Try to join once; return whether it worked."""
+        """Try to join once; return whether it succeeded."""
         context = self.context
         if self.connection == 0:
             context.tried[self.user_class] += 1
         self.attempted = True
         self.failure = None
-        self._asked_wait_s = 0.0
+        self._retry_after_s = 0.0
         context.stats.count(self.user_class, "joins_attempted")
         client = context.api.client(self.channels, self.book.frame_cache, self)
         self._client = client
@@ -194,8 +194,8 @@ class UserSession(SubscriberLedger):
             self.times = JoinTimes(started_ns - context.clock.offset_ns)
             self.failure = (error.stage, error.code)
             policy = context.plan.workload.reconnect.policy
-            self._gives_up = error.is_final and policy == "browser"
-            self._asked_wait_s = error.asked_wait_s
+            self._join_is_final = error.is_final and policy == "browser"
+            self._retry_after_s = error.asked_wait_s
             self.owed_from_ns = None
             self._client = None
             self._count_failed_join(error)
@@ -235,18 +235,18 @@ class UserSession(SubscriberLedger):
         self._client.publish(publish_id, channel, events)
 
     def confirmed(self, kernel_ns: int) -> None:
-        """Once it has settled, this user is owed what is sent."""
+        """From the end of the settle time on, this user is owed messages."""
         settle_ns = round(self.context.plan.workload.phases.settle_s * NS_PER_S)
         self.owed_from_ns = kernel_ns + self.context.clock.offset_ns + settle_ns
 
     def answered(self, answer: PublishAnswer) -> None:
-        """Pass a publish's answer on to the worker's publisher."""
+        """Pass the answer to a publish on to the worker's publisher."""
         self.context.on_answer(answer)
 
     def ended(self, code: int, reason: str, kernel_ns: int, outcome: str = "") -> None:
-        """The system, or the network, ended the connection before we did."""
-        told = f"{outcome}: {reason}" if outcome else reason
-        self._let_go(kernel_ns + self.context.clock.offset_ns, code, told)
+        """The system or the network ended the connection."""
+        close_reason = f"{outcome}: {reason}" if outcome else reason
+        self._detach(kernel_ns + self.context.clock.offset_ns, code, close_reason)
         self.context.stats.count(self.user_class, "disconnects")
         known_as = outcome or str(code)
         self.context.failed(self.user_class, "receive", "Disconnected", known_as, reason)
@@ -255,15 +255,15 @@ class UserSession(SubscriberLedger):
             gevent.spawn(self._reconnect)
 
     def told_to_wait(self, wait_s: float) -> None:
-        """Wait so long before coming back, where the workload's clients do as they are told."""
-        self._told_s = wait_s
+        """Use the system's own wait before the next connection, if the workload's clients do."""
+        self._requested_wait_s = wait_s
 
     def refused(self, stage: str, code: str, message: str) -> None:
-        """The system reported an error that belongs to no publish."""
+        """The system reported an error that concerns no publish."""
         self.context.failed(self.user_class, stage, "RemoteError", code, message)
 
     def cancel_join(self) -> None:
-        """Fail a join that is still under way when the run ends; counted at the next switch."""
+        """Fail a join that is still in progress; it is counted at the next greenlet switch."""
         if self._joining is not None:
             self._joining.kill(TimeoutError("the run ended before the answer came"), block=False)
 
@@ -273,17 +273,17 @@ class UserSession(SubscriberLedger):
             self._client.close()
 
     def drop(self, now_ns: int) -> None:
-        """Let go of the connection for good and close the account."""
+        """Close the socket immediately and end the ledger."""
         if self._client is not None:
             self._client.drop()
-            self._let_go(now_ns, 1000, "run ended")
+            self._detach(now_ns, 1000, "run ended")
 
     @property
     def connected(self) -> bool:
         """Whether the user holds an open connection."""
         return self._client is not None and self.joined and self._client.open
 
-    def _let_go(self, now_ns: int, code: int, reason: str) -> None:
+    def _detach(self, now_ns: int, code: int, reason: str) -> None:
         self._client = None
         if self.joined:
             self.context.connected[self.user_class] -= 1

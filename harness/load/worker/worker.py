@@ -19,7 +19,7 @@ from gevent.lock import Semaphore
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.load import worker_protocol
 from harness.load.worker.client_disturbances import client_disturbances
-from harness.load.worker.clock_keeper import ClockKeeper
+from harness.load.worker.clock_sync import ClockSync
 from harness.load.worker.locust_table import LocustTable
 from harness.load.worker.population import Population
 from harness.load.worker.publisher import Publisher
@@ -52,7 +52,7 @@ class Worker:
         api: The system under test.
         send: Sends a message of a kind with data to the master.
         table: Locust's own statistics.
-        keeper: Measures this host's offset to the run clock.
+        clock_sync: Measures this host's offset to the run clock.
         stop_own_code: Stops the users with code of the locustfile's own, ``on_stop`` included.
     """
 
@@ -63,16 +63,16 @@ class Worker:
         api: Api,
         send: Callable[[str, dict[str, Any]], None],
         table: LocustTable,
-        keeper: ClockKeeper,
+        clock_sync: ClockSync,
         stop_own_code: Callable[[], None] = lambda: None,
     ) -> None:
-        self.context = RunContext(assignment, number, api, table, keeper.offset_ns)
+        self.context = RunContext(assignment, number, api, table, clock_sync.offset_ns)
         self.population = Population(self.context)
         self.publisher = Publisher(self.context, self.population.chatter)
         self.context.on_answer = self.publisher.answered
         self.requests = RequestCounter(self.context.stats, self.context.phase_now)
         self._send = send
-        self._keeper = keeper
+        self._clock_sync = clock_sync
         self._stop_own_code = stop_own_code
         self._read_coalescing = ReadCoalescing(self._may_coalesce)
         self._deliveries_seen = 0
@@ -85,8 +85,8 @@ class Worker:
         for tracker in self.context.trackers.values():
             tracker.wake = self.publisher.send_due
         self._read_coalescing.start()
-        self._keeper.adopt = self.context.adopt_offset
-        self.context.adopt_offset(self._keeper.offset_ns)
+        self._clock_sync.on_offset = self.context.adopt_offset
+        self.context.adopt_offset(self._clock_sync.offset_ns)
         bodies = (
             self._report_every_second,
             self._probe_loop_lag,
@@ -147,7 +147,7 @@ class Worker:
         generator: GeneratorRow = {
             "worker": context.number,
             **health,
-            **self._keeper.take_row(),
+            **self._clock_sync.take_row(),
             "negative_ms_max": -context.stats.take_lowest_ns() / NS_PER_MS,
         }
         if context.health.loop_lag.count:
@@ -166,7 +166,7 @@ class Worker:
                 "generator": generator,
                 "publishes": self.publisher.take_rows(),
                 "arrivals": arrivals,
-                "windows": context.intervals.take(),
+                "subscription_intervals": context.intervals.take(),
                 "requests": self.requests.take(),
                 "tried": dict(context.tried),
                 **taken,

@@ -148,7 +148,7 @@ class Broadcast(ScenarioModel):
         default=29.0,
         gt=0,
         le=900,
-        description="When a function is ended, whoever it has not posted to yet.",
+        description="When a function is ended, even if it has not posted to all connections.",
     )
     page_ms: Milliseconds = Field(
         default=10.0, ge=0, description="How long reading a page of the table takes: assumed."
@@ -202,8 +202,8 @@ class Options(Emulator):
     region: Text = Field(default="us-east-1", description="In signatures.")
     api_key: Secret = Field(
         default="",
-        description="What the authorizer of $connect lets in, from the header Authorization or "
-        "the query parameter of that name; where it is empty everybody is let in.",
+        description="Key that the authorizer of $connect accepts, in the header Authorization or "
+        "the query parameter of that name; empty accepts every client.",
     )
     iam_users: Annotated[tuple[IamUser, ...], Field(strict=False)] = Field(
         default=(IamUser(access_key_id="emulator", secret_access_key="emulator-local"),),  # noqa: S106 - guards nothing but a local emulator

@@ -60,7 +60,7 @@ class ApiKey(ScenarioModel):
         min_length=1, description="The key itself. It guards nothing but a local emulator."
     )
     expires: AwareDatetime | None = Field(
-        default=None, strict=False, description="When it stops being let in, with a time zone."
+        default=None, strict=False, description="When it expires, with a time zone."
     )
 
 
@@ -115,7 +115,7 @@ class TokenIssuer(ScenarioModel):
     @model_validator(mode="after")
     def _names_the_issuer_of_its_keys(self) -> Self:
         if self.jwks_file is not None and not self.issuer:
-            hint = "the `iss` in the tokens of whoever has those keys"
+            hint = "the `iss` in the tokens that these keys sign"
             raise broken_rule("must be given with jwks_file", key="issuer", hint=hint)
         return self
 
@@ -284,7 +284,7 @@ class Options(Emulator):
         default=(ApiKey(key="da2-emulator-local"),),
         strict=False,
         min_length=1,
-        description="Keys let in, or just their texts; clients of a run present the first.",
+        description="Accepted keys, or just their texts; clients of a run present the first.",
     )
     iam_users: Annotated[tuple[IamUser, ...], Field(strict=False)] = Field(
         default=(), description="Needed where `iam` is among the auth modes."
@@ -336,5 +336,5 @@ class Options(Emulator):
             raise broken_rule(
                 f"must include channel_namespace = {name}",
                 key="namespaces",
-                hint="nobody could subscribe otherwise",
+                hint="otherwise no client could subscribe",
             )

@@ -89,7 +89,9 @@ class ClientOptions(AddressOptions):
     def _publishes_the_envelope(self) -> Self:
         if "{envelope}" not in self.publish_body and "{envelope_text}" not in self.publish_body:
             rule = "must contain {envelope} or {envelope_text}"
-            raise broken_rule(rule, key="publish_body", hint="else nobody could be sent a message")
+            raise broken_rule(
+                rule, key="publish_body", hint="otherwise no message could be published"
+            )
         return self
 
 
@@ -133,17 +135,18 @@ class Arrival(ScenarioModel):
 
 
 class Scaling(ScenarioModel):
-    """Scaling by hand: somebody asks for one more server, and some time later it is there."""
+    """Manual scaling: one more server is requested, and is ready some time later."""
 
     servers: Count = Field(default=0, ge=0, le=64, description="Most servers that are added.")
     noticed_after_s: Seconds | None = Field(
         default=30.0,
         ge=0,
-        description="Overload that lasts so long makes somebody ask, once for each server that is "
-        "on its way. Overload is when all servers are full, or deliveries wait.",
+        description="Overload of this length causes a request, once for each server that is not "
+        "ready yet. Overload is when all servers are full, or deliveries wait.",
     )
     asked_at_s: Annotated[tuple[Seconds, ...], Field(strict=False)] = Field(
-        default=(), description="When somebody asks besides, counted from the emulator's start."
+        default=(),
+        description="Further times of requests, counted from the emulator's start.",
     )
     arrives_after_s: Arrival = Field(
         default=Arrival(), description="How long after that it accepts connections."

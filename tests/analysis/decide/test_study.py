@@ -178,10 +178,10 @@ def test_the_reference_day_has_its_known_prices(reference, name, usd_day, usd_id
     [
         ("api-gateway", "messages", "0.333 messages/s to 30,000 at 10,000 deliveries/s", False),
         ("appsync", "messages", "33.3 messages/s to 30,000 at 1,000,000 deliveries/s", True),
-        ("api-gateway", "scale_up", "30,000 let in within 60 s at 500/s", False),
-        ("appsync", "scale_up", "30,000 let in within 15 s at 2,000/s", True),
+        ("api-gateway", "scale_up", "30,000 accepted within 60 s at 500/s", False),
+        ("appsync", "scale_up", "30,000 accepted within 15 s at 2,000/s", True),
         ("legacy", "connected", "2 servers of 15,000 connections", None),
-        ("legacy", "scale_to_zero", "$4.02 a day with nobody connected", False),
+        ("legacy", "scale_to_zero", "$4.02 a day without connections", False),
         ("hybrid", "messages", "200 messages/s to 5,000 at 1,000,000 deliveries/s", True),
     ],
 )

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from harness.core.exit_codes import ExitCode
-from harness.load.master.abort_reason import CircuitBreaker, exhausted, nobody_joined, refusals
+from harness.load.master.abort_reason import CircuitBreaker, exhausted, no_user_joined, refusals
 from harness.scenario.workload import Safety
 
 
@@ -25,18 +25,20 @@ def test_refusals_that_differ_in_their_message_only_are_of_one_kind():
     """Each answer may hold the number of its request; errors of publishes are no refusals."""
     errors = {("subscribe", "HTTP 403", f"no. {number}"): 1 for number in range(20)}
     errors |= {("connect", "timeout", "timed out"): 5, ("publish", "HTTP 403", "no"): 90}
-    reason = nobody_joined("http://a", refusals(errors))
+    reason = no_user_joined("http://a", refusals(errors))
     assert (
-        "nobody joined http://a: 20 of 25 users met HTTP 403 at stage subscribe (for example no. 0)"
-        == reason.message
+        "no user joined http://a: 20 of 25 users failed with HTTP 403 at stage subscribe "
+        "(for example no. 0)" == reason.message
     )
     assert ("nobody_joined", ExitCode.TARGET_UNREACHABLE) == (reason.code, reason.exit_code)
 
 
 def test_failed_handshake_is_no_matter_of_keys():
     """Where TLS fails, the hint is about TLS."""
-    reason = nobody_joined("wss://a", refusals({("tls", "tls_error", "wrong version number"): 2}))
-    assert reason.message.endswith("2 of 2 users met tls_error at stage tls (wrong version number)")
+    reason = no_user_joined("wss://a", refusals({("tls", "tls_error", "wrong version number"): 2}))
+    assert reason.message.endswith(
+        "2 of 2 users failed with tls_error at stage tls (wrong version number)"
+    )
     assert reason.hint is not None
     assert "speaks TLS" in reason.hint
 

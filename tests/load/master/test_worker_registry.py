@@ -155,7 +155,7 @@ def test_who_comes_late_is_sent_away_and_named(mail):
     found.register("b", FAR)
     found.register("a", ME)
     assert ["b on far"] == late
-    assert "came too late" in mail.to("b")[0][1]["refused"]
+    assert "registered too late" in mail.to("b")[0][1]["refused"]
     assert "refused" not in mail.to("a")[-1][1]
 
 

@@ -23,10 +23,10 @@ def watch(*, first_report_s=None, local=True):
     return WorkerWatch(["vm_a", "vm_b"], first_report_s or now_s, local=local)
 
 
-def complaint_of(watched):
+def problem_of(watched):
     """Return the complaint once there is one, or None after two seconds."""
     deadline_s = time.monotonic() + 2.0
-    while (complaint := watched.complaint()) is None and time.monotonic() < deadline_s:
+    while (complaint := watched.problem()) is None and time.monotonic() < deadline_s:
         time.sleep(0.02)
     return complaint
 
@@ -36,7 +36,7 @@ def test_workers_that_report_are_well(process):
     watched = watch()
     watched.reported(0, process.pid)
     watched.reported(1, process.pid)
-    assert (None, True) == (watched.complaint(), watched.awaited)
+    assert (None, True) == (watched.problem(), watched.awaited)
 
 
 def test_ended_worker_is_named_by_its_process(process, monkeypatch):
@@ -45,7 +45,7 @@ def test_ended_worker_is_named_by_its_process(process, monkeypatch):
     watched = watch()
     watched.reported(1, process.pid)
     process.kill()
-    assert f"worker 1 (process {process.pid}) ended before the run did" == complaint_of(watched)
+    assert f"worker 1 (process {process.pid}) ended before the run did" == problem_of(watched)
 
 
 def test_worker_that_has_just_ended_may_have_accounts_under_way(process):
@@ -55,7 +55,7 @@ def test_worker_that_has_just_ended_may_have_accounts_under_way(process):
     watched.reported(1, process.pid)
     process.kill()
     process.wait()
-    assert (None, True) == (watched.complaint(), watched.awaited)
+    assert (None, True) == (watched.problem(), watched.awaited)
 
 
 def test_ended_worker_is_not_awaited(process, monkeypatch):
@@ -77,13 +77,13 @@ def test_worker_that_is_done_may_end(process, monkeypatch):
     watched.done(0)
     process.kill()
     process.wait()
-    assert watched.complaint() is None
+    assert watched.problem() is None
 
 
 def test_silent_worker_is_named_by_its_id():
     """Elsewhere only silence tells; it counts from when the first report was due."""
     watched = watch(first_report_s=time.monotonic() - 7.2)
-    assert "worker 0 (vm_a) has not reported for 7 s" == watched.complaint()
+    assert "worker 0 (vm_a) has not reported for 7 s" == watched.problem()
 
 
 def test_process_of_another_machine_is_not_looked_for(process, monkeypatch):
@@ -93,20 +93,20 @@ def test_process_of_another_machine_is_not_looked_for(process, monkeypatch):
     watched.reported(0, process.pid)
     process.kill()
     process.wait()
-    assert watched.complaint() is None
+    assert watched.problem() is None
 
 
-def test_lost_worker_that_was_given_up_is_no_complaint():
+def test_lost_worker_that_was_excluded_is_no_complaint():
     """The run goes on with the other; its account is not waited for."""
     watched = watch(first_report_s=time.monotonic() - 7.2)
     watched.reported(1, 0)
     watched.done(1)
-    assert [(0, "worker 0 (vm_a) has not reported for 7 s")] == watched.give_up()
-    assert (None, False, []) == (watched.complaint(), watched.awaited, watched.give_up())
+    assert [(0, "worker 0 (vm_a) has not reported for 7 s")] == watched.take_lost()
+    assert (None, False, []) == (watched.problem(), watched.awaited, watched.take_lost())
 
 
 def test_run_does_not_go_on_without_any_worker():
     """When all are lost there is nobody to go on with."""
     watched = watch(first_report_s=time.monotonic() - 7.2)
-    assert [] == watched.give_up()
-    assert watched.complaint() is not None
+    assert [] == watched.take_lost()
+    assert watched.problem() is not None

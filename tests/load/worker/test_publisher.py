@@ -1,6 +1,6 @@
 import pytest
 
-from harness.load.worker.publisher import LONGEST_BACK_OFF_S, BackOff
+from harness.load.worker.publisher import MAX_BACK_OFF_S, BackOff
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def test_throttled_chatter_keeps_silent_twice_as_long_each_time_up_to_a_limit():
     for _ in range(7):
         back_off.answered(3, now_s, throttled=True)
         silences_s.append(back_off._pauses[3][0] - now_s)
-    assert [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_BACK_OFF_S, LONGEST_BACK_OFF_S] == silences_s
+    assert [1.0, 2.0, 4.0, 8.0, 16.0, MAX_BACK_OFF_S, MAX_BACK_OFF_S] == silences_s
     assert (True, False, False) == (
         back_off.is_paused(3, now_s + 29.9),
         back_off.is_paused(3, now_s + 30.0),

@@ -4,7 +4,7 @@ import pytest
 from harness.load.master.assembler import SecondAssembler
 from harness.load.worker.interval_stats import IntervalStats
 from harness.load.worker.locust_table import OF_THE_HARNESS
-from harness.load.worker.requests import MOST_NAMES, OTHER_NAMES, RequestCounter
+from harness.load.worker.requests import MAX_NAMES, OTHER_NAMES, RequestCounter
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import RecordWriter, request_tag
 from harness.measure.record_schema import JOURNAL_TABLES
@@ -47,10 +47,10 @@ def test_operations_of_the_harness_are_no_requests(counter, stats):
 
 def test_names_without_end_are_one_name(counter):
     """A number in the name must not fill the memory."""
-    for number in range(MOST_NAMES + 5):
+    for number in range(MAX_NAMES + 5):
         counter.on_request("GET", f"/{number}", 1.0, 0)
     counts = {row[1]: row[2] for row in counter.take()}
-    assert (MOST_NAMES + 1, 5) == (len(counts), counts[OTHER_NAMES])
+    assert (MAX_NAMES + 1, 5) == (len(counts), counts[OTHER_NAMES])
 
 
 @pytest.mark.parametrize("latency_ms", [-1.0, 4e6])

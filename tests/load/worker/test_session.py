@@ -4,7 +4,7 @@ from typing import Any
 import gevent
 import pytest
 
-from harness.load.worker.clock_keeper import ClockKeeper
+from harness.load.worker.clock_sync import ClockSync
 from harness.load.worker.run_context import SUBSCRIBER
 from harness.load.worker.worker import Worker
 from harness.load.worker_protocol import Endpoints, RunAssignment
@@ -58,7 +58,7 @@ def _live(make_plan):
         )
         api: Any = Api(failures)
         table: Any = Table()
-        worker = Worker(assignment, 0, api, lambda *_: None, table, ClockKeeper.at_home())
+        worker = Worker(assignment, 0, api, lambda *_: None, table, ClockSync.local())
         user = gevent.spawn(worker.population.join_all, worker.population.new_sessions(SUBSCRIBER))
         gevent.sleep(0.1)
         user.kill()
@@ -162,7 +162,7 @@ def _subscriber(make_plan):
             "run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",)
         )
         table: Any = Table()
-        worker = Worker(assignment, 0, system, lambda *_: None, table, ClockKeeper.at_home())
+        worker = Worker(assignment, 0, system, lambda *_: None, table, ClockSync.local())
         user = gevent.spawn(worker.population.join_all, worker.population.new_sessions(SUBSCRIBER))
         ending.extend((user.kill, worker.context.health.close))
         gevent.sleep(0.01)

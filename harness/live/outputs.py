@@ -50,14 +50,14 @@ def add_live_arguments(parser: LocustArgumentParser) -> None:
     )
 
 
-def is_watched(environment: Environment, options: Namespace) -> bool:
+def has_outputs(environment: Environment, options: Namespace) -> bool:
     """Say whether anybody is going to look at the run as it goes."""
     return (
         environment.web_ui is not None or options.metrics_port is not None or _wants_otlp(options)
     )
 
 
-class Watching:
+class LiveOutputs:
     """What serves and sends the account of one run.
 
     Args:

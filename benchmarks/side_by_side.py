@@ -1,4 +1,4 @@
-"""Receivers side by side: all stay connected, and each gets its messages in turn."""
+"""Receivers side by side: all stay connected, and each receives its messages in turn."""
 
 import os
 import time
@@ -15,11 +15,11 @@ FAST_PER_S = 60.0
 """Messages a second for receivers that can take them: with 500 connections 30,000 deliveries a
 second, about what one worker of the harness is given under the reference load."""
 SLOW_PER_S = 16.0
-"""For those that could not keep up with the other."""
+"""For receivers that could not keep up with the fast rate."""
 QUIET_S = 0.3
 """After the last message of a turn, until all of it has been received."""
 ONCE_A_SECOND_S = 1.4
-"""The same for the harness, which takes its figures once a second: that work is counted in."""
+"""The same for the harness, to include its work of each second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +38,18 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Lane:
-    """A receiver, what sends to it, and what came of it.
+class Contender:
+    """A receiver, its sender and its measurements.
 
     Attributes:
         name: For the result.
-        sender: What sends to it.
-        channel: What it alone listens on.
+        sender: Sends its messages.
+        channel: Its own channel.
         program: The receiver.
         connections: How many it should hold.
         pace: How it is loaded.
         run_id: Goes into its messages.
-        missing: Why it cannot be measured; empty where it can.
+        missing: Why it cannot be measured; empty if it can.
         sent: Messages so far.
         windows: One a round.
         idle: All connected, nothing sent.
@@ -75,7 +75,7 @@ class Lane:
     def check(self) -> None:
         """Send one message, and see that there are as many to get it as there should be."""
         if not self.program.running:
-            self.missing = self.program.last_words()
+            self.missing = self.program.last_output()
             return
         before = self.sender.deliveries()
         self.send()
@@ -107,57 +107,62 @@ def keep_apart(senders: Sequence[Sender], programs: Sequence[Program]) -> None:
             pin(program.pids(), {cpus[1]})
 
 
-def run_rounds(lanes: Sequence[Lane], rounds: int) -> None:
-    """Measure every lane once a round, A B C A B C; ``rounds`` times."""
-    _measure_idle(lanes, IDLE_S)
+def run_rounds(contenders: Sequence[Contender], rounds: int) -> None:
+    """Measure every contender once a round, A B C A B C; ``rounds`` times."""
+    _measure_idle(contenders, IDLE_S)
     for _ in range(rounds):
-        for lane in lanes:
-            if not lane.missing:
-                _take_turn(lane)
+        for contender in contenders:
+            if not contender.missing:
+                _take_turn(contender)
 
 
-def _take_turn(lane: Lane) -> None:
-    """Add one turn; a lane that fails is out, and the others go on."""
+def _take_turn(contender: Contender) -> None:
+    """Add one turn; a contender that fails is out, and the others go on."""
     try:
-        window = _turn(lane)
+        window = _turn(contender)
     except (RuntimeError, OSError, HTTPException) as error:
-        lane.missing = str(error) or type(error).__name__
+        contender.missing = str(error) or type(error).__name__
         return
-    if window.deliveries and lane.program.running:
-        lane.windows.append(window)
+    if window.deliveries and contender.program.running:
+        contender.windows.append(window)
     else:
-        lane.missing = lane.program.last_words()
+        contender.missing = contender.program.last_output()
 
 
-def _measure_idle(lanes: Sequence[Lane], seconds: float) -> None:
-    receivers, senders = [_receiver_cpu(lane) for lane in lanes], [_sender_cpu(x) for x in lanes]
+def _measure_idle(contenders: Sequence[Contender], seconds: float) -> None:
+    receivers, senders = (
+        [_receiver_cpu(contender) for contender in contenders],
+        [_sender_cpu(x) for x in contenders],
+    )
     started = time.monotonic()
     time.sleep(seconds)
     elapsed = time.monotonic() - started
-    for lane, receiver, sender in zip(lanes, receivers, senders, strict=True):
-        lane.idle = Window(elapsed, 0, _receiver_cpu(lane) - receiver, _sender_cpu(lane) - sender)
+    for contender, receiver, sender in zip(contenders, receivers, senders, strict=True):
+        contender.idle = Window(
+            elapsed, 0, _receiver_cpu(contender) - receiver, _sender_cpu(contender) - sender
+        )
 
 
-def _turn(lane: Lane) -> Window:
-    deliveries = lane.sender.deliveries()
+def _turn(contender: Contender) -> Window:
+    deliveries = contender.sender.deliveries()
     started = time.monotonic()
-    receiver, sender = _receiver_cpu(lane), _sender_cpu(lane)
-    rate_per_s = lane.pace.rate_per_s
-    for number in range(round(lane.pace.seconds * rate_per_s)):
-        lane.send()
+    receiver, sender = _receiver_cpu(contender), _sender_cpu(contender)
+    rate_per_s = contender.pace.rate_per_s
+    for number in range(round(contender.pace.seconds * rate_per_s)):
+        contender.send()
         time.sleep(max(started + (number + 1) / rate_per_s - time.monotonic(), 0.0))
-    time.sleep(lane.pace.quiet_s)
+    time.sleep(contender.pace.quiet_s)
     return Window(
         seconds=time.monotonic() - started,
-        receiver_cpu_ns=_receiver_cpu(lane) - receiver,
-        sender_cpu_ns=_sender_cpu(lane) - sender,
-        deliveries=lane.sender.deliveries() - deliveries,
+        receiver_cpu_ns=_receiver_cpu(contender) - receiver,
+        sender_cpu_ns=_sender_cpu(contender) - sender,
+        deliveries=contender.sender.deliveries() - deliveries,
     )
 
 
-def _receiver_cpu(lane: Lane) -> int:
-    return cpu_ns(lane.program.pids())
+def _receiver_cpu(contender: Contender) -> int:
+    return cpu_ns(contender.program.pids())
 
 
-def _sender_cpu(lane: Lane) -> int:
-    return cpu_ns(lane.sender.pids())
+def _sender_cpu(contender: Contender) -> int:
+    return cpu_ns(contender.sender.pids())

@@ -1,4 +1,4 @@
-"""The same crowd on two systems: does anything get lost, and how late does it come?"""
+"""The reference population on two systems: losses and latency."""
 
 import json
 import math
@@ -16,19 +16,19 @@ CHATTERS = 10
 JOINS_PER_S = 1500.0
 MEASURE_S = 10.0
 REST_WITHIN_S = 90.0
-"""What a run may take besides joining and measuring; on a crowded machine it takes its time."""
+"""Time for a run besides joining and measuring; generous, because a busy machine is slow."""
 NCHAN_WORKERS = 2
-"""As many as the emulator takes: one process may not hold all connections."""
+"""As many as the emulator has: one process may not hold all connections."""
 
 
-class Crowd(NamedTuple):
-    """What one run of it came to.
+class FullScaleResult(NamedTuple):
+    """The figures of one run.
 
     Attributes:
-        lost: Deliveries owed that never came.
+        lost: Deliveries that were owed and did not arrive.
         owed: Deliveries owed while measuring.
-        fan_out_p99_ms: Of those that came.
-        verdict: The harness's own on the run.
+        fan_out_p99_ms: Of those that arrived.
+        verdict: The harness's verdict on the run.
     """
 
     lost: int
@@ -37,8 +37,10 @@ class Crowd(NamedTuple):
     verdict: str
 
 
-def crowd_on_nchan(nchan: tuple[Path, Path] | str, subscribers: int, folder: Path) -> Crowd | str:
-    """Run the crowd on server-sent events from nchan; a string says why that was not possible."""
+def full_scale_on_nchan(
+    nchan: tuple[Path, Path] | str, subscribers: int, folder: Path
+) -> FullScaleResult | str:
+    """Run it on server-sent events from nchan; return a string with the reason if that fails."""
     if isinstance(nchan, str):
         return nchan
     try:
@@ -50,16 +52,16 @@ def crowd_on_nchan(nchan: tuple[Path, Path] | str, subscribers: int, folder: Pat
         return str(error)
 
 
-def crowd_on_emulator(subscribers: int, folder: Path) -> Crowd | str:
-    """Run the crowd on the emulated AppSync Events; a string says why that was not possible."""
+def full_scale_on_emulator(subscribers: int, folder: Path) -> FullScaleResult | str:
+    """Run it on the emulated AppSync Events; return a string with the reason if that fails."""
     try:
         return _run(EMULATED, subscribers, folder)
     except ProgramError as error:
         return str(error)
 
 
-def _run(target: Path, subscribers: int, folder: Path) -> Crowd:
-    out = Path(tempfile.mkdtemp(dir=folder, prefix="crowd-")) / "run"
+def _run(target: Path, subscribers: int, folder: Path) -> FullScaleResult:
+    out = Path(tempfile.mkdtemp(dir=folder, prefix="full-scale-")) / "run"
     values = {
         "population.subscribers": subscribers,
         "population.chatters": CHATTERS,
@@ -80,9 +82,11 @@ def _run(target: Path, subscribers: int, folder: Path) -> Crowd:
         program.stop()
 
 
-def _result(file: Path, program: Program) -> Crowd:
+def _result(file: Path, program: Program) -> FullScaleResult:
     summary = json.loads(file.read_text("utf-8")).get("summary") if file.exists() else None
     if not summary or not summary["deliveries"]["owed"]:
-        raise ProgramError(program.last_words())
+        raise ProgramError(program.last_output())
     deliveries, latency = summary["deliveries"], summary["fan_out_latency_ms"]
-    return Crowd(deliveries["lost"], deliveries["owed"], latency["p99"], summary["verdict"])
+    return FullScaleResult(
+        deliveries["lost"], deliveries["owed"], latency["p99"], summary["verdict"]
+    )

@@ -6,8 +6,8 @@ import pytest
 
 from harness.core.clock import NS_PER_MS, machine_id
 from harness.load import worker_protocol
-from harness.load.worker import clock_keeper
-from harness.load.worker.clock_keeper import ClockKeeper
+from harness.load.worker import clock_sync
+from harness.load.worker.clock_sync import ClockSync
 from tests.support.waiting import PATIENCE_S
 
 AHEAD_NS = 300 * NS_PER_MS
@@ -23,7 +23,7 @@ class Link:
     """
 
     def __init__(self, there_s=0.0, back_s=0.0, run_clock_of=""):
-        self.keeper = ClockKeeper(self.send)
+        self.sync = ClockSync(self.send)
         self._there_s, self._back_s = there_s, back_s
         self._run_clock_of = run_clock_of
         self.sent = []
@@ -34,10 +34,10 @@ class Link:
 
     def _answer(self, kind, data):
         if kind == worker_protocol.REGISTER:
-            gevent.spawn_later(self._back_s, self.keeper.welcomed, self._run_clock_of)
+            gevent.spawn_later(self._back_s, self.sync.registered, self._run_clock_of)
         elif kind == worker_protocol.CLOCK_REQUEST:
             told_ns = time.time_ns() + AHEAD_NS
-            gevent.spawn_later(self._back_s, self.keeper.told, data["asked_ns"], told_ns)
+            gevent.spawn_later(self._back_s, self.sync.replied, data["asked_ns"], told_ns)
 
     def until(self, kind):
         with gevent.Timeout(PATIENCE_S):
@@ -45,9 +45,9 @@ class Link:
                 gevent.sleep(0.01)
 
 
-def taken(keeper):
+def taken(sync):
     """Return a row of which nothing is missing."""
-    row = keeper.take_row()
+    row = sync.take_row()
     assert None not in row.values()
     return row
 
@@ -57,46 +57,46 @@ def test_offset_is_found_within_its_bound(there_s, back_s):
     """Whatever way is slow, the true offset of 300 ms is no farther off than the bound says."""
     link = Link(there_s, back_s)
     adopted = []
-    link.keeper.adopt = adopted.append
-    link.keeper.start()
+    link.sync.on_offset = adopted.append
+    link.sync.start()
     link.until(worker_protocol.READY)
-    row = taken(link.keeper)
+    row = taken(link.sync)
     assert abs(row["clock_offset_ms"] - 300.0) <= row["clock_error_ms"]
     assert row["clock_round_trip_ms"] >= (there_s + back_s) * 1000.0
-    assert link.keeper.offset_ns == adopted[-1]
+    assert link.sync.offset_ns == adopted[-1]
 
 
 def test_worker_on_the_masters_machine_asks_nothing():
     """There is one clock, so the offset is 0 and exactly so."""
     link = Link(run_clock_of=machine_id())
-    link.keeper.start()
+    link.sync.start()
     link.until(worker_protocol.READY)
     gevent.sleep(0.05)
     assert worker_protocol.CLOCK_REQUEST not in link.sent
-    row = link.keeper.take_row()
+    row = link.sync.take_row()
     assert (0.0, 0.0, 0) == (row["clock_offset_ms"], row["clock_error_ms"], row["clock_exchanges"])
 
 
 def test_hello_is_repeated_until_it_is_answered(monkeypatch):
     """A master that does not listen yet hears of the worker later."""
-    monkeypatch.setattr(clock_keeper, "HELLO_EVERY_S", 0.01)
+    monkeypatch.setattr(clock_sync, "REGISTER_EVERY_S", 0.01)
     sent = []
-    keeper = ClockKeeper(lambda kind, _data: sent.append(kind))
-    keeper.start()
+    sync = ClockSync(lambda kind, _data: sent.append(kind))
+    sync.start()
     with gevent.Timeout(PATIENCE_S):
         while len(sent) < 3:
             gevent.sleep(0.01)
-    keeper.welcomed(machine_id())
+    sync.registered(machine_id())
     assert {worker_protocol.REGISTER, worker_protocol.READY} == set(sent)
 
 
 def test_step_of_the_clock_is_in_the_bound_of_its_second():
     """Between two exchanges a clock was set by 80 ms: for that second nobody knew better."""
-    keeper = ClockKeeper(lambda _kind, _data: None)
+    sync = ClockSync(lambda _kind, _data: None)
     now_ns = time.time_ns()
-    keeper.told(now_ns, now_ns)
-    keeper.take_row()
+    sync.replied(now_ns, now_ns)
+    sync.take_row()
     now_ns = time.time_ns()
-    keeper.told(now_ns, now_ns + 80 * NS_PER_MS)
-    assert taken(keeper)["clock_error_ms"] == pytest.approx(80.0, abs=5.0)
-    assert taken(keeper)["clock_error_ms"] < 20.0
+    sync.replied(now_ns, now_ns + 80 * NS_PER_MS)
+    assert taken(sync)["clock_error_ms"] == pytest.approx(80.0, abs=5.0)
+    assert taken(sync)["clock_error_ms"] < 20.0

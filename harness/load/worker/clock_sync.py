@@ -12,23 +12,23 @@ from harness.load import worker_protocol
 from harness.load.worker_info import WorkerInfo
 from harness.measure.record_schema import ClockRow
 
-HELLO_EVERY_S = 1.0
+REGISTER_EVERY_S = 1.0
 FIRST_EXCHANGES = 24
 FIRST_EVERY_S = 0.02
 EXCHANGE_EVERY_S = 0.5
-"""Often enough that drift adds a quarter of a millisecond to the bound at most."""
+"""At this interval, drift adds at most a quarter of a millisecond to the bound."""
 
 
-class ClockKeeper:
-    """Introduces a worker to its master and keeps its clock's offset from then on.
+class ClockSync:
+    """Registers a worker with its master, then keeps measuring its offset to the run clock.
 
-    On the master's own machine there is one clock, so the offset is 0 and nothing is asked.
+    On the master's own machine there is one clock, so the offset is 0 and no request is sent.
 
     Args:
         send: Sends a message of a kind with data to the master.
         systems: The systems that this worker's users can join.
-        users: What tells its locustfile from others.
-        locustfile: Its locustfile's name; empty without one of its own.
+        users: Fingerprint of its locustfile.
+        locustfile: Its locustfile's name; empty for the packaged one.
     """
 
     def __init__(
@@ -43,49 +43,49 @@ class ClockKeeper:
         self._users = users
         self._locustfile = locustfile
         self._estimator = OffsetEstimator()
-        self._welcomed = False
+        self._registered = False
         self._same_clock = False
         self._worst_error_ns = 0
         self._exchanges = 0
-        self._asking: gevent.Greenlet | None = None
+        self._requesting: gevent.Greenlet | None = None
         self.offset_ns = 0
-        """Run clock minus this host's realtime clock, as far as is known."""
-        self.adopt: Callable[[int], None] = lambda _offset_ns: None
-        """Told each new offset."""
+        """Run clock minus this host's realtime clock, by the best estimate so far."""
+        self.on_offset: Callable[[int], None] = lambda _offset_ns: None
+        """Called with each new offset."""
 
     @classmethod
-    def at_home(cls) -> "ClockKeeper":
-        """Return the keeper of a process whose clock is the run clock."""
-        keeper = cls(lambda _kind, _data: None)
-        keeper._welcomed = keeper._same_clock = True
-        return keeper
+    def local(cls) -> "ClockSync":
+        """Return that of a process whose clock is the run clock."""
+        sync = cls(lambda _kind, _data: None)
+        sync._registered = sync._same_clock = True
+        return sync
 
     def start(self) -> None:
-        """Begin to introduce this worker, and then to ask."""
-        self._asking = gevent.spawn(self._run)
+        """Start to register and to send clock requests."""
+        self._requesting = gevent.spawn(self._run)
 
     def _run(self) -> None:
         me = WorkerInfo.here(self._systems, self._users, self._locustfile).to_message()
-        while not self._welcomed:
+        while not self._registered:
             self._send(worker_protocol.REGISTER, me)
-            gevent.sleep(HELLO_EVERY_S)
-        asked = 0
+            gevent.sleep(REGISTER_EVERY_S)
+        requests = 0
         while not self._same_clock:
             self._send(worker_protocol.CLOCK_REQUEST, {"asked_ns": time.time_ns()})
-            asked += 1
-            gevent.sleep(FIRST_EVERY_S if asked < FIRST_EXCHANGES else EXCHANGE_EVERY_S)
-            if asked == FIRST_EXCHANGES:
+            requests += 1
+            gevent.sleep(FIRST_EVERY_S if requests < FIRST_EXCHANGES else EXCHANGE_EVERY_S)
+            if requests == FIRST_EXCHANGES:
                 self._send(worker_protocol.READY, {})
 
-    def welcomed(self, run_clock_of: str) -> None:
-        """Learn which machine's clock is the run clock; "" has it measured whatever it is."""
-        again, self._welcomed = self._welcomed, True
+    def registered(self, run_clock_of: str) -> None:
+        """Take the machine whose clock is the run clock; "" requires measuring on any machine."""
+        again, self._registered = self._registered, True
         self._same_clock = run_clock_of == machine_id()
         if self._same_clock and not again:
             self._send(worker_protocol.READY, {})
 
-    def told(self, asked_ns: int, answered_ns: int) -> None:
-        """Take the master's answer."""
+    def replied(self, asked_ns: int, answered_ns: int) -> None:
+        """Take the master's reply to a clock request."""
         now_ns = time.time_ns()
         self._exchanges += 1
         self._note_error(now_ns)
@@ -94,7 +94,7 @@ class ClockKeeper:
         found = self._estimator.estimate(now_ns)
         if found is not None and found.offset_ns != self.offset_ns:
             self.offset_ns = found.offset_ns
-            self.adopt(found.offset_ns)
+            self.on_offset(found.offset_ns)
 
     def _note_error(self, now_ns: int) -> None:
         found = self._estimator.estimate(now_ns)
@@ -102,7 +102,7 @@ class ClockKeeper:
             self._worst_error_ns = max(self._worst_error_ns, found.error_ns)
 
     def take_row(self) -> ClockRow:
-        """Return the offset, the most it was wrong since the last call, and the round trip."""
+        """Return the offset, its largest error since the last call, and the round trip."""
         exchanges, self._exchanges = self._exchanges, 0
         row: ClockRow = {
             "clock_offset_ms": None,
