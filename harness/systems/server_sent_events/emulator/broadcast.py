@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import orjson
 
+from harness.core.channels import channels_named, names_of
 from harness.emulation.connection_writer import Batch, Connection, Transport
 from harness.emulation.counters import OWED
 from harness.emulation.deliveries import Deliveries, Frame, Subscription
-from harness.emulation.wildcards import channels_named, names_of
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator.events import Event, History
 from harness.systems.server_sent_events.emulator.write_queues import QueuedWriter
