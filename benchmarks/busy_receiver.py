@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from gevent import get_hub
 
-from harness.measure.arrivals import Arrivals
 from harness.measure.histogram import Int64Array
 from harness.measure.ledger import SubscriberLedger
+from harness.measure.message_tracker import Arrivals
 
 FOLDER = Path(os.environ["BUSY_FOLDER"])
 BUSY_NS = int(os.environ["BUSY_NS"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.programs import Program, ProgramError
 from benchmarks.senders import KEY_VARIABLE, ROOT, Emulator, Nchan, System
-from harness.cli.locustfile import PACKAGED as LOCUSTFILE
+from harness.cli.options import PACKAGED_LOCUSTFILE as LOCUSTFILE
 
 PEERS = ROOT / "benchmarks/peers"
 RECORD_WITHIN_S = 60.0

@@ -32,5 +32,5 @@ def folder(tmp_path, monkeypatch):
 def unexported(monkeypatch):
     """Draw charts without writing SVG and PNG, which is most of the work."""
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><g id="axes"/></svg>'
-    monkeypatch.setattr("harness.report.chart_layout.to_svg", lambda _figure, _name: svg)
-    monkeypatch.setattr("harness.report.chart_layout.to_png", lambda _figure: b"\x89PNG")
+    monkeypatch.setattr("harness.report.canvas.to_svg", lambda _figure, _name: svg)
+    monkeypatch.setattr("harness.report.canvas.to_png", lambda _figure: b"\x89PNG")

@@ -11,7 +11,7 @@ from harness.analysis.decide.comparability import IncomparableRunsError, find_in
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.comparison import compare as compare_sides
 from harness.analysis.run.finalize import Analysis, analyse, judge_again
-from harness.analysis.run.labels import label_of, tags_of
+from harness.analysis.run.run_file import label_of, tags_of
 from harness.analysis.run.slo import margin
 from harness.scenario.shipped import scenario_file
 from harness.scenario.slo_file import load_slos, read_slos
@@ -23,7 +23,7 @@ _SLO_COLUMNS: Final = (
 
 
 class RunRecord:
-    """One run: its tables as pandas frames, and what they come to.
+    """One run: its tables as pandas frames, its summary and its verdict.
 
     Frames have the columns of the record's tables (docs/measurement.md); changing one changes
     nothing on disk.
@@ -100,7 +100,7 @@ class RunRecord:
 
     @property
     def label(self) -> str:
-        """What was tested, in the user's words; empty where nothing was said."""
+        """The label of what was tested; empty where the run has none."""
         return label_of(self._analysis.record.run)
 
     @property
@@ -126,7 +126,7 @@ class Judgement:
     Attributes:
         verdict: ``pass``, ``fail``, ``no_data`` or ``invalid``.
         exit_code: What ``harness check`` exits with.
-        slos: One objective a row: what it asks for, what was observed, its own verdict, and how far
+        slos: One objective a row: its limit, what was observed, its own verdict, and how far
             inside its limit the run was.
     """
 

@@ -1,4 +1,4 @@
-"""The ``harness`` command itself: its verbs, and what happens when one of them fails."""
+"""The ``harness`` command: its subcommands and its error handling."""
 
 import inspect
 import re
@@ -12,22 +12,20 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperArgument, TyperCommand
 
-from harness.cli.check import check
-from harness.cli.closed_output import tolerate_closed_output
 from harness.cli.compare import compare
 from harness.cli.cost import cost
+from harness.cli.distributed import worker
 from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
-from harness.cli.examples import examples
 from harness.cli.init import init
+from harness.cli.listings import examples, systems
 from harness.cli.plan import plan
-from harness.cli.report import report
+from harness.cli.report import check, report
 from harness.cli.run import run
 from harness.cli.study import study
 from harness.cli.sweep import sweep
-from harness.cli.systems import systems
+from harness.cli.terminal import tolerate_closed_output
 from harness.cli.validate import validate
-from harness.cli.worker import worker
 from harness.core.child_errors import report_error
 from harness.core.distribution import DISTRIBUTION, VERSION
 from harness.core.errors import HarnessError, error_lines
@@ -43,24 +41,24 @@ DOCSTRING_SECTION = re.compile(r"^(Args|Raises|Returns|Source):$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb of the command, and the arguments of the example that ends its help."""
+    """One subcommand, and the arguments of the example at the end of its help."""
 
     function: Callable[..., None]
     arguments: str
 
     @property
     def name(self) -> str:
-        """What the user types."""
+        """The name on the command line."""
         return self.function.__name__
 
     @property
     def example(self) -> str:
-        """The example, as a user would type it."""
+        """The complete example command."""
         return f"harness {self.name} {self.arguments}".rstrip()
 
     @property
     def help(self) -> str:
-        """The docstring, without the sections that are for readers of the code."""
+        """The docstring, without the sections for developers."""
         return DOCSTRING_SECTION.split(inspect.getdoc(self.function) or "")[0].strip()
 
 
@@ -84,30 +82,30 @@ VERBS = (
 
 
 class _Argument(TyperArgument):
-    """An argument that help calls by its metavar alone, as its author wrote it."""
+    """An argument that help shows by its metavar alone."""
 
     def get_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return what stands in the usage line."""
+        """Return the pieces of the usage line."""
         name = self.metavar or super().get_usage_pieces(ctx)[0]
         return [name if self.required or name.startswith("[") else f"[{name}]"]
 
     def display_type_rich(self, ctx: Any) -> str:  # noqa: ARG002  Typer has it so
-        """Return no type: the metavar and the sentence beside it say more."""
+        """Return no type; metavar and help text suffice."""
         return ""
 
 
 class _Command(TyperCommand):
-    """A verb whose help shows no types of the code."""
+    """A subcommand whose help shows no Python types."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for parameter in self.params:
             if isinstance(parameter, TyperArgument):
-                parameter.__class__ = _Argument  # Typer has no way to name the class of one.
+                parameter.__class__ = _Argument  # Typer has no option for it.
 
 
 def build_app() -> typer.Typer:
-    """Return the command with all its verbs."""
+    """Return the command with all its subcommands."""
     # Plain help: it wraps the same everywhere and does not wait for rich.
     app = typer.Typer(
         no_args_is_help=True,
@@ -125,7 +123,7 @@ def build_app() -> typer.Typer:
 
 
 def example_line(verb: Verb) -> str:
-    """Return the line that ends a help page; the mark before it keeps it on one line."""
+    """Return the last line of a help page, marked so that click does not wrap it."""
     return f"\b\nExample: {verb.example}"
 
 
@@ -148,7 +146,7 @@ def harness(
 
 
 def main() -> NoReturn:
-    """Run the command line; whatever goes wrong ends in a sentence and an exit code."""
+    """Run the command line; print any error as one message and exit with its code."""
     tolerate_closed_output()
     try:
         build_app()(prog_name="harness")
@@ -156,20 +154,20 @@ def main() -> NoReturn:
         report_error(error)
         typer.echo(error_lines(error), err=True)
         sys.exit(error.exit_code)
-    except Exception as error:  # noqa: BLE001 - the last net, which keeps the traceback in a file
+    except Exception as error:  # noqa: BLE001 - the last resort, which writes the traceback to a file
         typer.echo(f"error: {describe_bug(error)}", err=True)
         sys.exit(ExitCode.INTERNAL_ERROR)
     sys.exit(ExitCode.PASS)
 
 
 def describe_bug(error: Exception) -> str:
-    """Put an unexpected error's traceback into a file and return a sentence that names it."""
+    """Write the traceback of an unexpected error to a file; return a message that names it."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="harness-error-", suffix=".txt", encoding="utf-8", delete=False
     ) as file:
         file.write("".join(traceback.format_exception(error)))
-    said = " ".join(str(error).split())
-    finding = f"{type(error).__name__} ({said})" if said else type(error).__name__
+    text = " ".join(str(error).split())
+    finding = f"{type(error).__name__} ({text})" if text else type(error).__name__
     return f"harness: unexpected {finding}, a bug of the harness; the traceback is in {file.name}"
 
 

@@ -1,46 +1,45 @@
-"""What a run will cost at list prices, told before it starts, and a limit that ends it."""
+"""The cost of a run at list prices, printed before it starts, and a limit on it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.progress import JournalTail
+from harness.cli.progress import TIMELINE, JournalTail
 from harness.core.errors import MachineError
 
 if TYPE_CHECKING:
-    from harness.analysis.run.economics import Economics
-    from harness.core.pricing import Usage
+    from harness.core.pricing import Economics, Usage
     from harness.scenario.plan import Plan
 
 _DIME_USD = 0.1
-"""Less than this is told to the millionth."""
+"""Smaller amounts are printed to the millionth."""
 
 _HINT = "make it smaller or shorter, or raise --max-usd"
 
 
 class Budget:
-    """What a run is going to cost, and what it has cost so far.
+    """The expected cost of a run, and its cost so far.
 
-    Counted are the messages of the schedule, each to all users of its channel, and every user
-    connected from beginning to end. Calls of handlers, reconnects and taxes are not.
+    Includes the messages of the schedule, each to all users of its channel, and every user
+    connected throughout. Excludes handler invocations, reconnects and taxes.
 
     Args:
         plan: The run.
-        max_usd: What it may cost at most; None for anything.
+        max_usd: Maximum cost; None for no limit.
 
     Raises:
-        MachineError: If a limit is given and nobody knows the system's prices.
+        MachineError: If a limit is given and the system has no price list.
     """
 
     def __init__(self, plan: "Plan", max_usd: float | None) -> None:
-        from harness.analysis.run.economics import economics_of
+        from harness.core.pricing import economics_of
 
         self._plan = plan
         self._max_usd = max_usd
         self._economics: Economics | None = economics_of(plan.target.system)
         if self._economics is None and max_usd is not None:
-            rule = "a limit in dollars needs one"
+            rule = "a cost limit requires one"
             raise MachineError("--max-usd", f"{plan.target.system} has no price list", rule)
         self._planned = planned_usage(plan)
         self._used: dict[str, float] = {}
@@ -56,12 +55,12 @@ class Budget:
         costs = "no price list" if usd is None else f"about {_dollars(usd)} at list prices"
         return (
             f"{plan.workload.name} on {plan.target.name}: {plan.users:,} users, "
-            f"{plan.rate_per_s:g} messages a second outside bursts, {use.published:,.0f} messages "
+            f"{plan.rate_per_s:g} messages/s outside bursts, {use.published:,.0f} messages "
             f"and {use.delivered:,.0f} deliveries in {plan.total_s:,.0f} s; {costs}"
         )
 
     def require_within(self) -> None:
-        """Raise MachineError if the whole run will cost more than it may."""
+        """Raise MachineError if the expected cost exceeds the limit."""
         usd = self.planned_usd
         if usd is not None and self._max_usd is not None and usd > self._max_usd:
             found = f"the run will cost about {_dollars(usd)}"
@@ -70,13 +69,13 @@ class Budget:
             )
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take in one row of the timeline: one second × user class."""
+        """Add one row of the timeline: one second × user class."""
         for name in ("deliveries", "publishes_sent", "joins_succeeded", "connected"):
             self._used[name] = self._used.get(name, 0.0) + row[name]
 
     @property
     def used_usd(self) -> float | None:
-        """Dollars for what has been counted so far, at the mean size of the plan's messages."""
+        """Cost so far in dollars, at the mean size of the plan's messages."""
         planned, used = self._planned, self._used
         if not used:
             return 0.0
@@ -97,7 +96,7 @@ class Budget:
         )
 
     def complaint(self) -> MachineError | None:
-        """Return what is wrong once the run has cost more than it may."""
+        """Return the error of a run whose cost exceeds the limit; None below it."""
         usd = self.used_usd
         if usd is None or self._max_usd is None or usd <= self._max_usd:
             return None
@@ -111,24 +110,24 @@ class Budget:
 
 
 class BudgetWatch:
-    """Follows what a run spends, in its journal.
+    """Follows the cost of a run in its journal.
 
     Args:
-        spending: The run's.
+        budget: The budget of the run.
         folder: The run's folder; it need not exist yet.
     """
 
-    def __init__(self, spending: Budget, folder: Path) -> None:
-        self._spending = spending
-        self._timeline = JournalTail(folder / "journal" / "timeline.jsonl")
-        self._told = False
+    def __init__(self, budget: Budget, folder: Path) -> None:
+        self._budget = budget
+        self._timeline = JournalTail(folder / TIMELINE)
+        self._reported = False
 
     def complaint(self) -> MachineError | None:
-        """Return, once, that the run has cost more than it may."""
+        """Return the error of a run whose cost exceeds the limit, once."""
         for row in self._timeline.new_rows():
-            self._spending.add(row)
-        found = None if self._told else self._spending.complaint()
-        self._told = self._told or found is not None
+            self._budget.add(row)
+        found = None if self._reported else self._budget.complaint()
+        self._reported = self._reported or found is not None
         return found
 
 
@@ -137,10 +136,10 @@ def _dollars(usd: float) -> str:
 
 
 def planned_usage(plan: "Plan") -> "Usage":
-    """Return what a run will use, from its schedule, which is fixed beforehand."""
+    """Return the usage of a run according to its schedule."""
     import numpy as np
 
-    from harness.analysis.decide.workload_day import day_of
+    from harness.analysis.decide.cost_study import day_of
     from harness.core.pricing import Events, Usage
     from harness.load.schedule import Schedule
 

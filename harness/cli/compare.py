@@ -1,19 +1,16 @@
-"""``harness compare``: runs beside each other, with how sure the differences are."""
+"""``harness compare``: differences between runs, with confidence intervals."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table as Grid
 from rich.text import Text
 
-from harness.cli.github import add_to_step_summary
-from harness.cli.report import COLOURS, LOG_WIDTH
-from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.cli.options import REPORTS, AsJson, usage_error
+from harness.cli.terminal import print_table, stdout_console
+from harness.cli.verdict import add_to_step_summary
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
     from harness.analysis.decide.regression import Passage
     from harness.report.table_cells import Table
 
-DEFAULT_PAGE = Path("reports/comparison.html")
+DEFAULT_PAGE = REPORTS / "comparison.html"
 _LEAST_SIDES = 2
 _MOST_SIDES = 4
 
@@ -30,43 +27,43 @@ def compare(
     sides: Annotated[
         list[str],
         typer.Argument(
-            help="A run's folder for each side, or several runs of one thing: RUN,RUN,RUN.",
+            help="Folder of a run per side, or of several runs of the same system: RUN,RUN,RUN.",
             metavar="A B [C]",
         ),
     ],
+    *,
     out: Annotated[Path, typer.Option(help="The page to write.", metavar="FILE")] = DEFAULT_PAGE,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
-            help="Exit with 3 if a figure changed by more, for example "
-            "'fan_out_latency_ms.p99 +10%'; may be given more than once.",
+            help="Exit with 3 if a metric changed by more than this, for example "
+            "'fan_out_latency_ms.p99 +10%'. Repeatable.",
             metavar="RULE",
         ),
     ] = None,
-    anyway: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
-        bool, typer.Option("--anyway", help="Compare runs that are not alike; the page says so.")
+    anyway: Annotated[
+        bool,
+        typer.Option("--anyway", help="Compare runs that are not comparable; the page says so."),
     ] = False,
-    as_json: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
-        bool, typer.Option("--json", help="Print the comparison as JSON instead of a table.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare runs with the first of them, and write one page about it.
+    """Compare runs with the first one, and write a page.
 
-    Differences come with a 95 % interval; "no difference shown" where it holds 0. Refuses runs that
-    differ in workload, seed, generator or machine. Exit code: 0, or 3 if a --fail-if rule is met.
+    Each difference has its 95 % confidence interval; "no difference shown" means that the interval
+    contains 0. Refuses runs that differ in workload, seed, load generator or machine. Exit code: 0,
+    or 3 if a --fail-if rule is met.
 
     Raises:
-        Exit: With 3 where a gate failed.
-        IncomparableRunsError: If the runs are not alike.
-        ScenarioError: If the arguments make no sense.
+        Exit: With 3 where a rule is met.
+        HarnessError: If the runs are not comparable, or an argument is invalid.
     """
-    # Late, because pandas and matplotlib take a second to load and other verbs need neither.
+    # Late, because pandas and matplotlib take a second to load.
     from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
     from harness.analysis.decide.comparison import compare as compare_sides
     from harness.analysis.decide.regression import parse_gates, pass_gates
     from harness.analysis.run.finalize import analyse
-    from harness.report.decide.compare import render_comparison
     from harness.report.decide.compare_charts import draw_comparison
+    from harness.report.decide.compare_page import render_comparison
     from harness.report.decide.compare_tables import comparison_json
     from harness.report.write import write_page
 
@@ -90,34 +87,30 @@ def compare(
 
 def _folders(sides: Sequence[str]) -> list[list[Path]]:
     """Return the folders of each side."""
-    where = "compare"
     if not _LEAST_SIDES <= len(sides) <= _MOST_SIDES:
-        rule, hint = "must be two to four sides", "runs of one side are joined with commas: A1,A2"
-        raise ScenarioError([ScenarioProblem(where, "", f"{len(sides)}", rule, hint)])
+        rule, hint = "must be two to four sides", "join the runs of one side with commas: A1,A2"
+        raise usage_error("compare", f"{len(sides)}", rule, hint)
     folders = [[Path(one) for one in side.split(",") if one] for side in sides]
     empty = [side for side, of_side in zip(sides, folders, strict=True) if not of_side]
     if empty:
         rule, hint = "must name at least one run on each side", "for example A1,A2 B1,B2"
-        raise ScenarioError([ScenarioProblem(where, "", repr(empty[0]), rule, hint)])
+        raise usage_error("compare", repr(empty[0]), rule, hint)
     return folders
 
 
 def _show(comparison: "Comparison", passages: Sequence["Passage"], page: Path) -> None:
-    width = None if sys.stdout.isatty() else LOG_WIDTH
-    console = Console(highlight=False, width=width)
+    console = stdout_console()
     for one in comparison.unlike:
-        console.print(Text(f"not alike: {one.key} is {one.found}", style="bold red"))
+        console.print(Text(f"not comparable: {one.key} is {one.found}", style="bold red"))
     for line in _named(comparison):
         console.print(Text(line))
     for table in _tables(comparison, passages):
-        console.print(Text(table.title, style="bold"))
-        console.print(_grid(table))
-        console.print()
+        print_table(table, console)
     console.print(Text(f"page: {page}"), soft_wrap=True)
 
 
 def _named(comparison: "Comparison") -> list[str]:
-    """Return a line for each side, where one has a label or tags that the others have not."""
+    """Return the label and tags of each side; nothing where no side has any."""
     if not any(side.label for side in comparison.sides) and not any(comparison.tags):
         return []
     pairs = zip(comparison.sides, comparison.tags, strict=True)
@@ -134,25 +127,12 @@ def _tables(comparison: "Comparison", passages: Sequence["Passage"]) -> list["Ta
     return found + ([gates_table(passages)] if passages else [])
 
 
-def _grid(table: "Table") -> Grid:
-    grid = Grid.grid(padding=(0, 2, 0, 0))
-    grid.add_row(*(Text(name, style="dim") for name in table.columns))
-    for row in table.rows:
-        grid.add_row(
-            *(
-                Text(
-                    cell.text.replace("\N{NARROW NO-BREAK SPACE}", " "), COLOURS.get(cell.tone, "")
-                )
-                for cell in row
-            )
-        )
-    return grid
-
-
 def _markdown(comparison: "Comparison", passages: Sequence["Passage"]) -> str:
     from harness.report.markdown import escape, render_table
 
-    parts = [f"**not alike**: {escape(f'{one.key} is {one.found}')}" for one in comparison.unlike]
+    parts = [
+        f"**not comparable**: {escape(f'{one.key} is {one.found}')}" for one in comparison.unlike
+    ]
     parts += [f"- {escape(line)}" for line in _named(comparison)]
     for table in _tables(comparison, passages):
         parts += [f"## {escape(table.title)}", render_table(table)]

@@ -1,4 +1,4 @@
-"""``harness doctor``: can this machine carry this plan, and if not, what to change."""
+"""``harness doctor``: whether this machine can carry a plan, and what to change if not."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.scenario_files import TARGET, WORKLOAD
+from harness.cli.options import TARGET, WORKLOAD, Overrides, Workers
+from harness.cli.terminal import aligned
 from harness.core.exit_codes import ExitCode
 from harness.measure.machine import Check, Machine, check_machine, figure, read_machine
 
@@ -14,24 +15,13 @@ from harness.measure.machine import Check, Machine, check_machine, figure, read_
 def doctor(
     workload: Annotated[Path | None, WORKLOAD] = None,
     target: Annotated[Path | None, TARGET] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a field, as in run. Repeatable."),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Processes that make the load.  [default: as many as the plan needs]",
-            envvar="HARNESS_WORKERS",
-        ),
-    ] = None,
+    overrides: Overrides = None,
+    workers: Workers = None,
 ) -> None:
-    """Say whether this machine can carry a plan, and what to change where it cannot.
+    """Check whether this machine can carry a plan, and what to change if not.
 
-    Without a workload it says what the machine offers. What a plan needs in memory and cores is
-    an estimate. Exits with 2 where something is too low.
+    Without a workload, lists the machine's limits. Memory and cores that a plan needs are
+    estimates. Exit code: 0, or 2 if a limit is too low.
     """
     from harness.load.sizing import needs_of, size_plan
     from harness.scenario.loading import load_plan
@@ -53,7 +43,7 @@ def doctor(
 
 
 def table_of_checks(checks: Sequence[Check]) -> str:
-    """Return a line for each check, with what to do below each that fails."""
+    """Return a line for each check, with advice below each that fails."""
     rows = [("", "found", "needed", "")]
     for check in checks:
         verdict = "too coarse" if check.at_most else "too low"
@@ -66,13 +56,13 @@ def table_of_checks(checks: Sequence[Check]) -> str:
             )
         )
     advice = [""] + ["" if check.enough else f"\n  -> {check.advice}" for check in checks]
-    return "\n".join(row + below for row, below in zip(_aligned(rows), advice, strict=True))
+    return "\n".join(row + below for row, below in zip(aligned(rows), advice, strict=True))
 
 
 def table_of_offers(machine: Machine) -> str:
-    """Return a line for each thing the machine offers."""
+    """Return a line for each limit of the machine."""
     return "\n".join(
-        _aligned(
+        aligned(
             [
                 ("open files a process", figure(machine.open_files, "")),
                 ("ephemeral ports", figure(machine.ephemeral_ports, "")),
@@ -83,11 +73,3 @@ def table_of_offers(machine: Machine) -> str:
             ]
         )
     )
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -1,4 +1,4 @@
-"""``harness init``: write a small load-test project of one's own."""
+"""``harness init``: write a new load-test project."""
 
 import contextlib
 import errno
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.terminal import aligned
 from harness.core.errors import MachineError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ DEFAULT_SYSTEM = "appsync-events"
 
 
 def _completed(incomplete: str) -> list[str]:
-    """Complete the name of a system in the shell."""
+    """Return the shell completion of system names."""
     from harness.core.system import installed_systems
 
     return [name for name in installed_systems() if name.startswith(incomplete)]
@@ -27,28 +28,28 @@ def _completed(incomplete: str) -> list[str]:
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Where to write it, such as a new folder.")
+        Path, typer.Argument(metavar="[FOLDER]", help="Folder of the project.")
     ] = Path(),
     system: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             autocompletion=_completed,
-            help="Which system your service is.  [default: asked for; appsync-events without a "
-            "terminal]",
+            help="System of your service.  [default: prompt; appsync-events without a terminal]",
         ),
     ] = None,
 ) -> None:
-    """Write a load test of your own: scenarios, users, and a workflow that judges it in CI.
+    """Create a load-test project: scenarios, a locustfile and a CI workflow.
 
-    The project runs at once, against an emulator of the system. Nothing is overwritten: README.md
-    and .gitignore stay as they are; where another file of the project exists, nothing is written.
+    The project runs against an emulator of the system. Existing files are never overwritten:
+    README.md and .gitignore are kept, and if any other file of the project exists, nothing is
+    written.
     """
     from harness.cli.starter.project import OPTIONAL, new_project
     from harness.core.system import system_named
 
     _require_free(folder)
-    chosen = system_named(_asked() if system is None else system)
+    chosen = system_named(_prompt_for_system() if system is None else system)
     top = _repository(folder)
     project = new_project(chosen, Path(os.path.relpath(folder, top)).as_posix())
     kept = [path for path in OPTIONAL if os.path.lexists(folder / path)]
@@ -59,7 +60,7 @@ def init(
 
 
 def _require_free(folder: Path) -> None:
-    """Raise MachineError where something is that the project would be mixed with, or no place."""
+    """Raise MachineError where a file of the project exists, or the folder is unusable."""
     from harness.cli.starter.project import NEW
 
     try:
@@ -77,23 +78,22 @@ def _require_free(folder: Path) -> None:
         )
 
 
-def _asked() -> str:
-    """Return which system the user names, or the default where no terminal can answer."""
+def _prompt_for_system() -> str:
+    """Prompt for a system; return the default without a terminal."""
     from harness.core.system import installed_systems
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        typer.echo(f"system: {DEFAULT_SYSTEM}; --system names another", err=True)
+        typer.echo(f"system: {DEFAULT_SYSTEM}; choose another with --system", err=True)
         return DEFAULT_SYSTEM
     systems = installed_systems()
-    width = max(map(len, systems))
-    for name, system in systems.items():
-        typer.echo(f"  {name:<{width}}  {system.title}", err=True)
+    rows = [(f"  {name}", system.title) for name, system in systems.items()]
+    typer.echo("\n".join(aligned(rows)), err=True)
     answer: str = typer.prompt("Which system is your service?", default=DEFAULT_SYSTEM, err=True)
     return answer.strip()
 
 
 def _repository(folder: Path) -> Path:
-    """Return the top of the git repository around a folder; the folder itself where none is."""
+    """Return the root of the git repository around a folder, or the folder itself."""
     whole = folder.resolve()
     return next((each for each in (whole, *whole.parents) if (each / ".git").exists()), whole)
 
@@ -117,7 +117,7 @@ def _write(folder: Path, texts: Mapping[Path, str]) -> None:
 
 def _unusable(folder: Path, error: OSError) -> MachineError:
     reason = (error.strerror or "cannot be written").lower()
-    return MachineError(str(folder), reason, "init needs a folder that it may write")
+    return MachineError(str(folder), reason, "a writable folder is required")
 
 
 def _next_steps(folder: Path, top: Path, project: "Project", kept: Collection[Path]) -> str:
@@ -130,7 +130,7 @@ def _next_steps(folder: Path, top: Path, project: "Project", kept: Collection[Pa
     if GITIGNORE in kept:
         lines += ["", f"for git: add the line reports/ to {GITIGNORE}"]
     if not project.is_installable:
-        lines += ["", f"for CI: write into {REQUIREMENTS} where fanout-harness comes from"]
+        lines += ["", f"for CI: add the source of fanout-harness to {REQUIREMENTS}"]
     if top != folder.resolve():
         lines += ["", f"for GitHub: move {WORKFLOW} to the same place in {top}"]
     return "\n".join(lines)

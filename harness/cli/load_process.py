@@ -1,6 +1,7 @@
-"""Locust as a child process: in a session of its own, with its output in a file."""
+"""Locust as a child process, with its own session and its output in a file."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -10,24 +11,38 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from harness.core.child_errors import ERROR_FILE_VARIABLE, read_error
+from harness.core.clock import NS_PER_S
 from harness.core.errors import HarnessError, MachineError
+from harness.core.exit_codes import ExitCode
 from harness.measure.record import LOG_FILE, RUN_FILE
 
 _ERROR_FILE = "error.json"
 GROUP_GRACE_S = 2.0
-"""How long what Locust left behind may take to end by itself."""
+"""Time for processes that Locust left behind to exit by themselves."""
+
+OVERRUN_S = 120.0
+"""After the end of the timetable; closing connections and ``on_stop`` take less at their limits."""
+
+_OVERRUN_MESSAGE = (
+    f"the load process had not ended {OVERRUN_S:g} s after the timetable and was killed"
+)
+_OVERRUN_HINT = (
+    "code of a user class most likely computes without a pause (let it call gevent.sleep(0)) "
+    "or exits (let it raise StopUser)"
+)
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[Callable[[], None]]:
-    """Keep the signals that are forwarded; give a function that delivers what has been kept.
+    """Hold back the forwarded signals; yield a function that delivers those held back.
 
-    They are kept by a handler and not by a mask: a mask holds for one thread, and numerical
-    libraries start threads of their own that would take the signal all the same.
+    A handler holds them, not a mask: a mask applies to one thread, and numerical libraries start
+    threads that would still receive the signal.
     """
     kept: list[int] = []
 
@@ -56,21 +71,21 @@ def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
 
 
 class LoadProcess:
-    """A running Locust, with whatever it started itself.
+    """A running Locust and its child processes.
 
-    Its session is its own so that Ctrl-C in the terminal reaches it once, through ``forward``,
-    and so that nothing of it survives ``end_group``.
+    It has its own session so that Ctrl-C in the terminal reaches it once, through ``forward``,
+    and so that no child survives ``end_group``.
 
     Args:
         command: Program and arguments.
-        folder: The run's folder, which the process makes; its output moves there once it holds
-            a record.
+        folder: The run's folder, which the process creates; its output moves there with the
+            record.
 
     Attributes:
-        error: What it reported to be wrong, once it has ended; None where it reported nothing.
+        error: The error that it reported, once it has ended; None if it reported none.
 
     Raises:
-        MachineError: If the place for the run's folder cannot be written.
+        MachineError: If the parent of the run's folder cannot be written.
     """
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
@@ -98,20 +113,20 @@ class LoadProcess:
             raise MachineError(
                 str(folder.parent),
                 f"cannot be written ({(error.strerror or str(error)).lower()})",
-                "the run's folder is made here",
-                "point --out at a place you can write",
+                "the run's folder is created here",
+                "choose another --out",
             ) from None
 
     @property
     def interrupted(self) -> bool:
-        """Whether a signal has been passed on to the process."""
+        """Whether a signal has been forwarded to the process."""
         return self._signals > 0
 
     def wait(self, timeout_s: float) -> int | None:
         """Return the exit status once the process has ended, None while it runs.
 
         Args:
-            timeout_s: How long to wait for the end at most.
+            timeout_s: Maximum wait.
         """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
@@ -124,12 +139,12 @@ class LoadProcess:
         return self._process.returncode
 
     def _settle(self) -> None:
-        """Take what the ended process reported, and remove what only this run needed."""
+        """Read the error that the ended process reported, and remove temporary files."""
         self.error = self.error or read_error(Path(self._private.name, _ERROR_FILE))
         self._private.cleanup()
 
     def forward(self, signum: int, _frame: FrameType | None = None) -> None:
-        """Pass the first signal on, so that the run ends in order; the second ends it at once."""
+        """Forward the first signal, for a graceful end; kill the process on the second."""
         self._signals += 1
         if self._signals == 1:
             stop = signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM
@@ -138,13 +153,13 @@ class LoadProcess:
             self._signal_group(signal.SIGKILL)
 
     def kill(self) -> None:
-        """End every process of the session at once, and wait until its first one is gone."""
+        """Kill every process of the session, and wait for the first one."""
         self._signal_group(signal.SIGKILL)
         self._process.wait()
 
     @contextlib.contextmanager
     def forwarding(self) -> Iterator[None]:
-        """Pass signals on inside the block, and leave nothing running behind it."""
+        """Forward signals inside the block, and end every process of the session after it."""
         with _handled_by(self.forward):
             try:
                 yield
@@ -152,7 +167,7 @@ class LoadProcess:
                 self.end_group()
 
     def end_group(self) -> None:
-        """End every process of the session that is still there."""
+        """End every process of the session that still runs."""
         self._end_group()
         self._settle()
 
@@ -174,19 +189,19 @@ class LoadProcess:
         return self._log
 
     def discard(self) -> None:
-        """Remove all that a process left which made no record: its folder, its output."""
+        """Remove folder and output of a process that wrote no record."""
         if self._is_new:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._discard_log()
 
     def _discard_log(self) -> None:
         self._log.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # Something else is in it by now.
+        with contextlib.suppress(OSError):  # It is no longer empty.
             for made in self._made:
                 made.rmdir()
 
     def keep_log(self) -> None:
-        """Move the output of a process that made no record out of sight, where it can be read."""
+        """Move the output of a process that wrote no record to the temporary folder."""
         handle, kept = tempfile.mkstemp(prefix="harness-load-", suffix=".log")
         os.close(handle)
         shutil.copyfile(self._log, kept)
@@ -202,5 +217,49 @@ class LoadProcess:
 
 
 def _missing_folders(folder: Path) -> list[Path]:
-    """Return the folders that do not exist yet on the way to one, innermost first."""
+    """Return a folder and those of its parents that do not exist yet, innermost first."""
     return [each for each in (folder, *folder.parents) if not each.exists()]
+
+
+class OverrunWatch:
+    """Detects a load process that does not exit by itself after its timetable.
+
+    Args:
+        folder: The run's folder.
+        total_s: Length of the timetable.
+    """
+
+    def __init__(self, folder: Path, total_s: float) -> None:
+        self._file = folder / RUN_FILE
+        self._total_s = total_s
+        # The record, which holds the epoch, need not be read before.
+        self._look_s = time.monotonic() + total_s + OVERRUN_S
+
+    def overran(self) -> bool:
+        """Return whether the process must be killed, because the run has been over for too long."""
+        if time.monotonic() < self._look_s:
+            return False
+        run = self._read()
+        if run.get("status") != "running":  # Still waiting for workers, or already finished.
+            return False
+        end_s: float = run["epoch_ns"] / NS_PER_S + self._total_s
+        return time.time() > end_s + OVERRUN_S
+
+    def note(self) -> ExitCode:
+        """Write into the record why the process was killed; return the exit code."""
+        from harness.load.master.abort_reason import AbortReason
+
+        cause = AbortReason("load_overran", ExitCode.RUN_INVALID, _OVERRUN_MESSAGE, _OVERRUN_HINT)
+        if (run := self._read()).get("status") == "running":
+            noted = run | {"status": "aborted", "cause": cause.to_json()}
+            half = self._file.with_name(f"{RUN_FILE}.new")
+            half.write_text(json.dumps(noted, indent=2), encoding="utf-8")
+            half.replace(self._file)
+        return cause.exit_code
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self._file.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found

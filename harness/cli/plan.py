@@ -1,31 +1,26 @@
-"""``harness plan``: what a crowd beyond the machines at hand would take."""
+"""``harness plan``: resources for more users than the machines at hand can simulate."""
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
+from rich.text import Text
 
-from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.cli.options import AsJson, RunFolder, require_known
+from harness.cli.terminal import TABLE_WIDTH, grid, stdout_console
 from harness.core.system import System, installed_systems
-from harness.scenario.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from harness.analysis.decide.fleet import FleetPlan
 
-_CROWDS = [100_000, 1_000_000, 10_000_000]
-_FILE_WIDTH = 160
-"""Columns where stdout is no terminal: each figure with its arithmetic on one line."""
+_USERS = [100_000, 1_000_000, 10_000_000]
 
 
 def plan(
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", help="Folder of a run; what its workers cost is scaled."),
-    ],
+    run: RunFolder,
+    *,
     users: Annotated[
         list[int] | None,
         typer.Option(
@@ -34,30 +29,26 @@ def plan(
     ] = None,
     rate_per_s: Annotated[
         float,
-        typer.Option(
-            "--rate", metavar="N", min=0.001, help="Messages a second, at the worst moment."
-        ),
+        typer.Option("--rate", metavar="N", min=0.001, help="Messages per second at the peak."),
     ] = 1.74,
     joins_per_s: Annotated[
-        float, typer.Option("--joins", metavar="N", min=0.001, help="Users who join in a second.")
+        float, typer.Option("--joins", metavar="N", min=0.001, help="Users who join per second.")
     ] = 2000.0,
     hours: Annotated[
-        float, typer.Option(metavar="N", min=0.01, help="How long all are connected.")
+        float, typer.Option(metavar="N", min=0.01, help="How long all users stay connected.")
     ] = 1.0,
     system: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Whose quotas and prices.  [default: the run's own]"),
+        typer.Option(metavar="NAME", help="System to plan for.  [default: that of the run]"),
     ] = None,
-    as_json: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
-        bool, typer.Option("--json", help="Print everything as JSON instead of tables.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say how many workers, addresses, raised quotas and dollars a larger crowd takes.
+    """Estimate the workers, IP addresses, quotas and cost that a larger load requires.
 
-    What a worker needs for a delivery, a join and a connection comes from the run, and is taken to
-    stay as it is; the arithmetic stands beside each figure. It is an extrapolation.
+    Extrapolates linearly: CPU time per delivery and per join and memory per connection are those
+    measured in the run. Each figure is shown with its arithmetic.
     """
-    from harness.analysis.decide.fleet import Crowd, plan_fleet, worker_cost
+    from harness.analysis.decide.fleet import FleetLoad, plan_fleet, worker_cost
     from harness.analysis.run.record import read_record
     from harness.measure.machine import read_machine
 
@@ -66,17 +57,18 @@ def plan(
     cost = worker_cost(record)
     open_files = read_machine().open_files
     plans = [
-        plan_fleet(cost, Crowd(count, rate_per_s, joins_per_s, hours), priced, open_files)
-        for count in users or _CROWDS
+        plan_fleet(cost, FleetLoad(count, rate_per_s, joins_per_s, hours), priced, open_files)
+        for count in users or _USERS
     ]
     if as_json:
-        told = {"measured": cost, "plans": plans}
-        typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+        result = {"measured": cost, "plans": plans}
+        typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
+    console = stdout_console(TABLE_WIDTH)
     console.print(
-        f"Measured in {cost.run}: {cost.delivery_us:.1f} µs a delivery, {cost.join_us:,.0f} µs a "
-        f"join, {cost.connection_bytes / 1024:.1f} KiB a connection. The rest is extrapolated.\n"
+        f"Measured in {cost.run}: {cost.delivery_us:.1f} µs per delivery, {cost.join_us:,.0f} µs "
+        f"per join, {cost.connection_bytes / 1024:.1f} KiB per connection. The rest is "
+        "extrapolated.\n"
     )
     for each in plans:
         _print(each, console)
@@ -84,31 +76,25 @@ def plan(
 
 def _priced(name: str) -> System:
     systems = {known: system for known, system in installed_systems().items() if system.economics}
-    if name not in systems:
-        known = sorted(systems)
-        rule = f"must be one of {', '.join(known)}"
-        raise ScenarioError(
-            [ScenarioProblem("--system", "", name, rule, did_you_mean(name, known))]
-        )
+    require_known("--system", [name], sorted(systems))
     return systems[name]
 
 
 def _print(fleet: "FleetPlan", console: Console) -> None:
-    grid = Table(title=f"{fleet.crowd.users:,} users", title_justify="left", box=None)
-    for name in ("", "takes", "because"):
-        grid.add_column(name, justify="right" if name == "takes" else "left", overflow="fold")
+    rows: list[tuple[str, str, str]] = []
     for step in fleet.steps:
         takes = f"${step.value:,.2f}" if step.unit == "$" else f"{_amount(step.value)} {step.unit}"
-        grid.add_row(step.name, takes, step.arithmetic)
+        rows.append((step.name, takes, step.arithmetic))
     for need in fleet.quotas:
         quota = need.quota
         limit = f"{quota.limit:,.0f} {quota.unit} by default"
-        times = f"{need.needed_per_s / quota.limit:,.1f} times" if not need.holds else "inside"
+        times = f"{need.needed_per_s / quota.limit:,.1f} times" if not need.holds else "within"
         raised = {True: "raised on request", False: "not raised", None: "not known to be raised"}
         more = "" if need.holds else f"; {raised[quota.is_raised_on_request]}"
-        needed = f"{_amount(need.needed_per_s)} a second"
-        grid.add_row(f"quota: {quota.name}", needed, f"{times} the {limit}{more}")
-    console.print(grid)
+        needed = f"{_amount(need.needed_per_s)} per second"
+        rows.append((f"quota: {quota.name}", needed, f"{times} the {limit}{more}"))
+    console.print(Text(f"{fleet.load.users:,} users", style="bold"))
+    console.print(grid([Column(), Column("needed", justify="right"), Column("reason")], rows))
     console.print()
 
 

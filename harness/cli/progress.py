@@ -1,4 +1,4 @@
-"""Live progress of a run, read from the journal that the run writes each second."""
+"""Live progress of a run, read from its journal once a second."""
 
 import json
 from collections.abc import Mapping
@@ -14,14 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_LINE_EVERY_S = 5
-"""Seconds of the run between two lines where there is no terminal."""
+"""Seconds of the run between two lines where stderr is no terminal."""
+
+TIMELINE = Path("journal", "timeline.jsonl")
+"""The journal of the timeline in the run's folder."""
 
 
 class JournalTail:
-    """Reads the rows that were added to a journal since the last look.
+    """Reads the rows added to a journal since the last read.
 
     Args:
-        file: One JSON object a line; may not exist yet, or no longer.
+        file: One JSON object per line; need not exist yet, or any more.
     """
 
     def __init__(self, file: Path) -> None:
@@ -29,7 +32,7 @@ class JournalTail:
         self._offset = 0
 
     def new_rows(self) -> list[dict[str, Any]]:
-        """Return the rows completed since the last call; a torn last line waits for its end."""
+        """Return the rows completed since the last call; an incomplete last line waits."""
         try:
             with self._file.open("rb") as journal:
                 journal.seek(self._offset)
@@ -43,7 +46,7 @@ class JournalTail:
 
 @dataclass(slots=True)
 class ClassProgress:
-    """What one class of users is doing: rates of the last second, totals since the start."""
+    """Progress of one user class: rates of the last second, totals since the start."""
 
     connected: int = 0
     joins_per_s: int = 0
@@ -55,7 +58,7 @@ class ClassProgress:
     errors: int = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take in the timeline's row of one second."""
+        """Add the timeline row of one second."""
         self.connected = row["connected"]
         self.joins_per_s = row["joins_succeeded"]
         self.joins_failed += row["joins_failed"]
@@ -68,16 +71,16 @@ class ClassProgress:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is, and how it goes.
+    """Progress of a run.
 
     Attributes:
-        title: What is run against what.
+        title: Workload and target.
         total_s: Planned length, from the first join to the end of the drain.
-        planned: Users planned, by user class.
-        done_s: Whole seconds that are in the journal.
-        phase: Phase of the last of them.
-        warnings: What the run has warned of so far.
-        stopping: Whether the user has asked it to end.
+        planned: Planned users by user class.
+        done_s: Complete seconds in the journal.
+        phase: Phase of the last second.
+        warnings: Warnings so far.
+        stopping: Whether the user has stopped it.
     """
 
     title: str
@@ -93,21 +96,21 @@ class Progress:
         self.classes = {user_class: ClassProgress() for user_class in self.planned}
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take in one row of the timeline: one second × user class."""
+        """Add one row of the timeline: one second × user class."""
         self.done_s = max(self.done_s, row["second"] + 1)
         self.phase = row["phase"]
         self.classes.setdefault(row["user_class"], ClassProgress()).add(row)
 
     @property
     def stage(self) -> str:
-        """The phase, or what comes after the last of them."""
+        """The phase, or what follows the last one."""
         if self.stopping:
-            return "stopping (a second Ctrl-C ends it at once)"
+            return "stopping (a second Ctrl-C kills it)"
         return self.phase if self.done_s < self.total_s else "writing the report"
 
     @property
     def left_s(self) -> float:
-        """Planned seconds that are not over yet."""
+        """Remaining planned seconds."""
         return max(0.0, self.total_s - self.done_s)
 
 
@@ -128,13 +131,13 @@ def plain_line(progress: Progress) -> str:
 
 
 def table(progress: Progress) -> Group:
-    """Return the progress as a headline, a bar and a column for each class of users."""
+    """Return the progress as a headline, a bar and a column per user class."""
     headline = Text.assemble(
         (progress.title, "bold"),
         f"  {progress.stage.replace('_', '-')}, {_clock(progress)}",
         "" if progress.stopping else f", {progress.left_s:.0f} s left",
     )
-    bar = Table.grid()  # A bar of its own would not end its line.
+    bar = Table.grid()  # A bare bar would not end its line.
     done_s = min(progress.done_s, progress.total_s)
     bar.add_row(ProgressBar(progress.total_s, done_s, width=60, complete_style="cyan"))
     warnings = (Text(f"warning: {warning}", style="yellow") for warning in progress.warnings)
@@ -165,17 +168,17 @@ def _class_table(progress: Progress) -> Table:
 
 
 class ProgressDisplay:
-    """Shows the progress on a console: a live table on a terminal, now and then a line elsewhere.
+    """Shows the progress on a console: a live table on a terminal, else a line every few seconds.
 
     Args:
-        progress: What to show; changed by ``update`` as the run goes.
+        progress: What to show; modified by ``update``.
         folder: The run's folder; it need not exist yet.
-        console: Where to show it; stderr, because results go to stdout.
+        console: Writes to stderr, because results go to stdout.
     """
 
     def __init__(self, progress: Progress, folder: Path, console: Console) -> None:
         self._progress = progress
-        self._timeline = JournalTail(folder / "journal" / "timeline.jsonl")
+        self._timeline = JournalTail(folder / TIMELINE)
         self._run_file = folder / "run.json"
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -195,7 +198,7 @@ class ProgressDisplay:
         self._live.stop()
 
     def update(self) -> None:
-        """Read what the run has written since and show it."""
+        """Read the new rows of the journal and show them."""
         rows = self._timeline.new_rows()
         for row in rows:
             self._progress.add(row)
@@ -215,7 +218,7 @@ class ProgressDisplay:
 
 
 def run_warnings(run_file: Path) -> tuple[str, ...]:
-    """Return the warnings that a run has put into its ``run.json``, in words."""
+    """Return the warnings in a run's ``run.json`` as text."""
     try:
         warnings = json.loads(run_file.read_bytes())["warnings"]
     except (FileNotFoundError, ValueError, KeyError):
@@ -232,7 +235,7 @@ def _parse_row(line: bytes) -> dict[str, Any] | None:
 
 
 def _clock(progress: Progress) -> str:
-    """Return how far the run is; what closing it takes does not count."""
+    """Return the elapsed and the total time, without the time to close connections."""
     done_s = min(progress.done_s, progress.total_s)
     return f"{done_s:.0f} s of {progress.total_s:.0f} s"
 

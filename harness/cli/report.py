@@ -1,35 +1,27 @@
-"""``harness report``: judge a run record and write its report."""
+"""``harness report`` and ``harness check``: judge run records, and write their reports."""
 
-import sys
-import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from harness.cli.github import tell_github
-from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.cli.options import RUN, AsJson, RunFolder, scenario_option, usage_error
+from harness.cli.terminal import TABLE_WIDTH, print_table, stdout_console
+from harness.cli.verdict import print_judgement, report_to_github, show
 
 if TYPE_CHECKING:
     from harness.analysis.run.finalize import Analysis
-    from harness.report.table_cells import Table as Cells
-
-LOG_WIDTH = 120
-"""Columns where stdout is no terminal; pipelines' logs have room."""
 
 HISTORY_PAGE = "history.html"
-HISTORY_WIDTH = 180
-"""Columns of a history where stdout is no terminal: each run on one line."""
-
-COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow", "no_data": "blue"}
 
 
 def report(
-    run: Annotated[Path | None, typer.Argument(help="The run's own folder.", metavar="RUN")] = None,
+    run: Annotated[Path | None, RUN] = None,
+    *,
     history: Annotated[
         Path | None,
         typer.Option(help="Report on all runs below a folder instead, over time.", metavar="DIR"),
@@ -37,43 +29,85 @@ def report(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="METRIC", help="Figure of the history, such as stall_s.max. Repeatable."
+            metavar="METRIC", help="A metric of the history, such as stall_s.max. Repeatable."
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The history's page.  [default: DIR/history.html]", metavar="FILE"),
+        typer.Option(help="Page of the history.  [default: DIR/history.html]", metavar="FILE"),
     ] = None,
-    quiet: Annotated[  # noqa: FBT002 - typer's way to say that a flag is off
-        bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code tells.")
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing; only set the exit code.")
     ] = False,
 ) -> None:
-    """Judge a run's record and write its report, again if need be.
+    """Judge a run and write its report.
 
-    Works on a finished run, and on what a run that was killed left behind. Writes report.html,
-    summary.md, junit.xml and charts/ into the run's folder. The exit code is the run's. With
-    --history, shows instead how figures went over all runs below a folder, series by series of
-    like runs, each with its git revision; what is damaged is named and left out.
+    Works on finished runs and on the partial record of a run that was killed. Writes report.html,
+    summary.md, junit.xml and charts/ into the run's folder. The exit code is the run's.
+
+    With --history, shows instead how metrics changed over all runs below a folder. Comparable runs
+    form a series; each run is listed with its git revision. Damaged records are listed and skipped.
 
     Raises:
         Exit: With the run's exit code; a history's is 0.
-        ScenarioError: If neither a run nor a history is asked for, or both.
+        ScenarioError: If neither a run nor a history is given, or both.
     """
     if (run is None) == (history is None):
         found = "neither" if run is None else "both"
         hint = "for example harness report reports/first, or harness report --history reports"
-        raise _usage("report", found, "must be one of RUN, --history", hint)
+        raise usage_error("report", found, "must be one of RUN, --history", hint)
     if history is not None:
         _report_history(history, metric or (), out, quiet=quiet)
         return
     assert run is not None  # noqa: S101 - one of the two is given
     for flag, given in (("--metric", metric), ("--out", out)):
         if given:
-            hint = "a run's report is written into its own folder, with all figures"
-            raise _usage(flag, "", "goes with --history alone", hint)
+            hint = "a run's report is written into its own folder, with all metrics"
+            raise usage_error(flag, "", "requires --history", hint)
     analysis, page = make_report(run)
     if not quiet:
         show(analysis, page)
+    raise typer.Exit(int(analysis.summary["exit_code"]))
+
+
+def check(
+    run: RunFolder,
+    *,
+    slo: Annotated[
+        Path | None,
+        scenario_option("slos", "SLO file or name.  [default: the SLOs of the run's workload]"),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write JUnit XML with one case per SLO.", metavar="FILE")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a finished run again, for example by other SLOs.
+
+    An SLO file is TOML: a [[slos]] table for each objective, with metric, op and limit as in a
+    workload, and optionally phase and user_class. The run's folder is not changed. An objective
+    without data fails. Exit code: 0 if all hold, 3 if one does not, 4 if the run is invalid.
+
+    Raises:
+        Exit: Always, with the verdict's exit code.
+    """
+    # Late, because pandas takes a second to load and other subcommands do not need it.
+    from harness.analysis.run.finalize import analyse, judge_again, verdict_json
+    from harness.report.run.ci import render_junit
+    from harness.report.write import write_file
+    from harness.scenario.slo_file import load_slos
+
+    objectives = None if slo is None else [one.model_dump() for one in load_slos(slo)]
+    analysis = analyse(run)
+    if objectives is not None:
+        analysis = judge_again(analysis, objectives)
+    if junit is not None:
+        write_file(junit, render_junit(analysis))
+    if as_json:
+        typer.echo(orjson.dumps(verdict_json(analysis), option=orjson.OPT_INDENT_2))
+    else:
+        print_judgement(analysis, stdout_console())
+    report_to_github(analysis)
     raise typer.Exit(int(analysis.summary["exit_code"]))
 
 
@@ -84,7 +118,7 @@ def make_report(folder: Path) -> tuple["Analysis", Path]:
         NoRecordError: If the folder holds no readable record.
         MachineError: If the folder cannot be written.
     """
-    # Late, because pandas and matplotlib take a second to load and other verbs need neither.
+    # Late, because pandas and matplotlib take a second to load.
     from harness.analysis.run.finalize import finalize
     from harness.report.write import write_report
 
@@ -92,12 +126,8 @@ def make_report(folder: Path) -> tuple["Analysis", Path]:
     return analysis, write_report(analysis)
 
 
-def _usage(where: str, found: str, rule: str, hint: str | None = None) -> ScenarioError:
-    return ScenarioError([ScenarioProblem(where, "", found, rule, hint)])
-
-
 def _report_history(folder: Path, metrics: Sequence[str], out: Path | None, *, quiet: bool) -> None:
-    """Write a history's page with its charts, and print its tables."""
+    """Write the page of a history with its charts, and print its tables."""
     from harness.analysis.decide.history import METRICS, read_history
     from harness.core.metrics import SUMMARY_METRICS, find_metric
     from harness.report.decide.history_page import draw_history, render_history, tables, title
@@ -106,118 +136,19 @@ def _report_history(folder: Path, metrics: Sequence[str], out: Path | None, *, q
 
     for name in metrics:
         if find_metric(name) is None:
-            rule, example = "must be a figure of the run's summary", f"for example {METRICS[0]}"
-            raise _usage("--metric", name, rule, did_you_mean(name, SUMMARY_METRICS) or example)
+            rule, example = "must be a metric of the summary", f"for example {METRICS[0]}"
+            raise usage_error(
+                "--metric", name, rule, did_you_mean(name, SUMMARY_METRICS) or example
+            )
     found = read_history(folder, tuple(metrics) or METRICS)
     page = out or folder / HISTORY_PAGE
     charts = draw_history(found)
     write_page(page, render_history(found, charts), [one for each in charts for one in each])
     if quiet:
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else HISTORY_WIDTH)
+    console = stdout_console(TABLE_WIDTH)
     for series, table in zip(found.series, tables(found), strict=True):
-        console.print(Text(title(series), style="bold"), soft_wrap=True)
-        console.print(_history_grid(table))
-        if table.note:
-            console.print(_paragraph(table.note, console))
-        console.print()
+        print_table(replace(table, title=title(series)), console)
     for path, reason in found.skipped:
         console.print(Text(f"skipped: {path}: {reason}", style="yellow"), soft_wrap=True)
     console.print(Text(f"page: {page}"), soft_wrap=True)
-
-
-def _history_grid(table: "Cells") -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_row(*(Text(name, style="dim") for name in table.columns))
-    for row in table.rows:
-        grid.add_row(*(Text(_plain(cell.text), COLOURS.get(cell.tone, "")) for cell in row))
-    return grid
-
-
-def show(analysis: "Analysis", page: Path) -> None:
-    """Print the headline of a report to stdout, and tell GitHub Actions where it runs there."""
-    width = None if sys.stdout.isatty() else LOG_WIDTH
-    print_headline(analysis, page, Console(highlight=False, width=width))
-    tell_github(analysis)
-
-
-def print_headline(analysis: "Analysis", page: Path, console: Console) -> None:
-    """Print verdict, story, the figures that matter, objectives, warnings and the page's path."""
-    _print_verdict(analysis, console)
-    console.print()
-    console.print(_figures(analysis))
-    _print_objectives(analysis, console)
-    _print_warnings(analysis, console)
-    console.print()
-    console.print(Text(f"report: {page}"), soft_wrap=True)
-
-
-def print_judgement(analysis: "Analysis", console: Console) -> None:
-    """Print verdict, story, objectives with their margins, and warnings."""
-    _print_verdict(analysis, console)
-    _print_objectives(analysis, console, margins=True)
-    _print_warnings(analysis, console)
-
-
-def _print_verdict(analysis: "Analysis", console: Console) -> None:
-    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, tell
-
-    verdict = analysis.summary["verdict"]
-    colour = COLOURS[verdict]
-    mark = Text(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", style=f"bold {colour}")
-    workload = analysis.record.workload.get("name", "unknown workload")
-    target = analysis.record.target.get("name", "unknown target")
-    console.print(mark, Text(f" {workload} on {target}", style="bold"), sep="")
-    console.print(_paragraph(tell(analysis), console))
-    if advice := advise(analysis):
-        console.print(_paragraph(f"hint: {advice}", console))
-
-
-def _figures(analysis: "Analysis") -> Table:
-    from harness.report.html import headline
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(style="dim")
-    for tile in headline(analysis.summary):
-        figures = "  ".join(f"{figure.name} {figure.text}".strip() for figure in tile.figures)
-        unit = tile.unit if tile.unit.startswith("/") else f" {tile.unit}"
-        table.add_row(tile.title, _plain(figures + unit.rstrip()), _plain(tile.detail))
-    return table
-
-
-def _print_objectives(analysis: "Analysis", console: Console, *, margins: bool = False) -> None:
-    from harness.report.run.tables import objectives
-
-    rows = objectives(analysis.summary).rows
-    if not rows:
-        return
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for name, verdict, observed, required, margin in rows:
-        style = COLOURS.get(verdict.tone, "")
-        cells = [name.text, observed.text, required.text]
-        cells += [f"margin {margin.text}"] if margins else []
-        table.add_row(Text(verdict.text, style=style), *map(_plain, cells))
-    console.print()
-    console.print(table)
-
-
-def _print_warnings(analysis: "Analysis", console: Console) -> None:
-    from harness.report.summary_text import evidence
-
-    for warning in analysis.summary["warnings"]:
-        console.print()
-        console.print(Text(_plain(f"warning: {warning['code']}{evidence(warning)}")))
-        if warning["hint"]:
-            console.print(Text(_plain(f"hint: {warning['hint']}")))
-
-
-def _paragraph(text: str, console: Console) -> Text:
-    """Wrap a text as rich does not: never between a figure and its unit."""
-    return Text(_plain(textwrap.fill(text, console.width, break_long_words=False)))
-
-
-def _plain(text: str) -> str:
-    """Replace the thin spaces of the page, which terminals draw badly."""
-    return text.replace("\N{NARROW NO-BREAK SPACE}", " ")

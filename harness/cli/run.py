@@ -1,4 +1,4 @@
-"""``harness run``: start Locust on a plan, show how it goes, report on it."""
+"""``harness run``: run a plan with Locust, show its progress, and report on it."""
 
 import signal
 import socket
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import distributed_options as elsewhere
-from harness.cli.distributed_options import (
+from harness.cli.distributed import (
+    MASTER_PORT,
     AllowLostWorkers,
     BindHost,
     BindPort,
@@ -18,11 +18,24 @@ from harness.cli.distributed_options import (
     Master,
     MaxWait,
     MeasureClocks,
+    master_arguments,
 )
-from harness.cli.label_options import Label, Tags
-from harness.cli.locustfile import PACKAGED, Locustfile, readable
-from harness.cli.out_folder import is_there
-from harness.cli.scenario_files import TargetFile, WorkloadFile
+from harness.cli.options import (
+    PACKAGED_LOCUSTFILE,
+    REPORTS,
+    Force,
+    Label,
+    LocustArguments,
+    Locustfile,
+    OutFolder,
+    Overrides,
+    Tags,
+    TargetFile,
+    Workers,
+    WorkloadFile,
+    folder_exists,
+    readable_locustfile,
+)
 from harness.core.child_errors import report_error
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, error_lines
@@ -35,28 +48,11 @@ if TYPE_CHECKING:
 
 POLL_S = 0.25
 
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override a field of the workload, or of the target (target.…). Repeatable.",
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        help="Processes that make the load.  [default: as many as the plan needs]",
-        envvar="HARNESS_WORKERS",
-    ),
-]
 Owned = Annotated[
     bool,
     typer.Option(
         "--i-own-this-target",
-        help="Say that you may put load on a target elsewhere; it is remembered.",
+        help="Confirm that you may load-test a remote target; this is remembered.",
     ),
 ]
 MaxUsd = Annotated[
@@ -64,36 +60,19 @@ MaxUsd = Annotated[
     typer.Option(
         metavar="N",
         min=0,
-        help="Run only while it costs no more at list prices; not for an emulated target.",
+        help="Refuse or stop a run that costs more at list prices; ignored for emulated targets.",
     ),
-]
-Force = Annotated[
-    bool, typer.Option("--force", help="Run even where this machine is too small for it.")
 ]
 WebPort = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Show the run at http://127.0.0.1:PORT/fan-out as it goes."),
-]
-LocustArguments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--locust-arg",
-        metavar="ARG",
-        help="Pass an argument on to Locust, such as --locust-arg=--csv=run. Repeatable.",
-    ),
+    typer.Option(metavar="N", help="Serve a live page at http://127.0.0.1:N/fan-out."),
 ]
 
 
 def run(
     workload: WorkloadFile,
     target: TargetFile,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="The run's own folder; must not exist.  [default: a new one in reports/]",
-        ),
-    ] = None,
+    out: OutFolder = None,
     overrides: Overrides = None,
     workers: Workers = None,
     *,
@@ -106,16 +85,17 @@ def run(
     master: Master = False,
     expect_workers: ExpectWorkers = None,
     bind_host: BindHost = "*",
-    bind_port: BindPort = 5557,
+    bind_port: BindPort = MASTER_PORT,
     max_wait_s: MaxWait = 600.0,
     allow_lost_workers: AllowLostWorkers = False,
     measure_clocks: MeasureClocks = False,
     locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
-    """Run a workload against a target, starting its emulator where it is emulated, and report.
+    """Run a workload against a target and write a report.
 
-    Ctrl-C ends the run in order, a second one at once. The exit code is the verdict's.
+    Starts the emulator if the target is emulated. The output folder must not exist yet. Ctrl-C
+    stops the run gracefully, a second Ctrl-C kills it. The exit code is the verdict's.
     """
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
@@ -123,15 +103,15 @@ def run(
     from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan
 
-    users = readable(locustfile)
+    users = readable_locustfile(locustfile)
     labels = read_labels(label, tags)
     plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
     folder = out or default_folder(plan)
-    if is_there(folder):
+    if folder_exists(folder):
         raise _exists(folder)
     require_owned(plan.target, stated=owned)
-    spending = None if plan.target.emulated else tell_spending(plan, max_usd)
-    arguments = elsewhere.arguments(
+    budget = None if plan.target.emulated else announce_budget(plan, max_usd)
+    arguments = master_arguments(
         workers=workers,
         master=master,
         expected=expect_workers,
@@ -140,43 +120,46 @@ def run(
         allow_lost_workers=allow_lost_workers,
         measure_clocks=measure_clocks,
     )
-    arguments += [*(["--force"] if force else []), *_page(web_port), *(locust_arguments or ())]
+    arguments += [*(["--force"] if force else []), *_live_page(web_port), *(locust_arguments or ())]
     count = 1 if master else size_plan(plan, read_machine(), workers)[1]
     command = load_command(folder, count, arguments, users)
-    raise typer.Exit(run_load(command, plan, folder, spending=spending))
+    raise typer.Exit(run_load(command, plan, folder, budget=budget))
 
 
-def tell_spending(plan: "Plan", max_usd: float | None) -> "Budget":
-    """Say what a run on a system elsewhere is going to do to it, and what that costs.
+def announce_budget(plan: "Plan", max_usd: float | None) -> "Budget":
+    """Print the load that a run puts on a remote system, and its cost.
 
     Raises:
         MachineError: If it costs more than ``max_usd``.
     """
     from harness.cli.budget import Budget
 
-    spending = Budget(plan, max_usd)
-    typer.echo(str(spending), err=True)
-    spending.require_within()
-    return spending
+    budget = Budget(plan, max_usd)
+    typer.echo(str(budget), err=True)
+    budget.require_within()
+    return budget
 
 
-def default_folder(plan: "Plan") -> Path:
-    """Return a new folder for a run that begins now."""
+def default_folder(plan: "Plan", prefix: str = "") -> Path:
+    """Return a new folder for a run or a sweep that begins now."""
     from harness.measure.record import folder_name
 
-    names = (plan.workload.name, plan.target.name)
-    return Path("reports") / folder_name(*names, datetime.now(UTC))
+    name = folder_name(f"{prefix}{plan.workload.name}", plan.target.name, datetime.now(UTC))
+    return REPORTS / name
 
 
 def load_command(
-    folder: Path, workers: int, locust_arguments: Sequence[str], locustfile: Path = PACKAGED
+    folder: Path,
+    workers: int,
+    locust_arguments: Sequence[str],
+    locustfile: Path = PACKAGED_LOCUSTFILE,
 ) -> list[str]:
     """Return the Locust command that makes the load of a plan, which ``carry_load`` adds."""
     command = [*python_command("harness.load.start"), "-f", str(locustfile)]
     command += [] if "--autostart" in locust_arguments else ["--headless"]
     command += ["--out", str(folder)]
     if workers > 1:
-        command += ["--processes", str(workers), *_private_meeting_point()]
+        command += ["--processes", str(workers), *_private_master_address()]
     return [*command, *locust_arguments]
 
 
@@ -186,13 +169,13 @@ def _exists(folder: Path) -> MachineError:
     )
 
 
-def _page(port: int | None) -> list[str]:
-    """Return the Locust arguments for a page that goes when the run does; none without a port."""
+def _live_page(port: int | None) -> list[str]:
+    """Return the Locust arguments for a live page that ends with the run; none without a port."""
     return [] if port is None else ["--autostart", "--autoquit", "0", "--web-port", str(port)]
 
 
-def _private_meeting_point() -> list[str]:
-    """Return where master and workers meet: a free local port, so that runs do not collide."""
+def _private_master_address() -> list[str]:
+    """Return Locust arguments with a free local port, so that concurrent runs do not collide."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
     return [
@@ -207,25 +190,25 @@ def run_load(
     folder: Path,
     *,
     make_report: "Callable[[Path], int] | None" = None,
-    spending: "Budget | None" = None,
+    budget: "Budget | None" = None,
 ) -> int:
-    """Run the load to its end, show its progress and its result, and return the exit code.
+    """Run the load, show its progress and its result, and return the exit code.
 
     Args:
         command: From ``load_command``.
-        plan: What it does.
+        plan: The plan of the run.
         folder: The run's own folder.
         make_report: See ``conclude``.
-        spending: What it costs, where that is watched.
+        budget: The limit on its cost, if any.
     """
-    load, status = carry_load(command, plan, folder, spending)
+    load, status = carry_load(command, plan, folder, budget)
     return conclude(load, status, folder, make_report)
 
 
 def carry_load(
-    command: Sequence[str], plan: "Plan", folder: Path, spending: "Budget | None" = None
+    command: Sequence[str], plan: "Plan", folder: Path, budget: "Budget | None" = None
 ) -> "tuple[LoadProcess, int]":
-    """Run the load to its end and show its progress; return it, ended, with its exit status."""
+    """Run the load and show its progress; return the ended process and its exit status."""
     from harness.cli.load_process import LoadProcess, signals_held
     from harness.scenario.resolved import plan_file
 
@@ -234,25 +217,23 @@ def carry_load(
         load = LoadProcess([*command, "--plan", str(file)], folder)
         with load.forwarding():
             deliver()
-            status = follow(load, plan, folder, spending)
+            status = follow(load, plan, folder, budget)
     return load, status
 
 
-def follow(
-    load: "LoadProcess", plan: "Plan", folder: Path, spending: "Budget | None" = None
-) -> int:
+def follow(load: "LoadProcess", plan: "Plan", folder: Path, budget: "Budget | None" = None) -> int:
     """Show the progress of a load until it ends; return its exit status.
 
-    A run that has cost more than it may is ended in order, as by Ctrl-C; a process that does not
-    end long after its timetable is killed.
+    A run that exceeds its budget is stopped gracefully, as by Ctrl-C; a process that has not exited
+    long after its timetable is killed.
     """
     from rich.console import Console
 
     from harness.cli.budget import BudgetWatch
-    from harness.cli.overrun import OverrunWatch
+    from harness.cli.load_process import OverrunWatch
     from harness.cli.progress import Progress, ProgressDisplay
 
-    watch = BudgetWatch(spending, folder) if spending else None
+    watch = BudgetWatch(budget, folder) if budget else None
     overrun = OverrunWatch(folder, plan.total_s)
     population = plan.workload.population
     progress = Progress(
@@ -280,20 +261,21 @@ def conclude(
     folder: Path,
     make_report: "Callable[[Path], int] | None" = None,
 ) -> int:
-    """Say how a load ended, report on what it measured, and return the exit code.
+    """Print how a load ended, report on its record, and return the exit code.
 
     Args:
         load: The load, ended.
         status: Its exit status; negative where a signal killed it.
-        folder: The run's folder, where the load got as far as making one.
+        folder: The run's folder, if the load created it.
         make_report: Makes the report from the record and returns the run's exit code, in place of
             ``show_report``.
     """
-    measured = (folder / "run.json").is_file()
-    if not measured:
+    from harness.measure.record import RUN_FILE
+
+    if not (folder / RUN_FILE).is_file():
         return _conclude_without_record(load, status)
     if (status < 0 or status == ExitCode.INTERNAL_ERROR) and not load.interrupted:
-        _say_died(load, status)
+        _print_died(load, status)
     try:
         judged = (make_report or show_report)(folder)
     except KeyboardInterrupt:  # The record stays as it is; harness report makes the report.
@@ -304,7 +286,7 @@ def conclude(
 
 
 def _conclude_without_record(load: "LoadProcess", status: int) -> int:
-    """Say why there is nothing to report on, leave nothing behind, and return the exit code."""
+    """Print why there is no record, remove what is left, and return the exit code."""
     if load.error is not None:
         report_error(load.error)
         typer.echo(error_lines(load.error), err=True)
@@ -312,24 +294,25 @@ def _conclude_without_record(load: "LoadProcess", status: int) -> int:
         load.discard()
     else:
         load.keep_log()
-        _say_died(load, status)
+        _print_died(load, status)
     if load.interrupted and (status < 0 or load.error is None):
         return ExitCode.INTERRUPTED
-    # Without a record nothing may pass, whatever the load thinks of itself.
+    # Without a record a run never passes, whatever the exit status.
     return status if status > 0 else ExitCode.INTERNAL_ERROR
 
 
-def _say_died(load: "LoadProcess", status: int) -> None:
+def _print_died(load: "LoadProcess", status: int) -> None:
     how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
-    typer.echo(f"error: load process: {how}, a run needs it to the end", err=True)
-    typer.echo(f"hint: what it said is in {load.log}", err=True)
+    typer.echo(f"error: load process: {how}, it must run until the end", err=True)
+    typer.echo(f"hint: its output is in {load.log}", err=True)
 
 
 def show_report(folder: Path) -> int:
-    """Make the report of a run and print what ``harness report`` prints; return its exit code."""
+    """Make the report of a run and print it as ``harness report`` does; return its exit code."""
     from rich.console import Console
 
-    from harness.cli.report import make_report, show
+    from harness.cli.report import make_report
+    from harness.cli.verdict import show
 
     try:
         with Console(stderr=True).status("writing the report"):  # On a terminal alone.

@@ -1,7 +1,7 @@
-"""``harness.run`` and ``harness.load_plan``: the verb ``run`` for scripts and notebooks.
+"""``harness.run`` and ``harness.load_plan``: ``harness run`` for scripts and notebooks.
 
-The run is ``harness run`` itself, in a child process: nothing of gevent, and none of the signal
-handlers of the verb, comes into the caller's process, and it may be called from any thread.
+The run is ``harness run`` in a child process, which keeps gevent and the signal handlers out of the
+caller's process. It can be called from any thread.
 """
 
 import os
@@ -15,11 +15,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
-from harness.cli.out_folder import is_there
+from harness.cli.options import folder_exists, usage_error
 from harness.cli.run import default_folder
 from harness.core.child_errors import ERROR_FILE_VARIABLE, ChildError, read_error
 from harness.core.child_python import python_command
-from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem, TargetUnreachableError
+from harness.core.errors import HarnessError, TargetUnreachableError
 from harness.core.exit_codes import ExitCode
 from harness.measure.record import RUN_FILE
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from harness.scenario.plan import Plan
 
 Overrides = Mapping[str, Any] | Sequence[str]
-"""Key of a scenario to its value, or ``key=value`` as ``--set`` takes it."""
+"""Scenario keys with their values, or a list of ``key=value`` as for ``--set``."""
 
 _MEASURED = {ExitCode.PASS, ExitCode.SLO_FAILED, ExitCode.RUN_INVALID, ExitCode.INTERRUPTED}
-"""How a run may end that has a record to return."""
+"""Exit codes of runs that leave a record."""
 
 
 def load_plan(workload: str | Path, target: str | Path, *, overrides: Overrides = ()) -> "Plan":
-    """Return what a workload and a target come to, without running anything.
+    """Return the plan of a workload and a target, without running anything.
 
     Args:
         workload: File or name of the workload.
@@ -43,7 +43,7 @@ def load_plan(workload: str | Path, target: str | Path, *, overrides: Overrides 
         overrides: As ``--set``; keys of the target begin with "target.".
 
     Raises:
-        ScenarioError: With everything that is wrong with them.
+        ScenarioError: With all problems of both files.
     """
     from harness.scenario.loading import load_plan as load
     from harness.scenario.shipped import scenario_file
@@ -68,26 +68,26 @@ def run(
 ) -> "RunRecord":
     """Run a workload against a target as ``harness run`` does, and return its record.
 
-    A run that misses an objective or is invalid is returned too: see ``RunRecord.verdict``. A
-    KeyboardInterrupt ends the run in order, and is raised again when its record is written.
+    A run that fails an objective or is invalid is returned too: see ``RunRecord.verdict``. A
+    KeyboardInterrupt stops the run gracefully, and is raised again once the record is written.
 
     Args:
         workload: File or name of the workload.
         target: File or name of the target.
         overrides: As ``--set``; keys of the target begin with "target.".
-        out: The run's own folder, which must not exist; None for a new one in ``reports/``.
-        workers: Processes that make the load; None for as many as the plan needs.
-        label: What is tested.
-        tags: More about it.
-        locustfile: User classes in place of the harness's own.
-        force: Whether to run what this machine is too small for.
-        owned: Whether you state that the target is yours, as ``--i-own-this-target``.
-        max_usd: Run only while it costs no more at list prices.
+        out: Output folder, which must not exist; None for a new one in ``reports/``.
+        workers: Number of load processes; None for as many as the plan needs.
+        label: Name of the version under test.
+        tags: Details of the version under test.
+        locustfile: User classes in place of the packaged ones.
+        force: Whether to run even if this machine is too small for the plan.
+        owned: Confirms that you may load-test a remote target, as ``--i-own-this-target``.
+        max_usd: Maximum cost at list prices.
 
     Raises:
-        HarnessError: If there is no run to speak of: a file or a flag is wrong, the target cannot
-            be reached, or the load process failed. The sentence is the one that the command line
-            prints, and ``exit_code`` what it exits with.
+        HarnessError: If there is no record: a file or an option is invalid, the target cannot be
+            reached, or the load process failed. Message and ``exit_code`` are those of the
+            command line.
     """
     plan = load_plan(workload, target, overrides=overrides)
     folder = Path(out) if out is not None else default_folder(plan)
@@ -111,28 +111,28 @@ def run(
 
 
 def _assignments(overrides: Overrides) -> list[str]:
-    """Return overrides as ``--set`` takes them: values as JSON, which TOML reads the same."""
+    """Return overrides as for ``--set``, with values as JSON, which is also valid TOML."""
     if isinstance(overrides, str):
         rule, hint = "must be a mapping or a list", '{"publishing.rate_per_s": 2}'
-        raise ScenarioError([ScenarioProblem("overrides", "", overrides, rule, hint)])
+        raise usage_error("overrides", overrides, rule, hint)
     if not isinstance(overrides, Mapping):
         return list(overrides)
     return [f"{key}={orjson.dumps(value).decode()}" for key, value in overrides.items()]
 
 
 def _run_to_its_end(command: Sequence[str], folder: Path) -> None:
-    """Run a command; raise HarnessError unless it left a record in a folder that is new."""
-    existed = is_there(folder)
+    """Run a command; raise HarnessError unless it left a record in a new folder."""
+    existed = folder_exists(folder)
     with (
         tempfile.TemporaryDirectory(prefix="harness-api-") as private,
-        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as output,
     ):
         error_file = Path(private, "error.json")
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=output,
             env=os.environ | {ERROR_FILE_VARIABLE: str(error_file)},
             start_new_session=True,
         )
@@ -140,11 +140,11 @@ def _run_to_its_end(command: Sequence[str], folder: Path) -> None:
         if (error := read_error(error_file)) is not None:
             raise error
         if existed or code not in _MEASURED or not (folder / RUN_FILE).is_file():
-            raise _failure(code, folder, said)
+            raise _failure(code, folder, output)
 
 
 def _wait(child: "subprocess.Popen[Any]") -> int:
-    """Return the exit status of a run; an interrupt ends it in order, another one at once."""
+    """Return the exit status of a run; an interrupt stops it gracefully, a second kills it."""
     try:
         return child.wait()
     except BaseException:
@@ -157,10 +157,10 @@ def _wait(child: "subprocess.Popen[Any]") -> int:
         raise
 
 
-def _failure(code: int, folder: Path, said: IO[bytes]) -> HarnessError:
-    """Return why a run has nothing to return that reported no error of its own."""
-    said.seek(0)
-    parts = re.split("[eE]rror: ", said.read().decode(errors="replace"))
+def _failure(code: int, folder: Path, output: IO[bytes]) -> HarnessError:
+    """Return the error of a run that left no record and reported no error."""
+    output.seek(0)
+    parts = re.split("[eE]rror: ", output.read().decode(errors="replace"))
     sentence, _, hint = " ".join(parts[-1].split()).partition(" hint: ")
     if code == ExitCode.TARGET_UNREACHABLE:
         kept = f"the record is in {folder}"

@@ -1,4 +1,4 @@
-"""``harness study``: run a matrix of systems and workloads, and answer a team's question."""
+"""``harness study``: run a matrix of systems and workloads, and report on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from harness.cli.label_options import Label, Tags
-from harness.cli.locustfile import Locustfile, readable
-from harness.cli.out_folder import is_there, make_folder
-from harness.cli.scenario_files import scenario_argument
+from harness.cli.options import (
+    REPORTS,
+    Label,
+    Locustfile,
+    OutFolder,
+    Tags,
+    folder_exists,
+    make_folder,
+    readable_locustfile,
+    scenario_argument,
+)
 from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from harness.analysis.decide.study import Outcome
-    from harness.analysis.decide.study_cells import StudyCell
+    from harness.analysis.decide.study import Outcome, StudyCell
     from harness.analysis.run.finalize import Analysis
     from harness.scenario.labels import Labels
     from harness.scenario.plan import Plan
@@ -29,7 +35,7 @@ _NOT_RUN = "not run yet"
 
 @dataclass
 class _Task:
-    """A cell, the runs it has, what is known of them already, and why it has no more."""
+    """A cell with its runs, their analyses, and why runs are missing."""
 
     cell: "StudyCell"
     locustfile: Path
@@ -38,63 +44,54 @@ class _Task:
     missing: str = ""
 
 
-WHICH_STUDY = scenario_argument(
-    "studies", "Study, a file or a name: systems, workloads, requirements.", "STUDY"
-)
-
-
 def study(
-    file: Annotated[Path, WHICH_STUDY],
+    file: Annotated[Path, scenario_argument("studies", "Study file or name.", "STUDY")],
     size: Annotated[
-        Literal["small", "full"], typer.Option(metavar="small|full", help="How large to run it.")
+        Literal["small", "full"], typer.Option(metavar="small|full", help="Size of the runs.")
     ] = "small",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="The study's folder.  [default: reports/study-NAME-SIZE]"
-        ),
-    ] = None,
+    out: OutFolder = None,
     repeats: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Runs of each cell.  [default: the file's]"),
+        typer.Option(metavar="N", min=1, help="Runs per cell.  [default: from the study file]"),
     ] = None,
     *,
     label: Label = None,
     tags: Tags = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Run once more what has only invalid runs.")
+        bool, typer.Option("--again", help="Repeat cells that have only invalid runs.")
     ] = False,
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Run nothing: report on the runs there are.")
+        bool, typer.Option("--report-only", help="Run nothing; report on existing runs.")
     ] = False,
     locustfile: Locustfile = None,
 ) -> None:
-    """Run every system of a study under every workload, one after another, and report on them all.
+    """Run every system of a study under every workload, and report on all runs.
 
-    Runs that the study's folder already holds with an equal plan are not made again, so a study
-    that was stopped goes on where it was. A run that fails, is invalid or is refused does not stop
-    the others; the report tells. Writes report.html, summary.md and study.json.
+    The default folder is reports/study-NAME-SIZE. Runs in it with an equal plan are not repeated,
+    so an interrupted study resumes. A run that fails, is invalid or is refused does not stop the
+    others; the report lists it. Writes report.html, summary.md and study.json.
 
-    Exit code: 0 if every run is there and valid, whatever it found; 4 if not; 130 if interrupted.
+    Exit code: 0 if all runs are complete and valid, whatever their result; 4 if not; 130 if
+    interrupted.
 
     Raises:
         Exit: With the exit code.
         ScenarioError: If the study file is wrong.
     """
-    # Late, because pandas and matplotlib take a second to load and other verbs need neither.
-    from harness.analysis.decide.study_cells import cells_of
+    # Late, because pandas and matplotlib take a second to load.
+    from harness.analysis.decide.study import cells_of
     from harness.scenario.labels import read_labels
     from harness.scenario.study import load_study
 
-    users, labels = readable(locustfile), read_labels(label, tags)
+    users, labels = readable_locustfile(locustfile), read_labels(label, tags)
     loaded = load_study(file)
-    folder = out or Path("reports") / f"study-{loaded.name}-{size}"
+    folder = out or REPORTS / f"study-{loaded.name}-{size}"
     count = repeats or loaded.repeats(size)
     tasks = [
         _Task(_sized(cell, labels), users, missing=cell.refusal)
         for cell in cells_of(loaded, file, size)
     ]
-    if not is_there(folder) and not report_only:
+    if not folder_exists(folder) and not report_only:
         make_folder(folder)
     for task in tasks:
         _collect(task, folder / RUNS_FOLDER)
@@ -106,7 +103,7 @@ def study(
 
 
 def _sized(cell: "StudyCell", labels: "Labels") -> "StudyCell":
-    """Return a cell whose plan says, as a record does, how many processes this machine needs."""
+    """Return a cell whose plan has its number of load processes, as a record's plan does."""
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
 
@@ -115,31 +112,31 @@ def _sized(cell: "StudyCell", labels: "Labels") -> "StudyCell":
 
 
 def _collect(task: _Task, runs: Path) -> None:
-    from harness.analysis.decide.study_cells import find_runs
+    from harness.analysis.decide.study import find_runs
 
     task.runs = find_runs(runs, task.cell.plan) if task.cell.plan else []
 
 
 def _run_all(tasks: Sequence[_Task], runs: Path, count: int, *, again: bool) -> bool:
-    """Run what is missing, repeat by repeat; return whether somebody stopped it."""
+    """Run what is missing, repeat by repeat; return whether the user interrupted it."""
     for repeat in range(1, count + 1):
         for place, task in enumerate(tasks, 1):
             plan = task.cell.plan
             label = f"[{place}/{len(tasks)}] {task.cell.name}"
             if plan is None:
                 if repeat == 1:
-                    _tell(f"{label}: refused\n{task.missing}")
+                    _report_progress(f"{label}: refused\n{task.missing}")
             elif _is_done(task, repeat, again=again):
-                _tell(f"{label}: there already")
+                _report_progress(f"{label}: already complete")
             else:
-                _tell(f"{label}, run {repeat} of {count}")
+                _report_progress(f"{label}, run {repeat} of {count}")
                 if _run_one(task, plan, runs) == ExitCode.INTERRUPTED:
                     return True
     return False
 
 
 def _is_done(task: _Task, repeat: int, *, again: bool) -> bool:
-    from harness.analysis.run.record import read_run
+    from harness.analysis.run.run_file import read_run
 
     if not again:
         return len(task.runs) >= repeat
@@ -149,7 +146,7 @@ def _is_done(task: _Task, repeat: int, *, again: bool) -> bool:
 
 
 def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
-    """Run a cell once; whatever goes wrong is kept for the report."""
+    """Run a cell once; store any error for the report."""
     from harness.cli.run import carry_load, conclude, load_command
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
@@ -162,7 +159,7 @@ def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
         code = conclude(load, status, folder, lambda folder: _judge(task, folder))
     except HarnessError as error:
         task.missing = str(error)
-        _tell(f"error: {error}")
+        _report_progress(f"error: {error}")
         return ExitCode.BAD_USAGE
     _collect(task, runs)
     why = error_lines(load.error) if load.error else f"ended with exit code {code}"
@@ -184,7 +181,7 @@ def _judge(task: _Task, folder: Path) -> int:
 
     task.judged[folder] = analysis = make_report(folder)[0]
     verdict = analysis.summary["verdict"]
-    _tell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {tell(analysis)}")
+    _report_progress(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {tell(analysis)}")
     return int(analysis.summary["exit_code"])
 
 
@@ -193,7 +190,7 @@ def _outcome(task: _Task, count: int) -> "Outcome":
     from harness.analysis.run.finalize import analyse
 
     runs = [task.judged.get(folder) or analyse(folder) for folder in task.runs]
-    # Runs that prove nothing give way to those that do, where a cell was run again.
+    # Valid runs come first where a cell was repeated.
     runs.sort(key=lambda run: run.summary["verdict"] == "invalid")
     missing = task.missing or (_NOT_RUN if len(runs) < count else "")
     return Outcome(task.cell.system, task.cell.workload, tuple(runs[:count]), count, missing)
@@ -210,5 +207,5 @@ def _report(loaded: "Study", size: str, outcomes: list["Outcome"], folder: Path)
     return findings.is_whole
 
 
-def _tell(text: str) -> None:
+def _report_progress(text: str) -> None:
     typer.echo(text, err=True)

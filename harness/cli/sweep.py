@@ -1,9 +1,8 @@
-"""``harness sweep``: raise the load step by step until the system breaks, and say where."""
+"""``harness sweep``: increase the load step by step until the system fails its SLOs."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,21 +10,31 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from harness.cli.label_options import Label, Tags
-from harness.cli.locustfile import Locustfile, readable
-from harness.cli.run import Force, Workers
-from harness.cli.scenario_files import TargetFile, WorkloadFile, scenario_option
+from harness.cli.options import (
+    Force,
+    Label,
+    LocustArguments,
+    Locustfile,
+    OutFolder,
+    Overrides,
+    Tags,
+    TargetFile,
+    Workers,
+    WorkloadFile,
+    readable_locustfile,
+    require_known,
+    scenario_option,
+    usage_error,
+)
+from harness.cli.run import default_folder
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
-from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
 from harness.scenario.shipped import shipped_file
 
 if TYPE_CHECKING:
     from harness.analysis.decide.capacity import Cell
-    from harness.analysis.decide.sweep_search import Resolution, Search
-    from harness.analysis.decide.sweep_step import SweepStep
+    from harness.analysis.decide.sweep import Resolution, Search, SweepStep
     from harness.scenario.axes import Axis
-    from harness.scenario.plan import Plan
     from harness.scenario.workload import Workload
 
 JSON_FILE = "sweep.json"
@@ -36,7 +45,7 @@ _MOST_CELLS = 64
 Along = Annotated[
     str,
     typer.Option(
-        help="What is raised: subscribers, publish-rate, deliveries or joins.", metavar="AXIS"
+        help="What increases: subscribers, publish-rate, deliveries or joins.", metavar="AXIS"
     ),
 ]
 Start = Annotated[
@@ -52,49 +61,37 @@ Most = Annotated[
 Step = Annotated[
     str,
     typer.Option(
-        metavar="STEP", help="How finely the capacity is wanted: 5%, or in the load's own unit."
+        metavar="STEP",
+        help="Resolution of the capacity: 5%, or a load.",
     ),
 ]
 Factor = Annotated[
-    float, typer.Option(metavar="N", help="By how much the load grows until something breaks.")
+    float, typer.Option(metavar="N", help="Growth factor of the load until a step fails.")
 ]
 Repeats = Annotated[
     int,
     typer.Option(
-        metavar="N", min=1, help="Runs at each side of the edge, of which the majority counts."
+        metavar="N",
+        min=1,
+        help="Runs on each side of the capacity; the majority counts.",
     ),
 ]
 MaxSteps = Annotated[
-    int, typer.Option(metavar="N", min=1, help="Most runs of a search, repeated ones included.")
+    int, typer.Option(metavar="N", min=1, help="Maximum number of runs, including repeats.")
 ]
 Grid = Annotated[
     list[str] | None,
     typer.Option(
-        help="Search once for each of these loads along another axis. Repeatable.",
+        help="Repeat the search for each of these loads on another axis. Repeatable.",
         metavar="AXIS=LOAD,LOAD",
     ),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="The sweep's own folder; one that was interrupted goes on.  "
-        "[default: a new one in reports/]",
-    ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a field, as in run. Repeatable."),
 ]
 Reference = Annotated[
     Path | None,
     scenario_option(
         "workloads",
-        "Workload to state the headroom against.  [default: the reference load, with its bursts]",
+        "Workload to compare the capacity with.  [default: the reference load, with its bursts]",
     ),
-]
-LocustArguments = Annotated[
-    list[str] | None, typer.Option("--locust-arg", metavar="ARG", help="As in run. Repeatable.")
 ]
 
 
@@ -110,7 +107,7 @@ def sweep(
     repeats: Repeats = 1,
     max_steps: MaxSteps = 16,
     grid: Grid = None,
-    out: Out = None,
+    out: OutFolder = None,
     overrides: Overrides = None,
     workers: Workers = None,
     reference: Reference = None,
@@ -122,14 +119,14 @@ def sweep(
 ) -> None:
     """Find the capacity of a system: the highest load at which every SLO holds.
 
-    Grows the load until something breaks, then bisects. Each step is a run of its own inside the
-    sweep's folder. Tells a system that broke from a load generator that broke: then the capacity
-    is only a lower bound. Exit code: 0 capacity found, 3 no step held, 4 the generator broke
-    first, 130 interrupted; the same command with the same --out goes on.
+    Multiplies the load until a step fails, then bisects. Each step is a complete run inside the
+    output folder. If the load generator saturates before the system, the capacity is a lower
+    bound. The same command with the same --out resumes an interrupted sweep. Exit code: 0 capacity
+    found, 3 no step held, 4 the generator saturated first, 130 interrupted.
 
     Raises:
         Exit: Always, with the sweep's exit code.
-        ScenarioError: If the arguments make no sense.
+        ScenarioError: If an argument is invalid.
     """
     from harness.measure.machine import read_machine
     from harness.scenario.labels import read_labels
@@ -144,13 +141,13 @@ def sweep(
         overrides=overrides or (),
         axis=axis,
         fixed={},
-        folder=out or _new_folder(plan),
+        folder=out or default_folder(plan, "sweep-"),
         machine=read_machine(),
         workers=workers,
         labels=read_labels(label, tags),
         force=force,
         locust_arguments=locust_arguments or (),
-        locustfile=readable(locustfile),
+        locustfile=readable_locustfile(locustfile),
     )
     begin = axis.load_of(plan.workload) if start is None else start
     limits = most, _resolution(step), factor, repeats, max_steps
@@ -160,52 +157,44 @@ def sweep(
     raise typer.Exit(_sweep(searches, (plan.workload.name, plan.target.name), compared_with))
 
 
-def _new_folder(plan: "Plan") -> Path:
-    from harness.measure.record import folder_name
-
-    names = (f"sweep-{plan.workload.name}", plan.target.name)
-    return Path("reports") / folder_name(*names, datetime.now(UTC))
-
-
-def _axis(where: str, name: str) -> "Axis":
+def _axis(option: str, name: str) -> "Axis":
     from harness.scenario.axes import AXES
-    from harness.scenario.spelling import did_you_mean
 
-    if name not in AXES:
-        rule = f"must be one of {', '.join(AXES)}"
-        hint = did_you_mean(name, list(AXES))
-        raise ScenarioError([ScenarioProblem(where, "", name, rule, hint)])
+    require_known(option, [name], list(AXES))
     return AXES[name]
 
 
 def _cells(grid: Sequence[str], along: "Axis") -> list[dict["Axis", float]]:
-    """Return the loads along the grid's axes of every search; one of none without a grid."""
+    """Return the fixed loads of every search; one empty mapping without a grid."""
     values: dict[Axis, list[float]] = {}
     for text in grid:
         name, _, listed = text.partition("=")
+        example = "for example --grid subscribers=100,200"
         axis = _axis("--grid", name)
         try:
             loads = [float(one) for one in listed.split(",")]
         except ValueError:
             loads = []
         if axis.key in {along.key, *(one.key for one in values)}:
-            raise _bad("--grid", text, "must be another axis than those already given")
+            raise usage_error("--grid", text, "must be an axis that is not yet given")
         if not loads or min(loads) <= 0:
-            raise _bad("--grid", text, "must have the form AXIS=LOAD,LOAD", "subscribers=100,200")
+            raise usage_error("--grid", text, "must have the form AXIS=LOAD,LOAD", example)
         values[axis] = loads
     cells = [dict(zip(values, one, strict=True)) for one in product(*values.values())]
     if len(cells) > _MOST_CELLS:
-        raise _bad("--grid", f"{len(cells)} searches", f"must make at most {_MOST_CELLS}")
+        raise usage_error("--grid", f"{len(cells)} searches", f"must make at most {_MOST_CELLS}")
     return cells
 
 
 def _resolution(step: str) -> "Resolution":
-    from harness.analysis.decide.sweep_search import Resolution
+    from harness.analysis.decide.sweep import Resolution
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", step.strip())
     size = float(found[1]) / (100 if found[2] else 1) if found else 0.0
     if found is None or not size or (found[2] and not _FINEST_RATIO <= size < 1):
-        raise _bad("--step", step, "must be a share from 0.1% to below 100%, or a load above 0")
+        raise usage_error(
+            "--step", step, "must be a percentage from 0.1% to below 100%, or a load above 0"
+        )
     return Resolution(size, is_relative=bool(found[2]))
 
 
@@ -219,15 +208,15 @@ def _search(
     max_steps: int,
 ) -> "Search":
     """Return the search, unless the machine, or the arguments, cannot carry it."""
-    from harness.analysis.decide.sweep_search import Search
+    from harness.analysis.decide.sweep import Search
 
     if factor <= 1:
-        raise _bad("--factor", f"{factor:g}", "must be above 1")
+        raise usage_error("--factor", f"{factor:g}", "must be above 1")
     if start <= 0 or (runner.axis.is_whole and start != int(start)):
         rule = "must be a whole number above 0" if runner.axis.is_whole else "must be above 0"
-        raise _bad("--from", f"{start:g}", rule)
+        raise usage_error("--from", f"{start:g}", rule)
     if most is not None and most < start:
-        raise _bad("--to", f"{most:g}", f"must be at least --from = {start:g}")
+        raise usage_error("--to", f"{most:g}", f"must be at least --from = {start:g}")
     for load in (start, most):
         refusal = None if load is None else runner.refusal(load)
         if refusal is not None:
@@ -243,44 +232,39 @@ def _search(
     )
 
 
-def _bad(flag: str, found: str, rule: str, example: str | None = None) -> HarnessError:
-    hint = f"for example {flag} {example}" if example else None
-    return ScenarioError([ScenarioProblem(flag, "", found, rule, hint)])
-
-
 def _sweep(
     searches: Sequence[tuple[StepRunner, "Search"]],
     names: tuple[str, str],
     reference: "Workload",
 ) -> int:
-    """Run every search, keeping the result on disk up to date, and return the exit code."""
+    """Run every search, write the result after each step, and return the exit code."""
     from harness.analysis.decide.capacity import exit_code_of
 
-    book = _Book(searches[0][0].folder, names, reference)
+    results = _Results(searches[0][0].folder, names, reference)
     try:
-        book.write("running")
+        results.write("running")
         for runner, search in searches:
-            _search_through(runner, search, book)
+            _run_search(runner, search, results)
     except (SweepStoppedError, KeyboardInterrupt) as stop:
-        book.write("interrupted")
+        results.write("interrupted")
         code = stop.code if isinstance(stop, SweepStoppedError) else ExitCode.INTERRUPTED
         if isinstance(stop, SweepStoppedError) and code != ExitCode.INTERRUPTED:
             typer.echo(f"error: {stop}", err=True)
         else:
-            said = f"interrupted; the same command with --out {book.folder} goes on"
-            typer.echo(f"\n{said}", err=True)
-        book.show()
+            hint = f"interrupted; the same command with --out {results.folder} resumes"
+            typer.echo(f"\n{hint}", err=True)
+        results.show()
         if code != ExitCode.INTERRUPTED:
-            book.discard_empty()
+            results.discard_empty()
         return code
-    book.write("completed")
-    book.show()
-    return exit_code_of(book.cells)
+    results.write("completed")
+    results.show()
+    return exit_code_of(results.cells)
 
 
-def _search_through(runner: StepRunner, search: "Search", book: "_Book") -> None:
-    """Run one search to its end."""
-    from harness.analysis.decide.sweep_search import Answer
+def _run_search(runner: StepRunner, search: "Search", results: "_Results") -> None:
+    """Run one search."""
+    from harness.analysis.decide.sweep import Answer
     from harness.report.decide.sweep_text import step_line
 
     steps: list[SweepStep] = []
@@ -293,16 +277,16 @@ def _search_through(runner: StepRunner, search: "Search", book: "_Book") -> None
             raise SweepStoppedError(runner.folder / step.run, step.exit_code)
         steps.append(step)
         typer.echo(f"step {len(steps)}: {step_line(step, runner.axis)}", err=True)
-        book.note(runner, search, steps)
+        results.record(runner, search, steps)
 
 
-class _Book:
-    """What the sweep has found so far, on disk after every step.
+class _Results:
+    """The results of a sweep, written after every step.
 
     Args:
-        folder: The sweep's own.
-        names: Of workload and target.
-        reference: The load to state the headroom against.
+        folder: The sweep's folder.
+        names: Names of workload and target.
+        reference: The workload to compare the capacity with.
     """
 
     def __init__(self, folder: Path, names: tuple[str, str], reference: "Workload") -> None:
@@ -313,11 +297,11 @@ class _Book:
 
     @property
     def cells(self) -> list["Cell"]:
-        """The searches, as far as they got."""
+        """The searches so far."""
         return list(self._cells.values())
 
-    def note(self, runner: StepRunner, search: "Search", steps: Sequence["SweepStep"]) -> None:
-        """Take down the steps of a search so far."""
+    def record(self, runner: StepRunner, search: "Search", steps: Sequence["SweepStep"]) -> None:
+        """Store the steps of a search so far, and write the results."""
         from harness.analysis.decide.capacity import read_cell
 
         low = search.bracket([one.trial for one in steps]).low
@@ -328,7 +312,7 @@ class _Book:
         self.write("running")
 
     def write(self, status: str) -> None:
-        """Write the result as JSON, and in the end as a page with its charts."""
+        """Write the results as JSON, and once ended as a page with charts."""
         from harness.analysis.decide.capacity import sweep_json
         from harness.report.decide.sweep import render_sweep
         from harness.report.decide.sweep_charts import draw_sweep
@@ -343,13 +327,13 @@ class _Book:
             write_page(self.folder / HTML_FILE, page, charts)
 
     def discard_empty(self) -> None:
-        """Remove the sweep's folder where its first step was refused, so that it holds nothing."""
+        """Remove the sweep's folder if its first step was refused and it holds no run."""
         if [one.name for one in self.folder.iterdir()] == [JSON_FILE]:
             (self.folder / JSON_FILE).unlink()
             self.folder.rmdir()
 
     def show(self) -> None:
-        """Print what was found."""
+        """Print the results."""
         from harness.report.decide.sweep_text import tell_cell
 
         for cell in self.cells:

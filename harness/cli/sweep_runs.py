@@ -1,4 +1,4 @@
-"""The runs of a sweep: each an ordinary one, in a folder of its own inside the sweep's."""
+"""The runs of a sweep, each in its own folder inside the sweep's folder."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.locustfile import PACKAGED
-from harness.cli.out_folder import is_there, make_folder
+from harness.cli.options import (
+    PACKAGED_LOCUSTFILE,
+    folder_exists,
+    make_folder,
+    usage_error,
+)
 from harness.cli.report import make_report
 from harness.cli.run import load_command, run_load
-from harness.core.errors import HarnessError, MachineError, ScenarioError, ScenarioProblem
+from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from harness.analysis.decide.sweep_step import SweepStep
+    from harness.analysis.decide.sweep import SweepStep
     from harness.analysis.run.finalize import Analysis
     from harness.measure.machine import Machine
     from harness.scenario.axes import Axis
@@ -23,40 +27,40 @@ if TYPE_CHECKING:
     from harness.scenario.plan import Plan
 
 _JOINING_S = 2.0
-"""A rate of joins is one only if it lasts for a while."""
+"""Minimum duration of the joins; a join rate is meaningless over less."""
 _CEILING_RATIO = 1.01
-"""How exactly the most that the machine carries is worked out."""
+"""Precision of the highest load that the machine carries."""
 _FURTHEST = 2.0**30
 
 
 class SweepStoppedError(HarnessError):
-    """A step ended in a way that says nothing about the system, so the sweep cannot go on."""
+    """A step ended without a verdict on the system, so the sweep stops."""
 
     def __init__(self, folder: Path, code: int) -> None:
         super().__init__(
             str(folder),
             f"ended with exit code {code}",
             "a step must be measured to its end",
-            "what it said stands above; the same command goes on from here",
+            "see its output above; the same command resumes from here",
         )
         self.code = code
 
 
 @dataclass(frozen=True)
 class StepRunner:
-    """Plans steps, runs them, and finds those that were run before.
+    """Plans and runs steps, and finds those that were run before.
 
     Attributes:
         files: Workload and target, read once for all steps.
         overrides: ``key=value`` each, as on the command line.
-        axis: What is raised.
-        fixed: Loads of the grid's other axes, each with its axis.
-        folder: The sweep's own.
-        machine: What there is to run on.
-        workers: Processes that make the load; None takes as many as a step needs.
-        labels: What is tested.
-        force: Whether to run what the machine is too small for.
-        locust_arguments: For Locust itself.
+        axis: The load that increases.
+        fixed: Loads on the other axes of the grid.
+        folder: The sweep's folder.
+        machine: This machine.
+        workers: Number of load processes; None for as many as a step needs.
+        labels: The version under test.
+        force: Whether to run plans that the machine is too small for.
+        locust_arguments: Arguments for Locust.
         locustfile: The user classes to run.
     """
 
@@ -70,17 +74,17 @@ class StepRunner:
     labels: "Labels"
     force: bool
     locust_arguments: Sequence[str]
-    locustfile: Path = PACKAGED
+    locustfile: Path = PACKAGED_LOCUSTFILE
 
     def plan(self, load: float, repeat: int = 0) -> "Plan":
         """Return the plan of a step.
 
         Args:
             load: In the axis's unit.
-            repeat: How often this load was run before; each time takes a seed of its own.
+            repeat: How often this load was run before; each repeat has its own seed.
 
         Raises:
-            ScenarioError: If no workload can be like that.
+            ScenarioError: If the workload cannot have such a load.
         """
         made = list(self.overrides)
         for axis, value in [*self.fixed.items(), (self.axis, load)]:
@@ -93,13 +97,13 @@ class StepRunner:
         return self.labels.on(plan)
 
     def sized(self, plan: "Plan") -> tuple["Plan", int]:
-        """Return the plan as its run will have it, and its number of workers."""
+        """Return the plan with its number of workers, and that number."""
         from harness.load.sizing import size_plan
 
         return size_plan(plan, self.machine, self.workers)
 
     def refusal(self, load: float) -> HarnessError | None:
-        """Return why this machine, or this workload, cannot carry a load; None where it can."""
+        """Return why this machine or workload cannot carry a load; None where it can."""
         from harness.load.sizing import size_or_refuse
         from harness.scenario.axes import JOINS
 
@@ -109,10 +113,10 @@ class StepRunner:
             return error
         longest = plan.users / _JOINING_S
         if JOINS in {self.axis, *self.fixed} and plan.workload.joins.rate_per_s > longest:
-            rule = f"must be at most {longest:g}: {plan.users:,} users join for 2 s at least"
+            rule = f"must be at most {longest:g}: {plan.users:,} users must join for at least 2 s"
             found = f"{plan.workload.joins.rate_per_s:g} 1/s"
             hint = "raise population.subscribers, for example with --set"
-            return ScenarioError([ScenarioProblem("sweep", "joins.rate_per_s", found, rule, hint)])
+            return usage_error("sweep: joins.rate_per_s", found, rule, hint)
         try:
             size_or_refuse(plan, self.machine, self.workers, force=self.force)
         except MachineError as error:
@@ -120,7 +124,7 @@ class StepRunner:
         return None
 
     def most(self, start: float) -> float:
-        """Return the most that can be carried here, to one percent below."""
+        """Return the highest load that this machine carries, within one percent."""
         low = high = start
         while high < start * _FURTHEST and self.refusal(high) is None:
             low, high = high, high * 2
@@ -132,12 +136,12 @@ class StepRunner:
         return float(int(low)) if self.axis.is_whole else low
 
     def step(self, load: float, repeat: int) -> "SweepStep":
-        """Return the step at a load: as it stands on disk, or else run now.
+        """Return the step at a load: read from disk, or else run now.
 
         Raises:
             SweepStoppedError: If its run ended without a verdict.
         """
-        from harness.analysis.decide.sweep_step import judge_step
+        from harness.analysis.decide.sweep import judge_step
         from harness.analysis.run.finalize import analyse
 
         plan = self.plan(load, repeat)
@@ -163,7 +167,7 @@ class StepRunner:
         return judge_step(analyse(folder), plan.workload, self.axis, load)
 
     def _found(self, plan: "Plan") -> Path | None:
-        """Return the folder of a run of this very plan that came to its end."""
+        """Return the folder of a finished run of an equal plan."""
         wanted = plan.recorded()
         found = (one for one, run in _finished_runs(self.folder) if run["plan"] == wanted)
         return next(found, None)
@@ -177,8 +181,8 @@ class StepRunner:
 
 
 def _finished_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the runs in a folder that measured what they were to measure."""
-    from harness.analysis.run.record import NoRecordError, read_run
+    """Yield the finished runs in a folder."""
+    from harness.analysis.run.run_file import NoRecordError, read_run
 
     for one in sorted(folder.iterdir()):
         try:
@@ -190,20 +194,20 @@ def _finished_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def open_folder(folder: Path, mark: str) -> None:
-    """Make the sweep's folder, or go on in one of an earlier sweep.
+    """Create the sweep's folder, or open that of an earlier sweep.
 
     Args:
-        folder: The sweep's own.
-        mark: Name of the file by which it is known for one.
+        folder: The sweep's folder.
+        mark: Name of the file that identifies a sweep's folder.
 
     Raises:
-        MachineError: If it is something else, or cannot be written.
+        MachineError: If it is another folder, or cannot be written.
     """
-    if is_there(folder) and not (folder / mark).is_file():
+    if folder_exists(folder) and not (folder / mark).is_file():
         raise MachineError(
             str(folder),
             f"exists already and holds no {mark}",
-            "a sweep's folder must be new, or one that it goes on in",
+            "a new folder or that of a sweep is required",
             "choose another --out",
         )
     make_folder(folder)

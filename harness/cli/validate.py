@@ -1,11 +1,11 @@
-"""``harness validate``: say what is wrong with scenario files, all of it at once."""
+"""``harness validate``: check scenario files and report all problems at once."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.scenario_files import completion
+from harness.cli.options import completion
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.scenario.shipped import KINDS, scenario_files, scenario_named_in
 
@@ -20,15 +20,15 @@ def validate(
         list[str],
         typer.Argument(
             metavar="FILE|NAME...",
-            help="Workloads, targets, studies and SLOs, files or names.",
+            help="Files or names of workloads, targets, studies and SLOs.",
             autocompletion=completion(*KINDS),
         ),
     ],
 ) -> None:
     """Check scenario files without running anything.
 
-    Prints a line for each good file, and every problem of every other, also of files that it names.
-    Environment variables that a target needs are named, but need not be set.
+    Prints a line for each valid file and all problems of the others, including files that a study
+    names. Environment variables of a target are listed, but need not be set.
     """
     problems: list[ScenarioProblem] = []
     for given in scenarios:
@@ -42,7 +42,7 @@ def validate(
 
 
 def _validated(file: Path) -> str:
-    """Read a scenario file of any kind; return in a few words what it is."""
+    """Read a scenario file of any kind; return a short description."""
     from harness.scenario.loading import load_scenario
     from harness.scenario.slo_file import is_slo_file, load_slos
     from harness.scenario.study import is_study, load_study
@@ -73,7 +73,7 @@ def _validate_named(study: "Study", folder: Path) -> None:
 
 
 def describe(scenario: "Workload | Target | Study") -> str:
-    """Return in a few words what a scenario file is."""
+    """Return a short description of a scenario."""
     from harness.scenario.study import Study
     from harness.scenario.target import Target
 

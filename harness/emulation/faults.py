@@ -31,6 +31,7 @@ from harness.emulation.fault_choices import (
     draw_delay_s,
 )
 from harness.emulation.fault_log import FaultLog
+from harness.emulation.quotas import Rate
 from harness.emulation.scheduler import Action, Scheduler
 from harness.scenario.faults import (
     DeliveryFault,
@@ -219,8 +220,12 @@ class Faults:
             peers = [connection.peer for connection in connections]
             self.log.add({"what": what, "connections": numbers, "peers": peers})
 
-    def on_connect(self) -> ConnectOutcome:
-        """Decide what becomes of a client that connects, and count it."""
+    def on_connect(self, quota: Rate | None = None) -> ConnectOutcome:
+        """Decide what becomes of a client that connects, and count it unless it is admitted.
+
+        Args:
+            quota: Limit of connects; None for no limit.
+        """
         outcome = ConnectOutcome()
         for fault, chance, rng in self._connects:
             if not chance.hits():
@@ -238,6 +243,9 @@ class Faults:
             self._counters.add("connects.refused.fault")
         elif outcome.throttled:
             self._counters.add("connects.throttled.fault")
+        elif quota is not None and not quota.take():
+            self._counters.add("connects.throttled.quota")
+            return outcome._replace(throttled=True)
         return outcome
 
     def on_credentials(self) -> bool:

@@ -1,8 +1,8 @@
-"""The delivery ledger while the run goes on: who has been owed what, and what has come.
+"""The delivery ledger during the run: deliveries owed, received and lost so far.
 
-The same account as the analysis gives afterwards, of the messages that have had time to arrive. A
-message is settled some seconds after its fate as a publish is known: by then every worker has told
-which subscriptions were open, and written down what came. What comes later still corrects it.
+It counts as ``analysis.run.ledger`` does afterwards, for messages that have had time to arrive. A
+message is settled some seconds after its publish was answered: by then every worker has reported
+its subscriptions and arrivals. A later arrival corrects the counts.
 """
 
 from bisect import bisect_right
@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from harness.measure.arrivals import RETIRE_AFTER_S
+from harness.core.channels import names_of
+from harness.measure.message_tracker import RETIRE_AFTER_S
 from harness.measure.record_schema import DELIVERY_COUNTS
 
 SETTLE_AFTER_S = int(RETIRE_AFTER_S) + 3
@@ -78,8 +79,7 @@ class LiveLedger:
             channel: Path of the channel.
             instant_ns: Run clock.
         """
-        by_wildcard = f"{channel.rpartition('/')[0]}/*"
-        return sum(self._open_at(each, instant_ns) for each in (channel, by_wildcard))
+        return sum(self._open_at(name, instant_ns) for name in names_of(channel))
 
     def _open_at(self, channel: str, instant_ns: int) -> int:
         if channel in self._unsorted:  # Nearly in order already, so this is quick.
@@ -103,7 +103,7 @@ class LiveLedger:
             del self._settled[key]
 
     def lost(self, phase: str) -> int:
-        """Return how many owed deliveries of settled messages of a phase have not come."""
+        """Return how many owed deliveries of settled messages of a phase have not arrived."""
         totals = self.totals[phase]
         return totals["owed"] - totals["delivered"]
 

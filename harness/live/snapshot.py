@@ -10,8 +10,8 @@ from typing import Any
 
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
 from harness.live.run import MEASURE, LiveRun
+from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
-from harness.measure.join_causes import CAUSES, cause_of
 
 MOST_ERRORS_SHOWN = 20
 

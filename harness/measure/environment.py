@@ -65,7 +65,7 @@ def git_revision() -> str | None:
     """Return the revision of the harness's own repository, ``-dirty`` if it was changed.
 
     None where the package is installed elsewhere, such as in the virtual environment of another
-    repository: that repository's revision says nothing about the harness.
+    repository: that repository's revision is not the harness's.
     """
     if not _is_checkout(_ROOT):
         return None
@@ -82,7 +82,7 @@ def git_revision() -> str | None:
 
 
 def _is_checkout(root: Path) -> bool:
-    """Say whether a folder is the top of a repository, and the repository is the harness's."""
+    """Return whether a folder is the top of a repository, and the repository is the harness's."""
     try:
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     except (OSError, ValueError, KeyError):

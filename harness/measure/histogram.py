@@ -3,11 +3,15 @@
 A worker takes up to 100,000 latencies a second. ``HdrHistogram.record_value`` costs about 1 µs
 each in Python, so a second's values are collected in an array and added in one vectorised step;
 storage, merging, percentiles and encoding stay the library's.
+
+Where a full histogram would be too large, ``ArrivalBins`` counts in coarse logarithmic bins.
 """
 
 import sys
 import weakref
 from collections.abc import Mapping
+from functools import cache
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +29,7 @@ Int64Array = npt.NDArray[np.int64]
 class LatencyHistogram:
     """Counts of latencies in nanoseconds, three significant figures, 1 µs to one hour.
 
-    Values that do not fit are never clamped: they are counted apart.
+    Values that do not fit are never clamped: they are counted separately.
 
     Attributes:
         negative_count: Values below zero, which only a clock fault can cause.
@@ -34,7 +38,7 @@ class LatencyHistogram:
     """
 
     def __init__(self) -> None:
-        self.hdr = _let_go(HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_FIGURES))
+        self.hdr = _without_cycle(HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_FIGURES))
         self.negative_count = 0
         self.lowest_ns = 0
         self.out_of_range_count = 0
@@ -102,7 +106,7 @@ class LatencyHistogram:
 
     def add_encoded(self, payload: str) -> None:
         """Merge a payload made by ``encode``."""
-        self.hdr.add(_let_go(HdrHistogram.decode(payload)))
+        self.hdr.add(_without_cycle(HdrHistogram.decode(payload)))
 
     def percentiles_ms(
         self, percentiles: Mapping[str, float] = PERCENTILES
@@ -127,11 +131,11 @@ class LatencyHistogram:
         return values
 
 
-def _let_go(hdr: HdrHistogram) -> HdrHistogram:
-    """Return a histogram that goes when its last user does.
+def _without_cycle(hdr: HdrHistogram) -> HdrHistogram:
+    """Return a histogram that is freed with its last reference.
 
-    It and its encoder know each other, so that its 300 KB would wait for the garbage collector:
-    a master makes several of them a second, and swelled by 20 MB between two collections.
+    It and its encoder refer to each other, so that its 300 KB would wait for the garbage collector:
+    a master makes several of them a second, and grew by 20 MB between two collections.
     """
     hdr.encoder.histogram = weakref.proxy(hdr)
     return hdr
@@ -155,3 +159,53 @@ def log_header(epoch_s: float) -> str:
         f"#[StartTime: {epoch_s:.3f} (seconds since epoch)]\n"
         '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
     )
+
+
+BINS_PER_OCTAVE: Final = 16
+"""Each bin is 3 to 6 % wide. A full histogram for each message would be larger than the message."""
+
+_FIRST_OCTAVE: Final = 10
+"""Bin 0 takes everything below 2**10 ns, about a microsecond."""
+_OCTAVES: Final = 32
+BIN_COUNT: Final = _OCTAVES * BINS_PER_OCTAVE
+"""The last bin takes everything from 2**42 ns, more than an hour."""
+
+
+def bins_of(values_ns: Int64Array) -> Int64Array:
+    """Return the bin of each value, in ns, shape (n,); values outside go to the outermost bins."""
+    inside = np.clip(values_ns, 2**_FIRST_OCTAVE, 2 ** (_FIRST_OCTAVE + _OCTAVES) - 1)
+    # A value is mantissa * 2**exponent, with a mantissa from 0.5 up to 1.
+    mantissa, exponent = np.frexp(inside.astype(np.float64))
+    steps = BINS_PER_OCTAVE * (2.0 * mantissa + exponent)
+    bins: Int64Array = steps.astype(np.int64) - BINS_PER_OCTAVE * (_FIRST_OCTAVE + 2)
+    return bins
+
+
+@cache
+def edges_ns() -> npt.NDArray[np.float64]:
+    """Return where each bin begins and the last one ends, in ns, shape (BIN_COUNT + 1,)."""
+    octave, place = np.divmod(np.arange(BIN_COUNT + 1), BINS_PER_OCTAVE)
+    edges: npt.NDArray[np.float64] = 2.0 ** (octave + _FIRST_OCTAVE) * (
+        1.0 + place / BINS_PER_OCTAVE
+    )
+    edges.flags.writeable = False
+    return edges
+
+
+class ArrivalBins:
+    """Arrival times of one message's deliveries, counted from its intended send time."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(BIN_COUNT, np.int32)
+
+    def add(self, offsets_ns: Int64Array) -> None:
+        """Count deliveries by arrival minus intended send time, in ns, shape (n,)."""
+        self._counts += np.bincount(bins_of(offsets_ns), minlength=BIN_COUNT).astype(np.int32)
+
+    def pairs(self) -> list[int]:
+        """Return bin, count, bin, count and so on, of the bins that are not empty, ascending."""
+        used = np.flatnonzero(self._counts)
+        pairs: list[int] = np.column_stack((used, self._counts[used])).ravel().tolist()
+        return pairs

@@ -1,4 +1,4 @@
-"""The delivery ledger: what each subscriber got, checked against the streams' sequence numbers.
+"""The delivery ledger: each subscriber's deliveries, checked against the streams' sequences.
 
 A stream is what one worker published on one channel; its messages are numbered from 0 without
 gaps, and sent in that order. A subscriber therefore needs one number per stream, the next
@@ -17,31 +17,31 @@ from typing import Any
 import numpy as np
 
 from harness.core.envelope import parse_envelope
-from harness.measure.arrivals import Arrivals, MessageTracker
 from harness.measure.histogram import Int64Array
+from harness.measure.message_tracker import Arrivals, MessageTracker
 
 
 class _EachChecked(dict[int, int]):
-    """What a subscriber expects who has just come back, or is about to go: each is looked at.
+    """The sequences expected just after a reconnect or before leaving, when each is checked.
 
     The next message of a stream may then be one that is not owed.
     """
 
     def get(self, *_: object) -> None:  # type: ignore[override]  # it knows less on purpose
-        """Send every delivery the careful way."""
+        """Return None, so that no delivery takes the shortcut."""
 
 
 class SubscriberLedger:
-    """One subscription's account: what came, in which order, and the longest stall.
+    """The deliveries of one subscription: their counts, their order and the longest stall.
 
     Attributes:
         owed_from_ns: Run clock from which messages are owed: the confirmation. None before.
         owed_until_ns: Run clock from which they are owed no longer. None before.
-        duplicated: Deliveries of a message that had come already.
+        duplicated: Deliveries of a message that had been delivered already.
         reordered: Distinct owed deliveries that came after a later one of the same stream.
         late: Distinct owed deliveries that came after the drain had ended.
-        unexpected: Deliveries of messages sent before the confirmation.
-        longest_stall_ns: Longest time a message was owed and none came, among what came.
+        unexpected: Deliveries of messages that were not owed.
+        longest_stall_ns: Longest time without a delivery while one was owed, to the last delivery.
         first_arrival_ns: Run clock of the first delivery of this run, owed or not; 0 before it.
         last_arrival_ns: Run clock of the last distinct owed delivery, 0 before the first.
     """
@@ -49,7 +49,6 @@ class SubscriberLedger:
     __slots__ = (
         "_before_count",
         "_gaps",
-        "book",
         "duplicated",
         "expected",
         "first_arrival_ns",
@@ -59,11 +58,12 @@ class SubscriberLedger:
         "owed_from_ns",
         "owed_until_ns",
         "reordered",
+        "tracker",
         "unexpected",
     )
 
-    def __init__(self, book: MessageTracker) -> None:
-        self.book = book
+    def __init__(self, tracker: MessageTracker) -> None:
+        self.tracker = tracker
         self.expected: dict[int, int] = {}
         self.owed_from_ns: int | None = None
         self.owed_until_ns: int | None = None
@@ -78,10 +78,9 @@ class SubscriberLedger:
         self._before_count = 0
 
     def begin_again(self) -> None:
-        """Begin the account of this user's next connection.
+        """Count the user's next connection from 0.
 
-        What was seen on earlier ones stays known, so that a message that comes once more is
-        told from one that was missed.
+        Messages seen on earlier connections stay known, to tell a duplicate from a missed message.
         """
         self._before_count = self._seen_count
         self.expected = _EachChecked(self.expected)  # Until the first that is owed again.
@@ -90,7 +89,7 @@ class SubscriberLedger:
         self.longest_stall_ns = self.first_arrival_ns = self.last_arrival_ns = 0
 
     def stop_owing(self, now_ns: int) -> None:
-        """Owe nothing that is sent from now on; what is under way may still come.
+        """Owe nothing that is sent from now on; messages under way are still owed.
 
         Args:
             now_ns: Run clock.
@@ -100,58 +99,59 @@ class SubscriberLedger:
 
     @property
     def _seen_count(self) -> int:
-        """Distinct owed messages that came, over all connections so far."""
+        """Distinct owed messages received, over all connections so far."""
         gaps = self._gaps or {}
         missing = sum(len(gap) for stream in gaps.values() for gap in stream)
         return sum(self.expected.values()) - missing
 
     @property
     def delivered_count(self) -> int:
-        """Distinct owed deliveries that came in time."""
+        """Distinct owed deliveries before the end of the drain."""
         return self._seen_count - self._before_count - self.late
 
     @property
     def received_count(self) -> int:
-        """All deliveries of this run, whatever they were."""
+        """All deliveries of this run: delivered, late, duplicated and unexpected."""
         return self.delivered_count + self.late + self.duplicated + self.unexpected
 
     def delivered(self, known: Arrivals, kernel_ns: int) -> None:
         """Account for one delivery; the hot path.
 
         Args:
-            known: The message's entry in the book.
+            known: The message's entry in the tracker.
             kernel_ns: When the kernel received it, on this host's realtime clock.
         """
         expected = self.expected
-        book = self.book
-        if expected.get(known.stream) != known.sequence or book.drained:
+        tracker = self.tracker
+        if expected.get(known.stream) != known.sequence or tracker.drained:
             self._irregular(known, kernel_ns)
             return
         expected[known.stream] = known.following
         # The rest is _count, written out: a call more would cost a tenth of the whole path.
         now_ns = time_ns()
-        book.receive_delays_ns.append(now_ns - kernel_ns)
-        if book.clock_offset_ns:
-            kernel_ns += book.clock_offset_ns
+        tracker.receive_delays_ns.append(now_ns - kernel_ns)
+        if tracker.clock_offset_ns:
+            kernel_ns += tracker.clock_offset_ns
         known.arrivals.append(kernel_ns)
         if kernel_ns - known.sent_ns > self.longest_stall_ns:
             self._note_stall(known.sent_ns, kernel_ns)
         self.last_arrival_ns = kernel_ns
-        if now_ns >= book.wake_at_ns:
-            book.wake()
+        if now_ns >= tracker.publish_due_at_ns:
+            tracker.publish_due()
 
     def delivered_together(
         self, known: Arrivals, listeners: Sequence[Any], stamps_ns: Int64Array
     ) -> None:
-        """Account for one message that several subscribers of this book got; the hot path.
+        """Account for one message that several subscribers of this tracker got; the hot path.
 
         Args:
-            known: The message's entry in the book.
+            known: The message's entry in the tracker.
             listeners: The accounts of who got it; one that got it twice is there twice.
             stamps_ns: When each got it, on this host's realtime clock, shape (listeners,).
         """
-        book, stream, sequence, following = self.book, known.stream, known.sequence, known.following
-        sent_ns, offset_ns, drained = known.sent_ns, book.clock_offset_ns, book.drained
+        tracker, stream, sequence = self.tracker, known.stream, known.sequence
+        following = known.following
+        sent_ns, offset_ns, drained = known.sent_ns, tracker.clock_offset_ns, tracker.drained
         regular = np.ones(stamps_ns.size, bool)
         for place, (account, kernel_ns) in enumerate(
             zip(listeners, (stamps_ns + offset_ns).tolist(), strict=True)
@@ -166,25 +166,25 @@ class SubscriberLedger:
                 account._note_stall(sent_ns, kernel_ns)  # noqa: SLF001 - our own class's
             account.last_arrival_ns = kernel_ns
         now_ns, taken_ns = time_ns(), stamps_ns[regular]
-        book.receive_delays_ns.frombytes((now_ns - taken_ns).tobytes())
+        tracker.receive_delays_ns.frombytes((now_ns - taken_ns).tobytes())
         known.arrivals.frombytes((taken_ns + offset_ns).tobytes())
-        if now_ns >= book.wake_at_ns:
-            book.wake()
+        if now_ns >= tracker.publish_due_at_ns:
+            tracker.publish_due()
 
     def event(self, text: str, kernel_ns: int) -> Arrivals | None:
         """Account for an event not seen before in these bytes; None when it is not of this run."""
         envelope = parse_envelope(text)
-        if envelope is None or envelope.run_id != self.book.run_id:
-            self.book.foreign_count += 1
+        if envelope is None or envelope.run_id != self.tracker.run_id:
+            self.tracker.foreign_count += 1
             return None
-        known = self.book.message(envelope, len(text))
+        known = self.tracker.message(envelope, len(text))
         self.delivered(known, kernel_ns)
         return known
 
     def _count(self, message: Arrivals, kernel_ns: int) -> None:
-        book = self.book
-        book.receive_delays_ns.append(time_ns() - kernel_ns)
-        kernel_ns += book.clock_offset_ns
+        tracker = self.tracker
+        tracker.receive_delays_ns.append(time_ns() - kernel_ns)
+        kernel_ns += tracker.clock_offset_ns
         message.arrivals.append(kernel_ns)
         if kernel_ns - message.sent_ns > self.longest_stall_ns:
             self._note_stall(message.sent_ns, kernel_ns)
@@ -200,7 +200,7 @@ class SubscriberLedger:
         The first message of each stream is among it: nothing was expected yet.
         """
         if not self.first_arrival_ns:
-            self.first_arrival_ns = kernel_ns + self.book.clock_offset_ns
+            self.first_arrival_ns = kernel_ns + self.tracker.clock_offset_ns
         expected = dict.get(self.expected, message.stream, 0)
         if not self._is_owed(message):
             if message.sequence < expected and not self._is_missing(message):
@@ -223,26 +223,26 @@ class SubscriberLedger:
             self.duplicated += 1
             message.duplicated += 1
             return
-        if self.book.drained:
+        if self.tracker.drained:
             self.late += 1
             message.late += 1
         else:
             self._count(message, kernel_ns)
 
     def _open_gap(self, message: Arrivals, expected: int, kernel_ns: int) -> None:
-        """Remember the sequences skipped; the first owed of them says since when one was owed."""
+        """Remember the sequences skipped; a stall began when the first owed of them was sent."""
         if self._gaps is None:
             self._gaps = {}
         skipped = range(expected, message.sequence)
         self._gaps.setdefault(message.stream, []).append(skipped)
         owed_since_ns = None
         for sequence in reversed(skipped):
-            known = self.book.find(message.stream, sequence)
+            known = self.tracker.find(message.stream, sequence)
             if known is None or self.owed_from_ns is None or known.sent_ns < self.owed_from_ns:
                 break
             owed_since_ns = known.sent_ns
         if owed_since_ns is not None:
-            self._note_stall(owed_since_ns, kernel_ns + self.book.clock_offset_ns)
+            self._note_stall(owed_since_ns, kernel_ns + self.tracker.clock_offset_ns)
 
     def _is_owed(self, message: Arrivals) -> bool:
         if self.owed_from_ns is None or message.sent_ns < self.owed_from_ns:

@@ -88,7 +88,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a run asks of the machine.
+    """What a run needs of the machine.
 
     Attributes:
         users: Users connected at the peak, each with one WebSocket.
@@ -196,12 +196,12 @@ class Check:
 
     @property
     def found_text(self) -> str:
-        """What the machine offers, as people read it."""
+        """What the machine offers, formatted."""
         return figure(self.found, self.unit)
 
     @property
     def needed_text(self) -> str:
-        """What the run needs, as people read it."""
+        """What the run needs, formatted."""
         needed = figure(self.needed, self.unit)
         return f"at most {needed}" if self.at_most else needed
 
@@ -212,7 +212,7 @@ class Check:
 
 
 def figure(value: float | None, unit: Unit) -> str:
-    """Return a figure as people read it: "20,000", "1,234 MB", "0.35 cores" or "not known"."""
+    """Return a formatted figure: "20,000", "1,234 MB", "0.35 cores" or "not known"."""
     if value is None:
         return "not known"
     if unit == "bytes":

@@ -1,4 +1,4 @@
-"""The run record on disk, written as the run goes (design: one folder a run, never overwritten).
+"""The run record on disk, written during the run: one folder a run, never overwritten.
 
 While the run lasts, tables are journals: ``journal/<table>.jsonl``, one JSON object a line,
 appended and flushed once a second, so that a killed run is readable up to its last second.
@@ -121,7 +121,7 @@ class RecordWriter:
             raise _write_failed(self.folder, error) from None
 
     def close(self) -> None:
-        """Close all files; what a full disk did not take is given up in silence."""
+        """Close all files; errors of a full disk are ignored."""
         files: list[IO[Any]] = [*self._journals.values(), self._histograms]
         for file in files:
             with contextlib.suppress(OSError):

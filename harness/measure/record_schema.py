@@ -89,7 +89,7 @@ class GeneratorRow(HealthRow, ClockRow):
 
 
 class PublishRow(TypedDict):
-    """One message, as its publisher knows it; one that was not sent has no stream."""
+    """One message on the publisher's side; one that was not sent has no stream."""
 
     id: int
     stream: int | None
@@ -120,22 +120,6 @@ class ArrivalRow(TypedDict):
     first_arrival_ns: int | None
     last_arrival_ns: int | None
     arrival_bins: list[int]
-
-
-class MessageRow(PublishRow):
-    """One message, the publisher's and the subscribers' sides joined."""
-
-    owed: int
-    lost: int
-    delivered: int
-    duplicated: int
-    reordered: int
-    late: int
-    unexpected: int
-    first_arrival_ns: int | None
-    half_arrival_ns: int | None
-    p99_arrival_ns: int | None
-    last_arrival_ns: int | None
 
 
 class ConnectionRow(TypedDict):
@@ -171,31 +155,6 @@ class ConnectionRow(TypedDict):
     last_arrival_ns: int | None
 
 
-class AccountedConnectionRow(ConnectionRow):
-    """One connection with what it was owed.
-
-    ``away_s`` is the time after it in which its user was owed nothing.
-    """
-
-    owed: int
-    lost: int
-    stall_s: float | None
-    away_s: float | None
-    missed_while_away: int
-
-
-class ErrorRow(TypedDict):
-    """One kind of error in one second of one worker."""
-
-    second: int
-    worker: int
-    stage: str
-    error_class: str
-    code: str
-    message: str
-    count: int
-
-
 def _columns_of(row: type) -> Columns:
     return {name: _without_null(kind) for name, kind in get_type_hints(row).items()}
 
@@ -215,6 +174,17 @@ _TIMELINE: Final[Columns] = {
 }
 """One second of one user class."""
 
+_ERRORS: Final[Columns] = {
+    "second": int,
+    "worker": int,
+    "stage": str,
+    "error_class": str,
+    "code": str,
+    "message": str,
+    "count": int,
+}
+"""One kind of error in one second of one worker."""
+
 _REQUESTS: Final[Columns] = {
     "second": int,
     "phase": str,
@@ -232,20 +202,36 @@ JOURNAL_TABLES: Final[Mapping[str, Columns]] = {
     "publishes": _columns_of(PublishRow),
     "arrivals": _columns_of(ArrivalRow),
     "connections": _columns_of(ConnectionRow),
-    "errors": _columns_of(ErrorRow),
+    "errors": _ERRORS,
     "requests": _REQUESTS,
 }
-"""The tables that a run writes as it goes."""
+"""The tables that are written during a run."""
 
 RECORD_TABLES: Final[Mapping[str, Columns]] = {
     "timeline": _TIMELINE,
     "generator": JOURNAL_TABLES["generator"],
-    "messages": _columns_of(MessageRow),
-    "connections": _columns_of(AccountedConnectionRow),
-    "errors": JOURNAL_TABLES["errors"],
+    "messages": {
+        **JOURNAL_TABLES["publishes"],
+        "owed": int,
+        "lost": int,
+        **dict.fromkeys((*DELIVERY_COUNTS, *REACHED), int),
+    },
+    "connections": {
+        **JOURNAL_TABLES["connections"],
+        "owed": int,
+        "lost": int,
+        "stall_s": float,
+        "away_s": float,
+        "missed_while_away": int,
+    },
+    "errors": _ERRORS,
     "requests": _REQUESTS,
 }
-"""The tables of a finished record; ``<name>.parquet`` holds each."""
+"""The tables of a finished record; ``<name>.parquet`` holds each.
+
+A message is one row, the publisher's and the subscribers' sides joined. ``away_s`` is the time
+after a connection in which its user was owed nothing.
+"""
 
 RENAMED_COLUMNS: Final[Mapping[str, str]] = {"unowed": "unexpected"}
 """Columns of earlier records, by the name they have now."""

@@ -1,7 +1,10 @@
 """The parts that charts share: sizes, panels, axes, phase marks and legends."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from harness.analysis.run.disturbances import disturbances
 from harness.analysis.run.record import MEASURE, Record
 from harness.report import formatting as q
-from harness.report.theme import BAND, CARD, DISTURBED, LINE, MUTED
+from harness.report.theme import BAND, CARD, DISTURBED, LINE, MUTED, STYLE, to_png, to_svg
 
 _CHARACTER: Final = 5.6
 """Width of one character of a phase's name, in points."""
@@ -224,3 +227,56 @@ def _duration(value: float, _position: int | None) -> str:
 def _tick(value: float, _position: int | None) -> str:
     thousands = abs(value) >= _IN_THOUSANDS
     return f"{value / 1000:,.10g}k" if thousands else f"{value:,.10g}"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart, drawn twice: a wide drawing is unreadable on a phone.
+
+    Attributes:
+        name: File name without its ending, and prefix of its ids.
+        title: What it shows.
+        caption: What there is to see in it, in figures.
+        wide: SVG document for screens and paper.
+        narrow: SVG document for phones.
+        png: The wide drawing as a PNG, for slides.
+        is_full_width: Whether it takes the page's whole width.
+    """
+
+    name: str
+    title: str
+    caption: str
+    wide: str
+    narrow: str
+    png: bytes
+    is_full_width: bool
+
+
+@dataclass(frozen=True)
+class ChartLayout:
+    """What to draw, before it is drawn at a size."""
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Figure, Size], None]
+    size: Size = HALF
+
+    def chart(self) -> Chart:
+        """Draw it at both of its sizes."""
+        wide, narrow = self._figure(self.size), self._figure(NARROW)
+        return Chart(
+            name=self.name,
+            title=self.title,
+            caption=self.caption,
+            wide=to_svg(wide, f"{self.name}-{self.size.width}"),
+            narrow=to_svg(narrow, f"{self.name}-{NARROW.width}"),
+            png=to_png(wide),
+            is_full_width=self.size.width == WIDE.width,
+        )
+
+    def _figure(self, size: Size) -> Figure:
+        with mpl.rc_context(STYLE):
+            figure = Figure(figsize=(size.width / 72, size.height / 72), dpi=72)
+            self.draw(figure, size)
+        return figure

@@ -1,76 +1,29 @@
-"""The HTML report: one file that needs nothing else, for screens, phones and paper."""
+"""The page of a run, and its main figures."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
-from typing import Final
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.labels import label_words
 from harness.analysis.run.record import Json
+from harness.analysis.run.run_file import label_words
 from harness.analysis.run.validity import saturates
-from harness.core.distribution import VERSION
 from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
-from harness.report.chart_layout import Chart
+from harness.report.canvas import Chart
 from harness.report.clocks import latency_figure
-from harness.report.glossary import OF_RUNS, anchor, definitions
+from harness.report.glossary import OF_RUNS
+from harness.report.page import Figure, Tile, render_page
 from harness.report.run.tables import build_tables, environment
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
-from harness.report.theme import inline
-
-TEMPLATES: Final = Environment(
-    loader=PackageLoader("harness.report", "."),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
-
-TEMPLATES.filters["evidence"] = evidence
-TEMPLATES.filters["anchor"] = anchor
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One number on the first screen.
-
-    Attributes:
-        metric: The summary metric it shows.
-        text: The number.
-        name: What stands beside it, where a tile has several.
-        link: Id of what on the page explains it, where it is no figure of a run's summary.
-    """
-
-    metric: str
-    text: str
-    name: str = ""
-    link: str = ""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One of the few things that matter: a title, one or more figures, a line below."""
-
-    title: str
-    figures: list[Figure]
-    unit: str
-    detail: str
-    is_wide: bool = False
+from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, tell
 
 
 def render_html(analysis: Analysis, charts: list[Chart]) -> str:
     """Return the report as one HTML document."""
     record, summary = analysis.record, analysis.summary
-    return TEMPLATES.get_template("report.html.j2").render(
+    return render_page(
+        "report",
+        OF_RUNS,
+        charts=charts,
         advice=advise(analysis),
-        css=stylesheet(),
-        charts=[(chart, drawings(chart)) for chart in charts],
-        definitions=definitions(OF_RUNS),
         emulated=record.target.get("emulated", False),
         environment=environment(analysis),
         length=q.seconds(round(record.ended_s)),
@@ -82,32 +35,13 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         tested=label_words(record.run),
         target=record.target.get("name", "unknown target"),
         tiles=headline(summary),
-        version=VERSION,
         word=VERDICT_WORDS[summary["verdict"]],
         workload=record.workload,
     )
 
 
-def stylesheet() -> Markup:
-    """Return the style sheet of every page, ready to stand in one."""
-    return _file("report.css")
-
-
-def script() -> Markup:
-    """Return the script of every page, which sorts tables, ready to stand in one."""
-    return _file("sort.js")
-
-
-def _file(name: str) -> Markup:
-    text = resources.files("harness.report").joinpath(name).read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704 - our own file
-
-
-TEMPLATES.globals["script"] = script()
-
-
 def headline(summary: Json) -> list[Tile]:
-    """Return the figures that matter, in reading order."""
+    """Return the main figures, in reading order."""
     return [
         _fan_out(summary),
         _delivered(summary["deliveries"]),
@@ -234,12 +168,3 @@ def _started(run: Json) -> str:
     except ValueError:
         return ""
     return f"{started.day} {started:%B %Y, %H:%M} UTC"
-
-
-def drawings(chart: Chart) -> list[tuple[str, Markup]]:
-    """Return the wide and the narrow drawing with their class names, ready to stand in a page."""
-    label = f"{chart.title}. {chart.caption}"
-    return [
-        (kind, Markup(inline(svg, f"{chart.name}-{kind}", label)))  # noqa: S704 - our own drawing
-        for kind, svg in (("wide", chart.wide), ("narrow", chart.narrow))
-    ]

@@ -1,10 +1,11 @@
 """The report as Markdown, short enough for a pipeline's step summary."""
 
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.labels import label_words
 from harness.analysis.run.record import Json
-from harness.report.html import Tile, headline
-from harness.report.run.disturbance_section import disturbed
+from harness.analysis.run.run_file import label_words
+from harness.report.html import headline
+from harness.report.page import Tile
+from harness.report.run.detail_tables import disturbed
 from harness.report.run.requests import requests
 from harness.report.run.tables import objectives
 from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell

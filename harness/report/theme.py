@@ -7,8 +7,10 @@ one hue that darkens, because they are an order and not a choice.
 
 import io
 import re
+from collections import Counter
+from collections.abc import Sequence
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -92,6 +94,15 @@ CAUSES: Final = (ORANGE, BLUE, ROSE, GREEN)
 SOFTER: Final = {BLUE: SKY, ORANGE: SAND, GREEN: MINT, ROSE: PLUM}
 """For something else of the same system, beside it: the same hue at another lightness."""
 
+Dashes = str | tuple[int, tuple[float, ...]]
+
+_PATTERNS: Final[tuple[Dashes, ...]] = (
+    "solid",
+    (0, (5, 1.5)),
+    (0, (1.5, 1.5)),
+    (0, (5, 1.5, 1.5, 1.5)),
+)
+
 _FONT = re.compile(r"font-family: [^;\"]*")
 _PREAMBLE = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
 _PATH_DATA = re.compile(r' d="[^"]*"')
@@ -105,6 +116,31 @@ def system_colour(system: str) -> str:
     """Return the colour that a system has in every chart of several systems."""
     found = installed_systems().get(system)
     return found.colour if found else MAXIMUM
+
+
+class Look(NamedTuple):
+    """How the lines of one thing are drawn."""
+
+    colour: str
+    dashes: Dashes
+
+
+def looks_of(systems: Sequence[str]) -> list[Look]:
+    """Return a look for each of several things, given the system that each of them is.
+
+    A system has its own colour everywhere; a second thing of the same system takes another shade
+    of it; neighbours have unlike patterns, so that colour never stands alone.
+    """
+    seen: Counter[str] = Counter()
+    looks = []
+    for place, system in enumerate(systems):
+        colour = system_colour(system)
+        shades = (colour, SOFTER.get(colour, MUTED), INK, MUTED)
+        looks.append(
+            Look(shades[min(seen[system], len(shades) - 1)], _PATTERNS[place % len(_PATTERNS)])
+        )
+        seen[system] += 1
+    return looks
 
 
 def to_png(figure: Figure) -> bytes:

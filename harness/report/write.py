@@ -1,4 +1,4 @@
-"""Writing pages, what stands beside them, and their charts as files of their own."""
+"""Write pages with their charts, and the files beside them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,11 +6,15 @@ from typing import Final
 
 from harness.analysis.run.finalize import Analysis
 from harness.core.errors import MachineError
-from harness.report.chart_layout import Chart
+from harness.report.canvas import Chart
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
-from harness.report.run.charts import draw_charts
-from harness.report.run.junit import render_junit
+from harness.report.run.charts_delivery import deliveries, faults, stalls
+from harness.report.run.charts_latency import completion, distribution, due_or_sent, fan_out
+from harness.report.run.charts_users import failures, joins
+from harness.report.run.ci import render_junit
+from harness.report.run.heatmap import heatmap
+from harness.report.run.requests import request_latency
 
 HTML_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "summary.md"
@@ -18,7 +22,13 @@ JUNIT_FILE: Final = "junit.xml"
 CHARTS_FOLDER: Final = "charts"
 
 _NOTHING_BESIDE: Mapping[str, bytes] = {}
-_ANOTHER_PLACE: Final = "free some space, or name another place"
+_ANOTHER_PLACE: Final = "free some space, or choose another place"
+
+
+_MAKERS = (
+    *(fan_out, heatmap, distribution, due_or_sent, deliveries, joins, completion, stalls),
+    *(faults, request_latency, failures),
+)
 
 
 def write_report(analysis: Analysis) -> Path:
@@ -39,6 +49,12 @@ def write_report(analysis: Analysis) -> Path:
     return page
 
 
+def draw_charts(analysis: Analysis) -> list[Chart]:
+    """Draw every chart that the record has data for."""
+    sketches = [sketch for maker in _MAKERS for sketch in maker(analysis)]
+    return [sketch.chart() for sketch in sketches]
+
+
 def write_page(
     page: Path,
     text: str,
@@ -52,11 +68,11 @@ def write_page(
     ``comparison-charts/`` beside a ``comparison.html``.
 
     Args:
-        page: The page's file; folders that it needs are made.
+        page: File of the page; missing folders are created.
         text: The page itself.
         charts: All charts of the page.
-        beside: Contents of further files, by their names.
-        hint: What to do where nothing can be written.
+        beside: Contents of further files by name.
+        hint: What to do if they cannot be written.
 
     Raises:
         MachineError: If they cannot be written.
@@ -72,7 +88,7 @@ def write_page(
 
 
 def write_file(file: Path, data: bytes) -> None:
-    """Write one file; folders that it needs are made.
+    """Write one file; missing folders are created.
 
     Raises:
         MachineError: If it cannot be written.
@@ -86,7 +102,7 @@ def write_file(file: Path, data: bytes) -> None:
 
 def _cannot_write(file: Path, error: OSError, hint: str | None = None) -> MachineError:
     found = f"cannot be written ({(error.strerror or str(error)).lower()})"
-    required = "a file in a writable folder with room is needed"
+    required = "a writable folder with free space is required"
     return MachineError(str(file), found, required, hint or _ANOTHER_PLACE)
 
 
@@ -96,7 +112,7 @@ def _charts_folder(page: Path) -> Path:
 
 
 def _write_charts(folder: Path, charts: Sequence[Chart]) -> None:
-    """Write the charts there are, and take away those that an earlier report left."""
+    """Write the charts, and remove those of an earlier report."""
     if charts:
         folder.mkdir(exist_ok=True)
     files = {f"{chart.name}.svg": chart.wide.encode() for chart in charts}

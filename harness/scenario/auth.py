@@ -15,7 +15,7 @@ Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 
 
 class Auth(ScenarioModel):
-    """How clients prove who they are. Secrets stay in the environment."""
+    """How clients authenticate. Secrets stay in the environment."""
 
     # A system may bring a model of its own with more modes and keys. A key that ends in ``_env``
     # names an environment variable.

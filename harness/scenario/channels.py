@@ -11,7 +11,7 @@ _HALVINGS = 60
 
 
 class Channels(ScenarioModel):
-    """Where messages go."""
+    """The channels, and how users and messages are distributed over them."""
 
     count: Count = Field(default=1, ge=1, description="Number of channels.")
     zipf_skew: float = Field(

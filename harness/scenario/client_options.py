@@ -7,11 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from harness.core.channels import CHANNEL_SEPARATOR
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import ScenarioModel, broken_rule
-
-CHANNEL_SEPARATOR = ","
-"""Stands between several channels in one address, unless a target says otherwise."""
 
 Separator = Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z0-9._~!$&'()*+,;:@/=|-]*$")]
 """What may stand in the path or the query of an address as it is. Source: RFC 3986, section 3.3."""

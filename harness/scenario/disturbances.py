@@ -16,7 +16,7 @@ class OneDisturbance(ScenarioModel):
     """What every disturbance has."""
 
     name: str = Field(
-        default="", max_length=60, description="What to call it in the report; its kind, left out."
+        default="", max_length=60, description="Name in the report. Default: its kind."
     )
     at_s: Seconds = Field(ge=0, description="When it begins, from the start of the measuring.")
 
@@ -29,7 +29,7 @@ class OneDisturbance(ScenarioModel):
 
 
 class BurstOfMessages(OneDisturbance):
-    """Everybody writes at once."""
+    """All chatters write at once."""
 
     kind: Literal["burst"] = Field(description="Kind of disturbance.")
     length_s: Seconds = Field(gt=0, description="How long it lasts.")
@@ -37,15 +37,15 @@ class BurstOfMessages(OneDisturbance):
 
 
 class FlashCrowd(OneDisturbance):
-    """Users who stay away at first and then all come."""
+    """Users who join only later, all at once."""
 
     kind: Literal["flash_crowd"] = Field(description="Kind of disturbance.")
-    share: Ratio = Field(gt=0, lt=1, description="Share of all users who come only then.")
-    rate_per_s: PerSecond = Field(default=2000.0, gt=0, description="How many come a second.")
+    share: Ratio = Field(gt=0, lt=1, description="Share of all users who join only then.")
+    rate_per_s: PerSecond = Field(default=2000.0, gt=0, description="Joins a second.")
 
 
 class Exit(OneDisturbance):
-    """Users who leave of their own accord, and perhaps come back."""
+    """Users who leave, and optionally come back."""
 
     kind: Literal["exit"] = Field(description="Kind of disturbance.")
     share: Ratio = Field(default=1.0, gt=0, le=1, description="Share of all users who leave.")
@@ -53,15 +53,13 @@ class Exit(OneDisturbance):
     back_after_s: Seconds | None = Field(
         default=None,
         gt=0,
-        description="When they begin to come back, counted from at_s; never, left out.",
+        description="When they begin to come back, counted from at_s. Default: never.",
     )
-    back_rate_per_s: PerSecond = Field(
-        default=2000.0, gt=0, description="How many come back a second."
-    )
+    back_rate_per_s: PerSecond = Field(default=2000.0, gt=0, description="Reconnects a second.")
 
 
 class SlowReaders(OneDisturbance):
-    """Users whose programs stop reading for a while; the kernel and the system hold what comes."""
+    """Users who stop reading for a while; the kernel and the system buffer their deliveries."""
 
     kind: Literal["slow_readers"] = Field(description="Kind of disturbance.")
     share: Ratio = Field(gt=0, le=1, description="Share of the users who are connected then.")
@@ -69,7 +67,7 @@ class SlowReaders(OneDisturbance):
 
 
 class SystemFaults(OneDisturbance):
-    """Faults that the emulator plays; all others it played end when these begin."""
+    """Faults that the emulator applies; earlier ones end when these begin."""
 
     kind: Literal["faults"] = Field(description="Kind of disturbance.")
     length_s: Seconds = Field(gt=0, description="When they are over, whatever they are.")
@@ -77,15 +75,15 @@ class SystemFaults(OneDisturbance):
 
 
 class KilledProcess(OneDisturbance):
-    """One of the emulator's processes is killed and, later, another takes its place."""
+    """One of the emulator's processes is killed and replaced later."""
 
     kind: Literal["kill_process"] = Field(description="Kind of disturbance.")
     process: Count = Field(default=0, ge=0, description="Number of the process, from 0.")
-    back_after_s: Seconds = Field(default=5.0, ge=0, description="How long its place is empty.")
+    back_after_s: Seconds = Field(default=5.0, ge=0, description="How long it is missing.")
 
 
 class Restart(OneDisturbance):
-    """The whole emulator goes away and comes back."""
+    """The whole emulator stops and starts again."""
 
     kind: Literal["restart"] = Field(description="Kind of disturbance.")
     back_after_s: Seconds = Field(default=5.0, ge=0, description="How long nothing serves.")
@@ -96,7 +94,7 @@ Disturbance = Annotated[
     Field(discriminator="kind"),
 ]
 OF_THE_EMULATOR = (SystemFaults, KilledProcess, Restart)
-"""Kinds that nobody but an emulator can be told to play."""
+"""Kinds that only an emulator can apply."""
 
 
 def lasts_s(one: Disturbance, users: int) -> float:
@@ -122,9 +120,9 @@ class Reconnect(ScenarioModel):
         "ends it for good.",
     )
     base_s: Seconds = Field(default=1.0, gt=0, description="The wait, or its first upper bound.")
-    cap_s: Seconds = Field(default=30.0, gt=0, description="No wait is longer.")
+    cap_s: Seconds = Field(default=30.0, gt=0, description="Longest wait.")
     attempts: Count = Field(
-        default=20, ge=1, le=10_000, description="Attempts after one loss, before it gives up."
+        default=20, ge=1, le=10_000, description="Most attempts after one loss."
     )
 
     def wait_s(self, attempt: int, chance: float, told_s: float | None = None) -> float:

@@ -20,15 +20,15 @@ RESET_PATH = "/_emulator/reset"
 class Credentials(ScenarioModel):
     """One pair of AWS credentials that signatures are checked against."""
 
-    access_key_id: str = Field(min_length=1, description="The public half.")
+    access_key_id: str = Field(min_length=1, description="The public key id.")
     secret_access_key: Secret = Field(
-        min_length=1, description="The secret half, known to this emulator only."
+        min_length=1, description="The secret key, valid for this emulator only."
     )
     session_token: Secret = Field(default="", description="Must be sent where it is not empty.")
 
 
 class Emulator(ScenarioModel):
-    """The emulator that plays the system on this machine; only where the target is emulated."""
+    """The emulator of the system on this machine; only if the target is emulated."""
 
     RELOADABLE: ClassVar[frozenset[str]] = frozenset()
     """Keys that a running emulator can change."""
@@ -41,7 +41,7 @@ class Emulator(ScenarioModel):
         "its plan needs, and `harness emulate` takes one.",
     )
     tls: bool = Field(
-        default=False, description="Whether it speaks https and wss, with a certificate of its own."
+        default=False, description="Whether it serves https and wss, with its own certificate."
     )
     certificate_folder: FolderPath | None = Field(
         default=None,
@@ -52,7 +52,7 @@ class Emulator(ScenarioModel):
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address it listens on; any other than loopback lets strangers in.",
+        description="Address it listens on; other hosts can connect to any other than loopback.",
     )
     port: int = Field(default=0, ge=0, le=65535, description="Its port; 0 takes any free one.")
     subscriber_buffer_bytes: Bytes = Field(
@@ -62,7 +62,7 @@ class Emulator(ScenarioModel):
         "before it is disconnected.",
     )
     seed: Count = Field(
-        default=0, ge=0, description="Chooses what faults hit; the same seed, the same choices."
+        default=0, ge=0, description="Selects what faults affect; the same seed, the same choices."
     )
     faults: Faults = Field(
         default=(), description="What goes wrong on purpose, counted from the emulator's start."

@@ -82,7 +82,7 @@ class ChoiceBytes(ScenarioModel):
     weights: tuple[Weight, ...] = Field(
         default=(),
         strict=False,
-        description="How often each size is drawn, relative to the others; alike where left out.",
+        description="How often each size is drawn, relative to the others. Default: equally often.",
     )
 
     @field_validator("weights")

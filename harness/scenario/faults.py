@@ -81,10 +81,12 @@ class OneFault(ScenarioModel):
     """What every fault has."""
 
     from_s: Seconds = Field(
-        default=0.0, ge=0, description="When it begins, counted from when it was told."
+        default=0.0, ge=0, description="When it begins, counted from the time it was set."
     )
     seed: Count = Field(
-        default=0, ge=0, description="Other choices of what it hits, besides the emulator's seed."
+        default=0,
+        ge=0,
+        description="Another selection of what it affects, in addition to the emulator's seed.",
     )
 
 
@@ -92,7 +94,7 @@ class LastingFault(OneFault):
     """A fault that goes on for a time."""
 
     until_s: Seconds | None = Field(
-        default=None, gt=0, description="When it ends, counted likewise; never, left out."
+        default=None, gt=0, description="When it ends, counted likewise. Default: never."
     )
 
     @field_validator("until_s")
@@ -108,13 +110,16 @@ class DeliveryFault(LastingFault):
     """A fault of single deliveries: which of them it hits."""
 
     share: Ratio = Field(
-        default=1.0, gt=0, le=1, description="Share of the connections it concerns."
+        default=1.0, gt=0, le=1, description="Share of the connections it affects."
     )
     ratio: Ratio = Field(
-        default=1.0, gt=0, le=1, description="Share of their deliveries it hits, drawn by chance."
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of their deliveries it affects, drawn at random.",
     )
     count: Count | None = Field(
-        default=None, gt=0, description="Most deliveries it hits in all; no limit, left out."
+        default=None, gt=0, description="Most deliveries it affects. Default: no limit."
     )
     deliveries: Annotated[tuple[Delivery, ...], Field(strict=False)] = Field(
         default=(),
@@ -131,33 +136,35 @@ class DeliveryFault(LastingFault):
 
 
 class Delay(DeliveryFault):
-    """Deliveries leave later; each subscription still gets its own in order."""
+    """Deliveries that are sent late; each subscription keeps its order."""
 
     kind: Literal["delay"] = Field(description="Kind of fault.")
     delay_ms: DelayMs = Field(description="How much later; a bare number, or a distribution.")
 
 
 class Drop(DeliveryFault):
-    """Deliveries that never leave."""
+    """Deliveries that are never sent."""
 
     kind: Literal["drop"] = Field(description="Kind of fault.")
 
 
 class Duplicate(DeliveryFault):
-    """Deliveries that leave twice, the copy right behind."""
+    """Deliveries that are sent twice, one copy after the other."""
 
     kind: Literal["duplicate"] = Field(description="Kind of fault.")
 
 
 class Reorder(DeliveryFault):
-    """Deliveries that let later ones of their subscription pass first."""
+    """Deliveries that are sent after later ones of their subscription."""
 
     kind: Literal["reorder"] = Field(description="Kind of fault.")
-    depth: Count = Field(default=1, gt=0, le=1000, description="How many pass.")
+    depth: Count = Field(
+        default=1, gt=0, le=1000, description="Number of deliveries sent before it."
+    )
 
 
 class Malformed(DeliveryFault):
-    """Frames no client should have to bear, each sent just before a delivery that stays whole."""
+    """Invalid frames, each sent just before an intact delivery."""
 
     kind: Literal["malformed"] = Field(description="Kind of fault.")
     form: Literal[
@@ -170,7 +177,7 @@ class Malformed(DeliveryFault):
 
 
 class Stall(LastingFault):
-    """Connections on which nothing leaves for a time, and then everything in order."""
+    """Connections on which nothing is sent for a time, and then everything in order."""
 
     kind: Literal["stall"] = Field(description="Kind of fault.")
     share: Ratio = Field(
@@ -198,19 +205,19 @@ class RefuseConnects(LastingFault):
     kind: Literal["refuse_connects"] = Field(description="Kind of fault.")
     ratio: Ratio = Field(default=1.0, gt=0, le=1, description="Share of the connects.")
     status: Annotated[int, Field(ge=400, le=599)] | None = Field(
-        default=None, description="HTTP status of the answer; left out, the connection is reset."
+        default=None, description="HTTP status of the answer. Default: the connection is reset."
     )
 
 
 class ThrottleConnects(LastingFault):
-    """Connects answered as if the quota were used up."""
+    """Connects answered as if the quota were exhausted."""
 
     kind: Literal["throttle_connects"] = Field(description="Kind of fault.")
     ratio: Ratio = Field(default=1.0, gt=0, le=1, description="Share of the connects.")
 
 
 class ThrottlePublishes(LastingFault):
-    """Publishes answered as if the quota were used up."""
+    """Publishes answered as if the quota were exhausted."""
 
     kind: Literal["throttle_publishes"] = Field(description="Kind of fault.")
     ratio: Ratio = Field(default=1.0, gt=0, le=1, description="Share of the publishes.")

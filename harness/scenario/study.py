@@ -37,7 +37,7 @@ Overrides = Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class StudyNeed(ScenarioModel):
-    """What the team needs; runs are held against it, and a day of it is priced."""
+    """The requirements; runs are compared with them, and a day is priced."""
 
     connected: Count = Field(ge=1, le=MOST_USERS, description="Users connected at once.")
     chatters: Count = Field(ge=1, le=MOST_USERS, description="Different users who write in a day.")
@@ -47,9 +47,7 @@ class StudyNeed(ScenarioModel):
     live_window_hours: Annotated[float, Unit("h")] = Field(
         default=24.0, gt=0, le=24, description="Hours of the day in which they are written."
     )
-    joins_per_s: PerSecond = Field(
-        gt=0, description="Users who come each second when a show begins."
-    )
+    joins_per_s: PerSecond = Field(gt=0, description="Joins a second when a show begins.")
     event_bytes: Bytes = Field(default=512, ge=1, description="Mean size of an event, for prices.")
 
     @property
@@ -68,8 +66,8 @@ class StudySystem(ScenarioModel):
     """One system of the matrix."""
 
     name: Name = Field(description="Its name in tables, folders and `baseline`.")
-    label: str = Field(min_length=1, description="What people call it.")
-    approach: str = Field(default="", description="How it carries a message, in a sentence.")
+    label: str = Field(min_length=1, description="Name on pages.")
+    approach: str = Field(default="", description="How it delivers a message, in a sentence.")
     target: str = Field(
         min_length=1, description="Target: a file, from this file's folder, or a name."
     )
@@ -109,7 +107,7 @@ class StudyWorkload(ScenarioModel):
     """One workload of the matrix."""
 
     name: Name = Field(description="Its name in tables, folders and requirements.")
-    label: str = Field(min_length=1, description="What people call it.")
+    label: str = Field(min_length=1, description="Name on pages.")
     workload: str = Field(
         min_length=1, description="Workload: a file, from this file's folder, or a name."
     )
@@ -134,12 +132,12 @@ class StudyWorkload(ScenarioModel):
 
 
 class Requirement(ScenarioModel):
-    """One thing the team needs, and the run that shows whether a system has it."""
+    """One requirement, and the run that tests it."""
 
     about: Literal["connected", "messages", "chatters", "scale_up", "scale_to_zero"] = Field(
-        description="What is needed; it decides which size, quota and price stand beside it."
+        description="Kind of the requirement; decides which size, quota and price apply."
     )
-    need: str = Field(min_length=1, description="The need, in the team's own words.")
+    need: str = Field(min_length=1, description="The requirement, in a sentence.")
     workload: Name = Field(description="Name of the study's workload that shows it.")
     objectives: Annotated[tuple[Slo, ...], Field(strict=False, min_length=1)] = Field(
         description="What must hold in each run of that workload."
@@ -165,8 +163,8 @@ class Study(ScenarioModel):
 
     name: Name = Field(description="Lower-case letters, digits and hyphens; part of the folder.")
     title: str = Field(min_length=1, description="The question, as the report's heading.")
-    problem: str = Field(min_length=1, description="What the team has, and what troubles it.")
-    baseline: Name = Field(description="Name of the system that the others stand beside.")
+    problem: str = Field(min_length=1, description="The present system and its problems.")
+    baseline: Name = Field(description="Name of the system that the others are compared with.")
     need: StudyNeed = Field(description="What the team needs.")
     small: StudySize = Field(default=StudySize(), description="The size that any laptop carries.")
     full: StudySize = Field(default=StudySize(), description="The size of the need itself.")

@@ -39,7 +39,7 @@ PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 
 
 class Endpoints(ScenarioModel):
-    """Where a real system answers; must be given unless the target is emulated."""
+    """Addresses of a real system; must be given unless the target is emulated."""
 
     http: str = Field(
         description="Address for publishing over HTTP: https:// or http://. "
@@ -60,7 +60,9 @@ class Endpoints(ScenarioModel):
 class Tls(ScenarioModel):
     """How the system's certificate is checked."""
 
-    verify: bool = Field(default=True, description="Whether it must be valid; false only in a lab.")
+    verify: bool = Field(
+        default=True, description="Whether it must be valid; false only for tests."
+    )
     ca_file: FilePath | None = Field(
         default=None,
         description="PEM file of further authorities to trust, relative to this file.",
@@ -79,7 +81,7 @@ class Target(ScenarioModel):
         description="Lower-case letters, digits and hyphens; part of the record's folder name.",
     )
     system: str = Field(
-        description="Which system it is; `harness systems` lists those that are installed."
+        description="Name of the system; `harness systems` lists the installed ones."
     )
     emulated: bool = Field(
         default=False, description="Whether the harness starts an emulator of it on this machine."

@@ -38,23 +38,21 @@ class Joins(ScenarioModel):
         le=HIGHEST_RATE_PER_S,
         description="Users who start to join each second, spread evenly inside it.",
     )
-    retries: Count = Field(
-        default=0, ge=0, le=1000, description="How often a user whose join failed tries again."
-    )
+    retries: Count = Field(default=0, ge=0, le=1000, description="Retries of a failed join.")
     retry_base_s: Seconds = Field(
         default=1.0,
         gt=0,
         description="A first retry waits a random time up to this, each further one up to twice "
         "the last.",
     )
-    retry_cap_s: Seconds = Field(default=30.0, gt=0, description="No retry waits longer than this.")
+    retry_cap_s: Seconds = Field(default=30.0, gt=0, description="Longest wait before a retry.")
     timeout_s: Seconds = Field(
-        default=10.0, gt=0, description="A join that is not confirmed by then has failed."
+        default=10.0, gt=0, description="A join fails if it is not confirmed in this time."
     )
 
 
 class Burst(ScenarioModel):
-    """Recurring moments in which everybody writes at once; none without this table."""
+    """Recurring bursts in which all chatters write at once; none without this table."""
 
     factor: float = Field(gt=1, description="Rate inside a burst, over the rate outside.")
     length_s: Seconds = Field(gt=0, description="How long a burst lasts.")
@@ -73,7 +71,7 @@ class Burst(ScenarioModel):
 
 
 class Publishing(ScenarioModel):
-    """What is sent, how often and by whom."""
+    """Sizes, rate and senders of the messages."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -104,7 +102,7 @@ class Publishing(ScenarioModel):
     )
     arrival: Literal["poisson", "uniform"] = Field(
         default="poisson",
-        description="Gaps between messages: random, as independent people write, or all equal.",
+        description="Gaps between messages: random, as of independent users, or all equal.",
     )
     chatter_zipf_skew: float = Field(
         default=0.7,
@@ -117,10 +115,12 @@ class Publishing(ScenarioModel):
         default=1, ge=1, le=5, description="Messages sent together in one publish."
     )
     transport: Literal["websocket", "http"] = Field(
-        default="websocket", description="Over what chatters publish."
+        default="websocket", description="Transport for publishing."
     )
     acknowledge_timeout_s: Seconds = Field(
-        default=10.0, gt=0, description="A publish not acknowledged by then is unanswered."
+        default=10.0,
+        gt=0,
+        description="A publish without acknowledgement in this time is unanswered.",
     )
     event_bytes: Annotated[
         LognormalBytes | FixedBytes | ChoiceBytes, Field(discriminator="distribution")
@@ -167,33 +167,33 @@ class Publishing(ScenarioModel):
 
 
 class Phases(ScenarioModel):
-    """How long each part of a run lasts; the time to join comes before and is worked out."""
+    """Length of each part of a run; the time to join comes before and is calculated."""
 
     settle_s: Seconds = Field(
-        default=2.0, ge=0, le=LONGEST_S, description="Rest after the last join, with nothing sent."
+        default=2.0, ge=0, le=LONGEST_S, description="Pause after the last join, without messages."
     )
     warm_up_s: Seconds = Field(
         default=2.0,
         ge=0,
         le=LONGEST_S,
-        description="Messages flow but do not count in the summary.",
+        description="Messages are sent, and do not count in the summary.",
     )
     measure_s: Seconds = Field(
         ge=1,
         le=LONGEST_S,
-        description="Messages that should be sent in this time make the summary.",
+        description="Messages that are due in this time make the summary.",
     )
     drain_s: Seconds = Field(
         default=3.0,
         gt=0,
         le=LONGEST_S,
-        description="Nothing is sent; messages under way may still arrive. Longer where the "
+        description="Nothing is sent; messages in flight may still arrive. Longer where the "
         "target's clients need that, as those that poll do.",
     )
 
 
 class Generator(ScenarioModel):
-    """Limits of the load generator past which a run is invalid, whatever the system did."""
+    """Limits of the load generator beyond which a run is invalid, whatever the system did."""
 
     send_delay_p99_ms: Milliseconds = Field(
         default=100.0, gt=0, description="99th percentile of actual minus intended send time."
@@ -202,7 +202,7 @@ class Generator(ScenarioModel):
         default=100.0, gt=0, description="99th percentile of how late a worker's event loop ran."
     )
     loop_lag_max_ms: Milliseconds = Field(
-        default=1000.0, gt=0, description="Longest time a worker's event loop may stand still."
+        default=1000.0, gt=0, description="Longest pause of a worker's event loop."
     )
     cpu_ratio: Ratio = Field(
         default=0.95, gt=0, le=1, description="Share of one core that a worker may use."
@@ -235,7 +235,7 @@ class Generator(ScenarioModel):
         default=500.0, gt=0, description="Longest pause for Python's garbage collector."
     )
     clock_step_max_ms: Milliseconds = Field(
-        default=20.0, gt=0, description="Furthest the realtime clock may be stepped, either way."
+        default=20.0, gt=0, description="Largest step of the realtime clock, forward or back."
     )
     clock_error_max_ms: Milliseconds = Field(
         default=10.0,
@@ -262,7 +262,7 @@ class Safety(ScenarioModel):
         "which the run is stopped in order. 1 never stops it.",
     )
     error_storm_s: Seconds = Field(
-        default=30.0, ge=1, description="How long that must go on. Fewer than 20 are no storm."
+        default=30.0, ge=1, description="The window; fewer than 20 failures stop no run."
     )
     back_off_s: Seconds = Field(
         default=1.0,
@@ -281,14 +281,17 @@ class Workload(ScenarioModel):
         max_length=64,
         description="Lower-case letters, digits and hyphens; part of the record's folder name.",
     )
-    description: str = Field(default="", description="What the workload stands for, in a sentence.")
+    description: str = Field(default="", description="What the workload represents, in a sentence.")
     seed: int = Field(
         default=1, ge=0, le=2**32 - 1, description="Fixes every random choice of the run."
     )
     population: Population = Field(description="Who is connected.")
     joins: Joins = Field(description="How users arrive.")
-    channels: Channels = Field(default=Channels(), description="Where messages go.")
-    publishing: Publishing = Field(description="What is sent, how often and by whom.")
+    channels: Channels = Field(
+        default=Channels(),
+        description="The channels, and how users and messages are distributed over them.",
+    )
+    publishing: Publishing = Field(description="Sizes, rate and senders of the messages.")
     reconnect: Reconnect = Field(
         default=Reconnect(), description="What users do who lose their connection."
     )

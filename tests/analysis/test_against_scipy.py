@@ -8,9 +8,9 @@ from kneed import KneeLocator
 from scipy.optimize import curve_fit
 from scipy.stats import kendalltau, theilslopes
 
-from harness.analysis.decide.knee import _kneedle
+from harness.analysis.decide.backlog import trend
+from harness.analysis.decide.capacity import _kneedle
 from harness.analysis.decide.scalability import _fit, _limit, law
-from harness.analysis.run.backlog import trend
 
 FEW = settings(max_examples=40)
 """A fit takes milliseconds, twice."""

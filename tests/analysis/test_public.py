@@ -6,7 +6,7 @@ import pytest
 from harness.analysis.decide.comparability import IncomparableRunsError
 from harness.analysis.public import compare, judge, read_record
 from harness.analysis.run.finalize import analyse
-from harness.analysis.run.record import NoRecordError
+from harness.analysis.run.run_file import NoRecordError
 from harness.core.errors import ScenarioError
 from tests.support.simulated_run import Simulation
 

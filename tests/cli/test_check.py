@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import typer
 
-from harness.cli.check import check
+from harness.cli.report import check
 from harness.core.errors import MachineError
 from tests.support.simulated_run import Simulation
 

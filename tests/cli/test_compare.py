@@ -71,7 +71,7 @@ def test_unlike_runs_are_refused_unless_asked_for_and_then_the_page_says_so(runs
         compare(sides, out=page)
     assert not page.exists()
     compare(sides, out=page, anyway=True)
-    assert "not alike: generator.workers is 1 in A, 3 in B" in capsys.readouterr().out
+    assert "not comparable: generator.workers is 1 in A, 3 in B" in capsys.readouterr().out
     text = page.read_text(encoding="utf-8")
     assert '<section class="unlike"' in text
     assert "<b>generator.workers</b>: 1 in A, 3 in B" in text

@@ -45,8 +45,8 @@ def test_what_a_run_used_has_its_units(tmp_path, capsys):
     run = Simulation().write(tmp_path / "run")
     cost([run])
     used = capsys.readouterr().out.partition("A day\n")[0]
-    assert re.search(r"^ connection minutes +connection minutes +\d", used, re.MULTILINE)
-    assert re.search(r"^ egress +GB +0\.0\d+ +–", used, re.MULTILINE)
+    assert re.search(r"^connection minutes +connection minutes +\d", used, re.MULTILINE)
+    assert re.search(r"^egress +GB +0\.0\d+ +–", used, re.MULTILINE)
 
 
 def test_a_flipped_question_is_counted_the_other_way(capsys):

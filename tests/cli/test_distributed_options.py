@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from harness.cli.distributed_options import arguments
+from harness.cli.distributed import master_arguments
 from harness.core.errors import MachineError
 from tests.support.ports import free_port
 
@@ -24,7 +24,7 @@ def made(**changes):
         "allow_lost_workers": False,
         "measure_clocks": False,
     }
-    return arguments(**settings | changes)
+    return master_arguments(**settings | changes)
 
 
 def test_master_is_told_to_locust_in_its_own_words():

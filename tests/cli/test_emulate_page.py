@@ -5,8 +5,7 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from harness.cli.emulate_page import page, warning
-from harness.cli.emulated_api import Api, describe
+from harness.cli.emulated_api import Api, describe, page, warning
 from harness.scenario.loading import load_scenario
 from harness.scenario.target import Target, api_key
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
@@ -68,7 +67,7 @@ def test_page_says_where_it_serves_and_what_to_paste():
 def test_page_over_tls_says_how_to_trust_the_certificate():
     """In three ways, with the file named in each, and how to do it only once."""
     text = page_of(tls=True)
-    assert "\n  authority  /folder/ca.pem\n" in text
+    assert "\n  CA file    /folder/ca.pem\n" in text
     hint = "new at each start unless --set target.emulator.certificate_folder=DIR"
     assert f"To trust its certificate ({hint}):\n" in text
     lines = block(text, "To trust its certificate").splitlines()
@@ -82,8 +81,8 @@ def test_page_over_tls_says_how_to_trust_the_certificate():
 def test_kept_certificate_is_named_where_it_is_kept(tmp_path):
     """Not in the folder that goes when the emulator does."""
     text = page_of(tls=True, certificate_folder=str(tmp_path))
-    assert f"\n  authority  {tmp_path}/ca.pem\n" in text
-    assert "To trust its certificate (the same at the next start):" in text
+    assert f"\n  CA file    {tmp_path}/ca.pem\n" in text
+    assert "To trust its certificate (kept between starts):" in text
     assert "/folder/" not in text
 
 
@@ -130,9 +129,9 @@ def test_warning_is_loud_where_others_can_connect(host):
     """The address, what strangers could do, and what keys are good for."""
     lines = warning(api(host=host)).splitlines()
     assert f"WARNING: chat listens on {host}, which is not loopback." == lines[0]
-    assert lines[1].endswith("Without TLS its keys can be read on the way.")
+    assert lines[1].endswith("Without TLS its keys are sent in plain text.")
     assert "Without TLS" not in warning(api(host=host, tls=True))
-    assert "Never give it a key that lets anyone in anywhere else." == lines[2]
+    assert "Never use a key here that is valid for another system." == lines[2]
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_file_that_does_not_validate_leaves_the_old_settings(emulate, write):
     assert [
         f"error: {file}: emulator.prot is not a key of [emulator], got 1",
         "hint: did you mean port?",
-        f"{file}: not reloaded, the old settings stay",
+        f"{file}: not reloaded, the previous settings stay in effect",
     ] == running.reload(3)
     assert (200, 401) == (publish(api["http"], "da2-old"), publish(api["http"], "da2-new"))
     write(key="da2-new")
@@ -178,7 +178,7 @@ def test_handler_that_does_not_load_leaves_the_old_settings(emulate, write, tmp_
     told = running.reload(3)
     assert told[0].startswith("error: ")
     assert "must name a function that" in told[0]
-    assert "not reloaded, the old settings stay" == told[2]
+    assert "not reloaded, the previous settings stay in effect" == told[2]
     assert (200, 401) == (publish(api["http"], "da2-old"), publish(api["http"], "da2-new"))
 
 
@@ -188,7 +188,7 @@ def test_key_that_needs_a_new_start_is_named(emulate, write):
     api = running.served()
     file = write(key="da2-new", more="connection_timeout_ms = 1000\n")
     assert [
-        f"{file}: emulator.connection_timeout_ms changes at the next start",
+        f"{file}: emulator.connection_timeout_ms takes effect at the next start",
         "reloaded",
     ] == running.reload(2)
     wait_for(lambda: 200 == publish(api["http"], "da2-new"))

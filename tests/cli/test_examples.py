@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.examples import examples
+from harness.cli.listings import examples
 from harness.core.errors import ScenarioError
 from harness.scenario.shipped import KINDS, shipped_names
 

@@ -73,7 +73,7 @@ def test_without_a_folder_the_project_is_written_here(folder):
 def test_without_a_terminal_the_default_system_is_named(folder):
     """A script is told which system it got and how to choose another."""
     done = init("chat")
-    assert "system: appsync-events; --system names another\n" == done.stderr
+    assert "system: appsync-events; choose another with --system\n" == done.stderr
     target = tomllib.loads((folder / "chat/scenarios/targets/emulated.toml").read_text("utf-8"))
     assert "appsync-events" == target["system"]
 
@@ -179,7 +179,7 @@ def test_folder_with_a_file_of_the_project_is_refused_and_left_as_it_was(folder,
 def test_file_in_place_of_a_folder_of_the_project_leaves_nothing_behind(folder):
     """What has been written before it is met is taken back."""
     (folder / ".github").write_text("mine", encoding="utf-8")
-    with pytest.raises(MachineError, match="init needs a folder that it may write"):
+    with pytest.raises(MachineError, match="a writable folder is required"):
         init("--system", "polling")
     assert [".github"] == files_in(folder)
 
@@ -254,13 +254,15 @@ def test_requirements_say_where_the_harness_comes_from(folder, monkeypatch, inst
     written = (folder / "requirements.txt").read_text("utf-8")
     assert line == written.splitlines()[-1]
     assert "/home" not in written
-    assert ("for CI: write into requirements.txt" in said) == (PLACEHOLDER in line)
+    assert ("for CI: add the source of fanout-harness to requirements.txt" in said) == (
+        PLACEHOLDER in line
+    )
 
 
 def test_file_in_place_of_the_folder_is_refused(folder):
     """A path that is a file is no folder to write into."""
     (folder / "chat").touch()
-    with pytest.raises(MachineError, match="chat: not a directory, init needs a folder"):
+    with pytest.raises(MachineError, match="chat: not a directory, a writable folder"):
         init("chat", "--system", "polling")
 
 

@@ -169,8 +169,8 @@ def test_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MachineError) as caught:
         start(file / "run", "waits")
     expected = (
-        f"{file}: cannot be written (file exists), the run's folder is made here\n"
-        "hint: point --out at a place you can write"
+        f"{file}: cannot be written (file exists), the run's folder is created here\n"
+        "hint: choose another --out"
     )
     assert expected == str(caught.value)
 

@@ -2,21 +2,21 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli.app import build_app
-from harness.cli.locustfile import PACKAGED, readable
-from harness.cli.worker import worker_command
+from harness.cli.distributed import worker_command
+from harness.cli.options import PACKAGED_LOCUSTFILE, readable_locustfile
 from harness.core.errors import LocustfileError
 
 
 def test_users_of_the_package_run_where_no_locustfile_is_named():
     """Subscribers and chatters of any system."""
-    assert (PACKAGED, True) == (readable(None), PACKAGED.is_file())
+    assert (PACKAGED_LOCUSTFILE, True) == (readable_locustfile(None), PACKAGED_LOCUSTFILE.is_file())
 
 
 def test_locustfile_is_what_a_worker_runs(tmp_path):
     """As its master does."""
     file = tmp_path / "mine.py"
     file.write_text("x = 1\n", "utf-8")
-    command = worker_command("127.0.0.1", 5557, 1, readable(file))
+    command = worker_command("127.0.0.1", 5557, 1, readable_locustfile(file))
     assert str(file) == command[command.index("-f") + 1]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import overrun
-from harness.cli.overrun import OverrunWatch
+from harness.cli import load_process
+from harness.cli.load_process import OverrunWatch
 from harness.core.clock import NS_PER_S
 
 
@@ -29,7 +29,7 @@ def test_run_is_over_for_too_long_by_its_own_epoch(
     epoch_ns = time.time_ns() - round(ago_s * NS_PER_S)
     run = watch(tmp_path, {"status": status, "epoch_ns": epoch_ns})
     assert not run.overran()
-    monkeypatch.setattr(overrun.time, "monotonic", lambda: now_s + 1000.0)
+    monkeypatch.setattr(load_process.time, "monotonic", lambda: now_s + 1000.0)
     assert run.overran() is overran
 
 

@@ -149,7 +149,7 @@ def test_stopping_run_says_how_to_end_it_at_once() -> None:
     progress = quickstart()
     progress.add(row(3))
     progress.stopping = True
-    assert " | stopping (a second Ctrl-C ends it at once) | " in plain_line(progress)
+    assert " | stopping (a second Ctrl-C kills it) | " in plain_line(progress)
 
 
 def test_without_a_terminal_there_is_a_line_every_five_seconds(tmp_path: Path) -> None:
@@ -207,4 +207,4 @@ def test_time_left_is_not_promised_once_the_run_is_stopping() -> None:
     assert isinstance(console.file, io.StringIO)
     headlines = [line for line in console.file.getvalue().splitlines() if "quickstart" in line]
     assert headlines[0].endswith("starting, 0 s of 30 s, 30 s left")
-    assert headlines[1].endswith("stopping (a second Ctrl-C ends it at once), 0 s of 30 s")
+    assert headlines[1].endswith("stopping (a second Ctrl-C kills it), 0 s of 30 s")

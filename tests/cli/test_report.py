@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from harness.analysis.run.finalize import analyse, finalize
-from harness.analysis.run.record import NoRecordError
+from harness.analysis.run.run_file import NoRecordError
 from harness.cli.report import report, show
 from harness.core.errors import ScenarioError
 from tests.support.records import run_file, three_subscribers
@@ -81,8 +81,8 @@ def test_a_quiet_history_is_its_page_alone(tmp_path, capsys):
         ({"run": "x", "history": "y"}, "must be one of RUN, --history, got both"),
         ({"history": "y", "metric": ["stall_s.maxi"]}, "did you mean stall_s.max?"),
         ({"history": "y", "metric": ["nonsense"]}, "hint: for example fan_out_latency_ms.p50"),
-        ({"run": "x", "metric": ["stall_s.max"]}, "--metric goes with --history alone"),
-        ({"run": "x", "out": "y.html"}, "--out goes with --history alone"),
+        ({"run": "x", "metric": ["stall_s.max"]}, "--metric requires --history"),
+        ({"run": "x", "out": "y.html"}, "--out requires --history"),
     ],
 )
 def test_a_history_asked_for_wrongly_is_bad_usage(options, words):
@@ -103,7 +103,7 @@ def test_figures_are_never_parted_from_their_units(tmp_path, capsys, monkeypatch
     folder = Simulation().write(tmp_path / "run")
     analysis = analyse(folder)
     for width in range(60, 120):
-        monkeypatch.setattr("harness.cli.report.LOG_WIDTH", width)
+        monkeypatch.setattr("harness.cli.terminal.LOG_WIDTH", width)
         show(analysis, folder / "report.html")
         story = capsys.readouterr().out.partition("\n\n")[0]
         assert [] == re.findall(r"\d\n(?:%|ms|s)", story), width

@@ -19,7 +19,7 @@ from harness.analysis.run.finalize import analyse
 from harness.cli import run as verb
 from harness.cli.budget import Budget
 from harness.cli.load_process import LoadProcess
-from harness.cli.locustfile import PACKAGED
+from harness.cli.options import PACKAGED_LOCUSTFILE
 from harness.core.errors import MachineError, ScenarioError
 from harness.scenario.loading import load_plan
 from harness.scenario.plan import Plan
@@ -95,8 +95,8 @@ def test_killed_load_is_named_and_its_record_reported(
     assert [folder] == reported
     said = capsys.readouterr().err
     expected = (
-        "error: load process: was killed by signal 9, a run needs it to the end\n"
-        f"hint: what it said is in {folder / 'locust.log'}\n"
+        "error: load process: was killed by signal 9, it must run until the end\n"
+        f"hint: its output is in {folder / 'locust.log'}\n"
     )
     assert said.endswith(expected)
     log = (folder / "locust.log").read_text(encoding="utf-8")
@@ -119,8 +119,8 @@ def test_load_without_a_record_never_passes(
     assert [temporary] == list(tmp_path.iterdir())
     (log,) = temporary.iterdir()
     expected = (
-        f"error: load process: ended with exit code {code}, a run needs it to the end\n"
-        f"hint: what it said is in {log}\n"
+        f"error: load process: ended with exit code {code}, it must run until the end\n"
+        f"hint: its output is in {log}\n"
     )
     assert expected == capsys.readouterr().err
     assert log.read_text(encoding="utf-8").startswith("noise before the record\n")
@@ -146,7 +146,7 @@ def test_command_carries_flags_and_locust_arguments() -> None:
     command = verb.load_command(Path("out"), 2, ["--csv=x"])
     expected = [
         *(sys.executable, "-P", "-m", "harness.load.start"),
-        *("-f", str(PACKAGED), "--headless"),
+        *("-f", str(PACKAGED_LOCUSTFILE), "--headless"),
         *("--out", "out", "--processes", "2"),
     ]
     assert expected == command[: len(expected)]
@@ -249,7 +249,7 @@ def test_run_that_has_cost_more_than_it_may_is_ended_in_order(
     """As by Ctrl-C, with one sentence; what was measured is reported."""
     folder = tmp_path / "run"
     command = [sys.executable, str(FAKE), str(folder), "waits"]
-    assert 130 == verb.run_load(command, plan, folder, spending=Budget(plan, 1e-9))
+    assert 130 == verb.run_load(command, plan, folder, budget=Budget(plan, 1e-9))
     assert ("SIGINT", [folder]) == ((folder / "stopped_by").read_text(), reported)
     said = capsys.readouterr().err
     assert 1 == said.count("error: --max-usd: the run has cost about $0.000000, at most $0.000000")

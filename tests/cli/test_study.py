@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import typer
 
-from harness.analysis.decide.study_cells import cells_of
+from harness.analysis.decide.study import cells_of
 from harness.cli.study import study
 from harness.core.errors import MachineError
 from harness.scenario.study import load_study

@@ -129,7 +129,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(play, capsys, tmp_path):
     """Exit 130 with what is known so far; the second time only the rest is run."""
     code, data, loads = play(Emulated(70, ends={4: ExitCode.INTERRUPTED}), step="10")
     assert (130, "interrupted", [20, 40, 80, 60]) == (code, data["status"], loads)
-    assert f"--out {tmp_path / 'sweep'} goes on" in capsys.readouterr().err
+    assert f"--out {tmp_path / 'sweep'} resumes" in capsys.readouterr().err
     code, data, loads = play(Emulated(70), step="10")
     assert (0, "completed", [60, 70]) == (code, data["status"], loads)
     assert 5 == len(data["cells"][0]["steps"])
@@ -174,14 +174,14 @@ def test_a_step_that_ends_with_an_error_ends_the_sweep(play, capsys):
     ("options", "said"),
     [
         ({"along": "subscriber"}, "--along must be one of subscribers, publish-rate"),
-        ({"step": "0"}, "--step must be a share"),
-        ({"step": "150%"}, "--step must be a share"),
+        ({"step": "0"}, "--step must be a percentage"),
+        ({"step": "150%"}, "--step must be a percentage"),
         ({"factor": 1.0}, "--factor must be above 1"),
         ({"along": "subscribers", "start": 1.5}, "--from must be a whole number above 0"),
         ({"start": 50.0, "most": 10.0}, "--to must be at least --from = 50"),
         ({"grid": ["joins=x"]}, "--grid must have the form AXIS=LOAD,LOAD"),
-        ({"grid": ["publish-rate=1,2"]}, "--grid must be another axis"),
-        ({"along": "joins", "start": 1e5}, "users join for 2 s at least"),
+        ({"grid": ["publish-rate=1,2"]}, "--grid must be an axis"),
+        ({"along": "joins", "start": 1e5}, "users must join for at least 2 s"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_before_anything_runs(options, said, tmp_path):

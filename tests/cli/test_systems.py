@@ -1,6 +1,6 @@
 """The list of installed systems, with those that do not work."""
 
-from harness.cli.systems import systems
+from harness.cli.listings import systems
 
 
 def listed(capsys):

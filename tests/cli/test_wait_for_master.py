@@ -5,8 +5,8 @@ import time
 import pytest
 import zmq
 
-from harness.cli import wait_for_master as meeting
-from harness.cli.wait_for_master import wait_for_master
+from harness.cli import distributed
+from harness.cli.distributed import wait_for_master
 from harness.core.errors import MachineError
 from tests.support.ports import free_port
 
@@ -37,8 +37,8 @@ def test_master_that_comes_later_is_waited_for(closed_port):
 
 def test_port_that_nobody_listens_on_is_told_as_it_is(closed_port, monkeypatch):
     """While it waits, and at the end; with bad usage as the exit code."""
-    monkeypatch.setattr(meeting, "SAY_EVERY_S", 0.1)
-    monkeypatch.setattr(meeting, "TRY_EVERY_S", 0.05)
+    monkeypatch.setattr(distributed, "REPORT_EVERY_S", 0.1)
+    monkeypatch.setattr(distributed, "ATTEMPT_EVERY_S", 0.05)
     said = []
     with pytest.raises(MachineError) as caught:
         wait_for_master("127.0.0.1", closed_port, 0.5, said.append)
@@ -74,6 +74,6 @@ def test_other_program_at_the_port_is_no_master(greeting):
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve, args=[server], daemon=True)
         thread.start()
-        with pytest.raises(MachineError, match="something else answers there"):
+        with pytest.raises(MachineError, match="another service answers"):
             wait_for_master("127.0.0.1", server.getsockname()[1], 20.0, print)
         thread.join()

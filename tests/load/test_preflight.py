@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from locust.argument_parser import get_parser
 
-from harness.cli.locustfile import PACKAGED as LOCUSTFILE
+from harness.cli.options import PACKAGED_LOCUSTFILE as LOCUSTFILE
 from harness.core.errors import MachineError, ScenarioError
 from harness.load import preflight as preparing
 from harness.load.options import add_arguments

@@ -13,9 +13,9 @@ from tests.support.paths import ROOT
 TWICE = """
 import runpy
 from locust import events
-from harness.cli.locustfile import PACKAGED
+from harness.cli.options import PACKAGED_LOCUSTFILE
 connected = []
-for file in ("locustfiles/any_system.py", str(PACKAGED)):
+for file in ("locustfiles/any_system.py", str(PACKAGED_LOCUSTFILE)):
     found = runpy.run_path(file)
     assert {"Subscriber", "Chatter"} <= found.keys()
     connected.append(len(events.init._handlers))

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.envelope import Envelope
-from harness.measure.arrivals import MessageTracker
 from harness.measure.ledger import SubscriberLedger
+from harness.measure.message_tracker import MessageTracker
 
 RUN = "run"
 OWED_FROM_NS = 1_000
@@ -20,8 +20,8 @@ def envelope(stream, sequence, sent_ns=None):
     return Envelope(RUN, stream, sequence, sent_ns, sent_ns)
 
 
-def subscriber(book=None):
-    ledger = SubscriberLedger(book or MessageTracker(RUN))
+def subscriber(tracker=None):
+    ledger = SubscriberLedger(tracker or MessageTracker(RUN))
     ledger.owed_from_ns = OWED_FROM_NS
     return ledger
 
@@ -105,20 +105,20 @@ def test_delivery_before_any_confirmation_is_unexpected():
 
 def test_delivery_after_the_drain_is_late_and_not_delivered():
     """The drain's end is the last moment to count as delivered."""
-    book = MessageTracker(RUN)
-    ledger = subscriber(book)
+    tracker = MessageTracker(RUN)
+    ledger = subscriber(tracker)
     receive(ledger, envelope(0, 0))
-    book.drained = True
+    tracker.drained = True
     receive(ledger, envelope(0, 1))
     assert (1, 1, 2) == (ledger.delivered_count, ledger.late, ledger.received_count)
 
 
 def test_message_of_another_run_is_ignored_and_counted():
     """Two runs on one channel do not spoil each other's ledgers."""
-    book = MessageTracker(RUN)
-    ledger = subscriber(book)
+    tracker = MessageTracker(RUN)
+    ledger = subscriber(tracker)
     receive(ledger, Envelope("other", 0, 0, OWED_FROM_NS, OWED_FROM_NS))
-    assert (0, 1) == (ledger.received_count, book.foreign_count)
+    assert (0, 1) == (ledger.received_count, tracker.foreign_count)
 
 
 @given(
@@ -138,12 +138,12 @@ def test_ledger_agrees_with_a_model_that_keeps_everything(deliveries):
 
 def test_message_entry_sums_over_its_subscribers():
     """A message's row counts the deliveries of all subscribers of the class."""
-    book = MessageTracker(RUN)
-    people = [subscriber(book) for _ in range(3)]
+    tracker = MessageTracker(RUN)
+    people = [subscriber(tracker) for _ in range(3)]
     for ledger in people:
         receive(ledger, envelope(0, 0))
     receive(people[0], envelope(0, 0))
-    entry = book.find(0, 0)
+    entry = tracker.find(0, 0)
     assert 3 == entry.take().size
     assert (3, 1) == (entry.delivered, entry.duplicated)
 
@@ -167,8 +167,8 @@ def test_backlog_after_a_stall_counts_the_stall_once():
 
 def test_stall_behind_a_lost_message_counts_from_the_lost_one():
     """A message known to have been sent, and skipped here, was owed since it was sent."""
-    book = MessageTracker(RUN)
-    lucky, unlucky = subscriber(book), subscriber(book)
+    tracker = MessageTracker(RUN)
+    lucky, unlucky = subscriber(tracker), subscriber(tracker)
     receive(lucky, envelope(0, 0, 5_000), envelope(0, 1, 90_000), kernel_ns=90_500)
     receive(unlucky, envelope(0, 1, 90_000), kernel_ns=90_500)
     assert 90_500 - 5_000 == unlucky.longest_stall_ns
@@ -176,26 +176,26 @@ def test_stall_behind_a_lost_message_counts_from_the_lost_one():
 
 def test_quiet_messages_are_retired_with_their_frames():
     """Memory does not grow with the messages of a run."""
-    book = MessageTracker(RUN)
-    ledger = subscriber(book)
+    tracker = MessageTracker(RUN)
+    ledger = subscriber(tracker)
     known = ledger.event(envelope(0, 0).to_json().decode(), 2_000)
-    book.frame_cache[b"frame"] = known
-    assert [known] == book.retire(everything=True)
-    assert ({}, None) == (book.frame_cache, book.find(0, 0))
+    tracker.frame_cache[b"frame"] = known
+    assert [known] == tracker.retire(everything=True)
+    assert ({}, None) == (tracker.frame_cache, tracker.find(0, 0))
 
 
 def test_recent_messages_are_not_retired():
     """A message is kept while deliveries of it may still come."""
-    book = MessageTracker(RUN)
-    receive(subscriber(book), envelope(0, 0))
-    assert [] == book.retire()
+    tracker = MessageTracker(RUN)
+    receive(subscriber(tracker), envelope(0, 0))
+    assert [] == tracker.retire()
 
 
 def test_clock_offset_moves_arrivals_to_the_run_clock():
     """Arrival times are on the master's clock, receive delay on the worker's own."""
-    book = MessageTracker(RUN, clock_offset_ns=1_000_000)
-    receive(subscriber(book), envelope(0, 0), kernel_ns=5_000)
-    assert [1_005_000] == book.find(0, 0).take().tolist()
+    tracker = MessageTracker(RUN, clock_offset_ns=1_000_000)
+    receive(subscriber(tracker), envelope(0, 0), kernel_ns=5_000)
+    assert [1_005_000] == tracker.find(0, 0).take().tolist()
 
 
 def come_back(ledger, owed_from_ns):
@@ -226,8 +226,8 @@ def test_message_of_an_earlier_connection_that_comes_again_is_duplicated():
 
 def test_time_away_is_no_stall_of_the_next_connection():
     """What was sent before a connection was owed anything does not make its first wait longer."""
-    book = MessageTracker(RUN)
-    other, ledger = subscriber(book), subscriber(book)
+    tracker = MessageTracker(RUN)
+    other, ledger = subscriber(tracker), subscriber(tracker)
     receive(ledger, envelope(0, 0), kernel_ns=OWED_FROM_NS + 1)
     receive(other, *[envelope(0, sequence) for sequence in range(5)], kernel_ns=OWED_FROM_NS + 10)
     come_back(ledger, OWED_FROM_NS + 3_000)
@@ -237,8 +237,8 @@ def test_time_away_is_no_stall_of_the_next_connection():
 
 def test_first_owed_message_that_was_lost_begins_the_stall():
     """Others had it, this user did not: it waited from when that one was sent."""
-    book = MessageTracker(RUN)
-    other, ledger = subscriber(book), subscriber(book)
+    tracker = MessageTracker(RUN)
+    other, ledger = subscriber(tracker), subscriber(tracker)
     messages = [
         envelope(0, sequence, sent_ns=OWED_FROM_NS + 1_000 * sequence) for sequence in (0, 1, 2)
     ]
@@ -286,12 +286,12 @@ def test_one_who_leaves_is_owed_what_was_sent_before_and_nothing_after():
 def test_ten_million_deliveries_with_three_faults_are_counted_exactly():
     """One lost, one twice, one pair swapped among 10,000,000; takes about four seconds."""
     subscribers, messages = 1_000, 10_000
-    book = MessageTracker(RUN)
-    ledgers = [subscriber(book) for _ in range(subscribers)]
+    tracker = MessageTracker(RUN)
+    ledgers = [subscriber(tracker) for _ in range(subscribers)]
     for sequence in range(messages):
-        known = book.message(envelope(0, sequence), 300)
+        known = tracker.message(envelope(0, sequence), 300)
         if sequence in (5_000, 5_001):  # The pair that one of them gets the wrong way round.
-            other = book.message(envelope(0, 10_001 - sequence), 300)
+            other = tracker.message(envelope(0, 10_001 - sequence), 300)
             ledgers[7].delivered(other, 2_000_000)
         for ledger in ledgers[:7] + ledgers[8:] if sequence in (5_000, 5_001) else ledgers:
             if not (sequence == 777 and ledger is ledgers[3]):
@@ -299,7 +299,7 @@ def test_ten_million_deliveries_with_three_faults_are_counted_exactly():
         if sequence == 888:
             ledgers[4].delivered(known, 2_000_000)
         known.take()
-        book.take_receive_delays()
+        tracker.take_receive_delays()
     assert subscribers * messages - 1 == sum(ledger.delivered_count for ledger in ledgers)
     assert [(3, messages - 1, 0, 0)] == faulty(ledgers, messages, "delivered_count")
     assert [(4, messages, 1, 0)] == faulty(ledgers, 0, "duplicated")
@@ -339,14 +339,14 @@ STEPS = st.lists(
 
 
 def accounts_after(steps, offset_ns, *, together):
-    """Return all that several accounts and their book know after the same steps."""
-    book = MessageTracker(RUN, offset_ns)
-    people = [subscriber(book) for _ in range(ACCOUNTS)]
+    """Return all that several accounts and their tracker know after the same steps."""
+    tracker = MessageTracker(RUN, offset_ns)
+    people = [subscriber(tracker) for _ in range(ACCOUNTS)]
     taken = []
     for kind, *drawn in steps:
         if kind == "come":
             stream, sequence, deliveries = drawn
-            known = book.message(envelope(stream, sequence, OWED_FROM_NS + 100 * sequence), 300)
+            known = tracker.message(envelope(stream, sequence, OWED_FROM_NS + 100 * sequence), 300)
             hand_over(known, people, deliveries, together=together)
         elif kind == "confirm":
             people[drawn[0]].owed_from_ns = OWED_FROM_NS + 350
@@ -355,10 +355,10 @@ def accounts_after(steps, offset_ns, *, together):
         elif kind == "leave":
             people[drawn[0]].stop_owing(OWED_FROM_NS + 550)
         elif kind == "drain":
-            book.drained = True
+            tracker.drained = True
         else:
-            taken.append([sorted(message.take().tolist()) for message in book.live()])
-    return taken, [known_of(ledger) for ledger in people], book_of(book)
+            taken.append([sorted(message.take().tolist()) for message in tracker.live()])
+    return taken, [known_of(ledger) for ledger in people], tracked_by(tracker)
 
 
 def hand_over(known, people, deliveries, *, together):
@@ -374,15 +374,15 @@ def hand_over(known, people, deliveries, *, together):
 
 def known_of(ledger):
     """Return an account, all of it."""
-    slots = [name for name in SubscriberLedger.__slots__ if name != "book"]
+    slots = [name for name in SubscriberLedger.__slots__ if name != "tracker"]
     values = {name: getattr(ledger, name) for name in slots}
     return values, type(ledger.expected), counts(ledger)
 
 
-def book_of(book):
-    """Return what a book knows of each message; of arrivals and delays the order is no matter."""
+def tracked_by(tracker):
+    """Return what a tracker knows of each message, with arrivals and delays in order."""
     rows = {}
-    for message in book.live():
+    for message in tracker.live():
         arrivals = sorted(message.take().tolist())
         names = (
             "delivered",
@@ -394,7 +394,7 @@ def book_of(book):
             "last_ns",
         )
         rows[message.stream, message.sequence] = arrivals, [getattr(message, n) for n in names]
-    return rows, sorted(book.take_receive_delays().tolist()), book.foreign_count
+    return rows, sorted(tracker.take_receive_delays().tolist()), tracker.foreign_count
 
 
 @given(steps=STEPS, offset_ns=st.sampled_from([0, 77, -250]))
@@ -408,11 +408,11 @@ def test_message_told_together_counts_as_if_told_to_each(steps, offset_ns):
 
 def test_what_must_not_be_late_is_woken_by_a_message_told_together():
     """Once, after all of them are accounted for."""
-    book = MessageTracker(RUN)
-    people = [subscriber(book) for _ in range(3)]
+    tracker = MessageTracker(RUN)
+    people = [subscriber(tracker) for _ in range(3)]
     woken = []
-    book.wake_at_ns = 0
-    book.wake = lambda: woken.append(sum(ledger.delivered_count for ledger in people))
-    known = book.message(envelope(0, 0), 300)
+    tracker.publish_due_at_ns = 0
+    tracker.publish_due = lambda: woken.append(sum(ledger.delivered_count for ledger in people))
+    known = tracker.message(envelope(0, 0), 300)
     people[0].delivered_together(known, people, np.full(3, 2_000_000))
     assert [3] == woken

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.emulation.wildcards import channels_in
+from harness.core.channels import channels_in
 from harness.net.addresses import path_of, source_addresses, with_channels
 
 STREAM = "https://example.org/sub/{channel}?v=1"

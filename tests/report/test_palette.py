@@ -1,7 +1,6 @@
 """Colours of systems: the same everywhere, and never two alike."""
 
-from harness.report.palette import looks_of
-from harness.report.theme import VARIABLES
+from harness.report.theme import VARIABLES, looks_of
 
 SYSTEMS = ["server-sent-events", "api-gateway-websocket", "appsync-events", "polling", "hybrid"]
 

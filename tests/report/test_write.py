@@ -2,10 +2,10 @@
 
 import pytest
 
-from harness.analysis.run.economics import priced_systems
 from harness.analysis.run.finalize import finalize
 from harness.core.errors import MachineError
-from harness.report.chart_layout import Chart
+from harness.core.pricing import priced_systems
+from harness.report.canvas import Chart
 from harness.report.write import write_file, write_page, write_report
 from tests.support.records import run_file, write_record
 from tests.support.simulated_run import Simulation
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_written_says_what_to_do(tmp_path, write):
     with pytest.raises(MachineError) as caught:
         write(tmp_path / "file" / "page.html", b"")
     assert "page.html: cannot be written (" in str(caught.value)
-    assert "\nhint: free some space, or name another place" in str(caught.value)
+    assert "\nhint: free some space, or choose another place" in str(caught.value)
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):

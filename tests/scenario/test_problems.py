@@ -99,7 +99,7 @@ def test_missing_key_is_explained_by_what_it_means(scenario, workload_text):
     scenario.write(workload_text.replace("measure_s = 5.0", ""))
     assert (
         "workload.toml: phases.measure_s must be given, got nothing"
-        "\nhint: Messages that should be sent in this time make the summary."
+        "\nhint: Messages that are due in this time make the summary."
     ) == scenario.complaint()
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from harness.cli.locustfile import PACKAGED as LOCUSTFILE
+from harness.cli.options import PACKAGED_LOCUSTFILE as LOCUSTFILE
 from harness.scenario.workload import Generator
 from tests.support.paths import ROOT
 from tests.support.ports import free_port

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.measure.histogram import LatencyHistogram
-from harness.measure.log_bins import ArrivalBins
+from harness.measure.histogram import ArrivalBins, LatencyHistogram
 from harness.measure.record import RecordWriter
 from tests.support.records import (
     EPOCH_NS,

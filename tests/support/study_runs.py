@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from harness.analysis.decide.study_cells import StudyCell
+from harness.analysis.decide.study import StudyCell
 from harness.analysis.run.finalize import finalize
 from harness.scenario.model import HIDE_SECRETS
 from tests.support.paths import SCENARIOS

@@ -39,7 +39,7 @@ class Interval(NamedTuple):
     high: float
 
     def holds(self, value: float) -> bool:
-        """Say whether a value cannot be told from the figure."""
+        """Return whether a value is inside the interval."""
         return self.low <= value <= self.high
 
 
@@ -67,7 +67,7 @@ def draw(
     Args:
         runs: Of each run, one row a second and one column a bin; columns mean the same in all.
         figure: Makes figures of sums over seconds: a row of figures for each row of sums.
-        random: Where chance comes from.
+        random: Source of randomness.
         replicates: How often to draw.
 
     Returns:

@@ -2,20 +2,98 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from harness.analysis.decide.knee import Knee, find_knee
+import numpy as np
+import numpy.typing as npt
+
+from harness.analysis.decide.backlog import LEAST_GROWTH_MS_PER_S, LEAST_SECONDS, SIGNIFICANCE
 from harness.analysis.decide.scalability import Scalability, fit_scalability
-from harness.analysis.decide.sweep_search import Answer, Bracket, Search
-from harness.analysis.decide.sweep_step import MS_PER_S, SweepStep
-from harness.analysis.run.backlog import LEAST_GROWTH_MS_PER_S, LEAST_SECONDS, SIGNIFICANCE
+from harness.analysis.decide.sweep import MS_PER_S, Answer, Bracket, Search, SweepStep
 from harness.analysis.run.record import Json
 from harness.core.exit_codes import ExitCode
 from harness.scenario.axes import DELIVERIES, Axis
 from harness.scenario.workload import Workload
 
+Floats = npt.NDArray[np.float64]
+
+LEAST_LOADS: Final = 5
+"""Loads that a knee needs: two points on each side of the bend, and the bend."""
+
+
+class Knee(NamedTuple):
+    """A knee, and between which loads it may lie.
+
+    Attributes:
+        load: The tested load at which the curve bends.
+        low: Lower end: the next tested load below, or the lowest knee found with a step left out.
+        high: Upper end, likewise.
+    """
+
+    load: float
+    low: float
+    high: float
+
+
+def find_knee(loads: Sequence[float], latencies_ms: Sequence[float]) -> Knee | None:
+    """Find where latency begins to bend away from a line as the load grows.
+
+    Several latencies at one load count with their median. Both axes are scaled to 0…1, and the knee
+    is the tested load at which the curve is furthest below the line from its first to its last
+    point. Source: Satopää, Albrecht, Irwin and Raghavan, "Finding a 'Kneedle' in a Haystack", 2011.
+
+    Its uncertainty is the distance to the tested loads beside it, made wider by the knees that are
+    found when each load is left out in turn.
+
+    Returns:
+        None with fewer than ``LEAST_LOADS`` loads, and where the curve has no bend upwards.
+    """
+    at = np.unique(np.asarray(loads, np.float64))
+    given, values = np.asarray(loads, np.float64), np.asarray(latencies_ms, np.float64)
+    medians = np.array([np.median(values[given == load]) for load in at])
+    if len(at) < LEAST_LOADS or (found := _kneedle(at, medians)) is None:
+        return None
+    place = int(np.searchsorted(at, found))
+    without = [
+        knee
+        for left_out in range(len(at))
+        if (knee := _kneedle(np.delete(at, left_out), np.delete(medians, left_out))) is not None
+    ]
+    beside = [at[max(place - 1, 0)], at[min(place + 1, len(at) - 1)], *without]
+    return Knee(found, float(min(beside)), float(max(beside)))
+
+
+def _kneedle(loads: Floats, latencies_ms: Floats) -> float | None:
+    """Return the knee of latencies that rise at different, ascending loads, at least three."""
+    if latencies_ms.max() <= latencies_ms.min():
+        return None
+    # The paper's curve rises and flattens: this one, seen from its other end.
+    along = np.flip(1 - _scaled(loads))
+    gap = np.flip(1 - _scaled(latencies_ms)) - along
+    before, after = np.r_[gap[:1], gap[:-1]], np.r_[gap[1:], gap[-1:]]
+    is_peak, is_trough = (gap >= before) & (gap >= after), (gap <= before) & (gap <= after)
+    step = float(np.diff(along).mean())
+    peak: int | None = None
+    for place in range(len(gap) - 1):
+        if is_peak[place]:
+            peak = place
+        if is_trough[place]:
+            peak = None
+        # Sensitivity 1: the gap has closed by one mean step before it widens again.
+        if peak is not None and gap[place + 1] < gap[peak] - step:
+            # The first and the last point can be no bend, whatever the scaling makes of them.
+            return float(loads[-(peak + 1)]) if 0 < peak < len(gap) - 1 else None
+    return None
+
+
+def _scaled(values: Floats) -> Floats:
+    """Return values moved and scaled so that they reach from 0 to 1."""
+    scaled: Floats = (values - values.min()) / (values.max() - values.min())
+    return scaled
+
+
 JSON_VERSION: Final = 1
-"""Of what ``sweep_json`` returns; a name that goes, or means something else, raises it."""
+"""Version of ``sweep_json``: raised when a name is removed or changes its meaning."""
 
 FOUND: Final = "found"
 AT_LEAST_GENERATOR: Final = "at_least_generator"
@@ -33,7 +111,7 @@ _EXIT_CODES: Final = {
 
 @dataclass(frozen=True)
 class Headroom:
-    """The capacity beside what the reference load asks for.
+    """The capacity compared with the reference load.
 
     Attributes:
         axis: What is compared.
@@ -55,7 +133,7 @@ class Headroom:
 
 @dataclass(frozen=True)
 class Cell:
-    """One search: all its steps, and what they come to.
+    """One search: its steps and their result.
 
     Attributes:
         axis: What was raised.
@@ -64,7 +142,7 @@ class Cell:
         steps: In the order they were run.
         workload: The workload of the step at the capacity; of the first step where none held.
         bracket: Between which loads the edge lies.
-        is_settled: Whether the search came to its end.
+        is_settled: Whether the search is complete.
         knee: Where latency bends; None where it does not.
         law: The Universal Scalability Law, or why it was refused.
         headroom: Beside the reference load; empty where nothing held.
@@ -111,7 +189,7 @@ def read_cell(
     workload: Workload,
     reference: Workload | None = None,
 ) -> Cell:
-    """Return what the steps of one search come to.
+    """Return the result of the steps of one search.
 
     Args:
         axis: What was raised.

@@ -59,7 +59,7 @@ def find_incompatibilities(sides: Sequence[Sequence[Analysis]]) -> list[Incompat
         for name, one in runs
         for problem in one.record.problems
     ]
-    # Of a record without its run.json nobody knows what was run; that is named above.
+    # Without its run.json, what a record ran is unknown; that is reported above.
     known = [(name, one) for name, one in runs if not one.record.is_salvaged]
     found += _differences([(name, _load(one)) for name, one in known])
     for place in range(len(sides)):

@@ -13,8 +13,8 @@ from harness.analysis.decide.comparability import Incompatibility
 from harness.analysis.run.clocks import error_of
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import read_seconds, values_ns
-from harness.analysis.run.labels import differing_tags, shared_label
 from harness.analysis.run.record import MEASURE, Record, measured
+from harness.analysis.run.run_file import differing_tags, shared_label
 from harness.analysis.run.slo import observe
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.metrics import LATENCIES

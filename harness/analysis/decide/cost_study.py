@@ -1,16 +1,26 @@
 """What a day of live chat costs on each system, and where one becomes cheaper than another.
 
-Every figure is a bill of ``economics.py`` for a ``Day``; nothing here knows a price.
+Every figure is a bill of ``economics.py`` for a ``Day``; there are no prices here.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Final
 
-from harness.analysis.run.economics import Economics, is_made_of_others, priced_systems, switches_of
-from harness.core.pricing import Day, Line, total_usd
+from harness.core.pricing import (
+    Day,
+    Economics,
+    Line,
+    is_made_of_others,
+    priced_systems,
+    switches_of,
+    total_usd,
+)
 from harness.core.system import system_named
+from harness.scenario.event_bytes import ChoiceBytes, FixedBytes, LognormalBytes
+from harness.scenario.workload import Workload
 
 POLLING: Final = "polling"
 """The system of those who poll beside a hybrid's chatters."""
@@ -29,7 +39,7 @@ _HALVINGS: Final = 80
 
 @dataclass(frozen=True)
 class Alternative:
-    """What a bill comes to with one switch turned the other way."""
+    """The amount of a bill with one switch turned the other way."""
 
     switch: str
     question: str
@@ -68,7 +78,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Where two ways cost the same; None where one is always cheaper in the range looked at."""
+    """Where two systems cost the same; None where one is cheaper in the whole range."""
 
     question: str
     unit: str
@@ -88,7 +98,7 @@ class Step:
 
 @dataclass(frozen=True)
 class CostStudy:
-    """All that is asked about the cost of a day."""
+    """The assumptions about a day and the systems to compare."""
 
     day: Day
     flipped: tuple[str, ...]
@@ -152,7 +162,7 @@ def study_day(
 def coalesced_events(messages: float, live_s: float, window_s: float) -> float:
     """Return how many events are left when those of a window travel as one.
 
-    Messages come at random (Poisson) over ``live_s``; a window opens at fixed times and is sent
+    Messages are due at random (Poisson) over ``live_s``; a window opens at fixed times and is sent
     unless it is empty: windows × (1 − e^(−rate × window)).
     """
     if not window_s:
@@ -178,7 +188,7 @@ def crossing(difference: Callable[[float], float], low: float, high: float) -> f
 
 
 class _Systems:
-    """The price lists, with the switches as they were asked for."""
+    """The price lists, with the switches as chosen."""
 
     def __init__(self, economics: Mapping[str, Economics], flipped: Sequence[str]) -> None:
         self._economics = economics
@@ -287,3 +297,47 @@ def _step(systems: _Systems, day: Day, choice: str) -> Step:
     mean_bytes = sum(size * share for size, share in day.sizes)
     usd = {systems.title(name): systems.usd(name, day) for name in systems.push}
     return Step(choice, day.messages, mean_bytes, usd)
+
+
+_SECONDS_PER_DAY: Final = 86_400
+_SLICES: Final = 100
+"""A lognormal size is taken as this many sizes, each as likely as the others."""
+
+
+def day_of(workload: Workload) -> Day:
+    """Return a day of this workload: its users all day, its messages, sizes and rooms.
+
+    Messages that the file gives by rate go on at that rate all day.
+    """
+    publishing = workload.publishing
+    per_day = publishing.messages_per_day
+    return Day(
+        connected=workload.population.listeners,
+        messages=publishing.mean_rate_per_s * _SECONDS_PER_DAY if per_day is None else per_day,
+        sizes=_sizes(publishing.event_bytes),
+        reach=workload.channels.reach,
+        subscriptions_per_session=workload.channels.subscriptions_mean,
+    )
+
+
+def chatters_ratio(workload: Workload) -> float:
+    """Return the share of a workload's users who write."""
+    return workload.population.chatters / workload.population.users
+
+
+def _sizes(drawn: LognormalBytes | FixedBytes | ChoiceBytes) -> tuple[tuple[float, float], ...]:
+    if isinstance(drawn, FixedBytes):
+        return ((drawn.value, 1.0),)
+    if isinstance(drawn, ChoiceBytes):
+        weights = drawn.weights or (1.0,) * len(drawn.values)
+        return tuple(
+            (size, weight / sum(weights))
+            for size, weight in zip(drawn.values, weights, strict=True)
+        )
+    sigma = math.log(drawn.p99 / drawn.median) / NormalDist().inv_cdf(0.99)
+    spread = NormalDist(math.log(drawn.median), sigma)
+    middles = ((slice_ + 0.5) / _SLICES for slice_ in range(_SLICES))
+    return tuple(
+        (min(max(math.exp(spread.inv_cdf(middle)), drawn.minimum), drawn.maximum), 1 / _SLICES)
+        for middle in middles
+    )

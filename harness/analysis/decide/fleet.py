@@ -1,4 +1,4 @@
-"""How many load workers, addresses, raised quotas and dollars a larger crowd takes.
+"""How many load workers, addresses, raised quotas and dollars a larger load needs.
 
 Everything follows from what one worker of a finished run needed for a delivery, a join and a
 connection. That cost is taken to stay as it was, which a run at a larger step must show; each
@@ -9,10 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from harness.analysis.run.economics import Economics
 from harness.analysis.run.record import Record, measured
 from harness.core.errors import MachineError
-from harness.core.pricing import BYTES_PER_GB, Events, Price, Quota, Usage, total_usd
+from harness.core.pricing import BYTES_PER_GB, Economics, Events, Price, Quota, Usage, total_usd
 from harness.core.system import System
 
 BUSY_CORE: Final = 0.8
@@ -42,7 +41,7 @@ class WorkerCost:
         join_us: The same for a join while users joined.
         connection_bytes: Resident memory that a connection added.
         event_bytes: Mean size of the run's events.
-        worker_bytes: Resident memory of a worker before anybody joined.
+        worker_bytes: Resident memory of a worker before the first join.
     """
 
     run: str
@@ -54,7 +53,7 @@ class WorkerCost:
 
 
 @dataclass(frozen=True)
-class Crowd:
+class FleetLoad:
     """The load to plan for.
 
     Attributes:
@@ -82,7 +81,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Step:
-    """One figure and how it came about."""
+    """One figure and its arithmetic."""
 
     name: str
     value: float
@@ -92,7 +91,7 @@ class Step:
 
 @dataclass(frozen=True)
 class QuotaNeed:
-    """A quota beside what the crowd asks of it."""
+    """A quota and what the load uses of it."""
 
     quota: Quota
     needed_per_s: float
@@ -105,9 +104,9 @@ class QuotaNeed:
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """What one crowd takes."""
+    """What one load needs."""
 
-    crowd: Crowd
+    load: FleetLoad
     steps: tuple[Step, ...]
     quotas: tuple[QuotaNeed, ...]
 
@@ -150,36 +149,38 @@ def worker_cost(record: Record) -> WorkerCost:
     )
 
 
-def plan_fleet(cost: WorkerCost, crowd: Crowd, system: System, open_files: int | None) -> FleetPlan:
-    """Return what a crowd takes, figure by figure.
+def plan_fleet(
+    cost: WorkerCost, load: FleetLoad, system: System, open_files: int | None
+) -> FleetPlan:
+    """Return what a load needs, figure by figure.
 
     Args:
         cost: What a worker needs.
-        crowd: The load.
+        load: The load.
         system: What carries it, with quotas and prices.
         open_files: Files that one process may have open; None for any number.
     """
-    workers_by = _workers_by(cost, crowd, open_files)
+    workers_by = _workers_by(cost, load, open_files)
     workers = max(math.ceil(step.value) for step in workers_by)
     return FleetPlan(
-        crowd,
+        load,
         (
             Step(
                 "deliveries",
-                crowd.deliveries_per_s,
+                load.deliveries_per_s,
                 "a second",
-                f"{crowd.users:,} users × {crowd.messages_per_s:g} messages/s",
+                f"{load.users:,} users × {load.messages_per_s:g} messages/s",
             ),
             *workers_by,
             Step("workers", workers, "cores", "the largest of these, rounded up"),
-            *_rest(cost, crowd, system, workers),
+            *_rest(cost, load, system, workers),
         ),
-        _quota_needs(crowd, system.load("economics")),
+        _quota_needs(load, system.load("economics")),
     )
 
 
-def _workers_by(cost: WorkerCost, crowd: Crowd, open_files: int | None) -> tuple[Step, ...]:
-    rate = crowd.deliveries_per_s
+def _workers_by(cost: WorkerCost, load: FleetLoad, open_files: int | None) -> tuple[Step, ...]:
+    rate = load.deliveries_per_s
     core_us = US_PER_S * BUSY_CORE
     by_cores = (
         Step(
@@ -190,29 +191,29 @@ def _workers_by(cost: WorkerCost, crowd: Crowd, open_files: int | None) -> tuple
         ),
         Step(
             "workers for joins",
-            crowd.joins_per_s * cost.join_us / core_us,
+            load.joins_per_s * cost.join_us / core_us,
             "cores",
-            f"{crowd.joins_per_s:,.0f}/s × {cost.join_us:,.0f} µs ÷ {BUSY_CORE:.0%} of a core",
+            f"{load.joins_per_s:,.0f}/s × {cost.join_us:,.0f} µs ÷ {BUSY_CORE:.0%} of a core",
         ),
     )
     if open_files is None:
         return by_cores
     by_files = Step(
         "workers for open files",
-        crowd.users / max(open_files - SPARE_FILES, 1),
+        load.users / max(open_files - SPARE_FILES, 1),
         "processes",
-        f"{crowd.users:,} ÷ ({open_files:,} − {SPARE_FILES}) files",
+        f"{load.users:,} ÷ ({open_files:,} − {SPARE_FILES}) files",
     )
     return (*by_cores, by_files)
 
 
-def _rest(cost: WorkerCost, crowd: Crowd, system: System, workers: int) -> tuple[Step, ...]:
-    users, hours = crowd.users, crowd.hours + crowd.joining_hours
+def _rest(cost: WorkerCost, load: FleetLoad, system: System, workers: int) -> tuple[Step, ...]:
+    users, hours = load.users, load.hours + load.joining_hours
     economics: Economics = system.load("economics")
     memory_gb = (workers * cost.worker_bytes + users * cost.connection_bytes) / BYTES_PER_GB
     paid_gb = max(memory_gb, workers * LEAST_WORKER_GB)
     hourly_usd = workers * WORKER_CORE.usd + paid_gb * WORKER_GB.usd
-    duration = f"{crowd.hours:g} h and {crowd.joining_hours * 3600:,.0f} s of joining"
+    duration = f"{load.hours:g} h and {load.joining_hours * 3600:,.0f} s of joining"
     return (
         Step(
             "memory of the workers",
@@ -229,9 +230,9 @@ def _rest(cost: WorkerCost, crowd: Crowd, system: System, workers: int) -> tuple
         ),
         Step(
             "time to join",
-            users / crowd.joins_per_s,
+            users / load.joins_per_s,
             "s",
-            f"{users:,} ÷ {crowd.joins_per_s:,.0f}/s",
+            f"{users:,} ÷ {load.joins_per_s:,.0f}/s",
         ),
         Step(
             "cost of the workers",
@@ -242,7 +243,7 @@ def _rest(cost: WorkerCost, crowd: Crowd, system: System, workers: int) -> tuple
         ),
         Step(
             f"bill of {system.title}",
-            total_usd(economics.bill(_usage(cost, crowd))),
+            total_usd(economics.bill(_usage(cost, load))),
             "$",
             f"{duration}; messages of {cost.event_bytes:,.0f} bytes once all are connected; "
             "list prices",
@@ -250,28 +251,28 @@ def _rest(cost: WorkerCost, crowd: Crowd, system: System, workers: int) -> tuple
     )
 
 
-def _usage(cost: WorkerCost, crowd: Crowd) -> Usage:
-    published = crowd.messages_per_s * crowd.hours * 3600
+def _usage(cost: WorkerCost, load: FleetLoad) -> Usage:
+    published = load.messages_per_s * load.hours * 3600
     # While they join, half of them are connected on average.
-    user_hours = crowd.users * (crowd.hours + crowd.joining_hours / 2)
+    user_hours = load.users * (load.hours + load.joining_hours / 2)
     return Usage(
-        hours=crowd.hours + crowd.joining_hours,
-        events=(Events(cost.event_bytes, published, published * crowd.users),),
-        connected_peak=crowd.users,
-        provisioned=crowd.users,
+        hours=load.hours + load.joining_hours,
+        events=(Events(cost.event_bytes, published, published * load.users),),
+        connected_peak=load.users,
+        provisioned=load.users,
         connection_minutes=user_hours * 60,
-        connects=crowd.users,
-        subscribes=crowd.users,
+        connects=load.users,
+        subscribes=load.users,
         polls=user_hours * 3600 / POLL_INTERVAL_S,
     )
 
 
-def _quota_needs(crowd: Crowd, economics: Economics) -> tuple[QuotaNeed, ...]:
+def _quota_needs(load: FleetLoad, economics: Economics) -> tuple[QuotaNeed, ...]:
     rates: dict[str | None, float] = {
-        "connects_per_s": crowd.joins_per_s,
-        "publishes_per_s": crowd.messages_per_s,
-        "deliveries_per_s": crowd.deliveries_per_s,
-        "polls_per_s": crowd.users / POLL_INTERVAL_S,
+        "connects_per_s": load.joins_per_s,
+        "publishes_per_s": load.messages_per_s,
+        "deliveries_per_s": load.deliveries_per_s,
+        "polls_per_s": load.users / POLL_INTERVAL_S,
     }
     return tuple(
         QuotaNeed(quota, rates[quota.bounds]) for quota in economics.QUOTAS if quota.bounds in rates

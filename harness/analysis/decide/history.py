@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from harness.analysis.decide.comparability import load_of
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.run.clocks import error_of
-from harness.analysis.run.labels import label_words
-from harness.analysis.run.record import Json, NoRecordError, read_run
+from harness.analysis.run.record import Json
+from harness.analysis.run.run_file import NoRecordError, label_words, read_run
 from harness.analysis.run.slo import observe
 from harness.analysis.run.tables import PARQUET
 from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE
@@ -28,7 +28,7 @@ METRICS: Final = (
     "deliveries.ratio",
     "joins.latency_ms.p99",
 )
-"""What is shown unless somebody asks for something else."""
+"""The figures shown by default."""
 
 _WHERE: Final = "runs are kept in reports/, each in its own folder"
 _UNKNOWN_REVISION: Final = "unknown"
@@ -43,7 +43,7 @@ class Point:
         started: When it began.
         revision: The harness's git revision.
         tested: What it tested, in the user's words: label and tags.
-        verdict: What the run came to.
+        verdict: The run's verdict.
         values: The chosen figures; None where one was not measured.
         errors_ms: How wrong the workers' clocks may make each of them; 0 for not at all.
         load: What was run and on what, as dotted keys.
@@ -127,7 +127,7 @@ def read_history(folder: Path, metrics: Sequence[str] = METRICS) -> History:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return the keys in which two loads differ.
 
-    A key that only one of them knows came with a later version of the harness; it makes a
+    A key that only one of them has was added by a later version of the harness; it makes a
     difference only where it adds something.
     """
     keys = dict.fromkeys((*one, *other))
@@ -216,6 +216,6 @@ def _agree(key: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _is_left_out(key: str, load: Mapping[str, Any]) -> bool:
-    """Say whether a table around a key is known and was not given."""
+    """Return whether a table around a key is known and was not given."""
     parts = key.split(".")
     return any(".".join(parts[:end]) in load for end in range(1, len(parts)))

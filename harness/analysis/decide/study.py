@@ -1,10 +1,11 @@
-"""What a study's runs say about each thing a team needs, beside what quotas and prices say.
+"""Findings of a study: each of a team's needs, judged by runs, by quotas and by prices.
 
-Every figure carries where it comes from: an emulator on this machine, a real system, or paper.
+Every figure has its origin: an emulator on this machine, a real system, or a price list.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from harness.analysis.decide.comparability import Incompatibility, find_incompatibilities
@@ -13,11 +14,19 @@ from harness.analysis.decide.study_paper import PaperFigure, SystemCost, cost_of
 from harness.analysis.run.clocks import below_clock_error
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
+from harness.analysis.run.run_file import NoRecordError, read_run
 from harness.analysis.run.slo import observe
 from harness.analysis.run.summary import judge_part
+from harness.core.errors import HarnessError
 from harness.core.metrics import more_is_better
+from harness.measure.record import RUN_FILE
+from harness.scenario.loading import load_plan
+from harness.scenario.plan import Plan
+from harness.scenario.shipped import scenario_named_in
 from harness.scenario.slo import Slo
-from harness.scenario.study import Requirement, Study, StudySystem, StudyWorkload
+from harness.scenario.study import Requirement, Study, StudySystem, StudyWorkload, overrides_of
+
+COMPLETED: Final = "completed"
 
 Origin = Literal["emulator", "real", "paper"]
 Standing = Literal["met", "held", "missed", "invalid", "unknown"]
@@ -31,8 +40,81 @@ _NEARLY: Final = 0.99
 
 
 @dataclass(frozen=True)
+class StudyCell:
+    """One system under one workload.
+
+    Attributes:
+        system: The system.
+        workload: The workload.
+        plan: What is run; None where the files do not make a plan.
+        refusal: Why they do not; empty where they do.
+    """
+
+    system: StudySystem
+    workload: StudyWorkload
+    plan: Plan | None
+    refusal: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        return f"{self.workload.name} on {self.system.name}"
+
+
+def cells_of(study: Study, file: Path, size: str) -> list[StudyCell]:
+    """Return every cell of a study, workload by workload; a cell without a plan has the reason."""
+    return [
+        _cell(system, workload, file.parent, size)
+        for workload in study.workloads
+        for system in study.systems
+    ]
+
+
+def find_runs(folder: Path, plan: Plan) -> list[Path]:
+    """Return the folders of runs that were completed with an equal plan, oldest first.
+
+    Args:
+        folder: Holds a folder for each run.
+        plan: What such a run must have run, with the emulator's processes counted. Where its
+            files lie changes nothing.
+    """
+    asked = _load(plan.recorded())
+    found = []
+    for file in sorted(folder.glob(f"*/{RUN_FILE}")):
+        try:
+            run = read_run(file.parent)
+        except NoRecordError:
+            continue
+        if run.get("status") == COMPLETED and _load(run.get("plan", {})) == asked:
+            found.append((str(run.get("started_at")), file.parent))
+    return [path for _, path in sorted(found)]
+
+
+def _cell(system: StudySystem, workload: StudyWorkload, base: Path, size: str) -> StudyCell:
+    overrides = overrides_of(size, workload, system)
+    try:
+        files = (
+            scenario_named_in(base, "workloads", workload.workload),
+            scenario_named_in(base, "targets", system.target),
+        )
+        plan = load_plan(*(_short(file.resolve()) for file in files), overrides=overrides)
+    except HarnessError as error:
+        return StudyCell(system, workload, None, str(error))
+    return StudyCell(system, workload, plan)
+
+
+def _short(file: Path) -> Path:
+    """Return a file relative to the working directory where it is inside."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def _load(plan: Json) -> Json:
+    return {part: plan.get(part) for part in ("workload", "target")}
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What came of one cell.
+    """The result of one cell.
 
     Attributes:
         system: The system.
@@ -55,14 +137,14 @@ class Outcome:
 
     @property
     def origin(self) -> Origin:
-        """Where its figures come from."""
+        """The origin of its figures."""
         emulated = any(one.record.target.get("emulated") for one in self.runs)
         return "emulator" if emulated else "real"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One figure of the summary, the worst of a cell's runs, and where it comes from.
+    """One figure of the summary, the worst of a cell's runs, and its origin.
 
     With the clocks' error where they cannot tell it from a shorter one.
     """
@@ -85,8 +167,8 @@ class Answer:
         needed: How much is needed.
         judged: Each objective with its worst observation.
         figures: Further figures.
-        paper: What quotas and prices say.
-        origin: Where the measured figures come from; None where there are none.
+        paper: What follows from quotas and prices.
+        origin: Origin of the measured figures; None where there are none.
     """
 
     requirement: Requirement
@@ -112,7 +194,7 @@ class Contest:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything a study's report says."""
+    """The contents of a study's report."""
 
     study: Study
     size: str
@@ -128,7 +210,7 @@ class Findings:
 
 
 def find(study: Study, size: str, outcomes: Sequence[Outcome]) -> Findings:
-    """Return what the runs of a study say."""
+    """Return the findings of a study's runs."""
     by_cell = {(one.workload.name, one.system.name): one for one in outcomes}
     costs = tuple(_cost(study, one, by_cell) for one in study.systems)
     answers = tuple(
@@ -188,7 +270,7 @@ def _judged(slo: Slo, runs: Sequence[Analysis]) -> Json:
     order = {"fail": 0, "no_data": 1, "pass": 2}
     verdict = min((one["verdict"] for one in found), key=lambda one: order[one])
     observed = worst(slo.metric, [one["observed"] for one in found], slo.op)
-    # As the run itself says it: no latency below what its clocks can tell is quoted.
+    # As in the run's own report: no latency below the clocks' error is quoted.
     errors_ms = [one["clock_error_ms"] for one in found if one["observed"] == observed
                  if "clock_error_ms" in one]  # fmt: skip
     judged = {**slo.model_dump(), "observed": observed, "verdict": verdict}
@@ -222,7 +304,7 @@ def _standing(
 def _is_full(
     study: Study, requirement: Requirement, runs: Sequence[Analysis], size: float | None
 ) -> bool:
-    """Say whether the runs were as large as the need, and their crowds as sudden."""
+    """Return whether the runs had the load of the need, joins a second included."""
     if size is None or size < _NEARLY * _needed(study, requirement):
         return False
     sudden = all(_joins_per_s(run) >= study.need.joins_per_s for run in runs)
@@ -248,13 +330,13 @@ def _connected(run: Analysis) -> float | None:
 
 
 def _deliveries_per_s(run: Analysis) -> float | None:
-    """Deliveries a second that were owed; how many came through is the system's answer."""
+    """Deliveries a second that were owed; how many arrive depends on the system."""
     seconds, owed = run.record.measured_s(), run.summary["deliveries"]["owed"]
     return owed / seconds if seconds and owed is not None else None
 
 
 def _joins_per_s(run: Analysis) -> float:
-    """Joins a second that were asked for; how many came through is the system's answer."""
+    """Joins a second that were scheduled; how many succeed depends on the system."""
     workload = run.record.workload
     asked = [one.get("rate_per_s") or 0 for one in workload.get("disturbances", [])]
     return float(max([workload.get("joins", {}).get("rate_per_s") or 0, *asked]))

@@ -1,4 +1,4 @@
-"""What quotas and price lists say about a team's need, before anything runs."""
+"""A team's need checked against quotas and price lists, without any run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,8 @@ from typing import Final
 
 from harness.analysis.decide.cost_study import POLLING
 from harness.analysis.run.cost import day_like
-from harness.analysis.run.economics import Economics, priced_systems
 from harness.analysis.run.finalize import Analysis
-from harness.core.pricing import Day, Line, Quota, total_usd
+from harness.core.pricing import Day, Economics, Line, Quota, priced_systems, total_usd
 from harness.core.system import system_named
 from harness.scenario.study import StudyNeed, StudySystem
 
@@ -27,7 +26,7 @@ PRICE_LIST: Final = "price list"
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """What a quota or a price list lets one expect.
+    """What follows from a quota or a price list.
 
     Attributes:
         text: The figure in words.
@@ -106,7 +105,7 @@ def cost_of_system(
 def paper_of(
     about: str, need: StudyNeed, system: StudySystem, cost: SystemCost
 ) -> tuple[PaperFigure, ...]:
-    """Return what quotas and prices say about a requirement."""
+    """Return what follows from quotas and prices for a requirement."""
     if about == "scale_to_zero":
         return _idle(cost)
     lists = priced_systems()

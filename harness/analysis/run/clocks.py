@@ -9,7 +9,7 @@ from harness.analysis.run.record import Record
 from harness.core.metrics import LATENCIES
 
 MEASURED: Final = "measured"
-"""How run.json says that a worker's clock is not the run clock itself."""
+"""Value in run.json for a worker whose clock is not the run clock itself."""
 
 
 def clock_error_ms(seconds: pd.DataFrame) -> float | None:
@@ -50,7 +50,7 @@ def error_of(metric: str, summary: Mapping[str, Any]) -> float:
 
 
 def clocks_explain_negatives(record: Record) -> bool:
-    """Say whether no latency was further below zero than the clocks' error makes possible."""
+    """Return whether no latency was further below zero than the clocks' error makes possible."""
     deepest_ms = record.generator["negative_ms_max"].max()
     error_ms = clock_error_ms(record.generator)
     return error_ms is not None and bool(deepest_ms <= error_ms)

@@ -1,6 +1,6 @@
 """How each message spread: when half of those it was owed to had it, and when 99 %.
 
-The first and the last arrival are exact. What lies between comes from the record's coarse bins of
+The first and the last arrival are exact. Those between come from the record's coarse bins of
 arrivals, which merge over workers and kinds of users by adding up.
 """
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis.run.tables import integers
-from harness.measure.log_bins import BIN_COUNT, edges_ns
+from harness.measure.histogram import BIN_COUNT, edges_ns
 
 Int64s = npt.NDArray[np.int64]
 

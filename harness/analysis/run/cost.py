@@ -9,16 +9,14 @@ from typing import Final
 
 import pandas as pd
 
-from harness.analysis.run.economics import economics_of, usage_on
-from harness.analysis.run.ground_truth import emulator_stats
 from harness.analysis.run.ledger import subscriptions
-from harness.analysis.run.record import Json, Record, measured
+from harness.analysis.run.record import Json, Record, emulator_stats, measured
 from harness.core.clock import NS_PER_S
-from harness.core.pricing import Day, Events, Usage, total_usd
+from harness.core.pricing import Day, Events, Usage, economics_of, total_usd, usage_on
 from harness.scenario.target import client_model
 
 REFERENCE: Final = Day()
-"""30,000 connected, 25,000 messages a day: what this project was asked about."""
+"""30,000 connected, 25,000 messages a day: the reference load."""
 
 _COPIES: Final = ("delivered", "duplicated", "late", "unexpected")
 """What subscribers got of a message: a service bills what it sends, not what was owed."""

@@ -20,14 +20,14 @@ HOLD_S: Final = 5
 """Seconds with deliveries that must all be inside the objective."""
 
 OBJECTIVE: Final = "fan_out_latency_ms.p99"
-"""The summary's figure whose objective says what recovered means."""
+"""The figure whose objective defines recovery."""
 
 
 class Disturbance(NamedTuple):
     """One disturbance, in seconds of the run.
 
     Attributes:
-        name: What people call it.
+        name: Its name.
         kind: What was done, as in the workload.
         start_s: When it began.
         end_s: When it was over; the run's end where it never was.
@@ -63,7 +63,7 @@ def fan_out_p99_ms(timeline: pd.DataFrame) -> "pd.Series[float]":
 
 
 def objectives_on_p99(slos: Sequence[Json]) -> list[Json]:
-    """Return the SLOs that say what recovered means: on the fan-out p99 while measuring."""
+    """Return the SLOs that define recovery: on the fan-out p99 while measuring."""
     return [
         slo for slo in slos if slo["metric"] == OBJECTIVE and slo.get("phase") in {None, MEASURE}
     ]

@@ -104,7 +104,7 @@ LIMITS: Final = (
         "Python's garbage collector stopped a worker: use more workers with fewer users each",
     ),
 )
-"""What says that the generator did not keep up."""
+"""Limits past which the generator did not keep up."""
 
 CLOCK_STEP: Final = Limit(
     "clock_step_max_ms",

@@ -17,8 +17,7 @@ from hdrh.codec import HdrCookieException, HdrLengthException
 
 from harness.core.clock import NS_PER_MS
 from harness.core.metric_types import PERCENTILES
-from harness.measure.histogram import Int64Array, LatencyHistogram
-from harness.measure.log_bins import BIN_COUNT, bins_of
+from harness.measure.histogram import BIN_COUNT, Int64Array, LatencyHistogram, bins_of
 
 _DAMAGED: Final = (
     HdrCookieException,
@@ -45,7 +44,7 @@ class Histograms:
 
     Attributes:
         by_tag: Keyed by (metric, user class, phase).
-        by_second: Fan-out latencies of each second in ``measure.log_bins``, shape (BIN_COUNT,).
+        by_second: Fan-out latencies of each second by ``bins_of``, shape (BIN_COUNT,).
         problem: What was wrong with the log, in words; None when nothing was.
     """
 
@@ -67,7 +66,7 @@ class Histograms:
 def read_seconds(path: Path, metric: str, phase: str | None = None) -> dict[int, Int64Array]:
     """Read one metric second by second, all kinds of users merged; None stands for every phase.
 
-    What is damaged is left out; ``read_histograms`` says so.
+    Damaged lines are left out; ``read_histograms`` reports them.
     """
     found: dict[int, Int64Array] = {}
     start, middle = f"Tag={metric}.".encode(), f".{phase},".encode()
@@ -98,7 +97,7 @@ def read_histograms(path: Path) -> Histograms:
 
 
 class ParsedLog(NamedTuple):
-    """A log's interval lines, merged by tag and, where asked for, by second."""
+    """A log's interval lines, merged by tag and, on request, by second."""
 
     by_tag: dict[tuple[str, ...], LatencyHistogram]
     by_second: dict[int, Int64Array]
@@ -109,7 +108,7 @@ def parse_histogram_log(data: bytes) -> ParsedLog:
     """Merge a log's interval lines by tag; also count the lines that could not be read.
 
     A last line without its line end was torn while it was written and counts as damaged. Lines
-    without one of our tags are other people's and are passed over.
+    with other tags are skipped.
     """
     log = ParsedLog({}, {}, 0)
     damaged = 0

@@ -16,6 +16,7 @@ import pandas as pd
 
 from harness.analysis.run.completion import completion
 from harness.analysis.run.tables import integers
+from harness.core.channels import names_of
 from harness.core.clock import NS_PER_S
 from harness.measure.record import CHANNELS_APART
 from harness.measure.record_schema import DELIVERY_COUNTS, RECORD_TABLES
@@ -25,9 +26,6 @@ Bools = npt.NDArray[np.bool_]
 
 FAULTS = ("lost", "duplicated", "reordered")
 """What can be wrong with the deliveries of a message that was owed."""
-
-WILDCARD_END = "/*"
-"""How the path of a subscription ends that stands for all channels that begin like it."""
 
 NEVER = np.iinfo(np.int64).max
 """The instant that stands for "not yet", where a connection never stopped being owed."""
@@ -130,7 +128,7 @@ def _times_away(connections: pd.DataFrame, sent: pd.DataFrame, end_ns: int) -> p
 
 
 def not_routed(connections: pd.DataFrame, messages: pd.DataFrame, start_ns: int) -> int:
-    """Return how many subscribers had been sent messages before ``start_ns`` and heard none.
+    """Return how many subscribers had been sent messages before ``start_ns`` and received none.
 
     Only those count that were connected then. A message of the last second before it may still be
     under way, so it is no evidence.
@@ -187,7 +185,7 @@ def offered_per_second(
 
 
 def owing(messages: pd.DataFrame) -> Bools:
-    """Say of each message whether the system took it, so that it is owed to anyone."""
+    """Return for each message whether the system accepted it, so that it is owed."""
     taken = (messages["outcome"] == "acknowledged") | (messages["delivered"].fillna(0) > 0)
     result: Bools = (taken & messages["sent_ns"].notna()).to_numpy(dtype=bool)
     return result
@@ -196,7 +194,7 @@ def owing(messages: pd.DataFrame) -> Bools:
 def contradictions(messages: pd.DataFrame, connections: pd.DataFrame) -> list[str]:
     """Return in words where the messages' sums and the connections' sums disagree.
 
-    Both sides were counted apart, so equal sums are evidence that neither forgot anything.
+    Both sides were counted independently, so equal sums are evidence that both are complete.
     """
     found = []
     for name in ("owed", *DELIVERY_COUNTS):
@@ -222,10 +220,8 @@ def _holders(connections: pd.DataFrame, channels: Iterable[str]) -> Iterator[Int
     """
     made = subscriptions(connections.reset_index(drop=True))
     rows_of = {str(path): np.asarray(rows) for path, rows in made.groupby(made).groups.items()}
-    wildcards = [path for path in rows_of if path.endswith(WILDCARD_END)]
     for channel in channels:
-        matching = [path for path in wildcards if channel.startswith(path.removesuffix("*"))]
-        found = [rows_of[path] for path in (channel, *matching) if path in rows_of]
+        found = [rows_of[name] for name in names_of(channel) if name in rows_of]
         yield np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 
@@ -245,7 +241,7 @@ def by_channel_sent(
 ) -> Iterator[tuple[Int64s, Int64s]]:
     """Yield, for each channel with messages, its connections' row numbers and when they were sent.
 
-    A connection with several channels comes with each of them.
+    A connection with several channels is in each of them.
     """
     sent = {str(channel): np.sort(_sent_ns(rows)) for channel, rows in messages.groupby("channel")}
     yield from zip(_holders(connections, sent), sent.values(), strict=True)

@@ -1,5 +1,7 @@
 """Reading a run record from its folder, whatever state the run left it in."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,12 +11,9 @@ import pandas as pd
 
 from harness.analysis.run.histograms import Histograms, read_histograms
 from harness.analysis.run.ledger import connection_ledger, message_ledger
-from harness.analysis.run.recovery import recover_run
+from harness.analysis.run.run_file import NoRecordError, UnreadableRunError, read_run
 from harness.analysis.run.tables import JOURNALS, PARQUET, Table, read_journal, read_parquet
 from harness.core.clock import NS_PER_S
-from harness.core.distribution import VERSION
-from harness.core.errors import HarnessError
-from harness.core.exit_codes import ExitCode
 from harness.core.system import installed_systems
 from harness.measure.record import (
     HISTOGRAMS_FILE,
@@ -22,40 +21,28 @@ from harness.measure.record import (
     RUN_FILE,
     SCHEMA_VERSION,
 )
-from harness.measure.record_schema import RENAMED_COLUMNS
 
 Json = dict[str, Any]
 
 _HEAD_BYTES: Final = 4096
-_ALWAYS_THERE: Final = ("epoch_ns",)
-_THERE_WHEN_COMPLETED: Final = ("plan", "phases")
-_KINDS: Final[dict[str, type]] = {
-    "epoch_ns": int,
-    "plan": dict,
-    "environment": dict,
-    "phases": list,
-    "workers": list,
-    "warnings": list,
-}
-"""What the parts of a ``run.json`` are where they are there."""
+DAMAGED: Final = "damaged"
+"""Status of a run without a readable ``run.json``."""
+
+_EPOCH = re.compile(rb"#\[StartTime: (\d+\.\d+)")
+_INSTANTS: Final = (("connections", "join_start_ns"), ("messages", "intended_ns"))
+
+GROUND_TRUTH_FILE: Final = "emulator.json"
+
+NO_LIMITS: Final = frozenset(("fault", "closed", "process_gone"))
+"""Why an emulator drops deliveries other than for a limit: a fault, or a listener that is gone."""
 
 MEASURE: Final = "measure"
 """The phase that the summary's deliveries and latencies are about."""
 
 
-class NoRecordError(HarnessError):
-    """There is no run record in the folder that was named, or none that can be read."""
-
-    exit_code = ExitCode.BAD_USAGE
-
-
-class UnreadableRunError(NoRecordError):
-    """A ``run.json`` is missing or damaged; the rest of its record may still be read."""
-
-
 @dataclass(frozen=True)
 class Record:
-    """One run, as its record tells it.
+    """One run, read from its record.
 
     Attributes:
         folder: The run's own folder.
@@ -125,7 +112,7 @@ class Record:
         """Whether every connection that joined is on record, so that what was owed is known.
 
         Connections are recorded when they close: a run that was killed has none of those open then.
-        Without one of the three tables that say what was owed to whom, nobody knows.
+        Without one of the three tables that determine what was owed, it is unknown.
         """
         if self.lost & {"timeline", "messages", "connections"}:
             return False
@@ -160,6 +147,28 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
 def before_measuring(messages: pd.DataFrame) -> pd.DataFrame:
     """Return the messages meant for the time before the measure phase."""
     return messages[messages["phase"].isin(("join", "settle", "warm_up")).to_numpy(dtype=bool)]
+
+
+def emulator_stats(record: Record) -> Json:
+    """Return what the emulator counted; empty where there was none, or it kept none."""
+    try:
+        truth = orjson.loads((record.folder / GROUND_TRUTH_FILE).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    stats = truth.get("stats") if isinstance(truth, dict) else None
+    return stats if isinstance(stats, dict) else {}
+
+
+def dropped_at_limits(record: Record) -> dict[str, int]:
+    """Return how many deliveries the emulator dropped at each of its limits.
+
+    All phases count, because the emulator has none.
+    """
+    deliveries = emulator_stats(record).get("deliveries")
+    dropped = deliveries.get("dropped") if isinstance(deliveries, dict) else None
+    if not isinstance(dropped, dict):
+        return {}
+    return {cause: count for cause, count in dropped.items() if count and cause not in NO_LIMITS}
 
 
 def read_record(folder: Path) -> Record:
@@ -204,87 +213,60 @@ def read_record(folder: Path) -> Record:
     )
 
 
-def read_run(folder: Path) -> Json:
-    """Read a record's ``run.json``.
-
-    Raises:
-        NoRecordError: If there is none, or it is not one this version can read.
-    """
-    path = folder / RUN_FILE
-    try:
-        run = orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UnreadableRunError(
-            str(folder), f"holds no {RUN_FILE}", "a run's own folder is needed", _which_folder()
-        ) from None
-    except OSError as error:
-        raise NoRecordError(
-            *(str(path), f"cannot be read ({(error.strerror or str(error)).lower()})"),
-            *("a run's own folder is needed", _which_folder()),
-        ) from None
-    except orjson.JSONDecodeError as error:
-        raise UnreadableRunError(
-            str(path), f"is not JSON ({error})", "a run record is needed"
-        ) from None
-    _require_readable(path, run)
-    return _with_current_names(run)
-
-
-def _with_current_names(run: Json) -> Json:
-    """Return a ``run.json`` whose figures have the names that this version gives them."""
-    summary = run.get("summary")
-    if not isinstance(summary, dict) or not isinstance(summary.get("deliveries"), dict):
-        return run
-    figures = {RENAMED_COLUMNS.get(key, key): value for key, value in summary["deliveries"].items()}
-    return run | {"summary": summary | {"deliveries": figures}}
-
-
-def _require_readable(path: Path, run: Any) -> None:
-    """Refuse what another version wrote and say which one it was; refuse what is no record."""
-    version = run.get("schema_version") if isinstance(run, dict) else None
-    if not isinstance(version, int):
-        required = "a JSON object with a schema_version is needed"
-        raise UnreadableRunError(str(path), "is no run record", required, _which_folder())
-    if version != SCHEMA_VERSION:
-        raise _of_another_version(path, run, version)
-    wrong = [key for key, kind in _KINDS.items() if not isinstance(run.get(key, kind()), kind)]
-    needed = _ALWAYS_THERE + _THERE_WHEN_COMPLETED * (run.get("status") == "completed")
-    wrong += [key for key in needed if key not in run]
-    plan = {} if "plan" in wrong else run.get("plan", {})
-    parts = ("workload", "target")
-    wrong += [f"plan.{part}" for part in parts if not isinstance(plan.get(part, {}), dict)]
-    if wrong:
-        found = f"is damaged ({', '.join(wrong)} missing or of the wrong kind)"
-        raise UnreadableRunError(str(path), found, "a run record is needed")
-
-
-def _of_another_version(path: Path, run: Json, version: int) -> NoRecordError:
-    environment = run.get("environment")
-    versions = environment.get("versions") if isinstance(environment, dict) else None
-    number = versions.get("fanout-harness") if isinstance(versions, dict) else None
-    writer = f"harness {number}" if number else "an unknown version of the harness"
-    newer = "this harness is older than the record: update it"
-    return NoRecordError(
-        str(path),
-        f"has schema version {version}, written by {writer}",
-        f"this harness ({VERSION}) reads version {SCHEMA_VERSION}",
-        newer if version > SCHEMA_VERSION else f"read it with {writer}",
-    )
-
-
 def _salvaged(folder: Path, tables: dict[str, Table], error: NoRecordError) -> Json:
     """Return a stand-in for ``run.json``, or raise the error where there is nothing to show."""
     log = folder / HISTOGRAMS_FILE
     head = log.read_bytes()[:_HEAD_BYTES] if log.is_file() else b""
     has_rows = any(len(table.frame) for table in tables.values())
-    run = recover_run(tables, head) if has_rows else None
+    run = _recover_run(tables, head) if has_rows else None
     if run is None:
         raise error
     return run
 
 
+def _recover_run(tables: Mapping[str, Table], log: bytes) -> dict[str, Any] | None:
+    """Return a stand-in for ``run.json``; None where nothing of a run is left.
+
+    Args:
+        tables: The tables by name, as far as they could be read.
+        log: The beginning of the histogram log, which names the epoch.
+    """
+    epoch_ns = _epoch_ns(tables, log)
+    if epoch_ns is None:
+        return None
+    phases = _phases(tables["timeline"])
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": DAMAGED,
+        "epoch_ns": epoch_ns,
+        "ended_s": max((phase["end_s"] for phase in phases), default=0.0),
+        "phases": phases,
+        "plan": {},
+    }
+
+
+def _epoch_ns(tables: Mapping[str, Table], log: bytes) -> int | None:
+    """Return the epoch by the log, to the millisecond, or else the first instant on record."""
+    if named := _EPOCH.search(log):
+        return round(float(named[1]) * NS_PER_S)
+    for table, column in _INSTANTS:
+        instants = tables[table].frame[column].dropna()
+        if len(instants):
+            return int(instants.min())
+    return None
+
+
+def _phases(timeline: Table) -> list[dict[str, Any]]:
+    """Return the phases by the seconds of the timeline that name them."""
+    rows = timeline.frame.dropna(subset=["phase"])
+    return [
+        {"name": name, "start_s": float(seconds.min()), "end_s": float(seconds.max()) + 1}
+        for name, seconds in rows.groupby("phase", sort=False)["second"]
+    ]
+
+
 def _cut_log(histograms: Histograms, timeline: pd.DataFrame) -> str | None:
-    """Say from which second on a finished run's histograms are missing."""
+    """Return in words from which second on a finished run's histograms are missing."""
     arrived = timeline.loc[(timeline["deliveries"] > 0).to_numpy(bool, na_value=False), "second"]
     last = max(histograms.by_second, default=-1)
     if histograms.problem is None and not histograms.by_tag and len(timeline):
@@ -292,10 +274,6 @@ def _cut_log(histograms: Histograms, timeline: pd.DataFrame) -> str | None:
     if not len(arrived) or last >= int(arrived.max()) or not histograms.by_tag:
         return None
     return f"{HISTOGRAMS_FILE} ends at second {last} of {int(arrived.max())}"
-
-
-def _which_folder() -> str:
-    return "name one of the folders inside reports/, for example the newest: ls -t reports | head"
 
 
 def _from_journal(folder: Path, run: Json) -> dict[str, Table]:
@@ -343,7 +321,7 @@ def _from_parquet(folder: Path) -> dict[str, Table]:
 
 
 def _orphans(arrivals: pd.DataFrame, messages: pd.DataFrame) -> str | None:
-    """Say how many messages arrived whose publish is not on record."""
+    """Return in words how many messages arrived whose publish is not on record."""
     key = ["stream", "sequence"]
     arrived = pd.MultiIndex.from_frame(arrivals[key]).unique()
     orphans = len(arrived.difference(pd.MultiIndex.from_frame(messages[key])))

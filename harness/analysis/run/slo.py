@@ -26,7 +26,7 @@ def observe(summary: Mapping[str, Any], metric: str) -> float | None:
 
 
 def holds(slo: Mapping[str, Any], observed: float) -> bool:
-    """Say whether a figure keeps an SLO's limit."""
+    """Return whether a figure keeps an SLO's limit."""
     return _OPERATORS[slo["op"]](observed, slo["limit"])
 
 

@@ -1,4 +1,4 @@
-"""The summary of a run: every figure a person or a pipeline asks for, under stable names.
+"""The summary of a run: all figures of a run, under stable names.
 
 A figure that was not measured is None, never 0. Deliveries, publishes and latencies are about the
 messages meant for the measure phase; joins and the population are about the whole run. What each
@@ -20,8 +20,8 @@ from harness.analysis.run.slo import judge, part_of
 from harness.analysis.run.waits import first_message_s, stall_s
 from harness.core.metric_types import REQUEST_PERCENTILES
 from harness.core.metrics import AGGREGATED, LATENCIES
+from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
-from harness.measure.join_causes import CAUSES, cause_of
 from harness.measure.record import REQUEST_LATENCY, request_tag
 from harness.measure.record_schema import DELIVERY_COUNTS
 
@@ -117,7 +117,7 @@ def _figures_of_part(
         return {} if rows.empty else _join_counts(rows)
     if block == "deliveries":
         rows = _only(record.messages, "phase", phase)
-        # In a record that was cut short nobody knows what was owed.
+        # In a record that was cut short, what was owed is unknown.
         return {} if rows.empty or not record.is_complete else _delivery_counts(rows)
     connections = _only(record.connections, "user_class", user_class)
     if block == "first_message_s":

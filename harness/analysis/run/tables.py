@@ -1,6 +1,6 @@
 """Reading and writing the tables of a run record, as journals and as Parquet.
 
-A journal is written while the run goes on and may end anywhere: half a line is normal after a
+A journal is written during the run and may end anywhere: half a line is normal after a
 run that was killed. Whatever can be read is read; whatever cannot is counted.
 """
 
@@ -111,7 +111,7 @@ def read_parquet(path: Path, schema: pa.Schema) -> Table:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
-    """Write a frame and read it back, so that the journal it came from can go.
+    """Write a frame and read it back, so that its journal can be removed.
 
     Raises:
         OSError: If the file cannot be written, or does not hold what was written.

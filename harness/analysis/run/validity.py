@@ -8,13 +8,12 @@ from typing import Any, Final
 
 from harness.analysis.run.clocks import clocks_explain_negatives, unmeasured_clocks
 from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
-from harness.analysis.run.ground_truth import dropped_at_limits
 from harness.analysis.run.ledger import contradictions, not_routed
-from harness.analysis.run.record import Json, Record
+from harness.analysis.run.record import Json, Record, dropped_at_limits
 from harness.analysis.run.slo import observe
 from harness.core.clock import NS_PER_S
 from harness.core.metrics import AGGREGATED
-from harness.measure.exhaustion import EXHAUSTIONS
+from harness.measure.failure_causes import EXHAUSTIONS
 from harness.measure.record import LOG_FILE, TASK_STAGE
 
 _SATURATION_CODES: Final = {

@@ -43,7 +43,7 @@ def first_message_waits_s(connections: pd.DataFrame, messages: pd.DataFrame) -> 
     Returns:
         Indexed by user class and number. A user that never got one waited until the end of the
         record, at least. Users in whose channels nothing was published any more are not in it, and
-        neither are those of older records, which do not say when something came first.
+        neither are those of older records, which have no time of the first arrival.
     """
     heard = connections[(connections["channel"].fillna("") != "").to_numpy(bool)]
     by_user = heard.groupby(["user_class", "user"])

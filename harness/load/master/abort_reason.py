@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.core.exit_codes import ExitCode
 from harness.core.join_stages import JOIN_FAILURE_STAGES
-from harness.measure.exhaustion import EXHAUSTIONS
+from harness.measure.failure_causes import EXHAUSTIONS
 from harness.scenario.workload import Safety
 
 Errors = Mapping[tuple[str, str, str], int]

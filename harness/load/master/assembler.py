@@ -1,7 +1,7 @@
 """Merges the workers' reports of one second into rows of the run record."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from operator import add
 from typing import Any, Final
 
@@ -12,11 +12,13 @@ from harness.measure.record import (
     RecordWriter,
     request_tag,
 )
-from harness.measure.record_schema import LATENCY_METRICS, TIMELINE_COUNTERS, ErrorRow
+from harness.measure.record_schema import JOURNAL_TABLES, LATENCY_METRICS, TIMELINE_COUNTERS
 from harness.scenario.plan import Plan
 
 MAX_LAG_S = 3
 """A second is written without a worker's report once another worker is this far ahead."""
+
+_ERROR: Final = tuple(JOURNAL_TABLES["errors"])
 
 TABLES_FROM_WORKERS = ("publishes", "arrivals")
 
@@ -67,7 +69,8 @@ class SecondAssembler:
             self._writer.append(table, report[table])
         self._writer.append("generator", [report["generator"]])
         self._count(report)
-        self._writer.append("errors", _error_rows(second, worker, report["errors"]))
+        rows = (dict(zip(_ERROR, (second, worker, *one), strict=True)) for one in report["errors"])
+        self._writer.append("errors", rows)
         # A report that arrives after its second was written counts for the next one.
         self._waiting[max(second, self._written_second + 1)].append(report)
         self._write_complete(newest=second)
@@ -150,21 +153,6 @@ class SecondAssembler:
                 for name, value in merged.percentiles_ms().items():
                     row[f"{metric}_ms_{name}"] = value
             yield row
-
-
-def _error_rows(
-    second: int, worker: int, errors: Sequence[tuple[str, str, str, str, int]]
-) -> Iterator[ErrorRow]:
-    for stage, error_class, code, message, count in errors:
-        yield {
-            "second": second,
-            "worker": worker,
-            "stage": stage,
-            "error_class": error_class,
-            "code": code,
-            "message": message,
-            "count": count,
-        }
 
 
 def _request_rows(

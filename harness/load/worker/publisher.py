@@ -12,7 +12,7 @@ from harness.core.envelope import Envelope
 from harness.load.schedule import Publish, Schedule
 from harness.load.worker.run_context import CHATTER, RunContext
 from harness.load.worker.session import UserSession
-from harness.measure.arrivals import NEVER_NS
+from harness.measure.message_tracker import NEVER_NS
 from harness.measure.record_schema import PublishRow
 from harness.net.client import PublishAnswer
 from harness.net.stream import errno_name
@@ -102,7 +102,7 @@ class Publisher:
             clock = context.clock
             due_ns = clock.epoch_ns + round(intended_s * NS_PER_S) - clock.offset_ns
         for tracker in context.trackers.values():
-            tracker.wake_at_ns = due_ns
+            tracker.publish_due_at_ns = due_ns
 
     def _send(self, publish: Publish) -> None:
         context = self._context

@@ -7,8 +7,8 @@ from harness.core.clock import RunClock
 from harness.load.worker.interval_stats import IntervalStats, SubscriptionIntervals
 from harness.load.worker.locust_table import LocustTable
 from harness.load.worker_protocol import RunAssignment
-from harness.measure.arrivals import MessageTracker
 from harness.measure.health import GeneratorHealth
+from harness.measure.message_tracker import MessageTracker
 from harness.measure.record_schema import ConnectionRow
 from harness.net.client import Api, PublishAnswer
 

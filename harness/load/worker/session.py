@@ -183,7 +183,7 @@ class UserSession(SubscriberLedger):
         self.failure = None
         self._retry_after_s = 0.0
         context.stats.count(self.user_class, "joins_attempted")
-        client = context.api.client(self.channels, self.book.frame_cache, self)
+        client = context.api.client(self.channels, self.tracker.frame_cache, self)
         self._client = client
         started_ns = context.clock.now_ns()
         self._joining = gevent.getcurrent()

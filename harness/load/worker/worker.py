@@ -26,8 +26,8 @@ from harness.load.worker.publisher import Publisher
 from harness.load.worker.requests import RequestCounter
 from harness.load.worker.run_context import CHATTER, RunContext
 from harness.load.worker_protocol import RunAssignment
-from harness.measure.arrivals import Arrivals, MessageTracker
 from harness.measure.histogram import Int64Array
+from harness.measure.message_tracker import Arrivals, MessageTracker
 from harness.measure.record_schema import ArrivalRow, GeneratorRow
 from harness.net.addresses import source_addresses, tls_context
 from harness.net.client import Access, Api
@@ -83,7 +83,7 @@ class Worker:
     def start(self) -> None:
         """Begin reporting, probing and publishing; Locust starts the users."""
         for tracker in self.context.trackers.values():
-            tracker.wake = self.publisher.send_due
+            tracker.publish_due = self.publisher.send_due
         self._read_coalescing.start()
         self._clock_sync.on_offset = self.context.adopt_offset
         self.context.adopt_offset(self._clock_sync.offset_ns)
@@ -106,7 +106,7 @@ class Worker:
         came, self._deliveries_seen = seen != self._deliveries_seen, seen
         if not came or context.joining:
             return False
-        return time.time_ns() + COALESCING_DELAY_NS < context.trackers[CHATTER].wake_at_ns
+        return time.time_ns() + COALESCING_DELAY_NS < context.trackers[CHATTER].publish_due_at_ns
 
     def _probe_loop_lag(self) -> None:
         while True:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,6 +22,8 @@ from harness.report.annotations import every_second, line, thin
 from harness.report.canvas import (
     NARROW,
     WIDE,
+    Chart,
+    ChartLayout,
     Size,
     duration_axis,
     finish,
@@ -32,9 +33,7 @@ from harness.report.canvas import (
     percentile_axis,
     unit,
 )
-from harness.report.chart_layout import Chart, ChartLayout
-from harness.report.palette import Look, looks_of
-from harness.report.theme import BAND, INK, LINE, MUTED, STYLE
+from harness.report.theme import BAND, INK, LINE, MUTED, Look, looks_of
 
 _LEAST_STALL_S: Final = 0.001
 _CHARACTER: Final = 6.0
@@ -104,8 +103,7 @@ def _sketches(contestants: Sequence[Contestant]) -> list[ChartLayout]:
 
 
 def _drawn(sketches: Iterable[ChartLayout]) -> list[Chart]:
-    with mpl.rc_context(STYLE):
-        return [sketch.chart() for sketch in sketches]
+    return [sketch.chart() for sketch in sketches]
 
 
 def _panel(figure: Figure, size: Size, contestants: Sequence[Contestant]) -> Axes:

@@ -6,8 +6,8 @@ from typing import Final
 from harness.analysis.decide.bootstrap import CONFIDENCE, Interval
 from harness.analysis.decide.comparison import Comparison, Difference, Side
 from harness.analysis.decide.regression import Passage
-from harness.analysis.run.labels import label_words, tags_of
 from harness.analysis.run.record import Json
+from harness.analysis.run.run_file import label_words, tags_of
 from harness.core.metrics import more_is_better, title_of
 from harness.report import formatting as q
 from harness.report.clocks import WITHIN_CLOCKS, below, explanation, quoted

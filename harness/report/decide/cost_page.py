@@ -1,23 +1,19 @@
-"""The page of a cost comparison: one HTML file that needs nothing else."""
+"""The page of a cost comparison."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter
 
 from harness.analysis.decide.cost_study import CostStudy, Curve
 from harness.analysis.run.cost import RunCost
-from harness.core.distribution import VERSION
 from harness.report import formatting as q
-from harness.report.canvas import NARROW, Size, legend, panels, unit
-from harness.report.chart_layout import Chart, ChartLayout
+from harness.report.canvas import NARROW, Chart, ChartLayout, Size, legend, panels, unit
 from harness.report.decide.cost_tables import cost_tables, lines_table
-from harness.report.glossary import OF_COSTS, definitions
-from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
-from harness.report.palette import looks_of
-from harness.report.theme import STYLE
+from harness.report.glossary import OF_COSTS
+from harness.report.page import Figure, Tile, render_page
+from harness.report.theme import looks_of
 
 
 def render_cost_page(
@@ -31,10 +27,10 @@ def render_cost_page(
         charts: From ``draw_curves``; drawn now where none are given.
     """
     charts = draw_curves(study.curves) if charts is None else charts
-    return TEMPLATES.get_template("cost.html.j2").render(
-        css=stylesheet(),
-        charts=[(chart, drawings(chart)) for chart in charts],
-        definitions=definitions(OF_COSTS),
+    return render_page(
+        "cost",
+        OF_COSTS,
+        charts=charts,
         percentiles=False,
         story=_story(study),
         tables=cost_tables(study, runs),
@@ -42,7 +38,6 @@ def render_cost_page(
         day=study.day,
         connected=q.count(study.day.connected),
         messages=q.count(study.day.messages),
-        version=VERSION,
     )
 
 
@@ -60,8 +55,7 @@ def _story(study: CostStudy) -> str:
 
 def draw_curves(curves: Sequence[Curve]) -> list[Chart]:
     """Draw the cost of a day over users and over messages, both axes logarithmic."""
-    with mpl.rc_context(STYLE):
-        return [_sketch(curve).chart() for curve in curves]
+    return [_sketch(curve).chart() for curve in curves]
 
 
 def _sketch(curve: Curve) -> ChartLayout:

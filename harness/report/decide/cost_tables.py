@@ -5,8 +5,7 @@ from typing import Final
 
 from harness.analysis.decide.cost_study import Bill, BreakEven, Case, CostStudy, Step
 from harness.analysis.run.cost import RunCost
-from harness.analysis.run.economics import economics_of, priced_systems, step_bytes_of
-from harness.core.pricing import Day, Line
+from harness.core.pricing import Day, Line, economics_of, priced_systems, step_bytes_of
 from harness.core.system import system_named
 from harness.report import formatting as q
 from harness.report.table_cells import Cell, Table

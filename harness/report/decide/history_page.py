@@ -1,9 +1,8 @@
-"""A history of runs as one page, and as text."""
+"""The page and the tables of a history of runs."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,17 +10,15 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.history import History, Point, Series
-from harness.core.distribution import VERSION
 from harness.core.metrics import title_of
 from harness.report import formatting as q
-from harness.report.canvas import NARROW, Size, panels
-from harness.report.chart_layout import Chart, ChartLayout
+from harness.report.canvas import NARROW, Chart, ChartLayout, Size, panels
 from harness.report.clocks import WITHIN_CLOCKS, explanation, quoted
-from harness.report.glossary import capital, definitions
-from harness.report.html import TEMPLATES, drawings, stylesheet
+from harness.report.glossary import capital
+from harness.report.page import render_page
 from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
 from harness.report.table_cells import Cell, Table
-from harness.report.theme import BAND, BLUE, MUTED, ORANGE, STYLE
+from harness.report.theme import BAND, BLUE, MUTED, ORANGE
 
 _LEAST_POINTS = 2
 _CHARACTER = 5.4
@@ -36,25 +33,22 @@ def render_history(history: History, charts: Sequence[Sequence[Chart]] | None = 
         charts: From ``draw_history``; drawn now where none are given.
     """
     charts = draw_history(history) if charts is None else charts
-    drawn = [[(chart, drawings(chart)) for chart in of_series] for of_series in charts]
-    return TEMPLATES.get_template("history.html.j2").render(
-        css=stylesheet(),
-        definitions=definitions(history.metrics),
+    return render_page(
+        "history",
+        history.metrics,
         folder=history.folder,
         runs=sum(len(series.points) for series in history.series),
-        sections=list(zip(map(title, history.series), drawn, tables(history), strict=True)),
+        sections=list(zip(map(title, history.series), charts, tables(history), strict=True)),
         skipped=history.skipped,
-        version=VERSION,
     )
 
 
 def draw_history(history: History) -> list[list[Chart]]:
     """Draw the charts of each series."""
-    with mpl.rc_context(STYLE):
-        return [
-            list(_charts(number, series, history.metrics))
-            for number, series in enumerate(history.series, 1)
-        ]
+    return [
+        list(_charts(number, series, history.metrics))
+        for number, series in enumerate(history.series, 1)
+    ]
 
 
 def tables(history: History) -> list[Table]:

@@ -11,19 +11,18 @@ from harness.analysis.decide.cost_study import CostStudy, study_day
 from harness.analysis.decide.study import Answer, Findings
 from harness.analysis.decide.study_paper import day_of_need
 from harness.analysis.run.record import Json
-from harness.core.distribution import VERSION
 from harness.report import formatting as q
-from harness.report.chart_layout import Chart
+from harness.report.canvas import Chart
 from harness.report.decide import study_tables as tables
 from harness.report.decide.compare_charts import Contestant, draw_contest
 from harness.report.decide.cost_page import draw_curves
 from harness.report.decide.cost_tables import cost_tables
 from harness.report.decide.study_text import ORIGINS, counted, in_short, limits, marked, origin_of
-from harness.report.glossary import OF_COSTS, OF_STUDIES, definitions
-from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
+from harness.report.glossary import OF_COSTS, OF_STUDIES
 from harness.report.markdown import escape, render_table
-from harness.report.palette import looks_of
+from harness.report.page import Figure, Tile, render_page
 from harness.report.table_cells import Table
+from harness.report.theme import looks_of
 from harness.report.write import HTML_FILE, MARKDOWN_FILE, write_page
 
 JSON_FILE: Final = "study.json"
@@ -61,25 +60,24 @@ def _render(
     of_cost = {
         table.name: replace(table, title=marked(table.title, "paper")) for table in cost_tables(day)
     }
-    return TEMPLATES.get_template("study.html.j2").render(
-        css=stylesheet(),
+    return render_page(
+        "study",
+        _explained(findings),
         study=findings.study,
         size=findings.size,
-        definitions=definitions(_explained(findings)),
         tiles=_tiles(findings),
         tiles_class="systems",
         tiles_label="Cost of a day, system by system",
         in_short=in_short(findings),
         answers=[tables.matrix(findings), tables.approaches(findings)],
-        evidence=_with_drawings(evidence),
+        evidence=evidence,
         details=[*tables.requirement_tables(findings), *tables.beside_tables(findings)],
-        cost_charts=_with_drawings(curves),
+        cost_charts=curves,
         costs=[tables.costs(findings), *(of_cost.pop(name) for name in _OF_THE_COST)],
         bills=list(of_cost.values()),
         runs=[tables.runs(findings)],
         limits=limits(findings),
         origins=ORIGINS.values(),
-        version=VERSION,
     )
 
 
@@ -203,7 +201,3 @@ def _explained(findings: Findings) -> Iterator[str]:
     yield from (*OF_COSTS, *OF_STUDIES, *tables.BESIDE, "cost.usd_run")
     for one in findings.study.requirements:
         yield from (*one.figures, *(slo.metric for slo in one.objectives))
-
-
-def _with_drawings(charts: Sequence[Chart]) -> list[tuple[Chart, object]]:
-    return [(chart, drawings(chart)) for chart in charts]

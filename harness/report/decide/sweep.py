@@ -1,13 +1,12 @@
-"""A sweep as one HTML file that needs nothing else."""
+"""The page of a sweep."""
 
 from collections.abc import Sequence
 from typing import Final
 
+from harness.analysis.decide.backlog import LEAST_GROWTH_MS_PER_S, SIGNIFICANCE
 from harness.analysis.decide.capacity import FOUND, Cell, exit_code_of
-from harness.analysis.run.backlog import LEAST_GROWTH_MS_PER_S, SIGNIFICANCE
-from harness.core.distribution import VERSION
 from harness.report import formatting as q
-from harness.report.chart_layout import Chart
+from harness.report.canvas import Chart
 from harness.report.decide.sweep_charts import draw_sweep
 from harness.report.decide.sweep_text import (
     VERDICT_OF,
@@ -24,8 +23,8 @@ from harness.report.decide.sweep_text import (
     tell_knee,
     tell_law,
 )
-from harness.report.glossary import OF_SWEEPS, anchor, definitions
-from harness.report.html import TEMPLATES, Figure, Tile, drawings, stylesheet
+from harness.report.glossary import OF_SWEEPS, anchor
+from harness.report.page import Figure, Tile, render_page
 from harness.report.summary_text import VERDICT_MARKS
 from harness.report.table_cells import Table
 
@@ -50,10 +49,10 @@ def render_sweep(
     """
     charts = draw_sweep(cells) if charts is None else charts
     tone = VERDICT_OF[exit_code_of(cells)]
-    return TEMPLATES.get_template("sweep.html.j2").render(
-        charts=[(chart, drawings(chart)) for chart in charts],
-        css=stylesheet(),
-        definitions=definitions([*OF_SWEEPS, *_METRICS]),
+    return render_page(
+        "sweep",
+        [*OF_SWEEPS, *_METRICS],
+        charts=charts,
         growth=q.milliseconds(LEAST_GROWTH_MS_PER_S),
         heading=capacity_words(cells[0]) if len(cells) == 1 else f"{len(cells)} capacities",
         is_interrupted=status == "interrupted",
@@ -66,7 +65,6 @@ def render_sweep(
         target=names[1],
         tiles=_tiles(cells[0]) if len(cells) == 1 else [],
         tone=tone,
-        version=VERSION,
         workload=names[0],
     )
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,12 +11,21 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness.analysis.decide.capacity import Cell, latency_ms
 from harness.analysis.decide.scalability import law
-from harness.analysis.decide.sweep_search import Answer
-from harness.analysis.decide.sweep_step import SweepStep
-from harness.report.canvas import HALF, WIDE, Size, finish, latency_axis, legend, panels, unit
-from harness.report.chart_layout import Chart, ChartLayout
+from harness.analysis.decide.sweep import Answer, SweepStep
+from harness.report.canvas import (
+    HALF,
+    WIDE,
+    Chart,
+    ChartLayout,
+    Size,
+    finish,
+    latency_axis,
+    legend,
+    panels,
+    unit,
+)
 from harness.report.decide.sweep_text import ANSWER_WORDS, fixed_words
-from harness.report.theme import BAND, BLUE, GREEN, MAXIMUM, MUTED, ORANGE, ROSE, STYLE
+from harness.report.theme import BAND, BLUE, GREEN, MAXIMUM, MUTED, ORANGE, ROSE
 
 _LOOKS: Final = {Answer.HELD: (GREEN, "o"), Answer.BROKE: (ORANGE, "X"), Answer.NONE: (ROSE, "^")}
 """Colour and shape of a step, so that colour never stands alone."""
@@ -29,8 +37,7 @@ _POINTS: Final = 200
 def draw_sweep(cells: Sequence[Cell]) -> list[Chart]:
     """Draw the curves of every search."""
     sketches = [one for number, cell in enumerate(cells, 1) for one in _sketches(cell, number)]
-    with mpl.rc_context(STYLE):
-        return [sketch.chart() for sketch in sketches]
+    return [sketch.chart() for sketch in sketches]
 
 
 def _sketches(cell: Cell, number: int) -> list[ChartLayout]:

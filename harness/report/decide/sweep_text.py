@@ -11,8 +11,7 @@ from harness.analysis.decide.capacity import (
     Cell,
     latency_ms,
 )
-from harness.analysis.decide.sweep_search import Answer
-from harness.analysis.decide.sweep_step import SweepStep
+from harness.analysis.decide.sweep import Answer, SweepStep
 from harness.core.exit_codes import ExitCode
 from harness.report import formatting as q
 from harness.report.clocks import explanation, quoted

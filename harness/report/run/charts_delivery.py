@@ -11,8 +11,16 @@ from harness.analysis.run.ledger import FAULTS, faults_per_second, offered_per_s
 from harness.core.metric_types import WAIT_LIMITS_S
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, thin
-from harness.report.canvas import Size, duration_axis, finish, legend, panels, time_axis, unit
-from harness.report.chart_layout import ChartLayout
+from harness.report.canvas import (
+    ChartLayout,
+    Size,
+    duration_axis,
+    finish,
+    legend,
+    panels,
+    time_axis,
+    unit,
+)
 from harness.report.glossary import capital
 from harness.report.theme import BLUE, INK, MUTED, ORANGE, ROSE, SKY
 

@@ -16,6 +16,7 @@ from harness.report import formatting as q
 from harness.report.annotations import line, slowest_in_bins, thin
 from harness.report.canvas import (
     WIDE,
+    ChartLayout,
     Size,
     finish,
     latency_axis,
@@ -25,7 +26,6 @@ from harness.report.canvas import (
     time_axis,
     unit,
 )
-from harness.report.chart_layout import ChartLayout
 from harness.report.theme import BLUE, INK, MAXIMUM, ORANGE, P50, P90, P99, SKY
 
 _PERCENTILE_STYLES: Final = (

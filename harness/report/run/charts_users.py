@@ -9,8 +9,7 @@ from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.summary import CHATTER, SUBSCRIBER
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, thin
-from harness.report.canvas import Size, finish, legend, panels, time_axis, unit
-from harness.report.chart_layout import ChartLayout
+from harness.report.canvas import ChartLayout, Size, finish, legend, panels, time_axis, unit
 from harness.report.theme import BLUE, CAUSES, INK, MAXIMUM, ORANGE, SKY
 
 _MOST_CAUSES = len(CAUSES)

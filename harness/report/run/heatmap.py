@@ -13,11 +13,19 @@ from matplotlib.path import Path
 from harness.analysis.run.disturbances import objectives_on_p99
 from harness.analysis.run.finalize import Analysis
 from harness.core.clock import NS_PER_MS
-from harness.measure.histogram import Int64Array
-from harness.measure.log_bins import edges_ns
+from harness.measure.histogram import Int64Array, edges_ns
 from harness.report.annotations import Floats, rectangles
-from harness.report.canvas import NARROW, WIDE, Size, latency_axis, legend, panels, time_axis, unit
-from harness.report.chart_layout import ChartLayout
+from harness.report.canvas import (
+    NARROW,
+    WIDE,
+    ChartLayout,
+    Size,
+    latency_axis,
+    legend,
+    panels,
+    time_axis,
+    unit,
+)
 from harness.report.theme import BLUE, ORANGE
 
 _MOST_ROWS: Final = 32

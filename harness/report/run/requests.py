@@ -10,8 +10,7 @@ from harness.core.metric_types import REQUEST_PERCENTILES
 from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, line, thin
-from harness.report.canvas import WIDE, Size, finish, legend, panels, time_axis, unit
-from harness.report.chart_layout import ChartLayout
+from harness.report.canvas import WIDE, ChartLayout, Size, finish, legend, panels, time_axis, unit
 from harness.report.table_cells import Cell, Table
 from harness.report.theme import CAUSES, INK, ORANGE, SKY
 

@@ -21,9 +21,8 @@ from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
 from harness.report.clocks import clocks, latency_figure
 from harness.report.glossary import anchor, capital
-from harness.report.run.disturbance_section import disturbed
+from harness.report.run.detail_tables import disturbed, slowest_messages, slowest_subscribers
 from harness.report.run.requests import requests
-from harness.report.run.slowest import slowest_messages, slowest_subscribers
 from harness.report.summary_text import (
     VERDICT_MARKS,
     VERDICT_WORDS,

@@ -32,7 +32,7 @@ QueryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]*$")]
 
 
 class ClientOptions(WildcardOptions):
-    """What the backend behind the API expects in a frame, and what it answers."""
+    """Keys and actions that the backend of the API expects and returns."""
 
     action_key: Key = Field(
         default="action", description="Key that the API's route selection expression reads."
@@ -103,7 +103,7 @@ class Route(ScenarioModel):
         description="What the function behind it does; `fail` ends in an error."
     )
     response: bool = Field(
-        default=True, description="Whether it has a route response, so that its sender hears."
+        default=True, description="Whether it has a route response to the sender."
     )
 
 
@@ -111,10 +111,12 @@ class Broadcast(ScenarioModel):
     """The functions that post a message to each connection in turn."""
 
     workers: Count = Field(
-        default=1, ge=1, description="Functions that share out the connections of one message."
+        default=1,
+        ge=1,
+        description="Functions among which the connections of one message are distributed.",
     )
     sockets: Count = Field(
-        default=50, ge=1, description="Calls each has under way; the JavaScript SDK's default."
+        default=50, ge=1, description="Calls that each has in flight; the JavaScript SDK's default."
     )
     post_ms: DelayMs = Field(
         default=FixedDelay(distribution="fixed", value=30.0),
@@ -164,7 +166,7 @@ class Broadcast(ScenarioModel):
 class Quotas(ScenarioModel):
     """Limits of the account and the API, summed over the emulator's processes; 0 for none."""
 
-    enabled: bool = Field(default=True, description="Whether any is kept but the sizes.")
+    enabled: bool = Field(default=True, description="Whether any but the sizes is enforced.")
     requests_per_s: PerSecond = Field(
         default=10_000.0,
         ge=0,
@@ -181,7 +183,7 @@ class Quotas(ScenarioModel):
 
 
 class Undocumented(ScenarioModel):
-    """What AWS does not say."""
+    """What AWS does not document."""
 
     close_code: int = Field(default=1001, description="Code of a close by the server; 1006 aborts.")
     ping_is_activity: bool = Field(
@@ -197,7 +199,7 @@ class Undocumented(ScenarioModel):
 
 
 class Options(Emulator):
-    """One WebSocket API with the standard broadcast behind it, as the emulator plays it."""
+    """One WebSocket API with the standard broadcast behind it, as the emulator implements it."""
 
     region: Text = Field(default="us-east-1", description="In signatures.")
     api_key: Secret = Field(
@@ -226,5 +228,5 @@ class Options(Emulator):
 
     @property
     def client_key(self) -> str:
-        """The API key; empty where every client is admitted."""
+        """The API key; empty if every client is accepted."""
         return self.api_key

@@ -18,7 +18,7 @@ _AWS: Final = ("profile", "region")
 
 
 class Auth(auth.Auth):
-    """How clients prove who they are. Secrets stay in the environment, in files or with AWS."""
+    """How clients authenticate. Secrets stay in the environment, in files or with AWS."""
 
     KEYS_OF_MODES: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         {

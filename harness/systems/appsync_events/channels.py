@@ -7,6 +7,7 @@ follow a namespace, and ``/default/*`` does not match ``/default`` itself.
 
 import re
 
+from harness.core.channels import WILDCARD
 from harness.core.errors import HarnessError
 
 MAX_SEGMENTS = 5
@@ -14,8 +15,6 @@ MAX_SEGMENTS = 5
 
 MAX_SEGMENT_CHARACTERS = 50
 """Characters in a segment. Source: Service Quotas code L-A1CF8F5B."""
-
-WILDCARD = "*"
 
 Segments = tuple[str, ...]
 """A channel in normal form: its segments, namespace first, a wildcard last."""

@@ -83,10 +83,10 @@ class IamUser(Credentials):
     """One pair of AWS credentials that signatures are checked against."""
 
     arn: Text = Field(
-        default="arn:aws:iam::000000000000:user/local", description="Who handlers see."
+        default="arn:aws:iam::000000000000:user/local", description="ARN that handlers see."
     )
     statements: Annotated[tuple[Statement, ...], Field(strict=False)] = Field(
-        default=(Statement(),), description="What it may do; anything, left out."
+        default=(Statement(),), description="What it may do. Default: anything."
     )
 
 
@@ -138,8 +138,10 @@ class Namespace(ScenarioModel):
     """One channel namespace; a bare string stands for one without handlers of its own."""
 
     name: Segment = Field(description="First segment of its channels.")
-    publish_auth_modes: Modes | None = Field(default=None, description="Left out: the API's.")
-    subscribe_auth_modes: Modes | None = Field(default=None, description="Left out: the API's.")
+    publish_auth_modes: Modes | None = Field(default=None, description="Default: those of the API.")
+    subscribe_auth_modes: Modes | None = Field(
+        default=None, description="Default: those of the API."
+    )
     code: FilePath | None = Field(
         default=None,
         description="File of APPSYNC_JS source with `onPublish` and `onSubscribe`, 32 KB at most, "
@@ -170,7 +172,9 @@ class Namespace(ScenarioModel):
 class Quotas(ScenarioModel):
     """Limits of the API, summed over the emulator's processes; AWS's defaults."""
 
-    enabled: bool = Field(default=True, description="Whether any is kept but the payload sizes.")
+    enabled: bool = Field(
+        default=True, description="Whether any but the payload sizes is enforced."
+    )
     connects_per_s: PerSecond = Field(default=2000.0, gt=0, description="L-10498098.")
     inbound_events_per_s: PerSecond = Field(default=10_000.0, gt=0, description="L-D91E563A.")
     outbound_messages_per_s: PerSecond = Field(
@@ -185,10 +189,11 @@ class Quotas(ScenarioModel):
 
 
 class Undocumented(ScenarioModel):
-    """What AWS does not say; each default is what real clients bear best."""
+    """What AWS does not document; each default is what real clients tolerate best."""
 
     reply_first: bool = Field(
-        default=True, description="Whether a publisher hears of success before its deliveries."
+        default=True,
+        description="Whether a publisher receives the success before its own deliveries.",
     )
     shuffle_deliveries: bool = Field(
         default=False,
@@ -201,7 +206,7 @@ class Undocumented(ScenarioModel):
         default=False, description="Whether too many connects get HTTP 429 in place of a message."
     )
     outbound_overflow: Literal["delay", "drop"] = Field(
-        default="delay", description="What becomes of deliveries above the outbound quota."
+        default="delay", description="What happens to deliveries above the outbound quota."
     )
     close_code: int = Field(default=1000, description="Code of a close by the server; 1006 aborts.")
     keep_alive_billed: bool = Field(default=False, description="Whether `ka` is an operation.")
@@ -234,7 +239,7 @@ ApiKeyOrText = Annotated[ApiKey, BeforeValidator(_keyed, json_schema_input_type=
 
 
 class Options(Emulator):
-    """One Event API, as the emulator plays it."""
+    """One Event API, as the emulator implements it."""
 
     RELOADABLE: ClassVar[frozenset[str]] = frozenset(
         {
@@ -257,13 +262,15 @@ class Options(Emulator):
         default=60.0, gt=0, description="Time between two keep-alive messages."
     )
     connection_timeout_ms: Annotated[int, Unit("ms")] = Field(
-        default=300_000, gt=0, description="Silence after which it tells clients to give up."
+        default=300_000, gt=0, description="Silence after which clients are to close; sent to them."
     )
     connection_lifetime_s: Seconds = Field(
         default=86_400.0, gt=0, description="Age at which a connection is closed."
     )
     subscribe_settle_ms: Milliseconds = Field(
-        default=0.0, ge=0, description="Time after a confirmation in which events still pass it by."
+        default=0.0,
+        ge=0,
+        description="Time after a confirmation in which events are not yet delivered to it.",
     )
     namespaces: tuple[NamespaceOrName, ...] = Field(
         default=(Namespace(name="default"),),
@@ -289,8 +296,8 @@ class Options(Emulator):
     iam_users: Annotated[tuple[IamUser, ...], Field(strict=False)] = Field(
         default=(), description="Needed where `iam` is among the auth modes."
     )
-    user_pool: TokenIssuer | None = Field(default=None, description="Left out: its own issuer.")
-    oidc: TokenIssuer | None = Field(default=None, description="Left out: its own issuer.")
+    user_pool: TokenIssuer | None = Field(default=None, description="Default: its own issuer.")
+    oidc: TokenIssuer | None = Field(default=None, description="Default: its own issuer.")
     lambda_authorizer: LambdaAuthorizer | None = Field(
         default=None, description="Needed where `lambda` is among the auth modes."
     )

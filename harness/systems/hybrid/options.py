@@ -33,4 +33,4 @@ class ClientOptions(polls.ClientOptions):
 
 
 class Options(sockets.Options, polls.Options):
-    """An Event API for those who write, and a store of its messages for those who poll."""
+    """An Event API for chatters, and a store of its messages for polling viewers."""

@@ -15,13 +15,13 @@ Key = Annotated[str, Field(max_length=200)]
 
 
 class ClientOptions(client_options.AddressOptions):
-    """How viewers poll, and where in an answer is what."""
+    """How viewers poll, and the paths in an answer."""
 
     interval_s: Seconds = Field(
         default=5.0,
         gt=0,
         le=3600,
-        description="Time from one poll to the next, where the server names no other.",
+        description="Time from one poll to the next, unless the server returns another.",
     )
     jitter_ratio: Ratio = Field(
         default=0.1,
@@ -31,13 +31,13 @@ class ClientOptions(client_options.AddressOptions):
         "is a random part of one interval.",
     )
     follow_server_interval: bool = Field(
-        default=True, description="Whether an interval that an answer names replaces interval_s."
+        default=True, description="Whether the interval in an answer replaces interval_s."
     )
     reuse_connections: bool = Field(
         default=True, description="Whether a user keeps its connection from one poll to the next."
     )
     timeout_s: Seconds = Field(
-        default=10.0, gt=0, description="A poll not answered by then has failed."
+        default=10.0, gt=0, description="A poll fails if it is not answered in this time."
     )
     answer: Literal["messages", "message"] = Field(
         default="messages",
@@ -72,25 +72,27 @@ class ClientOptions(client_options.AddressOptions):
 
 
 class Options(Emulator):
-    """A service that keeps the last messages of each channel, as the emulator plays it."""
+    """A service that keeps the last messages of each channel, as the emulator implements it."""
 
     poll_after_s: Seconds | None = Field(
         default=None,
         gt=0,
         le=3600,
-        description="Interval it asks clients to keep; left out, it names none.",
+        description="Poll interval in its answers. Default: none.",
     )
     kept_messages: Count = Field(
-        default=1000, ge=1, description="Messages a channel keeps; older ones are gone for good."
+        default=1000, ge=1, description="Messages that a channel keeps; older ones are deleted."
     )
     answer_messages: Count = Field(
-        default=500, ge=1, description="Messages in one answer; the next one brings the others."
+        default=500,
+        ge=1,
+        description="Most messages in one answer; the next answer has the others.",
     )
     requests_per_s: PerSecond | None = Field(
         default=None,
         gt=0,
-        description="Quota of polls and publishes; above it the answer is 429. Left out, no limit.",
+        description="Quota of polls and publishes; above it the answer is 429. Default: no limit.",
     )
     retry_after_s: Annotated[int, Unit("s")] = Field(
-        default=1, ge=0, description="What Retry-After says then, in whole seconds."
+        default=1, ge=0, description="Value of Retry-After, in whole seconds."
     )

@@ -30,7 +30,7 @@ Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 
 
 class ClientOptions(AddressOptions):
-    """What clients of a service send besides, and where in its events our messages are."""
+    """What clients send in addition, and the path of our messages in the events."""
 
     headers: dict[Token, HeaderValue] = Field(
         default={}, description="Further request headers, of streams and of publishes."
@@ -80,7 +80,7 @@ class ClientOptions(AddressOptions):
 
     @property
     def stall_limit_s(self) -> float | None:
-        """Silence that is an error although nobody gives up: two heartbeats."""
+        """Silence that is an error although the stream stays: two heartbeats."""
         if self.stalled_after_s is not None or self.heartbeat_s is None:
             return None
         return 2 * self.heartbeat_s
@@ -98,11 +98,11 @@ class ClientOptions(AddressOptions):
 class Servers(ScenarioModel):
     """Dedicated servers of fixed capacity behind one address, which hold the streams."""
 
-    count: Count = Field(default=1, ge=1, le=64, description="Servers that are there from start.")
+    count: Count = Field(default=1, ge=1, le=64, description="Servers at the start.")
     connections: Count | None = Field(
         default=None,
         ge=1,
-        description="Connections one server holds; full, it accepts none. Left out, no limit.",
+        description="Connections one server holds; full, it accepts none. Default: no limit.",
     )
     accept_queue: Count = Field(
         default=128,
@@ -112,17 +112,17 @@ class Servers(ScenarioModel):
         "more, and drops the SYN of any further: the client's kernel tries again by itself.",
     )
     accepts_per_s: PerSecond | None = Field(
-        default=None, gt=0, description="Connections one server accepts. Left out, no limit."
+        default=None, gt=0, description="Connections one server accepts. Default: no limit."
     )
     deliveries_per_s: PerSecond | None = Field(
         default=None,
         gt=0,
-        description="Deliveries one server writes; others wait their turn. Left out, no limit.",
+        description="Deliveries one server writes; others wait their turn. Default: no limit.",
     )
 
 
 class Arrival(ScenarioModel):
-    """How long one more server takes to arrive, from being asked for; each time as likely."""
+    """Time from a request until one more server is ready, uniformly distributed."""
 
     minimum: Seconds = Field(default=90.0, ge=0, description="Shortest time.")
     maximum: Seconds = Field(default=240.0, gt=0, description="Longest time.")
@@ -154,7 +154,7 @@ class Scaling(ScenarioModel):
 
 
 class Options(Emulator):
-    """One service of server-sent events, as the emulator plays it."""
+    """One service of server-sent events, as the emulator implements it."""
 
     token: Secret = Field(
         default="",
@@ -166,17 +166,19 @@ class Options(Emulator):
     retry_ms: Milliseconds = Field(
         default=3000.0,
         ge=0,
-        description="Reconnection time told to clients. Browsers' own is about the same.",
+        description="Reconnection time sent to clients. The default of browsers is about the same.",
     )
     replay_events: Count = Field(
-        default=200, ge=0, description="Events of a channel that a returning client can be given."
+        default=200,
+        ge=0,
+        description="Events of a channel that can be replayed to a returning client.",
     )
     replay_age_s: Seconds = Field(
-        default=300.0, gt=0, description="Age at which an event is no longer given to anyone."
+        default=300.0, gt=0, description="Age at which an event is no longer replayed."
     )
     event_bytes: Bytes = Field(default=1024 * 1024, gt=0, description="Largest event.")
     servers: Servers | None = Field(
-        default=None, description="Servers of fixed capacity; left out, nothing is limited."
+        default=None, description="Servers of fixed capacity. Default: nothing is limited."
     )
     scaling: Scaling = Field(default=Scaling(), description="Servers added by hand.")
 

@@ -13,8 +13,7 @@ from harness.analysis.run.histograms import read_seconds
 from harness.analysis.run.slo import observe
 from harness.measure.record import JOURNAL_FOLDER
 from harness.report import formatting as q
-from harness.report.decide.compare import render_comparison
-from harness.report.decide.compare_headline import comparison_tiles
+from harness.report.decide.compare_page import comparison_tiles, render_comparison
 from harness.report.decide.compare_tables import comparison_json, difference_table, tell_difference
 from tests.support.records import run_file, three_subscribers
 from tests.support.simulated_run import Simulation

@@ -2,8 +2,13 @@
 
 import pytest
 
-from harness.analysis.decide.cost_study import coalesced_events, crossing, study_day
-from harness.analysis.decide.workload_day import chatters_ratio, day_of
+from harness.analysis.decide.cost_study import (
+    chatters_ratio,
+    coalesced_events,
+    crossing,
+    day_of,
+    study_day,
+)
 from harness.core.pricing import Day
 from harness.scenario.loading import load_workload
 from harness.scenario.workload import Workload

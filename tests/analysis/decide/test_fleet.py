@@ -1,8 +1,8 @@
-"""Planning for a larger crowd: each figure is the one worked out by hand."""
+"""Planning for a larger load: each figure is the one worked out by hand."""
 
 import pytest
 
-from harness.analysis.decide.fleet import Crowd, FleetPlan, WorkerCost, plan_fleet, worker_cost
+from harness.analysis.decide.fleet import FleetLoad, FleetPlan, WorkerCost, plan_fleet, worker_cost
 from harness.analysis.run.record import read_record
 from harness.core.errors import MachineError
 from harness.core.system import system_named
@@ -20,8 +20,8 @@ COST = WorkerCost(
 FILES = 20_064
 
 
-def planned(crowd: Crowd, system: str = "appsync-events") -> FleetPlan:
-    return plan_fleet(COST, crowd, system_named(system), FILES)
+def planned(load: FleetLoad, system: str = "appsync-events") -> FleetPlan:
+    return plan_fleet(COST, load, system_named(system), FILES)
 
 
 def values(plan: FleetPlan) -> dict[str, float]:
@@ -30,7 +30,7 @@ def values(plan: FleetPlan) -> dict[str, float]:
 
 def test_a_million_users_take_what_arithmetic_says() -> None:
     """2M deliveries/s at 8 µs on 80 % of a core: 20 cores; at 20,000 files each: 50 processes."""
-    found = values(planned(Crowd(1_000_000, 2.0, 2_000, 1.0)))
+    found = values(planned(FleetLoad(1_000_000, 2.0, 2_000, 1.0)))
     assert 2_000_000 == found["deliveries"]
     assert 20 == pytest.approx(found["workers for deliveries"])
     assert 1 == pytest.approx(found["workers for joins"])
@@ -46,19 +46,19 @@ def test_a_million_users_take_what_arithmetic_says() -> None:
 
 def test_the_bill_is_that_of_the_price_list() -> None:
     """30,000 users, one message: 30,000 deliveries, connects, subscribes, minutes, and egress."""
-    crowd = Crowd(30_000, 1 / 3600, 2_000, 1.0)
+    load = FleetLoad(30_000, 1 / 3600, 2_000, 1.0)
     operations = (30_000 + 1 + 30_000 + 30_000) * 1e-6
     # They join in 15 s, half of which each is connected on average.
     minutes, traffic = 30_000 * 60.125 * 0.08e-6, 30_000 * 512 / 1024**3 * 0.09
     assert operations + minutes + traffic == pytest.approx(
-        values(planned(crowd))["bill of AppSync Events"]
+        values(planned(load))["bill of AppSync Events"]
     )
 
 
 def test_connections_that_need_more_than_the_least_memory_are_paid_for() -> None:
     """On machines without a file limit, one core holds a million connections in 15.4 GB."""
     found = values(
-        plan_fleet(COST, Crowd(1_000_000, 0.1, 2_000, 1.0), system_named("polling"), None)
+        plan_fleet(COST, FleetLoad(1_000_000, 0.1, 2_000, 1.0), system_named("polling"), None)
     )
     assert "workers for open files" not in found
     memory_gb = (128 * MIB + 1_000_000 * 16_384) / 1024**3
@@ -70,19 +70,19 @@ def test_connections_that_need_more_than_the_least_memory_are_paid_for() -> None
 
 def test_file_limit_below_what_a_process_itself_needs_is_no_division_by_zero() -> None:
     """One connection a process is the least there is."""
-    plan = plan_fleet(COST, Crowd(100, 1.0, 10, 1.0), system_named("polling"), 64)
+    plan = plan_fleet(COST, FleetLoad(100, 1.0, 10, 1.0), system_named("polling"), 64)
     assert 100 == values(plan)["workers"]
 
 
 def test_more_deliveries_than_files_decide_the_workers() -> None:
     """Where messages are many, cores are what runs short."""
-    found = values(planned(Crowd(100_000, 100.0, 100, 1.0)))
+    found = values(planned(FleetLoad(100_000, 100.0, 100, 1.0)))
     assert (100, 100) == (found["workers for deliveries"], found["workers"])
 
 
 def test_quotas_that_the_crowd_passes_are_told_apart() -> None:
     """A million users at 2/s pass AppSync's outbound quota and no other."""
-    needs = planned(Crowd(1_000_000, 2.0, 2_000, 1.0)).quotas
+    needs = planned(FleetLoad(1_000_000, 2.0, 2_000, 1.0)).quotas
     assert ["outbound events"] == [need.quota.name for need in needs if not need.holds]
 
 
@@ -90,7 +90,7 @@ def test_api_gateway_takes_a_request_for_each_delivery() -> None:
     """At 10,000 requests a second, 30,000 users at 1/s need three times the quota."""
     (need,) = (
         each
-        for each in planned(Crowd(30_000, 1.0, 400, 1.0), "api-gateway-websocket").quotas
+        for each in planned(FleetLoad(30_000, 1.0, 400, 1.0), "api-gateway-websocket").quotas
         if each.quota.bounds == "deliveries_per_s"
     )
     assert (30_000, False) == (need.needed_per_s, need.holds)

@@ -6,7 +6,7 @@ import pytest
 
 from harness.analysis.decide.history import differences, read_history
 from harness.analysis.run.finalize import finalize
-from harness.analysis.run.record import NoRecordError
+from harness.analysis.run.run_file import NoRecordError
 from harness.report.decide.history_page import render_history, tables
 from harness.report.decide.sweep_text import plain
 from tests.support.simulated_run import Simulation

@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from harness.analysis.decide.study import Outcome, find, worst
-from harness.analysis.decide.study_cells import cells_of, find_runs
+from harness.analysis.decide.study import Outcome, cells_of, find, find_runs, worst
 from harness.analysis.decide.study_paper import cost_of_system, paper_of
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.measure.log_bins import ArrivalBins
+from harness.measure.histogram import ArrivalBins
 from tests.analysis.run.test_ledger import ledgers
 from tests.support.records import EPOCH_NS, arrival, at, connection, publish
 

@@ -12,13 +12,13 @@ import typer
 from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
 from harness.analysis.decide.fleet import worker_cost
 from harness.analysis.run.finalize import analyse, finalize
-from harness.analysis.run.record import NoRecordError, read_record, read_run
+from harness.analysis.run.record import read_record
+from harness.analysis.run.run_file import NoRecordError, read_run
 from harness.analysis.run.slo import observe
 from harness.analysis.run.summary import judge_part
-from harness.cli.check import check
 from harness.cli.compare import compare
 from harness.cli.cost import cost
-from harness.cli.report import report
+from harness.cli.report import check, report
 from harness.core.errors import HarnessError
 from harness.measure.record import SCHEMA_VERSION
 from harness.report.summary_text import tell

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.analysis.run.finalize import analyse
-from harness.measure.join_causes import CAUSES, cause_of
+from harness.measure.failure_causes import CAUSES, cause_of
 from tests.support.records import three_subscribers
 
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analysis.run.histograms import parse_histogram_log, percentile_curve, read_histograms
-from harness.measure.histogram import log_header, log_line
-from harness.measure.log_bins import bins_of
+from harness.measure.histogram import bins_of, log_header, log_line
 from tests.support.records import histogram
 
 HEAD = log_header(1_795_447_800.0)

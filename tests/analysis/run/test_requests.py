@@ -9,7 +9,7 @@ from harness.core.metrics import path_of, title_of
 from harness.measure.record import request_tag
 from harness.report.glossary import anchor
 from harness.report.markdown import render_markdown
-from harness.report.run.junit import render_junit
+from harness.report.run.ci import render_junit
 from harness.report.run.requests import requests as requests_table
 from tests.support.records import histogram, run_file, three_subscribers
 

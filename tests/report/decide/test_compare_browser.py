@@ -8,7 +8,7 @@ import pytest
 from harness.analysis.decide.comparability import find_incompatibilities
 from harness.analysis.decide.comparison import compare
 from harness.analysis.run.finalize import analyse
-from harness.report.decide.compare import render_comparison
+from harness.report.decide.compare_page import render_comparison
 from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
 from tests.support.simulated_run import Simulation
 

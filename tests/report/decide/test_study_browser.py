@@ -6,8 +6,7 @@ import re
 import pytest
 
 from harness.analysis.decide.history import read_history
-from harness.analysis.decide.study import Outcome, find
-from harness.analysis.decide.study_cells import cells_of
+from harness.analysis.decide.study import Outcome, cells_of, find
 from harness.analysis.run.finalize import analyse
 from harness.report.decide.history_page import render_history
 from harness.report.decide.study_write import write_study as write_pages

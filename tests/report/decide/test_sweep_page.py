@@ -9,8 +9,7 @@ import pytest
 
 from harness.analysis.decide.capacity import read_cell
 from harness.analysis.decide.scalability import law
-from harness.analysis.decide.sweep_search import Answer, Resolution, Search
-from harness.analysis.decide.sweep_step import SweepStep
+from harness.analysis.decide.sweep import Answer, Resolution, Search, SweepStep
 from harness.report.decide.sweep import render_sweep
 from harness.report.decide.sweep_charts import draw_sweep
 from harness.report.decide.sweep_text import (

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from harness.analysis.run.finalize import analyse
 from harness.report.annotations import MOST_POINTS, line, slowest_in_bins, thin
 from harness.report.canvas import HALF
-from harness.report.run.charts import draw_charts
 from harness.report.theme import VARIABLES, inline
+from harness.report.write import draw_charts
 from tests.support.records import connection, disturbance, second, write_record
 from tests.support.simulated_run import Simulation
 

@@ -1,7 +1,7 @@
 """Annotations for GitHub Actions."""
 
 from harness.analysis.run.validity import warning
-from harness.report.run.github import annotations
+from harness.report.run.ci import annotations
 
 MISSED = {
     "metric": "deliveries.ratio",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.measure.log_bins import BIN_COUNT, bins_of
+from harness.measure.histogram import BIN_COUNT, bins_of
 from harness.report.canvas import NARROW, WIDE
 from harness.report.run.heatmap import _cells, _level_paths, _levels, _runs
 

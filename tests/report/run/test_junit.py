@@ -3,7 +3,7 @@
 from xml.etree import ElementTree as ET
 
 from harness.analysis.run.finalize import analyse
-from harness.report.run.junit import render_junit
+from harness.report.run.ci import render_junit
 from tests.support.records import run_file, three_subscribers, write_record
 from tests.support.simulated_run import SLOS, Simulation
 

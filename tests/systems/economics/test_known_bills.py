@@ -2,8 +2,7 @@
 
 import pytest
 
-from harness.analysis.run.economics import priced_systems
-from harness.core.pricing import Day, Events, Usage, total_usd
+from harness.core.pricing import Day, Events, Usage, priced_systems, total_usd
 
 SYSTEMS = priced_systems()
 

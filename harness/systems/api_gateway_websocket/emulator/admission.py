@@ -95,11 +95,7 @@ class Admission:
 
     def connect(self) -> ConnectOutcome:
         """Decide what becomes of a client that connects, and count it unless it is admitted."""
-        outcome = self._faults.on_connect()
-        if outcome.refused or outcome.throttled or self._connects is None or self._connects.take():
-            return outcome
-        self._counters.add("connects.throttled.quota")
-        return outcome._replace(throttled=True)
+        return self._faults.on_connect(self._connects)
 
     def request(self) -> bool:
         """Take a token of the throttle if there is one: for a frame, or a call of the API."""

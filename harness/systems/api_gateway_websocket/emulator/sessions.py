@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from harness.core.channels import is_wildcard
 from harness.emulation.connection_writer import end_connection
 from harness.emulation.scheduler import Intervals
 from harness.emulation.websocket_frames import close_frame, text_frame
-from harness.emulation.wildcards import is_wildcard
 from harness.scenario.faults import RESET
 from harness.systems.api_gateway_websocket import wire
 from harness.systems.api_gateway_websocket.emulator.management import ManagedConnection

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.emulation.wildcards import names_of
+from harness.core.channels import names_of
 
 _BUSY_S = 5.0
 

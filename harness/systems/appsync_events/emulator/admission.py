@@ -56,11 +56,7 @@ class Admission:
 
     def connect(self) -> ConnectOutcome:
         """Decide what becomes of a client that connects, and count it unless it is admitted."""
-        outcome = self._faults.on_connect()
-        if outcome.refused or outcome.throttled or self._connects is None or self._connects.take():
-            return outcome
-        self._counters.add("connects.throttled.quota")
-        return outcome._replace(throttled=True)
+        return self._faults.on_connect(self._connects)
 
     def connection_rate(self) -> ConnectionRate | None:
         """Return the limit of publishes of one new connection; None without quotas."""

@@ -15,11 +15,11 @@ from urllib.parse import parse_qs, unquote
 import httptools
 import orjson
 
+from harness.core.channels import channels_in, is_wildcard
 from harness.emulation.connection_writer import Connection, Transport, end_connection
 from harness.emulation.control import Answer, Control, control_answer
 from harness.emulation.emulated_service import Protocols
 from harness.emulation.faults import ConnectOutcome
-from harness.emulation.wildcards import channels_in, is_wildcard
 from harness.systems.polling import wire
 from harness.systems.polling.emulator.polls import Poll, Polls, response, too_many
 from harness.systems.polling.emulator.service import Service

@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
+from harness.core.channels import channels_named
 from harness.emulation.bus import Parts
 from harness.emulation.connection_writer import ConnectionWriter
 from harness.emulation.counters import SHARED_COUNTS
 from harness.emulation.emulated_service import EmulatedService
 from harness.emulation.quotas import Rate
-from harness.emulation.wildcards import channels_named
 from harness.emulation.worker import WorkerContext
 from harness.systems.polling.emulator.store import Channel, Cursor, Message, newest_of
 from harness.systems.polling.options import Options

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import orjson
 
+from harness.core.channels import channels_named, names_of
 from harness.emulation.connection_writer import Batch, Connection, Transport
-from harness.emulation.counters import OWED, SENT
+from harness.emulation.counters import OWED
 from harness.emulation.deliveries import Deliveries, Frame, Subscription
-from harness.emulation.wildcards import channels_named, names_of
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator.events import Event, History
 from harness.systems.server_sent_events.emulator.write_queues import QueuedWriter
@@ -130,12 +130,7 @@ class Hub:
     def _write(self, frames: bytes, group: _Group) -> None:
         """Write an event as it is to all of a group, and count that."""
         written, stuck = self._writer.write_to_all(frames, group)
-        count = self._deliveries.counters.add
-        count(OWED, written + stuck)
-        count(SENT, written)
-        count("bytes_out", written * len(frames))
-        if stuck:
-            count("deliveries.dropped.slow_subscriber", stuck)
+        self._deliveries.count_written(written, stuck, written * len(frames))
 
 
 def _encoded(event: Event) -> bytes:

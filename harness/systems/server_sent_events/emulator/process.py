@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from harness.core.channels import channels_in, is_wildcard
 from harness.emulation.bus import Parts
 from harness.emulation.connection_writer import Connection, Transport
 from harness.emulation.control import add_control_routes, log_bugs
@@ -24,7 +25,6 @@ from harness.emulation.counters import SHARED_COUNTS
 from harness.emulation.emulated_service import EmulatedService
 from harness.emulation.faults import refusal_status
 from harness.emulation.scheduler import Intervals
-from harness.emulation.wildcards import channels_in, is_wildcard
 from harness.emulation.worker import WorkerContext
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator.broadcast import REPLAYED, Hub, chunk

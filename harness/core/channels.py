@@ -1,14 +1,15 @@
-"""Several channels of one listener, and names that stand for many: how our emulators read them.
+"""Channel names, and wildcards that stand for many channels.
 
-Decided here, for systems whose channels are a service's own: ``default/*`` stands for every channel
-that begins with ``default/``, however deep, and not for ``default`` itself. Whoever listens to a
-channel by several names at once is told of it once.
+``default/*`` stands for every channel that begins with ``default/``, at any depth, and not for
+``default`` itself. The rule is one for emulators, for the live view and for the run record. A
+listener that names a channel several times is owed each of its messages once.
 """
 
 from collections.abc import Collection, Sequence
 from urllib.parse import unquote
 
-from harness.scenario.client_options import CHANNEL_SEPARATOR
+CHANNEL_SEPARATOR = ","
+"""Stands between several channels in one address, unless a target says otherwise."""
 
 WILDCARD = "*"
 _WILDCARD_END = "/" + WILDCARD
@@ -18,21 +19,21 @@ def channels_in(text: str) -> tuple[str, ...]:
     """Return the channels that a piece of an address names, each once, in their order.
 
     Args:
-        text: As it came, percent-encoded: a separator within a name is encoded, and so is none.
+        text: Still percent-encoded; an encoded separator is part of a name.
     """
     return tuple(dict.fromkeys(map(unquote, text.split(CHANNEL_SEPARATOR))))
 
 
 def is_wildcard(name: str) -> bool:
-    """Say whether a name stands for many channels; nothing can be published to it."""
+    """Return whether a name stands for many channels; nothing can be published to it."""
     return name == WILDCARD or name.endswith(_WILDCARD_END)
 
 
 def names_of(channel: str) -> list[str]:
-    """Return every name by which a listener is told of a channel, its own first.
+    """Return every name that stands for a channel: its own, then wildcards, the nearest first.
 
-    An event on ``default/a/b`` is heard by those who named it, ``default/a/*``, ``default/*``
-    or ``*``.
+    An event on ``default/a/b`` reaches those who named it, ``default/a/*``, ``default/*`` or
+    ``*``.
     """
     segments = channel.split("/")
     above = ["/".join([*segments[:depth], WILDCARD]) for depth in range(len(segments))]

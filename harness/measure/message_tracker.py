@@ -1,7 +1,7 @@
-"""The messages that a worker's subscribers are receiving, and when each of them came.
+"""The messages that a worker's subscribers are receiving, and their arrival times.
 
-One entry stands for a message whoever gets it, and is written to the record and forgotten once it
-has been quiet for a while; what a single subscriber got is in ``measure.ledger``.
+There is one entry for each message, not for each delivery. It is written to the record and dropped
+once no delivery has come for a while. ``measure.ledger`` has what each single subscriber got.
 """
 
 from array import array
@@ -11,8 +11,7 @@ from time import monotonic
 import numpy as np
 
 from harness.core.envelope import Envelope
-from harness.measure.histogram import Int64Array
-from harness.measure.log_bins import ArrivalBins
+from harness.measure.histogram import ArrivalBins, Int64Array
 
 NEVER_NS = 2**63 - 1
 
@@ -21,7 +20,7 @@ RETIRE_AFTER_S = 5.0
 
 
 def _nothing() -> None:
-    """Do nothing: the wake-up of a book that nobody set."""
+    """Do nothing, in place of a callback that was not set."""
 
 
 class Arrivals:
@@ -29,7 +28,7 @@ class Arrivals:
 
     Attributes:
         arrivals: Kernel receive times of distinct owed deliveries since the last flush, ns.
-        bins: When those taken came, after the message was due.
+        bins: Arrival times of those taken, counted from the intended send time.
         duplicated: Deliveries to a subscriber that had the message already.
         reordered: Distinct deliveries that came after a later one of the same stream.
         late: Distinct owed deliveries that came after the drain had ended.
@@ -98,10 +97,10 @@ class MessageTracker:
         frame_cache: Frames and payloads already parsed, to their message (see ``net.websocket``).
         receive_delays_ns: Time between kernel and harness of each delivery since the last flush.
         clock_offset_ns: Run clock minus this host's realtime clock.
-        wake_at_ns: This host's realtime at which ``wake`` is due, ns.
-        wake: Called at the first delivery after ``wake_at_ns``. A burst of deliveries keeps the
-            event loop from its timers; what must not be late is called from within the burst.
-        drained: Set when the drain has ended: what still comes is late.
+        publish_due_at_ns: This host's realtime at which ``publish_due`` is to be called, ns.
+        publish_due: Called at the first delivery after ``publish_due_at_ns``. A burst of deliveries
+            keeps the event loop from its timers; the publisher is called from within the burst.
+        drained: Whether the drain has ended: later deliveries are late.
         foreign_count: Events on our channels that are not of this run.
     """
 
@@ -110,8 +109,8 @@ class MessageTracker:
         self.frame_cache: dict[bytes, Arrivals] = {}
         self.receive_delays_ns = array("q")
         self.clock_offset_ns = clock_offset_ns
-        self.wake_at_ns = NEVER_NS
-        self.wake: Callable[[], None] = _nothing
+        self.publish_due_at_ns = NEVER_NS
+        self.publish_due: Callable[[], None] = _nothing
         self.drained = False
         self.foreign_count = 0
         self._messages: dict[tuple[int, int], Arrivals] = {}
@@ -125,7 +124,7 @@ class MessageTracker:
         return found
 
     def find(self, stream: int, sequence: int) -> Arrivals | None:
-        """Return a message's entry if any subscriber here has had it lately."""
+        """Return the entry of a message that is not retired; None if there is none."""
         return self._messages.get((stream, sequence))
 
     def live(self) -> Iterator[Arrivals]:
@@ -139,9 +138,9 @@ class MessageTracker:
         return taken
 
     def retire(self, *, everything: bool = False) -> list[Arrivals]:
-        """Forget and return the messages gone quiet; ``take`` them first.
+        """Drop and return the messages without recent deliveries; ``take`` them first.
 
-        A delivery that comes after all opens a new entry; the record adds rows of one message.
+        A later delivery opens a new entry, and the record adds up the rows of a message.
         """
         before_s = monotonic() - RETIRE_AFTER_S
         gone = [m for m in self._messages.values() if everything or m.quiet_since_s < before_s]

@@ -6,7 +6,7 @@ from math import exp
 
 import pytest
 
-from harness.analysis.decide.sweep_search import Answer, Resolution, Search, Trial
+from harness.analysis.decide.sweep import Answer, Resolution, Search, Trial
 
 FIVE_PERCENT = Resolution(0.05, is_relative=True)
 

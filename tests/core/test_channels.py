@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.emulation.wildcards import channels_in, channels_named, is_wildcard, names_of
+from harness.core.channels import channels_in, channels_named, is_wildcard, names_of
 
 KNOWN = {"default/a": 1, "default/b/c": 2, "other/a": 3, "default": 4}
 

@@ -1,7 +1,7 @@
-"""Whether work piled up in the system while it was measured, told apart from a slow system.
+"""Whether work piled up in the system during the measurement, as opposed to a slow system.
 
 A system that is merely slow answers late but always equally late. One that gets more than it can
-carry falls further behind every second, and its latencies say only how long one has looked. In a
+carry falls further behind every second, and its latencies depend on the length of the run. In a
 queue that is served in order, with a load λ above its limit μ, the wait grows by λ/μ − 1 seconds a
 second.
 """
@@ -21,7 +21,7 @@ LEAST_SECONDS: Final = 5
 """Of fewer seconds with messages even a perfect trend would not be significant."""
 SIGNIFICANCE: Final = 0.01
 LEAST_GROWTH_MS_PER_S: Final = 10.0
-"""A load 1 % above the limit; less than that is not told from noise."""
+"""A load 1 % above the limit; less is indistinguishable from noise."""
 MOST_EXACT: Final = 33
 """Up to so many values without ties the p-value is exact; beyond, it is that of a normal limit."""
 

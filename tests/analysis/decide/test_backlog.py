@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.analysis.run.backlog import find_backlog, trend
+from harness.analysis.decide.backlog import find_backlog, trend
 from harness.analysis.run.finalize import analyse
 from tests.support.simulated_run import Simulation
 

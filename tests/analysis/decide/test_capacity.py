@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.analysis.decide.knee import find_knee
+from harness.analysis.decide.capacity import find_knee
 
 
 def test_the_knee_of_the_papers_figure():

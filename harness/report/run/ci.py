@@ -1,22 +1,24 @@
-"""The verdict as JUnit XML: one test case for each objective and one for the run's validity."""
+"""The verdict for CI: JUnit XML, and annotations of GitHub Actions."""
 
 import re
+from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.labels import label_of, tags_of
 from harness.analysis.run.record import Json
+from harness.analysis.run.run_file import label_of, tags_of
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import invalidates
 from harness.core.metrics import title_of
-from harness.report.summary_text import limit_words, observed_words
+from harness.report.glossary import capital
+from harness.report.summary_text import evidence, limit_words, observed_words
 
 _FORBIDDEN = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 """Characters that XML 1.0 cannot hold (section 2.2, Char)."""
 
 
 def render_junit(analysis: Analysis) -> bytes:
-    """Return the XML document, UTF-8."""
+    """Return JUnit XML, UTF-8: a test case for each objective and one for the run's validity."""
     record, summary = analysis.record, analysis.summary
     name = f"{record.workload.get('name', 'run')} on {record.target.get('name', 'target')}"
     suite = ET.Element("testsuite", name=_clean(name), time=f"{record.ended_s:.3f}")
@@ -81,3 +83,29 @@ def _objective(suite: ET.Element, slo: Json) -> str | None:
 
 def _clean(text: str) -> str:
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def annotations(summary: Json) -> Iterator[str]:
+    """Yield a workflow command of GitHub Actions for each objective missed and each warning.
+
+    Source: docs.github.com, "Workflow commands for GitHub Actions": ``::error title=…::message``,
+    with percent signs and line ends escaped in both, and colons and commas in properties.
+    """
+    for slo in summary["slos"]:
+        if slo["verdict"] != "pass":
+            name = capital(title_of(slo["metric"])) + scope_words(slo)
+            observed = "no data" if slo["observed"] is None else observed_words(slo)
+            yield _command("error", name, f"{observed}, where {limit_words(slo)} is required")
+    for warning in summary["warnings"]:
+        kind = "error" if invalidates(warning) else "warning"
+        message = f"{warning['code']}{evidence(warning)}. {warning['hint'] or ''}"
+        yield _command(kind, capital(warning["code"].replace("_", " ")), message.rstrip())
+
+
+def _command(kind: str, title: str, message: str) -> str:
+    name = _escape(title).replace(":", "%3A").replace(",", "%2C")
+    return f"::{kind} title={name}::{_escape(message)}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

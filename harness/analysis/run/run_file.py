@@ -1,0 +1,148 @@
+"""Reading ``run.json``: what a run was to do, what it was about, and whether it can be read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from harness.core.distribution import VERSION
+from harness.core.errors import HarnessError
+from harness.core.exit_codes import ExitCode
+from harness.measure.record import RUN_FILE, SCHEMA_VERSION
+from harness.measure.record_schema import RENAMED_COLUMNS
+
+Json = dict[str, Any]
+
+_ALWAYS_THERE: Final = ("epoch_ns",)
+_THERE_WHEN_COMPLETED: Final = ("plan", "phases")
+_KINDS: Final[dict[str, type]] = {
+    "epoch_ns": int,
+    "plan": dict,
+    "environment": dict,
+    "phases": list,
+    "workers": list,
+    "warnings": list,
+}
+"""What the parts of a ``run.json`` are where they are there."""
+
+
+class NoRecordError(HarnessError):
+    """There is no run record in the folder that was named, or none that can be read."""
+
+    exit_code = ExitCode.BAD_USAGE
+
+
+class UnreadableRunError(NoRecordError):
+    """A ``run.json`` is missing or damaged; the rest of its record may still be read."""
+
+
+def read_run(folder: Path) -> Json:
+    """Read a record's ``run.json``.
+
+    Raises:
+        NoRecordError: If there is none, or it is not one this version can read.
+    """
+    path = folder / RUN_FILE
+    try:
+        run = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UnreadableRunError(
+            str(folder), f"holds no {RUN_FILE}", "a run's own folder is needed", _which_folder()
+        ) from None
+    except OSError as error:
+        raise NoRecordError(
+            *(str(path), f"cannot be read ({(error.strerror or str(error)).lower()})"),
+            *("a run's own folder is needed", _which_folder()),
+        ) from None
+    except orjson.JSONDecodeError as error:
+        raise UnreadableRunError(
+            str(path), f"is not JSON ({error})", "a run record is needed"
+        ) from None
+    _require_readable(path, run)
+    return _with_current_names(run)
+
+
+def _with_current_names(run: Json) -> Json:
+    """Return a ``run.json`` whose figures have the names that this version gives them."""
+    summary = run.get("summary")
+    if not isinstance(summary, dict) or not isinstance(summary.get("deliveries"), dict):
+        return run
+    figures = {RENAMED_COLUMNS.get(key, key): value for key, value in summary["deliveries"].items()}
+    return run | {"summary": summary | {"deliveries": figures}}
+
+
+def _require_readable(path: Path, run: Any) -> None:
+    """Refuse a file of another version, naming that version, and a file that is no record."""
+    version = run.get("schema_version") if isinstance(run, dict) else None
+    if not isinstance(version, int):
+        required = "a JSON object with a schema_version is needed"
+        raise UnreadableRunError(str(path), "is no run record", required, _which_folder())
+    if version != SCHEMA_VERSION:
+        raise _of_another_version(path, run, version)
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(run.get(key, kind()), kind)]
+    needed = _ALWAYS_THERE + _THERE_WHEN_COMPLETED * (run.get("status") == "completed")
+    wrong += [key for key in needed if key not in run]
+    plan = {} if "plan" in wrong else run.get("plan", {})
+    parts = ("workload", "target")
+    wrong += [f"plan.{part}" for part in parts if not isinstance(plan.get(part, {}), dict)]
+    if wrong:
+        found = f"is damaged ({', '.join(wrong)} missing or of the wrong kind)"
+        raise UnreadableRunError(str(path), found, "a run record is needed")
+
+
+def _of_another_version(path: Path, run: Json, version: int) -> NoRecordError:
+    environment = run.get("environment")
+    versions = environment.get("versions") if isinstance(environment, dict) else None
+    number = versions.get("fanout-harness") if isinstance(versions, dict) else None
+    writer = f"harness {number}" if number else "an unknown version of the harness"
+    newer = "this harness is older than the record: update it"
+    return NoRecordError(
+        str(path),
+        f"has schema version {version}, written by {writer}",
+        f"this harness ({VERSION}) reads version {SCHEMA_VERSION}",
+        newer if version > SCHEMA_VERSION else f"read it with {writer}",
+    )
+
+
+def _which_folder() -> str:
+    return "name one of the folders inside reports/, for example the newest: ls -t reports | head"
+
+
+def label_of(run: dict[str, Any]) -> str:
+    """Return the label in a ``run.json``; empty where there is none."""
+    label = run.get("label")
+    return label if isinstance(label, str) else ""
+
+
+def tags_of(run: dict[str, Any]) -> dict[str, str]:
+    """Return the tags in a ``run.json``."""
+    tags = run.get("tags")
+    return {str(key): str(value) for key, value in tags.items()} if isinstance(tags, dict) else {}
+
+
+def label_words(run: dict[str, Any]) -> str:
+    """Return label and tags in one line, such as "checkout 2.1, commit=1a2b3c4"."""
+    tags = [f"{key}={value}" for key, value in tags_of(run).items()]
+    return ", ".join([*filter(None, [label_of(run)]), *tags])
+
+
+def shared_label(runs: Sequence[dict[str, Any]]) -> str:
+    """Return the label that all runs have; empty where they do not agree."""
+    labels = {label_of(run) for run in runs}
+    return labels.pop() if len(labels) == 1 else ""
+
+
+def differing_tags(sides: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
+    """Return, for each side, the tags in which the sides differ, such as "commit=1a2b3c4"."""
+    tags = [[tags_of(run) for run in side] for side in sides]
+    keys = dict.fromkeys(key for side in tags for one in side for key in one)
+    values = {
+        key: [tuple({one.get(key, "not set"): None for one in side}) for side in tags]
+        for key in keys
+    }
+    differing = [key for key in keys if len(set(values[key])) > 1]
+    return [
+        ", ".join(f"{key}={' or '.join(values[key][place])}" for key in differing)
+        for place in range(len(tags))
+    ]

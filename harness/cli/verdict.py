@@ -1,0 +1,124 @@
+"""The verdict of a run on the terminal, and on GitHub Actions where it runs there."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.table import Column
+from rich.text import Text
+
+from harness.cli.terminal import COLOURS, grid, paragraph, plain, stdout_console
+from harness.core.errors import MachineError
+
+if TYPE_CHECKING:
+    from harness.analysis.run.finalize import Analysis
+
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+ACTIONS_VARIABLE = "GITHUB_ACTIONS"
+
+
+def show(analysis: "Analysis", page: Path) -> None:
+    """Print the headline of a report to stdout, and report it to GitHub Actions."""
+    print_headline(analysis, page, stdout_console())
+    report_to_github(analysis)
+
+
+def print_headline(analysis: "Analysis", page: Path, console: Console) -> None:
+    """Print verdict, summary text, main figures, objectives, warnings and the page's path."""
+    _print_verdict(analysis, console)
+    console.print()
+    _print_figures(analysis, console)
+    _print_objectives(analysis, console)
+    _print_warnings(analysis, console)
+    console.print()
+    console.print(Text(f"report: {page}"), soft_wrap=True)
+
+
+def print_judgement(analysis: "Analysis", console: Console) -> None:
+    """Print verdict, summary text, objectives with their margins, and warnings."""
+    _print_verdict(analysis, console)
+    _print_objectives(analysis, console, margins=True)
+    _print_warnings(analysis, console)
+
+
+def _print_verdict(analysis: "Analysis", console: Console) -> None:
+    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, tell
+
+    verdict = analysis.summary["verdict"]
+    colour = COLOURS[verdict]
+    mark = Text(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", style=f"bold {colour}")
+    workload = analysis.record.workload.get("name", "unknown workload")
+    target = analysis.record.target.get("name", "unknown target")
+    console.print(mark, Text(f" {workload} on {target}", style="bold"), sep="")
+    console.print(paragraph(tell(analysis), console))
+    if advice := advise(analysis):
+        console.print(paragraph(f"hint: {advice}", console))
+
+
+def _print_figures(analysis: "Analysis", console: Console) -> None:
+    from harness.report.html import headline
+
+    rows = []
+    for tile in headline(analysis.summary):
+        figures = "  ".join(f"{figure.name} {figure.text}".strip() for figure in tile.figures)
+        unit = tile.unit if tile.unit.startswith("/") else f" {tile.unit}"
+        rows.append((tile.title, figures + unit.rstrip(), tile.detail))
+    styles = Column(style="dim", no_wrap=True), Column(style="bold", no_wrap=True)
+    console.print(grid([*styles, Column(style="dim")], rows))
+
+
+def _print_objectives(analysis: "Analysis", console: Console, *, margins: bool = False) -> None:
+    from harness.report.run.tables import objectives
+
+    rows: list[list[str | Text]] = []
+    for name, verdict, observed, required, margin in objectives(analysis.summary).rows:
+        mark = Text(verdict.text, style=COLOURS.get(verdict.tone, ""))
+        rows.append([mark, name.text, observed.text, required.text])
+        rows[-1] += [f"margin {margin.text}"] if margins else []
+    if rows:
+        console.print()
+        console.print(grid([Column() for _ in rows[0]], rows))
+
+
+def _print_warnings(analysis: "Analysis", console: Console) -> None:
+    from harness.report.summary_text import evidence
+
+    for warning in analysis.summary["warnings"]:
+        console.print()
+        console.print(Text(plain(f"warning: {warning['code']}{evidence(warning)}")))
+        if warning["hint"]:
+            console.print(Text(plain(f"hint: {warning['hint']}")))
+
+
+def report_to_github(analysis: "Analysis") -> None:
+    """Annotate the job and add the verdict to its page; does nothing outside of GitHub Actions.
+
+    Annotations go to stderr, which the runner reads too, so that stdout holds results only.
+    """
+    from harness.report.markdown import render_markdown
+    from harness.report.run.ci import annotations
+
+    if os.environ.get(ACTIONS_VARIABLE) == "true":
+        for line in annotations(analysis.summary):
+            typer.echo(line, err=True)
+    add_to_step_summary(lambda: render_markdown(analysis))
+
+
+def add_to_step_summary(text: Callable[[], str]) -> None:
+    """Append Markdown to the summary page of the GitHub job, if there is one.
+
+    Raises:
+        MachineError: If the file of the page cannot be written.
+    """
+    path = os.environ.get(SUMMARY_VARIABLE)
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8") as page:
+            page.write(text() + "\n")
+    except OSError as error:
+        found = f"{path} cannot be written ({(error.strerror or str(error)).lower()})"
+        raise MachineError(SUMMARY_VARIABLE, found, "it must name a writable file") from None

@@ -1,0 +1,131 @@
+"""A comparison as one HTML file that needs nothing else."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from harness.analysis.decide.bootstrap import REPLICATES, block_seconds
+from harness.analysis.decide.comparison import METRICS, RATIO, Comparison, Difference
+from harness.analysis.decide.regression import Passage
+from harness.core.metrics import title_of
+from harness.report import formatting as q
+from harness.report.canvas import Chart
+from harness.report.decide.compare_charts import contestants_of, draw_comparison
+from harness.report.decide.compare_tables import (
+    NO_DIFFERENCE,
+    difference_table,
+    figure_words,
+    gates_table,
+    is_better,
+    runs_table,
+    tell_change,
+    tell_difference,
+)
+from harness.report.glossary import capital
+from harness.report.page import Figure, Tile, render_page
+from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
+from harness.report.theme import VARIABLES
+
+HEADLINES: Final = (
+    *("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", RATIO),
+    *("joins.latency_ms.p99", "stall_s.p99", "cost.usd_day_at_reference"),
+)
+"""The figures that matter, in reading order."""
+
+
+def render_comparison(
+    comparison: Comparison,
+    passages: Sequence[Passage],
+    charts: Sequence[Chart] | None = None,
+) -> str:
+    """Return the page.
+
+    Args:
+        comparison: What was compared.
+        passages: The gates and how they were passed.
+        charts: From ``draw_comparison``; drawn now where none are given.
+    """
+    charts = draw_comparison(comparison) if charts is None else charts
+    first = comparison.sides[0]
+    pairs = list(zip(comparison.sides[1:], comparison.differences, strict=True))
+    tables = [
+        *([gates_table(passages)] if passages else []),
+        *(difference_table(first, other, found) for other, found in pairs),
+        runs_table(comparison),
+    ]
+    mark, word, tone = decision(comparison, passages)
+    return render_page(
+        "compare",
+        [*METRICS, "generator.clock_error_ms"],
+        charts=charts,
+        block_s=block_seconds(round(first.runs[0].record.measured_s())),
+        clocks=_clocks(comparison),
+        mark=mark,
+        replicates=REPLICATES,
+        sides=[
+            (side, VARIABLES[one.look.colour], tags)
+            for side, one, tags in zip(
+                comparison.sides, contestants_of(comparison), comparison.tags, strict=True
+            )
+        ],
+        single=any(len(one.runs) == 1 for one in comparison.sides),
+        stories=[tell_difference(first, other, found) for other, found in pairs],
+        tables=tables,
+        tiles=comparison_tiles(comparison),
+        tone=tone,
+        unlike=comparison.unlike,
+        word=word,
+        workload=first.runs[0].record.workload.get("name", "unknown workload"),
+    )
+
+
+def _clocks(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return the sides whose workers did not share a clock, each with its error."""
+    errors_ms = [
+        (side.name, side.clock_error_ms("fan_out_latency_ms")) for side in comparison.sides
+    ]
+    return [(name, q.milliseconds(error_ms)) for name, error_ms in errors_ms if error_ms]
+
+
+def decision(comparison: Comparison, passages: Sequence[Passage]) -> tuple[str, str, str]:
+    """Return the mark, the word and the tone of the first line.
+
+    With gates it is their verdict; without, what the figures that matter show of the last side.
+    """
+    if passages:
+        failed = next((one.verdict for one in passages if one.verdict != "pass"), "pass")
+        return VERDICT_MARKS[failed], VERDICT_WORDS[failed], failed
+    names = [side.name for side in comparison.sides]
+    if len(comparison.differences) > 1:
+        return "=", f"{', '.join(names[:-1])} and {names[-1]} compared", "no_data"
+    found = [one for one in comparison.differences[0] if one.metric in HEADLINES]
+    if all(one.absolute is None for one in found):
+        return "?", "No interval", "no_data"
+    return _word_for(names[1], {is_better(one) for one in found if one.is_shown})
+
+
+def _word_for(name: str, better: set[bool]) -> tuple[str, str, str]:
+    """Return mark, word and tone for whether the differences shown are for the better."""
+    if not better:
+        return "=", capital(NO_DIFFERENCE), "no_data"
+    if len(better) > 1:
+        return "\N{NOT EQUAL TO}", f"{name} differs", "no_data"
+    if better == {True}:
+        return VERDICT_MARKS["pass"], f"{name} is better", "pass"
+    return VERDICT_MARKS["fail"], f"{name} is worse", "fail"
+
+
+def comparison_tiles(comparison: Comparison) -> list[Tile]:
+    """Return a tile for each figure that matters: every side's, and how they differ."""
+    return [_tile(comparison, metric) for metric in HEADLINES]
+
+
+def _tile(comparison: Comparison, metric: str) -> Tile:
+    figures = [Figure(metric, figure_words(side, metric), side.name) for side in comparison.sides]
+    return Tile(capital(title_of(metric)), figures, "", "; ".join(_details(comparison, metric)))
+
+
+def _details(comparison: Comparison, metric: str) -> Iterator[str]:
+    several = len(comparison.differences) > 1
+    for side, found in zip(comparison.sides[1:], comparison.differences, strict=True):
+        one: Difference = next(each for each in found if each.metric == metric)
+        yield (f"{side.name}: " if several else "") + tell_change(one)

@@ -1,0 +1,84 @@
+"""The frame that all pages share: one HTML file that needs nothing else, for screens and paper."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.core.distribution import VERSION
+from harness.report.canvas import Chart
+from harness.report.glossary import anchor, definitions
+from harness.report.summary_text import evidence
+from harness.report.theme import inline
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number on the first screen.
+
+    Attributes:
+        metric: The summary metric it shows.
+        text: The number.
+        name: What stands beside it, where a tile has several.
+        link: Id of what on the page explains it, where it is no figure of a run's summary.
+    """
+
+    metric: str
+    text: str
+    name: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the few things that matter: a title, one or more figures, a line below."""
+
+    title: str
+    figures: list[Figure]
+    unit: str
+    detail: str
+    is_wide: bool = False
+
+
+def render_page(
+    template: str, terms: Iterable[str], *, charts: Sequence[Chart] = (), **content: Any
+) -> str:
+    """Return a page as one HTML document.
+
+    Args:
+        template: Name of the page's template, without its ending.
+        terms: Metrics and words that the page defines.
+        charts: Charts of the page's main part.
+        content: What else the template shows.
+    """
+    frame = {"css": _file("report.css"), "script": _file("sort.js"), "version": VERSION}
+    return _TEMPLATES.get_template(f"{template}.html.j2").render(
+        definitions=definitions(list(terms)), charts=charts, **frame, **content
+    )
+
+
+def _file(name: str) -> Markup:
+    text = resources.files("harness.report").joinpath(name).read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704 - our own file
+
+
+def _drawings(chart: Chart) -> list[tuple[str, Markup]]:
+    """Return the wide and the narrow drawing with their class names, as HTML."""
+    label = f"{chart.title}. {chart.caption}"
+    return [
+        (kind, Markup(inline(svg, f"{chart.name}-{kind}", label)))  # noqa: S704 - our own drawing
+        for kind, svg in (("wide", chart.wide), ("narrow", chart.narrow))
+    ]
+
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("harness.report", "."),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {"evidence": evidence, "anchor": anchor, "drawings": _drawings}
