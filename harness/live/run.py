@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.clock import NS_PER_S
+from harness.core.metric_types import MEASURE
 from harness.live.ledger import SETTLE_AFTER_S, LiveLedger
 from harness.measure.histogram import LatencyHistogram
 from harness.scenario.plan import Plan
 
-MEASURE = "measure"
 MOST_ERRORS = 200
 """Different errors told apart over the run; what comes beyond is one entry."""
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
-from harness.live.run import MEASURE, LiveRun
+from harness.core.metric_types import MEASURE
+from harness.live.run import LiveRun
 from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
 

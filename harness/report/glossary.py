@@ -37,7 +37,7 @@ _WORDS: Final = (
     Definition(
         "offered",
         "offered load",
-        "What the schedule asks for, whatever arrives: messages times the subscribers each of them "
+        "The load that the schedule asks for: messages times the subscribers that each of them "
         "reaches, in deliveries a second.",
     ),
     Definition(
@@ -69,7 +69,7 @@ _WORDS: Final = (
     Definition(
         "idle",
         "idle cost",
-        "A day with nobody connected and no message: what stands ready all the same.",
+        "The cost of a day without users and messages: what is provisioned all the same.",
     ),
     Definition(
         "line",
@@ -86,8 +86,8 @@ _WORDS: Final = (
     Definition(
         "break_even",
         "break-even point",
-        "Where two ways cost the same, everything else as the page says; found by bisection on "
-        "their bills.",
+        "Where two alternatives cost the same, with everything else as on the page; found by "
+        "bisection on their bills.",
     ),
     Definition(
         "travel_together",
@@ -101,24 +101,24 @@ _WORDS: Final = (
     Definition(
         "billed",
         "billed by the emulator",
-        "The same as the emulator itself counted it, from its own side of the wire.",
+        "The same operations, as counted by the emulator on its side of the connection.",
     ),
     Definition(
         "tried",
         "what was tried",
-        "How much of what is needed the runs asked of the system, of the smallest of them: users "
+        "How much of what is needed the smallest of the runs asked of the system: users "
         "connected at the peak, deliveries owed a second, or chatters.",
     ),
     Definition(
         "paper",
         "on paper",
-        "What a provider's default quota, or its list price, lets one expect of the need itself. "
-        "Nothing ran for it; the sources stand above the table.",
+        "What a provider's default quota, or its list price, implies for what is needed. No run "
+        "was made for it; the sources stand above the table.",
     ),
     Definition(
         "beside",
         "beside the first",
-        "Divided by the same figure of the first system, with where the change may lie at 95 %: a "
+        "Divided by the same figure of the first system, with its 95 % confidence interval: a "
         "moving-block bootstrap over the seconds of the runs.",
     ),
     Definition(

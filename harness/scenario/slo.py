@@ -1,6 +1,6 @@
-"""Service level objectives: which figure of a run must keep which limit, and of which part of it.
+"""Service level objectives: a figure of a run and its limit, for the run or a part of it.
 
-A workload, a study and a file of SLOs by itself write them alike.
+Workloads, studies and SLO files share the format.
 """
 
 from typing import Any, Literal, Self

@@ -32,40 +32,32 @@ def test_things_are_done_when_due_and_in_order(new_loop):
         runner.run(main())
 
 
-def test_things_due_at_once_keep_the_order_in_which_they_were_asked_for():
+async def test_things_due_at_once_keep_the_order_in_which_they_were_asked_for():
     """A time that has passed means soon, not now: the caller goes on first."""
-
-    async def main():
-        scheduler, done = Scheduler(), []
-        for place in range(100):
-            scheduler.at(0.0, partial(done.append, place))
-        assert [] == done
-        deadline_s = time.monotonic() + PATIENCE_S
-        while len(done) < 100:
-            assert time.monotonic() < deadline_s
-            await asyncio.sleep(0)
-        assert list(range(100)) == done
-
-    asyncio.run(main())
+    scheduler, done = Scheduler(), []
+    for place in range(100):
+        scheduler.at(0.0, partial(done.append, place))
+    assert [] == done
+    deadline_s = time.monotonic() + PATIENCE_S
+    while len(done) < 100:
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0)
+    assert list(range(100)) == done
 
 
-def test_something_done_may_ask_for_more():
+async def test_something_done_may_ask_for_more():
     """What an action asks for is done in its own turn."""
+    scheduler, done, finished = Scheduler(), [], asyncio.Event()
 
-    async def main():
-        scheduler, done, finished = Scheduler(), [], asyncio.Event()
+    def first():
+        done.append("first")
+        scheduler.at(0.0, lambda: done.append("asked for by the first"))
+        scheduler.at(time.monotonic() + 0.01, finished.set)
 
-        def first():
-            done.append("first")
-            scheduler.at(0.0, lambda: done.append("asked for by the first"))
-            scheduler.at(time.monotonic() + 0.01, finished.set)
-
-        scheduler.at(0.0, first)
-        scheduler.at(0.0, lambda: done.append("second"))
-        await asyncio.wait_for(finished.wait(), PATIENCE_S)
-        assert ["first", "second", "asked for by the first"] == done
-
-    asyncio.run(main())
+    scheduler.at(0.0, first)
+    scheduler.at(0.0, lambda: done.append("second"))
+    await asyncio.wait_for(finished.wait(), PATIENCE_S)
+    assert ["first", "second", "asked for by the first"] == done
 
 
 INTERVAL_S = 0.4
