@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from harness.core.errors import did_you_mean
 from harness.core.metric_types import Unit
 from harness.core.metrics import (
     METRICS,
@@ -18,7 +19,6 @@ from harness.core.metrics import (
     unit_of,
 )
 from harness.scenario.model import ScenarioModel, broken_rule
-from harness.scenario.spelling import did_you_mean
 
 
 def _narrowed_where_kept_apart() -> dict[str, Any]:
