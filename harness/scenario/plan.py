@@ -27,7 +27,7 @@ class Phase(BaseModel):
 
 
 class Timetable:
-    """When each part of a run begins and ends; made once by whoever asks often.
+    """When each part of a run begins and ends; made once by code that reads it often.
 
     Attributes:
         phases: The parts, in the order of ``PHASE_NAMES``.
@@ -119,9 +119,9 @@ class Plan(ScenarioModel):
     @property
     def planned_users(self) -> dict[str, int]:
         """How many users of each class the run starts; ordinary ones by the name of their class."""
-        population = self.workload.population
-        fan_out = {"subscriber": population.subscribers, "chatter": population.chatters}
-        return fan_out | {name: count for name, count in self.ordinary.items() if count}
+        return self.workload.population.fan_out | {
+            name: count for name, count in self.ordinary.items() if count
+        }
 
     @property
     def rate_per_s(self) -> float:

@@ -14,6 +14,7 @@ from harness.analysis.run.ledger import connection_ledger, message_ledger
 from harness.analysis.run.run_file import NoRecordError, UnreadableRunError, read_run
 from harness.analysis.run.tables import JOURNALS, PARQUET, Table, read_journal, read_parquet
 from harness.core.clock import NS_PER_S
+from harness.core.metric_types import MEASURE
 from harness.core.system import installed_systems
 from harness.measure.record import (
     HISTOGRAMS_FILE,
@@ -35,9 +36,6 @@ GROUND_TRUTH_FILE: Final = "emulator.json"
 
 NO_LIMITS: Final = frozenset(("fault", "closed", "process_gone"))
 """Why an emulator drops deliveries other than for a limit: a fault, or a listener that is gone."""
-
-MEASURE: Final = "measure"
-"""The phase that the summary's deliveries and latencies are about."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,7 @@ def read_record(folder: Path) -> Record:
             f"{RUN_FILE} is damaged" if (folder / RUN_FILE).is_file() else f"{RUN_FILE} is missing"
         )
     tables = _from_journal(folder, run) if in_journal else tables
-    if "users" not in run:  # Of a version that knew no ordinary users, or nobody knows.
+    if "users" not in run:  # Of a version that knew no ordinary users, or unknown.
         tables["requests"] = Table(tables["requests"].frame, None)
     log_end = None if in_journal else _cut_log(histograms, tables["timeline"].frame)
     problems = [gone and f"{gone}: plan, objectives, environment and workers are unknown"]

@@ -7,7 +7,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from harness.systems.appsync_events.emulator.sigv4 import message_body, verify
+from harness.systems.appsync_events.emulator.credentials import message_body, verify
 from harness.systems.appsync_events.options import IamUser
 from harness.systems.appsync_events.wire import WireError
 
