@@ -126,6 +126,6 @@ class LiveLedger:
         phase, owed_once_seen = self._settled[key]
         totals = self.totals[phase]
         totals.update(dict(zip(DELIVERY_COUNTS, counts, strict=True)))
-        if owed_once_seen and counts[0]:  # Nobody acknowledged it, and yet the system took it.
+        if owed_once_seen and counts[0]:  # Not acknowledged, and delivered all the same.
             totals["owed"] += owed_once_seen
             self._settled[key] = (phase, 0)
