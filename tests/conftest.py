@@ -1,3 +1,4 @@
+import inspect
 import os
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import HealthCheck, settings
 # So that failures in what tests share show both sides, as those of test modules do.
 pytest.register_assert_rewrite("tests.support")
 
+from tests.support.emulator_process import run  # noqa: E402
 from tests.support.installing import install_system  # noqa: E402
 
 __all__ = ["install_system"]
@@ -19,6 +21,17 @@ settings.register_profile(
     "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("shared machine")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run a test that is a coroutine, with its fixture ``run`` or on the loop of emulators."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    arguments.get("run", run)(pyfuncitem.obj(**arguments))
+    return True
 
 
 @pytest.fixture

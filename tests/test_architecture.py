@@ -76,9 +76,6 @@ ELSEWHERE = {
 JOINS = {"hybrid": {"appsync_events", "polling"}}
 """Systems made of others -> those they may import: nothing of theirs is done twice."""
 
-KNOWN_ARROWS = {("harness.systems.polling.client.api", "harness.systems.polling.client.poller")}
-"""Imports that close a circle and are still to be taken out."""
-
 FORBIDDEN_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
@@ -284,7 +281,6 @@ def circle_problems(modules: dict[str, Module]) -> Iterator[str]:
             for node in ast.walk(module.tree)
             for name in imported_names(node, module.name, is_package=module.is_package)
             for target in our_modules(name, modules)[-1:]
-            if (module.name, target) not in KNOWN_ARROWS
         }
         for module in modules.values()
     }

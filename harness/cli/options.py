@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
+from harness.core.errors import MachineError, ScenarioError, ScenarioProblem, did_you_mean
 from harness.scenario.shipped import known_names, scenario_file
-from harness.scenario.spelling import did_you_mean
 
 REPORTS = Path("reports")
 """Where runs, sweeps, studies and comparisons are written without ``--out``."""

@@ -129,10 +129,10 @@ def make_report(folder: Path) -> tuple["Analysis", Path]:
 def _report_history(folder: Path, metrics: Sequence[str], out: Path | None, *, quiet: bool) -> None:
     """Write the page of a history with its charts, and print its tables."""
     from harness.analysis.decide.history import METRICS, read_history
+    from harness.core.errors import did_you_mean
     from harness.core.metrics import SUMMARY_METRICS, find_metric
     from harness.report.decide.history_page import draw_history, render_history, tables, title
     from harness.report.write import write_page
-    from harness.scenario.spelling import did_you_mean
 
     for name in metrics:
         if find_metric(name) is None:

@@ -235,11 +235,10 @@ def follow(load: "LoadProcess", plan: "Plan", folder: Path, budget: "Budget | No
 
     watch = BudgetWatch(budget, folder) if budget else None
     overrun = OverrunWatch(folder, plan.total_s)
-    population = plan.workload.population
     progress = Progress(
         title=f"{plan.workload.name} on {plan.target.name}",
         total_s=plan.total_s,
-        planned={"subscriber": population.subscribers, "chatter": population.chatters},
+        planned=plan.workload.population.fan_out,
     )
     with ProgressDisplay(progress, folder, Console(stderr=True)) as display:
         while (status := load.wait(POLL_S)) is None:

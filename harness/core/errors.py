@@ -16,8 +16,9 @@ Errors carry data; the sentence is built in ``__str__``: *where: what was found,
 required*, then a hint on a line of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from harness.core.exit_codes import ExitCode
 
@@ -134,3 +135,19 @@ def error_lines(error: HarnessError) -> str:
     """Return an error as the user sees it: each of its problems as ``error: …``, hints below."""
     problems = error.problems if isinstance(error, ScenarioError) else (error,)
     return "\n".join(f"error: {problem}" for problem in problems)
+
+
+def closest(written: str, known: Iterable[str]) -> str | None:
+    """Return the known word closest to what was written, or None where none is close."""
+    by_folded = {word.casefold(): word for word in known}
+    for folded, word in by_folded.items():
+        if sorted(folded) == sorted(written.casefold()):
+            return word  # Letters swapped, as in "=<".
+    matches = get_close_matches(written.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[matches[0]] if matches else None
+
+
+def did_you_mean(written: str, known: Iterable[str]) -> str | None:
+    """Return a hint that names the closest known word, or None where none is close."""
+    word = closest(written, known)
+    return f"did you mean {word}?" if word else None

@@ -39,7 +39,10 @@ class Scope:
     narrowed_by: frozenset[str] = frozenset()
 
 
-_MEASURED = "measured"
+MEASURE: Final = "measure"
+"""The phase that the summary is about."""
+
+_MEASURED: Final = "measured"
 _BOTH: Final = frozenset({"phase", "user_class"})
 MEASURED: Final = Scope(_MEASURED)
 MEASURED_BY_PHASE: Final = Scope(_MEASURED, frozenset({"phase"}))
@@ -98,12 +101,12 @@ class Latency(Definition):
 
     Attributes:
         histogram: Its metric in the histogram log; empty where it comes from a table.
-        is_measured: Whether it is about the measure phase alone, and not about the whole run.
+        phase: The phase that it is about; None for the whole run.
         spans_clocks: Whether it begins on the publisher's clock and ends on the subscriber's.
     """
 
     histogram: str = ""
-    is_measured: bool = True
+    phase: str | None = None
     spans_clocks: bool = False
 
 
@@ -138,7 +141,8 @@ def latency(
         )
         for one in STATISTICS
     )
-    return Latency(key, name, meaning, metrics, histogram, scope.over == _MEASURED, spans_clocks)
+    phase = MEASURE if scope.over == _MEASURED else None
+    return Latency(key, name, meaning, metrics, histogram, phase, spans_clocks)
 
 
 def wait(

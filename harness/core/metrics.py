@@ -41,22 +41,22 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "fan_out_latency_ms", "fan-out latency", "fan_out_latency", MEASURED_BY_BOTH,
         "kernel receive − intended",
         "From the moment a message should have been sent to its arrival at a subscriber's socket; "
-        "one value for each message and subscriber. A slow system cannot hide by slowing the "
-        "sender down.",
+        "one value for each message and subscriber. A slow system cannot improve it by slowing "
+        "the sender down.",
         spans_clocks=True,
     ),
     latency(
         "service_latency_ms", "service latency", "service_latency", MEASURED_BY_BOTH,
         "kernel receive − sent",
-        "The same from the moment the message really was sent. Where it is lower, the sender was "
-        "held up, and a report that counts from the sending would have left that out.",
+        "The same from the moment the message actually was sent. Where it is lower, the sender was "
+        "delayed, which a report that counts from the actual sending would leave out.",
         spans_clocks=True,
     ),
     latency(
         "receive_delay_ms", "receive delay", "receive_delay", MEASURED_BY_BOTH,
         "when the ledger took it − kernel receive",
-        "How long bytes waited between the kernel and the load generator: the generator's own "
-        "share, never the system's.",
+        "How long bytes waited between the kernel and the load generator: a delay of the "
+        "generator, not of the system.",
     ),
     latency(
         "completion_latency_ms", "completion latency", "", MEASURED,
@@ -72,7 +72,8 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     ),
     latency(
         "publishes.send_delay_ms", "send delay", "send_delay", MEASURED_BY_BOTH, "sent − intended",
-        "How much later than scheduled messages were sent: did the generator keep its schedule.",
+        "How much later than scheduled messages were sent; it shows whether the generator kept its "
+        "schedule.",
     ),
     Definition(
         "population.subscribers_peak", "connected users",
@@ -91,8 +92,8 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     ),
     Definition(
         "joins.succeeded", "users joined",
-        "Joins whose subscription was confirmed, of all that were tried over the whole run; a user "
-        "who comes back joins again.",
+        "Joins whose subscription was confirmed, of all attempts over the whole run; a user that "
+        "comes back joins again.",
         (
             Metric("joins.attempted", "joins attempted", _COUNT, _NEITHER, WHOLE_RUN_BY_BOTH,
                    "attempts to join: first ones, retries and reconnects"),
@@ -167,8 +168,8 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     ),
     Definition(
         "deliveries.owed", "deliveries owed",
-        "Pairs of a message the system took and a subscriber whose subscription was confirmed when "
-        "it was sent.",
+        "Pairs of a message that the system accepted and a subscriber whose subscription was "
+        "confirmed when it was sent.",
         (
             Metric("deliveries.owed", "deliveries owed", _COUNT, _NEITHER, MEASURED_BY_PHASE,
                    "pairs of a message that the system accepted and a subscriber owed it"),
@@ -182,8 +183,7 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     ),
     Definition(
         "deliveries.ratio", "delivery ratio",
-        "Deliveries that arrived, each counted once, as a share of those owed. What is missing was "
-        "lost.",
+        "Deliveries that arrived, each counted once, as a share of those owed. The rest was lost.",
         (
             Metric("deliveries.received", "deliveries received", _COUNT, _HIGHER, MEASURED_BY_PHASE,
                    "distinct owed deliveries that came before the drain ended"),
@@ -195,8 +195,8 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     ),
     Definition(
         "deliveries.duplicated", "duplicated, reordered, late, unexpected",
-        "Deliveries that came again; that came after a later message of the same stream; that came "
-        "after the drain; that came to a subscriber they were not owed to.",
+        "Deliveries that arrived again; after a later message of the same stream; after the drain; "
+        "at a subscriber to which they were not owed.",
         (
             Metric("deliveries.duplicated", "duplicated deliveries", _COUNT, _LOWER,
                    MEASURED_BY_PHASE, "deliveries of a message that had come before"),
@@ -222,8 +222,8 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     wait(
         "stall_s", "stall", "subscribers stalled", "percentiles of the subscribers' longest stalls",
         "subscribers whose longest stall is longer ÷ subscribers that were owed anything",
-        "For one subscriber, the longest time it was owed a message and got none; a silence at the "
-        "end lasts until it left or the drain was over.",
+        "For one subscriber, the longest time in which it was owed a message and received none; a "
+        "silence at the end lasts until it left or the drain ended.",
     ),
     wait(
         "first_message_s", "wait for the first message",
@@ -231,8 +231,8 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "percentiles of how long users waited for their first message",
         "users that waited longer ÷ users that wanted to subscribe",
         "For one user, from the start of its first attempt to join, or the first message published "
-        "in its channels after that, until any message came. Failed attempts are part of it; who "
-        "never got one waited until the end.",
+        "in its channels after that, until any message arrived. Failed attempts are part of it; a "
+        "user that never received one waited until the end.",
     ),
     Definition(
         "recovery_s", "recovery time",
@@ -263,8 +263,8 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     single(
         "generator.receive_backlog_peak", "receive backlog", _COUNT, MEASURED,
         "most deliveries in the kernel as a second began, of the worst worker",
-        "Deliveries that the kernel had and a worker had not read yet at the moment a second of "
-        "its began, of those it read within that second.",
+        "Deliveries that were in the kernel, and not yet read by a worker, as a second began; of "
+        "those that it read within that second.",
     ),
     single(
         "generator.receive_delay_growth_ms", "receive delay growth", _MS, MEASURED,
@@ -301,13 +301,13 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     single(
         "generator.clock_error_ms", "clock error", _MS, MEASURED,
         "sum of the two largest errors of the workers' clock offsets in a second; see *Clocks*",
-        "The most that a latency between two workers may be wrong: how far apart their clocks are "
-        "is known no better. No latency below it is quoted. 0 where one machine makes the load.",
+        "The largest possible error of a latency between two workers, because the offset of their "
+        "clocks is not known better. No latency below it is quoted. 0 with one load machine.",
     ),
     single(
         "generator.unstamped_receives", "receives without a stamp", _COUNT, WHOLE_RUN,
-        "reads for which the worker's own clock stood in",
-        "Reads for which the kernel gave no time of arrival; the worker's own clock stood in.",
+        "reads whose time of arrival is of the worker's own clock",
+        "Reads for which the kernel gave no time of arrival; the worker's own clock was used.",
     ),
     single(
         "cost.usd_run", "cost of the run", Unit.USD, Scope("joins to drain"),

@@ -1,4 +1,4 @@
-"""The bus: what one process of an emulator publishes, all its others hear once.
+"""The bus: what one process of an emulator publishes, each other one receives once.
 
 Each process pulls from one socket of its own and pushes to one socket a peer, so nothing is
 shared out between peers. Messages to a peer that is not up yet wait in the sender; one that
@@ -59,7 +59,7 @@ class Bus:
         pull.setsockopt(zmq.LINGER, 0)
         pull.bind(_address(folder, index))
         self._loop.add_reader(pull.fileno(), self._drain, pull)
-        # The descriptor signals changes only: what came before we watched it must be asked for.
+        # The descriptor signals changes only: what came before it was watched must be read now.
         self._loop.call_soon(self._drain, pull)
         return pull
 

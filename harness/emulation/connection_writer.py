@@ -210,11 +210,11 @@ class ConnectionWriter:
             self.counters.add(PENDING, deliveries)
 
     def is_listening(self, connection: Connection) -> bool:
-        """Tell whether a client is still there."""
+        """Return whether a client is still there."""
         return connection.is_open and not connection.transport.is_closing()
 
     def is_stuck(self, connection: Connection) -> bool:
-        """Tell whether a client has left too much unread; if so, it is cut off."""
+        """Return whether a client has left too much unread; if so, it is cut off."""
         if connection.transport.get_write_buffer_size() <= self.buffer_limit_bytes:
             return False
         self.cut_slow(connection)

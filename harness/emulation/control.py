@@ -1,4 +1,4 @@
-"""Control of a running emulator: its statistics, their reset, and the faults to play.
+"""Control of a running emulator: its statistics, their reset, the faults to play, and the routes.
 
 The process that receives a request sends a command to the others over the bus and answers when all
 of them have executed it. The answer names processes that did not respond.
@@ -6,6 +6,7 @@ of them have executed it. The answer names processes that did not respond.
 
 import asyncio
 import itertools
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from hdrh.histogram import HdrHistogram
 from pydantic import TypeAdapter, ValidationError
 
@@ -228,3 +231,64 @@ def _problem(location: Sequence[int | str], message: str) -> dict[str, str]:
 
 def _answer(status: HTTPStatus, body: object) -> Answer:
     return Answer(status, orjson.dumps(body))
+
+
+LOGGER = logging.getLogger(__name__)
+
+
+def add_control_routes(add: Callable[[str, str, Handler], object], control: Control) -> None:
+    """Add the routes of the control paths.
+
+    Args:
+        add: Takes a route's method, path and handler.
+        control: Knows the answers.
+    """
+
+    async def stats(_request: web.Request) -> web.Response:
+        return control_response(await control.stats())
+
+    async def log(_request: web.Request) -> web.Response:
+        return control_response(await control.log())
+
+    async def faults(request: web.Request) -> web.Response:
+        return control_response(await control.set_faults(await request.read()))
+
+    async def reset(_request: web.Request) -> web.Response:
+        return control_response(await control.reset())
+
+    add("GET", STATS_PATH, stats)
+    add("GET", LOG_PATH, log)
+    add("POST", FAULTS_PATH, faults)
+    add("POST", RESET_PATH, reset)
+
+
+def control_response(answer: Answer) -> web.Response:
+    """Return an answer that is not the service's; no page of another origin may read it."""
+    return web.Response(body=answer.body, status=answer.status, content_type="application/json")
+
+
+def internal_error() -> web.Response:
+    """Return the answer to a request that hit a bug, for systems without one of their own."""
+    return web.Response(text="Internal error.\n", status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def log_bugs(failure: Callable[[], web.Response] = internal_error) -> Middleware:
+    """Return a middleware that logs exceptions which no handler expects.
+
+    The library's own log of them is off, see ``run_worker``.
+
+    Args:
+        failure: Makes the answer to such a request.
+    """
+
+    @web.middleware
+    async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception:
+            LOGGER.exception("a bug of the emulator")
+            return failure()
+
+    return handle

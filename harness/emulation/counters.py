@@ -1,14 +1,30 @@
-"""Counts that several processes keep and any of them can add up: the ground truth of a run.
+"""Counters that several processes write and any of them can add up: the ground truth of a run.
+
+They are integers in a small memory-mapped file, of which each process writes only its own part, so
+no lock is needed.
 
 A sum read while others write may be behind by what they are just counting. Names have dots:
 ``deliveries.dropped.fault`` stands in table ``deliveries``, in it in table ``dropped``.
 """
 
+import mmap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.emulation.shared_integers import make_integers, open_integers
+INTEGER_BYTES = 8
+
+
+def make_integers(file: Path, count: int) -> None:
+    """Write a file of so many zeros."""
+    file.write_bytes(bytes(count * INTEGER_BYTES))
+
+
+def open_integers(file: Path) -> memoryview:
+    """Return the integers of a file made with ``make_integers``, to read and to write."""
+    with file.open("r+b") as opened:
+        return memoryview(mmap.mmap(opened.fileno(), 0)).cast("q")
+
 
 CONNECTIONS, SUBSCRIPTIONS, PENDING = "connections", "subscriptions", "deliveries.pending"
 GAUGES = (CONNECTIONS, SUBSCRIPTIONS, PENDING)
@@ -61,7 +77,7 @@ class Counters:
 
     Args:
         file: The table; made with ``make_table``.
-        row: Which row is ours; its gauges start at zero, whoever had it before.
+        row: Which row is ours; its gauges start at zero, whichever process had it before.
         names: The columns, the same for all processes.
     """
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from hdrh.histogram import HdrHistogram
 
 from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter
-from harness.emulation.counters import OWED, SUBSCRIPTIONS
+from harness.emulation.counters import OWED, SENT, SUBSCRIPTIONS
 from harness.emulation.fault_choices import DeliveryOutcome
 from harness.emulation.fault_log import excerpt
 from harness.emulation.faults import Faults
@@ -83,7 +83,7 @@ class Deliveries:
 
     Args:
         writer: The connections.
-        faults: What is to go wrong with them.
+        faults: The faults that may hit them.
         scheduler: When those that are late leave.
         outbound: Quota of steps of metering; None for no limit.
         overflow: What becomes of deliveries above the quota.
@@ -160,6 +160,26 @@ class Deliveries:
         now_s = time.monotonic()
         for subscription in recipients:
             self.send(subscription, [frame], now_s)
+
+    def count_written(
+        self, written: int, stuck: int, size_bytes: int, events: int = 1, steps: int = 0
+    ) -> None:
+        """Count a broadcast that was written as it is, past ``send``.
+
+        Args:
+            written: Subscriptions it was written to.
+            stuck: Subscriptions that were aborted because they do not read.
+            size_bytes: Bytes written in all.
+            events: Events it holds.
+            steps: Steps of metering of these events.
+        """
+        count = self.counters.add
+        count(OWED, (written + stuck) * events)
+        count(SENT, written * events)
+        count("deliveries.steps", written * steps)
+        count("bytes_out", size_bytes)
+        if stuck:
+            count("deliveries.dropped.slow_subscriber", stuck * events)
 
     def send(self, subscription: Subscription, frames: Sequence[Frame], now_s: float) -> None:
         """Do with the deliveries to one subscription what quota and faults want.

@@ -21,8 +21,7 @@ from harness.core.errors import HarnessError
 from harness.emulation.bus import Bus, Parts
 from harness.emulation.certificate import SERVER_FILE, provide_certificate, server_tls
 from harness.emulation.connection_writer import ConnectionWriter
-from harness.emulation.control import MARK, Control, GroundTruth
-from harness.emulation.control_routes import add_control_routes, log_bugs
+from harness.emulation.control import MARK, Control, GroundTruth, add_control_routes, log_bugs
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries
 from harness.emulation.faults import Faults
@@ -59,7 +58,7 @@ class EmulatedService(Generic[OptionsT]):
         scheduler: What is to be done later.
         counters: Row of ``COUNTS`` of this process.
         writer: Its connections.
-        faults: What goes wrong on purpose.
+        faults: The faults.
         deliveries: What becomes of deliveries that faults may hit.
         bus: The other processes.
         control: Answers what the emulator did.

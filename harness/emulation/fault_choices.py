@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.emulation.connection_writer import Connection, ConnectionWriter
-from harness.emulation.shared_integers import INTEGER_BYTES
+from harness.emulation.counters import INTEGER_BYTES
 from harness.scenario.faults import (
     Delay,
     DeliveryFault,
@@ -75,7 +75,7 @@ class Chance:
         return int(math.log(1.0 - self._rng.random()) / self._log_miss) if self._log_miss else 0
 
     def hits(self) -> bool:
-        """Tell whether the next thing is hit."""
+        """Return whether the next thing is hit."""
         if self.spared:
             self.spared -= 1
             return False
@@ -87,7 +87,7 @@ class Claims:
     """Hits of the faults that have a limit, counted over all processes.
 
     Args:
-        file: Made by whoever needs it first; a new one for each time faults are told.
+        file: Made by the first process that needs it; a new one each time faults are replaced.
     """
 
     def __init__(self, file: Path) -> None:
@@ -106,7 +106,7 @@ class Claims:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._file)
 
 
@@ -146,11 +146,11 @@ class Members:
 
     @property
     def is_everyone(self) -> bool:
-        """Whether there is nobody who does not belong."""
+        """Whether all connections belong to it."""
         return self._share == 1
 
     def joined(self, connection: Connection) -> None:
-        """Take in a new connection, or let it pass."""
+        """Add a new connection to the share, or not."""
         self._missing += self._share
         if self._missing >= 1:
             self._missing -= 1
@@ -162,7 +162,7 @@ class Members:
         self._chosen.pop(connection, None)
 
     def close(self) -> None:
-        """Take in nobody else."""
+        """Stop adding connections."""
         self._writer.watchers.remove(self)
 
 
@@ -199,7 +199,7 @@ class Choice:
             self._chance.spared = NEVER
 
     def spares(self, events: Collection[int], deliveries: int) -> bool:
-        """Tell whether none of the next deliveries is hit, whoever they go to.
+        """Return whether none of the next deliveries is hit, to any connection.
 
         Args:
             events: Numbers of the events delivered.
@@ -215,7 +215,7 @@ class Choice:
             self._chance.spared -= deliveries
 
     def hits(self, event: int, subscription: int, connection: Connection) -> bool:
-        """Tell whether the next delivery is hit, given its numbers and where it goes."""
+        """Return whether the next delivery is hit, given its numbers and where it goes."""
         if self._given:
             return (event, subscription) in self._given
         if (

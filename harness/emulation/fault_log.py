@@ -47,7 +47,7 @@ class FaultLog:
         self._entries = 0
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 

@@ -1,4 +1,4 @@
-"""The faults of one emulator process: what is to go wrong now, decided from schedule and seed.
+"""The active faults of one emulator process and what they hit, decided from schedule and seed.
 
 Every emulator asks it at the same points: when a client connects, when it shows credentials, when
 it publishes, and once for each broadcast. Only a broadcast that a fault may hit asks for each
@@ -31,6 +31,7 @@ from harness.emulation.fault_choices import (
     draw_delay_s,
 )
 from harness.emulation.fault_log import FaultLog
+from harness.emulation.quotas import Rate
 from harness.emulation.scheduler import Action, Scheduler
 from harness.scenario.faults import (
     DeliveryFault,
@@ -55,7 +56,7 @@ class ConnectOutcome(NamedTuple):
         delay_s: How long it waits for any answer.
         refused: Whether it is sent away before the handshake is over.
         status: HTTP status it then gets; None where the connection is reset.
-        throttled: Whether it is told that there are too many.
+        throttled: Whether it is throttled.
     """
 
     delay_s: float = 0.0
@@ -113,7 +114,7 @@ class Faults:
         """Play these faults from now on, in place of those told before.
 
         Args:
-            faults: What is to go wrong, and when.
+            faults: The faults, and when.
             began_s: Their time 0 on ``time.monotonic``, the same for all processes.
             label: A word for these faults, the same for all processes and for no others.
         """
@@ -219,8 +220,12 @@ class Faults:
             peers = [connection.peer for connection in connections]
             self.log.add({"what": what, "connections": numbers, "peers": peers})
 
-    def on_connect(self) -> ConnectOutcome:
-        """Decide what becomes of a client that connects, and count it."""
+    def on_connect(self, quota: Rate | None = None) -> ConnectOutcome:
+        """Decide what becomes of a client that connects, and count it unless it is admitted.
+
+        Args:
+            quota: Limit of connects; None for no limit.
+        """
         outcome = ConnectOutcome()
         for fault, chance, rng in self._connects:
             if not chance.hits():
@@ -238,6 +243,9 @@ class Faults:
             self._counters.add("connects.refused.fault")
         elif outcome.throttled:
             self._counters.add("connects.throttled.fault")
+        elif quota is not None and not quota.take():
+            self._counters.add("connects.throttled.quota")
+            return outcome._replace(throttled=True)
         return outcome
 
     def on_credentials(self) -> bool:
@@ -255,7 +263,7 @@ class Faults:
         return any(hits)
 
     def may_hit(self, events: Collection[int], deliveries: int) -> bool:
-        """Tell whether any of the next deliveries may be hit; if not, they are passed over.
+        """Return whether any of the next deliveries may be hit; if not, they are passed over.
 
         Args:
             events: Numbers of the events that are broadcast.

@@ -198,10 +198,10 @@ class EmulatorProcesses:
             self._watch(selector, worker)
 
     def _watch(self, selector: selectors.BaseSelector, worker: _Worker) -> None:
-        hear = partial(self._hear, selector, worker)
-        selector.register(worker.answers, selectors.EVENT_READ, hear)
+        on_answer = partial(self._on_answer, selector, worker)
+        selector.register(worker.answers, selectors.EVENT_READ, on_answer)
 
-    def _hear(self, selector: selectors.BaseSelector, worker: _Worker) -> None:
+    def _on_answer(self, selector: selectors.BaseSelector, worker: _Worker) -> None:
         if os.read(worker.answers.fileno(), 4096):
             return
         if self._workers.index(worker) not in self._away_until_s:

@@ -8,7 +8,7 @@ then the quota is exceeded by what one of them took.
 import time
 from pathlib import Path
 
-from harness.emulation.shared_integers import make_integers, open_integers
+from harness.emulation.counters import make_integers, open_integers
 
 WINDOWS = 64
 """Windows a table has room for: this one and those reserved ahead."""

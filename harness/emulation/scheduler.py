@@ -1,20 +1,21 @@
-"""What one process has to do at certain times, with one timer in all and never out of order.
+"""Actions at a given time, and actions of all connections at regular intervals: one timer each.
 
 The event loop's own timers count in milliseconds: of two that are due in the same one, either may
-come first.
+come first. A timer for each connection would cost more than what it does.
 """
 
 import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 Action = Callable[[], None]
 
 
 class Scheduler:
-    """Things to do later; made inside the running event loop."""
+    """Runs actions later, in the order they are due; made inside the running event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -24,12 +25,12 @@ class Scheduler:
         self._timer_due_s = 0.0
 
     def at(self, due_s: float, action: Action) -> None:
-        """Do something at a time, or soon where that has passed.
+        """Run an action at a time, or soon where that has passed.
 
         Args:
-            due_s: On ``time.monotonic``; what is due at the same time is done in the order in
-                which it was asked for.
-            action: What to do.
+            due_s: On ``time.monotonic``; actions due at the same time run in the order they were
+                added.
+            action: What to run.
         """
         heapq.heappush(self._heap, (due_s, next(self._order), action))
         if self._timer is None or due_s < self._timer_due_s:
@@ -40,15 +41,61 @@ class Scheduler:
             self._timer.cancel()
         self._timer_due_s = self._heap[0][0]
         left_s = max(0.0, self._timer_due_s - time.monotonic())
-        self._timer = self._loop.call_later(left_s, self._do_what_is_due)
+        self._timer = self._loop.call_later(left_s, self._run_due)
 
-    def _do_what_is_due(self) -> None:
+    def _run_due(self) -> None:
         self._timer = None
         now_s = time.monotonic()
         try:
             while self._heap and self._heap[0][0] <= now_s:
                 heapq.heappop(self._heap)[2]()
         finally:
-            # A bug in one action must not keep the others from being done.
+            # A bug in one action must not keep the others from running.
             if self._heap:
                 self._set_timer()
+
+
+ConnectionT = TypeVar("ConnectionT", bound=Hashable)
+
+
+class Intervals(Generic[ConnectionT]):
+    """The connections of a process, in the order in which they are due; made inside the loop.
+
+    Args:
+        interval_s: Time between two times that a connection is due, the same for all.
+        act: Called with each connection that is due.
+    """
+
+    def __init__(self, interval_s: float, act: Callable[[ConnectionT], None]) -> None:
+        self._interval_s = interval_s
+        self._act = act
+        self._loop = asyncio.get_running_loop()
+        # With one interval for all, the order of insertion is the order of due times.
+        self._due_s: dict[ConnectionT, float] = {}
+
+    def restart(self, connection: ConnectionT) -> None:
+        """Begin a connection's interval, or begin it anew."""
+        self._due_s.pop(connection, None)
+        self._due_s[connection] = self._loop.time() + self._interval_s
+
+    def stop(self, connection: ConnectionT) -> None:
+        """Forget a connection."""
+        self._due_s.pop(connection, None)
+
+    async def run(self) -> None:
+        """Sweep once a second, or more often where the interval is short; never returns."""
+        pause_s = min(1.0, self._interval_s / 4)
+        while True:
+            await asyncio.sleep(pause_s)
+            self._sweep()
+
+    def _sweep(self) -> None:
+        now_s = self._loop.time()
+        due = []
+        for connection, due_s in self._due_s.items():
+            if due_s > now_s:
+                break
+            due.append(connection)
+        for connection in due:
+            self.restart(connection)
+            self._act(connection)

@@ -87,11 +87,11 @@ class RefusedSignature(NamedTuple):
 
     Attributes:
         message: What is wrong with it.
-        is_stranger: Whether nobody has such credentials; else the signature itself is wrong.
+        is_unknown: Whether the credentials are unknown; else the signature itself is wrong.
     """
 
     message: str
-    is_stranger: bool = False
+    is_unknown: bool = False
 
 
 def verify(

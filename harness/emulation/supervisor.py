@@ -42,7 +42,7 @@ class Signals:
         self._theirs.send(_MEANING[signal.Signals(number)])
 
     def mean_stop(self) -> bool:
-        """Take the next signal, which must have come; tell whether it means stop."""
+        """Take the next signal, which must have come; return whether it means stop."""
         is_stop = self._ours.recv(1) == _STOP
         return is_stop or (self._needs_terminal and not _has_terminal())
 
@@ -59,7 +59,7 @@ class Signals:
 
 
 def _has_terminal() -> bool:
-    """Tell whether this process has a terminal that could hang up."""
+    """Return whether this process has a terminal that could hang up."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:

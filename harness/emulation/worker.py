@@ -1,4 +1,4 @@
-"""One process of an emulator: how it is told what to do, and when to stop.
+"""One process of an emulator: its commands, and when it stops.
 
 The parent writes one line of JSON to its stdin, later perhaps further ones with new settings, and
 keeps the pipe open. Reaching the end of stdin means "stop": that also happens when the parent dies,
@@ -87,7 +87,7 @@ class ParentPipe:
             self.reload(orjson.loads(line))
 
     async def serving(self) -> None:
-        """Tell the parent that connections are accepted, then wait until it is time to stop."""
+        """Report to the parent that connections are accepted, then wait for the end."""
         os.write(self._answers, SERVING)
         await self._stop.wait()
 
@@ -97,7 +97,7 @@ def run_worker(serve: Callable[[WorkerContext, ParentPipe], Awaitable[None]]) ->
     # Ctrl-C and a terminal that hangs up reach the whole group; the parent decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # Whoever has a level of its own, as handlers have, says everything from there on.
+    # Loggers with a level of their own, as handlers have, log everything from there on.
     logging.basicConfig(format="%(message)s")
     # The HTTP library quotes malformed headers, and with them keys, in what it logs.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)

@@ -1,1 +1,1 @@
-"""A run as it goes: the page, Prometheus and OpenTelemetry all show the same account of it."""
+"""The state of a run in progress: the page, Prometheus and OpenTelemetry show the same figures."""

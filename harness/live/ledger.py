@@ -16,16 +16,16 @@ from harness.measure.message_tracker import RETIRE_AFTER_S
 from harness.measure.record_schema import DELIVERY_COUNTS
 
 SETTLE_AFTER_S = int(RETIRE_AFTER_S) + 3
-"""Arrivals are written down once quiet; reports take a second, and may be a little late."""
+"""Arrivals are reported once they have ceased; reports take a second and may be slightly late."""
 
-MOST_REMEMBERED = 200_000
-"""Settled messages whose phase is kept for stragglers; 20 MB or so."""
+MAX_SETTLED_KEPT = 200_000
+"""Settled messages whose phase is kept for late arrivals; about 20 MB."""
 
 _Key = tuple[int, int]
 
 
 class _Publish(NamedTuple):
-    """One message whose fate as a publish is known, waiting to be settled."""
+    """One message whose publish has an outcome, waiting to be settled."""
 
     second: int
     phase: str
@@ -35,7 +35,7 @@ class _Publish(NamedTuple):
 
 
 class LiveLedger:
-    """The account so far, by phase of the run.
+    """The counts so far, by phase of the run.
 
     Attributes:
         totals: By phase: messages ``owed``, and each of ``DELIVERY_COUNTS``.
@@ -73,7 +73,7 @@ class LiveLedger:
             )
 
     def open_at(self, channel: str, instant_ns: int) -> int:
-        """Return how many subscriptions of a channel are owed what is sent at an instant.
+        """Return how many subscriptions of a channel are owed a message sent at an instant.
 
         Args:
             channel: Path of the channel.
@@ -98,7 +98,7 @@ class LiveLedger:
             due.append(key)
         for key in due:
             self._settle(key, self._waiting.pop(key))
-        surplus = len(self._settled) - MOST_REMEMBERED
+        surplus = len(self._settled) - MAX_SETTLED_KEPT
         for key in list(islice(self._settled, max(surplus, 0))):
             del self._settled[key]
 
@@ -126,6 +126,6 @@ class LiveLedger:
         phase, owed_once_seen = self._settled[key]
         totals = self.totals[phase]
         totals.update(dict(zip(DELIVERY_COUNTS, counts, strict=True)))
-        if owed_once_seen and counts[0]:  # Not acknowledged, and delivered all the same.
+        if owed_once_seen and counts[0]:  # Not acknowledged, but accepted by the system.
             totals["owed"] += owed_once_seen
             self._settled[key] = (phase, 0)

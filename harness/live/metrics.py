@@ -1,4 +1,4 @@
-"""The metrics of a run as it goes, for whatever monitoring there is.
+"""The metrics of a run in progress, for monitoring systems.
 
 Names and units follow OpenTelemetry; ``Metric.prometheus_name`` is what its documented mapping to
 Prometheus makes of them. Sources: prometheus.io/docs/practices/naming and, on opentelemetry.io,
@@ -53,7 +53,7 @@ class Metric:
         name: Without prefix and unit.
         kind: What it is.
         unit: In UCUM, as OpenTelemetry has it: "s", "By", "1" for ratios, "{…}" for counts.
-        text: What it says, in one sentence.
+        text: Its description, one sentence.
         points: Values by labels.
     """
 
@@ -101,15 +101,14 @@ def _active(row: Mapping[str, Any], now_s: float) -> bool:
 
 
 def _users(run: LiveRun) -> Iterator[Metric]:
-    population = run.plan.workload.population
-    planned = {"subscriber": population.subscribers, "chatter": population.chatters}
+    planned = run.plan.workload.population.fan_out
     connected = {user_class: run.connected.get(user_class, 0) for user_class in planned}
     yield _by("user_class", "connections", "gauge", "Connections open now.", connected)
     yield _by("user_class", "connections_planned", "gauge", "Connections planned.", planned)
     for name, text in {
         "joins_attempted": "Attempts to connect and subscribe.",
         "joins_succeeded": "Attempts that ended in a confirmed subscription.",
-        "joins_failed": "Attempts that came to nothing.",
+        "joins_failed": "Attempts that failed.",
         "disconnects": "Connections that the system, or the network, ended.",
     }.items():
         values = {user_class: run.counters[user_class][name] for user_class in planned}
@@ -138,20 +137,20 @@ def _deliveries(run: LiveRun) -> Iterator[Metric]:
     totals = run.ledger.totals
     for name, counted, text in (
         ("owed", "owed", "Deliveries owed by messages that have had time to arrive."),
-        ("received", "delivered", "Distinct owed deliveries that came."),
-        ("duplicated", "duplicated", "Deliveries of a message that had come already."),
-        ("reordered", "reordered", "Deliveries that came after a later one of their stream."),
-        ("late", "late", "Owed deliveries that came after the drain."),
+        ("received", "delivered", "Distinct owed deliveries that arrived."),
+        ("duplicated", "duplicated", "Deliveries of a message that had already arrived."),
+        ("reordered", "reordered", "Deliveries that arrived after a later one of their stream."),
+        ("late", "late", "Owed deliveries that arrived after the drain."),
         ("unexpected", "unexpected", "Deliveries to a subscription that was not owed them."),
     ):
         values = {phase: counts[counted] for phase, counts in totals.items()}
         yield _by("phase", f"deliveries_{name}", "counter", text, values)
     lost = {phase: run.ledger.lost(phase) for phase in totals}
-    text = "Owed deliveries that have not come; a straggler takes itself off again."
+    text = "Owed deliveries that have not arrived; a late arrival is subtracted again."
     yield _by("phase", "deliveries_lost", "gauge", text, lost)
     arrived = sum(counters["deliveries"] for counters in run.counters.values())
     yield _one("deliveries_arrived", "counter", "", "Deliveries as they arrive.", arrived)
-    text = "Deliveries the schedule meant for the last second, given who was subscribed."
+    text = "Deliveries scheduled for the last second, for the subscriptions open then."
     yield _one("deliveries_offered", "gauge", "", text, run.last.deliveries_offered)
     size = sum(counters["bytes_received"] for counters in run.counters.values())
     yield _one("received", "counter", "By", "Payload of the deliveries that arrived.", size)

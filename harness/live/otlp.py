@@ -1,4 +1,4 @@
-"""The metrics of a run, sent to an OpenTelemetry collector; loaded only where asked for.
+"""Sends the metrics of a run to an OpenTelemetry collector; loaded only when it is enabled.
 
 Endpoint, headers, timeout and compression come from the standard ``OTEL_EXPORTER_OTLP_*``
 variables, which the library reads itself; the interval from ``OTEL_METRIC_EXPORT_INTERVAL``.
@@ -33,7 +33,7 @@ from harness.live.metrics import LATENCY_BOUNDS_S, Buckets, Metric, metrics
 from harness.live.run import LiveRun
 
 DEFAULT_INTERVAL_MS: Final = 10_000
-"""Shorter than the library's minute, since runs are."""
+"""Shorter than the library's minute, since runs are short."""
 
 _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 

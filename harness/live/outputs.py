@@ -1,4 +1,4 @@
-"""Begins and ends whatever of the page, Prometheus and OpenTelemetry a run is asked for."""
+"""Starts and stops the outputs of a run in progress: page, Prometheus and OpenTelemetry."""
 
 import json
 import os
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     from harness.live.otlp import OtlpSender
 
-LAST_LOOK_S = 6.0
-"""How long the last figures stay where the report is made elsewhere: one scrape at least."""
+LAST_FIGURES_S = 6.0
+"""How long the last figures stay if ``harness run`` makes the report: at least one scrape."""
 
 LOOPBACK = "127.0.0.1"
 OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 
 
 def add_live_arguments(parser: LocustArgumentParser) -> None:
-    """Add the options of what can be watched; Locust's page keeps to this machine by default."""
+    """Add the options of the outputs; Locust's page listens on loopback by default."""
     parser.set_defaults(web_host=LOOPBACK)
     group = parser.add_argument_group(
-        "Watching a run", "See docs/live.md, where harness examples says."
+        "Watching a run", "See docs/live.md; harness examples prints its place."
     )
     group.add_argument(
         "--metrics-port", metavar="PORT", type=int, help="serve Prometheus metrics on this port"
@@ -45,29 +45,30 @@ def add_live_arguments(parser: LocustArgumentParser) -> None:
     group.add_argument(
         "--otlp",
         action="store_true",
-        help="send metrics to an OpenTelemetry collector, as the OTEL_… variables say; "
-        "asked for by OTEL_EXPORTER_OTLP_ENDPOINT as well",
+        help="send metrics to an OpenTelemetry collector, configured by the OTEL_… variables; "
+        "also enabled by OTEL_EXPORTER_OTLP_ENDPOINT",
     )
 
 
 def has_outputs(environment: Environment, options: Namespace) -> bool:
-    """Say whether anybody is going to look at the run as it goes."""
+    """Return whether the options ask for any output."""
     return (
         environment.web_ui is not None or options.metrics_port is not None or _wants_otlp(options)
     )
 
 
 class LiveOutputs:
-    """What serves and sends the account of one run.
+    """The outputs of one run.
 
     Args:
         environment: Locust's environment.
         options: Locust's parsed options, ours included.
-        run: The account.
+        run: The state of the run.
         folder: The run's folder.
 
     Raises:
-        MachineError: If a library or a port that was asked for cannot be had.
+        MachineError: If a port is not available.
+        NotInstalledError: If a library is missing.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class LiveOutputs:
     ) -> None:
         self._run = run
         self._folder = folder
-        self._last_look_s = LAST_LOOK_S if options.plan else 0.0
+        self._last_figures_s = LAST_FIGURES_S if options.plan else 0.0
         self._metrics: WSGIServer | None = None
         self._otlp: OtlpSender | None = None
         if environment.web_ui is not None:
@@ -83,7 +84,7 @@ class LiveOutputs:
             from harness.live.page import add_page  # noqa: PLC0415 - Flask only where it serves
 
             add_page(environment.web_ui, run, options.web_base_path or "", folder)
-        self._is_looked_at = environment.web_ui is not None or options.metrics_port is not None
+        self._is_served = environment.web_ui is not None or options.metrics_port is not None
         try:
             self._start(options)
         except ImportError as error:
@@ -100,19 +101,19 @@ class LiveOutputs:
             self._otlp = OtlpSender(self._run)
 
     def concluded(self, exit_code: int) -> None:
-        """Show how the report judges the run, and send the last figures.
+        """Show the verdict of the report, and send the last figures.
 
-        Where ``harness run`` makes the report after this process, its figures stay to be seen.
+        If ``harness run`` makes the report after this process, the last figures stay for a while.
         """
-        if self._is_looked_at:
-            gevent.sleep(self._last_look_s)
+        if self._is_served:
+            gevent.sleep(self._last_figures_s)
         self._run.concluded(_verdict(self._folder), exit_code)
         if self._otlp is not None:
             self._otlp.close()
 
 
 def _refuse_taken(host: str, port: int) -> None:
-    """See that Locust's page can listen; by itself it ends the run without a word on why."""
+    """Require a free port for Locust's page; Locust would end the run without a reason."""
     try:
         socket.create_server((host, port)).close()
     except OSError as error:

@@ -91,7 +91,7 @@ def _refuse_changes(base_path: str) -> Response | None:
 
 
 def _with_figures(response: Response, run: LiveRun, path: str, base_path: str) -> Response:
-    """Add the tab's rows to what Locust's page asks for every two seconds."""
+    """Add the tab's rows to the answer that Locust's page polls every two seconds."""
     if request.path == f"{base_path}/stats/requests" and response.is_json:
         rows = [{"name": name, "value": value} for name, value in main_figures(snapshot(run))]
         rows.append({"name": "everything, each second", "value": f"see {path}"})
@@ -160,7 +160,7 @@ def seconds(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a ratio in percent that says 100 only when nothing is missing."""
+    """Return a ratio in percent; 100 only if it is exactly 1."""
     if value is None:
         return MISSING
     for digits in (0, 1, 2, 3, 4, 5, 6):

@@ -1,4 +1,4 @@
-"""The metrics of a run for Prometheus to scrape; loaded only where they are asked for."""
+"""Serves the metrics of a run to Prometheus; loaded only when this output is enabled."""
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -20,7 +20,7 @@ from harness.live.run import LiveRun
 
 
 class RunCollector(Collector):
-    """Works the metrics of a run out when they are scraped, and at no other time."""
+    """Computes the metrics of a run when they are scraped."""
 
     def __init__(self, run: LiveRun) -> None:
         self._run = run

@@ -1,7 +1,7 @@
-"""What is known of a run while it goes: the master's seconds, added up.
+"""The state of a run in progress: the sum of the master's seconds.
 
-Taking a second costs the master a handful of additions a worker; percentiles and texts are worked
-out only when somebody looks.
+Adding a second costs the master a few additions per worker; percentiles and texts are computed only
+when an output reads them.
 """
 
 import time
@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.clock import NS_PER_S
+from harness.core.metric_types import MEASURE
 from harness.live.ledger import SETTLE_AFTER_S, LiveLedger
 from harness.measure.histogram import LatencyHistogram
 from harness.scenario.plan import Plan
 
-MEASURE = "measure"
-MOST_ERRORS = 200
-"""Different errors told apart over the run; what comes beyond is one entry."""
+MAX_ERRORS = 200
+"""Distinct errors kept over the run; all others are one entry."""
 
 HISTORY_S = 300
 """Seconds of the run that a chart can show."""
@@ -40,7 +40,7 @@ class Second:
 
 
 class LiveRun:
-    """The account of one run so far.
+    """The state of one run so far.
 
     Args:
         plan: What is run.
@@ -50,13 +50,13 @@ class LiveRun:
     Attributes:
         counters: By user class: the timeline's counters since the start.
         connected: By user class, now.
-        peaks: By user class: the most that were connected.
+        peaks: By user class: the highest number connected.
         histograms: Merged over workers and user classes, by metric and phase.
         errors: Count by stage, code and message.
         health: Each worker's newest row of the generator table.
         publishes: By phase: messages offered and sent, and their outcomes.
         history: For each of the last seconds: second, fan-out p99 in ms, deliveries.
-        cause: Why it ended before its time.
+        cause: Why it ended early.
         verdict: The report's, once it is made.
         exit_code: The run's, once it is over.
     """
@@ -160,12 +160,12 @@ class LiveRun:
             of_phase[row["outcome"]] += 1
         for stage, _, code, message, count in report["errors"]:
             key = (stage, code, message)
-            if key not in self.errors and len(self.errors) >= MOST_ERRORS:
+            if key not in self.errors and len(self.errors) >= MAX_ERRORS:
                 key = (stage, code, "other messages")
             self.errors[key] += count
 
     def _offered(self, number: int) -> int:
-        """Return the deliveries the schedule meant for a second, given who was subscribed."""
+        """Return the deliveries scheduled for a second, for the subscriptions open then."""
         middle_ns = self.epoch_ns + number * NS_PER_S + NS_PER_S // 2
         return sum(
             messages * self.ledger.open_at(channel, middle_ns)

@@ -1,4 +1,4 @@
-"""The figures of a run as it goes, under the names that the run's summary gives them.
+"""The figures of a run in progress, under the names of the run's summary.
 
 Deliveries, publishes and latencies are about the messages meant for the measure phase, joins and
 the population about the whole run, as in the summary; ``last_second`` is about all there was.
@@ -9,18 +9,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
-from harness.live.run import MEASURE, LiveRun
+from harness.core.metric_types import MEASURE
+from harness.live.run import LiveRun
 from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
 
-MOST_ERRORS_SHOWN = 20
+MAX_ERRORS_SHOWN = 20
 
 _PUBLISHES = ("offered", "sent", "acknowledged", "failed", "throttled")
 _JOINS = ("attempted", "succeeded", "failed")
 
 
 def snapshot(run: LiveRun) -> dict[str, Any]:
-    """Return everything that can be said of a run now, as plain values."""
+    """Return all current figures of a run as plain values."""
     return {
         **_progress(run),
         "population": _population(run),
@@ -35,7 +36,7 @@ def snapshot(run: LiveRun) -> dict[str, Any]:
         "generator": _generator(run),
         "errors": [
             {"stage": stage, "code": code, "message": message, "count": count}
-            for (stage, code, message), count in run.errors.most_common(MOST_ERRORS_SHOWN)
+            for (stage, code, message), count in run.errors.most_common(MAX_ERRORS_SHOWN)
         ],
         "disturbances": _disturbances(run),
         "warnings": list(run.warnings),

@@ -55,7 +55,7 @@ def ignore_interrupt_follow_parent(runner: WorkerRunner, options: Any) -> None:
 def report_lost_master(environment: Environment) -> None:
     """Report when a worker ends because its master is gone; Locust exits with 0 then."""
     runner: Any = environment.runner
-    heard_s, limit_s = runner.last_filtertbeat_timestamp, runners.MASTER_HEARTBEAT_TIMEOUT
+    heard_s, limit_s = runner.last_heartbeat_timestamp, runners.MASTER_HEARTBEAT_TIMEOUT
     if heard_s is not None and heard_s < time.time() - limit_s:
         found = f"sent no heartbeat for {limit_s} s"
         hint = "it was killed, or the network is down; what it has recorded is in its folder"

@@ -21,12 +21,11 @@ from harness.load.users import Chatter, DelayedStart, FanOutUser, Subscriber, de
 from harness.scenario.plan import Plan
 
 OTHERS = "population.others"
-FAN_OUT = ("subscriber", "chatter")
 STOP_TIMEOUT_MAX_S = 30.0
 """Time for ``on_stop`` and the last task of ordinary users; the master waits slightly longer."""
 
 
-DEFAULTS: Mapping[str, type[FanOutUser]] = {"subscriber": Subscriber, "chatter": Chatter}
+DEFAULTS: Mapping[str, type[FanOutUser]] = {one.user_class: one for one in (Subscriber, Chatter)}
 """The class of each kind that the locustfile does not define."""
 
 
@@ -104,7 +103,7 @@ def classify(found: Iterable[type[User]], where: str) -> UserClasses:
     every = list(found)
     classes = [one for one in every if one.weight > 0 or one.fixed_count > 0]
     fan_out: dict[str, type[FanOutUser]] = {}
-    for kind in FAN_OUT:
+    for kind in DEFAULTS:
         alike = [one for one in classes if issubclass(one, FanOutUser) and one.user_class == kind]
         last = [
             one
@@ -148,7 +147,7 @@ def plan_with_counts(plan: Plan, classes: UserClasses, named: Sequence[str] = ()
         if name not in counts
     }
     for kind, count in plan.planned_users.items():
-        if named and count and kind in FAN_OUT and kind not in classes.fan_out:
+        if named and count and kind in DEFAULTS and kind not in classes.fan_out:
             found = f"the command line names {', '.join(named)} and no class of {kind}s"
             required = f"population.{kind}s = {count} are planned"
             raise LocustfileError(classes.where, found, required, _NAME_ALL)

@@ -16,6 +16,7 @@ from locust.user.task import LOCUST_STATE_RUNNING
 
 from harness.core.system import installed_systems
 from harness.load.worker.population import Population
+from harness.load.worker.run_context import CHATTER, SUBSCRIBER
 from harness.load.worker.session import UserSession
 
 
@@ -46,13 +47,13 @@ class FanOutUser(User):
 class Subscriber(FanOutUser):
     """Joins, subscribes and listens."""
 
-    user_class = "subscriber"
+    user_class = SUBSCRIBER
 
 
 class Chatter(FanOutUser):
     """Joins, subscribes if the workload has chatters subscribe, and publishes."""
 
-    user_class = "chatter"
+    user_class = CHATTER
 
 
 class DelayedStart(User):

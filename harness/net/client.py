@@ -1,7 +1,7 @@
-"""What a system's client offers the load side, and what it tells it.
+"""The contract between the load side and a system's client.
 
-Every system has a client that fits ``Client``; the load side drives it from a user's greenlet and
-hears of deliveries, answers and the end through a ``Listener``.
+Every system has a client that implements ``Client``. The load side drives it from a user's
+greenlet, and receives deliveries, answers and the end through a ``Listener``.
 """
 
 import ssl
@@ -18,18 +18,18 @@ ABNORMAL_CODE = 1006
 """Close code of a connection that ended without a close frame. Source: RFC 6455, section 7.1.5."""
 
 STALLED = "stalled"
-"""What a connection is on which nothing came for too long, whether or not it was given up."""
+"""Outcome of a connection that was silent for too long, whether it was dropped or not."""
 
 
 class JoinError(HarnessError):
-    """A join that failed: at which stage, with which code of the system's or the kernel's.
+    """A join that failed at one stage, with a code of the system or the kernel.
 
     Attributes:
         stage: connect, tls, upgrade, init or subscribe.
         code: The system's own code, an HTTP status or an errno name.
-        message: The system's own words.
-        is_final: Whether the system's clients do not try again by themselves after it.
-        asked_wait_s: How long the system asked to be left alone; 0 where it asked for nothing.
+        message: The system's own text.
+        is_final: Whether the system's own clients do not retry after it.
+        asked_wait_s: How long the system asked clients to wait; 0 if it did not.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class JoinTimes:
         start_ns: Before the TCP connect.
         stages_ns: Stage name to its duration; only the stages that the system has.
         confirmed_ns: When the kernel received the confirmation of the subscription, or of the
-            connection where the user does not subscribe.
+            connection if the user does not subscribe.
     """
 
     start_ns: int
@@ -71,10 +71,10 @@ class PublishAnswer:
 
     Attributes:
         publish_id: The id given to ``Client.publish``.
-        accepted: Whether the system took every event of it.
-        throttled: Whether it was refused for being too much.
+        accepted: Whether the system accepted every event of it.
+        throttled: Whether it was refused by a rate limit.
         code: The system's own error code, empty when accepted.
-        message: The system's own words, empty when accepted.
+        message: The system's own text, empty when accepted.
         received_ns: When the answer reached the kernel; run host's realtime.
     """
 
@@ -87,10 +87,10 @@ class PublishAnswer:
 
 
 class Listener(Protocol):
-    """What a client tells the user that owns it; called from I/O callbacks, must not block.
+    """Receives everything that happens on a client; called from I/O callbacks, must not block.
 
     Attributes:
-        user_class: subscriber or chatter; a system may serve them in different ways.
+        user_class: subscriber or chatter; a system may serve them differently.
     """
 
     user_class: str
@@ -105,7 +105,7 @@ class Listener(Protocol):
 
         Args:
             known: The token of the frame that each of them got.
-            listeners: Who got it.
+            listeners: The listeners that got it.
             stamps_ns: When each got it, run host's realtime, shape (listeners,).
         """
 
@@ -113,10 +113,10 @@ class Listener(Protocol):
         """An event arrived; the token returned lets equal bytes be recognised without parsing."""
 
     def confirmed(self, kernel_ns: int) -> None:
-        """The subscription is confirmed, or the last of several: what is sent from now on is owed.
+        """The subscription, or the last of several, is confirmed: messages are owed from now on.
 
-        Told from the I/O callback, before the joining greenlet gets its turn, because events may
-        follow in the same bytes.
+        Called from the I/O callback, before the joining greenlet runs, because events may follow in
+        the same bytes.
         """
 
     def answered(self, answer: PublishAnswer) -> None:
@@ -126,15 +126,15 @@ class Listener(Protocol):
         """The connection is over; called once, and not after ``Client.close``.
 
         Args:
-            code: A WebSocket's close code, or the one that comes closest.
-            reason: What the system said, or the kernel.
+            code: A WebSocket close code, or the closest one.
+            reason: The text of the system, or of the kernel.
             kernel_ns: When it reached the kernel; run host's realtime.
-            outcome: How it ended, in the words of a system that has some of its own, such as
-                ``stream_reset``; then errors are counted under it and not under ``code``.
+            outcome: A system's own name for the end, such as ``stream_reset``; errors are then
+                counted under it and not under ``code``.
         """
 
     def told_to_wait(self, wait_s: float) -> None:
-        """The system asks clients to wait so long before they come back after a loss."""
+        """The system asks clients to wait this long before they reconnect after a loss."""
 
     def refused(self, stage: str, code: str, message: str) -> None:
         """The system, or its bytes, raised an error that belongs to no publish."""
@@ -144,9 +144,9 @@ class Client(Protocol):
     """One user's connection to a system under test.
 
     Attributes:
-        heard_ns: When the system was last heard of other than through a delivery; host's realtime.
-        silence_limit_s: Silence after which, by the system's rules, a client gives up; or None.
-        stall_limit_s: Silence that is an error, although a client bears it; or None.
+        heard_ns: When anything but a delivery last arrived; host's realtime.
+        silence_limit_s: Silence after which, by the system's rules, a client disconnects; or None.
+        stall_limit_s: Silence that is an error, although clients stay connected; or None.
     """
 
     heard_ns: int
@@ -164,13 +164,13 @@ class Client(Protocol):
         """Send one publish without waiting for its answer; raises OSError when it cannot."""
 
     def pause(self, *, paused: bool) -> None:
-        """Stop taking what arrives, or go on; what has arrived stays with the kernel."""
+        """Stop reading, or resume; unread bytes stay in the kernel."""
 
     def close(self) -> None:
-        """Say goodbye; the socket goes when the system answers, and no listener is told."""
+        """Start to close; the socket closes when the system answers; ``ended`` is not called."""
 
     def drop(self) -> None:
-        """Let go of the socket at once."""
+        """Close the socket immediately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +208,9 @@ class Api(Protocol):
         Args:
             channels: Paths of the different channels it subscribes to on its one connection; none
                 for a user that only publishes. The only path may be a wildcard, ``/default/*``.
-                More than one, or a wildcard, comes only where the ``System`` and the target
-                say that it can.
+                More than one, or a wildcard, only if the ``System`` and the target support it.
             frame_cache: Bytes already understood, shared by the users of one class.
-            listener: Who is told of deliveries, answers and the end.
+            listener: Receives deliveries, answers and the end.
         """
 
     def publish_over_http(
@@ -220,11 +219,11 @@ class Api(Protocol):
         """POST one publish in the calling greenlet and return its answer; raises OSError."""
 
     def close(self) -> None:
-        """Let go of everything but the clients, which close themselves."""
+        """Release everything but the clients, which are closed separately."""
 
 
 ApiFactory = Callable[[Access], Api]
-"""What a system's client module offers: its ``Api`` class."""
+"""What a system's client module provides: its ``Api`` class."""
 
 
 def only_channel(channels: Sequence[str]) -> str | None:

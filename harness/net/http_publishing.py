@@ -56,10 +56,12 @@ class HttpPublisher:
         for event in events:
             status, text = self._post(path, self._body(channel, event))
             if status // 100 != HTTPStatus.OK // 100:
-                said = text[:200].decode("utf-8", "replace").strip()
+                message = text[:200].decode("utf-8", "replace").strip()
                 throttled = status == HTTPStatus.TOO_MANY_REQUESTS
                 now_ns = time.time_ns()
-                return PublishAnswer(publish_id, False, throttled, f"HTTP {status}", said, now_ns)
+                return PublishAnswer(
+                    publish_id, False, throttled, f"HTTP {status}", message, now_ns
+                )
         return PublishAnswer(publish_id, True, False, "", "", time.time_ns())
 
     def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
@@ -67,10 +69,10 @@ class HttpPublisher:
             response = self._client.post(path, body, self._headers)
             return response.status_code, bytes(response.read())
         except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
-            raise ConnectionResetError(str(error) or "no answer came") from None
+            raise ConnectionResetError(str(error) or "no answer arrived") from None
 
     def start(self, publish_id: str, channel: str, events: list[bytes], listener: Listener) -> None:
-        """POST in a greenlet of its own; the listener hears of the answer, or that none came."""
+        """POST in a separate greenlet; the listener gets the answer, or the failure."""
         gevent.spawn(self._tell, publish_id, channel, events, listener)
 
     def _tell(self, publish_id: str, channel: str, events: list[bytes], listener: Listener) -> None:

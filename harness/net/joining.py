@@ -1,4 +1,4 @@
-"""What every join shares: its stages' times, the server's first answer, the name of a failure."""
+"""Parts of every join: stage times, the server's first answer, codes and texts of failures."""
 
 import ssl
 import time
@@ -12,7 +12,7 @@ MAX_HEAD_BYTES = 65_536
 
 
 def lap(times: JoinTimes, stage: str, since_ns: int) -> int:
-    """Note how long a stage took; return its end, monotonic ns."""
+    """Record the duration of a stage; return its end, monotonic ns."""
     now = time.monotonic_ns()
     times.stages_ns[stage] = now - since_ns
     return now
@@ -58,5 +58,5 @@ def join_code(error: Exception) -> str:
 
 
 def error_text(error: Exception) -> str:
-    """Return the kernel's words for an error, or its own."""
+    """Return the kernel's text for an error, or the error's own."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__)

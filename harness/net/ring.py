@@ -32,7 +32,7 @@ _BUFFERS: Final = 1024
 BUFFER_BYTES: Final = 16_384 + 64
 """A multiple of a cache line, and no power of two: such buffers would share their cache's sets."""
 ROUND_COMPLETIONS: Final = 512
-"""At most in one round: half of the buffers, so that there are some for what comes meanwhile."""
+"""Maximum in one round: half of the buffers, so that some are free for further arrivals."""
 _CONTROL_BYTES = 32
 HEADER_BYTES = 16 + _CONTROL_BYTES
 """In front of the bytes of each buffer: struct io_uring_recvmsg_out, and one timestamp."""
@@ -46,15 +46,15 @@ ENDED: Final = -1
 
 
 class Round(NamedTuple):
-    """What one round brought, in order of arrival; arrays of one shape (n,).
+    """The messages of one round, in order of arrival; arrays of one shape (n,).
 
     Attributes:
         keys: Which receive each belongs to.
         starts: Where its bytes begin in ``Ring.memory``.
         ends: Where they end.
-        stamps_ns: When the kernel had the last of them, realtime; 0 where it did not say.
-        over: 0 where the receive goes on, ``ENDED``, or the number of the error that ended it.
-        buffers: Which hold the bytes; to be given back.
+        stamps_ns: When the kernel received the last of them, realtime; 0 if it gave no time.
+        over: 0 if the receive continues, ``ENDED``, or the number of the error that ended it.
+        buffers: The buffers that hold the bytes, for ``give_back``.
     """
 
     keys: npt.NDArray[np.uint64]
@@ -66,9 +66,9 @@ class Round(NamedTuple):
 
 
 class Ring:
-    """One io_uring, its buffers and the descriptor that tells when a round is worth it.
+    """One io_uring, its buffers and the descriptor that signals arrivals.
 
-    To be used by the thread that made it. Raises OSError where the kernel will not have it.
+    Must be used by the thread that made it. Raises OSError if the kernel does not allow it.
 
     Attributes:
         memory: The buffers; slices of it are the bytes received.
@@ -111,18 +111,18 @@ class Ring:
         self._header = ctypes.create_string_buffer(struct.pack("<QI4x4QI4x", *[0] * 5, 32, 0))
 
     def receive(self, descriptor: int, key: int) -> None:
-        """Receive from a socket from now on; what comes is told under the key."""
+        """Receive from a socket from now on; arrivals are reported under the key."""
         header = ctypes.addressof(self._header)
-        self._ask(_OP_RECVMSG, _SELECT_BUFFER, _MULTISHOT, descriptor, header, 1, key)
+        self._submit(_OP_RECVMSG, _SELECT_BUFFER, _MULTISHOT, descriptor, header, 1, key)
 
     def cancel(self, key: int) -> None:
-        """End a receive; when this returns the kernel holds its socket no longer.
+        """End a receive; when this returns, the kernel no longer holds its socket.
 
-        What had come before is still told, and then that it is over.
+        Earlier arrivals are still reported, and then the end.
         """
-        self._ask(_OP_CANCEL, 0, 0, -1, key, 0, 0)
+        self._submit(_OP_CANCEL, 0, 0, -1, key, 0, 0)
 
-    def _ask(self, operation: int, flags: int, priority: int, *of: int) -> None:
+    def _submit(self, operation: int, flags: int, priority: int, *of: int) -> None:
         request = self._request
         request["operation"], request["flags"], request["priority"] = operation, flags, priority
         request["descriptor"], request["address"], request["bytes"], request["key"] = of
@@ -130,16 +130,16 @@ class Ring:
 
     @property
     def has_more(self) -> bool:
-        """Whether another round would bring something at once."""
+        """Whether another round would return something immediately."""
         return self._io.count > 0
 
     @property
     def may_have_more(self) -> bool:
-        """Whether the kernel says that something waits for the next round; it may be mistaken."""
+        """Whether the kernel reports something for the next round; it may be mistaken."""
         return self._io.work_is_waiting
 
     def copy(self) -> int:
-        """Let the kernel copy what has arrived, as much as is good at once; return the count."""
+        """Let the kernel copy what has arrived, up to one round; return the count."""
         with contextlib.suppress(BlockingIOError):  # Woken by no event: more was waiting.
             os.eventfd_read(self.wake_descriptor)
         wanted = ROUND_COMPLETIONS - self._io.count
@@ -148,18 +148,18 @@ class Ring:
         return min(self._io.count, ROUND_COMPLETIONS)
 
     def gather(self, count: int) -> Round:
-        """Return what has been copied, the first ``count`` of it.
+        """Return the first ``count`` messages that have been copied.
 
-        Its bytes are in ``memory`` until they are given back, which ``give_back`` must do.
+        Their bytes are in ``memory`` until the caller returns them with ``give_back``.
         """
         done = self._io.take(count)
         flags, buffers = done["flags"], done["flags"] >> 16
         has_buffer = flags & _HAS_BUFFER != 0
         head = self._heads[buffers].view(np.int64).reshape(count, -1)
         stamps_ns = head[:, _SECONDS] * NS_PER_S + head[:, _NANOSECONDS]
-        # Where nothing was said, as at the end, what the buffer held before is still there.
-        told = has_buffer & (head[:, _LENGTHS] == _CONTROL_BYTES << 32)
-        stamps_ns[~told | (head[:, _TYPE] != _STAMP_TYPE)] = 0
+        # Without control data, as at the end, the buffer still holds its previous content.
+        has_stamp = has_buffer & (head[:, _LENGTHS] == _CONTROL_BYTES << 32)
+        stamps_ns[~has_stamp | (head[:, _TYPE] != _STAMP_TYPE)] = 0
         results = done["result"].astype(np.int64)
         starts = buffers.astype(np.int64) * BUFFER_BYTES + HEADER_BYTES
         ends = starts + np.maximum(results - HEADER_BYTES, 0)

@@ -1,8 +1,8 @@
-"""Read many sockets in rounds through io_uring, and hand equal bytes over together.
+"""Read many sockets in rounds through io_uring, and pass equal bytes on together.
 
-A broadcast reaches the sockets of a worker as the same bytes thousands of times over. A round finds
-such runs by comparing every byte of each message with the one before it, and hands a run to a
-``Receiver`` of its group in one call; whatever is not part of a run goes to each by itself.
+A broadcast reaches the sockets of a worker as the same bytes thousands of times. A round finds such
+runs by comparing every byte of each message with the previous one, and passes a run to a
+``GroupReceiver`` in one call; all other messages go to each receiver separately.
 """
 
 import _socket  # gevent patches socket.socket; a watcher needs the plain one.
@@ -25,7 +25,7 @@ from harness.net.reading import (
     Int64Array,
     Reader,
     Receiver,
-    go_on_at_once,
+    start_at_once,
     time_without_stamp,
 )
 from harness.net.ring import ENDED, Ring, Round
@@ -34,7 +34,7 @@ FEW = 8
 """Equal messages in a row that are worth handing over together."""
 
 LATER_S = 0.005
-"""When to look again where the kernel says that something may wait."""
+"""When to check again if the kernel reports that something may be waiting."""
 
 _NUMBER_BITS, _GROUP_BITS = 24, 12
 _NUMBERS, _GROUPS = 2**_NUMBER_BITS - 1, 2**_GROUP_BITS - 1
@@ -51,7 +51,7 @@ class RingReader:
     """
 
     def __init__(self) -> None:
-        self.before_round: Callable[[], None] = go_on_at_once
+        self.before_round: Callable[[], None] = start_at_once
         self._receivers: dict[int, Receiver] = {}
         self._keys: dict[int, int] = {}
         self._paused: set[int] = set()
@@ -59,14 +59,14 @@ class RingReader:
         self._count = 0
         self._ring: Ring | None = None
         self._watcher: Any = None
-        self._later: Any = None
+        self._timer: Any = None
         self._groups: dict[int, tuple[int, object]] = {}
 
     def add(self, sock: _socket.socket, receiver: Receiver, group: object | None = None) -> None:
-        """Hand a non-blocking socket's bytes to a receiver from now on, those waiting included."""
+        """Pass a non-blocking socket's bytes to a receiver from now on, waiting ones included."""
         ring = self._ring or self._open()
         number = sock.fileno()
-        if self._keys.get(number) in self._paused:  # Its end is still to be told; then it goes on.
+        if self._keys.get(number) in self._paused:  # Its end is not reported yet; then it resumes.
             self._paused.remove(self._keys[number])
             return
         self._count += 1
@@ -76,14 +76,14 @@ class RingReader:
         ring.receive(number, key)
 
     def _number_of_group(self, group: object | None) -> int:
-        """Return 0 where there is none, and where there are too many."""
+        """Return 0 without a group, and if there are too many."""
         if group is None:
             return 0
         numbered = self._groups.get(id(group))
         if numbered is None:
             if len(self._groups) == _GROUPS:
                 return 0
-            # The group itself is kept, or another might get its identity.
+            # Keeps the group alive, since another object could get its id.
             numbered = self._groups[id(group)] = len(self._groups) + 1, group
         return numbered[0]
 
@@ -94,17 +94,17 @@ class RingReader:
         return ring
 
     def pause(self, sock: _socket.socket) -> None:
-        """Leave what arrives from now on with the kernel; what has been copied is handed over."""
+        """Leave what arrives from now on in the kernel; what has been copied is passed on."""
         key = self._keys[sock.fileno()]
-        if key in self._receivers:  # Else the kernel has let go already.
+        if key in self._receivers:  # Otherwise the kernel has ended the receive already.
             self._paused.add(key)
             self._cancel(key)
 
     def remove(self, sock: _socket.socket) -> None:
-        """Let go of a socket that is still open, paused or not, and hand over nothing more."""
+        """Stop reading a socket that is still open, paused or not, and pass on nothing more."""
         key = self._keys.pop(sock.fileno())
         self._paused.discard(key)
-        if self._receivers.pop(key, None) is not None:  # None: the kernel has let go already.
+        if self._receivers.pop(key, None) is not None:  # None: the kernel has ended it already.
             self._cancel(key)
         self._close_if_idle()
 
@@ -114,7 +114,7 @@ class RingReader:
 
     def _close_if_idle(self) -> None:
         if self._ring is not None and not self._receivers:
-            self._forget_later()
+            self._cancel_timer()
             self._watcher.stop()
             self._watcher.close()
             self._ring.close()
@@ -122,88 +122,88 @@ class RingReader:
             self._groups.clear()
 
     def _round(self) -> None:
-        """Hand over what has come."""
+        """Pass on what has arrived."""
         ring = self._ring
         if ring is None:
             return
-        self._forget_later()
+        self._cancel_timer()
         if not ring.has_more:
             self.before_round()
         count = ring.copy()
         if count:
-            self._hand_over(ring, ring.gather(count))
-            self._go_on(ring)
+            self._pass_on(ring, ring.gather(count))
+            self._restart(ring)
             self._close_if_idle()
-        # Where nothing was copied nothing waits, whatever the kernel says.
+        # If nothing was copied nothing is waiting, whatever the kernel reports.
         if count and ring is self._ring:
-            self._see_to_the_rest(ring)
+            self._schedule_rest(ring)
 
-    def _hand_over(self, ring: Ring, came: Round) -> None:
-        done, count = 0, len(came.keys)
+    def _pass_on(self, ring: Ring, found: Round) -> None:
+        done, count = 0, len(found.keys)
         if count >= FEW:
-            begins = np.flatnonzero(~ring.repeats(came))
+            begins = np.flatnonzero(~ring.repeats(found))
             ends = np.append(begins[1:], count)
             many = ends - begins >= FEW
             for begin, end in zip(begins[many].tolist(), ends[many].tolist(), strict=True):
                 if done < begin:
-                    self._each(ring, came, slice(done, begin))
-                self._together(ring, came, slice(begin, end))
+                    self._each(ring, found, slice(done, begin))
+                self._together(ring, found, slice(begin, end))
                 done = end
         if done < count:
-            self._each(ring, came, slice(done, count))
-        ring.give_back(came.buffers)
+            self._each(ring, found, slice(done, count))
+        ring.give_back(found.buffers)
 
-    def _see_to_the_rest(self, ring: Ring) -> None:
-        """Have another round for what did not fit into this one; the loop's others come first."""
+    def _schedule_rest(self, ring: Ring) -> None:
+        """Schedule another round for what did not fit into this one; other watchers run first."""
         if ring.has_more:
             os.eventfd_write(ring.wake_descriptor, 1)
         elif ring.may_have_more:
-            self._later = get_hub().loop.timer(LATER_S)
-            self._later.start(self._round)
+            self._timer = get_hub().loop.timer(LATER_S)
+            self._timer.start(self._round)
 
-    def _forget_later(self) -> None:
-        if self._later is not None:
-            self._later.stop()
-            self._later.close()
-            self._later = None
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
 
-    def _together(self, ring: Ring, came: Round, equal: slice) -> None:
-        """Hand over equal bytes: at once to the receivers of a group that knows them."""
-        data = ring.memory[came.starts[equal.start] : came.ends[equal.start]]
-        groups = came.keys[equal] >> _NUMBER_BITS & _GROUPS
+    def _together(self, ring: Ring, found: Round, equal: slice) -> None:
+        """Pass on equal bytes, in one call to the receivers of a group that knows them."""
+        data = ring.memory[found.starts[equal.start] : found.ends[equal.start]]
+        groups = found.keys[equal] >> _NUMBER_BITS & _GROUPS
         for group in set(groups.tolist()):
             rows = np.flatnonzero(groups == group) + equal.start
-            if not group or not self._taken_by_group(came, rows, data):
-                # The first of them may teach the group what it did not know.
-                self._each(ring, came, rows[:1])
+            if not group or not self._taken_by_group(found, rows, data):
+                # The first receiver may make the bytes known to the group.
+                self._each(ring, found, rows[:1])
                 rest = rows[1:]
-                if not group or not self._taken_by_group(came, rest, data):
-                    self._each(ring, came, rest)
+                if not group or not self._taken_by_group(found, rest, data):
+                    self._each(ring, found, rest)
 
-    def _taken_by_group(self, came: Round, rows: Int64Array, data: bytes) -> bool:
-        """Hand equal bytes to several receivers of one group; False where that will not do."""
-        stamps_ns = came.stamps_ns[rows]
+    def _taken_by_group(self, found: Round, rows: Int64Array, data: bytes) -> bool:
+        """Pass equal bytes to several receivers of one group; False if that is not possible."""
+        stamps_ns = found.stamps_ns[rows]
         if not rows.size or not stamps_ns.all():
             return False
         try:
-            found: list[Any] = list(map(self._receivers.__getitem__, came.keys[rows].tolist()))
-        except KeyError:  # One of them was closed because of what came before it in this round.
+            receivers: list[Any] = list(map(self._receivers.__getitem__, found.keys[rows].tolist()))
+        except KeyError:  # One was closed because of an earlier message in this round.
             return False
         try:
-            return bool(found[0].arrived_together(data, found, stamps_ns))
+            return bool(receivers[0].arrived_together(data, receivers, stamps_ns))
         except Exception:  # noqa: BLE001 - one group's fault must not starve the others
-            get_hub().handle_error(found[0], *sys.exc_info())
+            get_hub().handle_error(receivers[0], *sys.exc_info())
             return True
 
-    def _each(self, ring: Ring, came: Round, rows: slice | Int64Array) -> None:
-        """Hand over to each by itself; the hot path where receivers have nothing in common."""
+    def _each(self, ring: Ring, found: Round, rows: slice | Int64Array) -> None:
+        """Pass messages on one by one; the hot path for receivers without a group."""
         receivers, memory = self._receivers, ring.memory
-        columns = came.keys, came.starts, came.ends, came.stamps_ns, came.over
+        columns = found.keys, found.starts, found.ends, found.stamps_ns, found.over
         for key, start, end, kernel_ns, over in zip(
             *[column[rows].tolist() for column in columns], strict=True
         ):
             receiver = receivers.get(key)
-            if receiver is None:  # Closed because of what came before it in this round.
+            if receiver is None:  # Closed because of an earlier message in this round.
                 continue
             try:
                 if not over:
@@ -214,7 +214,7 @@ class RingReader:
                 get_hub().handle_error(receiver, *sys.exc_info())
 
     def _over(self, key: int, data: bytes, kernel_ns: int, over: int) -> None:
-        """Hear that a receive ended: by the peer, by us, or for the kernel's lack of buffers."""
+        """Handle the end of a receive: by the peer, by us, or for lack of kernel buffers."""
         receiver = self._receivers[key]
         if data or over in (errno.ENOBUFS, errno.ECANCELED):  # There may be more.
             self._ended.append(key)
@@ -226,10 +226,10 @@ class RingReader:
         elif key not in self._receivers:
             receiver.broken(OSError(over, os.strerror(over)))
 
-    def _go_on(self, ring: Ring) -> None:
-        """Receive as before where the kernel ended it, unless that is what was asked for.
+    def _restart(self, ring: Ring) -> None:
+        """Restart the receives that the kernel ended, unless they were paused or removed.
 
-        After the round, when there are buffers again and all pauses and removals in it are known.
+        Called after the round, when buffers are free and its pauses and removals are known.
         """
         ended, self._ended = self._ended, []
         for key in ended:
@@ -242,7 +242,7 @@ class RingReader:
 
 @cache
 def ring_works() -> bool:
-    """Return whether this kernel, and what it lets this process do, has io_uring as we need it."""
+    """Return whether this kernel allows this process io_uring with the features needed here."""
     try:
         Ring().close()
     except OSError:
@@ -251,7 +251,7 @@ def ring_works() -> bool:
 
 
 def receive_path() -> str:
-    """Return by which way messages are received on this machine, for the record."""
+    """Return how messages are received on this machine, for the record."""
     return "io_uring" if ring_works() else "epoll"
 
 
@@ -295,7 +295,7 @@ class ReadCoalescing:
 
     def stop(self) -> None:
         """End; safe to call twice."""
-        reader().before_round = go_on_at_once
+        reader().before_round = start_at_once
 
     def _before_round(self) -> None:
         if self._may_coalesce():

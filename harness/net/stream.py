@@ -46,17 +46,17 @@ class TcpStream:
         self._writer: Any = None
 
     def receive(self) -> tuple[bytes, int] | None:
-        """Return what has arrived and when, as ``reading.receive``; while nobody else reads."""
+        """Return what has arrived and when, as ``reading.receive``; only while no reader is set."""
         return receive(self.sock)
 
     def read_to(self, receiver: Receiver, group: object | None = None) -> None:
-        """Hand what arrives to a receiver, from the loop, until ``close``.
+        """Pass what arrives to a receiver, from the loop, until ``close``.
 
-        Raises OSError where there is no reader yet and the kernel gives none (out of files).
+        Raises OSError if there is no reader yet and none can be made (out of files).
 
         Args:
-            receiver: Who gets it; a ``GroupReceiver`` where there is a group.
-            group: What it shares with all others to whom equal bytes mean the same.
+            receiver: Gets the bytes; a ``GroupReceiver`` if there is a group.
+            group: Shared by all receivers for which equal bytes have the same meaning.
         """
         self._receiver, self._group = receiver, group
         self._watch(receiver, group)
@@ -67,7 +67,7 @@ class TcpStream:
         self._reader = hub_reader
 
     def pause(self, *, paused: bool) -> None:
-        """Leave what arrives with the kernel, or go on; nothing before ``read_to``."""
+        """Leave what arrives in the kernel, or resume; without effect before ``read_to``."""
         if self._reader is None or paused == self._paused:
             return
         self._paused = paused
@@ -77,7 +77,7 @@ class TcpStream:
             self.read_to(self._receiver, self._group)  # type: ignore[arg-type] # set with the reader
 
     def send(self, data: bytes) -> None:
-        """Send now what the kernel takes and the rest as soon as it can; raises OSError."""
+        """Send what the kernel accepts now and the rest as soon as possible; raises OSError."""
         if self.unsent:
             self.unsent += data
             return
@@ -119,7 +119,7 @@ class TcpStream:
 class TlsStream(TcpStream):
     """A TLS session over a TCP socket; the handshake runs in the calling greenlet.
 
-    It is its own receiver of ciphertext, and hands on what it decrypts.
+    It receives the ciphertext itself, and passes on what it decrypts.
     """
 
     __slots__ = ("_incoming", "_outgoing", "_session")
@@ -154,7 +154,7 @@ class TlsStream(TcpStream):
         return None if plain is None else (plain, received[1])
 
     def read_to(self, receiver: Receiver, group: object | None = None) -> None:
-        """Hand decrypted bytes to a receiver; as ``TcpStream.read_to``, but to each by itself."""
+        """Pass decrypted bytes to a receiver; as ``TcpStream.read_to``, but without groups."""
         self._receiver, self._group = receiver, group
         self._watch(self)
 
@@ -201,7 +201,7 @@ def open_socket(
 
     Args:
         address: Numeric IP address and port.
-        deadline: ``time.monotonic()`` after which to give up.
+        deadline: ``time.monotonic()`` at which to time out.
         source_address: Local address to connect from; None lets the kernel choose.
 
     Raises:

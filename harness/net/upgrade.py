@@ -2,7 +2,7 @@
 
 A run joins up to 2,000 users a second with two cores for both ends, which leaves a join about
 1 ms of CPU time in all. The request is the same for every user but for its key, so it is put
-together once; the answer is checked as the RFC asks. Source: RFC 6455, sections 4.1 and 4.2.2.
+together once; the answer is checked as the RFC requires. Source: RFC 6455, sections 4.1 and 4.2.2.
 """
 
 import hashlib

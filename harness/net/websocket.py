@@ -74,13 +74,13 @@ class Endpoint:
 
 
 class WebSocketConnection:
-    """One client connection; a system's client subclasses it and gives ``on_text`` a meaning.
+    """One client connection; a system's client subclasses it and implements ``on_text``.
 
     Args:
         endpoint: Where to connect.
         frame_cache: Bytes already understood to the listener's token for them; shared by all
             connections whose frames mean the same to their listeners.
-        listener: Who is told of deliveries, answers and the end.
+        listener: Receives deliveries, answers and the end.
     """
 
     FRAME_BYTES: ClassVar[int] = MAX_MESSAGE_BYTES
@@ -116,11 +116,11 @@ class WebSocketConnection:
         raise NotImplementedError
 
     def on_over(self, code: int, reason: str) -> bool:
-        """Hear of the end first; True when it needs no telling to the listener."""
+        """Handle the end before the listener; True if the listener need not know of it."""
         raise NotImplementedError
 
     def upgrade(self) -> Upgrade:
-        """Return what to ask for; a client with credentials of its own user asks with those."""
+        """Return the upgrade request; clients with per-user credentials override this."""
         return self.endpoint.upgrade
 
     def connect(self, times: JoinTimes, deadline: float) -> None:
@@ -128,7 +128,7 @@ class WebSocketConnection:
 
         Args:
             times: Gets the durations of the stages tcp, tls and upgrade.
-            deadline: ``time.monotonic()`` after which to give up.
+            deadline: ``time.monotonic()`` at which to time out.
 
         Raises:
             JoinError: At stage connect, tls or upgrade.
@@ -158,7 +158,7 @@ class WebSocketConnection:
             self._parse(rest, time.time_ns())
 
     def _upgrade(self, stream: TcpStream, deadline: float) -> bytes:
-        """Ask for the upgrade and check the answer; return what came after it."""
+        """Request the upgrade and check the answer; return the bytes after it."""
         upgrade = self.upgrade()
         request, key = upgrade.request()
         stream.send(request)
@@ -252,13 +252,13 @@ class WebSocketConnection:
                 self._stream.send(frame)
 
     def _over(self, code: int, reason: str, kernel_ns: int) -> None:
-        told = self._closing or self.on_over(code, reason)
+        is_known = self._closing or self.on_over(code, reason)
         self.drop()
-        if not told:
+        if not is_known:
             self.listener.ended(code, reason, kernel_ns)
 
     def pause(self, *, paused: bool) -> None:
-        """Stop taking what arrives, or go on; what has arrived stays with the kernel."""
+        """Stop reading, or resume; unread bytes stay in the kernel."""
         if self._stream is not None:
             self._stream.pause(paused=paused)
 
@@ -275,7 +275,7 @@ class WebSocketConnection:
         self._closing = True
 
     def drop(self) -> None:
-        """Let go of the socket at once; safe to call twice."""
+        """Close the socket immediately; safe to call twice."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from harness.analysis.run.disturbances import disturbances
-from harness.analysis.run.record import MEASURE, Record
+from harness.analysis.run.record import Record
+from harness.core.metric_types import MEASURE
 from harness.report import formatting as q
 from harness.report.theme import BAND, CARD, DISTURBED, LINE, MUTED, STYLE, to_png, to_svg
 

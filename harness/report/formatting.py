@@ -1,4 +1,4 @@
-"""Numbers as people read them: grouped digits, thin units, no digit that was not measured.
+"""Number formatting: grouped digits, units, and no more digits than were measured.
 
 Histograms hold three significant figures, so latencies show no more decimals than those carry.
 """

@@ -16,82 +16,71 @@ OF_COSTS: Final = (
 OF_STUDIES: Final = ("tried", "paper", "beside", "as_measured")
 """Which words each kind of page needs."""
 
+# One term in a few lines, as a table.
+# fmt: off
 _WORDS: Final = (
     Definition(
-        "time",
-        "time in a run",
+        "time", "time in a run",
         "Seconds since the run began, by the run clock; a length is from one of them to another.",
     ),
     Definition(
-        "capacity",
-        "capacity",
+        "capacity", "capacity",
         "The highest load tried at which every objective held and no backlog grew. Where nothing "
         "broke, or the load generator did, it is a lower bound.",
     ),
     Definition(
-        "step",
-        "step",
+        "step", "step",
         "From the capacity to the lowest load above it at which something did not hold: how "
         "finely the capacity is known.",
     ),
     Definition(
-        "offered",
-        "offered load",
-        "What the schedule asks for, whatever arrives: messages times the subscribers each of them "
+        "offered", "offered load",
+        "The load that the schedule asks for: messages times the subscribers that each of them "
         "reaches, in deliveries a second.",
     ),
     Definition(
-        "backlog",
-        "growth and backlog",
+        "backlog", "growth and backlog",
         "By how much the latency rose each second while measuring. A rise that is clear and at "
         "least 10 ms a second is a backlog: such a load cannot be sustained.",
     ),
     Definition("knee", "knee", "Where latency begins to bend upwards over the loads, by Kneedle."),
     Definition(
-        "headroom",
-        "headroom",
+        "headroom", "headroom",
         "Capacity divided by the same load in the reference workload; below 1 the system, as it "
         "was tested, does not carry that workload.",
     ),
     Definition(
-        "law",
-        "Universal Scalability Law",
+        "law", "Universal Scalability Law",
         "Throughput X(N) = γN ÷ (1 + α(N − 1) + βN(N − 1)) over the work N in the system at once, "
         "fitted to the steps without a backlog. Residuals are measured less fitted, as shares of "
         "the highest throughput.",
     ),
     Definition(
-        "usd_day",
-        "cost of a day",
+        "usd_day", "cost of a day",
         "US dollars for the whole day that the page is about, at list prices: the sum of the "
         "lines of a bill.",
     ),
     Definition(
-        "idle",
-        "idle cost",
-        "A day with nobody connected and no message: what stands ready all the same.",
+        "idle", "idle cost",
+        "The cost of a day without users and messages: what is provisioned all the same.",
     ),
     Definition(
-        "line",
-        "line of a bill",
+        "line", "line of a bill",
         "Quantity times price. The quantity comes from the formula in its row, the price from the "
         "source named there.",
     ),
     Definition(
-        "quantity",
-        "quantity",
+        "quantity", "quantity",
         "How many of a price's units a day uses, by the formula in its row.",
     ),
     Definition("users_billed", "users", "How many users the bill is for, connected all day."),
     Definition(
-        "break_even",
-        "break-even point",
-        "Where two ways cost the same, everything else as the page says; found by bisection on "
-        "their bills.",
+        "break_even", "break-even point",
+        "Where two alternatives cost the same, with everything else as on the page; found by "
+        "bisection on their bills.",
     ),
     Definition(
-        "travel_together",
-        "events a day, and their bytes",
+        "travel_together", "events a day, and their bytes",
         "What is published when messages travel together, or are of another size: an event holds "
         "all messages of its window, and its bytes decide how many units it is billed as.",
     ),
@@ -99,35 +88,31 @@ _WORDS: Final = (
         "used", "measured operations", "What a run used of the system, counted from its record."
     ),
     Definition(
-        "billed",
-        "billed by the emulator",
-        "The same as the emulator itself counted it, from its own side of the wire.",
+        "billed", "billed by the emulator",
+        "The same operations, as counted by the emulator on its side of the connection.",
     ),
     Definition(
-        "tried",
-        "what was tried",
-        "How much of what is needed the runs asked of the system, of the smallest of them: users "
+        "tried", "what was tried",
+        "How much of what is needed the smallest of the runs asked of the system: users "
         "connected at the peak, deliveries owed a second, or chatters.",
     ),
     Definition(
-        "paper",
-        "on paper",
-        "What a provider's default quota, or its list price, lets one expect of the need itself. "
-        "Nothing ran for it; the sources stand above the table.",
+        "paper", "on paper",
+        "What a provider's default quota, or its list price, implies for what is needed. No run "
+        "was made for it; the sources stand above the table.",
     ),
     Definition(
-        "beside",
-        "beside the first",
-        "Divided by the same figure of the first system, with where the change may lie at 95 %: a "
+        "beside", "beside the first",
+        "Divided by the same figure of the first system, with its 95 % confidence interval: a "
         "moving-block bootstrap over the seconds of the runs.",
     ),
     Definition(
-        "as_measured",
-        "a day as measured",
+        "as_measured", "a day as measured",
         "A day of the need with the mean event size, the reach of a message and the handler calls "
         "of a run in place of those assumed.",
     ),
 )
+# fmt: on
 
 _EXPLAINED: Final = (*CATALOGUE, *_WORDS)
 _TERMS: Final = {term.key: term for term in _EXPLAINED} | {

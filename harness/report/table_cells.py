@@ -1,4 +1,4 @@
-"""A table of a report, as text in cells, for whatever prints it."""
+"""A table of a report as text in cells, independent of the format that prints it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -119,9 +119,9 @@ class Plan(ScenarioModel):
     @property
     def planned_users(self) -> dict[str, int]:
         """How many users of each class the run starts; ordinary ones by the name of their class."""
-        population = self.workload.population
-        fan_out = {"subscriber": population.subscribers, "chatter": population.chatters}
-        return fan_out | {name: count for name, count in self.ordinary.items() if count}
+        return self.workload.population.fan_out | {
+            name: count for name, count in self.ordinary.items() if count
+        }
 
     @property
     def rate_per_s(self) -> float:

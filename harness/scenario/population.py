@@ -50,6 +50,11 @@ class Population(ScenarioModel):
         "rounded up, so Browser = 0.1 is one for every ten. They grow with the population.",
     )
 
+    @property
+    def fan_out(self) -> dict[str, int]:
+        """Number of users of each class that holds connections to the system under test."""
+        return {"subscriber": self.subscribers, "chatter": self.chatters}
+
     @field_validator("others", "other_weights")
     @classmethod
     def _others_are_classes(

@@ -9,11 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.core.errors import ScenarioProblem
+from harness.core.errors import ScenarioProblem, closest, did_you_mean
 from harness.scenario.auth import VARIABLE_PATTERN
 from harness.scenario.keys import choices_of, field_at, models_at, once_keys_of
 from harness.scenario.model import BROKEN_RULE, SEGMENT_PATTERN
-from harness.scenario.spelling import closest, did_you_mean
 from harness.scenario.workload import NAME_PATTERN
 
 NOTHING = "nothing"

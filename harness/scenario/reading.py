@@ -5,10 +5,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import ScenarioProblem
+from harness.core.errors import ScenarioProblem, closest
 from harness.scenario.problems import Source, shown
 from harness.scenario.shipped import KINDS, shipped_names
-from harness.scenario.spelling import closest
 from harness.scenario.target import Target
 from harness.scenario.workload import Workload
 

@@ -1,4 +1,4 @@
-"""The reference of every key of a scenario file, made from the models, for people."""
+"""The tables of the documentation that are generated: scenario keys and summary figures."""
 
 import json
 from itertools import groupby

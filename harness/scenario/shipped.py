@@ -7,8 +7,7 @@ other.
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.scenario.spelling import did_you_mean
+from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
 
 KINDS = ("workloads", "targets", "studies", "slos")
 """Folders of scenario files, here and in a project of one's own."""

@@ -1,12 +1,13 @@
-"""Service level objectives: which figure of a run must keep which limit, and of which part of it.
+"""Service level objectives: a figure of a run and its limit, for the run or a part of it.
 
-A workload, a study and a file of SLOs by itself write them alike.
+Workloads, studies and SLO files share the format.
 """
 
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from harness.core.errors import did_you_mean
 from harness.core.metric_types import Unit
 from harness.core.metrics import (
     METRICS,
@@ -18,7 +19,6 @@ from harness.core.metrics import (
     unit_of,
 )
 from harness.scenario.model import ScenarioModel, broken_rule
-from harness.scenario.spelling import did_you_mean
 
 
 def _narrowed_where_kept_apart() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A file of SLOs by itself, to judge a run by other limits than those it was made with."""
+"""SLO files, which judge a run by other limits than those of its workload."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,6 +56,6 @@ def _validated(where: str, data: dict[str, Any]) -> tuple[Slo, ...]:
 
 
 def is_slo_file(file: Path) -> bool:
-    """Say whether a file holds nothing but SLOs, or lies in the folder of those that do."""
+    """Say whether a file holds nothing but SLOs, or is in a folder named ``slos``."""
     data = read_toml(file, []) or {}
     return data.keys() == {"slos"} or (not data and file.absolute().parent.name == "slos")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
 from harness.core.metrics import SUMMARY_METRICS, find_metric
 from harness.scenario.model import (
     Bytes,
@@ -26,7 +26,6 @@ from harness.scenario.population import MOST_USERS
 from harness.scenario.problems import Source, problems_of
 from harness.scenario.reading import read_toml
 from harness.scenario.slo import Slo
-from harness.scenario.spelling import did_you_mean
 from harness.scenario.workload import NAME_PATTERN
 
 SIZES = ("small", "full")

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
 from harness.core.system import (
     HOW_TO_ADD,
     WEBSOCKET_SCHEMES,
@@ -31,7 +31,6 @@ from harness.scenario.auth import Auth, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import FilePath, ScenarioModel, Segment, broken_rule
-from harness.scenario.spelling import did_you_mean
 from harness.scenario.workload import NAME_PATTERN
 
 PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")

@@ -115,20 +115,20 @@ def test_report_only_runs_nothing(place):
     assert "not run yet" == found["cells"][0]["missing"]
 
 
-def test_a_load_that_fails_is_told_with_its_own_words(place):
+@pytest.mark.parametrize(
+    ("status", "error", "cell", "missing"),
+    [
+        (2, None, 1, "error: it: was refused, it must not be"),
+        (0, MachineError("here", "was found", "was needed"), 0, "here: was found, was needed"),
+    ],
+    ids=["the load's own", "before the load"],
+)
+def test_an_error_is_told_in_its_own_words(place, status, error, cell, missing):
     """And the next cell has its turn."""
-    place.status = 2
+    place.status, place.error = status, error
     code, found = place.run()
     assert (4, 2) == (code, len(place.asked))
-    assert "error: it: was refused, it must not be" == found["cells"][1]["missing"]
-
-
-def test_an_error_before_the_load_is_told_too(place):
-    """A machine that cannot do it, for example."""
-    place.error = MachineError("here", "was found", "was needed")
-    code, found = place.run()
-    assert (4, 2) == (code, len(place.asked))
-    assert "here: was found, was needed" == found["cells"][0]["missing"]
+    assert missing == found["cells"][cell]["missing"]
 
 
 def test_an_interrupt_ends_the_study_and_reports_what_there_is(place):

@@ -16,7 +16,7 @@ from harness.core.system import (
 from tests.support.installing import CHAT
 
 OURS = ["api-gateway-websocket", "appsync-events", "hybrid", "polling", "server-sent-events"]
-CLIENT = "harness.systems.polling.client.api:PollingApi"
+CLIENT = "harness.systems.polling.client.poller:PollingApi"
 
 
 def test_our_systems_come_by_entry_points_like_all_others():

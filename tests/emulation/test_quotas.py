@@ -103,8 +103,10 @@ def test_reservation_above_the_limit_has_a_second_to_itself(table, clock):
     assert [0.0, 1.0, 2.0] == [rate.reserve(48) for _ in range(3)]
 
 
-def take_for_two_seconds(file, row, start_s, taken):
+def take_for_two_seconds(file, row, start, ready, taken):
     rate = Rate(file, row, 2000)
+    ready.wait(PATIENCE_S)
+    start_s = start.get(timeout=PATIENCE_S)
     count = {start_s: 0, start_s + 1: 0}
     while (second := int(time.monotonic())) < start_s + 2:
         if second >= start_s:
@@ -115,14 +117,18 @@ def take_for_two_seconds(file, row, start_s, taken):
 def test_two_processes_together_take_what_the_limit_allows(table):
     """Racing as fast as they can, they exceed it by what they took at one instant at most."""
     context = multiprocessing.get_context("spawn")
-    taken, start_s = context.Queue(), int(time.monotonic()) + 3
-    arguments = [(table, row, start_s, taken) for row in (0, 1)]
+    start, ready, taken = context.Queue(), context.Barrier(3), context.Queue()
+    arguments = [(table, row, start, ready, taken) for row in (0, 1)]
     racers = [context.Process(target=take_for_two_seconds, args=each) for each in arguments]
     for racer in racers:
         racer.start()
+    ready.wait(PATIENCE_S)
+    start_s = int(time.monotonic()) + 2
+    for _ in racers:
+        start.put(start_s)
     first, second = (taken.get(timeout=PATIENCE_S) for _ in racers)
     for racer in racers:
-        racer.join(10)
+        racer.join(PATIENCE_S)
     for second_s in (start_s, start_s + 1):
         assert 1990 <= first[second_s] + second[second_s] <= 2010
 

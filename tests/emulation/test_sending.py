@@ -134,44 +134,34 @@ class House:
             peer.read()
 
 
-def test_broadcasts_and_replies_arrive_in_the_order_they_were_sent(way, run, tmp_path):
+async def test_broadcasts_and_replies_arrive_in_the_order_they_were_sent(way, run, tmp_path):
     """Also a reply of the same moment, before a broadcast or after it."""
-
-    async def main():
-        async with House(tmp_path) as house:
-            first, *_ = await house.join(20)
-            for number in range(30):
-                first.connection.reply(b"before %d;" % number)
-                assert (20, 0) == house.broadcast(b"event %d;" % number)
-                first.connection.reply(b"after %d;" % number)
-            events = b"".join([b"event %d;" % number for number in range(30)])
-            both = b"".join([b"before %d;event %d;after %d;" % (n, n, n) for n in range(30)])
-            expected = [both, *[events] * 19]
-            await until(
-                lambda: (
-                    house.read_all() or [len(p.got) for p in house.peers] == [*map(len, expected)]
-                )
-            )
-            assert expected == [peer.got for peer in house.peers]
-
-    run(main())
+    async with House(tmp_path) as house:
+        first, *_ = await house.join(20)
+        for number in range(30):
+            first.connection.reply(b"before %d;" % number)
+            assert (20, 0) == house.broadcast(b"event %d;" % number)
+            first.connection.reply(b"after %d;" % number)
+        events = b"".join([b"event %d;" % number for number in range(30)])
+        both = b"".join([b"before %d;event %d;after %d;" % (n, n, n) for n in range(30)])
+        expected = [both, *[events] * 19]
+        await until(
+            lambda: house.read_all() or [len(p.got) for p in house.peers] == [*map(len, expected)]
+        )
+        assert expected == [peer.got for peer in house.peers]
 
 
-def test_more_sockets_than_fit_the_queue_get_each_their_own(monkeypatch, run, tmp_path):
+async def test_more_sockets_than_fit_the_queue_get_each_their_own(monkeypatch, run, tmp_path):
     """Slice for slice, also where the last one is not full."""
     skip_without_rings()
     monkeypatch.setattr(sending, "_AT_ONCE", 4)
     monkeypatch.setattr(sending, "_COMPLETIONS", 8)
-
-    async def main():
-        async with House(tmp_path) as house:
-            await house.join(11)
-            assert (11, 0) == house.broadcast(b"one")
-            assert (11, 0) == house.broadcast(b"two")
-            await until(lambda: house.read_all() or all(len(p.got) == 6 for p in house.peers))
-            assert [b"onetwo"] * 11 == [peer.got for peer in house.peers]
-
-    run(main())
+    async with House(tmp_path) as house:
+        await house.join(11)
+        assert (11, 0) == house.broadcast(b"one")
+        assert (11, 0) == house.broadcast(b"two")
+        await until(lambda: house.read_all() or all(len(p.got) == 6 for p in house.peers))
+        assert [b"onetwo"] * 11 == [peer.got for peer in house.peers]
 
 
 def test_ring_writes_past_transports_that_hold_nothing(monkeypatch, tmp_path):
@@ -198,92 +188,74 @@ def test_ring_writes_past_transports_that_hold_nothing(monkeypatch, tmp_path):
         assert b"event" == theirs.recv(100)
 
 
-def test_what_a_socket_did_not_take_follows_once_its_peer_reads(way, run, tmp_path):
+async def test_what_a_socket_did_not_take_follows_once_its_peer_reads(way, run, tmp_path):
     """In order, with what was broadcast and answered meanwhile; nothing is lost or doubled."""
-
-    async def main():
-        async with House(tmp_path) as house:
-            slow, *others = await house.join(10)
-            sent = []
-            while slow.connection.transport.get_write_buffer_size() < LIMIT_BYTES // 4:
-                sent.append(random.Random(len(sent)).randbytes(30_000))
-                assert (10, 0) == house.broadcast(sent[-1])
-                for peer in others:
-                    # Until they have it all, as those do who read.
-                    await peer.has(sum(map(len, sent)))
-            slow.connection.reply(b"reply")
-            house.broadcast(b"last")
-            expected = b"".join([*sent, b"reply", b"last"])
-            await until(lambda: house.read_all() or len(slow.got) >= len(expected))
-            assert expected == slow.got
-            house.broadcast(b", and again")
-            await until(lambda: slow.read() and len(slow.got) >= len(expected) + 11)
-            assert expected + b", and again" == slow.got
-
-    run(main())
+    async with House(tmp_path) as house:
+        slow, *others = await house.join(10)
+        sent = []
+        while slow.connection.transport.get_write_buffer_size() < LIMIT_BYTES // 4:
+            sent.append(random.Random(len(sent)).randbytes(30_000))
+            assert (10, 0) == house.broadcast(sent[-1])
+            for peer in others:
+                # Until they have it all, as those do who read.
+                await peer.has(sum(map(len, sent)))
+        slow.connection.reply(b"reply")
+        house.broadcast(b"last")
+        expected = b"".join([*sent, b"reply", b"last"])
+        await until(lambda: house.read_all() or len(slow.got) >= len(expected))
+        assert expected == slow.got
+        house.broadcast(b", and again")
+        await until(lambda: slow.read() and len(slow.got) >= len(expected) + 11)
+        assert expected + b", and again" == slow.got
 
 
-def test_peer_that_leaves_too_much_unread_is_cut_off_and_nobody_else(way, run, tmp_path):
+async def test_peer_that_leaves_too_much_unread_is_cut_off_and_nobody_else(way, run, tmp_path):
     """It is counted as stuck once, and closing from then on."""
-
-    async def main():
-        async with House(tmp_path) as house:
-            slow, *others = await house.join(5)
-            counts = []
-            while (4, 1) not in counts:
-                assert len(counts) < 100
-                counts.append(house.broadcast(bytes(100_000)))
-                for peer in others:
-                    await peer.has(100_000 * len(counts))
-            assert {(5, 0), (4, 1)} == set(counts)
-            assert slow.connection.transport.is_closing()
-            assert (4, 0) == house.broadcast(b"without it")
-            assert 1 == house.counters.totals()["disconnects.slow_subscriber"]
-
-    run(main())
+    async with House(tmp_path) as house:
+        slow, *others = await house.join(5)
+        counts = []
+        while (4, 1) not in counts:
+            assert len(counts) < 100
+            counts.append(house.broadcast(bytes(100_000)))
+            for peer in others:
+                await peer.has(100_000 * len(counts))
+        assert {(5, 0), (4, 1)} == set(counts)
+        assert slow.connection.transport.is_closing()
+        assert (4, 0) == house.broadcast(b"without it")
+        assert 1 == house.counters.totals()["disconnects.slow_subscriber"]
 
 
-def test_reset_peer_is_noticed_by_its_transport(way, run, tmp_path):
+async def test_reset_peer_is_noticed_by_its_transport(way, run, tmp_path):
     """A broadcast that fails closes it, as any write does, and reaches the others."""
-
-    async def main():
-        async with House(tmp_path) as house:
-            gone, *others = await house.join(3)
-            gone.connection.transport.pause_reading()  # So that only a write can find it out.
-            gone.client.setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, connection_writer.LINGER_NOT
-            )
-            gone.client.close()
-            house.broadcast(b"event")
-            await until(gone.connection.transport.is_closing)
-            assert (2, 0) == house.broadcast(b"event")
-            await until(lambda: all(peer.read() and len(peer.got) == 10 for peer in others))
-
-    run(main())
+    async with House(tmp_path) as house:
+        gone, *others = await house.join(3)
+        gone.connection.transport.pause_reading()  # So that only a write can find it out.
+        gone.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, connection_writer.LINGER_NOT)
+        gone.client.close()
+        house.broadcast(b"event")
+        await until(gone.connection.transport.is_closing)
+        assert (2, 0) == house.broadcast(b"event")
+        await until(lambda: all(peer.read() and len(peer.got) == 10 for peer in others))
 
 
-def test_tls_is_left_to_the_transport(way, run, tmp_path):
+async def test_tls_is_left_to_the_transport(way, run, tmp_path):
     """What is broadcast arrives as TLS, not in the clear."""
     authority = trustme.CA()
     server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(server_tls)
     client_tls = ssl.create_default_context()
     authority.configure_trust(client_tls)
-
-    async def main():
-        async with House(tmp_path, server_tls=server_tls) as house:
-            reader, writer = await asyncio.open_connection(
-                *house.listener.getsockname(), ssl=client_tls
-            )
-            connection = house.writer.add(await house.accepted.get())
-            assert NO_SOCKET == connection.descriptor
-            house.group[connection.transport] = Subscription(connection, 0)
-            assert (1, 0) == house.broadcast(b"secret")
-            assert b"secret" == await reader.readexactly(6)
-            writer.transport.abort()
-            connection.transport.abort()
-
-    run(main())
+    async with House(tmp_path, server_tls=server_tls) as house:
+        reader, writer = await asyncio.open_connection(
+            *house.listener.getsockname(), ssl=client_tls
+        )
+        connection = house.writer.add(await house.accepted.get())
+        assert NO_SOCKET == connection.descriptor
+        house.group[connection.transport] = Subscription(connection, 0)
+        assert (1, 0) == house.broadcast(b"secret")
+        assert b"secret" == await reader.readexactly(6)
+        writer.transport.abort()
+        connection.transport.abort()
 
 
 def test_transport_without_a_socket_has_no_descriptor():
@@ -291,7 +263,7 @@ def test_transport_without_a_socket_has_no_descriptor():
     assert NO_SOCKET == plain_socket(asyncio.Transport(extra={}))
 
 
-def test_whom_the_kernel_does_not_serve_the_transports_do(monkeypatch, run, tmp_path):
+async def test_whom_the_kernel_does_not_serve_the_transports_do(monkeypatch, run, tmp_path):
     """Where memory is short it takes some requests only, or none; nobody gets anything twice."""
     skip_without_rings()
     monkeypatch.setattr(connection_writer, "FEW", 1)
@@ -305,16 +277,12 @@ def test_whom_the_kernel_does_not_serve_the_transports_do(monkeypatch, run, tmp_
         return enter(self, min(submitted, most), *rest)
 
     monkeypatch.setattr(IoUring, "_enter", take_fewer)
-
-    async def main():
-        async with House(tmp_path) as house:
-            await house.join(6)
-            for frames in (b"none,", b"three,", b"two,", b"all"):
-                assert (6, 0) == house.broadcast(frames)
-            await until(lambda: house.read_all() or all(len(p.got) >= 18 for p in house.peers))
-            assert [b"none,three,two,all"] * 6 == [peer.got for peer in house.peers]
-
-    run(main())
+    async with House(tmp_path) as house:
+        await house.join(6)
+        for frames in (b"none,", b"three,", b"two,", b"all"):
+            assert (6, 0) == house.broadcast(frames)
+        await until(lambda: house.read_all() or all(len(p.got) >= 18 for p in house.peers))
+        assert [b"none,three,two,all"] * 6 == [peer.got for peer in house.peers]
 
 
 def test_results_say_what_each_socket_took():

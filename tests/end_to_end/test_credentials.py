@@ -2,11 +2,12 @@
 
 import re
 import sys
+from functools import partial
 
 import psutil
 
 from tests.support.ports import free_port
-from tests.support.runs import ROOT, SHORT, TOKEN, after
+from tests.support.runs import ROOT, SHORT, TOKEN, after, after_each
 
 SECRET = "wJalrXUtnFEMI-of-the-test"
 SESSION_TOKEN = "IQoJb3JpZ2luX2Vj-of-the-test"
@@ -126,26 +127,12 @@ def with_tokens(launcher, issuer):
     return running.outcome(), issued.read_text("utf-8")
 
 
-def renewed(launcher):
-    return with_tokens(launcher, "oidc")
+RENEWED = {issuer: partial(with_tokens, issuer=issuer) for issuer in ("oidc", "user_pool")}
 
 
-def renewed_of_a_pool(launcher):
-    return with_tokens(launcher, "user_pool")
-
-
-@after(renewed)
+@after_each(RENEWED)
 def test_tokens_that_expire_during_the_run_are_replaced_in_time(outcome):
-    """Five identities whose tokens last 3 s carry a run of 8 s to its end."""
-    outcome, issued = outcome
-    assert_whole(outcome)
-    assert re.search(TOKEN, issued)
-    assert_nowhere(outcome, TOKEN)
-
-
-@after(renewed_of_a_pool)
-def test_tokens_as_a_user_pool_issues_them_are_replaced_in_time_too(outcome):
-    """The emulator checks what only Cognito's tokens have."""
+    """Five identities whose tokens last 3 s carry a run of 8 s; Cognito's are checked for more."""
     outcome, issued = outcome
     assert_whole(outcome)
     assert re.search(TOKEN, issued)

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.support.distributed_runs import (
     worker_command,
 )
 from tests.support.ports import free_port
-from tests.support.runs import after
+from tests.support.runs import after, after_each
 
 NEEDED_FILES = "114"
 """Half of 100 connections, and 64 to spare."""
@@ -80,16 +81,9 @@ def kill_master(master, _):
     master.send(signal.SIGKILL, master.master())
 
 
-def killed_worker(launcher):
-    return _disturbed(launcher, kill_worker)
-
-
-def stopped_worker(launcher):
-    return _disturbed(launcher, stop_worker)
-
-
-def killed_master(launcher):
-    return _disturbed(launcher, kill_master)
+killed_worker = partial(_disturbed, disturb=kill_worker)
+stopped_worker = partial(_disturbed, disturb=stop_worker)
+killed_master = partial(_disturbed, disturb=kill_master)
 
 
 @after(short_of_files)
@@ -129,21 +123,10 @@ def test_workers_that_never_come_end_the_waiting(outcome):
 
 
 @pytest.mark.slow
-@after(killed_worker)
-def test_killed_worker_makes_the_run_invalid(outcome):
-    """It is named some six seconds later; the run does not go on without its users."""
-    assert_lost(outcome[0])
-
-
-@pytest.mark.slow
-@after(stopped_worker)
-def test_worker_that_hangs_makes_the_run_invalid(outcome):
-    """A process that is there and says nothing is as lost as one that is not."""
-    assert_lost(outcome[0])
-
-
-def assert_lost(master):
-    """Fail unless a lost worker was named, and ended the run soon."""
+@after_each({"killed": killed_worker, "hanging": stopped_worker})
+def test_lost_worker_makes_the_run_invalid(outcome):
+    """It is named some six seconds later; the run ends soon, and does not go on without it."""
+    master, _ = outcome
     assert (4, []) == (master.exit_code, master.left)
     cause = master.run["cause"]
     assert "worker_lost" == cause["code"]
@@ -160,5 +143,5 @@ def test_killed_master_ends_its_workers_with_a_sentence(outcome):
     master, worker = outcome
     assert (1, 4, []) == (master.exit_code, worker.exit_code, worker.left)
     assert "load process: was killed by signal 9" in master.stderr
-    assert "error: master: was not heard of for 4 s, a worker ends with its master" in worker.said
+    assert "error: master: sent no heartbeat for 4 s, a worker ends with its master" in worker.said
     assert "Traceback" not in worker.said

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from tests.support.runs import EMULATED, SHORT, after
+from tests.support.runs import EMULATED, SHORT, after, after_each
 
 SUBSCRIBERS, CHATTERS = 24, 6
 USERS = SUBSCRIBERS + CHATTERS
@@ -96,20 +96,25 @@ def assert_nothing_else_is_missing(outcome):
     assert rows["lost"].sum() <= dropped + told["pending"]
 
 
-# API Gateway: 2 h of age, 10 min of silence.
+# API Gateway ends connections after 2 h, AppSync Events after 24 h.
 
-cut_of_age = partial(
-    run,
-    system="api-gateway-websocket",
-    **{"target.emulator.quotas.lifetime_s": LIFETIME_S},
-)
+OF_AGE = {
+    "1001": partial(
+        run,
+        system="api-gateway-websocket",
+        **{"target.emulator.quotas.lifetime_s": LIFETIME_S},
+    ),
+    "1000": partial(
+        run, system="appsync-events", **{"target.emulator.connection_lifetime_s": LIFETIME_S}
+    ),
+}
 
 
-@after(cut_of_age)
-def test_connection_that_api_gateway_ends_of_age_is_a_1001_and_comes_back(outcome):
+@after_each(OF_AGE)
+def test_connection_that_ends_of_age_has_the_systems_code_and_comes_back(outcome, request):
     """As many as the emulator ended, each at its age, and each followed by another."""
     cut = ended(outcome)
-    assert {"1001": len(cut)} == disconnected(outcome)
+    assert {request.node.callspec.id: len(cut)} == disconnected(outcome)
     assert len(cut) == outcome.truth["stats"]["disconnects"]["lifetime"] == USERS
     age_s = (cut["closed_ns"] - cut["join_start_ns"]) / 1e9
     assert (age_s > LIFETIME_S - 0.1).all()
@@ -117,11 +122,14 @@ def test_connection_that_api_gateway_ends_of_age_is_a_1001_and_comes_back(outcom
     assert_everybody_came_back(outcome, cut)
 
 
-@after(cut_of_age)
-def test_what_api_gateways_cut_costs_is_missed_and_not_lost(outcome):
+@after_each(OF_AGE)
+def test_what_a_cut_of_age_costs_is_missed_and_not_lost(outcome):
     """Nobody is owed what was sent while they were away, and the report says how much it was."""
     assert_gaps_are_in_the_record(outcome)
     assert_nothing_else_is_missing(outcome)
+
+
+# API Gateway: 10 min of silence.
 
 
 SILENT = {
@@ -156,11 +164,6 @@ def test_sign_of_life_keeps_a_silent_connection(outcome):
     assert 0 == outcome.truth["stats"]["disconnects"]["idle"]
 
 
-# AppSync Events: 24 h.
-
-old_appsync = partial(
-    run, system="appsync-events", **{"target.emulator.connection_lifetime_s": LIFETIME_S}
-)
 never_again = partial(
     run,
     system="appsync-events",
@@ -171,24 +174,6 @@ never_again = partial(
         "joins.rate_per_s": 10.0,  # So that there is somebody left who writes.
     },
 )
-
-
-@after(old_appsync)
-def test_connection_that_appsync_ends_of_age_is_a_1000_and_comes_back(outcome):
-    """As many as the emulator ended, each at its age, and each followed by another."""
-    cut = ended(outcome)
-    assert {"1000": len(cut)} == disconnected(outcome)
-    assert len(cut) == outcome.truth["stats"]["disconnects"]["lifetime"] == USERS
-    age_s = (cut["closed_ns"] - cut["join_start_ns"]) / 1e9
-    assert (age_s > LIFETIME_S - 0.1).all()
-    assert_everybody_came_back(outcome, cut)
-
-
-@after(old_appsync)
-def test_what_appsyncs_cut_costs_is_missed_and_not_lost(outcome):
-    """Nobody is owed what was sent while they were away, and the report says how much it was."""
-    assert_gaps_are_in_the_record(outcome)
-    assert_nothing_else_is_missing(outcome)
 
 
 @after(never_again)

@@ -8,13 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import psutil
 import pytest
 
 from harness.scenario.workload import Generator
 from tests.support.paths import ROOT
-from tests.support.runs import EMULATED, SHORT, SMOKE, RunningCommand, after, lenient, sets
+from tests.support.runs import (
+    EMULATED,
+    SHORT,
+    SMOKE,
+    RunningCommand,
+    after,
+    after_each,
+    lenient,
+    sets,
+)
 
 FAULTY = ROOT / "tests/support/faulty_locustfile.py"
 MEASURED = SHORT | {"phases.measure_s": 5.0, "phases.drain_s": 0.5}
@@ -33,7 +43,7 @@ def strict(*limits):
     return {f"generator.{name}": getattr(Generator(), name) for name in limits}
 
 
-def faulty(launcher, fault, *limits):
+def faulty(launcher, fault, limits):
     """Run the locustfile that plants this fault."""
     files = ("--workload", SMOKE, "--target", EMULATED, "--out", "RECORD")
     flags = sets(lenient() | MEASURED | strict(*limits))
@@ -68,16 +78,11 @@ def lost_worker(launcher):
     return running.outcome()
 
 
-def blocked_loop(launcher):
-    return faulty(launcher, "blocked loop", "loop_lag_max_ms")
-
-
-def stepped_clock(launcher):
-    return faulty(launcher, "clock step", "clock_step_max_ms")
-
-
-def late_schedule(launcher):
-    return faulty(launcher, "late schedule", "late_slots_ratio", "send_delay_p99_ms")
+blocked_loop = partial(faulty, fault="blocked loop", limits=("loop_lag_max_ms",))
+stepped_clock = partial(faulty, fault="clock step", limits=("clock_step_max_ms",))
+late_schedule = partial(
+    faulty, fault="late schedule", limits=("late_slots_ratio", "send_delay_p99_ms")
+)
 
 
 def full_files(launcher):
@@ -110,48 +115,46 @@ def named(outcome):
     return {warning["code"] for warning in found}
 
 
-@after(hogged_cpu)
-def test_busy_cores_are_noticed(outcome):
-    """Programs outside the run have all cores while it measures."""
-    assert "machine_crowded" in named(outcome)
+NOTICED = {
+    "programs outside the run have all cores": (hogged_cpu, "machine_crowded"),
+    "realtime jumps by 60 ms": (stepped_clock, "clock_step"),
+}
+ALONE = {
+    "a worker is stopped for two seconds": (stopped_worker, {"generator_stopped"}),
+    "code in a locustfile sleeps without yielding": (blocked_loop, {"generator_stopped"}),
+    "the publisher gets its turn 0.3 s too late": (
+        late_schedule,
+        {"generator_send_delay", "generator_late_slots"},
+    ),
+}
+ENDED = {
+    "a worker is killed": (lost_worker, "run_cut_short", "worker_lost"),
+    "the limit on open files is met": (full_files, "out_of_open_files", "out_of_open_files"),
+}
 
 
-@after(stopped_worker)
-def test_stopped_worker_is_noticed(outcome):
-    """A worker is stopped for two seconds and goes on as if nothing had been."""
-    assert {"generator_stopped"} == named(outcome)
+def commands(faults):
+    return {name: fault for name, (fault, *_) in faults.items()}
 
 
-@after(lost_worker)
-def test_lost_worker_is_noticed(outcome):
-    """A worker is killed; the run ends at once and says so."""
-    assert "run_cut_short" in named(outcome)
-    assert "worker_lost" == outcome.run["cause"]["code"]
+@after_each(commands(NOTICED))
+def test_fault_is_noticed(outcome, request):
+    """It makes the run invalid, maybe beside others."""
+    assert NOTICED[request.node.callspec.id][1] in named(outcome)
 
 
-@after(blocked_loop)
-def test_blocked_event_loop_is_noticed(outcome):
-    """Code in a locustfile sleeps without yielding."""
-    assert {"generator_stopped"} == named(outcome)
+@after_each(commands(ALONE))
+def test_fault_is_noticed_and_no_other(outcome, request):
+    """What it does to other figures is not told as a fault of its own."""
+    assert ALONE[request.node.callspec.id][1] == named(outcome)
 
 
-@after(stepped_clock)
-def test_stepped_clock_is_noticed(outcome):
-    """Realtime jumps by 60 ms while the run measures."""
-    assert "clock_step" in named(outcome)
-
-
-@after(late_schedule)
-def test_late_schedule_is_noticed(outcome):
-    """The publisher gets its turn 0.3 s too late, every time."""
-    assert {"generator_send_delay", "generator_late_slots"} == named(outcome)
-
-
-@after(full_files)
-def test_full_files_are_noticed(outcome):
-    """The limit on open files is met while users join; the target is not blamed."""
-    assert "out_of_open_files" in named(outcome)
-    assert "out_of_open_files" == outcome.run["cause"]["code"]
+@after_each(commands(ENDED))
+def test_fault_that_ends_the_run_is_its_cause(outcome, request):
+    """The run ends at once and says why; the target is not blamed."""
+    _, warning, cause = ENDED[request.node.callspec.id]
+    assert warning in named(outcome)
+    assert cause == outcome.run["cause"]["code"]
 
 
 @needs_namespaces

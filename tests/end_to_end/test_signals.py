@@ -1,28 +1,27 @@
 """Runs that the user stops: exit 130, a readable record, a report, nothing left, no traceback."""
 
 import signal
+from functools import partial
 
-import pytest
-
-from tests.support.runs import LONG, after, apart
+from tests.support.runs import LONG, after, after_each, apart
 from tests.support.waiting import wait_for
 
 STOPPING = "stopping in order; a second Ctrl-C stops at once"
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
 
 
-def interrupted_run(launcher):
-    running = launcher.run(LONG)
+def stopped_run(launcher, signum, *arguments):
+    running = launcher.run(LONG, *arguments)
     running.until_second(2)
-    running.send(INTERRUPT)
+    running.send(signum)
     return running.outcome()
+
+
+interrupted_run = partial(stopped_run, signum=INTERRUPT)
 
 
 def terminated_run(launcher):
-    running = launcher.run(LONG, "--workers", 2)
-    running.until_second(2)
-    running.send(TERMINATE)
-    return running.outcome()
+    return stopped_run(launcher, TERMINATE, "--workers", 2)
 
 
 def twice_interrupted_run(launcher):
@@ -34,18 +33,15 @@ def twice_interrupted_run(launcher):
     return running.outcome()
 
 
-def interrupted_locust(launcher):
+def stopped_locust(launcher, signum):
     running = launcher.locust(LONG, *apart(2))
     running.until_second(2)
-    running.send_to_all(INTERRUPT)
+    running.send_to_all(signum)
     return running.outcome()
 
 
-def terminated_locust(launcher):
-    running = launcher.locust(LONG, *apart(2))
-    running.until_second(2)
-    running.send_to_all(TERMINATE)
-    return running.outcome()
+interrupted_locust = partial(stopped_locust, signum=INTERRUPT)
+terminated_locust = partial(stopped_locust, signum=TERMINATE)
 
 
 def twice_interrupted_locust(launcher):
@@ -83,31 +79,19 @@ def assert_stopped_in_order(outcome):
     assert messages["owed"].sum() == messages["delivered"].sum() > 0
 
 
-@pytest.mark.smoke
-@after(interrupted_run)
-def test_interrupt_ends_the_run_in_order(outcome):
-    """Ctrl-C: the users hang up, what was measured is accounted for and reported."""
+IN_ORDER = {
+    "Ctrl-C": interrupted_run,
+    "SIGTERM with several workers": terminated_run,
+    "Ctrl-C of a terminal, to master and workers of plain Locust": interrupted_locust,
+    "SIGTERM of a service manager, to all of plain Locust": terminated_locust,
+}
+
+
+@after_each(IN_ORDER, smoke=("Ctrl-C",))
+def test_signal_ends_the_run_in_order(outcome, request):
+    """The users hang up; what was measured is accounted for and reported."""
     assert_stopped_in_order(outcome)
-    assert [] == outcome.errors
-
-
-@after(terminated_run)
-def test_termination_ends_the_run_in_order(outcome):
-    """SIGTERM, with several workers: the same."""
-    assert_stopped_in_order(outcome)
-    assert [] == outcome.errors
-
-
-@after(interrupted_locust)
-def test_interrupt_of_the_group_ends_plain_locust_in_order(outcome):
-    """A terminal's Ctrl-C reaches master and workers at once; the accounts are still taken."""
-    assert_stopped_in_order(outcome)
-
-
-@after(terminated_locust)
-def test_termination_of_the_group_ends_plain_locust_in_order(outcome):
-    """So does the SIGTERM of a service manager."""
-    assert_stopped_in_order(outcome)
+    assert "Locust" in request.node.callspec.id or [] == outcome.errors
 
 
 @after(twice_interrupted_run)

@@ -35,17 +35,13 @@ plain_big_events = partial(big_events, target=EMULATED)
 tls_big_events = partial(big_events, target=EMULATED_TLS)
 
 
-def assert_all_went_in(outcome):
+@after_each({"websocket": plain_ingest, "HTTP and TLS": tls_ingest})
+def test_ingest_over_each_transport(outcome):
+    """3,000 events in batches of five: none is throttled and each reaches its one subscriber."""
     assert (0, []) == (outcome.exit_code, outcome.errors)
     assert 3000 == outcome.summary["publishes"]["acknowledged"]
     assert 0 == outcome.summary["publishes"]["throttled"]
     assert 0 == outcome.summary["deliveries"]["lost"]
-
-
-@after(plain_ingest)
-def test_ingest_over_websocket(outcome):
-    """3,000 events in batches of five: none is throttled and each reaches its one subscriber."""
-    assert_all_went_in(outcome)
 
 
 @after(plain_ingest)
@@ -57,30 +53,14 @@ def test_record_holds_no_key(outcome):
     assert "(hidden)" in (outcome.folder / "run.json").read_text(encoding="utf-8")
 
 
-@after(tls_ingest)
-def test_ingest_over_https(outcome):
-    """The same over HTTP and TLS."""
-    assert_all_went_in(outcome)
-
-
-def assert_each_size_arrived(outcome):
+@after_each({"plain": plain_big_events, "each delivery many TLS records": tls_big_events})
+def test_big_events(outcome):
+    """Events of each size are published and reach everybody they are owed to."""
     assert (0, []) == (outcome.exit_code, outcome.errors)
     messages = outcome.table("messages")
     assert {5500, 33_000, 240_000} == set(messages["bytes"])
     assert messages["owed"].min() > 0
     assert messages["owed"].tolist() == messages["delivered"].tolist()
-
-
-@after(plain_big_events)
-def test_big_events(outcome):
-    """Events of each size are published and reach everybody they are owed to."""
-    assert_each_size_arrived(outcome)
-
-
-@after(tls_big_events)
-def test_big_events_over_tls(outcome):
-    """The same where a delivery is many TLS records."""
-    assert_each_size_arrived(outcome)
 
 
 # Every workload on every system: the same file, whatever it runs on.

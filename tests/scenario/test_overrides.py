@@ -81,19 +81,38 @@ def test_override_without_a_key_or_a_value_is_refused(scenario, override):
     assert "--set must have the form key=value, got " in scenario.complaint(override)
 
 
-def test_override_that_breaks_a_rule_is_blamed_and_not_the_file(scenario):
-    """Whoever set the value reads that --set is at fault."""
-    assert "--set: target.emulator.processes must be >= 1, got 0" == scenario.complaint(
-        "target.emulator.processes=0"
-    )
-
-
-def test_misspelt_override_is_told_what_was_meant(scenario):
-    """An unknown key on the command line gets the same hint as in a file."""
-    assert (
-        "--set: target.emulator.process is not a key of [emulator], got 2\n"
-        "hint: did you mean processes?"
-    ) == scenario.complaint("target.emulator.process=2")
+@pytest.mark.parametrize(
+    ("overrides", "flags", "complaint"),
+    [
+        (
+            ("target.emulator.processes=0",),
+            {},
+            "--set: target.emulator.processes must be >= 1, got 0",
+        ),
+        (
+            ("target.emulator.process=2",),
+            {},
+            (
+                "--set: target.emulator.process is not a key of [emulator], got 2\n"
+                "hint: did you mean processes?"
+            ),
+        ),
+        (
+            (),
+            {"users": 1},
+            "--users must be >= 2, got 1\nhint: one subscriber and one chatter at least",
+        ),
+        (
+            (),
+            {"join_rate_per_s": 0},
+            "--spawn-rate: joins.rate_per_s must be >= 0.001, got 0",
+        ),
+    ],
+    ids=["breaks a rule", "misspelt", "too few users for both kinds", "Locust's rate"],
+)
+def test_flag_is_blamed_for_its_value_and_not_the_file(scenario, overrides, flags, complaint):
+    """Whoever set it reads which flag is at fault, with the hint that a file would get."""
+    assert complaint == scenario.complaint(*overrides, **flags)
 
 
 def test_table_begun_on_the_command_line_is_blamed_for_what_it_lacks(scenario):
@@ -178,20 +197,6 @@ def test_population_that_does_not_validate_is_left_alone(population):
     source = population_source(*population)
     before = dict(source.data["population"])
     assert ([], before) == (scale_population(source, 10), source.data["population"])
-
-
-def test_too_few_users_for_both_kinds_are_refused(scenario):
-    """One user cannot be a subscriber and a chatter."""
-    assert (
-        "--users must be >= 2, got 1\nhint: one subscriber and one chatter at least"
-    ) == scenario.complaint(users=1)
-
-
-def test_join_rate_flag_is_blamed_for_its_value(scenario):
-    """Locust's --spawn-rate answers for the rate it sets."""
-    assert "--spawn-rate: joins.rate_per_s must be >= 0.001, got 0" == scenario.complaint(
-        join_rate_per_s=0
-    )
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from harness.analysis.decide.comparability import Incompatibility
 from harness.analysis.run.clocks import error_of
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import read_seconds, values_ns
-from harness.analysis.run.record import MEASURE, Record, measured
+from harness.analysis.run.record import Record, measured
 from harness.analysis.run.run_file import differing_tags, shared_label
 from harness.analysis.run.slo import observe
 from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.core.metric_types import MEASURE
 from harness.core.metrics import LATENCIES
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import HISTOGRAMS_FILE
@@ -213,8 +214,8 @@ def _pool(
         merged = one.record.histograms.merged("fan_out_latency", phase=MEASURE)
         side.latencies.hdr.add(merged.hdr)
     for block, names in _PERCENTILES.items():
-        phase = MEASURE if LATENCIES[block].is_measured else None
-        counts, values_ms = _latency_counts(runs, LATENCIES[block].histogram, phase)
+        of_block = LATENCIES[block]
+        counts, values_ms = _latency_counts(runs, of_block.histogram, of_block.phase)
         shares = [SHARES[one] for one in names]
         _draw_latencies(side, block, names, shares, counts, values_ms, random, replicates)
     _draw_ratio(side, random, replicates)

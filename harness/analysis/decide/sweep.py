@@ -12,11 +12,12 @@ from typing import Final, NamedTuple
 from harness.analysis.decide.backlog import Backlog, find_backlog
 from harness.analysis.run.clocks import error_of
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.record import MEASURE, Json
+from harness.analysis.run.record import Json
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import invalidates
 from harness.core.clock import NS_PER_MS
 from harness.core.exit_codes import ExitCode
+from harness.core.metric_types import MEASURE
 from harness.scenario.axes import Axis
 from harness.scenario.workload import Workload
 

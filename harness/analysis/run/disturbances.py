@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from harness.analysis.run.record import MEASURE, Json, Record
+from harness.analysis.run.record import Json, Record
 from harness.analysis.run.slo import holds
 from harness.core.clock import NS_PER_S
+from harness.core.metric_types import MEASURE
 
 HOLD_S: Final = 5
 """Seconds with deliveries that must all be inside the objective."""

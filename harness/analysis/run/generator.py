@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.run.clocks import clock_error_ms
-from harness.analysis.run.histograms import latency_ms
-from harness.analysis.run.record import MEASURE, Json, Record, measured
+from harness.analysis.run.record import Json, Record, measured
 from harness.core.clock import NS_PER_MS
 
 WINDOW_S: Final = 5
@@ -134,7 +133,7 @@ def generator_figures(record: Record) -> Json:
         "cpu_ratio_peak": _highest(smooth["cpu_ratio"]),
         "cpu_wait_ratio_peak": _highest(smooth["cpu_wait_ratio"]),
         "machine_others_ratio_peak": _others_peak(smooth, record),
-        "loop_lag_ms": latency_ms(record.histograms.merged("loop_lag", phase=MEASURE)),
+        "loop_lag_ms": record.histograms.block_ms("generator.loop_lag_ms"),
         "receive_delay_growth_ms": _growth_ms(busy),
         "receive_backlog_peak": _highest(busy["receive_backlog"]),
         "gc_pause_max_ms": _highest(busy["gc_pause_ms_max"]),

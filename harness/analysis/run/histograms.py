@@ -17,6 +17,7 @@ from hdrh.codec import HdrCookieException, HdrLengthException
 
 from harness.core.clock import NS_PER_MS
 from harness.core.metric_types import PERCENTILES
+from harness.core.metrics import LATENCIES
 from harness.measure.histogram import BIN_COUNT, Int64Array, LatencyHistogram, bins_of
 
 _DAMAGED: Final = (
@@ -61,6 +62,14 @@ class Histograms:
             if name == metric and user_class in {None, of_class} and phase in {None, of_phase}:
                 result.hdr.add(histogram.hdr)
         return result
+
+    def block_ms(
+        self, block: str, *, user_class: str | None = None, phase: str | None = None
+    ) -> dict[str, float | None]:
+        """Return a block of percentiles of the summary, or the same of a part of the run."""
+        of_block = LATENCIES[block]
+        phase = phase or of_block.phase
+        return latency_ms(self.merged(of_block.histogram, user_class=user_class, phase=phase))
 
 
 def read_seconds(path: Path, metric: str, phase: str | None = None) -> dict[int, Int64Array]:

@@ -14,6 +14,7 @@ from harness.analysis.run.ledger import connection_ledger, message_ledger
 from harness.analysis.run.run_file import NoRecordError, UnreadableRunError, read_run
 from harness.analysis.run.tables import JOURNALS, PARQUET, Table, read_journal, read_parquet
 from harness.core.clock import NS_PER_S
+from harness.core.metric_types import MEASURE
 from harness.core.system import installed_systems
 from harness.measure.record import (
     HISTOGRAMS_FILE,
@@ -35,9 +36,6 @@ GROUND_TRUTH_FILE: Final = "emulator.json"
 
 NO_LIMITS: Final = frozenset(("fault", "closed", "process_gone"))
 """Why an emulator drops deliveries other than for a limit: a fault, or a listener that is gone."""
-
-MEASURE: Final = "measure"
-"""The phase that the summary's deliveries and latencies are about."""
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from harness.analysis.run.cost import cost_of
 from harness.analysis.run.disturbances import longest_recovery_s, outcomes
 from harness.analysis.run.generator import generator_figures
 from harness.analysis.run.histograms import latency_ms
-from harness.analysis.run.record import MEASURE, Json, Record, before_measuring, measured
+from harness.analysis.run.record import Json, Record, before_measuring, measured
 from harness.analysis.run.slo import judge, part_of
 from harness.analysis.run.waits import first_message_s, stall_s
-from harness.core.metric_types import REQUEST_PERCENTILES
+from harness.core.metric_types import MEASURE, REQUEST_PERCENTILES
 from harness.core.metrics import AGGREGATED, LATENCIES
 from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
@@ -47,15 +47,15 @@ _KNOWN_FROM: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 
 def figures(record: Record) -> Json:
     """Return all figures of a run, without the judgement on them."""
-    disturbed = outcomes(record)
+    disturbed, histograms = outcomes(record), record.histograms
     found: Json = {
         "population": _population(record),
         "joins": _joins(record),
         "publishes": _publishes(record),
         "deliveries": _deliveries(record),
-        "fan_out_latency_ms": _latency(record, "fan_out_latency_ms"),
-        "service_latency_ms": _latency(record, "service_latency_ms"),
-        "receive_delay_ms": _latency(record, "receive_delay_ms"),
+        "fan_out_latency_ms": histograms.block_ms("fan_out_latency_ms"),
+        "service_latency_ms": histograms.block_ms("service_latency_ms"),
+        "receive_delay_ms": histograms.block_ms("receive_delay_ms"),
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
         "stall_s": stall_s(record.connections),
         "first_message_s": first_message_s(record.connections, record.messages),
@@ -111,7 +111,7 @@ def _figures_of_part(
 ) -> Json:
     """Return one block of the summary's figures, of one phase or one kind of user."""
     if block in LATENCIES:
-        return _latency(record, block, phase=phase, user_class=user_class)
+        return record.histograms.block_ms(block, phase=phase, user_class=user_class)
     if block == "joins":
         rows = _only(_only(record.timeline, "phase", phase), "user_class", user_class)
         return {} if rows.empty else _join_counts(rows)
@@ -127,16 +127,6 @@ def _figures_of_part(
 
 def _only(frame: pd.DataFrame, column: str, value: str | None) -> pd.DataFrame:
     return frame if value is None else frame[(frame[column] == value).to_numpy(bool)]
-
-
-def _latency(
-    record: Record, block: str, *, phase: str | None = None, user_class: str | None = None
-) -> Json:
-    """Return a block of percentiles, of the whole run or the measure phase if of no other part."""
-    of_block = LATENCIES[block]
-    of_phase = phase or (MEASURE if of_block.is_measured else None)
-    histograms = record.histograms
-    return latency_ms(histograms.merged(of_block.histogram, user_class=user_class, phase=of_phase))
 
 
 def _population(record: Record) -> Json:
@@ -160,7 +150,7 @@ def _joins(record: Record) -> Json:
         **_join_counts(record.timeline),
         "failed_by_cause": {cause: int(by_cause.get(cause, 0)) for cause in CAUSES},
         "per_s_peak": _maximum(per_second),
-        "latency_ms": _latency(record, "joins.latency_ms"),
+        "latency_ms": record.histograms.block_ms("joins.latency_ms"),
     }
 
 
@@ -177,8 +167,8 @@ def _publishes(record: Record) -> Json:
         "acknowledged": int(outcomes.get("acknowledged", 0)),
         "failed": int(outcomes.get("refused", 0)) + int(outcomes.get("unanswered", 0)),
         "throttled": int(outcomes.get("throttled", 0)),
-        "latency_ms": _latency(record, "publishes.latency_ms"),
-        "send_delay_ms": _latency(record, "publishes.send_delay_ms"),
+        "latency_ms": record.histograms.block_ms("publishes.latency_ms"),
+        "send_delay_ms": record.histograms.block_ms("publishes.send_delay_ms"),
     }
 
 

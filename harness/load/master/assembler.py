@@ -42,6 +42,7 @@ class SecondAssembler:
     ) -> None:
         self._watch = watch
         self._planned_users = plan.planned_users
+        self._user_classes = tuple(plan.workload.population.fan_out)
         self._phase_at = plan.timetable.phase_at
         self._writer = writer
         self._workers = workers
@@ -139,7 +140,7 @@ class SecondAssembler:
         counters: defaultdict[str, Counter[str]],
         histograms: dict[str, LatencyHistogram],
     ) -> Iterator[dict[str, object]]:
-        for user_class in ("subscriber", "chatter"):
+        for user_class in self._user_classes:
             connected = sum(worker.get(user_class, 0) for worker in self._connected.values())
             row: dict[str, object] = {
                 "second": second,

@@ -55,8 +55,7 @@ class RunContext:
         self.table = table
         self.clock = RunClock(assignment.epoch_ns, offset_ns)
         self.phase_at = self.plan.timetable.phase_at
-        population = self.plan.workload.population
-        self.users = {SUBSCRIBER: population.subscribers, CHATTER: population.chatters}
+        self.users = self.plan.workload.population.fan_out
         self.trackers = {name: MessageTracker(self.run_id, offset_ns) for name in self.users}
         self.stats = IntervalStats()
         self.intervals = SubscriptionIntervals()

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from harness.analysis.run.disturbances import objectives_on_p99
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import percentile_curve
-from harness.analysis.run.record import MEASURE
 from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.core.metric_types import MEASURE
 from harness.report import formatting as q
 from harness.report.annotations import line, slowest_in_bins, thin
 from harness.report.canvas import (

@@ -1,6 +1,6 @@
-"""The tables of a report, as text in cells, for whatever prints them.
+"""The tables of a report, independent of the format that prints them.
 
-A table without rows is not made: an empty table says nothing that a missing one does not.
+Tables without rows are left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,16 @@ import pandas as pd
 
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import latency_ms
-from harness.analysis.run.record import MEASURE, Json, Record, before_measuring, measured
+from harness.analysis.run.record import Json, Record, before_measuring, measured
 from harness.analysis.run.slo import margin, scope_words
 from harness.analysis.run.summary import CHATTER, SUBSCRIBER, failed_joins
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
-from harness.core.metric_types import STATISTICS, WAIT_LIMITS_S, WAIT_STATISTICS, percentile_name
+from harness.core.metric_types import (
+    STATISTICS,
+    WAIT_LIMITS_S,
+    WAIT_STATISTICS,
+    percentile_name,
+)
 from harness.core.metrics import LATENCIES, title_of
 from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
@@ -32,9 +37,7 @@ from harness.report.summary_text import (
 from harness.report.table_cells import Cell, Table
 
 _OF_MESSAGES: Final = [
-    block
-    for block, one in LATENCIES.items()
-    if one.is_measured and not block.startswith("generator.")
+    block for block, one in LATENCIES.items() if one.phase and not block.startswith("generator.")
 ]
 _MOST_ERRORS = 25
 _STAGE_NAMES: Final = {
@@ -129,7 +132,7 @@ def _latencies(analysis: Analysis) -> Table:
         if not block["count"]:
             unmeasured.append(LATENCIES[metric].name)
             continue
-        texts = _told(metric, block, analysis.summary)
+        texts = _percentiles(metric, block, analysis.summary)
         rows.append(_latency_row(capital(LATENCIES[metric].name), block, metric, texts=texts))
         if metric == "fan_out_latency_ms":
             rows += _fan_out_by_class(analysis)
@@ -144,21 +147,19 @@ def _latencies(analysis: Analysis) -> Table:
 
 def _fan_out_by_class(analysis: Analysis) -> Iterator[list[Cell]]:
     """Yield a row for each class of users, where there is more than one."""
-    blocks = {}
-    for user_class in (SUBSCRIBER, CHATTER):
-        merged = analysis.record.histograms.merged(
-            "fan_out_latency", user_class=user_class, phase=MEASURE
-        )
-        if merged.count:
-            blocks[user_class] = latency_ms(merged)
-    if len(blocks) > 1:
+    histograms = analysis.record.histograms
+    blocks = {
+        user_class: histograms.block_ms("fan_out_latency_ms", user_class=user_class)
+        for user_class in (SUBSCRIBER, CHATTER)
+    }
+    if all(block["count"] for block in blocks.values()):
         for user_class, block in blocks.items():
-            texts = _told("fan_out_latency_ms", block, analysis.summary)
+            texts = _percentiles("fan_out_latency_ms", block, analysis.summary)
             row = _latency_row(f"at {user_class}s", block, tone="detail", texts=texts)
             yield _explained(row, "fan_out_latency_ms")
 
 
-def _told(metric: str, block: Json, summary: Json) -> dict[str, str]:
+def _percentiles(metric: str, block: Json, summary: Json) -> dict[str, str]:
     """Return a latency's percentiles, none of them below what the clocks can tell."""
     return {key: latency_figure(metric, block[key], summary) for key in STATISTICS}
 

@@ -4,8 +4,8 @@ A join is: TCP, TLS where the address has it, the upgrade, during which $connect
 for each channel until the backend's route response. The service knows neither channels nor
 acknowledgements: a publish is acknowledged when the route response to its frame arrives, which is
 when the function behind the route returns, and with the standard broadcast that is after it has
-posted to everybody. Where the routes have no responses, nothing ever says more than that the frame
-was sent; then that is what join and acknowledgement mean.
+posted to every connection. Where the routes have no responses, join and acknowledgement mean only
+that the frame was sent.
 Source: docs.aws.amazon.com/apigateway/latest/developerguide, "Invoke WebSocket APIs" and "Set up
 route responses for WebSocket APIs", read November 2026.
 """
@@ -76,7 +76,7 @@ class ApiGatewayWebSocketApi:
         return PublishAnswer(publish_id, False, False, NO_HTTP, NO_HTTP_HINT, time.time_ns())
 
     def close(self) -> None:
-        """Let go of everything but the clients: there is nothing else."""
+        """Close everything but the clients: there is nothing else."""
 
 
 class ApiGatewayWebSocketClient(WebSocketConnection):
@@ -86,7 +86,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         api: The API to join.
         channels: Channels to join; none for a user that only publishes.
         frame_cache: Frames already understood, see ``WebSocketConnection``.
-        listener: Who is told of deliveries, answers and the end.
+        listener: Receives deliveries, answers and the end of the connection.
     """
 
     FRAME_BYTES = wire.FRAME_BYTES
@@ -259,7 +259,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         return not self._joined
 
     def drop(self) -> None:
-        """Let go of the socket at once; safe to call twice."""
+        """Close the socket at once; safe to call twice."""
         if self._keep_alive is not None:
             self._keep_alive.stop()
             self._keep_alive.close()

@@ -51,7 +51,7 @@ def normalise_channel(channel: str) -> Segments:
 
 
 def is_wildcard(segments: Segments) -> bool:
-    """Tell whether these segments end in a wildcard that follows a namespace."""
+    """Return whether these segments end in a wildcard that follows a namespace."""
     return len(segments) > 1 and segments[-1] == WILDCARD
 
 

@@ -71,7 +71,7 @@ class Refusal(NamedTuple):
     """Why something is not done that a client asked for.
 
     Attributes:
-        error: What the client is told.
+        error: The error sent to the client.
         status: The HTTP status that goes with it.
         cause: What it is counted as.
     """

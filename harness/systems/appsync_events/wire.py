@@ -236,7 +236,7 @@ def encoded_data(operation_id: str, encoded_event: bytes) -> bytes:
 
 
 def connection_error(error: WireError) -> bytes:
-    """Return the answer to a connection that is not let in."""
+    """Return the answer to a connection that is rejected."""
     return error_message("connection_error", "", error)
 
 
@@ -309,7 +309,7 @@ def parse_http_reply(status: int, body: bytes) -> ServerMessage:
     """Return the answer to an HTTP publish as the message a WebSocket publisher would get.
 
     Args:
-        status: HTTP status; whatever is not 200 refuses the publish, whoever sent it.
+        status: HTTP status; any other than 200 refuses the publish.
         body: JSON, or from a gateway on the way anything at all.
 
     Returns:

@@ -9,10 +9,10 @@ from harness.net.addresses import tls_context
 from harness.net.client import Access, Client, Listener, PublishAnswer
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from harness.systems.polling import wire
-from harness.systems.polling.client.api import PollingApi
+from harness.systems.polling.client.poller import PollingApi
 
 VIEWER = "subscriber"
-"""The users who poll. Whoever else there is holds a socket."""
+"""The users who poll. All others hold a socket."""
 
 
 class HybridApi:
@@ -50,7 +50,7 @@ class HybridApi:
         return self._sockets.publish_over_http(publish_id, channel, events)
 
     def close(self) -> None:
-        """Let go of everything but the clients, which close themselves."""
+        """Close everything but the clients, which close themselves."""
         self._sockets.close()
         self._polls.close()
 

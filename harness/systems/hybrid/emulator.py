@@ -21,8 +21,7 @@ from harness.systems.appsync_events.channels import Segments
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options as SocketOptions
 from harness.systems.hybrid.options import Options
-from harness.systems.polling.emulator.http import HttpConnection, Site
-from harness.systems.polling.emulator.process import PollingEmulator
+from harness.systems.polling.emulator.process import HttpConnection, PollingEmulator, Site
 
 POLLS_FOLDER = "polling"
 """Where in the common folder the files of the polling half are."""
@@ -37,7 +36,7 @@ class HybridEmulator(AppSyncEventsEmulator):
         super().__init__(options, worker_context)
         polls_context = replace(worker_context, folder=worker_context.folder / POLLS_FOLDER)
         self._polls = PollingEmulator(options, polls_context)
-        # Asked on a connection of either half, it answers for both.
+        # It answers for both halves, on connections of either.
         self.control = cast("Control", JointControl(self.control, self._polls.control))
 
     @classmethod
@@ -52,7 +51,7 @@ class HybridEmulator(AppSyncEventsEmulator):
         return partial(HttpConnection, Site(self._polls, self.control, application))
 
     def broadcast(self, segments: Segments, events: Sequence[str]) -> None:
-        """Hand events to the store, and then to all subscribers."""
+        """Add events to the store, then deliver them to all subscribers."""
         for event in events:  # First: writing to thousands of sockets takes its time.
             self._polls.publish("/".join(segments), _as_json(event))
         super().broadcast(segments, events)

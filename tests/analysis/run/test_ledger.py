@@ -52,35 +52,22 @@ def test_a_message_is_owed_to_every_connection_confirmed_when_it_was_sent():
     assert [2, 2, 1] == connections["owed"].tolist()
 
 
-def test_a_late_joiner_is_owed_the_message_sent_in_the_very_nanosecond_of_its_confirmation():
-    """The window includes its start."""
-    messages, connections = ledgers([publish(0, 5.0)], [], [connection(0, 5.0)])
-    assert [1] == messages["owed"].tolist()
-    assert [1] == connections["owed"].tolist()
-
-
-def test_an_early_leaver_is_not_owed_the_message_sent_in_the_nanosecond_it_left():
-    """The window excludes its end."""
-    messages, connections = ledgers(
-        [publish(0, 4.0), publish(1, 5.0)], [], [connection(0, 1.0, 5.0)]
-    )
-    assert [1, 0] == messages["owed"].tolist()
-    assert [1] == connections["owed"].tolist()
-
-
-def test_a_connection_that_never_ended_is_owed_until_the_end():
-    """A null end is open, and no instant is beyond it."""
-    rows = [connection(0, 1.0) | {"owed_until_ns": None}]
-    messages, connections = ledgers([publish(0, 11.0)], [], rows)
-    assert [1] == messages["owed"].tolist()
-    assert [1] == connections["owed"].tolist()
-
-
-def test_a_failed_join_is_owed_nothing():
-    """Nobody was subscribed, so nothing can be lost."""
-    messages, connections = ledgers([publish(0, 5.0)], [], [connection(0, None)])
-    assert [0] == messages["owed"].tolist()
-    assert [0] == connections["owed"].tolist()
+@pytest.mark.parametrize(
+    ("sent_s", "row", "owed"),
+    [
+        ((5.0,), connection(0, 5.0), [1]),
+        ((4.0, 5.0), connection(0, 1.0, 5.0), [1, 0]),
+        ((11.0,), connection(0, 1.0) | {"owed_until_ns": None}, [1]),
+        ((5.0,), connection(0, None), [0]),
+    ],
+    ids=["joined in that nanosecond", "left in that nanosecond", "never ended", "failed to join"],
+)
+def test_a_connection_is_owed_from_its_confirmation_until_just_before_it_leaves(sent_s, row, owed):
+    """The window includes its start and excludes its end; a null end is open."""
+    sent = [publish(number, at_s) for number, at_s in enumerate(sent_s)]
+    messages, connections = ledgers(sent, [], [row])
+    assert owed == messages["owed"].tolist()
+    assert [sum(owed)] == connections["owed"].tolist()
 
 
 @pytest.mark.parametrize("outcome", ["refused", "throttled", "unanswered", "not_sent"])

@@ -6,6 +6,7 @@ import pytest
 
 from harness.load.master import worker_watch
 from harness.load.master.worker_watch import WorkerWatch
+from tests.support.waiting import wait_for
 
 FOREVER = "import time; time.sleep(60)"
 
@@ -23,14 +24,6 @@ def watch(*, first_report_s=None, local=True):
     return WorkerWatch(["vm_a", "vm_b"], first_report_s or now_s, local=local)
 
 
-def problem_of(watched):
-    """Return the complaint once there is one, or None after two seconds."""
-    deadline_s = time.monotonic() + 2.0
-    while (complaint := watched.problem()) is None and time.monotonic() < deadline_s:
-        time.sleep(0.02)
-    return complaint
-
-
 def test_workers_that_report_are_well(process):
     """No complaint, and their accounts are awaited."""
     watched = watch()
@@ -45,7 +38,7 @@ def test_ended_worker_is_named_by_its_process(process, monkeypatch):
     watched = watch()
     watched.reported(1, process.pid)
     process.kill()
-    assert f"worker 1 (process {process.pid}) ended before the run did" == problem_of(watched)
+    assert f"worker 1 (process {process.pid}) ended before the run did" == wait_for(watched.problem)
 
 
 def test_worker_that_has_just_ended_may_have_accounts_under_way(process):

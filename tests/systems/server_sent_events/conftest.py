@@ -79,7 +79,7 @@ class Emulator:
         assert 201 == status, text
         return json.loads(text)["id"]
 
-    def tell_faults(self, *faults):
+    def set_faults(self, *faults):
         assert 200 == self.request("POST", "/_emulator/faults", json.dumps(faults))[0]
 
     def stats(self):

@@ -1,27 +1,73 @@
-"""What the account's quotas let in, in one process.
+"""What the account's quotas and its throttle let in, in one process.
 
-Source: docs.aws.amazon.com/apigateway/latest/developerguide/limits, read November 2026. Decided
-here, because no source says: a connect uses its own quota and no token of the throttle.
+Source: docs.aws.amazon.com/apigateway/latest/developerguide/limits and websocket-api-protect, read
+November 2026: "a token counts for a request". Decided here, because no source says: a connect uses
+its own quota and no token of the throttle.
 """
 
+import fcntl
+import time
 from pathlib import Path
 
-from harness.emulation.counters import Counters
+from harness.emulation.counters import Counters, make_integers, open_integers
 from harness.emulation.faults import ConnectOutcome, Faults
 from harness.emulation.quotas import Rate
-from harness.systems.api_gateway_websocket.emulator.throttle import TokenBucket
 from harness.systems.api_gateway_websocket.options import Quotas
+
+_NS_PER_S = 1_000_000_000
+
+
+class TokenBucket:
+    """The account's throttle: a token bucket that all processes draw from.
+
+    Kept as the time at which the bucket would be full again.
+
+    Args:
+        file: Made with ``make_file``; also what the processes lock, as each take reads and writes.
+        rate_per_s: Tokens that are put back in a second.
+        burst: Tokens in a full bucket.
+    """
+
+    def __init__(self, file: Path, rate_per_s: float, burst: int) -> None:
+        self._lock = file.open("rb")
+        self._full_ns = open_integers(file)
+        self._token_ns = round(_NS_PER_S / rate_per_s)
+        self._burst_ns = burst * self._token_ns
+
+    @staticmethod
+    def make_file(file: Path) -> None:
+        """Write a full bucket."""
+        make_integers(file, 1)
+
+    def take(self) -> bool:
+        """Take a token if there is one."""
+        # The kernel unlocks what a killed process held.
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            now_ns = time.monotonic_ns()
+            full_ns = max(self._full_ns[0], now_ns) + self._token_ns
+            if full_ns - now_ns > self._burst_ns:
+                return False
+            self._full_ns[0] = full_ns
+            return True
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lock.close()
+
 
 _CONNECTS, _REQUESTS = "rate-connects", "bucket-requests"
 
 
 class Admission:
-    """Who is let in.
+    """The admission of one process.
 
     Args:
         quotas: The limits.
-        faults: What is to go wrong besides.
-        counters: Counts connects that are not let in.
+        faults: Faults that apply besides.
+        counters: Counts rejected connects.
         folder: Files that all processes share; holds those of ``make_files``.
         index: Number of this process.
     """
@@ -48,18 +94,14 @@ class Admission:
         TokenBucket.make_file(folder / _REQUESTS)
 
     def connect(self) -> ConnectOutcome:
-        """Decide what becomes of a client that connects, and count it unless it is let in."""
-        outcome = self._faults.on_connect()
-        if outcome.refused or outcome.throttled or self._connects is None or self._connects.take():
-            return outcome
-        self._counters.add("connects.throttled.quota")
-        return outcome._replace(throttled=True)
+        """Decide what becomes of a client that connects, and count it unless it is admitted."""
+        return self._faults.on_connect(self._connects)
 
     def request(self) -> bool:
         """Take a token of the throttle if there is one: for a frame, or a call of the API."""
         return self._requests is None or self._requests.take()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         if self._requests is not None:
             self._requests.close()

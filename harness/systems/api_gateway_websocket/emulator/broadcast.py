@@ -10,6 +10,7 @@ are those of the AWS SDK for JavaScript, whose limit on retries of all calls tog
 """
 
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -19,10 +20,70 @@ from harness.emulation.counters import OWED, PENDING, Counters
 from harness.emulation.fault_choices import draw_delay_s
 from harness.emulation.scheduler import Scheduler
 from harness.systems.api_gateway_websocket.emulator.admission import Admission
-from harness.systems.api_gateway_websocket.emulator.functions import Functions
 from harness.systems.api_gateway_websocket.emulator.management import Management, Reply
 from harness.systems.api_gateway_websocket.emulator.table import ConnectionTable, Row
 from harness.systems.api_gateway_websocket.options import Broadcast
+
+STARTED, COLD, REFUSED = "functions.started", "functions.cold_starts", "functions.throttled"
+FUNCTION_COUNTS = (STARTED, COLD, REFUSED)
+
+_MS = 1 / 1000
+
+
+class Functions:
+    """The functions of one process, as Lambda runs them: when they begin, and how many at a time.
+
+    Source: docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency, read November 2026.
+
+    Args:
+        options: How long they take to begin, and how many there may be.
+        scheduler: When they begin.
+        counters: Has ``FUNCTION_COUNTS`` among its columns.
+    """
+
+    def __init__(self, options: Broadcast, scheduler: Scheduler, counters: Counters) -> None:
+        self._options = options
+        self._scheduler = scheduler
+        self._counters = counters
+        self._running = 0
+        self._environments = 0
+
+    def invoke(self, run: Callable[[float], None], at_s: float | None = None) -> bool:
+        """Start a function; ``ended`` must be called when it has run.
+
+        Args:
+            run: Called when its first line would run, with that time on ``time.monotonic``.
+            at_s: When it is asked for; now, left out.
+
+        Returns:
+            Whether it starts; False where as many run as may.
+        """
+        if self._running >= self._options.concurrency:
+            self._counters.add(REFUSED)
+            return False
+        begins_s = (time.monotonic() if at_s is None else at_s) + self._options.invoke_ms * _MS
+        self._running += 1
+        self._counters.add(STARTED)
+        if self._running > self._environments:
+            self._environments = self._running
+            self._counters.add(COLD)
+            begins_s += self._options.cold_start_ms * _MS
+        self._scheduler.at(begins_s, lambda: run(begins_s))
+        return True
+
+    def ended(self) -> None:
+        """Let another one take this one's environment."""
+        self._running -= 1
+
+    def call(self, act: Callable[[], None]) -> bool:
+        """Start a function that does one quick thing and ends."""
+
+        def run(_began_s: float) -> None:
+            self.ended()
+            act()
+
+        return self.invoke(run)
+
 
 CLOSED = "deliveries.dropped.closed"
 THROTTLED = "deliveries.dropped.throttled"
@@ -156,7 +217,7 @@ class _Message:
         self._one_less()
 
     def posted(self, reached: int, *, timed_out: bool) -> None:
-        """Take note that one function has ended."""
+        """Handle the end of a function."""
         self.broadcaster.functions.ended()
         self._reached += reached
         self._timed_out |= timed_out
@@ -256,7 +317,7 @@ class _Posting:
             self._shop.counters.add(OWED, -1)
 
     def time_out(self) -> None:
-        """End the function, whoever it has not reached."""
+        """End the function, even where it has not reached all."""
         if self._is_over:
             return
         lost = _owed(self._open.values())
@@ -273,5 +334,5 @@ class _Posting:
 
 
 def _owed(rows: Iterable[Row]) -> int:
-    """Return how many of these rows stand for somebody who is there."""
+    """Return how many of these rows stand for an open connection."""
     return sum(not row.has_left for row in rows)

@@ -29,7 +29,7 @@ from harness.systems.api_gateway_websocket import wire
 from harness.systems.api_gateway_websocket.emulator.metering import steps_of
 
 CALLS, ANSWERS = b"calls", b"answers"
-"""First parts of what processes tell each other of calls."""
+"""First part of messages between processes about calls."""
 
 ID_BYTES = 11
 """With its process and random bytes: 16 characters, the last of them ``=``, as real ids are."""

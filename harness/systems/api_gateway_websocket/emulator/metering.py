@@ -34,7 +34,7 @@ class Metering:
         self._closed_s = 0.0
 
     def connected(self, connection: Hashable) -> None:
-        """Bill a connection that was let in."""
+        """Bill a connection that was admitted."""
         self._opened_s[connection] = time.monotonic()
         self._counters.add(CONNECTS)
 

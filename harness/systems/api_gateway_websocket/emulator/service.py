@@ -10,8 +10,12 @@ from harness.emulation.counters import SHARED_COUNTS
 from harness.emulation.emulated_service import EmulatedService
 from harness.emulation.worker import WorkerContext
 from harness.systems.api_gateway_websocket.emulator.admission import Admission
-from harness.systems.api_gateway_websocket.emulator.broadcast import BROADCAST_COUNTS, Broadcaster
-from harness.systems.api_gateway_websocket.emulator.functions import FUNCTION_COUNTS, Functions
+from harness.systems.api_gateway_websocket.emulator.broadcast import (
+    BROADCAST_COUNTS,
+    FUNCTION_COUNTS,
+    Broadcaster,
+    Functions,
+)
 from harness.systems.api_gateway_websocket.emulator.management import Management
 from harness.systems.api_gateway_websocket.emulator.metering import BILLED_COUNTS, Metering, bill
 from harness.systems.api_gateway_websocket.emulator.table import ConnectionTable

@@ -28,7 +28,7 @@ class Row(NamedTuple):
     Attributes:
         connection: Id of the connection.
         has_left: Whether it is known to the emulator, and not to the function, that it has gone
-            and nobody took the row away.
+            and its row was not removed.
     """
 
     connection: str
@@ -95,5 +95,5 @@ class ConnectionTable:
         return [Row(connection, bool(has_left)) for connection, has_left in found.items()]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()

@@ -138,7 +138,7 @@ class AppSyncEventsClient(WebSocketConnection):
         subscriptions: Channel to subscribe to by the subscription's id; none for a user that only
             publishes.
         frame_cache: Frames already understood, see ``WebSocketConnection``.
-        listener: Who is told of deliveries, answers and the end.
+        listener: Receives deliveries, answers and the end of the connection.
     """
 
     __slots__ = ("_api", "_awaited", "_joined", "_subscriptions", "_unconfirmed", "_user")

@@ -41,7 +41,7 @@ class Credentials(Protocol):
 
 
 class FixedCredentials:
-    """Everybody shows the same API key, or nothing.
+    """All clients present the same API key, or nothing.
 
     Args:
         host: Of the API's HTTP endpoint.

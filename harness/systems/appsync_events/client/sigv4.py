@@ -81,7 +81,7 @@ class SignedCredentials:
         self._keeper = gevent.spawn(self._keep_fresh)
 
     def ready(self, user: int) -> None:
-        """Return at once: everybody signs with credentials that are there already."""
+        """Return at once: all clients sign with the same credentials."""
 
     def authorization(self, _user: int, body: bytes, *, reusable: bool) -> wire.Authorization:
         """Return the signature of one step, made now or, where reusable, a moment ago.

@@ -6,21 +6,22 @@ lets in for this step. The mode of a connection does not matter to what is done 
 Source: docs.aws.amazon.com/appsync/latest/eventapi, pages configure-event-api-auth and
 event-api-websocket-protocol, and .../context-reference for identities, read November 2026. How
 the service tells the token of a Lambda authorizer from a JWT is undocumented; decided here: by its
-form, where both modes are let in.
+form, where both modes are accepted.
 """
 
 import hmac
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.emulation.signatures import ALGORITHM
 from harness.systems.appsync_events import wire
-from harness.systems.appsync_events.emulator import policies, sigv4
+from harness.systems.appsync_events.emulator import credentials
 from harness.systems.appsync_events.emulator.lambda_authorizer import (
     Authorizer,
     Operation,
@@ -36,8 +37,41 @@ from harness.systems.appsync_events.emulator.tokens import (
     settings_of,
 )
 from harness.systems.appsync_events.operations import UNAUTHORIZED
-from harness.systems.appsync_events.options import AuthMode, IamUser, Namespace, Options
+from harness.systems.appsync_events.options import AuthMode, IamUser, Namespace, Options, Statement
 from harness.systems.appsync_events.wire import WireError
+
+CONNECT = "appsync:EventConnect"
+SUBSCRIBE = "appsync:EventSubscribe"
+PUBLISH = "appsync:EventPublish"
+
+
+def resource_arn(options: Options, namespace: str) -> str:
+    """Return what a subscribe or publish is done to; with no namespace, a connect."""
+    api = f"arn:aws:appsync:{options.region}:{options.account_id}:apis/{options.api_id}"
+    return f"{api}/channelNamespace/{namespace}" if namespace else api
+
+
+def allows(statements: Sequence[Statement], action: str, resource: str) -> bool:
+    """Say whether these statements let an action be done to a resource, as IAM evaluates them.
+
+    Nothing is allowed by itself, and a deny wins over any allow. Names of actions have no case.
+    Source: docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic, read
+    November 2026.
+    """
+    effects = {
+        statement.effect
+        for statement in statements
+        if any(_pattern(text, re.IGNORECASE).fullmatch(action) for text in statement.actions)
+        and any(_pattern(text, re.NOFLAG).fullmatch(resource) for text in statement.resources)
+    }
+    return effects == {"allow"}
+
+
+@cache
+def _pattern(text: str, flags: re.RegexFlag) -> re.Pattern[str]:
+    """Return what a text with wildcards matches: ``*`` any characters, ``?`` any one."""
+    return re.compile(re.escape(text).replace(r"\*", ".*").replace(r"\?", "."), flags | re.DOTALL)
+
 
 LOGGER = logging.getLogger(__name__)
 
@@ -48,14 +82,14 @@ _BEARER = "bearer "
 _NOTHING_SIGNED = b"{}"
 
 _ACTIONS: dict[Operation, str] = {
-    "EVENT_CONNECT": policies.CONNECT,
-    "EVENT_SUBSCRIBE": policies.SUBSCRIBE,
-    "EVENT_PUBLISH": policies.PUBLISH,
+    "EVENT_CONNECT": CONNECT,
+    "EVENT_SUBSCRIBE": SUBSCRIBE,
+    "EVENT_PUBLISH": PUBLISH,
 }
 
 
 class Identity(NamedTuple):
-    """Who was let in.
+    """An authorised caller.
 
     Attributes:
         mode: How they showed who they are.
@@ -86,7 +120,7 @@ class Caller(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One thing to be let in for; a connect has neither namespace nor channel."""
+    """One operation to authorise; a connect has neither namespace nor channel."""
 
     operation: Operation
     allowed: tuple[AuthMode, ...]
@@ -96,15 +130,15 @@ class _Step(NamedTuple):
 
 
 class Access:
-    """Decides who is let in.
+    """Authorises callers.
 
     Args:
         options: Of the whole emulator.
         folder: Shared by its processes.
-        clock: Tells the time in seconds since 1970.
+        clock: Returns the time in seconds since 1970.
 
     Attributes:
-        issuer: Issues tokens; None where no token of its own is let in.
+        issuer: Issues tokens; None where it accepts no tokens of its own.
 
     Raises:
         ScenarioError: If a file or function that the options name cannot be loaded.
@@ -159,7 +193,7 @@ class Access:
         step = _Step(
             "EVENT_SUBSCRIBE",
             namespace.subscribe_auth_modes or self._options.default_subscribe_auth_modes,
-            lambda: sigv4.message_body(channel),
+            lambda: credentials.message_body(channel),
             namespace.name,
             channel,
         )
@@ -191,7 +225,7 @@ class Access:
             lambda: (
                 caller.body
                 if over_http
-                else sigv4.message_body(channel, message_body.get("events", []))
+                else credentials.message_body(channel, message_body.get("events", []))
             ),
             namespace.name,
             channel,
@@ -201,7 +235,7 @@ class Access:
     async def _check(
         self, step: _Step, authorization: Mapping[str, str], caller: Caller
     ) -> Identity | WireError:
-        """Judge what is shown; an API key, where one is let in, before anything else."""
+        """Check credentials; an API key first, where the mode is accepted."""
         given = {name.lower(): value for name, value in authorization.items()}
         key = given.get(wire.API_KEY_HEADER)
         if key is not None and "api_key" in step.allowed:
@@ -232,7 +266,7 @@ class Access:
     ) -> Identity | WireError:
         if "iam" not in step.allowed:
             return UNAUTHORIZED
-        user = sigv4.verify(
+        user = credentials.verify(
             given,
             step.signed(),
             request_host=caller.host,
@@ -242,8 +276,8 @@ class Access:
         )
         if isinstance(user, WireError):
             return user
-        resource = policies.resource_arn(self._options, step.namespace)
-        if not policies.allows(user.statements, _ACTIONS[step.operation], resource):
+        resource = resource_arn(self._options, step.namespace)
+        if not allows(user.statements, _ACTIONS[step.operation], resource):
             return UNAUTHORIZED
         return Identity("iam", _iam_claims(user, caller))
 

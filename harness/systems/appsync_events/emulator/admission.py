@@ -1,4 +1,4 @@
-"""Who may connect, publish and subscribe: quotas and faults, in the words of the service.
+"""Who may connect, publish and subscribe: quotas and faults, in the errors of the service.
 
 Source of the quotas: Service Quotas of AppSync, read November 2026. What the service answers to
 whoever exceeds a rate is undocumented; decided here: an error named ``LimitExceededError``, which
@@ -22,12 +22,12 @@ _RATES = ("connects", "inbound", "outbound")
 
 
 class Admission:
-    """What one process lets in.
+    """The admission of one process.
 
     Args:
         quotas: The limits of the API.
-        faults: What is to go wrong besides.
-        counters: Counts what is not let in, by cause.
+        faults: Faults that apply besides.
+        counters: Counts what is rejected, by cause.
         folder: Files that all processes share; holds the tables of ``make_tables``.
         index: Number of this process.
 
@@ -55,12 +55,8 @@ class Admission:
             Rate.make_table(folder / f"rate-{name}", processes)
 
     def connect(self) -> ConnectOutcome:
-        """Decide what becomes of a client that connects, and count it unless it is let in."""
-        outcome = self._faults.on_connect()
-        if outcome.refused or outcome.throttled or self._connects is None or self._connects.take():
-            return outcome
-        self._counters.add("connects.throttled.quota")
-        return outcome._replace(throttled=True)
+        """Decide what becomes of a client that connects, and count it unless it is admitted."""
+        return self._faults.on_connect(self._connects)
 
     def connection_rate(self) -> ConnectionRate | None:
         """Return the limit of publishes of one new connection; None without quotas."""

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter, Transport
-from harness.emulation.counters import OWED, SENT
 from harness.emulation.deliveries import Deliveries, Frame, Subscription
 from harness.emulation.websocket_frames import text_frame
 from harness.systems.appsync_events import wire
@@ -144,22 +143,16 @@ class Hub:
         self, groups: Sequence[tuple[str, _Group]], events: Sequence[bytes], steps: int
     ) -> None:
         """Write events as they are to all of these groups, and count that."""
-        written = owed = size_bytes = 0
+        written = stuck = size_bytes = 0
         for operation_id, group in groups:
             frames = b"".join(
                 [text_frame(wire.encoded_data(operation_id, event)) for event in events]
             )
-            reached, stuck = self._writer.write_to_all(frames, group)
+            reached, not_reading = self._writer.write_to_all(frames, group)
             written += reached
-            owed += reached + stuck
+            stuck += not_reading
             size_bytes += reached * len(frames)
-        count = self._deliveries.counters.add
-        count(OWED, owed * len(events))
-        count(SENT, written * len(events))
-        count("deliveries.steps", written * steps)
-        count("bytes_out", size_bytes)
-        if owed > written:
-            count("deliveries.dropped.slow_subscriber", (owed - written) * len(events))
+        self._deliveries.count_written(written, stuck, size_bytes, len(events), steps)
 
 
 def _frame(number: int, operation_id: str, encoded_event: bytes, steps: int) -> Frame:

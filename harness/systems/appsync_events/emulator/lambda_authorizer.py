@@ -43,7 +43,7 @@ class Answer(BaseModel):
 
 
 class Question(NamedTuple):
-    """What the function is asked about.
+    """What the function decides on.
 
     Attributes:
         operation: What the caller wants to do.
@@ -67,7 +67,7 @@ class Authorizer:
     Args:
         settings: Its function, and how long answers hold.
         options: Of the whole emulator.
-        clock: Tells the time in seconds, from any beginning.
+        clock: Returns the time in seconds, from any beginning.
 
     Raises:
         ScenarioError: If the function cannot be loaded.
@@ -87,7 +87,7 @@ class Authorizer:
         self._cache: dict[tuple[Operation, str, bytes], tuple[float, Answer]] = {}
 
     async def answer(self, question: Question, headers: Mapping[str, str]) -> Answer | None:
-        """Return what the function says to this, now or when it was last asked; None refuses.
+        """Return the answer of the function, or its last one while that is cached; None refuses.
 
         Args:
             question: Also what an earlier answer is found by.

@@ -55,12 +55,12 @@ class Metering:
         self._closed_ms = counters.own(CONNECTED_MS)
 
     def connected(self, connection: Hashable) -> None:
-        """Bill a connection that was let in."""
+        """Bill a connection that was admitted."""
         self._opened_s[connection] = time.monotonic()
         self._counters.add("billed.connects")
 
     def disconnected(self, connection: Hashable) -> None:
-        """Bill the minutes of a connection that was let in and has gone; ignore any other."""
+        """Bill the minutes of a connection that was admitted and has closed; ignore any other."""
         opened_s = self._opened_s.pop(connection, None)
         if opened_s is not None:
             self._closed_ms += self._billed_ms(time.monotonic() - opened_s)

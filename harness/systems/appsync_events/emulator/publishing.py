@@ -45,7 +45,7 @@ class Publish(NamedTuple):
     Attributes:
         segments: Its channel.
         events: The events to broadcast, in order.
-        results: What to tell the publisher of each event it sent.
+        results: The result for each event, for the publisher.
     """
 
     segments: Segments
@@ -70,7 +70,7 @@ class Request(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """The channel that somebody may use, who that is, and the handlers it had when they asked."""
+    """The channel a caller may use, the caller, and the handlers at the time of the request."""
 
     namespace: Namespace
     segments: Segments
@@ -84,7 +84,7 @@ Authorise = Callable[[Namespace, str], Awaitable[Identity | WireError]]
 async def accept_subscribe(
     service: Service, request: Request, subscriptions: Collection[str]
 ) -> Segments | Refusal:
-    """Return what somebody may subscribe to, or why not; what is refused is counted.
+    """Return what a caller may subscribe to, or why not; refusals are counted.
 
     Args:
         service: What all connections share.
@@ -183,7 +183,7 @@ async def _place(
     segments = checked_channel(request.body, wildcard_allowed=wildcard_allowed)
     named = text.strip("/").partition("/")[0] if isinstance(segments, WireError) else segments[0]
     namespace, handlers = service.namespaces.get(named), service.handlers
-    # Who asks for what does not exist must be let in all the same, by the rules of the API.
+    # A request for what does not exist must be authorised all the same, by the rules of the API.
     judged_by = namespace or Namespace.model_construct(name=named)
     identity = await authorise(judged_by, text)
     if isinstance(identity, WireError):

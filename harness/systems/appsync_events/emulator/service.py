@@ -48,7 +48,7 @@ COUNTS = (
 """What the emulator counts; a throttled connect or publish is not among those refused."""
 
 _EVENTS = b"events"
-"""First part of what processes tell each other of a publish."""
+"""First part of messages between processes about a publish."""
 
 
 class Service(EmulatedService[Options]):
@@ -100,14 +100,14 @@ class Service(EmulatedService[Options]):
             HarnessError: If the user's own code cannot be loaded; then nothing has changed.
         """
         access, handlers = Access(options, self.worker_context.folder), Handlers(options)
-        # The old handlers still finish what they were asked.
+        # The old handlers still finish what they began.
         self.access, self.handlers = access, handlers
         changed = {name: getattr(options, name) for name in Options.RELOADABLE}
         self.options = self.options.model_copy(update=changed)
         self.namespaces = {namespace.name: namespace for namespace in options.namespaces}
 
     def broadcast(self, segments: Segments, events: Sequence[str]) -> None:
-        """Hand events to all subscribers of all processes.
+        """Deliver events to all subscribers of all processes.
 
         The event loop sends what was written in one turn in no certain order: a publisher's reply
         is to be written in another.

@@ -1,7 +1,7 @@
 """WebSocket connections of the emulator: what they ask, one message after the other.
 
 Source: docs.aws.amazon.com/appsync/latest/eventapi/event-api-websocket-protocol, read November
-2026. Undocumented and decided here: an unauthorised connection is told so in answer to its first
+2026. Undocumented and decided here: an unauthorised connection gets its error after its first
 message, or when its first keep-alive would be due; and a message waits for those before it, also
 where these wait for a handler.
 """
@@ -11,7 +11,7 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 from harness.emulation.connection_writer import Connection
-from harness.emulation.intervals import Intervals
+from harness.emulation.scheduler import Intervals
 from harness.emulation.websocket_frames import text_frame
 from harness.scenario.faults import RESET
 from harness.systems.appsync_events import wire
@@ -61,7 +61,7 @@ class Session:
         websocket: The connection, to read from and to close.
         connection: Where to write.
         caller: The request that opened it.
-        refusal: Why it is not let in; None where it is.
+        refusal: Why it is rejected; None where it is admitted.
     """
 
     __slots__ = (
@@ -115,7 +115,7 @@ class Session:
             self._service.metering.disconnected(self._connection)
 
     def keep_alive(self) -> None:
-        """Say that we are still there, or to the unauthorised why they are not let in."""
+        """Send a keep-alive, or to an unauthorised client its error."""
         if self._refusal is None:
             self._connection.keep_alive(KEEP_ALIVE_FRAME)
             self._service.metering.keep_alive()
@@ -139,7 +139,7 @@ class Session:
         self._closing = asyncio.ensure_future(self._websocket.close(code=code))
 
     def _refuse(self, refusal: WireError) -> None:
-        """Tell the client why it is not let in, and close with the normal code, as AWS does."""
+        """Send the client the reason, and close with the normal code, as AWS does."""
         if self._closing is None:
             self._reply(wire.connection_error(refusal))
             self._close()

@@ -39,7 +39,7 @@ ALGORITHMS: dict[TokenMode, list[str]] = {
     "user_pool": ["RS256"],
     "oidc": [kind + size for kind in ("RS", "PS", "ES") for size in ("256", "384", "512")],
 }
-"""Signatures let in, all with public keys: what a token says of itself chooses among these only."""
+"""Accepted signature algorithms, all with public keys; a token chooses among these only."""
 
 KEY_FILE = "token-issuer.json"
 _KEY_BITS = 2048
@@ -59,7 +59,7 @@ class TokenVerifier:
         mode: Chooses the algorithms, and the claims that only Cognito has.
         options: Of the whole emulator.
         folder: Holds the emulator's own key pair, from ``make_key_pair``.
-        clock: Tells the time in seconds since 1970.
+        clock: Returns the time in seconds since 1970.
 
     Raises:
         ScenarioError: If the other issuer's keys cannot be read.

@@ -46,7 +46,7 @@ class CallFailedError(HarnessError):
 
 
 class LambdaContext(NamedTuple):
-    """What a function is told about its call: as much as libraries for Lambda ask for."""
+    """The context of a call, as far as libraries for Lambda need it."""
 
     function_name: str
     aws_request_id: str
@@ -149,7 +149,7 @@ def _run_in_thread(
             outcome = _Outcome(function(*arguments), None)
         except ENDED as error:
             outcome = _Outcome(None, error)
-        with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+        with contextlib.suppress(RuntimeError):  # The loop is closed: no caller waits any more.
             loop.call_soon_threadsafe(settle, outcome)
 
     threading.Thread(target=run, daemon=True, name="user function").start()

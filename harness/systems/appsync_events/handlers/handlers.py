@@ -82,7 +82,7 @@ class Handlers:
             return _broken(context, "SUBSCRIBE", error)
 
     def close(self) -> None:
-        """Let go of the thread; calls that still wait are dropped."""
+        """End the thread; calls that still wait are dropped."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _handler(self, namespace: Namespace, key: str) -> Handler:
@@ -103,6 +103,6 @@ class Handlers:
 
 
 def _broken(context: Context, operation: Operation, error: BrokenHandlerError) -> HandlerRefusal:
-    """Tell the log what went wrong with a handler, and return what the client is told."""
+    """Log what went wrong with a handler, and return the error for the client."""
     LOGGER.error("%s in namespace %s failed: %s", operation, context.namespace.name, error)
     return failure(operation)

@@ -181,7 +181,7 @@ class JavaScriptHandler:
         loop = asyncio.get_running_loop()
         try:
             context = orjson.dumps(body)
-        except orjson.JSONEncodeError as error:  # Somebody else's token claims a huge number, say.
+        except orjson.JSONEncodeError as error:  # A token may claim a huge number.
             raise BrokenHandlerError(f"{self._file}: ctx cannot be passed on: {error}") from None
         reply = await loop.run_in_executor(self._thread, self._call, name, step, context)
         for level, text in reply["said"]:

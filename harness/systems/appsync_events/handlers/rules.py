@@ -1,4 +1,4 @@
-"""What handlers are told and what may come of them, whether JavaScript or Python.
+"""The context of handlers and the rules for their results, whether JavaScript or Python.
 
 Source: docs.aws.amazon.com/appsync/latest/eventapi, pages context-reference,
 channel-namespace-handlers, writing-event-handlers and direct-lambda-integrations, read November
@@ -31,7 +31,7 @@ ERROR_TYPES: dict[Operation, str] = {
 """Operation -> type of an error that has no other; both occur in the documentation."""
 
 HIDDEN_HEADERS = frozenset({"cookie"})
-"""Headers of the request that handlers are not told. Source: page context-reference."""
+"""Headers of the request that handlers do not get. Source: page context-reference."""
 
 
 class Incoming(NamedTuple):
@@ -62,7 +62,7 @@ class HandlerRefusal(NamedTuple):
     """A publish or subscribe that a handler refuses as a whole, or fails at.
 
     Attributes:
-        error: What the client is told.
+        error: The error sent to the client.
         http_status: Of the answer, over HTTP.
     """
 
@@ -210,19 +210,19 @@ def outcome_of(events: Sequence[Incoming], answered: Iterable[Answered]) -> Outc
 
 
 def failure(operation: Operation) -> HandlerRefusal:
-    """Return what a client is told of a handler that broke: nothing of why."""
+    """Return the error for a handler that failed, without the reason."""
     error = WireError(ERROR_TYPES[operation], "There was an error processing the operation.")
     return HandlerRefusal(error, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def unauthorized(operation: Operation) -> HandlerRefusal:
-    """Return what a client is told of a handler that does not let it."""
+    """Return the error for a handler that refuses the client."""
     error_type = "Unauthorized" if operation == "SUBSCRIBE" else UNAUTHORIZED.error_type
     error = UNAUTHORIZED._replace(error_type=error_type)
     return HandlerRefusal(error, HTTPStatus.UNAUTHORIZED)
 
 
 def custom_error(operation: Operation, message: str, error_type: str) -> HandlerRefusal:
-    """Return what a client is told where a handler says so itself."""
+    """Return the error that a handler chose itself."""
     error = WireError(error_type or ERROR_TYPES[operation], message)
     return HandlerRefusal(error, HTTPStatus.FORBIDDEN)

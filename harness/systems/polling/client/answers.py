@@ -76,7 +76,7 @@ class AnswerReader:
             raise RemoteProtocolError("answer to a poll", "has an endless body", "16 MB at most")
 
     def close(self) -> bool:
-        """Take note that the connection has closed; say whether that completes the response."""
+        """Handle the end of the connection; return whether it completes the response."""
         self.complete = self._body is not None and self._body.ends_with_connection
         return self.complete
 

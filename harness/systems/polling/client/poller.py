@@ -2,28 +2,26 @@
 
 A join is: TCP, TLS where the address has it, and the first poll answered; where that one says to go
 on from is what the user is owed from. From then on the polls of all users are called by one timer
-(``client_clock``) and their answers by the reader: a poll on a connection that is held costs no
+(``timing.PollClock``) and their answers by the reader: a poll on a connection that is held costs no
 greenlet. A new connection is made in a greenlet that ends with it.
 """
 
 import time
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
 
 from harness.core.errors import RemoteProtocolError
-from harness.net.client import JoinError, JoinTimes, Listener
+from harness.net.client import JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code, lap
 from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.systems.polling import wire
 from harness.systems.polling.client.answers import Answer, AnswerReader
-from harness.systems.polling.client.clock import NEVER
-from harness.systems.polling.client.pace import Pace
-
-if TYPE_CHECKING:
-    from harness.systems.polling.client.api import PollingApi
+from harness.systems.polling.client.polled_service import PolledService
+from harness.systems.polling.client.timing import NEVER, Pace
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _NEWS = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT)
@@ -37,19 +35,18 @@ class PollingClient:
     connection where the old one is gone. So the user stays until it closes.
 
     Args:
-        api: The service to poll.
+        service: The service to poll.
         channels: Channels to follow, all by one poll; none for a user that only publishes.
         frame_cache: Events already understood to the listener's token for them.
-        listener: Who is told of deliveries and answers.
+        listener: Receives deliveries and answers.
 
     Attributes:
-        due_tick: For ``client_clock.PollClock``.
+        due_tick: For ``timing.PollClock``.
         silence_limit_s: None: a poll has its own timeout.
         stall_limit_s: None, for the same reason.
     """
 
     __slots__ = (
-        "_api",
         "_awaited",
         "_channels",
         "_connecting",
@@ -62,6 +59,7 @@ class PollingClient:
         "_polled_s",
         "_proven",
         "_reader",
+        "_service",
         "_stream",
         "_waiting",
         "due_tick",
@@ -72,17 +70,17 @@ class PollingClient:
 
     def __init__(
         self,
-        api: "PollingApi",
+        service: PolledService,
         channels: tuple[str, ...],
         frame_cache: dict[bytes, Any],
         listener: Listener,
     ) -> None:
-        self._api = api
+        self._service = service
         self._channels = channels
         self._frame_cache = frame_cache
         self._listener = listener
         self._place = wire.Place()
-        self._pace = Pace(api.options)
+        self._pace = Pace(service.options)
         self._stream: TcpStream | None = None
         self._reader: AnswerReader | None = None
         """What has come of an answer that came in pieces."""
@@ -91,7 +89,7 @@ class PollingClient:
         self._joined = False
         self._paused = False
         self._waiting = False
-        """Whether a poll is under way."""
+        """Whether a poll is pending."""
         self._connecting = False
         self._proven = False
         """Whether this connection has brought an answer: then its loss may be mere age."""
@@ -131,26 +129,26 @@ class PollingClient:
 
     def _connect(self, times: JoinTimes, deadline: float) -> None:
         """Connect, secure and hand over to the reader, in the calling greenlet."""
-        stage, api = "connect", self._api
+        stage, service = "connect", self._service
         try:
             before = time.monotonic_ns()
-            sock = open_socket(api.address, deadline, next(api.sources))
+            sock = open_socket(service.address, deadline, next(service.sources))
             self._stream = TcpStream(sock)
             before = lap(times, "tcp", before)
-            if api.tls is not None:
+            if service.tls is not None:
                 stage = "tls"
-                self._stream = TlsStream(sock, api.tls, api.host, deadline)
+                self._stream = TlsStream(sock, service.tls, service.host, deadline)
                 lap(times, "tls", before)
             self._stream.read_to(self)
         except (OSError, RemoteProtocolError) as error:
-            self._let_go()
+            self._release()
             raise JoinError(stage, join_code(error), error_text(error)) from None
         self._proven = False
 
     def due(self) -> None:
-        """Poll now, or give up the poll under way; the clock calls this."""
+        """Poll now, or abandon the pending poll; called by the clock."""
         if self._paused:
-            self._api.clock.at(time.monotonic() + self._pace.interval_s, self)
+            self._service.clock.at(time.monotonic() + self._pace.interval_s, self)
         elif not self._waiting:
             self._ask()
         else:
@@ -160,7 +158,7 @@ class PollingClient:
         """Send the poll; where there is no connection, a greenlet makes one first."""
         self._waiting = True
         self._polled_s = time.monotonic()
-        self._api.clock.at(self._polled_s + self._api.options.timeout_s, self)
+        self._service.clock.at(self._polled_s + self._service.options.timeout_s, self)
         if self._stream is None:
             if not self._connecting:
                 self._connecting = True
@@ -171,13 +169,13 @@ class PollingClient:
     def _send(self) -> None:
         try:
             self._stream.send(  # type: ignore[union-attr]  # connected
-                self._api.request(self._channels, self._place)
+                self._service.request(self._channels, self._place)
             )
         except OSError as error:
             self._lost(join_code(error), error_text(error))
 
     def _connect_and_send(self) -> None:
-        deadline = self._polled_s + self._api.options.timeout_s
+        deadline = self._polled_s + self._service.options.timeout_s
         try:
             self._connect(JoinTimes(0), deadline)
         except JoinError as error:
@@ -187,27 +185,27 @@ class PollingClient:
         finally:
             self._connecting = False
         if not self._joined:
-            self._let_go()
+            self._release()
         elif self._waiting:
             self._send()
 
     def broken(self, error: OSError) -> None:
-        """Take note that the connection was reset."""
+        """Handle a reset of the connection."""
         self._lost(join_code(error), error_text(error))
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:
-        """Take what arrived; the hot path."""
+        """Process received bytes; the hot path."""
         if not data:
             self._closed(kernel_ns)
         elif not self._waiting:
-            self._let_go()  # Nobody asked: what it belongs to is not to be known.
-        elif self._reader is None and (known := self._api.answers.get(data)) is not None:
+            self._release()  # There is no request that it could answer.
+        elif self._reader is None and (known := self._service.answers.get(data)) is not None:
             self._answered(known, kernel_ns)
         else:
             self._read(data, kernel_ns)
 
     def _read(self, data: bytes, kernel_ns: int) -> None:
-        """Take bytes that are not known as a whole answer."""
+        """Parse bytes that are not a known whole answer."""
         reader = self._reader
         whole = reader is None
         if reader is None:
@@ -216,22 +214,22 @@ class PollingClient:
             reader.feed(data)
             if not reader.complete:
                 return
-            answer = reader.answer(self._api.answers.layout)
+            answer = reader.answer(self._service.answers.layout)
         except RemoteProtocolError as error:
             self._failed("protocol_error", str(error))
             return
         if whole:
-            self._api.answers.remember(data, answer)
+            self._service.answers.remember(data, answer)
         self._answered(answer, kernel_ns)
 
     def _answered(self, answer: Answer, kernel_ns: int) -> None:
-        """Take a complete answer: deliver what it brings, and settle when to poll again."""
+        """Process a complete answer: deliver its events, and schedule the next poll."""
         self._waiting = False
         self._reader = None
         self._proven = True
         self.heard_ns = kernel_ns
-        if not answer.keeps_connection or not self._api.options.reuse_connections:
-            self._let_go()
+        if not answer.keeps_connection or not self._service.options.reuse_connections:
+            self._release()
         if answer.status not in _NEWS:
             self._refused(answer)
             return
@@ -247,7 +245,7 @@ class PollingClient:
                 self._listener.delivered(known, kernel_ns)
             else:
                 self._deliver(event, kernel_ns)
-        if is_new and self._api.answers.layout is None:
+        if is_new and self._service.answers.layout is None:
             self._ask()  # One message an answer: there may be more.
         else:
             self._poll_later()
@@ -273,32 +271,32 @@ class PollingClient:
 
     def _poll_later(self) -> None:
         """Poll again one interval after the last poll was sent, give or take the jitter."""
-        self._api.clock.at(self._polled_s + self._pace.wait_s(), self)
+        self._service.clock.at(self._polled_s + self._pace.wait_s(), self)
 
     def _refused(self, answer: Answer) -> None:
-        """Count an answer that brings nothing, and obey where it asks to be left alone."""
+        """Count an answer without content, and wait as long as a busy server requires."""
         is_busy = answer.status in _BUSY
         asked_s = wire.retry_after_s(answer.retry_after, time.time()) if is_busy else None
         code = f"HTTP {answer.status}"
         self._failed(code, answer.said, held=True, asked_wait_s=asked_s or 0.0)
         if self._joined and is_busy:
             wait_s = self._pace.busy_wait_s(answer.retry_after)
-            self._api.clock.at(time.monotonic() + wait_s, self)
+            self._service.clock.at(time.monotonic() + wait_s, self)
 
     def _failed(
         self, code: str, message: str, *, held: bool = False, asked_wait_s: float = 0.0
     ) -> None:
-        """Count a poll that came to nothing; the next one comes when it is due.
+        """Count a failed poll; the next one comes when it is due.
 
         Args:
             code: Short and stable.
             message: The server's words, or the kernel's.
             held: Whether the connection is still good.
-            asked_wait_s: How long the server asked to be left alone; for a poll that is a join.
+            asked_wait_s: How long the server asked the client to wait; for a poll that is a join.
         """
         self._waiting = False
         if not held:
-            self._let_go()
+            self._release()
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             error = JoinError("subscribe", code, message, asked_wait_s=asked_wait_s)
@@ -308,11 +306,11 @@ class PollingClient:
         self._poll_later()
 
     def _closed(self, kernel_ns: int) -> None:
-        """Take note that the server closed: some do so to end an answer."""
+        """Handle the end of the connection, which may end an answer."""
         reader = self._reader
         if self._waiting and reader is not None and reader.close():
             try:
-                answer = reader.answer(self._api.answers.layout)
+                answer = reader.answer(self._service.answers.layout)
             except RemoteProtocolError as error:
                 self._failed("protocol_error", str(error))
             else:
@@ -321,20 +319,20 @@ class PollingClient:
         self._lost("closed", "the server closed before it answered")
 
     def _lost(self, code: str, message: str) -> None:
-        """Take note that the connection is gone.
+        """Handle the loss of the connection.
 
         A connection may end of age between two polls, or just as one is sent: that poll is sent
         again on a new one. Source: RFC 9112, section 9.3.1.
         """
         again = self._waiting and self._proven and self._reader is None
-        self._let_go()
+        self._release()
         if again:
             self._ask()
         elif self._waiting:
             self._failed(code, message)
 
-    def _let_go(self) -> None:
-        """Let go of the connection, if there is one."""
+    def _release(self) -> None:
+        """Close the connection, if there is one."""
         self._reader = None
         if self._stream is not None:
             self._stream.close()
@@ -342,7 +340,7 @@ class PollingClient:
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """POST one publish in a greenlet of its own; the listener hears of its answer."""
-        self._api.publisher.start(publish_id, channel, events, self._listener)
+        self._service.publisher.start(publish_id, channel, events, self._listener)
 
     def pause(self, *, paused: bool) -> None:
         """Stop polling and taking answers, or go on; what has arrived stays with the kernel."""
@@ -351,11 +349,32 @@ class PollingClient:
             self._stream.pause(paused=paused)
 
     def close(self) -> None:
-        """Let go: HTTP has no goodbye."""
+        """Close the connection; HTTP has no closing handshake."""
         self.drop()
 
     def drop(self) -> None:
-        """Poll no more and let go of the socket at once; safe to call twice."""
+        """Stop polling and close the socket at once; safe to call twice."""
         self._joined = self._waiting = False
         self.due_tick = NEVER
-        self._let_go()
+        self._release()
+
+
+class PollingApi(PolledService):
+    """One service as a worker uses it; a key is sent as a bearer token."""
+
+    def client(
+        self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
+    ) -> PollingClient:
+        """Return a client for one user, not yet connected."""
+        return PollingClient(self, tuple(channels), frame_cache, listener)
+
+    def publish_over_http(
+        self, publish_id: str, channel: str, events: list[bytes]
+    ) -> PublishAnswer:
+        """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
+        return self.publisher.post(publish_id, channel, events)
+
+    def close(self) -> None:
+        """Close the connections kept for publishing, and poll no more."""
+        self.publisher.close()
+        self.clock.stop()

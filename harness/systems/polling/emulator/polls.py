@@ -135,7 +135,7 @@ class Polls:
             for message in news.messages
         ]
         forms = [form for outcome in outcomes for form in outcome.malformed]
-        if forms:  # What it held is asked for once more.
+        if forms:  # What it held is requested again.
             self._log("malformed", connection, news.messages[0], form=forms[0])
             text = response(HTTPStatus.OK, MALFORMED_BODIES[forms[0]])
             connection.deliver(Batch(text, malformed=1))

@@ -31,14 +31,14 @@ COUNTS = (
     "publishes.refused.unauthorized",
     "publishes.refused.bad_request",
     "events.published",
-    EXPIRED,  # asked for when the channel had no longer room for them
+    EXPIRED,  # requested when the channel no longer had room for them
 )
 """What the emulator counts. A delivery is owed when a poll asks for it."""
 
 _REQUESTS = "requests"
 
 _EVENT = b"event"
-"""First part of what processes tell each other of a publish."""
+"""First part of messages between processes about a publish."""
 
 
 class HttpWriter(ConnectionWriter):

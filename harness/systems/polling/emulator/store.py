@@ -1,6 +1,6 @@
 """The messages that one emulator process keeps, and what a poll with a cursor gets of them.
 
-All processes keep all messages. Each numbers what is published to it, so nobody has to ask anybody:
+All processes keep all messages. Each numbers what is published to it, without asking others:
 a cursor holds one number for each process, and is good in all of them and for any channels, one or
 several. Messages of one process are in order everywhere; those of two are in the order of their
 times, unless a poll comes between them.

@@ -24,8 +24,7 @@ from harness.net.joining import error_text, join_code, lap, read_head
 from harness.net.reading import Int64Array
 from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.systems.server_sent_events import wire
-from harness.systems.server_sent_events.client.addresses import Addresses
-from harness.systems.server_sent_events.client.settings import settings_of
+from harness.systems.server_sent_events.client.settings import Addresses, settings_of
 
 STREAM_END = "stream_end"
 STREAM_RESET = "stream_reset"
@@ -99,12 +98,12 @@ class ServerSentEventsClient:
         api: The service to join.
         channels: Channels of its stream; none for a user that only publishes.
         frame_cache: Bytes already understood to the listener's token for them.
-        listener: Who is told of deliveries, answers and the end.
+        listener: Receives deliveries, answers and the end of the connection.
 
     Attributes:
         silence_limit_s: None unless the target says: a browser's EventSource never gives up. None
             also for a user that only publishes, who has no stream to be silent.
-        stall_limit_s: Two heartbeats, where the target says what they are and nobody gives up.
+        stall_limit_s: Two heartbeats, where the target names them and no client gives up.
     """
 
     __slots__ = (
@@ -192,7 +191,7 @@ class ServerSentEventsClient:
             head, rest, kernel_ns = self._ask(address, times, deadline)
             if head.status not in _REDIRECTS or not head.headers.get("location"):
                 break
-            self._let_go()
+            self._release()
             address = urljoin(address, head.headers["location"])
             if urlsplit(address).scheme not in {"http", "https"}:
                 raise JoinError("subscribe", "http_error_terminal", f"redirected to {address}")
@@ -242,7 +241,7 @@ class ServerSentEventsClient:
         return body_of(head)
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:
-        """Take what arrived; the hot path."""
+        """Process received bytes; the hot path."""
         if self._fresh:
             known = self._frame_cache.get(data)
             if known is not None:
@@ -336,16 +335,16 @@ class ServerSentEventsClient:
             self._stream.pause(paused=paused)
 
     def close(self) -> None:
-        """Let go: HTTP has no goodbye."""
+        """Close the connection; HTTP has no closing handshake."""
         self.drop()
 
     def drop(self) -> None:
-        """Let go of the socket at once, and keep the cursor; safe to call twice."""
+        """Close the socket at once, and keep the cursor; safe to call twice."""
         self._joined = False
-        if self._let_go() and (cursor := self.last_event_id):
+        if self._release() and (cursor := self.last_event_id):
             self._api.cursors[self._listener] = cursor
 
-    def _let_go(self) -> bool:
+    def _release(self) -> bool:
         """Close what is open; return whether anything was."""
         stream, self._stream = self._stream, None
         if stream is not None:

@@ -11,11 +11,11 @@ import orjson
 
 from harness.core.channels import channels_named, names_of
 from harness.emulation.connection_writer import Batch, Connection, Transport
-from harness.emulation.counters import OWED, SENT
+from harness.emulation.counters import OWED
 from harness.emulation.deliveries import Deliveries, Frame, Subscription
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.emulator.events import Event, History
-from harness.systems.server_sent_events.emulator.lanes import QueuedWriter
+from harness.systems.server_sent_events.emulator.write_queues import QueuedWriter
 from harness.systems.server_sent_events.options import Options
 
 REPLAYED = "deliveries.replayed"
@@ -104,8 +104,8 @@ class Hub:
             now_s = time.monotonic()
             for subscription in group.values():
                 self._deliveries.send(subscription, (frame,), now_s)
-        elif self._writer.lanes:
-            self._hand_over(frames, group)
+        elif self._writer.queues:
+            self._queue(frames, group)
         else:
             self._write(frames, group)
 
@@ -116,7 +116,7 @@ class Hub:
             return found[0]
         return {transport: one for group in found for transport, one in group.items()}
 
-    def _hand_over(self, frames: bytes, group: _Group) -> None:
+    def _queue(self, frames: bytes, group: _Group) -> None:
         """Leave the deliveries to the servers of those who listen."""
         batch = Batch(frames, deliveries=1)
         connections = [subscription.connection for subscription in group.values()]
@@ -130,12 +130,7 @@ class Hub:
     def _write(self, frames: bytes, group: _Group) -> None:
         """Write an event as it is to all of a group, and count that."""
         written, stuck = self._writer.write_to_all(frames, group)
-        count = self._deliveries.counters.add
-        count(OWED, written + stuck)
-        count(SENT, written)
-        count("bytes_out", written * len(frames))
-        if stuck:
-            count("deliveries.dropped.slow_subscriber", stuck)
+        self._deliveries.count_written(written, stuck, written * len(frames))
 
 
 def _encoded(event: Event) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.emulation.shared_integers import make_integers, open_integers
+from harness.emulation.counters import make_integers, open_integers
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 """A file this long is followed by another; the last two are kept."""
@@ -89,11 +89,11 @@ class EventLog:
             (self._folder / f"events-{segment - 1}").unlink(missing_ok=True)
             segment, end = segment + 1, 0
         self._shared[1], self._shared[2] = segment, end
-        self._shared[0] = number  # Last: whoever sees it may read all of the event.
+        self._shared[0] = number  # Last: a process that sees it may read all of the event.
         return number
 
     def read(self) -> Iterator[Event]:
-        """Return the events that came since this was last asked, in order."""
+        """Return the events that came since the last call, in order."""
         while self._number < self._shared[0]:
             head = os.pread(self._reading, _RECORD.size, self._place)
             number = 0
@@ -112,7 +112,7 @@ class EventLog:
             yield Event(number, published_ns, text[: lengths[0]].decode(), text[lengths[0] :])
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         os.close(self._reading)
         os.close(self._lock)
 

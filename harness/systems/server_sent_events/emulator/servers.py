@@ -1,9 +1,9 @@
-"""Dedicated servers of fixed capacity behind one address, and the hand that adds one more.
+"""Dedicated servers of fixed capacity behind one address, and the operator who adds one more.
 
 In front of them is one accept queue, as a balancer has it at its limit: each connection goes to the
-server with the fewest; while all are full, or busy, nobody accepts. The short queue fills up, and
-the kernel drops the SYN of whoever comes then. Their kernels try again by themselves, later and
-later, which is all there is to a client's minutes of waiting.
+server with the fewest; while all are full, or busy, none accepts. The short queue fills up, and the
+kernel drops further SYNs. The clients' kernels retry by themselves at growing intervals, which is
+what makes a client wait for minutes.
 
 Source: tcp(7), tcp_syn_retries and tcp_abort_on_overflow; listen(2) on the accept queue.
 """
@@ -19,11 +19,10 @@ from typing import Any
 
 from aiohttp import web
 
-from harness.emulation.counters import Counters
+from harness.emulation.counters import Counters, make_integers, open_integers
 from harness.emulation.fault_log import FaultLog
-from harness.emulation.shared_integers import make_integers, open_integers
 from harness.emulation.worker import WorkerContext
-from harness.systems.server_sent_events.emulator.lanes import TICK_S, Lane
+from harness.systems.server_sent_events.emulator.write_queues import TICK_S, WriteQueue
 from harness.systems.server_sent_events.options import Options, Scaling, Servers
 
 ASKED, ARRIVED = "servers.asked", "servers.arrived"
@@ -35,8 +34,8 @@ LEAD = 8
 """Connections that a process's servers may be ahead of another's: it may look a tick later."""
 
 _DUE_NS, _OPEN, _WAITING, _FULL, _SEEN_NS = range(5)
-"""Columns of a server in the shared table: when it is there (monotonic clock, 0 while nobody asked
-for it), connections it holds, deliveries that wait for it, whether it is full, and when its process
+"""Columns of a server in the shared table: when it is there (monotonic clock, 0 while not ordered
+), connections it holds, deliveries that wait for it, whether it is full, and when its process
 last said so."""
 _COLUMNS = 5
 
@@ -48,12 +47,14 @@ class Server:
 
     Args:
         limits: What it can carry.
-        lane: What it has to write; None where that has no limit.
+        queue: What it has to write; None where that has no limit.
         tls: How it encrypts; None where it does not.
     """
 
-    def __init__(self, limits: Servers, lane: Lane | None, tls: ssl.SSLContext | None) -> None:
-        self.lane = lane
+    def __init__(
+        self, limits: Servers, queue: WriteQueue | None, tls: ssl.SSLContext | None
+    ) -> None:
+        self.queue = queue
         self._limits = limits
         self._tls = tls
         self._accepts = 0.0
@@ -109,7 +110,7 @@ class Server:
 
 
 class Fleet:
-    """The servers of one process, and in the first process the one who adds servers by hand.
+    """The servers of one process, and in the first process the operator who adds servers.
 
     Server k is played by process k modulo their number.
 
@@ -117,9 +118,9 @@ class Fleet:
         options: What servers may be added, and from which seed.
         limits: What servers there are.
         worker_context: The place of this process.
-        door: Listening socket in front of all servers of all processes.
-        make_lane: Makes the lane of a server with a limit on its deliveries.
-        counters: Counts servers asked for and arrived.
+        listener: Listening socket in front of all servers of all processes.
+        make_queue: Makes the queue of a server with a limit on its deliveries.
+        counters: Counts servers ordered and arrived.
         log: Told when that was.
     """
 
@@ -128,19 +129,19 @@ class Fleet:
         options: Options,
         limits: Servers,
         worker_context: WorkerContext,
-        door: socket.socket,
-        make_lane: Callable[[float], Lane],
+        listener: socket.socket,
+        make_queue: Callable[[float], WriteQueue],
         counters: Counters,
         log: FaultLog,
     ) -> None:
-        door.setblocking(False)
+        listener.setblocking(False)
         self._limits = limits
         self._worker_context = worker_context
-        self._door = door
+        self._listener = listener
         self._counters = counters
         self._log = log
-        self._make_lane = make_lane
-        self._hand = Hand(options.scaling, options.seed, worker_context.started_s)
+        self._make_queue = make_queue
+        self._operator = Operator(options.scaling, options.seed, worker_context.started_s)
         self._table = open_integers(worker_context.folder / "servers")
         self._servers: dict[int, Server] = {}
         self._rows = range(0, len(self._table), _COLUMNS)
@@ -154,7 +155,7 @@ class Fleet:
             table[number * _COLUMNS + _DUE_NS] = 1
 
     async def run(self, runner_of: Runners, tls: ssl.SSLContext | None) -> None:
-        """Let servers arrive, ask for more, and accept, until cancelled; then stop the servers."""
+        """Open servers that are due, order more and accept until cancelled; then stop all."""
         looked_s = accepted_s = time.monotonic()
         try:
             while True:
@@ -162,7 +163,7 @@ class Fleet:
                 if now_s >= looked_s:
                     looked_s = now_s + CHECK_S
                     await self._open_those_due(runner_of, tls)
-                    self._ask_if_first()
+                    self._order_if_first()
                 self._accept(now_s - accepted_s)
                 accepted_s = now_s
                 await asyncio.sleep(TICK_S)
@@ -179,8 +180,8 @@ class Fleet:
             if number in self._servers or not 0 < due_ns <= time.monotonic_ns():
                 continue
             rate = self._limits.deliveries_per_s
-            lane = None if rate is None else self._make_lane(rate)
-            server = Server(self._limits, lane, tls)
+            queue = None if rate is None else self._make_queue(rate)
+            server = Server(self._limits, queue, tls)
             await server.begin(runner_of(server))
             self._servers[number] = server
             if number >= self._limits.count:
@@ -198,7 +199,7 @@ class Fleet:
             if server.connections > most_ahead:
                 return
             try:
-                connection, _ = self._door.accept()
+                connection, _ = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             server.serve(connection)
@@ -218,20 +219,20 @@ class Fleet:
         )
 
     def note(self) -> None:
-        """Tell the other processes how this one's servers are doing."""
+        """Share the state of this process's servers with the other processes."""
         for number, server in self._servers.items():
             row = self._rows[number]
             self._table[row + _OPEN] = server.connections
-            self._table[row + _WAITING] = server.lane.waiting if server.lane else 0
+            self._table[row + _WAITING] = server.queue.waiting if server.queue else 0
             self._table[row + _FULL] = server.is_full
             self._table[row + _SEEN_NS] = time.monotonic_ns()
 
-    def _ask_if_first(self) -> None:
-        """Ask for one more server if somebody would by now; in the first process alone."""
+    def _order_if_first(self) -> None:
+        """Order one more server if the operator would by now; in the first process only."""
         if self._worker_context.index:
             return
         due_ns = [self._table[row + _DUE_NS] for row in self._rows]
-        arrives_ns = self._hand.arrival_ns(is_overloaded=self._is_overloaded(), due_ns=due_ns)
+        arrives_ns = self._operator.arrival_ns(is_overloaded=self._is_overloaded(), due_ns=due_ns)
         if arrives_ns is not None and 0 in due_ns:
             number = due_ns.index(0)
             self._table[self._rows[number] + _DUE_NS] = arrives_ns
@@ -246,7 +247,7 @@ class Fleet:
         return is_full or any(self._table[row + _WAITING] for row in there)
 
     def report(self) -> list[dict[str, Any]]:
-        """Return how each server that is there is doing."""
+        """Return the state of each server."""
         return [
             {
                 "server": number,
@@ -259,11 +260,11 @@ class Fleet:
         ]
 
 
-class Hand:
-    """Whoever asks for servers: when, and how long one then takes to arrive.
+class Operator:
+    """The operator who orders servers: when, and how long each takes to arrive.
 
     Args:
-        scaling: How they go about it.
+        scaling: When servers are ordered, and how long they take.
         seed: Chooses how long servers take.
         started_s: When the emulator was started, on ``time.monotonic``.
     """
@@ -275,11 +276,11 @@ class Hand:
         self._overloaded_since_s: float | None = None
 
     def arrival_ns(self, *, is_overloaded: bool, due_ns: Iterable[int]) -> int | None:
-        """Return when a server arrives that is asked for now; None where nobody asks.
+        """Return when a server arrives that is ordered now; None where none is ordered.
 
         Args:
             is_overloaded: Whether any server is.
-            due_ns: When each server was or is due, 0 for those nobody asked for.
+            due_ns: When each server was or is due, 0 for those not ordered.
         """
         now_s = time.monotonic()
         is_noticed = self._is_noticed(now_s, due_ns, is_overloaded=is_overloaded)

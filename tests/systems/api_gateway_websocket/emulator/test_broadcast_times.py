@@ -22,10 +22,13 @@ import pytest
 
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.scheduler import Scheduler
-from harness.systems.api_gateway_websocket.emulator import functions, throttle
 from harness.systems.api_gateway_websocket.emulator.admission import Admission
-from harness.systems.api_gateway_websocket.emulator.broadcast import BROADCAST_COUNTS, Broadcaster
-from harness.systems.api_gateway_websocket.emulator.functions import FUNCTION_COUNTS, Functions
+from harness.systems.api_gateway_websocket.emulator.broadcast import (
+    BROADCAST_COUNTS,
+    FUNCTION_COUNTS,
+    Broadcaster,
+    Functions,
+)
 from harness.systems.api_gateway_websocket.emulator.management import OK
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.emulator.table import Row
@@ -41,7 +44,7 @@ def reckoned_s(n, *, w=1, k=50, l_s=0.03, r_per_s=math.inf, b=0, t_s=0.0):
     return t_s + max(math.ceil(n / (w * k)) * l_s, max(0, n - b) / r_per_s)
 
 
-class VirtualAgenda(Scheduler):
+class VirtualScheduler(Scheduler):
     """Does what is due in order, and the time is what it last did."""
 
     def __init__(self):
@@ -69,14 +72,15 @@ class VirtualRun:
     """
 
     def __init__(self, folder, monkeypatch, rows, *, quotas=None, **broadcast):
-        self.scheduler: Any = VirtualAgenda()
+        self.scheduler: Any = VirtualScheduler()
         faults: Any = None
         clock = SimpleNamespace(
             monotonic=lambda: self.scheduler.now_s,
             monotonic_ns=lambda: round(self.scheduler.now_s * 1e9),
         )
-        monkeypatch.setattr(functions, "time", clock)
-        monkeypatch.setattr(throttle, "time", clock)
+        for module in ("admission", "broadcast"):
+            name = f"harness.systems.api_gateway_websocket.emulator.{module}.time"
+            monkeypatch.setattr(name, clock)
         Counters.make_table(folder / "counters", 1, len(COLUMNS))
         Admission.make_files(folder, 1)
         self.counters = Counters(folder / "counters", 0, COLUMNS)

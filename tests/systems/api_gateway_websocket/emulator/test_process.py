@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from harness.systems.api_gateway_websocket.emulator.frames import FrameLimit
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
+from harness.systems.api_gateway_websocket.emulator.sessions import FrameLimit
 from harness.systems.api_gateway_websocket.options import (
     Options,
     Quotas,

@@ -12,9 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import ScenarioError
-from harness.systems.appsync_events.emulator.access import Access, Caller, Identity, prepare
+from harness.systems.appsync_events.emulator.access import (
+    Access,
+    Caller,
+    Identity,
+    allows,
+    prepare,
+    resource_arn,
+)
 from harness.systems.appsync_events.emulator.tokens import KEY_FILE
-from harness.systems.appsync_events.options import Namespace, Options
+from harness.systems.appsync_events.options import Namespace, Options, Statement
 from harness.systems.appsync_events.wire import WireError
 
 EVERY_MODE = ("api_key", "iam", "user_pool", "oidc", "lambda")
@@ -407,3 +414,44 @@ def test_nothing_secret_is_shown(access, caplog):
     seen = caplog.text + repr(answers) + repr(caller) + repr(judge) + repr(judge._options)
     secrets = ["the-secret", "the-session", "the-key", "another-secret", "a-wrong", forged]
     assert [] == [secret for secret in secrets if secret in seen]
+
+
+API = "arn:aws:appsync:eu-west-1:111122223333:apis/abc"
+NAMESPACE = f"{API}/channelNamespace/chat"
+
+
+def statement(effect="allow", actions="appsync:*", resources="*"):
+    return Statement(effect=effect, actions=(actions,), resources=(resources,))
+
+
+def test_resources_are_those_of_the_service():
+    """The API stands for connects, a namespace for what is done in it."""
+    options = Options(region="eu-west-1", account_id="111122223333", api_id="abc")
+    assert API == resource_arn(options, "")
+    assert NAMESPACE == resource_arn(options, "chat")
+
+
+@pytest.mark.parametrize(
+    ("expected", "statements"),
+    [
+        (False, []),
+        (True, [statement()]),
+        (True, [statement(actions="*")]),
+        (True, [statement(actions="appsync:EventPublish", resources=NAMESPACE)]),
+        (True, [statement(actions="APPSYNC:eventpublish")]),
+        (True, [statement(actions="appsync:Event*", resources=f"{API}/*")]),
+        (True, [statement(resources="arn:aws:appsync:*:*:apis/???/channelNamespace/c*t")]),
+        (False, [statement(actions="appsync:EventSubscribe")]),
+        (False, [statement(actions="appsync:Event")]),
+        (False, [statement(resources=API)]),
+        (False, [statement(resources=NAMESPACE.replace("chat", "Chat"))]),
+        (False, [statement(resources=NAMESPACE.replace("chat", "c.at"))]),
+        (False, [statement(), statement("deny", actions="appsync:EventPublish")]),
+        (False, [statement("deny", resources=NAMESPACE), statement()]),
+        (True, [statement(), statement("deny", resources=f"{API}/channelNamespace/other")]),
+        (True, [statement(), statement("deny", actions="appsync:EventConnect")]),
+    ],
+)
+def test_statements_are_evaluated_as_iam_does(expected, statements):
+    """Nothing is allowed by itself, wildcards match, and a deny wins wherever it stands."""
+    assert expected == allows(statements, "appsync:EventPublish", NAMESPACE)

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import logging
 import socket
 import ssl
 import time
@@ -9,12 +10,18 @@ from pathlib import Path
 
 import psutil
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
+from websockets.typing import Subprotocol
 
-from harness.emulation.control_routes import log_bugs
-from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
-from harness.systems.appsync_events.emulator.routes import internal_failure
+from harness.emulation.control import log_bugs
+from harness.emulation.worker import WorkerContext
+from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator, internal_failure
+from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.options import Options
+from tests.support.appsync_peers import KEY, MARKER, header
 from tests.support.waiting import PATIENCE_S
 
 UNAUTHORIZED = {
@@ -305,3 +312,44 @@ def test_nothing_is_logged_however_bad_the_request(connect, options, capfd, stat
         while stats(emulator)["connections"]:
             assert time.monotonic() < deadline_s
     assert ("", "") == capfd.readouterr()
+
+
+def test_bug_on_an_open_connection_closes_it_and_writes_no_http(tmp_path, monkeypatch, caplog):
+    """The client is told 1011 in a frame; the bug is in the log."""
+
+    async def fail(_session):
+        raise RuntimeError("planted")
+
+    async def ends():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            options = Options()
+            AppSyncEventsEmulator.make_files(options, tmp_path, 1)
+            emulator = AppSyncEventsEmulator(
+                options, WorkerContext(0, 1, tmp_path, listener, {}, time.monotonic())
+            )
+            runner = emulator.runner()
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            offered = [Subprotocol(MARKER), Subprotocol(header(KEY))]
+            address = f"ws://127.0.0.1:{listener.getsockname()[1]}/event/realtime"
+            try:
+                async with connect(address, subprotocols=offered, proxy=None) as client:
+                    return await _end_of(client)
+            finally:
+                await runner.cleanup()
+                emulator.close()
+
+    monkeypatch.setattr(Session, "run", fail)
+    with caplog.at_level(logging.ERROR):
+        assert 1011 == asyncio.run(ends())
+    assert "planted" in caplog.text
+
+
+async def _end_of(client):
+    """Return the code of the close frame that the server sends."""
+    try:
+        async with asyncio.timeout(10):
+            said = await client.recv()
+    except ConnectionClosedError as error:
+        return error.rcvd.code if error.rcvd else None
+    return said

@@ -1,4 +1,3 @@
-import asyncio
 import json
 import struct
 import time
@@ -38,25 +37,21 @@ def test_keep_alive_comes_at_its_interval_after_the_ack(connect, impatient_emula
         assert number * KEEP_ALIVE_S <= time.monotonic() - started_s
 
 
-def test_aiohttp_client_subscribes_and_publishes(shared_emulator):
+async def test_aiohttp_client_subscribes_and_publishes(shared_emulator):
     """A client of a third kind gets along with the emulator over both transports."""
-
-    async def main():
-        address = f"http://127.0.0.1:{shared_emulator.port}/event"
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(f"{address}/realtime", protocols=[HEADER, MARKER]) as connection,
-        ):
-            assert MARKER == connection.protocol
-            subscribe = {"type": "subscribe", "id": "1", "channel": "/default/aiohttp"}
-            await connection.send_json({**subscribe, "authorization": KEY})
-            assert "subscribe_success" == (await connection.receive_json())["type"]
-            body = {"channel": "/default/aiohttp", "events": ["1"]}
-            async with session.post(address, json=body, headers={"x-api-key": "da2-test"}) as post:
-                assert 200 == post.status
-            assert "1" == (await connection.receive_json())["event"]
-
-    asyncio.run(main())
+    address = f"http://127.0.0.1:{shared_emulator.port}/event"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{address}/realtime", protocols=[HEADER, MARKER]) as connection,
+    ):
+        assert MARKER == connection.protocol
+        subscribe = {"type": "subscribe", "id": "1", "channel": "/default/aiohttp"}
+        await connection.send_json({**subscribe, "authorization": KEY})
+        assert "subscribe_success" == (await connection.receive_json())["type"]
+        body = {"channel": "/default/aiohttp", "events": ["1"]}
+        async with session.post(address, json=body, headers={"x-api-key": "da2-test"}) as post:
+            assert 200 == post.status
+        assert "1" == (await connection.receive_json())["event"]
 
 
 def test_compression_is_declined(peer):

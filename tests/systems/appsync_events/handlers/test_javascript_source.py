@@ -106,16 +106,16 @@ def test_other_exports_are_refused(code):
     assert [f"chat.js:2 {rule}, got {code!r}"] == problems(f"{HANDLER}\n{code}")
 
 
-def test_dynamic_import_is_refused():
-    """A call of import is no way round the rule."""
-    found = problems(f"{HANDLER}\nimport('./mine')")
-    assert ["chat.js:2 must not import but at its top, got 'import'"] == found
-
-
-def test_return_outside_a_function_is_refused():
-    """Code that becomes the body of a function may not end it."""
-    found = problems(f"{HANDLER}\nif (true) {{ return }}")
-    assert ["chat.js:2 must not return outside a function, got 'return'"] == found
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("import('./mine')", "must not import but at its top, got 'import'"),
+        ("if (true) { return }", "must not return outside a function, got 'return'"),
+    ],
+)
+def test_what_would_go_round_the_rules_is_refused(code, problem):
+    """No import by a call, and no end to the function that the code becomes the body of."""
+    assert [f"chat.js:2 {problem}"] == problems(f"{HANDLER}\n{code}")
 
 
 def test_unknown_part_of_util_is_refused():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.systems.server_sent_events.emulator.servers import Hand
+from harness.systems.server_sent_events.emulator.servers import Operator
 from harness.systems.server_sent_events.options import Arrival, Scaling
 from tests.support.waiting import PATIENCE_S, wait_for
 
@@ -189,13 +189,13 @@ def test_servers_arrive_within_their_bounds_and_the_same_for_the_same_seed():
     def arrivals(seed):
         now_s = time.monotonic()
         scaling = Scaling(servers=3, asked_at_s=(0.0, 0.0, 0.0), arrives_after_s=Arrival())
-        hand = Hand(scaling, seed, now_s - 1.0)
-        due_ns = [hand.arrival_ns(is_overloaded=False, due_ns=[0]) or 0 for _ in range(3)]
+        operator = Operator(scaling, seed, now_s - 1.0)
+        due_ns = [operator.arrival_ns(is_overloaded=False, due_ns=[0]) or 0 for _ in range(3)]
         return [due / 1e9 - now_s for due in due_ns]
 
     first, again, other = arrivals(1), arrivals(1), arrivals(2)
     assert all(90.0 <= wait_s <= 241.0 for wait_s in first + other)
     assert first == pytest.approx(again, abs=0.5)
     assert first != pytest.approx(other, abs=0.5)
-    hand = Hand(Scaling(servers=1, noticed_after_s=1000.0), 1, time.monotonic())
-    assert hand.arrival_ns(is_overloaded=True, due_ns=[0]) is None
+    operator = Operator(Scaling(servers=1, noticed_after_s=1000.0), 1, time.monotonic())
+    assert operator.arrival_ns(is_overloaded=True, due_ns=[0]) is None

@@ -15,8 +15,8 @@ import pytest
 import trustme
 
 from harness.net.client import Access, JoinError
-from harness.systems.polling.client.api import PollingApi
-from harness.systems.polling.client.pace import Pace
+from harness.systems.polling.client.poller import PollingApi
+from harness.systems.polling.client.timing import Pace
 from harness.systems.polling.options import ClientOptions
 from tests.support.listeners import Listener, wait_for
 from tests.support.paths import ROOT
@@ -305,7 +305,7 @@ def test_mean_delay_is_half_an_interval(monkeypatch):
     That is T/2 · (1 + 0.1²/3), 2.508 s for 5 s; the longest is 1.1 T.
     """
     rng = random.Random(7)
-    monkeypatch.setattr("harness.systems.polling.client.pace.random", rng)
+    monkeypatch.setattr("harness.systems.polling.client.timing.random", rng)
     delays_s = []
     for _ in range(400):
         pace = Pace(ClientOptions())

@@ -1,8 +1,7 @@
-"""Deliveries a second that a server can write: what it cannot write yet waits, and is counted.
+"""Write capacity of a server: deliveries above its rate wait in a queue, and are counted.
 
-A server that is asked for more than it can do falls behind, and everybody on it hears later and
-later. What waits for one subscriber is bounded like what it leaves unread: with more than that it
-is cut off.
+An overloaded server falls behind, and all its subscribers are served later and later. What waits
+for one subscriber is bounded like what it leaves unread: above that the connection is aborted.
 """
 
 import asyncio
@@ -15,23 +14,23 @@ from harness.emulation.connection_writer import Batch, Connection, ConnectionWri
 from harness.emulation.counters import Counters
 
 TICK_S = 0.01
-"""How often a server that is behind writes; it saves up no more than it can do in this time."""
+"""How often a server that is behind writes, and the time whose capacity it can save up."""
 
 DELAYED = "deliveries.delayed.capacity"
 
 
 class QueuedWriter(ConnectionWriter):
-    """The connections of one process, some of them on servers that write no faster than they can.
+    """The connections of one process, some of them on servers with a limited rate.
 
     Attributes:
-        lanes: The lane of each connection that is on such a server.
+        queues: The queue of each connection on a server with a limited rate.
     """
 
     def __init__(
         self, counters: Counters, buffer_limit_bytes: int, *, index: int = 0, processes: int = 1
     ) -> None:
         super().__init__(counters, buffer_limit_bytes, index=index, processes=processes)
-        self.lanes: dict[Connection, Lane] = {}
+        self.queues: dict[Connection, WriteQueue] = {}
 
     def final_frame(self, _code: int) -> bytes:
         """Return the end of a body: HTTP has no close codes."""
@@ -39,24 +38,24 @@ class QueuedWriter(ConnectionWriter):
 
     def write(self, connection: Connection, batch: Batch) -> None:
         """Write a batch now or when its server comes to it."""
-        lane = self.lanes.get(connection)
-        if lane is None:
+        queue = self.queues.get(connection)
+        if queue is None:
             self.write_now(connection, batch)
         else:
-            lane.put(connection, batch)
+            queue.put(connection, batch)
 
     def write_now(self, connection: Connection, batch: Batch) -> None:
         """Write a batch at once, unless the client has gone or does not read."""
         super().write(connection, batch)
 
 
-class Lane:
+class WriteQueue:
     """What one server has to write, in order; made inside the running event loop.
 
     Args:
         writer: The connections.
         deliveries_per_s: What it can write.
-        delays: Told in microseconds how long deliveries waited.
+        delays: Records in microseconds how long deliveries waited.
     """
 
     def __init__(self, writer: QueuedWriter, deliveries_per_s: float, delays: HdrHistogram) -> None:
@@ -102,7 +101,7 @@ class Lane:
         self._filled_s = now_s
 
     def _write(self) -> None:
-        """Write what there is capacity for; what is for nobody any more takes none."""
+        """Write what there is capacity for; a closed connection takes none."""
         self._fill()
         while self._waiting and self._tokens >= 1:
             connection, batch, queued_s = self._waiting.popleft()

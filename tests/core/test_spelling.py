@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.scenario.spelling import closest, did_you_mean
+from harness.core.errors import closest, did_you_mean
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,16 @@
-"""The load side's client of polling, as all users of one worker share it."""
+"""What all users of one worker share who poll a service: addresses, timer, requests and answers."""
 
-from collections.abc import Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from harness.net.addresses import path_of, with_channels
-from harness.net.client import Access, Listener, PublishAnswer
+from harness.net.client import Access
 from harness.net.http_publishing import HttpPublisher
 from harness.net.stream import resolve
 from harness.systems.polling import wire
 from harness.systems.polling.client.answers import KnownAnswers
-from harness.systems.polling.client.clock import PollClock
-from harness.systems.polling.client.poller import PollingClient
+from harness.systems.polling.client.timing import PollClock
 
 if TYPE_CHECKING:
     from harness.systems.polling.options import ClientOptions
@@ -21,7 +19,7 @@ MOST_REQUESTS = 4096
 """Requests kept ready: users at the same place send the same bytes."""
 
 
-class PollingApi:
+class PolledService:
     """One service as a worker uses it: addresses resolved, once for all users.
 
     A key is sent as a bearer token.
@@ -51,12 +49,6 @@ class PollingApi:
             self._headers.append("Connection: close")
         self._requests: dict[tuple[tuple[str, ...], wire.Place], bytes] = {}
 
-    def client(
-        self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
-    ) -> PollingClient:
-        """Return a client for one user, not yet connected."""
-        return PollingClient(self, tuple(channels), frame_cache, listener)
-
     def request(self, channels: tuple[str, ...], place: wire.Place) -> bytes:
         """Return the poll of a user at this place of its channels."""
         found = self._requests.get((channels, place))
@@ -68,17 +60,6 @@ class PollingApi:
             found = wire.request(path, place, self._headers)
             self._requests[channels, place] = found
         return found
-
-    def publish_over_http(
-        self, publish_id: str, channel: str, events: list[bytes]
-    ) -> PublishAnswer:
-        """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
-        return self.publisher.post(publish_id, channel, events)
-
-    def close(self) -> None:
-        """Close the connections kept for publishing, and poll no more."""
-        self.publisher.close()
-        self.clock.stop()
 
 
 def _layout(options: "ClientOptions") -> wire.Layout | None:
