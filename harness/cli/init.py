@@ -74,7 +74,7 @@ def _require_free(folder: Path) -> None:
             str(folder.resolve()),
             f"holds {', '.join(found)}",
             "init overwrites nothing",
-            "harness init load-test writes to a folder of its own",
+            "harness init load-test writes to a new folder",
         )
 
 

@@ -177,11 +177,11 @@ def _new_folder(runs: Path, task: _Task) -> Path:
 def _judge(task: _Task, folder: Path) -> int:
     """Make a run's report, print its verdict in a line or two, and return its exit code."""
     from harness.cli.report import make_report
-    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, tell
+    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, summary_text
 
     task.judged[folder] = analysis = make_report(folder)[0]
     verdict = analysis.summary["verdict"]
-    _report_progress(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {tell(analysis)}")
+    _report_progress(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {summary_text(analysis)}")
     return int(analysis.summary["exit_code"])
 
 

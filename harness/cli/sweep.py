@@ -334,10 +334,10 @@ class _Results:
 
     def show(self) -> None:
         """Print the results."""
-        from harness.report.decide.sweep_text import tell_cell
+        from harness.report.decide.sweep_text import cell_lines
 
         for cell in self.cells:
-            typer.echo("\n".join(tell_cell(cell)))
+            typer.echo("\n".join(cell_lines(cell)))
             typer.echo()
         if self.cells:
             typer.echo(f"page: {self.folder / HTML_FILE}")

@@ -45,7 +45,7 @@ def print_judgement(analysis: "Analysis", console: Console) -> None:
 
 
 def _print_verdict(analysis: "Analysis", console: Console) -> None:
-    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, tell
+    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, summary_text
 
     verdict = analysis.summary["verdict"]
     colour = COLOURS[verdict]
@@ -53,7 +53,7 @@ def _print_verdict(analysis: "Analysis", console: Console) -> None:
     workload = analysis.record.workload.get("name", "unknown workload")
     target = analysis.record.target.get("name", "unknown target")
     console.print(mark, Text(f" {workload} on {target}", style="bold"), sep="")
-    console.print(paragraph(tell(analysis), console))
+    console.print(paragraph(summary_text(analysis), console))
     if advice := advise(analysis):
         console.print(paragraph(f"hint: {advice}", console))
 

@@ -244,7 +244,7 @@ class Day:
         )
 
     def idle(self) -> "Day":
-        """Return the same day without connections; provisioned servers stay."""
+        """Return the same day without connections; servers keep running."""
         ready = self.connected if self.provisioned is None else self.provisioned
         return replace(self, connected=0, messages=0, provisioned=ready)
 

@@ -1,4 +1,4 @@
-"""What charts draw in their panels, fast and small however long the run is."""
+"""Marks in the panels of charts, fast and small for runs of any length."""
 
 from itertools import pairwise
 from typing import Any, Final
@@ -16,11 +16,11 @@ from harness.report.canvas import Size
 Floats = npt.NDArray[np.float64]
 
 MOST_POINTS: Final = 600
-"""A longer run is drawn in bins, as many as a screen can tell apart."""
+"""A longer run is drawn in bins, as many as a screen can resolve."""
 
 _BRIDGED_S: Final = 2.0
 _BRIDGED_STEPS: Final = 4
-"""A line goes on over this many seconds without a value, or this many of its usual steps."""
+"""A line bridges gaps of this many seconds, or of this many of its usual steps."""
 
 _RECTANGLE: Final = (Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY)
 
@@ -42,10 +42,10 @@ def thin(frame: pd.DataFrame, *, highest: bool = False) -> tuple[Floats, pd.Data
 
 
 def line(axes: Axes, seconds: Floats, values: "pd.Series[float]", **style: Any) -> None:
-    """Draw what was measured in each second, in its middle, as a line that breaks where none was.
+    """Draw the value of each second, in its middle, as a line that breaks at gaps.
 
-    A line through a silence would show figures that nobody measured. What stands alone between two
-    silences is a dot.
+    A line through a gap would show values that were not measured. A single value between two gaps
+    is a dot.
     """
     gaps = np.diff(seconds)
     longest = max(_BRIDGED_S, _BRIDGED_STEPS * float(np.median(gaps))) if len(gaps) else 0.0

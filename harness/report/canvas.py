@@ -1,4 +1,4 @@
-"""The parts that charts share: sizes, panels, axes, phase marks and legends."""
+"""Charts and their shared parts: sizes, panels, axes, phase marks and legends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _LEAST_MS: Final = 0.001
 _IN_THOUSANDS: Final = 100_000
 """Marks from here on are written in thousands: there is no room for more digits."""
 _ROOM_ABOVE: Final = 1.6
-"""How much a tall logarithmic axis goes on above what it shows: room for disturbances' names."""
+"""Headroom of a tall logarithmic axis, for the names of disturbances."""
 
 _LOG_DECADES: Final = ((1, "0"), (10, "90"), (100, "99"), (1e3, "99.9"), (1e4, "99.99"))
 _MORE_DECADES: Final = ((1e5, "99.999"), (1e6, "99.9999"), (1e7, "99.99999"))
@@ -147,7 +147,7 @@ def _width(text: str) -> float:
 
 
 def percentile_axis(axes: Axes, count: int, size: Size) -> None:
-    """Set HdrHistogram's axis, on which each further nine of a percentile is as wide."""
+    """Set HdrHistogram's percentile axis, logarithmic in the distance to 100 %."""
     decades = [*_LOG_DECADES, *_MORE_DECADES]
     shown = [(place, name) for place, name in decades if place <= max(count, 10)]
     axes.set_xscale("log")
@@ -162,7 +162,7 @@ def percentile_axis(axes: Axes, count: int, size: Size) -> None:
 
 
 def latency_axis(axes: Axes, low_ms: float, high_ms: float) -> None:
-    """Set a vertical axis of milliseconds on which each tenfold is as tall.
+    """Set a logarithmic vertical axis of milliseconds.
 
     Args:
         axes: The panel.
@@ -177,7 +177,7 @@ def latency_axis(axes: Axes, low_ms: float, high_ms: float) -> None:
 
 
 def duration_axis(axes: Axes, low_s: float, high_s: float) -> None:
-    """Set a horizontal axis of lengths of time on which each tenfold is as wide."""
+    """Set a logarithmic horizontal axis of durations."""
     axes.set_xscale("log")
     axes.set_xlim(low_s, high_s)
     axes.xaxis.set_major_locator(LogLocator(subs=_log_steps(low_s, high_s), numticks=8))
@@ -186,15 +186,15 @@ def duration_axis(axes: Axes, low_s: float, high_s: float) -> None:
 
 
 def _log_steps(low: float, high: float) -> tuple[float, ...]:
-    """Return where in each tenfold to put a mark, so that there are a few of them."""
+    """Return the ticks within each decade, so that there are a few of them."""
     decades = np.log10(high / max(low, 1e-9))
-    if decades > 3:  # noqa: PLR2004 - three tenfolds have marks enough
+    if decades > 3:  # noqa: PLR2004 - three decades have enough ticks
         return (1.0,)
     return (1.0, 3.0) if decades > 1 else (1.0, 2.0, 5.0)
 
 
 def legend(axes: Axes, size: Size, *, columns: int | None = None) -> None:
-    """Put the key above the panel, beside the unit, on one line unless ``columns`` says other."""
+    """Put the key above the panel, beside the unit, on one line without ``columns``."""
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return

@@ -1,4 +1,4 @@
-"""The workers' clocks in the report: their table, and latencies too short to be told."""
+"""Clock errors in the report: the clock table, and latencies below the clock error."""
 
 from typing import Any, Final
 
@@ -11,51 +11,54 @@ from harness.report import formatting as q
 from harness.report.table_cells import Cell, Table
 
 AT_MOST: Final = f"≤{q.THIN}"
-"""Before a latency that the clocks cannot tell from a shorter one."""
+"""Prefix of a latency below the clock error."""
 WITHIN_CLOCKS: Final = "within the clock error"
-"""Said of a difference that the clocks alone may have made."""
+"""Text for a difference that the clock error alone can explain."""
 
 _PPM = 1e6
 _MS_PER_S = NS_PER_S / NS_PER_MS
 _DRIFT_FROM_S = 10
-"""Over less than this a drift is lost in the error of the offsets."""
+"""Minimum span for a drift; over less, the error of the offsets dominates."""
 
 
 def latency(metric: str, value: float | None, summary: Json) -> str:
-    """Return a latency with its unit, or that it was no longer than the clocks' error."""
+    """Return a latency with its unit, or the clock error as its upper bound."""
     return quoted(metric, value, error_of(metric, summary))
 
 
 def quoted(metric: str, value: float | None, error_ms: float) -> str:
-    """Return a figure as its name asks for, or that it was no longer than the clocks' error.
+    """Return a metric's value with its unit, or the clock error as its upper bound.
 
     Args:
-        metric: Dotted name of the figure.
-        value: The figure, in the metric's unit.
-        error_ms: How wrong the clocks may make it; 0 for not at all.
+        metric: Dotted name of the metric.
+        value: In the metric's unit.
+        error_ms: Bound of the clock error; 0 for none.
     """
     is_below = value is not None and value < error_ms
     return below(error_ms) if is_below else q.of_metric(metric, value)
 
 
 def explanation(owner: str) -> str:
-    """Return what ``below`` means, without its full stop; ``owner`` is whose clocks they are."""
-    return f"Clocks: no latency shorter than its {owner}'s error is quoted ({AT_MOST.strip()})"
+    """Return the meaning of ``below``, without a full stop; ``owner`` is a run, side or step."""
+    return (
+        f"Latencies below the clock error of the {owner} are shown as an upper bound "
+        f"({AT_MOST.strip()})"
+    )
 
 
 def below(error_ms: float) -> str:
-    """Return what is said of a latency that the clocks cannot tell from nothing."""
+    """Return the text for a latency below the clock error."""
     return f"{AT_MOST}{q.milliseconds(error_ms)}"
 
 
 def latency_figure(metric: str, value: float | None, summary: Json) -> str:
-    """Return the same without a unit."""
+    """Return the same as ``latency`` without a unit."""
     error_ms = below_clock_error(metric, value, summary)
     return q.figure(value) if error_ms is None else f"{AT_MOST}{q.figure(error_ms)}"
 
 
 def clocks(record: Record, summary: Json) -> Table:
-    """Return each worker's offset, its bound and its drift; no rows where there is one clock."""
+    """Return offset, error bound and drift of each worker's clock; no rows for a single clock."""
     workers = record.run.get("workers", [])
     columns = [
         *("Worker", "Host", "Offset", "Error at most", "Error median", "Drift", "Round trip"),
@@ -67,10 +70,10 @@ def clocks(record: Record, summary: Json) -> Table:
     rows = [_row(worker, record.generator) for worker in workers]
     error = q.milliseconds(summary["generator"].get("clock_error_ms"))
     note = (
-        "How far the run clock, the master's, was ahead of each worker's; a drift above zero says "
-        "that the worker's went slower. Every time on record is corrected for it. A latency "
-        f"between two workers may be wrong by the sum of their errors, at most {error} in "
-        "the measured time; none shorter than that is quoted."
+        "Offset of the run clock, the master's, from each worker's clock. A positive drift "
+        "means that the worker's clock is slower. All recorded times are corrected. The error of "
+        f"a latency between two workers is the sum of their errors, at most {error} in the "
+        "measured time; latencies below that are shown as an upper bound."
     )
     return Table("clocks", title, note, columns, rows, texts=2)
 
@@ -96,7 +99,7 @@ def _row(worker: Json, generator: pd.DataFrame) -> list[Cell]:
 
 
 def _drift(known: pd.DataFrame) -> str:
-    """Return by how much the worker's clock was slower than the run clock, per million."""
+    """Return the drift of the worker's clock against the run clock, in ppm."""
     span_s = float(known["second"].iloc[-1] - known["second"].iloc[0])
     if span_s < _DRIFT_FROM_S:
         return q.MISSING

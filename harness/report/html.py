@@ -13,7 +13,7 @@ from harness.report.clocks import latency_figure
 from harness.report.glossary import OF_RUNS
 from harness.report.page import Figure, Tile, render_page
 from harness.report.run.tables import build_tables, environment
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, tell
+from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, summary_text
 
 
 def render_html(analysis: Analysis, charts: list[Chart]) -> str:
@@ -29,7 +29,7 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         length=q.seconds(round(record.ended_s)),
         mark=VERDICT_MARKS[summary["verdict"]],
         started=_started(record.run),
-        story=tell(analysis),
+        story=summary_text(analysis),
         summary=summary,
         tables=build_tables(analysis),
         tested=label_words(record.run),
@@ -63,7 +63,7 @@ def _fan_out(summary: Json) -> Tile:
         )
         for key in ("p50", "p99", "max")
     ]
-    detail = "from due time to arrival at each subscriber"
+    detail = "from intended send time to arrival at each subscriber"
     if not block["count"]:
         nothing = [Figure("fan_out_latency_ms.p99", q.MISSING)]
         return Tile("Fan-out latency", nothing, "", "none in the measured time", is_wide=True)
@@ -73,11 +73,11 @@ def _fan_out(summary: Json) -> Tile:
 def _delivered(deliveries: Json) -> Tile:
     figure = Figure("deliveries.ratio", q.percent(deliveries["ratio"]))
     if deliveries["owed"] is None:
-        detail = "what was owed is unknown"
+        detail = "number owed is unknown"
     elif deliveries["owed"]:
         detail = f"{q.count(deliveries['lost'])} lost of {q.count(deliveries['owed'])} owed"
     else:
-        detail = "nothing was owed"
+        detail = "no delivery was owed"
     return Tile("Delivered", [figure], "", detail)
 
 
@@ -86,15 +86,17 @@ def _load(deliveries: Json) -> Tile:
     mean = q.rate(deliveries["per_s_mean"] and round(deliveries["per_s_mean"]))
     if deliveries["per_s_peak"] is None:
         is_lost = deliveries["received"] is None
-        detail = "how many is unknown" if is_lost else "none in the measured time"
+        detail = "number unknown" if is_lost else "none in the measured time"
         return Tile("Peak deliveries", [figure], "", detail)
-    return Tile("Peak deliveries", [figure], "/s", f"mean {mean} while measuring")
+    return Tile("Peak deliveries", [figure], "/s", f"mean {mean} in the measured time")
 
 
 def _joined(summary: Json) -> Tile:
     joins = summary["joins"]
     attempted = joins["attempted"]
-    detail = "of how many is unknown" if attempted is None else f"of {q.count(attempted)} tries"
+    detail = (
+        "number of attempts unknown" if attempted is None else f"of {q.count(attempted)} attempts"
+    )
     p99 = joins["latency_ms"]["p99"]
     if p99 is not None:
         detail += f", p99 {q.milliseconds(p99)}"
@@ -114,7 +116,7 @@ def _published(publishes: Json) -> Tile:
     p99 = publishes["latency_ms"]["p99"]
     parts += [f"p99 {q.milliseconds(p99)}"] if p99 is not None else []
     figure = Figure("publishes.sent", q.count(publishes["sent"]))
-    nothing = "none in the measured time" if publishes["sent"] == 0 else "how many is unknown"
+    nothing = "none in the measured time" if publishes["sent"] == 0 else "number unknown"
     return Tile("Publishes", [figure], "", ", ".join(parts) or nothing)
 
 
@@ -143,7 +145,7 @@ def _generator(summary: Json) -> Tile:
         ),
     ]
     known = [figure for figure in figures if figure.text != q.MISSING]
-    # Other programs had the cores: its own figures may be fine, and those of the run are not.
+    # Other programs used the cores: the generator may be fine, but the results of the run are not.
     crowded = {one["code"] for one in summary["warnings"] if saturates(one)} == {"machine_crowded"}
     word = "machine crowded" if crowded else "did not keep up"
     if generator["valid"]:

@@ -8,21 +8,21 @@ from harness.report.page import Tile
 from harness.report.run.detail_tables import disturbed
 from harness.report.run.requests import requests
 from harness.report.run.tables import objectives
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, tell
+from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, evidence, summary_text
 from harness.report.table_cells import Table
 
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|<>*_`[]"})
 
 
 def render_markdown(analysis: Analysis) -> str:
-    """Return verdict, story, headline figures, objectives, requests and warnings as Markdown."""
+    """Return verdict, summary text, main figures, objectives, requests and warnings as Markdown."""
     summary, record = analysis.summary, analysis.record
     verdict = summary["verdict"]
     title = f"{record.workload.get('name', 'run')} on {record.target.get('name', 'target')}"
     parts = [
         f"## {VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {escape(title)}",
         f"Tested: {escape(tested)}" if (tested := label_words(record.run)) else "",
-        escape(tell(analysis)),
+        escape(summary_text(analysis)),
         escape(advise(analysis)),
         _headline(summary),
         render_table(objectives(summary)),

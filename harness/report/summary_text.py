@@ -1,4 +1,4 @@
-"""What happened in a run, in one or two sentences of plain English."""
+"""The summary of a run in one or two sentences."""
 
 import math
 from typing import Any, Final
@@ -22,7 +22,7 @@ VERDICT_WORDS: Final = {
     "no_data": "No data",
 }
 VERDICT_MARKS: Final = {"pass": "✓", "fail": "✕", "invalid": "!", "no_data": "?"}
-"""A shape for each verdict, so that colour never stands alone."""
+"""A symbol for each verdict, so that colour is never the only sign."""
 
 _MOST_NAMES: Final = 2
 
@@ -35,28 +35,28 @@ _OPERATOR_WORDS: Final = {
 }
 
 
-def tell(analysis: Analysis) -> str:
-    """Return what happened and why the verdict is what it is."""
+def summary_text(analysis: Analysis) -> str:
+    """Return what happened, and the reason of the verdict."""
     cause = analysis.record.run.get("cause")
     parts = [_sentence(str(cause["message"]))] if cause else []
     parts += [_what_happened(analysis), _waited(analysis.summary), _recovered(analysis.summary)]
-    parts.append(_why(analysis.summary, told_cause=bool(cause)))
+    parts.append(_why(analysis.summary, has_cause=bool(cause)))
     return " ".join(part for part in parts if part)
 
 
 def advise(analysis: Analysis) -> str:
-    """Return what to do about what ended the run early; empty where there is nothing to say."""
+    """Return the hint of the reason that ended a run early; empty without one."""
     hint = (analysis.record.run.get("cause") or {}).get("hint")
     return _sentence(str(hint)) if hint else ""
 
 
-def limit_words(slo: Json) -> str:
-    """Return an SLO's limit in words, such as "at most 500 ms"."""
+def limit_text(slo: Json) -> str:
+    """Return the limit of an SLO as text, such as "at most 500 ms"."""
     return f"{_OPERATOR_WORDS[slo['op']]} {q.of_metric(slo['metric'], slo['limit'], exact=True)}"
 
 
-def observed_words(slo: Json) -> str:
-    """Return what an SLO observed, exactly where rounding would show the limit itself."""
+def observed_text(slo: Json) -> str:
+    """Return the value observed for an SLO, unrounded where rounding would show the limit."""
     metric, observed = slo["metric"], slo["observed"]
     if "clock_error_ms" in slo:
         return below(slo["clock_error_ms"])
@@ -69,13 +69,13 @@ _METRICS: Final = {limit.code: limit.metric for limit in (*LIMITS, *CLOCK_LIMITS
 
 
 def evidence(warning: Json) -> str:
-    """Return what a warning observed and the limit it missed, as an end of a sentence.
+    """Return the observed value and the limit of a warning, to be appended to a sentence.
 
-    Whether the limit is the most or the least allowed shows in which side was missed.
+    The limit is a maximum where the value is above it, else a minimum.
     """
     metric = _METRICS.get(warning["code"])
     if metric is not None:  # A figure of the summary, in its unit.
-        found = observed_words(warning | {"metric": metric})
+        found = observed_text(warning | {"metric": metric})
         limit = q.of_metric(metric, warning["limit"], exact=True)
         return f": {found}, where at most {limit} is allowed"
     found, limit = warning["observed"], warning["limit"]
@@ -84,7 +84,7 @@ def evidence(warning: Json) -> str:
     if isinstance(found, str) or isinstance(limit, str):
         return f": {found}, where {limit} is required"
     if found < limit:
-        return f": {_printed(found)}, where at least {_printed(limit)} is needed"
+        return f": {_printed(found)}, where at least {_printed(limit)} is required"
     return f": {_printed(found)}" + (f", where at most {_printed(limit)} is allowed" * bool(limit))
 
 
@@ -98,8 +98,8 @@ def _what_happened(analysis: Analysis) -> str:
     if not joins["succeeded"] and unreachable(analysis.record.run):
         return ""
     if joins["succeeded"] == 0:
-        nobody = f"None of {q.count(joins['attempted'])} users joined."
-        return nobody if joins["attempted"] else "Nobody tried to join."
+        none = f"None of {q.count(joins['attempted'])} users joined."
+        return none if joins["attempted"] else "No user attempted to join."
     joined = "How many users joined is unknown"
     if joins["succeeded"]:
         joined = f"{_all_or_some(*_users(analysis))} users joined"
@@ -119,7 +119,7 @@ def _what_happened(analysis: Analysis) -> str:
 
 
 def _users(analysis: Analysis) -> tuple[int, int]:
-    """Return how many users joined, and how many tried; each once, however often it came back."""
+    """Return the numbers of users that joined and that attempted to, rejoins not counted."""
     joins = analysis.summary["joins"]
     if not analysis.record.is_complete:
         return joins["succeeded"], joins["attempted"]
@@ -128,7 +128,7 @@ def _users(analysis: Analysis) -> tuple[int, int]:
 
 
 def _planned(record: Record) -> int:
-    """Return how many subscribers and chatters were planned; 0 where that cannot be compared."""
+    """Return the planned number of subscribers and chatters; 0 where it cannot be compared."""
     planned = (record.run.get("users") or {}).get("planned", {})
     if not record.is_complete or record.lost_workers:
         return 0
@@ -138,25 +138,29 @@ def _planned(record: Record) -> int:
 def _arrived(analysis: Analysis) -> str:
     summary = analysis.summary
     deliveries, p99 = summary["deliveries"], summary["fan_out_latency_ms"]["p99"]
-    said = latency("fan_out_latency_ms", p99, summary).removeprefix(AT_MOST)
-    within = f", 99{q.THIN}% of them within {said}" if p99 is not None else ""
+    p99_text = latency("fan_out_latency_ms", p99, summary).removeprefix(AT_MOST)
+    within = f", 99{q.THIN}% of them within {p99_text}" if p99 is not None else ""
     if deliveries["owed"] is None:
         if deliveries["received"] is None:
             return f"; how many deliveries were owed and arrived is unknown{within}."
         received = q.count(deliveries["received"])
         return f"; {received} deliveries arrived{within}, and how many were owed is unknown."
     if not deliveries["owed"]:
-        return "; nobody was owed any of them." if _accepted(summary) else _refused(analysis.record)
+        return (
+            "; no subscriber was owed any of them."
+            if _accepted(summary)
+            else _refused(analysis.record)
+        )
     owed = q.count(deliveries["owed"])
     if not deliveries["lost"]:
         return f"; all {owed} deliveries owed arrived{within}."
     lost, received = q.count(deliveries["lost"]), q.count(deliveries["received"])
-    return f"; of {owed} deliveries owed {lost} never came and {received} arrived{within}."
+    return f"; of {owed} deliveries owed, {received} arrived{within}, and {lost} did not."
 
 
 def _waited(summary: Json) -> str:
-    """Return how many waited long for their first message; empty where nobody did."""
-    waits = summary.get("first_message_s") or {}  # Not in records of before it was counted.
+    """Return the share of subscribers with a long wait for a first message; empty if none."""
+    waits = summary.get("first_message_s") or {}  # Missing in older records.
     if not waits.get("over_10s_ratio"):
         return ""
     share, longest = q.percent(waits["over_10s_ratio"]), q.seconds(waits["max"])
@@ -164,13 +168,13 @@ def _waited(summary: Json) -> str:
 
 
 def _accepted(summary: Json) -> bool:
-    """Say whether at least one publish was not refused."""
+    """Return whether at least one publish was not refused."""
     publishes = summary["publishes"]
     return bool(publishes["acknowledged"] or not publishes["failed"] + publishes["throttled"])
 
 
 def _refused(record: Record) -> str:
-    """Return that no publish was accepted, and the error that most of them met."""
+    """Return that no publish was accepted, and the most frequent error."""
     errors = record.errors[record.errors["stage"] == "publish"]
     if errors.empty:
         return "; none of them was accepted."
@@ -180,25 +184,25 @@ def _refused(record: Record) -> str:
 
 
 def _recovered(summary: Json) -> str:
-    """Return how long the system took to recover; empty where nothing says what that means."""
+    """Return the recovery time of the system; empty without an objective on fan-out p99."""
     found = summary["disturbances"]
     if not found or not objectives_on_p99(summary["slos"]):
         return ""
     lasting = [str(one["name"]) for one in found if one["recovery_s"] is None]
     if lasting:
         names = " and ".join(lasting) if len(lasting) <= _MOST_NAMES else f"{len(lasting)} of them"
-        return f"After {names} fan-out p99 was not seen back inside its limit."
+        return f"Fan-out p99 did not return within its limit after {names}."
     longest = summary["recovery_s"]["max"]
     each = "the disturbance" if len(found) == 1 else f"each of {len(found)} disturbances"
-    within = f"within {q.seconds(math.ceil(longest))}" if longest else "at once"
-    return f"Fan-out p99 was back inside its limit {within} after {each}."
+    within = f"at most {q.seconds(math.ceil(longest))}" if longest else "immediately"
+    return f"Fan-out p99 was back within its limit {within} after {each}."
 
 
-def _why(summary: Json, *, told_cause: bool) -> str:
-    """Return the reason for a verdict that is not a pass; for a pass, that all was met."""
+def _why(summary: Json, *, has_cause: bool) -> str:
+    """Return the reason of the verdict."""
     slos = summary["slos"]
     if summary["verdict"] == "invalid":
-        return "" if told_cause else f"These figures cannot be trusted: {why_invalid(summary)}."
+        return "" if has_cause else f"These figures cannot be trusted: {why_invalid(summary)}."
     bad = [slo for slo in slos if slo["verdict"] == summary["verdict"] != "pass"]
     if not bad:
         return "Every objective was met." if slos and summary["verdict"] == "pass" else ""
@@ -207,8 +211,8 @@ def _why(summary: Json, *, told_cause: bool) -> str:
     name = capital(title_of(bad[0]["metric"])) + scope_words(bad[0])
     if bad[0]["verdict"] == "no_data":
         more = more.replace("missed", "without data")
-        return f"{name} has an objective but there was nothing to judge it by{more}."
-    return f"{name}: {observed_words(bad[0])}, where {limit_words(bad[0])} is required{more}."
+        return f"{name} has an objective but no data{more}."
+    return f"{name}: {observed_text(bad[0])}, where {limit_text(bad[0])} is required{more}."
 
 
 def _all_or_some(some: int, everyone: int) -> str:

@@ -1,4 +1,4 @@
-"""Every key a scenario file may have, read from the models."""
+"""All keys of scenario files, read from the models."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Location = Iterable[str | int]
 """Where pydantic found something: keys, places in arrays, and tags of unions among them."""
 
 TAGS = ("kind", "distribution")
-"""The keys that may tell the alternatives of a table apart, by the one word each allows."""
+"""Keys whose single allowed value distinguishes the alternatives of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Key:
 
 
 class TomlSchema(GenerateJsonSchema):
-    """Leaves out what TOML cannot write (null) and titles that only repeat the key."""
+    """Omits null, which TOML cannot write, and titles that only repeat the key."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - pydantic's
         """Give no field a title."""
@@ -102,20 +102,20 @@ def models_at(model: type[BaseModel], location: Location) -> list[type[BaseModel
 
 
 def field_at(model: type[BaseModel], location: Location) -> FieldInfo | None:
-    """Return what the models say about the key at ``location``."""
+    """Return the description of the key at ``location``."""
     *table, name = (part for part in location if isinstance(part, str))
     fields = (inner.model_fields.get(name) for inner in models_at(model, table))
     return next((field for field in fields if field), None)
 
 
 def tag_of(model: type[BaseModel]) -> tuple[str, str]:
-    """Return the key and the word that tell a table from its alternatives; empty without any."""
+    """Return key and value that distinguish a table from its alternatives; empty if none."""
     tags = ((name, choices_of(model.model_fields.get(name))) for name in TAGS)
     return next(((name, words[0]) for name, words in tags if len(words) == 1), ("", ""))
 
 
 def choices_of(field: FieldInfo | None) -> tuple[str, ...]:
-    """Return the words a key, or each entry of its array, may be; empty where others will do."""
+    """Return the allowed values of a key or of the entries of its array; empty if unrestricted."""
     return tuple(_words_in(field.annotation)) if field else ()
 
 

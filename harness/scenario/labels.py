@@ -1,4 +1,4 @@
-"""What a run tested, in the user's own words: a label and tags, such as a commit of the service.
+"""The version under test: a label and tags, such as a commit of the service.
 
 They travel in the plan and decide nothing: a record has them, and so has everything made from it.
 """
@@ -65,7 +65,7 @@ def read_labels(
         **_read_tags("--tag", tags or (), problems),
     }
     if len(found) > MOST_TAGS:
-        rule = f"must be at most {MOST_TAGS} in all"
+        rule = f"must be at most {MOST_TAGS} in total"
         problems.append(ScenarioProblem("--tag", "", f"{len(found)}", rule))
     if problems:
         raise ScenarioError(problems)
@@ -93,7 +93,7 @@ def _read_tags(where: str, given: Sequence[str], problems: list[ScenarioProblem]
 def _problems_of(where: str, text: str, key: str = "") -> Iterator[ScenarioProblem]:
     """Yield what is wrong with a label or with the value of a tag."""
     if text and not text.strip():
-        yield ScenarioProblem(where, key, _shown(text), "must be more than blanks, or empty")
+        yield ScenarioProblem(where, key, _shown(text), "must not be blank")
     elif len(text.strip()) > MOST_CHARACTERS:
         found, rule = f"{len(text)} characters", f"must have at most {MOST_CHARACTERS} characters"
         yield ScenarioProblem(where, key, found, rule)

@@ -1,4 +1,4 @@
-"""From files and flags to a plan, or to every problem there is with them."""
+"""Load a plan from files and flags, or report all their problems."""
 
 import contextlib
 import os
@@ -71,7 +71,7 @@ def load_plan(
 
 
 class ScenarioFiles:
-    """A workload and a target as they are now, for as many plans as are made of them.
+    """A workload and a target, read once for any number of plans.
 
     Args:
         workload: File of the workload.
@@ -131,7 +131,7 @@ def _plan(workload: Source, target: Source, problems: list[ScenarioProblem]) -> 
 
 
 def load_scenario(file: Path) -> Workload | Target:
-    """Read one file, whichever of the two it is; variables that it names need not be set.
+    """Read one workload or target; variables that it names need not be set.
 
     Raises:
         ScenarioError: With every problem of the file.
@@ -150,7 +150,7 @@ def load_scenario(file: Path) -> Workload | Target:
 
 
 def load_workload(file: Path) -> Workload:
-    """Read one workload file; the environment plays no part.
+    """Read one workload file, independent of the environment.
 
     Raises:
         ScenarioError: With every problem of the file, also if it is none of a workload.
@@ -179,7 +179,7 @@ def load_emulated_target(file: Path, overrides: Sequence[str] = ()) -> Target:
     _know_the_system(source)
     target = _validated_target(source, problems)
     if target is not None and not target.emulated:
-        rule, hint = "must be true", "the file describes a system that runs elsewhere"
+        rule, hint = "must be true", "the file describes a remote system"
         problems.append(source.problem("emulated", "false", rule, hint))
     if problems or target is None:
         raise ScenarioError(problems)
@@ -187,7 +187,7 @@ def load_emulated_target(file: Path, overrides: Sequence[str] = ()) -> Target:
 
 
 def _know_the_system(target: Source) -> None:
-    """Let the hints know the keys of the system's own emulator, once the system is settled."""
+    """Set the keys of the system's emulator for hints, once the system is known."""
     target.model = target_model(target.data.get("system"))
 
 
@@ -213,7 +213,7 @@ def _validated(
 
 
 def _resolve_endpoints(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
-    """Put variables in place of ``${NAME}`` in addresses; return those that are not set."""
+    """Replace ``${NAME}`` in addresses by variables; return problems of those not set."""
     problems: list[ScenarioProblem] = []
     for table, key, address in _addresses(target.data):
         names = PLACEHOLDER.findall(address)
@@ -226,7 +226,7 @@ def _resolve_endpoints(target: Source, environment: Mapping[str, str]) -> list[S
 
 
 def _addresses(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return table, key and text of all that may name variables of the environment."""
+    """Return table, key and text of all values that may name environment variables."""
     return [
         (table, key, text)
         for table in ("endpoints", "client")
@@ -245,7 +245,7 @@ def _unusable_ca_file(target: Source, data: Mapping[str, Any]) -> list[ScenarioP
         try:
             ssl.create_default_context(cafile=file)
         except ssl.SSLError:
-            rule, found = "must hold certificates in PEM form", target.data["tls"]["ca_file"]
+            rule, found = "must contain certificates in PEM format", target.data["tls"]["ca_file"]
             return [target.problem("tls.ca_file", shown("ca_file", found), rule)]
     return []
 
@@ -262,15 +262,15 @@ def _missing_credentials(target: Source, environment: Mapping[str, str]) -> list
 
 
 def _unplayable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
-    """Return the disturbances that only an emulator could play, where the target is none."""
+    """Return the disturbances that need an emulator, where the target is not emulated."""
     if plan.target.emulated:
         return []
     return [
         workload.problem(
             f"disturbances[{place}].kind",
             shown("kind", one.kind),
-            "must not be played on a system that runs elsewhere",
-            "burst, flash_crowd, exit and slow_readers work on any system",
+            "requires an emulated target",
+            "burst, flash_crowd, exit and slow_readers work on any target",
         )
         for place, one in enumerate(plan.workload.disturbances)
         if isinstance(one, OF_THE_EMULATOR)
@@ -278,7 +278,7 @@ def _unplayable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
 
 
 def _unsubscribable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
-    """Return what the workload's users subscribe to that the target's system cannot give them."""
+    """Return the problems of subscriptions that the target's system does not support."""
     system, channels = plan.target.system, plan.workload.channels
     most = most_subscriptions(plan.target)
     problems = []
@@ -305,14 +305,14 @@ def _unsubscribable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
 
 def _why_no_more(client: ClientOptions, most: int) -> str:
     if client.most_subscriptions(most + 1) == most:
-        return "the service takes no more from one user: its target's [client] table says so"
-    return "one connection of this system cannot hold more subscriptions"
+        return "the [client] table of the target limits the subscriptions of one user"
+    return "one connection of this system has no more subscriptions"
 
 
 def _why_no_wildcard(client: ClientOptions) -> str:
     if isinstance(client, WildcardOptions):
-        return "where your service takes wildcards, say so: target.client.wildcards = true"
-    return "this system has no subscription that stands for all channels"
+        return "if your service supports wildcards, set target.client.wildcards = true"
+    return "this system has no wildcard subscriptions"
 
 
 def _not_set(target: Source, key: str, name: str) -> ScenarioProblem:
@@ -321,7 +321,7 @@ def _not_set(target: Source, key: str, name: str) -> ScenarioProblem:
 
 
 def _fitted(plan: Plan, run_time_s: float, problems: list[ScenarioProblem]) -> Plan:
-    """Return the plan with the time to measure chosen so that the whole takes ``run_time_s``."""
+    """Return the plan with the measured time set so that the run takes ``run_time_s``."""
     phases = plan.workload.phases
     others_s = plan.total_s - phases.measure_s
     measure_s = round(run_time_s - others_s, 6)

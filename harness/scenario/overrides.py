@@ -1,4 +1,4 @@
-"""Changes that the command line makes to a scenario file before it is validated."""
+"""Changes of the command line to a scenario file before it is validated."""
 
 import math
 import tomllib
@@ -23,13 +23,13 @@ _REPLACES = {
         *("values", "weights"),
     ),
 }
-"""Keys that a change takes out of the file, because they cannot stand beside the new value."""
+"""Keys that a change removes from the file, because they contradict the new value."""
 
 
 def apply_overrides(
     overrides: Sequence[str], workload: Source, target: Source
 ) -> list[ScenarioProblem]:
-    """Write every ``key=value`` into the file it belongs to; return those that say nothing."""
+    """Write every ``key=value`` into its file; return the problems of the others."""
     problems = []
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -52,7 +52,7 @@ def apply_overrides(
 
 
 def toml_value(text: str) -> Any:
-    """Return ``text`` as TOML reads a value; what is no TOML value is text as it stands."""
+    """Return ``text`` as TOML reads a value; any other text is a string."""
     try:
         document = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -62,7 +62,7 @@ def toml_value(text: str) -> Any:
 
 
 def scale_population(workload: Source, users: int) -> list[ScenarioProblem]:
-    """Make the population ``users`` strong, keeping the share of each kind as far as possible.
+    """Set the population to ``users``, keeping the share of each kind as far as possible.
 
     Each kind of which the file had some keeps one at least. A population that does not validate
     is left alone: its own problems are reported.
@@ -81,8 +81,8 @@ def scale_population(workload: Source, users: int) -> list[ScenarioProblem]:
     fewest_others = sum(min(count, 1) for count in others.values()) + len(weights)
     fewest = fewest_subscribers + fewest_chatters + fewest_others
     if users < fewest:
-        hint = "one subscriber and one chatter at least" if fewest > 1 else None
-        hint = "one user of each kind at least" if fewest_others else hint
+        hint = "at least one subscriber and one chatter" if fewest > 1 else None
+        hint = "at least one user of each kind" if fewest_others else hint
         return [ScenarioProblem(USERS, "", str(users), f"must be >= {fewest}", hint)]
     if others or weights:
         fan_out = subscribers + chatters
@@ -98,7 +98,7 @@ def scale_population(workload: Source, users: int) -> list[ScenarioProblem]:
 
 
 def _scaled(others: dict[str, int], factor: float, spare: int) -> dict[str, int]:
-    """Return the counts times ``factor``, one at least of each class there was.
+    """Return the counts times ``factor``, at least one of each existing class.
 
     Args:
         others: How many users of each class.
@@ -124,7 +124,7 @@ def _fan_out(users: int, weights: dict[str, float]) -> int:
 
 
 def set_join_rate(workload: Source, join_rate_per_s: float) -> None:
-    """Let ``join_rate_per_s`` users join each second."""
+    """Set the join rate to ``join_rate_per_s``."""
     joins = workload.data.get("joins", {})
     if isinstance(joins, dict):
         workload.data["joins"] = joins | {"rate_per_s": join_rate_per_s}
@@ -132,7 +132,7 @@ def set_join_rate(workload: Source, join_rate_per_s: float) -> None:
 
 
 def _override(source: Source, key: str, value: Any) -> list[ScenarioProblem]:
-    """Write ``value`` at ``key``, making the tables on the way that the file does not have."""
+    """Write ``value`` at ``key``, creating missing tables."""
     parts = key.split(".")
     container: Any = source.data
     first_new = len(parts)

@@ -57,10 +57,10 @@ def _problem(
     from_here = not is_there and meant.exists() and not path.exists()
     if is_there or (found.kind is PathKind.FOLDER and not from_here):
         return None
-    hint = f"it was looked for at {path}"
+    hint = f"the resolved path is {path}"
     if from_here:
         there = os.path.relpath(meant, base)
-        hint = f"paths in a file start at that file's own folder: {json.dumps(there)}"
+        hint = f"paths in a file are relative to that file: {json.dumps(there)}"
     rule = "must be a file that exists" if found.kind is not PathKind.FOLDER else "must be a folder"
     shown = json.dumps(written, ensure_ascii=False)  # Never a secret, whatever its key is called.
     return source.problem(found.key, shown, rule, hint)

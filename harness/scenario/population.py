@@ -100,7 +100,7 @@ class Population(ScenarioModel):
         return self.users if self.chatters_subscribe else self.subscribers
 
     def why_nobody(self, slo: Slo) -> str:
-        """Return why nobody of the kind of user an SLO is about can have its figure, or ""."""
+        """Return why no user of an SLO's class can have its figure, or ""."""
         if slo.user_class == "subscriber" and not self.subscribers:
             return "population.subscribers is 0"
         if slo.user_class == "subscriber" and slo.metric.startswith("publishes."):

@@ -1,4 +1,4 @@
-"""Turns what pydantic found into sentences: file, key, rule, value found and a hint."""
+"""Turn errors of pydantic into problems: file, key, rule, value found and a hint."""
 
 import json
 import re
@@ -49,13 +49,13 @@ _PATTERN_RULES = {
     VARIABLE_PATTERN: "must be the name of an environment variable",
 }
 _PATTERN_HINTS = {
-    VARIABLE_PATTERN: "put the key into an environment variable and write that variable's name here"
+    VARIABLE_PATTERN: "store the key in an environment variable and write its name here"
 }
 
 
 @dataclass(slots=True)
 class Source:
-    """One scenario file as it was read, with what the command line changed in it.
+    """One scenario file as read, with the changes of the command line.
 
     Attributes:
         file: The file, as the user wrote it.
@@ -74,7 +74,7 @@ class Source:
     readable: bool = True
 
     def problem(self, key: str, found: str, rule: str, hint: str | None = None) -> ScenarioProblem:
-        """Return a problem at ``key``, blamed on the flag that set it or else on the file."""
+        """Return a problem at ``key``, attributed to the flag that set it or else to the file."""
         if flag := self.flag_of(key):
             return ScenarioProblem(flag, f"{self.key_prefix}{key}", found, rule, hint)
         return ScenarioProblem(self.file, key, found, rule, hint)
@@ -88,7 +88,7 @@ class Source:
 
 
 def problems_of(error: ValidationError, source: Source) -> list[ScenarioProblem]:
-    """Return every problem of a file that does not validate, in the order of its keys.
+    """Return every problem of an invalid file, in the order of its keys.
 
     A key that is missing only because it was misspelt is reported once, at the misspelling.
     """
@@ -121,7 +121,7 @@ def _toml_text(value: object) -> str:
 
 
 def _only_wrong_entries(detail: ErrorDetails, source: Source) -> bool:
-    """Tell whether an array counts as empty only because pydantic leaves out wrong entries."""
+    """Return whether an array is empty only because pydantic omits invalid entries."""
     return detail["type"] == "too_short" and bool(
         _value_at(source.data, _path(detail, source.data))
     )
@@ -228,7 +228,7 @@ def _tidied(value: object) -> str | None:
 
 
 def _path(detail: ErrorDetails, data: object) -> list[str | int]:
-    """Return the keys that lead to the value at fault, without pydantic's tags among them."""
+    """Return the keys that lead to the invalid value, without pydantic's tags."""
     path: list[str | int] = []
     current = data
     for place, part in enumerate(detail["loc"], start=1):
@@ -261,7 +261,7 @@ def _value_at(data: object, path: Iterable[str | int]) -> object:
 
 
 def _header(table: list[str | int]) -> str:
-    """Return the line that opens a table in TOML, which differs for an entry of an array."""
+    """Return the TOML header of a table or of an entry of an array."""
     name = _dotted(part for part in table if isinstance(part, str))
     return f"[[{name}]]" if isinstance(table[-1], int) else f"[{name}]"
 

@@ -1,4 +1,4 @@
-"""Reads a scenario file as TOML and says what is wrong with it as a file."""
+"""Read scenario files as TOML, and report problems of the file itself."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ _LINE = re.compile(r"at line (\d+)")
 
 
 def read_source(file: Path, expected: Model | None, problems: list[ScenarioProblem]) -> Source:
-    """Return what ``file`` holds, ready to be validated.
+    """Return the content of ``file``, ready for validation.
 
     Args:
         file: The file to read.
@@ -41,7 +41,7 @@ def read_source(file: Path, expected: Model | None, problems: list[ScenarioProbl
 
 
 def kind_of(data: dict[str, Any], file: Path) -> Model | None:
-    """Return what the keys say a file is, or else its folder's name; None where nothing tells."""
+    """Return what the keys say a file is, or else its folder's name; None if neither does."""
     workload_keys = len(data.keys() & (Workload.model_fields.keys() - Target.model_fields.keys()))
     target_keys = len(data.keys() & (Target.model_fields.keys() - Workload.model_fields.keys()))
     if workload_keys != target_keys:
@@ -51,7 +51,7 @@ def kind_of(data: dict[str, Any], file: Path) -> Model | None:
 
 
 def read_toml(file: Path, problems: list[ScenarioProblem]) -> dict[str, Any] | None:
-    """Return a file's tables and values; None where it cannot be read, which is put on the list."""
+    """Return a file's tables and values; None if unreadable, with a problem added."""
     label, text = str(file), ""
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -80,10 +80,10 @@ def _unreadable(file: Path, error: OSError) -> ScenarioProblem:
 
 def _where_to_look(file: Path) -> str:
     if any(file.stem in shipped_names(kind) for kind in KINDS):
-        return f"the harness comes with one: give its name alone, {file.stem}"
+        return f"the harness ships a file of this name: write {file.stem}"
     if not file.parent.is_dir():
-        return f"there is no folder {file.parent}"
-    return f"it was looked for in {file.parent.absolute()}"
+        return f"the folder {file.parent} does not exist"
+    return f"the folder searched is {file.parent.absolute()}"
 
 
 def _not_toml(file: str, text: str, error: Exception) -> ScenarioProblem:
@@ -93,7 +93,7 @@ def _not_toml(file: str, text: str, error: Exception) -> ScenarioProblem:
     lines = text.splitlines()
     # A carriage return alone ends a line for Python but not for TOML, so the line may be off.
     line = lines[min(int(numbered[1]), len(lines)) - 1].strip() if numbered and lines else ""
-    found = shown(line.partition("=")[0], line) if line else "its end too early"
+    found = shown(line.partition("=")[0], line) if line else "unexpected end of file"
     hint = _TEXT_HINT if "Invalid value" in str(error) else None
     return ScenarioProblem(file, "", found, f"must be TOML: {error}", hint)
 

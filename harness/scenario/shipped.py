@@ -1,4 +1,4 @@
-"""Finds the files that come with the harness, and scenario files by their names.
+"""Find files shipped with the harness, and scenario files by name.
 
 In a wheel they lie inside the package, in a checkout beside it; pyproject.toml maps the one to the
 other.
@@ -10,10 +10,10 @@ from pathlib import Path
 from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
 
 KINDS = ("workloads", "targets", "studies", "slos")
-"""Folders of scenario files, here and in a project of one's own."""
+"""Folders of scenario files, in the harness and in projects."""
 
 PROJECT = Path("scenarios")
-"""Where a project keeps its own, seen from its folder."""
+"""Folder of the scenarios of a project, relative to the project."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _LISTED = "all names: harness examples"
@@ -87,12 +87,12 @@ def scenario_files(given: str) -> list[Path]:
 
 
 def is_name(given: str) -> bool:
-    """Say whether a text has the form of a name: neither a folder nor an ending."""
+    """Return whether a text is a name: it has neither a folder nor a file ending."""
     return bool(given) and not {"/", "\\", "."} & set(given)
 
 
 def opening_comment(file: Path) -> str:
-    """Return what a scenario file says of itself before its first key, line by line."""
+    """Return the opening comment of a scenario file."""
     comments = []
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):

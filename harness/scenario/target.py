@@ -299,7 +299,7 @@ def variables_of(target: Target) -> tuple[str, ...]:
 
 
 def missing_variable(file: str, key: str, name: str) -> ScenarioProblem:
-    """Return the problem of an environment variable that a target needs and nobody set."""
+    """Return the problem of an environment variable that a target needs and that is not set."""
     return ScenarioProblem(
         file=file,
         key=key,

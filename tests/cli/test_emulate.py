@@ -194,7 +194,7 @@ def test_target_that_is_not_emulated_is_refused(emulate, tmp_path):
     status, stdout, stderr = emulate(file=file).end()
     expected = (
         f"error: {file}: emulated must be true, got false\n"
-        "hint: the file describes a system that runs elsewhere\n"
+        "hint: the file describes a remote system\n"
     )
     assert (2, "", expected) == (status, stdout, stderr)
 

@@ -82,7 +82,7 @@ def test_the_edge_is_found_and_told(play, capsys, tmp_path):
         *(cell[key] for key in ("result", "capacity", "not_held_at")),
     )
     said = capsys.readouterr()
-    assert "step 3: 80 subscribers, broke" in said.err
+    assert "step 3: 80 subscribers, failed" in said.err
     assert "objective failed: fan_out_latency_ms.p99" in said.err
     assert said.out.startswith("capacity: 70 subscribers\n")
     assert f"page: {tmp_path / 'sweep' / 'sweep.html'}" in said.out
@@ -104,7 +104,7 @@ def test_a_generator_that_breaks_gives_a_lower_bound(play, capsys):
     assert "at_least_generator" == data["cells"][0]["result"]
     out = capsys.readouterr().out
     assert "capacity: at least 50 subscribers" in out
-    assert "where the system breaks is not known" in out
+    assert "the load generator saturated" in out
 
 
 def test_nothing_held_exits_3(play, capsys):

@@ -57,8 +57,8 @@ def test_every_label_that_is_referred_to_is_there(page):
     "heading",
     [
         *("Objectives", "Latencies", "Deliveries", "Joins by stage", "Phases", "Errors"),
-        *("Load generator", "Environment", "What the words mean", "Users and joins"),
-        *("Waiting", "Slowest messages", "Subscribers that waited longest"),
+        *("Load generator", "Environment", "Definitions", "Users and joins"),
+        *("Waiting", "Slowest messages", "Subscribers with the longest stalls"),
     ],
 )
 def test_a_whole_run_has_every_section(page, heading):

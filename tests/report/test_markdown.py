@@ -13,7 +13,7 @@ def test_it_holds_verdict_figures_objectives_and_warnings(tmp_path):
     assert text.startswith("## ! Invalid: by-hand on emulated\n")
     assert "| Delivered | **80 %** | 1 lost of 5 owed |" in text
     assert "| Delivery ratio | ✕ Fail | 80 % | at least 100 % | -20 % |" in text
-    assert "- **run\\_cut\\_short**: 10.5, where at least 12.0 is needed" in text
+    assert "- **run\\_cut\\_short**: 10.5, where at least 12.0 is required" in text
 
 
 def test_a_run_without_warnings_has_no_heading_for_them(tmp_path):
@@ -23,7 +23,7 @@ def test_a_run_without_warnings_has_no_heading_for_them(tmp_path):
 
 def test_an_empty_record_has_a_summary_too(tmp_path):
     """A run that was killed at once."""
-    assert "Nobody tried to join." in render_markdown(analyse(write_record(tmp_path / "run")))
+    assert "No user attempted to join." in render_markdown(analyse(write_record(tmp_path / "run")))
 
 
 def test_text_cannot_break_out_of_its_cell():

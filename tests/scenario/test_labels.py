@@ -62,13 +62,13 @@ def test_too_long_a_label_of_the_environment_names_the_variable():
 def test_more_than_twenty_tags_are_refused():
     """A page shows them in one line."""
     found = problems_of(tags=[f"k{number}=1" for number in range(21)])
-    assert "--tag must be at most 20 in all, got 21" == found
+    assert "--tag must be at most 20 in total, got 21" == found
 
 
 @pytest.mark.parametrize(
     ("label", "environment", "found"),
     [
-        ("   ", {}, "--label must be more than blanks, or empty, got '   '"),
+        ("   ", {}, "--label must not be blank, got '   '"),
         (None, {"HARNESS_TAGS": ",,"}, "HARNESS_TAGS must hold tags, as a=b,c=d, or be empty"),
     ],
 )

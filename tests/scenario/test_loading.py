@@ -162,7 +162,7 @@ def test_problems_of_files_and_flags_come_together(scenario, workload_text):
         "--set must have the form key=value, got nonsense\n"
         "hint: for example --set publishing.rate_per_s=2\n"
         "--users must be >= 2, got 1\n"
-        "hint: one subscriber and one chatter at least\n"
+        "hint: at least one subscriber and one chatter\n"
         'workload.toml: name must be lower-case letters, digits and hyphens, got "S"\n'
         "hint: for example s\n"
         "--set: joins.rate_per_s must be >= 0.001, got 0"
@@ -232,7 +232,7 @@ def test_ca_file_that_is_not_there_is_refused(scenario, tmp_path, monkeypatch):
     monkeypatch.chdir(elsewhere)
     assert scenario.complaint("target.tls.ca_file=ca.pem") == (
         '--set: target.tls.ca_file must be a file that exists, got "ca.pem"\n'
-        "hint: it was looked for at elsewhere/ca.pem"
+        "hint: the resolved path is elsewhere/ca.pem"
     )
     trustme.CA().cert_pem.write_to_path("ca.pem")
     plan = scenario.plan("target.tls.ca_file=ca.pem")
@@ -243,7 +243,7 @@ def test_ca_file_without_certificates_is_refused(scenario, tmp_path, monkeypatch
     """A file that TLS cannot use is found before anybody connects."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ca.pem").write_text("garbage", encoding="utf-8")
-    expected = '--set: target.tls.ca_file must hold certificates in PEM form, got "ca.pem"'
+    expected = '--set: target.tls.ca_file must contain certificates in PEM format, got "ca.pem"'
     assert expected == scenario.complaint("target.tls.ca_file=ca.pem")
 
 
@@ -311,9 +311,9 @@ def test_subscriptions_that_a_service_cannot_hold_are_refused_before_the_run(sce
     scenario.write(target=OWN_SERVICE + '[client]\nchannel_separator = ""\n')
     assert (
         "--set: channels.subscriptions_per_client must be at most 1 on server-sent-events, got 2\n"
-        "hint: the service takes no more from one user: its target's [client] table says so\n"
+        "hint: the [client] table of the target limits the subscriptions of one user\n"
         "--set: channels.wildcard_share must be 0 on server-sent-events, got 0.05\n"
-        "hint: where your service takes wildcards, say so: target.client.wildcards = true"
+        "hint: if your service supports wildcards, set target.client.wildcards = true"
     ) == scenario.complaint(*ROOMS)
 
 

@@ -100,7 +100,7 @@ def test_override_without_a_key_or_a_value_is_refused(scenario, override):
         (
             (),
             {"users": 1},
-            "--users must be >= 2, got 1\nhint: one subscriber and one chatter at least",
+            "--users must be >= 2, got 1\nhint: at least one subscriber and one chatter",
         ),
         (
             (),

@@ -101,8 +101,8 @@ def test_missing_files_are_all_named(place):
     rule = "must be a file that exists, got"
     assert sorted(found.splitlines()) == [
         f'--set: target.emulator.lambda_authorizer.function {rule} "own.py"',
-        f"hint: it was looked for at {place / 'work' / 'own.py'}",
-        "hint: it was looked for at handlers/chta.js",
+        f"hint: the resolved path is {place / 'work' / 'own.py'}",
+        "hint: the resolved path is handlers/chta.js",
         f'target.toml: emulator.namespaces.0.code {rule} "handlers/chta.js"',
     ]
 
@@ -113,7 +113,7 @@ def test_file_that_lies_in_the_working_directory_is_refused_with_its_path(place)
     (place / "work" / "kept").mkdir()
     text = '[emulator]\ncertificate_folder = "kept"\n[[emulator.namespaces]]\nname = "default"\n'
     found = complaint(target(place, EMULATED + text + 'code = "own.js"\n'))
-    rule = "paths in a file start at that file's own folder"
+    rule = "paths in a file are relative to that file"
     assert found.splitlines() == [
         'target.toml: emulator.certificate_folder must be a folder, got "kept"',
         f'hint: {rule}: "../work/kept"',

@@ -23,14 +23,15 @@ def test_missing_file_in_a_missing_folder_is_reported(tmp_path):
     """Nothing is guessed where there is no folder to look in."""
     folder = tmp_path / "none"
     assert (
-        f"x.toml must be a file that exists, got no such file\nhint: there is no folder {folder}"
+        "x.toml must be a file that exists, got no such file\n"
+        f"hint: the folder {folder} does not exist"
     ) == complaint(folder / "x.toml")
 
 
 def test_missing_file_like_no_other_says_where_it_was_looked_for(tmp_path):
     """Most often the command was run from another folder."""
     said = complaint(tmp_path / "x.toml")
-    assert f"got no such file\nhint: it was looked for in {tmp_path}" in said
+    assert f"got no such file\nhint: the folder searched is {tmp_path}" in said
 
 
 def test_folder_in_place_of_a_file_is_reported(tmp_path):

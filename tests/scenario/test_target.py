@@ -114,7 +114,7 @@ def test_real_target_has_no_emulator():
             (
                 "target.toml: auth.api_key_env must be the name of an environment variable, "
                 "got a value that is not shown\n"
-                "hint: put the key into an environment variable and write that variable's name here"
+                "hint: store the key in an environment variable and write its name here"
             ),
         ),
     ],

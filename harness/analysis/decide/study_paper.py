@@ -21,7 +21,7 @@ _BOUNDS: Final = {
 """Which quotas speak about which requirement."""
 
 PRICE_LIST: Final = "price list"
-"""The source of what a day without connections costs."""
+"""The source of the cost of a day without connections."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SystemCost:
 
 
 def day_of_need(need: StudyNeed) -> Day:
-    """Return the day that the need describes, everybody connected all day."""
+    """Return the day that the need describes, with all users connected all day."""
     return Day(
         connected=need.connected,
         messages=need.messages_per_day,

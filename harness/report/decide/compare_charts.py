@@ -1,4 +1,4 @@
-"""The charts of a comparison: every side on the same axes, aligned on when measuring began."""
+"""The charts of a comparison: all sides on the same axes, aligned at the start of measuring."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -43,12 +43,12 @@ _KEY_MARK: Final = 34
 
 @dataclass(frozen=True)
 class Contestant:
-    """What is drawn beside others.
+    """One side of a chart.
 
     Attributes:
         label: Its name in the key.
         look: How its lines are drawn in every chart.
-        runs: Its runs; each is a line of its own over time.
+        runs: Its runs, each drawn as one line over time.
         latencies: Their fan-out latencies together.
     """
 
@@ -75,7 +75,7 @@ def contestants_of(comparison: Comparison) -> list[Contestant]:
 def draw_comparison(comparison: Comparison) -> list[Chart]:
     """Draw every chart that the records have data for."""
     contestants = contestants_of(comparison)
-    return _drawn([*_ratios(comparison, contestants), *_sketches(contestants)])
+    return _drawn([*_ratios(comparison, contestants), *_layouts(contestants)])
 
 
 def draw_contest(
@@ -90,20 +90,20 @@ def draw_contest(
     """
     return _drawn(
         replace(one, name=one.name.replace("compare", prefix, 1), title=one.title + about)
-        for one in _sketches(contestants)
+        for one in _layouts(contestants)
     )
 
 
-def _sketches(contestants: Sequence[Contestant]) -> list[ChartLayout]:
+def _layouts(contestants: Sequence[Contestant]) -> list[ChartLayout]:
     makers = (
         *(_fan_out_percentiles, _p99_over_time, _connected, _deliveries, _lost),
         *(_stalls, _join_percentiles),
     )
-    return [sketch for maker in makers for sketch in maker(contestants)]
+    return [layout for maker in makers for layout in maker(contestants)]
 
 
-def _drawn(sketches: Iterable[ChartLayout]) -> list[Chart]:
-    return [sketch.chart() for sketch in sketches]
+def _drawn(layouts: Iterable[ChartLayout]) -> list[Chart]:
+    return [layout.chart() for layout in layouts]
 
 
 def _panel(figure: Figure, size: Size, contestants: Sequence[Contestant]) -> Axes:
@@ -157,8 +157,8 @@ def _ratios(comparison: Comparison, contestants: Sequence[Contestant]) -> Iterat
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+,.4g} %"))
 
     caption = (
-        f"Percent above or below {first}, with where it may lie. A bar that crosses the line at 0 "
-        "shows no difference; a dot marks one that does not."
+        f"Change against {first} in percent, with its 95 % confidence interval. An interval that "
+        "contains 0 shows no difference; a dot marks one that does not."
     )
     size = Size(WIDE.width, 76 + 24 * len(rows))
     yield ChartLayout("compare-differences", f"How far from {first}", caption, draw, size)
@@ -170,7 +170,7 @@ def _room_left(size: Size) -> float:
 
 
 def _fan_out_percentiles(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
-    caption = "All measured fan-out latencies of a side's runs; each tenfold is as tall."
+    caption = "All measured fan-out latencies of the runs of a side, logarithmic axis."
     yield from _percentiles(
         contestants,
         [one.latencies for one in contestants],
@@ -185,7 +185,7 @@ def _join_percentiles(contestants: Sequence[Contestant]) -> Iterator[ChartLayout
         for one in contestant.runs:
             latencies.hdr.add(one.record.histograms.merged("join_latency").hdr)
         merged.append(latencies)
-    caption = "All joins of a side's runs, over the whole run; each tenfold is as tall."
+    caption = "All joins of the runs of a side, over the whole run, logarithmic axis."
     words = ("compare-joins", "Join latency by percentile", caption)
     yield from _percentiles(contestants, merged, words)
 
@@ -218,7 +218,7 @@ def _percentiles(
 
 
 def _p99_over_time(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
-    caption = "The p99 of each second, a line for each run; second 0 is when measuring began."
+    caption = "The p99 of each second, a line for each run; second 0 is the start of measuring."
     yield from _over_time(
         contestants,
         "compare-p99",
@@ -260,7 +260,7 @@ def _lost(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
         contestants,
         "compare-lost",
         "Lost over time",
-        "Deliveries owed that never came, by the second their message was due, for each run.",
+        "Lost deliveries by the second in which their message was due, for each run.",
         "lost/s",
         lambda record: every_second(
             faults_per_second(record.messages, record.epoch_ns)[["lost"]], record
@@ -338,5 +338,5 @@ def _stalls(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
         unit(axes, "% of subscribers")
         legend(axes, size, columns=_columns(size, contestants))
 
-    caption = "The share of subscribers whose longest stall was at least so long."
+    caption = "Share of subscribers whose longest stall was at least this long."
     yield ChartLayout("compare-stalls", "Stalls", caption, draw, WIDE)

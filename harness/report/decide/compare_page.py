@@ -1,4 +1,4 @@
-"""A comparison as one HTML file that needs nothing else."""
+"""The page of a comparison."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -12,13 +12,13 @@ from harness.report.canvas import Chart
 from harness.report.decide.compare_charts import contestants_of, draw_comparison
 from harness.report.decide.compare_tables import (
     NO_DIFFERENCE,
+    change_text,
     difference_table,
-    figure_words,
+    difference_text,
+    figure_text,
     gates_table,
     is_better,
     runs_table,
-    tell_change,
-    tell_difference,
 )
 from harness.report.glossary import capital
 from harness.report.page import Figure, Tile, render_page
@@ -29,7 +29,7 @@ HEADLINES: Final = (
     *("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", RATIO),
     *("joins.latency_ms.p99", "stall_s.p99", "cost.usd_day_at_reference"),
 )
-"""The figures that matter, in reading order."""
+"""The main metrics, in reading order."""
 
 
 def render_comparison(
@@ -41,8 +41,8 @@ def render_comparison(
 
     Args:
         comparison: What was compared.
-        passages: The gates and how they were passed.
-        charts: From ``draw_comparison``; drawn now where none are given.
+        passages: The gates and their verdicts.
+        charts: From ``draw_comparison``; drawn if not given.
     """
     charts = draw_comparison(comparison) if charts is None else charts
     first = comparison.sides[0]
@@ -68,7 +68,7 @@ def render_comparison(
             )
         ],
         single=any(len(one.runs) == 1 for one in comparison.sides),
-        stories=[tell_difference(first, other, found) for other, found in pairs],
+        stories=[difference_text(first, other, found) for other, found in pairs],
         tables=tables,
         tiles=comparison_tiles(comparison),
         tone=tone,
@@ -79,7 +79,7 @@ def render_comparison(
 
 
 def _clocks(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return the sides whose workers did not share a clock, each with its error."""
+    """Return the sides with several clocks, each with its clock error."""
     errors_ms = [
         (side.name, side.clock_error_ms("fan_out_latency_ms")) for side in comparison.sides
     ]
@@ -87,9 +87,9 @@ def _clocks(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def decision(comparison: Comparison, passages: Sequence[Passage]) -> tuple[str, str, str]:
-    """Return the mark, the word and the tone of the first line.
+    """Return the mark, the word and the tone of the headline.
 
-    With gates it is their verdict; without, what the figures that matter show of the last side.
+    It is the verdict of the gates; without gates, what the main metrics show of the last side.
     """
     if passages:
         failed = next((one.verdict for one in passages if one.verdict != "pass"), "pass")
@@ -104,7 +104,7 @@ def decision(comparison: Comparison, passages: Sequence[Passage]) -> tuple[str, 
 
 
 def _word_for(name: str, better: set[bool]) -> tuple[str, str, str]:
-    """Return mark, word and tone for whether the differences shown are for the better."""
+    """Return mark, word and tone for whether the differences are improvements."""
     if not better:
         return "=", capital(NO_DIFFERENCE), "no_data"
     if len(better) > 1:
@@ -115,12 +115,12 @@ def _word_for(name: str, better: set[bool]) -> tuple[str, str, str]:
 
 
 def comparison_tiles(comparison: Comparison) -> list[Tile]:
-    """Return a tile for each figure that matters: every side's, and how they differ."""
+    """Return a tile for each main metric, with every side and their differences."""
     return [_tile(comparison, metric) for metric in HEADLINES]
 
 
 def _tile(comparison: Comparison, metric: str) -> Tile:
-    figures = [Figure(metric, figure_words(side, metric), side.name) for side in comparison.sides]
+    figures = [Figure(metric, figure_text(side, metric), side.name) for side in comparison.sides]
     return Tile(capital(title_of(metric)), figures, "", "; ".join(_details(comparison, metric)))
 
 
@@ -128,4 +128,4 @@ def _details(comparison: Comparison, metric: str) -> Iterator[str]:
     several = len(comparison.differences) > 1
     for side, found in zip(comparison.sides[1:], comparison.differences, strict=True):
         one: Difference = next(each for each in found if each.metric == metric)
-        yield (f"{side.name}: " if several else "") + tell_change(one)
+        yield (f"{side.name}: " if several else "") + change_text(one)

@@ -1,4 +1,4 @@
-"""A comparison as tables and sentences, for the page, the terminal and the pipeline's page."""
+"""The tables and sentences of a comparison, for pages, the terminal and JSON."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,15 +17,15 @@ from harness.report.table_cells import Cell, Table
 
 NO_DIFFERENCE: Final = "no difference shown"
 JSON_VERSION: Final = 1
-"""Of what ``comparison_json`` returns; a name that goes, or means something else, raises it."""
+"""Version of ``comparison_json``; incremented when a name disappears or changes its meaning."""
 
 _HEADLINES: Final = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
-"""What the first sentences are about."""
+"""Metrics of the first sentences."""
 _PERCENT: Final = round(100 * CONFIDENCE)
 
 
-def tell_difference(first: Side, other: Side, differences: Sequence[Difference]) -> str:
-    """Return in a few sentences how a side differs from the first."""
+def difference_text(first: Side, other: Side, differences: Sequence[Difference]) -> str:
+    """Return how a side differs from the first, in a few sentences."""
     by_metric = {one.metric: one for one in differences}
     sentences = []
     for metric in _HEADLINES:
@@ -34,49 +34,49 @@ def tell_difference(first: Side, other: Side, differences: Sequence[Difference])
         if seen.difference is None:
             sentences.append(f"{name}: no data.")
         else:
-            values = f"{figure_words(other, metric)} in {other.name}, "
-            values += f"{figure_words(first, metric)} in {first.name}"
-            sentences.append(f"{name} {values}: {tell_change(seen)}.")
+            values = f"{figure_text(other, metric)} in {other.name}, "
+            values += f"{figure_text(first, metric)} in {first.name}"
+            sentences.append(f"{name} {values}: {change_text(seen)}.")
     return " ".join(sentences)
 
 
-def figure_words(side: Side, metric: str) -> str:
-    """Return a side's figure; of one below its clocks' error, that it was no longer than that."""
+def figure_text(side: Side, metric: str) -> str:
+    """Return a side's value of a metric, or the clock error as its upper bound."""
     return quoted(metric, side.figures[metric], side.clock_error_ms(metric))
 
 
-def tell_change(seen: Difference) -> str:
-    """Return in words how a figure differs from the first side's, such as "lower, −20 %"."""
+def change_text(seen: Difference) -> str:
+    """Return how a metric differs from the first side's, such as "lower, −20 %"."""
     return _word(seen) + _change(seen)
 
 
 def is_better(seen: Difference) -> bool:
-    """Say whether a figure changed for the better."""
+    """Return whether a metric improved."""
     return ((seen.difference or 0.0) > 0) == more_is_better(seen.metric)
 
 
 def difference_table(first: Side, other: Side, differences: Sequence[Difference]) -> Table:
-    """Return every figure of two sides with difference, ratio, their intervals and a word."""
+    """Return every metric of two sides with difference, ratio, intervals and finding."""
     rows = [_row(one) for one in differences if one.first is not None or one.other is not None]
     columns = ["Figure", "Finding", first.name, other.name]
     columns += [f"{other.name} − {first.name}", f"{other.name} ÷ {first.name}"]
     note = (
-        f"In brackets where it may lie, at {_PERCENT} %; figures without brackets say what was "
-        "seen and nothing about chance. Of counts a side has the mean of its runs, of stalls, "
-        "recovery, cost and joins a second the highest."
+        f"Brackets contain the {_PERCENT} % confidence interval; values without brackets have no "
+        "interval. Counts are the mean over the runs of a side; stalls, recovery, cost and joins/s "
+        "are the maximum."
     )
     error_ms = max((one.clock_error_ms for one in differences), default=0.0)
     if error_ms:
         note += (
-            f" {explanation('side')}, and no difference that both errors together, "
-            f"{q.milliseconds(error_ms)}, may have made."
+            f" {explanation('side')}; differences below the sum of both errors, "
+            f"{q.milliseconds(error_ms)}, are not reported."
         )
-    title = f"{other.title} beside {first.title}"
+    title = f"{other.title} compared with {first.title}"
     return Table(f"differences-{other.name}", title, note, columns, rows, texts=2)
 
 
 def runs_table(comparison: Comparison) -> Table:
-    """Return every run with its side, its folder, its verdict and where it comes from."""
+    """Return every run with its side, folder, verdict and origin."""
     rows = []
     for side in comparison.sides:
         for one in side.runs:
@@ -98,7 +98,7 @@ def runs_table(comparison: Comparison) -> Table:
 
 
 def gates_table(passages: Sequence[Passage]) -> Table:
-    """Return each gate with what was seen."""
+    """Return each gate with the observed change."""
     rows = [
         [
             Cell(str(one.gate)),
@@ -109,12 +109,12 @@ def gates_table(passages: Sequence[Passage]) -> Table:
         ]
         for one in passages
     ]
-    columns = ["Fails if", "Verdict", "Side", "Seen", "Finding"]
+    columns = ["Fails if", "Verdict", "Side", "Change", "Finding"]
     return Table("gates", "Gates", "", columns, rows, texts=3)
 
 
 def comparison_json(comparison: Comparison, passages: Sequence[Passage]) -> Json:
-    """Return a comparison as plain data under stable names."""
+    """Return a comparison as JSON data under stable names."""
     return {
         "version": JSON_VERSION,
         "confidence": CONFIDENCE,
@@ -188,7 +188,7 @@ def _tone(one: Difference) -> str:
 
 
 def _change(one: Difference) -> str:
-    """Return by how much, where a difference is shown."""
+    """Return the relative change, where a difference is shown."""
     if not one.is_shown or one.ratio is None or one.relative is None:
         return ""
     low, high = (_percent(value) for value in one.relative)
@@ -213,7 +213,7 @@ def _difference(one: Difference) -> str:
 
 def _signed(metric: str, value: float | None) -> str:
     if value is not None and metric.endswith("ratio"):
-        return f"{100 * value:+.3g}{q.THIN}%"  # no rule about 0 and 100 for what is a change
+        return f"{100 * value:+.3g}{q.THIN}%"  # A change needs no special digits near 0 and 100.
     sign = "+" if value is not None and value > 0 else ""
     return sign + q.of_metric(metric, value)
 

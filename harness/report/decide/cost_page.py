@@ -22,9 +22,9 @@ def render_cost_page(
     """Return the comparison as one HTML document.
 
     Args:
-        study: What a day costs.
-        runs: What runs used, for tables of their own.
-        charts: From ``draw_curves``; drawn now where none are given.
+        study: The cost of a day.
+        runs: The usage of runs, shown in own tables.
+        charts: From ``draw_curves``; drawn if not given.
     """
     charts = draw_curves(study.curves) if charts is None else charts
     return render_page(
@@ -32,7 +32,7 @@ def render_cost_page(
         OF_COSTS,
         charts=charts,
         percentiles=False,
-        story=_story(study),
+        story=_summary(study),
         tables=cost_tables(study, runs),
         tiles=_tiles(study),
         day=study.day,
@@ -41,24 +41,24 @@ def render_cost_page(
     )
 
 
-def _story(study: CostStudy) -> str:
-    """Return which system is the cheapest, and how much more the dearest costs."""
+def _summary(study: CostStudy) -> str:
+    """Return the cheapest and the most expensive system."""
     bills = sorted(study.cases[0].bills, key=lambda bill: bill.usd)
-    cheapest, dearest = bills[0], bills[-1]
-    times = q.figure(dearest.usd / cheapest.usd) if cheapest.usd else q.MISSING
+    cheapest, highest = bills[0], bills[-1]
+    times = q.figure(highest.usd / cheapest.usd) if cheapest.usd else q.MISSING
     return (
         f"With {q.count(study.day.connected)} users connected and {q.count(study.day.messages)} "
         f"messages a day, {cheapest.name} cost the least with {q.money(cheapest.usd)}, and "
-        f"{dearest.name} the most with {q.money(dearest.usd)}: {times} times as much."
+        f"{highest.name} the most with {q.money(highest.usd)}: {times} times as much."
     )
 
 
 def draw_curves(curves: Sequence[Curve]) -> list[Chart]:
     """Draw the cost of a day over users and over messages, both axes logarithmic."""
-    return [_sketch(curve).chart() for curve in curves]
+    return [_layout(curve).chart() for curve in curves]
 
 
-def _sketch(curve: Curve) -> ChartLayout:
+def _layout(curve: Curve) -> ChartLayout:
     def draw(figure: Drawing, size: Size) -> None:
         # On a phone the key leaves no room for the unit beside two columns.
         columns = 1 if size == NARROW else 2
@@ -72,12 +72,12 @@ def _sketch(curve: Curve) -> ChartLayout:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.yaxis.set_major_formatter(FuncFormatter(_dollars))
         axes.set_xlabel(curve.over)
-        unit(axes, "USD a day")
+        unit(axes, "USD per day")
         legend(axes, size, columns=columns)
 
     highest = max(curve.usd, key=lambda name: curve.usd[name][-1])
-    caption = f"At {q.count(curve.at[-1])}, {highest} is the dearest with "
-    caption += f"{q.money(curve.usd[highest][-1])} a day."
+    caption = f"At {q.count(curve.at[-1])}, {highest} is the most expensive with "
+    caption += f"{q.money(curve.usd[highest][-1])} per day."
     name = "cost-over-" + curve.over.split()[0]
     return ChartLayout(name, f"Cost of a day over {curve.over}", caption, draw)
 
@@ -91,8 +91,8 @@ def _tiles(study: CostStudy) -> list[Tile]:
         Tile(
             bill.name,
             [Figure("", q.money(bill.usd), link=lines_table(bill))],
-            "a day",
-            f"{q.money(study.idle[bill.name])} with nobody connected",
+            "per day",
+            f"{q.money(study.idle[bill.name])} when idle",
         )
         for bill in study.cases[0].bills
     ]

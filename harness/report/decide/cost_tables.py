@@ -1,4 +1,4 @@
-"""The tables of a cost comparison, for a terminal and for a page alike."""
+"""The tables of a cost comparison, for the terminal and the page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -15,12 +15,12 @@ _LEAST_OF_THREE_DIGITS: Final = 0.01
 
 
 def lines_table(bill: Bill) -> str:
-    """Return the name of the table that has a bill's lines, each with its formula."""
+    """Return the name of the table with the lines of a bill."""
     return f"{bill.system}-{bill.users:.0f}"
 
 
 def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
-    """Return every table of a comparison, the decision first and its lines after it."""
+    """Return every table of a comparison, totals first."""
     return [
         *(_run(run, number) for number, run in enumerate(runs, 1)),
         _totals(study),
@@ -30,9 +30,9 @@ def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
         _grid(study.grid),
         _steps(
             "coalescing",
-            "Messages that travel together",
-            "What is published within a window goes out as one event of their mean size together; "
-            "a message waits up to one window.",
+            "Batched messages",
+            "Messages published within a window are sent as one event; a message waits up to one "
+            "window.",
             study.coalescing,
         ),
         _steps(
@@ -71,13 +71,13 @@ def _run(run: RunCost, number: int) -> Table:
 
 
 def _metering() -> str:
-    """Say in which steps of its size an event is counted, on systems that count in steps."""
+    """Return the step sizes by which systems count an event."""
     steps = (
         f"{step_bytes // 1024} KB on {system_named(name).title}"
         for name, economics in priced_systems().items()
         if (step_bytes := step_bytes_of(economics))
     )
-    return f"An event counts once for each begun step of its size: {', '.join(steps)}."
+    return f"An event counts once per started step of its size: {', '.join(steps)}."
 
 
 def _units(system: str) -> Mapping[str, str]:
@@ -104,9 +104,9 @@ def _totals(study: CostStudy) -> Table:
     ]
     (connected,), writing = {bill.users for bill in everyone.bills}, chatters.bills[0].users
     note = (
-        f"US dollars a day for {q.count(study.day.messages)} messages. Hybrid: chatters connected, "
+        f"USD per day for {q.count(study.day.messages)} messages. Hybrid: chatters connected, "
         f"{q.count(viewers.users)} viewers polling every {study.day.poll_interval_s:g} s for "
-        f"{q.money(viewers.usd)}. Idle: nobody connected all day."
+        f"{q.money(viewers.usd)}. Idle: no user connected all day."
     )
     columns = [
         "system",
@@ -119,7 +119,7 @@ def _totals(study: CostStudy) -> Table:
 
 
 def _idle(study: CostStudy) -> Table:
-    """Return what stands although nobody is there: which system goes down to zero."""
+    """Return the cost of a day without users: which systems scale to zero."""
     rows = [
         [
             Cell(bill.name),
@@ -137,10 +137,10 @@ def _idle(study: CostStudy) -> Table:
         for bill in study.idle_bills
         if not _standing_lines(bill, study.flipped)
     ]
-    note = "A day with nobody connected and no message, servers standing ready all the same."
-    columns = ["system", "line", "formula", "price", "quantity", "USD a day"]
+    note = "A day without users and messages; provisioned servers keep running."
+    columns = ["system", "line", "formula", "price", "quantity", "USD per day"]
     meanings = ("", "", "", "", "quantity", "line")
-    return Table("idle", "Nobody connected", note, columns, rows, texts=4, meanings=meanings)
+    return Table("idle", "Idle day", note, columns, rows, texts=4, meanings=meanings)
 
 
 def _standing_lines(bill: Bill, flipped: Sequence[str]) -> list[Line]:
@@ -163,10 +163,10 @@ def _open_questions(cases: Sequence[Case]) -> Table:
     ]
     return Table(
         "switches",
-        "What is open, and both of its values",
-        "Answers differ between teams or cannot be read from the price list; --flip NAME takes the "
-        "other one.",
-        ["system", "question", "name", "users", "as counted", "the other way"],
+        "Assumptions, with both values",
+        "The answer depends on the team, or the price list is ambiguous. --flip NAME selects the "
+        "alternative.",
+        ["system", "question", "name", "users", "as counted", "alternative"],
         rows,
         texts=3,
         meanings=("", "", "", "users_billed"),
@@ -182,7 +182,7 @@ def _break_evens(found: Sequence[BreakEven]) -> Table:
         ]
         for each in found
     ]
-    note = "Where there is no such point, one is cheaper throughout."
+    note = "Without such a point, one system is cheaper throughout."
     columns = ["between", "at", "cheaper above it"]
     meanings = ("", "break_even")
     return Table("break-even", "Break-even points", note, columns, rows, meanings=meanings)
@@ -194,8 +194,8 @@ def _grid(steps: Sequence[Step]) -> Table:
         [Cell(step.choice), *(Cell(q.money(step.usd[system])) for system in systems)]
         for step in steps
     ]
-    note = "Users connected and messages a day together: cost is their product where each delivery "
-    note += "is paid for, and hardly follows messages where servers or requests are."
+    note = "Cost over users and messages: it is proportional to their product where deliveries are "
+    note += "billed, and nearly independent of messages where servers or requests are billed."
     columns, meanings = ["a day of", *systems], ("", *["usd_day"] * len(systems))
     return Table("grid", "Users and messages", note, columns, rows, meanings=meanings)
 
@@ -226,7 +226,7 @@ def _lines(bill: Bill, case: str, study: CostStudy) -> Table:
         lines_table(bill),
         f"{bill.name}: {case.lower()}",
         note,
-        ["line", "formula", "price", "source", "quantity", "USD a day"],
+        ["line", "formula", "price", "source", "quantity", "USD per day"],
         rows,
         texts=4,
         meanings=("", "", "", "", "quantity", "line"),

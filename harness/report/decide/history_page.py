@@ -30,7 +30,7 @@ def render_history(history: History, charts: Sequence[Sequence[Chart]] | None = 
 
     Args:
         history: The runs, series by series.
-        charts: From ``draw_history``; drawn now where none are given.
+        charts: From ``draw_history``; drawn if not given.
     """
     charts = draw_history(history) if charts is None else charts
     return render_page(
@@ -52,17 +52,17 @@ def draw_history(history: History) -> list[list[Chart]]:
 
 
 def tables(history: History) -> list[Table]:
-    """Return a table for each series: its runs, newest last, and the change at its end."""
+    """Return a table for each series: its runs, newest last, and the latest change."""
     return [
         _table(number, series, history.metrics) for number, series in enumerate(history.series, 1)
     ]
 
 
 def title(series: Series) -> str:
-    """Return what a series is of, and in what it is unlike the first of its name."""
+    """Return the name of a series, and how it differs from the first of that name."""
     keys = ", ".join(series.apart[:_MOST_KEYS])
     more = len(series.apart) - _MOST_KEYS
-    apart = f", unlike in {keys}" + (f" and {more} more" if more > 0 else "") if keys else ""
+    apart = f", differs in {keys}" + (f" and {more} more" if more > 0 else "") if keys else ""
     return series.name + apart
 
 
@@ -79,9 +79,9 @@ def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
         ]
         for point in series.points
     ]
-    told = [words for metric in metrics if (words := _change(series.change(metric)))]
-    notes = [f"The last valid run beside the median of those before it: {', '.join(told)}."]
-    notes = notes if told else []
+    changes = [text for metric in metrics if (text := _change(series.change(metric)))]
+    notes = [f"The last valid run against the median of the previous runs: {', '.join(changes)}."]
+    notes = notes if changes else []
     if any(point.errors_ms[metric] for point in series.points for metric in metrics):
         notes.append(f"{explanation('run')}.")
     texts = ["Started", *(["Tested"] if is_named else [])]
@@ -100,7 +100,7 @@ def _quoted(metric: str, point: Point) -> str:
 
 
 def _change(seen: Difference | None) -> str:
-    """Return in words by how much a figure changed; empty where that is not known."""
+    """Return the change of a metric as text; empty if unknown."""
     if seen is None:
         return ""
     if seen.is_within_clocks:
@@ -115,16 +115,16 @@ def _word(point: Point) -> str:
 
 
 def _charts(number: int, series: Series, metrics: Sequence[str]) -> Iterator[Chart]:
-    """Draw each metric over a series that has a trend at all."""
+    """Draw each metric over a series of several runs."""
     if len(series.points) < _LEAST_POINTS:
         return
     for metric in metrics:
         values = [point.values[metric] for point in series.points]
         if any(value is not None for value in values):
-            yield _sketch(number, series, metric).chart()
+            yield _layout(number, series, metric).chart()
 
 
-def _sketch(number: int, series: Series, metric: str) -> ChartLayout:
+def _layout(number: int, series: Series, metric: str) -> ChartLayout:
     values = np.array([point.values[metric] for point in series.points], dtype=float)
     valid = np.array([point.verdict != "invalid" for point in series.points])
     places = np.arange(len(values))

@@ -8,28 +8,28 @@ from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.study import Answer, Contest, Findings
 from harness.analysis.decide.study_paper import SystemCost
 from harness.report import formatting as q
-from harness.report.decide.compare_tables import figure_words, tell_change
+from harness.report.decide.compare_tables import change_text, figure_text
 from harness.report.decide.study_text import (
     STANDINGS,
-    judged_words,
+    judged_text,
     marked,
-    note_lines,
+    most_expensive_lines,
     origin_of,
-    paper_words,
-    seen_words,
-    size_words,
-    standing_words,
+    paper_text,
+    seen_text,
+    size_text,
+    standing_text,
 )
 from harness.report.glossary import anchor
 from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
 from harness.report.table_cells import Cell, Table, several
 
 BESIDE: Final = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
-"""What is shown of every system beside the others."""
+"""Metrics shown for every system side by side."""
 
 
 def matrix(findings: Findings) -> Table:
-    """Return what stands where: a row for each requirement, a column for each system."""
+    """Return the standings: a row for each requirement, a column for each system."""
     rows = [
         [
             Cell(row[0].requirement.need),
@@ -37,17 +37,17 @@ def matrix(findings: Findings) -> Table:
         ]
         for number, row in enumerate(findings.answers, 1)
     ]
-    columns = ["What is needed", *(one.label for one in findings.study.systems)]
+    columns = ["Requirement", *(one.label for one in findings.study.systems)]
     note = (
-        "Met: at the size needed. Held, smaller: every objective was kept, at a smaller size. "
-        "The tables below have the figures."
+        "Met: every objective held at the required size. Held at smaller size: every objective "
+        "held in smaller runs. The tables below contain the figures."
     )
-    return Table("matrix", "What was needed, and what was seen", note, columns, rows,
+    return Table("matrix", "Requirements and results", note, columns, rows,
                  texts=len(columns))  # fmt: skip
 
 
 def approaches(findings: Findings) -> Table:
-    """Return how each system carries a message."""
+    """Return how each system delivers a message."""
     targets = {
         one.system.name: str(one.runs[0].record.target.get("name"))
         for one in findings.outcomes
@@ -61,33 +61,33 @@ def approaches(findings: Findings) -> Table:
         ]
         for one in findings.study.systems
     ]
-    columns = ["System", "How it carries a message", "Target of the runs"]
+    columns = ["System", "How it delivers a message", "Target of the runs"]
     return Table("approaches", "The approaches", "", columns, rows, texts=3)
 
 
 def requirement_tables(findings: Findings) -> list[Table]:
-    """Return a table for each requirement: every system with its figures and its paper."""
+    """Return a table for each requirement: every system with its figures, quotas and prices."""
     return [_requirement(number, row) for number, row in enumerate(findings.answers, 1)]
 
 
 def costs(findings: Findings) -> Table:
-    """Return what a day of the need costs on each system."""
+    """Return the cost of a day of the study's load on each system."""
     need = findings.study.need
-    dearest = dict(note_lines(findings.costs))
-    rows = [_cost(cost, dearest.get(cost.system.name, q.MISSING)) for cost in findings.costs]
+    most_expensive = dict(most_expensive_lines(findings.costs))
+    rows = [_cost(cost, most_expensive.get(cost.system.name, q.MISSING)) for cost in findings.costs]
     note = (
         f"A day of {q.count(need.connected)} users connected, {q.count(need.messages_per_day)} "
         f"messages of {q.count(need.event_bytes)} bytes to all of them, at list prices. “As "
-        "measured” is the same day with the event sizes, the reach and the handler calls of a run."
+        "measured” uses the event sizes, recipients and handler invocations of a run."
     )
-    columns = ["System", "Price lists", "Dearest line", "A day", "Nobody connected"]
-    columns += ["A day as measured", "The run itself"]
+    columns = ["System", "Price lists", "Most expensive line", "Per day", "Idle per day"]
+    columns += ["Per day as measured", "The run"]
     meanings = ("", "", "line", "usd_day", "idle", "as_measured", "cost.usd_run")
     return Table("costs", "Cost of a day", note, columns, rows, texts=3, meanings=meanings)
 
 
 def beside_tables(findings: Findings) -> list[Table]:
-    """Return for each workload every system beside the baseline."""
+    """Return for each workload every system compared with the baseline."""
     return [_beside(contest) for contest in findings.contests if contest.comparison]
 
 
@@ -108,16 +108,16 @@ def runs(findings: Findings) -> Table:
         for run in outcome.runs
     ]
     columns = ["Workload", "System", "Verdict", "Folder in runs/", "Revision"]
-    note = "Each folder has a report of its own. A verdict is by the workload's own objectives."
+    note = "Each folder contains a report. Verdicts are by the objectives of the workload."
     return Table("runs", "Runs", note, columns, rows, texts=len(columns))
 
 
 def _standing(answer: Answer) -> Cell:
-    text = standing_words(answer)
+    text = standing_text(answer)
     if answer.size is not None and answer.standing in {"held", "met"}:
-        text += f", {size_words(answer)}"
-    failed = [words for words, slo in judged_words(answer) if slo["verdict"] != "pass"]
-    short = [paper_words(one) for one in answer.paper if one.is_enough is False]
+        text += f", {size_text(answer)}"
+    failed = [words for words, slo in judged_text(answer) if slo["verdict"] != "pass"]
+    short = [paper_text(one) for one in answer.paper if one.is_enough is False]
     if answer.standing == "missed":
         text += ": " + "; ".join((failed or short)[:1])
     elif short and answer.standing != "met":
@@ -129,34 +129,32 @@ def _requirement(number: int, answers: Sequence[Answer]) -> Table:
     rows = [
         [
             Cell(one.system.label),
-            Cell(standing_words(one), tone=STANDINGS[one.standing][2]),
-            Cell(size_words(one), link=anchor("tried")),
-            several(
-                [(words, anchor(slo["metric"])) for words, slo in judged_words(one)], q.MISSING
-            ),
-            several([(seen_words(seen), anchor(seen.metric)) for seen in one.figures], q.MISSING),
-            several([(words, anchor("paper")) for words in map(paper_words, one.paper)], q.MISSING),
+            Cell(standing_text(one), tone=STANDINGS[one.standing][2]),
+            Cell(size_text(one), link=anchor("tried")),
+            several([(words, anchor(slo["metric"])) for words, slo in judged_text(one)], q.MISSING),
+            several([(seen_text(seen), anchor(seen.metric)) for seen in one.figures], q.MISSING),
+            several([(words, anchor("paper")) for words in map(paper_text, one.paper)], q.MISSING),
         ]
         for one in answers
     ]
-    columns = ["System", "Standing", "Tried", "Objectives", "Also seen", "On paper"]
+    columns = ["System", "Standing", "Size", "Objectives", "Other metrics", "On paper"]
     first = answers[0].requirement
-    note = f"From the workload {first.workload}, the worst of each cell's runs."
+    note = f"Workload {first.workload}; the worst run of each cell."
     sources = dict.fromkeys(figure.source for one in answers for figure in one.paper)
     note += f" On paper: {'; '.join(sources)}." if sources else ""
     return Table(_table_of(number), first.need, note, columns, rows, texts=len(columns))
 
 
 def _table_of(number: int) -> str:
-    """Return the name of the table that has a requirement's figures."""
+    """Return the name of a requirement's table."""
     return f"requirement-{number}"
 
 
-def _cost(cost: SystemCost, dearest: str) -> list[Cell]:
+def _cost(cost: SystemCost, most_expensive: str) -> list[Cell]:
     return [
         Cell(cost.system.label),
         Cell(cost.name or "none"),
-        Cell(marked(dearest, "paper")),
+        Cell(marked(most_expensive, "paper")),
         Cell(marked(q.money(cost.usd_day), "paper")),
         Cell(marked(q.money(cost.usd_idle), "paper")),
         Cell(marked(q.money(cost.usd_measured), "paper")),
@@ -166,13 +164,13 @@ def _cost(cost: SystemCost, dearest: str) -> list[Cell]:
 
 def _beside(contest: Contest) -> Table:
     comparison = contest.comparison
-    assert comparison is not None  # noqa: S101 - asked for where there is one
+    assert comparison is not None  # noqa: S101 - callers check
     label = contest.systems[0].label
     origins = [origin_of(side) for side in comparison.sides]
     rows = [
         [
             Cell(marked(label, origins[0])),
-            *(Cell(figure_words(comparison.sides[0], name)) for name in BESIDE),
+            *(Cell(figure_text(comparison.sides[0], name)) for name in BESIDE),
             *[Cell("")],
         ]
     ]
@@ -181,13 +179,13 @@ def _beside(contest: Contest) -> Table:
         strict=True,
     )
     for system, origin, side, differences in others:
-        figures = [Cell(figure_words(side, name)) for name in BESIDE]
+        figures = [Cell(figure_text(side, name)) for name in BESIDE]
         rows.append([Cell(marked(system.label, origin)), *figures, Cell(_change(differences))])
     note = (
-        f"Fan-out p99 beside that of {label}, with where the change may lie at 95 %; “no "
-        "difference shown” where that holds 0."
+        f"Change of fan-out p99 against {label} with its 95 % confidence interval; “no difference "
+        "shown” where the interval contains 0."
     )
-    columns = ["System", "Fan-out p50", "Fan-out p99", "Delivered", "p99 beside the first"]
+    columns = ["System", "Fan-out p50", "Fan-out p99", "Delivered", "p99 against the first"]
     name = f"beside-{contest.workload.name}"
     title, meanings = f"{contest.workload.label}: side by side", ("", *BESIDE, "beside")
     return Table(name, title, note, columns, rows, meanings=meanings)
@@ -196,4 +194,4 @@ def _beside(contest: Contest) -> Table:
 def _change(differences: Sequence[Difference]) -> str:
     seen = next(one for one in differences if one.metric == "fan_out_latency_ms.p99")
     ratio = q.MISSING if seen.ratio is None else f"{q.figure(seen.ratio)} times"
-    return f"{ratio}, {tell_change(seen)}"
+    return f"{ratio}, {change_text(seen)}"

@@ -1,4 +1,4 @@
-"""How a study's findings are put into words, for the page, the terminal and machines alike."""
+"""The sentences of a study, for the page, the terminal and JSON."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,18 +12,18 @@ from harness.analysis.run.validity import why_invalid
 from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.clocks import below
-from harness.report.summary_text import limit_words, observed_words
+from harness.report.summary_text import limit_text, observed_text
 
 ORIGINS: Final = {
     "emulator": ("E", "measured against an emulator on this machine"),
     "real": ("R", "measured against a real system"),
-    "paper": ("P", "on paper: a quota or a list price, and nothing ran"),
+    "paper": ("P", "on paper: a quota or a list price, not measured"),
 }
 """Each origin's mark and meaning."""
 
 STANDINGS: Final = {
     "met": ("✓", "met", "pass"),
-    "held": ("✓", "held, smaller", "no_data"),
+    "held": ("✓", "held at smaller size", "no_data"),
     "missed": ("✕", "missed", "fail"),
     "invalid": ("!", "invalid runs", "invalid"),
     "unknown": ("–", "not run", "no_data"),
@@ -45,31 +45,31 @@ def marked(text: str, origin: Origin | None) -> str:
 
 
 def origin_of(side: Side) -> Origin:
-    """Return where the figures of a side's runs come from."""
+    """Return the origin of the figures of a side's runs."""
     emulated = any(run.record.target.get("emulated") for run in side.runs)
     return "emulator" if emulated else "real"
 
 
-def standing_words(answer: Answer) -> str:
+def standing_text(answer: Answer) -> str:
     """Return how a requirement stands, with its mark."""
     mark, words, _ = STANDINGS[answer.standing]
     return f"{mark} {words}"
 
 
-def size_words(answer: Answer) -> str:
-    """Return what was tried and what is needed, such as "1,000 of 30,000 connected"."""
+def size_text(answer: Answer) -> str:
+    """Return the size of the runs and the required size, such as "1,000 of 30,000 connected"."""
     if answer.size is None:
         return q.MISSING
     unit = _UNITS[answer.requirement.about]
     return marked(f"{_amount(answer.size)} of {_amount(answer.needed)} {unit}", answer.origin)
 
 
-def judged_words(answer: Answer) -> list[tuple[str, Json]]:
-    """Return each objective in words, with itself as it was judged."""
+def judged_text(answer: Answer) -> list[tuple[str, Json]]:
+    """Return each objective as text, with its judgement."""
     return [
         (
             marked(f"{title_of(slo['metric'])}{scope_words(slo)} {_observed(slo)}", answer.origin)
-            + f", {limit_words(slo)}",
+            + f", {limit_text(slo)}",
             slo,
         )
         for slo in answer.judged
@@ -77,32 +77,32 @@ def judged_words(answer: Answer) -> list[tuple[str, Json]]:
 
 
 def _observed(slo: Json) -> str:
-    return "has no data" if slo["observed"] is None else observed_words(slo)
+    return "has no data" if slo["observed"] is None else observed_text(slo)
 
 
-def seen_words(seen: Seen) -> str:
+def seen_text(seen: Seen) -> str:
     """Return a figure with its name."""
     error_ms = seen.clock_error_ms
     value = q.of_metric(seen.metric, seen.value) if error_ms is None else below(error_ms)
     return marked(f"{title_of(seen.metric)} {value}", seen.origin)
 
 
-def paper_words(figure: PaperFigure) -> str:
-    """Return what a quota or a price says, and whether that is enough."""
-    words = {True: ": enough", False: ": not enough", None: ""}
+def paper_text(figure: PaperFigure) -> str:
+    """Return a quota or a price, and whether it suffices."""
+    words = {True: ": sufficient", False: ": insufficient", None: ""}
     if figure.source == PRICE_LIST:
-        words = {True: ": down to zero", False: ": not down to zero"}
+        words = {True: ": scales to zero", False: ": does not scale to zero"}
     return marked(f"{figure.text}{words[figure.is_enough]}", "paper")
 
 
 def in_short(findings: Findings) -> list[str]:
-    """Return a sentence for each system: what it meets, what it misses and what it costs."""
+    """Return a sentence for each system: its requirements and its cost."""
     sentences = []
     for place, cost in enumerate(findings.costs):
         answers = [row[place] for row in findings.answers]
         parts = [_counted(answers)]
         short = [
-            paper_words(figure)
+            paper_text(figure)
             for one in answers
             for figure in one.paper
             if figure.is_enough is False and figure.source != PRICE_LIST
@@ -111,32 +111,32 @@ def in_short(findings: Findings) -> list[str]:
         if cost.usd_day is not None:
             price = marked(q.money(cost.usd_day), "paper")
             idle = marked(q.money(cost.usd_idle), "paper")
-            parts.append(f"{price} a day, {idle} when idle")
+            parts.append(f"{price} per day, {idle} when idle")
         sentences.append(f"{cost.system.label}: {'; '.join(parts)}.")
     return sentences
 
 
 def limits(findings: Findings) -> list[str]:
-    """Return what this evidence does not show, each in a sentence or two."""
+    """Return the limits of the evidence, each in a sentence or two."""
     found = [*_of_size(findings), *_of_origin(findings), *_of_cells(findings.outcomes)]
     for contest in findings.contests:
         keys = ", ".join(dict.fromkeys(one.key for one in contest.unlike))
         if keys:
             found.append(
-                f"{contest.workload.label}: runs differ in more than the system ({keys}); what "
-                "differs between them may come from that."
+                f"{contest.workload.label}: runs differ in more than the system ({keys}), "
+                "which may explain differences between them."
             )
     if any(one.planned == 1 for one in findings.outcomes):
-        found.append("Each cell was run once: what changes from run to run is not in any interval.")
+        found.append("Each cell was run once: intervals do not include variation between runs.")
     found.append(
         "Prices are list prices in us-east-1 without discount, credit, free tier or tax. Quotas "
-        "are the defaults of a new account, most of which are raised on request."
+        "are the defaults of a new account; most are raised on request."
     )
     return found
 
 
 def counted(answers: Sequence[Answer]) -> list[str]:
-    """Return how many requirements stand how, such as "4 held at this size"."""
+    """Return the number of requirements per standing, such as "4 held at this size"."""
     standings = [one.standing for one in answers]
     words = {
         "met": "met",
@@ -151,7 +151,7 @@ def counted(answers: Sequence[Answer]) -> list[str]:
         for one in answers
         if one.standing not in {"met", "missed"}
     )
-    return found + ([f"{short} of these not enough on paper"] if short else [])
+    return found + ([f"{short} of these insufficient on paper"] if short else [])
 
 
 def _counted(answers: Sequence[Answer]) -> str:
@@ -171,14 +171,15 @@ def _counted(answers: Sequence[Answer]) -> str:
 
 
 def _of_size(findings: Findings) -> list[str]:
-    smaller = {size_words(one) for row in findings.answers for one in row if one.standing == "held"}
+    smaller = {size_text(one) for row in findings.answers for one in row if one.standing == "held"}
     if not smaller:
         return []
     tried = ", ".join(sorted(smaller))
     words = (
-        f"This is the {findings.size} size. “Held, smaller” means that nothing broke at {tried}; "
+        f"This is the {findings.size} size. “Held at smaller size” means that no objective failed "
+        f"at {tried}; "
     )
-    return [words + "it does not show that the size needed is carried."]
+    return [words + "it does not show that the system carries the required size."]
 
 
 def _of_origin(findings: Findings) -> list[str]:
@@ -191,14 +192,14 @@ def _of_origin(findings: Findings) -> list[str]:
     found = []
     if emulated:
         found.append(
-            f"{', '.join(emulated)}: played by emulators on the machine that made the load. They "
-            "keep the documented protocol and the quotas they were given; their latencies are "
-            "this machine's and not a provider's."
+            f"{', '.join(emulated)}: emulated on the machine that generated the load. Emulators "
+            "implement the documented protocol and the configured quotas; their latencies are "
+            "those of this machine, not of a provider."
         )
     if real:
         found.append(
-            f"{', '.join(real)}: real systems, as they are reached from this machine; one run is "
-            "one moment on one network."
+            f"{', '.join(real)}: real systems, as reached from this machine; a run shows one "
+            "moment on one network."
         )
     return found
 
@@ -232,13 +233,13 @@ def _amount(value: float) -> str:
     return q.count(value) if value >= 100 or value == int(value) else q.figure(value)  # noqa: PLR2004 - three digits are enough
 
 
-def note_lines(costs: Sequence[SystemCost]) -> list[tuple[str, str]]:
-    """Return each system's dearest line of its bill, named."""
+def most_expensive_lines(costs: Sequence[SystemCost]) -> list[tuple[str, str]]:
+    """Return the most expensive line of each system's bill."""
     found = []
     for cost in costs:
         lines = [line for _, bill in cost.bills for line in bill if line.counts()]
         if lines:
-            dearest = max(lines, key=lambda line: line.usd)
-            name = dearest.name.replace("_", " ")
-            found.append((cost.system.name, f"{name} {q.money(dearest.usd)}"))
+            highest = max(lines, key=lambda line: line.usd)
+            name = highest.name.replace("_", " ")
+            found.append((cost.system.name, f"{name} {q.money(highest.usd)}"))
     return found

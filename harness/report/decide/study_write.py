@@ -1,4 +1,4 @@
-"""Writing a study's report: one page, one Markdown summary, one JSON for machines."""
+"""Write the report of a study: a page, a Markdown summary and JSON."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ from harness.report.write import HTML_FILE, MARKDOWN_FILE, write_page
 
 JSON_FILE: Final = "study.json"
 JSON_VERSION: Final = 1
-"""Of ``study.json``; a name that goes, or means something else, raises it."""
+"""Version of ``study.json``; incremented when a name disappears or changes its meaning."""
 
 _OF_THE_COST: Final = ("totals", "idle", "break-even", "grid", "switches", "coalescing", "sizes")
 
@@ -67,7 +67,7 @@ def _render(
         size=findings.size,
         tiles=_tiles(findings),
         tiles_class="systems",
-        tiles_label="Cost of a day, system by system",
+        tiles_label="Cost of a day by system",
         in_short=in_short(findings),
         answers=[tables.matrix(findings), tables.approaches(findings)],
         evidence=evidence,
@@ -82,7 +82,7 @@ def _render(
 
 
 def study_markdown(findings: Findings) -> str:
-    """Return what stands where, what it costs and what it does not show, as Markdown."""
+    """Return standings, costs and limits of the evidence as Markdown."""
     parts = [
         f"# {escape(findings.study.title)}",
         escape(findings.study.problem),
@@ -97,7 +97,7 @@ def study_markdown(findings: Findings) -> str:
 
 
 def study_json(findings: Findings) -> Json:
-    """Return a study's findings as plain data under stable names."""
+    """Return a study's findings as JSON data under stable names."""
     return {
         "version": JSON_VERSION,
         "name": findings.study.name,
@@ -155,11 +155,11 @@ def _section(table: Table) -> tuple[str, str]:
 
 
 def _tiles(findings: Findings) -> list[Tile]:
-    """Return a tile for each system: what it costs, and how its needs stand."""
+    """Return a tile for each system: its cost and the standings of its requirements."""
     tiles = []
     for place, cost in enumerate(findings.costs):
         answers = [row[place] for row in findings.answers]
-        detail = f"of {len(answers)} needs: " + ", ".join(counted(answers))
+        detail = f"of {len(answers)} requirements: " + ", ".join(counted(answers))
         figure = Figure("", q.money(cost.usd_day), link="costs")
         tiles.append(Tile(cost.system.label, [figure], marked("a day", "paper"), detail))
     return tiles
@@ -197,7 +197,7 @@ def _cost_charts(day: CostStudy) -> list[Chart]:
 
 
 def _explained(findings: Findings) -> Iterator[str]:
-    """Yield every metric and every word that the page has figures of."""
+    """Yield every metric and term that the page shows."""
     yield from (*OF_COSTS, *OF_STUDIES, *tables.BESIDE, "cost.usd_run")
     for one in findings.study.requirements:
         yield from (*one.figures, *(slo.metric for slo in one.objectives))

@@ -12,16 +12,16 @@ from harness.report.decide.sweep_text import (
     VERDICT_OF,
     amount,
     capacities_table,
-    capacity_words,
+    capacity_text,
     cell_name,
     fan_out,
     headroom_table,
+    knee_text,
     law_table,
-    load_words,
+    law_text,
+    load_text,
+    result_text,
     steps_table,
-    tell,
-    tell_knee,
-    tell_law,
 )
 from harness.report.glossary import OF_SWEEPS, anchor
 from harness.report.page import Figure, Tile, render_page
@@ -42,10 +42,10 @@ def render_sweep(
     """Return the page.
 
     Args:
-        names: Of workload and target.
-        cells: The searches, one at least.
+        names: Names of workload and target.
+        cells: The searches, at least one.
         status: "completed" or "interrupted".
-        charts: From ``draw_sweep``; drawn now where none are given.
+        charts: From ``draw_sweep``; drawn if not given.
     """
     charts = draw_sweep(cells) if charts is None else charts
     tone = VERDICT_OF[exit_code_of(cells)]
@@ -54,12 +54,13 @@ def render_sweep(
         [*OF_SWEEPS, *_METRICS],
         charts=charts,
         growth=q.milliseconds(LEAST_GROWTH_MS_PER_S),
-        heading=capacity_words(cells[0]) if len(cells) == 1 else f"{len(cells)} capacities",
+        heading=capacity_text(cells[0]) if len(cells) == 1 else f"{len(cells)} capacities",
         is_interrupted=status == "interrupted",
         mark=VERDICT_MARKS[tone],
         significance=SIGNIFICANCE,
         stories=[
-            (cell_name(cell), [tell(cell), tell_knee(cell), tell_law(cell)]) for cell in cells
+            (cell_name(cell), [result_text(cell), knee_text(cell), law_text(cell)])
+            for cell in cells
         ],
         tables=_tables(cells),
         target=names[1],
@@ -79,7 +80,7 @@ def _tables(cells: Sequence[Cell]) -> list[Table]:
 
 
 def _tiles(cell: Cell) -> list[Tile]:
-    """Return the figures that matter of one search."""
+    """Return the main figures of one search."""
     step = cell.at_capacity
     low, high, _ = cell.bracket
     fineness = f"{100 * (high / low - 1):.1f}{q.THIN}%" if low and high else q.MISSING
@@ -87,7 +88,7 @@ def _tiles(cell: Cell) -> list[Tile]:
     offered = q.MISSING if step is None else q.count(step.offered_per_s)
     knee = amount(None if cell.knee is None else cell.knee.load)
     least = min((one.ratio for one in cell.headroom), default=None)
-    detail = f"not held at {load_words(cell.axis, high)}" if high else "nothing broke"
+    detail = f"not held at {load_text(cell.axis, high)}" if high else "no step failed"
     headroom = q.MISSING if least is None else f"{least:.3g} ×"
     unit = cell.axis.unit
     return [
@@ -96,20 +97,30 @@ def _tiles(cell: Cell) -> list[Tile]:
             *(unit if low is not None else "", detail),
             is_wide=True,
         ),
-        Tile("Step", _explained("step", fineness), "", "between the two loads around the edge"),
-        Tile("Fan-out p99 there", _explained("fan_out_latency_ms", latency), "", "at the capacity"),
         Tile(
-            *("Deliveries there", _explained("offered", offered), "" if step is None else "/s"),
-            "messages × subscribers, offered",
+            "Step",
+            _explained("step", fineness),
+            "",
+            "between the highest load that held and the lowest that failed",
+        ),
+        Tile("Fan-out p99", _explained("fan_out_latency_ms", latency), "", "at the capacity"),
+        Tile(
+            *("Deliveries", _explained("offered", offered), "" if step is None else "/s"),
+            "offered at the capacity",
         ),
         Tile(
             "Knee",
             _explained("knee", knee),
             unit if cell.knee else "",
-            "where latency begins to bend",
+            "where latency begins to rise",
             is_wide=True,
         ),
-        Tile("Headroom", _explained("headroom", headroom), "", "the least, of the reference load"),
+        Tile(
+            "Headroom",
+            _explained("headroom", headroom),
+            "",
+            "the minimum, relative to the reference load",
+        ),
     ]
 
 

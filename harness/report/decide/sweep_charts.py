@@ -24,11 +24,11 @@ from harness.report.canvas import (
     panels,
     unit,
 )
-from harness.report.decide.sweep_text import ANSWER_WORDS, fixed_words
+from harness.report.decide.sweep_text import ANSWER_WORDS, fixed_text
 from harness.report.theme import BAND, BLUE, GREEN, MAXIMUM, MUTED, ORANGE, ROSE
 
 _LOOKS: Final = {Answer.HELD: (GREEN, "o"), Answer.BROKE: (ORANGE, "X"), Answer.NONE: (ROSE, "^")}
-"""Colour and shape of a step, so that colour never stands alone."""
+"""Colour and shape of a step, so that colour is never the only sign."""
 _BEYOND: Final = 1.5
 """The law is drawn so much further than its limit, or than what was tested."""
 _POINTS: Final = 200
@@ -36,11 +36,11 @@ _POINTS: Final = 200
 
 def draw_sweep(cells: Sequence[Cell]) -> list[Chart]:
     """Draw the curves of every search."""
-    sketches = [one for number, cell in enumerate(cells, 1) for one in _sketches(cell, number)]
-    return [sketch.chart() for sketch in sketches]
+    layouts = [one for number, cell in enumerate(cells, 1) for one in _layouts(cell, number)]
+    return [layout.chart() for layout in layouts]
 
 
-def _sketches(cell: Cell, number: int) -> list[ChartLayout]:
+def _layouts(cell: Cell, number: int) -> list[ChartLayout]:
     """Return the charts of a search, which say in a grid whose they are; none half as wide alone.
 
     Of three the first is as wide as the page and the others share it.
@@ -48,7 +48,7 @@ def _sketches(cell: Cell, number: int) -> list[ChartLayout]:
     found = [one for maker in (_latency, _throughput, _law) for one in maker(cell, number)]
     if [one.size for one in found].count(HALF) == 1:
         found = [replace(one, size=WIDE) for one in found]
-    return [replace(one, title=one.title + fixed_words(cell)) for one in found]
+    return [replace(one, title=one.title + fixed_text(cell)) for one in found]
 
 
 def _latency(cell: Cell, number: int) -> Iterator[ChartLayout]:
@@ -72,7 +72,7 @@ def _latency(cell: Cell, number: int) -> Iterator[ChartLayout]:
     of_what = "Join latency" if cell.axis.is_of_joins else "Fan-out latency"
     caption = "The p99 of each step"
     caption += "; the line is the capacity" if cell.bracket.low is not None else ""
-    caption += "; the band is where the knee may be." if cell.knee is not None else "."
+    caption += "; the band is the range of the knee." if cell.knee is not None else "."
     yield ChartLayout(f"sweep-latency-{number}", f"{of_what} over load", caption, draw, WIDE)
 
 
@@ -87,16 +87,16 @@ def _throughput(cell: Cell, number: int) -> Iterator[ChartLayout]:
     def draw(figure: Figure, size: Size) -> None:
         (axes,) = panels(figure, size, 1)
         _edge(axes, cell)
-        loads, asked = zip(*offered, strict=True)
-        axes.plot(loads, asked, color=MAXIMUM, linewidth=1.2, linestyle="--", label="offered")
+        loads, intended = zip(*offered, strict=True)
+        axes.plot(loads, intended, color=MAXIMUM, linewidth=1.2, linestyle="--", label="offered")
         _steps(axes, points)
-        axes.set_ylim(0, 1.12 * max(*asked, *(value for _, value in points)))
+        axes.set_ylim(0, 1.12 * max(*intended, *(value for _, value in points)))
         unit(axes, "deliveries/s")
         _load_axis(axes, cell, size)
         legend(axes, size)
         finish(axes)
 
-    caption = "What arrived, beside what the schedule asked for: messages × subscribers."
+    caption = "Deliveries that arrived, and offered deliveries: messages × subscribers."
     yield ChartLayout(f"sweep-throughput-{number}", "Throughput over load", caption, draw)
 
 
@@ -126,7 +126,7 @@ def _law(cell: Cell, number: int) -> Iterator[ChartLayout]:
         legend(axes, size)
         finish(axes)
 
-    caption = "Beyond the last step, in the band, the line is an extrapolation and no measurement."
+    caption = "In the band beyond the last step, the line is extrapolated, not measured."
     yield ChartLayout(f"sweep-law-{number}", "Universal Scalability Law", caption, draw)
 
 

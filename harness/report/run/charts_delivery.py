@@ -1,4 +1,4 @@
-"""The charts of what was delivered, what went wrong with it, and who waited for it."""
+"""The charts of deliveries, delivery faults and stalls."""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,7 @@ def deliveries(analysis: Analysis) -> Iterator[ChartLayout]:
     record = analysis.record
     achieved = record.timeline.groupby("second")["deliveries"].sum().astype(float)
     offered = offered_per_second(record.messages, record.connections, record.epoch_ns).astype(float)
-    # Without the timeline nobody knows what arrived, and nothing drawn would be 0.
+    # Without the timeline, arrivals are unknown and must not be drawn as 0.
     if achieved.empty or (not achieved.sum() and not offered.sum()):
         return
     both = pd.DataFrame({"achieved": achieved, "offered": offered}).fillna(0.0)
@@ -61,15 +61,15 @@ def deliveries(analysis: Analysis) -> Iterator[ChartLayout]:
 
     ledger = analysis.summary["deliveries"]
     caption = (
-        f"Up to {q.count(achieved.max())} deliveries arrived in one second; while measuring the "
-        f"mean was {q.rate(ledger['per_s_mean'])}."
+        f"Up to {q.count(achieved.max())} deliveries arrived in one second; in the measured time "
+        f"the mean was {q.rate(ledger['per_s_mean'])}."
     )
     title = "Offered and achieved deliveries" if has_offered else "Achieved deliveries"
     yield ChartLayout("deliveries", title, caption, draw)
 
 
 def faults(analysis: Analysis) -> Iterator[ChartLayout]:
-    """Draw what was lost, duplicated and reordered, each in a panel of its own."""
+    """Draw lost, duplicated and reordered deliveries, each in its own panel."""
     record = analysis.record
     if not record.is_complete:
         return
@@ -93,12 +93,12 @@ def faults(analysis: Analysis) -> Iterator[ChartLayout]:
         f"{q.count(found[kind].sum())} {kind}, most at {q.seconds(worst_at_s[kind])}"
         for kind in kinds
     ]
-    caption = f"Over the whole run, by when the message was due: {'; '.join(parts)}."
+    caption = f"Over the whole run, by the intended send time of the message: {'; '.join(parts)}."
     yield ChartLayout("faults", f"{capital(' and '.join(kinds))} deliveries", caption, draw)
 
 
 def stalls(analysis: Analysis) -> Iterator[ChartLayout]:
-    """Draw how long each subscriber's longest stall was, and how many passed which limit."""
+    """Draw the longest stall of each subscriber, and the shares over each limit."""
     stalled_s = stalls_s(analysis.record.connections).to_numpy(dtype=float)
     if not len(stalled_s):
         return
@@ -133,6 +133,6 @@ def stalls(analysis: Analysis) -> Iterator[ChartLayout]:
 
     caption = (
         f"Half of the subscribers never waited longer than {q.seconds(block['p50'])} for a message "
-        f"they were owed; the unluckiest waited {q.seconds(block['max'])}."
+        f"they were owed; the longest wait was {q.seconds(block['max'])}."
     )
     yield ChartLayout("stalls", "Longest stall of each subscriber", caption, draw)

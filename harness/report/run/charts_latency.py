@@ -1,4 +1,4 @@
-"""The charts of how fast messages were: over time, by percentile, from due and from sent."""
+"""The latency charts: over time, by percentile, from the intended and the actual send time."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -41,7 +41,7 @@ _MOST_OF_THEM: Final = (("half", "half", INK, "o"), ("p99", "99 %", ORANGE, "D")
 
 _AGREE_MS: Final = 1.0
 _AGREE_RATIO: Final = 0.05
-"""Latencies from due and from sent that differ by less than either are called equal."""
+"""Latencies from the intended and the actual send time that differ by less count as equal."""
 
 
 def fan_out(analysis: Analysis) -> Iterator[ChartLayout]:
@@ -78,18 +78,18 @@ def fan_out(analysis: Analysis) -> Iterator[ChartLayout]:
     worst = series["fan_out_latency_ms_p99"]
     worst_at_s = float(seconds[int(worst.to_numpy().argmax())])
     caption = (
-        f"As seen by {busiest}s, each second on its own. The worst second's p99 was "
+        f"Latency of {busiest}s per second. The p99 of the worst second was "
         f"{q.milliseconds(float(worst.max()))}, at {q.seconds(worst_at_s)}."
     )
     if overall["p99"] is not None:
         caption += f" Over the whole measured time p99 was {q.milliseconds(overall['p99'])}."
     if limits and not shown:
-        caption += f" The limit of {q.milliseconds(limits[0]['limit'])} lies far above this chart."
+        caption += f" The limit of {q.milliseconds(limits[0]['limit'])} is far above this chart."
     yield ChartLayout("fan-out-over-time", "Fan-out latency over time", caption, draw, WIDE)
 
 
 def distribution(analysis: Analysis) -> Iterator[ChartLayout]:
-    """Draw the whole distribution, counted from when messages were due and from when sent."""
+    """Draw the distribution of latencies from the intended and from the actual send time."""
     histograms = analysis.record.histograms
     curves = []
     for metric, label, colour in (
@@ -120,14 +120,14 @@ def distribution(analysis: Analysis) -> Iterator[ChartLayout]:
 
     block = analysis.summary["fan_out_latency_ms"]
     caption = (
-        f"Every one of {q.count(most)} measured latencies; each step to the right is a tenth of "
-        f"the rest. The slowest took {q.milliseconds(block['max'])}."
+        f"All {q.count(most)} measured latencies; each step to the right leaves a tenth of the "
+        f"rest. The maximum was {q.milliseconds(block['max'])}."
     )
     yield ChartLayout("percentiles", "Latency by percentile", caption, draw)
 
 
 def due_or_sent(analysis: Analysis) -> Iterator[ChartLayout]:
-    """Draw the p99 from when messages were due beside that from when they really were sent."""
+    """Draw the p99 from the intended and from the actual send time."""
     timeline = analysis.record.timeline
     names = ["fan_out_latency_ms_p99", "service_latency_ms_p99"]
     both = timeline.groupby("second")[names].max().dropna()
@@ -150,21 +150,23 @@ def due_or_sent(analysis: Analysis) -> Iterator[ChartLayout]:
     notable = left_out[left_out > (_AGREE_RATIO * both[names[0]]).clip(lower=_AGREE_MS)]
     if notable.empty:
         caption = (
-            "Messages were sent when they were due, so both agree: no waiting is hidden "
+            "Messages were sent on schedule, so both agree: no waiting is hidden "
             "(coordinated omission)."
         )
     else:
         worst_at_s = float(notable.index[int(notable.argmax())])
         caption = (
-            f"Counted from the sending, p99 would leave out up to "
+            f"Measured from the actual send time, p99 would omit up to "
             f"{q.milliseconds(float(notable.max()))} of waiting, at {q.seconds(worst_at_s)}: "
             "coordinated omission."
         )
-    yield ChartLayout("due-or-sent", "From when due and from when sent", caption, draw)
+    yield ChartLayout(
+        "due-or-sent", "Latency from the intended and from the actual send time", caption, draw
+    )
 
 
 def completion(analysis: Analysis) -> Iterator[ChartLayout]:
-    """Draw for each message when the first, half, 99 % and the last of its subscribers had it."""
+    """Draw for each message when the first, half, 99 % and all of its subscribers had it."""
     record = analysis.record
     messages = record.messages[record.messages["last_arrival_ns"].notna()]
     if messages.empty:
@@ -199,7 +201,7 @@ def completion(analysis: Analysis) -> Iterator[ChartLayout]:
 
     slowest_ms = float(after_ms["last"].max())
     caption = (
-        f"Each line is a message, from when its first subscriber had it to when its last had; the "
-        f"slowest took {q.milliseconds(slowest_ms)}."
+        f"Each line is a message, from its first to its last subscriber; the slowest message "
+        f"took {q.milliseconds(slowest_ms)}."
     )
     yield ChartLayout("completion", "How each message spread", caption, draw)

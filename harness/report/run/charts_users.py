@@ -1,4 +1,4 @@
-"""The charts of users: who was connected, who joined, and what failed for which cause."""
+"""The charts of users: connections, joins, and failures by cause."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ _LONGEST_NAME = 44
 
 
 def joins(analysis: Analysis) -> Iterator[ChartLayout]:
-    """Draw who was connected, and how many joined or failed to join."""
+    """Draw the connected users, and successful and failed joins."""
     record = analysis.record
     timeline = record.timeline
     connected = timeline.pivot_table(
@@ -60,7 +60,7 @@ def joins(analysis: Analysis) -> Iterator[ChartLayout]:
 
     figures = analysis.summary["joins"]
     tail = f"{q.count(figures['failed'])} failed to join." if failed else ""
-    caption = f"Nobody joined; {tail}"
+    caption = f"No user joined; {tail}"
     if classes:
         caption = (
             f"At most {q.count(series[classes].sum(axis=1).max())} users were connected; up to "
@@ -104,7 +104,7 @@ def failures(analysis: Analysis) -> Iterator[ChartLayout]:
 def _by_cause(errors: pd.DataFrame) -> pd.DataFrame:
     """Return failures by second and cause, the most frequent first; rare ones are one column."""
     named = errors.fillna({"code": "", "error_class": "", "stage": ""})
-    # A number says little alone: close code 1006 is "Disconnected 1006".
+    # A bare number is unclear: close code 1006 becomes "Disconnected 1006".
     bare = named["code"].str.fullmatch(r"\d*")
     name = named["code"].where(~bare, (named["error_class"] + " " + named["code"]).str.strip())
     cause = (named["stage"] + ": " + name).str.slice(0, _LONGEST_NAME)

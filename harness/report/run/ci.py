@@ -11,7 +11,7 @@ from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import invalidates
 from harness.core.metrics import title_of
 from harness.report.glossary import capital
-from harness.report.summary_text import evidence, limit_words, observed_words
+from harness.report.summary_text import evidence, limit_text, observed_text
 
 _FORBIDDEN = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 """Characters that XML 1.0 cannot hold (section 2.2, Char)."""
@@ -52,7 +52,7 @@ def _add_properties(suite: ET.Element, run: Json) -> None:
 
 
 def _validity(suite: ET.Element, summary: Json, run: Json) -> str | None:
-    """Add the case that says whether the measurement can be trusted."""
+    """Add the case for the validity of the run."""
     case = ET.SubElement(suite, "testcase", classname="validity", name="the run is valid")
     cause = run.get("cause")
     reasons = [str(cause["message"])] if cause else []
@@ -74,9 +74,9 @@ def _objective(suite: ET.Element, slo: Json) -> str | None:
     case = ET.SubElement(suite, "testcase", classname="objectives", name=_clean(rule))
     if slo["verdict"] == "pass":
         return None
-    observed = "no data" if slo["observed"] is None else observed_words(slo)
+    observed = "no data" if slo["observed"] is None else observed_text(slo)
     name = title_of(slo["metric"]) + scope_words(slo)
-    message = f"{name}: {observed}, where {limit_words(slo)} is required"
+    message = f"{name}: {observed}, where {limit_text(slo)} is required"
     ET.SubElement(case, "failure", type=slo["verdict"], message=_clean(message))
     return "failure"
 
@@ -94,8 +94,8 @@ def annotations(summary: Json) -> Iterator[str]:
     for slo in summary["slos"]:
         if slo["verdict"] != "pass":
             name = capital(title_of(slo["metric"])) + scope_words(slo)
-            observed = "no data" if slo["observed"] is None else observed_words(slo)
-            yield _command("error", name, f"{observed}, where {limit_words(slo)} is required")
+            observed = "no data" if slo["observed"] is None else observed_text(slo)
+            yield _command("error", name, f"{observed}, where {limit_text(slo)} is required")
     for warning in summary["warnings"]:
         kind = "error" if invalidates(warning) else "warning"
         message = f"{warning['code']}{evidence(warning)}. {warning['hint'] or ''}"

@@ -23,7 +23,7 @@ _MOST_ROWS: Final = 10
 
 
 def disturbed(summary: Json) -> Table:
-    """Return the disturbances with their effects, under the numbers that charts show."""
+    """Return the disturbances with their effects, numbered as in the charts."""
     has_objective = bool(objectives_on_p99(summary["slos"]))
     rows = [
         [
@@ -39,33 +39,33 @@ def disturbed(summary: Json) -> Table:
         for number, one in enumerate(summary["disturbances"], 1)
     ]
     columns = [
-        *("Disturbance", "Kind", "From", "Length", "Worst p99", "Hung up", "Lost", "Recovery"),
+        *("Disturbance", "Kind", "From", "Length", "Worst p99", "Disconnects", "Lost", "Recovery"),
     ]
     note = (
-        "Effects count until the next disturbance begins. Recovery is from the disturbance's end "
-        "until fan-out p99 is back inside its objective for five seconds with deliveries."
+        "Effects count until the next disturbance begins. Recovery is the time from the end of the "
+        "disturbance until fan-out p99 is within its objective for five seconds with deliveries."
     )
     if not has_objective:
-        note += " No objective on fan-out p99 says what recovered means."
+        note += " Without an objective on fan-out p99, recovery is undefined."
     return Table("disturbances", "Disturbances", note, columns, rows, texts=2, meanings=_EXPLAINED)
 
 
 def _recovery(recovery_s: float | None, *, has_objective: bool) -> Cell:
     if recovery_s is None:
-        return Cell("not seen" if has_objective else q.MISSING)
-    return Cell(q.seconds(round(recovery_s, 1)) if recovery_s else "at once")
+        return Cell("not reached" if has_objective else q.MISSING)
+    return Cell(q.seconds(round(recovery_s, 1)) if recovery_s else "immediate")
 
 
 def slowest_messages(record: Record, summary: Json) -> Table:
-    """Return the messages whose last subscriber had to wait longest."""
+    """Return the messages with the longest completion latency."""
     messages = record.messages[record.messages["last_arrival_ns"].notna()]
     waited_ns = (messages["last_arrival_ns"] - messages["intended_ns"]).sort_values(ascending=False)
     slowest = waited_ns.index[:_MOST_ROWS]
     rows = [_message_row(messages.loc[place], record, summary) for place in slowest]
     columns = ["Message", "Channel", "Due", "Last", f"99{q.THIN}%", "Half", "First", "Owed", "Lost"]
     note = (
-        "From when a message was due until the last subscriber it reached had it, 99 % of those it "
-        "was owed to, half of them, and the first."
+        "From the intended send time until the last subscriber, 99 %, half and the first of the "
+        "subscribers had the message."
     ).replace("99 %", f"99{q.THIN}%")
     meanings = (
         *("", "", "time", "completion_latency_ms", *["fan_out_latency_ms"] * 3),
@@ -97,7 +97,7 @@ def slowest_subscribers(record: Record) -> Table:
         for _, row in worst.iterrows()
     ]
     columns = ["Subscriber", "Channel", "Longest stall", "Connections", "Owed", "Lost"]
-    title = "Subscribers that waited longest"
+    title = "Subscribers with the longest stalls"
     meanings = ("", "", "stall_s", "joins.succeeded", "deliveries.owed", "deliveries.lost")
     return Table("slowest-subscribers", title, "", columns, rows, texts=2, meanings=meanings)
 

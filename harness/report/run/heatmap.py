@@ -1,4 +1,4 @@
-"""The chart of every fan-out latency over time: how many deliveries took how long, by second."""
+"""The heat map of fan-out latency: deliveries by second and latency."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -75,8 +75,8 @@ def heatmap(analysis: Analysis) -> Iterator[ChartLayout]:
         legend(axes, size, columns=columns)
 
     caption = (
-        "Every delivery, by the second in which it arrived and by how long it took since it was "
-        "due: the stronger the colour, the more of them a second."
+        "All deliveries by second of arrival and latency; a stronger colour means more deliveries "
+        "per second."
     )
     yield ChartLayout("fan-out-heatmap", "Fan-out latency of every delivery", caption, draw, WIDE)
 

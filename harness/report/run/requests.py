@@ -1,4 +1,4 @@
-"""What a report says of the requests of ordinary Locust users: a tile, a table and a chart."""
+"""The table and the chart of requests of ordinary Locust users."""
 
 from collections.abc import Iterator
 from typing import Final

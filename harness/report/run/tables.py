@@ -31,8 +31,8 @@ from harness.report.run.requests import requests
 from harness.report.summary_text import (
     VERDICT_MARKS,
     VERDICT_WORDS,
-    limit_words,
-    observed_words,
+    limit_text,
+    observed_text,
 )
 from harness.report.table_cells import Cell, Table
 
@@ -80,13 +80,13 @@ def objectives(summary: Json) -> Table:
         name = capital(title_of(metric)) + scope_words(slo)
         # On a page a figure that names its metric is the summary's; one of a part is not.
         summed = "" if scope_words(slo) else metric
-        shown = Cell(observed_words(slo), metric=summed, link=anchor(metric))
+        shown = Cell(observed_text(slo), metric=summed, link=anchor(metric))
         rows.append(
             [
                 Cell(name),
                 Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
                 shown,
-                Cell(limit_words(slo), link=anchor(metric)),
+                Cell(limit_text(slo), link=anchor(metric)),
                 Cell(q.MISSING if room is None else q.of_metric(metric, room), link=anchor(metric)),
             ]
         )

@@ -14,7 +14,7 @@ from harness.analysis.run.slo import observe
 from harness.measure.record import JOURNAL_FOLDER
 from harness.report import formatting as q
 from harness.report.decide.compare_page import comparison_tiles, render_comparison
-from harness.report.decide.compare_tables import comparison_json, difference_table, tell_difference
+from harness.report.decide.compare_tables import comparison_json, difference_table, difference_text
 from tests.support.records import run_file, three_subscribers
 from tests.support.simulated_run import Simulation
 
@@ -222,13 +222,13 @@ def test_pages_and_machines_get_no_latency_below_the_clocks_error(apart):
     assert ["≤ 40.0 ms", "–"] == p50[4:]
     assert "higher" == p99[1]
     assert "≤" not in "".join(p99)
-    assert "Clocks: no latency shorter than its side's error is quoted" in table.note
-    told = tell_difference(first, other, apart.differences[0]).replace(q.THIN, " ")
+    assert "Latencies below the clock error of the side are shown as an upper bound" in table.note
+    told = difference_text(first, other, apart.differences[0]).replace(q.THIN, " ")
     assert "in B, ≤ 20.0 ms in A: within the clock error." in told
     tile = comparison_tiles(apart)[0]
     assert "≤ 20.0 ms" == tile.figures[0].text.replace(q.THIN, " ")
     page = render_comparison(apart, [], [])
-    assert "clocks are known to 20.0" in page
+    assert "a clock error of up to 20.0" in page
     (entry, *_) = comparison_json(apart, [])["differences"]
     assert ("fan_out_latency_ms.p50", 40.0, None, False) == tuple(
         entry[key] for key in ("metric", "clock_error_ms", "ratio", "shown")
@@ -248,4 +248,4 @@ def test_where_one_machine_makes_the_load_every_latency_is_quoted(runs):
     table = difference_table(first, other, comparison.differences[0])
     assert "Clocks" not in table.note
     assert "≤" not in "".join(cell.text for row in table.rows for cell in row)
-    assert "clocks are known" not in render_comparison(comparison, [], [])
+    assert "with a clock error" not in render_comparison(comparison, [], [])

@@ -81,11 +81,13 @@ def test_no_latency_below_the_clocks_error_is_quoted(tmp_path):
         [row[4], row[5], row[7]] for row in texts
     ]
     assert (
-        "The last valid run beside the median of those before it: fan-out latency p50 within the "
-        "clock error, fan-out latency p99 within the clock error, "
+        "The last valid run against the median of the previous runs: fan-out latency p50 within "
+        "the clock error, fan-out latency p99 within the clock error, "
     ) in table.note
     assert "join latency p99 +33.3 %" in plain(table.note)
-    assert "Clocks: no latency shorter than its run's error is quoted (≤)." in table.note
+    assert (
+        "Latencies below the clock error of the run are shown as an upper bound (≤)." in table.note
+    )
     assert "2 runs, from ≤ 5.0 ms to ≤ 5.0 ms" in plain(render_history(history))
 
 

@@ -9,7 +9,7 @@ from harness.analysis.decide.study import Outcome, cells_of, find, find_runs, wo
 from harness.analysis.decide.study_paper import cost_of_system, paper_of
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q
-from harness.report.decide.study_text import seen_words
+from harness.report.decide.study_text import seen_text
 from harness.scenario.slo import Slo
 from harness.scenario.study import load_study
 from tests.support.study_runs import SCENARIOS, simulate, write_study
@@ -263,7 +263,7 @@ def test_a_latency_below_the_clocks_error_is_told_as_such(cells, tmp_path):
     changed = study.model_copy(update={"systems": (quick.system,)})
     answer = find(changed, "small", [outcome]).answers[1][0]
     assert 500.0 == answer.judged[0]["clock_error_ms"] == answer.figures[0].clock_error_ms
-    assert "fan-out latency p50 ≤ 500 ms [E]" == seen_words(answer.figures[0]).replace(q.THIN, " ")
+    assert "fan-out latency p50 ≤ 500 ms [E]" == seen_text(answer.figures[0]).replace(q.THIN, " ")
 
 
 def test_who_polls_is_counted_once(cells, tmp_path):

@@ -21,7 +21,7 @@ from harness.cli.cost import cost
 from harness.cli.report import check, report
 from harness.core.errors import HarnessError
 from harness.measure.record import SCHEMA_VERSION
-from harness.report.summary_text import tell
+from harness.report.summary_text import summary_text
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("unexported")
@@ -118,7 +118,7 @@ def test_what_a_lost_table_counted_is_unknown_and_not_0(sample, name, unknown, w
     analysis = analyse(sample)
     assert [] == [metric for metric in unknown if observe(whole, metric) is None]
     assert [] == [metric for metric in unknown if observe(analysis.summary, metric) is not None]
-    assert words in tell(analysis)
+    assert words in summary_text(analysis)
     slo = {"metric": "joins.failed", "op": "==", "limit": 0}
     expected = "no_data" if name == "timeline.parquet" else "pass"
     assert expected == judge_part(slo, analysis.record, analysis.summary)["verdict"]
@@ -131,14 +131,14 @@ def test_the_page_of_a_damaged_record_draws_and_counts_nothing_that_is_unknown(s
         report(sample, quiet=True)
     page = (sample / "report.html").read_text("utf-8")
     assert "Latency by percentile" in page
-    for untrue in ("Up to nan", 'id="deliveries"', "none in the measured time", "Nobody tried"):
+    for untrue in ("Up to nan", 'id="deliveries"', "none in the measured time", "No user tried"):
         assert untrue not in page
 
 
 def test_the_reason_for_not_trusting_a_damaged_record_is_its_damage(sample):
     """The file is named in the first sentences already."""
     (sample / "histograms.hlog").unlink()
-    assert "cannot be trusted: the record is damaged, histograms.hlog is missing." in tell(
+    assert "cannot be trusted: the record is damaged, histograms.hlog is missing." in summary_text(
         analyse(sample)
     )
 

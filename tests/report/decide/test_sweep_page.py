@@ -13,12 +13,12 @@ from harness.analysis.decide.sweep import Answer, Resolution, Search, SweepStep
 from harness.report.decide.sweep import render_sweep
 from harness.report.decide.sweep_charts import draw_sweep
 from harness.report.decide.sweep_text import (
+    cell_lines,
+    law_text,
     plain,
+    result_text,
     step_line,
     steps_table,
-    tell,
-    tell_cell,
-    tell_law,
 )
 from harness.scenario.axes import DELIVERIES, JOINS, PUBLISH_RATE
 from harness.scenario.workload import Workload
@@ -95,13 +95,13 @@ def test_a_found_capacity_is_told_with_its_step_and_its_cause():
     found = cell(steps)
     assert (
         "Every objective held at 2,000 deliveries/s and not at 2,080 deliveries/s, a step of "
-        "4.0 %. There: backlog: latency grew."
-    ) == tell_cell(found)[1]
+        "4.0 %. Reason: backlog: latency grew."
+    ) == cell_lines(found)[1]
     assert "headroom: 4 times the reference load's 2,000 deliveries/s (outside bursts)" in (
-        tell_cell(found)
+        cell_lines(found)
     )
     assert "headroom: 0.667 times the reference load's 12,000 deliveries/s (in a burst)" in (
-        tell_cell(found)
+        cell_lines(found)
     )
 
 
@@ -112,15 +112,15 @@ def test_a_generator_that_broke_is_told_as_a_lower_bound():
         [step(1000), step(2000, **lost), step(2000, **lost)],
         resolution=Resolution(1000, is_relative=False),
     )
-    assert "capacity: at least 1,000 deliveries/s" == tell_cell(found)[0]
-    assert "a lower bound: where the system breaks is not known" in tell(found)
+    assert "capacity: at least 1,000 deliveries/s" == cell_lines(found)[0]
+    assert "so the capacity of the system is at least this." in result_text(found)
 
 
 def test_steps_that_ran_out_are_told():
     """The step is then what it got to."""
     found = cell([step(1000), step(2000, **BROKEN)], max_steps=2)
-    assert "The steps ran out before it was as fine as asked for." in tell(found)
-    assert "where the steps ended: a lower bound" in tell(cell([step(1000)], max_steps=1))
+    assert "The maximum number of steps was reached" in result_text(found)
+    assert "steps was reached: a lower bound" in result_text(cell([step(1000)], max_steps=1))
 
 
 def test_no_latency_below_the_clocks_error_is_quoted():
@@ -133,7 +133,7 @@ def test_no_latency_below_the_clocks_error_is_quoted():
     assert [["≤ 8.0 ms", "≤ 8.0 ms", "12.0 ms"], ["≤ 8.0 ms", "10.0 ms", "12.0 ms"]] == [
         [plain(one.text) for one in row[7:10]] for row in table.rows
     ]
-    assert "Clocks: no latency shorter than its step's error is quoted (≤)." in table.note
+    assert "below the clock error of the step are shown as an upper bound (≤)." in table.note
     page = plain(html.unescape(render_sweep(NAMES, [found], "completed")))
     assert len(["p50", "p99", "p50 of the other", "tile"]) == page.count("≤ 8.0 ms")
     assert "Clocks" not in steps_table(cell([step(1000), step(2000, **BROKEN)]), 1).note
@@ -141,8 +141,8 @@ def test_no_latency_below_the_clocks_error_is_quoted():
 
 def test_the_law_is_told_with_its_residuals_or_refused_with_its_reason():
     """An extrapolation says so."""
-    assert "Extrapolation, beyond every load tested: " in tell_law(cell(bent_steps()))
-    assert "was not fitted: 2 steps can be used, 6 are needed" in tell_law(
+    assert "Extrapolation beyond the tested loads: " in law_text(cell(bent_steps()))
+    assert "was not fitted: 2 steps can be used, 6 are needed" in law_text(
         cell([step(1000), step(2000)])
     )
 
@@ -174,8 +174,8 @@ def test_the_page_is_whole_quiet_and_asks_for_nothing_from_elsewhere(page, tmp_p
     assert names == re.findall(r'<figure [^>]*id="([^"]*)"', dom)
     assert ["headroom-1", "steps-1", "law-1"] == re.findall(r'<table id="([^"]*)"', dom)
     assert [] == re.findall(r'(?:src|href)="(?!#)[^"]*"', dom)
-    assert "Extrapolation, beyond every load tested" in html.unescape(dom)
-    assert "generator broke</text>" in dom
+    assert "Extrapolation beyond the tested loads" in html.unescape(dom)
+    assert "generator saturated</text>" in dom
     assert page.stat().st_size < 3_000_000
 
 
@@ -217,4 +217,4 @@ def test_a_grid_has_a_table_of_its_capacities():
     assert "2 capacities" in page
     assert 1 == page.count('<table id="capacities">')
     assert "With 4 messages/s" in page
-    assert "Interrupted: more steps were to come." in page
+    assert "Interrupted: steps are missing." in page

@@ -104,7 +104,7 @@ def test_waiting_that_service_latency_hides_is_told(tmp_path):
     """A sender that stood still for 2 s: from due 2 s more than from sent."""
     plan = Simulation(measure_s=12, held_back=(8.0, 10.0))
     charts = {chart.name: chart for chart in draw_charts(analyse(plan.write(tmp_path / "run")))}
-    assert "would leave out up to" in charts["due-or-sent"].caption
+    assert "would omit up to" in charts["due-or-sent"].caption
     assert "coordinated omission" in charts["due-or-sent"].caption
 
 

@@ -105,7 +105,7 @@ def test_disturbances_are_numbered_as_in_the_charts_with_what_they_did(tmp_path)
     assert ["1 a stall", "Stall", "8 s", "1.2 s"] == first[:4]
     assert ("0", "0.80 s") == (first[5], first[7])
     assert ["2 a herd", "Connection loss", "14 s", "0 s"] == second_row[:4]
-    assert "at once" == second_row[7]
+    assert "immediate" == second_row[7]
 
 
 def test_shares_of_stalled_subscribers_have_a_column_for_each_limit(tmp_path):
