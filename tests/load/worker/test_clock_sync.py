@@ -30,19 +30,27 @@ class Link:
 
     def send(self, kind, data):
         self.sent.append(kind)
-        gevent.spawn_later(self._there_s + random.uniform(0, 0.005), self._answer, kind, data)
+        gevent.spawn(after, self._there_s + random.uniform(0, 0.005), self._answer, kind, data)
 
     def _answer(self, kind, data):
         if kind == worker_protocol.REGISTER:
-            gevent.spawn_later(self._back_s, self.sync.registered, self._run_clock_of)
+            gevent.spawn(after, self._back_s, self.sync.registered, self._run_clock_of)
         elif kind == worker_protocol.CLOCK_REQUEST:
             told_ns = time.time_ns() + AHEAD_NS
-            gevent.spawn_later(self._back_s, self.sync.replied, data["asked_ns"], told_ns)
+            gevent.spawn(after, self._back_s, self.sync.replied, data["asked_ns"], told_ns)
 
     def until(self, kind):
         with gevent.Timeout(PATIENCE_S):
             while kind not in self.sent:
                 gevent.sleep(0.01)
+
+
+def after(seconds, call, *arguments):
+    """Call once so much time has passed: a timer of a busy loop fires early, by its cached time."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        gevent.sleep(left)
+    call(*arguments)
 
 
 def taken(sync):
