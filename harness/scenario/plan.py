@@ -27,7 +27,7 @@ class Phase(BaseModel):
 
 
 class Timetable:
-    """When each part of a run begins and ends; made once by whoever asks often.
+    """When each part of a run begins and ends; callers keep it for repeated use.
 
     Attributes:
         phases: The parts, in the order of ``PHASE_NAMES``.
