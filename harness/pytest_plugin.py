@@ -30,7 +30,7 @@ class FanoutEmulator:
     Attributes:
         http: Address for publishing over HTTP.
         realtime: Address for WebSockets.
-        api_key: A key it lets in.
+        api_key: A key it accepts.
         ca_file: PEM of the authority to trust; None without TLS.
 
     Args:

@@ -39,7 +39,7 @@ class Api(NamedTuple):
     Attributes:
         file: Its target file, read again on reload; not for the emulator of a run.
         target: The content of the file.
-        system: The emulator's module.
+        system: The emulator's class.
         processes: Its processes.
     """
 
@@ -105,7 +105,7 @@ def page(api: Api, emulated: Emulated) -> str:
 
 
 def _optional(api: Api, function: str, *arguments: object) -> Any:
-    """Call a function of the emulator's module; return None where it has no such function."""
+    """Call a method of the emulator's class; return None where it has no such method."""
     found = getattr(api.system, function, None)
     return found(*arguments) if found else None
 

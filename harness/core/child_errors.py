@@ -15,7 +15,7 @@ from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
 
 ERROR_FILE_VARIABLE = "HARNESS_ERROR_FILE"
-"""Names the file for the error; set by a parent for its child and by nobody else."""
+"""Names the file for the error; set by a parent for its child only."""
 
 _HINT = "\nhint: "
 

@@ -86,7 +86,7 @@ class LocustfileError(HarnessError):
 
 
 class TargetUnreachableError(HarnessError):
-    """The system under test could not be reached, or let nobody in."""
+    """The system under test could not be reached, or rejected every connection."""
 
     exit_code = ExitCode.TARGET_UNREACHABLE
 

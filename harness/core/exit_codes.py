@@ -15,6 +15,6 @@ class ExitCode(IntEnum):
     RUN_INVALID = 4
     """The generator saturated, the drain was cut short or clocks are unsound."""
     TARGET_UNREACHABLE = 5
-    """Nobody could join the system under test."""
+    """No user could join the system under test."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGTERM; the record up to then is readable."""

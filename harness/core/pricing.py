@@ -101,7 +101,7 @@ class Switch:
     Attributes:
         name: Its name on the command line.
         question: What is open.
-        is_on: Whether it is counted unless somebody says otherwise.
+        is_on: Whether it is counted by default.
     """
 
     name: str
@@ -244,7 +244,7 @@ class Day:
         )
 
     def idle(self) -> "Day":
-        """Return the same day with nobody connected; servers stand all the same."""
+        """Return the same day without connections; servers keep running."""
         ready = self.connected if self.provisioned is None else self.provisioned
         return replace(self, connected=0, messages=0, provisioned=ready)
 

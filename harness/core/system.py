@@ -49,7 +49,7 @@ class System:
         title: As pages and tables write it.
         colour: Its colour in charts of several systems: ``#rrggbb``, on a light background.
         client: The class that makes clients, see ``harness.net.client.Api``.
-        emulator: The module that plays the system; None where nothing does.
+        emulator: The class that plays the system; None where nothing does.
         emulator_options: Model of the target's ``[emulator]`` table; None for the shared one.
         client_options: Model of the target's ``[client]`` table; None for one without keys.
         auth: Model of the target's ``[auth]`` table; None for the shared one.

@@ -182,7 +182,7 @@ class Control:
 
     def _refresh(self, _argument: object) -> None:
         self._truth.refresh()
-        # Written aside and then renamed: another process may be reading.
+        # Written under another name and then renamed: another process may be reading.
         written = self._folder / f".delays-{self._index}"
         written.write_bytes(self._truth.deliveries.delays.encode())
         written.replace(self._folder / f"delays-{self._index}")

@@ -51,8 +51,8 @@ def write_report(analysis: Analysis) -> Path:
 
 def draw_charts(analysis: Analysis) -> list[Chart]:
     """Draw every chart that the record has data for."""
-    sketches = [sketch for maker in _MAKERS for sketch in maker(analysis)]
-    return [sketch.chart() for sketch in sketches]
+    layouts = [layout for maker in _MAKERS for layout in maker(analysis)]
+    return [layout.chart() for layout in layouts]
 
 
 def write_page(

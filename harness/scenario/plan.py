@@ -27,7 +27,7 @@ class Phase(BaseModel):
 
 
 class Timetable:
-    """When each part of a run begins and ends; callers keep it for repeated use.
+    """When each part of a run begins and ends; made once by code that reads it often.
 
     Attributes:
         phases: The parts, in the order of ``PHASE_NAMES``.

@@ -76,7 +76,7 @@ class Population(ScenarioModel):
 
     @field_validator("chatters_subscribe")
     @classmethod
-    def _has_subscribers(cls, chatters_subscribe: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - the signature is pydantic's
+    def _somebody_listens(cls, chatters_subscribe: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - the signature is pydantic's
         if not chatters_subscribe and info.data.get("subscribers") == 0:
             raise broken_rule(
                 "must be true where subscribers = 0",
@@ -99,8 +99,8 @@ class Population(ScenarioModel):
         """Users who hold a subscription."""
         return self.users if self.chatters_subscribe else self.subscribers
 
-    def no_users_for(self, slo: Slo) -> str:
-        """Return why no user can contribute to the metric of an SLO; empty if some can."""
+    def why_nobody(self, slo: Slo) -> str:
+        """Return why no user of an SLO's class can have its figure, or ""."""
         if slo.user_class == "subscriber" and not self.subscribers:
             return "population.subscribers is 0"
         if slo.user_class == "subscriber" and slo.metric.startswith("publishes."):

@@ -27,7 +27,7 @@ def decode_plan(text: bytes) -> Plan:
 
 @contextmanager
 def plan_file(plan: Plan) -> Iterator[Path]:
-    """Provide a file with a resolved plan, readable by this user only, inside the block."""
+    """Provide a file with a resolved plan, readable by this user only, until left."""
     with tempfile.NamedTemporaryFile(prefix="harness-plan-", suffix=".json") as file:
         file.write(encode_plan(plan))
         file.flush()

@@ -353,7 +353,7 @@ class Workload(ScenarioModel):
                     key=f"{place}.phase",
                     hint=f"phases.{slo.phase}_s is 0",
                 )
-            if population and (hint := population.no_users_for(slo)):
+            if population and (hint := population.why_nobody(slo)):
                 raise broken_rule(
                     f"must be a kind of user that has {slo.metric}",
                     key=f"{place}.user_class",

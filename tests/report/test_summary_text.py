@@ -42,7 +42,7 @@ def test_a_loss_is_told_with_its_number_and_the_objective_it_missed(tmp_path):
 
 def test_a_run_that_nobody_joined_tells_its_cause_first(tmp_path):
     """The service's own error is the news."""
-    cause = {"code": "nobody_joined", "exit_code": 5, "message": "nobody joined ws://x: bad key"}
+    cause = {"code": "nobody_joined", "exit_code": 5, "message": "no user joined ws://x: bad key"}
     cause["hint"] = "check the key"
     folder = write(
         tmp_path / "run",
@@ -51,7 +51,7 @@ def test_a_run_that_nobody_joined_tells_its_cause_first(tmp_path):
         connections=[connection(0, None)],
     )
     story = told(folder)
-    expected = "Nobody joined ws://x: bad key. Delivery ratio has an objective but no data."
+    expected = "No user joined ws://x: bad key. Delivery ratio has an objective but no data."
     assert expected == story
     assert "Check the key." == advise(analyse(folder))
 

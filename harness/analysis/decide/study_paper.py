@@ -21,7 +21,7 @@ _BOUNDS: Final = {
 """Which quotas speak about which requirement."""
 
 PRICE_LIST: Final = "price list"
-"""The source of what a day with nobody connected costs."""
+"""The source of the cost of a day without connections."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class SystemCost:
         system: The system.
         name: Its price lists' names; empty where there is none.
         usd_day: A day of the need, by the price list alone; None without one.
-        usd_idle: A day with nobody connected.
+        usd_idle: A day without connections.
         usd_measured: The same day with the reach and the handler calls of a run.
         usd_run: What that run itself used.
         bills: The lines of ``usd_day`` by price list.
@@ -63,7 +63,7 @@ class SystemCost:
 
 
 def day_of_need(need: StudyNeed) -> Day:
-    """Return the day that the need describes, everybody connected all day."""
+    """Return the day that the need describes, with all users connected all day."""
     return Day(
         connected=need.connected,
         messages=need.messages_per_day,

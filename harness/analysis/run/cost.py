@@ -78,16 +78,16 @@ def usage_of(record: Record) -> Usage:
 
     Users who poll use polls; connections and deliveries are those of all others.
     """
-    everybody = record.connections[record.connections["joined"].to_numpy(dtype=bool)]
-    joined = everybody[~everybody["user_class"].isin(record.polling_classes)]
-    pollers = everybody.drop(joined.index)
+    all_users = record.connections[record.connections["joined"].to_numpy(dtype=bool)]
+    joined = all_users[~all_users["user_class"].isin(record.polling_classes)]
+    pollers = all_users.drop(joined.index)
     pushed = record.timeline[~record.timeline["user_class"].isin(record.polling_classes)]
     connected = pushed.groupby("second")["connected"].sum()
     sent = record.messages[record.messages["outcome"] == "acknowledged"]
     peak = float(connected.max()) if len(connected) else 0.0
     usage = Usage(
         hours=record.ended_s / 3600,
-        events=_events(sent, _share(joined, everybody)),
+        events=_events(sent, _share(joined, all_users)),
         connected_peak=peak,
         provisioned=peak,
         connection_minutes=_connected_s(joined) / _SECONDS_PER_MINUTE,
@@ -130,9 +130,9 @@ def poll_interval_s(record: Record) -> float:
     return float(options.get("interval_s", REFERENCE.poll_interval_s))
 
 
-def _share(some: pd.DataFrame, everybody: pd.DataFrame) -> float:
+def _share(some: pd.DataFrame, all_users: pd.DataFrame) -> float:
     """Return the share of all deliveries that some users got; 1 where there are no others."""
-    received = float(everybody["received"].sum())
+    received = float(all_users["received"].sum())
     return float(some["received"].sum()) / received if received else 1.0
 
 

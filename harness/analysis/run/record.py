@@ -188,7 +188,7 @@ def read_record(folder: Path) -> Record:
             f"{RUN_FILE} is damaged" if (folder / RUN_FILE).is_file() else f"{RUN_FILE} is missing"
         )
     tables = _from_journal(folder, run) if in_journal else tables
-    if "users" not in run:  # Of a version that knew no ordinary users, or nobody knows.
+    if "users" not in run:  # Of a version that knew no ordinary users, or unknown.
         tables["requests"] = Table(tables["requests"].frame, None)
     log_end = None if in_journal else _cut_log(histograms, tables["timeline"].frame)
     problems = [gone and f"{gone}: plan, objectives, environment and workers are unknown"]

@@ -22,7 +22,7 @@ def requirement() -> str:
     A path of this machine would be no use on another one, and is never named.
     """
     try:
-        # Written by whoever installs. Source: PEP 610.
+        # Written by the installer. Source: PEP 610.
         written = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except PackageNotFoundError:
         written = {}

@@ -75,7 +75,7 @@ def contestants_of(comparison: Comparison) -> list[Contestant]:
 def draw_comparison(comparison: Comparison) -> list[Chart]:
     """Draw every chart that the records have data for."""
     contestants = contestants_of(comparison)
-    return _drawn([*_ratios(comparison, contestants), *_sketches(contestants)])
+    return _drawn([*_ratios(comparison, contestants), *_layouts(contestants)])
 
 
 def draw_contest(
@@ -90,20 +90,20 @@ def draw_contest(
     """
     return _drawn(
         replace(one, name=one.name.replace("compare", prefix, 1), title=one.title + about)
-        for one in _sketches(contestants)
+        for one in _layouts(contestants)
     )
 
 
-def _sketches(contestants: Sequence[Contestant]) -> list[ChartLayout]:
+def _layouts(contestants: Sequence[Contestant]) -> list[ChartLayout]:
     makers = (
         *(_fan_out_percentiles, _p99_over_time, _connected, _deliveries, _lost),
         *(_stalls, _join_percentiles),
     )
-    return [sketch for maker in makers for sketch in maker(contestants)]
+    return [layout for maker in makers for layout in maker(contestants)]
 
 
-def _drawn(sketches: Iterable[ChartLayout]) -> list[Chart]:
-    return [sketch.chart() for sketch in sketches]
+def _drawn(layouts: Iterable[ChartLayout]) -> list[Chart]:
+    return [layout.chart() for layout in layouts]
 
 
 def _panel(figure: Figure, size: Size, contestants: Sequence[Contestant]) -> Axes:

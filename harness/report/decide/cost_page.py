@@ -32,7 +32,7 @@ def render_cost_page(
         OF_COSTS,
         charts=charts,
         percentiles=False,
-        story=_story(study),
+        story=_summary(study),
         tables=cost_tables(study, runs),
         tiles=_tiles(study),
         day=study.day,
@@ -41,7 +41,7 @@ def render_cost_page(
     )
 
 
-def _story(study: CostStudy) -> str:
+def _summary(study: CostStudy) -> str:
     """Return the cheapest and the most expensive system."""
     bills = sorted(study.cases[0].bills, key=lambda bill: bill.usd)
     cheapest, highest = bills[0], bills[-1]

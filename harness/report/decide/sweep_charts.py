@@ -36,11 +36,11 @@ _POINTS: Final = 200
 
 def draw_sweep(cells: Sequence[Cell]) -> list[Chart]:
     """Draw the curves of every search."""
-    sketches = [one for number, cell in enumerate(cells, 1) for one in _sketches(cell, number)]
-    return [sketch.chart() for sketch in sketches]
+    layouts = [one for number, cell in enumerate(cells, 1) for one in _layouts(cell, number)]
+    return [layout.chart() for layout in layouts]
 
 
-def _sketches(cell: Cell, number: int) -> list[ChartLayout]:
+def _layouts(cell: Cell, number: int) -> list[ChartLayout]:
     """Return the charts of a search, which say in a grid whose they are; none half as wide alone.
 
     Of three the first is as wide as the page and the others share it.

@@ -60,7 +60,7 @@ def joins(analysis: Analysis) -> Iterator[ChartLayout]:
 
     figures = analysis.summary["joins"]
     tail = f"{q.count(figures['failed'])} failed to join." if failed else ""
-    caption = f"Nobody joined; {tail}"
+    caption = f"No user joined; {tail}"
     if classes:
         caption = (
             f"At most {q.count(series[classes].sum(axis=1).max())} users were connected; up to "

@@ -1,4 +1,4 @@
-"""The ``[auth]`` table of an AppSync Events target: every way in which the service lets in."""
+"""The ``[auth]`` table of an AppSync Events target: every authorisation mode of the service."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

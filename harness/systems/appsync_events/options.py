@@ -317,7 +317,7 @@ class Options(Emulator):
 
     @property
     def auth_modes(self) -> frozenset[AuthMode]:
-        """Every mode that the API or one of its namespaces lets in for anything."""
+        """Every mode that the API or one of its namespaces accepts."""
         overridden = (
             modes or ()
             for namespace in self.namespaces

@@ -131,7 +131,7 @@ def test_the_page_of_a_damaged_record_draws_and_counts_nothing_that_is_unknown(s
         report(sample, quiet=True)
     page = (sample / "report.html").read_text("utf-8")
     assert "Latency by percentile" in page
-    for untrue in ("Up to nan", 'id="deliveries"', "none in the measured time", "Nobody tried"):
+    for untrue in ("Up to nan", 'id="deliveries"', "none in the measured time", "No user tried"):
         assert untrue not in page
 
 

@@ -77,8 +77,8 @@ def test_worker_on_the_masters_machine_asks_nothing():
     assert (0.0, 0.0, 0) == (row["clock_offset_ms"], row["clock_error_ms"], row["clock_exchanges"])
 
 
-def test_hello_is_repeated_until_it_is_answered(monkeypatch):
-    """A master that does not listen yet hears of the worker later."""
+def test_registration_is_repeated_until_it_is_answered(monkeypatch):
+    """A master that does not listen yet receives a later one."""
     monkeypatch.setattr(clock_sync, "REGISTER_EVERY_S", 0.01)
     sent = []
     sync = ClockSync(lambda kind, _data: sent.append(kind))
@@ -91,7 +91,7 @@ def test_hello_is_repeated_until_it_is_answered(monkeypatch):
 
 
 def test_step_of_the_clock_is_in_the_bound_of_its_second():
-    """Between two exchanges a clock was set by 80 ms: for that second nobody knew better."""
+    """Between two exchanges a clock was set by 80 ms: the bound of that second includes it."""
     sync = ClockSync(lambda _kind, _data: None)
     now_ns = time.time_ns()
     sync.replied(now_ns, now_ns)

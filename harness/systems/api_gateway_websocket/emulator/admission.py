@@ -1,4 +1,4 @@
-"""What the account's quotas and its throttle let in, in one process.
+"""Admission by the account's quotas and its throttle, in one process.
 
 Source: docs.aws.amazon.com/apigateway/latest/developerguide/limits and websocket-api-protect, read
 November 2026: "a token counts for a request". Decided here, because no source says: a connect uses

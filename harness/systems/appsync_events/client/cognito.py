@@ -18,7 +18,7 @@ from harness.systems.appsync_events.client.sigv4 import aws_session, first_line
 from harness.systems.appsync_events.client.tokens import CredentialsError, read_text
 
 ATTEMPTS = 8
-"""Of each call: a user pool lets in some 120 sign-ins a second by default, and then throttles."""
+"""Of each call: a user pool accepts some 120 sign-ins a second by default, and then throttles."""
 
 _TOKENS = {"access": "AccessToken", "id": "IdToken"}
 

@@ -1,7 +1,7 @@
-"""Who may connect, subscribe and publish, whatever credentials they show.
+"""Authorisation of connects, subscribes and publishes, in every auth mode.
 
-What is shown chooses the auth mode, which must be one of those that the API, or the namespace,
-lets in for this step. The mode of a connection does not matter to what is done on it.
+The credentials determine the auth mode, which must be one of those that the API, or the namespace,
+accepts for this step. The mode of a connection does not affect the operations on it.
 
 Source: docs.aws.amazon.com/appsync/latest/eventapi, pages configure-event-api-auth and
 event-api-websocket-protocol, and .../context-reference for identities, read November 2026. How

@@ -1,7 +1,7 @@
 """Who may connect, publish and subscribe: quotas and faults, in the errors of the service.
 
 Source of the quotas: Service Quotas of AppSync, read November 2026. What the service answers to
-whoever exceeds a rate is undocumented; decided here: an error named ``LimitExceededError``, which
+a client above a rate is undocumented; decided here: an error named ``LimitExceededError``, which
 the official Android client knows.
 """
 

@@ -48,7 +48,7 @@ class PythonHandler:
     Args:
         namespace: Whose they are.
         key: The key of the scenario file at which the namespace is.
-        locks: File or module -> what lets in one call at a time; shared by all namespaces.
+        locks: File or module -> lock for one call at a time; shared by all namespaces.
 
     Attributes:
         publishes: Whether it has one for publishes.

@@ -2,8 +2,8 @@
 
 All processes keep all messages. Each numbers what is published to it, without asking others:
 a cursor holds one number for each process, and is good in all of them and for any channels, one or
-several. Messages of one process are in order everywhere; those of two are in the order of their
-times, unless a poll comes between them.
+several. Messages of one process are in order everywhere; those
+of two are in the order of their times, unless a poll comes between them.
 """
 
 from array import array
@@ -83,7 +83,7 @@ class Channel:
         self.newest = tuple(newest)
 
     def after(self, cursor: Cursor) -> list[Message]:
-        """Return what is kept of what came after a cursor, as this process heard of it."""
+        """Return the kept messages after a cursor, as this process received them."""
         found: list[Message] = []
         seen: set[int] = set()
         active = sum(map(bool, self.newest))

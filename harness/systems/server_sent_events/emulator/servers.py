@@ -193,7 +193,7 @@ class Fleet:
         for server in self._servers.values():
             server.pass_time(passed_s)
         self.note()
-        most_ahead = self._fewest_elsewhere() + LEAD
+        most_ahead = self._fewest_on_others() + LEAD
         while able := [server for server in self._servers.values() if server.can_accept]:
             server = min(able, key=lambda server: server.connections)
             if server.connections > most_ahead:
@@ -204,7 +204,7 @@ class Fleet:
                 return
             server.serve(connection)
 
-    def _fewest_elsewhere(self) -> float:
+    def _fewest_on_others(self) -> float:
         """Return the fewest connections of a server of another process that is not full."""
         fresh_ns = time.monotonic_ns() - round(CHECK_S * 1e9)
         return min(
