@@ -226,7 +226,7 @@ class EmulatedService(Generic[OptionsT]):
             self.use(self.OPTIONS.model_validate(settings))
             result = "reloaded"
         except HarnessError as error:
-            result = f"error: {error}\nnot reloaded, the old settings stay"
+            result = f"error: {error}\nnot reloaded, the previous settings stay in effect"
         if self.worker_context.index == 0:
             sys.stderr.write(f"{result}\n")
             sys.stderr.flush()
