@@ -51,9 +51,7 @@ TargetFile = Annotated[Path, TARGET]
 RunFolder = Annotated[Path, RUN]
 OutFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--out", metavar="FOLDER", help="Output folder.  [default: a new folder in reports/]"
-    ),
+    typer.Option("--out", metavar="FOLDER", help="Output folder.  [default: a folder in reports/]"),
 ]
 Overrides = Annotated[
     list[str] | None,

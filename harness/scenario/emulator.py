@@ -14,7 +14,7 @@ STATS_PATH = "/_emulator/stats"
 LOG_PATH = "/_emulator/log"
 FAULTS_PATH = "/_emulator/faults"
 RESET_PATH = "/_emulator/reset"
-"""Where every emulator is asked what it did and told what to do, off its system's own paths."""
+"""Control path of every emulator, separate from the paths of its system."""
 
 
 class Credentials(ScenarioModel):

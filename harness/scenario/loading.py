@@ -116,7 +116,7 @@ class ScenarioFiles:
 
 def _plan(workload: Source, target: Source, problems: list[ScenarioProblem]) -> Plan | None:
     """Return the plan of two files; None where one of them does not validate."""
-    # Both, so that the problems of both are told.
+    # Both, to report the problems of both.
     valid = _validated(workload, Workload, problems), _validated_target(target, problems)
     if valid[0] is None or valid[1] is None:
         return None

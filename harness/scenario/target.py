@@ -291,8 +291,8 @@ def variables_of(target: Target) -> tuple[str, ...]:
     """Return the names of the environment variables a target needs, in the file's order."""
     endpoints = target.endpoints
     addresses = [endpoints.http, endpoints.realtime] if endpoints else []
-    told = target.client.model_dump().values() if target.client else ()
-    addresses += [value for value in told if isinstance(value, str)]
+    values = target.client.model_dump().values() if target.client else ()
+    addresses += [value for value in values if isinstance(value, str)]
     names = [name for address in addresses for name in PLACEHOLDER.findall(address)]
     names += [name for _, name in variables_in(target.auth.model_dump())]
     return tuple(dict.fromkeys(names))

@@ -1,5 +1,4 @@
 import contextlib
-import http.client
 import json
 import os
 import selectors
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from tests.support.http_requests import publish_status as publish
 from tests.support.waiting import PATIENCE_S
 
 TARGET = """
@@ -81,21 +81,6 @@ def emulate(target):
         yield start
 
 
-def publish(address, key, context=None):
-    """Publish one event; return the HTTP status."""
-    parts = urlsplit(address)
-    if context is None:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
-    else:
-        connection = http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=PATIENCE_S, context=context
-        )
-    with contextlib.closing(connection):
-        body = json.dumps({"channel": "/default/a", "events": ["1"]})
-        connection.request("POST", parts.path, body, {"x-api-key": key})
-        return connection.getresponse().status
-
-
 def assert_nothing_left(pids):
     assert [False] * len(pids) == [psutil.pid_exists(pid) for pid in pids]
 
@@ -160,7 +145,7 @@ def test_tls_comes_with_an_authority_to_trust(emulate):
     assert line["http"].startswith("https://127.0.0.1:")
     assert line["realtime"].startswith("wss://127.0.0.1:")
     context = ssl.create_default_context(cafile=line["ca_file"])
-    assert 200 == publish(line["http"], line["api_key"], context)
+    assert 200 == publish(line["http"], line["api_key"], context=context)
 
 
 def test_page_for_people_shows_addresses_key_and_an_example(emulate):

@@ -1,7 +1,6 @@
 """``harness emulate`` with several APIs, and told by SIGHUP to read their files again."""
 
 import contextlib
-import http.client
 import itertools
 import json
 import queue
@@ -9,13 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from tests.support.http_requests import publish_status as publish
 from tests.support.waiting import PATIENCE_S, wait_for
 
 TARGET = """
@@ -91,16 +90,6 @@ def write(tmp_path):
         return file
 
     return write_file
-
-
-def publish(address, key, channel="/default/a"):
-    """Publish one event; return the HTTP status."""
-    parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
-    with contextlib.closing(connection):
-        body = json.dumps({"channel": channel, "events": ["1"]})
-        connection.request("POST", parts.path, body, {"x-api-key": key})
-        return connection.getresponse().status
 
 
 def test_files_are_apis_of_their_own(emulate, write):

@@ -16,7 +16,7 @@ Made from the marks on the tests in `tests/conformance/appsync_events` by
 
 - **documented**: a page of docs.aws.amazon.com/appsync/latest/eventapi says so.
 - **observed**: the service was seen to do so, or a client that works against it relies on it.
-- **assumed**: nobody has said or seen it; the source column gives the reason for the choice.
+- **assumed**: neither documented nor observed; the source column gives the reason for the choice.
 """
 
 

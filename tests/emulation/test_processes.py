@@ -1,12 +1,10 @@
 import contextlib
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import psutil
@@ -18,6 +16,7 @@ from harness.emulation.processes import EmulatorProcesses, open_listeners
 from harness.emulation.supervisor import Signals, supervise
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
+from tests.support.http_requests import get_json
 from tests.support.waiting import PATIENCE_S, wait_for
 
 EMULATOR = "harness.systems.appsync_events.emulator.process:AppSyncEventsEmulator"
@@ -45,11 +44,6 @@ def processes_of(count, port=0, command=COMMAND, **settings):
     )
 
 
-def stats(port):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_emulator/stats") as answer:
-        return json.loads(answer.read())
-
-
 def await_end(pids):
     """Wait until none of the processes runs."""
     wait_for(lambda: not any(psutil.pid_exists(pid) for pid in pids))
@@ -60,7 +54,7 @@ def test_all_processes_share_one_port_and_end_together(count):
     """While entered they serve; afterwards neither process nor file is left."""
     with processes_of(count) as emulator:
         assert count == len(set(emulator.pids))
-        assert 0 == stats(emulator.port)["connections"]
+        assert 0 == get_json(emulator.port, "/_emulator/stats")["connections"]
         assert 0o700 == emulator.folder.stat().st_mode & 0o777
     assert [False] * count == [psutil.pid_exists(pid) for pid in emulator.pids]
     assert not emulator.folder.exists()

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.programs import Program
-from benchmarks.senders import own_view
+from benchmarks.senders import mount_prefix
 from benchmarks.tools import NCHAN, NGINX, NGINX_MODULE, cache_folder
 from tests.support.paths import SCENARIOS
 from tests.support.ports import free_port
@@ -53,7 +53,7 @@ class Nchan:
             text = text.replace(old, new)
         (folder / "nchan.conf").write_text(text, "utf-8")
         command = [
-            *own_view(),
+            *mount_prefix(),
             str(root / NGINX),
             "-p",
             str(folder),

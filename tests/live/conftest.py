@@ -36,7 +36,7 @@ def arrivals(sequence, delivered, **others):
     return {"stream": 0, "sequence": sequence, "delivered": delivered, **counts}
 
 
-def report(second=0, *, worker=0, windows=None, publishes=(), arrivals=(), tally=None, connected=0):
+def report(second=0, *, worker=0, windows=None, publishes=(), arrivals=(), stats=None, connected=0):
     """Return what a worker sends the master for a second."""
     return {
         "worker": worker,
@@ -59,17 +59,17 @@ def report(second=0, *, worker=0, windows=None, publishes=(), arrivals=(), tally
         "arrivals": list(arrivals),
         "requests": [],
         "tried": {},
-        **(tally or IntervalStats()).take(),
+        **(stats or IntervalStats()).take(),
     }
 
 
 def latencies(seconds, *, metric="fan_out_latency", phase="measure"):
-    """Return a tally of deliveries with these latencies."""
-    tally = IntervalStats()
+    """Return a stats of deliveries with these latencies."""
+    stats = IntervalStats()
     values_ns = np.array([round(value * SECOND_NS) for value in seconds], np.int64)
-    tally.latencies(metric, "subscriber", phase, values_ns)
-    tally.count("subscriber", "deliveries", len(seconds))
-    return tally
+    stats.latencies(metric, "subscriber", phase, values_ns)
+    stats.count("subscriber", "deliveries", len(seconds))
+    return stats
 
 
 def live_run(plan=None):
@@ -104,8 +104,8 @@ def _played(tmp_path):
     failing.error("upgrade", "JoinError", "429", 'slow down, "you"')
     windows = {"/default/room-0": ([at_ns(0)] * 3, [])}
     reports = [
-        report(13, windows=windows, tally=failing, connected=3, publishes=[publish(0, 13.5)]),
-        report(14, tally=latencies([0.08, 0.09]), connected=3, publishes=[publish(1, 14.5)]),
+        report(13, windows=windows, stats=failing, connected=3, publishes=[publish(0, 13.5)]),
+        report(14, stats=latencies([0.08, 0.09]), connected=3, publishes=[publish(1, 14.5)]),
         report(20, arrivals=[arrivals(0, 3, duplicated=1), arrivals(1, 2)], connected=3),
     ]
     run = play(live_run(), tmp_path / "run", reports)

@@ -29,7 +29,7 @@ def test_snapshot_counts_what_the_workers_reported(played):
 
 def test_last_second_is_the_newest_that_is_complete(tmp_path):
     """Its latencies are not those of the run so far."""
-    reports = [report(13, tally=latencies([0.5] * 3)), report(14, tally=latencies([0.002]))]
+    reports = [report(13, stats=latencies([0.5] * 3)), report(14, stats=latencies([0.002]))]
     shown = snapshot(play(live_run(), tmp_path / "run", reports))
     last = shown["last_second"]
     assert (14, 1, 1) == (

@@ -58,7 +58,7 @@ def test_locustfile_that_is_none_is_refused(tmp_path, name, found):
 
 
 def test_locustfile_without_user_classes_is_refused(write):
-    """Locust would say so to nobody."""
+    """Locust would not report it."""
     file = write("from locust import HttpUser\n")
     with pytest.raises(LocustfileError, match="has no User class, one is needed"):
         load_users(str(file))

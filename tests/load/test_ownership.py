@@ -7,7 +7,7 @@ from tests.support.plans import EMULATED
 
 
 @pytest.fixture(autouse=True)
-def _nobody_elses_list(tmp_path, monkeypatch):
+def _own_list(tmp_path, monkeypatch):
     """The list of a user who has none yet."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("HARNESS_OWNED_TARGETS", raising=False)

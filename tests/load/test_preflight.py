@@ -110,7 +110,7 @@ def test_who_only_looks_at_a_locustfile_is_not_asked_for_a_plan(parser, flag):
 
 
 def test_machine_that_is_too_small_is_told_before_locust_starts_a_worker():
-    """With 64 files to open there is nobody to refuse but the one process that reads options."""
+    """With a limit of 64 files, only the process that reads the options can refuse."""
     ended = start_locust()
     assert 2 == ended.returncode
     first, *_ = ended.stderr.splitlines()

@@ -32,7 +32,7 @@ def test_words_of_a_stop_are_kept_where_locust_only_logs_them(logged, message):
 
 
 def test_run_that_a_user_class_stopped_is_invalid_and_not_interrupted():
-    """Nobody stopped it by hand."""
+    """It was not stopped by hand."""
     reason = stopped_by_user_class("no host")
     assert ExitCode.RUN_INVALID == reason.exit_code
     assert "a user class stopped the run: no host" == reason.message

@@ -138,14 +138,14 @@ def disturbed(*disturbances, **publishing):
     return plan.model_copy(update={"workload": workload})
 
 
-def test_flash_crowd_stays_away_and_then_comes_at_its_own_rate():
+def test_flash_flash_stays_away_and_then_comes_at_its_own_rate():
     """A fifth of 90 waits for second 5 of the measuring and is in within a second."""
     plan = disturbed({"kind": "flash_crowd", "at_s": 5.0, "share": 0.2, "rate_per_s": 20.0})
     offsets_s = join_offsets_s(plan, "subscriber", 90)
-    crowd_s = plan.measure_start_s + 5.0
-    late = offsets_s[offsets_s >= crowd_s]
+    flash_s = plan.measure_start_s + 5.0
+    late = offsets_s[offsets_s >= flash_s]
     assert 18 == len(late)
-    assert late.max() < crowd_s + 1.0
+    assert late.max() < flash_s + 1.0
     assert offsets_s.min() < 1.0
 
 
@@ -157,7 +157,7 @@ def test_timetable_waits_only_for_those_who_join_at_first():
 
 
 def test_two_flash_crowds_take_different_users():
-    """Nobody is held back twice, so nobody is missing from the first joins without need."""
+    """No user is held back twice, so no user is missing from the first joins without need."""
     crowds = [{"kind": "flash_crowd", "at_s": at_s, "share": 0.4} for at_s in (5.0, 10.0)]
     offsets_s = join_offsets_s(disturbed(*crowds), "subscriber", 90)
     measure_s = disturbed(*crowds).measure_start_s
@@ -166,7 +166,7 @@ def test_two_flash_crowds_take_different_users():
     )[0].tolist()
 
 
-def test_crowd_is_the_same_for_the_same_seed_and_another_for_another_disturbance():
+def test_disturbance_order_is_the_same_for_the_same_seed_and_another_for_another_disturbance():
     """A run can be repeated; two disturbances do not always hit the same people."""
     plan = make_plan()
     first = disturbance_order(plan, "subscriber", 90, 0).tolist()

@@ -139,7 +139,7 @@ def test_class_of_another_system_is_refused(make_plan):
 
 
 def test_two_classes_of_a_kind_are_refused_but_not_a_class_and_its_base():
-    """Which of two should hold the plan's users, nobody could tell."""
+    """Which of the two should run the plan's users would be ambiguous."""
 
     class Lurker(users.Subscriber):
         pass

@@ -96,7 +96,7 @@ def test_masters_own_machine_serves_as_well():
 
 
 def test_shortages_of_a_whole_fleet_are_told_for_the_first_few():
-    """Machines that are alike lack the same; nobody reads it 200 times."""
+    """Equal machines have the same shortages; they are listed a few times only."""
     far = [worker(f"host-{place}", f"{place}", open_files=100) for place in range(200)]
     sentence = str(refuse(shortages_of(far, plan(), 200)))
     assert 8 == sentence.count("open files of a worker: 100 found, 239 needed")

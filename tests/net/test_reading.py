@@ -103,7 +103,7 @@ def test_more_than_one_read_holds_arrives_whole(connect):
 
 
 def test_stream_closed_by_another_in_the_same_round_is_not_read(connect):
-    """Whoever comes first closes both; the other's bytes are nobody's any more."""
+    """The first one closes both; the other's bytes are discarded."""
     (first, one), (second, other) = connect(), connect()
     both = Receiver(lambda: (first.close(), second.close()))
     first.read_to(both)
@@ -145,7 +145,7 @@ def test_what_arrives_during_a_pause_comes_after_it(connect):
 
 
 def test_end_of_a_pause_begins_no_reading_before_its_time(connect):
-    """While a join's greenlet still reads by itself, nobody else does."""
+    """While a join's greenlet reads, the loop does not."""
     stream, peer = connect()
     stream.pause(paused=False)
     peer.sendall(b"an answer")
@@ -166,7 +166,7 @@ def test_reset_is_told_as_an_error(connect):
     assert [ConnectionResetError] == list(map(type, receiver.errors))
 
 
-def test_nothing_is_left_open_when_nobody_reads(connect):
+def test_nothing_is_left_open_without_a_reader(connect):
     """The last stream that closes takes the reader's own descriptors and watcher with it."""
     pairs = [connect() for _ in range(3)]
     watched, held = get_hub().loop.activecnt, descriptors()
@@ -317,7 +317,7 @@ class Member(Receiver):
         return True
 
 
-def crowd_of(pairs, group, calls, *, willing=True):
+def group_of(pairs, group, calls, *, willing=True):
     """Let as many members of a group read from streams."""
     members = [Member(calls, willing=willing) for _ in pairs]
     for (stream, _), member in zip(pairs, members, strict=True):
@@ -347,10 +347,10 @@ def unacknowledged(peer):
 
 
 @pytest.mark.parametrize("reader", [RingReader], indirect=True)
-def test_crowd_gets_equal_bytes_in_one_call_each_with_its_own_time(connect):
+def test_group_gets_equal_bytes_in_one_call_each_with_its_own_time(connect):
     """The first by itself only where it has to teach the others."""
     pairs, calls = [connect() for _ in range(3 * FEW)], []
-    members = crowd_of(pairs, object(), calls)
+    members = group_of(pairs, object(), calls)
     before_ns = time.time_ns()
     for _, peer in pairs:
         peer.sendall(b"news")
@@ -364,10 +364,10 @@ def test_crowd_gets_equal_bytes_in_one_call_each_with_its_own_time(connect):
 
 
 @pytest.mark.parametrize("reader", [RingReader], indirect=True)
-def test_crowd_that_will_not_is_told_one_by_one(connect):
+def test_group_that_declines_gets_bytes_one_by_one(connect):
     """Nothing is told twice for the offer."""
     pairs, calls = [connect() for _ in range(3 * FEW)], []
-    members = crowd_of(pairs, object(), calls, willing=False)
+    members = group_of(pairs, object(), calls, willing=False)
     broadcast(pairs, b"news")
     wait_for(lambda: all(member.chunks for member in members))
     let_loop_run()
@@ -379,7 +379,7 @@ def test_crowd_that_will_not_is_told_one_by_one(connect):
 def test_equal_bytes_around_others_keep_their_order(connect, reader):
     """A, B, A for each, copied one after another and handed over in one round."""
     pairs, calls = [connect() for _ in range(2 * FEW)], []
-    members = crowd_of(pairs, object(), calls)
+    members = group_of(pairs, object(), calls)
     for message in (b"A", b"B", b"A"):
         broadcast(pairs, message)
         while reader._ring.may_have_more:  # As any call to the kernel would.
@@ -390,14 +390,14 @@ def test_equal_bytes_around_others_keep_their_order(connect, reader):
 
 
 @pytest.mark.parametrize("reader", [RingReader], indirect=True)
-def test_two_crowds_and_receivers_without_one_are_each_served_their_way(connect):
+def test_two_groups_and_receivers_without_one_each_get_their_bytes(connect):
     """Though the bytes are equal, a call is for one group, and who has none gets its own."""
     pairs = [connect() for _ in range(6 * FEW)]
     first, second, alone = [], [], []
     members = [
-        *crowd_of(pairs[0::3], object(), first),
-        *crowd_of(pairs[1::3], object(), second),
-        *crowd_of(pairs[2::3], None, alone),
+        *group_of(pairs[0::3], object(), first),
+        *group_of(pairs[1::3], object(), second),
+        *group_of(pairs[2::3], None, alone),
     ]
     broadcast(pairs, b"news")
     wait_for(lambda: all(member.chunks for member in members))

@@ -231,7 +231,7 @@ def test_tls_connection_carries_messages_both_ways(tmp_path):
 
 
 def test_unknown_certificate_fails_at_stage_tls():
-    """A certificate nobody vouches for is not accepted."""
+    """A certificate of an unknown authority is not accepted."""
     with websocket_server(send_all(), ssl=tls_pair("localhost")[0]) as port:
         client = connection(port, tls=ssl.create_default_context())
         with pytest.raises(JoinError) as caught:
@@ -240,7 +240,7 @@ def test_unknown_certificate_fails_at_stage_tls():
 
 
 def test_refused_connection_fails_at_stage_connect():
-    """Nobody listens: the errno's name is the code."""
+    """Without a listener, the errno's name is the code."""
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
     client = connection(port)

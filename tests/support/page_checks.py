@@ -36,7 +36,7 @@ PAPER = 688
 MOST_BYTES = 3_000_000
 
 NAMES = (
-    *("Channel", "Code", "Folder in runs/", "Host", "How it carries a message", "Message", "Run"),
+    *("Channel", "Code", "Folder in runs/", "Host", "How it delivers a message", "Message", "Run"),
     *("Revision", "Started", "Target", "Target of the runs", "Why", "Workload", "formula", "name"),
     *("price", "question", "source"),
 )

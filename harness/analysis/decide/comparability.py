@@ -60,7 +60,7 @@ def find_incompatibilities(sides: Sequence[Sequence[Analysis]]) -> list[Incompat
         for problem in one.record.problems
     ]
     # Without its run.json, what a record ran is unknown; that is reported above.
-    known = [(name, one) for name, one in runs if not one.record.is_salvaged]
+    known = [(name, one) for name, one in runs if not one.record.is_recovered]
     found += _differences([(name, _load(one)) for name, one in known])
     for place in range(len(sides)):
         side = [(name, one) for name, one in known if name == _name(place)]

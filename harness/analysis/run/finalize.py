@@ -145,7 +145,7 @@ def exit_code(run: Json, verdict: str) -> int:
 
 def _is_worth_writing(record: Record) -> bool:
     """Say whether a new summary may replace the old: what is left must not pass for the whole."""
-    return not record.is_salvaged and (record.in_journal or not record.problems)
+    return not record.is_recovered and (record.in_journal or not record.problems)
 
 
 def _reason(error: OSError) -> str:

@@ -55,7 +55,7 @@ class Record:
         problems: What is missing or damaged, in words.
         in_journal: Whether the tables still are a journal and not yet Parquet.
         lost: Names of the tables of which nothing could be read.
-        is_salvaged: Whether ``run.json`` could not be read, so that ``run`` is made of the rest.
+        is_recovered: Whether ``run.json`` could not be read, so that ``run`` is made of the rest.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ class Record:
     problems: tuple[str, ...]
     in_journal: bool
     lost: frozenset[str] = frozenset()
-    is_salvaged: bool = False
+    is_recovered: bool = False
 
     @property
     def epoch_ns(self) -> int:
@@ -183,7 +183,7 @@ def read_record(folder: Path) -> Record:
     try:
         run, gone = read_run(folder), ""
     except UnreadableRunError as error:
-        run = _salvaged(folder, tables, error)
+        run = _recovered(folder, tables, error)
         gone = (
             f"{RUN_FILE} is damaged" if (folder / RUN_FILE).is_file() else f"{RUN_FILE} is missing"
         )
@@ -207,11 +207,11 @@ def read_record(folder: Path) -> Record:
         problems=tuple(problem for problem in problems if problem),
         in_journal=in_journal,
         lost=frozenset(name for name, table in tables.items() if table.is_lost),
-        is_salvaged=bool(gone),
+        is_recovered=bool(gone),
     )
 
 
-def _salvaged(folder: Path, tables: dict[str, Table], error: NoRecordError) -> Json:
+def _recovered(folder: Path, tables: dict[str, Table], error: NoRecordError) -> Json:
     """Return a stand-in for ``run.json``, or raise the error where there is nothing to show."""
     log = folder / HISTOGRAMS_FILE
     head = log.read_bytes()[:_HEAD_BYTES] if log.is_file() else b""

@@ -98,7 +98,7 @@ def _exhaustion(record: Record) -> list[Json]:
 
 def _cut_short(record: Record) -> list[Json]:
     status = record.run.get("status")
-    if record.is_salvaged:
+    if record.is_recovered:
         return []  # What was planned is unknown, of which the damage warns.
     planned_s = max((phase["end_s"] for phase in record.phases), default=0.0)
     whole = record.ended_s >= planned_s - _END_TOLERANCE_S

@@ -45,7 +45,7 @@ def test_wrong_token_is_unauthorized(connect, emulator, token):
     assert CONNECTION_UNAUTHORIZED == refused(peer)
 
 
-@documented("An expired key no longer lets in.", "eventapi/configure-event-api-auth")
+@documented("An expired key is no longer accepted.", "eventapi/configure-event-api-auth")
 def test_expired_key_is_unauthorized(connect, emulator):
     """A key whose time is over is as good as a wrong one."""
     peer = connect(emulator, {**KEY, "x-api-key": EXPIRED_KEY})

@@ -247,7 +247,7 @@ def test_channel_without_slash_and_charset(peer, emulator):
     assert "1" == peer.hear()["event"]
 
 
-@documented("200 comes once the events are accepted; nobody need listen.", HTTP_PAGE)
+@documented("200 comes once the events are accepted; no subscriber is needed.", HTTP_PAGE)
 def test_publish_needs_no_subscriber(emulator):
     """A channel comes into being on use."""
     assert 200 == post(emulator, body("/default/nobody/listens/here", 1)).status

@@ -308,7 +308,7 @@ def test_server_may_abort(connect, started):
     assert peer.close_code() is None
 
 
-@assumed("How long may a connection last? 24 h, here shortened; a new one is let in.", "a quota")
+@assumed("How long may a connection last? 24 h, here shortened; a new one is accepted.", "a quota")
 def test_lifetime_ends_a_connection_but_not_the_service(connect, started):
     """A busy connection ends too, not before its time."""
     emulator = started(connection_lifetime_s=0.5)

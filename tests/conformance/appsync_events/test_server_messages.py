@@ -66,7 +66,7 @@ def test_each_event_has_its_own_message(peer):
 
 @assumed(
     "Deliveries that the outbound quota drops are dropped in silence, without broadcast_error.",
-    "broadcast_error is documented, but nobody has been seen to receive one",
+    "broadcast_error is documented, but no client has been seen to receive one",
 )
 def test_dropped_deliveries_are_silent(connect, started):
     """The publisher gets its successes, the subscriber only some of the events."""
@@ -157,7 +157,7 @@ def test_error_answers_what_is_not_understood(peer):
     assert ("error", "7", 1) == (answer["type"], answer["id"], len(answer["errors"]))
 
 
-@documented("connection_error answers a connection that is not let in.", WEBSOCKET_PAGE)
+@documented("connection_error answers a refused connection.", WEBSOCKET_PAGE)
 def test_connection_error_has_no_id(connect, emulator):
     """It lists errors as the others do."""
     peer = connect(emulator, {**KEY, "x-api-key": "da2-wrong"})

@@ -63,7 +63,7 @@ def reason_after(*reports, ratio=0.5, window_s=5.0):
     return breaker.reason(ERRORS)
 
 
-def test_storm_ends_the_run_as_invalid_in_one_sentence():
+def test_high_failure_ratio_ends_the_run_as_invalid_in_one_sentence():
     """Joins and publishes count alike, over all workers; the most frequent error is named."""
     reason = reason_after(*(second(n, failed=3, throttled=3) for n in range(5) for _ in range(2)))
     assert ("error_storm", ExitCode.RUN_INVALID) == (reason.code, reason.exit_code)
@@ -85,7 +85,7 @@ def test_storm_ends_the_run_as_invalid_in_one_sentence():
         pytest.param([], id="nothing yet"),
     ],
 )
-def test_less_than_a_storm_does_not(reports):
+def test_lower_failure_ratio_does_not_end_the_run(reports):
     """Too short, too few, within the share, or gone by."""
     assert reason_after(*reports) is None
 

@@ -1,11 +1,13 @@
 import gevent
 import pytest
+from locust import User
+from locust.runners import WorkerNode
 
 from harness.core.clock import machine_id
 from harness.core.errors import MachineError
 from harness.load import worker_protocol
 from harness.load.master import worker_registry as registry
-from harness.load.master.worker_registry import WorkerRegistry
+from harness.load.master.worker_registry import NumberedDispatcher, WorkerRegistry
 
 VERSION = {"version": "1.0", "revision": "1a2b3c"}
 ME = {"host": "here", "machine": machine_id(), "systems": ["polling"], **VERSION}
@@ -47,7 +49,7 @@ def test_worker_learns_whose_clock_is_the_run_clock(mail):
 
 
 def test_clocks_of_this_machine_are_measured_if_asked_for(mail):
-    """Nobody's machine is the run clock's then."""
+    """The run clock is then of no machine."""
     found = registry_of(mail, measure_clocks=True)
     found.register("a", ME)
     assert [(worker_protocol.REGISTERED, {"run_clock_of": ""})] == mail.to("a")
@@ -117,7 +119,7 @@ def test_worker_whose_version_says_other_things_is_refused_and_not_misunderstood
     assert "runs harness 9.9" in mail.to("a")[0][1]["refused"]
 
 
-def test_all_who_have_come_are_told_why_nothing_is_run(mail):
+def test_all_workers_get_the_reason_when_nothing_is_run(mail):
     """The sentence stands at each worker's terminal too."""
     found = registry_of(mail)
     for worker in ("a", "b"):
@@ -145,8 +147,8 @@ def test_missing_workers_are_counted_and_the_others_named(mail):
         found.wait(3, 0.05, print)
 
 
-def test_who_comes_late_is_sent_away_and_named(mail):
-    """The shares are dealt; those that have one are welcome again."""
+def test_late_worker_is_refused_and_named(mail):
+    """The users are assigned; an admitted worker may register again."""
     found = registry_of(mail)
     late = []
     found.on_late = late.append
@@ -159,8 +161,8 @@ def test_who_comes_late_is_sent_away_and_named(mail):
     assert "refused" not in mail.to("a")[-1][1]
 
 
-def test_who_is_too_many_is_sent_away(mail):
-    """Two came, one was expected."""
+def test_surplus_worker_is_refused(mail):
+    """Two registered, one was expected."""
     found = registry_of(mail)
     late = []
     found.on_late = late.append
@@ -186,3 +188,48 @@ def test_emulator_on_loopback_will_do_for_workers_on_this_machine(mail):
     found.require_reachable("127.0.0.1")
     found.register("b", FAR)
     found.require_reachable("10.0.0.1")
+
+
+class Subscriber(User):
+    fixed_count = 9
+
+
+class Chatter(User):
+    fixed_count = 4
+
+
+def test_each_class_is_assigned_evenly_and_in_order_of_number():
+    """User k of a class is on worker k modulo W: no worker holds all the chatters."""
+    known = []
+    nodes = [WorkerNode(id=f"host_{name}") for name in "cab"]
+    dispatcher = NumberedDispatcher(
+        workers=3, on_workers=known.extend, worker_nodes=nodes, user_classes=[Subscriber, Chatter]
+    )
+    dispatcher.new_dispatch(target_user_count=13, spawn_rate=1000)
+    assigned = list(dispatcher)[-1]
+    assert ["host_a", "host_b", "host_c"] == known
+    assert {
+        "host_a": {"Chatter": 2, "Subscriber": 3},
+        "host_b": {"Chatter": 1, "Subscriber": 3},
+        "host_c": {"Chatter": 1, "Subscriber": 3},
+    } == assigned
+
+
+def test_shares_stay_when_a_worker_is_lost_or_comes_late():
+    """The users of a lost worker are not reassigned, and a late worker gets none."""
+    nodes = [WorkerNode(id=name) for name in "abc"]
+    dispatcher = NumberedDispatcher(
+        workers=2,
+        on_workers=lambda _ids: None,
+        worker_nodes=nodes,
+        user_classes=[Subscriber, Chatter],
+    )
+    dispatcher.new_dispatch(target_user_count=13, spawn_rate=5)
+    dispatches = iter(dispatcher)
+    next(dispatches)
+    dispatcher.remove_worker(nodes[0])
+    dispatcher.add_worker(nodes[2])
+    assert {
+        "a": {"Chatter": 2, "Subscriber": 5},
+        "b": {"Chatter": 2, "Subscriber": 4},
+    } == list(dispatches)[-1]

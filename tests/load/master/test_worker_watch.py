@@ -99,7 +99,7 @@ def test_lost_worker_that_was_excluded_is_no_complaint():
 
 
 def test_run_does_not_go_on_without_any_worker():
-    """When all are lost there is nobody to go on with."""
+    """When all are lost, no worker remains."""
     watched = watch(first_report_s=time.monotonic() - 7.2)
     assert [] == watched.take_lost()
     assert watched.problem() is not None

@@ -75,7 +75,7 @@ def test_share_of_wildcards_is_exact_and_they_hold_nothing_else():
 
 
 def test_wildcards_leave_the_channels_of_the_others_as_they_were():
-    """More wildcards move nobody else."""
+    """More wildcards change no other user's channels."""
     without, some = subscriptions(), subscriptions(wildcard_share=0.5)
     others = np.flatnonzero(~some.holds_all).tolist()
     assert [without.of(number) for number in others] == [some.of(number) for number in others]

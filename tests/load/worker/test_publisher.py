@@ -9,7 +9,7 @@ def _longest(monkeypatch):
     monkeypatch.setattr("random.uniform", lambda _, most: most)
 
 
-def test_throttled_chatter_keeps_silent_twice_as_long_each_time_up_to_a_limit():
+def test_throttled_chatter_pauses_twice_as_long_each_time_up_to_a_limit():
     """Doubling from the base; others go on."""
     back_off, now_s, silences_s = BackOff(1.0), 100.0, []
     for _ in range(7):
@@ -33,7 +33,7 @@ def test_accepted_publish_ends_the_row():
     assert (True, False) == (back_off.is_paused(3, 0.9), back_off.is_paused(3, 1.0))
 
 
-def test_nobody_keeps_silent_where_it_is_turned_off():
+def test_no_chatter_pauses_when_back_off_is_disabled():
     """A base of 0."""
     back_off = BackOff(0.0)
     back_off.answered(3, 1.0, throttled=True)

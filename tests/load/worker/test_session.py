@@ -14,7 +14,7 @@ from tests.support.listeners import wait_for
 
 
 class Table:
-    """Locust's table, which nobody looks at here."""
+    """Locust's table, not checked here."""
 
     def request(self, *_):
         """Take it."""
@@ -174,7 +174,7 @@ def _subscriber(make_plan):
 
 
 def test_lost_connection_is_replaced_and_each_one_is_a_row(subscriber):
-    """Cut off, refused once, let in: three rows, of which the first says why it ended."""
+    """Disconnected, refused once, connected: three rows, the first with the reason of its end."""
     system = System(refused={2})
     context, session = subscriber(system)
     system.lines[0].listener.ended(1001, "going away", time.time_ns())
@@ -188,7 +188,7 @@ def test_lost_connection_is_replaced_and_each_one_is_a_row(subscriber):
 
 
 def test_user_who_never_reconnects_stays_away(subscriber):
-    """The policy "never" leaves one row and nobody connected."""
+    """The policy "never" leaves one row and no connection."""
     system = System()
     context, session = subscriber(system, policy="never")
     system.lines[0].listener.ended(1001, "going away", time.time_ns())
@@ -264,7 +264,7 @@ def test_silence_that_clients_bear_is_counted_once_until_something_comes(subscri
 
 
 def test_user_who_does_not_read_hears_no_silence(subscriber):
-    """What comes stays with the kernel, so nobody can say that nothing does."""
+    """Arrivals stay in the kernel, so silence cannot be detected."""
     context, session = subscriber(System())
     line = session._client
     line.stall_limit_s, line.silence_limit_s = 30.0, 300.0

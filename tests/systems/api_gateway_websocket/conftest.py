@@ -3,13 +3,13 @@
 import contextlib
 import json
 import ssl
-import urllib.request
 
 import pytest
 from websockets.sync.client import connect as websocket_connect
 
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.options import Options
+from tests.support import http_requests
 from tests.support.waiting import PATIENCE_S
 
 ROOM = "/default/room-0"
@@ -73,9 +73,4 @@ def connect():
 @pytest.fixture
 def stats():
     """Read an emulator's counts over HTTP."""
-
-    def read(emulator):
-        with urllib.request.urlopen(f"http://127.0.0.1:{emulator.port}/_emulator/stats") as answer:
-            return json.loads(answer.read())
-
-    return read
+    return http_requests.stats

@@ -1,15 +1,14 @@
 """A running emulator and peers to drive it, none of which uses our own client."""
 
 import contextlib
-import json
 import logging
-import urllib.request
 from functools import partial
 
 import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
+from tests.support import http_requests
 from tests.support.appsync_peers import open_peer
 from tests.support.handler_runner import Stand
 
@@ -50,12 +49,7 @@ def peer(connect, shared_emulator):
 @pytest.fixture
 def stats():
     """Read an emulator's counts over HTTP."""
-
-    def read(emulator):
-        with urllib.request.urlopen(f"http://127.0.0.1:{emulator.port}/_emulator/stats") as answer:
-            return json.loads(answer.read())
-
-    return read
+    return http_requests.stats
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 import botocore.auth
 import gevent
@@ -25,6 +24,7 @@ from harness.systems.appsync_events.client.credentials import credentials_for
 from harness.systems.appsync_events.client.tokens import CredentialsError
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
+from tests.support.appsync_peers import issue_token as issue
 from tests.systems.appsync_events.client.test_api import Listener, wait_for
 
 ROOM = "/default/room-0"
@@ -109,13 +109,6 @@ def use_all(made, number=0):
     wait_for(lambda: len(client.listener.events) == 3 and client.listener.answers)
     assert client.listener.answers[0].accepted
     client.drop()
-
-
-def issue(emulator, **request):
-    body = json.dumps(request).encode()
-    url = f"http://127.0.0.1:{emulator.port}/_emulator/tokens"
-    with urllib.request.urlopen(urllib.request.Request(url, body)) as answer:
-        return json.loads(answer.read())["token"]
 
 
 # The signatures of the real Amplify client.

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
+from tests.support.http_requests import get_json
 from tests.support.waiting import PATIENCE_S, wait_for
 
 KEY = {"host": "localhost", "x-api-key": "da2-test"}
@@ -43,8 +44,7 @@ def start_with(options, **more):
 
 
 def get(emulator, name):
-    with urllib.request.urlopen(f"http://127.0.0.1:{emulator.port}/_emulator/{name}") as answer:
-        return json.loads(answer.read())
+    return get_json(emulator.port, f"/_emulator/{name}")
 
 
 def post(emulator, name, body=b""):
