@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -12,7 +12,7 @@ import typer
 from harness.cli.emulated_api import Api, Emulated, describe, options_of, page, warning
 from harness.cli.options import AsJson, Overrides, scenario_argument
 from harness.core.child_errors import encode_error
-from harness.core.errors import ScenarioError, ScenarioProblem, error_lines
+from harness.core.errors import MachineError, ScenarioError, ScenarioProblem, error_lines
 from harness.core.system import system_named
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ FROM_RUN = Path("/dev/stdin")
 """With --exit-with-parent: a run sends its target, already read, on standard input."""
 
 _STDIN = 0
+_REQUIRED = ("start", "HTTP_PATH", "REALTIME_PATH")
+"""What the command reads of an emulator."""
 
 
 def emulate(
@@ -103,7 +105,7 @@ def _load(file: Path, overrides: Sequence[str]) -> "Target":
 
 
 def _start(file: Path, target: "Target", serving: ExitStack) -> Api:
-    system = system_named(target.system).load("emulator")
+    system = _emulator_of(target.system)
     try:
         return Api(file, target, system, serving.enter_context(system.start(target.emulator)))
     except ScenarioError as error:
@@ -111,6 +113,20 @@ def _start(file: Path, target: "Target", serving: ExitStack) -> Api:
         raise ScenarioError(
             [replace(problem, file=f"{file}: {problem.file}") for problem in error.problems]
         ) from None
+
+
+def _emulator_of(name: str) -> Any:
+    """Return the emulator's class of a system."""
+    system = system_named(name)
+    emulator = system.load("emulator")
+    if missing := [one for one in _REQUIRED if not hasattr(emulator, one)]:
+        raise MachineError(
+            f"system {name}",
+            f"its emulator {system.emulator} has no {missing[0]}",
+            "a class that extends harness.emulation.emulated_service.EmulatedService is required",
+            "see docs/adding-a-system.md of the harness",
+        )
+    return emulator
 
 
 def _reload(apis: Sequence[Api], overrides: Sequence[str]) -> None:

@@ -61,7 +61,8 @@ def plan(
         for count in users or _USERS
     ]
     if as_json:
-        result = {"measured": cost, "plans": plans}
+        found = [{"crowd": p.load, "steps": p.steps, "quotas": p.quotas} for p in plans]
+        result = {"measured": cost, "plans": found}
         typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
         return
     console = stdout_console(TABLE_WIDTH)

@@ -122,7 +122,7 @@ def sweep(
     Multiplies the load until a step fails, then bisects. Each step is a complete run inside the
     output folder. If the load generator saturates before the system, the capacity is a lower
     bound. The same command with the same --out resumes an interrupted sweep. Exit code: 0 capacity
-    found, 3 no step held, 4 the generator saturated first, 130 interrupted.
+    found, 3 no step held, 4 a run was invalid before any step failed, 130 interrupted.
 
     Raises:
         Exit: Always, with the sweep's exit code.

@@ -100,11 +100,13 @@ class System:
             found: Any = import_module(module)
             return attrgetter(attribute)(found) if attribute else found
         except (ImportError, AttributeError) as error:
+            of_harness = (getattr(error, "name", None) or "").startswith("harness.")
+            mend = "install a version for this harness" if of_harness else "reinstall the package"
             raise MachineError(
                 f"system {self.name}",
                 f"its {part} {reference} could not be imported ({error})",
                 "a package must bring all parts of its system",
-                "reinstall the package; harness systems says which one it is",
+                f"{mend}; harness systems says which one it is",
             ) from error
 
 

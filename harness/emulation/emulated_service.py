@@ -159,9 +159,10 @@ class EmulatedService(Generic[OptionsT]):
             parent_pipe.reload = self._reload
         await parent_pipe.serving()
         server.close()
-        self.close_connections()
         for task in tasks:
             task.cancel()
+        self.close_connections()  # Before a task runs again, and ends what this still writes to.
+        for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await runner.cleanup()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from harness.core.metric_types import Definition
-from harness.core.metrics import CATALOGUE, path_of
+from harness.core.metrics import CATALOGUE, RENAMED, path_of
 
 OF_RUNS: Final = (*(term.key for term in CATALOGUE), "time")
 OF_SWEEPS: Final = ("capacity", "step", "offered", "backlog", "knee", "headroom", "law")
@@ -25,8 +25,8 @@ _WORDS: Final = (
     ),
     Definition(
         "capacity", "capacity",
-        "The highest load tried at which every objective held and no backlog grew. Where nothing "
-        "broke, or the load generator did, it is a lower bound.",
+        "The highest load tried at which every objective held and no backlog grew. Where no load "
+        "failed, or the next run was invalid, it is a lower bound.",
     ),
     Definition(
         "step", "step",
@@ -92,7 +92,7 @@ _WORDS: Final = (
         "The same operations, as counted by the emulator on its side of the connection.",
     ),
     Definition(
-        "tried", "what was tried",
+        "tried", "size",
         "How much of what is needed the smallest of the runs asked of the system: users "
         "connected at the peak, deliveries owed a second, or chatters.",
     ),
@@ -102,7 +102,7 @@ _WORDS: Final = (
         "was made for it; the sources stand above the table.",
     ),
     Definition(
-        "beside", "beside the first",
+        "beside", "against the first",
         "Divided by the same figure of the first system, with its 95 % confidence interval: a "
         "moving-block bootstrap over the seconds of the runs.",
     ),
@@ -123,7 +123,7 @@ _TERMS: Final = {term.key: term for term in _EXPLAINED} | {
 def anchor(name: str) -> str:
     """Return the id on a page of what explains a figure, a block or a word; empty for nothing."""
     is_of_requests = path_of(name)[0] == "requests"
-    term = _TERMS.get("requests" if is_of_requests else name)
+    term = _TERMS.get("requests" if is_of_requests else RENAMED.get(name, name))
     return _id(term) if term else ""
 
 

@@ -262,7 +262,7 @@ class Safety(ScenarioModel):
         "which the run is stopped in order. 1 never stops it.",
     )
     error_storm_s: Seconds = Field(
-        default=30.0, ge=1, description="The window; fewer than 20 failures stop no run."
+        default=30.0, ge=1, description="The window; fewer than 20 joins and publishes stop no run."
     )
     back_off_s: Seconds = Field(
         default=1.0,

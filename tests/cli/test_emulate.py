@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from harness.cli.emulate import emulate as command
+from harness.core.errors import MachineError
 from tests.support.http_requests import publish_status as publish
+from tests.support.installing import CHAT
 from tests.support.waiting import PATIENCE_S
 
 TARGET = """
@@ -206,3 +209,15 @@ def test_death_of_a_process_is_one_sentence_and_nothing_is_left(emulate):
     )
     assert (2, expected) == (status, stderr)
     assert_nothing_left(line["pids"])
+
+
+def test_emulator_that_is_no_class_of_its_kind_is_refused(install_system, tmp_path):
+    """A package names a module without ``start``: one sentence says what is required."""
+    install_system("chat", CHAT.replace("client=", "emulator='{module}', client="))
+    file = tmp_path / "chat.toml"
+    file.write_text('name = "chat"\nsystem = "chat"\nemulated = true\n', encoding="utf-8")
+    with pytest.raises(MachineError) as caught:
+        command([file])
+    assert "its emulator chat_of_chat_system has no start, a class that extends" in str(
+        caught.value
+    )

@@ -119,6 +119,14 @@ def test_part_that_cannot_be_imported_is_one_sentence():
     )
 
 
+def test_part_written_for_another_harness_is_not_to_be_reinstalled():
+    """Its package imports a module of ours that is gone: the same version would do so again."""
+    system = System(name="chat", title="Chat", client="harness.gone.client:Api")
+    with pytest.raises(MachineError) as caught:
+        system.load("client")
+    assert "hint: install a version for this harness; harness systems" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [

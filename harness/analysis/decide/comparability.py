@@ -34,7 +34,7 @@ class IncomparableRunsError(HarnessError):
         super().__init__(
             "compare",
             shown + (f"; and {more} more" if more > 0 else ""),
-            "runs that are compared must be alike in all but the target",
+            "runs that are compared must be the same in all but the target",
             "--anyway compares them all the same, and says so in red on the page",
         )
         self.unlike = tuple(unlike)

@@ -9,6 +9,7 @@ import orjson
 from harness.core.distribution import VERSION
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
+from harness.core.metrics import RENAMED
 from harness.measure.record import RUN_FILE, SCHEMA_VERSION
 from harness.measure.record_schema import RENAMED_COLUMNS
 
@@ -65,11 +66,21 @@ def read_run(folder: Path) -> Json:
 
 def _with_current_names(run: Json) -> Json:
     """Return a ``run.json`` whose figures have the names that this version gives them."""
+    for slo in _slos(run):
+        slo["metric"] = RENAMED.get(str(slo.get("metric")), slo.get("metric"))
     summary = run.get("summary")
     if not isinstance(summary, dict) or not isinstance(summary.get("deliveries"), dict):
         return run
     figures = {RENAMED_COLUMNS.get(key, key): value for key, value in summary["deliveries"].items()}
     return run | {"summary": summary | {"deliveries": figures}}
+
+
+def _slos(run: Json) -> list[Json]:
+    """Return the objectives of a run's plan; none where the file is damaged."""
+    plan = run.get("plan")
+    workload = plan.get("workload") if isinstance(plan, dict) else None
+    slos = workload.get("slos") if isinstance(workload, dict) else None
+    return [slo for slo in slos if isinstance(slo, dict)] if isinstance(slos, list) else []
 
 
 def _require_readable(path: Path, run: Any) -> None:

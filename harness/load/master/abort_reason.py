@@ -143,7 +143,7 @@ class CircuitBreaker:
         if failed <= ended * self._safety.error_storm_ratio:
             return None
         message = (
-            f"error breaker: {failed} of {ended} joins and publishes of the last "
+            f"too many failures: {failed} of {ended} joins and publishes of the last "
             f"{self._safety.error_storm_s:g} s failed"
         )
         if errors:

@@ -11,7 +11,7 @@ from locust.runners import WorkerNode
 
 from harness.core.clock import machine_id
 from harness.core.errors import MachineError
-from harness.core.hosts import LOOPBACK_OF, is_loopback
+from harness.core.hosts import LOOPBACK_OF, is_ipv4_loopback, is_loopback
 from harness.load import worker_protocol
 from harness.load.worker_info import WorkerInfo
 from harness.measure.environment import harness_version
@@ -154,7 +154,7 @@ class WorkerRegistry:
         """
         here = machine_id()
         far = sorted({r.host for r in self._workers.values() if r.machine != here})
-        if far and (is_loopback(host) or host in LOOPBACK_OF):
+        if far and (is_loopback(host) or is_ipv4_loopback(host) or host in LOOPBACK_OF):
             raise MachineError(
                 "target.emulator.host",
                 f"the emulator answers on {host}",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ANSWER_WORDS: Final = {
     Answer.HELD: "held",
     Answer.BROKE: "failed",
-    Answer.NONE: "generator saturated",
+    Answer.NONE: "invalid",
 }
 TONES: Final = {Answer.HELD: "pass", Answer.BROKE: "fail", Answer.NONE: "invalid"}
 VERDICT_OF: Final = {
@@ -96,8 +96,8 @@ def result_text(cell: Cell) -> str:
         return found + rest + _cause(cell)
     if cell.result == AT_LEAST_GENERATOR:
         return (
-            f"The system held at {load_text(axis, low)}. At {load_text(axis, high)} the load "
-            "generator saturated, so the capacity of the system is at least this."
+            f"The system held at {load_text(axis, low)}. At {load_text(axis, high)} the run was "
+            f"invalid, so the capacity of the system is at least {load_text(axis, low)}."
             f"{_cause(cell)}"
         )
     if cell.result == AT_LEAST_MOST:

@@ -31,9 +31,7 @@ _LAMBDA = "aws.amazon.com/lambda/pricing"
 _DYNAMODB = "aws.amazon.com/dynamodb/pricing/on-demand"
 
 MESSAGE: Final = Price("Messages", 1.0, 1e6, "messages", _PRICING, tiers=((1e9, 0.8),))
-CONNECTION_MINUTE: Final = Price(
-    "ManagedConnection time", 0.25, 1e6, "connection minutes", _PRICING
-)
+CONNECTION_MINUTE: Final = Price("Connection time", 0.25, 1e6, "connection minutes", _PRICING)
 LAMBDA_REQUEST: Final = Price("Lambda requests", 0.2, 1e6, "requests", _LAMBDA)
 LAMBDA_TIME: Final = Price("Lambda time on arm64", 0.0000133334, 1, "GB-second", _LAMBDA)
 TABLE_READ: Final = Price("DynamoDB reads", 0.125, 1e6, "read units", _DYNAMODB)

@@ -296,11 +296,13 @@ def test_earlier_names_in_a_record_are_read_as_those_of_now(sample):
     figures = run["summary"]["deliveries"]
     figures["unowed"] = 7
     figures.pop("unexpected", None)
+    run["plan"]["workload"]["slos"] = [{"metric": "deliveries.unowed", "limit": 0}]
     (sample / "run.json").write_text(json.dumps(run))
     messages = pq.read_table(sample / "messages.parquet")
     names = ["unowed" if name == "unexpected" else name for name in messages.column_names]
     pq.write_table(messages.rename_columns(names), sample / "messages.parquet")
     assert 7 == observe(read_run(sample)["summary"], "deliveries.unexpected")
+    assert "deliveries.unexpected" == read_run(sample)["plan"]["workload"]["slos"][0]["metric"]
     assert 0 == analyse(sample).summary["deliveries"]["unexpected"]
 
 

@@ -68,7 +68,7 @@ def test_high_failure_ratio_ends_the_run_as_invalid_in_one_sentence():
     reason = reason_after(*(second(n, failed=3, throttled=3) for n in range(5) for _ in range(2)))
     assert ("error_storm", ExitCode.RUN_INVALID) == (reason.code, reason.exit_code)
     assert (
-        "error breaker: 60 of 100 joins and publishes of the last 5 s failed, most often with "
+        "too many failures: 60 of 100 joins and publishes of the last 5 s failed, most often with "
         "LimitExceededError at stage publish"
     ) == reason.message
 
