@@ -246,7 +246,7 @@ def test_throttled_connects_are_counted_with_the_systems_code_and_tried_again(ou
 
 def killed_process(launcher):
     kill = {"kind": "kill_process", "process": 1, "at_s": 2.0, "back_after_s": 1.0}
-    return disturbed(launcher, kill, processes=2, settings={"phases.measure_s": 8.0})
+    return disturbed(launcher, kill, processes=2, settings={"phases.measure_s": 20.0})
 
 
 @after(killed_process)
@@ -263,7 +263,7 @@ def test_killed_process_loses_its_connections_and_no_worker(outcome):
 
 def restarted(launcher):
     restart = {"kind": "restart", "at_s": 2.0, "back_after_s": 1.0}
-    return disturbed(launcher, restart, processes=2, settings={"phases.measure_s": 8.0})
+    return disturbed(launcher, restart, processes=2, settings={"phases.measure_s": 20.0})
 
 
 @after(restarted)

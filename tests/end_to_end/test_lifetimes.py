@@ -199,6 +199,8 @@ restarted_streams = partial(
         "population.chatters_subscribe": "false",
         "publishing.transport": '"http"',
         "safety.error_storm_ratio": 1.0,
+        # A process of the emulator needs seconds to start where many others do the same.
+        "phases.measure_s": 20.0,
     },
 )
 

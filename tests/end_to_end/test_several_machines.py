@@ -117,7 +117,7 @@ def test_run_over_three_namespaces_passes_and_shows_its_clocks(outcome):
     for seconds in _clocks(master).values():
         assert (seconds["clock_offset_ms"].abs() <= seconds["clock_error_ms"]).all()
     page = (master.folder / "report.html").read_text("utf-8")
-    assert "How far the run clock, the master" in page
+    assert "Offset of the run clock, the master" in page
 
 
 @network_namespaces.needed

@@ -296,7 +296,7 @@ def test_earlier_names_in_a_record_are_read_as_those_of_now(sample):
     figures = run["summary"]["deliveries"]
     figures["unowed"] = 7
     figures.pop("unexpected", None)
-    run["plan"]["workload"]["slos"] = [{"metric": "deliveries.unowed", "limit": 0}]
+    run["plan"]["workload"]["slos"] = [{"metric": "deliveries.unowed", "op": "==", "limit": 0}]
     (sample / "run.json").write_text(json.dumps(run))
     messages = pq.read_table(sample / "messages.parquet")
     names = ["unowed" if name == "unexpected" else name for name in messages.column_names]

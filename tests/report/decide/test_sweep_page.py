@@ -113,7 +113,7 @@ def test_a_generator_that_broke_is_told_as_a_lower_bound():
         resolution=Resolution(1000, is_relative=False),
     )
     assert "capacity: at least 1,000 deliveries/s" == cell_lines(found)[0]
-    assert "so the capacity of the system is at least this." in result_text(found)
+    assert "so the capacity of the system is at least 1,000 deliveries/s." in result_text(found)
 
 
 def test_steps_that_ran_out_are_told():
