@@ -132,6 +132,7 @@ def test_run_counts_what_nchans_status_page_counts(name, nchan, tmp_path):
     assert deliveries["lost"] == deliveries["duplicated"] == deliveries["unexpected"] == 0
 
 
+@pytest.mark.slow
 def test_flash_crowds_join_nchan_by_each_protocol_and_miss_nothing(nchan, tmp_path):
     """The workload as it is, with a hundred people: eighty come at once, three times over."""
     people = {"population.subscribers": 90, "population.chatters": 10}
@@ -154,6 +155,7 @@ def test_flash_crowds_join_nchan_by_each_protocol_and_miss_nothing(nchan, tmp_pa
     assert sum(map(published_in, outcomes)) == nchan.count("total published messages")
 
 
+@pytest.mark.slow
 def test_polls_bring_all_that_nchan_has_published(nchan, tmp_path):
     """Each message comes once to each who polls, by the validators of the one before."""
     launcher, target = Launcher(tmp_path), TARGETS / "nchan-polling.toml"
@@ -171,6 +173,7 @@ def test_polls_bring_all_that_nchan_has_published(nchan, tmp_path):
     assert 100 < outcome.summary["fan_out_latency_ms"]["p50"] < 1000
 
 
+@pytest.mark.slow
 def test_streams_of_three_rooms_bring_all_that_is_published_in_them(nchan, tmp_path):
     """The address is split at its commas; each message comes once to each who is in its room."""
     launcher, target = Launcher(tmp_path), TARGETS / "nchan-sse.toml"

@@ -361,6 +361,7 @@ def test_close_is_clean_and_nobody_is_told_of_an_end(stand):
     assert ([], []) == (user.listener.ends, user.listener.refusals)
 
 
+@pytest.mark.slow
 def test_slow_reader_costs_nobody_else_and_its_backlog_is_bounded(stand):
     """Others hear all; it is cut off, or passed over, and counted; or never sent the unasked."""
     room = stand.room()

@@ -69,6 +69,7 @@ def test_every_figure_on_the_page_links_to_what_it_means(page, tmp_path):
     assert len(figures) == len(linked)
 
 
+@pytest.mark.slow
 def test_the_page_is_sound(page, tmp_path):
     """On a phone, a wall and paper, without a network, and for those who do not see it."""
     assert_page_is_sound(page, tmp_path)

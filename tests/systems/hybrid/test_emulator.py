@@ -95,7 +95,9 @@ def test_poll_of_several_channels_brings_what_chatters_published_in_them(emulato
         found = []
         while found != expected:
             assert time.monotonic() < deadline, found
-            found = sorted(ask(emulator, "GET", f"{path}?after={cursors[path]}")[1]["messages"])
+            page = ask(emulator, "GET", f"{path}?after={cursors[path]}")[1]
+            # A cursor taken where earlier objects had not come yet brings them too.
+            found = sorted(one for one in page["messages"] if isinstance(one, int))
 
 
 def test_counts_are_those_of_both_halves(emulator):
