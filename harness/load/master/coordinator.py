@@ -29,6 +29,7 @@ from harness.load import worker_protocol
 from harness.load.master.abort_reason import (
     AbortReason,
     CircuitBreaker,
+    Errors,
     exhausted,
     no_user_joined,
     refusals,
@@ -244,12 +245,15 @@ class Coordinator:
         if complaint := self._watched.problem():
             hint = "it was killed, crashed or starved; its users are gone, start the run again"
             return AbortReason("worker_lost", ExitCode.RUN_INVALID, complaint, hint)
-        errors = self._assembler.errors if self._assembler is not None else {}
+        errors = self._errors()
         return (
             exhausted(errors)
             or self._no_user_joined(since_begin_s - START_DELAY_S)
             or self._breaker.reason(errors)
         )
+
+    def _errors(self) -> Errors:
+        return self._assembler.errors if self._assembler is not None else {}
 
     def _go_on_without_lost(self) -> None:
         for number, sentence in self._watched.take_lost():
@@ -332,7 +336,9 @@ class Coordinator:
         ended_s = self._ended_s or 0.0
         if ended_s < self.plan.total_s - 0.1:
             message = f"interrupted after {ended_s:.0f} s"
-            return AbortReason("interrupted", ExitCode.INTERRUPTED, message)
+            # Locust itself can be the first to fail when the machine has run out of something.
+            interrupted = AbortReason("interrupted", ExitCode.INTERRUPTED, message)
+            return exhausted(self._errors()) or interrupted
         return self._no_user_joined(math.inf)
 
     def _write_run(self, status: str) -> None:
