@@ -40,7 +40,7 @@ run: setup ## a first look: 900 subscribers and 100 chatters on an emulator, hal
 test: setup ## what to run before a commit: all tests but those marked slow; five minutes on two cores
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
-test-slow: setup ## the tests that make test leaves out: most whole runs, and all that takes seconds; nine minutes
+test-slow: setup ## the tests that make test leaves out: most whole runs, and all that takes seconds; ten minutes
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m slow
 
 test-all: test test-slow ## the whole test suite
