@@ -341,15 +341,20 @@ SUMMARY_METRICS: Final = tuple(name for name in METRICS if not name.startswith("
 """Every other figure."""
 
 
-RENAMED: Final = {"deliveries.unowed": "deliveries.unexpected"}
+_RENAMED: Final = {"deliveries.unowed": "deliveries.unexpected"}
 """Earlier names of figures, which are still read, and their names now."""
+
+
+def current_name(name: str) -> str:
+    """Return the name that a figure has now; the same unless it was renamed."""
+    return _RENAMED.get(name, name)
 
 
 def find_metric(name: str) -> Metric | None:
     """Return the figure at a dotted path of the summary; None where the summary has none."""
     found = re.match(REQUEST_PATTERN, name)
     if found is None:
-        return METRICS.get(RENAMED.get(name, name))
+        return METRICS.get(current_name(name))
     request, figure = found.groups()
     metric = METRICS[f"requests.NAME.{figure}"]
     return replace(metric, name=name, title=metric.title.replace("NAME", request))
@@ -360,7 +365,7 @@ def path_of(name: str) -> tuple[str, ...]:
     found = re.match(REQUEST_PATTERN, name)
     if found:
         return ("requests", found[1], *found[2].split("."))
-    return tuple(RENAMED.get(name, name).split("."))
+    return tuple(current_name(name).split("."))
 
 
 def title_of(name: str) -> str:

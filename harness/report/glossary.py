@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from harness.core.metric_types import Definition
-from harness.core.metrics import CATALOGUE, RENAMED, path_of
+from harness.core.metrics import CATALOGUE, current_name, path_of
 
 OF_RUNS: Final = (*(term.key for term in CATALOGUE), "time")
 OF_SWEEPS: Final = ("capacity", "step", "offered", "backlog", "knee", "headroom", "law")
@@ -123,7 +123,7 @@ _TERMS: Final = {term.key: term for term in _EXPLAINED} | {
 def anchor(name: str) -> str:
     """Return the id on a page of what explains a figure, a block or a word; empty for nothing."""
     is_of_requests = path_of(name)[0] == "requests"
-    term = _TERMS.get("requests" if is_of_requests else RENAMED.get(name, name))
+    term = _TERMS.get("requests" if is_of_requests else current_name(name))
     return _id(term) if term else ""
 
 

@@ -111,14 +111,17 @@ def open_peer(
     return Peer(opened.enter_context(connection))
 
 
-def request(emulator, method, path, body=None, headers=None):
-    """Make one HTTP request with the standard library, over TLS where the emulator has it."""
+def request(emulator, method, path, body=None, headers=None, context=None):
+    """Make one HTTP request with the standard library, over TLS where the emulator has it.
+
+    Without a TLS context of its own, it trusts the emulator's authority.
+    """
     ca_file = emulator.folder / "ca.pem"
     connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=PATIENCE_S)
     if ca_file.exists():
-        trust = ssl.create_default_context(cafile=ca_file)
+        context = context or ssl.create_default_context(cafile=ca_file)
         connection = http.client.HTTPSConnection(
-            "localhost", emulator.port, timeout=PATIENCE_S, context=trust
+            "localhost", emulator.port, timeout=PATIENCE_S, context=context
         )
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})

@@ -12,6 +12,7 @@ from tests.support.records import (
     arrival,
     at,
     connection,
+    disturbance,
     publish,
     run_file,
     second,
@@ -313,3 +314,19 @@ class _Drawing:
         run["plan"]["target"]["name"] = "appsync-events-emulated"
         run["disturbances"] = self.plan.disturbances
         return run | self.plan.changes
+
+
+def troubled_run(failed_joins):
+    """Return the simulation of a run with everything that can go wrong."""
+    return Simulation(
+        measure_s=30,
+        lost_ratio=0.01,
+        duplicated_ratio=0.01,
+        failed_joins=failed_joins,
+        stall=(10.0, 15.0),
+        cut=(24.0, 0.5),
+        disturbances=[
+            disturbance("emulator stall", "stall", 10.0, 15.0),
+            disturbance("half cut off", "connection_loss", 24.0, 24.0),
+        ],
+    )

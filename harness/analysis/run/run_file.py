@@ -9,7 +9,7 @@ import orjson
 from harness.core.distribution import VERSION
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
-from harness.core.metrics import RENAMED
+from harness.core.metrics import current_name
 from harness.measure.record import RUN_FILE, SCHEMA_VERSION
 from harness.measure.record_schema import RENAMED_COLUMNS
 
@@ -67,7 +67,7 @@ def read_run(folder: Path) -> Json:
 def _with_current_names(run: Json) -> Json:
     """Return a ``run.json`` whose figures have the names that this version gives them."""
     for slo in _slos(run):
-        slo["metric"] = RENAMED.get(str(slo.get("metric")), slo.get("metric"))
+        slo["metric"] = current_name(slo["metric"])
     summary = run.get("summary")
     if not isinstance(summary, dict) or not isinstance(summary.get("deliveries"), dict):
         return run
@@ -76,11 +76,12 @@ def _with_current_names(run: Json) -> Json:
 
 
 def _slos(run: Json) -> list[Json]:
-    """Return the objectives of a run's plan; none where the file is damaged."""
+    """Return the objectives of a run's plan that name a figure; none where the file is damaged."""
     plan = run.get("plan")
     workload = plan.get("workload") if isinstance(plan, dict) else None
     slos = workload.get("slos") if isinstance(workload, dict) else None
-    return [slo for slo in slos if isinstance(slo, dict)] if isinstance(slos, list) else []
+    named = slos if isinstance(slos, list) else []
+    return [slo for slo in named if isinstance(slo, dict) and isinstance(slo.get("metric"), str)]
 
 
 def _require_readable(path: Path, run: Any) -> None:

@@ -11,8 +11,7 @@ from harness.analysis.run.slo import observe
 from harness.report import formatting as q
 from harness.report.write import write_report
 from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
-from tests.support.records import disturbance
-from tests.support.simulated_run import Simulation
+from tests.support.simulated_run import troubled_run
 
 pytestmark = needs_browser
 
@@ -21,19 +20,7 @@ pytestmark = needs_browser
 def page(tmp_path_factory):
     """Return the page of a whole run with disturbances, losses and failed joins."""
     folder = tmp_path_factory.mktemp("browser") / "run"
-    plan = Simulation(
-        measure_s=30,
-        lost_ratio=0.01,
-        duplicated_ratio=0.01,
-        failed_joins=3,
-        stall=(10.0, 15.0),
-        cut=(24.0, 0.5),
-        disturbances=[
-            disturbance("emulator stall", "stall", 10.0, 15.0),
-            disturbance("half cut off", "connection_loss", 24.0, 24.0),
-        ],
-    )
-    return write_report(finalize(plan.write(folder)))
+    return write_report(finalize(troubled_run(failed_joins=3).write(folder)))
 
 
 def test_the_figures_on_the_page_are_those_of_run_json(page, tmp_path):

@@ -13,8 +13,8 @@ from harness.report.annotations import MOST_POINTS, line, slowest_in_bins, thin
 from harness.report.canvas import HALF
 from harness.report.theme import VARIABLES, inline
 from harness.report.write import draw_charts
-from tests.support.records import connection, disturbance, second, write_record
-from tests.support.simulated_run import Simulation
+from tests.support.records import connection, second, write_record
+from tests.support.simulated_run import Simulation, troubled_run
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +27,9 @@ def charts(tmp_path_factory):
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory):
     """Return the charts of a run with everything that can go wrong, by name."""
-    plan = Simulation(
-        measure_s=30,
-        lost_ratio=0.01,
-        duplicated_ratio=0.01,
-        failed_joins=2,
-        stall=(10.0, 15.0),
-        cut=(24.0, 0.5),
-        disturbances=[
-            disturbance("emulator stall", "stall", 10.0, 15.0),
-            disturbance("half cut off", "connection_loss", 24.0, 24.0),
-        ],
-    )
     folder = tmp_path_factory.mktemp("charts") / "disturbed"
-    return {chart.name: chart for chart in draw_charts(analyse(plan.write(folder)))}
+    record = troubled_run(failed_joins=2).write(folder)
+    return {chart.name: chart for chart in draw_charts(analyse(record))}
 
 
 def texts(svg):

@@ -62,11 +62,6 @@ class EventLog:
         """Write a log without events."""
         make_integers(folder / "events", 3)
 
-    @property
-    def last_number(self) -> int:
-        """Number of the last event of all processes; 0 before the first."""
-        return self._shared[0]
-
     def _open(self, segment: int) -> int:
         return os.open(self._folder / f"events-{segment}", os.O_RDWR | os.O_CREAT, 0o600)
 

@@ -21,28 +21,13 @@ from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator, internal_failure
 from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.options import Options
-from tests.support.appsync_peers import KEY, MARKER, header
+from tests.support.appsync_peers import KEY, MARKER, header, request
 from tests.support.waiting import PATIENCE_S
 
 UNAUTHORIZED = {
     "errorType": "UnauthorizedException",
     "message": "You are not authorized to make this call.",
 }
-
-
-def request(emulator, method, path, body=None, headers=None, context=None):
-    """Make one request with the standard library; return status, JSON or None, and headers."""
-    if context is None:
-        connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=PATIENCE_S)
-    else:
-        connection = http.client.HTTPSConnection(
-            "localhost", emulator.port, timeout=PATIENCE_S, context=context
-        )
-    with contextlib.closing(connection):
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        text = answer.read()
-        return answer.status, json.loads(text) if text else None, answer.headers
 
 
 def post(emulator, body, key="da2-test", **headers):
