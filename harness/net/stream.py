@@ -9,6 +9,7 @@ import _socket  # gevent patches socket.socket; a watcher needs the plain one.
 import contextlib
 import errno
 import os
+import resource
 import ssl
 import time
 from typing import Any
@@ -24,6 +25,8 @@ from harness.net.ring_reading import reader
 WRITE = 2  # of gevent's loop.io() events
 SO_TIMESTAMPNS = 35
 IP_BIND_ADDRESS_NO_PORT = 24
+RESERVED_FILES = 32
+"""Files that connections leave to the rest of the process: its record, log, Locust's monitor."""
 
 
 class TcpStream:
@@ -211,6 +214,7 @@ def open_socket(
     family = _socket.AF_INET6 if ":" in address[0] else _socket.AF_INET
     sock = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
     try:
+        _check_reserved_files(sock)
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         with contextlib.suppress(OSError):  # Without, our own clock must do, and that is counted.
             sock.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -222,6 +226,16 @@ def open_socket(
         sock.close()
         raise
     return sock
+
+
+def _check_reserved_files(sock: _socket.socket) -> None:
+    """Raise EMFILE for a socket that takes one of the last files of this process.
+
+    The kernel gives the lowest free number, so the number says how many files are open.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if sock.fileno() >= limit - RESERVED_FILES:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def _connect(sock: _socket.socket, address: tuple[str, int], deadline: float) -> None:

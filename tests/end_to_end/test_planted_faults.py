@@ -13,6 +13,7 @@ from functools import partial
 import psutil
 import pytest
 
+from harness.net.stream import RESERVED_FILES
 from harness.scenario.workload import Generator
 from tests.support.paths import ROOT
 from tests.support.runs import (
@@ -89,7 +90,7 @@ def full_files(launcher):
     running = launcher.run(JOINING)
     running.until_second(0)
     worker = psutil.Process(running.master())
-    full = worker.num_fds() + 5
+    full = worker.num_fds() + RESERVED_FILES + 5
     worker.rlimit(resource.RLIMIT_NOFILE, (full, full))
     return running.outcome()
 

@@ -1,8 +1,10 @@
 """Reading many sockets in rounds: what arrives is handed over once, whole, to its receiver."""
 
 import _socket
+import contextlib
 import fcntl
 import os
+import resource
 import socket
 import sys
 import termios
@@ -16,7 +18,7 @@ from gevent import get_hub
 
 from harness.net.reading import RECEIVE_BYTES, EpollReader
 from harness.net.ring_reading import FEW, RingReader, ring_works
-from harness.net.stream import TcpStream, open_socket
+from harness.net.stream import RESERVED_FILES, TcpStream, open_socket
 from tests.support import waiting
 from tests.support.listeners import wait_for
 from tests.support.waiting import PATIENCE_S
@@ -100,6 +102,21 @@ def test_more_than_one_read_holds_arrives_whole(connect):
     gevent.get_hub().threadpool.spawn(peer.sendall, sent)
     wait_for(lambda: sum(map(len, receiver.chunks)) == len(sent))
     assert sent == b"".join(receiver.chunks)
+
+
+def test_socket_of_the_last_files_is_refused_and_they_stay_free(connect):
+    """What else the process opens then, such as its record, still finds a file."""
+    _, peer = connect()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (peer.fileno() + RESERVED_FILES, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            connect()
+        with contextlib.ExitStack() as opened:
+            for _ in range(RESERVED_FILES - 8):
+                opened.enter_context(Path("/dev/null").open())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_stream_closed_by_another_in_the_same_round_is_not_read(connect):

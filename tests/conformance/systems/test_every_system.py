@@ -305,6 +305,7 @@ def test_join_for_which_no_descriptor_is_left_fails_with_the_kernels_code(stand,
         pytest.skip("this kernel, or the container, allows no io_uring")
     reader = kind()
     monkeypatch.setattr("harness.net.stream.reader", lambda: reader)
+    monkeypatch.setattr("harness.net.stream.RESERVED_FILES", 0)
     room, api, listener = stand.room(), stand.api(), Listener("subscriber")
     before = descriptors()
     with one_descriptor_left(), pytest.raises(JoinError) as caught:
