@@ -45,6 +45,10 @@ TIMELINE_COUNTERS: Final = (
 DELIVERY_COUNTS: Final = ("delivered", "duplicated", "reordered", "late", "unexpected")
 """What subscribers count about the deliveries they see."""
 
+IRREGULAR_COUNTS: Final = ("foreign", "malformed", "altered", "misrouted")
+"""What a connection counts of the bytes that were no intact delivery to it; old records have none.
+"""
+
 REACHED: Final = ("first_arrival_ns", "half_arrival_ns", "p99_arrival_ns", "last_arrival_ns")
 """When the first subscriber had a message, half of those owed it, 99 % of them, and the last."""
 
@@ -150,6 +154,10 @@ class ConnectionRow(TypedDict):
     reordered: int
     late: int
     unexpected: int
+    foreign: int
+    malformed: int
+    altered: int
+    misrouted: int
     longest_stall_s: float
     first_arrival_ns: int | None
     last_arrival_ns: int | None

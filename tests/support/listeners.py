@@ -10,14 +10,14 @@ wait_for = functools.partial(waiting.wait_for, sleep=gevent.sleep)
 
 
 class Listener:
-    """Records what a client reports; the token of an event is its text.
+    """Records what a client reports; what it gives for an event is its text.
 
     Args:
         user_class: subscriber or chatter; a system may serve them in different ways.
 
     Attributes:
         events: The texts that came to be parsed.
-        known: The tokens of the frames that were recognised.
+        known: What was given for the frames that were recognised.
         heard: Both, in the order they came.
         ends: Close code, reason and outcome of each end.
         refusals: Stage, code and message of each refusal.
@@ -32,7 +32,8 @@ class Listener:
         self.answers, self.ends, self.refusals, self.waits_s = [], [], [], []
         self.confirmations = self.confirmed_ns = self.confirmed_before = self.delivered_ns = 0
 
-    def event(self, text, kernel_ns):
+    def event(self, payload, kernel_ns):
+        text = payload.decode("utf-8", "replace")
         self.events.append(text)
         self.heard.append(text)
         return text

@@ -2,7 +2,7 @@
 
 import time
 
-from harness.core.envelope import Envelope, parse_envelope
+from harness.core.message_token import MessageToken, MessageWriter
 from harness.core.system import installed_systems, system_named
 from harness.load.master.emulator_process import EmulatorControls, EmulatorProcess
 from harness.net.addresses import tls_context
@@ -18,6 +18,8 @@ name = "{system}-emulated"
 system = "{system}"
 emulated = true
 """
+MESSAGE = MessageWriter("conformance").write(MessageToken(0, 0, 0, 0)).decode()
+MARK = "|"
 BUFFER_BYTES = 256 * 1024
 OFTEN_S = 0.05
 """Between two questions of clients that ask at intervals, so that the tests are soon over."""
@@ -29,16 +31,16 @@ def emulated_systems():
 
 
 def encoded(event):
-    """Return an event as it is published: an envelope, whose run is what is said."""
-    return Envelope(event, stream=0, sequence=0, intended_ns=0, sent_ns=0).to_json()
+    """Return an event as it is published: a message, and between two marks what is said."""
+    return f'{{"text":"{MESSAGE} {MARK}{event}{MARK}"}}'.encode()
 
 
 class Listener(listeners.Listener):
-    """A listener whose events are envelopes, which carry what is said as their run."""
+    """A listener that hears what is said between two marks, wherever they stand."""
 
-    def event(self, text, kernel_ns):
-        super().event(text, kernel_ns)
-        self.heard[-1] = parse_envelope(text).run_id
+    def event(self, payload, kernel_ns):
+        super().event(payload, kernel_ns)
+        self.heard[-1] = self.heard[-1].split(MARK)[1]
         return self.heard[-1]
 
 

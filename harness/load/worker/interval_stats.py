@@ -35,12 +35,12 @@ class IntervalStats:
         """Count many latencies, in ns, shape (n,)."""
         self._histograms[f"{metric}.{user_class}.{phase}"].record_many(values_ns)
 
-    def error(self, stage: str, error_class: str, code: str, message: str) -> None:
-        """Count one error by where it happened and what the system called it."""
+    def error(self, stage: str, error_class: str, code: str, message: str, count: int = 1) -> None:
+        """Count errors by where they happened and what the system called them."""
         key = (stage, error_class, code, message)
         if key not in self._errors and len(self._errors) >= MAX_ERROR_KINDS:
             key = (stage, error_class, code, "other messages")
-        self._errors[key] += 1
+        self._errors[key] += count
 
     def take(self) -> dict[str, Any]:
         """Return everything counted as plain values for a message, and reset."""
