@@ -64,11 +64,14 @@ class RecordWriter:
                 for table in JOURNAL_TABLES
             }
             self._histograms = (folder / HISTOGRAMS_FILE).open("w", encoding="ascii")
-            self._files: list[IO[Any]] = [*self._journals.values(), self._histograms]
         except FileExistsError:
             raise folder_exists_error(folder) from None
         except OSError as error:
             raise _write_failed(folder, error) from None
+
+    @property
+    def _files(self) -> list[IO[Any]]:
+        return [*self._journals.values(), self._histograms]
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
