@@ -25,11 +25,7 @@ pytestmark = pytest.mark.end_to_end
 
 TARGETS, CROWD = SCENARIOS / "targets", SCENARIOS / "workloads" / "flash-crowd.toml"
 SUBSCRIBERS, CHATTERS = 60, 20
-ROOMS = {
-    "channels.count": 5,
-    "channels.zipf_skew": 1.0,
-    "channels.subscriptions_per_client": 3,
-}
+ROOMS = {"channels.count": 5, "channels.zipf_skew": 1.0, "channels.subscriptions_per_client": 3}
 
 
 class Nchan:

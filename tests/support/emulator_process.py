@@ -93,12 +93,7 @@ class Stand:
             self.writer, self.scheduler, self.counters, folder, index=index, seed=seed
         )
         self.deliveries = Deliveries(
-            self.writer,
-            self.faults,
-            self.scheduler,
-            outbound=outbound,
-            overflow=overflow,
-            **places,
+            self.writer, self.faults, self.scheduler, outbound=outbound, overflow=overflow, **places
         )
         self.subscriptions = []
         self.events = 0

@@ -64,18 +64,14 @@ def test_tampered_token_is_unauthorized(peer, emulator):
 
 
 @documented(
-    "IAM: EventConnect, EventSubscribe and EventPublish, on the API or a namespace.",
-    AUTH_PAGE,
+    "IAM: EventConnect, EventSubscribe and EventPublish, on the API or a namespace.", AUTH_PAGE
 )
 def test_iam_actions_are_checked(connect, emulator):
     """A user who may read one namespace: not another, and not publish."""
     reader = {"access_key": "AKIDREADER"}
     peer = connect(emulator, signed(emulator, "{}", **reader))
     assert "connection_ack" == peer.ask(type="connection_init")["type"]
-    for channel, answer in (
-        ("/default/a", "subscribe_success"),
-        ("/second/a", "subscribe_error"),
-    ):
+    for channel, answer in (("/default/a", "subscribe_success"), ("/second/a", "subscribe_error")):
         authorization = signed(emulator, compact({"channel": channel}), **reader)
         assert answer == peer.subscribe(channel.replace("/", "-"), channel, authorization)["type"]
     text = compact({"channel": "/default/a", "events": ["1"]})
@@ -99,10 +95,7 @@ def test_function_is_told_what_is_asked(connect, emulator, over_http):
     assert "tell" == told["authorizationToken"]
     context = told["requestContext"]
     assert "EVENT_PUBLISH" == context["operation"]
-    assert ("handled", "/handled/identity") == (
-        context["channelNamespaceName"],
-        context["channel"],
-    )
+    assert ("handled", "/handled/identity") == (context["channelNamespaceName"], context["channel"])
     assert {"apiId", "accountId", "requestId"} < set(context)
     assert isinstance(told["requestHeaders"], dict)
 

@@ -6,13 +6,7 @@ import uuid
 import pytest
 
 from tests.conformance.rows import assumed, documented, observed
-from tests.support.appsync_peers import (
-    API_KEY,
-    UNAUTHORIZED,
-    error_types,
-    post,
-    request,
-)
+from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, error_types, post, request
 from tests.support.appsync_signing import compact, signed
 
 HTTP_PAGE = "eventapi/publish-http"

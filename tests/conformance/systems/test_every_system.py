@@ -123,11 +123,7 @@ def test_several_subscriptions_of_one_client_are_each_served_once(stand):
         chatter.publish(room, number)
     chatter.publish(rooms[0], END)
     user.wait_until_heard(END)
-    assert (1, {0, 1, END}, 3) == (
-        user.listener.confirmations,
-        set(user.heard),
-        len(user.heard),
-    )
+    assert (1, {0, 1, END}, 3) == (user.listener.confirmations, set(user.heard), len(user.heard))
 
 
 def test_wildcard_hears_all_channels_once(stand):

@@ -12,12 +12,7 @@ from websockets.frames import Frame, Opcode
 
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.emulator.sessions import FrameLimit
-from harness.systems.api_gateway_websocket.options import (
-    Options,
-    Quotas,
-    Route,
-    Undocumented,
-)
+from harness.systems.api_gateway_websocket.options import Options, Quotas, Route, Undocumented
 from tests.support.waiting import PATIENCE_S, wait_for
 from tests.systems.api_gateway_websocket.conftest import ROOM
 
@@ -157,10 +152,7 @@ def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, 
 
 def test_killed_process_costs_its_connections_and_nobody_else(connect, stats):
     """Their rows go with the first 410; who stayed, and who comes back, hears the next message."""
-    with (
-        start(Options(processes=2)) as emulator,
-        selectors.PollSelector() as selector,
-    ):
+    with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
         peers = [connect(emulator).join() for _ in range(12)]
         emulator.watch(selector)
         emulator.execute({"kill": 1, "back_after_s": 0.0})
@@ -193,10 +185,7 @@ def is_open(peer):
 
 def test_broadcast_while_a_process_is_away_reaches_all_others(connect, stats):
     """Calls to the connections that went with it are answered 410, and their owed ones counted."""
-    with (
-        start(Options(processes=2)) as emulator,
-        selectors.PollSelector() as selector,
-    ):
+    with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
         peers = [connect(emulator).join() for _ in range(12)]
         emulator.watch(selector)
         emulator.execute({"kill": 0, "back_after_s": 3600.0})

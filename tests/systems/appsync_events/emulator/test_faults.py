@@ -332,10 +332,7 @@ def test_inbound_quota_is_shared_by_transports_and_processes(connect, options):
                 outcomes[publish(emulator, 1, 2)[0]] += 1
             passed = outcomes["publish_success"] + outcomes[200]
             publishes = get(emulator, "stats")["publishes"]
-            assert (passed, 20 - passed) == (
-                publishes["accepted"],
-                publishes["throttled"]["quota"],
-            )
+            assert (passed, 20 - passed) == (publishes["accepted"], publishes["throttled"]["quota"])
             return passed if int(time.monotonic()) == second else None
 
         assert 10 == wait_for(burst_within_a_second)

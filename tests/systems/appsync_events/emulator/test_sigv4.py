@@ -283,13 +283,7 @@ def test_refusal_hides_signed_headers_that_may_be_secrets(name):
     assert "do-not-tell" not in refused.message
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"key_id": "AKIDOTHER"},
-        {"token": "other"},
-    ],
-)
+@pytest.mark.parametrize("change", [{"key_id": "AKIDOTHER"}, {"token": "other"}])
 def test_unknown_access_key_or_session_token_is_unauthorized(change):
     """Nobody is found who could have signed: no canonical string helps."""
     made = signed(b"{}", **change)

@@ -252,14 +252,8 @@ BOTH = "must export onPublish as a function, or an object of request and respons
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        (
-            "export const onPublish = 7",
-            f".js {BOTH}, got something else: 7",
-        ),
-        (
-            "export const onPublish = { request() {} }",
-            f".js {BOTH}, got something else: {{}}",
-        ),
+        ("export const onPublish = 7", f".js {BOTH}, got something else: 7"),
+        ("export const onPublish = { request() {} }", f".js {BOTH}, got something else: {{}}"),
         (
             "const a = 1\nexport const onPublish = (ctx) => a\nconst a = 2",
             ".js:3 must run, got SyntaxError: invalid redefinition of lexical identifier",

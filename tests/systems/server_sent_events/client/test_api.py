@@ -224,8 +224,7 @@ def test_content_type_counts_without_its_parameters_and_text_is_utf_8(peer, cont
 
 
 @pytest.mark.parametrize(
-    ("event_id", "expected"),
-    [("…", ["Last-Event-ID: …"]), ("x\0", []), ("", [])],
+    ("event_id", "expected"), [("…", ["Last-Event-ID: …"]), ("x\0", []), ("", [])]
 )
 def test_last_event_id_goes_back_as_it_came_or_not_at_all(peer, event_id, expected):
     """As in ``format-field-id``, and in ``format-field-id-null``, where no header is sent."""

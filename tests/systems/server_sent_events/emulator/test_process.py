@@ -95,11 +95,7 @@ def test_dropped_deliveries_of_users_with_several_channels_are_counted_once(emul
         emulator.publish(str(number), "default/a")
     assert ["3", "4"] == [stream.event()[1] for _ in range(2)]
     deliveries = emulator.stats()["deliveries"]
-    assert (5, 2, 3) == (
-        deliveries["owed"],
-        deliveries["sent"],
-        deliveries["dropped"]["fault"],
-    )
+    assert (5, 2, 3) == (deliveries["owed"], deliveries["sent"], deliveries["dropped"]["fault"])
 
 
 def test_publish_to_a_wildcard_is_refused_and_counted(emulate):
