@@ -53,8 +53,7 @@ def post(emulator, name, body=b""):
 
 def send(emulator, path, body, **headers):
     """POST to the emulator; return status and JSON, also of an error."""
-    address = f"http://127.0.0.1:{emulator.port}/{path}"
-    request = urllib.request.Request(address, body, headers)
+    request = urllib.request.Request(f"http://127.0.0.1:{emulator.port}/{path}", body, headers)
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - ours.
             return answer.status, json.loads(answer.read())
@@ -72,10 +71,8 @@ def publish(emulator, *events, channel="/default/a"):
 
 def tell(emulator, *faults):
     """Play these faults from now on, in both processes."""
-    assert (200, [0, 1]) == (
-        (answer := post(emulator, "faults", json.dumps(faults).encode()))[0],
-        answer[1]["processes"]["answered"],
-    )
+    assert 200 == (answer := post(emulator, "faults", json.dumps(faults).encode()))[0]
+    assert [0, 1] == answer[1]["processes"]["answered"]
 
 
 def subscribers(connect, emulator, count):
