@@ -242,8 +242,9 @@ class AppSyncEventsClient(WebSocketConnection):
                 raise  # It stands where the join waits for an answer.
             return self.listener.event(payload, kernel_ns)
         if message.type == "data":
-            return self.listener.event(payload, kernel_ns)
-        if message.type in ("publish_success", "publish_error"):
+            if message.id in self._subscriptions and message.event is not None:
+                return self.listener.event(message.event.encode(), kernel_ns)
+        elif message.type in ("publish_success", "publish_error"):
             self.listener.answered(_answer(message.id, message, throttled=False, now_ns=kernel_ns))
         elif self._awaited is not None and message.type in _ANSWERS:
             self._take_answer(self._awaited, message, kernel_ns)

@@ -67,9 +67,8 @@ def test_key_of_before_that_said_where_a_message_stands_is_accepted():
     ],
 )
 def test_publish_body_is_the_template_with_the_message(template, expected):
-    """Its earlier marks work too; what the message holds is not taken for a part of the template."""
-    body = settings(publish_body=template).body("/a", MESSAGE)
-    assert expected == json.loads(body)
+    """Its earlier marks work too; what the message holds is not taken for a part of it."""
+    assert expected == json.loads(settings(publish_body=template).body("/a", MESSAGE))
 
 
 @pytest.mark.parametrize(
