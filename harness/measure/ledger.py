@@ -46,8 +46,8 @@ class SubscriberLedger:
         unexpected: Deliveries of messages that were not owed.
         foreign: Events without a message of this run.
         malformed: Beginnings of a message of this run that no whole token follows.
-        altered: Messages that are not as they were sent; one whose token is intact is delivered too.
-        misrouted: Messages of channels that it did not subscribe to, which are counted nowhere else.
+        altered: Messages that are not as they were sent; with an intact token delivered as well.
+        misrouted: Messages of channels that it did not subscribe to; counted nowhere else.
         longest_stall_ns: Longest time without a delivery while one was owed, to the last delivery.
         first_arrival_ns: Run clock of the first delivery of this run, owed or not; 0 before it.
         last_arrival_ns: Run clock of the last distinct owed delivery, 0 before the first.

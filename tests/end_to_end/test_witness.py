@@ -11,10 +11,10 @@ import ssl
 import threading
 import urllib.request
 
-from harness.core.message_token import MessageToken, MessageWriter
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from harness.core.message_token import MessageToken, MessageWriter
 from tests.support.runs import EMULATED, SHORT, TIMEOUT_S, after
 from tests.support.waiting import wait_for
 

@@ -8,9 +8,9 @@ import time
 from http import HTTPStatus
 
 import pytest
-from harness.core.message_token import MessageToken, MessageWriter
 from websockets.sync.server import serve
 
+from harness.core.message_token import MessageToken, MessageWriter
 from harness.net.client import Access, JoinError
 from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
 from harness.systems.api_gateway_websocket.options import ClientOptions
