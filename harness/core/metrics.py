@@ -209,6 +209,23 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         ),
     ),
     Definition(
+        "deliveries.altered", "altered, misrouted, malformed, foreign",
+        "What arrived and was no intact delivery: messages changed on their way; messages of a "
+        "channel that the subscriber did not subscribe to; pieces of messages; events without a "
+        "message of this run.",
+        (
+            Metric("deliveries.altered", "altered deliveries", _COUNT, _LOWER, WHOLE_RUN,
+                   "deliveries whose token, length or filler is not as it was sent; where the "
+                   "token is intact they count as received too"),
+            Metric("deliveries.misrouted", "misrouted deliveries", _COUNT, _LOWER, WHOLE_RUN,
+                   "intact deliveries of a channel that the subscriber did not subscribe to"),
+            Metric("deliveries.malformed", "malformed deliveries", _COUNT, _LOWER, WHOLE_RUN,
+                   "beginnings of a message of this run that no whole token follows"),
+            Metric("deliveries.foreign", "foreign events", _COUNT, _LOWER, WHOLE_RUN,
+                   "events without a message of this run"),
+        ),
+    ),
+    Definition(
         "deliveries.per_s_peak", "offered and achieved load",
         "Deliveries per second that the schedule intended, and those that arrived.",
         (

@@ -46,8 +46,7 @@ DELIVERY_COUNTS: Final = ("delivered", "duplicated", "reordered", "late", "unexp
 """What subscribers count about the deliveries they see."""
 
 IRREGULAR_COUNTS: Final = ("foreign", "malformed", "altered", "misrouted")
-"""What a connection counts of the bytes that were no intact delivery to it; old records have none.
-"""
+"""What a connection counts of what arrived and was no intact delivery."""
 
 REACHED: Final = ("first_arrival_ns", "half_arrival_ns", "p99_arrival_ns", "last_arrival_ns")
 """When the first subscriber had a message, half of those owed it, 99 % of them, and the last."""
