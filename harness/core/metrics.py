@@ -210,17 +210,14 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     ),
     Definition(
         "deliveries.altered", "altered, misrouted, malformed, foreign",
-        "What arrived and was no intact delivery: messages changed on their way; messages of a "
-        "channel that the subscriber did not subscribe to; pieces of messages; events without a "
-        "message of this run.",
+        "What arrived changed, of a channel not subscribed to, in pieces, or without a message.",
         (
             Metric("deliveries.altered", "altered deliveries", _COUNT, _LOWER, WHOLE_RUN,
-                   "deliveries whose token, length or filler is not as it was sent; where the "
-                   "token is intact they count as received too"),
+                   "messages not as they were sent; with an intact token received, too"),
             Metric("deliveries.misrouted", "misrouted deliveries", _COUNT, _LOWER, WHOLE_RUN,
                    "intact deliveries of a channel that the subscriber did not subscribe to"),
             Metric("deliveries.malformed", "malformed deliveries", _COUNT, _LOWER, WHOLE_RUN,
-                   "beginnings of a message of this run that no whole token follows"),
+                   "beginnings of a message that no whole token follows"),
             Metric("deliveries.foreign", "foreign events", _COUNT, _LOWER, WHOLE_RUN,
                    "events without a message of this run"),
         ),

@@ -3,6 +3,7 @@ import pytest
 from harness.analysis.run.finalize import analyse
 from harness.analysis.run.slo import observe
 from harness.core.metrics import LATENCIES, SUMMARY_METRICS
+from harness.measure.record_schema import IRREGULAR_COUNTS
 from tests.support.records import (
     arrival,
     connection,
@@ -60,6 +61,7 @@ def test_a_hand_made_run_has_its_known_figures(tmp_path):
         "per_s_mean": 0.667,
         "missed_before_measuring": 0,
         "missed_while_away": 0,
+        **dict.fromkeys(IRREGULAR_COUNTS, 0),
     }
     assert expected == summary["deliveries"]
     assert {"attempted": 3, "succeeded": 3, "failed": 0, "per_s_peak": 2} == {
