@@ -201,10 +201,14 @@ class Coordinator:
         if self._writer is not None:
             self._guarded(lambda: self._writer.append("connections", connections))
 
-    def on_failed(self, worker: int, message: str, exit_code: int) -> None:
-        """End the run: a worker could not start."""
-        self._watched.done(worker)
-        sentence, _, hint = f"worker {worker} could not start: {message}".partition("\nhint: ")
+    def on_failed(
+        self, worker: int, message: str, exit_code: int, *, started: bool = False
+    ) -> None:
+        """End the run: a worker could not start, or an exception of ours ended its accounting."""
+        what = "failed" if started else "could not start"
+        if not started:
+            self._watched.done(worker)
+        sentence, _, hint = f"worker {worker} {what}: {message}".partition("\nhint: ")
         self.abort(AbortReason("worker_failed", ExitCode(exit_code), sentence, hint or None))
 
     def on_done(self, worker: int) -> None:
