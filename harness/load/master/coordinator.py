@@ -26,6 +26,7 @@ from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
+from harness.load.internal_errors import BUG_HINT, sentence_of
 from harness.load.master.abort_reason import (
     AbortReason,
     CircuitBreaker,
@@ -224,6 +225,10 @@ class Coordinator:
             hint = f"free some space, then report what was measured: harness report {self.folder}"
             self.abort(AbortReason("disk_full", ExitCode.RUN_INVALID, sentence, hint))
             self._assembler = None
+        except Exception as error:
+            sentence = f"the master cannot account for a report: {sentence_of(error)}"
+            self.abort(AbortReason("internal_error", ExitCode.RUN_INVALID, sentence, BUG_HINT))
+            raise  # Locust writes it to the log.
 
     def _end_in_time(self) -> None:
         """End the run when its timetable does."""

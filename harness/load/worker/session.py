@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.load.worker.internal_errors import sentence_of
+from harness.load.internal_errors import sentence_of
 from harness.load.worker.run_context import RunContext
 from harness.measure.ledger import SubscriberLedger
 from harness.measure.record import CHANNELS_APART

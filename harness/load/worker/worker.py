@@ -20,10 +20,10 @@ from gevent.lock import Semaphore
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.exit_codes import ExitCode
 from harness.load import worker_protocol
+from harness.load.internal_errors import BUG_HINT, InternalErrors, ends_the_run, sentence_of
 from harness.load.ownership import may_load
 from harness.load.worker.client_disturbances import client_disturbances
 from harness.load.worker.clock_sync import ClockSync
-from harness.load.worker.internal_errors import InternalErrors, ends_the_run
 from harness.load.worker.locust_table import LocustTable
 from harness.load.worker.population import Population
 from harness.load.worker.publisher import Publisher
@@ -106,7 +106,7 @@ class Worker:
 
     def _fail(self, sentence: str) -> None:
         """End the run: what accounts for it, or reports, is gone."""
-        message = f"{sentence}\nhint: this is a bug of the harness; please report it with the log"
+        message = f"{sentence}\nhint: {BUG_HINT}"
         failure = {"worker": self.context.number, "message": message, "started": True}
         self._send(worker_protocol.FAILED, failure | {"exit_code": int(ExitCode.RUN_INVALID)})
 
@@ -236,7 +236,10 @@ class Worker:
             tracker.drained = True
         self.population.close(end_ns)
         context.api.close()
-        self.report(everything=True)
+        try:
+            self.report(everything=True)
+        except Exception as error:  # noqa: BLE001 - the rows of connections must still be sent
+            self._fail(sentence_of(error))
         context.health.close()
         self._send_connections()
         self._internal_errors.stop()

@@ -9,8 +9,10 @@ from typing import Any
 
 from gevent import GreenletExit, get_hub
 
-PACKAGE = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[1]
 """Where our own code is."""
+
+BUG_HINT = "this is a bug of the harness: please report it with the log"
 
 _LOG = logging.getLogger(__name__)
 
