@@ -20,6 +20,7 @@ from harness.core.message_token import (
     is_token,
     needle_of,
 )
+from harness.core.outside_text import outside_text
 from harness.measure.histogram import ArrivalBins, Int64Array
 
 NEVER_NS = 2**63 - 1
@@ -215,8 +216,7 @@ class MessageTracker:
         if self._examples[kind] < EXAMPLES:
             self._examples[kind] += 1
             text = payload[: 4 * EXAMPLE_CHARACTERS].decode("utf-8", "replace")
-            text = text[:EXAMPLE_CHARACTERS]
-            example = "".join(each if each.isprintable() else "�" for each in text)
+            example = outside_text(text)[:EXAMPLE_CHARACTERS]
         self._irregular[kind, example] += count
 
     def take_irregular(self) -> Counter[tuple[str, str]]:

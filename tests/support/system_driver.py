@@ -1,5 +1,6 @@
 """Finds every installed system with an emulator, and drives its real client against it."""
 
+import json
 import time
 
 from harness.core.message_token import MessageToken, MessageWriter
@@ -31,8 +32,9 @@ def emulated_systems():
 
 
 def encoded(event):
-    """Return an event as it is published: a message, and between two marks what is said."""
-    return f'{{"text":"{MESSAGE} {MARK}{event}{MARK}"}}'.encode()
+    """Return an event as it is published: a message, and what is said between two marks."""
+    said = json.dumps(event).encode().hex()
+    return f'{{"text":"{MESSAGE} {MARK}{said}{MARK}"}}'.encode()
 
 
 class Listener(listeners.Listener):
@@ -40,7 +42,7 @@ class Listener(listeners.Listener):
 
     def event(self, payload, kernel_ns):
         super().event(payload, kernel_ns)
-        self.heard[-1] = self.heard[-1].split(MARK)[1]
+        self.heard[-1] = json.loads(bytes.fromhex(self.heard[-1].split(MARK)[1]))
         return self.heard[-1]
 
 
