@@ -60,12 +60,6 @@ def has_outputs(environment: Environment, options: Namespace) -> bool:
 class LiveOutputs:
     """The outputs of one run.
 
-    Args:
-        environment: Locust's environment.
-        options: Locust's parsed options, ours included.
-        run: The state of the run.
-        folder: The run's folder.
-
     Raises:
         MachineError: If a port is not available.
         NotInstalledError: If a library is missing.
