@@ -238,11 +238,8 @@ def _sweep(
     except (SweepStoppedError, KeyboardInterrupt) as stop:
         results.write("interrupted")
         code = stop.code if isinstance(stop, SweepStoppedError) else ExitCode.INTERRUPTED
-        if isinstance(stop, SweepStoppedError) and code != ExitCode.INTERRUPTED:
-            typer.echo(f"error: {stop}", err=True)
-        else:
-            hint = f"interrupted; the same command with --out {results.folder} resumes"
-            typer.echo(f"\n{hint}", err=True)
+        hint = f"\ninterrupted; the same command with --out {results.folder} resumes"
+        typer.echo(hint if code == ExitCode.INTERRUPTED else f"error: {stop}", err=True)
         results.show()
         if code != ExitCode.INTERRUPTED:
             results.discard_empty()

@@ -130,12 +130,6 @@ class Registration:
     system: System | None
     problem: str = ""
 
-    @property
-    def how_to_mend(self) -> str:
-        """What to do about one that does not work."""
-        package = self.distribution or "its package"
-        return f"reinstall or repair {package}; harness systems lists what is installed"
-
     def __str__(self) -> str:
         where = f"{self.name} = {self.reference} of {self.distribution} {self.version}"
         return f"{where}: {self.problem}" if self.problem else where
@@ -205,8 +199,10 @@ def system_named(name: str) -> System:
     if name in systems:
         return systems[name]
     broken = broken_registration(name)
-    found = f"is broken: {broken}" if broken else "is not installed"
-    hint = broken.how_to_mend if broken else HOW_TO_ADD
+    found, hint = "is not installed", HOW_TO_ADD
+    if broken:
+        found, package = f"is broken: {broken}", broken.distribution or "its package"
+        hint = f"reinstall or repair {package}; harness systems lists what is installed"
     shown = name if name.strip() else repr(name)
     raise MachineError(f"system {shown}", found, f"must be one of {names_of(systems)}", hint)
 

@@ -216,11 +216,7 @@ class Faults:
             self.log.add({"what": what, "connections": numbers, "peers": peers})
 
     def on_connect(self, quota: Rate | None = None) -> ConnectOutcome:
-        """Decide what becomes of a client that connects, and count it unless it is admitted.
-
-        Args:
-            quota: Limit of connects; None for no limit.
-        """
+        """Decide what becomes of a client that connects, and count it unless it is admitted."""
         outcome = ConnectOutcome()
         for fault, chance, rng in self._connects:
             if not chance.hits():
@@ -258,12 +254,7 @@ class Faults:
         return any(hits)
 
     def may_hit(self, events: Collection[int], deliveries: int) -> bool:
-        """Return whether any of the next deliveries may be hit; if not, they are passed over.
-
-        Args:
-            events: Numbers of the events that are broadcast.
-            deliveries: How many there are in all.
-        """
+        """Return whether any of the next deliveries may be hit; if not, they are passed over."""
         if self._stalls or not self._deliveries:
             return bool(self._stalls)
         if not all(choice.spares(events, deliveries) for choice in self._deliveries):

@@ -59,8 +59,6 @@ class Source:
 
     Attributes:
         file: The file, as the user wrote it.
-        data: Its tables and values.
-        model: What it should be.
         changed: Key to the flag that changed it, such as ``--set``.
         key_prefix: What a flag writes before the file's keys: "target." or nothing.
         readable: False where the file could not be read, so that there is nothing to validate.

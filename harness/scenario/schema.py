@@ -40,12 +40,7 @@ MEASUREMENT = shipped_root() / "docs" / "measurement.md"
 
 
 def schema_of(name: str, *more_systems: str) -> dict[str, Any]:
-    """Return the JSON Schema of a kind of file.
-
-    Args:
-        name: A key of ``MODELS``.
-        more_systems: Those that targets may name besides our own.
-    """
+    """Return the JSON Schema of a kind of file; targets may name ``more_systems`` than our own."""
     schema = MODELS[name].model_json_schema(schema_generator=TomlSchema)
     if MODELS[name] is Target:
         schema |= _of_each_system(schema, list(dict.fromkeys([*_our_systems(), *more_systems])))
