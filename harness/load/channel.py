@@ -13,6 +13,7 @@ from locust.exception import RPCError
 from locust.rpc.zmqrpc import BaseSocket
 from zmq.utils.monitor import parse_monitor_message
 
+from harness.load.preflight import print_message
 from harness.load.run_secret import REFUSED, VARIABLE, encrypt
 
 
@@ -44,12 +45,14 @@ class Strangers:
 STRANGERS = Strangers()
 
 
-def open_channel_warnings() -> list[dict[str, Any]]:
-    """Return the warning of a master to which any process can connect; none with a secret."""
+def warn_of_open_channel() -> list[dict[str, Any]]:
+    """Print and return the warning of a master without a secret; none where it has one."""
     if os.environ.get(VARIABLE):
         return []
     observed = "any process that reaches the master's port can take part in the run"
-    return [_warning("channel_open", observed, f"set {VARIABLE} for master and workers")]
+    hint = f"set {VARIABLE} for master and workers"
+    print_message(f"warning: {observed}\nhint: {hint}")
+    return [_warning("channel_open", observed, hint)]
 
 
 def _warning(code: str, observed: str, hint: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
-from harness.load.channel import STRANGERS, open_channel_warnings
+from harness.load.channel import STRANGERS, warn_of_open_channel
 from harness.load.internal_errors import BUG_HINT, sentence_of
 from harness.load.master.abort_reason import (
     AbortReason,
@@ -109,9 +109,7 @@ class Coordinator:
         self._remote_workers = isinstance(self._runner, MasterRunner) and not options.processes
         """Whether the workers are started elsewhere, rather than by this process."""
         if isinstance(self._runner, MasterRunner):
-            for warning in open_channel_warnings():
-                self._warnings.append(warning)
-                print_message(f"warning: {warning['observed']}\nhint: {warning['hint']}")
+            self._warnings += warn_of_open_channel()
         self._target = TargetSystem(self.plan, self.folder)
         self._writer: RecordWriter | None = RecordWriter(self.folder)
         if not self._remote_workers:
