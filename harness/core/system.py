@@ -115,10 +115,8 @@ class Registration:
     """One entry point of the group, working or not.
 
     Attributes:
-        name: The entry point's name.
         reference: Where it says that the ``System`` is.
         distribution: The package that brings it.
-        version: That package's version.
         system: The system; None where the entry point does not work.
         problem: Why it does not work.
     """

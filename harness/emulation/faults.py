@@ -108,10 +108,8 @@ class Faults:
     def play(self, faults: Sequence[Fault], began_s: float, label: str) -> None:
         """Play these faults from now on, in place of those told before.
 
-        Args:
-            faults: The faults, and when.
-            began_s: Their time 0 on ``time.monotonic``, the same for all processes.
-            label: A word for these faults, the same for all processes and for no others.
+        Their time 0 on ``time.monotonic`` and their label are the same for all processes; other
+        faults have other labels.
         """
         self._end_all()
         self._claims = Claims(self._folder / f"claims-{label}")

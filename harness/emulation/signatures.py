@@ -62,8 +62,6 @@ class Signed(NamedTuple):
 
     Attributes:
         headers: Names in lower case and values, the signature's own among them.
-        body: The payload.
-        method: HTTP method.
         path: Canonical URI, encoded as often as the service wants it.
         query: Canonical query string.
     """
@@ -104,12 +102,7 @@ def verify(
 ) -> CredentialsT | RefusedSignature:
     """Return whose signature this is, or why it is refused.
 
-    Args:
-        signed: What should have been signed.
-        request_host: The HTTP request's own host, which some clients sign.
-        users: Those known, by access key id.
-        scope: Where it must be valid.
-        now: The time, with a time zone.
+    Users are known by access key id. Some clients sign ``request_host``, the HTTP request's own.
     """
     given = signed.headers
     signature = _parse(given.get("authorization", ""))

@@ -17,13 +17,7 @@ from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, wi
 from harness.scenario.shipped import shipped_root
 from harness.scenario.slo_file import SloFile
 from harness.scenario.study import Study
-from harness.scenario.target import (
-    Target,
-    auth_model,
-    client_model,
-    emulator_model,
-    target_model,
-)
+from harness.scenario.target import Target, auth_model, client_model, emulator_model, target_model
 from harness.scenario.workload import Workload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
