@@ -22,6 +22,7 @@ from harness.systems.polling import wire
 from harness.systems.polling.client.answers import Answer, AnswerReader
 from harness.systems.polling.client.polled_service import PolledService
 from harness.systems.polling.client.timing import NEVER, Pace
+from harness.systems.polling.options import ANSWER_WITHIN_S
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _NEWS = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT)
@@ -98,6 +99,12 @@ class PollingClient:
         self.heard_ns = 0
         self.silence_limit_s: float | None = None
         self.stall_limit_s: float | None = None
+
+    @property
+    def fetch_within_s(self) -> float:
+        """How long a message may wait for the next poll, and that poll for its answer."""
+        options = self._service.options
+        return self._pace.interval_s * (1 + options.jitter_ratio) + ANSWER_WITHIN_S
 
     @property
     def open(self) -> bool:
@@ -236,6 +243,7 @@ class PollingClient:
         self._pace.hear(answer.interval_s)
         is_new = answer.status == HTTPStatus.OK
         if is_new:
+            self._check_cursor(answer)
             self._move_to(answer)
         if self._awaited is not None:
             self._confirmed(kernel_ns)
@@ -249,6 +257,18 @@ class PollingClient:
             self._ask()  # One message an answer: there may be more.
         else:
             self._poll_later()
+
+    def _check_cursor(self, answer: Answer) -> None:
+        """Count an answer with messages whose cursor does not move: they will come again."""
+        layout, cursor = self._service.answers.layout, answer.place.cursor
+        if layout is None or not layout.cursor or not answer.events:
+            return
+        if not cursor and (answer.place.etag or answer.place.last_modified):
+            return  # The next poll names these.
+        if cursor in ("", self._place.cursor):
+            found = f"the cursor stays {cursor!r}" if cursor else f"no cursor at {layout.cursor!r}"
+            message = f"{found} in an answer with messages: they will come again"
+            self._listener.refused("poll", "cursor_stuck", message)
 
     def _move_to(self, answer: Answer) -> None:
         """Go on from where the answer says; users with the same answer share the place."""
