@@ -128,8 +128,6 @@ class NotInstalledError(MachineError):
     """What was asked for needs a package that only an extra of ours installs.
 
     Args:
-        where: What needs it.
-        error: The import that failed.
         extra: The extra, as ``pip install 'fanout-harness[extra]'`` names it.
     """
 

@@ -15,7 +15,6 @@ class Exhaustion:
     Attributes:
         code: Stable name, for causes and warnings.
         what: Who ran out of what, as the beginning of a sentence.
-        remedy: What to do.
     """
 
     code: str
