@@ -22,7 +22,6 @@ from harness.systems.polling import wire
 from harness.systems.polling.client.answers import Answer, AnswerReader
 from harness.systems.polling.client.polled_service import PolledService
 from harness.systems.polling.client.timing import NEVER, Pace
-from harness.systems.polling.options import ANSWER_WITHIN_S
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _NEWS = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT)
@@ -103,8 +102,7 @@ class PollingClient:
     @property
     def fetch_within_s(self) -> float:
         """How long a message may wait for the next poll, and that poll for its answer."""
-        options = self._service.options
-        return self._pace.interval_s * (1 + options.jitter_ratio) + ANSWER_WITHIN_S
+        return self._service.options.fetch_within_s(self._pace.interval_s)
 
     @property
     def open(self) -> bool:
