@@ -20,7 +20,6 @@ system = "{system}"
 emulated = true
 """
 MESSAGE = MessageWriter("conformance").write(MessageToken(0, 0, 0, 0)).decode()
-MARK = "|"
 BUFFER_BYTES = 256 * 1024
 OFTEN_S = 0.05
 """Between two questions of clients that ask at intervals, so that the tests are soon over."""
@@ -32,17 +31,22 @@ def emulated_systems():
 
 
 def encoded(event):
-    """Return an event as it is published: a message, and what is said between two marks."""
-    said = json.dumps(event).encode().hex()
-    return f'{{"text":"{MESSAGE} {MARK}{said}{MARK}"}}'.encode()
+    """Return an event as it is published: a message, and beside it what is said."""
+    return json.dumps({"text": MESSAGE, "said": event}).encode()
+
+
+def said_in(payload):
+    """Return what is said in an event, or in the event that a frame holds."""
+    body = json.loads(payload)
+    return body["said"] if "said" in body else said_in(body["event"])
 
 
 class Listener(listeners.Listener):
-    """A listener that hears what is said between two marks, wherever they stand."""
+    """A listener that hears what is said."""
 
     def event(self, payload, kernel_ns):
         super().event(payload, kernel_ns)
-        self.heard[-1] = json.loads(bytes.fromhex(self.heard[-1].split(MARK)[1]))
+        self.heard[-1] = said_in(payload)
         return self.heard[-1]
 
 
