@@ -85,12 +85,7 @@ class Control:
         self._others = frozenset(range(processes)) - {index}
         self._publish = publish
         self._numbers = itertools.count()
-        self.answers: dict[tuple[str, str], Answerer] = {
-            ("GET", STATS_PATH): lambda _: self.stats(),
-            ("GET", LOG_PATH): lambda _: self.log(),
-            ("POST", FAULTS_PATH): self.set_faults,
-            ("POST", RESET_PATH): lambda _: self.reset(),
-        }
+        self.answers = answers_of(self)
         # Number of what we asked -> who has not answered yet, and what waits for them.
         self._asked: dict[int, tuple[set[int], asyncio.Event]] = {}
         self._commands: dict[str, Callable[[Any], None]] = {
@@ -219,6 +214,16 @@ def control_answer(
     """Return what a request to a control path is answered with; None where the path is no such."""
     answer = control.answers.get((method, path))
     return answer(body) if answer else None
+
+
+def answers_of(control: Any) -> dict[tuple[str, str], Answerer]:
+    """Return what answers each control path: the methods of ``Control``, or of what acts as one."""
+    return {
+        ("GET", STATS_PATH): lambda _: control.stats(),
+        ("GET", LOG_PATH): lambda _: control.log(),
+        ("POST", FAULTS_PATH): control.set_faults,
+        ("POST", RESET_PATH): lambda _: control.reset(),
+    }
 
 
 def _answer(status: HTTPStatus, body: object) -> Answer:

@@ -14,7 +14,8 @@ from typing import cast
 
 import orjson
 
-from harness.emulation.control import Answer, Control
+from harness.core.message_token import as_json
+from harness.emulation.control import Answer, Control, answers_of
 from harness.emulation.emulated_service import Protocols
 from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events.channels import Segments
@@ -53,7 +54,7 @@ class HybridEmulator(AppSyncEventsEmulator):
     def broadcast(self, segments: Segments, events: Sequence[str]) -> None:
         """Add events to the store, then deliver them to all subscribers."""
         for event in events:  # First: writing to thousands of sockets takes its time.
-            self._polls.publish("/".join(segments), _as_json(event))
+            self._polls.publish("/".join(segments), as_json(event.encode()))
         super().broadcast(segments, events)
 
     def close_connections(self) -> None:
@@ -76,6 +77,7 @@ class JointControl:
     """
 
     def __init__(self, sockets: Control, polls: Control) -> None:
+        self.answers = answers_of(self)
         self.receive = sockets.receive
         self._sockets = sockets
         self._polls = polls
@@ -106,12 +108,3 @@ class JointControl:
 
 def _worse(one: Answer, other: Answer) -> Answer:
     return max(one, other, key=lambda answer: answer.status)
-
-
-def _as_json(event: str) -> bytes:
-    """Return an event as JSON; one that is none becomes a string."""
-    try:
-        orjson.loads(event)
-    except orjson.JSONDecodeError:
-        return orjson.dumps(event)
-    return event.encode()
