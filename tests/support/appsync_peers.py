@@ -39,6 +39,10 @@ class Peer:
         self.say(**message)
         return self.hear()
 
+    def init(self):
+        """Send connection_init; return the type of the answer."""
+        return self.ask(type="connection_init")["type"]
+
     def subscribe(self, operation_id, channel, authorization=KEY):
         return self.ask(
             type="subscribe", id=operation_id, channel=channel, authorization=authorization
@@ -58,6 +62,10 @@ class Peer:
         while (message := self.hear())["type"] != "unsubscribe_error":
             heard.append(message)
         return heard
+
+    def events_before_next_answer(self):
+        """Return the events that come before the answer to a question asked now."""
+        return [message["event"] for message in self.heard_before_next_answer()]
 
     def hear_nothing_more(self):
         """Fail if anything is left to hear: the answer to a question must come next."""
@@ -144,6 +152,13 @@ def post(emulator, body, headers=None):
 
 def error_types(answer):
     return [error["errorType"] for error in answer["errors"]]
+
+
+def refusal(answer):
+    """Return the error types of an answer behind its type or, over HTTP, its status."""
+    if isinstance(answer, Answer):
+        return answer.status, error_types(answer.body)
+    return answer["type"], error_types(answer)
 
 
 def stats(emulator):

@@ -15,7 +15,7 @@ LAMBDA_PAGE = "eventapi/configure-event-api-auth, AWS_LAMBDA"
 def use_all(connect, emulator, authorization):
     """Connect, subscribe and publish over both with one authorization; return what was heard."""
     peer = connect(emulator, {"host": "localhost", **authorization})
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
     assert "subscribe_success" == peer.subscribe("1", "/default/auth", authorization)["type"]
     answer = peer.publish("/default/auth", 1, authorization=authorization)
     assert "publish_success" == answer["type"]
@@ -68,7 +68,7 @@ def test_iam_actions_are_checked(connect, emulator):
     """A user who may read one namespace: not another, and not publish."""
     reader = {"access_key": "AKIDREADER"}
     peer = connect(emulator, signed(emulator, "{}", **reader))
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
     for channel, answer in (("/default/a", "subscribe_success"), ("/second/a", "subscribe_error")):
         authorization = signed(emulator, compact({"channel": channel}), **reader)
         assert answer == peer.subscribe(channel.replace("/", "-"), channel, authorization)["type"]
@@ -112,7 +112,7 @@ def test_function_is_told_of_wildcards(peer):
 def test_function_is_told_of_no_channel_at_connect(connect, emulator):
     """A function that lets in only where the keys are absent."""
     peer = connect(emulator, {"host": "localhost", "Authorization": "no-channel"})
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
 
 
 @documented("The function's answer may differ by operation.", LAMBDA_PAGE)

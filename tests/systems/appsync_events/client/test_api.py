@@ -80,8 +80,7 @@ def data(event):
 
 def test_join_reports_each_stage_and_when_it_was_confirmed(emulated, join):
     """A join has the stages of the protocol, all of them within the whole."""
-    client = join(emulated())
-    times = client.listener.times
+    times = join(emulated()).listener.times
     assert {"tcp", "upgrade", "init", "subscribe"} == set(times.stages_ns)
     assert 0 < sum(times.stages_ns.values()) <= time.time_ns() - times.start_ns
     assert times.start_ns < times.confirmed_ns <= time.time_ns()
@@ -202,8 +201,7 @@ def test_error_of_the_service_is_told_to_the_listener(scripted, join):
 @pytest.mark.parametrize("junk", ["not json", "[]", '{"type":"data","id":"s","event":7}'])
 def test_message_that_breaks_the_protocol_ends_the_connection(junk, scripted, join):
     """The server's fault is named and only its own connection ends."""
-    script = {"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [junk]}
-    client = join(scripted(script))
+    client = join(scripted({"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [junk]}))
     client.publish("1", ROOM, [b"1"])
     wait_for(lambda: client.listener.ends)
     assert 1002 == client.listener.ends[0][0]
@@ -212,8 +210,7 @@ def test_message_that_breaks_the_protocol_ends_the_connection(junk, scripted, jo
 
 def test_user_without_channel_joins_without_subscribing(emulated, join):
     """A user that only publishes is confirmed by its connection."""
-    client = join(emulated(), channels=())
-    assert {"tcp", "upgrade", "init"} == set(client.listener.times.stages_ns)
+    assert {"tcp", "upgrade", "init"} == set(join(emulated(), channels=()).listener.times.stages_ns)
 
 
 def test_client_of_several_channels_gets_each_event_of_each_once(emulated, join):

@@ -214,8 +214,7 @@ def secure_emulator(options):
 
 def test_websocket_and_http_share_one_tls_port(connect, secure_emulator):
     """A client that trusts the emulator's authority gets in; host name and key are checked."""
-    ca_file = secure_emulator.folder / "ca.pem"
-    peer = connect(secure_emulator, ca_file=ca_file)
+    peer = connect(secure_emulator, ca_file=secure_emulator.folder / "ca.pem")
     peer.subscribe("1", "/default/a")
     assert 200 == post(secure_emulator, body("/default/a", 1)).status
     assert {"type": "data", "id": "1", "event": "1"} == peer.hear()
@@ -271,7 +270,7 @@ def test_nothing_is_logged_however_bad_the_request(connect, options, capfd):
                 bare.sendall(garbage)
                 assert bare.recv(4096).startswith(b"HTTP/1.")
         peer = connect(emulator, {"host": "da2-test", "x-api-key": "da2-wrong"})
-        assert "connection_error" == peer.ask(type="connection_init")["type"]
+        assert "connection_error" == peer.init()
         connect(emulator).socket.socket.sendall(b"\xff\xff\xff\xff")
         wait_for(lambda: not stats(emulator)["connections"])
     assert ("", "") == capfd.readouterr()
