@@ -42,6 +42,14 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def now_s(monkeypatch):
+    """A clock that a test sets, in a list of one."""
+    now_s = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    return now_s
+
+
+@pytest.fixture
 def unexported(monkeypatch):
     """Draw charts without writing SVG and PNG, which is most of the work."""
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><g id="axes"/></svg>'

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.conformance.rows import documented, observed
-from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, issue_token, post
+from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, body, issue_token, post
 from tests.support.appsync_signing import compact, signed
 
 AUTH_PAGE = "eventapi/configure-event-api-auth"
@@ -20,8 +20,7 @@ def use_all(connect, emulator, authorization):
     answer = peer.publish("/default/auth", 1, authorization=authorization)
     assert "publish_success" == answer["type"]
     assert "1" == peer.hear()["event"]
-    body = {"channel": "/default/auth", "events": ["2"]}
-    assert 200 == post(emulator, body, authorization).status
+    assert 200 == post(emulator, body("/default/auth", 2), authorization).status
     assert "2" == peer.hear()["event"]
 
 
@@ -72,7 +71,7 @@ def test_iam_actions_are_checked(connect, emulator):
     for channel, answer in (("/default/a", "subscribe_success"), ("/second/a", "subscribe_error")):
         authorization = signed(emulator, compact({"channel": channel}), **reader)
         assert answer == peer.subscribe(channel.replace("/", "-"), channel, authorization)["type"]
-    text = compact({"channel": "/default/a", "events": ["1"]})
+    text = compact(body("/default/a", 1))
     answer = post(emulator, text.encode(), signed(emulator, text, **reader))
     assert (401, {"errors": [UNAUTHORIZED]}) == (answer.status, answer.body)
 
@@ -85,7 +84,7 @@ def test_function_is_told_what_is_asked(connect, emulator, over_http):
     peer = connect(emulator)
     peer.subscribe("1", "/handled/identity")
     if over_http:
-        post(emulator, {"channel": "/handled/identity", "events": ["1"]}, token)
+        post(emulator, body("/handled/identity", 1), token)
     else:
         connect(emulator).publish("/handled/identity", 1, authorization=token)
     told = json.loads(json.loads(peer.hear()["event"])["handlerContext"]["event"])

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.conformance.rows import assumed, documented, observed
-from tests.support.appsync_peers import KEY, MARKER, header, post
+from tests.support.appsync_peers import KEY, MARKER, body, header, post
 from tests.support.waiting import PATIENCE_S
 
 WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
@@ -18,7 +18,7 @@ WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
 def test_both_transports_share_one_port(peer, emulator):
     """An event posted to /event arrives on a socket of /event/realtime, same port."""
     peer.subscribe("1", "/default/one-port")
-    assert 200 == post(emulator, {"channel": "/default/one-port", "events": ["1"]}).status
+    assert 200 == post(emulator, body("/default/one-port", 1)).status
     assert "1" == peer.hear()["event"]
 
 

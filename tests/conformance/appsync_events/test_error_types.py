@@ -4,7 +4,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.conformance.rows import assumed, documented, observed
-from tests.support.appsync_peers import KEY, UNAUTHORIZED, error_types, post, refusal
+from tests.support.appsync_peers import KEY, UNAUTHORIZED, body, error_types, post, refusal
 
 AUVRED = "end-to-end tests of aws-appsync-events by auvred against AWS"
 ANDROID = "it stands in the Android client's error map; no public capture has it"
@@ -16,7 +16,7 @@ def test_bad_credentials_are_unauthorized(peer, emulator):
     """Subscribe, publish and HTTP say the same."""
     assert [UNAUTHORIZED] == peer.subscribe("1", "/default/a", WRONG)["errors"]
     assert [UNAUTHORIZED] == peer.publish("/default/a", 1, authorization=WRONG)["errors"]
-    answer = post(emulator, {"channel": "/default/a", "events": ["1"]}, {"x-api-key": "da2-wrong"})
+    answer = post(emulator, body("/default/a", 1), {"x-api-key": "da2-wrong"})
     assert (401, [UNAUTHORIZED]) == (answer.status, answer.body["errors"])
 
 
@@ -115,8 +115,7 @@ def test_too_many_publishes_on_a_socket(connect, started):
 def test_too_many_events_over_http(started):
     """The quota is the API's, so HTTP is throttled as sockets are."""
     emulator = started(quotas={"inbound_events_per_s": 5})
-    body = {"channel": "/default/a", "events": ["1"] * 5}
-    answers = [post(emulator, body) for _ in range(6)]
+    answers = [post(emulator, body("/default/a", *range(5))) for _ in range(6)]
     refused = [answer for answer in answers if answer.status != 200]
     assert refused
     assert {429} == {answer.status for answer in refused}

@@ -7,7 +7,15 @@ import time
 import pytest
 
 from tests.conformance.rows import assumed, observed
-from tests.support.appsync_peers import KEY, UNAUTHORIZED, error_types, issue_token, post, refusal
+from tests.support.appsync_peers import (
+    KEY,
+    UNAUTHORIZED,
+    body,
+    error_types,
+    issue_token,
+    post,
+    refusal,
+)
 from tests.support.waiting import PATIENCE_S
 
 KEEP_ALIVE_S = 0.8
@@ -39,7 +47,7 @@ def test_error_code_is_in_connection_errors_only(connect, emulator, peer):
     answers = [
         peer.subscribe("1", "/default/a", wrong),
         peer.publish("/default/a", 1, authorization=wrong),
-        post(emulator, {"channel": "/default/a", "events": ["1"]}, wrong).body,
+        post(emulator, body("/default/a", 1), wrong).body,
     ]
     assert all("errorCode" not in answer["errors"][0] for answer in answers)
 
@@ -146,8 +154,7 @@ def test_text_that_is_no_json_object_is_a_bad_request(peer, text):
 def test_binary_frame_is_a_bad_request(peer):
     """Even with JSON in it."""
     peer.socket.send(b'{"type":"connection_init"}')
-    answer = peer.hear()
-    assert ("error", ["BadRequestException"]) == refusal(answer)
+    assert ("error", ["BadRequestException"]) == refusal(peer.hear())
     assert "connection_ack" == peer.init()
 
 
@@ -198,11 +205,10 @@ def test_two_ids_on_one_channel_both_get_the_event(peer):
 def test_event_that_is_no_json_refuses_the_publish(peer, emulator, event):
     """The good event beside it is not delivered either, over both transports."""
     peer.subscribe("1", "/default/strict")
-    publish = {"channel": "/default/strict", "events": ["1", event]}
-    answer = peer.ask(type="publish", id="p", authorization=KEY, **publish)
+    answer = peer.publish_texts("/default/strict", "1", event)
     assert ("publish_error", ["BadRequestException"]) == refusal(answer)
-    posted = post(emulator, publish)
-    assert (400, ["BadRequestException"]) == (posted.status, error_types(posted.body))
+    answer = post(emulator, {"channel": "/default/strict", "events": ["1", event]})
+    assert (400, ["BadRequestException"]) == refusal(answer)
     assert [] == peer.heard_before_next_answer()
 
 
@@ -225,8 +231,7 @@ def test_event_text_is_passed_through(peer):
     """Spaces, escapes, number forms and order of keys."""
     text = ' {"b": "\\u00e9é\\/" ,"a":1.0, "a":1e2} '
     peer.subscribe("1", "/default/through")
-    publish = {"channel": "/default/through", "events": [text]}
-    peer.ask(type="publish", id="p", authorization=KEY, **publish)
+    peer.publish_texts("/default/through", text)
     assert text == peer.hear()["event"]
 
 

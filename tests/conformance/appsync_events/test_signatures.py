@@ -54,10 +54,11 @@ def test_subscribe_signs_the_channel_as_written(peer, emulator):
 @documented("Publishing on a socket signs channel and events.", WEBSOCKET_PAGE)
 def test_publish_signs_channel_and_events(peer, emulator):
     """The signature of other events does not do."""
-    publish = {"type": "publish", "id": "p", "channel": "/default/a", "events": [TEXT, "1"]}
-    good = signed_publish(emulator, "/default/a", TEXT, "1")
-    assert "publish_success" == peer.ask(**publish, authorization=good)["type"]
-    answer = peer.ask(**publish, authorization=signed_publish(emulator, "/default/a", TEXT, "2"))
+    texts = ("/default/a", TEXT, "1")
+    good = signed_publish(emulator, *texts)
+    assert "publish_success" == peer.publish_texts(*texts, authorization=good)["type"]
+    other = signed_publish(emulator, "/default/a", TEXT, "2")
+    answer = peer.publish_texts(*texts, authorization=other)
     assert ("publish_error", ["BadRequestException"]) == refusal(answer)
 
 
@@ -133,8 +134,7 @@ def test_escapes_of_the_frame_do_not_count(peer, emulator, escape):
 def test_signature_of_escaped_text_is_refused(peer, emulator):
     """As the service refuses Go's json.Marshal."""
     body = compact({"channel": "/default/a", "events": [TEXT]}).replace("<", "\\u003c")
-    publish = {"type": "publish", "id": "p", "channel": "/default/a", "events": [TEXT]}
-    answer = peer.ask(**publish, authorization=signed(emulator, body))
+    answer = peer.publish_texts("/default/a", TEXT, authorization=signed(emulator, body))
     assert ("publish_error", ["BadRequestException"]) == refusal(answer)
 
 

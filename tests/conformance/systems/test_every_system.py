@@ -64,6 +64,20 @@ def everybody_hears_the_end(users):
         user.wait_until_heard(END)
 
 
+def heard_under(stand, fault):
+    """Publish while a fault plays; return what three subscribers heard, and what was counted."""
+    room = stand.room()
+    subscribers, chatter = [stand.subscriber(room) for _ in range(3)], stand.chatter()
+    before = stand.stats()
+    stand.play(fault)
+    for message in MESSAGES:
+        chatter.publish(room, message)
+    stand.play()
+    chatter.publish(room, END)
+    everybody_hears_the_end(subscribers)
+    return [user.heard for user in subscribers], stand.counted_since(before)
+
+
 def test_join_is_confirmed_and_its_stages_lie_within_it(stand):
     """The stages add up to no more than the whole, and the confirmation is told once."""
     user = stand.subscriber(stand.room())
@@ -236,33 +250,17 @@ def test_counts_of_the_emulator_are_what_was_heard(stand):
 
 def test_dropped_deliveries_are_missing_and_counted(stand):
     """What did not come is what the emulator says it dropped."""
-    room = stand.room()
-    subscribers, chatter = [stand.subscriber(room) for _ in range(3)], stand.chatter()
-    before = stand.stats()
-    stand.play({"kind": "drop", "ratio": 0.3, "count": 7})
-    for message in MESSAGES:
-        chatter.publish(room, message)
-    stand.play()
-    chatter.publish(room, END)
-    everybody_hears_the_end(subscribers)
-    missing = 3 * (len(MESSAGES) + 1) - sum(len(user.heard) for user in subscribers)
-    assert 0 < missing == stand.counted_since(before).total("deliveries.dropped.fault") <= 7
+    heard, counted = heard_under(stand, {"kind": "drop", "ratio": 0.3, "count": 7})
+    missing = 3 * (len(MESSAGES) + 1) - sum(map(len, heard))
+    assert 0 < missing == counted.total("deliveries.dropped.fault") <= 7
 
 
 def test_duplicated_deliveries_come_twice_and_are_counted(stand):
     """Copies besides, and nothing missing."""
-    room = stand.room()
-    subscribers, chatter = [stand.subscriber(room) for _ in range(3)], stand.chatter()
-    before = stand.stats()
-    stand.play({"kind": "duplicate", "ratio": 0.3, "count": 7})
-    for message in MESSAGES:
-        chatter.publish(room, message)
-    stand.play()
-    chatter.publish(room, END)
-    everybody_hears_the_end(subscribers)
-    assert [{*MESSAGES, END}] * 3 == [set(user.heard) for user in subscribers]
-    copies = sum(len(user.heard) for user in subscribers) - 3 * (len(MESSAGES) + 1)
-    assert 0 < copies == stand.counted_since(before).total("deliveries.duplicated") <= 7
+    heard, counted = heard_under(stand, {"kind": "duplicate", "ratio": 0.3, "count": 7})
+    assert [{*MESSAGES, END}] * 3 == [*map(set, heard)]
+    copies = sum(map(len, heard)) - 3 * (len(MESSAGES) + 1)
+    assert 0 < copies == counted.total("deliveries.duplicated") <= 7
 
 
 def test_delayed_deliveries_come_late_in_order_and_are_counted(stand):

@@ -46,14 +46,6 @@ def peer(connect, shared_emulator):
 
 
 @pytest.fixture
-def now_s(monkeypatch):
-    """A clock that a test sets, in a list of one."""
-    now_s = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
-    return now_s
-
-
-@pytest.fixture
 def handlers_of():
     """Make the handlers of a namespace with these keys; they are closed after the test."""
     with contextlib.ExitStack() as made:

@@ -214,7 +214,7 @@ def secure_emulator(options):
 
 def test_websocket_and_http_share_one_tls_port(connect, secure_emulator):
     """A client that trusts the emulator's authority gets in; host name and key are checked."""
-    peer = connect(secure_emulator, ca_file=secure_emulator.folder / "ca.pem")
+    peer = connect(secure_emulator)
     peer.subscribe("1", "/default/a")
     assert 200 == post(secure_emulator, body("/default/a", 1)).status
     assert {"type": "data", "id": "1", "event": "1"} == peer.hear()
@@ -230,8 +230,7 @@ def test_client_that_does_not_trust_the_authority_stays_out(secure_emulator, cap
 
 def test_large_fan_out_over_tls_arrives_whole(connect, secure_emulator):
     """Frames longer than a TLS record reach every subscriber."""
-    ca_file = secure_emulator.folder / "ca.pem"
-    peers = [connect(secure_emulator, ca_file=ca_file) for _ in range(5)]
+    peers = [connect(secure_emulator) for _ in range(5)]
     for peer in peers:
         peer.subscribe("1", "/default/tls")
     event = "x" * 100_000

@@ -81,8 +81,7 @@ def test_delivery_carries_the_subscription_and_the_event_unchanged(peer):
     """The event is the very text that was published, in a string."""
     peer.subscribe("sub-1", "default/room")
     text = ' {"b": "\\u00e9é" ,"a":1.0} '
-    request = {"type": "publish", "id": "p", "channel": "/default/room", "events": [text]}
-    assert "publish_success" == peer.ask(**request, authorization=KEY)["type"]
+    assert "publish_success" == peer.publish_texts("/default/room", text)["type"]
     assert {"type": "data", "id": "sub-1", "event": text} == peer.hear()
 
 
@@ -208,10 +207,10 @@ def test_six_events_none_and_no_list_are_refused(peer):
     expected = [{"errorType": "InvalidInputError", "message": "input exceeded 5 event limit"}]
     assert expected == answer["errors"]
     assert ["InvalidInputError"] == error_types(peer.publish("/default/a"))
-    request = {"type": "publish", "id": "p", "channel": "/default/a", "authorization": KEY}
-    assert ["BadRequestException"] == error_types(peer.ask(**request))
-    assert ["BadRequestException"] == error_types(peer.ask(**request, events=[{}]))
-    assert ["BadRequestException"] == error_types(peer.ask(**request, events=["1", "{"]))
+    bare = {"type": "publish", "id": "p", "channel": "/default/a", "authorization": KEY}
+    assert ["BadRequestException"] == error_types(peer.ask(**bare))
+    assert ["BadRequestException"] == error_types(peer.publish_texts("/default/a", {}))
+    assert ["BadRequestException"] == error_types(peer.publish_texts("/default/a", "1", "{"))
 
 
 def test_too_large_event_fails_alone(connect, shared_emulator):
