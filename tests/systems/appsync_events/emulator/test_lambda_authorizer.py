@@ -1,11 +1,13 @@
 import asyncio
 import logging
+import threading
 
 import pytest
 
 from harness.systems.appsync_events.emulator import lambda_authorizer as emulator_lambda_authorizer
 from harness.systems.appsync_events.emulator.lambda_authorizer import Authorizer, Question
 from harness.systems.appsync_events.options import LambdaAuthorizer, Options
+from tests.support.waiting import PATIENCE_S
 
 TOKEN = "opaque-token-of-the-test"
 SUBSCRIBE = Question("EVENT_SUBSCRIBE", TOKEN, "default", "/default/*")
@@ -202,13 +204,10 @@ def test_context_of_just_five_megabytes_is_let_in(function, authorizer):
 def test_function_that_takes_too_long_refuses(function, authorizer, caplog, monkeypatch):
     """The caller does not wait for ever."""
     monkeypatch.setattr(emulator_lambda_authorizer, "TIMEOUT_S", 0.02)
-
-    async def hang():
-        await asyncio.sleep(3600)
-
-    function.answer = None
-    monkeypatch.setattr(Function, "__call__", lambda *_: hang())
+    over = threading.Event()
+    monkeypatch.setattr(Function, "__call__", lambda *_: over.wait(PATIENCE_S))
     assert ask(authorizer(), CONNECT) is None
+    over.set()
     assert "no answer in 0.02 s" in caplog.text
 
 
