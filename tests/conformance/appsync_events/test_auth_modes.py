@@ -128,8 +128,7 @@ def test_function_may_allow_one_operation_only(connect, emulator):
 @pytest.mark.parametrize(("token", "second"), [("once", True), ("once-uncached", False)])
 def test_answers_are_cached(peer, token, second):
     """A function that lets a token subscribe to a channel but once."""
-    authorization = {"Authorization": token}
     assert ["subscribe_success", "subscribe_success" if second else "subscribe_error"] == [
-        peer.subscribe(operation_id, f"/default/{token}", authorization)["type"]
+        peer.subscribe(operation_id, f"/default/{token}", {"Authorization": token})["type"]
         for operation_id in ("1", "2")
     ]

@@ -218,9 +218,8 @@ def test_faults_told_at_run_time_are_counted(connect):
     """Two deliveries are dropped, and the count says so."""
     with start(Options()) as emulator:
         peer = connect(emulator).join()
-        faults = [{"kind": "drop", "count": 2}]
         address = f"http://127.0.0.1:{emulator.port}/_emulator/faults"
-        urllib.request.urlopen(address, json.dumps(faults).encode()).close()
+        urllib.request.urlopen(address, json.dumps([{"kind": "drop", "count": 2}]).encode()).close()
         for number in range(4):
             peer.say(action="sendmessage", channel=ROOM, id=str(number), data=number)
         assert 2 == sum(isinstance(message, int) for message in [peer.hear() for _ in range(6)])

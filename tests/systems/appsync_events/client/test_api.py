@@ -153,9 +153,8 @@ def test_refused_subscription_fails_the_join_at_its_stage(scripted, join):
         "id": "s",
         "errors": [{"errorType": "SubscriptionProcessingError", "message": "not today"}],
     }
-    script = {"connection_init": [ACK], "subscribe": [refusal]}
     with pytest.raises(JoinError) as caught:
-        join(scripted(script))
+        join(scripted({"connection_init": [ACK], "subscribe": [refusal]}))
     assert "subscribe" == caught.value.stage
     assert "SubscriptionProcessingError" == caught.value.code
     assert "not today" == caught.value.message

@@ -298,9 +298,8 @@ def test_fragments_without_end_are_cut_off(plain):
 def test_body_that_claims_too_much_is_refused_before_it_has_come(plain):
     """Of a billion bytes claimed nine million were sent when the answer came."""
     before_bytes = plain.memory_bytes()
-    request = b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
     with plain.connect() as connection:
-        connection.sendall(request)
+        connection.sendall(b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
         with contextlib.suppress(ConnectionError):
             connection.sendall(b" " * 9 * MEGABYTE)
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
