@@ -30,12 +30,7 @@ ROOMS = {"channels.count": 5, "channels.zipf_skew": 1.0, "channels.subscriptions
 
 
 class Nchan:
-    """nginx with the configuration that comes with the target.
-
-    Args:
-        root: Below which nginx and nchan's module are.
-        folder: For its configuration and its logs.
-    """
+    """The nginx below ``root``, with the configuration that comes with the target."""
 
     def __init__(self, root, folder):
         self.port = free_port()
@@ -49,15 +44,9 @@ class Nchan:
             assert old in text
             text = text.replace(old, new)
         (folder / "nchan.conf").write_text(text, "utf-8")
-        command = [
-            *mount_prefix(),
-            str(root / NGINX),
-            "-p",
-            str(folder),
-            "-e",
-            str(folder / "error.log"),
-        ]
-        self.program = Program([*command, "-c", str(folder / "nchan.conf")], folder / "nginx.log")
+        files = ["-e", str(folder / "error.log"), "-c", str(folder / "nchan.conf")]
+        command = [*mount_prefix(), str(root / NGINX), "-p", str(folder), *files]
+        self.program = Program(command, folder / "nginx.log")
         wait_for(self._listens, "nginx to listen")
 
     def _listens(self):

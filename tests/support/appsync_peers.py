@@ -4,7 +4,10 @@ import base64
 import contextlib
 import http.client
 import json
+from functools import partial
 from typing import NamedTuple
+
+import pytest
 
 from tests.support import websocket_peers
 from tests.support.waiting import PATIENCE_S
@@ -87,6 +90,13 @@ def open_peer(
             **more,
         )
     )
+
+
+@pytest.fixture
+def connect():
+    """Open connections to an emulator; they are closed after the test."""
+    with contextlib.ExitStack() as opened:
+        yield partial(open_peer, opened)
 
 
 def request(emulator, method, path, body=None, headers=None, context=None):

@@ -16,13 +16,9 @@ class Listener:
         user_class: subscriber or chatter; a system may serve them in different ways.
 
     Attributes:
-        events: The texts that came to be parsed.
         known: The tokens of the frames that were recognised.
-        heard: Both, in the order they came.
-        ends: Close code, reason and outcome of each end.
-        refusals: Stage, code and message of each refusal.
-        confirmed_ns: When the subscription was confirmed.
-        confirmed_before: How many events had come by then.
+        heard: These and the events that came to be parsed, in the order they came.
+        confirmed_before: How many events had come when the subscription was confirmed.
         delivered_ns: When the last recognised frame reached the kernel.
     """
 

@@ -8,13 +8,13 @@ import time
 from http import HTTPStatus
 
 import pytest
-from websockets.sync.server import serve
 
 from harness.core.envelope import Envelope
 from harness.net.client import Access, JoinError
 from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
 from harness.systems.api_gateway_websocket.options import ClientOptions
 from tests.support.listeners import Listener, wait_for
+from tests.support.servers import serving_websockets
 from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
@@ -24,41 +24,27 @@ ERROR = {"message": "Internal server error", "connectionId": "abc=", "requestId"
 
 
 class Server:
-    """A backend that keeps what it hears and does what the test says.
-
-    Args:
-        refuse: Status with which it refuses the upgrade; None lets everybody in.
-        on_text: Given the connection and the parsed frame.
-    """
+    """A backend that keeps what it hears, and refuses or answers frames as the test says."""
 
     def __init__(self, on_text=None, refuse=None):
         self.heard = queue.Queue()
         self.requests = []
-        self.pings = 0
         self.connections = []
         self._on_text = on_text or (lambda connection, body: connection.send(json.dumps(body)))
         self._refuse = refuse
-        self._server = serve(self._serve, HOST, 0, process_request=self._request, max_size=None)
-        self.port = self._server.socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
 
-    def _request(self, connection, request):
+    def request(self, connection, request):
         self.requests.append(request)
         if self._refuse is not None:
             return connection.respond(HTTPStatus(self._refuse), '{"message":"no","requestId":"1"}')
         return None
 
-    def _serve(self, connection):
+    def serve(self, connection):
         self.connections.append(connection)
         for text in connection:
             body = json.loads(text)
             self.heard.put(body)
             self._on_text(connection, body)
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join(PATIENCE_S)
 
 
 @pytest.fixture
@@ -68,7 +54,10 @@ def served():
 
         def start(*arguments, **named):
             server = Server(*arguments, **named)
-            started.callback(server.close)
+            serving = serving_websockets(
+                server.serve, process_request=server.request, max_size=None
+            )
+            server.port = started.enter_context(serving)
             return server
 
         yield start

@@ -2,14 +2,15 @@
 
 import contextlib
 import logging
-from functools import partial
 
 import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.support.appsync_peers import open_peer
+from tests.support.appsync_peers import connect
 from tests.support.handler_runner import Stand
+
+__all__ = ["connect"]
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +31,6 @@ def impatient_emulator(options):
     """An emulator whose keep-alive is due soon."""
     with AppSyncEventsEmulator.start(Options(**options, keep_alive_s=0.8)) as emulator:
         yield emulator
-
-
-@pytest.fixture
-def connect():
-    """Open connections to an emulator; they are closed after the test."""
-    with contextlib.ExitStack() as opened:
-        yield partial(open_peer, opened)
 
 
 @pytest.fixture

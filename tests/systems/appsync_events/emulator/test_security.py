@@ -55,13 +55,7 @@ def authorize(event, context):
 
 
 class Guarded:
-    """A ``harness emulate`` under way.
-
-    Attributes:
-        told: What it printed when it began to serve.
-        process: Its parent process.
-        stderr: File with what it said since.
-    """
+    """A ``harness emulate`` under way; ``told`` is what it printed when it began to serve."""
 
     def __init__(self, process, stderr):
         self.process = process
