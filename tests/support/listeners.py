@@ -3,10 +3,19 @@
 import functools
 
 import gevent
+import pytest
 
+from harness.net.client import JoinError
 from tests.support import waiting
 
 wait_for = functools.partial(waiting.wait_for, sleep=gevent.sleep)
+
+
+def refusal_of(join, *arguments, **named):
+    """Return stage and code with which a join is refused."""
+    with pytest.raises(JoinError) as caught:
+        join(*arguments, **named)
+    return caught.value.stage, caught.value.code
 
 
 class Listener:

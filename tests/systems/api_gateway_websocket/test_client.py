@@ -13,7 +13,7 @@ from harness.core.envelope import Envelope
 from harness.net.client import Access, JoinError
 from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
 from harness.systems.api_gateway_websocket.options import ClientOptions
-from tests.support.listeners import Listener, wait_for
+from tests.support.listeners import Listener, refusal_of, wait_for
 from tests.support.servers import serving_websockets
 from tests.support.waiting import PATIENCE_S
 
@@ -141,9 +141,7 @@ def test_too_many_connects_are_told_apart(served, joined):
 def test_join_answered_with_an_error_frame_fails(served, joined):
     """Its words are the code."""
     server = served(lambda connection, _: connection.send(json.dumps(ERROR)))
-    with pytest.raises(JoinError) as refused:
-        joined(server)
-    assert ("subscribe", "Internal server error") == (refused.value.stage, refused.value.code)
+    assert ("subscribe", "Internal server error") == refusal_of(joined, server)
 
 
 def test_frame_that_no_route_takes_says_where_to_look(served, joined):
