@@ -1,6 +1,7 @@
 """A run whose load comes from other machines: the master's options, and ``harness worker``."""
 
 import math
+import os
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import typer
 
 from harness.cli.options import PACKAGED_LOCUSTFILE, Locustfile, readable_locustfile
 from harness.core.child_python import python_command
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, os_reason
 from harness.core.exit_codes import ExitCode
 
 MASTER_PORT = 5557
@@ -48,12 +49,20 @@ MaxWait = Annotated[
     ),
 ]
 AllowLostWorkers = Annotated[
-    bool,
-    typer.Option("--allow-lost-workers", help="Continue after losing a worker."),
+    bool, typer.Option("--allow-lost-workers", help="Continue after losing a worker.")
 ]
 MeasureClocks = Annotated[
-    bool,
-    typer.Option("--measure-clocks", help="Also measure clocks of local workers."),
+    bool, typer.Option("--measure-clocks", help="Also measure clocks of local workers.")
+]
+
+
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File with the secret that master and workers share; left out, HARNESS_RUN_SECRET, "
+        "or else the user's own file.",
+    ),
 ]
 
 
@@ -66,16 +75,16 @@ def master_arguments(
     max_wait_s: float,
     allow_lost_workers: bool,
     measure_clocks: bool,
+    secret_file: Path | None = None,
 ) -> list[str]:
     """Return the options for Locust; none for a run whose load is made on this machine.
 
     Raises:
         MachineError: If they contradict each other.
     """
-    flags = {
-        "--allow-lost-workers": allow_lost_workers,
-        "--measure-clocks": measure_clocks,
-    }
+    flags = {"--allow-lost-workers": allow_lost_workers, "--measure-clocks": measure_clocks}
+    from harness.load.run_secret import share_secret
+
     found = [flag for flag, given in flags.items() if given]
     if master != (expected is not None):
         given, missing = "--master", "--expect-workers"
@@ -88,6 +97,7 @@ def master_arguments(
         raise MachineError("harness run", "--workers with --master", required)
     host, port = bind
     _require_free(host, port)
+    share_secret(secret_file)
     typer.echo(
         f"waiting for {expected} workers on port {port}; start each with: "
         f"harness worker --master-host THIS_MACHINE --master-port {port}",
@@ -104,7 +114,7 @@ def _require_free(host: str, port: int) -> None:
     try:
         socket.create_server((address, port)).close()
     except OSError as error:
-        found = (error.strerror or str(error)).partition(" (")[0].lower()
+        found = os_reason(error).partition(" (")[0]
         hint = "choose another --bind-port, and give it to the workers as --master-port"
         raise MachineError(
             f"master at {host}:{port}", found, "a free port is required", hint
@@ -130,6 +140,7 @@ def worker(
             "--max-wait", metavar="N", min=0, help="Maximum wait for a master, in seconds."
         ),
     ] = 300.0,
+    secret_file: SecretFile = None,
     locustfile: Locustfile = None,
 ) -> None:
     """Make load for a run whose master is on another machine.
@@ -138,9 +149,13 @@ def worker(
     not sent: set the environment variables that the target names on this machine as well. The
     worker exits with the run.
     """
+    from harness.load.run_secret import share_secret
+
     users = readable_locustfile(locustfile)
+    share_secret(secret_file)
     typer.echo(f"waiting for a run at {master_host}:{master_port}", err=True)
     wait_for_master(master_host, master_port, max_wait_s, lambda text: typer.echo(text, err=True))
+    require_same_secret(master_host, master_port)
     status = _run_locust(worker_command(master_host, master_port, processes, users))
     raise typer.Exit(status if status >= 0 else ExitCode.INTERNAL_ERROR)
 
@@ -166,11 +181,7 @@ def worker_command(
 def wait_for_master(host: str, port: int, within_s: float, report: Callable[[str], None]) -> None:
     """Return once a master answers at an address; Locust itself reports little while it waits.
 
-    Args:
-        host: Name or address; a name may become resolvable during the wait.
-        port: Port of the master.
-        within_s: Maximum wait.
-        report: Receives a line of progress now and then.
+    A host's name may become resolvable during the wait. ``report`` receives a line now and then.
 
     Raises:
         MachineError: If no master answers in time, or another service answers.
@@ -188,6 +199,20 @@ def wait_for_master(host: str, port: int, within_s: float, report: Callable[[str
         time.sleep(ATTEMPT_EVERY_S)
 
 
+def require_same_secret(host: str, port: int) -> None:
+    """Raise MachineError unless the master answers with the secret of this process."""
+    from harness.load.run_secret import VARIABLE, master_knows, secret_file
+
+    if not master_knows(os.environ[VARIABLE], host, port, ANSWER_WITHIN_S):
+        raise MachineError(
+            f"master {host}:{port}",
+            "has another secret, or none",
+            "master and workers must share the secret of the run",
+            f"copy the master's {secret_file()} to the same place here, name a copy with "
+            f"--secret-file, or set {VARIABLE} on both",
+        )
+
+
 def _problem(host: str, port: int) -> str | None:
     """Return why no master is reachable yet; None where one answers."""
     try:
@@ -196,7 +221,7 @@ def _problem(host: str, port: int) -> str | None:
     except TimeoutError:
         return f"no answer within {ANSWER_WITHIN_S:g} s"
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return os_reason(error)
     if not greeting:
         return "the connection was closed at once"
     if greeting[0] != _FIRST or greeting[-1] != _LAST or len(greeting) != _SIGNATURE_BYTES:

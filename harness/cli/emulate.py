@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from harness.cli.emulated_api import Api, Emulated, describe, options_of, page, warning
-from harness.cli.options import AsJson, Overrides, scenario_argument
+from harness.cli.emulated_api import Api, describe, options_of, page, warning
+from harness.cli.options import AsJson, Overrides, load_each, scenario_argument
 from harness.core.child_errors import encode_error
-from harness.core.errors import MachineError, ScenarioError, ScenarioProblem, error_lines
+from harness.core.errors import MachineError, ScenarioError, error_lines
 from harness.core.system import system_named
 
 if TYPE_CHECKING:
@@ -59,12 +59,14 @@ def _serve(
     from harness.emulation.supervisor import Signals, supervise
 
     given = exit_with_parent and targets == [FROM_RUN]
-    scenarios = _target_of_run() if given else _load_all(targets, overrides)
+    scenarios = (
+        _target_of_run() if given else load_each(targets, lambda file: _load(file, overrides))
+    )
     with Signals() as signals, ExitStack() as serving:
         apis = [_start(file, target, serving) for file, target in scenarios.items()]
         for api in apis:
             emulated = describe(api)
-            typer.echo(_json_line(emulated) if as_json else page(api, emulated))
+            typer.echo(orjson.dumps(emulated._asdict()) if as_json else page(api, emulated))
             if text := warning(api):
                 typer.secho(text, err=True, fg="red", bold=True)
         supervise(
@@ -82,20 +84,6 @@ def _target_of_run() -> dict[Path, "Target"]:
     with open(_STDIN, "rb", buffering=0, closefd=False) as stdin:
         file, target = decode_target(stdin.readline())
     return {Path(file): target}
-
-
-def _load_all(files: Sequence[Path], overrides: Sequence[str]) -> dict[Path, "Target"]:
-    """Read all target files; raise with the problems of all of them."""
-    loaded: dict[Path, Target] = {}
-    problems: list[ScenarioProblem] = []
-    for file in files:
-        try:
-            loaded[file] = _load(file, overrides)
-        except ScenarioError as error:
-            problems += error.problems
-    if problems:
-        raise ScenarioError(problems)
-    return loaded
 
 
 def _load(file: Path, overrides: Sequence[str]) -> "Target":
@@ -116,7 +104,6 @@ def _start(file: Path, target: "Target", serving: ExitStack) -> Api:
 
 
 def _emulator_of(name: str) -> Any:
-    """Return the emulator's class of a system."""
     system = system_named(name)
     emulator = system.load("emulator")
     if missing := [one for one in _REQUIRED if not hasattr(emulator, one)]:
@@ -141,7 +128,3 @@ def _reload(apis: Sequence[Api], overrides: Sequence[str]) -> None:
         for key in options.changed_until_restart(options_of(api.target)):
             typer.echo(f"{api.file}: emulator.{key} takes effect at the next start", err=True)
         api.processes.reload(options.model_dump(mode="json"))
-
-
-def _json_line(emulated: Emulated) -> str:
-    return orjson.dumps(emulated._asdict()).decode()

@@ -1,13 +1,22 @@
 """The options and arguments that several subcommands share, and checks of their values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from harness.core.errors import MachineError, ScenarioError, ScenarioProblem, did_you_mean
+from harness.core.errors import (
+    MachineError,
+    ScenarioError,
+    ScenarioProblem,
+    did_you_mean,
+    os_reason,
+)
 from harness.scenario.shipped import known_names, scenario_file
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 REPORTS = Path("reports")
 """Where runs, sweeps, studies and comparisons are written without ``--out``."""
@@ -116,6 +125,20 @@ def usage_error(where: str, found: str, rule: str, hint: str | None = None) -> S
     return ScenarioError([ScenarioProblem(where, "", found, rule, hint)])
 
 
+def load_each(given: Iterable[T], load: Callable[[T], R]) -> dict[T, R]:
+    """Load each of several things; raise ScenarioError with the problems of all of them."""
+    loaded: dict[T, R] = {}
+    problems: list[ScenarioProblem] = []
+    for one in given:
+        try:
+            loaded[one] = load(one)
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError(problems)
+    return loaded
+
+
 def require_known(option: str, names: Sequence[str], known: Sequence[str]) -> None:
     """Raise ScenarioError for each name that an option does not know."""
     rule = f"must be one of {', '.join(known)}"
@@ -167,7 +190,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _unusable(folder: Path, error: OSError) -> MachineError:
-    found = f"cannot be written ({(error.strerror or str(error)).lower()})"
+    found = f"cannot be written ({os_reason(error)})"
     name = str(folder)
     name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
     return MachineError(name, found, "a writable folder is required", "choose another --out")

@@ -20,7 +20,6 @@ from harness.emulation.connection_writer import (
     Transport,
     end_connection,
 )
-from harness.emulation.counters import Counters
 from harness.emulation.fault_choices import (
     UNAFFECTED,
     Chance,
@@ -78,10 +77,7 @@ class Faults:
 
     Args:
         writer: The connections they may hit.
-        scheduler: Begins and ends them.
-        counters: Counts what they do on the way in.
         folder: Files that all processes share.
-        index: Number of this process.
         seed: Chooses what they hit, together with each fault's own.
     """
 
@@ -89,16 +85,15 @@ class Faults:
         self,
         writer: ConnectionWriter,
         scheduler: Scheduler,
-        counters: Counters,
         folder: Path,
         *,
         index: int = 0,
         seed: int = 0,
     ) -> None:
-        self.log = FaultLog(folder, index, counters)
+        self.log = FaultLog(folder, index, writer.counters)
         self._writer = writer
         self._scheduler = scheduler
-        self._counters = counters
+        self._counters = writer.counters
         self._folder = folder
         self._index = index
         self._seed = seed
@@ -113,10 +108,8 @@ class Faults:
     def play(self, faults: Sequence[Fault], began_s: float, label: str) -> None:
         """Play these faults from now on, in place of those told before.
 
-        Args:
-            faults: The faults, and when.
-            began_s: Their time 0 on ``time.monotonic``, the same for all processes.
-            label: A word for these faults, the same for all processes and for no others.
+        Their time 0 on ``time.monotonic`` and their label are the same for all processes; other
+        faults have other labels.
         """
         self._end_all()
         self._claims = Claims(self._folder / f"claims-{label}")
@@ -221,11 +214,7 @@ class Faults:
             self.log.add({"what": what, "connections": numbers, "peers": peers})
 
     def on_connect(self, quota: Rate | None = None) -> ConnectOutcome:
-        """Decide what becomes of a client that connects, and count it unless it is admitted.
-
-        Args:
-            quota: Limit of connects; None for no limit.
-        """
+        """Decide what becomes of a client that connects, and count it unless it is admitted."""
         outcome = ConnectOutcome()
         for fault, chance, rng in self._connects:
             if not chance.hits():
@@ -263,12 +252,7 @@ class Faults:
         return any(hits)
 
     def may_hit(self, events: Collection[int], deliveries: int) -> bool:
-        """Return whether any of the next deliveries may be hit; if not, they are passed over.
-
-        Args:
-            events: Numbers of the events that are broadcast.
-            deliveries: How many there are in all.
-        """
+        """Return whether any of the next deliveries may be hit; if not, they are passed over."""
         if self._stalls or not self._deliveries:
             return bool(self._stalls)
         if not all(choice.spares(events, deliveries) for choice in self._deliveries):

@@ -19,7 +19,6 @@ class Rate:
 
     Args:
         file: The table; made with ``make_table``.
-        row: Which row is ours.
         limit_per_s: What may be taken in a second; below one, in however many it takes to one.
     """
 
@@ -81,11 +80,7 @@ class Rate:
 
 
 class ConnectionRate:
-    """A limit on one connection, in windows of one second.
-
-    Args:
-        limit_per_s: What may be taken in a second.
-    """
+    """A limit on one connection, in windows of one second."""
 
     __slots__ = ("_limit", "_taken", "_window")
 

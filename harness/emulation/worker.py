@@ -38,9 +38,7 @@ class WorkerContext:
 
     Attributes:
         index: Number of this process, from 0.
-        processes: How many there are.
         folder: Files they share; only the owner may read it, and it goes when they do.
-        listener: A listening socket on the common port.
         shared_listener: The listening socket that all processes accept from, where there is one.
         settings: What the emulator was started with, as JSON carries it.
         started_s: When it was started, on ``time.monotonic``; the same for all of them.
@@ -128,14 +126,8 @@ def _read_worker_context() -> WorkerContext:
     # Unbuffered: whatever follows the first line is for the parent_pipe.
     with open(STDIN, "rb", buffering=0, closefd=False) as stdin:
         command = orjson.loads(stdin.readline())
-    shared = command["shared_listener"]
-    return WorkerContext(
-        index=command["index"],
-        processes=command["processes"],
-        folder=Path(command["folder"]),
-        listener=socket.socket(fileno=command["listener"]),
-        settings=command["settings"],
-        started_s=command["started_s"],
-        since_ns=command["since_ns"],
-        shared_listener=None if shared is None else socket.socket(fileno=shared),
-    )
+    command["folder"] = Path(command["folder"])
+    for name in ("listener", "shared_listener"):
+        if command[name] is not None:
+            command[name] = socket.socket(fileno=command[name])
+    return WorkerContext(**command)

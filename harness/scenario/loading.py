@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.secrets import control_character_in
+from harness.scenario.addresses import PLACEHOLDER, register_address
 from harness.scenario.auth import VARIABLE_PATTERN, variables_in
 from harness.scenario.client_options import ClientOptions, WildcardOptions
 from harness.scenario.disturbances import OF_THE_EMULATOR
@@ -27,7 +29,6 @@ from harness.scenario.plan import Plan
 from harness.scenario.problems import Source, problems_of, shown
 from harness.scenario.reading import read_source
 from harness.scenario.target import (
-    PLACEHOLDER,
     Target,
     has_wildcards,
     missing_variable,
@@ -71,12 +72,7 @@ def load_plan(
 
 
 class ScenarioFiles:
-    """A workload and a target, read once for any number of plans.
-
-    Args:
-        workload: File of the workload.
-        target: File of the target.
-    """
+    """A workload and a target, read once for any number of plans."""
 
     def __init__(self, workload: Path, target: Path) -> None:
         self._problems: list[ScenarioProblem] = []
@@ -104,17 +100,18 @@ class ScenarioFiles:
             problems += scale_population(workload, users)
         if join_rate_per_s is not None:
             set_join_rate(workload, join_rate_per_s)
+        written = {f"{table}.{key}": text for table, key, text in _addresses(target.data)}
         problems += _resolve_endpoints(target, os.environ)
-        problems += _missing_credentials(target, os.environ)
-        plan = _plan(workload, target, problems)
+        problems += _unusable_credentials(target, os.environ)
+        plan = _plan(workload, target, problems, written)
         if plan is not None and run_time_s is not None:
             plan = _fitted(plan, run_time_s, problems)
-        if problems or plan is None:
-            raise ScenarioError(problems)
-        return plan
+        return _sound(plan, problems)
 
 
-def _plan(workload: Source, target: Source, problems: list[ScenarioProblem]) -> Plan | None:
+def _plan(
+    workload: Source, target: Source, problems: list[ScenarioProblem], written: Mapping[str, str]
+) -> Plan | None:
     """Return the plan of two files; None where one of them does not validate."""
     # Both, to report the problems of both.
     valid = _validated(workload, Workload, problems), _validated_target(target, problems)
@@ -125,6 +122,7 @@ def _plan(workload: Source, target: Source, problems: list[ScenarioProblem]) -> 
         target=valid[1],
         workload_file=workload.file,
         target_file=target.file,
+        written={key: text for key, text in written.items() if PLACEHOLDER.search(text)},
     )
     problems += _unplayable(plan, workload) + _unsubscribable(plan, workload)
     return plan
@@ -138,15 +136,10 @@ def load_scenario(file: Path) -> Workload | Target:
     """
     problems: list[ScenarioProblem] = []
     source = read_source(file, None, problems)
-    loaded: Workload | Target | None
-    if source.model is Target:
-        _know_the_system(source)
-        loaded = _validated_target(source, problems)
-    else:
-        loaded = _validated(source, Workload, problems)
-    if problems or loaded is None:
-        raise ScenarioError(problems)
-    return loaded
+    if source.model is not Target:
+        return _sound(_validated(source, Workload, problems), problems)
+    _know_the_system(source)
+    return _sound(_validated_target(source, problems), problems)
 
 
 def load_workload(file: Path) -> Workload:
@@ -157,9 +150,7 @@ def load_workload(file: Path) -> Workload:
     """
     problems: list[ScenarioProblem] = []
     workload = _validated(read_source(file, Workload, problems), Workload, problems)
-    if problems or workload is None:
-        raise ScenarioError(problems)
-    return workload
+    return _sound(workload, problems)
 
 
 def load_emulated_target(file: Path, overrides: Sequence[str] = ()) -> Target:
@@ -181,9 +172,14 @@ def load_emulated_target(file: Path, overrides: Sequence[str] = ()) -> Target:
     if target is not None and not target.emulated:
         rule, hint = "must be true", "the file describes a remote system"
         problems.append(source.problem("emulated", "false", rule, hint))
-    if problems or target is None:
+    return _sound(target, problems)
+
+
+def _sound(loaded: ModelT | None, problems: list[ScenarioProblem]) -> ModelT:
+    """Return what was loaded, or raise ScenarioError with all its problems."""
+    if problems or loaded is None:
         raise ScenarioError(problems)
-    return target
+    return loaded
 
 
 def _know_the_system(target: Source) -> None:
@@ -219,9 +215,9 @@ def _resolve_endpoints(target: Source, environment: Mapping[str, str]) -> list[S
         names = PLACEHOLDER.findall(address)
         unset = [name for name in names if not environment.get(name)]
         problems += [_not_set(target, f"{table}.{key}", name) for name in unset]
-        target.data[table][key] = PLACEHOLDER.sub(
-            lambda name: environment.get(name[1]) or name[0], address
-        )
+        resolved = PLACEHOLDER.sub(lambda name: environment.get(name[1]) or name[0], address)
+        register_address(address, resolved)
+        target.data[table][key] = resolved
     return problems
 
 
@@ -250,15 +246,18 @@ def _unusable_ca_file(target: Source, data: Mapping[str, Any]) -> list[ScenarioP
     return []
 
 
-def _missing_credentials(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
+def _unusable_credentials(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
     auth = target.data.get("auth")
     if not isinstance(auth, dict):
         return []
-    return [
-        _not_set(target, f"auth.{key}", name)
+    named = [
+        (f"auth.{key}", name)
         for key, name in variables_in(auth)
-        if re.match(VARIABLE_PATTERN, name) and not environment.get(name)
+        if re.match(VARIABLE_PATTERN, name)
     ]
+    missing = [_not_set(target, key, name) for key, name in named if not environment.get(name)]
+    broken = [control_character_in(name, environment.get(name, "")) for _, name in named]
+    return missing + [problem for problem in broken if problem is not None]
 
 
 def _unplayable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
@@ -282,24 +281,12 @@ def _unsubscribable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
     system, channels = plan.target.system, plan.workload.channels
     most = most_subscriptions(plan.target)
     problems = []
-    if channels.subscriptions_per_client > most:
-        problems.append(
-            workload.problem(
-                "channels.subscriptions_per_client",
-                str(channels.subscriptions_per_client),
-                f"must be at most {most} on {system}",
-                _why_no_more(plan.client, most),
-            )
-        )
-    if channels.wildcard_share > 0 and not has_wildcards(plan.target):
-        problems.append(
-            workload.problem(
-                "channels.wildcard_share",
-                f"{channels.wildcard_share:g}",
-                f"must be 0 on {system}",
-                _why_no_wildcard(plan.client),
-            )
-        )
+    if (found := channels.subscriptions_per_client) > most:
+        key, rule = "channels.subscriptions_per_client", f"must be at most {most} on {system}"
+        problems.append(workload.problem(key, str(found), rule, _why_no_more(plan.client, most)))
+    if (share := channels.wildcard_share) > 0 and not has_wildcards(plan.target):
+        key, rule = "channels.wildcard_share", f"must be 0 on {system}"
+        problems.append(workload.problem(key, f"{share:g}", rule, _why_no_wildcard(plan.client)))
     return problems
 
 
@@ -326,17 +313,12 @@ def _fitted(plan: Plan, run_time_s: float, problems: list[ScenarioProblem]) -> P
     others_s = plan.total_s - phases.measure_s
     measure_s = round(run_time_s - others_s, 6)
     if measure_s < _SHORTEST_MEASURE_S:
-        least_s = others_s + _SHORTEST_MEASURE_S
-        problems.append(
-            ScenarioProblem(
-                file=RUN_TIME,
-                key="",
-                found=f"{run_time_s:g} s",
-                rule=f"must be at least {least_s:g} s",
-                hint=f"joining and the other phases take {others_s:g} s; let users join faster "
-                "or shorten the phases, for example --set phases.drain_s=1",
-            )
+        rule = f"must be at least {others_s + _SHORTEST_MEASURE_S:g} s"
+        hint = (
+            f"joining and the other phases take {others_s:g} s; let users join faster "
+            "or shorten the phases, for example --set phases.drain_s=1"
         )
+        problems.append(ScenarioProblem(RUN_TIME, "", f"{run_time_s:g} s", rule, hint))
         return plan
     workload = plan.workload.model_copy(
         update={"phases": phases.model_copy(update={"measure_s": measure_s})}

@@ -1,10 +1,8 @@
 """The target: which system, with no particular load."""
 
-import os
-import re
 from copy import copy
 from functools import lru_cache
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,9 +13,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 
 from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
+from harness.core.secrets import secret_variable
 from harness.core.system import (
     HOW_TO_ADD,
     WEBSOCKET_SCHEMES,
@@ -27,14 +25,14 @@ from harness.core.system import (
     names_of,
     system_named,
 )
+from harness.scenario.addresses import PLACEHOLDER
 from harness.scenario.auth import Auth, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import FilePath, ScenarioModel, Segment, broken_rule
-from harness.scenario.workload import NAME_PATTERN
+from harness.scenario.workload import Name
 
-PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
-"""``${NAME}`` in an endpoint stands for the environment variable NAME."""
+ModelT = TypeVar("ModelT", bound=ScenarioModel)
 
 
 class Endpoints(ScenarioModel):
@@ -63,8 +61,7 @@ class Tls(ScenarioModel):
         default=True, description="Whether it must be valid; false only for tests."
     )
     ca_file: FilePath | None = Field(
-        default=None,
-        description="PEM file of further authorities to trust, relative to this file.",
+        default=None, description="PEM file of further authorities to trust, relative to this file."
     )
 
 
@@ -74,10 +71,8 @@ class Target(ScenarioModel):
     # What this validates is an instance of ``target_model`` of its system, so that ``emulator``
     # and ``client`` have the keys of that system's own.
 
-    name: str = Field(
-        pattern=NAME_PATTERN,
-        max_length=64,
-        description="Lower-case letters, digits and hyphens; part of the record's folder name.",
+    name: Name = Field(
+        description="Lower-case letters, digits and hyphens; part of the record's folder name."
     )
     system: str = Field(
         description="Name of the system; `harness systems` lists the installed ones."
@@ -100,8 +95,7 @@ class Target(ScenarioModel):
         description="Options of the emulator, where the target is emulated; may be left out.",
     )
     client: ClientOptions | None = Field(
-        default=None,
-        description="Options of the simulated clients; may be left out.",
+        default=None, description="Options of the simulated clients; may be left out."
     )
     endpoints: Endpoints | None = Field(
         default=None,
@@ -201,25 +195,22 @@ class Target(ScenarioModel):
 
 def emulator_model(system: object) -> type[Emulator]:
     """Return the model of a system's ``[emulator]`` table: its own, or else the common one."""
-    model: type[Emulator] = _part(system, "emulator_options") or Emulator
-    return model
+    return _model_of(system, "emulator_options", Emulator)
 
 
 def client_model(system: object) -> type[ClientOptions]:
     """Return the model of a system's ``[client]`` table: its own, or else one without keys."""
-    model: type[ClientOptions] = _part(system, "client_options") or ClientOptions
-    return model
+    return _model_of(system, "client_options", ClientOptions)
 
 
 def auth_model(system: object) -> type[Auth]:
     """Return the model of a system's ``[auth]`` table: its own, or else the common one."""
-    model: type[Auth] = _part(system, "auth") or Auth
-    return model
+    return _model_of(system, "auth", Auth)
 
 
-def _part(system: object, part: Part) -> Any:
+def _model_of(system: object, part: Part, default: type[ModelT]) -> type[ModelT]:
     known = installed_systems().get(system) if isinstance(system, str) else None
-    return known.load(part) if known else None
+    return (known and known.load(part)) or default
 
 
 def client_options(target: Target) -> ClientOptions:
@@ -256,32 +247,25 @@ def _target_with(
 ) -> type[Target]:
     if (emulator, client, auth) == (Emulator, ClientOptions, Auth):
         return Target
-    fields: Any = {
-        "emulator": (emulator | None, copy(Target.model_fields["emulator"])),
-        "client": (client | None, copy(Target.model_fields["client"])),
-        "auth": (auth, _with_default(Target.model_fields["auth"], auth())),
-    }
+    types = {"emulator": emulator | None, "client": client | None, "auth": auth}
+    fields: Any = {name: (kind, copy(Target.model_fields[name])) for name, kind in types.items()}
+    fields["auth"][1].default = auth()
     return create_model("Target", __base__=Target, __doc__=Target.__doc__, **fields)
-
-
-def _with_default(field: FieldInfo, default: object) -> FieldInfo:
-    changed = copy(field)
-    changed.default = default
-    return changed
 
 
 def api_key(target: Target) -> str:
     """Return the API key clients present, read from the environment now; "" in other modes.
 
     Raises:
-        ScenarioError: If the variable that the target names is not set.
+        ScenarioError: If the variable that the target names is not set, or holds control
+            characters.
     """
     name = target.auth.api_key_env
     if target.auth.mode not in ("api_key", "none"):
         return ""
     if name is None:
         return target.emulator.client_key if target.emulator else ""
-    key = os.environ.get(name, "")
+    key = secret_variable(name)
     if not key:
         raise ScenarioError([missing_variable(target.name, "auth.api_key_env", name)])
     return key

@@ -16,12 +16,15 @@ from harness.scenario.model import (
     ScenarioModel,
     Seconds,
     Unit,
+    above,
     broken_rule,
 )
 from harness.scenario.population import Population
 from harness.scenario.slo import Slo
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+
 # No run comes near these; they stop a slip of the finger from filling the memory.
 HIGHEST_RATE_PER_S = 1_000_000.0
 LONGEST_S = 604_800.0
@@ -58,16 +61,9 @@ class Burst(ScenarioModel):
     length_s: Seconds = Field(gt=0, description="How long a burst lasts.")
     every_s: Seconds = Field(gt=0, description="Length of a period: calm first, then the burst.")
 
-    @field_validator("every_s")
-    @classmethod
-    def _longer_than_the_burst(cls, every_s: float, info: ValidationInfo) -> float:
-        length_s = info.data.get("length_s")
-        if length_s is not None and every_s <= length_s:
-            raise broken_rule(
-                f"must be above length_s = {length_s:g}",
-                hint="a burst that never ends is a higher rate_per_s",
-            )
-        return every_s
+    _longer_than_the_burst = field_validator("every_s")(
+        above("length_s", hint="a burst that never ends is a higher rate_per_s")
+    )
 
 
 class Publishing(ScenarioModel):
@@ -179,9 +175,7 @@ class Phases(ScenarioModel):
         description="Messages are sent, and do not count in the summary.",
     )
     measure_s: Seconds = Field(
-        ge=1,
-        le=LONGEST_S,
-        description="Messages that are due in this time make the summary.",
+        ge=1, le=LONGEST_S, description="Messages that are due in this time make the summary."
     )
     drain_s: Seconds = Field(
         default=3.0,
@@ -276,10 +270,8 @@ class Safety(ScenarioModel):
 class Workload(ScenarioModel):
     """A whole workload file."""
 
-    name: str = Field(
-        pattern=NAME_PATTERN,
-        max_length=64,
-        description="Lower-case letters, digits and hyphens; part of the record's folder name.",
+    name: Name = Field(
+        description="Lower-case letters, digits and hyphens; part of the record's folder name."
     )
     description: str = Field(default="", description="What the workload represents, in a sentence.")
     seed: int = Field(
@@ -311,9 +303,7 @@ class Workload(ScenarioModel):
     @classmethod
     def _channels_have_listeners(cls, channels: Channels, info: ValidationInfo) -> Channels:
         population: Population | None = info.data.get("population")
-        if population is None:
-            return channels
-        if channels.count > population.listeners:
+        if population and channels.count > population.listeners:
             raise broken_rule(
                 f"must be at most {population.listeners}, the number of users who subscribe",
                 key="count",

@@ -1,5 +1,3 @@
-"""``harness sweep`` with simulated runs: what it runs, keeps, says and how it ends."""
-
 import json
 import re
 
@@ -212,9 +210,7 @@ def test_every_axis_gives_the_load_that_was_asked_for():
     for axis in AXES.values():
         override = axis.override(plan.workload, 12.0)
         made = load_plan(
-            WORKLOAD,
-            TARGET,
-            overrides=["channels.count=3", "channels.zipf_skew=1", override],
+            WORKLOAD, TARGET, overrides=["channels.count=3", "channels.zipf_skew=1", override]
         )
         assert pytest.approx(12.0) == axis.load_of(made.workload), axis.name
 

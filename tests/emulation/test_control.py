@@ -16,7 +16,6 @@ class Process:
         self.bus = Bus(folder, index, processes, self.receive)
         self.resets = 0
         ground = GroundTruth(
-            self.stand.counters,
             self.stand.deliveries,
             self.stand.faults,
             refresh=lambda: None,

@@ -26,6 +26,7 @@ from tests.support.runs import (
     lenient,
     sets,
 )
+from tests.support.waiting import PATIENCE_S
 
 FAULTY = ROOT / "tests/support/faulty_locustfile.py"
 MEASURED = SHORT | {"phases.measure_s": 5.0, "phases.drain_s": 0.5}
@@ -53,8 +54,7 @@ def faulty(launcher, fault, limits):
 
 
 def hogged_cpu(launcher):
-    running = launcher.run(MEASURED | strict("machine_others_ratio"))
-    running.until_second(0)
+    running = launcher.run(MEASURED | strict("machine_others_ratio")).until_second(0)
     with contextlib.ExitStack() as hogs:
         for _ in range(os.cpu_count() or 1):
             hog = hogs.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
@@ -64,8 +64,7 @@ def hogged_cpu(launcher):
 
 
 def stopped_worker(launcher):
-    running = launcher.run(MEASURED | strict("loop_lag_max_ms"))
-    running.until_second(MEASURING_AT_S)
+    running = launcher.run(MEASURED | strict("loop_lag_max_ms")).until_second(MEASURING_AT_S)
     running.send(signal.SIGSTOP, running.master())
     time.sleep(2.0)
     running.send(signal.SIGCONT, running.master())
@@ -73,8 +72,7 @@ def stopped_worker(launcher):
 
 
 def lost_worker(launcher):
-    running = launcher.run(MEASURED, "--workers", 2)
-    running.until_second(MEASURING_AT_S)
+    running = launcher.run(MEASURED, "--workers", 2).until_second(MEASURING_AT_S)
     running.send(signal.SIGKILL, running.workers()[-1])
     return running.outcome()
 
@@ -85,10 +83,12 @@ late_schedule = partial(
     faulty, fault="late schedule", limits=("late_slots_ratio", "send_delay_p99_ms")
 )
 
+broken_ledger = partial(faulty, fault="broken ledger", limits=())
+broken_report = partial(faulty, fault="broken report", limits=())
+
 
 def full_files(launcher):
-    running = launcher.run(JOINING)
-    running.until_second(0)
+    running = launcher.run(JOINING).until_second(0)
     worker = psutil.Process(running.master())
     full = worker.num_fds() + RESERVED_FILES + 5
     worker.rlimit(resource.RLIMIT_NOFILE, (full, full))
@@ -134,6 +134,12 @@ ENDED = {
 }
 
 
+OUR_OWN = {
+    "the account of deliveries raises": (broken_ledger, "internal_error"),
+    "the report of a second raises": (broken_report, "run_cut_short"),
+}
+
+
 def commands(faults):
     return {name: fault for name, (fault, *_) in faults.items()}
 
@@ -156,6 +162,16 @@ def test_fault_that_ends_the_run_is_its_cause(outcome, request):
     _, warning, cause = ENDED[request.node.callspec.id]
     assert warning in named(outcome)
     assert cause == outcome.run["cause"]["code"]
+
+
+@after_each(commands(OUR_OWN))
+def test_exception_in_our_own_code_is_the_reason_and_its_line_is_in_the_log(outcome, request):
+    """The run is invalid and ends in time; the target is not blamed."""
+    warning = next(w for w in outcome.summary["warnings"] if w["invalidates"])
+    assert (4, OUR_OWN[request.node.callspec.id][1]) == (outcome.exit_code, warning["code"])
+    assert "faulty_locustfile.py" in outcome.said
+    assert "ZeroDivisionError: planted" in outcome.stdout
+    assert outcome.seconds < PATIENCE_S
 
 
 @needs_namespaces

@@ -102,11 +102,7 @@ def test_override_without_a_key_or_a_value_is_refused(scenario, override):
             {"users": 1},
             "--users must be >= 2, got 1\nhint: at least one subscriber and one chatter",
         ),
-        (
-            (),
-            {"join_rate_per_s": 0},
-            "--spawn-rate: joins.rate_per_s must be >= 0.001, got 0",
-        ),
+        ((), {"join_rate_per_s": 0}, "--spawn-rate: joins.rate_per_s must be >= 0.001, got 0"),
     ],
     ids=["breaks a rule", "misspelt", "too few users for both kinds", "Locust's rate"],
 )
@@ -200,8 +196,7 @@ def test_population_that_does_not_validate_is_left_alone(population):
 
 
 @pytest.mark.parametrize(
-    ("users", "scaled"),
-    [(600, (360, 40, 200)), (30, (18, 2, 10)), (3, (1, 1, 1)), (5, (2, 1, 2))],
+    ("users", "scaled"), [(600, (360, 40, 200)), (30, (18, 2, 10)), (3, (1, 1, 1)), (5, (2, 1, 2))]
 )
 def test_ordinary_users_are_scaled_with_the_rest(users, scaled):
     """``-u`` is the number of all users, as in Locust."""

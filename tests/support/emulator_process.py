@@ -89,9 +89,7 @@ class Stand:
         places = {"index": index, "processes": processes}
         self.writer = ConnectionWriter(self.counters, 1000, **places)
         self.scheduler = Scheduler()
-        self.faults = Faults(
-            self.writer, self.scheduler, self.counters, folder, index=index, seed=seed
-        )
+        self.faults = Faults(self.writer, self.scheduler, folder, index=index, seed=seed)
         self.deliveries = Deliveries(
             self.writer, self.faults, self.scheduler, outbound=outbound, overflow=overflow, **places
         )

@@ -1,5 +1,3 @@
-"""The tables behind page and Markdown."""
-
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q
 from harness.report.run.tables import build_tables, environment, objectives
@@ -171,8 +169,7 @@ def test_the_generator_shows_its_worst_second_and_who_shared_its_machine(tmp_pat
     assert ("30 %", "3", "30.0 ms", "40.0 ms") == tuple(
         shown[name] for name in ("CPU wait", "Late slots", "Clock step", "GC pause max")
     )
-    waits = [shown[name] for name in ("Send delay max", "Receive backlog")]
-    assert ["0.40 ms", "1,234"] == waits
+    assert ["0.40 ms", "1,234"] == [shown[name] for name in ("Send delay max", "Receive backlog")]
     assert "emulated on this machine" in table.note
 
 
