@@ -9,10 +9,11 @@ import ssl
 import sys
 import time
 from collections import defaultdict
+from typing import Any
 
 from aiohttp import web
 
-TROUBLE = {
+TROUBLE: dict[str, Any] = {
     "busy": {"status": 429, "headers": {"retry-after": "1"}},
     "broken": {"status": 500, "text": "a bug"},
     "nonsense": {"text": "<html>"},

@@ -47,28 +47,19 @@ def handlers_of():
 
 
 @pytest.fixture
-def javascript(handlers_of, tmp_path):
+def javascript(handlers_of, write):
     """Make handlers of JavaScript code."""
-
-    def make(code, **namespace):
-        file = tmp_path / "handlers.js"
-        file.write_text(code, encoding="utf-8")
-        return handlers_of(code=str(file), **namespace)
-
-    return make
+    return lambda code, **keys: handlers_of(code=str(write("handlers.js", code)), **keys)
 
 
 @pytest.fixture
-def python(handlers_of, tmp_path):
+def python(handlers_of, write):
     """Make handlers of Python code; `publish` and `subscribe` are what it may define."""
 
-    def make(code, **namespace):
-        file = tmp_path / "handlers.py"
-        file.write_text(code, encoding="utf-8")
-        for operation in ("publish", "subscribe"):
-            if f"def {operation}" in code:
-                namespace[f"on_{operation}"] = f"{file}:{operation}"
-        return handlers_of(**namespace)
+    def make(code, **keys):
+        file = write("handlers.py", code)
+        found = [name for name in ("publish", "subscribe") if f"def {name}" in code]
+        return handlers_of(**keys, **{f"on_{name}": f"{file}:{name}" for name in found})
 
     return make
 

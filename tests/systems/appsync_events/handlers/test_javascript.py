@@ -191,28 +191,27 @@ def test_response_gets_the_payload_of_request_without_a_data_source(javascript):
     assert [expected] == javascript(STORED).broadcast({"a": 1})
 
 
-def test_data_source_gets_what_request_returned(javascript, tmp_path):
+def test_data_source_gets_what_request_returned(javascript, write):
     """The Python function is the data source: it is asked, and its answer is the result."""
-    (tmp_path / "store.py").write_text("def keep(request):\n    return {'kept': request}")
-    (payload,) = javascript(STORED, data_source=f"{tmp_path}/store.py:keep").broadcast(1)
+    store = write("store.py", "def keep(request):\n    return {'kept': request}")
+    (payload,) = javascript(STORED, data_source=f"{store}:keep").broadcast(1)
     assert {"kept": {"operation": "Invoke", "payload": [1]}} == payload["result"]
     assert payload["error"] is None
 
 
 @pytest.mark.parametrize("body", ["raise ValueError('secret')", "return {1, 2}"])
-def test_data_source_that_fails_is_an_error_of_the_context(javascript, tmp_path, body):
+def test_data_source_that_fails_is_an_error_of_the_context(javascript, write, body):
     """The response decides what becomes of the publish; the exception's text stays out of it."""
-    (tmp_path / "store.py").write_text(f"def keep(request):\n    {body}")
-    handlers = javascript(STORED, data_source=f"{tmp_path}/store.py:keep")
-    (payload,) = handlers.broadcast(1)
+    store = write("store.py", f"def keep(request):\n    {body}")
+    (payload,) = javascript(STORED, data_source=f"{store}:keep").broadcast(1)
     assert payload["result"] is None
     assert "DataSourceError" == payload["error"]["type"]
     assert "secret" not in payload["error"]["message"]
 
 
-def test_early_return_skips_data_source_and_response(javascript, tmp_path, handlers_said):
+def test_early_return_skips_data_source_and_response(javascript, write, handlers_said):
     """`runtime.earlyReturn` in `request` is the answer."""
-    (tmp_path / "store.py").write_text("def keep(request):\n    raise ValueError")
+    store = write("store.py", "def keep(request):\n    raise ValueError")
     code = """
         import { runtime } from '@aws-appsync/utils'
         export const onPublish = {
@@ -220,7 +219,7 @@ def test_early_return_skips_data_source_and_response(javascript, tmp_path, handl
           response: () => { console.log('asked') },
         }
     """
-    assert ["b"] == javascript(code, data_source=f"{tmp_path}/store.py:keep").broadcast("a", "b")
+    assert ["b"] == javascript(code, data_source=f"{store}:keep").broadcast("a", "b")
     assert [] == handlers_said()
 
 
