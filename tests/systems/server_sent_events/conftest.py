@@ -96,3 +96,9 @@ def emulate():
             )
 
         yield started
+
+
+@pytest.fixture
+def emulator(emulate):
+    """An emulator with the options as they are."""
+    return emulate()

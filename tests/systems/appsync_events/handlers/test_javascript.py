@@ -89,14 +89,13 @@ def test_returned_payload_is_compact_json(javascript):
 
 def test_half_a_surrogate_pair_does_no_harm(javascript):
     """A handler may cut a character in two; what is sent is still readable JSON."""
-    code = """
+    outcome = javascript("""
         export const onPublish = (ctx) => {
           const half = ctx.events[0].payload.charAt(0)
           console.log(half)
           return [{ id: '0', payload: half }, { id: '1', error: half }]
         }
-    """
-    outcome = javascript(code).publish("😀", "b")
+    """).publish("😀", "b")
     assert [("0", '"\\ud83d"')] == outcome.broadcast
     assert {"1": WireError("MessageProcessingError", "\ufffd")} == outcome.failed
 
@@ -225,13 +224,12 @@ def test_early_return_skips_data_source_and_response(javascript, write, handlers
 
 def test_subscribe_may_have_a_data_source_too(javascript):
     """The object form works for `onSubscribe`, and its response may refuse."""
-    code = """
+    handlers = javascript("""
         export const onSubscribe = {
           request: (ctx) => ({ payload: ctx.info.channel.segments }),
           response: (ctx) => { if (ctx.result.includes('closed')) util.unauthorized() },
         }
-    """
-    handlers = javascript(code)
+    """)
     assert None is handlers.subscribe(channel="default/open")
     assert 401 == handlers.subscribe(channel="default/closed").http_status
 
