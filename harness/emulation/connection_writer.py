@@ -17,6 +17,7 @@ import numpy as np
 from harness.emulation.counters import CONNECTIONS, PENDING, SENT, Counters
 from harness.emulation.sending import NO_SOCKET, Sender, plain_socket
 from harness.emulation.websocket_frames import close_frame
+from harness.emulation.worker import WorkerContext
 from harness.scenario.faults import RESET
 
 Transport = asyncio.WriteTransport
@@ -157,10 +158,9 @@ class ConnectionWriter:
     """All connections of one process, in the order they came.
 
     Args:
+        context: Makes their numbers unique.
         counters: What leaves, and what does not, is counted here.
         buffer_limit_bytes: Bytes a client may leave unread, besides what the kernel holds.
-        index: Number of this process.
-        processes: How many there are; with ``index`` it makes numbers unique.
 
     Attributes:
         counters: As given.
@@ -169,26 +169,17 @@ class ConnectionWriter:
         watchers: Notified of each connection that opens or closes.
     """
 
-    def __init__(
-        self,
-        counters: Counters,
-        buffer_limit_bytes: int,
-        *,
-        index: int = 0,
-        processes: int = 1,
-    ) -> None:
+    def __init__(self, context: WorkerContext, counters: Counters, buffer_limit_bytes: int) -> None:
         self.counters = counters
         self.buffer_limit_bytes = buffer_limit_bytes
         self.open: dict[Connection, None] = {}
         self.pending = 0
         self.watchers: list[Watcher] = []
-        self._next_number = index
-        self._processes = processes
+        self._numbers = context.numbers()
 
     def add(self, transport: Transport) -> Connection:
         """Add a new connection."""
-        connection = Connection(self, transport, self._next_number)
-        self._next_number += self._processes
+        connection = Connection(self, transport, next(self._numbers))
         self.open[connection] = None
         self.counters.add(CONNECTIONS)
         for watcher in self.watchers:

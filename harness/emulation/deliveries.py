@@ -19,6 +19,7 @@ from harness.emulation.faults import Faults
 from harness.emulation.quotas import Rate
 from harness.emulation.scheduler import Scheduler
 from harness.emulation.websocket_frames import MALFORMED_FRAMES
+from harness.emulation.worker import WorkerContext
 
 Overflow = Literal["delay", "drop"]
 
@@ -82,51 +83,42 @@ class Deliveries:
     """The deliveries of one process; made inside the running event loop.
 
     Args:
+        context: Makes the numbers of subscriptions unique.
         writer: The connections.
         faults: The faults that may hit them.
         scheduler: When those that are late leave.
-        outbound: Quota of steps of metering; None for no limit.
-        overflow: What becomes of deliveries above the quota.
-        index: Number of this process.
-        processes: How many there are; with ``index`` it makes numbers unique.
         malformed_frames: What the system's malformed frames look like, by form.
 
     Attributes:
-        outbound: As given; may be replaced.
-        overflow: As given; may be replaced.
+        outbound: Quota of steps of metering; None for no limit.
+        overflow: What becomes of deliveries above the quota.
         counters: Where everything is counted.
         delays: How late deliveries left that were delayed, in microseconds.
     """
 
     def __init__(
         self,
+        context: WorkerContext,
         writer: ConnectionWriter,
         faults: Faults,
         scheduler: Scheduler,
-        *,
-        outbound: Rate | None = None,
-        overflow: Overflow = "delay",
-        index: int = 0,
-        processes: int = 1,
         malformed_frames: Mapping[str, bytes] = MALFORMED_FRAMES,
     ) -> None:
+        self.outbound: Rate | None = None
+        self.overflow: Overflow = "delay"
         self.counters = writer.counters
         self.delays = HdrHistogram(1, LONGEST_DELAY_US, 3)
         self._writer = writer
         self._faults = faults
         self._scheduler = scheduler
-        self.outbound = outbound
-        self.overflow = overflow
-        self._next_number = index
-        self._processes = processes
+        self._numbers = context.numbers()
         self._malformed_frames = malformed_frames
         self._is_charged = True
         self._late: dict[float, list[tuple[Subscription, Batch, float]]] = {}
 
     def subscribe(self, connection: Connection) -> Subscription:
         """Return a new subscription of a connection."""
-        subscription = Subscription(connection, self._next_number)
-        self._next_number += self._processes
+        subscription = Subscription(connection, next(self._numbers))
         self.counters.add(SUBSCRIPTIONS)
         return subscription
 
@@ -136,7 +128,7 @@ class Deliveries:
         for held in list(subscription.held_back):
             self._release(subscription, held, time.monotonic())
 
-    def all_pass(self, events: range, deliveries: int, steps: int) -> bool:
+    def all_pass(self, events: Collection[int], deliveries: int, steps: int) -> bool:
         """Decide whether a whole broadcast may be written as it is; if so, it is charged for.
 
         Args:
@@ -152,7 +144,7 @@ class Deliveries:
     def broadcast(self, subscriptions: Collection[Subscription], frame: Frame) -> None:
         """Deliver an event to each of these subscriptions, as quota and faults want."""
         count, recipients = len(subscriptions), list(subscriptions)
-        if self.all_pass(range(frame.event, frame.event + 1), count, count * frame.batch.steps):
+        if self.all_pass((frame.event,), count, count * frame.batch.steps):
             self.counters.add(OWED, count)
             for subscription in recipients:
                 subscription.connection.deliver(frame.batch)

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from harness.emulation.counters import Counters
+from harness.emulation.worker import WorkerContext
 
 ENTRIES_MAX = 50_000
 """Entries a process writes; what comes after is only counted."""
@@ -22,13 +23,13 @@ class FaultLog:
     """One process's file.
 
     Args:
-        folder: Where the files of all processes lie.
-        index: Number of this process.
+        context: The place of this process.
         counters: Counts entries, and those left out.
     """
 
-    def __init__(self, folder: Path, index: int, counters: Counters) -> None:
-        self._file = (folder / f"faults-{index}.jsonl").open("ab", buffering=0)
+    def __init__(self, context: WorkerContext, counters: Counters) -> None:
+        file = context.folder / f"faults-{context.index}.jsonl"
+        self._file = file.open("ab", buffering=0)
         self._counters = counters
         self._entries = 0
 

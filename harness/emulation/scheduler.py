@@ -62,7 +62,7 @@ class Intervals(Generic[ConnectionT]):
     """The connections of a process, in the order in which they are due; made inside the loop.
 
     Args:
-        interval_s: Time between two times that a connection is due, the same for all.
+        interval_s: Time between two times that a connection is due, the same for all; 0 for never.
         act: Called with each connection that is due.
     """
 
@@ -76,16 +76,17 @@ class Intervals(Generic[ConnectionT]):
     def restart(self, connection: ConnectionT) -> None:
         """Begin a connection's interval, or begin it anew."""
         self._due_s.pop(connection, None)
-        self._due_s[connection] = self._loop.time() + self._interval_s
+        if self._interval_s:
+            self._due_s[connection] = self._loop.time() + self._interval_s
 
     def stop(self, connection: ConnectionT) -> None:
         """Forget a connection."""
         self._due_s.pop(connection, None)
 
     async def run(self) -> None:
-        """Sweep once a second, or more often where the interval is short; never returns."""
+        """Sweep once a second, or more often where the interval is short, until cancelled."""
         pause_s = min(1.0, self._interval_s / 4)
-        while True:
+        while self._interval_s:
             await asyncio.sleep(pause_s)
             self._sweep()
 

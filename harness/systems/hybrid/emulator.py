@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import cast
 
 import orjson
@@ -19,7 +18,6 @@ from harness.emulation.emulated_service import Protocols
 from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events.channels import Segments
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
-from harness.systems.appsync_events.options import Options as SocketOptions
 from harness.systems.hybrid.options import Options
 from harness.systems.polling.emulator.process import HttpConnection, PollingEmulator, Site
 
@@ -34,17 +32,11 @@ class HybridEmulator(AppSyncEventsEmulator):
 
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
         super().__init__(options, worker_context)
-        polls_context = replace(worker_context, folder=worker_context.folder / POLLS_FOLDER)
-        self._polls = PollingEmulator(options, polls_context)
+        folder = worker_context.folder / POLLS_FOLDER
+        folder.mkdir(exist_ok=True)
+        self._polls = PollingEmulator(options, replace(worker_context, folder=folder))
         # It answers for both halves, on connections of either.
         self.control = cast("Control", JointControl(self.control, self._polls.control))
-
-    @classmethod
-    def make_files(cls, options: SocketOptions, folder: Path, processes: int) -> None:
-        """Write what the processes share before they start."""
-        super().make_files(options, folder, processes)
-        (folder / POLLS_FOLDER).mkdir()
-        PollingEmulator.make_files(cast("Options", options), folder / POLLS_FOLDER, processes)
 
     def protocols(self, application: Protocols) -> Protocols:
         """Return what makes the protocol of each connection; all but polls is the Event API's."""

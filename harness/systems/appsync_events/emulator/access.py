@@ -147,7 +147,8 @@ class Access:
     def __init__(
         self, options: Options, folder: Path, clock: Callable[[], float] = time.time
     ) -> None:
-        prepare(options, folder)
+        if _issues_tokens(options):
+            make_key_pair(folder)
         self._options = options
         self._clock = clock
         self._api_keys = [
@@ -303,12 +304,6 @@ class Access:
         if answer is None or not answer.is_authorized:
             return UNAUTHORIZED
         return Identity("lambda", {"handlerContext": answer.handler_context})
-
-
-def prepare(options: Options, folder: Path) -> None:
-    """Write what all processes must agree on, unless it is there."""
-    if _issues_tokens(options):
-        make_key_pair(folder)
 
 
 def _issues_tokens(options: Options) -> bool:

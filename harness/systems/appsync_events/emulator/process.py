@@ -30,7 +30,7 @@ from harness.systems.appsync_events.emulator.credentials import (
 )
 from harness.systems.appsync_events.emulator.publishing import Request, accept_publish
 from harness.systems.appsync_events.emulator.service import Service
-from harness.systems.appsync_events.emulator.sessions import Clocks, Session
+from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.operations import (
     BAD_REQUEST,
     REQUEST_TOO_LARGE,
@@ -97,11 +97,10 @@ class AppSyncEventsEmulator(Service):
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
         super().__init__(options, worker_context)
         self._message_bytes = ESCAPES * options.quotas.request_bytes + ENVELOPE_BYTES
-        self.clocks = Clocks(options.keep_alive_s, options.connection_lifetime_s)
 
     def background(self) -> Iterable[Coroutine[Any, Any, object]]:
-        """Return the clocks of the connections."""
-        return [self.clocks.run()]
+        """Return what keeps connections alive, and closes old ones."""
+        return [self.keep_alive.run(), self.lifetime.run()]
 
     @property
     def stop_code(self) -> int:
@@ -149,7 +148,7 @@ class AppSyncEventsEmulator(Service):
         try:
             caller = _caller(request)
             refused = LIMIT_EXCEEDED if outcome.throttled else await self._refusal(caller, offered)
-            await Session(self, self.clocks, websocket, connection, caller, refused).run()
+            await Session(self, websocket, connection, caller, refused).run()
         except Exception:
             # The request has been answered; an HTTP answer now would be no frame.
             end_connection(transport, close_frame(INTERNAL_ERROR))

@@ -11,7 +11,6 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 from harness.emulation.connection_writer import Connection
-from harness.emulation.scheduler import Intervals
 from harness.emulation.websocket_frames import text_frame
 from harness.scenario.faults import RESET
 from harness.systems.appsync_events import wire
@@ -35,29 +34,11 @@ from harness.systems.appsync_events.wire import WireError
 KEEP_ALIVE_FRAME = text_frame(wire.keep_alive())
 
 
-class Clocks:
-    """What becomes due on all connections of a process; made inside the running event loop.
-
-    Args:
-        keep_alive_s: Time between two keep-alive messages.
-        lifetime_s: Age at which a connection is closed.
-    """
-
-    def __init__(self, keep_alive_s: float, lifetime_s: float) -> None:
-        self.keep_alive = Intervals(keep_alive_s, Session.keep_alive)
-        self.lifetime = Intervals(lifetime_s, Session.end_of_life)
-
-    async def run(self) -> None:
-        """Serve both; never returns."""
-        await asyncio.gather(self.keep_alive.run(), self.lifetime.run())
-
-
 class Session:
     """One connection after its upgrade.
 
     Args:
         service: What it shares with the others.
-        clocks: What becomes due on it.
         websocket: The connection, to read from and to close.
         connection: Where to write.
         caller: The request that opened it.
@@ -66,7 +47,6 @@ class Session:
 
     __slots__ = (
         "_caller",
-        "_clocks",
         "_closing",
         "_connection",
         "_is_acknowledged",
@@ -80,14 +60,12 @@ class Session:
     def __init__(
         self,
         service: Service,
-        clocks: Clocks,
         websocket: web.WebSocketResponse,
         connection: Connection,
         caller: Caller,
         refusal: WireError | None,
     ) -> None:
         self._service = service
-        self._clocks = clocks
         self._websocket = websocket
         self._connection = connection
         self._caller = caller
@@ -99,8 +77,8 @@ class Session:
 
     async def run(self) -> None:
         """Serve the connection until either side closes it."""
-        self._clocks.keep_alive.restart(self)
-        self._clocks.lifetime.restart(self)
+        self._service.keep_alive.restart(self)
+        self._service.lifetime.restart(self)
         if self._refusal is None:
             self._service.metering.connected(self._connection)
         try:
@@ -108,8 +86,8 @@ class Session:
                 if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
                     await self._receive(message.data, is_text=message.type is WSMsgType.TEXT)
         finally:
-            self._clocks.keep_alive.stop(self)
-            self._clocks.lifetime.stop(self)
+            self._service.keep_alive.stop(self)
+            self._service.lifetime.stop(self)
             for operation_id in list(self._subscriptions):
                 self._end(operation_id)
             self._service.metering.disconnected(self._connection)
@@ -177,7 +155,7 @@ class Session:
     def _acknowledge(self) -> None:
         if not self._is_acknowledged:
             self._is_acknowledged = True
-            self._clocks.keep_alive.restart(self)
+            self._service.keep_alive.restart(self)
         self._reply(wire.connection_ack(self._service.options.connection_timeout_ms))
 
     async def _subscribe(self, message: ClientMessage) -> None:

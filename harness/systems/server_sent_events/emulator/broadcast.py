@@ -98,7 +98,7 @@ class Hub:
             return
         frames = chunk(_encoded(event))
         number = event.number - 1 - self._base_number
-        if not self._deliveries.all_pass(range(number, number + 1), len(group), 0):
+        if not self._deliveries.all_pass((number,), len(group), 0):
             text = orjson.dumps(event.data.decode("utf-8", "replace"))
             frame = Frame(number, Batch(frames, deliveries=1), text)
             now_s = time.monotonic()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.emulation.counters import make_integers, open_integers
+from harness.emulation.counters import open_integers
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 """A file this long is followed by another; the last two are kept."""
@@ -42,7 +42,7 @@ class EventLog:
     """One process's view of the events of all.
 
     Args:
-        folder: Files that all processes share; ``make_log`` has prepared it.
+        folder: Files that all processes share.
         segment_bytes: Length at which a file is followed by another.
     """
 
@@ -50,17 +50,12 @@ class EventLog:
         self._folder = folder
         self._segment_bytes = segment_bytes
         # The number of the last event, that of the file for the next, and where it goes there.
-        self._shared = open_integers(folder / "events")
+        self._shared = open_integers(folder / "events", 3)
         self._lock = os.open(folder / "events-lock", os.O_RDWR | os.O_CREAT, 0o600)
         self._segment = max(self._shared[1] - 1, 0)
         self._reading = self._open(self._segment)
         self._place = 0
         self._number = 0
-
-    @staticmethod
-    def make_log(folder: Path) -> None:
-        """Write a log without events."""
-        make_integers(folder / "events", 3)
 
     def _open(self, segment: int) -> int:
         return os.open(self._folder / f"events-{segment}", os.O_RDWR | os.O_CREAT, 0o600)

@@ -114,14 +114,6 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
             self.hub.keep(event)
 
     @classmethod
-    def make_files(cls, options: Options, folder: Path, processes: int) -> None:
-        """Write what the processes share before they start."""
-        super().make_files(options, folder, processes)
-        EventLog.make_log(folder)
-        if options.servers is not None:
-            Fleet.make_table(folder, options.servers, options.scaling.servers)
-
-    @classmethod
     def accept_queue(cls, options: Options) -> int | None:
         """Return the accept queue in front of the servers; None where there are none."""
         return None if options.servers is None else options.servers.accept_queue

@@ -14,12 +14,11 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from harness.emulation.counters import Counters, make_integers, open_integers
+from harness.emulation.counters import Counters, open_integers
 from harness.emulation.fault_log import FaultLog
 from harness.emulation.worker import WorkerContext
 from harness.systems.server_sent_events.emulator.write_queues import TICK_S, WriteQueue
@@ -142,17 +141,12 @@ class Fleet:
         self._log = log
         self._make_queue = make_queue
         self._operator = Operator(options.scaling, options.seed, worker_context.started_s)
-        self._table = open_integers(worker_context.folder / "servers")
         self._servers: dict[int, Server] = {}
-        self._rows = range(0, len(self._table), _COLUMNS)
-
-    @staticmethod
-    def make_table(folder: Path, limits: Servers, most_added: int) -> None:
-        """Write the table in which processes see each other's servers."""
-        make_integers(folder / "servers", (limits.count + most_added) * _COLUMNS)
-        table = open_integers(folder / "servers")
-        for number in range(limits.count):
-            table[number * _COLUMNS + _DUE_NS] = 1
+        self._rows = range(0, (limits.count + options.scaling.servers) * _COLUMNS, _COLUMNS)
+        # In this table processes see each other's servers.
+        self._table = open_integers(worker_context.folder / "servers", len(self._rows) * _COLUMNS)
+        for row in self._rows[: limits.count]:
+            self._table[row + _DUE_NS] = 1
 
     async def run(self, runner_of: Runners, tls: ssl.SSLContext | None) -> None:
         """Open servers that are due, order more and accept until cancelled; then stop all."""

@@ -17,7 +17,6 @@ from harness.systems.appsync_events.emulator.access import (
     Caller,
     Identity,
     allows,
-    prepare,
     resource_arn,
 )
 from harness.systems.appsync_events.emulator.tokens import KEY_FILE
@@ -303,9 +302,7 @@ def test_key_pair_is_shared_by_all_processes(access, tmp_path):
 
 def test_no_key_pair_is_made_where_no_token_is_let_in(tmp_path):
     """Nor are tokens issued: the emulator starts at once."""
-    options = Options()
-    prepare(options, tmp_path)
-    assert Access(options, tmp_path).issuer is None
+    assert Access(Options(), tmp_path).issuer is None
     assert not (tmp_path / KEY_FILE).exists()
 
 

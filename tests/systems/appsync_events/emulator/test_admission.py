@@ -14,7 +14,6 @@ def admitting(tmp_path, now_s):
 
     def admit(check, *faults, processes=1, **quotas):
         async def main():
-            Admission.make_tables(tmp_path, processes)
             with contextlib.ExitStack() as stack:
                 admissions = []
                 for index in range(processes):
@@ -22,8 +21,9 @@ def admitting(tmp_path, now_s):
                     stack.enter_context(stand)
                     stand.tell(*faults)
                     limits = Quotas(**quotas)
-                    admission = Admission(limits, stand.faults, stand.counters, tmp_path, index)
-                    admissions.append(admission)
+                    admissions.append(
+                        Admission(limits, stand.faults, stand.counters, stand.worker_context)
+                    )
                 check(*admissions, stand.truth)
 
         run(main())
