@@ -8,10 +8,10 @@ import uvloop
 from harness.systems.appsync_events.emulator.access import Identity
 from harness.systems.appsync_events.handlers.handlers import (
     Context,
-    HandlerRefusal,
     Handlers,
     Incoming,
 )
+from harness.systems.appsync_events.operations import Refusal
 from harness.systems.appsync_events.options import Options
 from tests.support.paths import SCENARIOS
 from tests.support.waiting import PATIENCE_S
@@ -72,7 +72,7 @@ class Stand:
     def broadcast(self, *payloads, **context):
         """Publish values and return those that are broadcast, of which none may fail."""
         outcome = self.publish(*payloads, **context)
-        assert not isinstance(outcome, HandlerRefusal), outcome
+        assert not isinstance(outcome, Refusal), outcome
         assert {} == outcome.failed
         return [json.loads(text) for _, text in outcome.broadcast]
 

@@ -22,13 +22,13 @@ from harness.emulation.faults import refusal_status
 from harness.emulation.websocket_frames import close_frame
 from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events import wire
-from harness.systems.appsync_events.emulator.access import Caller
+from harness.systems.appsync_events.emulator.access import Caller, Request
 from harness.systems.appsync_events.emulator.admission import LIMIT_EXCEEDED
 from harness.systems.appsync_events.emulator.credentials import (
     offered_subprotocols,
     presented_credentials,
 )
-from harness.systems.appsync_events.emulator.publishing import Request, accept_publish
+from harness.systems.appsync_events.emulator.publishing import accept_publish
 from harness.systems.appsync_events.emulator.service import Service
 from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.operations import (
@@ -37,7 +37,7 @@ from harness.systems.appsync_events.operations import (
     UNAUTHORIZED,
     Refusal,
     RejectedMessageError,
-    parse_publish_body,
+    parse_object,
     refusal,
 )
 from harness.systems.appsync_events.options import AuthMode, Options
@@ -189,7 +189,7 @@ class AppSyncEventsEmulator(Service):
     async def _publish(self, request: web.Request) -> web.StreamResponse:
         try:
             text = await request.read()
-            body = parse_publish_body(text)
+            body = parse_object(text, "Body")
         except web.HTTPRequestEntityTooLarge:
             too_large = WireError(BAD_REQUEST, REQUEST_TOO_LARGE)
             return self._refused(refusal(too_large))

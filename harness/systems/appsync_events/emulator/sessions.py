@@ -15,12 +15,8 @@ from harness.emulation.websocket_frames import text_frame
 from harness.scenario.faults import RESET
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.channels import Segments
-from harness.systems.appsync_events.emulator.access import Caller
-from harness.systems.appsync_events.emulator.publishing import (
-    Request,
-    accept_publish,
-    accept_subscribe,
-)
+from harness.systems.appsync_events.emulator.access import Caller, Request
+from harness.systems.appsync_events.emulator.publishing import accept_publish, accept_subscribe
 from harness.systems.appsync_events.emulator.service import Service
 from harness.systems.appsync_events.operations import (
     BAD_REQUEST,
@@ -31,7 +27,7 @@ from harness.systems.appsync_events.operations import (
 )
 from harness.systems.appsync_events.wire import WireError
 
-KEEP_ALIVE_FRAME = text_frame(wire.keep_alive())
+KEEP_ALIVE_FRAME = text_frame(wire.KEEP_ALIVE)
 
 
 class Session:
@@ -119,7 +115,7 @@ class Session:
     def _refuse(self, refusal: WireError) -> None:
         """Send the client the reason, and close with the normal code, as AWS does."""
         if self._closing is None:
-            self._reply(wire.connection_error(refusal))
+            self._reply(wire.error_message("connection_error", "", refusal))
             self._close()
 
     def _reply(self, payload: bytes) -> None:
@@ -162,20 +158,20 @@ class Session:
         request = Request(message.body, message.authorization, self._caller)
         accepted = await accept_subscribe(self._service, request, self._subscriptions)
         if isinstance(accepted, Refusal):
-            self._reply(wire.subscribe_error(message.id, accepted.error))
+            self._reply(wire.error_message("subscribe_error", message.id, accepted.error))
             return
         self._subscriptions[message.id] = accepted
         self._service.hub.add(accepted, message.id, self._connection)
-        self._reply(wire.subscribe_success(message.id))
+        self._reply(wire.operation_message("subscribe_success", message.id))
 
     def _unsubscribe(self, operation_id: str) -> None:
         if operation_id not in self._subscriptions:
             unknown = WireError("UnknownOperationError", f"Unknown operation id {operation_id}")
-            self._reply(wire.unsubscribe_error(operation_id, unknown))
+            self._reply(wire.error_message("unsubscribe_error", operation_id, unknown))
             return
         self._end(operation_id)
         self._service.metering.unsubscribed()
-        self._reply(wire.unsubscribe_success(operation_id))
+        self._reply(wire.operation_message("unsubscribe_success", operation_id))
 
     def _end(self, operation_id: str) -> None:
         segments = self._subscriptions.pop(operation_id)
@@ -185,7 +181,7 @@ class Session:
         request = Request(message.body, message.authorization, self._caller)
         publish = await accept_publish(self._service, request, self._rate)
         if isinstance(publish, Refusal):
-            self._reply(wire.publish_error(message.id, publish.error))
+            self._reply(wire.error_message("publish_error", message.id, publish.error))
             return
         reply = wire.publish_success(message.id, publish.results)
         is_reply_first = self._service.options.undocumented.reply_first

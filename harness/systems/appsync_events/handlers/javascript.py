@@ -47,13 +47,13 @@ from harness.systems.appsync_events.handlers.rules import (
     Answered,
     BrokenHandlerError,
     Context,
-    HandlerRefusal,
     Incoming,
     Operation,
     context_body,
     custom_error,
     unauthorized,
 )
+from harness.systems.appsync_events.operations import Refusal
 
 TIME_LIMIT_S = 1.0
 """CPU time of this process that one call may take."""
@@ -141,7 +141,7 @@ class JavaScriptHandler:
 
     async def on_publish(
         self, context: Context, events: Sequence[Incoming]
-    ) -> list[Answered] | HandlerRefusal:
+    ) -> list[Answered] | Refusal:
         """Return the events as the handler returned them; see ``Handler``."""
         body = context_body(context, "PUBLISH")
         body["events"] = [
@@ -152,7 +152,7 @@ class JavaScriptHandler:
             return _refusal("PUBLISH", **reply["refusal"])
         return [Answered(**event) for event in reply["events"]]
 
-    async def on_subscribe(self, context: Context) -> HandlerRefusal | None:
+    async def on_subscribe(self, context: Context) -> Refusal | None:
         """Return why a subscribe is refused; see ``Handler``."""
         reply = await self._ask("onSubscribe", context_body(context, "SUBSCRIBE"))
         return _refusal("SUBSCRIBE", **reply["refusal"]) if "refusal" in reply else None
@@ -230,7 +230,7 @@ class JavaScriptHandler:
         return f"{self._file}:{own[0]}" if own else str(self._file)
 
 
-def _refusal(operation: Operation, kind: str, message: str, error_type: str) -> HandlerRefusal:
+def _refusal(operation: Operation, kind: str, message: str, error_type: str) -> Refusal:
     if kind == "unauthorized":
         return unauthorized(operation)
     return custom_error(operation, message, error_type)

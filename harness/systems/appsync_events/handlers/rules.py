@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from harness.systems.appsync_events.channels import Segments, path
 from harness.systems.appsync_events.emulator.access import Identity
-from harness.systems.appsync_events.operations import UNAUTHORIZED
+from harness.systems.appsync_events.operations import UNAUTHORIZED, Refusal
 from harness.systems.appsync_events.options import Namespace
 from harness.systems.appsync_events.wire import WireError
 
@@ -56,18 +56,6 @@ class Outcome(NamedTuple):
 
     broadcast: list[tuple[str, str]]
     failed: dict[str, WireError]
-
-
-class HandlerRefusal(NamedTuple):
-    """A publish or subscribe that a handler refuses as a whole, or fails at.
-
-    Attributes:
-        error: The error sent to the client.
-        http_status: Of the answer, over HTTP.
-    """
-
-    error: WireError
-    http_status: int
 
 
 class Context(NamedTuple):
@@ -119,14 +107,14 @@ class Handler(Protocol):
 
     async def on_publish(
         self, context: Context, events: Sequence[Incoming]
-    ) -> list[Answered] | HandlerRefusal | None:
+    ) -> list[Answered] | Refusal | None:
         """Return the events as the handler returned them; None broadcasts all unchanged.
 
         Raises:
             BrokenHandlerError: If it broke.
         """
 
-    async def on_subscribe(self, context: Context) -> HandlerRefusal | None:
+    async def on_subscribe(self, context: Context) -> Refusal | None:
         """Return why a subscribe is refused; None lets it pass.
 
         Raises:
@@ -209,20 +197,30 @@ def outcome_of(events: Sequence[Incoming], answered: Iterable[Answered]) -> Outc
     return outcome
 
 
-def failure(operation: Operation) -> HandlerRefusal:
+def handler_refusal(error: WireError, status: int) -> Refusal:
+    """Return the refusal of a publish or subscribe that a handler refuses, or fails at.
+
+    Args:
+        error: The error sent to the client.
+        status: Of the answer, over HTTP.
+    """
+    return Refusal(error, HTTPStatus(status), "handler")
+
+
+def failure(operation: Operation) -> Refusal:
     """Return the error for a handler that failed, without the reason."""
     error = WireError(ERROR_TYPES[operation], "There was an error processing the operation.")
-    return HandlerRefusal(error, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return handler_refusal(error, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def unauthorized(operation: Operation) -> HandlerRefusal:
+def unauthorized(operation: Operation) -> Refusal:
     """Return the error for a handler that refuses the client."""
     error_type = "Unauthorized" if operation == "SUBSCRIBE" else UNAUTHORIZED.error_type
     error = UNAUTHORIZED._replace(error_type=error_type)
-    return HandlerRefusal(error, HTTPStatus.UNAUTHORIZED)
+    return handler_refusal(error, HTTPStatus.UNAUTHORIZED)
 
 
-def custom_error(operation: Operation, message: str, error_type: str) -> HandlerRefusal:
+def custom_error(operation: Operation, message: str, error_type: str) -> Refusal:
     """Return the error that a handler chose itself."""
     error = WireError(error_type or ERROR_TYPES[operation], message)
-    return HandlerRefusal(error, HTTPStatus.FORBIDDEN)
+    return handler_refusal(error, HTTPStatus.FORBIDDEN)

@@ -16,6 +16,7 @@ from harness.systems.appsync_events.emulator.access import (
     Access,
     Caller,
     Identity,
+    Request,
     allows,
     resource_arn,
 )
@@ -66,14 +67,13 @@ def connect(access, authorization, caller=UPGRADE):
 
 def subscribe(access, authorization, channel="/default/*", namespace=None, caller=UPGRADE):
     namespace = namespace or Namespace(name="default")
-    return asyncio.run(access.subscribe(namespace, channel, authorization, caller))
+    return asyncio.run(access.subscribe(namespace, channel, Request({}, authorization, caller)))
 
 
 def publish(access, authorization, body=None, namespace=None, caller=UPGRADE, *, over_http=False):
     namespace, body = namespace or Namespace(name="default"), body or BODY
-    return asyncio.run(
-        access.publish(namespace, body["channel"], body, authorization, caller, over_http=over_http)
-    )
+    request = Request(body, authorization, caller, over_http)
+    return asyncio.run(access.publish(namespace, body["channel"], request))
 
 
 def signed(body, secret=SECRET):

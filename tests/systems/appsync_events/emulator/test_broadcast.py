@@ -21,9 +21,9 @@ CHANNEL = ("default", "a")
 def with_hub(tmp_path):
     """Call a check with a hub that tolerates 1,000 unsent bytes, and the process around it."""
 
-    def call(check, *, processes=1, **arguments):
+    def call(check, *, index=0, processes=1, **arguments):
         async def main():
-            with Stand(tmp_path, processes=processes) as stand:
+            with Stand(tmp_path, index=index, processes=processes) as stand:
                 hub = Hub(stand.worker_context, stand.writer, stand.deliveries, **arguments)
                 outcome = check(hub, stand)
                 if asyncio.iscoroutine(outcome):

@@ -7,12 +7,12 @@ import uuid
 import pytest
 
 from harness.systems.appsync_events.handlers import javascript as emulator_javascript
-from harness.systems.appsync_events.handlers.handlers import HandlerRefusal
 from harness.systems.appsync_events.handlers.javascript_source import UTIL
+from harness.systems.appsync_events.handlers.rules import handler_refusal
 from harness.systems.appsync_events.wire import WireError
 from tests.support.handler_runner import FOREVER
 
-FAILED = HandlerRefusal(
+FAILED = handler_refusal(
     WireError("MessageProcessingError", "There was an error processing the operation."), 500
 )
 
