@@ -13,7 +13,7 @@ import typer
 
 from harness.cli.options import PACKAGED_LOCUSTFILE, Locustfile, readable_locustfile
 from harness.core.child_python import python_command
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, os_reason
 from harness.core.exit_codes import ExitCode
 
 MASTER_PORT = 5557
@@ -72,10 +72,7 @@ def master_arguments(
     Raises:
         MachineError: If they contradict each other.
     """
-    flags = {
-        "--allow-lost-workers": allow_lost_workers,
-        "--measure-clocks": measure_clocks,
-    }
+    flags = {"--allow-lost-workers": allow_lost_workers, "--measure-clocks": measure_clocks}
     found = [flag for flag, given in flags.items() if given]
     if master != (expected is not None):
         given, missing = "--master", "--expect-workers"
@@ -104,7 +101,7 @@ def _require_free(host: str, port: int) -> None:
     try:
         socket.create_server((address, port)).close()
     except OSError as error:
-        found = (error.strerror or str(error)).partition(" (")[0].lower()
+        found = os_reason(error).partition(" (")[0]
         hint = "choose another --bind-port, and give it to the workers as --master-port"
         raise MachineError(
             f"master at {host}:{port}", found, "a free port is required", hint
@@ -166,11 +163,7 @@ def worker_command(
 def wait_for_master(host: str, port: int, within_s: float, report: Callable[[str], None]) -> None:
     """Return once a master answers at an address; Locust itself reports little while it waits.
 
-    Args:
-        host: Name or address; a name may become resolvable during the wait.
-        port: Port of the master.
-        within_s: Maximum wait.
-        report: Receives a line of progress now and then.
+    A host's name may become resolvable during the wait. ``report`` receives a line now and then.
 
     Raises:
         MachineError: If no master answers in time, or another service answers.
@@ -196,7 +189,7 @@ def _problem(host: str, port: int) -> str | None:
     except TimeoutError:
         return f"no answer within {ANSWER_WITHIN_S:g} s"
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return os_reason(error)
     if not greeting:
         return "the connection was closed at once"
     if greeting[0] != _FIRST or greeting[-1] != _LAST or len(greeting) != _SIGNATURE_BYTES:

@@ -38,9 +38,6 @@ class Api(NamedTuple):
 
     Attributes:
         file: Its target file, read again on reload; not for the emulator of a run.
-        target: The content of the file.
-        system: The emulator's class.
-        processes: Its processes.
     """
 
     file: Path

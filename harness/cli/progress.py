@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group
@@ -74,13 +73,8 @@ class Progress:
     """Progress of a run.
 
     Attributes:
-        title: Workload and target.
         total_s: Planned length, from the first join to the end of the drain.
-        planned: Planned users by user class.
         done_s: Complete seconds in the journal.
-        phase: Phase of the last second.
-        warnings: Warnings so far.
-        stopping: Whether the user has stopped it.
     """
 
     title: str
@@ -171,7 +165,6 @@ class ProgressDisplay:
     """Shows the progress on a console: a live table on a terminal, else a line every few seconds.
 
     Args:
-        progress: What to show; modified by ``update``.
         folder: The run's folder; it need not exist yet.
         console: Writes to stderr, because results go to stdout.
     """
@@ -189,12 +182,7 @@ class ProgressDisplay:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._live.stop()
 
     def update(self) -> None:

@@ -38,7 +38,7 @@ from harness.cli.options import (
 )
 from harness.core.child_errors import report_error
 from harness.core.child_python import python_command
-from harness.core.errors import HarnessError, MachineError, error_lines
+from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def run(
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
+    from harness.measure.record import folder_exists_error
     from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan
 
@@ -108,7 +109,7 @@ def run(
     plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
     folder = out or default_folder(plan)
     if folder_exists(folder):
-        raise _exists(folder)
+        raise folder_exists_error(folder)
     require_owned(plan.target, stated=owned)
     budget = None if plan.target.emulated else announce_budget(plan, max_usd)
     arguments = master_arguments(
@@ -163,12 +164,6 @@ def load_command(
     return [*command, *locust_arguments]
 
 
-def _exists(folder: Path) -> MachineError:
-    return MachineError(
-        str(folder), "exists already", "a run's folder must be new", "choose another --out"
-    )
-
-
 def _live_page(port: int | None) -> list[str]:
     """Return the Locust arguments for a live page that ends with the run; none without a port."""
     return [] if port is None else ["--autostart", "--autoquit", "0", "--web-port", str(port)]
@@ -194,12 +189,7 @@ def run_load(
 ) -> int:
     """Run the load, show its progress and its result, and return the exit code.
 
-    Args:
-        command: From ``load_command``.
-        plan: The plan of the run.
-        folder: The run's own folder.
-        make_report: See ``conclude``.
-        budget: The limit on its cost, if any.
+    See ``carry_load`` and ``conclude`` for the arguments.
     """
     load, status = carry_load(command, plan, folder, budget)
     return conclude(load, status, folder, make_report)
@@ -208,7 +198,7 @@ def run_load(
 def carry_load(
     command: Sequence[str], plan: "Plan", folder: Path, budget: "Budget | None" = None
 ) -> "tuple[LoadProcess, int]":
-    """Run the load and show its progress; return the ended process and its exit status."""
+    """Run the load of a ``load_command``; return the ended process and its exit status."""
     from harness.cli.load_process import LoadProcess, signals_held
     from harness.scenario.resolved import plan_file
 
@@ -262,12 +252,8 @@ def conclude(
 ) -> int:
     """Print how a load ended, report on its record, and return the exit code.
 
-    Args:
-        load: The load, ended.
-        status: Its exit status; negative where a signal killed it.
-        folder: The run's folder, if the load created it.
-        make_report: Makes the report from the record and returns the run's exit code, in place of
-            ``show_report``.
+    The status is negative where a signal killed the load. ``make_report`` makes the report from the
+    record and returns the run's exit code, in place of ``show_report``.
     """
     from harness.measure.record import RUN_FILE
 

@@ -59,11 +59,7 @@ Most = Annotated[
     ),
 ]
 Step = Annotated[
-    str,
-    typer.Option(
-        metavar="STEP",
-        help="Resolution of the capacity: 5%, or a load.",
-    ),
+    str, typer.Option(metavar="STEP", help="Resolution of the capacity: 5%, or a load.")
 ]
 Factor = Annotated[
     float, typer.Option(metavar="N", help="Growth factor of the load until a step fails.")
@@ -71,9 +67,7 @@ Factor = Annotated[
 Repeats = Annotated[
     int,
     typer.Option(
-        metavar="N",
-        min=1,
-        help="Runs on each side of the capacity; the majority counts.",
+        metavar="N", min=1, help="Runs on each side of the capacity; the majority counts."
     ),
 ]
 MaxSteps = Annotated[
@@ -123,10 +117,6 @@ def sweep(
     output folder. If the load generator saturates before the system, the capacity is a lower
     bound. The same command with the same --out resumes an interrupted sweep. Exit code: 0 capacity
     found, 3 no step held, 4 a run was invalid before any step failed, 130 interrupted.
-
-    Raises:
-        Exit: Always, with the sweep's exit code.
-        ScenarioError: If an argument is invalid.
     """
     from harness.measure.machine import read_machine
     from harness.scenario.labels import read_labels

@@ -35,20 +35,17 @@ class Bus:
         self._context = zmq.Context()
         self._loop = asyncio.get_running_loop()
         peers = [peer for peer in range(context.processes) if peer != context.index]
-        self._pushes = [self._push_socket(peer) for peer in peers]
+        self._pushes = [self._socket(zmq.PUSH) for _ in peers]
+        for push, peer in zip(self._pushes, peers, strict=True):
+            push.connect(self._address(peer))
         self._pull = self._pull_socket(context.index) if peers else None
 
     def _socket(self, kind: int) -> zmq.Socket[bytes]:
-        """Return a socket without a limit: a loss here would look like one of the system."""
-        made: zmq.Socket[bytes] = self._context.socket(kind)
-        made.set_hwm(0)
-        made.setsockopt(zmq.LINGER, 0)
-        return made
-
-    def _push_socket(self, peer: int) -> zmq.Socket[bytes]:
-        push = self._socket(zmq.PUSH)
-        push.connect(self._address(peer))
-        return push
+        opened: zmq.Socket[bytes] = self._context.socket(kind)
+        # No limit: a message dropped here would look like a loss of the system emulated.
+        opened.set_hwm(0)
+        opened.setsockopt(zmq.LINGER, 0)
+        return opened
 
     def _pull_socket(self, index: int) -> zmq.Socket[bytes]:
         pull = self._socket(zmq.PULL)

@@ -51,9 +51,7 @@ class Connection:
     """One connection, as seen by everything that sends to it.
 
     Attributes:
-        transport: Where it writes.
         number: Counts connections, so that records can name it.
-        peer: The client's address and port.
         descriptor: Of its socket; ``NO_SOCKET`` where only the transport may write to it.
         is_open: Whether it is still among the connections.
     """
@@ -135,11 +133,7 @@ class Connection:
 
 
 class Recipient(Protocol):
-    """The receiver of deliveries.
-
-    Attributes:
-        connection: The connection they leave by.
-    """
+    """The receiver of deliveries."""
 
     connection: Connection
 
@@ -159,12 +153,10 @@ class ConnectionWriter:
 
     Args:
         context: Makes their numbers unique.
-        counters: What leaves, and what does not, is counted here.
         buffer_limit_bytes: Bytes a client may leave unread, besides what the kernel holds.
 
     Attributes:
         counters: As given.
-        open: Every open connection.
         pending: Deliveries of this process that are held back for now.
         watchers: Notified of each connection that opens or closes.
     """
@@ -245,9 +237,9 @@ class ConnectionWriter:
                 continue
             if transport.get_write_buffer_size() > limit:
                 stuck.append(transport)
-                continue
-            transport.write(rest)
-            written += 1
+            else:
+                transport.write(rest)
+                written += 1
         for transport in stuck:
             self.cut_slow(group[transport].connection)
         return written, len(stuck)

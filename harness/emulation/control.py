@@ -9,6 +9,7 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +28,8 @@ from harness.emulation.worker import WorkerContext
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 from harness.scenario.faults import Faults as FaultModels
 
+LOGGER = logging.getLogger(__name__)
+
 MARK = b"control"
 """First part of our messages on the bus; an emulator's own begin with another."""
 
@@ -43,6 +46,10 @@ class Answer(NamedTuple):
 
     status: HTTPStatus
     body: bytes
+
+
+Answerer = Callable[[bytes], Awaitable[Answer]]
+"""Takes the body of a request to a control path."""
 
 
 class Controlled(Protocol):
@@ -65,11 +72,7 @@ class Controlled(Protocol):
 
 
 class Control:
-    """The control of one process; made inside the running event loop.
-
-    Args:
-        service: The process.
-    """
+    """The control of one process; made inside the running event loop."""
 
     def __init__(self, service: Controlled) -> None:
         context = service.worker_context
@@ -78,6 +81,12 @@ class Control:
         self._index = context.index
         self._others = frozenset(range(context.processes)) - {context.index}
         self._numbers = itertools.count()
+        self.answers: dict[tuple[str, str], Answerer] = {
+            ("GET", STATS_PATH): lambda _: self.stats(),
+            ("GET", LOG_PATH): lambda _: self.log(),
+            ("POST", FAULTS_PATH): self.set_faults,
+            ("POST", RESET_PATH): lambda _: self.reset(),
+        }
         # Number of what we asked -> who has not answered yet, and what waits for them.
         self._asked: dict[int, tuple[set[int], asyncio.Event]] = {}
         self._commands: dict[str, Callable[[Any], None]] = {
@@ -197,22 +206,12 @@ class Control:
         return _answer(status, {"processes": self._processes(silent)})
 
 
-Route = Callable[[Control, bytes], Awaitable[Answer]]
-
-_ROUTES: Mapping[tuple[str, str], Route] = {
-    ("GET", STATS_PATH): lambda control, _: control.stats(),
-    ("GET", LOG_PATH): lambda control, _: control.log(),
-    ("POST", FAULTS_PATH): lambda control, body: control.set_faults(body),
-    ("POST", RESET_PATH): lambda control, _: control.reset(),
-}
-
-
 def control_answer(
     control: Control, method: str, path: str, body: bytes
 ) -> Awaitable[Answer] | None:
     """Return what a request to a control path is answered with; None where the path is no such."""
-    route = _ROUTES.get((method, path))
-    return None if route is None else route(control, body)
+    answer = control.answers.get((method, path))
+    return answer(body) if answer else None
 
 
 def _problem(location: Sequence[int | str], message: str) -> dict[str, str]:
@@ -223,25 +222,14 @@ def _answer(status: HTTPStatus, body: object) -> Answer:
     return Answer(status, orjson.dumps(body))
 
 
-LOGGER = logging.getLogger(__name__)
-
-
 def add_control_routes(add: Callable[[str, str, Handler], object], control: Control) -> None:
-    """Add the routes of the control paths.
+    """Add the routes of the control paths; ``add`` takes a method, a path and a handler."""
 
-    Args:
-        add: Takes a route's method, path and handler.
-        control: Knows the answers.
-    """
+    async def handle(answer: Answerer, request: web.Request) -> web.Response:
+        return control_response(await answer(await request.read()))
 
-    def handler(route: Route) -> Handler:
-        async def handle(request: web.Request) -> web.Response:
-            return control_response(await route(control, await request.read()))
-
-        return handle
-
-    for (method, path), route in _ROUTES.items():
-        add(method, path, handler(route))
+    for (method, path), answer in control.answers.items():
+        add(method, path, partial(handle, answer))
 
 
 def control_response(answer: Answer) -> web.Response:
@@ -255,12 +243,9 @@ def internal_error() -> web.Response:
 
 
 def log_bugs(failure: Callable[[], web.Response] = internal_error) -> Middleware:
-    """Return a middleware that logs exceptions which no handler expects.
+    """Return a middleware that logs unexpected exceptions and answers with ``failure``.
 
     The library's own log of them is off, see ``run_worker``.
-
-    Args:
-        failure: Makes the answer to such a request.
     """
 
     @web.middleware

@@ -42,10 +42,6 @@ Protocols = Callable[[], asyncio.BaseProtocol]
 class EmulatedService(Generic[OptionsT]):
     """One process of an emulator; made inside the running event loop.
 
-    Args:
-        options: How the emulator is set up.
-        worker_context: The place of this process among those that make up the emulator.
-
     Attributes:
         HTTP_PATH: Path of the address for publishing over HTTP.
         REALTIME_PATH: Path of the address that subscribers connect to.
@@ -54,12 +50,7 @@ class EmulatedService(Generic[OptionsT]):
         MALFORMED_FRAMES: A frame of each form that the fault ``malformed`` knows.
         WRITER: What writes to the connections.
         options: As given.
-        scheduler: What is to be done later.
         counters: Row of ``COUNTS`` of this process.
-        writer: Its connections.
-        faults: The faults.
-        deliveries: What becomes of deliveries that faults may hit.
-        bus: The other processes.
         control: Answers what the emulator did.
     """
 
@@ -86,11 +77,7 @@ class EmulatedService(Generic[OptionsT]):
 
     @classmethod
     def start(cls, options: OptionsT) -> EmulatorProcesses:
-        """Return the emulator's processes, to be entered; with TLS, ``ca.pem`` is in their folder.
-
-        Args:
-            options: Of the emulator; each process gets all of them.
-        """
+        """Return the processes, to be entered; with TLS, ``ca.pem`` is in their folder."""
         processes = options.processes or 1
 
         def prepare(folder: Path) -> None:

@@ -20,12 +20,7 @@ EXCERPT_CHARACTERS = 200
 
 
 class FaultLog:
-    """One process's file.
-
-    Args:
-        context: The place of this process.
-        counters: Counts entries, and those left out.
-    """
+    """One process's file; it counts its entries, and those left out."""
 
     def __init__(self, context: WorkerContext, counters: Counters) -> None:
         file = context.folder / f"faults-{context.index}.jsonl"

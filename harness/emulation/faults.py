@@ -76,9 +76,6 @@ class Faults:
     """The faults of one process; made inside the running event loop.
 
     Args:
-        context: The place of this process.
-        writer: The connections they may hit; its counters count what they do on the way in.
-        scheduler: Begins and ends them.
         seed: Chooses what they hit, together with each fault's own.
     """
 

@@ -51,12 +51,7 @@ class LiveLedger:
         self._settled: dict[_Key, tuple[str, int]] = {}
 
     def add(self, second: int, report: Mapping[str, Any]) -> None:
-        """Take one worker's report.
-
-        Args:
-            second: Second of the run at which it is taken.
-            report: A worker's message of that second.
-        """
+        """Take one worker's report, at a second of the run."""
         for channel, (starts, ends) in report.get("subscription_intervals", {}).items():
             self._starts[channel] += starts
             self._ends[channel] += ends
@@ -73,12 +68,7 @@ class LiveLedger:
             )
 
     def open_at(self, channel: str, instant_ns: int) -> int:
-        """Return how many subscriptions of a channel are owed a message sent at an instant.
-
-        Args:
-            channel: Path of the channel.
-            instant_ns: Run clock.
-        """
+        """Return how many subscriptions are owed a message sent at an instant of the run clock."""
         return sum(self._open_at(name, instant_ns) for name in names_of(channel))
 
     def _open_at(self, channel: str, instant_ns: int) -> int:

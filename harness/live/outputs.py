@@ -11,7 +11,7 @@ import gevent
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from harness.core.errors import MachineError, NotInstalledError
+from harness.core.errors import MachineError, NotInstalledError, os_reason
 from harness.live.run import LiveRun
 from harness.measure.record import RUN_FILE
 
@@ -59,12 +59,6 @@ def has_outputs(environment: Environment, options: Namespace) -> bool:
 
 class LiveOutputs:
     """The outputs of one run.
-
-    Args:
-        environment: Locust's environment.
-        options: Locust's parsed options, ours included.
-        run: The state of the run.
-        folder: The run's folder.
 
     Raises:
         MachineError: If a port is not available.
@@ -119,7 +113,7 @@ def _refuse_taken(host: str, port: int) -> None:
     except OSError as error:
         raise MachineError(
             f"--web-port {port}",
-            f"cannot be listened on ({(error.strerror or str(error)).lower()})",
+            f"cannot be listened on ({os_reason(error)})",
             "the page needs a port of its own",
             "choose another port",
         ) from None

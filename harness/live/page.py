@@ -39,11 +39,8 @@ TEMPLATES: Final = Environment(
 def add_page(web_ui: WebUI, run: LiveRun, base_path: str, folder: Path) -> None:
     """Add the page to Locust's web interface, before it starts to serve.
 
-    Args:
-        web_ui: Locust's web interface.
-        run: What to show.
-        base_path: Prefix of all of Locust's addresses; usually empty.
-        folder: The run's folder, from where the report is served once it is made.
+    ``base_path`` is the prefix of all of Locust's addresses. The report is served from the run's
+    folder once it is made.
     """
     app = web_ui.app
     assert app is not None  # noqa: S101  made in its constructor

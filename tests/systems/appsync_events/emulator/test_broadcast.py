@@ -164,7 +164,7 @@ def test_events_are_numbered_without_asking_other_processes(with_hub):
     def check(hub, stand):
         transport = join(hub, stand)
         assert [[1], [4, 7], [10]] == [hub.number_events(count) for count in (1, 2, 1)]
-        stand.tell({"kind": "drop", "deliveries": [[7, 0]]})
+        stand.tell({"kind": "drop", "deliveries": [[7, 1]]})
         hub.broadcast(CHANNEL, [b'"{}"', b'"no"', b'"{}"'], numbers=(4, 7, 10))
         assert [FIRST, FIRST] == transport.written
         hub.reset()
