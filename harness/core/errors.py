@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from harness.core.exit_codes import ExitCode
+from harness.core.outside_text import redacted
 
 
 class HarnessError(Exception):
@@ -43,7 +44,7 @@ class HarnessError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        sentence = f"{self.where}: {self.found}, {self.required}"
+        sentence = redacted(f"{self.where}: {self.found}, {self.required}")
         return f"{sentence}\nhint: {self.hint}" if self.hint else sentence
 
 
@@ -76,7 +77,7 @@ class ScenarioError(HarnessError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems)
+        return redacted("\n".join(str(problem) for problem in self.problems))
 
 
 class LocustfileError(HarnessError):
@@ -139,7 +140,7 @@ def os_reason(error: OSError) -> str:
 def error_lines(error: HarnessError) -> str:
     """Return an error as the user sees it: each of its problems as ``error: …``, hints below."""
     problems = error.problems if isinstance(error, ScenarioError) else (error,)
-    return "\n".join(f"error: {problem}" for problem in problems)
+    return redacted("\n".join(f"error: {problem}" for problem in problems))
 
 
 def closest(written: str, known: Iterable[str]) -> str | None:

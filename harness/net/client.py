@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError, LocalProtocolError
+from harness.core.outside_text import outside_text
 
 ABNORMAL_CODE = 1006
 """Close code of a connection that ended without a close frame. Source: RFC 6455, section 7.1.5."""
@@ -41,6 +42,7 @@ class JoinError(HarnessError):
         is_final: bool = False,
         asked_wait_s: float = 0.0,
     ) -> None:
+        code, message = outside_text(code), outside_text(message)
         super().__init__(f"join, stage {stage}", f"{code}: {message}", "a join must be accepted")
         self.stage = stage
         self.code = code
@@ -84,6 +86,11 @@ class PublishAnswer:
     code: str
     message: str
     received_ns: int
+
+    def __post_init__(self) -> None:
+        if not self.accepted:  # An accepted one has no text, and there are many.
+            object.__setattr__(self, "code", outside_text(self.code))
+            object.__setattr__(self, "message", outside_text(self.message))
 
 
 class Listener(Protocol):

@@ -3,10 +3,11 @@
 import math
 from bisect import bisect_right
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
+from harness.scenario.addresses import register_address, without_password
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.model import HIDE_SECRETS, ScenarioModel
 from harness.scenario.target import Target, client_options
@@ -63,7 +64,7 @@ class Timetable:
 
 
 class Plan(ScenarioModel):
-    """Everything that decides a run. Holds no secrets: only the names of their variables.
+    """Everything that decides a run. Its only secrets are those in addresses, see ``written``.
 
     Attributes:
         workload: What load.
@@ -73,6 +74,8 @@ class Plan(ScenarioModel):
         fixed_counts: Ordinary users that the locustfile itself counts, by Locust's ``fixed_count``.
         label: What is tested, in the user's words; empty for nothing said.
         tags: More about it, such as the commit of the system.
+        written: Addresses of the target with ``${NAME}`` as the file has them, by key. Their values
+            may be secrets, which every process that has the plan keeps out of texts.
     """
 
     workload: Workload
@@ -82,14 +85,30 @@ class Plan(ScenarioModel):
     fixed_counts: dict[str, int] = Field(default_factory=dict)
     label: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
+    written: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _keep_addresses_secret(self) -> Self:
+        for table in (self.target.endpoints, self.target.client):
+            for key, value in table or ():
+                if isinstance(value, str):
+                    place = "endpoints" if table is self.target.endpoints else "client"
+                    register_address(self.written.get(f"{place}.{key}", ""), value)
+        return self
 
     def recorded(self) -> dict[str, Any]:
-        """Return the plan as ``run.json`` keeps it: no secrets.
+        """Return the plan as ``run.json`` keeps it: no secrets, ``${NAME}`` as it was written.
 
         Label, tags and the users of each class stand beside it.
         """
-        beside = {"label", "tags", "fixed_counts"}
-        return self.model_dump(mode="json", context=HIDE_SECRETS, exclude=beside)
+        beside = {"label", "tags", "fixed_counts", "written"}
+        plan = self.model_dump(mode="json", context=HIDE_SECRETS, exclude=beside)
+        for table in ("endpoints", "client"):
+            addresses = plan["target"][table] or {}
+            for key, value in addresses.items():
+                if isinstance(value, str):
+                    addresses[key] = without_password(self.written.get(f"{table}.{key}", value))
+        return plan
 
     @property
     def users(self) -> int:

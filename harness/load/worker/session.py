@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.core.outside_text import outside_text
 from harness.load.worker.run_context import RunContext
 from harness.measure.ledger import SubscriberLedger
 from harness.measure.record import CHANNELS_APART
@@ -245,6 +246,7 @@ class UserSession(SubscriberLedger):
 
     def ended(self, code: int, reason: str, kernel_ns: int, outcome: str = "") -> None:
         """The system or the network ended the connection."""
+        reason = outside_text(reason)
         close_reason = f"{outcome}: {reason}" if outcome else reason
         self._detach(kernel_ns + self.context.clock.offset_ns, code, close_reason)
         self.context.stats.count(self.user_class, "disconnects")
