@@ -130,7 +130,6 @@ class RateProfile:
     Recurring bursts are at the end of their periods; bursts that are disturbances multiply them.
 
     Args:
-        plan: The plan.
         start_s: Second of the run at which the first message may be sent.
         end_s: Second before which the last one must be.
     """

@@ -46,7 +46,6 @@ class EmulatorProcess:
 
     Args:
         target_file: File of the target, for error messages only.
-        target: The resolved target to emulate.
         log_file: Where its standard error goes.
 
     Raises:
@@ -68,9 +67,8 @@ class EmulatorProcess:
                 env=own,
                 start_new_session=True,
             )
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # It has ended already; the reason is read below.
+        # It may have ended already; the reason is read below.
+        with contextlib.suppress(BrokenPipeError):
             self._write(encode_target(target_file, target))
         self.endpoints = self._wait_until_accepting()
 
@@ -140,11 +138,7 @@ def _not_started(error: HarnessError) -> EmulatorNotStartedError:
 
 
 class EmulatorControls:
-    """The control paths of one emulator, beside those of the system that it emulates.
-
-    Args:
-        endpoints: Where it answers.
-    """
+    """The control paths of one emulator, beside those of the system that it emulates."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         parts = urlsplit(endpoints.http)

@@ -26,7 +26,6 @@ class WorkerRegistry:
     Args:
         send: Sends a message of a kind with data to the worker of an id.
         measure_clocks: Whether to measure the clocks of workers on this machine too.
-        system: The target's system.
         users: Fingerprint of the master's locustfile.
         locustfile: That file's name; empty for the packaged one.
     """
@@ -110,12 +109,7 @@ class WorkerRegistry:
         self._ready.add(worker)
 
     def wait(self, count: int, within_s: float, report: Callable[[str], None]) -> None:
-        """Wait until as many workers are ready.
-
-        Args:
-            count: How many workers share the plan.
-            within_s: How long to wait at most; 0 for no limit.
-            report: Prints a progress message.
+        """Wait until as many workers are ready, ``within_s`` at most; 0 for no limit.
 
         Raises:
             MachineError: If a worker is incompatible, or too few were ready in time.
@@ -209,8 +203,6 @@ class RunRoster:
 
     Args:
         registry: Where they registered; not used in a local run.
-        warnings: Receives warnings for the record.
-        report: Prints a message for the user.
     """
 
     def __init__(

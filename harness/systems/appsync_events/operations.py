@@ -46,7 +46,6 @@ class RejectedMessageError(Exception):
     """A client's message that is answered with an error and otherwise ignored.
 
     Args:
-        error: What to tell the client.
         message_type: Type of the answer, such as ``publish_error``.
         operation_id: The client's id for the operation; empty where it gave no valid one.
     """
@@ -71,8 +70,6 @@ class Refusal(NamedTuple):
     """Why something is not done that a client asked for.
 
     Attributes:
-        error: The error sent to the client.
-        status: The HTTP status that goes with it.
         cause: What it is counted as.
     """
 
@@ -190,12 +187,7 @@ def checked_events(
 
 
 def event_error(event: str, event_bytes: int = wire.MAX_EVENT_BYTES) -> WireError | None:
-    """Return why this one event is not broadcast, as it left its handler; None where it is.
-
-    Args:
-        event: Its JSON text.
-        event_bytes: What it may have.
-    """
+    """Return why this one event is not broadcast, as it left its handler; None where it is."""
     if size_bytes(event) <= event_bytes:
         return None
     message = f"Transformed event is larger than {event_bytes // 1024}KB"

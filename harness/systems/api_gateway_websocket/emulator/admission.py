@@ -25,8 +25,6 @@ class TokenBucket:
 
     Args:
         file: Also what the processes lock, as each take reads and writes.
-        rate_per_s: Tokens that are put back in a second.
-        burst: Tokens in a full bucket.
     """
 
     def __init__(self, file: Path, rate_per_s: float, burst: int) -> None:
@@ -55,13 +53,7 @@ class TokenBucket:
 
 
 class Admission:
-    """The admission of one process.
-
-    Args:
-        quotas: The limits.
-        faults: Faults that apply besides.
-        context: The place of this process.
-    """
+    """The admission of one process."""
 
     def __init__(self, quotas: Quotas, faults: Faults, context: WorkerContext) -> None:
         self._faults = faults

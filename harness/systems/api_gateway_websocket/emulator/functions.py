@@ -12,13 +12,7 @@ from harness.systems.api_gateway_websocket.options import Broadcast
 
 
 class Functions:
-    """The functions of one process: when they begin, and how many run at a time.
-
-    Args:
-        options: How long they take to begin, and how many there may be.
-        scheduler: When they begin.
-        counters: Counts starts, and functions that are throttled.
-    """
+    """The functions of one process: when they begin, and how many run at a time."""
 
     def __init__(self, options: Broadcast, scheduler: Scheduler, counters: Counters) -> None:
         self._options = options

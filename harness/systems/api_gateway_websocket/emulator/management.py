@@ -46,7 +46,6 @@ class Reply(NamedTuple):
     """What a call is answered with.
 
     Attributes:
-        status: HTTP status.
         body: What a GET returns.
     """
 
@@ -64,13 +63,9 @@ class ManagedConnection:
     """One connection as the API knows it.
 
     Attributes:
-        id: What it is called.
-        connection: Where to write.
         close: Closes it from the server's side.
         touch: Called when something was sent to it.
         subscription: What faults and counts know its deliveries by, once it may get any.
-        source_ip: Address it came from.
-        user_agent: What its client calls itself.
         connected_s: When it came, Unix time.
         active_s: When it last sent something or was sent something, Unix time.
     """
@@ -101,11 +96,7 @@ class ManagedConnection:
 
 
 class Management:
-    """The API as one process offers it; made inside the running event loop.
-
-    Args:
-        service: The process: its connections and deliveries, and its way to the others.
-    """
+    """The API as one process offers it; made inside the running event loop."""
 
     def __init__(self, service: EmulatedService[Options]) -> None:
         self._context = service.worker_context

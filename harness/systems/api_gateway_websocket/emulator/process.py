@@ -217,12 +217,7 @@ class ApiGatewayEmulator(Service):
 
     @staticmethod
     def client_settings(options: Options, http_url: str) -> dict[str, str]:
-        """Return settings for clients other than our own, by their title.
-
-        Args:
-            options: How the emulator is set up.
-            http_url: Where it serves ``@connections``.
-        """
+        """Return settings for clients other than our own, by their title."""
         if not options.iam_users:
             return {BOTO_TITLE: NO_USERS}
         user = options.iam_users[0]

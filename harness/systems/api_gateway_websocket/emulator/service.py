@@ -63,11 +63,6 @@ class Service(EmulatedService[Options]):
     """One emulator process, seen from its connections.
 
     Attributes:
-        admission: Quotas, and faults on the way in.
-        metering: The bill.
-        management: The ``@connections`` API.
-        table: Who is in which channel.
-        functions: What runs behind the API.
         rng: Decides whose $disconnect is lost, and how long calls and waits of a broadcast are.
         idle: Closes sessions after too long a silence.
         lifetime: Closes sessions at their greatest age.

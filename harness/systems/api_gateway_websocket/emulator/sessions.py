@@ -47,8 +47,6 @@ class FrameLimit:
     websocket-limits-table", read November 2026: a frame above 32 KB closes with code 1009.
 
     Args:
-        reader: Who gets the bytes.
-        limit_bytes: Longest payload of a frame.
         exceeded: Called once, at the first longer one; from then on nothing is passed on.
     """
 
@@ -122,7 +120,6 @@ class Session:
     """One connection after its upgrade.
 
     Args:
-        service: What it shares with the others.
         websocket: The connection, to read from and to close.
         managed: The connection, to write to and to call by its id.
     """

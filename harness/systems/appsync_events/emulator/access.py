@@ -92,7 +92,6 @@ class Identity(NamedTuple):
     """An authorised caller.
 
     Attributes:
-        mode: How they showed who they are.
         claims: ``ctx.identity`` of handlers; None for an API key.
     """
 
@@ -104,7 +103,6 @@ class Caller(NamedTuple):
     """The HTTP request that something came by: a publish, or the upgrade of the connection.
 
     Attributes:
-        headers: As received.
         host: Its ``Host``; may be empty.
         body: As received; empty for an upgrade.
         address: Where it came from, as handlers see it.
@@ -124,7 +122,6 @@ class Request(NamedTuple):
 
     Attributes:
         body: The message or the body of the HTTP request.
-        authorization: The credentials that came with it.
         caller: The HTTP request that brought it, or opened its connection.
         over_http: Whether it is a request of its own, whose body was signed as it came.
     """
@@ -149,8 +146,6 @@ class Access:
     """Authorises callers.
 
     Args:
-        options: Of the whole emulator.
-        folder: Shared by its processes.
         clock: Returns the time in seconds since 1970.
 
     Attributes:

@@ -21,12 +21,6 @@ TOO_MANY_SUBSCRIPTIONS = WireError(
 class Admission:
     """The admission of one process.
 
-    Args:
-        quotas: The limits of the API.
-        faults: Faults that apply besides.
-        counters: Counts what is rejected, by cause.
-        context: The place of this process.
-
     Attributes:
         outbound: The limit of steps of metering delivered; None without quotas.
     """

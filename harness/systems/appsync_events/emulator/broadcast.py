@@ -28,9 +28,6 @@ class Hub:
     """The subscriptions of one process.
 
     Args:
-        context: Makes the numbers of events unique.
-        writer: The connections.
-        deliveries: What becomes of deliveries that may not simply be written.
         settle_s: How long after its confirmation events still pass a subscription by.
     """
 
@@ -105,13 +102,7 @@ class Hub:
     def broadcast(
         self, segments: Segments, encoded_events: Sequence[bytes], numbers: Sequence[int]
     ) -> None:
-        """Deliver events, each from ``wire.encode_event``, to all who subscribed to their channel.
-
-        Args:
-            segments: The channel.
-            encoded_events: The events of one publish.
-            numbers: From ``number_events`` of the process they came to.
-        """
+        """Deliver events, encoded and numbered, to all who subscribed to their channel."""
         patterns = matching_patterns(segments)
         if self._settling:
             self._settle(patterns, len(encoded_events))

@@ -28,12 +28,7 @@ def steps_of_encoded(encoded_event: bytes) -> int:
 
 
 class Metering(ConnectionTime):
-    """The bill of one process.
-
-    Args:
-        counters: Has ``BILLED_COUNTS`` among its columns.
-        rules: How to bill what the source leaves open.
-    """
+    """The bill of one process."""
 
     def __init__(self, counters: Counters, rules: Undocumented) -> None:
         super().__init__(counters, is_rounded_up=rules.minutes_rounded_up)

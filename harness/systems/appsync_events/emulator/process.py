@@ -239,12 +239,7 @@ class AppSyncEventsEmulator(Service):
 
     @staticmethod
     def client_settings(options: Options, http_url: str) -> dict[str, str]:
-        """Return settings for clients other than our own, by their title.
-
-        Args:
-            options: How the emulator is set up.
-            http_url: Where it takes publishes.
-        """
+        """Return settings for clients other than our own, by their title."""
         if not options.tls:
             needed = "needs TLS, whatever the endpoint says: --set target.emulator.tls=true"
             return {AMPLIFY_TITLE: f"// {needed}"}

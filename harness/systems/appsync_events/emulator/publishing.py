@@ -35,8 +35,6 @@ class Publish(NamedTuple):
     """A publish that was accepted and now waits to be broadcast.
 
     Attributes:
-        segments: Its channel.
-        events: The events to broadcast, in order.
         results: The result for each event, for the publisher.
     """
 
@@ -60,13 +58,7 @@ Authorise = Callable[[Namespace, str, Request], Awaitable[Identity | WireError]]
 async def accept_subscribe(
     service: Service, request: Request, subscriptions: Collection[str]
 ) -> Segments | Refusal:
-    """Return what a caller may subscribe to, or why not; refusals are counted.
-
-    Args:
-        service: What all connections share.
-        request: The subscribe.
-        subscriptions: Ids of the subscriptions that its connection has already.
-    """
+    """Return what a caller may subscribe to, or why not; refusals are counted."""
     accepted = await _checked_subscribe(service, request, subscriptions)
     if isinstance(accepted, Refusal):
         service.counters.add(f"subscribes.refused.{accepted.cause}")
@@ -100,13 +92,7 @@ async def _checked_subscribe(
 async def accept_publish(
     service: Service, request: Request, rate: ConnectionRate | None = None
 ) -> Publish | Refusal:
-    """Check a publish and give each event its identifier; the caller replies, then broadcasts.
-
-    Args:
-        service: What all connections share; counts what is accepted and refused.
-        request: The publish.
-        rate: The limit of the connection it came by.
-    """
+    """Check a publish and give each event its identifier; the caller replies, then broadcasts."""
     checked = await _checked_publish(service, request)
     if isinstance(checked, Refusal):
         service.counters.add(f"publishes.refused.{checked.cause}")

@@ -57,11 +57,6 @@ class Service(EmulatedService[Options]):
 
     Attributes:
         options: As given, or as last reloaded.
-        admission: Quotas, and faults on the way in.
-        metering: The bill.
-        hub: Its subscriptions.
-        access: Who may do what.
-        handlers: The user's own code.
         keep_alive: Sends sessions their keep-alive messages.
         lifetime: Closes sessions at their greatest age.
     """

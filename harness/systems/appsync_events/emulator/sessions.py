@@ -34,9 +34,6 @@ class Session:
     """One connection after its upgrade.
 
     Args:
-        service: What it shares with the others.
-        websocket: The connection, to read from and to close.
-        connection: Where to write.
         caller: The request that opened it.
         refusal: Why it is rejected; None where it is admitted.
     """

@@ -32,9 +32,6 @@ __all__ = ["Context", "Handlers", "Incoming", "Outcome"]
 class Handlers:
     """The handlers of all namespaces; made inside the running event loop.
 
-    Args:
-        options: Of the whole emulator.
-
     Raises:
         ScenarioError: If code or a function that the options name cannot be loaded.
         NotInstalledError: If there is code, and nothing to run it with.

@@ -74,9 +74,6 @@ _LINE = re.compile(r"<input>:(\d+)")
 class Engine:
     """One QuickJS runtime that holds the handlers of one file; for one thread only.
 
-    Args:
-        source: The code.
-
     Raises:
         quickjs.JSException: If the engine does not take the code.
     """
@@ -114,14 +111,9 @@ class JavaScriptHandler:
     """The handlers in one file of a namespace; made inside the running event loop.
 
     Args:
-        file: The code.
         key: The key of the scenario file that names it.
         thread: Runs all JavaScript of this process, one call at a time.
         data_source: What ``request`` asks and ``response`` hears, where there is one.
-
-    Attributes:
-        publishes: Whether it has one for publishes.
-        subscribes: Whether it has one for subscribes.
 
     Raises:
         ScenarioError: If the file cannot be read, or its code is not taken.

@@ -46,13 +46,8 @@ class PythonHandler:
     """The Python functions of a namespace; made inside the running event loop.
 
     Args:
-        namespace: Whose they are.
         key: The key of the scenario file at which the namespace is.
         locks: File or module -> lock for one call at a time; shared by all namespaces.
-
-    Attributes:
-        publishes: Whether it has one for publishes.
-        subscribes: Whether it has one for subscribes.
 
     Raises:
         ScenarioError: If a function cannot be loaded.

@@ -35,12 +35,7 @@ HIDDEN_HEADERS = frozenset({"cookie"})
 
 
 class Incoming(NamedTuple):
-    """One event of a publish.
-
-    Attributes:
-        id: Its identifier, by which handlers name it.
-        text: Its JSON text.
-    """
+    """One event of a publish."""
 
     id: str
     text: str
@@ -62,9 +57,6 @@ class Context(NamedTuple):
     """The request that a handler judges.
 
     Attributes:
-        namespace: Whose handler it is.
-        segments: The channel.
-        identity: Who asks.
         headers: Of the HTTP request: of the publish, or of the connection's upgrade.
         domain: The ``Host`` of that request.
     """
@@ -198,12 +190,7 @@ def outcome_of(events: Sequence[Incoming], answered: Iterable[Answered]) -> Outc
 
 
 def handler_refusal(error: WireError, status: int) -> Refusal:
-    """Return the refusal of a publish or subscribe that a handler refuses, or fails at.
-
-    Args:
-        error: The error sent to the client.
-        status: Of the answer, over HTTP.
-    """
+    """Return the refusal of an operation that a handler refuses, or fails at."""
     return Refusal(error, HTTPStatus(status), "handler")
 
 

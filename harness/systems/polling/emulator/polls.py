@@ -62,11 +62,7 @@ class _Answer(NamedTuple):
 
 
 class Polls:
-    """Answers the polls of one process.
-
-    Args:
-        service: What all connections share.
-    """
+    """Answers the polls of one process."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

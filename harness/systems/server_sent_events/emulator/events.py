@@ -28,8 +28,6 @@ class Event(NamedTuple):
     Attributes:
         number: Its place among all events, from 1; its id.
         published_ns: When it came, on the monotonic clock of this host.
-        channel: Where it belongs.
-        data: As published.
     """
 
     number: int
@@ -42,7 +40,6 @@ class EventLog:
     """One process's view of the events of all.
 
     Args:
-        folder: Files that all processes share.
         segment_bytes: Length at which a file is followed by another.
     """
 
@@ -108,12 +105,7 @@ class EventLog:
 
 
 class History:
-    """The last events of a channel, for clients that come back.
-
-    Args:
-        count: Most events kept.
-        age_s: Age at which one is forgotten.
-    """
+    """The last events of a channel, for clients that come back."""
 
     def __init__(self, count: int, age_s: float) -> None:
         self._events: deque[Event] = deque(maxlen=count)

@@ -87,7 +87,6 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
     """One process of the emulator.
 
     Attributes:
-        hub: Its listeners.
         fleet: Its servers; None where nothing is limited.
         heartbeats: When each stream gets its next comment.
     """

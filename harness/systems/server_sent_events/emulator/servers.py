@@ -45,7 +45,6 @@ class Server:
     """One server, which serves what it is given.
 
     Args:
-        limits: What it can carry.
         queue: What it has to write; None where that has no limit.
         tls: How it encrypts; None where it does not.
     """
@@ -258,8 +257,6 @@ class Operator:
     """The operator who orders servers: when, and how long each takes to arrive.
 
     Args:
-        scaling: When servers are ordered, and how long they take.
-        seed: Chooses how long servers take.
         started_s: When the emulator was started, on ``time.monotonic``.
     """
 

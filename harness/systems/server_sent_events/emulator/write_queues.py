@@ -52,8 +52,6 @@ class WriteQueue:
     """What one server has to write, in order; made inside the running event loop.
 
     Args:
-        writer: The connections.
-        deliveries_per_s: What it can write.
         delays: Records in microseconds how long deliveries waited.
     """
 
