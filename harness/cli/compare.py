@@ -53,7 +53,6 @@ def compare(
     contains 0. Refuses runs that differ in workload, seed, load generator or machine. Exit code: 0,
     or 3 if a --fail-if rule is met.
     """
-    # Late, because pandas and matplotlib take a second to load.
     from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
     from harness.analysis.decide.comparison import compare as compare_sides
     from harness.analysis.decide.regression import parse_gates, pass_gates

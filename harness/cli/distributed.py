@@ -48,12 +48,10 @@ MaxWait = Annotated[
     ),
 ]
 AllowLostWorkers = Annotated[
-    bool,
-    typer.Option("--allow-lost-workers", help="Continue after losing a worker."),
+    bool, typer.Option("--allow-lost-workers", help="Continue after losing a worker.")
 ]
 MeasureClocks = Annotated[
-    bool,
-    typer.Option("--measure-clocks", help="Also measure clocks of local workers."),
+    bool, typer.Option("--measure-clocks", help="Also measure clocks of local workers.")
 ]
 
 

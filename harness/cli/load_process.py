@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from harness.core.child_errors import ERROR_FILE_VARIABLE, read_error
 from harness.core.clock import NS_PER_S
 from harness.core.errors import HarnessError, MachineError, os_reason
 from harness.core.exit_codes import ExitCode
-from harness.measure.record import LOG_FILE, RUN_FILE
+from harness.measure.record import LOG_FILE, RUN_FILE, read_run_file
 
 _ERROR_FILE = "error.json"
 GROUP_GRACE_S = 2.0
@@ -222,7 +221,7 @@ class OverrunWatch:
         """Return whether the process must be killed, because the run has been over for too long."""
         if time.monotonic() < self._look_s:
             return False
-        run = self._read()
+        run = read_run_file(self._file)
         if run.get("status") != "running":  # Still waiting for workers, or already finished.
             return False
         end_s: float = run["epoch_ns"] / NS_PER_S + self._total_s
@@ -233,16 +232,9 @@ class OverrunWatch:
         from harness.load.master.abort_reason import AbortReason
 
         cause = AbortReason("load_overran", ExitCode.RUN_INVALID, _OVERRUN_MESSAGE, _OVERRUN_HINT)
-        if (run := self._read()).get("status") == "running":
+        if (run := read_run_file(self._file)).get("status") == "running":
             noted = run | {"status": "aborted", "cause": cause.to_json()}
             half = self._file.with_name(f"{RUN_FILE}.new")
             half.write_text(json.dumps(noted, indent=2), encoding="utf-8")
             half.replace(self._file)
         return cause.exit_code
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads(self._file.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return found

@@ -12,6 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.measure.record import RUN_FILE, read_run_file
+
 PLAIN_LINE_EVERY_S = 5
 """Seconds of the run between two lines where stderr is no terminal."""
 
@@ -20,11 +22,7 @@ TIMELINE = Path("journal", "timeline.jsonl")
 
 
 class JournalTail:
-    """Reads the rows added to a journal since the last read.
-
-    Args:
-        file: One JSON object per line; need not exist yet, or any more.
-    """
+    """Reads the rows added to a journal since the last read; it need not exist, now or later."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -172,7 +170,7 @@ class ProgressDisplay:
     def __init__(self, progress: Progress, folder: Path, console: Console) -> None:
         self._progress = progress
         self._timeline = JournalTail(folder / TIMELINE)
-        self._run_file = folder / "run.json"
+        self._run_file = folder / RUN_FILE
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._shown = (-PLAIN_LINE_EVERY_S, "")
@@ -207,10 +205,7 @@ class ProgressDisplay:
 
 def run_warnings(run_file: Path) -> tuple[str, ...]:
     """Return the warnings in a run's ``run.json`` as text."""
-    try:
-        warnings = json.loads(run_file.read_bytes())["warnings"]
-    except (FileNotFoundError, ValueError, KeyError):
-        return ()
+    warnings = read_run_file(run_file).get("warnings", ())
     return tuple(f"{each['code']}: {each['observed']}, limit {each['limit']}" for each in warnings)
 
 

@@ -84,7 +84,6 @@ def check(
     workload, and optionally phase and user_class. The run's folder is not changed. An objective
     without data fails. Exit code: 0 if all hold, 3 if one does not, 4 if the run is invalid.
     """
-    # Late, because pandas takes a second to load and other subcommands do not need it.
     from harness.analysis.run.finalize import analyse, judge_again, verdict_json
     from harness.report.run.ci import render_junit
     from harness.report.write import write_file
@@ -111,7 +110,6 @@ def make_report(folder: Path) -> tuple["Analysis", Path]:
         NoRecordError: If the folder holds no readable record.
         MachineError: If the folder cannot be written.
     """
-    # Late, because pandas and matplotlib take a second to load.
     from harness.analysis.run.finalize import finalize
     from harness.report.write import write_report
 

@@ -223,9 +223,7 @@ def _search(
 
 
 def _sweep(
-    searches: Sequence[tuple[StepRunner, "Search"]],
-    names: tuple[str, str],
-    reference: "Workload",
+    searches: Sequence[tuple[StepRunner, "Search"]], names: tuple[str, str], reference: "Workload"
 ) -> int:
     """Run every search, write the result after each step, and return the exit code."""
     from harness.analysis.decide.capacity import exit_code_of
@@ -238,11 +236,8 @@ def _sweep(
     except (SweepStoppedError, KeyboardInterrupt) as stop:
         results.write("interrupted")
         code = stop.code if isinstance(stop, SweepStoppedError) else ExitCode.INTERRUPTED
-        if isinstance(stop, SweepStoppedError) and code != ExitCode.INTERRUPTED:
-            typer.echo(f"error: {stop}", err=True)
-        else:
-            hint = f"interrupted; the same command with --out {results.folder} resumes"
-            typer.echo(f"\n{hint}", err=True)
+        hint = f"\ninterrupted; the same command with --out {results.folder} resumes"
+        typer.echo(hint if code == ExitCode.INTERRUPTED else f"error: {stop}", err=True)
         results.show()
         if code != ExitCode.INTERRUPTED:
             results.discard_empty()
@@ -271,13 +266,7 @@ def _run_search(runner: StepRunner, search: "Search", results: "_Results") -> No
 
 
 class _Results:
-    """The results of a sweep, written after every step.
-
-    Args:
-        folder: The sweep's folder.
-        names: Names of workload and target.
-        reference: The workload to compare the capacity with.
-    """
+    """The results of a sweep, written after every step."""
 
     def __init__(self, folder: Path, names: tuple[str, str], reference: "Workload") -> None:
         self.folder = folder

@@ -93,9 +93,19 @@ class TargetUnreachableError(HarnessError):
 
 
 class RemoteProtocolError(HarnessError):
-    """The system under test sent something its protocol does not allow."""
+    """The system under test sent something its protocol does not allow.
+
+    Attributes:
+        code: What it is counted under: ``protocol_error``, or the name of the limit it crossed.
+    """
 
     exit_code = ExitCode.RUN_INVALID
+
+    def __init__(
+        self, where: str, found: str, required: str, *, code: str = "protocol_error"
+    ) -> None:
+        super().__init__(where, found, required)
+        self.code = code
 
 
 class LocalProtocolError(HarnessError):
@@ -118,8 +128,6 @@ class NotInstalledError(MachineError):
     """What was asked for needs a package that only an extra of ours installs.
 
     Args:
-        where: What needs it.
-        error: The import that failed.
         extra: The extra, as ``pip install 'fanout-harness[extra]'`` names it.
     """
 

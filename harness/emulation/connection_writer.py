@@ -33,7 +33,6 @@ class Batch(NamedTuple):
     """Frames that leave together.
 
     Attributes:
-        frames: What is written.
         deliveries: Deliveries owed that they hold; 0 for a reply.
         copies: Further copies of these.
         malformed: Malformed frames among them.
@@ -156,7 +155,6 @@ class ConnectionWriter:
         buffer_limit_bytes: Bytes a client may leave unread, besides what the kernel holds.
 
     Attributes:
-        counters: As given.
         pending: Deliveries of this process that are held back for now.
         watchers: Notified of each connection that opens or closes.
     """

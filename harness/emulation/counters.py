@@ -74,10 +74,6 @@ class Counters:
     """One process's row of counts, in a table with one row a process.
 
     Its gauges start at zero, whichever process had the row before.
-
-    Args:
-        context: Chooses the row.
-        names: The columns, the same for all processes.
     """
 
     def __init__(self, context: WorkerContext, names: Sequence[str]) -> None:

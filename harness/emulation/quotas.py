@@ -18,7 +18,6 @@ class Rate:
     """A limit on all processes together.
 
     Args:
-        context: Chooses our row of the table.
         name: What is limited; names the table.
         limit_per_s: What may be taken in a second; below one, in however many it takes to one.
     """

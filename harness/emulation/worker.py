@@ -40,7 +40,6 @@ class WorkerContext:
     Attributes:
         folder: Files they share; only the owner may read it, and it goes when they do.
         index: Number of this process, from 0.
-        processes: How many there are.
         started_s: When it was started, on ``time.monotonic``; the same for all of them.
         since_ns: What others sent before this is not for it: it took a killed one's place. 0 for
             those that were there from the start.

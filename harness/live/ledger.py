@@ -8,7 +8,7 @@ its subscriptions and arrivals. A later arrival corrects the counts.
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from harness.core.channels import names_of
@@ -81,12 +81,8 @@ class LiveLedger:
 
     def settle(self, before_second: float) -> None:
         """Settle the messages that were taken before this second of the run."""
-        due: list[_Key] = []
-        for key, publish in self._waiting.items():
-            if publish.second >= before_second:
-                break
-            due.append(key)
-        for key in due:
+        waiting = self._waiting
+        for key in list(takewhile(lambda key: waiting[key].second < before_second, waiting)):
             self._settle(key, self._waiting.pop(key))
         surplus = len(self._settled) - MAX_SETTLED_KEPT
         for key in list(islice(self._settled, max(surplus, 0))):

@@ -176,11 +176,7 @@ TEMPLATES.filters |= {
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """Return values from zero up to the largest as a small SVG line; gaps stay gaps.
-
-    Args:
-        values: One a second, the newest last; None where there was nothing to measure.
-    """
+    """Return values, one a second, from zero up as a small SVG line; None makes a gap."""
     most = max((value for value in values if value is not None), default=0.0) or 1.0
     step = (LINE_WIDTH - 2 * _MARGIN) / max(len(values) - 1, 1)
     height = LINE_HEIGHT - 2 * _MARGIN

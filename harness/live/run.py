@@ -43,7 +43,6 @@ class LiveRun:
     """The state of one run so far.
 
     Args:
-        plan: What is run.
         intended_s: When each publish of the schedule is due, seconds of the run, shape (n,).
         channels: Index of the channel of each, shape (n,).
 

@@ -37,7 +37,7 @@ def require_owned(target: Target, *, stated: bool) -> None:
     Raises:
         MachineError: If a host is not on the list.
     """
-    unknown = [host for host in _hosts(target) if not is_loopback(host) and not _is_listed(host)]
+    unknown = [host for host in _hosts(target) if not _is_owned(host)]
     if unknown and stated and not any("*" in host for host in unknown):
         _remember(unknown)
     elif unknown:
@@ -54,8 +54,13 @@ def _hosts(target: Target) -> list[str]:
     return list(dict.fromkeys((urlsplit(one).hostname or "").lower() for one in addresses))
 
 
-def _is_listed(host: str) -> bool:
-    return any(fnmatchcase(host, pattern) for pattern in _patterns())
+def may_load(target: Target, host: str) -> bool:
+    """Return whether load is allowed on a host to which a target redirects."""
+    return host in _hosts(target) or _is_owned(host)
+
+
+def _is_owned(host: str) -> bool:
+    return is_loopback(host) or any(fnmatchcase(host, pattern) for pattern in _patterns())
 
 
 def _patterns() -> Iterator[str]:

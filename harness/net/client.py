@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError, LocalProtocolError
+from harness.core.hosts import is_loopback
 from harness.core.outside_text import outside_text
 
 ABNORMAL_CODE = 1006
@@ -193,6 +194,7 @@ class Access:
         options: The target's ``[client]`` table, the system's own model of it; its defaults where
             the target has none.
         auth: The target's ``[auth]`` table, which names secrets and holds none; None for the key.
+        may_connect: Returns whether load on a host, to which the system redirects, is allowed.
     """
 
     realtime: str
@@ -202,6 +204,7 @@ class Access:
     source_addresses: Sequence[str] = ()
     options: Any = None
     auth: Any = None
+    may_connect: Callable[[str], bool] = is_loopback
 
 
 class Api(Protocol):

@@ -67,12 +67,10 @@ class Plan(ScenarioModel):
     """Everything that decides a run. Its only secrets are those in addresses, see ``written``.
 
     Attributes:
-        workload: What load.
         target: Which system; ``${NAME}`` in its endpoints has been resolved.
         workload_file: File the workload came from, as the user wrote it.
         target_file: File the target came from, as the user wrote it.
         fixed_counts: Ordinary users that the locustfile itself counts, by Locust's ``fixed_count``.
-        label: What is tested, in the user's words; empty for nothing said.
         tags: More about it, such as the commit of the system.
         written: Addresses of the target with ``${NAME}`` as the file has them, by key. Their values
             may be secrets, which every process that has the plan keeps out of texts.
@@ -126,14 +124,11 @@ class Plan(ScenarioModel):
         return sum(self.ordinary.values())
 
     @property
-    def users_at_first(self) -> float:
-        """Users who come in the join phase: all but those of flash crowds, ordinary ones too."""
-        return self.users * (1.0 - self.workload.held_back_ratio) + self.ordinary_users
-
-    @property
     def ramp_s(self) -> float:
         """Seconds over which the users of the join phase start, each class evenly."""
-        return self.users_at_first / self.workload.joins.rate_per_s
+        # All but those of flash crowds, ordinary ones too.
+        at_first = self.users * (1.0 - self.workload.held_back_ratio) + self.ordinary_users
+        return at_first / self.workload.joins.rate_per_s
 
     @property
     def planned_users(self) -> dict[str, int]:

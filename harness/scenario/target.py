@@ -61,8 +61,7 @@ class Tls(ScenarioModel):
         default=True, description="Whether it must be valid; false only for tests."
     )
     ca_file: FilePath | None = Field(
-        default=None,
-        description="PEM file of further authorities to trust, relative to this file.",
+        default=None, description="PEM file of further authorities to trust, relative to this file."
     )
 
 
@@ -98,8 +97,7 @@ class Target(ScenarioModel):
         description="Options of the emulator, where the target is emulated; may be left out.",
     )
     client: ClientOptions | None = Field(
-        default=None,
-        description="Options of the simulated clients; may be left out.",
+        default=None, description="Options of the simulated clients; may be left out."
     )
     endpoints: Endpoints | None = Field(
         default=None,

@@ -84,3 +84,11 @@ class RunContext:
         """Count one error of a user of this class."""
         self.stats.count(user_class, "errors")
         self.stats.error(stage, error_class, outside_text(code), outside_text(message))
+
+    def internal_error(self, sentence: str) -> None:
+        """Count an exception that no code of ours handled: the run is invalid for it.
+
+        Args:
+            sentence: What was raised, and where.
+        """
+        self.stats.error("internal", "InternalError", "internal_error", sentence)
