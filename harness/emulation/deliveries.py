@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
 
+import orjson
 from hdrh.histogram import HdrHistogram
 
 from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter
 from harness.emulation.counters import OWED, SENT, SUBSCRIPTIONS
 from harness.emulation.fault_choices import DeliveryOutcome
-from harness.emulation.fault_log import excerpt
 from harness.emulation.faults import Faults
 from harness.emulation.quotas import Rate
 from harness.emulation.scheduler import Scheduler
@@ -269,12 +269,6 @@ class Deliveries:
             subscription.connection.deliver(batch)
 
     def _log(self, what: str, subscription: Subscription, frame: Frame, **more: object) -> None:
-        entry = {
-            "what": what,
-            "event": frame.event,
-            "subscription": subscription.number,
-            "connection": subscription.connection.number,
-            "peer": subscription.connection.peer,
-            "text": excerpt(frame.encoded),
-        }
-        self._faults.log.add(entry | more)
+        connection, text = subscription.connection, orjson.loads(frame.encoded)
+        log = self._faults.log
+        log.add_delivery(what, frame.event, subscription.number, connection, text, **more)

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from harness.emulation.connection_writer import Connection
 from harness.emulation.counters import Counters
 from harness.emulation.worker import WorkerContext
 
@@ -37,6 +38,26 @@ class FaultLog:
         else:
             self._counters.add("fault_log.left_out")
 
+    def add_delivery(
+        self,
+        what: str,
+        event: int,
+        subscription: int,
+        connection: Connection,
+        text: str,
+        **more: object,
+    ) -> None:
+        """Write what became of a delivery, with the beginning of its text: enough to tell which."""
+        entry = {
+            "what": what,
+            "event": event,
+            "subscription": subscription,
+            "connection": connection.number,
+            "peer": connection.peer,
+            "text": text[:EXCERPT_CHARACTERS],
+        }
+        self.add(entry | more)
+
     def reset(self) -> None:
         """Begin anew."""
         self._file.truncate(0)
@@ -54,9 +75,3 @@ def read_fault_logs(folder: Path) -> list[dict[str, Any]]:
         for file in sorted(folder.glob("faults-*.jsonl"))
         for line in file.read_bytes().splitlines()
     ]
-
-
-def excerpt(encoded_event: bytes) -> str:
-    """Return the beginning of an event that is given as a JSON string, enough to tell which."""
-    text: str = orjson.loads(encoded_event)
-    return text[:EXCERPT_CHARACTERS]

@@ -43,14 +43,8 @@ class Publish(NamedTuple):
     results: list[EventResult]
 
 
-class _Place(NamedTuple):
-    """The channel a caller may use, the caller, and the handlers at the time of the request."""
-
-    namespace: Namespace
-    segments: Segments
-    identity: Identity
-    handlers: Handlers
-
+_Place = tuple[Context, Handlers]
+"""What a caller may use, and the handlers at the time of the request."""
 
 Authorise = Callable[[Namespace, str, Request], Awaitable[Identity | WireError]]
 
@@ -74,6 +68,7 @@ async def _checked_subscribe(
     place = await _place(service, request, service.access.subscribe, wildcard_allowed=True)
     if isinstance(place, Refusal):
         return place
+    context, handlers = place
     operation_id = request.body["id"]
     if operation_id in subscriptions:
         taken = WireError("DuplicatedOperationError", f"Duplicated operation id {operation_id}")
@@ -81,12 +76,12 @@ async def _checked_subscribe(
     too_many = service.admission.subscribe(len(subscriptions))
     if too_many is not None:
         return Refusal(too_many, HTTPStatus.BAD_REQUEST, "too_many")
-    if place.handlers.has_subscribe(place.namespace.name):
+    if handlers.has_subscribe(context.namespace.name):
         service.metering.handled()
-        refused = await place.handlers.on_subscribe(_context(place, request))
+        refused = await handlers.on_subscribe(context)
         if refused is not None:
             return refused
-    return place.segments
+    return context.segments
 
 
 async def accept_publish(
@@ -97,18 +92,22 @@ async def accept_publish(
     if isinstance(checked, Refusal):
         service.counters.add(f"publishes.refused.{checked.cause}")
         return checked
-    place, events = checked
+    (context, handlers), events = checked
     throttled = service.admission.publish(len(events), rate)
     if throttled is not None:
         return refusal(throttled)
     identified = [Incoming(_identifier(), event) for event in events]
-    outcome = await _handled(service, place, identified, request)
+    if handlers.has_publish(context.namespace.name):
+        service.metering.handled(len(events))
+        outcome = await handlers.on_publish(context, identified)
+    else:
+        outcome = Outcome([(event.id, event.text) for event in identified], {})
     if isinstance(outcome, Refusal):
         service.counters.add("publishes.refused.handler")
         return outcome
     service.counters.add("publishes.accepted")
     service.metering.published(list(map(size_bytes, events)))
-    return _sized(service, place.segments, identified, outcome)
+    return _sized(service, context.segments, identified, outcome)
 
 
 async def _checked_publish(
@@ -145,17 +144,8 @@ async def _place(
         return refusal(segments)
     if namespace is None:
         return refusal(UNKNOWN_NAMESPACE)
-    return _Place(namespace, segments, identity, handlers)
-
-
-async def _handled(
-    service: Service, place: _Place, events: list[Incoming], request: Request
-) -> Outcome | Refusal:
-    """Let the user's handler change events; without one they stay what they are."""
-    if not place.handlers.has_publish(place.namespace.name):
-        return Outcome([(event.id, event.text) for event in events], {})
-    service.metering.handled(len(events))
-    return await place.handlers.on_publish(_context(place, request), events)
+    caller = request.caller
+    return Context(namespace, segments, identity, caller.headers, caller.host), handlers
 
 
 def _sized(
@@ -186,8 +176,3 @@ def _sized(
 def _identifier() -> str:
     """Return a random UUID, without asking the system for each of them as ``uuid4`` does."""
     return str(uuid.UUID(int=_rng.getrandbits(128), version=4))
-
-
-def _context(place: _Place, request: Request) -> Context:
-    caller = request.caller
-    return Context(place.namespace, place.segments, place.identity, caller.headers, caller.host)

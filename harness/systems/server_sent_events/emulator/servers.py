@@ -18,9 +18,8 @@ from typing import Any
 
 from aiohttp import web
 
-from harness.emulation.counters import Counters, open_integers
-from harness.emulation.fault_log import FaultLog
-from harness.emulation.worker import WorkerContext
+from harness.emulation.counters import open_integers
+from harness.emulation.emulated_service import EmulatedService
 from harness.systems.server_sent_events.emulator.write_queues import TICK_S, WriteQueue
 from harness.systems.server_sent_events.options import Options, Scaling, Servers
 
@@ -113,31 +112,26 @@ class Fleet:
     Server k is played by process k modulo their number.
 
     Args:
-        options: What servers may be added, and from which seed.
+        service: The process.
         limits: What servers there are.
-        worker_context: The place of this process.
         listener: Listening socket in front of all servers of all processes.
         make_queue: Makes the queue of a server with a limit on its deliveries.
-        counters: Counts servers ordered and arrived.
-        log: Told when that was.
     """
 
     def __init__(
         self,
-        options: Options,
+        service: EmulatedService[Options],
         limits: Servers,
-        worker_context: WorkerContext,
         listener: socket.socket,
         make_queue: Callable[[float], WriteQueue],
-        counters: Counters,
-        log: FaultLog,
     ) -> None:
         listener.setblocking(False)
+        options, worker_context = service.options, service.worker_context
         self._limits = limits
         self._worker_context = worker_context
         self._listener = listener
-        self._counters = counters
-        self._log = log
+        self._counters = service.counters
+        self._log = service.faults.log
         self._make_queue = make_queue
         self._operator = Operator(options.scaling, options.seed, worker_context.started_s)
         self._servers: dict[int, Server] = {}
