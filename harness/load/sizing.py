@@ -106,12 +106,7 @@ def size_or_refuse(
 ) -> tuple[Plan, int, list[dict[str, Any]]]:
     """Return a plan sized for a machine, the number of workers, and a warning for each shortage.
 
-    Args:
-        plan: The plan to run.
-        machine: Limits of this machine.
-        workers: Processes that generate the load, on all machines; None for the fewest possible.
-        here: Those on this machine; None for all of them.
-        force: Whether to run it even if the machine is too small.
+    ``workers`` is as for ``size_plan``, and ``here`` as for ``needs_of``.
 
     Raises:
         MachineError: If the machine is too small and ``force`` is not set.

@@ -182,11 +182,7 @@ def _own_count(where: str, one: type[User]) -> int:
 
 
 def refuse_options(options: Namespace) -> None:
-    """Refuse options of Locust that contradict a plan.
-
-    Raises:
-        LocustfileError: For the first such option.
-    """
+    """Refuse options of Locust that contradict a plan; raises LocustfileError for the first."""
     reasons = {
         "--class-picker": (options.class_picker, "the workload defines which classes run"),
         "--config-users": (options.config_users, "the workload defines how many users run"),
@@ -220,11 +216,7 @@ def classes_to_run(found: Sequence[type[User]], options: Any, where: str) -> lis
 
 
 def require_tasks(found: Iterable[type[User]], options: Any, where: str) -> None:
-    """Require a task in each ordinary class that is to run, after the tags are applied.
-
-    Raises:
-        LocustfileError: If one has no task.
-    """
+    """Require a task in each ordinary class to run, after tags; raises LocustfileError."""
     for one in found:
         if not one.tasks and not getattr(one, "functions", None) and one.fixed_count:
             what, do = f"{one.__name__} has no task", "give it one"

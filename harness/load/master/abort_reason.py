@@ -58,11 +58,7 @@ class AbortReason:
 
 
 def stopped_by_user_class(reason: str) -> AbortReason:
-    """Return why a run is invalid that a user class stopped.
-
-    Args:
-        reason: The message of the ``StopTest``, or what else stopped the run.
-    """
+    """Return why a run is invalid that a user class stopped, by a ``StopTest`` or otherwise."""
     message = f"a user class stopped the run: {reason}"
     hint = "StopTest and runner.quit() end the whole run; raise StopUser to end one user"
     return AbortReason("stopped_by_user_class", ExitCode.RUN_INVALID, message, hint)

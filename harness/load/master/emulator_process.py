@@ -102,11 +102,7 @@ class EmulatorProcess:
         return f"killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
 
     def send(self, command: Mapping[str, Any]) -> None:
-        """Send the running emulator a command, such as to kill one of its processes.
-
-        Raises:
-            OSError: If it is gone.
-        """
+        """Send the emulator a command, such as to kill a process; raises OSError if it is gone."""
         self._write(orjson.dumps(command) + b"\n")
 
     def _write(self, line: bytes) -> None:

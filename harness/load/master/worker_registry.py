@@ -170,11 +170,7 @@ class WorkerRegistry:
             self._send(worker_protocol.REGISTERED, {"refused": refused}, worker)
 
     def admit(self, ids: list[str]) -> list[dict[str, Any]]:
-        """Fix the workers of the run, refuse all others, and return a row for each, in order.
-
-        Args:
-            ids: Locust's client ids, in order of worker number.
-        """
+        """Fix the run's workers by Locust's ids, in order of number; return a row for each."""
         self._admitted = set(ids)
         for worker, info in self._workers.items():
             if worker not in self._admitted:
@@ -222,23 +218,12 @@ class RunRoster:
         self.rows = [{"index": 0, "id": "local", "clock": "run clock"}]
 
     def admit(self, ids: list[str]) -> None:
-        """Fix the workers of the run; later ones are refused.
-
-        Args:
-            ids: Locust's client ids, in order of worker number.
-        """
+        """Fix the run's workers by Locust's ids, in order of number; later ones are refused."""
         self._registry.on_late = self._on_late
         self.rows = self._registry.admit(ids)
 
     def lose(self, number: int, sentence: str, joined: int, lost_at_s: float) -> None:
-        """Continue without a worker.
-
-        Args:
-            number: Its number.
-            sentence: Why it is lost.
-            joined: Successful joins of its users.
-            lost_at_s: When it was found lost, seconds after the epoch.
-        """
+        """Continue without a worker that was found lost ``lost_at_s`` seconds after the epoch."""
         self.rows[number] |= {"lost_at_s": lost_at_s, "joined": joined}
         hint = (
             f"its {joined} users and 1/{len(self.rows)} of the publishes were missing from then "

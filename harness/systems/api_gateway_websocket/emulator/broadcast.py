@@ -29,17 +29,9 @@ Ended = Callable[[int | None], None]
 
 
 def start_broadcast(service: Service, channel: str, data: bytes, ended: Ended) -> bool:
-    """Start the function that broadcasts a message.
+    """Start the function that broadcasts a message; return False where too many run.
 
-    Args:
-        service: Its functions, the table they read and the API they call.
-        channel: Who gets it.
-        data: The message.
-        ended: Called when the function ends, with how many it reached; with None where it was
-            ended because it took too long.
-
-    Returns:
-        Whether it starts; False where too many run.
+    ``ended`` is called when it ends, with how many it reached; with None where it took too long.
     """
     return service.functions.invoke(partial(_read, service, channel, data, ended))
 

@@ -22,14 +22,10 @@ class Functions:
         self._environments = 0
 
     def invoke(self, run: Callable[[float], None], at_s: float | None = None) -> bool:
-        """Start a function; ``ended`` must be called when it has run.
+        """Start a function, now or at a time; return False where as many run as may.
 
-        Args:
-            run: Called when its first line would run, with that time on ``time.monotonic``.
-            at_s: When it is asked for; now, left out.
-
-        Returns:
-            Whether it starts; False where as many run as may.
+        ``run`` is called when its first line would run, with that time on ``time.monotonic``. When
+        the function has run, ``ended`` must be called.
         """
         if self._running >= self._options.concurrency:
             self._counters.add("functions.throttled")

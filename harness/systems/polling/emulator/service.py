@@ -72,21 +72,12 @@ class Service(EmulatedService[Options]):
         self.quota = Rate(worker_context, "requests", rate_per_s) if rate_per_s else None
 
     def channels_of(self, names: Sequence[str]) -> tuple[Sequence[Channel], Cursor]:
-        """Return the channels that a poll asks for, and the cursor of who has seen all in them.
-
-        Args:
-            names: As the poll names them; wildcards may be among them.
-        """
+        """Return the channels that a poll names, and the cursor of who has seen all in them."""
         found = [self._channels[name] for name in channels_named(names, self._channels)]
         return found, newest_of(found, self.processes)
 
     def publish(self, name: str, body: bytes) -> None:
-        """Keep a message, here and in all other processes.
-
-        Args:
-            name: The channel, without a slash at its start.
-            body: Its JSON.
-        """
+        """Keep a JSON message of a channel, named without its first slash, in all processes."""
         self._number += 1
         now_ns = time.monotonic_ns()
         message = Message(self._index, self._number, next(self._event_numbers), now_ns, body)

@@ -112,8 +112,6 @@ class Fleet:
     Server k is played by process k modulo their number.
 
     Args:
-        service: The process.
-        limits: What servers there are.
         listener: Listening socket in front of all servers of all processes.
         make_queue: Makes the queue of a server with a limit on its deliveries.
     """

@@ -21,11 +21,7 @@ DELAYED = "deliveries.delayed.capacity"
 
 
 class QueuedWriter(ConnectionWriter):
-    """The connections of one process, some of them on servers with a limited rate.
-
-    Attributes:
-        queues: The queue of each connection on a server with a limited rate.
-    """
+    """The connections of one process, some of them on servers with a limited rate."""
 
     def __init__(self, context: WorkerContext, counters: Counters, buffer_limit_bytes: int) -> None:
         super().__init__(context, counters, buffer_limit_bytes)
