@@ -18,7 +18,7 @@ INTEGER_BYTES = 8
 
 
 def open_integers(file: Path, count: int) -> memoryview:
-    """Return integers that processes share, 0 at first; whoever comes first makes the file."""
+    """Return integers that processes share, 0 at first; the first process makes the file."""
     with file.open("a+b") as opened:
         opened.truncate(count * INTEGER_BYTES)
         return memoryview(mmap.mmap(opened.fileno(), 0)).cast("q")

@@ -27,7 +27,7 @@ from harness.emulation.emulated_service import EmulatedService
 from harness.emulation.metering import steps_of
 from harness.emulation.websocket_frames import text_frames
 from harness.systems.api_gateway_websocket import wire
-from harness.systems.api_gateway_websocket.economics import STEP_BYTES
+from harness.systems.api_gateway_websocket.emulator.metering import STEP_BYTES
 from harness.systems.api_gateway_websocket.options import Options
 
 CALLS, ANSWERS = b"calls", b"answers"

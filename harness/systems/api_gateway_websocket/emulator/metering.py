@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.emulation.metering import CONNECTED_MS, ConnectionTime, connection_minutes, steps_of
-from harness.systems.api_gateway_websocket.economics import STEP_BYTES
+
+STEP_BYTES = 32 * 1024
 
 CONNECTS, INBOUND = "billed.connects", "billed.inbound"
 BILLED_COUNTS = (CONNECTS, INBOUND, CONNECTED_MS)

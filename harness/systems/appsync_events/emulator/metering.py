@@ -12,8 +12,10 @@ import orjson
 
 from harness.emulation.counters import Counters
 from harness.emulation.metering import CONNECTED_MS, ConnectionTime, connection_minutes, steps_of
-from harness.systems.appsync_events.economics import STEP_BYTES
 from harness.systems.appsync_events.options import Undocumented
+
+STEP_BYTES = 5 * 1024
+"""Each operation is metered in steps of 5 KB, which the source does not define further."""
 
 _OPERATIONS = ("inbound", "handlers", "connects", "subscribes", "unsubscribes", "pings")
 BILLED_COUNTS = (*(f"billed.{kind}" for kind in _OPERATIONS), CONNECTED_MS)
