@@ -18,6 +18,7 @@ from harness.cli.distributed import (
     Master,
     MaxWait,
     MeasureClocks,
+    SecretFile,
     master_arguments,
 )
 from harness.cli.options import (
@@ -88,6 +89,7 @@ def run(
     max_wait_s: MaxWait = 600.0,
     allow_lost_workers: AllowLostWorkers = False,
     measure_clocks: MeasureClocks = False,
+    secret_file: SecretFile = None,
     locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
@@ -119,6 +121,7 @@ def run(
         max_wait_s=max_wait_s,
         allow_lost_workers=allow_lost_workers,
         measure_clocks=measure_clocks,
+        secret_file=secret_file,
     )
     arguments += [*(["--force"] if force else []), *_live_page(web_port), *(locust_arguments or ())]
     count = 1 if master else size_plan(plan, read_machine(), workers)[1]

@@ -2,26 +2,17 @@ import contextlib
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.support.runs import LONG, SHORT, after
+from tests.support.runs import LONG, SHORT, after, elsewhere
 
 KEY = "da2-of-the-test"
-ELSEWHERE = """
-name = "elsewhere"
-system = "appsync-events"
-[endpoints]
-http = "http://{host}/event"
-realtime = "ws://{host}/event/realtime"
-[auth]
-api_key_env = "CHAT_KEY"
-"""
 
 
 def on(launcher, host, *flags, settings=SHORT):
     """Return a running command on a system that this run has not started."""
     folder = launcher.new_folder()
     file = folder / "elsewhere.toml"
-    file.write_text(ELSEWHERE.format(host=host), encoding="utf-8")
-    variables = {"CHAT_KEY": KEY, "XDG_CONFIG_HOME": str(folder), "HARNESS_OWNED_TARGETS": ""}
+    file.write_text(elsewhere(f"http://{host}/event"), encoding="utf-8")
+    variables = {"END_TO_END_KEY": KEY, "XDG_CONFIG_HOME": str(folder), "HARNESS_OWNED_TARGETS": ""}
     return launcher.run(settings, *flags, target=file, **variables)
 
 
@@ -97,5 +88,4 @@ def test_throttled_chatters_keep_silent(outcome):
     publishes = outcome.summary["publishes"]
     assert 0 < publishes["throttled"] <= publishes["sent"] < publishes["offered"]
     assert "publishes_not_sent" in {each["code"] for each in outcome.summary["warnings"]}
-    errors = (outcome.folder / "errors.parquet").read_bytes()
-    assert b"BackedOff" in errors
+    assert b"BackedOff" in (outcome.folder / "errors.parquet").read_bytes()

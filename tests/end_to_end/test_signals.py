@@ -9,8 +9,7 @@ INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
 
 
 def stopped_run(launcher, signum, *arguments):
-    running = launcher.run(LONG, *arguments)
-    running.until_second(2)
+    running = launcher.run(LONG, *arguments).until_second(2)
     running.send(signum)
     return running.outcome()
 
@@ -23,8 +22,7 @@ def terminated_run(launcher):
 
 
 def twice_interrupted_run(launcher):
-    running = launcher.run(LONG)
-    running.until_second(2)
+    running = launcher.run(LONG).until_second(2)
     running.send(INTERRUPT)
     wait_for(lambda: STOPPING in (running.folder / "locust.log").read_text("utf-8"), "the first")
     running.send(INTERRUPT)
@@ -32,8 +30,7 @@ def twice_interrupted_run(launcher):
 
 
 def stopped_locust(launcher, signum):
-    running = launcher.locust(LONG, *apart(2))
-    running.until_second(2)
+    running = launcher.locust(LONG, *apart(2)).until_second(2)
     running.send_to_all(signum)
     return running.outcome()
 
@@ -43,8 +40,7 @@ terminated_locust = partial(stopped_locust, signum=TERMINATE)
 
 
 def twice_interrupted_locust(launcher):
-    running = launcher.locust(LONG, *apart(2))
-    running.until_second(2)
+    running = launcher.locust(LONG, *apart(2)).until_second(2)
     running.send_to_all(INTERRUPT)
     wait_for(lambda: STOPPING in running.stderr(), "the first")
     running.send_to_all(INTERRUPT)

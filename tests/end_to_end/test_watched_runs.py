@@ -1,9 +1,7 @@
 import html
 import json
 import re
-import shutil
 import signal
-import subprocess
 import sys
 import urllib.request
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.page_checks import CHROMIUM, open_in_browser
 from tests.support.ports import free_port
 from tests.support.runs import (
     EMULATED,
@@ -28,13 +27,6 @@ from tests.support.runs import (
     sets,
 )
 from tests.support.waiting import wait_for
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"),
-)
 
 
 @dataclass
@@ -64,18 +56,9 @@ def figures(port):
     return json.loads(text) if text else None
 
 
-def browse(address, profile):
+def browse(address, folder):
     """Return a page as the browser built it, and what it logged to its console."""
-    if CHROMIUM is None:
-        return None
-    done = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", address],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+    return open_in_browser(address, folder) if CHROMIUM else None
 
 
 def listening(pid, port):

@@ -15,18 +15,9 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from harness.core.envelope import Envelope
-from tests.support.runs import EMULATED, SHORT, TIMEOUT_S, after
+from tests.support.runs import EMULATED, SHORT, TIMEOUT_S, after, elsewhere
 from tests.support.waiting import wait_for
 
-TARGET = """
-name = "elsewhere"
-system = "appsync-events"
-[endpoints]
-http = "{http}"
-realtime = "{realtime}"
-[auth]
-api_key_env = "END_TO_END_KEY"
-"""
 SENTINEL = "the end"
 ENVELOPE = ("stream", "sequence", "intended_ns", "sent_ns", "bytes")
 
@@ -95,9 +86,8 @@ def witnessed(launcher, emulated, settings, tls=""):
         witness = Witness(address)
         ending.callback(witness.dismiss)
         target = launcher.new_folder() / "target.toml"
-        target.write_text(TARGET.format(**address) + tls.format(**address), encoding="utf-8")
-        running = launcher.run(settings, target=target, END_TO_END_KEY=address["api_key"])
-        outcome = running.outcome()
+        target.write_text(elsewhere(address["http"]) + tls.format(**address), encoding="utf-8")
+        outcome = launcher.run(settings, target=target, END_TO_END_KEY=address["api_key"]).outcome()
     return outcome, witness.events
 
 

@@ -1,9 +1,7 @@
 import html
 import json
 import re
-import shutil
 import socket
-import subprocess
 from argparse import Namespace
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +12,8 @@ from harness.core.errors import MachineError
 from harness.live.outputs import LiveOutputs, has_outputs
 from harness.live.page import count, main_figures, milliseconds, percent, render, seconds, sparkline
 from harness.live.snapshot import snapshot
-from tests.support.waiting import PATIENCE_S
+from tests.support.page_checks import CHROMIUM, open_in_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE_WIDTH = 390
 PROBE = """
 <!doctype html><meta charset="utf-8"><body style="margin:0">
@@ -36,8 +33,7 @@ def test_page_needs_nothing_from_elsewhere(played):
     """No address but its own in it, so that it works on a machine without a network."""
     page = render(played)
     assert [] == re.findall(r"https?://[^\"' <)]*", page)
-    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert {"data:,", "./", "fan-out.json"} == set(sources)
+    assert {"data:,", "./", "fan-out.json"} == set(re.findall(r'(?:src|href)="([^"]*)"', page))
 
 
 def test_page_shows_the_texts_of_strangers_as_text(played):
@@ -130,14 +126,7 @@ def test_nothing_overflows_a_phone(played, tmp_path):
     """At 390 px only tables scroll sideways, in their own frames."""
     frame = tmp_path / "frame.html"
     frame.write_text(PROBE.format(width=PHONE_WIDTH, page=html.escape(render(played))), "utf-8")
-    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom")
-    done = subprocess.run(
-        [str(CHROMIUM), *flags, f"--user-data-dir={tmp_path / 'profile'}", frame.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
-    found = re.search(r'data-found="([^"]*)"', done.stdout)
+    dom, _ = open_in_browser(frame, tmp_path)
+    found = re.search(r'data-found="([^"]*)"', dom)
     assert found is not None
     assert [] == json.loads(html.unescape(found[1]))

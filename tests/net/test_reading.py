@@ -68,6 +68,19 @@ def connect(reader):
             one.close()
 
 
+@pytest.fixture
+def reading(connect):
+    """Return a function that connects a stream, its peer and a receiver that reads it."""
+
+    def read(then=lambda: None):
+        stream, peer = connect()
+        receiver = Receiver(then)
+        stream.read_to(receiver)
+        return stream, peer, receiver
+
+    return read
+
+
 def let_loop_run():
     """Give the loop several rounds."""
     for _ in range(5):
@@ -91,12 +104,10 @@ def test_bytes_and_the_end_behind_them_both_arrive(connect):
     assert [b"last words", b""] == receiver.chunks
 
 
-def test_more_than_one_read_holds_arrives_whole(connect):
+def test_more_than_one_read_holds_arrives_whole(reading):
     """A read that filled its buffer is followed by another, without anything new arriving."""
-    stream, peer = connect()
+    _, peer, receiver = reading()
     sent = os.urandom(3 * RECEIVE_BYTES + 1)
-    receiver = Receiver()
-    stream.read_to(receiver)
     gevent.get_hub().threadpool.spawn(peer.sendall, sent)
     wait_for(lambda: sum(map(len, receiver.chunks)) == len(sent))
     assert sent == b"".join(receiver.chunks)
@@ -145,11 +156,9 @@ def test_taker_that_fails_starves_no_other(connect, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_what_arrives_during_a_pause_comes_after_it(connect):
+def test_what_arrives_during_a_pause_comes_after_it(reading):
     """Nothing is handed over while paused, and nothing is lost by it."""
-    stream, peer = connect()
-    receiver = Receiver()
-    stream.read_to(receiver)
+    stream, peer, receiver = reading()
     stream.pause(paused=True)
     peer.sendall(b"meanwhile")
     let_loop_run()
@@ -170,11 +179,10 @@ def test_end_of_a_pause_begins_no_reading_before_its_time(connect):
     assert abs(time.time_ns() - kernel_ns) < PATIENCE_S * 1e9
 
 
-def test_reset_is_told_as_an_error(connect):
+def test_reset_is_told_as_an_error(reading):
     """A connection that is reset did not end: the receiver hears why."""
-    stream, peer = connect()
-    receiver = Receiver(stream.close)
-    stream.read_to(receiver)
+    stream, peer, receiver = reading()
+    receiver.then = stream.close
     peer.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.close()
     wait_for(lambda: receiver.errors)
@@ -196,12 +204,10 @@ def test_nothing_is_left_open_without_a_reader(connect):
     assert watched == get_hub().loop.activecnt
 
 
-def test_peer_hears_of_a_close_at_once(connect):
+def test_peer_hears_of_a_close_at_once(reading):
     """Whatever the kernel still waited for on a socket does not keep its connection alive."""
-    stream, peer = connect()
-    other, _ = connect()
-    stream.read_to(Receiver())
-    other.read_to(Receiver())
+    stream, peer, _ = reading()
+    reading()
     stream.close()
     peer.settimeout(PATIENCE_S)
     assert b"" == peer.recv(1)
@@ -220,11 +226,9 @@ def test_many_more_bytes_than_there_are_buffers_all_arrive_in_order(connect):
     assert sent == [b"".join(receiver.chunks) for receiver in receivers]
 
 
-def test_arrival_is_the_time_of_the_kernel(connect):
+def test_arrival_is_the_time_of_the_kernel(reading):
     """However late the loop looks, here 200 ms, it tells when the bytes came."""
-    stream, peer = connect()
-    receiver = Receiver()
-    stream.read_to(receiver)
+    _, peer, receiver = reading()
     peer.sendall(b"first")  # The kernel begins to stamp a moment after it was asked to.
     wait_for(lambda: receiver.chunks)
     gevent.sleep(0.1)
@@ -236,32 +240,25 @@ def test_arrival_is_the_time_of_the_kernel(connect):
     assert before_ns <= receiver.stamps_ns[1] <= after_ns + 100_000_000
 
 
-def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(connect):
+def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(reading):
     """What had come for a closed socket is not told to the one that got its number."""
-    stream, peer = connect()
+    stream, peer, _ = reading()
     number = stream.sock.fileno()
-    keeper, _ = connect()
-    keeper.read_to(Receiver())
-    stream.read_to(Receiver())
+    reading()
     peer.sendall(b"for the first")
     stream.close()
-    successor, other = connect()
+    successor, other, receiver = reading()
     assert number == successor.sock.fileno()
-    receiver = Receiver()
-    successor.read_to(receiver)
     other.sendall(b"for the second")
     wait_for(lambda: receiver.chunks)
     let_loop_run()
     assert [b"for the second"] == receiver.chunks
 
 
-def test_paused_stream_that_is_closed_is_told_nothing_more(connect):
+def test_paused_stream_that_is_closed_is_told_nothing_more(reading):
     """Neither bytes that the kernel had copied before the pause, nor the end behind them."""
-    stream, peer = connect()
-    keeper, _ = connect()
-    receiver = Receiver()
-    keeper.read_to(Receiver())
-    stream.read_to(receiver)
+    stream, peer, receiver = reading()
+    reading()
     peer.sendall(b"too late")
     peer.close()
     for paused in (True, False, True):

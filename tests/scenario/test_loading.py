@@ -254,20 +254,16 @@ def test_named_variable_of_an_emulated_target_must_be_set(scenario, monkeypatch)
     assert complaint.endswith("hint: export WRONG_KEY=… before the run")
 
 
-def test_one_file_needs_no_environment(tmp_path, real_target_text, monkeypatch):
+def test_one_file_needs_no_environment(write, real_target_text, monkeypatch):
     """A target can be checked where its variables are not set."""
     monkeypatch.delenv("REAL_KEY", raising=False)
-    file = tmp_path / "real.toml"
-    file.write_text(real_target_text, encoding="utf-8")
-    assert "real" == load_scenario(file).name
+    assert "real" == load_scenario(write("real.toml", real_target_text)).name
 
 
-def test_file_of_neither_kind_is_refused(tmp_path):
+def test_file_of_neither_kind_is_refused(write):
     """A TOML file that is no scenario is told what would make it one."""
-    file = tmp_path / "other.toml"
-    file.write_text("colour = 1\n", encoding="utf-8")
     with pytest.raises(ScenarioError, match="must be a workload or a target, got neither"):
-        load_scenario(file)
+        load_scenario(write("other.toml", "colour = 1\n"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -335,12 +331,11 @@ def test_service_that_is_said_to_take_wildcards_gets_them(scenario):
 def test_separator_that_the_emulator_does_not_know_is_refused(scenario):
     """It would take all the names for one."""
     scenario.write(target='name = "poll"\nsystem = "polling"\nemulated = true\n')
-    told = scenario.complaint("target.client.channel_separator=&topic=")
     assert (
         "--set: target.client.channel_separator must be ',' where emulated = true, "
         'got "&topic="\n'
         "hint: the emulator knows no other; leave it out"
-    ) == told
+    ) == scenario.complaint("target.client.channel_separator=&topic=")
 
 
 def test_subscriptions_beyond_the_systems_limit_are_refused(scenario):

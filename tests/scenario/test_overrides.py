@@ -196,8 +196,7 @@ def test_population_that_does_not_validate_is_left_alone(population):
 
 
 @pytest.mark.parametrize(
-    ("users", "scaled"),
-    [(600, (360, 40, 200)), (30, (18, 2, 10)), (3, (1, 1, 1)), (5, (2, 1, 2))],
+    ("users", "scaled"), [(600, (360, 40, 200)), (30, (18, 2, 10)), (3, (1, 1, 1)), (5, (2, 1, 2))]
 )
 def test_ordinary_users_are_scaled_with_the_rest(users, scaled):
     """``-u`` is the number of all users, as in Locust."""

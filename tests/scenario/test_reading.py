@@ -12,11 +12,10 @@ def complaint(file) -> str:
 
 def test_missing_file_hints_at_one_with_a_similar_name(scenario):
     """A misspelt file name is answered with the file that is there."""
-    missing = scenario.workload.with_name("worklaod.toml")
     assert (
         "worklaod.toml must be a file that exists, got no such file\n"
         "hint: did you mean workload.toml?"
-    ) == complaint(missing)
+    ) == complaint(scenario.workload.with_name("worklaod.toml"))
 
 
 def test_missing_file_in_a_missing_folder_is_reported(tmp_path):
@@ -65,21 +64,17 @@ def test_file_with_a_byte_order_mark_is_read(tmp_path, target_text):
     assert "emulated" == load_scenario(file).name
 
 
-def test_syntax_error_shows_line_and_place(tmp_path):
+def test_syntax_error_shows_line_and_place(write):
     """What is not TOML is shown with its line, and text without quotes with a hint."""
-    file = tmp_path / "w.toml"
-    file.write_text("seed = 1\nname = quickstart\n", encoding="utf-8")
     assert (
         'w.toml must be TOML: Invalid value (at line 2, column 8), got "name = quickstart"\n'
         'hint: text stands in double quotes: name = "quickstart"'
-    ) == complaint(file)
+    ) == complaint(write("w.toml", "seed = 1\nname = quickstart\n"))
 
 
-def test_syntax_error_on_a_line_with_a_secret_hides_it(tmp_path):
+def test_syntax_error_on_a_line_with_a_secret_hides_it(write):
     """A key that is pasted without quotes does not end in a log."""
-    file = tmp_path / "t.toml"
-    file.write_text("api_key = da2-secret\n", encoding="utf-8")
-    assert "da2-secret" not in complaint(file)
+    assert "da2-secret" not in complaint(write("t.toml", "api_key = da2-secret\n"))
 
 
 @pytest.mark.parametrize(
@@ -109,9 +104,7 @@ def test_files_in_the_wrong_order_are_told_so(scenario, target_text, workload_te
 
 
 @pytest.mark.parametrize(("folder", "key"), [("workloads", "population"), ("targets", "system")])
-def test_empty_file_is_what_its_folder_is_for(tmp_path, folder, key):
+def test_empty_file_is_what_its_folder_is_for(write, folder, key):
     """Where no key tells, the folder does, and the missing keys are listed."""
-    (tmp_path / folder).mkdir()
-    file = tmp_path / folder / "new.toml"
-    file.write_text("", encoding="utf-8")
-    assert f"new.toml: {key} must be given, got nothing" in complaint(file)
+    said = complaint(write(f"{folder}/new.toml", ""))
+    assert f"new.toml: {key} must be given, got nothing" in said

@@ -26,6 +26,7 @@ from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
+from harness.load.channel import STRANGERS, warn_of_open_channel
 from harness.load.internal_errors import BUG_HINT, sentence_of
 from harness.load.master.abort_reason import (
     AbortReason,
@@ -104,6 +105,8 @@ class Coordinator:
         self._surroundings = describe_environment() | {"receive_path": receive_path()}
         self._remote_workers = isinstance(self._runner, MasterRunner) and not options.processes
         """Whether the workers are started elsewhere, rather than by this process."""
+        if isinstance(self._runner, MasterRunner):
+            self._warnings += warn_of_open_channel()
         self._target = TargetSystem(self.plan, self.folder)
         self._writer: RecordWriter | None = RecordWriter(self.folder)
         if not self._remote_workers:
@@ -330,6 +333,7 @@ class Coordinator:
             self.live.end(
                 self._ended_s or 0.0, self.abort_reason.message if self.abort_reason else None
             )
+        self._warnings += STRANGERS.warnings()
         self._write_run(self.abort_reason.status if self.abort_reason else "completed")
         if self._writer is not None:
             self._writer.close()

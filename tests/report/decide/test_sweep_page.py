@@ -69,8 +69,7 @@ def workload(**publishing):
 
 
 def cell(steps, fixed=None, **changes):
-    burst = {"factor": 6.0, "length_s": 10.0, "every_s": 20.0}
-    reference = workload(rate_per_s=2.0, burst=burst)
+    reference = workload(rate_per_s=2.0, burst={"factor": 6.0, "length_s": 10.0, "every_s": 20.0})
     return read_cell(
         DELIVERIES, fixed or {}, replace(SEARCH, **changes), steps, workload(), reference
     )
@@ -89,8 +88,7 @@ def bent_steps():
 
 def test_a_found_capacity_is_told_with_its_step_and_its_cause():
     """Sentence by sentence, as on the terminal."""
-    steps = [step(1000), step(2000), step(2080, **BROKEN, reason="backlog: latency grew")]
-    found = cell(steps)
+    found = cell([step(1000), step(2000), step(2080, **BROKEN, reason="backlog: latency grew")])
     assert (
         "Every objective held at 2,000 deliveries/s and not at 2,080 deliveries/s, a step of "
         "4.0 %. Reason: backlog: latency grew."
