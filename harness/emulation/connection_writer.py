@@ -123,7 +123,6 @@ class Connection:
             self._writer.counters.add("deliveries.dropped.closed", lost)
 
     def _take_held(self) -> Batch:
-        """Return what is held as one batch."""
         frames, *numbers = zip(*self._held, strict=True)
         together = Batch(b"".join(frames), *map(sum, numbers))
         self._held.clear()
