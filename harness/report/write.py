@@ -39,10 +39,7 @@ def write_report(analysis: Analysis) -> Path:
     """
     folder = analysis.record.folder
     charts = draw_charts(analysis)
-    beside = {
-        MARKDOWN_FILE: render_markdown(analysis).encode(),
-        JUNIT_FILE: render_junit(analysis),
-    }
+    beside = {MARKDOWN_FILE: render_markdown(analysis).encode(), JUNIT_FILE: render_junit(analysis)}
     hint = f"free some space, then run: harness report {folder}"
     page = folder / HTML_FILE
     write_page(page, render_html(analysis, charts), charts, beside, hint)

@@ -189,15 +189,9 @@ def read_cell(
     workload: Workload,
     reference: Workload | None = None,
 ) -> Cell:
-    """Return the result of the steps of one search.
+    """Return the result of the steps of one search, beside the reference load where it is given.
 
-    Args:
-        axis: What was raised.
-        fixed: Loads along the grid's other axes.
-        search: How it was searched.
-        steps: In the order they were run.
-        workload: That of the step at the capacity, or of the first one.
-        reference: The load to compare the capacity with.
+    The parameters are those of ``Cell``.
     """
     trials = [one.trial for one in steps]
     bracket = search.bracket(trials)
@@ -231,14 +225,7 @@ def exit_code_of(cells: Sequence[Cell]) -> ExitCode:
 
 
 def sweep_json(status: str, workload: str, target: str, cells: Sequence[Cell]) -> Json:
-    """Return a sweep as plain data under stable names.
-
-    Args:
-        status: "running", "completed" or "interrupted".
-        workload: The workload's name.
-        target: The target's name.
-        cells: Its searches.
-    """
+    """Return a sweep as plain data under stable names; ``workload`` and ``target`` are names."""
     return {
         "version": JSON_VERSION,
         "status": status,
@@ -256,9 +243,10 @@ def sweep_json(status: str, workload: str, target: str, cells: Sequence[Cell]) -
 
 def _cell_json(cell: Cell) -> Json:
     low, high, _ = cell.bracket
-    law = None if cell.law.refusal else asdict(cell.law) | {"limit_at": _finite(cell.law.limit_at)}
-    if law is not None:
-        law["is_extrapolated"] = cell.law.is_extrapolated
+    law = None
+    if not cell.law.refusal:
+        at = cell.law.limit_at if np.isfinite(cell.law.limit_at) else None
+        law = asdict(cell.law) | {"limit_at": at, "is_extrapolated": cell.law.is_extrapolated}
     return {
         "axis": cell.axis.name,
         "key": cell.axis.key,
@@ -271,23 +259,11 @@ def _cell_json(cell: Cell) -> Json:
         "knee": cell.knee and {"method": "kneedle", **cell.knee._asdict()},
         "scalability": law,
         "scalability_refused": cell.law.refusal or None,
-        "headroom": [_headroom_json(one) for one in cell.headroom],
+        "headroom": [
+            vars(one) | {"axis": one.axis.name, "ratio": one.ratio} for one in cell.headroom
+        ],
         "steps": [one.to_json() for one in cell.steps],
     }
-
-
-def _headroom_json(one: Headroom) -> Json:
-    return {
-        "axis": one.axis.name,
-        "moment": one.moment,
-        "capacity": one.capacity,
-        "reference": one.reference,
-        "ratio": one.ratio,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return None if value == float("inf") else value
 
 
 def _at_work(step: SweepStep, axis: Axis) -> tuple[float, float] | None:

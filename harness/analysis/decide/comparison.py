@@ -203,12 +203,10 @@ def _pool(
     name: str, runs: Sequence[Analysis], random: np.random.Generator, replicates: int
 ) -> Side:
     figures: dict[str, float | None] = {}
-    for metric in _MEANS:
+    for metric in (*_MEANS, *_WORST):
         known = [value for one in runs if (value := observe(one.summary, metric)) is not None]
-        figures[metric] = float(np.mean(known)) if len(known) == len(runs) else None
-    for metric in _WORST:
-        known = [value for one in runs if (value := observe(one.summary, metric)) is not None]
-        figures[metric] = float(max(known)) if len(known) == len(runs) else None
+        pooled = float(np.mean(known) if metric in _MEANS else max(known)) if known else None
+        figures[metric] = pooled if len(known) == len(runs) else None
     side = Side(name, runs, figures, {}, {}, LatencyHistogram())
     for one in runs:
         merged = one.record.histograms.merged("fan_out_latency", phase=MEASURE)

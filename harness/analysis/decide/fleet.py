@@ -229,10 +229,7 @@ def _rest(cost: WorkerCost, load: FleetLoad, system: System, workers: int) -> tu
             f"{users:,} ÷ {PORTS_PER_ADDRESS:,} ports to one destination, rounded up",
         ),
         Step(
-            "time to join",
-            users / load.joins_per_s,
-            "s",
-            f"{users:,} ÷ {load.joins_per_s:,.0f}/s",
+            "time to join", users / load.joins_per_s, "s", f"{users:,} ÷ {load.joins_per_s:,.0f}/s"
         ),
         Step(
             "cost of the workers",

@@ -233,14 +233,7 @@ class SweepStep:
 
 
 def judge_step(analysis: Analysis, workload: Workload, axis: Axis, load: float) -> SweepStep:
-    """Return the step that a run was.
-
-    Args:
-        analysis: The run.
-        workload: The workload it ran.
-        axis: What the sweep raises.
-        load: How far it was raised.
-    """
+    """Return the step that a run was, at this load along the axis."""
     record, summary = analysis.record, analysis.summary
     backlog = find_backlog(record)
     answer, reason = _answer(summary, backlog)

@@ -25,14 +25,7 @@ OBJECTIVE: Final = "fan_out_latency_ms.p99"
 
 
 class Disturbance(NamedTuple):
-    """One disturbance, in seconds of the run.
-
-    Attributes:
-        name: Its name.
-        kind: What was done, as in the workload.
-        start_s: When it began.
-        end_s: When it was over; the run's end where it never was.
-    """
+    """One disturbance, in seconds of the run; one that never was over ends with the run."""
 
     name: str
     kind: str

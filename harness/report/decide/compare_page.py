@@ -33,9 +33,7 @@ HEADLINES: Final = (
 
 
 def render_comparison(
-    comparison: Comparison,
-    passages: Sequence[Passage],
-    charts: Sequence[Chart] | None = None,
+    comparison: Comparison, passages: Sequence[Passage], charts: Sequence[Chart] | None = None
 ) -> str:
     """Return the page.
 

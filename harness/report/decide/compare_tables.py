@@ -12,7 +12,7 @@ from harness.core.metrics import more_is_better, title_of
 from harness.report import formatting as q
 from harness.report.clocks import WITHIN_CLOCKS, below, explanation, quoted
 from harness.report.glossary import anchor, capital
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
+from harness.report.summary_text import verdict_cell
 from harness.report.table_cells import Cell, Table
 
 NO_DIFFERENCE: Final = "no difference shown"
@@ -80,13 +80,13 @@ def runs_table(comparison: Comparison) -> Table:
     rows = []
     for side in comparison.sides:
         for one in side.runs:
-            run, verdict = one.record.run, one.summary["verdict"]
+            run = one.record.run
             rows.append(
                 [
                     Cell(side.name),
                     Cell(one.record.folder.name),
                     Cell(label_words(run) or q.MISSING),
-                    Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
+                    verdict_cell(one.summary["verdict"]),
                     Cell(str(one.record.workload.get("name", q.MISSING))),
                     Cell(str(one.record.target.get("name", q.MISSING))),
                     Cell(str(run.get("started_at") or q.MISSING)),
@@ -102,7 +102,7 @@ def gates_table(passages: Sequence[Passage]) -> Table:
     rows = [
         [
             Cell(str(one.gate)),
-            Cell(f"{VERDICT_MARKS[one.verdict]} {VERDICT_WORDS[one.verdict]}", tone=one.verdict),
+            verdict_cell(one.verdict),
             Cell(one.side),
             Cell(_relative(one.seen), link=anchor(one.seen.metric)),
             Cell(_word(one.seen)),

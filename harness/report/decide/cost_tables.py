@@ -35,12 +35,7 @@ def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
             "window.",
             study.coalescing,
         ),
-        _steps(
-            "sizes",
-            "Event sizes",
-            _metering(),
-            study.sizes,
-        ),
+        _steps("sizes", "Event sizes", _metering(), study.sizes),
         *(_lines(bill, case.title, study) for case in study.cases for bill in case.bills),
     ]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.analysis.decide.comparison import Difference
-from harness.analysis.decide.study import Answer, Contest, Findings
+from harness.analysis.decide.study import Answer, Contest, Findings, origin_of
 from harness.analysis.decide.study_paper import SystemCost
 from harness.report import formatting as q
 from harness.report.decide.compare_tables import change_text, figure_text
@@ -14,14 +14,13 @@ from harness.report.decide.study_text import (
     judged_text,
     marked,
     most_expensive_lines,
-    origin_of,
     paper_text,
     seen_text,
     size_text,
     standing_text,
 )
 from harness.report.glossary import anchor
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
+from harness.report.summary_text import verdict_cell
 from harness.report.table_cells import Cell, Table, several
 
 BESIDE: Final = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
@@ -54,11 +53,7 @@ def approaches(findings: Findings) -> Table:
         if one.runs
     }
     rows = [
-        [
-            Cell(one.label),
-            Cell(one.approach or q.MISSING),
-            Cell(targets.get(one.name, q.MISSING)),
-        ]
+        [Cell(one.label), Cell(one.approach or q.MISSING), Cell(targets.get(one.name, q.MISSING))]
         for one in findings.study.systems
     ]
     columns = ["System", "How it delivers a message", "Target of the runs"]
@@ -97,10 +92,7 @@ def runs(findings: Findings) -> Table:
         [
             Cell(outcome.workload.label),
             Cell(outcome.system.label),
-            Cell(
-                f"{VERDICT_MARKS[run.summary['verdict']]} {VERDICT_WORDS[run.summary['verdict']]}",
-                tone=run.summary["verdict"],
-            ),
+            verdict_cell(run.summary["verdict"]),
             Cell(run.record.folder.name),
             Cell(str(run.record.run.get("environment", {}).get("git_revision") or q.MISSING)),
         ]
@@ -166,7 +158,7 @@ def _beside(contest: Contest) -> Table:
     comparison = contest.comparison
     assert comparison is not None  # noqa: S101 - callers check
     label = contest.systems[0].label
-    origins = [origin_of(side) for side in comparison.sides]
+    origins = [origin_of(side.runs) for side in comparison.sides]
     rows = [
         [
             Cell(marked(label, origins[0])),

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from harness.analysis.decide.comparison import Side
 from harness.analysis.decide.study import Answer, Findings, Origin, Outcome, Seen
 from harness.analysis.decide.study_paper import PRICE_LIST, PaperFigure, SystemCost
 from harness.analysis.run.record import Json
@@ -42,12 +41,6 @@ _UNITS: Final = {
 def marked(text: str, origin: Origin | None) -> str:
     """Return a figure with the mark of its origin."""
     return f"{text} [{ORIGINS[origin][0]}]" if origin and text != q.MISSING else text
-
-
-def origin_of(side: Side) -> Origin:
-    """Return the origin of the figures of a side's runs."""
-    emulated = any(run.record.target.get("emulated") for run in side.runs)
-    return "emulator" if emulated else "real"
 
 
 def standing_text(answer: Answer) -> str:

@@ -21,11 +21,7 @@ from harness.report.table_cells import Table
 if TYPE_CHECKING:
     from harness.scenario.axes import Axis
 
-ANSWER_WORDS: Final = {
-    Answer.HELD: "held",
-    Answer.BROKE: "failed",
-    Answer.NONE: "invalid",
-}
+ANSWER_WORDS: Final = {Answer.HELD: "held", Answer.BROKE: "failed", Answer.NONE: "invalid"}
 TONES: Final = {Answer.HELD: "pass", Answer.BROKE: "fail", Answer.NONE: "invalid"}
 VERDICT_OF: Final = {
     ExitCode.PASS: "pass",

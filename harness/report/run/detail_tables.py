@@ -39,7 +39,7 @@ def disturbed(summary: Json) -> Table:
         for number, one in enumerate(summary["disturbances"], 1)
     ]
     columns = [
-        *("Disturbance", "Kind", "From", "Length", "Worst p99", "Disconnects", "Lost", "Recovery"),
+        *("Disturbance", "Kind", "From", "Length", "Worst p99", "Disconnects", "Lost", "Recovery")
     ]
     note = (
         "Effects count until the next disturbance begins. Recovery is the time from the end of the "

@@ -15,12 +15,7 @@ from harness.analysis.run.record import Json, Record, before_measuring, measured
 from harness.analysis.run.slo import margin, scope_words
 from harness.analysis.run.summary import CHATTER, SUBSCRIBER, failed_joins
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
-from harness.core.metric_types import (
-    STATISTICS,
-    WAIT_LIMITS_S,
-    WAIT_STATISTICS,
-    percentile_name,
-)
+from harness.core.metric_types import STATISTICS, WAIT_LIMITS_S, WAIT_STATISTICS, percentile_name
 from harness.core.metrics import LATENCIES, title_of
 from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
@@ -28,12 +23,7 @@ from harness.report.clocks import clocks, latency_figure
 from harness.report.glossary import anchor, capital
 from harness.report.run.detail_tables import disturbed, slowest_messages, slowest_subscribers
 from harness.report.run.requests import requests
-from harness.report.summary_text import (
-    VERDICT_MARKS,
-    VERDICT_WORDS,
-    limit_text,
-    observed_text,
-)
+from harness.report.summary_text import limit_text, observed_text, verdict_cell
 from harness.report.table_cells import Cell, Table
 
 _OF_MESSAGES: Final = [
@@ -75,8 +65,7 @@ def objectives(summary: Json) -> Table:
     """Return the SLOs with what was observed, the limit and the margin between them."""
     rows = []
     for slo in summary["slos"]:
-        metric, verdict = slo["metric"], slo["verdict"]
-        room = margin(slo)
+        metric, room = slo["metric"], margin(slo)
         name = capital(title_of(metric)) + scope_words(slo)
         # On a page a figure that names its metric is the summary's; one of a part is not.
         summed = "" if scope_words(slo) else metric
@@ -84,7 +73,7 @@ def objectives(summary: Json) -> Table:
         rows.append(
             [
                 Cell(name),
-                Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
+                verdict_cell(slo["verdict"]),
                 shown,
                 Cell(limit_text(slo), link=anchor(metric)),
                 Cell(q.MISSING if room is None else q.of_metric(metric, room), link=anchor(metric)),
