@@ -18,7 +18,6 @@ from harness.core.errors import ScenarioError, ScenarioProblem
 
 if TYPE_CHECKING:
     from harness.cli.emulated_api import Emulated
-    from harness.systems.appsync_events.options import Options
 
 ANSWER_WITHIN_S = 10.0
 OPTIONS = "fanout_emulator_options"
@@ -32,9 +31,6 @@ class FanoutEmulator:
         realtime: Address for WebSockets.
         api_key: A key it accepts.
         ca_file: PEM of the authority to trust; None without TLS.
-
-    Args:
-        emulated: What clients need to know of it.
     """
 
     def __init__(self, emulated: "Emulated") -> None:
@@ -95,28 +91,17 @@ def fanout_emulator_options() -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def _running_emulator(fanout_emulator_options: Mapping[str, Any]) -> Iterator[FanoutEmulator]:
     from harness.cli.emulated_api import Api, describe
+    from harness.scenario.reading import validated
     from harness.scenario.target import Target
     from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
+    from harness.systems.appsync_events.options import Options
 
-    options = _validated(fanout_emulator_options)
+    options = validated(OPTIONS, dict(fanout_emulator_options), Options)
     table = {"name": "pytest", "system": "appsync-events", "emulated": True, "emulator": options}
     namespace = {"channel_namespace": options.namespaces[0].name}
     target = Target.model_validate({**table, **namespace})
     with AppSyncEventsEmulator.start(options) as processes:
         yield FanoutEmulator(describe(Api(Path(), target, AppSyncEventsEmulator, processes)))
-
-
-def _validated(table: Mapping[str, Any]) -> "Options":
-    from pydantic import ValidationError
-
-    from harness.scenario.problems import Source, problems_of
-    from harness.systems.appsync_events.options import Options
-
-    try:
-        return Options.model_validate(table)
-    except ValidationError as error:
-        source = Source(OPTIONS, dict(table), Options)
-        raise ScenarioError(problems_of(error, source)) from None
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-"""The house rules that a reader can rely on without checking: who imports whom, and how long."""
-
 import ast
 import subprocess
 import sys

@@ -1,5 +1,3 @@
-"""The page about the architecture names files, classes and functions that exist."""
-
 import ast
 import re
 from pathlib import Path

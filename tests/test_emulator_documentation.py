@@ -1,5 +1,3 @@
-"""The page about the emulator says nothing that does not work: what it shows is run."""
-
 import json
 import os
 import re

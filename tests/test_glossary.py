@@ -1,5 +1,3 @@
-"""The words that docs/glossary.md rules out are in no name and in no text of the package."""
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,5 +1,3 @@
-"""The public Python API: what it is made of, and what importing it loads."""
-
 import ast
 import json
 import re

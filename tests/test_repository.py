@@ -1,5 +1,3 @@
-"""What the repository promises about itself: pins, targets and links."""
-
 import json
 import re
 import subprocess

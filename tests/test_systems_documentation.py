@@ -1,5 +1,3 @@
-"""The page about the systems names tests that there are."""
-
 import re
 
 import pytest

@@ -13,7 +13,7 @@ import typer
 
 from harness.cli.options import PACKAGED_LOCUSTFILE, Locustfile, readable_locustfile
 from harness.core.child_python import python_command
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, os_reason
 from harness.core.exit_codes import ExitCode
 
 MASTER_PORT = 5557
@@ -104,7 +104,7 @@ def _require_free(host: str, port: int) -> None:
     try:
         socket.create_server((address, port)).close()
     except OSError as error:
-        found = (error.strerror or str(error)).partition(" (")[0].lower()
+        found = os_reason(error).partition(" (")[0]
         hint = "choose another --bind-port, and give it to the workers as --master-port"
         raise MachineError(
             f"master at {host}:{port}", found, "a free port is required", hint
@@ -196,7 +196,7 @@ def _problem(host: str, port: int) -> str | None:
     except TimeoutError:
         return f"no answer within {ANSWER_WITHIN_S:g} s"
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return os_reason(error)
     if not greeting:
         return "the connection was closed at once"
     if greeting[0] != _FIRST or greeting[-1] != _LAST or len(greeting) != _SIGNATURE_BYTES:

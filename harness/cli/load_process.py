@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.core.child_errors import ERROR_FILE_VARIABLE, read_error
 from harness.core.clock import NS_PER_S
-from harness.core.errors import HarnessError, MachineError
+from harness.core.errors import HarnessError, MachineError, os_reason
 from harness.core.exit_codes import ExitCode
 from harness.measure.record import LOG_FILE, RUN_FILE
 
@@ -112,7 +112,7 @@ class LoadProcess:
             self._private.cleanup()
             raise MachineError(
                 str(folder.parent),
-                f"cannot be written ({(error.strerror or str(error)).lower()})",
+                f"cannot be written ({os_reason(error)})",
                 "the run's folder is created here",
                 "choose another --out",
             ) from None

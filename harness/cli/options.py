@@ -6,7 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.core.errors import MachineError, ScenarioError, ScenarioProblem, did_you_mean
+from harness.core.errors import (
+    MachineError,
+    ScenarioError,
+    ScenarioProblem,
+    did_you_mean,
+    os_reason,
+)
 from harness.scenario.shipped import known_names, scenario_file
 
 REPORTS = Path("reports")
@@ -167,7 +173,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _unusable(folder: Path, error: OSError) -> MachineError:
-    found = f"cannot be written ({(error.strerror or str(error)).lower()})"
+    found = f"cannot be written ({os_reason(error)})"
     name = str(folder)
     name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
     return MachineError(name, found, "a writable folder is required", "choose another --out")

@@ -38,7 +38,7 @@ from harness.cli.options import (
 )
 from harness.core.child_errors import report_error
 from harness.core.child_python import python_command
-from harness.core.errors import HarnessError, MachineError, error_lines
+from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def run(
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
+    from harness.measure.record import folder_exists_error
     from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan
 
@@ -108,7 +109,7 @@ def run(
     plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
     folder = out or default_folder(plan)
     if folder_exists(folder):
-        raise _exists(folder)
+        raise folder_exists_error(folder)
     require_owned(plan.target, stated=owned)
     budget = None if plan.target.emulated else announce_budget(plan, max_usd)
     arguments = master_arguments(
@@ -161,12 +162,6 @@ def load_command(
     if workers > 1:
         command += ["--processes", str(workers), *_private_master_address()]
     return [*command, *locust_arguments]
-
-
-def _exists(folder: Path) -> MachineError:
-    return MachineError(
-        str(folder), "exists already", "a run's folder must be new", "choose another --out"
-    )
 
 
 def _live_page(port: int | None) -> list[str]:

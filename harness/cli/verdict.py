@@ -11,7 +11,7 @@ from rich.table import Column
 from rich.text import Text
 
 from harness.cli.terminal import COLOURS, grid, paragraph, plain, stdout_console
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, os_reason
 
 if TYPE_CHECKING:
     from harness.analysis.run.finalize import Analysis
@@ -120,5 +120,5 @@ def add_to_step_summary(text: Callable[[], str]) -> None:
         with Path(path).open("a", encoding="utf-8") as page:
             page.write(text() + "\n")
     except OSError as error:
-        found = f"{path} cannot be written ({(error.strerror or str(error)).lower()})"
+        found = f"{path} cannot be written ({os_reason(error)})"
         raise MachineError(SUMMARY_VARIABLE, found, "it must name a writable file") from None

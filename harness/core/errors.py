@@ -131,6 +131,11 @@ class NotInstalledError(MachineError):
         )
 
 
+def os_reason(error: OSError) -> str:
+    """Return what the operating system says of an error, as a part of a sentence."""
+    return (error.strerror or str(error)).lower()
+
+
 def error_lines(error: HarnessError) -> str:
     """Return an error as the user sees it: each of its problems as ``error: …``, hints below."""
     problems = error.problems if isinstance(error, ScenarioError) else (error,)

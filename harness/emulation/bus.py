@@ -42,21 +42,20 @@ class Bus:
         self._context = zmq.Context()
         self._loop = asyncio.get_running_loop()
         peers = [peer for peer in range(processes) if peer != index]
-        self._pushes = [self._push_socket(folder, peer) for peer in peers]
+        self._pushes = [self._socket(zmq.PUSH) for _ in peers]
+        for push, peer in zip(self._pushes, peers, strict=True):
+            push.connect(_address(folder, peer))
         self._pull = self._pull_socket(folder, index) if peers else None
 
-    def _push_socket(self, folder: Path, peer: int) -> zmq.Socket[bytes]:
-        push: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
+    def _socket(self, kind: int) -> zmq.Socket[bytes]:
+        opened: zmq.Socket[bytes] = self._context.socket(kind)
         # No limit: a message dropped here would look like a loss of the system emulated.
-        push.setsockopt(zmq.SNDHWM, 0)
-        push.setsockopt(zmq.LINGER, 0)
-        push.connect(_address(folder, peer))
-        return push
+        opened.set_hwm(0)
+        opened.setsockopt(zmq.LINGER, 0)
+        return opened
 
     def _pull_socket(self, folder: Path, index: int) -> zmq.Socket[bytes]:
-        pull: zmq.Socket[bytes] = self._context.socket(zmq.PULL)
-        pull.setsockopt(zmq.RCVHWM, 0)
-        pull.setsockopt(zmq.LINGER, 0)
+        pull = self._socket(zmq.PULL)
         pull.bind(_address(folder, index))
         self._loop.add_reader(pull.fileno(), self._drain, pull)
         # The descriptor signals changes only: what came before it was watched must be read now.

@@ -5,6 +5,7 @@ connection with too much of it is aborted, and does not delay any other.
 """
 
 import asyncio
+import itertools
 import socket
 import struct
 from collections.abc import Mapping
@@ -50,9 +51,7 @@ class Connection:
     """One connection, as seen by everything that sends to it.
 
     Attributes:
-        transport: Where it writes.
         number: Counts connections, so that records can name it.
-        peer: The client's address and port.
         descriptor: Of its socket; ``NO_SOCKET`` where only the transport may write to it.
         is_open: Whether it is still among the connections.
     """
@@ -134,11 +133,7 @@ class Connection:
 
 
 class Recipient(Protocol):
-    """The receiver of deliveries.
-
-    Attributes:
-        connection: The connection they leave by.
-    """
+    """The receiver of deliveries."""
 
     connection: Connection
 
@@ -157,38 +152,29 @@ class ConnectionWriter:
     """All connections of one process, in the order they came.
 
     Args:
-        counters: What leaves, and what does not, is counted here.
         buffer_limit_bytes: Bytes a client may leave unread, besides what the kernel holds.
         index: Number of this process.
         processes: How many there are; with ``index`` it makes numbers unique.
 
     Attributes:
         counters: As given.
-        open: Every open connection.
         pending: Deliveries of this process that are held back for now.
         watchers: Notified of each connection that opens or closes.
     """
 
     def __init__(
-        self,
-        counters: Counters,
-        buffer_limit_bytes: int,
-        *,
-        index: int = 0,
-        processes: int = 1,
+        self, counters: Counters, buffer_limit_bytes: int, *, index: int = 0, processes: int = 1
     ) -> None:
         self.counters = counters
         self.buffer_limit_bytes = buffer_limit_bytes
         self.open: dict[Connection, None] = {}
         self.pending = 0
         self.watchers: list[Watcher] = []
-        self._next_number = index
-        self._processes = processes
+        self._numbers = itertools.count(index, processes)
 
     def add(self, transport: Transport) -> Connection:
         """Add a new connection."""
-        connection = Connection(self, transport, self._next_number)
-        self._next_number += self._processes
+        connection = Connection(self, transport, next(self._numbers))
         self.open[connection] = None
         self.counters.add(CONNECTIONS)
         for watcher in self.watchers:
@@ -254,9 +240,9 @@ class ConnectionWriter:
                 continue
             if transport.get_write_buffer_size() > limit:
                 stuck.append(transport)
-                continue
-            transport.write(rest)
-            written += 1
+            else:
+                transport.write(rest)
+                written += 1
         for transport in stuck:
             self.cut_slow(group[transport].connection)
         return written, len(stuck)

@@ -9,6 +9,7 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +21,14 @@ from hdrh.histogram import HdrHistogram
 from pydantic import TypeAdapter, ValidationError
 
 from harness.emulation.bus import Parts
-from harness.emulation.counters import Counters, nested
+from harness.emulation.counters import nested
 from harness.emulation.deliveries import LONGEST_DELAY_US, Deliveries
 from harness.emulation.fault_log import read_fault_logs
 from harness.emulation.faults import Faults
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 from harness.scenario.faults import Faults as FaultModels
+
+LOGGER = logging.getLogger(__name__)
 
 MARK = b"control"
 """First part of our messages on the bus; an emulator's own begin with another."""
@@ -45,19 +48,19 @@ class Answer(NamedTuple):
     body: bytes
 
 
+Answerer = Callable[[bytes], Awaitable[Answer]]
+"""Takes the body of a request to a control path."""
+
+
 class GroundTruth(NamedTuple):
     """The ground truth of one process, and what each emulator adds to it.
 
     Attributes:
-        counters: All its counts.
-        deliveries: What becomes of deliveries.
-        faults: What goes wrong.
         refresh: Called before counts are read, to bring them up to now.
         reset: Called when they begin anew.
         report: Makes further tables of the answer from the sums of the counts.
     """
 
-    counters: Counters
     deliveries: Deliveries
     faults: Faults
     refresh: Callable[[], None]
@@ -66,15 +69,7 @@ class GroundTruth(NamedTuple):
 
 
 class Control:
-    """The control of one process; made inside the running event loop.
-
-    Args:
-        truth: What it reads and resets.
-        folder: Files that all processes share.
-        index: Number of this process.
-        processes: How many there are.
-        publish: Sends a message to all others.
-    """
+    """The control of one process; made inside the running event loop."""
 
     def __init__(
         self,
@@ -90,6 +85,12 @@ class Control:
         self._others = frozenset(range(processes)) - {index}
         self._publish = publish
         self._numbers = itertools.count()
+        self.answers: dict[tuple[str, str], Answerer] = {
+            ("GET", STATS_PATH): lambda _: self.stats(),
+            ("GET", LOG_PATH): lambda _: self.log(),
+            ("POST", FAULTS_PATH): self.set_faults,
+            ("POST", RESET_PATH): lambda _: self.reset(),
+        }
         # Number of what we asked -> who has not answered yet, and what waits for them.
         self._asked: dict[int, tuple[set[int], asyncio.Event]] = {}
         self._commands: dict[str, Callable[[Any], None]] = {
@@ -101,7 +102,7 @@ class Control:
     async def stats(self) -> Answer:
         """Return what all processes have counted."""
         silent = await self._ask("refresh")
-        totals = self._truth.counters.totals(silent)
+        totals = self._truth.deliveries.counters.totals(silent)
         return _answer(
             HTTPStatus.OK,
             {
@@ -175,7 +176,7 @@ class Control:
         self._truth.faults.play(faults, command["began_s"], command["label"])
 
     def _reset(self, _argument: object) -> None:
-        self._truth.counters.reset()
+        self._truth.deliveries.counters.reset()
         self._truth.faults.log.reset()
         self._truth.deliveries.delays.reset()
         self._truth.reset()
@@ -213,16 +214,8 @@ def control_answer(
     control: Control, method: str, path: str, body: bytes
 ) -> Awaitable[Answer] | None:
     """Return what a request to a control path is answered with; None where the path is no such."""
-    match method, path:
-        case "GET", p if p == STATS_PATH:
-            return control.stats()
-        case "GET", p if p == LOG_PATH:
-            return control.log()
-        case "POST", p if p == FAULTS_PATH:
-            return control.set_faults(body)
-        case "POST", p if p == RESET_PATH:
-            return control.reset()
-    return None
+    answer = control.answers.get((method, path))
+    return answer(body) if answer else None
 
 
 def _problem(location: Sequence[int | str], message: str) -> dict[str, str]:
@@ -233,33 +226,14 @@ def _answer(status: HTTPStatus, body: object) -> Answer:
     return Answer(status, orjson.dumps(body))
 
 
-LOGGER = logging.getLogger(__name__)
-
-
 def add_control_routes(add: Callable[[str, str, Handler], object], control: Control) -> None:
-    """Add the routes of the control paths.
+    """Add the routes of the control paths; ``add`` takes a method, a path and a handler."""
 
-    Args:
-        add: Takes a route's method, path and handler.
-        control: Knows the answers.
-    """
+    async def handle(answer: Answerer, request: web.Request) -> web.Response:
+        return control_response(await answer(await request.read()))
 
-    async def stats(_request: web.Request) -> web.Response:
-        return control_response(await control.stats())
-
-    async def log(_request: web.Request) -> web.Response:
-        return control_response(await control.log())
-
-    async def faults(request: web.Request) -> web.Response:
-        return control_response(await control.set_faults(await request.read()))
-
-    async def reset(_request: web.Request) -> web.Response:
-        return control_response(await control.reset())
-
-    add("GET", STATS_PATH, stats)
-    add("GET", LOG_PATH, log)
-    add("POST", FAULTS_PATH, faults)
-    add("POST", RESET_PATH, reset)
+    for (method, path), answer in control.answers.items():
+        add(method, path, partial(handle, answer))
 
 
 def control_response(answer: Answer) -> web.Response:
@@ -273,12 +247,9 @@ def internal_error() -> web.Response:
 
 
 def log_bugs(failure: Callable[[], web.Response] = internal_error) -> Middleware:
-    """Return a middleware that logs exceptions which no handler expects.
+    """Return a middleware that logs unexpected exceptions and answers with ``failure``.
 
     The library's own log of them is off, see ``run_worker``.
-
-    Args:
-        failure: Makes the answer to such a request.
     """
 
     @web.middleware

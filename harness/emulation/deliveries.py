@@ -4,8 +4,10 @@ An emulator asks once a broadcast whether all of it may pass; mostly it may, and
 to its connections straight away. Only else does each delivery come here by itself.
 """
 
+import itertools
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -28,25 +30,22 @@ REORDER_PATIENCE_S = 2.0
 LONGEST_DELAY_US = 3_600_000_000
 
 
+@dataclass(slots=True, eq=False)
 class Subscription:
     """One subscription, as far as its deliveries go.
 
     Attributes:
-        connection: The connection it belongs to.
         number: Counts subscriptions, so that faults and records can name it.
         held_back: Deliveries that later ones are to pass.
         late: How many deliveries wait for their time.
         due_s: When the last of these is due.
     """
 
-    __slots__ = ("connection", "due_s", "held_back", "late", "number")
-
-    def __init__(self, connection: Connection, number: int) -> None:
-        self.connection = connection
-        self.number = number
-        self.held_back: list[_HeldBack] = []
-        self.late = 0
-        self.due_s = 0.0
+    connection: Connection
+    number: int
+    held_back: "list[_HeldBack]" = field(default_factory=list)
+    late: int = 0
+    due_s: float = 0.0
 
 
 class Frame(NamedTuple):
@@ -63,39 +62,26 @@ class Frame(NamedTuple):
     encoded: bytes
 
 
+@dataclass(slots=True, eq=False)
 class _HeldBack:
     """A delivery that waits for later ones to pass it."""
 
-    __slots__ = ("batch", "delay_s", "depth", "frame", "passed")
-
-    def __init__(
-        self, frame: Frame, batch: Batch, outcome: DeliveryOutcome, delay_s: float
-    ) -> None:
-        self.frame = frame
-        self.batch = batch
-        self.depth = outcome.depth
-        self.delay_s = delay_s
-        self.passed = 0
+    frame: Frame
+    batch: Batch
+    depth: int
+    delay_s: float
+    passed: int = 0
 
 
 class Deliveries:
     """The deliveries of one process; made inside the running event loop.
 
     Args:
-        writer: The connections.
-        faults: The faults that may hit them.
-        scheduler: When those that are late leave.
         outbound: Quota of steps of metering; None for no limit.
         overflow: What becomes of deliveries above the quota.
         index: Number of this process.
         processes: How many there are; with ``index`` it makes numbers unique.
         malformed_frames: What the system's malformed frames look like, by form.
-
-    Attributes:
-        outbound: As given; may be replaced.
-        overflow: As given; may be replaced.
-        counters: Where everything is counted.
-        delays: How late deliveries left that were delayed, in microseconds.
     """
 
     def __init__(
@@ -111,24 +97,21 @@ class Deliveries:
         malformed_frames: Mapping[str, bytes] = MALFORMED_FRAMES,
     ) -> None:
         self.counters = writer.counters
-        self.delays = HdrHistogram(1, LONGEST_DELAY_US, 3)
+        self.delays = HdrHistogram(1, LONGEST_DELAY_US, 3)  # Of those that left late, in µs.
         self._writer = writer
         self._faults = faults
         self._scheduler = scheduler
         self.outbound = outbound
         self.overflow = overflow
-        self._next_number = index
-        self._processes = processes
+        self._numbers = itertools.count(index, processes)
         self._malformed_frames = malformed_frames
         self._is_charged = True
         self._late: dict[float, list[tuple[Subscription, Batch, float]]] = {}
 
     def subscribe(self, connection: Connection) -> Subscription:
         """Return a new subscription of a connection."""
-        subscription = Subscription(connection, self._next_number)
-        self._next_number += self._processes
         self.counters.add(SUBSCRIPTIONS)
-        return subscription
+        return Subscription(connection, next(self._numbers))
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription; what is held back for it still leaves."""
@@ -229,7 +212,7 @@ class Deliveries:
         delay_s = max(outcome.delay_s, wait_s)
         if outcome.depth:
             self._writer.count_pending(batch.deliveries)
-            held = _HeldBack(frame, batch, outcome, delay_s)
+            held = _HeldBack(frame, batch, outcome.depth, delay_s)
             subscription.held_back.append(held)
             patience = partial(self._give_up_on, subscription, held)
             self._scheduler.at(now_s + REORDER_PATIENCE_S, patience)

@@ -43,10 +43,6 @@ Protocols = Callable[[], asyncio.BaseProtocol]
 class EmulatedService(Generic[OptionsT]):
     """One process of an emulator; made inside the running event loop.
 
-    Args:
-        options: How the emulator is set up.
-        worker_context: The place of this process among those that make up the emulator.
-
     Attributes:
         HTTP_PATH: Path of the address for publishing over HTTP.
         REALTIME_PATH: Path of the address that subscribers connect to.
@@ -55,12 +51,7 @@ class EmulatedService(Generic[OptionsT]):
         MALFORMED_FRAMES: A frame of each form that the fault ``malformed`` knows.
         WRITER: What writes to the connections.
         options: As given.
-        scheduler: What is to be done later.
         counters: Row of ``COUNTS`` of this process.
-        writer: Its connections.
-        faults: The faults.
-        deliveries: What becomes of deliveries that faults may hit.
-        bus: The other processes.
         control: Answers what the emulator did.
     """
 
@@ -81,9 +72,7 @@ class EmulatedService(Generic[OptionsT]):
         self.writer = self.WRITER(
             self.counters, options.subscriber_buffer_bytes, index=index, processes=processes
         )
-        self.faults = Faults(
-            self.writer, self.scheduler, self.counters, folder, index=index, seed=options.seed
-        )
+        self.faults = Faults(self.writer, self.scheduler, folder, index=index, seed=options.seed)
         self.deliveries = Deliveries(
             self.writer,
             self.faults,
@@ -93,19 +82,13 @@ class EmulatedService(Generic[OptionsT]):
             malformed_frames=self.MALFORMED_FRAMES,
         )
         self.bus = Bus(folder, index, processes, self._receive, worker_context.since_ns)
-        truth = GroundTruth(
-            self.counters, self.deliveries, self.faults, self.refresh, self.reset, self.report
-        )
+        truth = GroundTruth(self.deliveries, self.faults, self.refresh, self.reset, self.report)
         self.control = Control(truth, folder, index, processes, self.bus.publish)
         self.faults.play(options.faults, worker_context.started_s, "options")
 
     @classmethod
     def start(cls, options: OptionsT) -> EmulatorProcesses:
-        """Return the emulator's processes, to be entered; with TLS, ``ca.pem`` is in their folder.
-
-        Args:
-            options: Of the emulator; each process gets all of them.
-        """
+        """Return the processes, to be entered; with TLS, ``ca.pem`` is in their folder."""
         processes = options.processes or 1
 
         def prepare(folder: Path) -> None:

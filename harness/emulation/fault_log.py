@@ -19,13 +19,7 @@ EXCERPT_CHARACTERS = 200
 
 
 class FaultLog:
-    """One process's file.
-
-    Args:
-        folder: Where the files of all processes lie.
-        index: Number of this process.
-        counters: Counts entries, and those left out.
-    """
+    """One process's file; it counts its entries, and those left out."""
 
     def __init__(self, folder: Path, index: int, counters: Counters) -> None:
         self._file = (folder / f"faults-{index}.jsonl").open("ab", buffering=0)

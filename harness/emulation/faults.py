@@ -20,7 +20,6 @@ from harness.emulation.connection_writer import (
     Transport,
     end_connection,
 )
-from harness.emulation.counters import Counters
 from harness.emulation.fault_choices import (
     UNAFFECTED,
     Chance,
@@ -78,10 +77,7 @@ class Faults:
 
     Args:
         writer: The connections they may hit.
-        scheduler: Begins and ends them.
-        counters: Counts what they do on the way in.
         folder: Files that all processes share.
-        index: Number of this process.
         seed: Chooses what they hit, together with each fault's own.
     """
 
@@ -89,16 +85,15 @@ class Faults:
         self,
         writer: ConnectionWriter,
         scheduler: Scheduler,
-        counters: Counters,
         folder: Path,
         *,
         index: int = 0,
         seed: int = 0,
     ) -> None:
-        self.log = FaultLog(folder, index, counters)
+        self.log = FaultLog(folder, index, writer.counters)
         self._writer = writer
         self._scheduler = scheduler
-        self._counters = counters
+        self._counters = writer.counters
         self._folder = folder
         self._index = index
         self._seed = seed

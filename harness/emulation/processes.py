@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, NamedTuple, Self, cast
 
 import orjson
@@ -65,6 +64,17 @@ class _Worker(NamedTuple):
     commands: IO[bytes]
     answers: IO[bytes]
 
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Send one line, unless the process has ended: that is noticed where it is watched."""
+        with contextlib.suppress(BrokenPipeError):
+            self.commands.write(orjson.dumps(message) + b"\n")
+            self.commands.flush()
+
+    def hang_up(self) -> None:
+        """Close the pipe to it."""
+        with contextlib.suppress(BrokenPipeError):
+            self.commands.close()
+
 
 class EmulatorProcesses:
     """The processes of one emulator, serving from ``__enter__`` to ``__exit__``.
@@ -73,7 +83,6 @@ class EmulatorProcesses:
         command: Runs one process, which calls ``run_worker``.
         settings: Sent to each process; must fit into JSON.
         processes: How many there are. One that ends by itself is not replaced.
-        host: Address to listen on.
         port: TCP port; 0 takes any free one.
         prepare: Called with the folder the processes will share, before they start.
         accept_queue: Length of the accept queue of a realtime port of its own, which all processes
@@ -131,12 +140,7 @@ class EmulatorProcesses:
             self._ending = started.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._ending.close()
 
     def _start(self) -> None:
@@ -158,6 +162,8 @@ class EmulatorProcesses:
             pass_fds=[listener] if shared is None else [listener, shared],
         )
         commands, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        worker = _Worker(process, commands, answers)
+        # Through a pipe, because command lines are public and the settings hold keys.
         command = {
             "index": index,
             "processes": self._count,
@@ -168,11 +174,8 @@ class EmulatorProcesses:
             "started_s": self._started_s,
             "since_ns": since_ns,
         }
-        # Through a pipe, because command lines are public and the settings hold keys.
-        with contextlib.suppress(BrokenPipeError):
-            commands.write(orjson.dumps(command) + b"\n")
-            commands.flush()
-        return _Worker(process, commands, answers)
+        worker.tell(command)
+        return worker
 
     def _await_serving(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -239,8 +242,7 @@ class EmulatorProcesses:
                 continue
             dead.process.wait()
             dead.answers.close()
-            with contextlib.suppress(BrokenPipeError):
-                dead.commands.close()
+            dead.hang_up()
             listener = socket.create_server(
                 (self._host, self.port), backlog=BACKLOG, reuse_port=self._count > 1
             )
@@ -254,9 +256,7 @@ class EmulatorProcesses:
         """Give all processes new settings; those who cannot use them keep the old ones."""
         self._settings = dict(settings)
         for worker in self._workers:
-            with contextlib.suppress(BrokenPipeError):  # Its end is noticed where it is watched.
-                worker.commands.write(orjson.dumps(settings) + b"\n")
-                worker.commands.flush()
+            worker.tell(settings)
 
     def _failure(self, worker: _Worker, found: str) -> MachineError:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -267,8 +267,7 @@ class EmulatorProcesses:
     def _stop(self) -> None:
         """End the processes: politely by the end of their stdin, then by force."""
         for worker in self._workers:
-            with contextlib.suppress(BrokenPipeError):
-                worker.commands.close()
+            worker.hang_up()
         deadline = time.monotonic() + STOP_TIMEOUT_S
         for process, _, answers in self._workers:
             try:

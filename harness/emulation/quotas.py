@@ -81,11 +81,7 @@ class Rate:
 
 
 class ConnectionRate:
-    """A limit on one connection, in windows of one second.
-
-    Args:
-        limit_per_s: What may be taken in a second.
-    """
+    """A limit on one connection, in windows of one second."""
 
     __slots__ = ("_limit", "_taken", "_window")
 

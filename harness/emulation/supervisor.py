@@ -5,7 +5,6 @@ import selectors
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Self
 
 import orjson
@@ -46,12 +45,7 @@ class Signals:
         is_stop = self._ours.recv(1) == _STOP
         return is_stop or (self._needs_terminal and not _has_terminal())
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._ours.close()

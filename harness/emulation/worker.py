@@ -128,14 +128,8 @@ def _read_worker_context() -> WorkerContext:
     # Unbuffered: whatever follows the first line is for the parent_pipe.
     with open(STDIN, "rb", buffering=0, closefd=False) as stdin:
         command = orjson.loads(stdin.readline())
-    shared = command["shared_listener"]
-    return WorkerContext(
-        index=command["index"],
-        processes=command["processes"],
-        folder=Path(command["folder"]),
-        listener=socket.socket(fileno=command["listener"]),
-        settings=command["settings"],
-        started_s=command["started_s"],
-        since_ns=command["since_ns"],
-        shared_listener=None if shared is None else socket.socket(fileno=shared),
-    )
+    command["folder"] = Path(command["folder"])
+    for name in ("listener", "shared_listener"):
+        if command[name] is not None:
+            command[name] = socket.socket(fileno=command[name])
+    return WorkerContext(**command)

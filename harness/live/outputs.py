@@ -11,7 +11,7 @@ import gevent
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from harness.core.errors import MachineError, NotInstalledError
+from harness.core.errors import MachineError, NotInstalledError, os_reason
 from harness.live.run import LiveRun
 from harness.measure.record import RUN_FILE
 
@@ -119,7 +119,7 @@ def _refuse_taken(host: str, port: int) -> None:
     except OSError as error:
         raise MachineError(
             f"--web-port {port}",
-            f"cannot be listened on ({(error.strerror or str(error)).lower()})",
+            f"cannot be listened on ({os_reason(error)})",
             "the page needs a port of its own",
             "choose another port",
         ) from None

@@ -14,7 +14,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, os_reason
 from harness.live.metrics import LATENCY_BOUNDS_S, Buckets, Metric, metrics
 from harness.live.run import LiveRun
 
@@ -53,7 +53,7 @@ def serve(run: LiveRun, host: str, port: int) -> WSGIServer:
         listener.close()
         raise MachineError(
             f"--metrics-port {port}",
-            f"cannot be listened on ({(error.strerror or str(error)).lower()})",
+            f"cannot be listened on ({os_reason(error)})",
             "the metrics endpoint needs a port of its own",
             "choose another port",
         ) from None

@@ -35,7 +35,6 @@ _ORDINARY_USER_BYTES = 100_000
 ONE_CORE = 1.0
 """A worker, and a process of the emulator, runs on one core only."""
 
-_MORE_EMULATOR_PROCESSES = "give the emulator more: --set target.emulator.processes=…"
 _US_PER_S = 1e6
 _MEGABYTE = 1e6
 
@@ -253,13 +252,8 @@ def check_machine(machine: Machine, needs: Needs) -> tuple[Check, ...]:
 
 def _checks(machine: Machine, needs: Needs) -> Iterator[Check]:
     cores = needs.worker_cores * needs.share + needs.emulator_cores
-    yield Check(
-        "memory",
-        machine.memory_bytes,
-        needs.memory_bytes,
-        "bytes",
-        "use fewer users, or a machine with more memory",
-    )
+    advice = "use fewer users, or a machine with more memory"
+    yield Check("memory", machine.memory_bytes, needs.memory_bytes, "bytes", advice)
     yield Check(
         "cores",
         machine.cores,
@@ -279,13 +273,13 @@ def _checks(machine: Machine, needs: Needs) -> Iterator[Check]:
 
 
 def _worker_checks(machine: Machine, needs: Needs) -> Iterator[Check]:
+    spread = "spread the users over more workers (--workers, or --expect-workers with --master)"
     yield Check(
         "open files of a worker",
         machine.open_files,
         needs.files_per_worker,
         "",
-        "spread the users over more workers (--workers, or --expect-workers with --master), or "
-        "raise the hard limit (ulimit -Hn)",
+        f"{spread}, or raise the hard limit (ulimit -Hn)",
     )
     yield Check(
         "ports of a source address",
@@ -294,23 +288,14 @@ def _worker_checks(machine: Machine, needs: Needs) -> Iterator[Check]:
         "",
         'widen the range: sysctl -w net.ipv4.ip_local_port_range="1024 65535"',
     )
-    yield Check(
-        "core of a worker",
-        ONE_CORE,
-        needs.worker_cores / needs.workers,
-        "cores",
-        "spread the users over more workers (--workers, or --expect-workers with --master)",
-    )
+    cores = needs.worker_cores / needs.workers
+    yield Check("core of a worker", ONE_CORE, cores, "cores", spread)
 
 
 def _emulator_checks(machine: Machine, needs: Needs) -> Iterator[Check]:
-    yield Check(
-        "open files of an emulator process",
-        machine.open_files,
-        needs.files_per_emulator_process,
-        "",
-        _MORE_EMULATOR_PROCESSES,
-    )
+    more = "give the emulator more: --set target.emulator.processes=…"
+    files = needs.files_per_emulator_process
+    yield Check("open files of an emulator process", machine.open_files, files, "", more)
     yield Check(
         "connections waiting (somaxconn)",
         machine.somaxconn,
@@ -318,13 +303,8 @@ def _emulator_checks(machine: Machine, needs: Needs) -> Iterator[Check]:
         "",
         "raise it (sysctl -w net.core.somaxconn=…), or let fewer users join each second",
     )
-    yield Check(
-        "core of an emulator process",
-        ONE_CORE,
-        needs.emulator_cores / needs.emulator_processes,
-        "cores",
-        _MORE_EMULATOR_PROCESSES,
-    )
+    cores = needs.emulator_cores / needs.emulator_processes
+    yield Check("core of an emulator process", ONE_CORE, cores, "cores", more)
 
 
 def _numbers(file: Path) -> list[int]:

@@ -7,17 +7,16 @@ The analysis turns them into Parquet afterwards.
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 from urllib.parse import quote
 
 import orjson
 
 from harness.core.clock import NS_PER_S
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, os_reason
 from harness.measure.histogram import LatencyHistogram, log_header, log_line
 from harness.measure.record_schema import JOURNAL_TABLES
 
@@ -51,9 +50,6 @@ def request_tag(name: str) -> str:
 class RecordWriter:
     """Writes one run's record; the folder must not exist yet.
 
-    Args:
-        folder: The run's own folder.
-
     Raises:
         MachineError: If the folder exists, cannot be made or the disk is full.
     """
@@ -69,33 +65,36 @@ class RecordWriter:
             }
             self._histograms = (folder / HISTOGRAMS_FILE).open("w", encoding="ascii")
         except FileExistsError:
-            raise MachineError(
-                str(folder), "exists already", "a run's folder must be new", "choose another --out"
-            ) from None
+            raise folder_exists_error(folder) from None
         except OSError as error:
             raise _write_failed(folder, error) from None
 
-    def begin(self, epoch_ns: int) -> None:
-        """Start the histogram log; its times count from ``epoch_ns`` on the run clock."""
+    @property
+    def _files(self) -> list[IO[Any]]:
+        return [*self._journals.values(), self._histograms]
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            self._histograms.write(log_header(epoch_ns / NS_PER_S))
+            yield
         except OSError as error:
             raise _write_failed(self.folder, error) from None
+
+    def begin(self, epoch_ns: int) -> None:
+        """Start the histogram log; its times count from ``epoch_ns`` on the run clock."""
+        with self._writing():
+            self._histograms.write(log_header(epoch_ns / NS_PER_S))
 
     def append(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
         """Append rows to a journal; they reach the disk at the next ``flush``."""
         journal = self._journals[table]
-        try:
+        with self._writing():
             journal.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
-        except OSError as error:
-            raise _write_failed(self.folder, error) from None
 
     def append_histogram(self, tag: str, second: int, histogram: LatencyHistogram) -> None:
         """Append one second's histogram under ``metric.user_class.phase``."""
-        try:
+        with self._writing():
             self._histograms.write(log_line(tag, second, 1.0, histogram))
-        except OSError as error:
-            raise _write_failed(self.folder, error) from None
 
     def flush(self) -> None:
         """Hand everything appended to the operating system.
@@ -103,27 +102,21 @@ class RecordWriter:
         Raises:
             MachineError: If the disk is full.
         """
-        try:
-            for journal in self._journals.values():
-                journal.flush()
-            self._histograms.flush()
-        except OSError as error:
-            raise _write_failed(self.folder, error) from None
+        with self._writing():
+            for file in self._files:
+                file.flush()
 
     def write_run(self, run: Mapping[str, Any]) -> None:
         """Replace ``run.json`` in one step, so that a reader never sees half of it."""
         text = orjson.dumps(run, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         half = self.folder / f"{RUN_FILE}.new"
-        try:
+        with self._writing():
             half.write_bytes(text)
             half.replace(self.folder / RUN_FILE)
-        except OSError as error:
-            raise _write_failed(self.folder, error) from None
 
     def close(self) -> None:
         """Close all files; errors of a full disk are ignored."""
-        files: list[IO[Any]] = [*self._journals.values(), self._histograms]
-        for file in files:
+        for file in self._files:
             with contextlib.suppress(OSError):
                 file.close()
 
@@ -135,12 +128,7 @@ class RecordWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
 
@@ -149,11 +137,17 @@ def folder_name(workload: str, target: str, started: datetime) -> str:
     return f"{started:%Y%m%dT%H%M%SZ}-{workload}-{target}"
 
 
+def folder_exists_error(folder: Path) -> MachineError:
+    """Return the error of a run whose folder exists before it begins."""
+    return MachineError(
+        str(folder), "exists already", "a run's folder must be new", "choose another --out"
+    )
+
+
 def _write_failed(folder: Path, error: OSError) -> MachineError:
-    reason = error.strerror or str(error)
     return MachineError(
         str(folder),
-        f"cannot be written ({reason.lower()})",
+        f"cannot be written ({os_reason(error)})",
         "the run record needs a writable folder with room",
         "free some space or point --out at another disk",
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from harness.scenario.model import Bytes, ScenarioModel, Unit, broken_rule
+from harness.scenario.model import Bytes, ScenarioModel, Unit, above, broken_rule
 
 SMALLEST_EVENT_BYTES = 160
 """An envelope with every field at its longest, and no filler, is just below this."""
@@ -39,24 +39,12 @@ class LognormalBytes(ScenarioModel):
         description="Larger draws are cut down to this.",
     )
 
-    @field_validator("p99")
-    @classmethod
-    def _p99_above_median(cls, p99: int, info: ValidationInfo) -> int:
-        median = info.data.get("median")
-        if median is not None and p99 <= median:
-            raise broken_rule(
-                f"must be above median = {median}",
-                hint='for events of one size write distribution = "fixed" and value',
-            )
-        return p99
-
-    @field_validator("maximum")
-    @classmethod
-    def _maximum_not_below_minimum(cls, maximum: int, info: ValidationInfo) -> int:
-        minimum = info.data.get("minimum")
-        if minimum is not None and maximum < minimum:
-            raise broken_rule(f"must be at least minimum = {minimum}")
-        return maximum
+    _p99_above_median = field_validator("p99")(
+        above("median", hint='for events of one size write distribution = "fixed" and value')
+    )
+    _maximum_not_below_minimum = field_validator("maximum")(
+        above("minimum", word="at least", or_equal=True)
+    )
 
 
 class FixedBytes(ScenarioModel):

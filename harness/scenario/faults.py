@@ -6,7 +6,7 @@ the request for those posted to a running one.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from harness.scenario.model import (
     Count,
@@ -14,6 +14,7 @@ from harness.scenario.model import (
     Ratio,
     ScenarioModel,
     Seconds,
+    above,
     broken_rule,
 )
 
@@ -40,13 +41,7 @@ class UniformDelay(ScenarioModel):
     minimum: Milliseconds = Field(ge=0, description="Shortest delay.")
     maximum: Milliseconds = Field(gt=0, description="Longest delay.")
 
-    @field_validator("maximum")
-    @classmethod
-    def _above_minimum(cls, maximum: float, info: ValidationInfo) -> float:
-        minimum = info.data.get("minimum")
-        if minimum is not None and maximum <= minimum:
-            raise broken_rule(f"must be above minimum = {minimum:g}")
-        return maximum
+    _above_minimum = field_validator("maximum")(above("minimum"))
 
 
 class LognormalDelay(ScenarioModel):
@@ -56,13 +51,7 @@ class LognormalDelay(ScenarioModel):
     median: Milliseconds = Field(gt=0, description="Half of the delays are shorter.")
     p99: Milliseconds = Field(gt=0, description="One delay in a hundred is longer.")
 
-    @field_validator("p99")
-    @classmethod
-    def _above_median(cls, p99: float, info: ValidationInfo) -> float:
-        median = info.data.get("median")
-        if median is not None and p99 <= median:
-            raise broken_rule(f"must be above median = {median:g}")
-        return p99
+    _above_median = field_validator("p99")(above("median"))
 
 
 def _fixed(value: object) -> object:
@@ -97,13 +86,7 @@ class LastingFault(OneFault):
         default=None, gt=0, description="When it ends, counted likewise. Default: never."
     )
 
-    @field_validator("until_s")
-    @classmethod
-    def _after_the_beginning(cls, until_s: float | None, info: ValidationInfo) -> float | None:
-        from_s = info.data.get("from_s")
-        if until_s is not None and from_s is not None and until_s <= from_s:
-            raise broken_rule(f"must be after from_s = {from_s:g}")
-        return until_s
+    _after_the_beginning = field_validator("until_s")(above("from_s", word="after"))
 
 
 class DeliveryFault(LastingFault):

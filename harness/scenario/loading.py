@@ -71,12 +71,7 @@ def load_plan(
 
 
 class ScenarioFiles:
-    """A workload and a target, read once for any number of plans.
-
-    Args:
-        workload: File of the workload.
-        target: File of the target.
-    """
+    """A workload and a target, read once for any number of plans."""
 
     def __init__(self, workload: Path, target: Path) -> None:
         self._problems: list[ScenarioProblem] = []
@@ -109,9 +104,7 @@ class ScenarioFiles:
         plan = _plan(workload, target, problems)
         if plan is not None and run_time_s is not None:
             plan = _fitted(plan, run_time_s, problems)
-        if problems or plan is None:
-            raise ScenarioError(problems)
-        return plan
+        return _sound(plan, problems)
 
 
 def _plan(workload: Source, target: Source, problems: list[ScenarioProblem]) -> Plan | None:
@@ -121,10 +114,7 @@ def _plan(workload: Source, target: Source, problems: list[ScenarioProblem]) -> 
     if valid[0] is None or valid[1] is None:
         return None
     plan = Plan(
-        workload=valid[0],
-        target=valid[1],
-        workload_file=workload.file,
-        target_file=target.file,
+        workload=valid[0], target=valid[1], workload_file=workload.file, target_file=target.file
     )
     problems += _unplayable(plan, workload) + _unsubscribable(plan, workload)
     return plan
@@ -138,15 +128,10 @@ def load_scenario(file: Path) -> Workload | Target:
     """
     problems: list[ScenarioProblem] = []
     source = read_source(file, None, problems)
-    loaded: Workload | Target | None
-    if source.model is Target:
-        _know_the_system(source)
-        loaded = _validated_target(source, problems)
-    else:
-        loaded = _validated(source, Workload, problems)
-    if problems or loaded is None:
-        raise ScenarioError(problems)
-    return loaded
+    if source.model is not Target:
+        return _sound(_validated(source, Workload, problems), problems)
+    _know_the_system(source)
+    return _sound(_validated_target(source, problems), problems)
 
 
 def load_workload(file: Path) -> Workload:
@@ -157,9 +142,7 @@ def load_workload(file: Path) -> Workload:
     """
     problems: list[ScenarioProblem] = []
     workload = _validated(read_source(file, Workload, problems), Workload, problems)
-    if problems or workload is None:
-        raise ScenarioError(problems)
-    return workload
+    return _sound(workload, problems)
 
 
 def load_emulated_target(file: Path, overrides: Sequence[str] = ()) -> Target:
@@ -181,9 +164,14 @@ def load_emulated_target(file: Path, overrides: Sequence[str] = ()) -> Target:
     if target is not None and not target.emulated:
         rule, hint = "must be true", "the file describes a remote system"
         problems.append(source.problem("emulated", "false", rule, hint))
-    if problems or target is None:
+    return _sound(target, problems)
+
+
+def _sound(loaded: ModelT | None, problems: list[ScenarioProblem]) -> ModelT:
+    """Return what was loaded, or raise ScenarioError with all its problems."""
+    if problems or loaded is None:
         raise ScenarioError(problems)
-    return target
+    return loaded
 
 
 def _know_the_system(target: Source) -> None:
@@ -282,24 +270,12 @@ def _unsubscribable(plan: Plan, workload: Source) -> list[ScenarioProblem]:
     system, channels = plan.target.system, plan.workload.channels
     most = most_subscriptions(plan.target)
     problems = []
-    if channels.subscriptions_per_client > most:
-        problems.append(
-            workload.problem(
-                "channels.subscriptions_per_client",
-                str(channels.subscriptions_per_client),
-                f"must be at most {most} on {system}",
-                _why_no_more(plan.client, most),
-            )
-        )
-    if channels.wildcard_share > 0 and not has_wildcards(plan.target):
-        problems.append(
-            workload.problem(
-                "channels.wildcard_share",
-                f"{channels.wildcard_share:g}",
-                f"must be 0 on {system}",
-                _why_no_wildcard(plan.client),
-            )
-        )
+    if (found := channels.subscriptions_per_client) > most:
+        key, rule = "channels.subscriptions_per_client", f"must be at most {most} on {system}"
+        problems.append(workload.problem(key, str(found), rule, _why_no_more(plan.client, most)))
+    if (share := channels.wildcard_share) > 0 and not has_wildcards(plan.target):
+        key, rule = "channels.wildcard_share", f"must be 0 on {system}"
+        problems.append(workload.problem(key, f"{share:g}", rule, _why_no_wildcard(plan.client)))
     return problems
 
 
@@ -326,17 +302,12 @@ def _fitted(plan: Plan, run_time_s: float, problems: list[ScenarioProblem]) -> P
     others_s = plan.total_s - phases.measure_s
     measure_s = round(run_time_s - others_s, 6)
     if measure_s < _SHORTEST_MEASURE_S:
-        least_s = others_s + _SHORTEST_MEASURE_S
-        problems.append(
-            ScenarioProblem(
-                file=RUN_TIME,
-                key="",
-                found=f"{run_time_s:g} s",
-                rule=f"must be at least {least_s:g} s",
-                hint=f"joining and the other phases take {others_s:g} s; let users join faster "
-                "or shorten the phases, for example --set phases.drain_s=1",
-            )
+        rule = f"must be at least {others_s + _SHORTEST_MEASURE_S:g} s"
+        hint = (
+            f"joining and the other phases take {others_s:g} s; let users join faster "
+            "or shorten the phases, for example --set phases.drain_s=1"
         )
+        problems.append(ScenarioProblem(RUN_TIME, "", f"{run_time_s:g} s", rule, hint))
         return plan
     workload = plan.workload.model_copy(
         update={"phases": phases.model_copy(update={"measure_s": measure_s})}

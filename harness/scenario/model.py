@@ -1,10 +1,18 @@
 """What every model of a scenario file has in common: strictness, units and broken rules."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError
 
 BROKEN_RULE = "broken_rule"
@@ -52,6 +60,20 @@ Seconds = Annotated[float, Unit("s")]
 Milliseconds = Annotated[float, Unit("ms")]
 PerSecond = Annotated[float, Unit("1/s")]
 Ratio = Annotated[float, Unit("ratio")]
+
+
+def above(
+    other: str, *, word: str = "above", or_equal: bool = False, hint: str | None = None
+) -> Callable[[Any, ValidationInfo], Any]:
+    """Return a field validator: where given, a number is above that of an earlier key."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        bound = info.data.get(other)
+        if value is None or bound is None or value > bound or (or_equal and value == bound):
+            return value
+        raise broken_rule(f"must be {word} {other} = {bound:.15g}", hint=hint)
+
+    return check
 
 
 def broken_rule(rule: str, *, hint: str | None = None, key: str = "") -> PydanticCustomError:

@@ -18,9 +18,7 @@ _REPLACES = {
     "publishing.rate_per_s": ("messages_per_day", "live_window_hours"),
     "publishing.messages_per_day": ("rate_per_s",),
     "publishing.event_bytes.distribution": (
-        *("median", "p99", "minimum", "maximum"),
-        "value",
-        *("values", "weights"),
+        *("median", "p99", "minimum", "maximum", "value", "values", "weights"),
     ),
 }
 """Keys that a change removes from the file, because they contradict the new value."""
@@ -35,15 +33,8 @@ def apply_overrides(
         key, equals, text = override.partition("=")
         key = key.strip()
         if not equals or not all(key.split(".")):
-            problems.append(
-                ScenarioProblem(
-                    file=SET,
-                    key="",
-                    found=override or "nothing",
-                    rule="must have the form key=value",
-                    hint="for example --set publishing.rate_per_s=2",
-                )
-            )
+            rule, hint = "must have the form key=value", "for example --set publishing.rate_per_s=2"
+            problems.append(ScenarioProblem(SET, "", override or "nothing", rule, hint))
         elif key.startswith(TARGET_PREFIX):
             problems += _override(target, key.removeprefix(TARGET_PREFIX), toml_value(text))
         else:
@@ -167,12 +158,10 @@ def _step(container: Any, part: str) -> str | int | None:
 
 def _no_place(source: Source, parts: list[str], depth: int, container: Any) -> ScenarioProblem:
     place = ".".join(parts[:depth])
-    if isinstance(container, list):
-        reason = f"{place} has {len(container)} entries"
-    else:
-        reason = f"{place} is not a table"
+    is_array = isinstance(container, list)
+    reason = f"has {len(container)} entries" if is_array else "is not a table"
     key = f"{source.key_prefix}{'.'.join(parts)}"
-    return ScenarioProblem(SET, key, "", f"does not exist: {reason}")
+    return ScenarioProblem(SET, key, "", f"does not exist: {place} {reason}")
 
 
 def _is_table(value: object, is_right: Callable[[object], bool]) -> bool:

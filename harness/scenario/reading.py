@@ -3,15 +3,18 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from harness.core.errors import ScenarioProblem, closest
-from harness.scenario.problems import Source, shown
+from pydantic import BaseModel, ValidationError
+
+from harness.core.errors import ScenarioError, ScenarioProblem, closest
+from harness.scenario.problems import Source, problems_of, shown
 from harness.scenario.shipped import KINDS, shipped_names
 from harness.scenario.target import Target
 from harness.scenario.workload import Workload
 
 Model = type[Workload | Target]
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _TEXT_HINT = 'text stands in double quotes: name = "quickstart"'
 _LINE = re.compile(r"at line (\d+)")
@@ -64,6 +67,31 @@ def read_toml(file: Path, problems: list[ScenarioProblem]) -> dict[str, Any] | N
     except (ValueError, RecursionError) as error:
         problems.append(_not_toml(label, text, error))
     return None
+
+
+def read_model(file: Path, model: type[ModelT]) -> ModelT:
+    """Read a file that one model describes.
+
+    Raises:
+        ScenarioError: With every problem of the file.
+    """
+    problems: list[ScenarioProblem] = []
+    data = read_toml(file, problems)
+    if data is None:
+        raise ScenarioError(problems)
+    return validated(str(file), data, model)
+
+
+def validated(where: str, data: dict[str, Any], model: type[ModelT]) -> ModelT:
+    """Return the model of plain data; errors name ``where`` in place of a file.
+
+    Raises:
+        ScenarioError: With everything that is wrong with the data.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ScenarioError(problems_of(error, Source(where, data, model))) from None
 
 
 def _unreadable(file: Path, error: OSError) -> ScenarioProblem:

@@ -79,32 +79,15 @@ def _how_computed(metric: Metric) -> tuple[object, ...]:
 def _section(file: type[BaseModel], table: str, model: type[BaseModel], keys: list[Key]) -> str:
     head = ["| key | type | unit | default | meaning |", "| --- | --- | --- | --- | --- |"]
     rows = [*head, *map(_row, keys), ""]
-    if not table:
-        return "\n".join(rows)
-    return "\n".join(
-        [f"### {_title(table, file, model)}", "", _about(table, file, model), "", *rows]
-    )
-
-
-def _title(table: str, file: type[BaseModel], model: type[BaseModel]) -> str:
-    field = _field(file, table)
-    is_array = str(field.annotation).startswith("tuple")
-    name = f"`[[{table}]]`" if is_array else f"`[{table}]`"
-    tag, word = tag_of(model)
-    return f'{name} with `{tag} = "{word}"`' if tag else name
-
-
-def _about(table: str, file: type[BaseModel], model: type[BaseModel]) -> str:
-    field = _field(file, table)
-    need = " Must be given." if field.is_required() else ""
-    return f"{(model.__doc__ or '').strip()}{need}"
-
-
-def _field(file: type[BaseModel], table: str) -> FieldInfo:
     field = field_at(file, table.split("."))
-    if field is None:
-        raise KeyError(table)
-    return field
+    if field is None:  # The keys at the top of the file.
+        return "\n".join(rows)
+    is_array = str(field.annotation).startswith("tuple")
+    title = f"### `[[{table}]]`" if is_array else f"### `[{table}]`"
+    tag, word = tag_of(model)
+    title += f' with `{tag} = "{word}"`' if tag else ""
+    about = (model.__doc__ or "").strip() + (" Must be given." if field.is_required() else "")
+    return "\n".join([title, "", about, "", *rows])
 
 
 def _row(key: Key) -> str:

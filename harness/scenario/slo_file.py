@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.scenario.model import ScenarioModel
-from harness.scenario.problems import Source, problems_of
-from harness.scenario.reading import read_toml
+from harness.scenario.reading import read_model, read_toml, validated
 from harness.scenario.slo import Slo
 
 
@@ -27,32 +25,16 @@ def load_slos(file: Path) -> tuple[Slo, ...]:
     Raises:
         ScenarioError: With every problem of the file.
     """
-    problems: list[ScenarioProblem] = []
-    data = read_toml(file, problems)
-    if data is None:
-        raise ScenarioError(problems)
-    return _validated(str(file), data)
+    return read_model(file, SloFile).slos
 
 
 def read_slos(where: str, slos: Sequence[Mapping[str, Any]]) -> tuple[Slo, ...]:
-    """Validate SLOs that were given as plain data.
-
-    Args:
-        where: What errors name in place of a file.
-        slos: Each with metric, op and limit, and perhaps phase and user_class.
+    """Validate SLOs that were given as plain data; errors name ``where`` in place of a file.
 
     Raises:
         ScenarioError: With everything that is wrong with them.
     """
-    return _validated(where, {"slos": [dict(one) for one in slos]})
-
-
-def _validated(where: str, data: dict[str, Any]) -> tuple[Slo, ...]:
-    try:
-        return SloFile.model_validate(data).slos
-    except ValidationError as error:
-        source = Source(file=where, data=data, model=SloFile)
-        raise ScenarioError(problems_of(error, source)) from None
+    return validated(where, {"slos": [dict(one) for one in slos]}, SloFile).slos
 
 
 def is_slo_file(file: Path) -> bool:

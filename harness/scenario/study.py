@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
+from harness.core.errors import did_you_mean
 from harness.core.metrics import SUMMARY_METRICS, find_metric
 from harness.scenario.model import (
     Bytes,
@@ -23,8 +23,7 @@ from harness.scenario.model import (
 )
 from harness.scenario.overrides import TARGET_PREFIX
 from harness.scenario.population import MOST_USERS
-from harness.scenario.problems import Source, problems_of
-from harness.scenario.reading import read_toml
+from harness.scenario.reading import read_model, read_toml
 from harness.scenario.slo import Slo
 from harness.scenario.workload import NAME_PATTERN
 
@@ -91,14 +90,8 @@ class StudySystem(ScenarioModel):
 
     @model_validator(mode="after")
     def _changes_the_target_alone(self) -> Self:
-        for key in ("overrides", *SIZES):
-            for change in getattr(self, key):
-                if not change.startswith(TARGET_PREFIX):
-                    raise broken_rule(
-                        f"must start with {TARGET_PREFIX}",
-                        key=key,
-                        hint="a load that differs between systems compares nothing",
-                    )
+        hint = "a load that differs between systems compares nothing"
+        _require_changes(self, of_target=True, hint=hint)
         return self
 
 
@@ -119,14 +112,8 @@ class StudyWorkload(ScenarioModel):
 
     @model_validator(mode="after")
     def _changes_no_target(self) -> Self:
-        for key in ("overrides", *SIZES):
-            for change in getattr(self, key):
-                if change.startswith(TARGET_PREFIX):
-                    raise broken_rule(
-                        f"must not start with {TARGET_PREFIX}",
-                        key=key,
-                        hint="changes to a target stand with its system",
-                    )
+        hint = "changes to a target stand with its system"
+        _require_changes(self, of_target=False, hint=hint)
         return self
 
 
@@ -200,15 +187,7 @@ def load_study(file: Path) -> Study:
     Raises:
         ScenarioError: With every problem of the file.
     """
-    problems: list[ScenarioProblem] = []
-    data = read_toml(file, problems)
-    if data is None:
-        raise ScenarioError(problems)
-    try:
-        return Study.model_validate(data)
-    except ValidationError as error:
-        source = Source(file=str(file), data=data, model=Study)
-        raise ScenarioError(problems_of(error, source)) from None
+    return read_model(file, Study)
 
 
 def is_study(file: Path) -> bool:
@@ -222,6 +201,14 @@ def is_study(file: Path) -> bool:
 def overrides_of(size: str, *parts: StudySystem | StudyWorkload) -> list[str]:
     """Return the changes that workload and system ask for at a size, in order."""
     return [change for part in parts for change in (*part.overrides, *getattr(part, size))]
+
+
+def _require_changes(part: StudySystem | StudyWorkload, *, of_target: bool, hint: str) -> None:
+    for key in ("overrides", *SIZES):
+        for change in getattr(part, key):
+            if change.startswith(TARGET_PREFIX) != of_target:
+                rule = f"must {'' if of_target else 'not '}start with {TARGET_PREFIX}"
+                raise broken_rule(rule, key=key, hint=hint)
 
 
 def _require_distinct(key: str, names: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import os
 import re
 from copy import copy
 from functools import lru_cache
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,7 +15,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 
 from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
 from harness.core.system import (
@@ -32,6 +31,8 @@ from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import FilePath, ScenarioModel, Segment, broken_rule
 from harness.scenario.workload import NAME_PATTERN
+
+ModelT = TypeVar("ModelT", bound=ScenarioModel)
 
 PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 """``${NAME}`` in an endpoint stands for the environment variable NAME."""
@@ -201,25 +202,22 @@ class Target(ScenarioModel):
 
 def emulator_model(system: object) -> type[Emulator]:
     """Return the model of a system's ``[emulator]`` table: its own, or else the common one."""
-    model: type[Emulator] = _part(system, "emulator_options") or Emulator
-    return model
+    return _model_of(system, "emulator_options", Emulator)
 
 
 def client_model(system: object) -> type[ClientOptions]:
     """Return the model of a system's ``[client]`` table: its own, or else one without keys."""
-    model: type[ClientOptions] = _part(system, "client_options") or ClientOptions
-    return model
+    return _model_of(system, "client_options", ClientOptions)
 
 
 def auth_model(system: object) -> type[Auth]:
     """Return the model of a system's ``[auth]`` table: its own, or else the common one."""
-    model: type[Auth] = _part(system, "auth") or Auth
-    return model
+    return _model_of(system, "auth", Auth)
 
 
-def _part(system: object, part: Part) -> Any:
+def _model_of(system: object, part: Part, default: type[ModelT]) -> type[ModelT]:
     known = installed_systems().get(system) if isinstance(system, str) else None
-    return known.load(part) if known else None
+    return (known and known.load(part)) or default
 
 
 def client_options(target: Target) -> ClientOptions:
@@ -256,18 +254,10 @@ def _target_with(
 ) -> type[Target]:
     if (emulator, client, auth) == (Emulator, ClientOptions, Auth):
         return Target
-    fields: Any = {
-        "emulator": (emulator | None, copy(Target.model_fields["emulator"])),
-        "client": (client | None, copy(Target.model_fields["client"])),
-        "auth": (auth, _with_default(Target.model_fields["auth"], auth())),
-    }
+    types = {"emulator": emulator | None, "client": client | None, "auth": auth}
+    fields: Any = {name: (kind, copy(Target.model_fields[name])) for name, kind in types.items()}
+    fields["auth"][1].default = auth()
     return create_model("Target", __base__=Target, __doc__=Target.__doc__, **fields)
-
-
-def _with_default(field: FieldInfo, default: object) -> FieldInfo:
-    changed = copy(field)
-    changed.default = default
-    return changed
 
 
 def api_key(target: Target) -> str:

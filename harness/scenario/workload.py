@@ -16,6 +16,7 @@ from harness.scenario.model import (
     ScenarioModel,
     Seconds,
     Unit,
+    above,
     broken_rule,
 )
 from harness.scenario.population import Population
@@ -58,16 +59,9 @@ class Burst(ScenarioModel):
     length_s: Seconds = Field(gt=0, description="How long a burst lasts.")
     every_s: Seconds = Field(gt=0, description="Length of a period: calm first, then the burst.")
 
-    @field_validator("every_s")
-    @classmethod
-    def _longer_than_the_burst(cls, every_s: float, info: ValidationInfo) -> float:
-        length_s = info.data.get("length_s")
-        if length_s is not None and every_s <= length_s:
-            raise broken_rule(
-                f"must be above length_s = {length_s:g}",
-                hint="a burst that never ends is a higher rate_per_s",
-            )
-        return every_s
+    _longer_than_the_burst = field_validator("every_s")(
+        above("length_s", hint="a burst that never ends is a higher rate_per_s")
+    )
 
 
 class Publishing(ScenarioModel):
@@ -311,9 +305,7 @@ class Workload(ScenarioModel):
     @classmethod
     def _channels_have_listeners(cls, channels: Channels, info: ValidationInfo) -> Channels:
         population: Population | None = info.data.get("population")
-        if population is None:
-            return channels
-        if channels.count > population.listeners:
+        if population and channels.count > population.listeners:
             raise broken_rule(
                 f"must be at most {population.listeners}, the number of users who subscribe",
                 key="count",

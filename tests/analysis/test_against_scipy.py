@@ -1,5 +1,3 @@
-"""The project's own statistics give what scipy and kneed give, on random input."""
-
 import numpy as np
 import pytest
 from hypothesis import example, given, settings

@@ -1,5 +1,3 @@
-"""Records for notebooks: frames, judgements and comparisons as data."""
-
 import pandas as pd
 import pytest
 

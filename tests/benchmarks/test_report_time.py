@@ -1,5 +1,3 @@
-"""The benchmark of a report: what it prints and how it ends."""
-
 import re
 
 import pytest

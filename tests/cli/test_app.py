@@ -1,5 +1,3 @@
-"""The command as a whole: help, errors and exit codes."""
-
 import os
 import re
 import subprocess

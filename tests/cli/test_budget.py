@@ -1,5 +1,3 @@
-"""What a run costs, told before it starts."""
-
 import json
 from pathlib import Path
 

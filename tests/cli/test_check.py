@@ -1,5 +1,3 @@
-"""``harness check``: what it prints, writes and how it ends."""
-
 import json
 from xml.etree import ElementTree as ET
 

@@ -1,5 +1,3 @@
-"""``harness compare``: what it prints, writes and how it ends."""
-
 import json
 
 import pytest

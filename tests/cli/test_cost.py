@@ -1,5 +1,3 @@
-"""``harness cost``: what it prints and writes, and what it refuses."""
-
 import json
 import re
 

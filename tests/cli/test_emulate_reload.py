@@ -1,5 +1,3 @@
-"""``harness emulate`` with several APIs, and told by SIGHUP to read their files again."""
-
 import contextlib
 import itertools
 import json

@@ -1,5 +1,3 @@
-"""``harness examples``: the names that every command takes."""
-
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,3 @@
-"""Every help page ends with an example, and every example works."""
-
 import json
 import re
 import shlex

@@ -1,5 +1,3 @@
-"""``harness init``: the project it writes, and what it refuses."""
-
 import ast
 import json
 import os

@@ -1,5 +1,3 @@
-"""Locust as a child: its output, the signals passed on to it, and what it leaves behind."""
-
 import contextlib
 import os
 import signal

@@ -1,5 +1,3 @@
-"""A load process that does not end by itself is ended, and its record says why."""
-
 import json
 import time
 from collections.abc import Mapping

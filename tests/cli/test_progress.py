@@ -1,5 +1,3 @@
-"""What a run's journal says while it is written, and how it is shown."""
-
 import io
 import json
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""``harness report``: what it prints and how it ends."""
-
 import re
 
 import pytest

@@ -1,5 +1,3 @@
-"""``harness run``, with a stand-in for Locust."""
-
 import errno
 import json
 import os

@@ -1,5 +1,3 @@
-"""``harness.run``: a run from Python, in a child process."""
-
 import signal
 import subprocess
 import sys

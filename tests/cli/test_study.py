@@ -1,5 +1,3 @@
-"""``harness study``: what it runs, what it leaves alone, what it writes and how it ends."""
-
 import json
 import re
 import shutil

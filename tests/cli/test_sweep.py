@@ -1,5 +1,3 @@
-"""``harness sweep`` with simulated runs: what it runs, keeps, says and how it ends."""
-
 import json
 import re
 

@@ -1,5 +1,3 @@
-"""The list of installed systems, with those that do not work."""
-
 from harness.cli.listings import systems
 
 

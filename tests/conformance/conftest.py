@@ -45,8 +45,7 @@ def _results(terminalreporter, rows):
 
 
 def _others_ran(terminalreporter, rows):
-    passed = terminalreporter.getreports("passed")
-    return any(_test(report.nodeid) not in rows for report in passed)
+    return any(_test(report.nodeid) not in rows for report in terminalreporter.getreports("passed"))
 
 
 def _print_rows(terminalreporter, rows, results):

@@ -97,8 +97,7 @@ def test_join_puts_a_connection_into_the_channel(stubs):
         "ExpressionAttributeValues": {":channel": {"S": "/default/room-0"}},
     }
     stubs["dynamodb"].add_response("update_item", {}, wanted)
-    frame = {"action": "join", "channel": "/default/room-0"}
-    answer = chat.join(event(frame), None)
+    answer = chat.join(event({"action": "join", "channel": "/default/room-0"}), None)
     assert {"joined": "/default/room-0"} == json.loads(answer["body"])
 
 

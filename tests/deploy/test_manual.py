@@ -57,8 +57,7 @@ def test_paths_exist():
     """Each path of the repository that a line names is there."""
     named = re.findall(r"(?<![\w/.])(?:scenarios|deploy|reports)/[\w./-]*", "\n".join(LINES))
     assert named
-    missing = [path for path in named if path not in MADE_BEFORE and not (ROOT / path).exists()]
-    assert [] == missing
+    assert [] == [path for path in named if path not in MADE_BEFORE and not (ROOT / path).exists()]
 
 
 @pytest.mark.parametrize("part", ["events", "chat", "fleet"])

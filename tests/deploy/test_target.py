@@ -42,11 +42,9 @@ def loaded(text, tmp_path):
 def test_target_points_at_the_deployed_api(tmp_path):
     """Hosts, namespace and key's variable are those of the deployment; all else is the default."""
     target = loaded(target_text({"fanout-events": EVENTS, "fanout-fleet": {}}), tmp_path)
-    assert ("fanout-events", "appsync-events", False) == (
-        target.name,
-        target.system,
-        target.emulated,
-    )
+    assert "fanout-events" == target.name
+    assert "appsync-events" == target.system
+    assert not target.emulated
     assert "chat" == target.channel_namespace
     assert f"https://{EVENTS['HttpHost']}/event" == target.endpoints.http
     assert f"wss://{EVENTS['RealtimeHost']}/event/realtime" == target.endpoints.realtime

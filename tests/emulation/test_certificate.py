@@ -50,8 +50,7 @@ def names(file):
 
 def test_certificate_lasts_as_long_as_the_strictest_clients_allow(tmp_path):
     """Apple's refuse more than 825 days, whoever signed."""
-    file = make_certificate(tmp_path).server_file
-    leaf = x509.load_pem_x509_certificates(file.read_bytes())[0]
+    leaf = x509.load_pem_x509_certificates(make_certificate(tmp_path).server_file.read_bytes())[0]
     assert timedelta(days=800) < leaf.not_valid_after_utc - datetime.now(UTC) < timedelta(days=825)
 
 
@@ -62,8 +61,7 @@ def test_key_of_the_authority_is_written_nowhere(tmp_path):
     assert {"ca.pem", "server.pem"} == files.keys()
     assert 0 == files["ca.pem"].count("PRIVATE KEY")
     key = serialization.load_pem_private_key(files["server.pem"].encode(), None)
-    authority = x509.load_pem_x509_certificate(files["ca.pem"].encode())
-    assert authority.public_key() != key.public_key()
+    assert x509.load_pem_x509_certificate(files["ca.pem"].encode()).public_key() != key.public_key()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ class Process:
         self.bus = Bus(folder, index, processes, self.receive)
         self.resets = 0
         ground = GroundTruth(
-            self.stand.counters,
             self.stand.deliveries,
             self.stand.faults,
             refresh=lambda: None,
@@ -38,8 +37,7 @@ def make_processes(make_stand, tmp_path):
 
     @contextlib.contextmanager
     def make(count, processes=None):
-        places = range(count)
-        made = [Process(make_stand, tmp_path, place, processes or count) for place in places]
+        made = [Process(make_stand, tmp_path, place, processes or count) for place in range(count)]
         try:
             yield made
         finally:
@@ -65,11 +63,9 @@ async def test_stats_are_summed_over_processes(make_processes):
         await until(lambda: not any(process.stand.writer.pending for process in processes))
         for process in processes:
             answer = await stats(process)
-            assert (6, 6, 6) == (
-                answer["connections"],
-                answer["subscriptions"],
-                answer["deliveries"]["sent"],
-            )
+            assert 6 == answer["connections"]
+            assert 6 == answer["subscriptions"]
+            assert 6 == answer["deliveries"]["sent"]
             assert (12, 6) == (answer["twice_sent"], answer["delays_ms"]["count"])
             assert 10 <= answer["delays_ms"]["p50"] <= answer["delays_ms"]["max"]
             assert {"answered": [0, 1, 2], "silent": []} == answer["processes"]

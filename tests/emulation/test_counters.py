@@ -78,5 +78,4 @@ def test_dots_in_names_make_tables():
 
 def test_no_name_is_both_a_count_and_a_table():
     """Else the one would hide the other."""
-    tables = {name.rpartition(".")[0] for name in SHARED_COUNTS}
-    assert not tables & set(SHARED_COUNTS)
+    assert not {name.rpartition(".")[0] for name in SHARED_COUNTS} & set(SHARED_COUNTS)

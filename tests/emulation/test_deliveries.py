@@ -230,8 +230,7 @@ async def test_malformed_frame_leaves_before_a_delivery_that_stays_whole(make_st
 def began_s(monkeypatch):
     """Return now, the one time that quotas see: all of a test's broadcasts are in one second."""
     now_s = time.monotonic()
-    clock = SimpleNamespace(monotonic=lambda: now_s)
-    monkeypatch.setattr("harness.emulation.quotas.time", clock)
+    monkeypatch.setattr("harness.emulation.quotas.time", SimpleNamespace(monotonic=lambda: now_s))
     return now_s
 
 
@@ -242,8 +241,7 @@ def outbound(folder, limit_per_s):
 
 async def test_deliveries_above_the_outbound_quota_are_dropped(make_stand, tmp_path, began_s):
     """In steps of metering: 100 allowed let 33 deliveries of three steps pass."""
-    quota = outbound(tmp_path, 100)
-    stand = make_stand(outbound=quota, overflow="drop")
+    stand = make_stand(outbound=outbound(tmp_path, 100), overflow="drop")
     transports = stand.join(50)
     stand.broadcast(b"x", steps=3)
     assert 33 == sum(len(transport.got) for transport in transports)

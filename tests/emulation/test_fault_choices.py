@@ -57,8 +57,7 @@ async def test_share_of_the_open_connections_is_exact(make_stand, share, present
     """Rounded to whole connections, half upwards."""
     stand = make_stand()
     stand.join(present)
-    members = Members(stand.writer, share, random.Random(1))
-    assert expected == len(list(members))
+    assert expected == len(list(Members(stand.writer, share, random.Random(1))))
 
 
 @pytest.mark.parametrize("share", [0.04, 0.3, 0.5, 0.96])

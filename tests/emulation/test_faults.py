@@ -132,8 +132,7 @@ async def test_connects_are_refused_throttled_and_slowed(make_stand):
     """Several faults add up, and each outcome is counted."""
     stand = make_stand()
     assert ConnectOutcome() == stand.faults.on_connect()
-    slow = {"kind": "slow_accept", "delay_ms": 30}
-    stand.tell(slow, {"kind": "throttle_connects"})
+    stand.tell({"kind": "slow_accept", "delay_ms": 30}, {"kind": "throttle_connects"})
     assert ConnectOutcome(delay_s=0.03, throttled=True) == stand.faults.on_connect()
     stand.tell({"kind": "refuse_connects", "status": 503})
     assert ConnectOutcome(refused=True, status=503) == stand.faults.on_connect()
@@ -172,8 +171,7 @@ async def test_delivery_that_no_fault_hits_is_untouched(make_stand):
     stand = make_stand()
     stand.join()
     stand.tell({"kind": "drop", "deliveries": [[5, 5]]})
-    connection = stand.subscriptions[0].connection
-    assert UNAFFECTED is stand.faults.on_delivery(0, 0, connection)
+    assert UNAFFECTED is stand.faults.on_delivery(0, 0, stand.subscriptions[0].connection)
 
 
 async def test_slow_subscriber_is_cut_off_on_every_way_out(make_stand):
@@ -189,8 +187,6 @@ async def test_slow_subscriber_is_cut_off_on_every_way_out(make_stand):
     stand.broadcast(b"a")
     assert ["aborted"] * 3 == [one.transport.ended for one in connections] + [slow.ended]
     truth = stand.truth()
-    assert (3, 1) == (
-        truth["disconnects"]["slow_subscriber"],
-        truth["deliveries"]["dropped"]["slow_subscriber"],
-    )
+    assert 3 == truth["disconnects"]["slow_subscriber"]
+    assert 1 == truth["deliveries"]["dropped"]["slow_subscriber"]
     assert (b"a", b"") == (full.got, slow.got)

@@ -83,8 +83,7 @@ def test_table_forgets_old_seconds(table, clock):
 def test_reservations_spread_evenly_over_the_seconds_to_come(table, clock):
     """Ten with four a second: four now, four in the next second, two in the one after."""
     rate = Rate(table, 0, 4)
-    waits = [rate.reserve() for _ in range(10)]
-    assert [0, 0, 0, 0, 1, 1.25, 1.5, 1.75, 2, 2.25] == waits
+    assert [0, 0, 0, 0, 1, 1.25, 1.5, 1.75, 2, 2.25] == [rate.reserve() for _ in range(10)]
     clock.now_s += 1.5
     assert 1.0 == rate.reserve()
 

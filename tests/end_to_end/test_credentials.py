@@ -1,5 +1,3 @@
-"""Whole runs with each kind of credentials, on the emulator, which verifies all of them."""
-
 import re
 import sys
 from functools import partial

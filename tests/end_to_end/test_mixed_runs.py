@@ -1,5 +1,3 @@
-"""Fan-out users beside ordinary Locust users: both in one run, one record, one report."""
-
 import json
 from functools import partial
 

@@ -1,5 +1,3 @@
-"""Whole runs of polling and of the hybrid, against their emulators' own counts."""
-
 from functools import partial
 
 from tests.support.runs import EMULATED, SHORT, after

@@ -1,5 +1,3 @@
-"""What cannot start says why in one sentence, and leaves nothing behind."""
-
 import contextlib
 import re
 import socket

@@ -1,5 +1,3 @@
-"""Load stops where it would do harm: to a stranger's system, to a bill, to a system in trouble."""
-
 import contextlib
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator

@@ -1,5 +1,3 @@
-"""Runs that the user stops: exit 130, a readable record, a report, nothing left, no traceback."""
-
 import signal
 from functools import partial
 

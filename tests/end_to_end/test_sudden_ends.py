@@ -1,5 +1,3 @@
-"""Runs that lose a part of themselves: one sentence, a readable record, nothing left."""
-
 import signal
 
 from tests.support.runs import LOCUSTFILE, LONG, after, apart

@@ -1,5 +1,3 @@
-"""Sweeps of real runs against an emulator whose limit is known."""
-
 import json
 
 import pytest

@@ -1,5 +1,3 @@
-"""Objectives decide between pass and fail; one that had no data to judge has failed too."""
-
 from xml.etree import ElementTree as ET
 
 from tests.support.runs import after

@@ -1,5 +1,3 @@
-"""Runs that are looked at while they go: the page in a real browser, its JSON, the metrics."""
-
 import html
 import json
 import re

@@ -1,5 +1,3 @@
-"""Runs that go well: with our command, and with plain Locust over two workers."""
-
 import contextlib
 
 import pandas as pd

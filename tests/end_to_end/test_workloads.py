@@ -1,5 +1,3 @@
-"""The shipped workloads, shortened and some of them made small, against the emulators."""
-
 import tomllib
 from functools import partial
 

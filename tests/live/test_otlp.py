@@ -1,5 +1,3 @@
-"""What is sent to an OpenTelemetry collector, decoded by its own protobuf messages."""
-
 import gzip
 from http.server import BaseHTTPRequestHandler
 

@@ -1,5 +1,3 @@
-"""What a user class that stops the whole run says."""
-
 import logging
 from types import SimpleNamespace
 from typing import Any

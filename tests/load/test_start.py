@@ -1,5 +1,3 @@
-"""Locust as ``harness`` starts it: what has no say, and what the parent hears."""
-
 import json
 import subprocess
 

@@ -1,5 +1,3 @@
-"""What a locustfile does by importing our users, and which system they can join."""
-
 import subprocess
 import sys
 

@@ -1,5 +1,3 @@
-"""Every column of the record has the type that its values need."""
-
 import re
 from pathlib import Path
 

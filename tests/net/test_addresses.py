@@ -1,5 +1,3 @@
-"""Addresses of one channel, of several, and of all; and that a name in them is read back."""
-
 from urllib.parse import urlsplit
 
 import pytest

@@ -1,5 +1,3 @@
-"""Response heads and chunked bodies, cut anywhere, against the standard library's encoder rules."""
-
 from itertools import pairwise
 
 import pytest

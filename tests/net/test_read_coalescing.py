@@ -1,5 +1,3 @@
-"""Reading in rounds: when a reader rests, and for how long."""
-
 import socket
 import time
 

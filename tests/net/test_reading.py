@@ -1,5 +1,3 @@
-"""Reading many sockets in rounds: what arrives is handed over once, whole, to its receiver."""
-
 import _socket
 import contextlib
 import fcntl

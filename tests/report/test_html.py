@@ -1,5 +1,3 @@
-"""The page, without a browser."""
-
 import re
 
 import pytest

@@ -1,5 +1,3 @@
-"""The summary for pipelines' step pages."""
-
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q
 from harness.report.markdown import escape, render_markdown

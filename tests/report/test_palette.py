@@ -1,5 +1,3 @@
-"""Colours of systems: the same everywhere, and never two alike."""
-
 from harness.report.theme import VARIABLES, looks_of
 
 SYSTEMS = ["server-sent-events", "api-gateway-websocket", "appsync-events", "polling", "hybrid"]

@@ -1,5 +1,3 @@
-"""What the report says happened, sentence by sentence."""
-
 import pytest
 
 from harness.analysis.run.finalize import analyse

@@ -1,5 +1,3 @@
-"""All files of a report."""
-
 import pytest
 
 from harness.analysis.run.finalize import finalize

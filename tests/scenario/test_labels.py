@@ -1,5 +1,3 @@
-"""Labels and tags: where they come from, and what they may be."""
-
 import pytest
 
 from harness.core.errors import ScenarioError

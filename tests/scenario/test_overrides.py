@@ -102,11 +102,7 @@ def test_override_without_a_key_or_a_value_is_refused(scenario, override):
             {"users": 1},
             "--users must be >= 2, got 1\nhint: at least one subscriber and one chatter",
         ),
-        (
-            (),
-            {"join_rate_per_s": 0},
-            "--spawn-rate: joins.rate_per_s must be >= 0.001, got 0",
-        ),
+        ((), {"join_rate_per_s": 0}, "--spawn-rate: joins.rate_per_s must be >= 0.001, got 0"),
     ],
     ids=["breaks a rule", "misspelt", "too few users for both kinds", "Locust's rate"],
 )

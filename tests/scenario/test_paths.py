@@ -1,5 +1,3 @@
-"""Paths in a target file, wherever they stand, and those of the command line."""
-
 from pathlib import Path
 
 import pytest

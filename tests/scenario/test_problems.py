@@ -39,58 +39,51 @@ def test_problem_is_blamed_on_the_flag_that_set_the_key_or_one_above():
     assert ["--set", "--set", "w.toml"] == files
 
 
-@pytest.mark.parametrize(
-    ("override", "complaint"),
-    [
-        (
-            "joins=3",
-            "joins must be a table, got 3\nhint: write [joins] with its keys below",
-        ),
-        (
-            "publishing.event_bytes=3",
-            (
-                "publishing.event_bytes must be a table, got 3"
-                "\nhint: write [publishing.event_bytes] with its keys below"
-            ),
-        ),
-        (
-            "publishing.event_bytes={median=3}",
-            (
-                "publishing.event_bytes.distribution must be one of lognormal, fixed, choice, "
-                "got nothing"
-            ),
-        ),
-        (
-            'publishing.event_bytes={distribution="fixed", value=300, median=3}',
-            (
-                "publishing.event_bytes.median is not a key of [publishing.event_bytes], got 3"
-                "\nhint: its keys are distribution, value"
-            ),
-        ),
-        (
-            "slos=[3]",
-            "slos.0 must be a table, got 3\nhint: write [[slos]] with its keys below",
-        ),
-        ("seed=1" + "0" * 70, f"seed must be <= 4294967295, got 1{'0' * 59}…"),
-        ("joins.rate_per_s=1" + "0" * 400, f"joins.rate_per_s must be a number, got 1{'0' * 59}…"),
-        ("slos=3", "slos must be an array, got 3"),
-        (
-            "population.chatters_subscribe=True",
-            (
-                'population.chatters_subscribe must be true or false, got "True"\n'
-                "hint: write true, without quotes"
-            ),
-        ),
-        (
-            "description=3",
-            'description must be text, got 3\nhint: put it in double quotes: "3"',
-        ),
-        ("seed=2.5", "seed must be a whole number, got 2.5"),
-        ("name=" + "x" * 65, f'name must have at most 64 characters, got "{"x" * 59}…'),
-    ],
+MISTAKES = """\
+joins=3
+joins must be a table, got 3
+hint: write [joins] with its keys below
+
+publishing.event_bytes=3
+publishing.event_bytes must be a table, got 3
+hint: write [publishing.event_bytes] with its keys below
+
+publishing.event_bytes={median=3}
+publishing.event_bytes.distribution must be one of lognormal, fixed, choice, got nothing
+
+publishing.event_bytes={distribution="fixed", value=300, median=3}
+publishing.event_bytes.median is not a key of [publishing.event_bytes], got 3
+hint: its keys are distribution, value
+
+slos=[3]
+slos.0 must be a table, got 3
+hint: write [[slos]] with its keys below
+
+slos=3
+slos must be an array, got 3
+
+population.chatters_subscribe=True
+population.chatters_subscribe must be true or false, got "True"
+hint: write true, without quotes
+
+description=3
+description must be text, got 3
+hint: put it in double quotes: "3"
+
+seed=2.5
+seed must be a whole number, got 2.5"""
+"""An override, and what is said of it."""
+TOO_LONG = (
+    f"seed=1{'0' * 70}\nseed must be <= 4294967295, got 1{'0' * 59}…",
+    f"joins.rate_per_s=1{'0' * 400}\njoins.rate_per_s must be a number, got 1{'0' * 59}…",
+    f'name={"x" * 65}\nname must have at most 64 characters, got "{"x" * 59}…',
 )
-def test_kind_of_mistake_has_its_own_sentence(scenario, override, complaint):
+
+
+@pytest.mark.parametrize("mistake", [*MISTAKES.split("\n\n"), *TOO_LONG])
+def test_kind_of_mistake_has_its_own_sentence(scenario, mistake):
     """Each way to write a wrong value is met with the rule and what to write."""
+    override, _, complaint = mistake.partition("\n")
     assert f"--set: {complaint}" == scenario.complaint(override)
 
 

@@ -1,5 +1,3 @@
-"""A file of SLOs by itself."""
-
 import pytest
 
 from harness.core.errors import ScenarioError

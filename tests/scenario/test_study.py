@@ -1,5 +1,3 @@
-"""Study files: read strictly, and every problem said in a sentence."""
-
 import pytest
 
 from harness.core.errors import ScenarioError

@@ -1,5 +1,3 @@
-"""The target: which system, and what it must say of it."""
-
 import pytest
 
 from harness.core.errors import MachineError, ScenarioError
@@ -50,79 +48,71 @@ def test_real_target_has_no_emulator():
     assert target_of(**REAL).emulator is None
 
 
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        (
-            "emulated = false",
-            (
-                "target.toml: endpoints must be given unless emulated = true, got nothing\n"
-                "hint: write [endpoints] with http and realtime, or set emulated = true\n"
-                "target.toml: auth.api_key_env must be given unless emulated = true, got nothing\n"
-                "hint: name the environment variable that holds the API key, never the key itself"
-            ),
-        ),
-        (
-            "emulated = true\n[endpoints]\nhttp = 'http://a/event'\nrealtime = 'ws://a/event'",
-            (
-                "target.toml: endpoints must not be given where emulated = true, got a table\n"
-                "hint: the emulator chooses its own addresses; remove [endpoints]"
-            ),
-        ),
-        (
-            (
-                "emulated = false\n[emulator]\n[endpoints]\nhttp = 'http://a/e'\nrealtime = 'ws://a/e'"
-                "\n[auth]\napi_key_env = 'PATH'"
-            ),
-            (
-                "target.toml: emulator must not be given unless emulated = true, got a table\n"
-                "hint: remove [emulator], or set emulated = true"
-            ),
-        ),
-        (
-            "emulated = true\n[emulator]\nnamespaces = ['news']",
-            (
-                "target.toml: emulator.namespaces must include channel_namespace = default, "
-                'got ["news"]\nhint: otherwise no client could subscribe'
-            ),
-        ),
-        (
-            "emulated = true\n[client]\nactoin_key = 'action'",
-            (
-                "target.toml: client.actoin_key is not a key of [client], "
-                "got a value that is not shown\nhint: it has no keys"
-            ),
-        ),
-        (
-            "emulated = true\nchannel_namespace = '-x'",
-            (
-                "target.toml: channel_namespace must be 1 to 50 letters, digits and inner hyphens, "
-                'got "-x"\nhint: for example x'
-            ),
-        ),
-        (
-            "emulated = true\n[emulator]\nport = 65536\napi_keys = []\nnamespaces = ['default', 1]",
-            (
-                "target.toml: emulator.port must be <= 65535, got 65536\n"
-                "target.toml: emulator.namespaces.1 must be a table, got 1\n"
-                "hint: write [[emulator.namespaces]] with its keys below\n"
-                "target.toml: emulator.api_keys must not be empty, got []"
-            ),
-        ),
-        (
-            "emulated = true\n[auth]\napi_key_env = 'da2-pasted-key'",
-            (
-                "target.toml: auth.api_key_env must be the name of an environment variable, "
-                "got a value that is not shown\n"
-                "hint: store the key in an environment variable and write its name here"
-            ),
-        ),
-    ],
-)
-def test_target_that_contradicts_itself_is_explained(scenario, text, complaint):
+CONTRADICTIONS = """\
+emulated = false
+=> endpoints must be given unless emulated = true, got nothing
+hint: write [endpoints] with http and realtime, or set emulated = true
+target.toml: auth.api_key_env must be given unless emulated = true, got nothing
+hint: name the environment variable that holds the API key, never the key itself
+
+emulated = true
+[endpoints]
+http = 'http://a/event'
+realtime = 'ws://a/event'
+=> endpoints must not be given where emulated = true, got a table
+hint: the emulator chooses its own addresses; remove [endpoints]
+
+emulated = false
+[emulator]
+[endpoints]
+http = 'http://a/e'
+realtime = 'ws://a/e'
+[auth]
+api_key_env = 'PATH'
+=> emulator must not be given unless emulated = true, got a table
+hint: remove [emulator], or set emulated = true
+
+emulated = true
+[emulator]
+namespaces = ['news']
+=> emulator.namespaces must include channel_namespace = default, got ["news"]
+hint: otherwise no client could subscribe
+
+emulated = true
+[client]
+actoin_key = 'action'
+=> client.actoin_key is not a key of [client], got a value that is not shown
+hint: it has no keys
+
+emulated = true
+channel_namespace = '-x'
+=> channel_namespace must be 1 to 50 letters, digits and inner hyphens, got "-x"
+hint: for example x
+
+emulated = true
+[emulator]
+port = 65536
+api_keys = []
+namespaces = ['default', 1]
+=> emulator.port must be <= 65535, got 65536
+target.toml: emulator.namespaces.1 must be a table, got 1
+hint: write [[emulator.namespaces]] with its keys below
+target.toml: emulator.api_keys must not be empty, got []
+
+emulated = true
+[auth]
+api_key_env = 'da2-pasted-key'
+=> auth.api_key_env must be the name of an environment variable, got a value that is not shown
+hint: store the key in an environment variable and write its name here"""
+"""Keys of a target, and what is said of them."""
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS.split("\n\n"))
+def test_target_that_contradicts_itself_is_explained(scenario, case):
     """Emulated and real do not mix, and a pasted key is not repeated."""
+    text, _, complaint = case.partition("\n=> ")
     scenario.write(target=f"name = 't'\nsystem = 'appsync-events'\n{text}\n")
-    assert complaint == scenario.complaint()
+    assert f"target.toml: {complaint}" == scenario.complaint()
 
 
 def test_key_of_an_emulated_target_is_the_emulators_first():
@@ -243,73 +233,45 @@ def test_auth_mode_of_another_system_is_refused(system, complaint):
         target_of(system=system, auth={"mode": "iam"})
 
 
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        (
-            "namespaces = ['default', {name = 'news', code = 1}]",
-            (
-                "target.toml: emulator.namespaces.1.code must be text, got 1\n"
-                'hint: put it in double quotes: "1"'
-            ),
-        ),
-        (
-            "namespaces = ['default', '-x']",
-            (
-                "target.toml: emulator.namespaces.1 must be 1 to 50 letters, digits and inner "
-                'hyphens, got "-x"\nhint: for example x'
-            ),
-        ),
-        (
-            "quotas = {connect_per_s = 1}",
-            (
-                "target.toml: emulator.quotas.connect_per_s is not a key of [emulator.quotas], "
-                "got 1\nhint: did you mean connects_per_s?"
-            ),
-        ),
-        (
-            "connection_auth_modes = ['iam', 'apikey']",
-            (
-                "target.toml: emulator.connection_auth_modes.1 must be one of api_key, iam, "
-                'user_pool, oidc, lambda, got "apikey"\nhint: did you mean api_key?'
-            ),
-        ),
-        (
-            "default_publish_auth_modes = ['iam', 'lambda']",
-            (
-                "target.toml: emulator.iam_users must not be empty with auth mode iam, "
-                "got nothing\n"
-                "hint: write [[emulator.iam_users]] with access_key_id and secret_access_key"
-            ),
-        ),
-        (
-            "lambda_authorizer = {function = 'authorizer'}",
-            (
-                "target.toml: emulator.lambda_authorizer.function must match "
-                '^[^:]+:[A-Za-z_][A-Za-z0-9_]*$, got "authorizer"\n'
-                "hint: `file.py:function`, relative to this file, or `package.module:function`."
-            ),
-        ),
-        (
-            "api_keys = [{key = 'da2-x', expires = 2026-01-01T00:00:00}]",
-            (
-                "target.toml: emulator.api_keys.0.expires must have a time zone, "
-                'got "2026-01-01 00:00:00"'
-            ),
-        ),
-        (
-            "namespaces = [{name = 'default', code = 'a.js', on_publish = 'a.py:f'}]",
-            (
-                "target.toml: emulator.namespaces.0.code must not have both code and Python "
-                'functions, got "a.js"'
-            ),
-        ),
-    ],
-)
-def test_wrong_options_of_a_system_are_named_by_their_place(scenario, text, complaint):
+WRONG_OPTIONS = """\
+api_keys = [{key = 'da2-x', expires = 2026-01-01T00:00:00}]
+emulator.api_keys.0.expires must have a time zone, got "2026-01-01 00:00:00"
+
+namespaces = [{name = 'default', code = 'a.js', on_publish = 'a.py:f'}]
+emulator.namespaces.0.code must not have both code and Python functions, got "a.js"
+
+namespaces = ['default', {name = 'news', code = 1}]
+emulator.namespaces.1.code must be text, got 1
+hint: put it in double quotes: "1"
+
+namespaces = ['default', '-x']
+emulator.namespaces.1 must be 1 to 50 letters, digits and inner hyphens, got "-x"
+hint: for example x
+
+quotas = {connect_per_s = 1}
+emulator.quotas.connect_per_s is not a key of [emulator.quotas], got 1
+hint: did you mean connects_per_s?
+
+connection_auth_modes = ['iam', 'apikey']
+emulator.connection_auth_modes.1 must be one of api_key, iam, user_pool, oidc, lambda, got "apikey"
+hint: did you mean api_key?
+
+default_publish_auth_modes = ['iam', 'lambda']
+emulator.iam_users must not be empty with auth mode iam, got nothing
+hint: write [[emulator.iam_users]] with access_key_id and secret_access_key
+
+lambda_authorizer = {function = 'authorizer'}
+emulator.lambda_authorizer.function must match ^[^:]+:[A-Za-z_][A-Za-z0-9_]*$, got "authorizer"
+hint: `file.py:function`, relative to this file, or `package.module:function`."""
+"""An option of an emulator, and what is said of it."""
+
+
+@pytest.mark.parametrize("case", WRONG_OPTIONS.split("\n\n"))
+def test_wrong_options_of_a_system_are_named_by_their_place(scenario, case):
     """A system's own keys get the same sentences as all others, with their whole path."""
+    option, _, complaint = case.partition("\n")
     head = "name = 't'\nsystem = 'appsync-events'\nemulated = true\n[emulator]\n"
-    scenario.write(target=head + text)
+    scenario.write(target=head + option)
     for name in ("a.js", "a.py"):
         (scenario.target.parent / name).touch()
-    assert complaint == scenario.complaint()
+    assert f"target.toml: {complaint}" == scenario.complaint()

@@ -6,143 +6,99 @@ from harness.scenario.event_bytes import SMALLEST_EVENT_BYTES, LognormalBytes
 from harness.scenario.population import Population
 from harness.scenario.workload import Workload
 
+RULES = """\
+population={subscribers=0, chatters=5, chatters_subscribe=false}
+population.chatters_subscribe must be true where subscribers = 0, got false
+hint: otherwise no user would receive messages
 
-@pytest.mark.parametrize(
-    ("override", "complaint"),
-    [
-        (
-            "population={subscribers=0, chatters=5, chatters_subscribe=false}",
-            (
-                "population.chatters_subscribe must be true where subscribers = 0, got false"
-                "\nhint: otherwise no user would receive messages"
-            ),
-        ),
-        (
-            "channels.count=11",
-            (
-                "channels.count must be at most 10, the number of users who subscribe, got 11"
-                "\nhint: more channels than listeners leaves channels without any"
-            ),
-        ),
-        (
-            'publishing.event_bytes={distribution="lognormal", median=900}',
-            (
-                "publishing.event_bytes.p99 must be above median = 900, got nothing"
-                '\nhint: for events of one size write distribution = "fixed" and value'
-            ),
-        ),
-        (
-            'publishing.event_bytes={distribution="lognormal", minimum=200, maximum=199}',
-            "publishing.event_bytes.maximum must be at least minimum = 200, got 199",
-        ),
-        (
-            'publishing.event_bytes={distribution="fixed", value=100}',
-            "publishing.event_bytes.value must be >= 160, got 100",
-        ),
-        (
-            'publishing.event_bytes={distribution="choice", values=[200, 100]}',
-            "publishing.event_bytes.values.1 must be >= 160, got 100",
-        ),
-        (
-            'publishing.event_bytes={distribution="choice", values=[]}',
-            "publishing.event_bytes.values must not be empty, got []",
-        ),
-        (
-            'publishing.event_bytes={distribution="choice", values=[200], weights=[1, 2]}',
-            (
-                "publishing.event_bytes.weights must have as many entries as values, "
-                "which has 1, got [1, 2]"
-            ),
-        ),
-        (
-            "publishing.burst={factor=6, length_s=10, every_s=10}",
-            (
-                "publishing.burst.every_s must be above length_s = 10, got 10"
-                "\nhint: a burst that never ends is a higher rate_per_s"
-            ),
-        ),
-        (
-            "publishing={}",
-            (
-                "publishing.rate_per_s must be given where messages_per_day is not, got nothing"
-                "\nhint: for one message every 20 s write rate_per_s = 0.05"
-            ),
-        ),
-        (
-            "publishing={rate_per_s=1, messages_per_day=2}",
-            (
-                "publishing.rate_per_s must not be given together with messages_per_day, got 1"
-                "\nhint: keep one of the two"
-            ),
-        ),
-        (
-            "publishing.live_window_hours=4",
-            (
-                "publishing.live_window_hours must not be given without messages_per_day, got 4"
-                "\nhint: rate_per_s already says how often; leave live_window_hours out"
-            ),
-        ),
-        ("phases.measure_s=0.5", "phases.measure_s must be >= 1, got 0.5"),
-        (
-            'slos=[{metric="deliveries.ratio", op=">=", limit=1.0, user_class="chatter"}]',
-            (
-                'slos.0.user_class must not be given for deliveries.ratio, got "chatter"'
-                "\nhint: a run record does not keep deliveries.ratio apart by user_class"
-            ),
-        ),
-        (
-            'slos=[{metric="joins.failed", op="==", limit=0, phase="pause"}]',
-            'slos.0.phase must be one of join, settle, warm_up, measure, drain, got "pause"',
-        ),
-        ("generator.cpu_ratio=1.5", "generator.cpu_ratio must be <= 1, got 1.5"),
-    ],
-)
-def test_rule_between_keys_is_explained(scenario, override, complaint):
+channels.count=11
+channels.count must be at most 10, the number of users who subscribe, got 11
+hint: more channels than listeners leaves channels without any
+
+publishing.event_bytes={distribution="lognormal", median=900}
+publishing.event_bytes.p99 must be above median = 900, got nothing
+hint: for events of one size write distribution = "fixed" and value
+
+publishing.event_bytes={distribution="lognormal", minimum=200, maximum=199}
+publishing.event_bytes.maximum must be at least minimum = 200, got 199
+
+publishing.event_bytes={distribution="fixed", value=100}
+publishing.event_bytes.value must be >= 160, got 100
+
+publishing.event_bytes={distribution="choice", values=[200, 100]}
+publishing.event_bytes.values.1 must be >= 160, got 100
+
+publishing.event_bytes={distribution="choice", values=[]}
+publishing.event_bytes.values must not be empty, got []
+
+publishing.event_bytes={distribution="choice", values=[200], weights=[1, 2]}
+publishing.event_bytes.weights must have as many entries as values, which has 1, got [1, 2]
+
+publishing.burst={factor=6, length_s=10, every_s=10}
+publishing.burst.every_s must be above length_s = 10, got 10
+hint: a burst that never ends is a higher rate_per_s
+
+publishing={}
+publishing.rate_per_s must be given where messages_per_day is not, got nothing
+hint: for one message every 20 s write rate_per_s = 0.05
+
+publishing={rate_per_s=1, messages_per_day=2}
+publishing.rate_per_s must not be given together with messages_per_day, got 1
+hint: keep one of the two
+
+publishing.live_window_hours=4
+publishing.live_window_hours must not be given without messages_per_day, got 4
+hint: rate_per_s already says how often; leave live_window_hours out
+
+phases.measure_s=0.5
+phases.measure_s must be >= 1, got 0.5
+
+slos=[{metric="deliveries.ratio", op=">=", limit=1.0, user_class="chatter"}]
+slos.0.user_class must not be given for deliveries.ratio, got "chatter"
+hint: a run record does not keep deliveries.ratio apart by user_class
+
+slos=[{metric="joins.failed", op="==", limit=0, phase="pause"}]
+slos.0.phase must be one of join, settle, warm_up, measure, drain, got "pause"
+
+generator.cpu_ratio=1.5
+generator.cpu_ratio must be <= 1, got 1.5"""
+"""An override that breaks a rule, and what is said of it."""
+
+
+@pytest.mark.parametrize("rule", RULES.split("\n\n"))
+def test_rule_between_keys_is_explained(scenario, rule):
     """A workload that could not work says which key is wrong, why, and what to write."""
+    override, _, complaint = rule.partition("\n")
     assert f"--set: {complaint}" == scenario.complaint(override)
 
 
-@pytest.mark.parametrize(
-    ("override", "slo", "complaint"),
-    [
-        (
-            "phases.warm_up_s=0",
-            '{metric="deliveries.ratio", op="==", limit=1.0, phase="warm_up"}',
-            (
-                'slos.0.phase must be a phase that the workload has, got "warm_up"'
-                "\nhint: phases.warm_up_s is 0"
-            ),
-        ),
-        (
-            "population.subscribers=0",
-            '{metric="joins.failed", op="==", limit=0, user_class="subscriber"}',
-            (
-                "slos.0.user_class must be a kind of user that has joins.failed, "
-                'got "subscriber"\nhint: population.subscribers is 0'
-            ),
-        ),
-        (
-            "population.chatters_subscribe=false",
-            '{metric="stall_s.max", op="<=", limit=1, user_class="chatter"}',
-            (
-                "slos.0.user_class must be a kind of user that has stall_s.max, "
-                'got "chatter"\nhint: population.chatters_subscribe is false'
-            ),
-        ),
-        (
-            "seed=2",
-            '{metric="publishes.latency_ms.p99", op="<=", limit=1, user_class="subscriber"}',
-            (
-                "slos.0.user_class must be a kind of user that has publishes.latency_ms.p99, "
-                'got "subscriber"\nhint: only chatters publish'
-            ),
-        ),
-    ],
-)
-def test_an_objective_on_a_part_that_the_workload_has_not_is_refused(
-    scenario, override, slo, complaint
-):
+NO_SUCH_PART = """\
+phases.warm_up_s=0
+{metric="deliveries.ratio", op="==", limit=1.0, phase="warm_up"}
+slos.0.phase must be a phase that the workload has, got "warm_up"
+hint: phases.warm_up_s is 0
+
+population.subscribers=0
+{metric="joins.failed", op="==", limit=0, user_class="subscriber"}
+slos.0.user_class must be a kind of user that has joins.failed, got "subscriber"
+hint: population.subscribers is 0
+
+population.chatters_subscribe=false
+{metric="stall_s.max", op="<=", limit=1, user_class="chatter"}
+slos.0.user_class must be a kind of user that has stall_s.max, got "chatter"
+hint: population.chatters_subscribe is false
+
+seed=2
+{metric="publishes.latency_ms.p99", op="<=", limit=1, user_class="subscriber"}
+slos.0.user_class must be a kind of user that has publishes.latency_ms.p99, got "subscriber"
+hint: only chatters publish"""
+"""What makes a workload lack a part, an SLO on that part, and what is said of it."""
+
+
+@pytest.mark.parametrize("case", NO_SUCH_PART.split("\n\n"))
+def test_an_objective_on_a_part_that_the_workload_has_not_is_refused(scenario, case):
     """It could never have data, so no run could pass."""
+    override, slo, complaint = case.split("\n", 2)
     assert complaint in scenario.complaint(override, f"slos=[{slo}]")
 
 

@@ -89,16 +89,9 @@ class Stand:
         places = {"index": index, "processes": processes}
         self.writer = ConnectionWriter(self.counters, 1000, **places)
         self.scheduler = Scheduler()
-        self.faults = Faults(
-            self.writer, self.scheduler, self.counters, folder, index=index, seed=seed
-        )
+        self.faults = Faults(self.writer, self.scheduler, folder, index=index, seed=seed)
         self.deliveries = Deliveries(
-            self.writer,
-            self.faults,
-            self.scheduler,
-            outbound=outbound,
-            overflow=overflow,
-            **places,
+            self.writer, self.faults, self.scheduler, outbound=outbound, overflow=overflow, **places
         )
         self.subscriptions = []
         self.events = 0
@@ -113,14 +106,12 @@ class Stand:
         """Open connections with one subscription each; return the transports."""
         transports = [Transport(port=1000 + len(self.subscriptions) + n) for n in range(count)]
         for transport in transports:
-            connection = self.writer.add(transport)
-            self.subscriptions.append(self.deliveries.subscribe(connection))
+            self.subscriptions.append(self.deliveries.subscribe(self.writer.add(transport)))
         return transports
 
     def tell(self, *faults, label="test"):
         """Play these faults from now on."""
-        models = TypeAdapter(FaultModels).validate_python(faults)
-        self.faults.play(models, time.monotonic(), label)
+        self.faults.play(TypeAdapter(FaultModels).validate_python(faults), time.monotonic(), label)
 
     def broadcast(self, *events, steps=1):
         """Deliver a batch of events to every subscription, as an emulator does."""

@@ -37,17 +37,8 @@ MOST_BYTES = 3_000_000
 
 NAMES = (
     *("Channel", "Code", "Folder in runs/", "Host", "How it delivers a message", "Message", "Run"),
-    *(
-        "Revision",
-        "Started",
-        "Target",
-        "Target of the runs",
-        "Reason",
-        "Workload",
-        "formula",
-        "name",
-    ),
-    *("price", "question", "source"),
+    *("Revision", "Started", "Target", "Target of the runs", "Reason", "Workload", "formula"),
+    *("name", "price", "question", "source"),
 )
 """Headings of columns that hold words, which may have digits in them and are no figures."""
 

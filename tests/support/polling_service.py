@@ -37,8 +37,7 @@ async def poll(request):
     if room == "closed-forever":
         return web.Response(status=503, text="closed")
     if room.startswith("busy-at-first-") and not number:
-        status = int(room.rpartition("-")[2])
-        return web.Response(status=status, headers={"retry-after": "7"})
+        return web.Response(status=int(room.rpartition("-")[2]), headers={"retry-after": "7"})
     newest = f'"{len(rooms[room])}"'
     if request.headers.get("if-none-match") == newest:
         return web.Response(status=304, headers={"etag": newest})
@@ -91,8 +90,7 @@ async def main(idle_s, certificate):
     if certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate)
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     print(runner.addresses[0][1], flush=True)
     await asyncio.sleep(120)
 

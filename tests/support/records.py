@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import RecordWriter
+from harness.measure.record_schema import DELIVERY_COUNTS, TIMELINE_COUNTERS
 from harness.scenario.workload import Generator
 
 EPOCH_NS = 1_795_447_800_000_000_000
@@ -28,9 +29,7 @@ def at(second):
 
 def publish(index, sent_s, *, outcome="acknowledged", channel=ROOM, phase="measure", **changes):
     """Return a row of the publishes' journal; message ``index`` of stream 0."""
-    sent = None if outcome == "not_sent" else at(sent_s)
-    acknowledged = at(sent_s + 0.004) if outcome == "acknowledged" else None
-    row = {
+    return {
         "id": index,
         "stream": 0,
         "sequence": index,
@@ -39,36 +38,31 @@ def publish(index, sent_s, *, outcome="acknowledged", channel=ROOM, phase="measu
         "chatter": index,
         "bytes": 300,
         "intended_ns": at(sent_s),
-        "sent_ns": sent,
-        "acknowledged_ns": acknowledged,
+        "sent_ns": None if outcome == "not_sent" else at(sent_s),
+        "acknowledged_ns": at(sent_s + 0.004) if outcome == "acknowledged" else None,
         "outcome": outcome,
         "phase": phase,
-    }
-    return row | changes
+    } | changes
 
 
 def arrival(index, delivered, first_s, last_s, **changes):
     """Return a row of the arrivals' journal for message ``index`` of stream 0."""
-    row = {
+    return {
         "stream": 0,
         "sequence": index,
         "worker": 0,
         "user_class": "subscriber",
+        **dict.fromkeys(DELIVERY_COUNTS, 0),
         "delivered": delivered,
-        "duplicated": 0,
-        "reordered": 0,
-        "late": 0,
-        "unexpected": 0,
         "first_arrival_ns": at(first_s),
         "last_arrival_ns": at(last_s),
-    }
-    return row | changes
+    } | changes
 
 
 def connection(user, from_s, until_s=12.0, *, delivered=0, last_s=None, **changes):
     """Return a row of the connections' journal; ``from_s`` None is a join that failed."""
     joined = from_s is not None
-    row = {
+    return {
         "worker": 0,
         "user_class": "subscriber",
         "user": user,
@@ -89,46 +83,23 @@ def connection(user, from_s, until_s=12.0, *, delivered=0, last_s=None, **change
         "close_code": 1000,
         "close_reason": "",
         "received": delivered,
+        **dict.fromkeys(DELIVERY_COUNTS, 0),
         "delivered": delivered,
-        "duplicated": 0,
-        "reordered": 0,
-        "late": 0,
-        "unexpected": 0,
         "longest_stall_s": 0.05,
         "first_arrival_ns": at(last_s),
         "last_arrival_ns": at(last_s),
-    }
-    return row | changes
+    } | changes
 
 
 def second(number, *, phase="measure", user_class="subscriber", **changes):
     """Return a row of the timeline; percentiles are null unless given."""
-    row = {
-        "second": number,
-        "phase": phase,
-        "user_class": user_class,
-        "connected": 0,
-        "joins_attempted": 0,
-        "joins_succeeded": 0,
-        "joins_failed": 0,
-        "disconnects": 0,
-        "errors": 0,
-        "publishes_offered": 0,
-        "publishes_sent": 0,
-        "publishes_acknowledged": 0,
-        "publishes_failed": 0,
-        "publishes_throttled": 0,
-        "deliveries": 0,
-        "bytes_received": 0,
-        "negative_count": 0,
-        "out_of_range_count": 0,
-    }
-    return row | changes
+    row = {"second": number, "phase": phase, "user_class": user_class, "connected": 0}
+    return row | dict.fromkeys(TIMELINE_COUNTERS, 0) | changes
 
 
 def worker_second(number, *, worker=0, **changes):
     """Return a row of the generator's table for a worker at ease."""
-    row = {
+    return {
         "second": number,
         "worker": worker,
         "cpu_ratio": 0.25,
@@ -148,13 +119,12 @@ def worker_second(number, *, worker=0, **changes):
         "rss_bytes": 90_000_000,
         "connections": 3,
         "open_files": 20,
-    }
-    return row | changes
+    } | changes
 
 
 def run_file(**changes):
     """Return a ``run.json`` as a completed run leaves it."""
-    run = {
+    return {
         "schema_version": 1,
         "run_id": "9f3c2a7d",
         "status": "completed",
@@ -189,8 +159,7 @@ def run_file(**changes):
         },
         "workers": [{"index": 0, "pid": 4242}],
         "warnings": [],
-    }
-    return run | changes
+    } | changes
 
 
 def histogram(*values_ms):

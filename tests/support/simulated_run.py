@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from harness.measure.histogram import ArrivalBins, LatencyHistogram
-from harness.measure.record import RecordWriter
 from tests.support.records import (
-    EPOCH_NS,
     arrival,
     at,
     connection,
@@ -17,6 +15,7 @@ from tests.support.records import (
     run_file,
     second,
     worker_second,
+    write_record,
 )
 
 SLOS = [
@@ -107,18 +106,17 @@ class _Drawing:
             publishes.append(row | {"intended_ns": at(due_s)})
             arrivals += self._deliver(index, due_s, sent_s)
         plan.delivered = int(self.delivered.sum())
-        with RecordWriter(self.folder) as writer:
-            writer.begin(EPOCH_NS)
-            writer.append("publishes", publishes)
-            writer.append("arrivals", arrivals)
-            writer.append("connections", self._connections())
-            writer.append("timeline", self._timeline(sends))
-            writer.append("generator", self._generator())
-            writer.append("errors", self._errors())
-            for (tag, number), one in sorted(self._histograms().items()):
-                writer.append_histogram(tag, number, one)
-            writer.write_run(self._run())
-        return self.folder
+        return write_record(
+            self.folder,
+            run=self._run(),
+            publishes=publishes,
+            arrivals=arrivals,
+            connections=self._connections(),
+            timeline=self._timeline(sends),
+            generator=list(self._generator()),  # Drawn before the histograms.
+            errors=self._errors(),
+            histograms=[(*key, one) for key, one in sorted(self._histograms().items())],
+        )
 
     def _absences(self):
         """Draw who is cut off when, and until when; nobody without a cut."""
@@ -286,23 +284,15 @@ class _Drawing:
             yield worker_second(number, cpu_ratio=cpu, connections=self.users)
 
     def _errors(self):
-        kinds = ("stage", "error_class", "code", "message")
-        if self.plan.failed_joins:
-            refused = ("upgrade", "RemoteProtocolError", "UnauthorizedException", "No such key.")
-            yield {
-                "second": 0,
-                "worker": 0,
-                "count": self.plan.failed_joins,
-                **dict(zip(kinds, refused, strict=True)),
-            }
-        if self.plan.cut:
-            cut = ("receive", "Disconnected", "1006", "the connection broke")
-            yield {
-                "second": int(self.plan.cut[0]),
-                "worker": 0,
-                "count": int((self.away_s < self.end_s).sum()),
-                **dict(zip(kinds, cut, strict=True)),
-            }
+        cut_s, _ = self.plan.cut or (0, 0)
+        cut = int((self.away_s < self.end_s).sum())
+        refused = ("upgrade", "RemoteProtocolError", "UnauthorizedException", "No such key.")
+        names = ("second", "worker", "count", "stage", "error_class", "code", "message")
+        rows = (
+            (0, 0, self.plan.failed_joins, *refused),
+            (int(cut_s), 0, cut, "receive", "Disconnected", "1006", "the connection broke"),
+        )
+        return [dict(zip(names, row, strict=True)) for row in rows if row[2]]
 
     def _run(self):
         run = run_file(phases=self.plan.phases, ended_s=self.end_s)

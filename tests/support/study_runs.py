@@ -79,10 +79,8 @@ def simulate(cell: StudyCell, folder: Path, **changes) -> Path:
     assert cell.plan is not None
     finalize(Simulation(measure_s=20, **changes).write(folder))
     run = json.loads((folder / "run.json").read_text())
-    target = cell.plan.model_dump(mode="json", context=HIDE_SECRETS)
-    objectives = run["plan"]["workload"]["slos"]
-    run["plan"] = target
+    assert run["plan"]["workload"]["slos"]
+    run["plan"] = cell.plan.model_dump(mode="json", context=HIDE_SECRETS)
     run["status"] = "completed"
-    assert objectives
     (folder / "run.json").write_bytes(orjson.dumps(run))
     return folder

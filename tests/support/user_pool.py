@@ -15,11 +15,7 @@ from moto.cognitoidp.models import CognitoIdpUserPool
 from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
-FLOWS = [
-    "ALLOW_USER_PASSWORD_AUTH",
-    "ALLOW_ADMIN_USER_PASSWORD_AUTH",
-    "ALLOW_REFRESH_TOKEN_AUTH",
-]
+FLOWS = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
 
 
 def make_pool(url, settings):

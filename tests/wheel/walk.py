@@ -71,8 +71,7 @@ def main() -> None:
 
 
 def _walk(sandbox: Sandbox) -> None:
-    wheel = _build(sandbox)
-    _install(sandbox, wheel)
+    _install(sandbox, _build(sandbox))
     project = _walk_page(sandbox)
     _more_commands(sandbox, project)
     _by_name(sandbox)
@@ -151,8 +150,7 @@ def _require_to_be_completed(requirements: Path, sandbox: Sandbox) -> None:
         raise WalkError(f"{requirements} names a path of this machine")
     says = "fanout-harness @ git+ADDRESS@REVISION"
     # With one's own home, as above: pip looks for other programs, which may write there.
-    command = f"pip install -r {requirements}"
-    sandbox.run(command, expected=1, says=says, HOME=str(Path.home()))
+    sandbox.run(f"pip install -r {requirements}", expected=1, says=says, HOME=str(Path.home()))
 
 
 def _make_short_and_lenient(project: Path) -> None:

@@ -1,5 +1,3 @@
-"""A backlog is told from a system that is merely slow, and from noise."""
-
 import numpy as np
 import pytest
 

@@ -1,5 +1,3 @@
-"""Known answers for the bootstrap: coverage, false alarms and power on synthetic runs."""
-
 from statistics import NormalDist
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The knee of known curves."""
-
 import numpy as np
 import pytest
 

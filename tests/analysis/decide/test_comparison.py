@@ -1,5 +1,3 @@
-"""Sides of runs beside each other: pooled figures, differences, and who may be compared."""
-
 import json
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Comparisons of a day's cost, against points and curves worked out by hand."""
-
 import pytest
 
 from harness.analysis.decide.cost_study import (

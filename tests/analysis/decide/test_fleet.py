@@ -1,5 +1,3 @@
-"""Planning for a larger load: each figure is the one worked out by hand."""
-
 import pytest
 
 from harness.analysis.decide.fleet import FleetLoad, FleetPlan, WorkerCost, plan_fleet, worker_cost

@@ -1,5 +1,3 @@
-"""A history of stored runs: series kept apart, damage named, changes by hand."""
-
 import json
 
 import pytest

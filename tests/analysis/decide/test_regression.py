@@ -1,5 +1,3 @@
-"""The gate for pipelines."""
-
 import pytest
 
 from harness.analysis.decide.bootstrap import Interval

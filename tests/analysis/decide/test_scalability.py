@@ -1,5 +1,3 @@
-"""The Universal Scalability Law: published coefficients, known answers, and refusals."""
-
 import numpy as np
 import pytest
 

@@ -1,5 +1,3 @@
-"""What a study says about its runs, and which runs on disk it takes for its own."""
-
 import json
 import re
 

@@ -1,5 +1,3 @@
-"""The search for the edge: its steps, what it makes of noise, and that it goes on where it was."""
-
 import random
 from itertools import pairwise
 from math import exp

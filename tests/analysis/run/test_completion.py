@@ -1,5 +1,3 @@
-"""When half of a message's subscribers had it, and 99 %."""
-
 import numpy as np
 import pytest
 from hypothesis import given

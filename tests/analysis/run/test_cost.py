@@ -1,5 +1,3 @@
-"""What a run used and costs, against a run that was made by hand."""
-
 import orjson
 import pytest
 

@@ -1,5 +1,3 @@
-"""A finished record with each of its files damaged in each way: what is missing is said."""
-
 import json
 import re
 import shutil

@@ -1,5 +1,3 @@
-"""What disturbances did, and how long the system took to recover."""
-
 import pandas as pd
 import pytest
 

@@ -1,5 +1,3 @@
-"""Failed joins by cause, whatever each system calls them."""
-
 import pytest
 
 from harness.analysis.run.finalize import analyse

@@ -1,5 +1,3 @@
-"""Records in every state a run can leave, judged and completed on disk."""
-
 import json
 import shutil
 

@@ -1,5 +1,3 @@
-"""The load generator's limits: past each the run is invalid, with a cause and a remedy."""
-
 import pytest
 
 from harness.analysis.run.finalize import analyse

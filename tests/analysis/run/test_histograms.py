@@ -1,5 +1,3 @@
-"""Reading the log of latency histograms."""
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,5 +1,3 @@
-"""Known answers, worked by hand, for who was owed what."""
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,3 @@
-"""Known answers, worked by hand or pair by pair, for who was owed what of several channels."""
-
 from hypothesis import given
 from hypothesis import strategies as st
 

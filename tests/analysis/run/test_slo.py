@@ -1,5 +1,3 @@
-"""Judging objectives."""
-
 import pytest
 
 from harness.analysis.run.slo import judge, margin, observe

@@ -1,5 +1,3 @@
-"""The summary's figures, against runs whose answers are known."""
-
 import pytest
 
 from harness.analysis.run.finalize import analyse

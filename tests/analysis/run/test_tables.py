@@ -1,5 +1,3 @@
-"""Reading journals in whatever state a run left them."""
-
 import orjson
 import pyarrow as pa
 import pytest

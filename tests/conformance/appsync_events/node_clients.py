@@ -49,13 +49,12 @@ class Amplify:
     """
 
     def __init__(self, ca_file):
-        environment = {**os.environ, "NODE_EXTRA_CA_CERTS": str(ca_file)}
         self.process = subprocess.Popen(
             ["node", script("amplify.mjs")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
+            env={**os.environ, "NODE_EXTRA_CA_CERTS": str(ca_file)},
         )
         self._answers = queue.Queue()
         self._heard = queue.Queue()

@@ -43,15 +43,13 @@ def test_lambda_token(connect, emulator):
 @pytest.mark.parametrize("prefix", ["", "Bearer "])
 def test_token_of_an_issuer(connect, emulator, issuer, prefix):
     """With and without the word before it."""
-    token = issue_token(emulator, issuer)
-    use_all(connect, emulator, {"Authorization": prefix + token})
+    use_all(connect, emulator, {"Authorization": prefix + issue_token(emulator, issuer)})
 
 
 @documented("A token whose signature, time or issuer is wrong is refused.", AUTH_PAGE)
 def test_tampered_token_is_unauthorized(peer, emulator):
     """A changed or missing signature, a past end, another issuer."""
-    token = issue_token(emulator, "user_pool")
-    head, claims, signature = token.split(".")
+    head, claims, signature = issue_token(emulator, "user_pool").split(".")
     flipped = ("A" if signature[0] != "A" else "B") + signature[1:]
     for wrong in (
         f"{head}.{claims}.{flipped}",
@@ -64,18 +62,14 @@ def test_tampered_token_is_unauthorized(peer, emulator):
 
 
 @documented(
-    "IAM: EventConnect, EventSubscribe and EventPublish, on the API or a namespace.",
-    AUTH_PAGE,
+    "IAM: EventConnect, EventSubscribe and EventPublish, on the API or a namespace.", AUTH_PAGE
 )
 def test_iam_actions_are_checked(connect, emulator):
     """A user who may read one namespace: not another, and not publish."""
     reader = {"access_key": "AKIDREADER"}
     peer = connect(emulator, signed(emulator, "{}", **reader))
     assert "connection_ack" == peer.ask(type="connection_init")["type"]
-    for channel, answer in (
-        ("/default/a", "subscribe_success"),
-        ("/second/a", "subscribe_error"),
-    ):
+    for channel, answer in (("/default/a", "subscribe_success"), ("/second/a", "subscribe_error")):
         authorization = signed(emulator, compact({"channel": channel}), **reader)
         assert answer == peer.subscribe(channel.replace("/", "-"), channel, authorization)["type"]
     text = compact({"channel": "/default/a", "events": ["1"]})
@@ -93,16 +87,12 @@ def test_function_is_told_what_is_asked(connect, emulator, over_http):
     if over_http:
         post(emulator, {"channel": "/handled/identity", "events": ["1"]}, token)
     else:
-        publisher = connect(emulator)
-        publisher.publish("/handled/identity", 1, authorization=token)
+        connect(emulator).publish("/handled/identity", 1, authorization=token)
     told = json.loads(json.loads(peer.hear()["event"])["handlerContext"]["event"])
     assert "tell" == told["authorizationToken"]
     context = told["requestContext"]
     assert "EVENT_PUBLISH" == context["operation"]
-    assert ("handled", "/handled/identity") == (
-        context["channelNamespaceName"],
-        context["channel"],
-    )
+    assert ("handled", "/handled/identity") == (context["channelNamespaceName"], context["channel"])
     assert {"apiId", "accountId", "requestId"} < set(context)
     assert isinstance(told["requestHeaders"], dict)
 
@@ -140,9 +130,7 @@ def test_function_may_allow_one_operation_only(connect, emulator):
 def test_answers_are_cached(peer, token, second):
     """A function that lets a token subscribe to a channel but once."""
     authorization = {"Authorization": token}
-    answers = [
+    assert ["subscribe_success", "subscribe_success" if second else "subscribe_error"] == [
         peer.subscribe(operation_id, f"/default/{token}", authorization)["type"]
         for operation_id in ("1", "2")
     ]
-    expected = ["subscribe_success", "subscribe_success" if second else "subscribe_error"]
-    assert expected == answers

@@ -16,8 +16,7 @@ AUVRED = "end-to-end tests of aws-appsync-events by auvred against AWS"
 def can(peer, channel):
     """Tell whether a channel may be subscribed to and published to; both must agree."""
     subscribed = peer.subscribe("1", channel)["type"] == "subscribe_success"
-    published = peer.publish(channel, 1)["type"] == "publish_success"
-    assert subscribed == published
+    assert subscribed == (peer.publish(channel, 1)["type"] == "publish_success")
     return subscribed
 
 
@@ -55,8 +54,7 @@ def test_handlers_see_the_normal_form(peer):
     peer.subscribe("1", "handled/context/")
     peer.publish("handled/context/", 1)
     info = json.loads(peer.hear()["event"])
-    expected = {"path": "/handled/context", "segments": ["handled", "context"]}
-    assert expected == info["channel"]
+    assert {"path": "/handled/context", "segments": ["handled", "context"]} == info["channel"]
     assert ("handled", "PUBLISH") == (info["channelNamespace"]["name"], info["operation"])
 
 
@@ -118,8 +116,7 @@ def test_namespace_overrides_the_auth_modes(peer, emulator):
     refusal = peer.publish("/read-only/a", 1, authorization=KEY)
     assert ["UnauthorizedException"] == error_types(refusal)
     authorization = signed_publish(emulator, "/read-only/a", "1")
-    answer = peer.publish("/read-only/a", 1, authorization=authorization)
-    assert "publish_success" == answer["type"]
+    assert "publish_success" == peer.publish("/read-only/a", 1, authorization=authorization)["type"]
 
 
 @documented("Connect modes are the API's.", CHANNEL_PAGE)

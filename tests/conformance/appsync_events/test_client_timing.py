@@ -27,8 +27,7 @@ def test_keep_alive_comes_at_its_interval(connect, started):
 )
 def test_early_unsubscribe_is_no_error(peer):
     """The subscription is either ended or goes on; neither answer is an error."""
-    subscribe = {"type": "subscribe", "id": "1", "channel": "/direct/slow", "authorization": KEY}
-    peer.say(**subscribe)
+    peer.say(type="subscribe", id="1", channel="/direct/slow", authorization=KEY)
     peer.say(type="unsubscribe", id="1")
     types = [message["type"] for message in peer.heard_before_next_answer()]
     assert "subscribe_success" in types

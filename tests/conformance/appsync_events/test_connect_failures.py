@@ -27,8 +27,7 @@ def refused(peer):
 @pytest.mark.parametrize("key", ["da2-wrong", "", "da2-tes", "da2-testx"])
 def test_wrong_key_is_unauthorized(connect, emulator, key):
     """The whole frame, as it was captured."""
-    peer = connect(emulator, {**KEY, "x-api-key": key})
-    assert CONNECTION_UNAUTHORIZED == refused(peer)
+    assert CONNECTION_UNAUTHORIZED == refused(connect(emulator, {**KEY, "x-api-key": key}))
 
 
 @observed("Missing key or token: the same.", AUVRED)
@@ -48,8 +47,7 @@ def test_wrong_token_is_unauthorized(connect, emulator, token):
 @documented("An expired key is no longer accepted.", "eventapi/configure-event-api-auth")
 def test_expired_key_is_unauthorized(connect, emulator):
     """A key whose time is over is as good as a wrong one."""
-    peer = connect(emulator, {**KEY, "x-api-key": EXPIRED_KEY})
-    assert CONNECTION_UNAUTHORIZED == refused(peer)
+    assert CONNECTION_UNAUTHORIZED == refused(connect(emulator, {**KEY, "x-api-key": EXPIRED_KEY}))
 
 
 @observed(
@@ -59,8 +57,7 @@ def test_expired_key_is_unauthorized(connect, emulator):
 )
 def test_bad_signature_is_a_bad_request(connect, emulator):
     """The sentence tells a client's author what should have been signed."""
-    wrong = signed(emulator, "{}", secret="WRONG")
-    (error,) = refused(connect(emulator, wrong))["errors"]
+    (error,) = refused(connect(emulator, signed(emulator, "{}", secret="WRONG")))["errors"]
     assert "BadRequestException" == error["errorType"]
     sentence = "The request signature we calculated does not match the signature you provided."
     assert error["message"].startswith(sentence)
@@ -70,8 +67,7 @@ def test_bad_signature_is_a_bad_request(connect, emulator):
 @assumed("No credentials at all: BadRequestException.", "clients take that type as final")
 def test_no_credentials_are_a_bad_request(connect, emulator):
     """The marker alone, and no header either."""
-    peer = connect(emulator, subprotocols=[MARKER])
-    assert ["BadRequestException"] == error_types(refused(peer))
+    assert ["BadRequestException"] == error_types(refused(connect(emulator, subprotocols=[MARKER])))
 
 
 @assumed("Credentials that cannot be decoded: BadRequestException.", "clients take it as final")

@@ -132,8 +132,7 @@ def test_answer_to_connection_init_comes_first(connect, started):
 )
 def test_payload_of_connection_init_is_ignored(peer):
     """Its credentials, if any, count for nothing."""
-    answer = peer.ask(type="connection_init", payload={"data": {}})
-    assert "connection_ack" == answer["type"]
+    assert "connection_ack" == peer.ask(type="connection_init", payload={"data": {}})["type"]
 
 
 @documented(

@@ -166,8 +166,7 @@ def test_too_large_event_fails_alone(peer, emulator, over_http):
     """Over both transports the request itself succeeds."""
     events = ["x" * 1_048_576]
     if over_http:
-        body = {"channel": "/default/a", "events": [f'"{events[0]}"']}
-        answer = post(emulator, body).body
+        answer = post(emulator, {"channel": "/default/a", "events": [f'"{events[0]}"']}).body
     else:
         answer = peer.publish("/default/a", *events)
     assert ["EventTooLargeException"] == [item["code"] for item in answer["failed"]]

@@ -295,16 +295,14 @@ def test_expiry_is_checked_at_each_message(connect, emulator):
 @pytest.mark.parametrize("code", [1000, 1001, 1011])
 def test_server_closes_with_the_code_set(connect, started, code):
     """At the end of a connection's lifetime, here a short one."""
-    undocumented = {"close_code": code}
-    peer = connect(started(connection_lifetime_s=0.3, undocumented=undocumented))
+    peer = connect(started(connection_lifetime_s=0.3, undocumented={"close_code": code}))
     assert code == peer.close_code()
 
 
 @assumed("A close without a close frame? As an option, to test clients.", "networks do so")
 def test_server_may_abort(connect, started):
     """Code 1006 stands for a connection that breaks off."""
-    undocumented = {"close_code": 1006}
-    peer = connect(started(connection_lifetime_s=0.3, undocumented=undocumented))
+    peer = connect(started(connection_lifetime_s=0.3, undocumented={"close_code": 1006}))
     assert peer.close_code() is None
 
 

@@ -70,11 +70,9 @@ def test_each_event_has_its_own_message(peer):
 )
 def test_dropped_deliveries_are_silent(connect, started):
     """The publisher gets its successes, the subscriber only some of the events."""
-    options = {
-        "quotas": {"outbound_messages_per_s": 1},
-        "undocumented": {"outbound_overflow": "drop"},
-    }
-    emulator = started(**options)
+    emulator = started(
+        quotas={"outbound_messages_per_s": 1}, undocumented={"outbound_overflow": "drop"}
+    )
     subscriber, publisher = connect(emulator), connect(emulator)
     subscriber.subscribe("1", "/default/dropped")
     answers = [publisher.publish("/default/dropped", *range(5)) for _ in range(4)]
@@ -95,12 +93,11 @@ def test_unsubscribe_success_repeats_the_id(peer):
 @documented("unsubscribe_error quotes the id that is unknown.", WEBSOCKET_PAGE)
 def test_unsubscribe_error_quotes_the_id(peer):
     """The documented sample, word for word."""
-    expected = {
+    assert {
         "type": "unsubscribe_error",
         "id": "9",
         "errors": [{"errorType": "UnknownOperationError", "message": "Unknown operation id 9"}],
-    }
-    assert expected == peer.ask(type="unsubscribe", id="9")
+    } == peer.ask(type="unsubscribe", id="9")
 
 
 @documented("publish_success lists each event with a UUID and its index.", WEBSOCKET_PAGE)
@@ -160,7 +157,6 @@ def test_error_answers_what_is_not_understood(peer):
 @documented("connection_error answers a refused connection.", WEBSOCKET_PAGE)
 def test_connection_error_has_no_id(connect, emulator):
     """It lists errors as the others do."""
-    peer = connect(emulator, {**KEY, "x-api-key": "da2-wrong"})
-    answer = peer.ask(type="connection_init")
+    answer = connect(emulator, {**KEY, "x-api-key": "da2-wrong"}).ask(type="connection_init")
     assert {"type", "errors"} == set(answer)
     assert "connection_error" == answer["type"]

@@ -58,8 +58,7 @@ def test_publish_signs_channel_and_events(peer, emulator):
     publish = {"type": "publish", "id": "p", "channel": "/default/a", "events": [TEXT, "1"]}
     good = signed_publish(emulator, "/default/a", TEXT, "1")
     assert "publish_success" == peer.ask(**publish, authorization=good)["type"]
-    other = signed_publish(emulator, "/default/a", TEXT, "2")
-    answer = peer.ask(**publish, authorization=other)
+    answer = peer.ask(**publish, authorization=signed_publish(emulator, "/default/a", TEXT, "2"))
     assert ("publish_error", ["BadRequestException"]) == (answer["type"], error_types(answer))
 
 

@@ -17,10 +17,9 @@ pytestmark = needs_node
 def publish(emulator, channel, *events, secret=SECRET):
     """Publish with the client; return the status and body it got."""
     url = f"http://localhost:{emulator.port}/event"
-    credentials = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": secret}
     done = subprocess.run(
         ["node", script("signed_publish.mjs"), url, channel, *map(json.dumps, events)],
-        env={**os.environ, **credentials},
+        env={**os.environ, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": secret},
         capture_output=True,
         text=True,
         check=True,
@@ -37,8 +36,7 @@ def test_signed_publish_is_delivered(peer, emulator):
     events = [{"text": "<é&/>"}, 2, "three"]
     status, body = publish(emulator, "/default/ob-request", *events)
     assert (200, [0, 1, 2]) == (status, [item["index"] for item in body["successful"]])
-    heard = [json.loads(message["event"]) for message in peer.heard_before_next_answer()]
-    assert events == heard
+    assert events == [json.loads(message["event"]) for message in peer.heard_before_next_answer()]
 
 
 @observed("A wrong secret is told as a bad signature.", RUN)

@@ -1,5 +1,3 @@
-"""Who subscribes to what: known shares, distinct channels, one wildcard and nothing beside it."""
-
 from collections import Counter
 
 import numpy as np

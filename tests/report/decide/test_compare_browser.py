@@ -1,5 +1,3 @@
-"""The page of a comparison in a real browser: its width on a phone, its console, its notice."""
-
 import html
 import re
 

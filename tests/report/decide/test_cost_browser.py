@@ -1,5 +1,3 @@
-"""The page of costs in a real browser."""
-
 import re
 
 import pytest

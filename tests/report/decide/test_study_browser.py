@@ -1,5 +1,3 @@
-"""The pages of a study and of a history in a real browser."""
-
 import html
 import re
 

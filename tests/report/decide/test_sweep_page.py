@@ -1,5 +1,3 @@
-"""The page of a sweep: what it says, and how it looks in a real browser."""
-
 import html
 import re
 from dataclasses import replace

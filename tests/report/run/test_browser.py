@@ -1,5 +1,3 @@
-"""The run's report in a real browser: its figures, and all that every page must keep."""
-
 import html
 import json
 import re

@@ -1,5 +1,3 @@
-"""Which charts there are, and that they can stand in a page."""
-
 import re
 from xml.etree import ElementTree as ET
 

@@ -1,5 +1,3 @@
-"""Annotations for GitHub Actions."""
-
 from harness.analysis.run.validity import warning
 from harness.report.run.ci import annotations
 

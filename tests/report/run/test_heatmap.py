@@ -1,5 +1,3 @@
-"""The cells of the heatmap."""
-
 import numpy as np
 import pytest
 

@@ -1,5 +1,3 @@
-"""The verdict as JUnit XML."""
-
 from xml.etree import ElementTree as ET
 
 from harness.analysis.run.finalize import analyse

@@ -1,5 +1,3 @@
-"""The tables behind page and Markdown."""
-
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q
 from harness.report.run.tables import build_tables, environment, objectives

@@ -82,8 +82,7 @@ def clients():
     def make(server, listener=None, *, frame_cache=None, channel=ROOM, key="", **options):
         address = f"ws://{HOST}:{server.port}/production?v=1"
         access = Access(address, "http://unused", key, options=ClientOptions(**options))
-        api = ApiGatewayWebSocketApi(access)
-        client = api.client(
+        client = ApiGatewayWebSocketApi(access).client(
             [channel] if channel else [],
             {} if frame_cache is None else frame_cache,
             listener or Listener(),
@@ -132,8 +131,7 @@ def test_action_names_and_keys_are_the_targets(served, clients):
     join(client)
     assert listener.confirmed_ns
     client.publish("7", ROOM, [EVENT])
-    heard = {"do": "say", "room": ROOM, "nr": "7", "text": json.loads(EVENT)}
-    assert heard == take(server.heard)
+    assert {"do": "say", "room": ROOM, "nr": "7", "text": json.loads(EVENT)} == take(server.heard)
 
 
 @pytest.mark.parametrize(

@@ -81,11 +81,10 @@ def evaluate(javascript):
     """Return the value that an expression has in a handler."""
 
     def value_of(expression, **context):
-        code = f"""
+        (value,) = javascript(f"""
             export const onPublish = (ctx) =>
                 ctx.events.map(({{ id }}) => ({{ id, payload: {expression} }}))
-        """
-        (value,) = javascript(code).broadcast(None, **context)
+        """).broadcast(None, **context)
         return value
 
     return value_of

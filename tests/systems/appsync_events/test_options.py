@@ -30,8 +30,7 @@ def test_text_that_is_no_regular_expression_is_a_problem(key, table):
 
 def test_keys_of_another_issuer_need_its_name():
     """Its tokens could not be told from others otherwise."""
-    rule = "must be given with jwks_file"
-    assert (rule, "issuer") == problem(oidc={"jwks_file": "keys.json"})
+    assert ("must be given with jwks_file", "issuer") == problem(oidc={"jwks_file": "keys.json"})
 
 
 @pytest.mark.parametrize(("mode", "key"), [("iam", "iam_users"), ("lambda", "lambda_authorizer")])
@@ -66,9 +65,7 @@ def test_recorded_options_hold_no_secret():
     recorded = options.model_dump(mode="json", context=HIDE_SECRETS)
     assert [{"key": "(hidden)", "expires": None}] == recorded["api_keys"]
     (user,) = recorded["iam_users"]
-    assert ("the-id", "(hidden)", "") == (
-        user["access_key_id"],
-        user["secret_access_key"],
-        user["session_token"],
-    )
+    assert "the-id" == user["access_key_id"]
+    assert "(hidden)" == user["secret_access_key"]
+    assert "" == user["session_token"]
     assert Options.model_validate(recorded)

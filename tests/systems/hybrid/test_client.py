@@ -59,8 +59,7 @@ def test_polls_go_beside_the_publishes_unless_told_otherwise():
 
 def test_bill_is_the_sum_of_both():
     """5,000 of 30,000 on sockets and 25,000 polling cost what the two cost alone: $533.76."""
-    day = Day()
-    together = total_usd(economics.bill(economics.usage_of(day)))
+    together = total_usd(economics.bill(economics.usage_of(Day())))
     chatters = total_usd(sockets.bill(Day(connected=5_000).usage()))
     viewers = total_usd(polls.bill(Day(connected=25_000).usage()))
     assert chatters + viewers == pytest.approx(together)

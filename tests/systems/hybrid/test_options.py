@@ -18,8 +18,7 @@ def test_address_of_polls_may_name_the_environment(monkeypatch):
         monkeypatch.setenv(name, f"{name.lower().replace('_', '-')}.example.org")
     client = load_plan(SMOKE, AWS).client
     assert isinstance(client, ClientOptions)
-    expected = "https://polling-host.example.org/rooms/{channel}/messages"
-    assert expected == client.poll_address
+    assert "https://polling-host.example.org/rooms/{channel}/messages" == client.poll_address
 
 
 def test_variable_that_is_not_set_is_told_with_its_key(monkeypatch):

@@ -55,8 +55,7 @@ def test_page_in_the_layout_of_a_real_service():
             ],
         }
     ).encode()
-    expected = Page((b"hello", "grüße".encode()), "QURTSl", 2.5)
-    assert expected == wire.parse_page(body, YOUTUBE)
+    assert Page((b"hello", "grüße".encode()), "QURTSl", 2.5) == wire.parse_page(body, YOUTUBE)
 
 
 @pytest.mark.parametrize("interval", [None, "5000", 0, -1, True, [5]])

@@ -45,8 +45,7 @@ class ToyApi:
         """POST one publish and return its answer; raises OSError."""
         texts = [event.decode() for event in events]
         response = self._http.post(self._path, wire.message(channel=channel, events=texts))
-        said = bytes(response.read()).decode()
-        return _answer(publish_id, said, time.time_ns())
+        return _answer(publish_id, bytes(response.read()).decode(), time.time_ns())
 
     def close(self) -> None:
         """Let go of the connections kept for publishing."""
@@ -104,8 +103,7 @@ class ToyClient(WebSocketConnection):
         if "event" in found:
             return self.listener.event(found["event"], kernel_ns)
         if "published" in found:
-            answer = _answer(found["published"], found["refused"], kernel_ns)
-            self.listener.answered(answer)
+            self.listener.answered(_answer(found["published"], found["refused"], kernel_ns))
         elif self._wanted is not None:
             self.listener.confirmed(kernel_ns)
             self._wanted.set(kernel_ns)

@@ -70,8 +70,7 @@ class ToyEmulator(EmulatedService[Options]):
     def _handle(self, connection: Connection, message: dict[str, Any], joined: list[str]) -> None:
         if "join" in message:
             channel = message["join"]
-            subscription = self.deliveries.subscribe(connection)
-            self._groups.setdefault(channel, {})[connection] = subscription
+            self._groups.setdefault(channel, {})[connection] = self.deliveries.subscribe(connection)
             joined.append(channel)
             reply = wire.message(joined=channel)
         else:

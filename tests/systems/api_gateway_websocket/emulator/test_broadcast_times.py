@@ -138,8 +138,7 @@ def make_run(tmp_path, monkeypatch):
 def test_calls_take_as_long_as_the_formula_says(make_run, recipients, workers):
     """Full scale in virtual time: 0.24, 3 and 18 s from one function, a twentieth from twenty."""
     run = make_run(recipients, workers=workers)
-    expected_s = reckoned_s(recipients, w=workers)
-    assert pytest.approx(expected_s, rel=0.15) == run.broadcast()
+    assert pytest.approx(reckoned_s(recipients, w=workers), rel=0.15) == run.broadcast()
     assert recipients == run.reached
 
 
@@ -180,8 +179,7 @@ def test_function_that_is_ended_leaves_the_rest_out(make_run):
 
 def test_pages_and_start_come_on_top(make_run):
     """10 ms to the function, 100 more for a cold start, and 20 ms for each of three pages."""
-    times = {"invoke_ms": 10.0, "cold_start_ms": 100.0, "page_ms": 20.0}
-    run = make_run(30_000, **times)
+    run = make_run(30_000, invoke_ms=10.0, cold_start_ms=100.0, page_ms=20.0)
     assert pytest.approx(reckoned_s(30_000, t_s=0.17)) == run.broadcast()
     assert pytest.approx(reckoned_s(30_000, t_s=0.07)) == run.broadcast()
 
@@ -210,8 +208,7 @@ async def arrivals_s(port, recipients, rest_s):
     Before that the throttle rests for ``rest_s``: the joins have emptied its bucket.
     """
     address = f"http://127.0.0.1:{port}/production"
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         sockets = [await session.ws_connect(address) for _ in range(recipients)]
         for socket in sockets:
             await join(socket)

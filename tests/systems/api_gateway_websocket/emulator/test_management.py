@@ -69,8 +69,7 @@ def test_delete_closes_a_connection(shared_emulator, connect):
     """It answers 204, the client hears of its end, and from then on the connection is gone."""
     peer, client = connect(shared_emulator), api(shared_emulator)
     name = peer.id
-    answer = client.delete_connection(ConnectionId=name)
-    assert 204 == answer["ResponseMetadata"]["HTTPStatusCode"]
+    assert 204 == client.delete_connection(ConnectionId=name)["ResponseMetadata"]["HTTPStatusCode"]
     with pytest.raises(ConnectionClosed) as closed:
         peer.socket.recv(timeout=PATIENCE_S)
     assert 1001 == closed.value.rcvd.code
@@ -132,8 +131,7 @@ def test_user_without_the_permission_is_forbidden():
 
 def test_frames_and_calls_share_the_throttle(connect, stats):
     """Three tokens: a frame and two calls; the next call is answered 429, and so is a frame."""
-    quotas = Quotas(requests_per_s=0.01, burst=3)
-    with ApiGatewayEmulator.start(Options(quotas=quotas)) as emulator:
+    with ApiGatewayEmulator.start(Options(quotas=Quotas(requests_per_s=0.01, burst=3))) as emulator:
         peer, client = connect(emulator), api(emulator)
         name = peer.id
         for _ in range(2):
@@ -151,8 +149,7 @@ def test_connections_and_calls_go_over_tls(connect):
     with ApiGatewayEmulator.start(Options(tls=True)) as emulator:
         ca_file = str(emulator.folder / "ca.pem")
         peer = connect(emulator, ca_file=ca_file).join()
-        client = api(emulator, ca_file=ca_file)
-        client.post_to_connection(ConnectionId=peer.id, Data=b'"over TLS"')
+        api(emulator, ca_file=ca_file).post_to_connection(ConnectionId=peer.id, Data=b'"over TLS"')
         assert "over TLS" == peer.hear()
         with pytest.raises(SSLError):
             api(emulator, ca_file=True).get_connection(ConnectionId=peer.id)

@@ -12,12 +12,7 @@ from websockets.frames import Frame, Opcode
 
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.emulator.sessions import FrameLimit
-from harness.systems.api_gateway_websocket.options import (
-    Options,
-    Quotas,
-    Route,
-    Undocumented,
-)
+from harness.systems.api_gateway_websocket.options import Options, Quotas, Route, Undocumented
 from tests.support.waiting import PATIENCE_S, wait_for
 from tests.systems.api_gateway_websocket.conftest import ROOM
 
@@ -33,8 +28,7 @@ def test_message_reaches_everybody_in_its_channel_and_nobody_else(shared_emulato
     sender.say(action="sendmessage", channel=ROOM, id="7", data={"text": "hello"})
     assert {"text": "hello"} == listener.hear()
     answer = {"action": "sendmessage", "id": "7", "channel": ROOM, "reached": 2}
-    heard = [sender.hear(), sender.hear()]
-    assert [{"text": "hello"}, answer] == heard
+    assert [{"text": "hello"}, answer] == [sender.hear(), sender.hear()]
     assert "Forbidden" == stranger.ask(action="?")["message"]
 
 
@@ -58,8 +52,7 @@ def test_connection_in_several_channels_gets_each_message_once(shared_emulator, 
 
 def test_message_to_a_wildcard_is_an_error_of_the_backend(shared_emulator, connect):
     """It stands for channels that nobody named."""
-    peer = connect(shared_emulator)
-    answer = peer.ask(action="sendmessage", channel="/default/*", data=1)
+    answer = connect(shared_emulator).ask(action="sendmessage", channel="/default/*", data=1)
     assert "Internal server error" == answer["message"]
 
 
@@ -148,19 +141,14 @@ def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, 
         counts = stats(emulator)
         assert ([1, 1], 1) == (reached, counts["posts"]["gone"])
         deliveries = counts["deliveries"]
-        assert (2, 2, 0) == (
-            deliveries["owed"],
-            deliveries["sent"],
-            deliveries["dropped"]["closed"],
-        )
+        assert 2 == deliveries["owed"]
+        assert 2 == deliveries["sent"]
+        assert 0 == deliveries["dropped"]["closed"]
 
 
 def test_killed_process_costs_its_connections_and_nobody_else(connect, stats):
     """Their rows go with the first 410; who stayed, and who comes back, hears the next message."""
-    with (
-        start(Options(processes=2)) as emulator,
-        selectors.PollSelector() as selector,
-    ):
+    with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
         peers = [connect(emulator).join() for _ in range(12)]
         emulator.watch(selector)
         emulator.execute({"kill": 1, "back_after_s": 0.0})
@@ -193,10 +181,7 @@ def is_open(peer):
 
 def test_broadcast_while_a_process_is_away_reaches_all_others(connect, stats):
     """Calls to the connections that went with it are answered 410, and their owed ones counted."""
-    with (
-        start(Options(processes=2)) as emulator,
-        selectors.PollSelector() as selector,
-    ):
+    with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
         peers = [connect(emulator).join() for _ in range(12)]
         emulator.watch(selector)
         emulator.execute({"kill": 0, "back_after_s": 3600.0})
@@ -207,12 +192,10 @@ def test_broadcast_while_a_process_is_away_reaches_all_others(connect, stats):
         assert len(stayed) == stayed[0].hear()["reached"]
         deliveries = stats(emulator)["deliveries"]
         gone = len(peers) - len(stayed)
-        assert (12, len(stayed), gone, 0) == (
-            deliveries["owed"],
-            deliveries["sent"],
-            deliveries["dropped"]["closed"],
-            deliveries["pending"],
-        )
+        assert 12 == deliveries["owed"]
+        assert len(stayed) == deliveries["sent"]
+        assert gone == deliveries["dropped"]["closed"]
+        assert 0 == deliveries["pending"]
 
 
 def test_routes_do_what_they_are_told_to(connect):
@@ -244,8 +227,7 @@ def test_faults_told_at_run_time_are_counted(connect, stats):
         urllib.request.urlopen(address, json.dumps(faults).encode()).close()
         for number in range(4):
             peer.say(action="sendmessage", channel=ROOM, id=str(number), data=number)
-        heard = [peer.hear() for _ in range(6)]
-        assert 2 == sum(isinstance(message, int) for message in heard)
+        assert 2 == sum(isinstance(message, int) for message in [peer.hear() for _ in range(6)])
         deliveries = stats(emulator)["deliveries"]
         counts = (deliveries["owed"], deliveries["sent"], deliveries["dropped"]["fault"])
         assert (4, 2, 2) == counts

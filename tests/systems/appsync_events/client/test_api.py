@@ -49,8 +49,7 @@ def scripted_server(script):
 
     def handler(peer):
         for text in peer:
-            message = json.loads(text)
-            for answer in script.get(message["type"], ()):
+            for answer in script.get(json.loads(text)["type"], ()):
                 peer.send(answer if isinstance(answer, str) else json.dumps(answer))
 
     with serving_websockets(handler, subprotocols=[Subprotocol("aws-appsync-event-ws")]) as port:
@@ -85,11 +84,9 @@ def test_published_event_reaches_every_subscriber_and_is_acknowledged(emulated):
     chatter.drop()
     subscriber.drop()
     answer = chatter.listener.answers[0]
-    assert (['{"a":1}', '"b"'], "1", True) == (
-        subscriber.listener.events,
-        answer.publish_id,
-        answer.accepted,
-    )
+    assert ['{"a":1}', '"b"'] == subscriber.listener.events
+    assert "1" == answer.publish_id
+    assert answer.accepted
 
 
 def test_independent_subscriber_sees_the_same_events(shared_emulator, emulated, connect):
@@ -119,18 +116,15 @@ def test_wrong_key_fails_the_join_with_the_services_own_words(emulated):
     with pytest.raises(JoinError) as caught:
         join(emulated("da2-wrong"))
     found = (caught.value.stage, caught.value.code, caught.value.message)
-    message = "You are not authorized to make this call."
-    assert ("init", "UnauthorizedException", message) == found
+    assert ("init", "UnauthorizedException", "You are not authorized to make this call.") == found
 
 
 def test_wrong_key_over_http_is_a_refused_publish(emulated):
     """A refusal is an answer and not an exception."""
     answer = emulated("da2-wrong").publish_over_http("1", ROOM, [b"1"])
-    assert (False, False, "UnauthorizedException") == (
-        answer.accepted,
-        answer.throttled,
-        answer.code,
-    )
+    assert not answer.accepted
+    assert not answer.throttled
+    assert "UnauthorizedException" == answer.code
 
 
 def test_refused_publish_carries_the_services_error(emulated):
@@ -140,11 +134,9 @@ def test_refused_publish_carries_the_services_error(emulated):
     wait_for(lambda: client.listener.answers)
     client.drop()
     answer = client.listener.answers[0]
-    assert ("7", False, "UnauthorizedException") == (
-        answer.publish_id,
-        answer.accepted,
-        answer.code,
-    )
+    assert "7" == answer.publish_id
+    assert not answer.accepted
+    assert "UnauthorizedException" == answer.code
 
 
 def test_refused_subscription_fails_the_join_at_its_stage():
@@ -157,11 +149,9 @@ def test_refused_subscription_fails_the_join_at_its_stage():
     script = {"connection_init": [ACK], "subscribe": [refusal]}
     with scripted_server(script) as realtime, pytest.raises(JoinError) as caught:
         join(api(realtime))
-    assert ("subscribe", "SubscriptionProcessingError", "not today") == (
-        caught.value.stage,
-        caught.value.code,
-        caught.value.message,
-    )
+    assert "subscribe" == caught.value.stage
+    assert "SubscriptionProcessingError" == caught.value.code
+    assert "not today" == caught.value.message
 
 
 def test_server_that_never_acknowledges_times_out_at_init():
@@ -199,8 +189,7 @@ def test_confirmation_is_told_before_the_events_that_follow_it():
 def test_error_of_the_service_is_told_to_the_listener():
     """An error that belongs to no operation is reported and the connection kept."""
     trouble = {"type": "error", "errors": [{"errorType": "Unsupported", "message": "what?"}]}
-    script = {"connection_init": [ACK], "subscribe": [CONFIRMED, trouble]}
-    with scripted_server(script) as realtime:
+    with scripted_server({"connection_init": [ACK], "subscribe": [CONFIRMED, trouble]}) as realtime:
         client = join(api(realtime))
         wait_for(lambda: client.listener.refusals)
         assert client.open
@@ -333,8 +322,7 @@ class _Teapot(http.server.BaseHTTPRequestHandler):
 )
 def test_http_answers_of_all_kinds_become_publish_answers(status, body, code, throttled):
     """Status and words of a proxy or a throttle are kept apart and kept."""
-    handler = type("_Scripted", (_Teapot,), {"status": status, "body": body})
-    with serving_http(handler) as server:
+    with serving_http(type("_Scripted", (_Teapot,), {"status": status, "body": body})) as server:
         made = api("ws://127.0.0.1:9/event/realtime", f"http://{HOST}:{server.server_port}/event")
         answer = made.publish_over_http("1", ROOM, [b"1"])
         made.close()

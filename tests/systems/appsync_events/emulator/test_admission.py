@@ -61,8 +61,7 @@ def test_inbound_events_above_the_quota_are_throttled(admitting):
     """Counted in events, over WebSocket and HTTP together; a batch passes whole or not."""
 
     def check(first, second, truth):
-        rate = first.connection_rate()
-        assert first.publish(5, rate) is None
+        assert first.publish(5, first.connection_rate()) is None
         assert second.publish(4, None) is None
         assert ("LimitExceededError", None) == first.publish(2, None)[::2]
         assert second.publish(1, None) is None

@@ -52,8 +52,7 @@ def test_subprotocols_may_stand_on_two_header_lines(shared_emulator):
 @pytest.mark.parametrize("name", ["x-api-key", "X-Api-Key"])
 def test_credentials_may_come_as_http_headers(connect, shared_emulator, name):
     """The form of the Swift and Android clients lets in as well, in any spelling of the name."""
-    headers = {name: "da2-test"}
-    peer = connect(shared_emulator, subprotocols=[MARKER], headers=headers)
+    peer = connect(shared_emulator, subprotocols=[MARKER], headers={name: "da2-test"})
     assert "connection_ack" == peer.ask(type="connection_init")["type"]
 
 
@@ -91,8 +90,7 @@ def test_wrong_or_missing_key_is_told_in_answer_to_the_first_message(
 
 def test_wrong_key_in_an_http_header_is_unauthorized(connect, shared_emulator):
     """Both forms of credentials are checked alike."""
-    headers = {"x-api-key": "da2-wrong"}
-    peer = connect(shared_emulator, subprotocols=[MARKER], headers=headers)
+    peer = connect(shared_emulator, subprotocols=[MARKER], headers={"x-api-key": "da2-wrong"})
     assert ["UnauthorizedException"] == error_types(peer.ask(type="connection_init"))
 
 

@@ -77,7 +77,7 @@ def test_function_gets_the_documented_event(function, authorizer):
     assert ask(authorizer(), SUBSCRIBE, headers={"User-Agent": "test"}).is_authorized
     (event,) = function.asked
     assert event["requestContext"].pop("requestId")
-    expected = {
+    assert {
         "authorizationToken": TOKEN,
         "requestContext": {
             "apiId": "abc",
@@ -87,8 +87,7 @@ def test_function_gets_the_documented_event(function, authorizer):
             "channel": "/default/*",
         },
         "requestHeaders": {"user-agent": "test"},
-    }
-    assert expected == event
+    } == event
 
 
 def test_event_of_a_connect_has_no_channel(function, authorizer):

@@ -72,8 +72,7 @@ def test_one_connection_serves_many_publishes(shared_emulator):
         for _ in range(3):
             body = json.dumps({"channel": "/default/a", "events": ["1"]})
             connection.request("POST", "/event", body, {"X-API-KEY": "da2-test"})
-            answer = connection.getresponse()
-            assert 1 == len(json.loads(answer.read())["successful"])
+            assert 1 == len(json.loads(connection.getresponse().read())["successful"])
         assert kept is connection.sock
 
 
@@ -87,8 +86,7 @@ def test_http_publish_with_wrong_or_missing_key_is_unauthorized(shared_emulator,
 def test_http_publish_to_an_unknown_namespace_is_unauthorized_without_a_message(shared_emulator):
     """The bare error type and status 401."""
     expected = {"errors": [{"errorType": "UnauthorizedException"}]}
-    body = {"channel": "/nowhere/a", "events": ["1"]}
-    assert (401, expected) == post(shared_emulator, body)
+    assert (401, expected) == post(shared_emulator, {"channel": "/nowhere/a", "events": ["1"]})
 
 
 @pytest.mark.parametrize(
@@ -269,8 +267,7 @@ def test_bug_of_the_emulator_is_logged_and_answered(caplog):
     async def respond():
         return await answer(make_mocked_request("GET", "/"), fail)
 
-    response = asyncio.run(respond())
-    assert 500 == response.status
+    assert 500 == asyncio.run(respond()).status
     assert ["a bug of the emulator"] == [record.message for record in caplog.records]
 
 
@@ -291,8 +288,7 @@ def test_nothing_is_logged_however_bad_the_request(connect, options, capfd, stat
                 assert bare.recv(4096).startswith(b"HTTP/1.")
         peer = connect(emulator, {"host": "da2-test", "x-api-key": "da2-wrong"})
         assert "connection_error" == peer.ask(type="connection_init")["type"]
-        broken = connect(emulator)
-        broken.socket.socket.sendall(b"\xff\xff\xff\xff")
+        connect(emulator).socket.socket.sendall(b"\xff\xff\xff\xff")
         deadline_s = time.monotonic() + 10
         while stats(emulator)["connections"]:
             assert time.monotonic() < deadline_s

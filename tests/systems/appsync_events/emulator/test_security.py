@@ -164,8 +164,7 @@ def test_signature_and_session_token_are_compared_in_constant_time(tmp_path, com
         "x-amz-security-token": "the-session",
         "Authorization": f"AWS4-HMAC-SHA256 {signature}",
     }
-    refused = judge(tmp_path, shown)
-    assert "BadRequestException" == refused.error_type
+    assert "BadRequestException" == judge(tmp_path, shown).error_type
     assert {b"the-session", b"0" * 64} == {found for found, _ in compared}
 
 
@@ -247,8 +246,7 @@ def head(file):
 def test_only_this_machine_can_connect_unless_told_otherwise(plain):
     """By the kernel's account: every listening socket is on 127.0.0.1."""
     sockets = [held for worker in plain.workers() for held in worker.net_connections("inet")]
-    listening = {held.laddr.ip for held in sockets if held.status == psutil.CONN_LISTEN}
-    assert {"127.0.0.1"} == listening
+    assert {"127.0.0.1"} == {held.laddr.ip for held in sockets if held.status == psutil.CONN_LISTEN}
 
 
 @pytest.mark.parametrize("path", ["/_emulator/stats", "/_emulator/log", "/_emulator/jwks.json"])

@@ -67,14 +67,12 @@ def test_connection_init_may_be_left_out(peer):
 
 def test_connection_init_is_answered_again(peer):
     """A second connection_init gets a second ack."""
-    expected = ["connection_ack"] * 2
-    assert expected == [peer.ask(type="connection_init")["type"] for _ in range(2)]
+    assert ["connection_ack"] * 2 == [peer.ask(type="connection_init")["type"] for _ in range(2)]
 
 
 def test_query_string_and_origin_are_ignored(connect, shared_emulator):
     """Amplify puts custom headers into the address; they change nothing."""
-    origin = "https://elsewhere.example"
-    peer = connect(shared_emulator, query="?x-custom=1", origin=origin)
+    peer = connect(shared_emulator, query="?x-custom=1", origin="https://elsewhere.example")
     assert "connection_ack" == peer.ask(type="connection_init")["type"]
 
 
@@ -156,12 +154,11 @@ def test_duplicate_subscription_id_is_refused_and_the_first_kept(peer):
 
 def test_unknown_unsubscribe_id_is_refused(peer):
     """The answer quotes the id."""
-    expected = {
+    assert {
         "type": "unsubscribe_error",
         "id": "9",
         "errors": [{"errorType": "UnknownOperationError", "message": "Unknown operation id 9"}],
-    }
-    assert expected == peer.ask(type="unsubscribe", id="9")
+    } == peer.ask(type="unsubscribe", id="9")
 
 
 @pytest.mark.parametrize("authorization", [None, {}, {"x-api-key": "da2-wrong"}, "da2-test"])
@@ -260,11 +257,9 @@ def test_binary_message_is_answered_and_the_connection_kept(peer):
 def test_unknown_type_is_unsupported_and_the_connection_kept(peer):
     """The answer carries the client's id."""
     answer = peer.ask(type="start", id="7")
-    assert ("error", "7", ["UnsupportedOperation"]) == (
-        answer["type"],
-        answer["id"],
-        error_types(answer),
-    )
+    assert "error" == answer["type"]
+    assert "7" == answer["id"]
+    assert ["UnsupportedOperation"] == error_types(answer)
     assert "connection_ack" == peer.ask(type="connection_init")["type"]
 
 

@@ -211,12 +211,10 @@ def test_host_may_be_signed_without_its_port_or_come_from_the_request(
 def test_what_is_signed_is_what_javascript_would_write(event):
     """No HTML escapes, slash escapes or escapes of what is not ASCII, whatever the frame held."""
     escaped = json.dumps(event).replace("<", "\\u003c")
-    frame = f'{{"channel":"default\\/a","events":[{escaped}]}}'
-    body = json.loads(frame)
-    plain = json.dumps(
+    body = json.loads(f'{{"channel":"default\\/a","events":[{escaped}]}}')
+    assert json.dumps(
         {"channel": "default/a", "events": [event]}, separators=(",", ":"), ensure_ascii=False
-    )
-    assert plain.encode() == message_body(body["channel"], body["events"])
+    ).encode() == message_body(body["channel"], body["events"])
 
 
 @pytest.mark.parametrize(
@@ -283,18 +281,11 @@ def test_refusal_hides_signed_headers_that_may_be_secrets(name):
     assert "do-not-tell" not in refused.message
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"key_id": "AKIDOTHER"},
-        {"token": "other"},
-    ],
-)
+@pytest.mark.parametrize("change", [{"key_id": "AKIDOTHER"}, {"token": "other"}])
 def test_unknown_access_key_or_session_token_is_unauthorized(change):
     """Nobody is found who could have signed: no canonical string helps."""
     made = signed(b"{}", **change)
-    user = made.user.model_copy(update={"session_token": ""})
-    refused = judge(made.given, b"{}", user)
+    refused = judge(made.given, b"{}", made.user.model_copy(update={"session_token": ""}))
     assert "UnauthorizedException" == refused.error_type
 
 

@@ -76,8 +76,7 @@ class Stranger:
             r, s = utils.decode_dss_signature(self.ec.sign(text, ec.ECDSA(sha)))
             return r.to_bytes(32) + s.to_bytes(32)
         if alg.startswith("PS"):
-            filling = padding.PSS(padding.MGF1(sha), sha.digest_size)
-            return self.rsa.sign(text, filling, sha)
+            return self.rsa.sign(text, padding.PSS(padding.MGF1(sha), sha.digest_size), sha)
         return self.rsa.sign(text, padding.PKCS1v15(), sha)
 
 
@@ -95,8 +94,7 @@ def verifier(stranger, tmp_path):
 
     def make(mode="oidc", **settings):
         issuer = {"issuer": ISSUER, "jwks_file": str(file), **settings}
-        options = Options.model_validate({mode: issuer})
-        return TokenVerifier(mode, options, tmp_path, lambda: NOW_S)
+        return TokenVerifier(mode, Options.model_validate({mode: issuer}), tmp_path, lambda: NOW_S)
 
     return make
 
@@ -282,8 +280,7 @@ def test_issued_token_is_verified_with_the_published_keys(folder):
     answer = answered(issuer)
     head, body, signature = answer["token"].split(".")
     (key,) = json.loads(issuer.jwks())["keys"]
-    header = json.loads(unbase64url(head))
-    assert {"alg": "RS256", "kid": key["kid"], "typ": "JWT"} == header
+    assert {"alg": "RS256", "kid": key["kid"], "typ": "JWT"} == json.loads(unbase64url(head))
     assert answer["claims"] == json.loads(unbase64url(body))
     n, e = (int.from_bytes(unbase64url(key[name])) for name in "ne")
     public = rsa.RSAPublicNumbers(e, n).public_key()
@@ -332,7 +329,7 @@ def test_issued_access_token_has_what_cognito_puts_there(folder):
     assert abs(now_s - found.pop("auth_time")) < 60
     assert abs(now_s + 60 - found.pop("exp")) < 60
     assert found.pop("jti")
-    expected = {
+    assert {
         "sub": "alice",
         "iss": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_local",
         "client_id": "web",
@@ -340,8 +337,7 @@ def test_issued_access_token_has_what_cognito_puts_there(folder):
         "token_use": "access",
         "username": "alice",
         "scope": "aws.cognito.signin.user.admin",
-    }
-    assert expected == found
+    } == found
 
 
 def test_issued_id_token_names_its_client_as_audience(folder):

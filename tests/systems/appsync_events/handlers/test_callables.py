@@ -156,8 +156,7 @@ def test_slow_plain_function_does_not_block_the_event_loop(user_file):
     """While it waits, the loop goes on and other calls of it run at the same time."""
 
     async def together():
-        function = load("mine.py:meets")
-        call = partial(function.call, PATIENCE_S, timeout_s=PATIENCE_S)
+        call = partial(load("mine.py:meets").call, PATIENCE_S, timeout_s=PATIENCE_S)
         first = asyncio.create_task(call())
         await asyncio.sleep(0.05)
         assert not first.done()

@@ -188,11 +188,9 @@ def test_example_stored(example):
 def test_example_moderation(example, caplog):
     """Shouting fails, whispering is made louder, and the moderators' room is closed."""
     caplog.set_level(logging.INFO, logger="harness.handlers")
-    functions = {
-        "on_publish": "moderation.py:on_publish",
-        "on_subscribe": "moderation.py:on_subscribe",
-    }
-    moderation = example(**functions)
+    moderation = example(
+        on_publish="moderation.py:on_publish", on_subscribe="moderation.py:on_subscribe"
+    )
     outcome = moderation.publish({"text": "HELLO"}, {"text": "hello"})
     assert Outcome([("1", '{"text":"Hello"}')], {"0": mistake("please do not shout")}) == outcome
     assert None is moderation.subscribe()

@@ -23,13 +23,6 @@ COGNITO = {"sub": "7f", "username": "ann", "groups": ["admin"], "claims": {"iss"
 
 def test_context_of_a_publish_has_the_documented_keys(evaluate):
     """`ctx` is the documented object, its identity that of the publisher."""
-    seen = evaluate(
-        "ctx",
-        channel="default/a/b",
-        identity=Identity("user_pool", COGNITO),
-        headers={"X-Api-Key": "k", "Animal": "duck", "Cookie": "secret"},
-        domain="events.example.com:8443",
-    )
     assert {
         "identity": COGNITO,
         "result": None,
@@ -47,7 +40,13 @@ def test_context_of_a_publish_has_the_documented_keys(evaluate):
         "stash": {},
         "outErrors": [],
         "events": [{"id": "0", "payload": None}],
-    } == seen
+    } == evaluate(
+        "ctx",
+        channel="default/a/b",
+        identity=Identity("user_pool", COGNITO),
+        headers={"X-Api-Key": "k", "Animal": "duck", "Cookie": "secret"},
+        domain="events.example.com:8443",
+    )
 
 
 def test_context_of_a_subscribe_keeps_the_wildcard(javascript, handlers_said):
@@ -131,8 +130,7 @@ def test_unauthorized_has_another_type_on_subscribe(javascript):
         "export const onSubscribe = () => util.unauthorized()"
     )
     message = "You are not authorized to make this call."
-    expected = HandlerRefusal(WireError("UnauthorizedException", message), 401)
-    assert expected == handlers.publish(1)
+    assert HandlerRefusal(WireError("UnauthorizedException", message), 401) == handlers.publish(1)
     assert HandlerRefusal(WireError("Unauthorized", message), 401) == handlers.subscribe()
 
 
@@ -199,8 +197,7 @@ def test_response_gets_the_payload_of_request_without_a_data_source(javascript):
 def test_data_source_gets_what_request_returned(javascript, tmp_path):
     """The Python function is the data source: it is asked, and its answer is the result."""
     (tmp_path / "store.py").write_text("def keep(request):\n    return {'kept': request}")
-    handlers = javascript(STORED, data_source=f"{tmp_path}/store.py:keep")
-    (payload,) = handlers.broadcast(1)
+    (payload,) = javascript(STORED, data_source=f"{tmp_path}/store.py:keep").broadcast(1)
     assert {"kept": {"operation": "Invoke", "payload": [1]}} == payload["result"]
     assert payload["error"] is None
 
@@ -226,8 +223,7 @@ def test_early_return_skips_data_source_and_response(javascript, tmp_path, handl
           response: () => { console.log('asked') },
         }
     """
-    handlers = javascript(code, data_source=f"{tmp_path}/store.py:keep")
-    assert ["b"] == handlers.broadcast("a", "b")
+    assert ["b"] == javascript(code, data_source=f"{tmp_path}/store.py:keep").broadcast("a", "b")
     assert [] == handlers_said()
 
 
@@ -252,14 +248,8 @@ BOTH = "must export onPublish as a function, or an object of request and respons
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        (
-            "export const onPublish = 7",
-            f".js {BOTH}, got something else: 7",
-        ),
-        (
-            "export const onPublish = { request() {} }",
-            f".js {BOTH}, got something else: {{}}",
-        ),
+        ("export const onPublish = 7", f".js {BOTH}, got something else: 7"),
+        ("export const onPublish = { request() {} }", f".js {BOTH}, got something else: {{}}"),
         (
             "const a = 1\nexport const onPublish = (ctx) => a\nconst a = 2",
             ".js:3 must run, got SyntaxError: invalid redefinition of lexical identifier",

@@ -188,14 +188,13 @@ def test_handler_that_never_ends_is_stopped_and_holds_up_nobody_else(
 ):
     """A loop ends at the time limit; meanwhile the event loop turns, and afterwards all is well."""
     monkeypatch.setattr(emulator_javascript, "TIME_LIMIT_S", 0.3)
-    code = f"""
+    handlers = javascript(f"""
         const f = () => 1
         export const onPublish = (ctx) => {{
           if (ctx.events[0].payload === 'loop') {{ {FOREVER} }}
           return ctx.events
         }}
-    """
-    handlers = javascript(code)
+    """)
 
     async def turn(stand):
         publish = asyncio.ensure_future(stand.publishing('"loop"'))
@@ -221,13 +220,12 @@ def test_regular_expression_that_never_ends_is_stopped(javascript, monkeypatch):
 
 def test_handler_that_eats_memory_is_stopped(javascript, handlers_said):
     """Memory has an end, after which the handlers work as before."""
-    code = f"""
+    handlers = javascript(f"""
         export const onPublish = (ctx) => {{
           if (ctx.events[0].payload === 'eat') {{ {GREEDY} }}
           return ctx.events
         }}
-    """
-    handlers = javascript(code)
+    """)
     assert FAILED == handlers.publish("eat")
     assert "128 MB of memory" in handlers_said()[0][1]
     assert ["fine"] == handlers.broadcast("fine")
@@ -247,5 +245,4 @@ def test_five_events_of_240_kb_fit(javascript, monkeypatch):
         export const onPublish = (ctx) =>
           ctx.events.map(({ id, payload }) => ({ id, payload: payload.map((x) => ({ x })) }))
     """
-    payload = [1] * 120_000
-    assert 5 == len(javascript(code).publish(*[payload] * 5).broadcast)
+    assert 5 == len(javascript(code).publish(*[[1] * 120_000] * 5).broadcast)

@@ -67,8 +67,7 @@ ALLOWED = [
 @pytest.mark.parametrize("code", ALLOWED)
 def test_code_that_the_service_has_is_taken(code):
     """What the documentation allows passes unchanged."""
-    source = translated(f"{HANDLER}\n{code}\n", "chat.js")
-    assert code in source.body
+    assert code in translated(f"{HANDLER}\n{code}\n", "chat.js").body
 
 
 IMPORTS = [
@@ -155,7 +154,7 @@ def test_lines_stay_where_they_were():
     """An import over several lines leaves as many, so that errors name the right line."""
     text = "import {\n  util as u,\n  runtime\n} from '@aws-appsync/utils'\n"
     source = translated(text + "export const onPublish = (ctx) =>\n  ctx.events", "chat.js")
-    expected = [
+    assert [
         "const u = util;",
         "",
         "",
@@ -163,8 +162,7 @@ def test_lines_stay_where_they_were():
         "const onPublish = (ctx) =>",
         "ctx.events",
         "return { onPublish: onPublish };",
-    ]
-    assert expected == [line.strip() for line in source.body.split("\n")]
+    ] == [line.strip() for line in source.body.split("\n")]
     assert 6 == source.lines
 
 

@@ -190,11 +190,7 @@ def test_channel_that_is_full_forgets_and_counts_it():
         peer.publish(1, 2, 3, 4, 5)
         assert [3, 4, 5] == peer.numbers(cursor)[0]
         deliveries = peer.stats()["deliveries"]
-    assert (5, 3, 2) == (
-        deliveries["owed"],
-        deliveries["sent"],
-        deliveries["dropped"]["expired"],
-    )
+    assert (5, 3, 2) == (deliveries["owed"], deliveries["sent"], deliveries["dropped"]["expired"])
 
 
 def test_answer_holds_no_more_than_it_may():

@@ -102,8 +102,7 @@ def test_count_of_what_is_gone_is_bounded(monkeypatch):
 
 def test_successor_of_a_killed_process_is_not_mistaken_for_a_loss():
     """It numbers on from the time of its start; what lies between never was."""
-    channel = filled((0, 1), (0, 5_000_001))
-    news = news_of([channel], (1, 0), MANY)
+    news = news_of([filled((0, 1), (0, 5_000_001))], (1, 0), MANY)
     assert (["0/5000001"], 0) == (bodies(news), news.expired)
 
 

@@ -103,8 +103,7 @@ def test_request_names_all_channels_in_one_address(peer):
     """Each encoded by itself; a wildcard stays as the service writes it."""
     client = api_of(peer.port).client(["/default/a", "/default/b,c", "/default/*"], {}, Listener())
     join(client, peer, PLAIN)
-    first = peer.request.splitlines()[0]
-    assert "GET /sub/default/a,default/b%2Cc,default/*?v=1 HTTP/1.1" == first
+    assert "GET /sub/default/a,default/b%2Cc,default/*?v=1 HTTP/1.1" == peer.request.splitlines()[0]
     client.drop()
 
 
@@ -183,8 +182,7 @@ def test_body_with_a_length_ends_when_it_is_complete_and_is_cut_before(peer):
 def test_bytes_that_are_not_chunked_end_the_stream_as_a_protocol_error(peer):
     """The server's mistake is the server's, and the worker lives on."""
     listener = Listener()
-    connection = join(api_of(peer.port).client([ROOM], {}, listener), peer, CHUNKED)
-    connection.sendall(b"nonsense\r\n")
+    join(api_of(peer.port).client([ROOM], {}, listener), peer, CHUNKED).sendall(b"nonsense\r\n")
     wait_for(lambda: listener.ends)
     assert ["protocol_error"] == [code for _, code in listener.refused_at]
     assert [(1002, "protocol_error")] == endings(listener)
@@ -224,8 +222,7 @@ def test_content_type_counts_without_its_parameters_and_text_is_utf_8(peer, cont
 
 
 @pytest.mark.parametrize(
-    ("event_id", "expected"),
-    [("…", ["Last-Event-ID: …"]), ("x\0", []), ("", [])],
+    ("event_id", "expected"), [("…", ["Last-Event-ID: …"]), ("x\0", []), ("", [])]
 )
 def test_last_event_id_goes_back_as_it_came_or_not_at_all(peer, event_id, expected):
     """As in ``format-field-id``, and in ``format-field-id-null``, where no header is sent."""
@@ -296,8 +293,7 @@ def test_stream_over_tls_is_confirmed_at_the_kernels_time():
     with contextlib.closing(Peer(server_side)) as server:
         listener, before_ns = Listener(), time.time_ns()
         client = api_of(server.port, scheme="https", tls=client_side).client([ROOM], {}, listener)
-        connection = join(client, server, CHUNKED)
-        connection.sendall(b"9\r\ndata: a\n\n\r\n")
+        join(client, server, CHUNKED).sendall(b"9\r\ndata: a\n\n\r\n")
         wait_for(lambda: listener.events)
         assert before_ns < listener.confirmed_ns < time.time_ns()
         client.drop()
@@ -308,8 +304,7 @@ class Posts(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         """Keep path and body."""
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.posts.append((self.path, body))
+        self.server.posts.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
         self.send_response(429 if "full" in self.path else 202)
         self.send_header("content-length", "0")
         self.end_headers()
@@ -387,8 +382,7 @@ def test_redirect_is_followed_to_another_host_without_our_secrets(peer, status):
 def test_endless_redirects_end_the_join(peer):
     """Twenty are followed, as a browser does, and then no more."""
     api = api_of(peer.port)
-    client = api.client([ROOM], {}, Listener())
-    joining = gevent.spawn(client.join, time.monotonic() + PATIENCE_S)
+    joining = gevent.spawn(api.client([ROOM], {}, Listener()).join, time.monotonic() + PATIENCE_S)
     for _ in range(21):
         peer.accept().sendall(redirect("/again"))
     with pytest.raises(JoinError, match="too many redirects"):

@@ -88,8 +88,7 @@ def test_only_events_with_the_right_name_carry_messages():
 )
 def test_publish_body_is_the_template_with_the_envelope(template, expected):
     """What the envelope holds is not taken for a part of the template."""
-    body = settings(publish_body=template).body("/a", ENVELOPE)
-    assert expected == json.loads(body)
+    assert expected == json.loads(settings(publish_body=template).body("/a", ENVELOPE))
 
 
 @pytest.mark.parametrize(

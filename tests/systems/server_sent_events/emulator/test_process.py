@@ -95,11 +95,7 @@ def test_dropped_deliveries_of_users_with_several_channels_are_counted_once(emul
         emulator.publish(str(number), "default/a")
     assert ["3", "4"] == [stream.event()[1] for _ in range(2)]
     deliveries = emulator.stats()["deliveries"]
-    assert (5, 2, 3) == (
-        deliveries["owed"],
-        deliveries["sent"],
-        deliveries["dropped"]["fault"],
-    )
+    assert (5, 2, 3) == (deliveries["owed"], deliveries["sent"], deliveries["dropped"]["fault"])
 
 
 def test_publish_to_a_wildcard_is_refused_and_counted(emulate):
@@ -169,8 +165,7 @@ def test_processes_share_events_ids_and_replay(emulate):
     ids = [emulator.publish(str(number)) for number in range(20)]
     heard = [[stream.event() for _ in range(20)] for stream in streams]
     assert [list(zip(ids, map(str, range(20)), strict=True))] * 12 == heard
-    returning = [emulator.stream(**{"Last-Event-ID": ids[9]}) for _ in range(6)]
-    for stream in returning:
+    for stream in [emulator.stream(**{"Last-Event-ID": ids[9]}) for _ in range(6)]:
         assert [str(number) for number in range(10, 20)] == [stream.event()[1] for _ in range(10)]
     deliveries = emulator.stats()["deliveries"]
     assert (240, 240, 60) == tuple(deliveries[name] for name in ("owed", "sent", "replayed"))
@@ -188,8 +183,7 @@ def test_killed_process_finds_the_history_again(emulate):
             key.data()
         emulator.processes.revive(selector)
         assert selector.select(PATIENCE_S), "its successor says that it serves"
-    stream = emulator.stream(**{"Last-Event-ID": first})
-    assert "1" == stream.event()[1]
+    assert "1" == emulator.stream(**{"Last-Event-ID": first}).event()[1]
     assert int(emulator.publish("2")) == int(first) + 2
 
 
