@@ -232,7 +232,6 @@ class Chart:
 
     Attributes:
         name: File name without its ending, and prefix of its ids.
-        title: What it shows.
         caption: What there is to see in it, in figures.
         wide: SVG document for screens and paper.
         narrow: SVG document for phones.

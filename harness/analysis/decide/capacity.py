@@ -24,10 +24,7 @@ LEAST_LOADS: Final = 5
 class Knee(NamedTuple):
     """A knee, and between which loads it may lie.
 
-    Attributes:
-        load: The tested load at which the curve bends.
-        low: Lower end: the next tested load below, or the lowest knee found with a step left out.
-        high: Upper end, likewise.
+    At either end is the tested load next to it, or the furthest knee found with a step left out.
     """
 
     load: float
@@ -111,13 +108,9 @@ _EXIT_CODES: Final = {
 
 @dataclass(frozen=True)
 class Headroom:
-    """The capacity compared with the reference load.
+    """How much the step at the capacity and the reference load have of an axis.
 
-    Attributes:
-        axis: What is compared.
-        moment: "outside bursts" or "in a burst".
-        capacity: What the step at the capacity had of it.
-        reference: What the reference load has of it.
+    The moment is "outside bursts" or "in a burst".
     """
 
     axis: Axis

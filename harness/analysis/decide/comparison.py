@@ -67,7 +67,6 @@ class Side:
 
     Attributes:
         name: A, B, C and so on.
-        runs: Each run.
         figures: Each of ``METRICS``; None where there was nothing to measure.
         draws: Figures of each bootstrap draw, of those that have an interval.
         blocks: Blocks of seconds that each of those was drawn from.
@@ -103,8 +102,6 @@ class Difference:
 
     Attributes:
         metric: Dotted name in the summary.
-        first: The first side's.
-        other: The other's.
         absolute: Where other − first may lie; None where there is no interval.
         relative: Where other ÷ first may lie; None where there is no interval.
         errors_ms: How wrong the workers' clocks may make either side's, first and other.
@@ -171,10 +168,7 @@ def compare(
 ) -> Comparison:
     """Compare sides of runs with the first of them.
 
-    Args:
-        sides: The runs of each side.
-        unlike: What ``find_incompatibilities`` found, for the page.
-        replicates: How often to draw each side.
+    ``unlike`` is what ``find_incompatibilities`` found, for the page.
     """
     random = np.random.default_rng(SEED)
     pooled = [

@@ -144,13 +144,9 @@ class Answer:
     """What is known about one requirement on one system.
 
     Attributes:
-        requirement: What is needed.
-        system: On what.
         standing: How it stands, by its runs.
         size: How much of what is needed was tried, in the need's own unit.
-        needed: How much is needed.
         judged: Each objective with its worst observation.
-        figures: Further figures.
         paper: What follows from quotas and prices.
         origin: Origin of the measured figures; None where there are none.
     """

@@ -35,7 +35,6 @@ class Record:
     """One run, read from its record.
 
     Attributes:
-        folder: The run's own folder.
         run: ``run.json``.
         timeline: One second of one user class a row.
         generator: One second of one worker a row.
@@ -43,7 +42,6 @@ class Record:
         connections: One connection a row, with what it was owed.
         errors: One kind of error in one second of one worker a row.
         requests: One kind of request of ordinary Locust users in one second a row.
-        histograms: Every latency distribution.
         problems: What is missing or damaged, in words.
         in_journal: Whether the tables still are a journal and not yet Parquet.
         lost: Names of the tables of which nothing could be read.

@@ -72,11 +72,8 @@ def figures(record: Record) -> Json:
 def judge_part(slo: Mapping[str, Any], record: Record, summary: Json) -> Json:
     """Return an SLO as ``judge`` does, of the phase and the kind of user that it names.
 
-    Args:
-        slo: Has metric, op and limit, and perhaps phase and user_class; both are in the result
-            where they are given.
-        record: The run.
-        summary: The whole run's figures; they are judged where nothing narrows the SLO down.
+    Both are in the result where they are given. Where nothing narrows the SLO down, the whole run's
+    figures in the summary are judged.
     """
     part = part_of(slo)
     if not part:

@@ -54,7 +54,7 @@ def size_text(answer: Answer) -> str:
     if answer.size is None:
         return q.MISSING
     unit = _UNITS[answer.requirement.about]
-    return marked(f"{_amount(answer.size)} of {_amount(answer.needed)} {unit}", answer.origin)
+    return marked(f"{q.amount(answer.size)} of {q.amount(answer.needed)} {unit}", answer.origin)
 
 
 def judged_text(answer: Answer) -> list[tuple[str, Json]]:
@@ -220,10 +220,6 @@ def _of_cells(outcomes: Sequence[Outcome]) -> list[str]:
 def _sentence(reason: str) -> str:
     text = "; ".join(reason.strip().split("\n"))
     return text if text.endswith((".", "?")) else f"{text}."
-
-
-def _amount(value: float) -> str:
-    return q.count(value) if value >= 100 or value == int(value) else q.figure(value)  # noqa: PLR2004 - three digits are enough
 
 
 def most_expensive_lines(costs: Sequence[SystemCost]) -> list[tuple[str, str]]:
