@@ -25,12 +25,12 @@ settings.load_profile("shared machine")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
-    """Run a test that is a coroutine, with its fixture ``run`` or on the loop of emulators."""
+    """Run a test that is a coroutine, with a fixture ``run`` or on the loop of emulators."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    arguments.get("run", run)(pyfuncitem.obj(**arguments))
+    pyfuncitem.funcargs.get("run", run)(pyfuncitem.obj(**arguments))
     return True
 
 

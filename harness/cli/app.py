@@ -1,7 +1,9 @@
-"""The ``harness`` command: its subcommands and its error handling."""
+"""The ``harness`` command: its subcommands and its error handling.
+
+Subcommands import pandas and matplotlib when they run: both take a second to load.
+"""
 
 import inspect
-import re
 import sys
 import tempfile
 import traceback
@@ -36,8 +38,6 @@ TARGET = "appsync-events-emulated"
 STUDY = "sse-vs-appsync"
 SLOS = "live-chat"
 
-DOCSTRING_SECTION = re.compile(r"^(Args|Raises|Returns|Source):$", re.MULTILINE)
-
 
 @dataclass(frozen=True, slots=True)
 class Verb:
@@ -58,8 +58,8 @@ class Verb:
 
     @property
     def help(self) -> str:
-        """The docstring, without the sections for developers."""
-        return DOCSTRING_SECTION.split(inspect.getdoc(self.function) or "")[0].strip()
+        """The docstring of the function."""
+        return inspect.getdoc(self.function) or ""
 
 
 VERBS = (

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 _DIME_USD = 0.1
 """Smaller amounts are printed to the millionth."""
 
-_HINT = "make it smaller or shorter, or raise --max-usd"
-
 
 class Budget:
     """The expected cost of a run, and its cost so far.
@@ -25,7 +23,6 @@ class Budget:
     connected throughout. Excludes handler invocations, reconnects and taxes.
 
     Args:
-        plan: The run.
         max_usd: Maximum cost; None for no limit.
 
     Raises:
@@ -61,12 +58,8 @@ class Budget:
 
     def require_within(self) -> None:
         """Raise MachineError if the expected cost exceeds the limit."""
-        usd = self.planned_usd
-        if usd is not None and self._max_usd is not None and usd > self._max_usd:
-            found = f"the run will cost about {_dollars(usd)}"
-            raise MachineError(
-                "--max-usd", found, f"at most {_dollars(self._max_usd)} allowed", _HINT
-            )
+        if error := self._excess("the run will cost", self.planned_usd):
+            raise error
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add one row of the timeline: one second × user class."""
@@ -97,11 +90,14 @@ class Budget:
 
     def complaint(self) -> MachineError | None:
         """Return the error of a run whose cost exceeds the limit; None below it."""
-        usd = self.used_usd
+        return self._excess("the run has cost", self.used_usd)
+
+    def _excess(self, what: str, usd: float | None) -> MachineError | None:
         if usd is None or self._max_usd is None or usd <= self._max_usd:
             return None
-        found = f"the run has cost about {_dollars(usd)}"
-        return MachineError("--max-usd", found, f"at most {_dollars(self._max_usd)} allowed", _HINT)
+        required = f"at most {_dollars(self._max_usd)} allowed"
+        hint = "make it smaller or shorter, or raise --max-usd"
+        return MachineError("--max-usd", f"{what} about {_dollars(usd)}", required, hint)
 
     def _usd(self, usage: "Usage") -> float | None:
         from harness.core.pricing import total_usd
@@ -110,12 +106,7 @@ class Budget:
 
 
 class BudgetWatch:
-    """Follows the cost of a run in its journal.
-
-    Args:
-        budget: The budget of the run.
-        folder: The run's folder; it need not exist yet.
-    """
+    """Follows the cost of a run in the journal of its folder, which need not exist yet."""
 
     def __init__(self, budget: Budget, folder: Path) -> None:
         self._budget = budget

@@ -52,12 +52,7 @@ def compare(
     Each difference has its 95 % confidence interval; "no difference shown" means that the interval
     contains 0. Refuses runs that differ in workload, seed, load generator or machine. Exit code: 0,
     or 3 if a --fail-if rule is met.
-
-    Raises:
-        Exit: With 3 where a rule is met.
-        HarnessError: If the runs are not comparable, or an argument is invalid.
     """
-    # Late, because pandas and matplotlib take a second to load.
     from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
     from harness.analysis.decide.comparison import compare as compare_sides
     from harness.analysis.decide.regression import parse_gates, pass_gates

@@ -46,7 +46,6 @@ def cost(
     listed. Every line shows its formula and the source of its price. Where a price list is
     ambiguous, both interpretations are shown.
     """
-    # Late, because pandas and matplotlib take a second to load.
     from harness.analysis.run.cost import run_cost
     from harness.analysis.run.record import read_record
 

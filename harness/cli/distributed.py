@@ -48,12 +48,10 @@ MaxWait = Annotated[
     ),
 ]
 AllowLostWorkers = Annotated[
-    bool,
-    typer.Option("--allow-lost-workers", help="Continue after losing a worker."),
+    bool, typer.Option("--allow-lost-workers", help="Continue after losing a worker.")
 ]
 MeasureClocks = Annotated[
-    bool,
-    typer.Option("--measure-clocks", help="Also measure clocks of local workers."),
+    bool, typer.Option("--measure-clocks", help="Also measure clocks of local workers.")
 ]
 
 
@@ -72,10 +70,7 @@ def master_arguments(
     Raises:
         MachineError: If they contradict each other.
     """
-    flags = {
-        "--allow-lost-workers": allow_lost_workers,
-        "--measure-clocks": measure_clocks,
-    }
+    flags = {"--allow-lost-workers": allow_lost_workers, "--measure-clocks": measure_clocks}
     found = [flag for flag, given in flags.items() if given]
     if master != (expected is not None):
         given, missing = "--master", "--expect-workers"
@@ -166,11 +161,7 @@ def worker_command(
 def wait_for_master(host: str, port: int, within_s: float, report: Callable[[str], None]) -> None:
     """Return once a master answers at an address; Locust itself reports little while it waits.
 
-    Args:
-        host: Name or address; a name may become resolvable during the wait.
-        port: Port of the master.
-        within_s: Maximum wait.
-        report: Receives a line of progress now and then.
+    A host's name may become resolvable during the wait. ``report`` receives a line now and then.
 
     Raises:
         MachineError: If no master answers in time, or another service answers.

@@ -46,30 +46,20 @@ def table_of_checks(checks: Sequence[Check]) -> str:
     """Return a line for each check, with advice below each that fails."""
     rows = [("", "found", "needed", "")]
     for check in checks:
-        verdict = "too coarse" if check.at_most else "too low"
-        rows.append(
-            (
-                check.name,
-                check.found_text,
-                check.needed_text,
-                "ok" if check.enough else verdict,
-            )
-        )
+        verdict = "ok" if check.enough else "too coarse" if check.at_most else "too low"
+        rows.append((check.name, check.found_text, check.needed_text, verdict))
     advice = [""] + ["" if check.enough else f"\n  -> {check.advice}" for check in checks]
     return "\n".join(row + below for row, below in zip(aligned(rows), advice, strict=True))
 
 
 def table_of_offers(machine: Machine) -> str:
     """Return a line for each limit of the machine."""
-    return "\n".join(
-        aligned(
-            [
-                ("open files a process", figure(machine.open_files, "")),
-                ("ephemeral ports", figure(machine.ephemeral_ports, "")),
-                ("connections waiting (somaxconn)", figure(machine.somaxconn, "")),
-                ("memory", figure(machine.memory_bytes, "bytes")),
-                ("cores", figure(machine.cores, "cores")),
-                ("clock resolution", figure(machine.clock_resolution_ns, "ns")),
-            ]
-        )
-    )
+    rows = [
+        ("open files a process", figure(machine.open_files, "")),
+        ("ephemeral ports", figure(machine.ephemeral_ports, "")),
+        ("connections waiting (somaxconn)", figure(machine.somaxconn, "")),
+        ("memory", figure(machine.memory_bytes, "bytes")),
+        ("cores", figure(machine.cores, "cores")),
+        ("clock resolution", figure(machine.clock_resolution_ns, "ns")),
+    ]
+    return "\n".join(aligned(rows))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from harness.cli.emulated_api import Api, Emulated, describe, options_of, page, warning
+from harness.cli.emulated_api import Api, describe, options_of, page, warning
 from harness.cli.options import AsJson, Overrides, scenario_argument
 from harness.core.child_errors import encode_error
 from harness.core.errors import MachineError, ScenarioError, ScenarioProblem, error_lines
@@ -64,7 +64,7 @@ def _serve(
         apis = [_start(file, target, serving) for file, target in scenarios.items()]
         for api in apis:
             emulated = describe(api)
-            typer.echo(_json_line(emulated) if as_json else page(api, emulated))
+            typer.echo(orjson.dumps(emulated._asdict()) if as_json else page(api, emulated))
             if text := warning(api):
                 typer.secho(text, err=True, fg="red", bold=True)
         supervise(
@@ -141,7 +141,3 @@ def _reload(apis: Sequence[Api], overrides: Sequence[str]) -> None:
         for key in options.changed_until_restart(options_of(api.target)):
             typer.echo(f"{api.file}: emulator.{key} takes effect at the next start", err=True)
         api.processes.reload(options.model_dump(mode="json"))
-
-
-def _json_line(emulated: Emulated) -> str:
-    return orjson.dumps(emulated._asdict()).decode()

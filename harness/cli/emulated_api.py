@@ -1,6 +1,7 @@
 """A running emulator: what its clients need to know, and what ``harness emulate`` prints."""
 
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from harness.core.hosts import LOOPBACK_OF, is_loopback
@@ -38,9 +39,6 @@ class Api(NamedTuple):
 
     Attributes:
         file: Its target file, read again on reload; not for the emulator of a run.
-        target: The content of the file.
-        system: The emulator's class.
-        processes: Its processes.
     """
 
     file: Path
@@ -100,7 +98,7 @@ def page(api: Api, emulated: Emulated) -> str:
         **(_optional(api, "client_settings", api.target.emulator, emulated.http) or {}),
         **_target(api, emulated),
     }
-    blocks = [f"{title}\n\n{_indented(text)}" for title, text in settings.items()]
+    blocks = [f"{title}\n\n{indent(text, '  ')}" for title, text in settings.items()]
     return "\n\n".join(["\n".join(lines), *blocks])
 
 
@@ -158,7 +156,3 @@ def _target(api: Api, emulated: Emulated) -> dict[str, str]:
     if emulated.ca_file:
         lines += ["", "[tls]", f'ca_file = "{emulated.ca_file}"']
     return {"As a target of the harness (TOML):": "\n".join(lines)}
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}".rstrip() for line in text.splitlines())

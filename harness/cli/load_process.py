@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from harness.core.child_errors import ERROR_FILE_VARIABLE, read_error
 from harness.core.clock import NS_PER_S
 from harness.core.errors import HarnessError, MachineError, os_reason
 from harness.core.exit_codes import ExitCode
-from harness.measure.record import LOG_FILE, RUN_FILE
+from harness.measure.record import LOG_FILE, RUN_FILE, read_run_file
 
 _ERROR_FILE = "error.json"
 GROUP_GRACE_S = 2.0
@@ -74,15 +73,15 @@ class LoadProcess:
     """A running Locust and its child processes.
 
     It has its own session so that Ctrl-C in the terminal reaches it once, through ``forward``,
-    and so that no child survives ``end_group``.
+    and so that no child survives the block of ``forwarding``.
 
     Args:
-        command: Program and arguments.
         folder: The run's folder, which the process creates; its output moves there with the
             record.
 
     Attributes:
         error: The error that it reported, once it has ended; None if it reported none.
+        log: The file that holds its output.
 
     Raises:
         MachineError: If the parent of the run's folder cannot be written.
@@ -90,7 +89,7 @@ class LoadProcess:
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
         self._folder = folder
-        self._log = folder.parent / f".{folder.name}.log"
+        self.log = folder.parent / f".{folder.name}.log"
         self._signals = 0
         self._private = tempfile.TemporaryDirectory(prefix="harness-run-")
         self._is_new = not folder.exists()
@@ -99,7 +98,7 @@ class LoadProcess:
         error_file = {ERROR_FILE_VARIABLE: str(Path(self._private.name, _ERROR_FILE))}
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with self._log.open("wb") as output:
+            with self.log.open("wb") as output:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -123,17 +122,13 @@ class LoadProcess:
         return self._signals > 0
 
     def wait(self, timeout_s: float) -> int | None:
-        """Return the exit status once the process has ended, None while it runs.
-
-        Args:
-            timeout_s: Maximum wait.
-        """
+        """Return the exit status once the process has ended, None while it runs."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
         # Renaming keeps the open file: what is printed later lands in the folder too.
         with contextlib.suppress(OSError):
-            if self._log.parent != self._folder and (self._folder / RUN_FILE).is_file():
-                self._log = self._log.rename(self._folder / LOG_FILE)
+            if self.log.parent != self._folder and (self._folder / RUN_FILE).is_file():
+                self.log = self.log.rename(self._folder / LOG_FILE)
         if self._process.returncode is not None:
             self._settle()
         return self._process.returncode
@@ -164,14 +159,11 @@ class LoadProcess:
             try:
                 yield
             finally:
-                self.end_group()
-
-    def end_group(self) -> None:
-        """End every process of the session that still runs."""
-        self._end_group()
-        self._settle()
+                self._end_group()
+                self._settle()
 
     def _end_group(self) -> None:
+        """End every process of the session that still runs."""
         if self._process.poll() is None:
             self._signal_group(signal.SIGTERM)
         deadline = time.monotonic() + GROUP_GRACE_S
@@ -183,11 +175,6 @@ class LoadProcess:
             self._process.poll()
             time.sleep(0.02)
 
-    @property
-    def log(self) -> Path:
-        """The file that holds its output."""
-        return self._log
-
     def discard(self) -> None:
         """Remove folder and output of a process that wrote no record."""
         if self._is_new:
@@ -195,7 +182,7 @@ class LoadProcess:
         self._discard_log()
 
     def _discard_log(self) -> None:
-        self._log.unlink(missing_ok=True)
+        self.log.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # It is no longer empty.
             for made in self._made:
                 made.rmdir()
@@ -204,9 +191,9 @@ class LoadProcess:
         """Move the output of a process that wrote no record to the temporary folder."""
         handle, kept = tempfile.mkstemp(prefix="harness-load-", suffix=".log")
         os.close(handle)
-        shutil.copyfile(self._log, kept)
+        shutil.copyfile(self.log, kept)
         self._discard_log()
-        self._log = Path(kept)
+        self.log = Path(kept)
 
     def _signal_group(self, signum: int) -> bool:
         try:
@@ -222,12 +209,7 @@ def _missing_folders(folder: Path) -> list[Path]:
 
 
 class OverrunWatch:
-    """Detects a load process that does not exit by itself after its timetable.
-
-    Args:
-        folder: The run's folder.
-        total_s: Length of the timetable.
-    """
+    """Detects a load process that does not exit by itself after its timetable."""
 
     def __init__(self, folder: Path, total_s: float) -> None:
         self._file = folder / RUN_FILE
@@ -239,7 +221,7 @@ class OverrunWatch:
         """Return whether the process must be killed, because the run has been over for too long."""
         if time.monotonic() < self._look_s:
             return False
-        run = self._read()
+        run = read_run_file(self._file)
         if run.get("status") != "running":  # Still waiting for workers, or already finished.
             return False
         end_s: float = run["epoch_ns"] / NS_PER_S + self._total_s
@@ -250,16 +232,9 @@ class OverrunWatch:
         from harness.load.master.abort_reason import AbortReason
 
         cause = AbortReason("load_overran", ExitCode.RUN_INVALID, _OVERRUN_MESSAGE, _OVERRUN_HINT)
-        if (run := self._read()).get("status") == "running":
+        if (run := read_run_file(self._file)).get("status") == "running":
             noted = run | {"status": "aborted", "cause": cause.to_json()}
             half = self._file.with_name(f"{RUN_FILE}.new")
             half.write_text(json.dumps(noted, indent=2), encoding="utf-8")
             half.replace(self._file)
         return cause.exit_code
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads(self._file.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return found

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group
@@ -12,6 +11,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from harness.measure.record import RUN_FILE, read_run_file
 
 PLAIN_LINE_EVERY_S = 5
 """Seconds of the run between two lines where stderr is no terminal."""
@@ -21,11 +22,7 @@ TIMELINE = Path("journal", "timeline.jsonl")
 
 
 class JournalTail:
-    """Reads the rows added to a journal since the last read.
-
-    Args:
-        file: One JSON object per line; need not exist yet, or any more.
-    """
+    """Reads the rows added to a journal since the last read; it need not exist, now or later."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -74,13 +71,8 @@ class Progress:
     """Progress of a run.
 
     Attributes:
-        title: Workload and target.
         total_s: Planned length, from the first join to the end of the drain.
-        planned: Planned users by user class.
         done_s: Complete seconds in the journal.
-        phase: Phase of the last second.
-        warnings: Warnings so far.
-        stopping: Whether the user has stopped it.
     """
 
     title: str
@@ -171,7 +163,6 @@ class ProgressDisplay:
     """Shows the progress on a console: a live table on a terminal, else a line every few seconds.
 
     Args:
-        progress: What to show; modified by ``update``.
         folder: The run's folder; it need not exist yet.
         console: Writes to stderr, because results go to stdout.
     """
@@ -179,7 +170,7 @@ class ProgressDisplay:
     def __init__(self, progress: Progress, folder: Path, console: Console) -> None:
         self._progress = progress
         self._timeline = JournalTail(folder / TIMELINE)
-        self._run_file = folder / "run.json"
+        self._run_file = folder / RUN_FILE
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._shown = (-PLAIN_LINE_EVERY_S, "")
@@ -189,12 +180,7 @@ class ProgressDisplay:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._live.stop()
 
     def update(self) -> None:
@@ -219,10 +205,7 @@ class ProgressDisplay:
 
 def run_warnings(run_file: Path) -> tuple[str, ...]:
     """Return the warnings in a run's ``run.json`` as text."""
-    try:
-        warnings = json.loads(run_file.read_bytes())["warnings"]
-    except (FileNotFoundError, ValueError, KeyError):
-        return ()
+    warnings = read_run_file(run_file).get("warnings", ())
     return tuple(f"{each['code']}: {each['observed']}, limit {each['limit']}" for each in warnings)
 
 

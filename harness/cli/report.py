@@ -47,10 +47,6 @@ def report(
 
     With --history, shows instead how metrics changed over all runs below a folder. Comparable runs
     form a series; each run is listed with its git revision. Damaged records are listed and skipped.
-
-    Raises:
-        Exit: With the run's exit code; a history's is 0.
-        ScenarioError: If neither a run nor a history is given, or both.
     """
     if (run is None) == (history is None):
         found = "neither" if run is None else "both"
@@ -87,11 +83,7 @@ def check(
     An SLO file is TOML: a [[slos]] table for each objective, with metric, op and limit as in a
     workload, and optionally phase and user_class. The run's folder is not changed. An objective
     without data fails. Exit code: 0 if all hold, 3 if one does not, 4 if the run is invalid.
-
-    Raises:
-        Exit: Always, with the verdict's exit code.
     """
-    # Late, because pandas takes a second to load and other subcommands do not need it.
     from harness.analysis.run.finalize import analyse, judge_again, verdict_json
     from harness.report.run.ci import render_junit
     from harness.report.write import write_file
@@ -118,7 +110,6 @@ def make_report(folder: Path) -> tuple["Analysis", Path]:
         NoRecordError: If the folder holds no readable record.
         MachineError: If the folder cannot be written.
     """
-    # Late, because pandas and matplotlib take a second to load.
     from harness.analysis.run.finalize import finalize
     from harness.report.write import write_report
 

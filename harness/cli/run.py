@@ -64,8 +64,7 @@ MaxUsd = Annotated[
     ),
 ]
 WebPort = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Serve a live page at http://127.0.0.1:N/fan-out."),
+    int | None, typer.Option(metavar="N", help="Serve a live page at http://127.0.0.1:N/fan-out.")
 ]
 
 
@@ -189,12 +188,7 @@ def run_load(
 ) -> int:
     """Run the load, show its progress and its result, and return the exit code.
 
-    Args:
-        command: From ``load_command``.
-        plan: The plan of the run.
-        folder: The run's own folder.
-        make_report: See ``conclude``.
-        budget: The limit on its cost, if any.
+    See ``carry_load`` and ``conclude`` for the arguments.
     """
     load, status = carry_load(command, plan, folder, budget)
     return conclude(load, status, folder, make_report)
@@ -203,7 +197,7 @@ def run_load(
 def carry_load(
     command: Sequence[str], plan: "Plan", folder: Path, budget: "Budget | None" = None
 ) -> "tuple[LoadProcess, int]":
-    """Run the load and show its progress; return the ended process and its exit status."""
+    """Run the load of a ``load_command``; return the ended process and its exit status."""
     from harness.cli.load_process import LoadProcess, signals_held
     from harness.scenario.resolved import plan_file
 
@@ -257,12 +251,8 @@ def conclude(
 ) -> int:
     """Print how a load ended, report on its record, and return the exit code.
 
-    Args:
-        load: The load, ended.
-        status: Its exit status; negative where a signal killed it.
-        folder: The run's folder, if the load created it.
-        make_report: Makes the report from the record and returns the run's exit code, in place of
-            ``show_report``.
+    The status is negative where a signal killed the load. ``make_report`` makes the report from the
+    record and returns the run's exit code, in place of ``show_report``.
     """
     from harness.measure.record import RUN_FILE
 

@@ -73,12 +73,7 @@ def study(
 
     Exit code: 0 if all runs are complete and valid, whatever their result; 4 if not; 130 if
     interrupted.
-
-    Raises:
-        Exit: With the exit code.
-        ScenarioError: If the study file is wrong.
     """
-    # Late, because pandas and matplotlib take a second to load.
     from harness.analysis.decide.study import cells_of
     from harness.scenario.labels import read_labels
     from harness.scenario.study import load_study

@@ -59,11 +59,7 @@ Most = Annotated[
     ),
 ]
 Step = Annotated[
-    str,
-    typer.Option(
-        metavar="STEP",
-        help="Resolution of the capacity: 5%, or a load.",
-    ),
+    str, typer.Option(metavar="STEP", help="Resolution of the capacity: 5%, or a load.")
 ]
 Factor = Annotated[
     float, typer.Option(metavar="N", help="Growth factor of the load until a step fails.")
@@ -71,9 +67,7 @@ Factor = Annotated[
 Repeats = Annotated[
     int,
     typer.Option(
-        metavar="N",
-        min=1,
-        help="Runs on each side of the capacity; the majority counts.",
+        metavar="N", min=1, help="Runs on each side of the capacity; the majority counts."
     ),
 ]
 MaxSteps = Annotated[
@@ -123,10 +117,6 @@ def sweep(
     output folder. If the load generator saturates before the system, the capacity is a lower
     bound. The same command with the same --out resumes an interrupted sweep. Exit code: 0 capacity
     found, 3 no step held, 4 a run was invalid before any step failed, 130 interrupted.
-
-    Raises:
-        Exit: Always, with the sweep's exit code.
-        ScenarioError: If an argument is invalid.
     """
     from harness.measure.machine import read_machine
     from harness.scenario.labels import read_labels
@@ -233,9 +223,7 @@ def _search(
 
 
 def _sweep(
-    searches: Sequence[tuple[StepRunner, "Search"]],
-    names: tuple[str, str],
-    reference: "Workload",
+    searches: Sequence[tuple[StepRunner, "Search"]], names: tuple[str, str], reference: "Workload"
 ) -> int:
     """Run every search, write the result after each step, and return the exit code."""
     from harness.analysis.decide.capacity import exit_code_of
@@ -248,11 +236,8 @@ def _sweep(
     except (SweepStoppedError, KeyboardInterrupt) as stop:
         results.write("interrupted")
         code = stop.code if isinstance(stop, SweepStoppedError) else ExitCode.INTERRUPTED
-        if isinstance(stop, SweepStoppedError) and code != ExitCode.INTERRUPTED:
-            typer.echo(f"error: {stop}", err=True)
-        else:
-            hint = f"interrupted; the same command with --out {results.folder} resumes"
-            typer.echo(f"\n{hint}", err=True)
+        hint = f"\ninterrupted; the same command with --out {results.folder} resumes"
+        typer.echo(hint if code == ExitCode.INTERRUPTED else f"error: {stop}", err=True)
         results.show()
         if code != ExitCode.INTERRUPTED:
             results.discard_empty()
@@ -281,13 +266,7 @@ def _run_search(runner: StepRunner, search: "Search", results: "_Results") -> No
 
 
 class _Results:
-    """The results of a sweep, written after every step.
-
-    Args:
-        folder: The sweep's folder.
-        names: Names of workload and target.
-        reference: The workload to compare the capacity with.
-    """
+    """The results of a sweep, written after every step."""
 
     def __init__(self, folder: Path, names: tuple[str, str], reference: "Workload") -> None:
         self.folder = folder

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.options import (
-    PACKAGED_LOCUSTFILE,
-    folder_exists,
-    make_folder,
-    usage_error,
-)
+from harness.cli.options import PACKAGED_LOCUSTFILE, folder_exists, make_folder, usage_error
 from harness.cli.report import make_report
 from harness.cli.run import load_command, run_load
 from harness.core.errors import HarnessError, MachineError, ScenarioError
@@ -51,17 +46,9 @@ class StepRunner:
     """Plans and runs steps, and finds those that were run before.
 
     Attributes:
-        files: Workload and target, read once for all steps.
         overrides: ``key=value`` each, as on the command line.
-        axis: The load that increases.
         fixed: Loads on the other axes of the grid.
-        folder: The sweep's folder.
-        machine: This machine.
         workers: Number of load processes; None for as many as a step needs.
-        labels: The version under test.
-        force: Whether to run plans that the machine is too small for.
-        locust_arguments: Arguments for Locust.
-        locustfile: The user classes to run.
     """
 
     files: "ScenarioFiles"
@@ -95,12 +82,6 @@ class StepRunner:
             made.append(f"seed={(plan.workload.seed + repeat) % 2**32}")
             plan = self.files.plan(made)
         return self.labels.on(plan)
-
-    def sized(self, plan: "Plan") -> tuple["Plan", int]:
-        """Return the plan with its number of workers, and that number."""
-        from harness.load.sizing import size_plan
-
-        return size_plan(plan, self.machine, self.workers)
 
     def refusal(self, load: float) -> HarnessError | None:
         """Return why this machine or workload cannot carry a load; None where it can."""
@@ -143,28 +124,29 @@ class StepRunner:
         """
         from harness.analysis.decide.sweep import judge_step
         from harness.analysis.run.finalize import analyse
+        from harness.load.sizing import size_plan
 
         plan = self.plan(load, repeat)
-        sized, count = self.sized(plan)
+        sized, count = size_plan(plan, self.machine, self.workers)
         folder = self._found(sized)
-        if folder is None:
-            folder = self._new_folder(load)
-            forced = ["--force"] if self.force else []
-            arguments = [*forced, *self.locust_arguments]
-            command = load_command(folder, count, arguments, self.locustfile)
-            judged: list[Analysis] = []
+        analysis = analyse(folder) if folder else self._run(plan, count, load)
+        return judge_step(analysis, plan.workload, self.axis, load)
 
-            def judge(folder: Path) -> int:
-                judged.append(make_report(folder)[0])
-                return int(judged[0].summary["exit_code"])
+    def _run(self, plan: "Plan", workers: int, load: float) -> "Analysis":
+        folder = self._new_folder(load)
+        arguments = [*(["--force"] if self.force else []), *self.locust_arguments]
+        command = load_command(folder, workers, arguments, self.locustfile)
+        judged: list[Analysis] = []
 
-            code = run_load(command, plan, folder, make_report=judge)
-            if code in {ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE, ExitCode.INTERRUPTED}:
-                raise SweepStoppedError(folder, code)
-            if not judged:
-                raise SweepStoppedError(folder, code)
-            return judge_step(judged[0], plan.workload, self.axis, load)
-        return judge_step(analyse(folder), plan.workload, self.axis, load)
+        def judge(folder: Path) -> int:
+            judged.append(make_report(folder)[0])
+            return int(judged[0].summary["exit_code"])
+
+        code = run_load(command, plan, folder, make_report=judge)
+        unfinished = {ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE, ExitCode.INTERRUPTED}
+        if code in unfinished or not judged:
+            raise SweepStoppedError(folder, code)
+        return judged[0]
 
     def _found(self, plan: "Plan") -> Path | None:
         """Return the folder of a finished run of an equal plan."""
@@ -194,11 +176,7 @@ def _finished_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def open_folder(folder: Path, mark: str) -> None:
-    """Create the sweep's folder, or open that of an earlier sweep.
-
-    Args:
-        folder: The sweep's folder.
-        mark: Name of the file that identifies a sweep's folder.
+    """Create the sweep's folder, or open that of an earlier sweep, which holds the file ``mark``.
 
     Raises:
         MachineError: If it is another folder, or cannot be written.

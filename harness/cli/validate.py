@@ -75,35 +75,22 @@ def _validate_named(study: "Study", folder: Path) -> None:
 def describe(scenario: "Workload | Target | Study") -> str:
     """Return a short description of a scenario."""
     from harness.scenario.study import Study
-    from harness.scenario.target import Target
+    from harness.scenario.target import Target, variables_of
 
     if isinstance(scenario, Study):
-        return _describe_study(scenario)
+        return (
+            f"study {scenario.name}, {len(scenario.systems)} systems and "
+            f"{len(scenario.workloads)} workloads, {len(scenario.requirements)} requirements"
+        )
     if isinstance(scenario, Target):
-        return _describe_target(scenario)
-    return _describe_workload(scenario)
-
-
-def _describe_study(study: "Study") -> str:
-    return (
-        f"study {study.name}, {len(study.systems)} systems and {len(study.workloads)} workloads, "
-        f"{len(study.requirements)} requirements"
-    )
-
-
-def _describe_workload(workload: "Workload") -> str:
-    population, publishing = workload.population, workload.publishing
+        how = "emulated" if scenario.emulated else "not emulated"
+        names = ", ".join(variables_of(scenario))
+        needs = f", needs {names}" if names else ""
+        return f"target {scenario.name}, {scenario.system}, {how}{needs}"
+    population, rate_per_s = scenario.population, scenario.publishing.mean_rate_per_s
     others = "".join(f", {count:,} {name}" for name, count in population.ordinary.items())
     return (
-        f"workload {workload.name}, {population.subscribers:,} subscribers and "
-        f"{population.chatters:,} chatters{others}, {publishing.mean_rate_per_s:.3g} messages/s, "
-        f"{len(workload.slos)} SLOs"
+        f"workload {scenario.name}, {population.subscribers:,} subscribers and "
+        f"{population.chatters:,} chatters{others}, {rate_per_s:.3g} messages/s, "
+        f"{len(scenario.slos)} SLOs"
     )
-
-
-def _describe_target(target: "Target") -> str:
-    from harness.scenario.target import variables_of
-
-    how = "emulated" if target.emulated else "not emulated"
-    names = ", ".join(variables_of(target))
-    return f"target {target.name}, {target.system}, {how}" + (f", needs {names}" if names else "")

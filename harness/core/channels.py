@@ -18,8 +18,7 @@ _WILDCARD_END = "/" + WILDCARD
 def channels_in(text: str) -> tuple[str, ...]:
     """Return the channels that a piece of an address names, each once, in their order.
 
-    Args:
-        text: Still percent-encoded; an encoded separator is part of a name.
+    The text is still percent-encoded; an encoded separator is part of a name.
     """
     return tuple(dict.fromkeys(map(unquote, text.split(CHANNEL_SEPARATOR))))
 
@@ -41,12 +40,7 @@ def names_of(channel: str) -> list[str]:
 
 
 def channels_named(names: Sequence[str], known: Collection[str]) -> list[str]:
-    """Return the channels that any of these names stands for, each once.
-
-    Args:
-        names: What a listener named.
-        known: The channels there are; looked through only where a name is a wildcard.
-    """
+    """Return the known channels that any of a listener's names stands for, each once."""
     if not any(map(is_wildcard, names)):
         return [name for name in names if name in known]
     wanted = frozenset(names)

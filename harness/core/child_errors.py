@@ -21,14 +21,7 @@ _HINT = "\nhint: "
 
 
 class ChildError(HarnessError):
-    """An error that a child process reported; the sentence is the child's own.
-
-    Args:
-        kind: Name of the error's class.
-        sentence: What was wrong.
-        hint: What to do next.
-        exit_code: What the child's error exits with.
-    """
+    """An error that a child process reported; the sentence is the child's own."""
 
     def __init__(self, kind: str, sentence: str, hint: str | None, exit_code: ExitCode) -> None:
         super().__init__(kind, sentence, "", hint)

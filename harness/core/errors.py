@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from harness.core.exit_codes import ExitCode
+from harness.core.outside_text import redacted
 
 
 class HarnessError(Exception):
@@ -43,7 +44,7 @@ class HarnessError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        sentence = f"{self.where}: {self.found}, {self.required}"
+        sentence = redacted(f"{self.where}: {self.found}, {self.required}")
         return f"{sentence}\nhint: {self.hint}" if self.hint else sentence
 
 
@@ -76,7 +77,7 @@ class ScenarioError(HarnessError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems)
+        return redacted("\n".join(str(problem) for problem in self.problems))
 
 
 class LocustfileError(HarnessError):
@@ -92,9 +93,19 @@ class TargetUnreachableError(HarnessError):
 
 
 class RemoteProtocolError(HarnessError):
-    """The system under test sent something its protocol does not allow."""
+    """The system under test sent something its protocol does not allow.
+
+    Attributes:
+        code: What it is counted under: ``protocol_error``, or the name of the limit it crossed.
+    """
 
     exit_code = ExitCode.RUN_INVALID
+
+    def __init__(
+        self, where: str, found: str, required: str, *, code: str = "protocol_error"
+    ) -> None:
+        super().__init__(where, found, required)
+        self.code = code
 
 
 class LocalProtocolError(HarnessError):
@@ -117,8 +128,6 @@ class NotInstalledError(MachineError):
     """What was asked for needs a package that only an extra of ours installs.
 
     Args:
-        where: What needs it.
-        error: The import that failed.
         extra: The extra, as ``pip install 'fanout-harness[extra]'`` names it.
     """
 
@@ -139,7 +148,7 @@ def os_reason(error: OSError) -> str:
 def error_lines(error: HarnessError) -> str:
     """Return an error as the user sees it: each of its problems as ``error: …``, hints below."""
     problems = error.problems if isinstance(error, ScenarioError) else (error,)
-    return "\n".join(f"error: {problem}" for problem in problems)
+    return redacted("\n".join(f"error: {problem}" for problem in problems))
 
 
 def closest(written: str, known: Iterable[str]) -> str | None:

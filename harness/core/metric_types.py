@@ -67,7 +67,6 @@ class Metric:
     Attributes:
         name: Dotted path in the summary; ``NAME`` stands for the name of any ordinary request.
         title: What running text calls it.
-        formula: How it is computed.
     """
 
     name: str
@@ -84,9 +83,7 @@ class Definition:
 
     Attributes:
         key: A figure, a block of figures or a word; the explanation's id on a page is made of it.
-        name: The term.
         meaning: What it means, for a reader of a page.
-        metrics: The figures.
     """
 
     key: str
@@ -150,13 +147,8 @@ def wait(
 ) -> Definition:
     """Return percentiles of how long users waited, and the shares of users that waited longer.
 
-    Args:
-        key: The block of the summary.
-        name: The term.
-        who_waited: Title of the shares, without the limit.
-        formula: How the percentiles are computed.
-        share: How the shares are computed.
-        meaning: What it means.
+    Percentiles are computed by ``formula``, shares by ``share``; ``who_waited`` is the title of the
+    shares, without the limit.
     """
     times = [(one, f"{name} {one}", Unit.SECONDS, formula) for one in WAIT_STATISTICS]
     shares = [

@@ -28,15 +28,11 @@ class Price:
     """A list price, in US dollars for every ``per`` units of something.
 
     Attributes:
-        name: What is priced.
         usd: Dollars for ``per`` units.
         per: How many units that is for.
-        unit: What is counted.
         source: Where the price was read.
         tiers: (units a month from which it holds, dollars for ``per`` units), in order, where the
             price changes with volume. Units below the first tier cost ``usd``.
-        region: Where it holds.
-        as_of: When it was read.
     """
 
     name: str
@@ -74,13 +70,9 @@ class Quota:
     """A limit that a service comes with.
 
     Attributes:
-        name: What is limited.
-        limit: How much of it there may be.
         unit: What is counted, over which time.
         is_raised_on_request: Whether the provider raises it; None where that is not known.
         source: Where it was read.
-        region: Where it holds.
-        as_of: When it was read.
         bounds: What of a load it limits; None where it concerns one client or one message.
     """
 
@@ -116,9 +108,6 @@ class Line:
     Attributes:
         name: What is paid for.
         formula: How the quantity comes about, in words.
-        quantity: How many of the price's units.
-        price: What one costs, and who says so.
-        usd: What the line comes to.
         switch: What decides whether it counts; None where it always does.
     """
 
@@ -154,8 +143,6 @@ class Usage:
         connected_peak: Most connections at a time.
         provisioned: Connections that servers stand ready for.
         connection_minutes: One client connected for one minute is one.
-        connects: Connections opened.
-        subscribes: Subscriptions made.
         handler_calls: Calls of the user's own code at a publish or a subscription.
         polls: Requests of clients that poll.
     """
@@ -201,7 +188,6 @@ class Day:
 
     Attributes:
         connected: Users connected, as the mean over messages; not the peak.
-        messages: Messages a day.
         sizes: (bytes of an event, its share of the messages).
         hours: How long users are connected.
         reach: Share of those connected that a message goes to; 1 in a single room.

@@ -115,10 +115,8 @@ class Registration:
     """One entry point of the group, working or not.
 
     Attributes:
-        name: The entry point's name.
         reference: Where it says that the ``System`` is.
         distribution: The package that brings it.
-        version: That package's version.
         system: The system; None where the entry point does not work.
         problem: Why it does not work.
     """
@@ -129,12 +127,6 @@ class Registration:
     version: str
     system: System | None
     problem: str = ""
-
-    @property
-    def how_to_mend(self) -> str:
-        """What to do about one that does not work."""
-        package = self.distribution or "its package"
-        return f"reinstall or repair {package}; harness systems lists what is installed"
 
     def __str__(self) -> str:
         where = f"{self.name} = {self.reference} of {self.distribution} {self.version}"
@@ -205,8 +197,10 @@ def system_named(name: str) -> System:
     if name in systems:
         return systems[name]
     broken = broken_registration(name)
-    found = f"is broken: {broken}" if broken else "is not installed"
-    hint = broken.how_to_mend if broken else HOW_TO_ADD
+    found, hint = "is not installed", HOW_TO_ADD
+    if broken:
+        found, package = f"is broken: {broken}", broken.distribution or "its package"
+        hint = f"reinstall or repair {package}; harness systems lists what is installed"
     shown = name if name.strip() else repr(name)
     raise MachineError(f"system {shown}", found, f"must be one of {names_of(systems)}", hint)
 

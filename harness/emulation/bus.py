@@ -23,7 +23,6 @@ class Bus:
 
     Args:
         folder: Where the sockets' files lie; the same for all processes, 90 characters at most.
-        index: Number of this process, from 0.
         processes: How many there are; with one, nothing is opened.
         receive: Called in the event loop with each message of another process.
         since_ns: Messages sent before this instant of the monotonic clock are ignored.

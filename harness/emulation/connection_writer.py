@@ -33,7 +33,6 @@ class Batch(NamedTuple):
     """Frames that leave together.
 
     Attributes:
-        frames: What is written.
         deliveries: Deliveries owed that they hold; 0 for a reply.
         copies: Further copies of these.
         malformed: Malformed frames among them.
@@ -157,7 +156,6 @@ class ConnectionWriter:
         processes: How many there are; with ``index`` it makes numbers unique.
 
     Attributes:
-        counters: As given.
         pending: Deliveries of this process that are held back for now.
         watchers: Notified of each connection that opens or closes.
     """

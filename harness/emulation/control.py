@@ -126,7 +126,10 @@ class Control:
         try:
             faults = _FAULTS.validate_json(body)
         except ValidationError as error:
-            problems = [_problem(detail["loc"], detail["msg"]) for detail in error.errors()]
+            problems = [
+                {"where": ".".join(["faults", *map(str, one["loc"])]), "message": one["msg"]}
+                for one in error.errors()
+            ]
             return _answer(HTTPStatus.BAD_REQUEST, {"errors": problems})
         command = {
             "faults": _FAULTS.dump_python(faults, mode="json"),
@@ -216,10 +219,6 @@ def control_answer(
     """Return what a request to a control path is answered with; None where the path is no such."""
     answer = control.answers.get((method, path))
     return answer(body) if answer else None
-
-
-def _problem(location: Sequence[int | str], message: str) -> dict[str, str]:
-    return {"where": ".".join(["faults", *map(str, location)]), "message": message}
 
 
 def _answer(status: HTTPStatus, body: object) -> Answer:

@@ -76,9 +76,7 @@ class Counters:
     """One process's row of counts, in a table with one row a process.
 
     Args:
-        file: The table; made with ``make_table``.
         row: Which row is ours; its gauges start at zero, whichever process had it before.
-        names: The columns, the same for all processes.
     """
 
     def __init__(self, file: Path, row: int, names: Sequence[str]) -> None:

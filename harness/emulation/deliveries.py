@@ -122,10 +122,7 @@ class Deliveries:
     def all_pass(self, events: range, deliveries: int, steps: int) -> bool:
         """Decide whether a whole broadcast may be written as it is; if so, it is charged for.
 
-        Args:
-            events: Numbers of its events.
-            deliveries: Events times subscriptions.
-            steps: Steps of metering in all of them.
+        Deliveries are events times subscriptions, and steps are those of metering all of them.
         """
         self._is_charged = self.outbound is None or self.outbound.take(steps)
         if not self._is_charged or self._writer.pending:
@@ -149,12 +146,7 @@ class Deliveries:
     ) -> None:
         """Count a broadcast that was written as it is, past ``send``.
 
-        Args:
-            written: Subscriptions it was written to.
-            stuck: Subscriptions that were aborted because they do not read.
-            size_bytes: Bytes written in all.
-            events: Events it holds.
-            steps: Steps of metering of these events.
+        Written and stuck are subscriptions; those that do not read are stuck, and were aborted.
         """
         count = self.counters.add
         count(OWED, (written + stuck) * events)
@@ -165,12 +157,9 @@ class Deliveries:
             count("deliveries.dropped.slow_subscriber", stuck * events)
 
     def send(self, subscription: Subscription, frames: Sequence[Frame], now_s: float) -> None:
-        """Do with the deliveries to one subscription what quota and faults want.
+        """Do with the deliveries of a broadcast to one subscription what quota and faults want.
 
-        Args:
-            subscription: Who gets them.
-            frames: The events of one broadcast, in order.
-            now_s: When it began, on ``time.monotonic``.
+        The broadcast began at ``now_s`` on ``time.monotonic``.
         """
         connection = subscription.connection
         if connection.transport.is_closing():

@@ -49,8 +49,6 @@ class EmulatedService(Generic[OptionsT]):
         OPTIONS: Model of the options.
         COUNTS: What is counted, ``SHARED_COUNTS`` among it.
         MALFORMED_FRAMES: A frame of each form that the fault ``malformed`` knows.
-        WRITER: What writes to the connections.
-        options: As given.
         counters: Row of ``COUNTS`` of this process.
         control: Answers what the emulator did.
     """

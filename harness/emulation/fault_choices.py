@@ -6,6 +6,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Collection, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,10 +56,6 @@ class Chance:
 
     It draws how many to spare until the next hit and not each thing by itself: what is spared
     costs a subtraction, and many at once cost one.
-
-    Args:
-        ratio: The probability.
-        rng: Where to draw from.
 
     Attributes:
         spared: Things to come that are spared before the next is hit.
@@ -116,9 +113,7 @@ class Members:
     The share of each is right to the nearest whole connection.
 
     Args:
-        writer: The connections of this process.
         share: Above 0; 1 for all of them.
-        rng: Chooses among those that are open.
         welcome: Called with each one of the share that comes later.
     """
 
@@ -135,7 +130,7 @@ class Members:
         self._share = share
         self._welcome = welcome
         self._missing = 0.5
-        self._chosen = dict.fromkeys(sorted(rng.sample(present, chosen), key=_number))
+        self._chosen = dict.fromkeys(sorted(rng.sample(present, chosen), key=attrgetter("number")))
         writer.watchers.append(self)
 
     def __contains__(self, connection: Connection) -> bool:
@@ -166,19 +161,8 @@ class Members:
         self._writer.watchers.remove(self)
 
 
-def _number(connection: Connection) -> int:
-    return connection.number
-
-
 class Choice:
-    """Which deliveries a fault hits in this process.
-
-    Args:
-        fault: What it says about that.
-        members: The connections it concerns.
-        rng: Draws among their deliveries.
-        claim: Claims one more hit of a fault that has a limit.
-    """
+    """Which deliveries a fault hits in this process; ``claim`` takes one more hit of its limit."""
 
     def __init__(
         self,
@@ -199,12 +183,7 @@ class Choice:
             self._chance.spared = NEVER
 
     def spares(self, events: Collection[int], deliveries: int) -> bool:
-        """Return whether none of the next deliveries is hit, to any connection.
-
-        Args:
-            events: Numbers of the events delivered.
-            deliveries: How many there are in all.
-        """
+        """Return whether none of the next deliveries of these events is hit, to any connection."""
         if not self._members.is_everyone:
             return False
         return self._chance.spared >= deliveries and self._given_events.isdisjoint(events)
@@ -218,11 +197,8 @@ class Choice:
         """Return whether the next delivery is hit, given its numbers and where it goes."""
         if self._given:
             return (event, subscription) in self._given
-        if (
-            connection not in self._members
-            or self._chance.spared == NEVER
-            or not self._chance.hits()
-        ):
+        is_over = self._chance.spared == NEVER
+        if is_over or connection not in self._members or not self._chance.hits():
             return False
         if self._limit is None or self._claim(self._limit):
             return True

@@ -108,10 +108,8 @@ class Faults:
     def play(self, faults: Sequence[Fault], began_s: float, label: str) -> None:
         """Play these faults from now on, in place of those told before.
 
-        Args:
-            faults: The faults, and when.
-            began_s: Their time 0 on ``time.monotonic``, the same for all processes.
-            label: A word for these faults, the same for all processes and for no others.
+        Their time 0 on ``time.monotonic`` and their label are the same for all processes; other
+        faults have other labels.
         """
         self._end_all()
         self._claims = Claims(self._folder / f"claims-{label}")
@@ -216,11 +214,7 @@ class Faults:
             self.log.add({"what": what, "connections": numbers, "peers": peers})
 
     def on_connect(self, quota: Rate | None = None) -> ConnectOutcome:
-        """Decide what becomes of a client that connects, and count it unless it is admitted.
-
-        Args:
-            quota: Limit of connects; None for no limit.
-        """
+        """Decide what becomes of a client that connects, and count it unless it is admitted."""
         outcome = ConnectOutcome()
         for fault, chance, rng in self._connects:
             if not chance.hits():
@@ -258,12 +252,7 @@ class Faults:
         return any(hits)
 
     def may_hit(self, events: Collection[int], deliveries: int) -> bool:
-        """Return whether any of the next deliveries may be hit; if not, they are passed over.
-
-        Args:
-            events: Numbers of the events that are broadcast.
-            deliveries: How many there are in all.
-        """
+        """Return whether any of the next deliveries may be hit; if not, they are passed over."""
         if self._stalls or not self._deliveries:
             return bool(self._stalls)
         if not all(choice.spares(events, deliveries) for choice in self._deliveries):

@@ -30,11 +30,7 @@ def open_listeners(
 ) -> list[socket.socket]:
     """Return listening sockets on one port, between which the kernel shares out connections.
 
-    Args:
-        host: Address to listen on.
-        port: TCP port; 0 takes any free one.
-        count: How many sockets; more than one need the port to themselves all the same.
-        accept_queue: Connections the kernel keeps on each until they are accepted.
+    Port 0 takes any free one. Several sockets need the port to themselves all the same.
 
     Raises:
         MachineError: If the address cannot be taken.

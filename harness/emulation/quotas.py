@@ -19,7 +19,6 @@ class Rate:
 
     Args:
         file: The table; made with ``make_table``.
-        row: Which row is ours.
         limit_per_s: What may be taken in a second; below one, in however many it takes to one.
     """
 

@@ -25,12 +25,9 @@ class Scheduler:
         self._timer_due_s = 0.0
 
     def at(self, due_s: float, action: Action) -> None:
-        """Run an action at a time, or soon where that has passed.
+        """Run an action at a time on ``time.monotonic``, or soon where that has passed.
 
-        Args:
-            due_s: On ``time.monotonic``; actions due at the same time run in the order they were
-                added.
-            action: What to run.
+        Actions due at the same time run in the order they were added.
         """
         heapq.heappush(self._heap, (due_s, next(self._order), action))
         if self._timer is None or due_s < self._timer_due_s:
@@ -59,12 +56,7 @@ ConnectionT = TypeVar("ConnectionT", bound=Hashable)
 
 
 class Intervals(Generic[ConnectionT]):
-    """The connections of a process, in the order in which they are due; made inside the loop.
-
-    Args:
-        interval_s: Time between two times that a connection is due, the same for all.
-        act: Called with each connection that is due.
-    """
+    """Acts on each connection once in every interval; made inside the running event loop."""
 
     def __init__(self, interval_s: float, act: Callable[[ConnectionT], None]) -> None:
         self._interval_s = interval_s
@@ -90,12 +82,7 @@ class Intervals(Generic[ConnectionT]):
             self._sweep()
 
     def _sweep(self) -> None:
-        now_s = self._loop.time()
-        due = []
-        for connection, due_s in self._due_s.items():
-            if due_s > now_s:
-                break
-            due.append(connection)
-        for connection in due:
+        now_s, due_s = self._loop.time(), self._due_s
+        for connection in list(itertools.takewhile(lambda one: due_s[one] <= now_s, due_s)):
             self.restart(connection)
             self._act(connection)

@@ -17,7 +17,6 @@ from harness.scenario.emulator import Credentials
 CredentialsT = TypeVar("CredentialsT", bound=Credentials)
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-TERMINATOR = "aws4_request"
 
 MAX_SKEW = timedelta(minutes=5)
 """How far the time of a signature may be from now, either way."""
@@ -28,7 +27,8 @@ TOKEN_HEADER = "x-amz-security-token"  # noqa: S105 - the name of a header.
 _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 _DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _AUTHORIZATION = re.compile(
-    ALGORITHM + r"\s+Credential=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})"
+    ALGORITHM + r"\s+Credential=([^,\s]*)/(([^,/\s]*)/([^,/\s]*)/([^,/\s]*)/aws4_request),"
+    r"\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})"
 )
 _PORT = re.compile(r":[0-9]+$")
 
@@ -62,8 +62,6 @@ class Signed(NamedTuple):
 
     Attributes:
         headers: Names in lower case and values, the signature's own among them.
-        body: The payload.
-        method: HTTP method.
         path: Canonical URI, encoded as often as the service wants it.
         query: Canonical query string.
     """
@@ -104,12 +102,7 @@ def verify(
 ) -> CredentialsT | RefusedSignature:
     """Return whose signature this is, or why it is refused.
 
-    Args:
-        signed: What should have been signed.
-        request_host: The HTTP request's own host, which some clients sign.
-        users: Those known, by access key id.
-        scope: Where it must be valid.
-        now: The time, with a time zone.
+    Users are known by access key id. Some clients sign ``request_host``, the HTTP request's own.
     """
     given = signed.headers
     signature = _parse(given.get("authorization", ""))
@@ -136,13 +129,9 @@ def _parse(authorization: str) -> _Signature | None:
     found = _AUTHORIZATION.fullmatch(authorization.strip())
     if found is None:
         return None
-    credential, headers, signature = found.groups()
-    access_key_id, *scope = credential.rsplit("/", 4)
-    if len(scope) != 4 or scope[3] != TERMINATOR:  # noqa: PLR2004 - date, region, service, end.
-        return None
-    date, region, service, _ = scope
+    access_key_id, scope, date, region, service, headers, signature = found.groups()
     names = tuple(headers.lower().split(";"))
-    return _Signature(access_key_id, "/".join(scope), date, region, service, names, signature)
+    return _Signature(access_key_id, scope, date, region, service, names, signature)
 
 
 def _scope_refusal(signature: _Signature, date: str, scope: Scope, now: datetime) -> str:

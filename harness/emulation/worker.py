@@ -38,9 +38,7 @@ class WorkerContext:
 
     Attributes:
         index: Number of this process, from 0.
-        processes: How many there are.
         folder: Files they share; only the owner may read it, and it goes when they do.
-        listener: A listening socket on the common port.
         shared_listener: The listening socket that all processes accept from, where there is one.
         settings: What the emulator was started with, as JSON carries it.
         started_s: When it was started, on ``time.monotonic``; the same for all of them.

@@ -8,7 +8,7 @@ its subscriptions and arrivals. A later arrival corrects the counts.
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from harness.core.channels import names_of
@@ -51,12 +51,7 @@ class LiveLedger:
         self._settled: dict[_Key, tuple[str, int]] = {}
 
     def add(self, second: int, report: Mapping[str, Any]) -> None:
-        """Take one worker's report.
-
-        Args:
-            second: Second of the run at which it is taken.
-            report: A worker's message of that second.
-        """
+        """Take one worker's report, at a second of the run."""
         for channel, (starts, ends) in report.get("subscription_intervals", {}).items():
             self._starts[channel] += starts
             self._ends[channel] += ends
@@ -73,12 +68,7 @@ class LiveLedger:
             )
 
     def open_at(self, channel: str, instant_ns: int) -> int:
-        """Return how many subscriptions of a channel are owed a message sent at an instant.
-
-        Args:
-            channel: Path of the channel.
-            instant_ns: Run clock.
-        """
+        """Return how many subscriptions are owed a message sent at an instant of the run clock."""
         return sum(self._open_at(name, instant_ns) for name in names_of(channel))
 
     def _open_at(self, channel: str, instant_ns: int) -> int:
@@ -91,12 +81,8 @@ class LiveLedger:
 
     def settle(self, before_second: float) -> None:
         """Settle the messages that were taken before this second of the run."""
-        due: list[_Key] = []
-        for key, publish in self._waiting.items():
-            if publish.second >= before_second:
-                break
-            due.append(key)
-        for key in due:
+        waiting = self._waiting
+        for key in list(takewhile(lambda key: waiting[key].second < before_second, waiting)):
             self._settle(key, self._waiting.pop(key))
         surplus = len(self._settled) - MAX_SETTLED_KEPT
         for key in list(islice(self._settled, max(surplus, 0))):

@@ -5,6 +5,7 @@ Prometheus makes of them. Sources: prometheus.io/docs/practices/naming and, on o
 docs/specs/otel/compatibility/prometheus_and_openmetrics.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -51,10 +52,7 @@ class Metric:
 
     Attributes:
         name: Without prefix and unit.
-        kind: What it is.
         unit: In UCUM, as OpenTelemetry has it: "s", "By", "1" for ratios, "{…}" for counts.
-        text: Its description, one sentence.
-        points: Values by labels.
     """
 
     name: str
@@ -113,9 +111,9 @@ def _users(run: LiveRun) -> Iterator[Metric]:
     }.items():
         values = {user_class: run.counters[user_class][name] for user_class in planned}
         yield _by("user_class", name, "counter", text, values)
-    errors: dict[tuple[str, str], int] = {}
+    errors: Counter[tuple[str, str]] = Counter()
     for (stage, code, _), count in run.errors.items():
-        errors[stage, code] = errors.get((stage, code), 0) + count
+        errors[stage, code] += count
     points = tuple(({"stage": s, "code": c}, float(n)) for (s, c), n in errors.items())
     yield Metric("errors", "counter", "", "Errors, by stage and by the system's code.", points)
 

@@ -39,11 +39,7 @@ _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 
 
 class OtlpSender:
-    """Sends the metrics of a run now and then, and once more at its end.
-
-    Args:
-        run: What to send.
-    """
+    """Sends the metrics of a run now and then, and once more at its end."""
 
     def __init__(self, run: LiveRun) -> None:
         self._run = run

@@ -1,6 +1,5 @@
 """Starts and stops the outputs of a run in progress: page, Prometheus and OpenTelemetry."""
 
-import json
 import os
 import socket
 from argparse import Namespace
@@ -13,7 +12,7 @@ from locust.env import Environment
 
 from harness.core.errors import MachineError, NotInstalledError, os_reason
 from harness.live.run import LiveRun
-from harness.measure.record import RUN_FILE
+from harness.measure.record import RUN_FILE, read_run_file
 
 if TYPE_CHECKING:
     from gevent.pywsgi import WSGIServer
@@ -59,12 +58,6 @@ def has_outputs(environment: Environment, options: Namespace) -> bool:
 
 class LiveOutputs:
     """The outputs of one run.
-
-    Args:
-        environment: Locust's environment.
-        options: Locust's parsed options, ours included.
-        run: The state of the run.
-        folder: The run's folder.
 
     Raises:
         MachineError: If a port is not available.
@@ -127,11 +120,8 @@ def _refuse_taken(host: str, port: int) -> None:
 
 def _verdict(folder: Path) -> str | None:
     """Return the verdict of the report in a run's folder, None where there is no report."""
-    try:
-        summary = json.loads((folder / RUN_FILE).read_bytes())["summary"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return str(summary["verdict"])
+    summary = read_run_file(folder / RUN_FILE).get("summary")
+    return summary and str(summary["verdict"])
 
 
 def _wants_otlp(options: Namespace) -> bool:

@@ -39,11 +39,8 @@ TEMPLATES: Final = Environment(
 def add_page(web_ui: WebUI, run: LiveRun, base_path: str, folder: Path) -> None:
     """Add the page to Locust's web interface, before it starts to serve.
 
-    Args:
-        web_ui: Locust's web interface.
-        run: What to show.
-        base_path: Prefix of all of Locust's addresses; usually empty.
-        folder: The run's folder, from where the report is served once it is made.
+    ``base_path`` is the prefix of all of Locust's addresses. The report is served from the run's
+    folder once it is made.
     """
     app = web_ui.app
     assert app is not None  # noqa: S101  made in its constructor
@@ -179,11 +176,7 @@ TEMPLATES.filters |= {
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """Return values from zero up to the largest as a small SVG line; gaps stay gaps.
-
-    Args:
-        values: One a second, the newest last; None where there was nothing to measure.
-    """
+    """Return values, one a second, from zero up as a small SVG line; None makes a gap."""
     most = max((value for value in values if value is not None), default=0.0) or 1.0
     step = (LINE_WIDTH - 2 * _MARGIN) / max(len(values) - 1, 1)
     height = LINE_HEIGHT - 2 * _MARGIN

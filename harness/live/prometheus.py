@@ -6,11 +6,7 @@ from itertools import accumulate
 from gevent import socket
 from gevent.pywsgi import WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
@@ -31,12 +27,7 @@ class RunCollector(Collector):
 
 
 def serve(run: LiveRun, host: str, port: int) -> WSGIServer:
-    """Serve ``/metrics`` from a greenlet of this process.
-
-    Args:
-        run: What to show.
-        host: Address to listen on.
-        port: Port, 0 for one that is free.
+    """Serve ``/metrics`` from a greenlet of this process; port 0 takes any free one.
 
     Raises:
         MachineError: If the port cannot be had.
@@ -71,11 +62,8 @@ def _family(metric: Metric) -> Family:
             if isinstance(value, Buckets):
                 histograms.add_metric(list(labels.values()), list(_edges(value)), value.total_s)
         return histograms
-    plain: CounterMetricFamily | GaugeMetricFamily = (
-        CounterMetricFamily(name, text, labels=keys)
-        if metric.kind == "counter"
-        else GaugeMetricFamily(name, text, labels=keys)
-    )
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    plain = kind(name, text, labels=keys)
     for labels, value in metric.points:
         if not isinstance(value, Buckets):
             plain.add_metric(list(labels.values()), value)

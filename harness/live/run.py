@@ -43,22 +43,17 @@ class LiveRun:
     """The state of one run so far.
 
     Args:
-        plan: What is run.
         intended_s: When each publish of the schedule is due, seconds of the run, shape (n,).
         channels: Index of the channel of each, shape (n,).
 
     Attributes:
         counters: By user class: the timeline's counters since the start.
-        connected: By user class, now.
         peaks: By user class: the highest number connected.
         histograms: Merged over workers and user classes, by metric and phase.
         errors: Count by stage, code and message.
         health: Each worker's newest row of the generator table.
         publishes: By phase: messages offered and sent, and their outcomes.
         history: For each of the last seconds: second, fan-out p99 in ms, deliveries.
-        cause: Why it ended early.
-        verdict: The report's, once it is made.
-        exit_code: The run's, once it is over.
     """
 
     def __init__(
@@ -120,15 +115,7 @@ class LiveRun:
         histograms: Histograms,
         connected: Mapping[str, int],
     ) -> None:
-        """Take a second of the run.
-
-        Args:
-            number: Which.
-            reports: The workers' messages.
-            counters: Their counters by user class, added up.
-            histograms: Their histograms, merged.
-            connected: Open connections by user class.
-        """
+        """Take a second of the run: the workers' reports, and their sums by user class."""
         now = Second(number)
         self.connected = connected
         for user_class, row in counters.items():

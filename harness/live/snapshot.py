@@ -5,7 +5,6 @@ the population about the whole run, as in the summary; ``last_second`` is about 
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
@@ -109,7 +108,7 @@ def _last_second(run: LiveRun) -> dict[str, Any]:
 
 
 def _joins(run: LiveRun) -> dict[str, Any]:
-    totals = _sum(run.counters.values())
+    totals: Counter[str] = sum(run.counters.values(), Counter())
     failed: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     for (stage, code, _), count in run.errors.items():
@@ -194,10 +193,3 @@ def _state(start_s: float | None, end_s: float, now_s: float) -> str:
     if now_s < start_s:
         return "to come"
     return "now" if now_s < end_s else "over"
-
-
-def _sum(counters: Iterable[Counter[str]]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for counter in counters:
-        total.update(counter)
-    return total

@@ -1,8 +1,9 @@
 """Refuses load on a target that is not on the owner's allow-list.
 
 This machine is always allowed. Other hosts must be on the user's list, ``owned-targets`` in the
-configuration folder: one host per line, ``*`` for any part. ``HARNESS_OWNED_TARGETS`` adds hosts,
-separated by commas, and a flag of the run adds its target to the list.
+configuration folder: one host per line, ``*`` for any part but not for the whole.
+``HARNESS_OWNED_TARGETS`` adds hosts, separated by commas, and a flag of the run adds its target to
+the list.
 """
 
 import contextlib
@@ -36,8 +37,8 @@ def require_owned(target: Target, *, stated: bool) -> None:
     Raises:
         MachineError: If a host is not on the list.
     """
-    unknown = [host for host in _hosts(target) if not is_loopback(host) and not _is_listed(host)]
-    if unknown and stated:
+    unknown = [host for host in _hosts(target) if not _is_owned(host)]
+    if unknown and stated and not any("*" in host for host in unknown):
         _remember(unknown)
     elif unknown:
         raise MachineError(
@@ -53,8 +54,13 @@ def _hosts(target: Target) -> list[str]:
     return list(dict.fromkeys((urlsplit(one).hostname or "").lower() for one in addresses))
 
 
-def _is_listed(host: str) -> bool:
-    return any(fnmatchcase(host, pattern) for pattern in _patterns())
+def may_load(target: Target, host: str) -> bool:
+    """Return whether load is allowed on a host to which a target redirects."""
+    return host in _hosts(target) or _is_owned(host)
+
+
+def _is_owned(host: str) -> bool:
+    return is_loopback(host) or any(fnmatchcase(host, pattern) for pattern in _patterns())
 
 
 def _patterns() -> Iterator[str]:
@@ -62,7 +68,8 @@ def _patterns() -> Iterator[str]:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         lines += list_file().read_text(encoding="utf-8").splitlines()
     for line in lines:
-        if pattern := line.partition("#")[0].strip().lower():
+        pattern = line.partition("#")[0].strip().lower()
+        if pattern.strip("*?."):  # A pattern of wildcards alone would name every host.
             yield pattern
 
 

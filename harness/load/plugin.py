@@ -17,6 +17,7 @@ from locust.stats import StatsCSVFileWriter
 
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
+from harness.core.outside_text import outside_text
 from harness.core.system import system_named
 from harness.live.outputs import LiveOutputs, has_outputs
 from harness.live.run import LiveRun
@@ -239,7 +240,8 @@ class _Plugin:
             self._worker = Worker(assignment, number, api, send, table, self._clock_sync, stop)
         except Exception as error:
             exit_code = error.exit_code if isinstance(error, HarnessError) else 1
-            failure = {"worker": number, "message": f"{error}", "exit_code": int(exit_code)}
+            text = str(error) if isinstance(error, HarnessError) else outside_text(str(error))
+            failure = {"worker": number, "message": text, "exit_code": int(exit_code)}
             runner.send_message(worker_protocol.FAILED, failure)
             raise
         FanOutUser.population = self._worker.population
@@ -264,7 +266,7 @@ class _Plugin:
 
     def _stopped_from_within(self, environment: Environment) -> None:
         """Report a stop that came neither from a signal nor from the timetable."""
-        message = str(self._stop_reason)
+        message = outside_text(str(self._stop_reason))
         if self._coordinator is not None:
             self._coordinator.on_stopped(message)
         elif self._worker is not None and not self._worker.context.over:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from harness.core.peer_limits import FLOOD, OVERSIZE
+
 
 @dataclass(frozen=True, slots=True)
 class Exhaustion:
@@ -13,7 +15,6 @@ class Exhaustion:
     Attributes:
         code: Stable name, for causes and warnings.
         what: Who ran out of what, as the beginning of a sentence.
-        remedy: What to do.
     """
 
     code: str
@@ -51,7 +52,7 @@ _BY_CODE: Final = {
     **dict.fromkeys(("timeout", "ETIMEDOUT", "connect_timeout"), "timed_out"),
     "tls_error": "tls",
     "429": "throttled",
-    "protocol_error": "protocol_error",
+    **dict.fromkeys(("protocol_error", OVERSIZE, FLOOD), "protocol_error"),
     **dict.fromkeys(("closed", "ECONNRESET", "EPIPE", "stream_reset", "stream_end"), "cut_off"),
     **dict.fromkeys(EXHAUSTIONS, "own_limit"),
 }

@@ -128,10 +128,6 @@ class ClockSteps:
 
     Slewing moves both clocks alike. Only setting the clock, or suspending the machine, moves one
     and not the other, and then kernel timestamps and intended times no longer fit together.
-
-    Args:
-        realtime_ns: Reads the realtime clock.
-        monotonic_ns: Reads the monotonic clock.
     """
 
     def __init__(

@@ -111,11 +111,7 @@ class LatencyHistogram:
     def percentiles_ms(
         self, percentiles: Mapping[str, float] = PERCENTILES
     ) -> dict[str, float | None]:
-        """Return p50, p90, p99, p999 and max in milliseconds; all None when empty.
-
-        Args:
-            percentiles: Others than those, by name.
-        """
+        """Return percentiles, by name, and max in milliseconds; all None when empty."""
         if self.count == 0:
             return dict.fromkeys([*percentiles, "max"])
         hdr = self.hdr

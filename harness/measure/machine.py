@@ -36,20 +36,13 @@ ONE_CORE = 1.0
 """A worker, and a process of the emulator, runs on one core only."""
 
 _US_PER_S = 1e6
-_MEGABYTE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one connection and one delivery cost, on one kind of transport.
+    """What one connection costs a worker and the emulator, on one kind of transport.
 
-    Attributes:
-        worker_bytes: Memory a connection and its user take in a worker.
-        worker_join_us: CPU time a join takes in a worker.
-        worker_delivery_us: CPU time a delivery takes in a worker.
-        emulator_bytes: Memory a connection takes in the emulator.
-        emulator_join_us: CPU time a join takes in the emulator.
-        emulator_delivery_us: CPU time a delivery takes in the emulator.
+    Bytes of memory for the connection, CPU time in µs for its join and for each delivery.
     """
 
     worker_bytes: int
@@ -92,12 +85,10 @@ class Needs:
     Attributes:
         users: Users connected at the peak, each with one WebSocket.
         http_publishers: Users who also hold an HTTP connection to publish on.
-        joins_per_s: Joins started each second.
         deliveries_per_s: Deliveries each second at the peak, bursts included.
         workers: Processes that make the load.
         emulator_processes: Processes of the emulator; 0 where the target is not emulated.
         source_addresses: Local addresses that the workers of this machine connect from.
-        tls: Whether connections are encrypted.
         ordinary_users: Ordinary Locust users, each with an HTTP client of its own.
         workers_here: Those of the workers that this machine runs; None for all of them.
     """
@@ -171,10 +162,7 @@ class Check:
     """One thing a run needs, compared with what there is.
 
     Attributes:
-        name: What it is.
         found: What the machine offers; None where it does not tell.
-        needed: What the run needs.
-        unit: Unit of both.
         advice: What to do where there is too little.
         at_most: Whether ``needed`` is an upper bound, as for the step of a clock.
     """
@@ -215,7 +203,7 @@ def figure(value: float | None, unit: Unit) -> str:
     if value is None:
         return "not known"
     if unit == "bytes":
-        return f"{value / _MEGABYTE:,.0f} MB"
+        return f"{value / 1e6:,.0f} MB"
     if unit == "cores":
         return f"{value:.2f} cores"
     return f"{value:,.0f} {unit}".rstrip()
@@ -224,12 +212,7 @@ def figure(value: float | None, unit: Unit) -> str:
 def read_machine(
     proc: Path = Path("/proc"), control_group: Path = Path("/sys/fs/cgroup")
 ) -> Machine:
-    """Return what this machine offers.
-
-    Args:
-        proc: The kernel's own view; what is not found there is None.
-        control_group: Limits of the container, where there is one (version 2 of control groups).
-    """
+    """Return what this machine offers, within the limits of its container (control groups, v2)."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     ports = _numbers(proc / "sys/net/ipv4/ip_local_port_range")
     backlog = _numbers(proc / "sys/net/core/somaxconn")

@@ -42,6 +42,15 @@ The path of a wildcard, ``/default/*``, stands for all channels that begin like 
 """
 
 
+def read_run_file(file: Path) -> dict[str, Any]:
+    """Return what ``run.json`` says so far; nothing where it cannot be read."""
+    try:
+        found: dict[str, Any] = orjson.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
 def request_tag(name: str) -> str:
     """Return a request's name as a part of a histogram's tag, which has no dot, comma or space."""
     return quote(name, safe="").replace(".", "%2E")

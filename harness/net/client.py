@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError, LocalProtocolError
+from harness.core.hosts import is_loopback
+from harness.core.outside_text import outside_text
 
 ABNORMAL_CODE = 1006
 """Close code of a connection that ended without a close frame. Source: RFC 6455, section 7.1.5."""
@@ -41,6 +43,7 @@ class JoinError(HarnessError):
         is_final: bool = False,
         asked_wait_s: float = 0.0,
     ) -> None:
+        code, message = outside_text(code), outside_text(message)
         super().__init__(f"join, stage {stage}", f"{code}: {message}", "a join must be accepted")
         self.stage = stage
         self.code = code
@@ -84,6 +87,11 @@ class PublishAnswer:
     code: str
     message: str
     received_ns: int
+
+    def __post_init__(self) -> None:
+        if not self.accepted:  # An accepted one has no text, and there are many.
+            object.__setattr__(self, "code", outside_text(self.code))
+            object.__setattr__(self, "message", outside_text(self.message))
 
 
 class Listener(Protocol):
@@ -186,6 +194,7 @@ class Access:
         options: The target's ``[client]`` table, the system's own model of it; its defaults where
             the target has none.
         auth: The target's ``[auth]`` table, which names secrets and holds none; None for the key.
+        may_connect: Returns whether load on a host, to which the system redirects, is allowed.
     """
 
     realtime: str
@@ -195,6 +204,7 @@ class Access:
     source_addresses: Sequence[str] = ()
     options: Any = None
     auth: Any = None
+    may_connect: Callable[[str], bool] = is_loopback
 
 
 class Api(Protocol):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from websockets.frames import Opcode
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.peer_limits import FLOOD, MAX_MESSAGE_BYTES, HeldBytes, oversize
 
 try:
     from websockets.speedups import apply_mask
@@ -30,8 +31,8 @@ NO_STATUS = 1005
 ABNORMAL = 1006
 """Close code reported when the connection ended without a close frame."""
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Far above any event of the systems we test; stops a hostile length from filling memory."""
+MAX_FRAGMENTS = 10_000
+"""Of one message; a message of as many costs about 10 ms."""
 
 
 def client_frame(opcode: int, payload: bytes, *, final: bool = True) -> bytes:
@@ -75,41 +76,59 @@ class Message(NamedTuple):
 
 
 class FrameReader:
-    """Turns bytes as they arrive into whole messages; any split gives the same messages."""
+    """Turns bytes as they arrive into whole messages; any split gives the same messages.
 
-    __slots__ = ("_buffer", "_fragments", "_opcode")
+    Each byte is copied a fixed number of times, however the bytes are cut.
+    """
+
+    __slots__ = ("_buffer", "_fragments", "_held", "_message", "_needed", "_opcode")
 
     def __init__(self) -> None:
-        self._buffer = b""
-        self._fragments: list[bytes] | None = None
+        self._buffer = bytearray()
+        self._needed = 0
+        """Bytes that the incomplete frame in the buffer has at least."""
+        self._message: bytearray | None = None
+        """The payloads so far of a fragmented message."""
+        self._fragments = 0
         self._opcode = 0
+        self._held = HeldBytes()
 
     @property
     def idle(self) -> bool:
         """Whether nothing is kept: the next byte starts a message."""
-        return not self._buffer and self._fragments is None
+        return not self._buffer and self._message is None
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Take bytes and yield the messages they complete.
 
         Raises:
-            RemoteProtocolError: If the bytes are not a server's frames.
+            RemoteProtocolError: If the bytes are not a server's frames, or too many.
         """
-        data = self._buffer + data if self._buffer else data
-        self._buffer = b""
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._needed:
+                self._hold()
+                return
+            data = bytes(self._buffer)
         start, length = 0, len(data)
+        self._needed = 0
         try:
             while start < length:
-                end, opcode, final, payload = _parse_frame(data, start)
-                if end == 0:
+                body, end, opcode, final = _parse_frame(data, start)
+                if end > length:
+                    self._needed = end - start
                     break
                 start = end
-                message = self._assemble(opcode, final=final, payload=payload)
+                message = self._assemble(opcode, final=final, payload=data[body:end])
                 if message is not None:
                     yield message
         finally:
             # Kept even when the consumer stops early, so that no byte is lost.
-            self._buffer = data[start:]
+            self._buffer = bytearray(data[start:])
+        self._hold()
+
+    def _hold(self) -> None:
+        self._held.set(len(self._buffer) + len(self._message or b""), "WebSocket message")
 
     def _assemble(self, opcode: int, *, final: bool, payload: bytes) -> Message | None:
         if opcode >= CLOSE:
@@ -117,51 +136,53 @@ class FrameReader:
                 raise _broken("a fragmented or oversize control frame", "control frames are short")
             return Message(opcode, payload)
         if opcode == CONTINUATION:
-            if self._fragments is None:
+            if self._message is None:
                 raise _broken("a continuation frame", "a message to continue")
-            self._fragments.append(payload)
-            if sum(map(len, self._fragments)) > MAX_MESSAGE_BYTES:
-                raise _broken("fragments without end", f"messages have {MAX_MESSAGE_BYTES} bytes")
+            self._message += payload
+            self._fragments += 1
+            if self._fragments > MAX_FRAGMENTS:
+                found = f"a message of more than {MAX_FRAGMENTS:,} fragments"
+                raise RemoteProtocolError("WebSocket frame", found, "fewer are taken", code=FLOOD)
+            if len(self._message) > MAX_MESSAGE_BYTES:
+                raise oversize("WebSocket frame", "found fragments without end", MAX_MESSAGE_BYTES)
             if not final:
                 return None
-            message = Message(self._opcode, b"".join(self._fragments))
-            self._fragments = None
+            message, self._message = Message(self._opcode, bytes(self._message)), None
             return message
-        if self._fragments is not None:
+        if self._message is not None:
             raise _broken("a new message", "the fragmented one must end first")
         if final:
             return Message(opcode, payload)
-        self._opcode, self._fragments = opcode, [payload]
+        self._opcode, self._message, self._fragments = opcode, bytearray(payload), 1
         return None
 
 
-def _parse_frame(data: bytes, start: int) -> tuple[int, int, bool, bytes]:
-    """Parse the frame at ``start``: (end, opcode, final, payload); end 0 when incomplete."""
-    incomplete = (0, 0, False, b"")
-    if len(data) - start < 2:  # noqa: PLR2004  the shortest header
-        return incomplete
-    first, second = data[start], data[start + 1]
+def _parse_frame(data: bytes, start: int) -> tuple[int, int, int, bool]:
+    """Parse the head of the frame at ``start``.
+
+    Returns:
+        Where its payload begins and ends, opcode, final. An end beyond the bytes says how many
+        must have arrived before the frame is parsed again.
+    """
+    body = start + 2
+    if len(data) < body:
+        return body, body, 0, False
+    first, size = data[start], data[start + 1]
     opcode = first & 0x0F
     if first & 0x70:
         raise _broken("reserved bits set", "no extension was negotiated")
     if opcode not in _OPCODES:
         raise _broken(f"opcode {opcode}", "opcodes are 0, 1, 2, 8, 9 and 10")
-    if second & 0x80:
+    if size & 0x80:
         raise _broken("a masked frame", "servers do not mask")
-    size, body = second, start + 2
-    if size == 126:  # noqa: PLR2004  16-bit length follows
-        body += 2
-        size = int.from_bytes(data[start + 2 : body], "big")
-    elif size == 127:  # noqa: PLR2004  64-bit length follows
-        body += 8
-        size = int.from_bytes(data[start + 2 : body], "big")
-    if body > len(data):
-        return incomplete
+    if size > 125:  # noqa: PLR2004  a length of 16 or 64 bits follows
+        length_at, body = body, body + (2 if size == 126 else 8)  # noqa: PLR2004  as above
+        if body > len(data):
+            return body, body, 0, False
+        size = int.from_bytes(data[length_at:body], "big")
     if size > MAX_MESSAGE_BYTES:
-        raise _broken(f"a frame of {size} bytes", f"at most {MAX_MESSAGE_BYTES} are taken")
-    if body + size > len(data):
-        return incomplete
-    return body + size, opcode, bool(first & 0x80), data[body : body + size]
+        raise oversize("WebSocket frame", f"found a frame of {size:,} bytes", MAX_MESSAGE_BYTES)
+    return body, body + size, opcode, bool(first & 0x80)
 
 
 _OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))

@@ -4,17 +4,28 @@ Source: RFC 9112, sections 4 (status line), 6.3 (message body length) and 7.1 (c
 """
 
 import re
+import zlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.peer_limits import MAX_MESSAGE_BYTES, oversize
 
 MAX_LINE_BYTES = 16_384
 """Of a chunk's size line, extensions included, or of a trailer."""
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+HEAD_END = b"\r\n\r\n"
 _END = b"\r\n"
+_LENGTH = re.compile(r"\d{0,15}", re.ASCII)
+_WINDOW_BITS = {
+    "gzip": 16 + zlib.MAX_WBITS,
+    "x-gzip": 16 + zlib.MAX_WBITS,
+    "deflate": zlib.MAX_WBITS,
+}
+"""By content coding; source: RFC 9110, section 8.4.1, and zlib's manual, "inflateInit2"."""
 
 
 class ResponseHead(NamedTuple):
@@ -29,9 +40,17 @@ class ResponseHead(NamedTuple):
     headers: Mapping[str, str]
 
     @property
+    def is_interim(self) -> bool:
+        """Whether another head follows (RFC 9110, section 15.2)."""
+        return self.status // 100 == 1 and self.status != HTTPStatus.SWITCHING_PROTOCOLS
+
+    @property
     def media_type(self) -> str:
-        """The content type in lower case, without parameters; empty where none was given."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """The content type in lower case, without parameters; empty where none was given.
+
+        Of a header that stands twice, the first.
+        """
+        return re.split("[;,]", self.headers.get("content-type", ""))[0].strip().lower()
 
 
 def parse_response_head(head: bytes) -> ResponseHead:
@@ -53,14 +72,17 @@ def parse_response_head(head: bytes) -> ResponseHead:
     return ResponseHead(int(line[1]), headers)
 
 
+def words(value: str) -> list[str]:
+    """Return the words of a header's value, in lower case."""
+    return [word.strip() for word in value.lower().split(",")]
+
+
 class Body(Protocol):
-    """Undoes what HTTP put around the bytes of a body.
+    """Undoes what HTTP put around the bytes of a body."""
 
-    Attributes:
-        ended: Whether the body is complete.
-    """
-
-    ended: bool
+    @property
+    def ended(self) -> bool:
+        """Whether the body is complete."""
 
     @property
     def ends_with_connection(self) -> bool:
@@ -81,13 +103,65 @@ def body_of(head: ResponseHead) -> Body:
         RemoteProtocolError: If the length or the coding of the body is none we know.
     """
     coding = head.headers.get("transfer-encoding", "").lower()
+    length = head.headers.get("content-length", "").split(", ")  # Some servers repeat it.
     if coding == "chunked":
-        return ChunkedBody()
-    length = head.headers.get("content-length", "")
-    if coding or (length and not length.isdecimal()):
-        found = f"has the body coding {coding or length!r}"
+        body: Body = ChunkedBody()
+    elif coding or len(set(length)) > 1 or not _LENGTH.fullmatch(length[0]):
+        found = f"has the body coding {(coding or ', '.join(length))[:40]!r}"
         raise RemoteProtocolError("HTTP response", found, "chunked or a length was needed")
-    return PlainBody(int(length) if length else None)
+    else:
+        body = PlainBody(int(length[0]) if length[0] else None)
+    compression = head.headers.get("content-encoding", "identity").lower()
+    if compression in ("identity", ""):
+        return body
+    if compression not in _WINDOW_BITS:
+        found = f"is compressed ({compression[:40]!r}), which was not asked for"
+        raise RemoteProtocolError("HTTP response", found, "gzip, deflate or nothing was needed")
+    return CompressedBody(body, _WINDOW_BITS[compression])
+
+
+class CompressedBody:
+    """A compressed body, inside one of the other bodies.
+
+    Args:
+        body: What HTTP put around the compressed bytes.
+        window_bits: What zlib needs to know of the format.
+    """
+
+    __slots__ = ("_body", "_inflate")
+
+    def __init__(self, body: Body, window_bits: int) -> None:
+        self._body = body
+        self._inflate = zlib.decompressobj(window_bits)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body is complete."""
+        return self._body.ended
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """As the body inside."""
+        return self._body.ends_with_connection
+
+    @property
+    def idle(self) -> bool:
+        """False: what equal bytes mean depends on those before them."""
+        return False
+
+    def feed(self, received: bytes) -> bytes:
+        """Return what the bytes decompress to.
+
+        Raises:
+            RemoteProtocolError: If they are not compressed as the head says, or to too much.
+        """
+        try:
+            text = self._inflate.decompress(self._body.feed(received), MAX_MESSAGE_BYTES)
+        except zlib.error as error:
+            raise RemoteProtocolError("compressed body", str(error), "zlib's format") from None
+        if self._inflate.unconsumed_tail:
+            raise oversize("compressed body", "expands without an end", MAX_MESSAGE_BYTES)
+        return text
 
 
 class PlainBody:

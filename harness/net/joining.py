@@ -4,11 +4,15 @@ import ssl
 import time
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.peer_limits import oversize
 from harness.net.client import JoinTimes
+from harness.net.http_stream import HEAD_END, ResponseHead, parse_response_head
 from harness.net.stream import TcpStream, errno_name, wait_readable
-from harness.net.upgrade import HEAD_END
 
 MAX_HEAD_BYTES = 65_536
+
+_HTTP2_SETTINGS = b"\x04"
+"""Type of the frame with which a server of HTTP/2 begins (RFC 9113, section 3.4)."""
 
 
 def lap(times: JoinTimes, stage: str, since_ns: int) -> int:
@@ -18,17 +22,17 @@ def lap(times: JoinTimes, stage: str, since_ns: int) -> int:
     return now
 
 
-def read_head(stream: TcpStream, deadline: float) -> tuple[bytes, bytes, int]:
-    """Wait for an HTTP response's head.
+def read_head(stream: TcpStream, deadline: float) -> tuple[ResponseHead, bytes, int]:
+    """Wait for the head of an HTTP response; interim ones (RFC 9110, section 15.2) are skipped.
 
     Returns:
-        The head, the bytes after it, and when the kernel received its end, ns.
+        The head, the bytes after it, and when the kernel received its end, ns; realtime.
 
     Raises:
         OSError: If the connection ended or ``deadline`` passed first.
         RemoteProtocolError: If the head does not end.
     """
-    head = b""
+    head, received_bytes = bytearray(), 0
     while True:
         wait_readable(stream.sock, deadline)
         arrived = stream.receive()
@@ -36,14 +40,26 @@ def read_head(stream: TcpStream, deadline: float) -> tuple[bytes, bytes, int]:
             continue
         received, kernel_ns = arrived
         if not received:
-            raise ConnectionResetError("the server closed before it answered")
+            raise ConnectionResetError(f"the server closed before it answered{_instead(head)}")
+        searched = max(len(head) - len(HEAD_END) + 1, 0)
         head += received
-        if HEAD_END in head:
-            break
-        if len(head) > MAX_HEAD_BYTES:
-            raise RemoteProtocolError("HTTP response", "has an endless head", "an end was needed")
-    end = head.index(HEAD_END) + len(HEAD_END)
-    return head[:end], head[end:], kernel_ns
+        received_bytes += len(received)
+        while (end := head.find(HEAD_END, searched)) >= 0:
+            end += len(HEAD_END)
+            answer = parse_response_head(bytes(head[:end]))
+            if not answer.is_interim:
+                return answer, bytes(head[end:]), kernel_ns
+            del head[:end]
+            searched = 0
+        if received_bytes > MAX_HEAD_BYTES:
+            raise oversize("HTTP response", "has an endless head", MAX_HEAD_BYTES)
+
+
+def _instead(head: bytes | bytearray) -> str:
+    """Return what a server spoke that did not answer in HTTP/1.1; empty for nothing."""
+    if head[:2] == b"\0\0" and head[3:4] == _HTTP2_SETTINGS:
+        return ": it speaks HTTP/2 only"
+    return f": it sent {bytes(head[:40])!r}" if head else ""
 
 
 def join_code(error: Exception) -> str:
@@ -53,7 +69,7 @@ def join_code(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return "tls_error"
     if isinstance(error, RemoteProtocolError):
-        return "protocol_error"
+        return error.code
     return errno_name(error) or type(error).__name__
 
 

@@ -25,6 +25,8 @@ from harness.net.ring_reading import reader
 WRITE = 2  # of gevent's loop.io() events
 SO_TIMESTAMPNS = 35
 IP_BIND_ADDRESS_NO_PORT = 24
+MAX_UNSENT_BYTES = 8 * 1024 * 1024
+"""Bytes that wait for a peer that does not read."""
 RESERVED_FILES = 32
 """Files that connections leave to the rest of the process: its record, log, Locust's monitor."""
 
@@ -82,6 +84,8 @@ class TcpStream:
     def send(self, data: bytes) -> None:
         """Send what the kernel accepts now and the rest as soon as possible; raises OSError."""
         if self.unsent:
+            if len(self.unsent) + len(data) > MAX_UNSENT_BYTES:
+                raise BlockingIOError(errno.EAGAIN, "the peer does not read what it is sent")
             self.unsent += data
             return
         try:

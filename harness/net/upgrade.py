@@ -7,22 +7,19 @@ together once; the answer is checked as the RFC requires. Source: RFC 6455, sect
 
 import hashlib
 import os
-import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from types import MappingProxyType
 
 from websockets.uri import WebSocketURI
 
 from harness.core.errors import RemoteProtocolError
-
-HEAD_END = b"\r\n\r\n"
+from harness.net.http_stream import HEAD_END, ResponseHead, words
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
-_SWITCHING_PROTOCOLS = "101"
 
 
 class RefusedUpgradeError(Exception):
@@ -76,20 +73,15 @@ class Upgrade:
         key = b64encode(os.urandom(16))
         return self._request + key + HEAD_END, key
 
-    def check(self, head: bytes, key: bytes) -> None:
+    def check(self, answer: ResponseHead, key: bytes) -> None:
         """Check the head of the server's answer to the request with ``key``.
 
         Raises:
             RefusedUpgradeError: If the status is not 101.
-            RemoteProtocolError: If it is no HTTP, or no valid answer to this request.
+            RemoteProtocolError: If it is no valid answer to this request.
         """
-        line = _STATUS_LINE.match(head)
-        if line is None:
-            raise broken_upgrade(head[:80].decode("latin-1").splitlines()[0])
-        status = line[1].decode()
-        if status != _SWITCHING_PROTOCOLS:
-            raise RefusedUpgradeError(status)
-        headers = _headers(head)
+        if answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            raise RefusedUpgradeError(str(answer.status))
         accepted = b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()).decode()
         for name, required in (
             ("upgrade", "websocket"),
@@ -97,18 +89,12 @@ class Upgrade:
             ("sec-websocket-accept", accepted),
             ("sec-websocket-protocol", self._subprotocol),
         ):
-            found = headers.get(name, "")
+            found = answer.headers.get(name, "")
             exact = name.startswith("sec-")
-            if found != required and (exact or required not in found.lower().split(", ")):
+            if found != required and (exact or required not in words(found)):
                 raise broken_upgrade(f"{name}: {found or 'nothing'}")
-        if "sec-websocket-extensions" in headers:
+        if "sec-websocket-extensions" in answer.headers:
             raise broken_upgrade("an extension that was not requested")
-
-
-def _headers(head: bytes) -> dict[str, str]:
-    lines = head.decode("latin-1").split("\r\n")[1:]
-    pairs = (line.partition(":") for line in lines if line)
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
 def broken_upgrade(found: str) -> RemoteProtocolError:

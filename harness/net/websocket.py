@@ -8,19 +8,21 @@ instead of a parse. Every byte is still compared; nothing is sampled.
 
 import contextlib
 import ssl
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any, ClassVar
 
+from gevent import get_hub
 from websockets.uri import WebSocketURI
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.peer_limits import MAX_MESSAGE_BYTES, EmptyUnits
 from harness.net.client import JoinError, JoinTimes, Listener
 from harness.net.frames import (
     ABNORMAL,
     CLOSE,
-    MAX_MESSAGE_BYTES,
     PING,
     PONG,
     TEXT,
@@ -88,6 +90,7 @@ class WebSocketConnection:
 
     __slots__ = (
         "_closing",
+        "_controls",
         "_reader",
         "_stream",
         "endpoint",
@@ -107,6 +110,7 @@ class WebSocketConnection:
         self._stream: TcpStream | None = None
         self._reader: FrameReader | None = None
         self._closing = False
+        self._controls: EmptyUnits | None = None
         self.heard_ns = 0
         self.silence_limit_s: float | None = None
         self.stall_limit_s: float | None = None
@@ -211,9 +215,12 @@ class WebSocketConnection:
                     token = self._text(payload, kernel_ns)
                 else:
                     self._control(opcode, payload, kernel_ns)
+                if self._stream is None:  # What follows a close frame means nothing.
+                    return
         except RemoteProtocolError as error:
-            self.listener.refused("receive", "protocol_error", str(error))
-            self._over(PROTOCOL_ERROR, str(error), kernel_ns)
+            self.listener.refused("receive", error.code, str(error))
+            outcome = "" if error.code == "protocol_error" else error.code
+            self._over(PROTOCOL_ERROR, str(error), kernel_ns, outcome)
             return
         self._reader = None if reader.idle else reader
         if whole and count == 1 and token is not None and self._reader is None:
@@ -224,12 +231,20 @@ class WebSocketConnection:
         if known is not None:
             self.listener.delivered(known, kernel_ns)
             return known
-        token = self.on_text(payload, kernel_ns)
+        try:
+            token = self.on_text(payload, kernel_ns)
+        except RemoteProtocolError:
+            raise
+        except Exception:  # noqa: BLE001 - what follows in the same bytes must be read
+            get_hub().handle_error(self, *sys.exc_info())
+            return None
         if token is not None:
             self.frame_cache[payload] = token
         return token
 
     def _control(self, opcode: int, payload: bytes, kernel_ns: int) -> None:
+        self._controls = self._controls or EmptyUnits()
+        self._controls.add(1, kernel_ns, "WebSocket control frames")
         if opcode == PING:
             self._send(client_frame(PONG, payload))
         elif opcode == CLOSE:
@@ -251,11 +266,11 @@ class WebSocketConnection:
             with contextlib.suppress(OSError):  # The reading side reports a broken connection.
                 self._stream.send(frame)
 
-    def _over(self, code: int, reason: str, kernel_ns: int) -> None:
+    def _over(self, code: int, reason: str, kernel_ns: int, outcome: str = "") -> None:
         is_known = self._closing or self.on_over(code, reason)
         self.drop()
         if not is_known:
-            self.listener.ended(code, reason, kernel_ns)
+            self.listener.ended(code, reason, kernel_ns, outcome)
 
     def pause(self, *, paused: bool) -> None:
         """Stop reading, or resume; unread bytes stay in the kernel."""

@@ -16,9 +16,7 @@ class Axis:
         title: What is counted, for people.
         unit: "/s", or nothing for a number of people.
         key: The workload's field that carries it.
-        load_of: The load that a workload has in this direction.
         value_of: The field's value for a load, in a workload otherwise as it is.
-        is_whole: Whether loads are whole numbers.
         is_of_joins: Whether joining is what gets harder, rather than delivering.
     """
 

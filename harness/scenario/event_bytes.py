@@ -22,10 +22,7 @@ class LognormalBytes(ScenarioModel):
     distribution: Literal["lognormal"] = Field(description="Kind of sizes.")
     median: Bytes = Field(default=300, gt=0, description="Half of the events are smaller.")
     p99: Bytes = Field(
-        default=900,
-        gt=0,
-        validate_default=True,
-        description="One event in a hundred is larger.",
+        default=900, gt=0, validate_default=True, description="One event in a hundred is larger."
     )
     minimum: Bytes = Field(
         default=SMALLEST_EVENT_BYTES,
@@ -63,9 +60,7 @@ class ChoiceBytes(ScenarioModel):
 
     distribution: Literal["choice"] = Field(description="Kind of sizes.")
     values: Annotated[tuple[EventBytes, ...], Unit("bytes")] = Field(
-        strict=False,
-        min_length=1,
-        description="The sizes; the envelope alone needs about 150.",
+        strict=False, min_length=1, description="The sizes; the envelope alone needs about 150."
     )
     weights: tuple[Weight, ...] = Field(
         default=(),

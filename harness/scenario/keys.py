@@ -22,9 +22,6 @@ class Key:
 
     Attributes:
         table: Dotted path of the table it stands in; "" at the top.
-        name: The key itself.
-        field: What the model says about it.
-        model: The model of its table.
     """
 
     table: str

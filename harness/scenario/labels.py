@@ -23,12 +23,7 @@ _KEY: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{MOST_KEY_CHARACTERS - 1}}}
 
 
 class Labels(NamedTuple):
-    """The label and the tags of a run.
-
-    Attributes:
-        label: Name of what is tested; empty for none.
-        tags: Key to value.
-    """
+    """The label and the tags of a run."""
 
     label: str = ""
     tags: Mapping[str, str] = {}

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.secrets import control_character_in
+from harness.scenario.addresses import PLACEHOLDER, register_address
 from harness.scenario.auth import VARIABLE_PATTERN, variables_in
 from harness.scenario.client_options import ClientOptions, WildcardOptions
 from harness.scenario.disturbances import OF_THE_EMULATOR
@@ -27,7 +29,6 @@ from harness.scenario.plan import Plan
 from harness.scenario.problems import Source, problems_of, shown
 from harness.scenario.reading import read_source
 from harness.scenario.target import (
-    PLACEHOLDER,
     Target,
     has_wildcards,
     missing_variable,
@@ -99,22 +100,29 @@ class ScenarioFiles:
             problems += scale_population(workload, users)
         if join_rate_per_s is not None:
             set_join_rate(workload, join_rate_per_s)
+        written = {f"{table}.{key}": text for table, key, text in _addresses(target.data)}
         problems += _resolve_endpoints(target, os.environ)
-        problems += _missing_credentials(target, os.environ)
-        plan = _plan(workload, target, problems)
+        problems += _unusable_credentials(target, os.environ)
+        plan = _plan(workload, target, problems, written)
         if plan is not None and run_time_s is not None:
             plan = _fitted(plan, run_time_s, problems)
         return _sound(plan, problems)
 
 
-def _plan(workload: Source, target: Source, problems: list[ScenarioProblem]) -> Plan | None:
+def _plan(
+    workload: Source, target: Source, problems: list[ScenarioProblem], written: Mapping[str, str]
+) -> Plan | None:
     """Return the plan of two files; None where one of them does not validate."""
     # Both, to report the problems of both.
     valid = _validated(workload, Workload, problems), _validated_target(target, problems)
     if valid[0] is None or valid[1] is None:
         return None
     plan = Plan(
-        workload=valid[0], target=valid[1], workload_file=workload.file, target_file=target.file
+        workload=valid[0],
+        target=valid[1],
+        workload_file=workload.file,
+        target_file=target.file,
+        written={key: text for key, text in written.items() if PLACEHOLDER.search(text)},
     )
     problems += _unplayable(plan, workload) + _unsubscribable(plan, workload)
     return plan
@@ -207,9 +215,9 @@ def _resolve_endpoints(target: Source, environment: Mapping[str, str]) -> list[S
         names = PLACEHOLDER.findall(address)
         unset = [name for name in names if not environment.get(name)]
         problems += [_not_set(target, f"{table}.{key}", name) for name in unset]
-        target.data[table][key] = PLACEHOLDER.sub(
-            lambda name: environment.get(name[1]) or name[0], address
-        )
+        resolved = PLACEHOLDER.sub(lambda name: environment.get(name[1]) or name[0], address)
+        register_address(address, resolved)
+        target.data[table][key] = resolved
     return problems
 
 
@@ -238,15 +246,18 @@ def _unusable_ca_file(target: Source, data: Mapping[str, Any]) -> list[ScenarioP
     return []
 
 
-def _missing_credentials(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
+def _unusable_credentials(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
     auth = target.data.get("auth")
     if not isinstance(auth, dict):
         return []
-    return [
-        _not_set(target, f"auth.{key}", name)
+    named = [
+        (f"auth.{key}", name)
         for key, name in variables_in(auth)
-        if re.match(VARIABLE_PATTERN, name) and not environment.get(name)
+        if re.match(VARIABLE_PATTERN, name)
     ]
+    missing = [_not_set(target, key, name) for key, name in named if not environment.get(name)]
+    broken = [control_character_in(name, environment.get(name, "")) for _, name in named]
+    return missing + [problem for problem in broken if problem is not None]
 
 
 def _unplayable(plan: Plan, workload: Source) -> list[ScenarioProblem]:

@@ -89,13 +89,7 @@ def scale_population(workload: Source, users: int) -> list[ScenarioProblem]:
 
 
 def _scaled(others: dict[str, int], factor: float, spare: int) -> dict[str, int]:
-    """Return the counts times ``factor``, at least one of each existing class.
-
-    Args:
-        others: How many users of each class.
-        factor: New size over old.
-        spare: Users that there may be beyond one of each class, at most.
-    """
+    """Return the counts times ``factor``; one of each class at least, ``spare`` more at most."""
     scaled = {}
     for name, count in others.items():
         extra = min(max(math.floor(count * factor + 0.5) - 1, 0), spare) if count else 0

@@ -3,10 +3,11 @@
 import math
 from bisect import bisect_right
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
+from harness.scenario.addresses import register_address, without_password
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.model import HIDE_SECRETS, ScenarioModel
 from harness.scenario.target import Target, client_options
@@ -63,16 +64,16 @@ class Timetable:
 
 
 class Plan(ScenarioModel):
-    """Everything that decides a run. Holds no secrets: only the names of their variables.
+    """Everything that decides a run. Its only secrets are those in addresses, see ``written``.
 
     Attributes:
-        workload: What load.
         target: Which system; ``${NAME}`` in its endpoints has been resolved.
         workload_file: File the workload came from, as the user wrote it.
         target_file: File the target came from, as the user wrote it.
         fixed_counts: Ordinary users that the locustfile itself counts, by Locust's ``fixed_count``.
-        label: What is tested, in the user's words; empty for nothing said.
         tags: More about it, such as the commit of the system.
+        written: Addresses of the target with ``${NAME}`` as the file has them, by key. Their values
+            may be secrets, which every process that has the plan keeps out of texts.
     """
 
     workload: Workload
@@ -82,14 +83,30 @@ class Plan(ScenarioModel):
     fixed_counts: dict[str, int] = Field(default_factory=dict)
     label: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
+    written: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _keep_addresses_secret(self) -> Self:
+        for table in (self.target.endpoints, self.target.client):
+            for key, value in table or ():
+                if isinstance(value, str):
+                    place = "endpoints" if table is self.target.endpoints else "client"
+                    register_address(self.written.get(f"{place}.{key}", ""), value)
+        return self
 
     def recorded(self) -> dict[str, Any]:
-        """Return the plan as ``run.json`` keeps it: no secrets.
+        """Return the plan as ``run.json`` keeps it: no secrets, ``${NAME}`` as it was written.
 
         Label, tags and the users of each class stand beside it.
         """
-        beside = {"label", "tags", "fixed_counts"}
-        return self.model_dump(mode="json", context=HIDE_SECRETS, exclude=beside)
+        beside = {"label", "tags", "fixed_counts", "written"}
+        plan = self.model_dump(mode="json", context=HIDE_SECRETS, exclude=beside)
+        for table in ("endpoints", "client"):
+            addresses = plan["target"][table] or {}
+            for key, value in addresses.items():
+                if isinstance(value, str):
+                    addresses[key] = without_password(self.written.get(f"{table}.{key}", value))
+        return plan
 
     @property
     def users(self) -> int:
@@ -107,14 +124,11 @@ class Plan(ScenarioModel):
         return sum(self.ordinary.values())
 
     @property
-    def users_at_first(self) -> float:
-        """Users who come in the join phase: all but those of flash crowds, ordinary ones too."""
-        return self.users * (1.0 - self.workload.held_back_ratio) + self.ordinary_users
-
-    @property
     def ramp_s(self) -> float:
         """Seconds over which the users of the join phase start, each class evenly."""
-        return self.users_at_first / self.workload.joins.rate_per_s
+        # All but those of flash crowds, ordinary ones too.
+        at_first = self.users * (1.0 - self.workload.held_back_ratio) + self.ordinary_users
+        return at_first / self.workload.joins.rate_per_s
 
     @property
     def planned_users(self) -> dict[str, int]:

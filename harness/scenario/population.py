@@ -14,12 +14,7 @@ MOST_USERS = 10_000_000
 
 
 def weighted(weights: Mapping[str, float], users: int) -> dict[str, int]:
-    """Return how many users of each class its weight comes to.
-
-    Args:
-        weights: So many for each subscriber and chatter.
-        users: Subscribers and chatters together.
-    """
+    """Return how many users of each class its weight, for each subscriber and chatter, makes."""
     # Rounded first: 0.1 for each of 30 must not be 3.0000000000000004.
     return {name: math.ceil(round(weight * users, 6)) for name, weight in weights.items()}
 

@@ -59,8 +59,6 @@ class Source:
 
     Attributes:
         file: The file, as the user wrote it.
-        data: Its tables and values.
-        model: What it should be.
         changed: Key to the flag that changed it, such as ``--set``.
         key_prefix: What a flag writes before the file's keys: "target." or nothing.
         readable: False where the file could not be read, so that there is nothing to validate.
@@ -94,12 +92,17 @@ def problems_of(error: ValidationError, source: Source) -> list[ScenarioProblem]
     """
     details = error.errors(include_url=False)
     meant = {_meant_key(detail, source) for detail in details if detail["type"] == _UNKNOWN_KEY}
-    return [
-        _problem(detail, source)
-        for detail in details
-        if _found(detail, source) != NOTHING or _dotted(_path(detail, source.data)) not in meant
-        if not _only_wrong_entries(detail, source)
-    ]
+    problems = []
+    for detail in details:
+        path = _path(detail, source.data)
+        key, value = _dotted(path), _value_at(source.data, path)
+        # An array is also too short because pydantic omits invalid entries.
+        if (value is _ABSENT and key in meant) or (detail["type"] == "too_short" and value):
+            continue
+        found = NOTHING if value is _ABSENT else shown(key, value)
+        rule, hint = _rule_and_hint(detail, source, value)
+        problems.append(source.problem(key, found, rule, hint))
+    return problems
 
 
 def shown(key: str, value: object) -> str:
@@ -118,25 +121,6 @@ def _toml_text(value: object) -> str:
     if isinstance(value, float):
         return repr(value)  # JSON has no word for inf and nan; TOML and Python share theirs.
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _only_wrong_entries(detail: ErrorDetails, source: Source) -> bool:
-    """Return whether an array is empty only because pydantic omits invalid entries."""
-    return detail["type"] == "too_short" and bool(
-        _value_at(source.data, _path(detail, source.data))
-    )
-
-
-def _problem(detail: ErrorDetails, source: Source) -> ScenarioProblem:
-    path = _path(detail, source.data)
-    rule, hint = _rule_and_hint(detail, source, _value_at(source.data, path))
-    return source.problem(_dotted(path), _found(detail, source), rule, hint)
-
-
-def _found(detail: ErrorDetails, source: Source) -> str:
-    path = _path(detail, source.data)
-    value = _value_at(source.data, path)
-    return NOTHING if value is _ABSENT else shown(_dotted(path), value)
 
 
 def _rule_and_hint(detail: ErrorDetails, source: Source, value: object) -> tuple[str, str | None]:

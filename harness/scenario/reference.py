@@ -24,13 +24,7 @@ _LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "
 
 
 def with_section(document: str, name: str, section: str) -> str:
-    """Return a Markdown document with ``section`` between its marks.
-
-    Args:
-        document: Text with ``<!-- NAME -->`` and after it ``<!-- end of NAME -->``.
-        name: Name of the section.
-        section: What shall stand between the marks.
-    """
+    """Return a document with a section between ``<!-- NAME -->`` and ``<!-- end of NAME -->``."""
     start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, _, rest = document.partition(start)
     _, _, after = rest.partition(end)
@@ -40,9 +34,7 @@ def with_section(document: str, name: str, section: str) -> str:
 def keys_in_markdown(model: type[BaseModel], besides: type[BaseModel] | None = None) -> str:
     """Return a heading and a table of keys for each table of a scenario file.
 
-    Args:
-        model: What the file is.
-        besides: Leaves out the keys that this model has too, with the same choices.
+    Leaves out the keys that the model ``besides`` has too, with the same choices.
     """
     known = {(key.path, choices_of(key.field)) for key in keys_of(besides)} if besides else set()
     tables: dict[tuple[str, type[BaseModel]], dict[str, Key]] = {}

@@ -35,12 +35,7 @@ def plan_file(plan: Plan) -> Iterator[Path]:
 
 
 def encode_target(file: str, target: Target) -> bytes:
-    """Return a resolved target as one line.
-
-    Args:
-        file: Its file, as the user wrote it, for messages.
-        target: What the file and the command line say.
-    """
+    """Return a resolved target as one line, with its file as the user wrote it, for messages."""
     body = {"file": file, "target": target.model_dump(mode="json")}
     return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
 

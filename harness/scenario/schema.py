@@ -17,13 +17,7 @@ from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, wi
 from harness.scenario.shipped import shipped_root
 from harness.scenario.slo_file import SloFile
 from harness.scenario.study import Study
-from harness.scenario.target import (
-    Target,
-    auth_model,
-    client_model,
-    emulator_model,
-    target_model,
-)
+from harness.scenario.target import Target, auth_model, client_model, emulator_model, target_model
 from harness.scenario.workload import Workload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -40,12 +34,7 @@ MEASUREMENT = shipped_root() / "docs" / "measurement.md"
 
 
 def schema_of(name: str, *more_systems: str) -> dict[str, Any]:
-    """Return the JSON Schema of a kind of file.
-
-    Args:
-        name: A key of ``MODELS``.
-        more_systems: Those that targets may name besides our own.
-    """
+    """Return the JSON Schema of a kind of file; targets may name ``more_systems`` than our own."""
     schema = MODELS[name].model_json_schema(schema_generator=TomlSchema)
     if MODELS[name] is Target:
         schema |= _of_each_system(schema, list(dict.fromkeys([*_our_systems(), *more_systems])))

@@ -46,10 +46,6 @@ def scenario_file(kind: str, given: str) -> Path:
     A file that exists is taken as it is. Otherwise a name, without a folder and an ending, is
     looked up among the project's own scenarios and then among those that come with the harness.
 
-    Args:
-        kind: One of ``KINDS``.
-        given: What the user wrote.
-
     Raises:
         ScenarioError: If it is a name, and nothing of that kind has it.
     """

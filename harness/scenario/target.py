@@ -1,7 +1,5 @@
 """The target: which system, with no particular load."""
 
-import os
-import re
 from copy import copy
 from functools import lru_cache
 from typing import Annotated, Any, Self, TypeVar, cast
@@ -17,6 +15,7 @@ from pydantic import (
 )
 
 from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
+from harness.core.secrets import secret_variable
 from harness.core.system import (
     HOW_TO_ADD,
     WEBSOCKET_SCHEMES,
@@ -26,6 +25,7 @@ from harness.core.system import (
     names_of,
     system_named,
 )
+from harness.scenario.addresses import PLACEHOLDER
 from harness.scenario.auth import Auth, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
@@ -33,9 +33,6 @@ from harness.scenario.model import FilePath, ScenarioModel, Segment, broken_rule
 from harness.scenario.workload import NAME_PATTERN
 
 ModelT = TypeVar("ModelT", bound=ScenarioModel)
-
-PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
-"""``${NAME}`` in an endpoint stands for the environment variable NAME."""
 
 
 class Endpoints(ScenarioModel):
@@ -64,8 +61,7 @@ class Tls(ScenarioModel):
         default=True, description="Whether it must be valid; false only for tests."
     )
     ca_file: FilePath | None = Field(
-        default=None,
-        description="PEM file of further authorities to trust, relative to this file.",
+        default=None, description="PEM file of further authorities to trust, relative to this file."
     )
 
 
@@ -101,8 +97,7 @@ class Target(ScenarioModel):
         description="Options of the emulator, where the target is emulated; may be left out.",
     )
     client: ClientOptions | None = Field(
-        default=None,
-        description="Options of the simulated clients; may be left out.",
+        default=None, description="Options of the simulated clients; may be left out."
     )
     endpoints: Endpoints | None = Field(
         default=None,
@@ -264,14 +259,15 @@ def api_key(target: Target) -> str:
     """Return the API key clients present, read from the environment now; "" in other modes.
 
     Raises:
-        ScenarioError: If the variable that the target names is not set.
+        ScenarioError: If the variable that the target names is not set, or holds control
+            characters.
     """
     name = target.auth.api_key_env
     if target.auth.mode not in ("api_key", "none"):
         return ""
     if name is None:
         return target.emulator.client_key if target.emulator else ""
-    key = os.environ.get(name, "")
+    key = secret_variable(name)
     if not key:
         raise ScenarioError([missing_variable(target.name, "auth.api_key_env", name)])
     return key

@@ -173,9 +173,7 @@ class Phases(ScenarioModel):
         description="Messages are sent, and do not count in the summary.",
     )
     measure_s: Seconds = Field(
-        ge=1,
-        le=LONGEST_S,
-        description="Messages that are due in this time make the summary.",
+        ge=1, le=LONGEST_S, description="Messages that are due in this time make the summary."
     )
     drain_s: Seconds = Field(
         default=3.0,

@@ -13,9 +13,8 @@ def counted(stand, name):
     return stand.truth()["deliveries"][name]
 
 
-async def test_given_deliveries_are_dropped_and_no_others(make_stand):
+async def test_given_deliveries_are_dropped_and_no_others(stand):
     """Pairs of event and subscription say which, and the log repeats them with peer and text."""
-    stand = make_stand()
     first, second, third = stand.join(3)
     stand.tell({"kind": "drop", "deliveries": [[0, 1], [2, 0], [2, 2], [9, 9]]})
     stand.broadcast(b"a", b"b")
@@ -72,9 +71,8 @@ async def test_count_holds_over_processes(make_stand):
     assert {0, 1} == {entry["connection"] % 2 for entry in stands[0].log("dropped")}
 
 
-async def test_ratio_of_deliveries_is_dropped_by_chance(make_stand):
+async def test_ratio_of_deliveries_is_dropped_by_chance(stand):
     """One in a hundred of 100,000 is within five standard deviations of 1,000."""
-    stand = make_stand()
     transports = stand.join(1000)
     stand.tell({"kind": "drop", "ratio": 0.01})
     for _ in range(100):
@@ -84,9 +82,8 @@ async def test_ratio_of_deliveries_is_dropped_by_chance(make_stand):
     assert abs(lost - 1000) < 5 * 31.5
 
 
-async def test_share_confines_a_fault_to_some_connections(make_stand):
+async def test_share_confines_a_fault_to_some_connections(stand):
     """Of those that were there and of those that come later, exactly the share gets nothing."""
-    stand = make_stand()
     before = stand.join(10)
     stand.tell({"kind": "drop", "share": 0.3})
     since = stand.join(10)
@@ -96,10 +93,8 @@ async def test_share_confines_a_fault_to_some_connections(make_stand):
     assert {b"", b"xy"} == {transport.got for transport in before + since}
 
 
-async def test_duplicate_leaves_right_behind_the_original(make_stand):
+async def test_duplicate_leaves_right_behind_the_original(stand, transport):
     """The copy is counted apart from what was sent, and metered like it."""
-    stand = make_stand()
-    (transport,) = stand.join()
     stand.tell({"kind": "duplicate", "deliveries": [[1, 0]]})
     stand.broadcast(b"a", b"b", b"c", steps=3)
     assert b"abbc" == transport.got
@@ -109,10 +104,8 @@ async def test_duplicate_leaves_right_behind_the_original(make_stand):
 
 
 @pytest.mark.parametrize(("depth", "expected"), [(1, b"acbdef"), (2, b"acdbef"), (4, b"acdefb")])
-async def test_reordered_delivery_is_passed_by_so_many(make_stand, depth, expected):
+async def test_reordered_delivery_is_passed_by_so_many(stand, transport, depth, expected):
     """It leaves right behind the last of those that were to pass it."""
-    stand = make_stand()
-    (transport,) = stand.join()
     stand.tell({"kind": "reorder", "depth": depth, "deliveries": [[1, 0]]})
     for letter in b"abcdef":
         stand.broadcast(b"%c" % letter)
@@ -138,10 +131,8 @@ async def test_deliveries_that_nothing_passes_leave_in_the_end_and_count_as_in_o
     assert [1] == [entry["depth"] for entry in stand.log("reordered")]
 
 
-async def test_duplicated_reordered_delivery_is_counted_once_as_each(make_stand):
+async def test_duplicated_reordered_delivery_is_counted_once_as_each(stand, transport):
     """Both at once: the delivery and its copy leave late together."""
-    stand = make_stand()
-    (transport,) = stand.join()
     given = [[0, 0]]
     stand.tell({"kind": "reorder", "deliveries": given}, {"kind": "duplicate", "deliveries": given})
     stand.broadcast(b"a")
@@ -151,19 +142,16 @@ async def test_duplicated_reordered_delivery_is_counted_once_as_each(make_stand)
     assert (2, 1, 1) == (truth["sent"], truth["duplicated"], truth["reordered"])
 
 
-async def test_dropped_delivery_uses_up_no_other_fault(make_stand):
+async def test_dropped_delivery_uses_up_no_other_fault(stand, transport):
     """Whatever order they are told in, a delivery that is dropped is not also duplicated."""
-    stand = make_stand()
-    (transport,) = stand.join()
     stand.tell({"kind": "duplicate", "count": 3}, {"kind": "drop", "deliveries": [[0, 0]]})
     for letter in b"abcde":
         stand.broadcast(b"%c" % letter)
     assert b"bbccdde" == transport.got
 
 
-async def test_every_delivery_is_late_by_a_fixed_delay(make_stand):
+async def test_every_delivery_is_late_by_a_fixed_delay(stand):
     """None leaves early, order holds, and what was measured is what was told."""
-    stand = make_stand()
     transports = stand.join(50)
     stand.tell({"kind": "delay", "delay_ms": 50})
     began_s = time.monotonic()
@@ -178,9 +166,8 @@ async def test_every_delivery_is_late_by_a_fixed_delay(make_stand):
     assert 50_000 <= stand.deliveries.delays.get_min_value() * 1.001
 
 
-async def test_delays_of_one_subscription_keep_its_order(make_stand):
+async def test_delays_of_one_subscription_keep_its_order(stand):
     """Random delays never let a delivery overtake, nor does what is sent after the fault."""
-    stand = make_stand()
     transports = stand.join(20)
     uniform = {"distribution": "uniform", "minimum": 0, "maximum": 60}
     stand.tell({"kind": "delay", "delay_ms": uniform})
@@ -194,9 +181,8 @@ async def test_delays_of_one_subscription_keep_its_order(make_stand):
     assert 20 * 26 == counted(stand, "delayed")["fault"]
 
 
-async def test_held_deliveries_of_a_connection_that_goes_are_counted_as_lost(make_stand):
+async def test_held_deliveries_of_a_connection_that_goes_are_counted_as_lost(stand):
     """Delayed, stalled or set aside: what was owed stays accounted for."""
-    stand = make_stand()
     leaving, staying = stand.join(2)
     for fault in (
         {"kind": "delay", "delay_ms": 20},
@@ -214,10 +200,8 @@ async def test_held_deliveries_of_a_connection_that_goes_are_counted_as_lost(mak
     assert 3 == counted(stand, "dropped")["closed"]
 
 
-async def test_malformed_frame_leaves_before_a_delivery_that_stays_whole(make_stand):
+async def test_malformed_frame_leaves_before_a_delivery_that_stays_whole(stand, transport):
     """It is counted and logged, and it takes nothing away."""
-    stand = make_stand()
-    (transport,) = stand.join()
     stand.tell({"kind": "malformed", "form": "bad_utf8", "deliveries": [[1, 0]]})
     stand.broadcast(b"a", b"b")
     assert b"a\x81\x01\xffb" == transport.got
@@ -265,9 +249,8 @@ async def test_deliveries_above_the_outbound_quota_wait_for_the_next_seconds(
     assert {b"abcde"} == {transport.got for transport in transports}
 
 
-async def test_broadcast_that_nothing_touches_is_passed_whole(make_stand):
+async def test_broadcast_that_nothing_touches_is_passed_whole(stand):
     """Faults that are far from their next hit, or over, do not slow a broadcast down."""
-    stand = make_stand()
     stand.join(1000)
     stand.tell({"kind": "drop", "ratio": 1e-9}, {"kind": "drop", "deliveries": [[7, 0]]})
     assert stand.deliveries.all_pass(range(5), 5000, 5000)

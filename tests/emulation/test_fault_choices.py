@@ -53,26 +53,23 @@ def test_claims_of_one_fault_leave_those_of_another(tmp_path):
 
 
 @pytest.mark.parametrize(("share", "present", "expected"), [(0.3, 10, 3), (0.25, 6, 2), (1, 7, 7)])
-async def test_share_of_the_open_connections_is_exact(make_stand, share, present, expected):
+async def test_share_of_the_open_connections_is_exact(stand, share, present, expected):
     """Rounded to whole connections, half upwards."""
-    stand = make_stand()
     stand.join(present)
     assert expected == len(list(Members(stand.writer, share, random.Random(1))))
 
 
 @pytest.mark.parametrize("share", [0.04, 0.3, 0.5, 0.96])
-async def test_share_of_the_connections_that_come_later_is_exact_at_any_time(make_stand, share):
+async def test_share_of_the_connections_that_come_later_is_exact_at_any_time(stand, share):
     """After each of a thousand the share is right to the nearest whole connection."""
-    stand = make_stand()
     members = Members(stand.writer, share, random.Random(1))
     for come in range(1, 1001):
         stand.join()
         assert abs(len(list(members)) - share * come) <= 0.5 + 1e-9
 
 
-async def test_share_is_chosen_by_the_seed(make_stand):
+async def test_share_is_chosen_by_the_seed(stand):
     """The same seed chooses the same connections, another one others."""
-    stand = make_stand()
     stand.join(100)
     choices = [
         [connection.number for connection in Members(stand.writer, 0.2, random.Random(seed))]

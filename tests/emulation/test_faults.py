@@ -8,10 +8,8 @@ from tests.support.emulator_process import Transport, until
 LINGER = (socket.SOL_SOCKET, socket.SO_LINGER)
 
 
-async def test_fault_lasts_from_its_beginning_to_its_end(make_stand):
+async def test_fault_lasts_from_its_beginning_to_its_end(stand, transport):
     """Before and after it, nothing happens."""
-    stand = make_stand()
-    (transport,) = stand.join()
     stand.tell({"kind": "drop", "from_s": 0.05, "until_s": 0.1})
     stand.broadcast(b"a")
     await until(lambda: stand.faults.may_hit(range(1), 1))
@@ -21,10 +19,8 @@ async def test_fault_lasts_from_its_beginning_to_its_end(make_stand):
     assert b"ac" == transport.got
 
 
-async def test_new_faults_take_the_place_of_old_ones(make_stand):
+async def test_new_faults_take_the_place_of_old_ones(stand, transport):
     """Those that go on end, and those still to come never begin."""
-    stand = make_stand()
-    (transport,) = stand.join()
     stand.tell({"kind": "drop"}, {"kind": "drop", "from_s": 0.02}, label="one")
     stand.tell({"kind": "duplicate", "from_s": 0.04}, label="two")
     stand.broadcast(b"a")
@@ -36,10 +32,8 @@ async def test_new_faults_take_the_place_of_old_ones(make_stand):
     assert b"abbc" == transport.got
 
 
-async def test_stall_holds_deliveries_and_keep_alives_and_releases_them_in_order(make_stand):
+async def test_stall_holds_deliveries_and_keep_alives_and_releases_them_in_order(stand, transport):
     """Replies still pass; at the end the held leave in one piece."""
-    stand = make_stand()
-    (transport,) = stand.join()
     connection = stand.subscriptions[0].connection
     stand.tell({"kind": "stall", "until_s": 0.05})
     stand.broadcast(b"a")
@@ -55,10 +49,8 @@ async def test_stall_holds_deliveries_and_keep_alives_and_releases_them_in_order
     assert (4, 3, 0) == (truth["sent"], truth["delayed"]["stall"], truth["pending"])
 
 
-async def test_stall_may_hold_replies_too(make_stand):
+async def test_stall_may_hold_replies_too(stand, transport):
     """Then everything a connection is sent comes after it."""
-    stand = make_stand()
-    (transport,) = stand.join()
     stand.tell({"kind": "stall", "replies": True})
     stand.subscriptions[0].connection.reply(b"<reply>")
     stand.broadcast(b"a")
@@ -67,10 +59,8 @@ async def test_stall_may_hold_replies_too(make_stand):
     assert [b"<reply>a"] == transport.written
 
 
-async def test_overlapping_stalls_hold_until_the_last_ends(make_stand):
+async def test_overlapping_stalls_hold_until_the_last_ends(stand, transport):
     """A stall within a stall releases nothing."""
-    stand = make_stand()
-    (transport,) = stand.join()
     began_s = time.monotonic()
     stand.tell({"kind": "stall", "until_s": 0.02}, {"kind": "stall", "until_s": 0.06})
     stand.broadcast(b"a")
@@ -78,9 +68,8 @@ async def test_overlapping_stalls_hold_until_the_last_ends(make_stand):
     assert time.monotonic() - began_s >= 0.06
 
 
-async def test_share_of_the_connections_stalls_and_is_named(make_stand):
+async def test_share_of_the_connections_stalls_and_is_named(stand):
     """Those that come during the stall are stalled in the same share; all are in the log."""
-    stand = make_stand()
     before = stand.join(10)
     stand.tell({"kind": "stall", "share": 0.4})
     since = stand.join(10)
@@ -93,9 +82,8 @@ async def test_share_of_the_connections_stalls_and_is_named(make_stand):
     assert [silent] == [entry["peers"] for entry in stand.log("released")]
 
 
-async def test_share_of_the_connections_is_reset(make_stand):
+async def test_share_of_the_connections_is_reset(stand):
     """Without a close frame, and with the option that makes the kernel send a reset."""
-    stand = make_stand()
     transports = stand.join(10)
     stand.tell({"kind": "disconnect", "share": 0.3})
     cut = [one for one in transports if one.closing]
@@ -107,17 +95,14 @@ async def test_share_of_the_connections_is_reset(make_stand):
     assert [peers] == [entry["peers"] for entry in stand.log("disconnected")]
 
 
-async def test_connections_are_closed_with_a_code(make_stand):
+async def test_connections_are_closed_with_a_code(stand, transport):
     """A close frame with the code comes first."""
-    stand = make_stand()
-    (transport,) = stand.join()
     stand.tell({"kind": "disconnect", "code": 1011})
     assert (b"\x88\x02\x03\xf3", "closed") == (transport.got, transport.ended)
 
 
-async def test_connections_are_cut_once_at_their_time(make_stand):
+async def test_connections_are_cut_once_at_their_time(stand):
     """Whoever comes later stays, and whoever has left by itself does not matter."""
-    stand = make_stand()
     first, gone = stand.join(2)
     stand.tell({"kind": "disconnect", "from_s": 0.03})
     gone.closing = True
@@ -128,9 +113,8 @@ async def test_connections_are_cut_once_at_their_time(make_stand):
     assert 1 == stand.truth()["disconnects"]["fault"]
 
 
-async def test_connects_are_refused_throttled_and_slowed(make_stand):
+async def test_connects_are_refused_throttled_and_slowed(stand):
     """Several faults add up, and each outcome is counted."""
-    stand = make_stand()
     assert ConnectOutcome() == stand.faults.on_connect()
     stand.tell({"kind": "slow_accept", "delay_ms": 30}, {"kind": "throttle_connects"})
     assert ConnectOutcome(delay_s=0.03, throttled=True) == stand.faults.on_connect()
@@ -146,9 +130,8 @@ async def test_connects_are_refused_throttled_and_slowed(make_stand):
     assert (1, 1, refused + 1) == counted
 
 
-async def test_publishes_are_throttled_in_their_ratio(make_stand):
+async def test_publishes_are_throttled_in_their_ratio(stand):
     """And counted."""
-    stand = make_stand()
     assert not stand.faults.on_publish()
     stand.tell({"kind": "throttle_publishes", "ratio": 0.5})
     throttled = sum(stand.faults.on_publish() for _ in range(1000))
@@ -156,9 +139,8 @@ async def test_publishes_are_throttled_in_their_ratio(make_stand):
     assert throttled == stand.truth()["publishes"]["throttled"]["fault"]
 
 
-async def test_credentials_expire_and_hold_again(make_stand):
+async def test_credentials_expire_and_hold_again(stand):
     """While the fault lasts every check fails."""
-    stand = make_stand()
     assert not stand.faults.on_credentials()
     stand.tell({"kind": "expire_credentials", "until_s": 0.03})
     assert stand.faults.on_credentials()
@@ -166,17 +148,15 @@ async def test_credentials_expire_and_hold_again(make_stand):
     assert stand.truth()["credentials"]["expired"] >= 1
 
 
-async def test_delivery_that_no_fault_hits_is_untouched(make_stand):
+async def test_delivery_that_no_fault_hits_is_untouched(stand):
     """It is the same object, so that finding out costs nothing."""
-    stand = make_stand()
     stand.join()
     stand.tell({"kind": "drop", "deliveries": [[5, 5]]})
     assert UNAFFECTED is stand.faults.on_delivery(0, 0, stand.subscriptions[0].connection)
 
 
-async def test_slow_subscriber_is_cut_off_on_every_way_out(make_stand):
+async def test_slow_subscriber_is_cut_off_on_every_way_out(stand):
     """Past its limit a connection gets no reply, keep-alive or delivery, and its end is counted."""
-    stand = make_stand()
     connections = [stand.writer.add(Transport(unsent_bytes=1001)) for _ in range(2)]
     connections[0].reply(b"<reply>")
     connections[1].keep_alive(b"<ka>")

@@ -26,6 +26,7 @@ from tests.support.runs import (
     lenient,
     sets,
 )
+from tests.support.waiting import PATIENCE_S
 
 FAULTY = ROOT / "tests/support/faulty_locustfile.py"
 MEASURED = SHORT | {"phases.measure_s": 5.0, "phases.drain_s": 0.5}
@@ -85,6 +86,9 @@ late_schedule = partial(
     faulty, fault="late schedule", limits=("late_slots_ratio", "send_delay_p99_ms")
 )
 
+broken_ledger = partial(faulty, fault="broken ledger", limits=())
+broken_report = partial(faulty, fault="broken report", limits=())
+
 
 def full_files(launcher):
     running = launcher.run(JOINING)
@@ -134,6 +138,12 @@ ENDED = {
 }
 
 
+OUR_OWN = {
+    "the account of deliveries raises": (broken_ledger, "internal_error"),
+    "the report of a second raises": (broken_report, "run_cut_short"),
+}
+
+
 def commands(faults):
     return {name: fault for name, (fault, *_) in faults.items()}
 
@@ -156,6 +166,16 @@ def test_fault_that_ends_the_run_is_its_cause(outcome, request):
     _, warning, cause = ENDED[request.node.callspec.id]
     assert warning in named(outcome)
     assert cause == outcome.run["cause"]["code"]
+
+
+@after_each(commands(OUR_OWN))
+def test_exception_in_our_own_code_is_the_reason_and_its_line_is_in_the_log(outcome, request):
+    """The run is invalid and ends in time; the target is not blamed."""
+    warning = next(w for w in outcome.summary["warnings"] if w["invalidates"])
+    assert (4, OUR_OWN[request.node.callspec.id][1]) == (outcome.exit_code, warning["code"])
+    assert "faulty_locustfile.py" in outcome.said
+    assert "ZeroDivisionError: planted" in outcome.stdout
+    assert outcome.seconds < PATIENCE_S
 
 
 @needs_namespaces

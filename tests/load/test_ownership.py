@@ -74,6 +74,21 @@ def test_list_may_have_patterns_and_remarks_and_the_environment_adds_to_it(monke
         require_owned(target_at("abc.appsync-api.us-east-1.amazonaws.com"), stated=False)
 
 
+@pytest.mark.parametrize("pattern", ["*", "*.*", "??*"])
+def test_pattern_of_wildcards_alone_names_no_host(monkeypatch, pattern):
+    """Otherwise the list would allow every system."""
+    monkeypatch.setenv("HARNESS_OWNED_TARGETS", pattern)
+    with pytest.raises(MachineError):
+        require_owned(target_at("a.example.org"), stated=False)
+
+
+def test_address_with_a_wildcard_is_not_remembered():
+    """As an entry of the list it would allow other hosts."""
+    with pytest.raises(MachineError):
+        require_owned(target_at("*.example.org"), stated=True)
+    assert not list_file().exists()
+
+
 def test_list_that_cannot_be_written_asks_again(monkeypatch, tmp_path):
     """The run goes on all the same."""
     (tmp_path / "file").touch()

@@ -7,6 +7,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from harness.core.errors import RemoteProtocolError
+from harness.net.http_stream import parse_response_head
 from harness.net.upgrade import RefusedUpgradeError, Upgrade
 
 SUBPROTOCOLS = ["marker", "header-abc"]
@@ -23,6 +24,10 @@ def answered_by_library(upgrade):
     return received, b"".join(server.data_to_send()), key
 
 
+def check(upgrade, answer, key):
+    upgrade.check(parse_response_head(answer), key)
+
+
 @pytest.mark.parametrize(
     ("address", "host"),
     [
@@ -36,7 +41,7 @@ def test_library_accepts_our_request_and_we_its_answer(address, host):
     """An independent implementation reads the request as meant, and its answer passes."""
     upgrade = Upgrade(parse_uri(address), SUBPROTOCOLS)
     received, answer, key = answered_by_library(upgrade)
-    upgrade.check(answer, key)
+    check(upgrade, answer, key)
     assert (host, "marker, header-abc", "/event/realtime?a=1") == (
         received.headers["Host"],
         received.headers["Sec-WebSocket-Protocol"],
@@ -49,7 +54,7 @@ def test_each_connection_has_a_key_of_its_own():
     upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
     _, answer, _ = answered_by_library(upgrade)
     with pytest.raises(RemoteProtocolError, match="sec-websocket-accept"):
-        upgrade.check(answer, upgrade.request()[1])
+        check(upgrade, answer, upgrade.request()[1])
 
 
 @pytest.mark.parametrize(
@@ -71,16 +76,32 @@ def test_answer_that_breaks_the_rfc_is_named(change, named):
     _, answer, key = answered_by_library(upgrade)
     assert change[0] in answer
     with pytest.raises(RemoteProtocolError, match=named):
-        upgrade.check(answer.replace(*change), key)
+        check(upgrade, answer.replace(*change), key)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b"Connection: Upgrade", b"Connection: keep-alive,Upgrade"),
+        (b"Connection: Upgrade", b"Connection: keep-alive\r\nConnection: upgrade"),
+        (b"Upgrade: websocket", b"Upgrade:WebSocket"),
+    ],
+)
+def test_answer_that_is_oddly_written_passes(change):
+    """Proxies add words to a list, repeat a header, and leave spaces out."""
+    upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
+    _, answer, key = answered_by_library(upgrade)
+    assert change[0] in answer
+    check(upgrade, answer.replace(*change), key)
 
 
 def test_http_status_is_told_apart_from_nonsense():
     """A 403 is a refusal; a banner of another protocol is a broken answer."""
     upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
     with pytest.raises(RefusedUpgradeError, match="403"):
-        upgrade.check(b"HTTP/1.1 403 Forbidden\r\n\r\n", b"")
+        check(upgrade, b"HTTP/1.1 403 Forbidden\r\n\r\n", b"")
     with pytest.raises(RemoteProtocolError, match="SSH"):
-        upgrade.check(b"SSH-2.0-x\r\n\r\n", b"")
+        check(upgrade, b"SSH-2.0-x\r\n\r\n", b"")
 
 
 @given(st.binary(max_size=200))
@@ -88,4 +109,4 @@ def test_hostile_head_raises_only_the_two_errors(head):
     """Whatever a server sends, a join fails in one of the two ways."""
     upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
     with pytest.raises((RefusedUpgradeError, RemoteProtocolError)):
-        upgrade.check(head + b"\r\n\r\n", b"key")
+        check(upgrade, head + b"\r\n\r\n", b"key")

@@ -130,6 +130,11 @@ def request(emulator, method, path, body=None, headers=None, context=None):
         return Answer(answer.status, json.loads(text) if text else None, answer.headers)
 
 
+def body(channel, *events):
+    """Return the body of an HTTP publish of values as JSON texts."""
+    return {"channel": channel, "events": [json.dumps(event) for event in events]}
+
+
 def post(emulator, body, headers=None):
     """Publish over HTTP, with the API key unless other headers are given."""
     text = body if isinstance(body, bytes) else json.dumps(body)

@@ -23,6 +23,8 @@ if FAULT == "clock step":
 from harness.load.locustfile import Chatter, Subscriber  # noqa: E402, F401
 from harness.load.options import START_DELAY_S  # noqa: E402
 from harness.load.worker.publisher import Publisher  # noqa: E402
+from harness.load.worker.worker import Worker  # noqa: E402
+from harness.measure.ledger import SubscriberLedger  # noqa: E402
 
 AFTER_S = START_DELAY_S + 4.0
 """From the start of the test to the fault: while the run measures."""
@@ -34,6 +36,23 @@ def step_clock():
 
 def block_loop():
     get_original("time", "sleep")(BLOCKED_S)
+
+
+def fail(*_, **__):
+    raise ZeroDivisionError("planted")
+
+
+def break_method(owner, *names):
+    for name in names:
+        setattr(owner, name, lambda *args, **kwargs: fail(args, kwargs))
+
+
+def break_ledger():
+    break_method(SubscriberLedger, "delivered", "delivered_together")
+
+
+def break_report():
+    break_method(Worker, "_take_deliveries")
 
 
 def publish_late(publisher):
@@ -48,5 +67,10 @@ def publish_late(publisher):
 if FAULT == "late schedule":
     setattr(Publisher, "run", publish_late)  # noqa: B010  mypy allows no other way
 else:
-    fault = {"clock step": step_clock, "blocked loop": block_loop}[FAULT]
+    fault = {
+        "clock step": step_clock,
+        "blocked loop": block_loop,
+        "broken ledger": break_ledger,
+        "broken report": break_report,
+    }[FAULT]
     events.test_start.add_listener(lambda **_: gevent.spawn_later(AFTER_S, fault))

@@ -13,11 +13,14 @@ from harness.systems.appsync_events.handlers.handlers import (
     Incoming,
 )
 from harness.systems.appsync_events.options import Options
+from harness.systems.appsync_events.wire import WireError
 from tests.support.paths import SCENARIOS
 from tests.support.waiting import PATIENCE_S
 
 EXAMPLES = SCENARIOS / "handlers"
 NOBODY = Identity("api_key", None)
+SENTENCE = "There was an error processing the operation."
+FAILED = HandlerRefusal(WireError("MessageProcessingError", SENTENCE), 500)
 FOREVER = "const many = new Array(1000000).fill(1); many.forEach(() => many.forEach(f))"
 """JavaScript that never ends, given a function `f`."""
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from websockets.sync.server import serve
 
@@ -24,6 +24,28 @@ def serving_http(handler):
     """Serve HTTP on a free port of the loopback interface."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, running(server):
         yield server
+
+
+@contextlib.contextmanager
+def answering_posts(answer):
+    """Answer each POST with the status and bytes that ``answer(request, body)`` returns.
+
+    Yields the port.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            status, body = answer(self, self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Print nothing."""
+
+    with serving_http(Handler) as server:
+        yield server.server_port
 
 
 @contextlib.contextmanager

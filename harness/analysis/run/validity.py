@@ -36,6 +36,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_exhaustion(record),
         *_saturation(record, figures),
         *_incomplete(record),
+        *_internal_errors(record),
         *_disagreements(record),
         *_clock(record, figures),
         *_user_errors(record),
@@ -122,6 +123,15 @@ def _incomplete(record: Record) -> Iterator[Json]:
     if not record.is_complete and on_record < joined:
         hint = "connections are recorded when they close; what was owed to the others is unknown"
         yield warning("connections_missing", on_record, joined, hint)
+
+
+def _internal_errors(record: Record) -> Iterator[Json]:
+    """Warn of exceptions in our own code: what they kept from being counted is not known."""
+    errors = record.errors[record.errors["error_class"] == "InternalError"]
+    if len(errors):
+        count, first = int(errors["count"].sum()), errors["message"].iloc[0]
+        hint = f"{first}; this is a bug of the harness: please report it with locust.log"
+        yield warning("internal_error", count, 0, hint)
 
 
 def _disagreements(record: Record) -> Iterator[Json]:

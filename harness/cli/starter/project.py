@@ -45,12 +45,7 @@ class Project:
 
 
 def new_project(system: System, place: str) -> Project:
-    """Return a project for a system.
-
-    Args:
-        system: What the service is.
-        place: The project's folder, seen from the top of its repository.
-    """
+    """Return a project for a system, in a folder seen from the top of its repository."""
     targets = {EMULATED: _emulated_target(system)} if system.emulator else {}
     targets[SERVICE] = _service_target(system)
     first, variables = next(iter(targets)), _variables(targets[SERVICE])
@@ -81,12 +76,7 @@ def new_project(system: System, place: str) -> Project:
 
 
 def longest_wait_s(system: System, targets: Iterable[str]) -> float:
-    """Return how long a message may wait until clients ask for it, at the slowest of targets.
-
-    Args:
-        system: What the targets are of.
-        targets: Their files' texts.
-    """
+    """Return how long a message may wait until clients ask for it, by the slowest target file."""
     model = system.load("client_options")
     if model is None:
         return 0.0

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.core.exit_codes import ExitCode
 from harness.core.join_stages import JOIN_FAILURE_STAGES
+from harness.core.outside_text import redacted
 from harness.measure.failure_causes import EXHAUSTIONS
 from harness.scenario.workload import Safety
 
@@ -41,6 +42,10 @@ class AbortReason:
     exit_code: ExitCode
     message: str
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        # An address may hold a secret.
+        object.__setattr__(self, "message", redacted(self.message))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

@@ -26,6 +26,7 @@ from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
+from harness.load.internal_errors import BUG_HINT, sentence_of
 from harness.load.master.abort_reason import (
     AbortReason,
     CircuitBreaker,
@@ -201,10 +202,14 @@ class Coordinator:
         if self._writer is not None:
             self._guarded(lambda: self._writer.append("connections", connections))
 
-    def on_failed(self, worker: int, message: str, exit_code: int) -> None:
-        """End the run: a worker could not start."""
-        self._watched.done(worker)
-        sentence, _, hint = f"worker {worker} could not start: {message}".partition("\nhint: ")
+    def on_failed(
+        self, worker: int, message: str, exit_code: int, *, started: bool = False
+    ) -> None:
+        """End the run: a worker could not start, or an exception of ours ended its accounting."""
+        what = "failed" if started else "could not start"
+        if not started:
+            self._watched.done(worker)
+        sentence, _, hint = f"worker {worker} {what}: {message}".partition("\nhint: ")
         self.abort(AbortReason("worker_failed", ExitCode(exit_code), sentence, hint or None))
 
     def on_done(self, worker: int) -> None:
@@ -220,6 +225,10 @@ class Coordinator:
             hint = f"free some space, then report what was measured: harness report {self.folder}"
             self.abort(AbortReason("disk_full", ExitCode.RUN_INVALID, sentence, hint))
             self._assembler = None
+        except Exception as error:
+            sentence = f"the master cannot account for a report: {sentence_of(error)}"
+            self.abort(AbortReason("internal_error", ExitCode.RUN_INVALID, sentence, BUG_HINT))
+            raise  # Locust writes it to the log.
 
     def _end_in_time(self) -> None:
         """End the run when its timetable does."""

@@ -6,7 +6,9 @@ from typing import Any
 from harness.measure.histogram import Int64Array, LatencyHistogram
 
 MAX_ERROR_KINDS = 200
-"""Distinct errors kept for one second, so that unique texts cannot fill the memory."""
+"""Distinct errors that one worker keeps in a run, so that unique texts cannot fill the record."""
+
+OTHER_MESSAGES = "other messages"
 
 IDLE_TAKES = 30
 """A histogram without values in this many takes is deleted: its phase is over. A new histogram for
@@ -21,6 +23,7 @@ class IntervalStats:
         self._histograms: defaultdict[str, LatencyHistogram] = defaultdict(LatencyHistogram)
         self._idle: Counter[str] = Counter()
         self._errors: Counter[tuple[str, str, str, str]] = Counter()
+        self._error_kinds: set[tuple[str, str, str, str]] = set()
         self._lowest_ns = 0
 
     def count(self, user_class: str, name: str, amount: int = 1) -> None:
@@ -37,9 +40,13 @@ class IntervalStats:
 
     def error(self, stage: str, error_class: str, code: str, message: str) -> None:
         """Count one error by where it happened and what the system called it."""
-        key = (stage, error_class, code, message)
-        if key not in self._errors and len(self._errors) >= MAX_ERROR_KINDS:
-            key = (stage, error_class, code, "other messages")
+        kinds = self._error_kinds
+        less_and_less = ((code, message), (code, OTHER_MESSAGES), ("other", OTHER_MESSAGES))
+        for place, told in enumerate(less_and_less, start=1):
+            key = (stage, error_class, *told)
+            if key in kinds or len(kinds) < place * MAX_ERROR_KINDS:
+                break
+        kinds.add(key)
         self._errors[key] += 1
 
     def take(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from harness.core.clock import RunClock
+from harness.core.outside_text import outside_text
 from harness.load.worker.interval_stats import IntervalStats, SubscriptionIntervals
 from harness.load.worker.locust_table import LocustTable
 from harness.load.worker_protocol import RunAssignment
@@ -82,4 +83,12 @@ class RunContext:
     ) -> None:
         """Count one error of a user of this class."""
         self.stats.count(user_class, "errors")
-        self.stats.error(stage, error_class, code, message)
+        self.stats.error(stage, error_class, outside_text(code), outside_text(message))
+
+    def internal_error(self, sentence: str) -> None:
+        """Count an exception that no code of ours handled: the run is invalid for it.
+
+        Args:
+            sentence: What was raised, and where.
+        """
+        self.stats.error("internal", "InternalError", "internal_error", sentence)

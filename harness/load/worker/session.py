@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.core.outside_text import outside_text
+from harness.load.internal_errors import sentence_of
 from harness.load.worker.run_context import RunContext
 from harness.measure.ledger import SubscriberLedger
 from harness.measure.record import CHANNELS_APART
 from harness.measure.record_schema import ConnectionRow
 from harness.net.client import ABNORMAL_CODE as ABNORMAL
 from harness.net.client import STALLED, Client, JoinError, JoinTimes, PublishAnswer
+from harness.net.joining import error_text, join_code
 
 LEFT_CODE = 1000
 LINGER_S = 1.0
@@ -189,7 +192,7 @@ class UserSession(SubscriberLedger):
         self._joining = gevent.getcurrent()
         context.joining += 1
         try:
-            times = client.join(time.monotonic() + context.plan.workload.joins.timeout_s)
+            times = _join(client, time.monotonic() + context.plan.workload.joins.timeout_s)
         except JoinError as error:
             self.times = JoinTimes(started_ns - context.clock.offset_ns)
             self.failure = (error.stage, error.code)
@@ -245,6 +248,7 @@ class UserSession(SubscriberLedger):
 
     def ended(self, code: int, reason: str, kernel_ns: int, outcome: str = "") -> None:
         """The system or the network ended the connection."""
+        reason = outside_text(reason)
         close_reason = f"{outcome}: {reason}" if outcome else reason
         self._detach(kernel_ns + self.context.clock.offset_ns, code, close_reason)
         self.context.stats.count(self.user_class, "disconnects")
@@ -333,3 +337,15 @@ class UserSession(SubscriberLedger):
             "first_arrival_ns": self.first_arrival_ns or None,
             "last_arrival_ns": self.last_arrival_ns or None,
         }
+
+
+def _join(client: Client, deadline: float) -> JoinTimes:
+    """Join; whatever the peer's answer makes a client raise is a failed join with a cause."""
+    try:
+        return client.join(deadline)
+    except JoinError:
+        raise
+    except Exception as error:
+        client.drop()
+        text = error_text(error) if isinstance(error, OSError) else sentence_of(error)
+        raise JoinError("subscribe", join_code(error), text) from error

@@ -10,6 +10,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
@@ -17,7 +18,10 @@ import numpy as np
 from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.core.exit_codes import ExitCode
 from harness.load import worker_protocol
+from harness.load.internal_errors import BUG_HINT, InternalErrors, ends_the_run, sentence_of
+from harness.load.ownership import may_load
 from harness.load.worker.client_disturbances import client_disturbances
 from harness.load.worker.clock_sync import ClockSync
 from harness.load.worker.locust_table import LocustTable
@@ -75,6 +79,7 @@ class Worker:
         self._clock_sync = clock_sync
         self._stop_own_code = stop_own_code
         self._read_coalescing = ReadCoalescing(self._may_coalesce)
+        self._internal_errors = InternalErrors(self.context.internal_error)
         self._deliveries_seen = 0
         self._reported_second = -1
         self._ending = Semaphore()
@@ -94,7 +99,16 @@ class Worker:
             self.publisher.run,
             *client_disturbances(self.population),
         )
+        self._internal_errors.start()
         self._greenlets = [gevent.spawn(body) for body in bodies]
+        for greenlet in self._greenlets:
+            ends_the_run(greenlet, self._fail)
+
+    def _fail(self, sentence: str) -> None:
+        """End the run: what accounts for it, or reports, is gone."""
+        message = f"{sentence}\nhint: {BUG_HINT}"
+        failure = {"worker": self.context.number, "message": message, "started": True}
+        self._send(worker_protocol.FAILED, failure | {"exit_code": int(ExitCode.RUN_INVALID)})
 
     def _may_coalesce(self) -> bool:
         """Return whether the last round brought deliveries, and no answer is waited for.
@@ -222,9 +236,13 @@ class Worker:
             tracker.drained = True
         self.population.close(end_ns)
         context.api.close()
-        self.report(everything=True)
+        try:
+            self.report(everything=True)
+        except Exception as error:  # noqa: BLE001 - the rows of connections must still be sent
+            self._fail(sentence_of(error))
         context.health.close()
         self._send_connections()
+        self._internal_errors.stop()
         self._send(worker_protocol.DONE, {"worker": context.number})
 
     def _send_connections(self) -> None:
@@ -289,4 +307,5 @@ def access_of(assignment: RunAssignment, number: int) -> Access:
         ),
         options=assignment.plan.client,
         auth=target.auth,
+        may_connect=partial(may_load, target),
     )

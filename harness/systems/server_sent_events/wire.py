@@ -7,14 +7,14 @@ stream", read November 2026.
 import re
 from typing import NamedTuple
 
-from harness.core.errors import RemoteProtocolError
+from harness.core.peer_limits import HeldBytes, oversize
 
 CONTENT_TYPE = "text/event-stream"
 LAST_EVENT_ID_HEADER = "Last-Event-ID"
 DEFAULT_EVENT_TYPE = "message"
 
-MAX_PENDING_BYTES = 16 * 1024 * 1024
-"""An event may be this long. The format sets no limit; memory does."""
+MAX_ID_BYTES = 8192
+"""Servers and proxies refuse a longer Last-Event-ID, and each user keeps one."""
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -47,7 +47,7 @@ class EventStreamParser:
     Attributes:
         last_event_id: Where to go on after a reconnect, undecoded; empty before the first id.
         retry_ms: The reconnection time the server asked for; None where it did not.
-        comments: Comment lines so far: what servers send as heartbeats.
+        empty_lines: Comments and empty blocks so far: what servers send as heartbeats.
 
     Args:
         last_event_id: Where the stream before this one was left.
@@ -55,13 +55,14 @@ class EventStreamParser:
 
     __slots__ = (
         "_data",
+        "_held",
         "_id",
         "_pending_bytes",
         "_rest",
         "_skip_lf",
         "_started",
         "_type",
-        "comments",
+        "empty_lines",
         "last_event_id",
         "retry_ms",
     )
@@ -69,11 +70,13 @@ class EventStreamParser:
     def __init__(self, last_event_id: bytes = b"") -> None:
         self.last_event_id = last_event_id
         self.retry_ms: int | None = None
-        self.comments = 0
+        self.empty_lines = 0
         self._id = last_event_id
         self._data: list[bytes] | None = None
         self._type = b""
-        self._rest = b""
+        self._rest = bytearray()
+        """The beginning of a line."""
+        self._held = HeldBytes()
         self._pending_bytes = 0
         self._skip_lf = False
         self._started = False
@@ -97,28 +100,33 @@ class EventStreamParser:
         """Take more of the stream and return the events it completes.
 
         Raises:
-            RemoteProtocolError: If an event is longer than ``MAX_PENDING_BYTES``.
+            RemoteProtocolError: If an event or its id is too long.
         """
         if self._skip_lf and received:
             self._skip_lf = False
             if received[0] == _LF:
                 received = received[1:]
-        text = self._rest + received
+        if self._started and not _LINE_END.search(received):
+            self._rest += received
+            self._hold()
+            return []
+        text = bytes(self._rest) + received
         if not self._started:
             if len(text) < len(_BOM) and _BOM.startswith(text):
-                self._rest = text
+                self._rest[:] = text
                 return []
             text = text.removeprefix(_BOM)
             self._started = True
         # A CR ends its line at once; should an LF follow in later bytes, it belongs to the CR.
         self._skip_lf = text.endswith(b"\r")
         lines = _LINE_END.split(text)
-        self._rest = lines.pop()
+        self._rest[:] = lines.pop()
         events = [event for line in lines if (event := self._line(line)) is not None]
-        if self._pending_bytes + len(self._rest) > MAX_PENDING_BYTES:
-            found = f"more than {MAX_PENDING_BYTES} bytes without an end"
-            raise RemoteProtocolError("event stream", found, "an event must end")
+        self._hold()
         return events
+
+    def _hold(self) -> None:
+        self._held.set(self._pending_bytes + len(self._rest), "event stream")
 
     def _line(self, line: bytes) -> Event | None:
         if not line:
@@ -126,14 +134,16 @@ class EventStreamParser:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if not name:
-            self.comments += 1
+            self.empty_lines += 1
         elif name == b"data":
             self._data = [] if self._data is None else self._data
             self._data.append(value)
-            self._pending_bytes += len(value) + 1
+            self._pending_bytes += len(line) + 1
         elif name == b"event":
             self._type = value
         elif name == b"id" and b"\0" not in value:
+            if len(value) > MAX_ID_BYTES:
+                raise oversize("event stream", f"an id of {len(value):,} bytes", MAX_ID_BYTES)
             self._id = value
         elif name == b"retry" and _DIGITS.fullmatch(value):
             self.retry_ms = int(value.lstrip(b"0")[:18] or b"0")
@@ -146,6 +156,7 @@ class EventStreamParser:
         event_type, self._type = self._type, b""
         self._pending_bytes = 0
         if data is None:
+            self.empty_lines += 1
             return None
         name = event_type.decode("utf-8", "replace") or DEFAULT_EVENT_TYPE
         return Event(name, b"\n".join(data), self.last_event_id)

@@ -6,16 +6,12 @@ import uuid
 import pytest
 
 from tests.conformance.rows import assumed, documented, observed
-from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, error_types, post, request
+from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, body, error_types, post, request
 from tests.support.appsync_signing import compact, signed
 
 HTTP_PAGE = "eventapi/publish-http"
 AUVRED = "end-to-end tests of aws-appsync-events by auvred against AWS"
 BODY = {"channel": "/default/a", "events": ["1"]}
-
-
-def body(channel="/default/a", *events):
-    return {"channel": channel, "events": [json.dumps(event) for event in events]}
 
 
 @documented("200 with `successful` and `failed`, each event with UUID and index.", HTTP_PAGE)

@@ -59,6 +59,17 @@ def test_flood_of_different_errors_stays_bounded_and_complete():
     assert 1000 == sum(error[-1] for error in errors)
 
 
+def test_flood_of_different_errors_over_a_run_stays_bounded():
+    """New texts, and then new codes, of every second are lumped together."""
+    stats = IntervalStats()
+    kinds = set()
+    for second in range(20):
+        for number in range(100):
+            stats.error("receive", "RemoteError", f"{second}-{number}", f"id {second}-{number}")
+        kinds |= {tuple(error[:-1]) for error in stats.take()["errors"]}
+    assert len(kinds) == 2 * MAX_ERROR_KINDS + 1
+
+
 def test_what_was_noted_is_told_once():
     """Starts and ends by channel; the next report begins anew."""
     notes = SubscriptionIntervals()

@@ -9,7 +9,6 @@ from websockets.sync.client import connect as websocket_connect
 
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.options import Options
-from tests.support import http_requests
 from tests.support.waiting import PATIENCE_S
 
 ROOM = "/default/room-0"
@@ -68,9 +67,3 @@ def connect():
             return Peer(opened.enter_context(connection))
 
         yield open_connection
-
-
-@pytest.fixture
-def stats():
-    """Read an emulator's counts over HTTP."""
-    return http_requests.stats

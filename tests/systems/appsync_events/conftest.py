@@ -8,7 +8,6 @@ import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.support import http_requests
 from tests.support.appsync_peers import open_peer
 from tests.support.handler_runner import Stand
 
@@ -47,12 +46,6 @@ def peer(connect, shared_emulator):
 
 
 @pytest.fixture
-def stats():
-    """Read an emulator's counts over HTTP."""
-    return http_requests.stats
-
-
-@pytest.fixture
 def now_s(monkeypatch):
     """A clock that a test sets, in a list of one."""
     now_s = [1000.0]
@@ -61,19 +54,37 @@ def now_s(monkeypatch):
 
 
 @pytest.fixture
-def javascript(tmp_path):
+def handlers_of():
+    """Make the handlers of a namespace with these keys; they are closed after the test."""
+    with contextlib.ExitStack() as made:
+        yield lambda **namespace: made.enter_context(Stand(**namespace))
+
+
+@pytest.fixture
+def javascript(handlers_of, tmp_path):
     """Make handlers of JavaScript code."""
-    stands = []
 
     def make(code, **namespace):
-        file = tmp_path / f"handlers-{len(stands)}.js"
+        file = tmp_path / "handlers.js"
         file.write_text(code, encoding="utf-8")
-        stands.append(Stand(code=str(file), **namespace))
-        return stands[-1]
+        return handlers_of(code=str(file), **namespace)
 
-    yield make
-    for made in stands:
-        made.__exit__()
+    return make
+
+
+@pytest.fixture
+def python(handlers_of, tmp_path):
+    """Make handlers of Python code; `publish` and `subscribe` are what it may define."""
+
+    def make(code, **namespace):
+        file = tmp_path / "handlers.py"
+        file.write_text(code, encoding="utf-8")
+        for operation in ("publish", "subscribe"):
+            if f"def {operation}" in code:
+                namespace[f"on_{operation}"] = f"{file}:{operation}"
+        return handlers_of(**namespace)
+
+    return make
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import RemoteProtocolError
-from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.wire import EventStreamParser, last_event_id_of
 
 
@@ -152,8 +151,8 @@ def test_last_id_in_a_piece_of_stream_is_found_or_none():
 
 def test_endless_event_is_refused(monkeypatch):
     """A worker's memory is not the server's to fill."""
-    monkeypatch.setattr(wire, "MAX_PENDING_BYTES", 100)
-    with pytest.raises(RemoteProtocolError, match="an event must end"):
+    monkeypatch.setattr("harness.core.peer_limits.MAX_MESSAGE_BYTES", 100)
+    with pytest.raises(RemoteProtocolError, match="at most 100 bytes are taken"):
         EventStreamParser().feed(b"data: " + b"x" * 200)
 
 

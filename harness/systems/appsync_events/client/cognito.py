@@ -7,13 +7,14 @@ secret's hash, read November 2026.
 
 import base64
 import hmac
-import os
 from typing import Any
 
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from harness.core.outside_text import register_secret
+from harness.core.secrets import secret_variable
 from harness.systems.appsync_events.client.sigv4 import aws_session, first_line
 from harness.systems.appsync_events.client.tokens import CredentialsError, read_text
 
@@ -73,7 +74,7 @@ class UserPoolTokens:
 
     def _signed_in(self, identity: int) -> str:
         user, auth = self._users[identity], self._auth
-        parameters = {"USERNAME": user, "PASSWORD": os.environ.get(auth.password_env, "")}
+        parameters = {"USERNAME": user, "PASSWORD": secret_variable(auth.password_env)}
         parameters |= self._secret_hash(user)
         if auth.sign_in == "admin_user_password":
             answer = self._client.admin_initiate_auth(
@@ -110,12 +111,15 @@ class UserPoolTokens:
             raise CredentialsError("auth", found, rule, hint)
         if kept := result.get("RefreshToken", refresh_token):
             self._refresh_tokens[identity] = kept
-        return str(result[_TOKENS[self._auth.token_use]])
+            register_secret("refresh token", kept)
+        token = str(result[_TOKENS[self._auth.token_use]])
+        register_secret("token", token)
+        return token
 
     def _secret_hash(self, user: str) -> dict[str, str]:
         if not self._auth.client_secret_env:
             return {}
-        secret = os.environ.get(self._auth.client_secret_env, "")
+        secret = secret_variable(self._auth.client_secret_env)
         text = (user + self._auth.client_id).encode()
         return {
             "SECRET_HASH": base64.b64encode(hmac.digest(secret.encode(), text, "sha256")).decode()

@@ -20,6 +20,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
+from harness.core.outside_text import register_secret
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.client.tokens import CredentialsError
 
@@ -136,6 +137,8 @@ def signed(
         credentials: With the attributes of botocore's.
         region: The API's.
     """
+    if credentials.token:
+        register_secret("AWS_SESSION_TOKEN", credentials.token)
     given = {**headers, "host": host}
     request = AWSRequest("POST", f"https://{host}{wire.HTTP_PATH}", given, data=body)
     SigV4Auth(credentials, SERVICE, region).add_auth(request)

@@ -23,6 +23,7 @@ from gevent.pool import Pool
 
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
+from harness.core.secrets import clean_secret
 from harness.systems.appsync_events import wire
 
 COMMAND_WITHIN_S = 30.0
@@ -170,7 +171,7 @@ class ListedTokens:
             return self._lines[identity]
 
     def _fresh(self) -> list[str]:
-        lines = [line.strip() for line in self._read().splitlines()]
+        lines = [clean_secret(self._where, line) for line in self._read().splitlines()]
         if not any(lines):
             raise CredentialsError(self._where, "gave no token", "one a line is required")
         return [line for line in lines if line]

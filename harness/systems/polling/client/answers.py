@@ -4,15 +4,21 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from harness.core.errors import RemoteProtocolError
-from harness.net.http_stream import Body, PlainBody, ResponseHead, body_of, parse_response_head
+from harness.core.peer_limits import HeldBytes, oversize
+from harness.net.http_stream import (
+    HEAD_END,
+    Body,
+    PlainBody,
+    ResponseHead,
+    body_of,
+    parse_response_head,
+    words,
+)
 from harness.net.joining import MAX_HEAD_BYTES
-from harness.net.upgrade import HEAD_END
 from harness.systems.polling import wire
 
 MOST_KNOWN = 4096
 """Answers remembered: users with the same cursor get the same bytes, until something new comes."""
-
-MAX_BODY_BYTES = 16 * 1024 * 1024
 
 
 class Answer(NamedTuple):
@@ -44,12 +50,13 @@ class AnswerReader:
         complete: Whether all of it has come.
     """
 
-    __slots__ = ("_body", "_head", "_taken", "complete")
+    __slots__ = ("_body", "_head", "_held", "_taken", "complete")
 
     def __init__(self) -> None:
         self._head: ResponseHead | None = None
         self._body: Body | None = None
-        self._taken = b""
+        self._taken = bytearray()
+        self._held = HeldBytes()
         self.complete = False
 
     def feed(self, data: bytes) -> None:
@@ -59,21 +66,25 @@ class AnswerReader:
             RemoteProtocolError: If it is no response, or an endless one.
         """
         if self._body is None:
-            data = self._taken + data
-            end = data.find(HEAD_END) + len(HEAD_END)
+            searched = max(len(self._taken) - len(HEAD_END) + 1, 0)
+            self._taken += data
+            end = self._taken.find(HEAD_END, searched) + len(HEAD_END)
             if end < len(HEAD_END):
-                self._taken = data
-                if len(data) > MAX_HEAD_BYTES:
-                    raise RemoteProtocolError("HTTP response", "has an endless head", "one end")
+                if len(self._taken) > MAX_HEAD_BYTES:
+                    raise oversize("HTTP response", "has an endless head", MAX_HEAD_BYTES)
                 return
-            self._head = parse_response_head(data[:end])
+            self._head = parse_response_head(bytes(self._taken[:end]))
+            data, self._taken = bytes(self._taken[end:]), bytearray()
+            if self._head.is_interim:
+                self._head = None
+                if data:
+                    self.feed(data)
+                return
             bodiless = self._head.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
             self._body = PlainBody(0) if bodiless else body_of(self._head)
-            self._taken, data = b"", data[end:]
         self._taken += self._body.feed(data)
         self.complete = self._body.ended
-        if len(self._taken) > MAX_BODY_BYTES:
-            raise RemoteProtocolError("answer to a poll", "has an endless body", "16 MB at most")
+        self._held.set(len(self._taken), "answer to a poll")
 
     def close(self) -> bool:
         """Handle the end of the connection; return whether it completes the response."""
@@ -93,10 +104,14 @@ class AnswerReader:
         if head is None or body is None:
             raise RemoteProtocolError("answer to a poll", "is not complete", "all was needed")
         headers = head.headers
-        closes = headers.get("connection", "").lower() == "close" or body.ends_with_connection
+        closes = "close" in words(headers.get("connection", "")) or body.ends_with_connection
         place = wire.Place("", headers.get("etag", ""), headers.get("last-modified", ""))
         if head.status == HTTPStatus.OK:
-            page = wire.parse_page(self._taken, layout) if layout else wire.Page((self._taken,))
+            page = (
+                wire.parse_page(bytes(self._taken), layout)
+                if layout
+                else wire.Page((bytes(self._taken),))
+            )
             return Answer(
                 head.status,
                 place._replace(cursor=page.cursor),

@@ -17,9 +17,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
+from harness.core.peer_limits import EmptyUnits
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import HttpPublisher
-from harness.net.http_stream import Body, ResponseHead, body_of, parse_response_head
+from harness.net.http_stream import Body, ResponseHead, body_of
 from harness.net.joining import error_text, join_code, lap, read_head
 from harness.net.reading import Int64Array
 from harness.net.stream import TcpStream, TlsStream, open_socket
@@ -28,9 +29,10 @@ from harness.systems.server_sent_events.client.settings import Addresses, settin
 
 STREAM_END = "stream_end"
 STREAM_RESET = "stream_reset"
-PROTOCOL_ERROR = "protocol_error"
-CLOSE_CODES = {STREAM_END: 1000, STREAM_RESET: 1006, PROTOCOL_ERROR: 1002}
+CLOSE_CODES = {STREAM_END: 1000, STREAM_RESET: 1006}
 """How an open stream ends, and what WebSocket calls it, so that systems compare; HTTP has none."""
+PROTOCOL_ERROR_CODE = 1002
+"""Of a stream that ended for what it held."""
 
 FRAMES_KEPT = 1000
 MAX_REDIRECTS = 20
@@ -63,6 +65,7 @@ class ServerSentEventsApi:
         )
         headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
         self.publisher = HttpPublisher(access, headers, self.settings.body)
+        self.may_connect = access.may_connect
 
     def client(
         self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
@@ -110,6 +113,7 @@ class ServerSentEventsClient:
         "_api",
         "_body",
         "_channels",
+        "_empty",
         "_frame_cache",
         "_fresh",
         "_joined",
@@ -135,6 +139,7 @@ class ServerSentEventsClient:
         self._frame_cache = frame_cache
         self._listener = listener
         self._parser = wire.EventStreamParser(api.cursors.get(listener, b""))
+        self._empty: EmptyUnits | None = None
         self._retry_ms: int | None = None
         self._body: Body | None = None
         self._stream: TcpStream | None = None
@@ -174,14 +179,12 @@ class ServerSentEventsClient:
             return times
         try:
             rest = self._connect(times, deadline)
+            if rest:
+                self._take(rest, times.confirmed_ns)
         except BaseException:
             self.drop()
             raise
         self._joined = True
-        if rest:
-            self._take(rest, times.confirmed_ns)
-        if not self.open:  # It ended in the same breath as it was confirmed.
-            raise JoinError("subscribe", STREAM_END, "the stream ended at once")
         return times
 
     def _connect(self, times: JoinTimes, deadline: float) -> bytes:
@@ -192,9 +195,7 @@ class ServerSentEventsClient:
             if head.status not in _REDIRECTS or not head.headers.get("location"):
                 break
             self._release()
-            address = urljoin(address, head.headers["location"])
-            if urlsplit(address).scheme not in {"http", "https"}:
-                raise JoinError("subscribe", "http_error_terminal", f"redirected to {address}")
+            address = self._redirected(address, head.headers["location"])
         else:
             raise JoinError("subscribe", "http_error_terminal", "too many redirects")
         stream = self._stream
@@ -207,6 +208,22 @@ class ServerSentEventsClient:
         times.confirmed_ns = self.heard_ns = kernel_ns
         self._listener.confirmed(kernel_ns)
         return rest
+
+    def _redirected(self, address: str, location: str) -> str:
+        """Return the address that an answer redirects to, if load on it is allowed."""
+        try:
+            address = urljoin(address, location)
+            parts = urlsplit(address)
+            host, _ = parts.hostname or "", parts.port  # Both are checked when they are read.
+        except ValueError:
+            host = ""
+        if not host or parts.scheme not in {"http", "https"}:
+            found = f"redirected to {location[:200]!r}, which is no address of a stream"
+            raise JoinError("subscribe", "http_error_terminal", found)
+        if not self._api.may_connect(host):
+            found = f"redirected to {host[:200]}, which is not on the list of systems that you own"
+            raise JoinError("subscribe", "redirect_refused", found, is_final=True)
+        return address
 
     def _ask(
         self, address: str, times: JoinTimes, deadline: float
@@ -225,11 +242,11 @@ class ServerSentEventsClient:
                 before = lap(times, "tls", before)
             stage = "subscribe"
             self._stream.send(api.addresses.request(address, self._parser.last_event_id))
-            head, rest, kernel_ns = read_head(self._stream, deadline)
+            answer = read_head(self._stream, deadline)
             lap(times, "subscribe", before)
-            return parse_response_head(head), rest, kernel_ns
-        except (OSError, RemoteProtocolError, TargetUnreachableError) as error:
+        except (OSError, RemoteProtocolError, TargetUnreachableError, UnicodeError) as error:
             raise JoinError(stage, _outcome(stage, error), error_text(error)) from None
+        return answer
 
     def _checked(self, head: ResponseHead, rest: bytes) -> Body:
         """Return the body's reader; any answer but a stream ends the attempt for good."""
@@ -238,7 +255,10 @@ class ServerSentEventsClient:
             found = f"{head.status} {head.media_type or 'without a content type'}"
             code = "http_error_terminal"
             raise JoinError("subscribe", code, f"{found}: {said}", is_final=True)
-        return body_of(head)
+        body = body_of(head)
+        if body.ended:
+            raise JoinError("subscribe", STREAM_END, "the answer holds no stream")
+        return body
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:
         """Process received bytes; the hot path."""
@@ -277,11 +297,15 @@ class ServerSentEventsClient:
         self._sync_cursor()
         self.heard_ns = kernel_ns
         token, events = None, []
+        before = parser.empty_lines
         try:
             events = parser.feed(body.feed(data))
+            if parser.empty_lines != before:
+                self._empty = self._empty or EmptyUnits()
+                self._empty.add(parser.empty_lines - before, kernel_ns, "comments of the stream")
         except RemoteProtocolError as error:
-            self._listener.refused("receive", PROTOCOL_ERROR, str(error))
-            self._over(PROTOCOL_ERROR, str(error), kernel_ns)
+            self._listener.refused("receive", error.code, str(error))
+            self._over(error.code, str(error), kernel_ns)
             return
         for event in events:
             token = self._event(event, kernel_ns)
@@ -322,8 +346,12 @@ class ServerSentEventsClient:
         return STREAM_RESET, "closed in the middle of the response"
 
     def _over(self, outcome: str, reason: str, kernel_ns: int) -> None:
+        if not self._joined:  # It ended in the same breath as it was confirmed.
+            raise JoinError("subscribe", outcome, reason)
         self.drop()
-        self._listener.ended(CLOSE_CODES[outcome], reason, kernel_ns, outcome)
+        self._listener.ended(
+            CLOSE_CODES.get(outcome, PROTOCOL_ERROR_CODE), reason, kernel_ns, outcome
+        )
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """POST one publish in a greenlet of its own; the listener hears of its answer."""

@@ -1,6 +1,5 @@
 """The client settings of a target, ready for use: headers, places of envelopes, addresses."""
 
-import os
 import re
 import ssl
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.secrets import secret_variable
 from harness.net.addresses import path_of, tls_context, with_channels
 from harness.net.stream import resolve
 from harness.systems.server_sent_events import wire
@@ -79,7 +79,7 @@ def settings_of(options: Any, api_key: str) -> Settings:
         api_key: Sent as a bearer token unless empty.
 
     Raises:
-        ScenarioError: If a variable that the table names is not set.
+        ScenarioError: If a variable that the table names is not set, or holds control characters.
     """
     bearer = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     if options is None:
@@ -104,7 +104,8 @@ def settings_of(options: Any, api_key: str) -> Settings:
 
 
 def _secrets(key: str, variables: Mapping[str, str]) -> dict[str, str]:
-    missing = [name for name in variables.values() if not os.environ.get(name)]
+    secrets = {name: secret_variable(variable) for name, variable in variables.items()}
+    missing = [variables[name] for name, secret in secrets.items() if not secret]
     if missing:
         raise ScenarioError(
             [
@@ -118,7 +119,7 @@ def _secrets(key: str, variables: Mapping[str, str]) -> dict[str, str]:
                 for name in missing
             ]
         )
-    return {name: os.environ[variable] for name, variable in variables.items()}
+    return secrets
 
 
 _HEAD_END = b"\r\n\r\n"

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.options import IamUser, Options, Quotas
+from tests.support.http_requests import stats
 from tests.support.waiting import PATIENCE_S
 
 SECRET = "emulator-local"
@@ -129,7 +130,7 @@ def test_user_without_the_permission_is_forbidden():
             client.get_connection(ConnectionId=STRANGER)
 
 
-def test_frames_and_calls_share_the_throttle(connect, stats):
+def test_frames_and_calls_share_the_throttle(connect):
     """Three tokens: a frame and two calls; the next call is answered 429, and so is a frame."""
     with ApiGatewayEmulator.start(Options(quotas=Quotas(requests_per_s=0.01, burst=3))) as emulator:
         peer, client = connect(emulator), api(emulator)

@@ -13,6 +13,7 @@ from websockets.frames import Frame, Opcode
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.emulator.sessions import FrameLimit
 from harness.systems.api_gateway_websocket.options import Options, Quotas, Route, Undocumented
+from tests.support.http_requests import stats
 from tests.support.waiting import PATIENCE_S, wait_for
 from tests.systems.api_gateway_websocket.conftest import ROOM
 
@@ -76,7 +77,7 @@ def test_frame_above_32_kb_closes_the_connection(shared_emulator, connect, size)
     assert 1009 == closed.value.rcvd.code
 
 
-def test_two_processes_are_one_api(connect, stats):
+def test_two_processes_are_one_api(connect):
     """Whoever sends reaches everybody, whichever process holds them, and the counts are summed."""
     with start(Options(processes=2)) as emulator:
         peers = [connect(emulator).join() for _ in range(12)]
@@ -105,7 +106,7 @@ def test_authorizer_lets_in_who_has_the_key(connect):
         assert (403, "Forbidden") == refusal(connect, emulator, query="?authorization=other")
 
 
-def test_connects_above_the_quota_are_answered_429(connect, stats):
+def test_connects_above_the_quota_are_answered_429(connect):
     """During the upgrade, before there is a connection."""
     with start(Options(quotas=Quotas(connects_per_s=0.01))) as emulator:
         connect(emulator)
@@ -117,7 +118,7 @@ def test_connects_above_the_quota_are_answered_429(connect, stats):
 @pytest.mark.parametrize(
     ("quotas", "cause"), [({"idle_s": 0.4}, "idle"), ({"lifetime_s": 0.4}, "lifetime")]
 )
-def test_connection_ends_of_silence_and_of_age(connect, stats, quotas, cause):
+def test_connection_ends_of_silence_and_of_age(connect, quotas, cause):
     """With code 1001; quotas that are 0 or off end none."""
     with start(Options(quotas=Quotas(**quotas))) as emulator:
         peer = connect(emulator)
@@ -127,7 +128,7 @@ def test_connection_ends_of_silence_and_of_age(connect, stats, quotas, cause):
         assert 1 == stats(emulator)["disconnects"][cause]
 
 
-def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, stats):
+def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect):
     """It is owed nothing: nobody is there. The next broadcast does not know it any more."""
     with start(Options(undocumented=Undocumented(lost_disconnects=1.0))) as emulator:
         gone, stays = connect(emulator).join(), connect(emulator).join()
@@ -146,7 +147,7 @@ def test_row_that_a_lost_disconnect_leaves_is_deleted_by_the_first_410(connect, 
         assert 0 == deliveries["dropped"]["closed"]
 
 
-def test_killed_process_costs_its_connections_and_nobody_else(connect, stats):
+def test_killed_process_costs_its_connections_and_nobody_else(connect):
     """Their rows go with the first 410; who stayed, and who comes back, hears the next message."""
     with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
         peers = [connect(emulator).join() for _ in range(12)]
@@ -179,7 +180,7 @@ def is_open(peer):
         return False
 
 
-def test_broadcast_while_a_process_is_away_reaches_all_others(connect, stats):
+def test_broadcast_while_a_process_is_away_reaches_all_others(connect):
     """Calls to the connections that went with it are answered 410, and their owed ones counted."""
     with start(Options(processes=2)) as emulator, selectors.PollSelector() as selector:
         peers = [connect(emulator).join() for _ in range(12)]
@@ -218,7 +219,7 @@ def test_routes_do_what_they_are_told_to(connect):
         assert {"action": "end"} == other.ask(action="end")
 
 
-def test_faults_told_at_run_time_are_counted(connect, stats):
+def test_faults_told_at_run_time_are_counted(connect):
     """Two deliveries are dropped, and the count says so."""
     with start(Options()) as emulator:
         peer = connect(emulator).join()
@@ -233,7 +234,7 @@ def test_faults_told_at_run_time_are_counted(connect, stats):
         assert (4, 2, 2) == counts
 
 
-def test_bill_counts_messages_both_ways_and_connection_time(connect, stats):
+def test_bill_counts_messages_both_ways_and_connection_time(connect):
     """A join, a publish and its two deliveries, and two connects."""
     with start(Options()) as emulator:
         peer = connect(emulator).join()

@@ -1,7 +1,6 @@
 """Our client against servers of others, and against the emulator with others as witnesses."""
 
 import contextlib
-import http.server
 import json
 import time
 
@@ -11,7 +10,7 @@ from websockets.typing import Subprotocol
 from harness.net.client import Access, JoinError
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from tests.support.listeners import Listener, wait_for
-from tests.support.servers import serving_http, serving_websockets
+from tests.support.servers import answering_posts, serving_websockets
 from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
@@ -24,36 +23,51 @@ def api(realtime, http_url="http://127.0.0.1:9/event", key=KEY):
 
 
 @pytest.fixture
-def emulated(shared_emulator):
+def opened():
+    """What is closed after the test."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def emulated(shared_emulator, opened):
     """Make APIs on the shared emulator, closed after the test."""
-    base = f"127.0.0.1:{shared_emulator.port}"
-    with contextlib.ExitStack() as opened:
+    base = f"127.0.0.1:{shared_emulator.port}/event"
 
-        def make(key=KEY):
-            made = api(f"ws://{base}/event/realtime", f"http://{base}/event", key)
-            opened.callback(made.close)
-            return made
+    def make(key=KEY):
+        made = api(f"ws://{base}/realtime", f"http://{base}", key)
+        return opened.enter_context(contextlib.closing(made))
 
-        yield make
+    return make
 
 
-def join(made, channels=(ROOM,), within_s=PATIENCE_S):
-    client = made.client(channels, {}, Listener())
-    client.listener.times = client.join(time.monotonic() + within_s)
-    return client
+@pytest.fixture
+def join(opened):
+    """Make clients that join; they are dropped after the test."""
+
+    def joined(made, channels=(ROOM,), *, within_s=PATIENCE_S, frame_cache=None):
+        client = made.client(channels, {} if frame_cache is None else frame_cache, Listener())
+        opened.callback(client.drop)
+        client.listener.times = client.join(time.monotonic() + within_s)
+        return client
+
+    return joined
 
 
-@contextlib.contextmanager
-def scripted_server(script):
-    """A server of the websockets library; ``script`` maps a message's type to the answers."""
+@pytest.fixture
+def scripted(opened):
+    """Make APIs on servers that answer as ``script`` says for a message's type."""
 
-    def handler(peer):
-        for text in peer:
-            for answer in script.get(json.loads(text)["type"], ()):
-                peer.send(answer if isinstance(answer, str) else json.dumps(answer))
+    def make(script):
+        def handler(peer):
+            for text in peer:
+                for answer in script.get(json.loads(text)["type"], ()):
+                    peer.send(answer if isinstance(answer, str) else json.dumps(answer))
 
-    with serving_websockets(handler, subprotocols=[Subprotocol("aws-appsync-event-ws")]) as port:
-        yield f"ws://{HOST}:{port}/event/realtime"
+        serving = serving_websockets(handler, subprotocols=[Subprotocol("aws-appsync-event-ws")])
+        return api(f"ws://{HOST}:{opened.enter_context(serving)}/event/realtime")
+
+    return make
 
 
 ACK = {"type": "connection_ack", "connectionTimeoutMs": 300000}
@@ -64,32 +78,29 @@ def data(event):
     return {"type": "data", "id": "s", "event": event}
 
 
-def test_join_reports_each_stage_and_when_it_was_confirmed(emulated):
+def test_join_reports_each_stage_and_when_it_was_confirmed(emulated, join):
     """A join has the stages of the protocol, all of them within the whole."""
     client = join(emulated())
     times = client.listener.times
-    client.drop()
     assert {"tcp", "upgrade", "init", "subscribe"} == set(times.stages_ns)
     assert 0 < sum(times.stages_ns.values()) <= time.time_ns() - times.start_ns
     assert times.start_ns < times.confirmed_ns <= time.time_ns()
 
 
-def test_published_event_reaches_every_subscriber_and_is_acknowledged(emulated):
+def test_published_event_reaches_every_subscriber_and_is_acknowledged(emulated, join):
     """Publisher and subscriber both get it, and the publisher its answer."""
     made = emulated()
     chatter, subscriber = join(made), join(made)
     chatter.publish("1", ROOM, [b'{"a":1}', b'"b"'])
     wait_for(lambda: len(subscriber.listener.events) == 2 and len(chatter.listener.events) == 2)
     wait_for(lambda: chatter.listener.answers)
-    chatter.drop()
-    subscriber.drop()
     answer = chatter.listener.answers[0]
     assert ['{"a":1}', '"b"'] == subscriber.listener.events
     assert "1" == answer.publish_id
     assert answer.accepted
 
 
-def test_independent_subscriber_sees_the_same_events(shared_emulator, emulated, connect):
+def test_independent_subscriber_sees_the_same_events(shared_emulator, emulated, connect, join):
     """What our client publishes, a client of another library receives, byte for byte."""
     witness = connect(shared_emulator)
     assert "subscribe_success" == witness.subscribe("w", "/default/room-0")["type"]
@@ -97,21 +108,19 @@ def test_independent_subscriber_sees_the_same_events(shared_emulator, emulated, 
     client.publish("1", ROOM, [b'{"n":1}'])
     heard = witness.hear()
     wait_for(lambda: client.listener.events)
-    client.drop()
     assert heard["event"] == client.listener.events[0] == '{"n":1}'
 
 
-def test_http_publish_is_acknowledged_and_delivered(emulated):
+def test_http_publish_is_acknowledged_and_delivered(emulated, join):
     """The other transport reaches the same subscribers."""
     made = emulated()
     subscriber = join(made)
     answer = made.publish_over_http("9", ROOM, [b'{"over":"http"}'])
     wait_for(lambda: subscriber.listener.events)
-    subscriber.drop()
     assert (True, "9") == (answer.accepted, answer.publish_id)
 
 
-def test_wrong_key_fails_the_join_with_the_services_own_words(emulated):
+def test_wrong_key_fails_the_join_with_the_services_own_words(emulated, join):
     """The user reads the service's error type and text, at the stage where it came."""
     with pytest.raises(JoinError) as caught:
         join(emulated("da2-wrong"))
@@ -127,19 +136,18 @@ def test_wrong_key_over_http_is_a_refused_publish(emulated):
     assert "UnauthorizedException" == answer.code
 
 
-def test_refused_publish_carries_the_services_error(emulated):
+def test_refused_publish_carries_the_services_error(emulated, join):
     """A publish to a namespace that does not exist is refused, on its own id."""
     client = join(emulated())
     client.publish("7", "/nowhere/room", [b"1"])
     wait_for(lambda: client.listener.answers)
-    client.drop()
     answer = client.listener.answers[0]
     assert "7" == answer.publish_id
     assert not answer.accepted
     assert "UnauthorizedException" == answer.code
 
 
-def test_refused_subscription_fails_the_join_at_its_stage():
+def test_refused_subscription_fails_the_join_at_its_stage(scripted, join):
     """An error for the subscription is the join's error, code and text kept."""
     refusal = {
         "type": "subscribe_error",
@@ -147,76 +155,68 @@ def test_refused_subscription_fails_the_join_at_its_stage():
         "errors": [{"errorType": "SubscriptionProcessingError", "message": "not today"}],
     }
     script = {"connection_init": [ACK], "subscribe": [refusal]}
-    with scripted_server(script) as realtime, pytest.raises(JoinError) as caught:
-        join(api(realtime))
+    with pytest.raises(JoinError) as caught:
+        join(scripted(script))
     assert "subscribe" == caught.value.stage
     assert "SubscriptionProcessingError" == caught.value.code
     assert "not today" == caught.value.message
 
 
-def test_server_that_never_acknowledges_times_out_at_init():
+def test_server_that_never_acknowledges_times_out_at_init(scripted, join):
     """Silence after the upgrade ends with the join's deadline."""
-    with scripted_server({}) as realtime, pytest.raises(JoinError) as caught:
-        join(api(realtime), within_s=0.3)
+    with pytest.raises(JoinError) as caught:
+        join(scripted({}), within_s=0.3)
     assert ("init", "timeout") == (caught.value.stage, caught.value.code)
 
 
-def test_keep_alives_and_unknown_messages_are_no_deliveries():
+def test_keep_alives_and_unknown_messages_are_no_deliveries(scripted, join):
     """Only data for our subscription counts; an array of one event is taken as that event."""
     noise = [{"type": "ka"}, {"type": "news"}, {"type": "data", "id": "other", "event": "{}"}]
     script = {
         "connection_init": [{"type": "ka"}, ACK],
         "subscribe": [CONFIRMED, *noise, data('{"n":1}'), data(['{"n":2}'])],
     }
-    with scripted_server(script) as realtime:
-        client = join(api(realtime))
-        wait_for(lambda: len(client.listener.events) == 2)
-        client.drop()
+    client = join(scripted(script))
+    wait_for(lambda: len(client.listener.events) == 2)
     assert ['{"n":1}', '{"n":2}'] == client.listener.events
     assert [] == client.listener.refusals
 
 
-def test_confirmation_is_told_before_the_events_that_follow_it():
+def test_confirmation_is_told_before_the_events_that_follow_it(scripted, join):
     """What comes in the same bytes as the confirmation is owed already."""
     script = {"connection_init": [ACK], "subscribe": [data('{"n":0}'), CONFIRMED, data('{"n":1}')]}
-    with scripted_server(script) as realtime:
-        client = join(api(realtime))
-        wait_for(lambda: len(client.listener.events) == 2)
-        client.drop()
+    client = join(scripted(script))
+    wait_for(lambda: len(client.listener.events) == 2)
     assert 1 == client.listener.confirmed_before
 
 
-def test_error_of_the_service_is_told_to_the_listener():
+def test_error_of_the_service_is_told_to_the_listener(scripted, join):
     """An error that belongs to no operation is reported and the connection kept."""
     trouble = {"type": "error", "errors": [{"errorType": "Unsupported", "message": "what?"}]}
-    with scripted_server({"connection_init": [ACK], "subscribe": [CONFIRMED, trouble]}) as realtime:
-        client = join(api(realtime))
-        wait_for(lambda: client.listener.refusals)
-        assert client.open
-        client.drop()
+    client = join(scripted({"connection_init": [ACK], "subscribe": [CONFIRMED, trouble]}))
+    wait_for(lambda: client.listener.refusals)
+    assert client.open
     assert [("receive", "Unsupported", "what?")] == client.listener.refusals
 
 
 @pytest.mark.parametrize("junk", ["not json", "[]", '{"type":"data","id":"s","event":7}'])
-def test_message_that_breaks_the_protocol_ends_the_connection(junk):
+def test_message_that_breaks_the_protocol_ends_the_connection(junk, scripted, join):
     """The server's fault is named and only its own connection ends."""
     script = {"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [junk]}
-    with scripted_server(script) as realtime:
-        client = join(api(realtime))
-        client.publish("1", ROOM, [b"1"])
-        wait_for(lambda: client.listener.ends)
+    client = join(scripted(script))
+    client.publish("1", ROOM, [b"1"])
+    wait_for(lambda: client.listener.ends)
     assert 1002 == client.listener.ends[0][0]
     assert "protocol_error" == client.listener.refusals[0][1]
 
 
-def test_user_without_channel_joins_without_subscribing(emulated):
+def test_user_without_channel_joins_without_subscribing(emulated, join):
     """A user that only publishes is confirmed by its connection."""
     client = join(emulated(), channels=())
-    client.drop()
     assert {"tcp", "upgrade", "init"} == set(client.listener.times.stages_ns)
 
 
-def test_client_of_several_channels_gets_each_event_of_each_once(emulated):
+def test_client_of_several_channels_gets_each_event_of_each_once(emulated, join):
     """Three rooms on one connection; what is sent to a fourth is not for it."""
     made = emulated()
     rooms = [f"/default/room-{number}" for number in range(3)]
@@ -225,37 +225,28 @@ def test_client_of_several_channels_gets_each_event_of_each_once(emulated):
         chatter.publish(str(number), f"/default/room-{number}", [b'{"in":%d}' % number])
     chatter.publish("end", rooms[0], [b'"end"'])
     wait_for(lambda: '"end"' in subscriber.listener.events)
-    subscriber.drop()
-    chatter.drop()
     assert ['{"in":0}', '{"in":1}', '{"in":2}', '"end"'] == subscriber.listener.events
 
 
-def test_wildcard_gets_the_events_of_all_channels_once(emulated):
+def test_wildcard_gets_the_events_of_all_channels_once(emulated, join):
     """One subscription stands for every room of the namespace, and for no other namespace."""
     made = emulated()
     everything, chatter = join(made, ["/default/*"]), join(made, ())
     for number, channel in enumerate(("/default/room-0", "/second/room-0", "/default/room-7")):
         chatter.publish(str(number), channel, [b"%d" % number])
     wait_for(lambda: "2" in everything.listener.events)
-    everything.drop()
-    chatter.drop()
     assert ["0", "2"] == everything.listener.events
 
 
-def test_frames_are_alike_for_all_clients_of_a_channel_whatever_else_they_hold(emulated):
+def test_frames_are_alike_for_all_clients_of_a_channel_whatever_else_they_hold(emulated, join):
     """A second client of other rooms recognises the bytes that the first has parsed."""
     made, frame_cache, witness = emulated(), {}, join(emulated(), ())
-    first, second = (
-        made.client(rooms, frame_cache, Listener())
+    heard = [
+        join(made, rooms, frame_cache=frame_cache).listener
         for rooms in ([ROOM, "/default/a"], ["/default/b", ROOM])
-    )
-    for client in (first, second):
-        client.join(time.monotonic() + PATIENCE_S)
+    ]
     witness.publish("1", ROOM, [b'{"n":1}'])
-    heard = [first.listener, second.listener]
     wait_for(lambda: all(listener.events or listener.known for listener in heard))
-    for client in (first, second, witness):
-        client.drop()
     assert 1 == sum(len(listener.events) for listener in heard)
     assert ['{"n":1}'] == [known for listener in heard for known in listener.known]
 
@@ -270,19 +261,17 @@ class InTurn:
         return next(self.left) if kind == "subscribe" else [ACK]
 
 
-def test_join_is_confirmed_by_the_last_of_several_subscriptions():
+def test_join_is_confirmed_by_the_last_of_several_subscriptions(scripted, join):
     """What comes between two confirmations is not owed yet."""
     confirmed = [{"type": "subscribe_success", "id": name} for name in ("s0", "s1")]
     early = {"type": "data", "id": "s0", "event": '"early"'}
     script = InTurn([confirmed[0], early], [confirmed[1], data('"late"') | {"id": "s1"}])
-    with scripted_server(script) as realtime:
-        client = join(api(realtime), [ROOM, "/default/b"])
-        wait_for(lambda: len(client.listener.events) == 2)
-        client.drop()
+    client = join(scripted(script), [ROOM, "/default/b"])
+    wait_for(lambda: len(client.listener.events) == 2)
     assert 1 == client.listener.confirmed_before
 
 
-def test_one_refused_subscription_of_several_fails_the_join():
+def test_one_refused_subscription_of_several_fails_the_join(scripted, join):
     """The user is not half in."""
     refusal = {
         "type": "subscribe_error",
@@ -290,25 +279,9 @@ def test_one_refused_subscription_of_several_fails_the_join():
         "errors": [{"errorType": "MaxSubscriptionsReachedError", "message": "too many"}],
     }
     script = InTurn([{"type": "subscribe_success", "id": "s0"}], [refusal])
-    with scripted_server(script) as realtime, pytest.raises(JoinError) as caught:
-        join(api(realtime), [ROOM, "/default/b"])
+    with pytest.raises(JoinError) as caught:
+        join(scripted(script), [ROOM, "/default/b"])
     assert ("subscribe", "MaxSubscriptionsReachedError") == (caught.value.stage, caught.value.code)
-
-
-class _Teapot(http.server.BaseHTTPRequestHandler):
-    """Answers every POST with what the class says, as servers that are not AppSync might."""
-
-    status, body = 502, b"<html>bad gateway</html>"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(self.status)
-        self.send_header("content-length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *_):
-        """Stay quiet."""
 
 
 @pytest.mark.parametrize(
@@ -322,8 +295,8 @@ class _Teapot(http.server.BaseHTTPRequestHandler):
 )
 def test_http_answers_of_all_kinds_become_publish_answers(status, body, code, throttled):
     """Status and words of a proxy or a throttle are kept apart and kept."""
-    with serving_http(type("_Scripted", (_Teapot,), {"status": status, "body": body})) as server:
-        made = api("ws://127.0.0.1:9/event/realtime", f"http://{HOST}:{server.server_port}/event")
+    with answering_posts(lambda *_: (status, body)) as port:
+        made = api("ws://127.0.0.1:9/event/realtime", f"http://{HOST}:{port}/event")
         answer = made.publish_over_http("1", ROOM, [b"1"])
         made.close()
     assert (False, code, throttled) == (answer.accepted, answer.code, answer.throttled)

@@ -1,16 +1,15 @@
 """Every kind of credentials against the emulator, which verifies them and shares no code."""
 
-import http.server
+import contextlib
 import json
 import logging
 import os
 import subprocess
 import sys
-import threading
 import time
+from datetime import UTC, datetime
 
 import botocore.auth
-import gevent
 import pytest
 from botocore.credentials import Credentials
 
@@ -25,7 +24,9 @@ from harness.systems.appsync_events.client.tokens import CredentialsError
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
 from tests.support.appsync_peers import issue_token as issue
-from tests.systems.appsync_events.client.test_api import Listener, wait_for
+from tests.support.appsync_signing import REALTIME_HEADERS, SIGNED_BY_AMPLIFY
+from tests.support.listeners import Listener, wait_for
+from tests.support.servers import answering_posts
 
 ROOM = "/default/room-0"
 SECRET = "a-secret-of/the-test"
@@ -73,17 +74,14 @@ def aws(monkeypatch, tmp_path):
 @pytest.fixture
 def api(emulator):
     """Make APIs on the emulator with an ``[auth]`` table, closed after the test."""
-    made = []
+    base = f"127.0.0.1:{emulator.port}/event"
+    with contextlib.ExitStack() as made:
 
-    def make(**auth):
-        base = f"127.0.0.1:{emulator.port}/event"
-        access = Access(f"ws://{base}/realtime", f"http://{base}", "", auth=Auth(**auth))
-        made.append(AppSyncEventsApi(access))
-        return made[-1]
+        def make(**auth):
+            access = Access(f"ws://{base}/realtime", f"http://{base}", "", auth=Auth(**auth))
+            return made.enter_context(contextlib.closing(AppSyncEventsApi(access)))
 
-    yield make
-    for one in made:
-        one.close()
+        yield make
 
 
 class User(Listener):
@@ -113,55 +111,19 @@ def use_all(made, number=0):
 
 # The signatures of the real Amplify client.
 
-VECTORS = [
-    (
-        b"{}",
-        client_sigv4.REALTIME_HEADERS,
-        "20261123T142921Z",
-        "70514851fb4c46b1742946349e8052293e9b076ddacaf62274878e6d653db1e5",
-    ),
-    (
-        b'{"channel":"default/room1"}',
-        client_sigv4.REALTIME_HEADERS,
-        "20261123T142921Z",
-        "86532d1d1df198731777de17b9656bb4e575f96d9de7e3b38981425874a7be6a",
-    ),
-    (
-        '{"channel":"default/room1","events":["{\\"a\\":1}","{\\"b\\":\\"<x>&é\\"}"]}'.encode(),
-        client_sigv4.REALTIME_HEADERS,
-        "20261123T142921Z",
-        "48ff821738b68c2c52e3a359d37a93faa2909c394d884c5858de2f1a78f518d5",
-    ),
-    (
-        b'{"channel":"/default/room1","events":["{\\"p\\":1}","{\\"p\\":2}"]}',
-        {
-            "content-type": "application/json; charset=UTF-8",
-            "x-amz-user-agent": "aws-amplify/6.22.1 framework/100",
-        },
-        "20261123T142922Z",
-        "68ef8f7aff9b395f044c9c45dfef959482ab9641621635872b0fd1e11d69c894",
-    ),
-]
 
-
-@pytest.mark.parametrize(("body", "headers", "date", "signature"), VECTORS)
-def test_signatures_are_those_of_the_amplify_client(monkeypatch, body, headers, date, signature):
+@pytest.mark.parametrize("vector", SIGNED_BY_AMPLIFY.values(), ids=SIGNED_BY_AMPLIFY)
+def test_signatures_are_those_of_the_amplify_client(monkeypatch, vector):
     """Connect, subscribe and publish over both transports sign as the real client did."""
-    moment = client_sigv4_moment(date)
+    assert client_sigv4.REALTIME_HEADERS == REALTIME_HEADERS
+    moment = datetime.strptime(vector.date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: moment)
-    made = client_sigv4.signed(
-        body, headers, "localhost:18443", Credentials("AKIDEXAMPLE", "SECRET", "TOK"), "us-east-1"
-    )
-    assert made["Authorization"].endswith(f"Signature={signature}")
+    user = Credentials("AKIDEXAMPLE", "SECRET", "TOK")
+    made = client_sigv4.signed(vector.body, vector.headers, "localhost:18443", user, "us-east-1")
+    assert made["Authorization"].endswith(f"Signature={vector.signature}")
     assert "TOK" == made["X-Amz-Security-Token"]
     assert "localhost:18443" == made["host"]
-    assert date == made["X-Amz-Date"]
-
-
-def client_sigv4_moment(date):
-    from datetime import UTC, datetime
-
-    return datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert vector.date == made["X-Amz-Date"]
 
 
 # AWS credentials.
@@ -212,12 +174,7 @@ def test_replaced_credentials_sign_from_then_on(aws, monkeypatch):
     made = client_sigv4.SignedCredentials("localhost", Auth(mode="iam"))
     before = made.authorization(0, b"{}", reusable=True)
     made._source = Credentials("AKIDNEXT", "OTHER")
-    wait_for(
-        lambda: (
-            gevent.sleep(0.01)
-            or "AKIDNEXT" in made.authorization(0, b"{}", reusable=True)["Authorization"]
-        )
-    )
+    wait_for(lambda: "AKIDNEXT" in made.authorization(0, b"{}", reusable=True)["Authorization"])
     assert "AKIDTEST" in before["Authorization"]
     made.close()
 
@@ -304,7 +261,7 @@ def test_token_of_a_command_is_replaced_before_it_expires(api, emulator):
     client = join(made)
     first = made.credentials.authorization(0, b"", reusable=True)["Authorization"]
     expires_s = client_tokens.expires_at_s(first)
-    wait_for(lambda: gevent.sleep(0.05) or time.time() > expires_s + 0.2)
+    wait_for(lambda: time.time() > expires_s + 0.2)
     client.publish("late", ROOM, [b"1"])
     wait_for(lambda: client.listener.answers)
     assert client.listener.answers[0].accepted
@@ -350,46 +307,29 @@ class UserPool:
     """Answers InitiateAuth and AdminInitiateAuth with tokens of the emulator."""
 
     def __init__(self, emulator):
+        self.emulator = emulator
         self.calls = []
         self.lifetime_s = 3600.0
-        pool = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                operation = self.headers["x-amz-target"].rpartition(".")[2]
-                pool.calls.append((operation, body["AuthFlow"], "authorization" in self.headers))
-                status, answer = pool.answer(emulator, body)
-                text = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/x-amz-json-1.1")
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
+    def answer(self, request, body):
+        asked = json.loads(body)
+        operation, flow = request.headers["x-amz-target"].rpartition(".")[2], asked["AuthFlow"]
+        self.calls.append((operation, flow, "authorization" in request.headers))
+        status, answer = self.tokens(flow, asked["AuthParameters"])
+        return status, json.dumps(answer).encode()
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def answer(self, emulator, body):
-        given = body["AuthParameters"]
+    def tokens(self, flow, given):
         refused = {"__type": "NotAuthorizedException", "message": "Incorrect username or password."}
-        if body["AuthFlow"] == "REFRESH_TOKEN_AUTH":
+        if flow == "REFRESH_TOKEN_AUTH":
             user = given["REFRESH_TOKEN"].removeprefix("again-")
         elif given["PASSWORD"] != PASSWORD:
             return 400, refused
         else:
             user = given["USERNAME"]
-        token = {
-            use: issue(
-                emulator, subject=user, token_use=use, lifetime_s=self.lifetime_s, mode="user_pool"
-            )
-            for use in ("access", "id")
-        }
-        result = {"AccessToken": token["access"], "IdToken": token["id"], "ExpiresIn": 3600}
-        if body["AuthFlow"] != "REFRESH_TOKEN_AUTH":
+        how = {"subject": user, "lifetime_s": self.lifetime_s, "mode": "user_pool"}
+        access, identity = (issue(self.emulator, token_use=use, **how) for use in ("access", "id"))
+        result = {"AccessToken": access, "IdToken": identity, "ExpiresIn": 3600}
+        if flow != "REFRESH_TOKEN_AUTH":
             result["RefreshToken"] = f"again-{user}"
         return 200, {"AuthenticationResult": result, "ChallengeParameters": {}}
 
@@ -398,12 +338,10 @@ class UserPool:
 def pool(emulator, aws):
     """A user pool that the AWS configuration points at."""
     made = UserPool(emulator)
-    host = f"http://127.0.0.1:{made.server.server_port}"
-    aws.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", host)
     aws.setenv("TEST_PASSWORD", PASSWORD)
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with answering_posts(made.answer) as port:
+        aws.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", f"http://127.0.0.1:{port}")
+        yield made
 
 
 @pytest.fixture
@@ -436,7 +374,7 @@ def test_token_of_a_pool_is_refreshed_during_the_run(api, pool, users):
     """By the refresh token, before it expires."""
     pool.lifetime_s = 2.0
     made = api(mode="cognito", **users)
-    wait_for(lambda: gevent.sleep(0.05) or len(pool.calls) >= 2)
+    wait_for(lambda: len(pool.calls) >= 2)
     assert ["USER_PASSWORD_AUTH", "REFRESH_TOKEN_AUTH"] == [flow for _, flow, _ in pool.calls[:2]]
     use_all(made)
 

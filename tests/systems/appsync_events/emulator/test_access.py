@@ -5,9 +5,6 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,13 +20,15 @@ from harness.systems.appsync_events.emulator.access import (
 from harness.systems.appsync_events.emulator.tokens import KEY_FILE
 from harness.systems.appsync_events.options import Namespace, Options, Statement
 from harness.systems.appsync_events.wire import WireError
+from tests.support.appsync_peers import KEY
+from tests.support.appsync_signing import SECRET, compact, sign
 
 EVERY_MODE = ("api_key", "iam", "user_pool", "oidc", "lambda")
-SECRET = "SECRET"
-KEY = {"host": "localhost", "x-api-key": "da2-test"}
 UNAUTHORIZED = WireError("UnauthorizedException", "You are not authorized to make this call.")
 UPGRADE = Caller({"User-Agent": "test"}, "realtime.example", b"", "192.0.2.7")
 BODY = {"channel": "default/a", "events": ['{"a":1}', '"<é>"']}
+SIGNED_BODY = compact(BODY).encode()
+USER = {"access_key_id": "AKID", "secret_access_key": SECRET}
 
 AUTHORIZER = """
 def judge(event):
@@ -50,7 +49,7 @@ def access(tmp_path, monkeypatch):
     def make(clock=time.time, **changes):
         options = {
             "api_keys": ("da2-test", "da2-other"),
-            "iam_users": ({"access_key_id": "AKID", "secret_access_key": SECRET},),
+            "iam_users": (USER,),
             "lambda_authorizer": {"function": "auth.py:judge"},
             "connection_auth_modes": EVERY_MODE,
             "default_publish_auth_modes": EVERY_MODE,
@@ -79,13 +78,7 @@ def publish(access, authorization, body=None, namespace=None, caller=UPGRADE, *,
 
 def signed(body, secret=SECRET):
     """Return an authorization object that botocore signs."""
-    request = AWSRequest("POST", "https://localhost:9/event", data=body)
-    SigV4Auth(Credentials("AKID", secret), "appsync", "us-east-1").add_auth(request)
-    return {"host": "localhost:9", **dict(request.headers.items())}
-
-
-def compact(body):
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    return sign(body, host="localhost:9", access_key="AKID", secret=secret, headers={})
 
 
 def issue(access, **request):
@@ -96,17 +89,16 @@ def modes_let_in(access, namespace):
     """Return which credentials may subscribe and publish in a namespace."""
     shown = {
         "api_key": [KEY, KEY],
-        "iam": [signed(b'{"channel":"/default/*"}'), signed(compact(BODY))],
+        "iam": [signed(b'{"channel":"/default/*"}'), signed(SIGNED_BODY)],
         "lambda": [{"Authorization": "let-me-in"}] * 2,
     }
-    found = {}
-    for mode, (for_subscribe, for_publish) in shown.items():
-        judged = (
-            subscribe(access, for_subscribe, namespace=namespace),
-            publish(access, for_publish, namespace=namespace),
-        )
-        found[mode] = [isinstance(one, Identity) for one in judged]
-    return found
+    return {
+        mode: [
+            isinstance(subscribe(access, for_subscribe, namespace=namespace), Identity),
+            isinstance(publish(access, for_publish, namespace=namespace), Identity),
+        ]
+        for mode, (for_subscribe, for_publish) in shown.items()
+    }
 
 
 # API keys.
@@ -194,7 +186,7 @@ def test_signature_is_let_in_at_every_step_with_its_claims(access):
     judged = [
         connect(judge, signed(b"{}")),
         subscribe(judge, signed(b'{"channel":"/default/*"}')),
-        publish(judge, signed(compact(BODY))),
+        publish(judge, signed(SIGNED_BODY)),
         publish(judge, over_http.headers, json.loads(raw), caller=over_http, over_http=True),
     ]
     assert ["iam"] * 4 == [one.mode for one in judged]
@@ -213,8 +205,8 @@ def test_signature_of_one_step_is_no_good_for_another(access):
         subscribe(judge, signed(b"{}")),
         subscribe(judge, signed(b'{"channel":"/default/other"}')),
         publish(judge, signed(b'{"channel":"default/a"}')),
-        publish(judge, signed(compact(BODY)), over_http=True),
-        publish(judge, signed(compact(BODY)), {**BODY, "events": ["2"]}),
+        publish(judge, signed(SIGNED_BODY), over_http=True),
+        publish(judge, signed(SIGNED_BODY), {**BODY, "events": ["2"]}),
     ]
     assert ["BadRequestException"] * 6 == [one.error_type for one in refused]
 
@@ -240,12 +232,11 @@ def test_publish_without_events_is_judged_all_the_same(access):
 )
 def test_iam_user_may_do_what_its_statements_say(access, expected, statement):
     """Actions and resources are those of the step and its namespace."""
-    user = {"access_key_id": "AKID", "secret_access_key": "SECRET", "statements": [statement]}
-    judge = access(iam_users=(user,))
+    judge = access(iam_users=(USER | {"statements": [statement]},))
     judged = [
         connect(judge, signed(b"{}")),
         subscribe(judge, signed(b'{"channel":"/default/*"}')),
-        publish(judge, signed(compact(BODY))),
+        publish(judge, signed(SIGNED_BODY)),
     ]
     assert expected == [isinstance(one, Identity) for one in judged]
     assert {UNAUTHORIZED} >= {one for one in judged if isinstance(one, WireError)}
@@ -343,7 +334,7 @@ def open_to_all(tmp_path_factory):
     options = {
         "connection_auth_modes": EVERY_MODE[:-1],
         "default_publish_auth_modes": EVERY_MODE[:-1],
-        "iam_users": ({"access_key_id": "AKID", "secret_access_key": SECRET},),
+        "iam_users": (USER,),
     }
     return Access(Options.model_validate(options), tmp_path_factory.mktemp("open"))
 
@@ -384,16 +375,8 @@ def test_whatever_is_shown_is_refused_and_never_fails(
 def test_nothing_secret_is_shown(access, caplog):
     """Neither what is set up nor what is shown gets into logs, errors or printed values."""
     caplog.set_level("DEBUG")
-    judge = access(
-        iam_users=(
-            {
-                "access_key_id": "AKID",
-                "secret_access_key": "the-secret",
-                "session_token": "the-session",
-            },
-        ),
-        api_keys=("the-key",),
-    )
+    user = USER | {"secret_access_key": "the-secret", "session_token": "the-session"}
+    judge = access(iam_users=(user,), api_keys=("the-key",))
     wrong_signature = signed(b"{}", "another-secret")
     wrong_signature["X-Amz-Security-Token"] = "the-session"
     forged = issue(judge)[:-8] + base64.urlsafe_b64encode(b"123456").decode()

@@ -10,7 +10,8 @@ import pytest
 from harness.systems.appsync_events.emulator.broadcast import Hub
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options, Quotas
-from tests.support.emulator_process import Stand, Transport, run, until
+from tests.support.emulator_process import Stand, Transport, until
+from tests.support.http_requests import stats
 from tests.support.waiting import wait_for
 
 FIRST = b'\x81\x25{"type":"data","id":"1","event":"{}"}'
@@ -18,20 +19,15 @@ CHANNEL = ("default", "a")
 
 
 @pytest.fixture
-def with_hub(tmp_path):
-    """Call a check with a hub that tolerates 1,000 unsent bytes, and the process around it."""
+def make_hub(tmp_path):
+    """Make a hub that tolerates 1,000 unsent bytes, and the process around it."""
+    with contextlib.ExitStack() as made:
 
-    def call(check, *, processes=1, **arguments):
-        async def main():
-            with Stand(tmp_path, processes=processes) as stand:
-                hub = Hub(stand.writer, stand.deliveries, processes=processes, **arguments)
-                outcome = check(hub, stand)
-                if asyncio.iscoroutine(outcome):
-                    await outcome
+        def make(*, processes=1, **arguments):
+            stand = made.enter_context(Stand(tmp_path, processes=processes))
+            return Hub(stand.writer, stand.deliveries, processes=processes, **arguments), stand
 
-        run(main())
-
-    return call
+        yield make
 
 
 def join(hub, stand, pattern=CHANNEL, operation_id="1", unsent_bytes=0):
@@ -45,141 +41,114 @@ def sent(stand):
     return stand.truth()["deliveries"]["sent"]
 
 
-def test_subscribers_with_one_id_share_one_frame(with_hub):
+async def test_subscribers_with_one_id_share_one_frame(make_hub):
     """The same bytes object goes to all of them: nothing is built per subscriber."""
-
-    def check(hub, stand):
-        transports = [join(hub, stand) for _ in range(3)]
-        hub.broadcast(CHANNEL, [b'"{}"'])
-        assert 3 == sent(stand)
-        assert [[FIRST]] * 3 == [transport.written for transport in transports]
-        assert 1 == len({id(transport.written[0]) for transport in transports})
-
-    with_hub(check)
+    hub, stand = make_hub()
+    transports = [join(hub, stand) for _ in range(3)]
+    hub.broadcast(CHANNEL, [b'"{}"'])
+    assert 3 == sent(stand)
+    assert [[FIRST]] * 3 == [transport.written for transport in transports]
+    assert 1 == len({id(transport.written[0]) for transport in transports})
 
 
-def test_events_of_a_batch_leave_in_one_write(with_hub):
+async def test_events_of_a_batch_leave_in_one_write(make_hub):
     """Each event is a frame of its own, and all frames are written together."""
-
-    def check(hub, stand):
-        transport = join(hub, stand)
-        hub.broadcast(CHANNEL, [b'"{}"', b'"{}"'])
-        assert [FIRST * 2] == transport.written
-        truth = stand.truth()
-        assert (2, 2) == (truth["deliveries"]["sent"], truth["deliveries"]["steps"])
-        assert 2 * len(FIRST) == truth["bytes_out"]
-
-    with_hub(check)
+    hub, stand = make_hub()
+    transport = join(hub, stand)
+    hub.broadcast(CHANNEL, [b'"{}"', b'"{}"'])
+    assert [FIRST * 2] == transport.written
+    truth = stand.truth()
+    assert (2, 2) == (truth["deliveries"]["sent"], truth["deliveries"]["steps"])
+    assert 2 * len(FIRST) == truth["bytes_out"]
 
 
-def test_delivery_is_metered_in_steps_of_5_kb(with_hub):
+async def test_delivery_is_metered_in_steps_of_5_kb(make_hub):
     """12 KB to ten subscribers are 30 steps."""
-
-    def check(hub, stand):
-        for _ in range(10):
-            join(hub, stand)
-        hub.broadcast(CHANNEL, [b'"%b"' % (b"x" * 12 * 1024)])
-        assert 30 == stand.truth()["deliveries"]["steps"]
-
-    with_hub(check)
+    hub, stand = make_hub()
+    for _ in range(10):
+        join(hub, stand)
+    hub.broadcast(CHANNEL, [b'"%b"' % (b"x" * 12 * 1024)])
+    assert 30 == stand.truth()["deliveries"]["steps"]
 
 
-def test_subscriber_that_does_not_read_is_dropped_and_the_others_served(with_hub):
+async def test_subscriber_that_does_not_read_is_dropped_and_the_others_served(make_hub):
     """Past its limit a transport is given nothing more and cut off; the delivery was owed."""
-
-    def check(hub, stand):
-        past, full = (join(hub, stand, unsent_bytes=unsent) for unsent in (1001, 1000))
-        hub.broadcast(CHANNEL, [b'"{}"'])
-        assert ("aborted", [], [FIRST]) == (past.ended, past.written, full.written)
-        truth = stand.truth()
-        assert 1 == truth["disconnects"]["slow_subscriber"]
-        assert 1 == truth["deliveries"]["dropped"]["slow_subscriber"]
-        assert 2 == truth["deliveries"]["owed"]
-
-    with_hub(check)
+    hub, stand = make_hub()
+    past, full = (join(hub, stand, unsent_bytes=unsent) for unsent in (1001, 1000))
+    hub.broadcast(CHANNEL, [b'"{}"'])
+    assert ("aborted", [], [FIRST]) == (past.ended, past.written, full.written)
+    truth = stand.truth()
+    assert 1 == truth["disconnects"]["slow_subscriber"]
+    assert 1 == truth["deliveries"]["dropped"]["slow_subscriber"]
+    assert 2 == truth["deliveries"]["owed"]
 
 
-def test_subscriber_that_has_just_gone_is_passed_over(with_hub):
+async def test_subscriber_that_has_just_gone_is_passed_over(make_hub):
     """A lost connection is neither written to nor owed anything, and those after it are served."""
-
-    def check(hub, stand):
-        gone, stays = (join(hub, stand, unsent_bytes=unsent) for unsent in (1001, 0))
-        gone.closing = True
-        hub.broadcast(CHANNEL, [b'"{}"'])
-        assert ("", [], [FIRST]) == (gone.ended, gone.written, stays.written)
-        assert 1 == stand.truth()["deliveries"]["owed"]
-
-    with_hub(check)
+    hub, stand = make_hub()
+    gone, stays = (join(hub, stand, unsent_bytes=unsent) for unsent in (1001, 0))
+    gone.closing = True
+    hub.broadcast(CHANNEL, [b'"{}"'])
+    assert ("", [], [FIRST]) == (gone.ended, gone.written, stays.written)
+    assert 1 == stand.truth()["deliveries"]["owed"]
 
 
-def test_removed_subscription_gets_nothing(with_hub):
+async def test_removed_subscription_gets_nothing(make_hub):
     """Only the subscription that was removed ends."""
-
-    def check(hub, stand):
-        transport = Transport()
-        connection = stand.writer.add(transport)
-        hub.add(("default", "*"), "1", connection)
-        hub.add(CHANNEL, "2", connection)
-        assert 2 == stand.truth()["subscriptions"]
-        hub.remove(CHANNEL, "2", connection)
-        hub.broadcast(CHANNEL, [b'"{}"'])
-        hub.remove(("default", "*"), "1", connection)
-        hub.broadcast(CHANNEL, [b'"{}"'])
-        assert [FIRST] == transport.written
-        assert 0 == stand.truth()["subscriptions"]
-
-    with_hub(check)
+    hub, stand = make_hub()
+    transport = Transport()
+    connection = stand.writer.add(transport)
+    hub.add(("default", "*"), "1", connection)
+    hub.add(CHANNEL, "2", connection)
+    assert 2 == stand.truth()["subscriptions"]
+    hub.remove(CHANNEL, "2", connection)
+    hub.broadcast(CHANNEL, [b'"{}"'])
+    hub.remove(("default", "*"), "1", connection)
+    hub.broadcast(CHANNEL, [b'"{}"'])
+    assert [FIRST] == transport.written
+    assert 0 == stand.truth()["subscriptions"]
 
 
-def test_subscription_is_owed_nothing_until_it_has_settled(with_hub):
+async def test_subscription_is_owed_nothing_until_it_has_settled(make_hub):
     """What passes it by is counted apart; ended before, it never gets anything."""
-
-    async def check(hub, stand):
-        waits = join(hub, stand)
-        connection = stand.writer.add(Transport())
-        hub.add(("default", "*"), "1", connection)
-        hub.remove(("default", "*"), "1", connection)
-        hub.broadcast(CHANNEL, [b'"{}"', b'"{}"'])
-        hub.broadcast(("default", "b"), [b'"{}"'])
-        truth = stand.truth()
-        assert (2, 0) == (truth["deliveries"]["settling"], truth["deliveries"]["owed"])
-        assert 1 == truth["subscriptions"]
-        due_s = time.monotonic() + 0.05
-        await until(lambda: time.monotonic() >= due_s)
-        hub.broadcast(CHANNEL, [b'"{}"'])
-        assert [FIRST] == waits.written
-        assert (2, 1) == (stand.truth()["deliveries"]["settling"], sent(stand))
-
-    with_hub(check, settle_s=0.05)
+    hub, stand = make_hub(settle_s=0.05)
+    waits = join(hub, stand)
+    connection = stand.writer.add(Transport())
+    hub.add(("default", "*"), "1", connection)
+    hub.remove(("default", "*"), "1", connection)
+    hub.broadcast(CHANNEL, [b'"{}"', b'"{}"'])
+    hub.broadcast(("default", "b"), [b'"{}"'])
+    truth = stand.truth()
+    assert (2, 0) == (truth["deliveries"]["settling"], truth["deliveries"]["owed"])
+    assert 1 == truth["subscriptions"]
+    due_s = time.monotonic() + 0.05
+    await until(lambda: time.monotonic() >= due_s)
+    hub.broadcast(CHANNEL, [b'"{}"'])
+    assert [FIRST] == waits.written
+    assert (2, 1) == (stand.truth()["deliveries"]["settling"], sent(stand))
 
 
-def test_events_are_numbered_without_asking_other_processes(with_hub):
+async def test_events_are_numbered_without_asking_other_processes(make_hub):
     """Process 1 of 3 numbers its own events 1, 4, 7; a fault finds them by these numbers."""
-
-    def check(hub, stand):
-        transport = join(hub, stand)
-        assert [1, 4, 10] == [hub.number_events(count) for count in (1, 2, 1)]
-        stand.tell({"kind": "drop", "deliveries": [[7, 0]]})
-        hub.broadcast(CHANNEL, [b'"{}"', b'"no"', b'"{}"'], first_number=4)
-        assert [FIRST, FIRST] == transport.written
-        hub.reset()
-        assert 1 == hub.number_events(1)
-
-    with_hub(check, processes=3, index=1)
+    hub, stand = make_hub(processes=3, index=1)
+    transport = join(hub, stand)
+    assert [1, 4, 10] == [hub.number_events(count) for count in (1, 2, 1)]
+    stand.tell({"kind": "drop", "deliveries": [[7, 0]]})
+    hub.broadcast(CHANNEL, [b'"{}"', b'"no"', b'"{}"'], first_number=4)
+    assert [FIRST, FIRST] == transport.written
+    hub.reset()
+    assert 1 == hub.number_events(1)
 
 
-def test_fault_hits_single_deliveries_of_a_broadcast(with_hub):
+async def test_fault_hits_single_deliveries_of_a_broadcast(make_hub):
     """Of two subscribers and a batch of two events, one delivery is dropped; the log says which."""
-
-    def check(hub, stand):
-        first, second = join(hub, stand), join(hub, stand)
-        stand.tell({"kind": "drop", "deliveries": [[1, 1]]})
-        hub.broadcast(CHANNEL, [b'"{}"', b'"{\\"a\\":1}"'])
-        assert 2 == first.got.count(b"data") == 1 + second.got.count(b"data")
-        (entry,) = stand.log("dropped")
-        assert (1, 1, '{"a":1}') == (entry["event"], entry["subscription"], entry["text"])
-
-    with_hub(check)
+    hub, stand = make_hub()
+    first, second = join(hub, stand), join(hub, stand)
+    stand.tell({"kind": "drop", "deliveries": [[1, 1]]})
+    hub.broadcast(CHANNEL, [b'"{}"', b'"{\\"a\\":1}"'])
+    assert 2 == first.got.count(b"data") == 1 + second.got.count(b"data")
+    (entry,) = stand.log("dropped")
+    assert (1, 1, '{"a":1}') == (entry["event"], entry["subscription"], entry["text"])
 
 
 class Reader(asyncio.Protocol):
@@ -220,63 +189,54 @@ class Acceptor(asyncio.Protocol):
         self.stand.writer.remove(self.connection)
 
 
-def test_slow_client_costs_a_fixed_amount_of_memory_and_delays_nobody(with_hub):
+async def test_slow_client_costs_a_fixed_amount_of_memory_and_delays_nobody(make_hub):
     """On real sockets: its buffer never holds more than the limit and one broadcast."""
     limit_bytes, event_bytes = 300_000, 50_000
-
-    async def check(hub, stand):
-        stand.writer.buffer_limit_bytes = limit_bytes
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Acceptor(hub, stand), "127.0.0.1", 0)
-        address = server.sockets[0].getsockname()
-        readers = [(await loop.create_connection(Reader, *address))[1] for _ in range(5)]
-        slow = (await loop.create_connection(Reader, *address))[1]
-        slow.transport.pause_reading()
-        await until(lambda: len(stand.writer.open) == 6)
-        largest_bytes = waits = broadcasts = 0
-        while len(stand.writer.open) == 6:
-            began_s = time.monotonic()
-            hub.broadcast(CHANNEL, [b'"%b"' % (b"x" * event_bytes)])
-            broadcasts += 1
-            unsent = [
-                connection.transport.get_write_buffer_size() for connection in stand.writer.open
-            ]
-            largest_bytes = max(largest_bytes, *unsent)
-            await have_read(readers, broadcasts * event_bytes)
-            waits = max(waits, *(one.at_s[-1] - began_s for one in readers))
-            assert broadcasts < 1000
-        assert limit_bytes < largest_bytes <= limit_bytes + event_bytes + 100
-        assert waits < 1.0
-        truth = stand.truth()
-        assert (5, 5) == (truth["connections"], truth["subscriptions"])
-        assert 1 == truth["disconnects"]["slow_subscriber"]
-        for one in (*readers, slow):
-            one.transport.abort()
-        server.close()
-        await until(lambda: not stand.writer.open)
-
-    with_hub(check)
+    hub, stand = make_hub()
+    stand.writer.buffer_limit_bytes = limit_bytes
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Acceptor(hub, stand), "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    readers = [(await loop.create_connection(Reader, *address))[1] for _ in range(5)]
+    slow = (await loop.create_connection(Reader, *address))[1]
+    slow.transport.pause_reading()
+    await until(lambda: len(stand.writer.open) == 6)
+    largest_bytes = waits = broadcasts = 0
+    while len(stand.writer.open) == 6:
+        began_s = time.monotonic()
+        hub.broadcast(CHANNEL, [b'"%b"' % (b"x" * event_bytes)])
+        broadcasts += 1
+        unsent = [connection.transport.get_write_buffer_size() for connection in stand.writer.open]
+        largest_bytes = max(largest_bytes, *unsent)
+        await have_read(readers, broadcasts * event_bytes)
+        waits = max(waits, *(one.at_s[-1] - began_s for one in readers))
+        assert broadcasts < 1000
+    assert limit_bytes < largest_bytes <= limit_bytes + event_bytes + 100
+    assert waits < 1.0
+    truth = stand.truth()
+    assert (5, 5) == (truth["connections"], truth["subscriptions"])
+    assert 1 == truth["disconnects"]["slow_subscriber"]
+    for one in (*readers, slow):
+        one.transport.abort()
+    server.close()
+    await until(lambda: not stand.writer.open)
 
 
-def test_reset_reaches_the_client_as_a_reset(with_hub):
+async def test_reset_reaches_the_client_as_a_reset(make_hub):
     """On real sockets: its read fails with ECONNRESET, not with the end of the stream."""
-
-    async def check(hub, stand):
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Acceptor(hub, stand), "127.0.0.1", 0)
-        with socket.create_connection(server.sockets[0].getsockname()) as client:
-            client.settimeout(10)
-            await until(lambda: stand.writer.open)
-            (connection,) = stand.writer.open
-            port = client.getsockname()[1]
-            assert f"127.0.0.1:{port}" == connection.peer
-            stand.tell({"kind": "disconnect"})
-            await until(lambda: not stand.writer.open)
-            with pytest.raises(ConnectionResetError):
-                client.recv(1)
-        server.close()
-
-    with_hub(check)
+    hub, stand = make_hub()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Acceptor(hub, stand), "127.0.0.1", 0)
+    with socket.create_connection(server.sockets[0].getsockname()) as client:
+        client.settimeout(10)
+        await until(lambda: stand.writer.open)
+        (connection,) = stand.writer.open
+        assert f"127.0.0.1:{client.getsockname()[1]}" == connection.peer
+        stand.tell({"kind": "disconnect"})
+        await until(lambda: not stand.writer.open)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    server.close()
 
 
 def subscribe_with_bare_socket(emulator, stack):
@@ -305,9 +265,7 @@ def subscribe_with_bare_socket(emulator, stack):
     return stuck
 
 
-def test_subscriber_that_never_reads_is_disconnected_without_delaying_the_others(
-    connect, options, stats
-):
+def test_subscriber_that_never_reads_is_disconnected_without_delaying_the_others(connect, options):
     """On a real socket: its buffer is bounded, it is cut off and counted, the others get all."""
     bounded = Options(**options, subscriber_buffer_bytes=200_000)
     with AppSyncEventsEmulator.start(bounded) as emulator, contextlib.ExitStack() as stack:
@@ -327,7 +285,7 @@ def test_subscriber_that_never_reads_is_disconnected_without_delaying_the_others
         assert "1" == reader.hear()["event"]
 
 
-def test_subscribers_that_break_off_rob_nobody_of_an_event(connect, options, stats, capfd):
+def test_subscribers_that_break_off_rob_nobody_of_an_event(connect, options, capfd):
     """While connections are reset between publishes, the others get every event."""
     unlimited = Options(**options, quotas=Quotas(enabled=False))
     with AppSyncEventsEmulator.start(unlimited) as emulator, contextlib.ExitStack() as stack:

@@ -4,18 +4,10 @@ import socket
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.support.appsync_peers import KEY, MARKER, UNAUTHORIZED, error_types, header
 from tests.support.waiting import PATIENCE_S
 
-MARKER = "aws-appsync-event-ws"
-HEADER = "header-eyJob3N0IjoibG9jYWxob3N0IiwieC1hcGkta2V5IjoiZGEyLXRlc3QifQ"
-UNAUTHORIZED = {
-    "errorType": "UnauthorizedException",
-    "message": "You are not authorized to make this call.",
-}
-
-
-def error_types(answer):
-    return [error["errorType"] for error in answer["errors"]]
+HEADER = header(KEY)
 
 
 @pytest.mark.parametrize("subprotocols", [[MARKER, HEADER], [HEADER, MARKER]])

@@ -4,6 +4,7 @@ import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
+from tests.support.http_requests import stats
 from tests.support.waiting import wait_for
 
 HANDLERS = """
@@ -70,7 +71,7 @@ def test_handler_delays_nobody_else(connect, emulator, busy):
     assert "subscribe_success" == waiting.hear()["type"]
 
 
-def test_client_that_goes_while_its_handler_works_leaves_nothing(connect, emulator, stats):
+def test_client_that_goes_while_its_handler_works_leaves_nothing(connect, emulator):
     """Its subscription is ended once it is made."""
     peer = connect(emulator)
     peer.say(type="subscribe", id="s", channel="/slow/gone", authorization=KEY)

@@ -21,26 +21,18 @@ from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator, internal_failure
 from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.options import Options
-from tests.support.appsync_peers import KEY, MARKER, header, request
-from tests.support.waiting import PATIENCE_S
-
-UNAUTHORIZED = {
-    "errorType": "UnauthorizedException",
-    "message": "You are not authorized to make this call.",
-}
-
-
-def post(emulator, body, key="da2-test", **headers):
-    """Publish over HTTP; return status and JSON."""
-    if key is not None:
-        headers["x-api-key"] = key
-    text = body if isinstance(body, bytes) else json.dumps(body)
-    return request(emulator, "POST", "/event", text, headers)[:2]
-
-
-def error_types(answer):
-    return [error["errorType"] for error in answer["errors"]]
-
+from tests.support.appsync_peers import (
+    KEY,
+    MARKER,
+    UNAUTHORIZED,
+    body,
+    error_types,
+    header,
+    post,
+    request,
+    stats,
+)
+from tests.support.waiting import PATIENCE_S, wait_for
 
 # HTTP publish
 
@@ -48,9 +40,7 @@ def error_types(answer):
 def test_http_publish_is_answered_event_by_event_and_delivered(peer, shared_emulator):
     """Five events over HTTP reach a WebSocket subscriber in order."""
     peer.subscribe("1", "/default/http")
-    status, answer = post(
-        shared_emulator, {"channel": "default/http", "events": ["0", "1", "2", "3", "4"]}
-    )
+    status, answer, _ = post(shared_emulator, body("default/http", *range(5)))
     assert (200, []) == (status, answer["failed"])
     assert [0, 1, 2, 3, 4] == [item["index"] for item in answer["successful"]]
     assert ["0", "1", "2", "3", "4"] == [peer.hear()["event"] for _ in range(5)]
@@ -59,8 +49,8 @@ def test_http_publish_is_answered_event_by_event_and_delivered(peer, shared_emul
 def test_unknown_headers_and_keys_of_real_clients_are_ignored(shared_emulator):
     """A client was seen to send ``content-encoding: amz-1.0`` and an ``id`` in the body."""
     headers = {"content-encoding": "amz-1.0", "content-type": "application/json; charset=UTF-8"}
-    body = {"channel": "/default/a", "events": ["1"], "id": "x"}
-    assert 200 == post(shared_emulator, body, **headers)[0]
+    quirky = {**body("/default/a", 1), "id": "x"}
+    assert 200 == post(shared_emulator, quirky, {"x-api-key": "da2-test", **headers}).status
 
 
 def test_one_connection_serves_many_publishes(shared_emulator):
@@ -70,8 +60,8 @@ def test_one_connection_serves_many_publishes(shared_emulator):
         connection.connect()
         kept = connection.sock
         for _ in range(3):
-            body = json.dumps({"channel": "/default/a", "events": ["1"]})
-            connection.request("POST", "/event", body, {"X-API-KEY": "da2-test"})
+            text = json.dumps(body("/default/a", 1))
+            connection.request("POST", "/event", text, {"X-API-KEY": "da2-test"})
             assert 1 == len(json.loads(connection.getresponse().read())["successful"])
         assert kept is connection.sock
 
@@ -79,18 +69,19 @@ def test_one_connection_serves_many_publishes(shared_emulator):
 @pytest.mark.parametrize("key", [None, "", "da2-wrong", "da2-tes", "da2-testx", "d\xe4"])
 def test_http_publish_with_wrong_or_missing_key_is_unauthorized(shared_emulator, key):
     """Status 401 with the service's sentence."""
-    body = {"channel": "/default/a", "events": ["1"]}
-    assert (401, {"errors": [UNAUTHORIZED]}) == post(shared_emulator, body, key)
+    headers = {} if key is None else {"x-api-key": key}
+    answer = post(shared_emulator, body("/default/a", 1), headers)
+    assert (401, {"errors": [UNAUTHORIZED]}) == answer[:2]
 
 
 def test_http_publish_to_an_unknown_namespace_is_unauthorized_without_a_message(shared_emulator):
     """The bare error type and status 401."""
     expected = {"errors": [{"errorType": "UnauthorizedException"}]}
-    assert (401, expected) == post(shared_emulator, {"channel": "/nowhere/a", "events": ["1"]})
+    assert (401, expected) == post(shared_emulator, body("/nowhere/a", 1))[:2]
 
 
 @pytest.mark.parametrize(
-    "body",
+    "malformed",
     [
         b"",
         b"{",
@@ -105,23 +96,21 @@ def test_http_publish_to_an_unknown_namespace_is_unauthorized_without_a_message(
         {"channel": "/default/a", "events": [{}]},
     ],
 )
-def test_malformed_http_publish_is_a_bad_request(shared_emulator, body):
+def test_malformed_http_publish_is_a_bad_request(shared_emulator, malformed):
     """Status 400 with a ``BadRequestException``."""
-    status, answer = post(shared_emulator, body)
+    status, answer, _ = post(shared_emulator, malformed)
     assert (400, ["BadRequestException"]) == (status, error_types(answer))
 
 
 def test_http_publish_of_six_events_is_a_bad_request(shared_emulator):
     """Over HTTP the sentence starts with a capital and the type differs from WebSocket's."""
     error = {"errorType": "BadRequestException", "message": "Input exceeded 5 event limit"}
-    body = {"channel": "/default/a", "events": ["1"] * 6}
-    assert (400, {"errors": [error]}) == post(shared_emulator, body)
+    assert (400, {"errors": [error]}) == post(shared_emulator, body("/default/a", *range(6)))[:2]
 
 
 def test_too_large_event_does_not_fail_an_http_publish(shared_emulator):
     """Status 200, and the event stands among the failed."""
-    body = {"channel": "/default/a", "events": [json.dumps("x" * 1_048_576), "1"]}
-    status, answer = post(shared_emulator, body)
+    status, answer, _ = post(shared_emulator, body("/default/a", "x" * 1_048_576, 1))
     assert (200, [1]) == (status, [item["index"] for item in answer["successful"]])
     assert ["EventTooLargeException"] == [item["code"] for item in answer["failed"]]
 
@@ -129,8 +118,7 @@ def test_too_large_event_does_not_fail_an_http_publish(shared_emulator):
 @pytest.mark.parametrize("size_bytes", [1_300_000, 7_700_000])
 def test_too_large_http_publish_is_refused_whole(shared_emulator, size_bytes):
     """Status 413, whether it is the events or the body that is past the limit."""
-    body = {"channel": "/default/a", "events": [json.dumps("x" * size_bytes)]}
-    status, answer = post(shared_emulator, body)
+    status, answer, _ = post(shared_emulator, body("/default/a", "x" * size_bytes))
     assert (413, ["BadRequestException"]) == (status, error_types(answer))
 
 
@@ -163,14 +151,14 @@ def test_browser_may_publish_from_anywhere(shared_emulator):
     assert "*" == request(shared_emulator, "POST", "/event")[2]["access-control-allow-origin"]
 
 
-def test_counts_tell_what_was_published_and_delivered(connect, options, stats):
+def test_counts_tell_what_was_published_and_delivered(connect, options):
     """Events count once, deliveries once a subscription."""
     with AppSyncEventsEmulator.start(Options(**options)) as emulator:
         peers = [connect(emulator) for _ in range(2)]
         for peer in peers:
             peer.subscribe("1", "/default/a")
             peer.subscribe("2", "/default/*")
-        post(emulator, {"channel": "/default/a", "events": ["1", "2"]})
+        post(emulator, body("/default/a", 1, 2))
         assert 4 == len([peers[1].hear() for _ in range(4)])
         counted = stats(emulator)
     assert (2, 4) == (counted["connections"], counted["subscriptions"])
@@ -195,7 +183,7 @@ def test_try_it_command_is_what_a_shell_needs():
 # Several processes, TLS, logs
 
 
-def test_event_published_in_one_process_reaches_the_others_once(connect, options, stats):
+def test_event_published_in_one_process_reaches_the_others_once(connect, options):
     """Twenty connections on two processes: everyone gets every event exactly once."""
     with AppSyncEventsEmulator.start(Options(**options, processes=2)) as emulator:
         peers = [connect(emulator) for _ in range(20)]
@@ -229,10 +217,7 @@ def test_websocket_and_http_share_one_tls_port(connect, secure_emulator):
     ca_file = secure_emulator.folder / "ca.pem"
     peer = connect(secure_emulator, ca_file=ca_file)
     peer.subscribe("1", "/default/a")
-    body = json.dumps({"channel": "/default/a", "events": ["1"]})
-    context = ssl.create_default_context(cafile=ca_file)
-    headers = {"x-api-key": "da2-test"}
-    assert 200 == request(secure_emulator, "POST", "/event", body, headers, context)[0]
+    assert 200 == post(secure_emulator, body("/default/a", 1)).status
     assert {"type": "data", "id": "1", "event": "1"} == peer.hear()
 
 
@@ -240,8 +225,7 @@ def test_client_that_does_not_trust_the_authority_stays_out(secure_emulator, cap
     """The certificate is signed by nobody a client knows; the emulator takes it in silence."""
     with pytest.raises(ssl.SSLCertVerificationError):
         request(secure_emulator, "GET", "/", context=ssl.create_default_context())
-    context = ssl.create_default_context(cafile=secure_emulator.folder / "ca.pem")
-    assert 404 == request(secure_emulator, "GET", "/", context=context)[0]
+    assert 404 == request(secure_emulator, "GET", "/").status
     assert ("", "") == capfd.readouterr()
 
 
@@ -271,7 +255,7 @@ def test_bug_of_the_emulator_is_logged_and_answered(caplog):
     assert ["a bug of the emulator"] == [record.message for record in caplog.records]
 
 
-def test_nothing_is_logged_however_bad_the_request(connect, options, capfd, stats):
+def test_nothing_is_logged_however_bad_the_request(connect, options, capfd):
     """Malformed HTTP, bad credentials and broken frames leave no line, so no secret either."""
     with AppSyncEventsEmulator.start(Options(**options)) as emulator:
         for garbage in (
@@ -289,9 +273,7 @@ def test_nothing_is_logged_however_bad_the_request(connect, options, capfd, stat
         peer = connect(emulator, {"host": "da2-test", "x-api-key": "da2-wrong"})
         assert "connection_error" == peer.ask(type="connection_init")["type"]
         connect(emulator).socket.socket.sendall(b"\xff\xff\xff\xff")
-        deadline_s = time.monotonic() + 10
-        while stats(emulator)["connections"]:
-            assert time.monotonic() < deadline_s
+        wait_for(lambda: not stats(emulator)["connections"])
     assert ("", "") == capfd.readouterr()
 
 

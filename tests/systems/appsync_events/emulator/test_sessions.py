@@ -7,21 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.appsync_peers import KEY, MARKER, UNAUTHORIZED, error_types, header, stats
 from tests.support.waiting import wait_for
 
-KEY = {"host": "localhost", "x-api-key": "da2-test"}
-MARKER = "aws-appsync-event-ws"
-HEADER = "header-eyJob3N0IjoibG9jYWxob3N0IiwieC1hcGkta2V5IjoiZGEyLXRlc3QifQ"
-UNAUTHORIZED = {
-    "errorType": "UnauthorizedException",
-    "message": "You are not authorized to make this call.",
-}
 KEEP_ALIVE_S = 0.8
 """Of the emulator named impatient."""
-
-
-def error_types(answer):
-    return [error["errorType"] for error in answer["errors"]]
 
 
 # Connecting
@@ -42,7 +32,7 @@ async def test_aiohttp_client_subscribes_and_publishes(shared_emulator):
     address = f"http://127.0.0.1:{shared_emulator.port}/event"
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"{address}/realtime", protocols=[HEADER, MARKER]) as connection,
+        session.ws_connect(f"{address}/realtime", protocols=[header(KEY), MARKER]) as connection,
     ):
         assert MARKER == connection.protocol
         subscribe = {"type": "subscribe", "id": "1", "channel": "/default/aiohttp"}
@@ -318,7 +308,7 @@ def test_no_frame_kills_the_connection(peer, frame):
     assert "connection_ack" == peer.ask(type="connection_init")["type"]
 
 
-def test_subscriptions_end_with_their_connection(connect, shared_emulator, stats):
+def test_subscriptions_end_with_their_connection(connect, shared_emulator):
     """When a client goes, its subscriptions are forgotten."""
     before = stats(shared_emulator)
     peer = connect(shared_emulator)

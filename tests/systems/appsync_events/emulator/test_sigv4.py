@@ -3,22 +3,13 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from harness.systems.appsync_events.emulator.credentials import message_body, verify
 from harness.systems.appsync_events.options import IamUser
 from harness.systems.appsync_events.wire import WireError
+from tests.support.appsync_signing import REALTIME_HEADERS, SIGNED_BY_AMPLIFY, compact, sign
 
 SECRET = "SECRET+of/the-test"
-SIGNED_OVER_WEBSOCKET = {
-    "accept": "application/json, text/javascript",
-    "content-encoding": "amz-1.0",
-    "content-type": "application/json; charset=UTF-8",
-}
-HTTP_BODY = b'{"channel":"/default/room1","events":["{\\"p\\":1}","{\\"p\\":2}"]}'
-AMPLIFY = "aws-amplify/6.22.1 framework/100"
 
 
 def judge(given, body, user, *, now=None, request_host="realtime.example", region="us-east-1"):
@@ -38,48 +29,32 @@ def judge(given, body, user, *, now=None, request_host="realtime.example", regio
 AMPLIFY_USER = IamUser(access_key_id="AKIDEXAMPLE", secret_access_key="SECRET", session_token="TOK")
 
 
-def amplify(signature, date="20261123T142921Z", **other):
+def amplify(vector):
     """Return an authorization object as Amplify makes it, with a signature it has made."""
     headers = {
-        **(other or SIGNED_OVER_WEBSOCKET),
+        **vector.headers,
         "host": "localhost:18443",
-        "x-amz-date": date,
+        "x-amz-date": vector.date,
         "X-Amz-Security-Token": "TOK",
     }
     names = ";".join(sorted(name.lower() for name in headers))
     scope = "AKIDEXAMPLE/20261123/us-east-1/appsync/aws4_request"
-    headers["Authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={names}, Signature={signature}"
-    )
-    return headers
+    return headers | {
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={names}, "
+        f"Signature={vector.signature}"
+    }
 
 
 AMPLIFY_NOW = datetime(2026, 11, 23, 14, 29, 30, tzinfo=UTC)
+HTTP_BODY = SIGNED_BY_AMPLIFY["http"].body
 AMPLIFY_SIGNED = [
-    pytest.param(
-        amplify("70514851fb4c46b1742946349e8052293e9b076ddacaf62274878e6d653db1e5"),
-        b"{}",
-        id="connect",
-    ),
-    pytest.param(
-        amplify("86532d1d1df198731777de17b9656bb4e575f96d9de7e3b38981425874a7be6a"),
-        message_body("default/room1"),
-        id="subscribe",
-    ),
-    pytest.param(
-        amplify("48ff821738b68c2c52e3a359d37a93faa2909c394d884c5858de2f1a78f518d5"),
-        message_body("default/room1", ['{"a":1}', '{"b":"<x>&é"}']),
-        id="publish",
-    ),
-    pytest.param(
-        amplify(
-            "68ef8f7aff9b395f044c9c45dfef959482ab9641621635872b0fd1e11d69c894",
-            "20261123T142922Z",
-            **{"content-type": SIGNED_OVER_WEBSOCKET["content-type"], "x-amz-user-agent": AMPLIFY},
-        ),
-        HTTP_BODY,
-        id="http",
-    ),
+    pytest.param(amplify(SIGNED_BY_AMPLIFY[step]), body, id=step)
+    for step, body in {
+        "connect": b"{}",
+        "subscribe": message_body("default/room1"),
+        "publish": message_body("default/room1", ['{"a":1}', '{"b":"<x>&é"}']),
+        "http": HTTP_BODY,
+    }.items()
 ]
 
 
@@ -98,7 +73,8 @@ def test_amplify_signature_of_another_body_is_refused(given, body):
 
 def test_canonical_request_of_a_connect_is_told_byte_for_byte():
     """The refusal repeats what should have been signed, but hides the session token."""
-    refused = judge(amplify("0" * 64), b"{}", AMPLIFY_USER, now=AMPLIFY_NOW)
+    forged = SIGNED_BY_AMPLIFY["connect"]._replace(signature="0" * 64)
+    refused = judge(amplify(forged), b"{}", AMPLIFY_USER, now=AMPLIFY_NOW)
     assert "BadRequestException" == refused.error_type
     told = (
         "'POST\n/event\n\n"
@@ -118,31 +94,18 @@ def test_canonical_request_of_a_connect_is_told_byte_for_byte():
 # Signatures that botocore makes.
 
 
-def signed(
-    body,
-    *,
-    host="localhost:18443",
-    token=None,
-    secret=SECRET,
-    headers=SIGNED_OVER_WEBSOCKET,
-    key_id="AKIDTEST",
-    region="us-east-1",
-    service="appsync",
-):
+def signed(body, *, access_key="AKIDTEST", secret=SECRET, token=None, **how):
     """Return a user and the authorization object that botocore signs for them."""
-    request = AWSRequest("POST", f"https://{host}/event", data=body, headers=dict(headers))
-    SigV4Auth(Credentials(key_id, secret, token), service, region).add_auth(request)
     user = IamUser(access_key_id="AKIDTEST", secret_access_key=SECRET, session_token=token or "")
-    return SimpleNamespace(user=user, given={"host": host, **dict(request.headers.items())})
+    given = sign(body, access_key=access_key, secret=secret, token=token, **how)
+    return SimpleNamespace(user=user, given=given)
 
 
 BODIES = {
     "connect": (b"{}", b"{}"),
     "subscribe": (b'{"channel":"/default/*"}', message_body("/default/*")),
     "publish": (
-        json.dumps(
-            {"channel": "/default/a", "events": ['{"a":1}', '"two"']}, separators=(",", ":")
-        ).encode(),
+        compact({"channel": "/default/a", "events": ['{"a":1}', '"two"']}).encode(),
         message_body("/default/a", ['{"a":1}', '"two"']),
     ),
     "http": (b'{ "events": ["1"],\n "channel": "x" }', b'{ "events": ["1"],\n "channel": "x" }'),
@@ -162,7 +125,7 @@ def test_botocore_signature_is_let_in_at_every_step(step, host, token):
 def test_signature_over_few_or_more_headers_is_let_in():
     """Only what the client lists counts: the content hash, or fewer headers than usual."""
     few = signed(HTTP_BODY, headers={"content-type": "application/json"})
-    more = signed(b"{}", headers={**SIGNED_OVER_WEBSOCKET, "x-amz-content-sha256": "44136f"})
+    more = signed(b"{}", headers={**REALTIME_HEADERS, "x-amz-content-sha256": "44136f"})
     more.given["x-amz-user-agent"] = "added after signing"
     assert few.user == judge(few.given, HTTP_BODY, few.user)
     # The signer takes the hash that is given for the body's.
@@ -212,9 +175,8 @@ def test_what_is_signed_is_what_javascript_would_write(event):
     """No HTML escapes, slash escapes or escapes of what is not ASCII, whatever the frame held."""
     escaped = json.dumps(event).replace("<", "\\u003c")
     body = json.loads(f'{{"channel":"default\\/a","events":[{escaped}]}}')
-    assert json.dumps(
-        {"channel": "default/a", "events": [event]}, separators=(",", ":"), ensure_ascii=False
-    ).encode() == message_body(body["channel"], body["events"])
+    plain = compact({"channel": "default/a", "events": [event]})
+    assert plain.encode() == message_body(body["channel"], body["events"])
 
 
 @pytest.mark.parametrize(
@@ -281,7 +243,7 @@ def test_refusal_hides_signed_headers_that_may_be_secrets(name):
     assert "do-not-tell" not in refused.message
 
 
-@pytest.mark.parametrize("change", [{"key_id": "AKIDOTHER"}, {"token": "other"}])
+@pytest.mark.parametrize("change", [{"access_key": "AKIDOTHER"}, {"token": "other"}])
 def test_unknown_access_key_or_session_token_is_unauthorized(change):
     """Nobody is found who could have signed: no canonical string helps."""
     made = signed(b"{}", **change)

@@ -1,18 +1,13 @@
 """What comes of the events a handler returns, in JavaScript and in Python alike; the examples."""
 
-import logging
-
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from harness.core.errors import ScenarioError
 from harness.systems.appsync_events.handlers.handlers import HandlerRefusal, Outcome
 from harness.systems.appsync_events.wire import WireError
-from tests.support.handler_runner import EXAMPLES, Stand
+from tests.support.handler_runner import EXAMPLES, FAILED, Stand
 
-FAILED = HandlerRefusal(
-    WireError("MessageProcessingError", "There was an error processing the operation."), 500
-)
 THREE = ("1", "2", "3")
 
 
@@ -22,26 +17,13 @@ def mistake(message):
 
 
 @pytest.fixture(params=["javascript", "python"])
-def answering(request, tmp_path):
+def answering(request, javascript, python):
     """Make handlers that answer every publish with the same events, given as JSON."""
-    stands = []
-
-    def make(events):
-        if request.param == "javascript":
-            file = tmp_path / "fixed.js"
-            file.write_text(f"export const onPublish = () => ({events})")
-            stands.append(Stand(code=str(file)))
-        else:
-            file = tmp_path / "fixed.py"
-            file.write_text(
-                f"import json\ndef publish(event):\n    return {{'events': json.loads({events!r})}}"
-            )
-            stands.append(Stand(on_publish=f"{file}:publish"))
-        return stands[-1]
-
-    yield make
-    for stand in stands:
-        stand.__exit__()
+    if request.param == "javascript":
+        return lambda events: javascript(f"export const onPublish = () => ({events})")
+    return lambda events: python(
+        f"import json\ndef publish(event):\n    return {{'events': json.loads({events!r})}}"
+    )
 
 
 OUTCOMES = [
@@ -92,21 +74,20 @@ def test_namespace_without_handlers_has_none():
 
 
 @pytest.mark.parametrize("name", ["onPublish", "onSubscribe"])
-def test_namespace_has_the_handlers_that_its_code_exports(tmp_path, name):
+def test_namespace_has_the_handlers_that_its_code_exports(javascript, name):
     """Each of the two may be missing."""
-    (tmp_path / "one.js").write_text(f"export function {name}(ctx) {{}}")
-    with Stand(code=str(tmp_path / "one.js")) as stand:
-        assert (name == "onPublish") == stand.handlers.has_publish("default")
-        assert (name == "onSubscribe") == stand.handlers.has_subscribe("default")
+    handlers = javascript(f"export function {name}(ctx) {{}}").handlers
+    assert (name == "onPublish") == handlers.has_publish("default")
+    assert (name == "onSubscribe") == handlers.has_subscribe("default")
 
 
-def test_header_sent_twice_is_a_list(tmp_path):
+REQUEST = "export const onPublish = ({ events: [{ id }], request }) => [{ id, payload: request }]"
+
+
+def test_header_sent_twice_is_a_list(javascript):
     """Headers of the HTTP library keep what came twice, in order; names are in lower case."""
     headers = CIMultiDictProxy(CIMultiDict([("Animal", "duck"), ("aNIMAL", "goose"), ("B", "c")]))
-    code = "export const onPublish = ({ events: [{ id }], request }) => [{ id, payload: request }]"
-    (tmp_path / "headers.js").write_text(code)
-    with Stand(code=str(tmp_path / "headers.js")) as stand:
-        (request,) = stand.broadcast(1, headers=headers)
+    (request,) = javascript(REQUEST).broadcast(1, headers=headers)
     assert {"animal": ["duck", "goose"], "b": "c"} == request["headers"]
 
 
@@ -122,38 +103,25 @@ def test_header_sent_twice_is_a_list(tmp_path):
         ("events.example.com:8443", "events.example.com"),
     ],
 )
-def test_domain_is_null_where_no_custom_domain_can_be(tmp_path, host, name):
+def test_domain_is_null_where_no_custom_domain_can_be(javascript, host, name):
     """`domainName` is that of a custom domain; an address or localhost is none."""
-    code = "export const onPublish = ({ events: [{ id }], request }) => [{ id, payload: request }]"
-    (tmp_path / "domain.js").write_text(code)
-    with Stand(code=str(tmp_path / "domain.js")) as stand:
-        (request,) = stand.broadcast(1, domain=host)
+    (request,) = javascript(REQUEST).broadcast(1, domain=host)
     assert name == request["domainName"]
 
 
-def test_wrong_handler_among_right_ones_is_named_by_its_key(tmp_path):
+def test_wrong_handler_among_right_ones_is_named_by_its_key(javascript, tmp_path):
     """What cannot be loaded is the scenario's fault, and nothing stays behind of the others."""
-    (tmp_path / "fine.js").write_text("export function onPublish(ctx) {}")
-    with pytest.raises(ScenarioError) as caught:
-        Stand(code=str(tmp_path / "fine.js"), data_source=f"{tmp_path}/none.py:keep")
-    assert "namespaces[0].data_source" in str(caught.value)
+    with pytest.raises(ScenarioError, match=r"namespaces\[0\]\.data_source"):
+        javascript("export function onPublish(ctx) {}", data_source=f"{tmp_path}/none.py:keep")
 
 
 # The examples of scenarios/handlers.
 
 
 @pytest.fixture
-def example():
+def example(handlers_of):
     """Load handlers of an example, named by their file."""
-    stands = []
-
-    def load(**files):
-        stands.append(Stand(**{key: f"{EXAMPLES}/{file}" for key, file in files.items()}))
-        return stands[-1]
-
-    yield load
-    for stand in stands:
-        stand.__exit__()
+    return lambda **files: handlers_of(**{key: f"{EXAMPLES}/{files[key]}" for key in files})
 
 
 def test_example_chat(example):
@@ -185,9 +153,8 @@ def test_example_stored(example):
     assert [{"a": 1}] == stored.broadcast({"a": 1}, channel="default/passing")
 
 
-def test_example_moderation(example, caplog):
+def test_example_moderation(example, handlers_said):
     """Shouting fails, whispering is made louder, and the moderators' room is closed."""
-    caplog.set_level(logging.INFO, logger="harness.handlers")
     moderation = example(
         on_publish="moderation.py:on_publish", on_subscribe="moderation.py:on_subscribe"
     )
@@ -197,4 +164,4 @@ def test_example_moderation(example, caplog):
     refused = moderation.subscribe(channel="default/moderators")
     assert "SubscriptionProcessingError" == refused.error.error_type
     assert "only for moderators" not in refused.error.message
-    assert ["only for moderators"] == [r.getMessage().split(": ")[1] for r in caplog.records]
+    assert ["only for moderators"] == [text.split(": ")[1] for _, text in handlers_said()]

@@ -10,11 +10,8 @@ from harness.systems.appsync_events.emulator.access import Identity
 from harness.systems.appsync_events.handlers import javascript as emulator_javascript
 from harness.systems.appsync_events.handlers.handlers import HandlerRefusal
 from harness.systems.appsync_events.wire import WireError
-from tests.support.handler_runner import EXAMPLES, FOREVER, Stand
+from tests.support.handler_runner import EXAMPLES, FAILED, FOREVER, Stand
 
-FAILED = HandlerRefusal(
-    WireError("MessageProcessingError", "There was an error processing the operation."), 500
-)
 COGNITO = {"sub": "7f", "username": "ann", "groups": ["admin"], "claims": {"iss": "x"}}
 
 
@@ -143,7 +140,7 @@ def test_handler_that_breaks_is_logged_with_its_line_and_tells_the_client_nothin
     ((level, text),) = handlers_said()
     assert "ERROR" == level
     assert text.startswith("PUBLISH in namespace default failed: "), text
-    assert text.endswith("handlers-0.js:4: TypeError: cannot read property 'word' of undefined")
+    assert text.endswith("handlers.js:4: TypeError: cannot read property 'word' of undefined")
 
 
 def test_error_inside_util_names_the_line_that_called_it(javascript, handlers_said):
@@ -151,7 +148,7 @@ def test_error_inside_util_names_the_line_that_called_it(javascript, handlers_sa
     code = "export const onPublish = (ctx) =>\n  util.time.nowFormatted('yyyy', 'Australia/Perth')"
     assert FAILED == javascript(code).publish(1)
     ((_, text),) = handlers_said()
-    assert "handlers-0.js:2: Error: util.time: of time zones only UTC and +hh:mm work" in text
+    assert "handlers.js:2: Error: util.time: of time zones only UTC and +hh:mm work" in text
 
 
 @pytest.mark.parametrize("answer", ["7", "'text'", "{ id: '0', payload: 1 }", "true"])

@@ -7,14 +7,8 @@ import uuid
 import pytest
 
 from harness.systems.appsync_events.handlers import javascript as emulator_javascript
-from harness.systems.appsync_events.handlers.handlers import HandlerRefusal
 from harness.systems.appsync_events.handlers.javascript_source import UTIL
-from harness.systems.appsync_events.wire import WireError
-from tests.support.handler_runner import FOREVER
-
-FAILED = HandlerRefusal(
-    WireError("MessageProcessingError", "There was an error processing the operation."), 500
-)
+from tests.support.handler_runner import FAILED, FOREVER
 
 # `util` and the rest of the environment.
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import threading
 import time
 
@@ -15,10 +14,8 @@ from harness.systems.appsync_events.handlers import python as emulator_python_ha
 from harness.systems.appsync_events.handlers.handlers import HandlerRefusal, Outcome
 from harness.systems.appsync_events.handlers.rules import context_body
 from harness.systems.appsync_events.wire import WireError
-from tests.support.handler_runner import Stand
+from tests.support.handler_runner import FAILED, SENTENCE, Stand
 
-SENTENCE = "There was an error processing the operation."
-FAILED = HandlerRefusal(WireError("MessageProcessingError", SENTENCE), 500)
 UNAUTHORIZED = "You are not authorized to make this call."
 COGNITO = {
     "claims": {"iss": "x"},
@@ -31,39 +28,12 @@ COGNITO = {
 }
 
 
-@pytest.fixture
-def stand(tmp_path):
-    """Make handlers of a Python file; `publish` and `subscribe` are what it may define."""
-    stands = []
-
-    def make(code, **namespace):
-        file = tmp_path / f"handlers_{len(stands)}.py"
-        file.write_text(code, encoding="utf-8")
-        if "def publish" in code:
-            namespace["on_publish"] = f"{file}:publish"
-        if "def subscribe" in code:
-            namespace["on_subscribe"] = f"{file}:subscribe"
-        stands.append(Stand(**namespace))
-        return stands[-1]
-
-    yield make
-    for made in stands:
-        made.__exit__()
-
-
-@pytest.fixture
-def said(caplog):
-    """Return what was told to the log."""
-    caplog.set_level(logging.INFO, logger="harness.handlers")
-    return lambda: [record.getMessage() for record in caplog.records]
-
-
 ECHO = "def publish(event):\n    return {'events': [{'id': '0', 'payload': event}]}"
 
 
-def test_event_of_a_publish_is_what_lambda_gets(stand):
+def test_event_of_a_publish_is_what_lambda_gets(python):
     """Powertools' own model of the event, and its own class, read what a function gets."""
-    (event,) = stand(ECHO).broadcast(
+    (event,) = python(ECHO).broadcast(
         {"a": 1},
         channel="default/a/b",
         identity=Identity("user_pool", COGNITO),
@@ -82,7 +52,7 @@ def test_event_of_a_publish_is_what_lambda_gets(stand):
     assert ({}, None) == (seen.stash, event["error"])
 
 
-def test_event_of_a_subscribe_is_what_lambda_gets(stand):
+def test_event_of_a_subscribe_is_what_lambda_gets(python):
     """The same, without events."""
     with Stand() as plain:
         event = context_body(plain.context(channel="default/*"), "SUBSCRIBE")
@@ -93,14 +63,14 @@ def test_event_of_a_subscribe_is_what_lambda_gets(stand):
     assert model.identity is None
 
 
-def test_function_is_told_about_its_call_as_lambda_does(stand):
+def test_function_is_told_about_its_call_as_lambda_does(python):
     """A second parameter is the Lambda context, which libraries ask for names and times."""
     code = """
 def publish(event, context):
     told = [context.function_name, context.aws_request_id, context.get_remaining_time_in_millis()]
     return {"events": [{"id": "0", "payload": told}]}
 """
-    ((name, request_id, left_ms),) = stand(code).broadcast(1)
+    ((name, request_id, left_ms),) = python(code).broadcast(1)
     assert "publish" == name
     assert 36 == len(request_id)
     assert 20_000 < left_ms <= 30_000
@@ -110,9 +80,9 @@ NULLS = ["None", "{}", "{'events': None}", "{'events': []}", "{'events': [], 'er
 
 
 @pytest.mark.parametrize("answer", NULLS)
-def test_answer_without_events_broadcasts_nothing(stand, answer):
+def test_answer_without_events_broadcasts_nothing(python, answer):
     """Both keys of an answer are optional."""
-    assert Outcome([], {}) == stand(f"def publish(event):\n    return {answer}").publish(1)
+    assert Outcome([], {}) == python(f"def publish(event):\n    return {answer}").publish(1)
 
 
 WRONG = [
@@ -129,76 +99,76 @@ WRONG = [
 
 
 @pytest.mark.parametrize("answer", WRONG)
-def test_answer_of_another_shape_refuses_the_publish(stand, answer, said):
+def test_answer_of_another_shape_refuses_the_publish(python, answer, handlers_said):
     """What is not the documented answer fails the request, with a word in the log."""
-    assert FAILED == stand(f"def publish(event):\n    return {answer}").publish(1)
-    assert 1 == len(said())
+    assert FAILED == python(f"def publish(event):\n    return {answer}").publish(1)
+    assert 1 == len(handlers_said())
 
 
-def test_error_of_an_answer_is_logged_and_not_told(stand, said):
+def test_error_of_an_answer_is_logged_and_not_told(python, handlers_said):
     """The text of a whole answer's error is for the owner of the function alone."""
     code = (
         "def publish(event):\n    return {'error': 'table is full', 'events': event['events']}\n"
         "def subscribe(event):\n    return {'error': 'table is full'}"
     )
-    handlers = stand(code)
+    handlers = python(code)
     assert FAILED == handlers.publish(1)
     expected = HandlerRefusal(WireError("SubscriptionProcessingError", SENTENCE), 500)
     assert expected == handlers.subscribe()
-    assert 2 == sum(text.endswith(": table is full") for text in said())
+    assert 2 == sum(text.endswith(": table is full") for _, text in handlers_said())
 
 
 @pytest.mark.parametrize("prefix", ["", "async "])
-def test_exception_refuses_without_its_text(stand, prefix, said):
+def test_exception_refuses_without_its_text(python, prefix, handlers_said):
     """Neither the client nor the log hears what the exception said; the log hears where it was."""
-    handlers = stand(f"{prefix}def publish(event):\n    raise ValueError('secret')")
+    handlers = python(f"{prefix}def publish(event):\n    raise ValueError('secret')")
     assert FAILED == handlers.publish(1)
-    (text,) = said()
-    assert "raised ValueError in handlers_0.py, line 2" in text
+    ((_, text),) = handlers_said()
+    assert "raised ValueError in handlers.py, line 2" in text
     assert "secret" not in text
 
 
-def test_exception_named_unauthorized_refuses_with_403(stand):
+def test_exception_named_unauthorized_refuses_with_403(python):
     """What Powertools raises to refuse is understood by its name."""
     code = (
         "class UnauthorizedException(Exception): pass\n"
         "def publish(event):\n    raise UnauthorizedException('secret')\n"
         "def subscribe(event):\n    raise UnauthorizedException"
     )
-    handlers = stand(code)
+    handlers = python(code)
     expected = HandlerRefusal(WireError("UnauthorizedException", UNAUTHORIZED), 403)
     assert expected == handlers.publish(1)
     assert HandlerRefusal(WireError("Unauthorized", UNAUTHORIZED), 403) == handlers.subscribe()
 
 
 @pytest.mark.parametrize("prefix", ["", "async "])
-def test_subscribe_passes_where_the_function_returns_nothing(stand, prefix):
+def test_subscribe_passes_where_the_function_returns_nothing(python, prefix):
     """Null lets a subscriber in."""
-    assert None is stand(f"{prefix}def subscribe(event):\n    return None").subscribe()
+    assert None is python(f"{prefix}def subscribe(event):\n    return None").subscribe()
 
 
-def test_function_that_does_not_answer_in_time_refuses(stand, monkeypatch, said):
+def test_function_that_does_not_answer_in_time_refuses(python, monkeypatch, handlers_said):
     """A publish waits for as long as the service would, and then fails."""
     monkeypatch.setattr(emulator_python_handlers, "CALL_LIMIT_S", 0.05)
     code = "import asyncio\nasync def publish(event):\n    await asyncio.sleep(60)"
-    assert FAILED == stand(code).publish(1)
-    assert "no answer in 0.05 s" in said()[0]
+    assert FAILED == python(code).publish(1)
+    assert "no answer in 0.05 s" in handlers_said()[0][1]
 
 
-def test_payload_is_compact_json(stand):
+def test_payload_is_compact_json(python):
     """What a function returns is written anew: no spaces, no escapes without need."""
     code = "def publish(event):\n    return {'events': event['events']}"
-    outcome = stand(code).publish_texts('{ "a" : [ 1.0, 2 ], "\\u00e9" : "\\/" }')
+    outcome = python(code).publish_texts('{ "a" : [ 1.0, 2 ], "\\u00e9" : "\\/" }')
     assert [("0", '{"a":[1.0,2],"é":"/"}')] == outcome.broadcast
 
 
-def test_error_of_an_event_is_readable_text(stand):
+def test_error_of_an_event_is_readable_text(python):
     """Whatever a function gives as the error of an event, the publisher can read an answer."""
     code = (
         "def publish(event):\n"
         "    return {'events': [{'id': '0', 'error': '\\ud800'}, {'id': '1', 'error': 7}]}"
     )
-    outcome = stand(code).publish(1, 2)
+    outcome = python(code).publish(1, 2)
     assert ["?", "7"] == [outcome.failed[event_id].message for event_id in "01"]
 
 
@@ -213,23 +183,23 @@ def publish(event):
 """
 
 
-def test_event_invocation_broadcasts_unchanged_and_does_not_wait(stand, said):
+def test_event_invocation_broadcasts_unchanged_and_does_not_wait(python, handlers_said):
     """Fire and forget: the text is untouched, byte for byte, and a failure is only logged."""
-    handlers = stand(EVENT_TYPE, invoke_type="event")
+    handlers = python(EVENT_TYPE, invoke_type="event")
     assert Outcome([("0", '{ "a" : 1.0 }')], {}) == handlers.publish_texts('{ "a" : 1.0 }')
     module = handlers.handlers._handlers["default"]._functions["PUBLISH"]._function.__globals__
     assert module["called"].wait(10)
-    assert [] == said()
+    assert [] == handlers_said()
     module["go_on"].set()
 
     async def until_said(_):
         deadline_s = time.monotonic() + 10
-        while not said():
+        while not handlers_said():
             assert time.monotonic() < deadline_s
             await asyncio.sleep(0.005)
 
     handlers.together(until_said)
-    assert "raised ValueError" in said()[0]
+    assert "raised ValueError" in handlers_said()[0][1]
 
 
 COUNTING = """
@@ -251,26 +221,26 @@ async def publish_together(stand):
     return [json.loads(outcome.broadcast[0][1]) for outcome in outcomes]
 
 
-def test_plain_function_runs_one_call_at_a_time(stand):
+def test_plain_function_runs_one_call_at_a_time(python):
     """As in one Lambda environment: code written for Lambda keeps its event in a global."""
-    handlers = stand(COUNTING.format(prefix="", wait="", sleeper="time"))
+    handlers = python(COUNTING.format(prefix="", wait="", sleeper="time"))
     assert [1, 1, 1, 1, 1] == handlers.together(publish_together)
 
 
-def test_async_function_runs_many_calls_at_a_time(stand):
+def test_async_function_runs_many_calls_at_a_time(python):
     """Who writes async means it."""
-    handlers = stand(COUNTING.format(prefix="async ", wait="await ", sleeper="asyncio"))
+    handlers = python(COUNTING.format(prefix="async ", wait="await ", sleeper="asyncio"))
     assert 5 == max(handlers.together(publish_together))
 
 
-def test_plain_function_does_not_hold_up_the_event_loop(stand):
+def test_plain_function_does_not_hold_up_the_event_loop(python):
     """It runs in a thread other than that of the connections."""
     code = (
         "import threading\n"
         "def publish(event):\n"
         "    return {'events': [{'id': '0', 'payload': threading.get_ident()}]}"
     )
-    assert [threading.get_ident()] != stand(code).broadcast(1)
+    assert [threading.get_ident()] != python(code).broadcast(1)
 
 
 # Powertools for AWS Lambda, unmodified: the example of scenarios/handlers.

@@ -1,0 +1,85 @@
+"""What one peer may cost: bytes of incomplete messages, and bytes that carry no message.
+
+A connection that crosses a limit is closed and counted under the limit's name.
+"""
+
+from typing import ClassVar
+
+from harness.core.clock import NS_PER_S
+from harness.core.errors import RemoteProtocolError
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""Longest message taken: far above any event of the systems we test."""
+
+MAX_HELD_BYTES = 512 * 1024 * 1024
+"""Of incomplete messages, in the whole process."""
+
+MAX_EMPTY_UNITS_PER_S = 1000
+"""Control frames, comments or empty lines of one connection in a second."""
+
+OVERSIZE = "oversize"
+FLOOD = "flood"
+
+
+def oversize(where: str, found: str, most: int) -> RemoteProtocolError:
+    """Return the error of a peer that sent more than a limit allows."""
+    return RemoteProtocolError(where, found, f"at most {most:,} bytes are taken", code=OVERSIZE)
+
+
+class HeldBytes:
+    """The bytes of an incomplete message that one connection holds, counted for the process."""
+
+    __slots__ = ("_count",)
+    total: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def set(self, count: int, where: str) -> None:
+        """Change the number of bytes held.
+
+        Args:
+            count: Bytes of the incomplete message.
+            where: What they are part of, for the error.
+
+        Raises:
+            RemoteProtocolError: If the message, or the process as a whole, has too many.
+        """
+        HeldBytes.total += count - self._count
+        self._count = count
+        if count > MAX_MESSAGE_BYTES:
+            raise oversize(where, f"{count:,} bytes without an end", MAX_MESSAGE_BYTES)
+        if HeldBytes.total > MAX_HELD_BYTES:
+            found = f"incomplete messages of all connections hold {HeldBytes.total:,} bytes"
+            raise oversize(where, found, MAX_HELD_BYTES)
+
+    def __del__(self) -> None:
+        HeldBytes.total -= self._count
+
+
+class EmptyUnits:
+    """The units of one connection in the current second that carry no message."""
+
+    __slots__ = ("_count", "_second")
+
+    def __init__(self) -> None:
+        self._count = self._second = 0
+
+    def add(self, count: int, now_ns: int, where: str) -> None:
+        """Count some more.
+
+        Args:
+            count: How many.
+            now_ns: Any clock.
+            where: What they are, for the error.
+
+        Raises:
+            RemoteProtocolError: If there are too many in one second.
+        """
+        second = now_ns // NS_PER_S
+        if second != self._second:
+            self._second, self._count = second, 0
+        self._count += count
+        if self._count > MAX_EMPTY_UNITS_PER_S:
+            found = f"more than {MAX_EMPTY_UNITS_PER_S:,} in a second"
+            raise RemoteProtocolError(where, found, "clients are not flooded", code=FLOOD)

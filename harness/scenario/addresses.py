@@ -1,0 +1,47 @@
+"""Addresses of a target: ``${NAME}`` in them, and what in them is secret."""
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+from harness.core.outside_text import register_secret
+
+PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+"""``${NAME}`` in an address stands for the environment variable NAME."""
+
+_USER_INFO = re.compile(r"(?<=://)[^/@?#]*@")
+
+
+def without_password(address: str) -> str:
+    """Return an address with ``user:password@`` masked."""
+    return _USER_INFO.sub("***@", address)
+
+
+def register_address(written: str, address: str) -> None:
+    """Register the secrets of an address: its password, and variables outside of its host.
+
+    Of a variable that holds the whole address, its query is secret.
+
+    Args:
+        written: As the file has it; empty where it names no variable.
+        address: With the values of the variables.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # Not an address; another check says so.
+        return
+    if parts.password:
+        register_secret("PASSWORD", parts.password)
+    for name, value in _values(written, address).items():
+        if "://" in value:
+            for _, each in parse_qsl(parts.query):
+                register_secret(name, each)
+        elif value not in (parts.hostname or "") and value not in parts.netloc.rpartition("@")[2]:
+            register_secret(name, value)
+
+
+def _values(written: str, address: str) -> dict[str, str]:
+    """Return what each variable stands for, read from both forms of the address."""
+    texts_and_names = PLACEHOLDER.split(written)
+    pattern = "(.*)".join(re.escape(text) for text in texts_and_names[::2])
+    found = re.fullmatch(pattern, address, re.DOTALL)
+    return dict(zip(texts_and_names[1::2], found.groups(), strict=True)) if found else {}

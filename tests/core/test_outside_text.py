@@ -1,0 +1,108 @@
+"""Text from outside is shown without control characters and without secrets."""
+
+import base64
+import json
+import re
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from harness.core import outside_text as module
+from harness.core.errors import HarnessError
+from harness.core.outside_text import MAX_LENGTH, outside_text, redacted, register_secret
+
+SECRET = 'p/w "+?7e-Zq&é'
+LONG = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0.c2lnbmF0dXJlLW9mLXRoaXMtdG9rZW4"
+
+
+@pytest.fixture(autouse=True)
+def own_register(monkeypatch):
+    """No secret of one test is known in another."""
+    monkeypatch.setattr(module, "_needles", {})
+    monkeypatch.setattr(module, "_registered", set())
+    outside_text.cache_clear()
+    yield
+    outside_text.cache_clear()
+
+
+def encodings(secret):
+    raw = secret.encode()
+    yield secret
+    yield quote(secret)
+    yield quote(secret, safe="")
+    yield re.sub("%..", lambda code: code[0].lower(), quote(secret))
+    yield quote_plus(secret)
+    yield json.dumps(secret)[1:-1]
+    for before in (b"", b"u:", b"us:", b"use:", b'{"host":"h","x-api-key":"'):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(before + raw + b'"}').decode()
+            yield encode(before + raw).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("secret", [SECRET, LONG])
+def test_a_secret_is_replaced_in_every_encoding(secret):
+    """The name stands where the secret stood, and nothing else of the text is lost."""
+    register_secret("API_KEY", secret)
+
+    for text in encodings(secret):
+        assert outside_text(f"got Bearer {text} here") == "got Bearer ***API_KEY*** here"
+
+
+def test_a_secret_cut_by_the_end_of_the_text_is_replaced():
+    """A peer or a limit of ours may cut the text inside the secret."""
+    register_secret("API_KEY", LONG)
+
+    for length in range(6, len(LONG)):
+        assert redacted(f"key {LONG[:length]}") == "key ***API_KEY***"
+
+
+def test_a_secret_across_the_limit_of_length_is_replaced_whole():
+    """The text is shortened after the secret has been replaced."""
+    register_secret("API_KEY", LONG)
+
+    shown = outside_text("x" * (MAX_LENGTH - 20) + " " + LONG)
+
+    assert LONG[:6] not in shown
+    assert len(shown) <= MAX_LENGTH
+
+
+def test_many_tokens_of_one_issuer_take_one_entry():
+    """Tokens with an equal beginning are found by it."""
+    for number in range(1000):
+        register_secret("token", f"{LONG}{number}")
+
+    assert outside_text(f"no {LONG}999!") == "no ***token***!"
+    assert sum(map(len, module._needles.values())) < 20
+
+
+def test_a_word_that_is_shorter_than_a_secret_can_be_stays():
+    """Three letters are found in ordinary words."""
+    register_secret("API_KEY", "the")
+
+    assert outside_text("then") == "then"
+
+
+def test_control_characters_and_terminal_escapes_are_replaced():
+    """What is shown is one line that changes no terminal."""
+    raw = "bad\x1b[2J\x1b]0;title\x07 \r\n::error::x\u202e\u2028\x00\ud800"
+
+    shown = outside_text(raw)
+
+    assert shown == "bad�[2J�]0;title� ::error::x� ��"
+
+
+def test_a_long_text_is_cut():
+    """A text of 1 MB costs no more than a short one."""
+    shown = outside_text("y" * 1_000_000)
+
+    assert len(shown) == MAX_LENGTH
+    assert shown.endswith("…")
+
+
+def test_errors_of_the_harness_show_no_secret():
+    """Addresses in sentences of our own may hold one."""
+    register_secret("QTOKEN", "q-token-1234")
+
+    error = HarnessError("wss://h/?tok=q-token-1234", "is down", "it must be up")
+
+    assert str(error) == "wss://h/?tok=***QTOKEN***: is down, it must be up"
