@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -119,12 +120,8 @@ def delayed(launcher, delay_ms):
     return disturbed(launcher, settings={"target.emulator.faults": told})
 
 
-def late_by_250_ms(launcher):
-    return delayed(launcher, 250)
-
-
-def late_by_chance(launcher):
-    return delayed(launcher, {"distribution": "lognormal", "median": 80, "p99": 600})
+late_by_250_ms = partial(delayed, delay_ms=250)
+late_by_chance = partial(delayed, delay_ms={"distribution": "lognormal", "median": 80, "p99": 600})
 
 
 def agrees(outcome):
@@ -289,6 +286,25 @@ def test_users_who_leave_and_return_lose_nothing(outcome):
     start = int(outcome.run["disturbances"][0]["start_s"])
     assert 8 == timeline["connected"][start : start + 6].min()
     assert (USERS, 0) == (timeline["connected"].max(), timeline["disconnects"].sum())
+
+
+def pollers_gone_and_back(launcher):
+    leave = {"kind": "exit", "share": 1.0, "at_s": 1.0, "length_s": 1.0}
+    leave |= {"back_after_s": 2.0, "back_rate_per_s": 400.0}
+    flags = {
+        name: value for name, value in CROWD.items() if not name.startswith(("target", "slos"))
+    }
+    flags |= {"disturbances": as_toml([leave]), "target.client.interval_s": 1.0, "slos": "[]"}
+    flags |= {"phases.measure_s": 12.0, "phases.drain_s": 4.0}
+    return launcher.run(flags, target=EMULATED.with_name("polling-emulated.toml")).outcome()
+
+
+@after(pollers_gone_and_back)
+def test_users_who_poll_leave_with_what_was_under_way_and_all_come_back(outcome):
+    """What was sent before they left waits for their next poll; a wish to return waits for them."""
+    connections = outcome.table("connections")
+    assert (0, USERS) == (totals(outcome)["lost"], (connections["connection"] == 1).sum())
+    assert totals(outcome)["owed"] > 0
 
 
 def one_in_a_hundred(launcher):
