@@ -291,6 +291,25 @@ def test_users_who_leave_and_return_lose_nothing(outcome):
     assert (USERS, 0) == (timeline["connected"].max(), timeline["disconnects"].sum())
 
 
+def pollers_gone_and_back(launcher):
+    leave = {"kind": "exit", "share": 1.0, "at_s": 1.0, "length_s": 1.0}
+    leave |= {"back_after_s": 2.0, "back_rate_per_s": 400.0}
+    flags = {
+        name: value for name, value in CROWD.items() if not name.startswith(("target", "slos"))
+    }
+    flags |= {"disturbances": as_toml([leave]), "target.client.interval_s": 1.0, "slos": "[]"}
+    flags |= {"phases.measure_s": 12.0, "phases.drain_s": 4.0}
+    return launcher.run(flags, target=EMULATED.with_name("polling-emulated.toml")).outcome()
+
+
+@after(pollers_gone_and_back)
+def test_users_who_poll_leave_with_what_was_under_way_and_all_come_back(outcome):
+    """What was sent before they left waits for their next poll; a wish to return waits for them."""
+    connections = outcome.table("connections")
+    assert (0, USERS) == (totals(outcome)["lost"], (connections["connection"] == 1).sum())
+    assert totals(outcome)["owed"] > 0
+
+
 def one_in_a_hundred(launcher):
     told = faults({"kind": "drop", "ratio": 0.01}, at_s=0.0, length_s=28.0)
     return disturbed(launcher, told, settings={"phases.measure_s": 25.0, "phases.drain_s": 4.0})
