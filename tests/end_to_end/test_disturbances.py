@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -119,12 +120,8 @@ def delayed(launcher, delay_ms):
     return disturbed(launcher, settings={"target.emulator.faults": told})
 
 
-def late_by_250_ms(launcher):
-    return delayed(launcher, 250)
-
-
-def late_by_chance(launcher):
-    return delayed(launcher, {"distribution": "lognormal", "median": 80, "p99": 600})
+late_by_250_ms = partial(delayed, delay_ms=250)
+late_by_chance = partial(delayed, delay_ms={"distribution": "lognormal", "median": 80, "p99": 600})
 
 
 def agrees(outcome):

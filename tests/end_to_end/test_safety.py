@@ -1,4 +1,5 @@
 import contextlib
+from functools import partial
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
@@ -36,9 +37,13 @@ def other_emulator():
         yield f"127.0.0.1:{emulator.port}"
 
 
-def too_dear(launcher):
+def at_most_usd(launcher, usd):
     with other_emulator() as host:
-        return on(launcher, host, "--max-usd", "0.000001").outcome()
+        return on(launcher, host, "--max-usd", usd).outcome()
+
+
+too_dear = partial(at_most_usd, usd="0.000001")
+affordable = partial(at_most_usd, usd="5")
 
 
 @after(too_dear)
@@ -52,19 +57,13 @@ def test_run_that_costs_more_than_it_may_does_not_start(outcome):
     assert not outcome.folder.exists()
 
 
-def affordable(launcher):
-    with other_emulator() as host:
-        return on(launcher, host, "--max-usd", "5").outcome()
-
-
 @after(affordable)
 def test_run_that_is_affordable_runs_to_its_end(outcome):
     """On this machine nobody is asked whose it is; the key is kept nowhere."""
     assert (0, []) == (outcome.exit_code, outcome.errors)
     assert "at list prices" in outcome.stderr.splitlines()[0]
     assert 0 == outcome.summary["deliveries"]["lost"]
-    kept = b"".join(file.read_bytes() for file in outcome.folder.rglob("*") if file.is_file())
-    assert KEY.encode() not in kept
+    assert KEY.encode() not in outcome.everything
 
 
 def stormy(launcher):

@@ -8,17 +8,14 @@ STOPPING = "stopping in order; a second Ctrl-C stops at once"
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
 
 
-def stopped_run(launcher, signum, *arguments):
-    running = launcher.run(LONG, *arguments).until_second(2)
+def stopped_run(launcher, signum, workers=1):
+    running = launcher.run(LONG, "--workers", workers).until_second(2)
     running.send(signum)
     return running.outcome()
 
 
 interrupted_run = partial(stopped_run, signum=INTERRUPT)
-
-
-def terminated_run(launcher):
-    return stopped_run(launcher, TERMINATE, "--workers", 2)
+terminated_run = partial(stopped_run, signum=TERMINATE, workers=2)
 
 
 def twice_interrupted_run(launcher):
@@ -42,7 +39,7 @@ terminated_locust = partial(stopped_locust, signum=TERMINATE)
 def twice_interrupted_locust(launcher):
     running = launcher.locust(LONG, *apart(2)).until_second(2)
     running.send_to_all(INTERRUPT)
-    wait_for(lambda: STOPPING in running.stderr(), "the first")
+    wait_for(lambda: STOPPING in running.read("stderr"), "the first")
     running.send_to_all(INTERRUPT)
     outcome = running.outcome()
     return outcome, launcher.harness("report", outcome.folder).outcome()

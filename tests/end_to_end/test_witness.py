@@ -10,6 +10,7 @@ import json
 import ssl
 import threading
 import urllib.request
+from functools import partial
 
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
@@ -81,8 +82,8 @@ def witnessed(launcher, emulated, settings, tls=""):
     emulator = launcher.harness("emulate", EMULATED, "--json", *emulated)
     with contextlib.ExitStack() as ending:
         ending.callback(emulator.end)
-        line = wait_for(lambda: emulator.stdout().endswith("\n") and emulator.stdout(), "it")
-        address = json.loads(line)
+        wait_for(lambda: emulator.read("stdout").endswith("\n"), "its address")
+        address = json.loads(emulator.read("stdout"))
         witness = Witness(address)
         ending.callback(witness.dismiss)
         target = launcher.new_folder() / "target.toml"
@@ -91,14 +92,13 @@ def witnessed(launcher, emulated, settings, tls=""):
     return outcome, witness.events
 
 
-def over_websocket(launcher):
-    return witnessed(launcher, (), SHORT)
-
-
-def over_http_and_tls(launcher):
-    emulated = ("--set", "target.emulator.tls=true")
-    settings = SHORT | {"publishing.transport": "http", "publishing.batch_size": 2}
-    return witnessed(launcher, emulated, settings, '[tls]\nca_file = "{ca_file}"\n')
+over_websocket = partial(witnessed, emulated=(), settings=SHORT)
+over_http_and_tls = partial(
+    witnessed,
+    emulated=("--set", "target.emulator.tls=true"),
+    settings=SHORT | {"publishing.transport": "http", "publishing.batch_size": 2},
+    tls='[tls]\nca_file = "{ca_file}"\n',
+)
 
 
 def assert_same_events(outcome, events):

@@ -2,6 +2,7 @@ import pytest
 
 from harness.core.errors import ScenarioError
 from harness.scenario.loading import load_scenario
+from tests.scenario.conftest import TARGET, WORKLOAD
 
 
 def complaint(file) -> str:
@@ -57,10 +58,10 @@ def test_file_that_is_not_text_is_reported(tmp_path):
     assert "w.toml must be UTF-8 text, got byte 0xe9 at offset 8" == complaint(file)
 
 
-def test_file_with_a_byte_order_mark_is_read(tmp_path, target_text):
+def test_file_with_a_byte_order_mark_is_read(tmp_path):
     """Editors on Windows put a mark in front; it does no harm."""
     file = tmp_path / "t.toml"
-    file.write_text(target_text, encoding="utf-8-sig")
+    file.write_text(TARGET, encoding="utf-8-sig")
     assert "emulated" == load_scenario(file).name
 
 
@@ -93,9 +94,9 @@ def test_toml_that_the_parser_chokes_on_is_reported(tmp_path, content, finding):
     assert finding in complaint(file)
 
 
-def test_files_in_the_wrong_order_are_told_so(scenario, target_text, workload_text):
+def test_files_in_the_wrong_order_are_told_so(scenario):
     """A target where the workload should be is one problem, not thirty."""
-    scenario.write(workload=target_text, target=workload_text)
+    scenario.write(workload=TARGET, target=WORKLOAD)
     hint = "hint: a run takes the workload first, and the target after --target"
     assert (
         f"workload.toml must be a workload, got a target\n{hint}\n"

@@ -205,7 +205,7 @@ class RunningCommand:
         def recorded() -> bool:
             timeline = self.folder / "journal" / "timeline.jsonl"
             if self.process.poll() is not None:
-                pytest.fail(f"ended with {self.process.returncode}: {self._read('stderr')}")
+                pytest.fail(f"ended with {self.process.returncode}: {self.read('stderr')}")
             return timeline.is_file() and f'"second":{second},' in timeline.read_text("utf-8")
 
         wait_for(recorded, f"second {second}")
@@ -225,7 +225,7 @@ class RunningCommand:
             exit_code = self.process.wait(within_s)
         except subprocess.TimeoutExpired:
             self.end()
-            pytest.fail(f"still runs after {within_s:g} s: {self._read('stderr')}")
+            pytest.fail(f"still runs after {within_s:g} s: {self.read('stderr')}")
         seconds = time.monotonic() - self._began_s
         deadline_s = time.monotonic() + LEFT_WITHIN_S
         while (left := self._processes()) and time.monotonic() < deadline_s:
@@ -233,7 +233,7 @@ class RunningCommand:
         names = [" ".join(process.cmdline()) for process in left]
         self.end()
         return Outcome(
-            exit_code, seconds, self._read("stdout"), self._read("stderr"), self.folder, names
+            exit_code, seconds, self.read("stdout"), self.read("stderr"), self.folder, names
         )
 
     def end(self) -> None:
@@ -242,15 +242,8 @@ class RunningCommand:
             process.kill()
         self.process.wait(TIMEOUT_S)
 
-    def stdout(self) -> str:
-        """Return what it has printed so far."""
-        return self._read("stdout")
-
-    def stderr(self) -> str:
-        """Return what it has told so far."""
-        return self._read("stderr")
-
-    def _read(self, name: str) -> str:
+    def read(self, name: str) -> str:
+        """Return what has come so far on ``stdout`` or ``stderr``."""
         return (self._place / name).read_text("utf-8", "replace")
 
 

@@ -46,7 +46,6 @@ class EmulatorProcess:
 
     Args:
         target_file: File of the target, for error messages only.
-        target: The resolved target to emulate.
         log_file: Where its standard error goes.
 
     Raises:
@@ -68,9 +67,8 @@ class EmulatorProcess:
                 env=own,
                 start_new_session=True,
             )
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # It has ended already; the reason is read below.
+        # It may have ended already; the reason is read below.
+        with contextlib.suppress(BrokenPipeError):
             self._write(encode_target(target_file, target))
         self.endpoints = self._wait_until_accepting()
 
@@ -104,11 +102,7 @@ class EmulatorProcess:
         return f"killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
 
     def send(self, command: Mapping[str, Any]) -> None:
-        """Send the running emulator a command, such as to kill one of its processes.
-
-        Raises:
-            OSError: If it is gone.
-        """
+        """Send the emulator a command, such as to kill a process; raises OSError if it is gone."""
         self._write(orjson.dumps(command) + b"\n")
 
     def _write(self, line: bytes) -> None:
@@ -140,11 +134,7 @@ def _not_started(error: HarnessError) -> EmulatorNotStartedError:
 
 
 class EmulatorControls:
-    """The control paths of one emulator, beside those of the system that it emulates.
-
-    Args:
-        endpoints: Where it answers.
-    """
+    """The control paths of one emulator, beside those of the system that it emulates."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         parts = urlsplit(endpoints.http)

@@ -6,6 +6,7 @@ from harness.load.master.assembler import SecondAssembler
 from harness.load.worker.interval_stats import IntervalStats
 from harness.measure.record import RecordWriter
 from harness.measure.record_schema import JOURNAL_TABLES
+from tests.live.conftest import report as live_report
 from tests.support.plans import make_plan
 
 
@@ -19,17 +20,7 @@ def report(worker, second, *, connected=5, fan_out_ns=()):
     stats.count("subscriber", "deliveries", len(fan_out_ns))
     for value_ns in fan_out_ns:
         stats.latency("fan_out_latency", "subscriber", "measure", value_ns)
-    return {
-        "worker": worker,
-        "second": second,
-        "connected": {"subscriber": connected},
-        "generator": {"worker": worker, "second": second},
-        "publishes": [],
-        "arrivals": [],
-        "requests": [],
-        "tried": {"subscriber": connected},
-        **stats.take(),
-    }
+    return live_report(second, worker=worker, stats=stats, connected=connected)
 
 
 def rows(folder, table="timeline"):

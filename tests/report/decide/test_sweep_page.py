@@ -19,8 +19,8 @@ from harness.report.decide.sweep_text import (
     steps_table,
 )
 from harness.scenario.axes import DELIVERIES, JOINS, PUBLISH_RATE
-from harness.scenario.workload import Workload
 from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
+from tests.support.plans import plan_of
 
 NAMES = ("quickstart", "appsync-events-emulated")
 SEARCH = Search(1000, 64_000, Resolution(0.05, is_relative=True))
@@ -57,15 +57,12 @@ BROKEN = {"answer": Answer.BROKE, "exit_code": 3, "has_backlog": True, "delivery
 
 
 def workload(**publishing):
-    return Workload.model_validate(
-        {
-            "name": "w",
-            "population": {"subscribers": 900, "chatters": 100},
-            "joins": {"rate_per_s": 200.0},
-            "publishing": {"rate_per_s": 8.0} | publishing,
-            "phases": {"measure_s": 10.0},
-        }
-    )
+    return plan_of(
+        population={"subscribers": 900, "chatters": 100},
+        joins={"rate_per_s": 200.0},
+        publishing={"rate_per_s": 8.0} | publishing,
+        phases={"measure_s": 10.0},
+    ).workload
 
 
 def cell(steps, fixed=None, **changes):

@@ -41,8 +41,6 @@ class Site:
     """What the connections of one process serve.
 
     Args:
-        service: The messages and the counts.
-        control: Answers below ``/_emulator``.
         other: Makes the protocol that takes over connections that begin with a request that is
             not ours; None where this system has the port to itself.
     """
@@ -77,11 +75,7 @@ class _Request:
 
 
 class HttpConnection(asyncio.Protocol):
-    """One connection.
-
-    Args:
-        site: What it serves.
-    """
+    """One connection."""
 
     __slots__ = ("_bytes", "_connection", "_outcome", "_parser", "_request", "_site", "_transport")
 
@@ -300,12 +294,7 @@ class PollingEmulator(Service):
 
     @staticmethod
     def client_settings(_options: Options, http_url: str) -> dict[str, str]:
-        """Return settings for clients other than our own, by their title.
-
-        Args:
-            _options: How the emulator is set up.
-            http_url: Where it takes publishes.
-        """
+        """Return settings for clients other than our own, by their title."""
         address = http_url.replace(wire.PUBLISH_PREFIX, wire.POLL_PREFIX)
         address = address.replace("{channel}", "default/room-0")
         return {"To poll:": f"curl '{address}'  # then '{address}?after=…' with what next says"}
