@@ -25,8 +25,10 @@ from locust.rpc import Message, zmqrpc
 
 from harness.core.clock import NS_PER_MS
 from harness.load import worker_protocol
+from harness.load.channel import secure_channel
 from harness.load.master.assembler import SecondAssembler
 from harness.load.master.worker_registry import WorkerRegistry
+from harness.load.run_secret import VARIABLE, new_secret
 from harness.load.worker.interval_stats import IntervalStats
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import RecordWriter
@@ -204,6 +206,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--simulate", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    os.environ.setdefault(VARIABLE, new_secret())  # Empty, it measures an open channel.
+    secure_channel()
     if options.simulate:
         simulate(options.port, options.workers, options.seconds)
         return

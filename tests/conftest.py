@@ -42,6 +42,26 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def outside_of_github(monkeypatch):
+    """Make tests the same on a developer's machine and in a pipeline."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return a function that writes a text below the test's folder and returns the file."""
+
+    def write_file(name, text):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return write_file
+
+
+@pytest.fixture
 def unexported(monkeypatch):
     """Draw charts without writing SVG and PNG, which is most of the work."""
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><g id="axes"/></svg>'

@@ -1,6 +1,4 @@
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -12,6 +10,7 @@ import pytest
 from harness.core.distribution import DISTRIBUTION
 from harness.core.system import registrations
 from tests.support.paths import ROOT
+from tests.support.programs import finished_python
 
 ALLOWED = {
     "core": set(),
@@ -138,8 +137,7 @@ def imported_names(node: ast.AST, module: str, *, is_package: bool) -> set[str]:
     base = node.module or ""
     if node.level:
         package = module.split(".") if is_package else module.split(".")[:-1]
-        kept = package[: len(package) - node.level + 1]
-        base = ".".join([*kept, *([base] if base else [])])
+        base = ".".join([*package[: len(package) - node.level + 1], *([base] if base else [])])
     return {f"{base}.{alias.name}" for alias in node.names}
 
 
@@ -173,8 +171,7 @@ def read_module(root: Path, file: Path) -> Module:
 def read_tree(root: Path) -> dict[str, Module]:
     """Parse everything under ``harness`` and ``locustfiles``, by dotted name."""
     files = [*root.glob("harness/**/*.py"), *root.glob("locustfiles/**/*.py")]
-    modules = (read_module(root, file) for file in sorted(files))
-    return {module.name: module for module in modules}
+    return {module.name: module for module in (read_module(root, file) for file in sorted(files))}
 
 
 def read_elsewhere() -> dict[str, Module]:
@@ -329,56 +326,52 @@ def test_the_tree_keeps_the_house_rules() -> None:
 
 def test_the_check_reads_the_whole_tree() -> None:
     """The check sees each Python file of the package, so an empty result means something."""
-    files = set(ROOT.glob("harness/**/*.py"))
-    assert files <= {module.file for module in read_tree(ROOT).values()}
+    assert set(ROOT.glob("harness/**/*.py")) <= {module.file for module in read_tree(ROOT).values()}
     assert "harness.core.errors" in read_tree(ROOT)
     assert {module.partition(".")[0] for module in read_elsewhere()} == ELSEWHERE
 
 
 SYSTEM = "harness/systems/toy"
 
+
+def refused(importer: str, imported: str, rule: str) -> str:
+    """Return the sentence on an import inside the package that is against a rule."""
+    return f"harness.{importer} imports harness.{imported}, but {rule}"
+
+
 PLANTED = [
     (
         {"harness/core/a.py": "import harness.scenario.b", "harness/scenario/b.py": ""},
-        "harness.core.a imports harness.scenario.b, but core must not import scenario",
+        refused("core.a", "scenario.b", "core must not import scenario"),
     ),
     (
         {
             "harness/net/a.py": "def f():\n    from harness.measure import b",
             "harness/measure/b.py": "",
         },
-        "harness.net.a imports harness.measure.b, but net must not import measure",
+        refused("net.a", "measure.b", "net must not import measure"),
     ),
     (
         {"harness/core/a.py": "from ..load import b", "harness/load/b.py": ""},
-        "harness.core.a imports harness.load.b, but core must not import load",
+        refused("core.a", "load.b", "core must not import load"),
     ),
     (
         {
             f"{SYSTEM}/client.py": "from harness.systems.toy import emulator",
             f"{SYSTEM}/emulator.py": "",
         },
-        (
-            "harness.systems.toy.client imports harness.systems.toy.emulator, "
-            "but client must not import emulator"
-        ),
+        refused("systems.toy.client", "systems.toy.emulator", "client must not import emulator"),
     ),
     (
         {f"{SYSTEM}/emulator.py": "from .client import x", f"{SYSTEM}/client.py": "x = 1"},
-        (
-            "harness.systems.toy.emulator imports harness.systems.toy.client, "
-            "but emulator must not import client"
-        ),
+        refused("systems.toy.emulator", "systems.toy.client", "emulator must not import client"),
     ),
     (
         {
             f"{SYSTEM}/client.py": "import harness.systems.other.wire",
             "harness/systems/other/wire.py": "",
         },
-        (
-            "harness.systems.toy.client imports harness.systems.other.wire, "
-            "but systems must not know each other"
-        ),
+        refused("systems.toy.client", "systems.other.wire", "systems must not know each other"),
     ),
     (
         {
@@ -392,17 +385,11 @@ PLANTED = [
             "harness/emulation/a.py": "import harness.scenario.target",
             "harness/scenario/target.py": "",
         },
-        (
-            "harness.emulation.a imports harness.scenario.target, "
-            "but emulation must not import scenario"
-        ),
+        refused("emulation.a", "scenario.target", "emulation must not import scenario"),
     ),
     (
         {"harness/scenario/a.py": "import harness.systems.toy.options", f"{SYSTEM}/options.py": ""},
-        (
-            "harness.scenario.a imports harness.systems.toy.options, "
-            "but scenario must not import options"
-        ),
+        refused("scenario.a", "systems.toy.options", "scenario must not import options"),
     ),
     (
         {"harness/measure/a.py": "def f():\n    import asyncio"},
@@ -419,10 +406,7 @@ PLANTED = [
         {f"{SYSTEM}/frames.py": "import socket"},
         "harness.systems.toy.frames must not load socket, which harness.systems.toy.frames imports",
     ),
-    (
-        {"harness/cli/a.py": "import pandas"},
-        "harness.cli.a must not import pandas at its top",
-    ),
+    ({"harness/cli/a.py": "import pandas"}, "harness.cli.a must not import pandas at its top"),
     (
         {"harness/cli/a.py": "from harness.report.b import c", "harness/report/b.py": "c = 1"},
         "harness.cli.a must not import harness.report.b.c at its top",
@@ -447,10 +431,7 @@ PLANTED = [
         },
         "circle of imports: harness.load.a <- harness.load.b <- harness.load.a",
     ),
-    (
-        {"harness/core/a.py": "x = 1\n" * 401},
-        "harness.core.a has 401 lines, 400 at most",
-    ),
+    ({"harness/core/a.py": "x = 1\n" * 401}, "harness.core.a has 401 lines, 400 at most"),
     (
         {"harness/core/a.py": "def f():\n" + "    x = 1\n" * 60},
         "harness.core.a.f has 61 lines, 60 at most",
@@ -459,10 +440,7 @@ PLANTED = [
         {"harness/core/string_utils.py": ""},
         "harness.core.string_utils has a name that does not say what is in it",
     ),
-    (
-        {"harness/plumbing/a.py": ""},
-        "harness.plumbing.a is in no known package",
-    ),
+    ({"harness/plumbing/a.py": ""}, "harness.plumbing.a is in no known package"),
 ]
 
 
@@ -497,9 +475,7 @@ def test_honest_tree_has_no_problems(tmp_path: Path) -> None:
 def loaded_by(statement: str, *, candidates: set[str]) -> set[str]:
     """Run a statement in a fresh interpreter and return which candidates it loaded."""
     program = f"import sys\n{statement}\nprint(*sorted({candidates!r} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = finished_python("-c", program, cwd=ROOT)
     assert 0 == done.returncode, done.stderr
     return set(done.stdout.split())
 

@@ -41,5 +41,4 @@ def test_page_follows_a_message_and_a_key() -> None:
 def test_files_and_folders_named_in_prose_exist() -> None:
     """A module or folder between backticks is one of the repository or of the package."""
     named = re.findall(r"`([\w/]+(?:\.py|/))`", PAGE)
-    missing = [name for name in named if not any((base / name).exists() for base in BASES)]
-    assert [] == missing
+    assert [] == [name for name in named if not any((base / name).exists() for base in BASES)]

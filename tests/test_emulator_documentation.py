@@ -3,13 +3,14 @@ import os
 import re
 import selectors
 import shutil
-import socket
 import subprocess
 import sys
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.programs import finished
 from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["pytester"]
@@ -28,8 +29,7 @@ def blocks(language):
 def place(tmp_path):
     """A folder in which the page's file lies, with the examples it names; and a port."""
     (toml,) = blocks("toml")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     (tmp_path / "chat.toml").write_text(toml.replace(PORT, port), encoding="utf-8")
     (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
     return tmp_path, port
@@ -58,14 +58,7 @@ def test_commands_work_in_their_order(place):
     ) as process:
         page = wait_until_it_serves(process)
         for command in commands:
-            done = subprocess.run(
-                ["bash", "-ec", command.replace(PORT, port)],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE_S,
-                check=False,
-            )
+            done = finished("bash", "-ec", command.replace(PORT, port), cwd=folder)
             assert 0 == done.returncode, done.stderr
             answers.append(done.stdout)
         process.stdin.close()
@@ -94,8 +87,7 @@ def test_tests_shown_pass(pytester):
 
 def test_links_lead_somewhere():
     """Each relative link is a file of the repository, and each anchor a heading in it."""
-    links = re.findall(r"\]\(([^)#\s]+)?(?:#([^)\s]+))?\)", PAGE)
-    for file, anchor in links:
+    for file, anchor in re.findall(r"\]\(([^)#\s]+)?(?:#([^)\s]+))?\)", PAGE):
         target = ROOT / "docs" / (file or "emulator.md")
         assert target.exists(), file
         headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -104,8 +96,7 @@ def test_links_lead_somewhere():
 
 def as_anchor(heading):
     """Return the anchor of a heading, as GitHub makes it."""
-    kept = re.sub(r"[^\w\- ]", "", heading.lower())
-    return kept.replace(" ", "-")
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_quoted_paths_and_targets_exist():

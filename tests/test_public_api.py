@@ -2,8 +2,6 @@ import ast
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 import harness
 from harness import HarnessError
 from tests.support.paths import ROOT
+from tests.support.programs import finished_python
 
 PAGE = ROOT / "docs" / "python.md"
 PUBLIC = {
@@ -25,15 +24,12 @@ HEAVY = {"gevent", "locust", "matplotlib", "numpy", "pandas", "pydantic", "typer
 def loaded_after(code: str) -> set[str]:
     """Return which heavy packages a process has loaded after some code."""
     show = f"import json, sys; print(json.dumps(sorted({HEAVY!r} & set(sys.modules))))"
-    command = [sys.executable, "-c", f"{code}\n{show}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    return set(json.loads(finished_python("-c", f"{code}\n{show}").stdout.splitlines()[-1]))
 
 
 def blocks(section: str) -> list[str]:
     """Return the code of a section of the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    text = page.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    text = PAGE.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
@@ -58,8 +54,7 @@ def test_type_checkers_see_the_names_that_are_loaded_late() -> None:
 def test_every_public_name_can_be_had_and_is_on_the_page() -> None:
     """In a process of its own, because two of them connect it to Locust."""
     names = "from harness import *; import harness; print(*(n for n in harness.__all__))"
-    done = subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, check=True)
-    assert sorted(PUBLIC) == done.stdout.split()
+    assert sorted(PUBLIC) == finished_python("-c", names).stdout.split()
     assert set() == {name for name in PUBLIC if f"`{name}`" not in PAGE.read_text()}
 
 

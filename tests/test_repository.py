@@ -1,6 +1,5 @@
 import json
 import re
-import subprocess
 import tomllib
 from itertools import chain
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.programs import finished
 
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.+!]*")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
@@ -43,13 +43,7 @@ def test_make_help_explains_every_target() -> None:
     """``make help`` lists each target that the Makefile offers."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (offered,) = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
-    done = subprocess.run(
-        ["make", "--no-print-directory", "help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = finished("make", "--no-print-directory", "help", cwd=ROOT)
     assert offered.split() == [line.split()[1] for line in done.stdout.splitlines()]
 
 

@@ -21,8 +21,7 @@ def test_named_test_exists(file: str, name: str) -> None:
 
 def test_every_system_has_a_section_that_says_what_is_not_modelled() -> None:
     """A reader must not have to guess what an emulator leaves out."""
-    sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)
-    told = {text.partition("\n")[0]: text for text in sections}
+    told = {text.partition("\n")[0]: text for text in re.split(r"^## ", PAGE, flags=re.MULTILINE)}
     for title in (
         "AppSync Events",
         "Server-sent events",

@@ -13,6 +13,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
 
 from deploy.cdk.event_api import EventApi
 from deploy.cdk.settings import Settings
@@ -39,6 +40,7 @@ class _Place:
     events: EventApi
     image: ecs.ContainerImage
     log: logs.LogGroup
+    run_secret: secretsmanager.Secret
 
 
 def add_fleet(stack: Stack, settings: Settings, events: EventApi) -> None:
@@ -59,7 +61,15 @@ def add_fleet(stack: Stack, settings: Settings, events: EventApi) -> None:
     log = logs.LogGroup(
         stack, "Log", retention=logs.RetentionDays.ONE_WEEK, removal_policy=RemovalPolicy.DESTROY
     )
-    place = _Place(stack, settings, events, _image(settings), log)
+    run_secret = secretsmanager.Secret(
+        stack,
+        "RunSecret",
+        generate_secret_string=secretsmanager.SecretStringGenerator(
+            exclude_punctuation=True, password_length=64
+        ),
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+    place = _Place(stack, settings, events, _image(settings), log, run_secret)
     results = _add_bucket(stack)
     master = _add_master(place, results)
     worker = _add_worker(place)
@@ -170,7 +180,10 @@ def _add_harness(
         environment={"HARNESS_OWNED_TARGETS": f"{api.http_dns},{api.realtime_dns}"},
         secrets={
             name: ecs.Secret.from_secrets_manager(secret)
-            for name, secret in place.events.secrets.items()
+            for name, secret in {
+                **place.events.secrets,
+                "HARNESS_RUN_SECRET": place.run_secret,
+            }.items()
         },
         stop_timeout=Duration.seconds(120),
         system_controls=[ecs.SystemControl(namespace="net.ipv4.ip_local_port_range", value=PORTS)],

@@ -81,7 +81,6 @@ def compare(
 
 
 def _folders(sides: Sequence[str]) -> list[list[Path]]:
-    """Return the folders of each side."""
     if not _LEAST_SIDES <= len(sides) <= _MOST_SIDES:
         rule, hint = "must be two to four sides", "join the runs of one side with commas: A1,A2"
         raise usage_error("compare", f"{len(sides)}", rule, hint)

@@ -1,6 +1,7 @@
 """A run whose load comes from other machines: the master's options, and ``harness worker``."""
 
 import math
+import os
 import signal
 import socket
 import subprocess
@@ -55,6 +56,16 @@ MeasureClocks = Annotated[
 ]
 
 
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File with the secret that master and workers share; left out, HARNESS_RUN_SECRET, "
+        "or else the user's own file.",
+    ),
+]
+
+
 def master_arguments(
     *,
     workers: int | None,
@@ -64,6 +75,7 @@ def master_arguments(
     max_wait_s: float,
     allow_lost_workers: bool,
     measure_clocks: bool,
+    secret_file: Path | None = None,
 ) -> list[str]:
     """Return the options for Locust; none for a run whose load is made on this machine.
 
@@ -71,6 +83,8 @@ def master_arguments(
         MachineError: If they contradict each other.
     """
     flags = {"--allow-lost-workers": allow_lost_workers, "--measure-clocks": measure_clocks}
+    from harness.load.run_secret import share_secret
+
     found = [flag for flag, given in flags.items() if given]
     if master != (expected is not None):
         given, missing = "--master", "--expect-workers"
@@ -83,6 +97,7 @@ def master_arguments(
         raise MachineError("harness run", "--workers with --master", required)
     host, port = bind
     _require_free(host, port)
+    share_secret(secret_file)
     typer.echo(
         f"waiting for {expected} workers on port {port}; start each with: "
         f"harness worker --master-host THIS_MACHINE --master-port {port}",
@@ -125,6 +140,7 @@ def worker(
             "--max-wait", metavar="N", min=0, help="Maximum wait for a master, in seconds."
         ),
     ] = 300.0,
+    secret_file: SecretFile = None,
     locustfile: Locustfile = None,
 ) -> None:
     """Make load for a run whose master is on another machine.
@@ -133,9 +149,13 @@ def worker(
     not sent: set the environment variables that the target names on this machine as well. The
     worker exits with the run.
     """
+    from harness.load.run_secret import share_secret
+
     users = readable_locustfile(locustfile)
+    share_secret(secret_file)
     typer.echo(f"waiting for a run at {master_host}:{master_port}", err=True)
     wait_for_master(master_host, master_port, max_wait_s, lambda text: typer.echo(text, err=True))
+    require_same_secret(master_host, master_port)
     status = _run_locust(worker_command(master_host, master_port, processes, users))
     raise typer.Exit(status if status >= 0 else ExitCode.INTERNAL_ERROR)
 
@@ -177,6 +197,20 @@ def wait_for_master(host: str, port: int, within_s: float, report: Callable[[str
             reported_s = now_s
             report(f"still waiting for {host}:{port}: {problem}")
         time.sleep(ATTEMPT_EVERY_S)
+
+
+def require_same_secret(host: str, port: int) -> None:
+    """Raise MachineError unless the master answers with the secret of this process."""
+    from harness.load.run_secret import VARIABLE, master_knows, secret_file
+
+    if not master_knows(os.environ[VARIABLE], host, port, ANSWER_WITHIN_S):
+        raise MachineError(
+            f"master {host}:{port}",
+            "has another secret, or none",
+            "master and workers must share the secret of the run",
+            f"copy the master's {secret_file()} to the same place here, name a copy with "
+            f"--secret-file, or set {VARIABLE} on both",
+        )
 
 
 def _problem(host: str, port: int) -> str | None:

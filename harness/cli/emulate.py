@@ -10,9 +10,9 @@ import orjson
 import typer
 
 from harness.cli.emulated_api import Api, describe, options_of, page, warning
-from harness.cli.options import AsJson, Overrides, scenario_argument
+from harness.cli.options import AsJson, Overrides, load_each, scenario_argument
 from harness.core.child_errors import encode_error
-from harness.core.errors import MachineError, ScenarioError, ScenarioProblem, error_lines
+from harness.core.errors import MachineError, ScenarioError, error_lines
 from harness.core.system import system_named
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def _serve(
     from harness.emulation.supervisor import Signals, supervise
 
     given = exit_with_parent and targets == [FROM_RUN]
-    scenarios = _target_of_run() if given else _load_all(targets, overrides)
+    scenarios = (
+        _target_of_run() if given else load_each(targets, lambda file: _load(file, overrides))
+    )
     with Signals() as signals, ExitStack() as serving:
         apis = [_start(file, target, serving) for file, target in scenarios.items()]
         for api in apis:
@@ -84,20 +86,6 @@ def _target_of_run() -> dict[Path, "Target"]:
     return {Path(file): target}
 
 
-def _load_all(files: Sequence[Path], overrides: Sequence[str]) -> dict[Path, "Target"]:
-    """Read all target files; raise with the problems of all of them."""
-    loaded: dict[Path, Target] = {}
-    problems: list[ScenarioProblem] = []
-    for file in files:
-        try:
-            loaded[file] = _load(file, overrides)
-        except ScenarioError as error:
-            problems += error.problems
-    if problems:
-        raise ScenarioError(problems)
-    return loaded
-
-
 def _load(file: Path, overrides: Sequence[str]) -> "Target":
     from harness.scenario.loading import load_emulated_target
 
@@ -116,7 +104,6 @@ def _start(file: Path, target: "Target", serving: ExitStack) -> Api:
 
 
 def _emulator_of(name: str) -> Any:
-    """Return the emulator's class of a system."""
     system = system_named(name)
     emulator = system.load("emulator")
     if missing := [one for one in _REQUIRED if not hasattr(emulator, one)]:

@@ -20,7 +20,6 @@ DEFAULT_SYSTEM = "appsync-events"
 
 
 def _completed(incomplete: str) -> list[str]:
-    """Return the shell completion of system names."""
     from harness.core.system import installed_systems
 
     return [name for name in installed_systems() if name.startswith(incomplete)]

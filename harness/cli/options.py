@@ -1,8 +1,8 @@
 """The options and arguments that several subcommands share, and checks of their values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -14,6 +14,9 @@ from harness.core.errors import (
     os_reason,
 )
 from harness.scenario.shipped import known_names, scenario_file
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 REPORTS = Path("reports")
 """Where runs, sweeps, studies and comparisons are written without ``--out``."""
@@ -120,6 +123,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 def usage_error(where: str, found: str, rule: str, hint: str | None = None) -> ScenarioError:
     """Return the error of an option or argument with a wrong value."""
     return ScenarioError([ScenarioProblem(where, "", found, rule, hint)])
+
+
+def load_each(given: Iterable[T], load: Callable[[T], R]) -> dict[T, R]:
+    """Load each of several things; raise ScenarioError with the problems of all of them."""
+    loaded: dict[T, R] = {}
+    problems: list[ScenarioProblem] = []
+    for one in given:
+        try:
+            loaded[one] = load(one)
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError(problems)
+    return loaded
 
 
 def require_known(option: str, names: Sequence[str], known: Sequence[str]) -> None:

@@ -1,5 +1,7 @@
 """``harness run``: run a plan with Locust, show its progress, and report on it."""
 
+import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ from harness.cli.distributed import (
     Master,
     MaxWait,
     MeasureClocks,
+    SecretFile,
     master_arguments,
 )
 from harness.cli.options import (
@@ -88,6 +91,7 @@ def run(
     max_wait_s: MaxWait = 600.0,
     allow_lost_workers: AllowLostWorkers = False,
     measure_clocks: MeasureClocks = False,
+    secret_file: SecretFile = None,
     locustfile: Locustfile = None,
     locust_arguments: LocustArguments = None,
 ) -> None:
@@ -119,6 +123,7 @@ def run(
         max_wait_s=max_wait_s,
         allow_lost_workers=allow_lost_workers,
         measure_clocks=measure_clocks,
+        secret_file=secret_file,
     )
     arguments += [*(["--force"] if force else []), *_live_page(web_port), *(locust_arguments or ())]
     count = 1 if master else size_plan(plan, read_machine(), workers)[1]
@@ -164,8 +169,14 @@ def load_command(
 
 
 def _live_page(port: int | None) -> list[str]:
-    """Return the Locust arguments for a live page that ends with the run; none without a port."""
-    return [] if port is None else ["--autostart", "--autoquit", "0", "--web-port", str(port)]
+    """Return the Locust arguments for a live page that ends with the run, and print its link."""
+    if port is None:
+        return []
+    from harness.live.outputs import LOOPBACK, TOKEN_VARIABLE, page_link
+
+    token = os.environ.setdefault(TOKEN_VARIABLE, secrets.token_urlsafe(16))
+    typer.echo(f"live page: {page_link(LOOPBACK, port, token)}", err=True)
+    return ["--autostart", "--autoquit", "0", "--web-port", str(port)]
 
 
 def _private_master_address() -> list[str]:

@@ -248,7 +248,6 @@ def _sweep(
 
 
 def _run_search(runner: StepRunner, search: "Search", results: "_Results") -> None:
-    """Run one search."""
     from harness.analysis.decide.sweep import Answer
     from harness.report.decide.sweep_text import step_line
 

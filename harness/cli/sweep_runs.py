@@ -163,7 +163,6 @@ class StepRunner:
 
 
 def _finished_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the finished runs in a folder."""
     from harness.analysis.run.run_file import NoRecordError, read_run
 
     for one in sorted(folder.iterdir()):

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import completion
-from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.cli.options import completion, load_each
 from harness.scenario.shipped import KINDS, scenario_files, scenario_named_in
 
 if TYPE_CHECKING:
@@ -30,15 +29,12 @@ def validate(
     Prints a line for each valid file and all problems of the others, including files that a study
     names. Environment variables of a target are listed, but need not be set.
     """
-    problems: list[ScenarioProblem] = []
-    for given in scenarios:
-        try:
-            for file in scenario_files(given):
-                typer.echo(f"{file}: {_validated(file)}")
-        except ScenarioError as error:
-            problems += error.problems
-    if problems:
-        raise ScenarioError(problems)
+    load_each(scenarios, _validate)
+
+
+def _validate(given: str) -> None:
+    for file in scenario_files(given):
+        typer.echo(f"{file}: {_validated(file)}")
 
 
 def _validated(file: Path) -> str:
@@ -62,14 +58,7 @@ def _validate_named(study: "Study", folder: Path) -> None:
 
     named = [("targets", one.target) for one in study.systems]
     named += [("workloads", one.workload) for one in study.workloads]
-    problems: list[ScenarioProblem] = []
-    for kind, given in dict.fromkeys(named):
-        try:
-            load_scenario(scenario_named_in(folder, kind, given))
-        except ScenarioError as error:
-            problems += error.problems
-    if problems:
-        raise ScenarioError(problems)
+    load_each(dict.fromkeys(named), lambda one: load_scenario(scenario_named_in(folder, *one)))
 
 
 def describe(scenario: "Workload | Target | Study") -> str:

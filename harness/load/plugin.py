@@ -1,5 +1,6 @@
 """Connect a run to Locust's events: ``harness.load.locustfile`` does, by being imported."""
 
+import os
 import signal
 import sys
 from argparse import Namespace
@@ -21,7 +22,8 @@ from harness.core.outside_text import outside_text
 from harness.core.system import system_named
 from harness.live.outputs import LiveOutputs, has_outputs
 from harness.live.run import LiveRun
-from harness.load import worker_protocol
+from harness.load import run_secret, worker_protocol
+from harness.load.channel import secure_channel
 from harness.load.master.coordinator import Coordinator
 from harness.load.master.worker_registry import NumberedDispatcher, WorkerRegistry
 from harness.load.options import add_arguments, locust_users, worker_count
@@ -58,6 +60,7 @@ from harness.net.client import ApiFactory
 def install() -> None:
     """Make Locust run workloads; a second call, as by a second locustfile, does nothing."""
     let_csv_writer_end(StatsCSVFileWriter)
+    secure_channel()
     plugin = _Plugin()
     events.init_command_line_parser.add_listener(plugin.on_parser)
     events.init.add_listener(plugin.on_init)
@@ -89,6 +92,8 @@ class _Plugin:
     def _prepare(self, options: Namespace) -> None:
         """Make the plan, once; Locust reads its options again for its web page."""
         self._prepared = self._prepared or prepare(options)
+        if options.processes:  # Locust forks its workers now; only they can know this secret.
+            os.environ.setdefault(run_secret.VARIABLE, run_secret.new_secret())
 
     def on_init(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
@@ -212,6 +217,8 @@ class _Plugin:
             schedule = Schedule(coordinator.plan)
             coordinator.live = LiveRun(coordinator.plan, schedule.intended_s, schedule.channel)
             self._outputs = LiveOutputs(environment, options, coordinator.live, coordinator.folder)
+            if self._outputs.link:
+                print_message(f"live page: {self._outputs.link}")
 
     def _abort_start(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
         """End a run that never began, and dismiss the registered workers."""

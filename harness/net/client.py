@@ -151,6 +151,9 @@ class Listener(Protocol):
 class Client(Protocol):
     """One user's connection to a system under test.
 
+    A client that fetches its messages may also have ``fetch_within_s``: how long a message may take
+    from the system to the client. A user who leaves stays as long, for what is under way.
+
     Attributes:
         heard_ns: When anything but a delivery last arrived; host's realtime.
         silence_limit_s: Silence after which, by the system's rules, a client disconnects; or None.

@@ -25,7 +25,7 @@ class Axis:
     unit: str
     key: str
     load_of: Callable[[Workload], float]
-    value_of: Callable[[Workload, float], float]
+    value_of: Callable[[Workload, float], float] = lambda _, load: load
     is_whole: bool = False
     is_of_joins: bool = False
 
@@ -41,7 +41,6 @@ def deliveries_per_s(workload: Workload) -> float:
 
 
 def _listeners(workload: Workload) -> float:
-    """Return how many listeners one message reaches on average."""
     return workload.population.listeners * workload.channels.reach
 
 
@@ -51,7 +50,6 @@ SUBSCRIBERS: Final = Axis(
     "",
     "population.subscribers",
     lambda workload: float(workload.population.subscribers),
-    lambda _, load: load,
     is_whole=True,
 )
 PUBLISH_RATE: Final = Axis(
@@ -60,7 +58,6 @@ PUBLISH_RATE: Final = Axis(
     "/s",
     "publishing.rate_per_s",
     lambda workload: workload.publishing.mean_rate_per_s,
-    lambda _, load: load,
 )
 DELIVERIES: Final = Axis(
     "deliveries",
@@ -76,7 +73,6 @@ JOINS: Final = Axis(
     "/s",
     "joins.rate_per_s",
     lambda workload: workload.joins.rate_per_s,
-    lambda _, load: load,
     is_of_joins=True,
 )
 

@@ -25,12 +25,11 @@ from harness.scenario.overrides import TARGET_PREFIX
 from harness.scenario.population import MOST_USERS
 from harness.scenario.reading import read_model, read_toml
 from harness.scenario.slo import Slo
-from harness.scenario.workload import NAME_PATTERN
+from harness.scenario.workload import Name
 
 SIZES = ("small", "full")
 """What a study can be run as."""
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
 Overrides = Annotated[tuple[str, ...], Field(strict=False)]
 
 

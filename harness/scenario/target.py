@@ -30,7 +30,7 @@ from harness.scenario.auth import Auth, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import FilePath, ScenarioModel, Segment, broken_rule
-from harness.scenario.workload import NAME_PATTERN
+from harness.scenario.workload import Name
 
 ModelT = TypeVar("ModelT", bound=ScenarioModel)
 
@@ -71,10 +71,8 @@ class Target(ScenarioModel):
     # What this validates is an instance of ``target_model`` of its system, so that ``emulator``
     # and ``client`` have the keys of that system's own.
 
-    name: str = Field(
-        pattern=NAME_PATTERN,
-        max_length=64,
-        description="Lower-case letters, digits and hyphens; part of the record's folder name.",
+    name: Name = Field(
+        description="Lower-case letters, digits and hyphens; part of the record's folder name."
     )
     system: str = Field(
         description="Name of the system; `harness systems` lists the installed ones."

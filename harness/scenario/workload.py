@@ -23,6 +23,8 @@ from harness.scenario.population import Population
 from harness.scenario.slo import Slo
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+
 # No run comes near these; they stop a slip of the finger from filling the memory.
 HIGHEST_RATE_PER_S = 1_000_000.0
 LONGEST_S = 604_800.0
@@ -268,10 +270,8 @@ class Safety(ScenarioModel):
 class Workload(ScenarioModel):
     """A whole workload file."""
 
-    name: str = Field(
-        pattern=NAME_PATTERN,
-        max_length=64,
-        description="Lower-case letters, digits and hyphens; part of the record's folder name.",
+    name: Name = Field(
+        description="Lower-case letters, digits and hyphens; part of the record's folder name."
     )
     description: str = Field(default="", description="What the workload represents, in a sentence.")
     seed: int = Field(

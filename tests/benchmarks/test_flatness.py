@@ -40,8 +40,7 @@ def test_growth_ignores_what_is_not_measured() -> None:
 
 def test_growth_counts_whole_stretches_only() -> None:
     """The last seconds, too few for a mean of their own, are left out."""
-    generator = generator_of(79, w0=lambda second: 1000 if second >= 60 else 50)
-    (growth,) = growths(generator, 0, 79)
+    (growth,) = growths(generator_of(79, w0=lambda second: 1000 if second >= 60 else 50), 0, 79)
     assert 50.0 == growth.last_mib
 
 

@@ -52,7 +52,6 @@ def test_result_that_is_not_good_enough_says_why(found, complaint):
 
 def test_text_shows_rates_latency_and_cores():
     """8 s of CPU in 10 s are 0.8 cores, and 67 µs an event."""
-    lines = [" ".join(line.split()) for line in as_text(Result(GOOD, {}, 8.0)).splitlines()]
     assert [
         "offered 12,000 events/s",
         "accepted 12,000 events/s",
@@ -60,7 +59,7 @@ def test_text_shows_rates_latency_and_cores():
         "answered in 1.0 ms; p99 9.0 ms",
         "emulator 0.80 cores; 67 µs of CPU an event",
         "client 0.20 cores",
-    ] == lines
+    ] == [" ".join(line.split()) for line in as_text(Result(GOOD, {}, 8.0)).splitlines()]
 
 
 def test_client_and_emulator_agree_to_the_last_event(tmp_path):

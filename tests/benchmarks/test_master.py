@@ -1,17 +1,13 @@
 import json
-import subprocess
-import sys
 
 from tests.support.paths import ROOT
-from tests.support.waiting import PATIENCE_S
+from tests.support.programs import finished_python
 
 
 def test_master_hears_every_worker_and_has_time_to_spare():
     """Twenty workers at full rate: nothing is missed, for a tenth of a core and room to spare."""
-    command = [sys.executable, "-m", "benchmarks.master", "--workers", "20", "--seconds", "3"]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
+    arguments = ("--workers", 20, "--seconds", 3)
+    done = finished_python("-m", "benchmarks.master", *arguments, cwd=ROOT)
     assert 0 == done.returncode, done.stderr
     found = json.loads(done.stdout)
     assert 60 == found["reports"]

@@ -37,8 +37,7 @@ def test_cost_takes_idle_cpu_off_each_window() -> None:
 
 def test_cost_of_the_sender_ignores_the_receiver() -> None:
     """Both are measured in one window, and told apart."""
-    found = cost([window(1000, 25.0, 9.0)], window(0, 99.0, 1.0), sender=True)
-    assert (8.0,) == found.net_us
+    assert (8.0,) == cost([window(1000, 25.0, 9.0)], window(0, 99.0, 1.0), sender=True).net_us
 
 
 def test_paired_ratio_is_median_of_ratios_and_not_ratio_of_medians() -> None:
@@ -114,14 +113,13 @@ def test_text_shows_each_row_with_its_verdict_or_its_reason() -> None:
         Row("d", "away", RATIO, None, 2.0, missing="no k6"),
         Row("e", "many", "1/s", 101_500.0, 100_000.0, at_least=True, note="exit code 0"),
     ]
-    found = [" ".join(line.split()) for line in as_text(rows).splitlines()[2:]]
     assert [
         "good 0.125 × 0.1 to 0.15 at most 0.167 × holds",
         "bad 17.00 KiB at most 16.00 KiB DOES NOT HOLD",
         "told only 3.00 ×",
         "away missing at most 2.00 × no k6",
         "many 101,500 1/s at least 100,000 1/s holds; exit code 0",
-    ] == found
+    ] == [" ".join(line.split()) for line in as_text(rows).splitlines()[2:]]
 
 
 def test_json_lists_every_row_and_the_machine(tmp_path: Path) -> None:

@@ -4,5 +4,5 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _unexported(unexported):
+def _unexported(unexported, outside_of_github):
     """Look at what is printed and at which files are there, not at drawings."""

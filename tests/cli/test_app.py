@@ -3,7 +3,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +15,14 @@ from harness.core.errors import (
     ScenarioProblem,
     TargetUnreachableError,
 )
+from tests.support.programs import finished_python
 from tests.support.waiting import PATIENCE_S
 
 HEAVY = {"aiohttp", "gevent", "locust", "matplotlib", "numpy", "pandas", "pyarrow", "scipy"}
 
 
 def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    return finished_python("-m", "harness", *arguments)
 
 
 def main_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -42,7 +41,7 @@ def main_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     return caught.value.code
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy():
     """Help comes at once: what takes time to load is left to the verb that needs it."""
     program = f"""
 import sys
@@ -52,20 +51,17 @@ try:
 except SystemExit as end:
     print(end.code, *sorted({HEAVY} & set(sys.modules)))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=True
-    )
-    assert "0" == done.stdout.splitlines()[-1]
+    assert "0" == finished_python("-c", program, "--help").stdout.splitlines()[-1]
 
 
-def test_no_arguments_show_the_help() -> None:
+def test_no_arguments_show_the_help():
     """Who types only the command is told what it can do, and scripts see bad usage."""
     done = harness()
     assert 2 == done.returncode
     assert "Commands:" in done.stdout + done.stderr
 
 
-def test_version_is_printed() -> None:
+def test_version_is_printed():
     """``--version`` prints package and version, and in a checkout the git revision."""
     done = harness("--version")
     assert 0 == done.returncode
@@ -83,25 +79,18 @@ def test_version_is_printed() -> None:
         ("harness init x --system poll", ["polling"]),
     ],
 )
-def test_shell_completes_verbs_and_names(typed: str, completed: list[str]) -> None:
+def test_shell_completes_verbs_and_names(typed, completed):
     """Verbs, and names of scenarios where a scenario belongs, are completed in the shell."""
     variables = {
         "_HARNESS_COMPLETE": "complete_bash",
         "COMP_WORDS": typed,
         "COMP_CWORD": str(len(typed.split()) - 1),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", "from harness.cli.app import main; main()"],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
-    assert completed == done.stdout.split()
+    program = "from harness.cli.app import main; main()"
+    assert completed == finished_python("-c", program, env=os.environ | variables).stdout.split()
 
 
-def test_unknown_verb_is_bad_usage() -> None:
+def test_unknown_verb_is_bad_usage():
     """A mistyped verb gets exit code 2 and the verb that was meant."""
     done = harness("rum")
     assert 2 == done.returncode
@@ -118,28 +107,19 @@ def test_unknown_verb_is_bad_usage() -> None:
         (HarnessError("a", "b", "c"), 1),
     ],
 )
-def test_harness_error_is_a_sentence_and_its_exit_code(
-    error: HarnessError,
-    expected: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_harness_error_is_a_sentence_and_its_exit_code(error, expected, monkeypatch, capsys):
     """An error says where, what was found and what was required, and no traceback."""
     assert expected == main_with(error, monkeypatch)
     assert ("", "error: a: b, c\n") == capsys.readouterr()
 
 
-def test_hint_has_a_line_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_hint_has_a_line_of_its_own(monkeypatch, capsys):
     """What to do next is below what went wrong."""
     main_with(MachineError("a", "b", "c", "do d"), monkeypatch)
     assert "error: a: b, c\nhint: do d\n" == capsys.readouterr().err
 
 
-def test_each_scenario_problem_is_an_error_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_scenario_problem_is_an_error_of_its_own(monkeypatch, capsys):
     """All problems of a scenario are shown at once, each with its hint."""
     error = ScenarioError(
         [
@@ -156,9 +136,7 @@ def test_each_scenario_problem_is_an_error_of_its_own(
     assert expected == capsys.readouterr().err
 
 
-def test_unexpected_error_is_one_sentence_and_a_file(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_unexpected_error_is_one_sentence_and_a_file(monkeypatch, capsys, tmp_path):
     """A bug shows one sentence; its traceback is in the file that the sentence names."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert 1 == main_with(ZeroDivisionError("division\nby zero"), monkeypatch)
@@ -171,12 +149,10 @@ def test_unexpected_error_is_one_sentence_and_a_file(
     assert file.read_text(encoding="utf-8").startswith("Traceback (most recent call last):")
 
 
-def test_reader_that_left_gets_no_traceback() -> None:
+def test_reader_that_left_gets_no_traceback():
     """``harness --help | head`` ends without a word when head has seen enough."""
     with subprocess.Popen(
-        [sys.executable, "-m", "harness", "--help"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        [sys.executable, "-m", "harness", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -189,7 +165,7 @@ def test_reader_that_left_gets_no_traceback() -> None:
     ("arguments", "expected"),
     [(("examples",), 0), (("validate", "quickstart"), 0), (("validate", "gone"), 2)],
 )
-def test_closed_output_changes_no_exit_code(arguments: tuple[str, ...], expected: int) -> None:
+def test_closed_output_changes_no_exit_code(arguments, expected):
     """As in ``harness examples | head -1``: who has read enough has seen no error."""
     reading, writing = os.pipe()
     os.close(reading)

@@ -63,8 +63,7 @@ def test_run_that_has_cost_too_much_is_told_once(tmp_path: Path) -> None:
     """Whatever it was planned to cost: all that was counted so far is paid for."""
     journal = tmp_path / "journal" / "timeline.jsonl"
     journal.parent.mkdir()
-    spending = Budget(plan_of(), PLANNED_USD * 1.5)
-    watch = BudgetWatch(spending, tmp_path)
+    watch = BudgetWatch(Budget(plan_of(), PLANNED_USD * 1.5), tmp_path)
     assert watch.complaint() is None
     half = row(deliveries=100_000, publishes_sent=100, joins_succeeded=1_000, connected=24_240)
     for _ in range(2):

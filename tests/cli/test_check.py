@@ -22,24 +22,16 @@ limit = 0.5
 """
 
 
-@pytest.fixture(autouse=True)
-def outside_of_github(monkeypatch):
-    """Make the tests the same on a developer's machine and in a pipeline."""
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return the folder of a run with a fan-out p99 near 75 ms."""
     return Simulation().write(tmp_path_factory.mktemp("check") / "run")
 
 
-def slo_file(folder, limit):
-    """Write a file of two SLOs."""
-    path = folder / "slos.toml"
-    path.write_text(SLOS.format(limit=limit), encoding="utf-8")
-    return path
+@pytest.fixture
+def slo_file(write):
+    """Return a function that writes a file of two SLOs, one with this limit."""
+    return lambda limit: write("slos.toml", SLOS.format(limit=limit))
 
 
 def exit_code_of(run, **options):
@@ -55,35 +47,35 @@ def files_of(folder):
 
 
 def test_the_table_has_observed_limit_and_margin_and_the_record_is_left_alone(
-    run, tmp_path, capsys
+    run, slo_file, capsys
 ):
     """Judging an old run again changes nothing in its folder."""
     before = files_of(run)
-    assert 0 == exit_code_of(run, slo=slo_file(tmp_path, 500))
+    assert 0 == exit_code_of(run, slo=slo_file(500))
     out = capsys.readouterr().out
     assert "✓ Pass  Fan-out latency p99 (subscriber)" in out
     assert "at most 500 ms  margin 4" in out
     assert before == files_of(run)
 
 
-def test_a_limit_that_is_broken_exits_3(run, tmp_path, capsys):
+def test_a_limit_that_is_broken_exits_3(run, slo_file, capsys):
     """The margin is what is missing."""
-    assert 3 == exit_code_of(run, slo=slo_file(tmp_path, 1))
+    assert 3 == exit_code_of(run, slo=slo_file(1))
     assert "margin -" in capsys.readouterr().out
 
 
-def test_json_is_all_there_is_on_stdout(run, tmp_path, capsys):
+def test_json_is_all_there_is_on_stdout(run, slo_file, capsys):
     """A program reads it."""
-    assert 3 == exit_code_of(run, slo=slo_file(tmp_path, 1), as_json=True)
+    assert 3 == exit_code_of(run, slo=slo_file(1), as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert ["fail", "pass"] == [slo["verdict"] for slo in found["slos"]]
     assert 3 == found["exit_code"]
 
 
-def test_junit_has_a_case_for_each_slo_with_its_scope(run, tmp_path):
+def test_junit_has_a_case_for_each_slo_with_its_scope(run, slo_file, tmp_path):
     """And the one on validity."""
     junit = tmp_path / "junit.xml"
-    exit_code_of(run, slo=slo_file(tmp_path, 1), junit=junit)
+    exit_code_of(run, slo=slo_file(1), junit=junit)
     (suite,) = ET.fromstring(junit.read_bytes())  # noqa: S314 - our own document
     assert [
         "the run is valid",
@@ -99,13 +91,13 @@ def test_without_a_file_the_workloads_own_slos_judge(run, capsys):
     assert "Join latency p99" in capsys.readouterr().out
 
 
-def test_github_gets_annotations_and_a_step_summary(run, tmp_path, capsys, monkeypatch):
+def test_github_gets_annotations_and_a_step_summary(run, slo_file, tmp_path, capsys, monkeypatch):
     """Whoever opens the job's page sees what failed; what others wrote there stays."""
     page = tmp_path / "summary.md"
     page.write_text("before\n", encoding="utf-8")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
-    exit_code_of(run, slo=slo_file(tmp_path, 1), as_json=True)
+    exit_code_of(run, slo=slo_file(1), as_json=True)
     out, err = capsys.readouterr()
     assert err.startswith("::error title=Fan-out latency p99 (subscriber)::")
     assert 1 == err.count("::error")

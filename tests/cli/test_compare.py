@@ -9,12 +9,6 @@ from harness.core.errors import ScenarioError
 from tests.support.simulated_run import Simulation
 
 
-@pytest.fixture(autouse=True)
-def outside_of_github(monkeypatch):
-    """Make the tests the same on a developer's machine and in a pipeline."""
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Return the folders of two runs, the second half as fast, and of one with more users."""
@@ -101,8 +95,7 @@ def test_the_step_summary_has_the_differences(runs, tmp_path, monkeypatch, capsy
 def test_sides_are_called_by_their_labels_and_tags_that_differ_are_shown(tmp_path, capsys):
     """In the terminal, on the page and as JSON; a tag that all share is left out."""
     for name, commit in (("a", "1a2b"), ("b", "3c4d")):
-        tags = {"commit": commit, "env": "staging"}
-        changes = {"label": f"build {name}", "tags": tags}
+        changes = {"label": f"build {name}", "tags": {"commit": commit, "env": "staging"}}
         Simulation(subscribers=18, chatters=2, changes=changes).write(tmp_path / name)
     sides, page = [str(tmp_path / "a"), str(tmp_path / "b")], tmp_path / "page.html"
     compare(sides, out=page)
@@ -112,8 +105,7 @@ def test_sides_are_called_by_their_labels_and_tags_that_differ_are_shown(tmp_pat
         f"A: build a on {target} (commit=1a2b)",
         f"B: build b on {target} (commit=3c4d)",
     ] == lines[:2]
-    text = page.read_text(encoding="utf-8")
-    assert f"A: build a on {target}, 1 run, commit=1a2b" in text
+    assert f"A: build a on {target}, 1 run, commit=1a2b" in page.read_text(encoding="utf-8")
     compare(sides, out=page, as_json=True)
     (first, _) = json.loads(capsys.readouterr().out)["sides"]
     assert ("build a", [{"commit": "1a2b", "env": "staging"}]) == (first["label"], first["tags"])

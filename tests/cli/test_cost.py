@@ -28,8 +28,7 @@ def test_the_text_shows_each_line_with_formula_and_source(capsys):
 def test_json_has_the_runs_and_the_study(tmp_path, capsys):
     """For machines: every bill with its lines, every run with its operations."""
     plan = Simulation()
-    run = plan.write(tmp_path / "run")
-    cost([run], workload=WORKLOAD, as_json=True)
+    cost([plan.write(tmp_path / "run")], workload=WORKLOAD, as_json=True)
     found = json.loads(capsys.readouterr().out)
     (used,) = found["runs"]
     assert ("appsync-events", plan.delivered) == (used["system"], used["operations"]["outbound"])
@@ -40,8 +39,7 @@ def test_json_has_the_runs_and_the_study(tmp_path, capsys):
 
 def test_what_a_run_used_has_its_units(tmp_path, capsys):
     """Half a thousandth of what?"""
-    run = Simulation().write(tmp_path / "run")
-    cost([run])
+    cost([Simulation().write(tmp_path / "run")])
     used = capsys.readouterr().out.partition("A day\n")[0]
     assert re.search(r"^connection minutes +connection minutes +\d", used, re.MULTILINE)
     assert re.search(r"^egress +GB +0\.0\d+ +–", used, re.MULTILINE)

@@ -13,7 +13,6 @@ from tests.support.paths import SCENARIOS
 
 QUICKSTART = SCENARIOS / "workloads" / "quickstart.toml"
 EMULATED = SCENARIOS / "targets" / "appsync-events-emulated.toml"
-EMULATED_TLS = SCENARIOS / "targets" / "appsync-events-emulated-tls.toml"
 
 
 @pytest.fixture

@@ -166,8 +166,7 @@ def test_port_in_use_is_one_sentence_and_exit_2(emulate):
     """The address is named, and what to do about it."""
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
-        running = emulate("--set", f"target.emulator.port={port}")
-        status, stdout, stderr = running.end()
+        status, stdout, stderr = emulate("--set", f"target.emulator.port={port}").end()
     expected = (
         f"error: 127.0.0.1:{port}: address already in use, a free address is required\n"
         "hint: port 0 takes any free one\n"

@@ -99,22 +99,19 @@ def test_files_are_apis_of_their_own(emulate, write):
     assert (200, 401) == (publish(second["http"], "da2-two"), publish(second["http"], "da2-one"))
     running.process.send_signal(signal.SIGTERM)
     assert 0 == running.process.wait(PATIENCE_S)
-    pids = first["pids"] + second["pids"]
-    assert [False, False] == [psutil.pid_exists(pid) for pid in pids]
+    assert [False, False] == [psutil.pid_exists(pid) for pid in first["pids"] + second["pids"]]
 
 
 def test_problems_of_all_files_are_told_at_once(emulate, write):
     """Two wrong files are two errors, and nothing is started."""
-    running = emulate(write("first", more="prot = 1\n"), write("second", namespaces="[]"))
-    told = running.last_words()
+    told = emulate(write("first", more="prot = 1\n"), write("second", namespaces="[]")).last_words()
     assert "first.toml: emulator.prot is not a key of [emulator]" in told
     assert "second.toml: emulator.namespaces must not be empty" in told
 
 
 def test_reload_changes_keys_and_namespaces_and_keeps_connections(emulate, write):
     """After SIGHUP the new keys and namespaces hold in every process, for open connections too."""
-    file = write()
-    running = emulate(file, arguments=("--set", "target.emulator.processes=2"))
+    running = emulate(write(), arguments=("--set", "target.emulator.processes=2"))
     api = running.served()
     headers = {"x-api-key": "da2-old"}
     marker = [Subprotocol("aws-appsync-event-ws")]
@@ -184,7 +181,6 @@ def test_key_that_needs_a_new_start_is_named(emulate, write):
 def test_handler_that_does_not_load_at_the_start_is_one_sentence(emulate, write, tmp_path):
     """The user reads what is wrong and where, without a traceback; exit 2."""
     (tmp_path / "empty.py").touch()
-    running = emulate(write(namespaces="[{name = 'default', on_publish = 'empty.py:f'}]"))
-    told = running.last_words()
+    told = emulate(write(namespaces="[{name = 'default', on_publish = 'empty.py:f'}]")).last_words()
     assert "first.toml: [emulator]: namespaces[0].on_publish must name a function that" in told
     assert "Traceback" not in told

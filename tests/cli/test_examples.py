@@ -20,11 +20,9 @@ def test_every_shipped_scenario_is_listed_on_a_line_of_its_own(capsys):
     assert 124 > max(map(len, lines))
 
 
-def test_scenarios_of_the_project_are_listed_first(folder, capsys):
+def test_scenarios_of_the_project_are_listed_first(write, capsys):
     """Whoever has a project sees its names among those that can be given."""
-    file = folder / "scenarios/workloads/zebra.toml"
-    file.parent.mkdir(parents=True)
-    file.write_text("# Our own. And more.\n", encoding="utf-8")
+    write("scenarios/workloads/zebra.toml", "# Our own. And more.\n")
     examples()
     assert "  zebra               Our own" == capsys.readouterr().out.splitlines()[1]
 
@@ -37,11 +35,10 @@ def test_places_of_files_pages_and_dashboard_exist(capsys):
     assert all(Path(line.partition(": ")[2]).exists() for line in places)
 
 
-def test_example_by_name_prints_its_path_and_its_whole_comment(folder, capsys):
+def test_example_by_name_prints_its_path_and_its_whole_comment(write, capsys):
     """Whoever wants one finds the file, and reads more than the listing has room for."""
-    file = folder / "scenarios/workloads/zebra.toml"
-    file.parent.mkdir(parents=True)
-    file.write_text("#:schema x\n# Our own. And more,\n# on two lines.\n\n# Not this.\n", "utf-8")
+    text = "#:schema x\n# Our own. And more,\n# on two lines.\n\n# Not this.\n"
+    file = write("scenarios/workloads/zebra.toml", text)
     examples("zebra")
     assert f"{file}\n  Our own. And more,\n  on two lines.\n" == capsys.readouterr().out
     with pytest.raises(ScenarioError, match="did you mean zebra"):

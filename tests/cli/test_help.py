@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 
 from harness.cli.app import VERBS, Verb, build_app
 from tests.support.paths import ROOT
+from tests.support.programs import finished_python
+from tests.support.runs import sets
 from tests.support.waiting import PATIENCE_S
 
 SMALLER = {
@@ -28,10 +30,8 @@ SMALLER = {
 
 def harness(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     runs = {"reports/first": "reports/sample"}  # The run that a checkout has.
-    command = [sys.executable, "-m", "harness", *(runs.get(each, each) for each in arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=5 * PATIENCE_S
-    )
+    words = [runs.get(each, each) for each in arguments]
+    return finished_python("-m", "harness", *words, cwd=ROOT, timeout=5 * PATIENCE_S)
 
 
 def shown(arguments: list[str]) -> Result:
@@ -117,8 +117,7 @@ def test_example_of_emulate_serves_until_stopped() -> None:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run: the example of ``run``, cut down to a few users and seconds."""
     folder = tmp_path_factory.mktemp("reports") / "run"
-    overrides = [word for key, value in SMALLER.items() for word in ("--set", f"{key}={value}")]
-    done = harness([*example_of("run"), *overrides, "--out", str(folder)])
+    done = harness([*example_of("run"), *sets(SMALLER), "--out", str(folder)])
     assert 0 == done.returncode, done.stderr + done.stdout
     assert f"report: {folder / 'report.html'}" in done.stdout
     return folder
@@ -148,10 +147,9 @@ def test_example_of_report_works_on_a_finished_run(finished_run: Path) -> None:
 @pytest.mark.end_to_end
 def test_example_of_sweep_finds_a_lower_bound_in_one_short_step(tmp_path: Path) -> None:
     """The example, cut down to one step of a few users, holds and leaves a page."""
-    smaller = SMALLER
-    overrides = [word for key, value in smaller.items() for word in ("--set", f"{key}={value}")]
     folder = tmp_path / "sweep"
-    done = harness([*example_of("sweep"), *overrides, "--from=50", "--to=50", "--out", str(folder)])
+    flags = (*sets(SMALLER), "--from=50", "--to=50", "--out", str(folder))
+    done = harness([*example_of("sweep"), *flags])
     assert 0 == done.returncode, done.stderr + done.stdout
     assert "capacity: at least 50 deliveries/s" in done.stdout
     assert f"page: {folder / 'sweep.html'}" in done.stdout

@@ -16,18 +16,12 @@ from typer.testing import CliRunner
 from harness.cli.app import build_app
 from harness.cli.starter import origin
 from harness.cli.starter.origin import PLACEHOLDER
-from harness.cli.starter.project import (
-    EMULATED,
-    SERVICE,
-    WORKFLOW,
-    longest_wait_s,
-    new_project,
-)
+from harness.cli.starter.project import EMULATED, SERVICE, WORKFLOW, longest_wait_s, new_project
 from harness.cli.validate import validate
 from harness.core.errors import MachineError
 from harness.core.system import System, installed_systems
-from harness.scenario.workload import Generator
-from tests.support.waiting import PATIENCE_S
+from tests.support.programs import finished, finished_python
+from tests.support.runs import lenient, sets
 
 TOY = System(name="toy", title="Toy", client="toy:Api", realtime_schemes=("https", "http"))
 
@@ -70,8 +64,7 @@ def test_without_a_folder_the_project_is_written_here(folder):
 
 def test_without_a_terminal_the_default_system_is_named(folder):
     """A script is told which system it got and how to choose another."""
-    done = init("chat")
-    assert "system: appsync-events; choose another with --system\n" == done.stderr
+    assert "system: appsync-events; choose another with --system\n" == init("chat").stderr
     target = tomllib.loads((folder / "chat/scenarios/targets/emulated.toml").read_text("utf-8"))
     assert "appsync-events" == target["system"]
 
@@ -116,8 +109,7 @@ def test_schema_line_of_every_scenario_leads_to_a_schema(folder):
 def test_locustfile_has_users_of_its_own(folder):
     """Both user classes are there to be changed, and the ordinary one can be switched on."""
     init("chat", "--system", "polling")
-    text = (folder / "chat/locustfile.py").read_text("utf-8")
-    written, _, commented = text.partition("\n#\n")
+    written, _, commented = (folder / "chat/locustfile.py").read_text("utf-8").partition("\n#\n")
     uncommented = written + "\n" + re.sub("^# ?", "", commented, flags=re.MULTILINE)
     classes = [
         (node.name, *(base.id for base in node.bases))
@@ -130,15 +122,13 @@ def test_locustfile_has_users_of_its_own(folder):
 def test_workflow_runs_and_judges_with_the_services_secrets(folder):
     """The steps install, validate, run, judge and keep; each variable comes from a secret."""
     init("chat", "--system", "polling")
-    workflow = yaml.safe_load((folder / "chat" / WORKFLOW).read_text("utf-8"))
-    (job,) = workflow["jobs"].values()
-    commands = [step["run"].split()[:2] for step in job["steps"] if "run" in step]
+    (job,) = yaml.safe_load((folder / "chat" / WORKFLOW).read_text("utf-8"))["jobs"].values()
     assert [
         ["pip", "install"],
         ["harness", "validate"],
         ["harness", "run"],
         ["harness", "check"],
-    ] == commands
+    ] == [step["run"].split()[:2] for step in job["steps"] if "run" in step]
     assert "${{ secrets.POLLING_API_KEY }}" == job["env"]["POLLING_API_KEY"]
     (run,) = [step["run"] for step in job["steps"] if step.get("name") == "Run"]
     told = CliRunner().invoke(build_app(), ["run", "--help"]).stdout
@@ -155,8 +145,7 @@ def test_workflow_has_the_shape_that_github_wants(folder):
     assert f"move {WORKFLOW} to the same place in {folder}" in done.stdout
     assert "working-directory: tests/chat\n" in workflow.read_text("utf-8")
     program = Path(sys.executable).parent / "check-jsonschema"
-    command = [program, "--builtin-schema", "vendor.github-workflows", workflow]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    checked = finished(program, "--builtin-schema", "vendor.github-workflows", workflow)
     assert 0 == checked.returncode, checked.stdout
 
 
@@ -214,17 +203,10 @@ def test_limit_of_the_latency_leaves_room_for_the_interval(system):
 def test_project_of_a_system_that_polls_passes_as_written(folder, system):
     """It is run and judged as its README says, whatever else the machine has to do."""
     init("--system", system)
-    lenient = [
-        word
-        for name in Generator.model_fields
-        for word in ("--set", f"generator.{name}={1.0 if name.endswith('_ratio') else 60_000.0}")
-    ]
-    run = ["run", "live", "--target", EMULATED, "--locustfile", "locustfile.py", *lenient]
+    flags = ("--locustfile", "locustfile.py", *sets(lenient()))
+    run = ["run", "live", "--target", EMULATED, *flags]
     for arguments in ([*run, "--out", "reports/live"], ["check", "reports/live", "--slo", "live"]):
-        command = [sys.executable, "-m", "harness", *arguments]
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE_S
-        )
+        done = finished_python("-m", "harness", *arguments, cwd=folder)
         assert 0 == done.returncode, done.stdout + done.stderr
 
 

@@ -37,16 +37,14 @@ def is_alive(pid: int) -> bool:
 def test_output_ends_up_in_the_runs_folder(tmp_path: Path) -> None:
     """What was printed before the folder existed is in its log, and nothing lies beside it."""
     folder = tmp_path / "reports" / "run"
-    load = start(folder, "ends")
-    assert 0 == ended(load)
+    assert 0 == ended(start(folder, "ends"))
     assert "noise before the record\n" == (folder / "locust.log").read_text(encoding="utf-8")
     assert [folder] == list(folder.parent.iterdir())
 
 
 def test_wait_returns_none_while_it_runs(tmp_path: Path) -> None:
     """A process that still runs has no exit status."""
-    folder = tmp_path / "run"
-    load = start(folder, "waits")
+    load = start(tmp_path / "run", "waits")
     with load.forwarding():
         assert load.wait(0.01) is None
         assert not load.interrupted
@@ -72,8 +70,7 @@ def test_process_that_reported_nothing_has_no_error(tmp_path: Path, ending: str)
 @pytest.mark.parametrize("ending", ["refuses", "refuses half-way"])
 def test_discarded_load_leaves_nothing(tmp_path: Path, ending: str) -> None:
     """Neither its output, nor a folder without a record, nor folders made for that."""
-    folder = tmp_path / "reports" / "today" / "run"
-    load = start(folder, ending)
+    load = start(tmp_path / "reports" / "today" / "run", ending)
     ended(load)
     load.discard()
     assert [] == list(tmp_path.iterdir())
@@ -90,11 +87,7 @@ def test_discarded_load_leaves_what_others_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("sent", "received"),
-    [
-        (signal.SIGINT, "SIGINT"),
-        (signal.SIGTERM, "SIGTERM"),
-        (signal.SIGHUP, "SIGTERM"),
-    ],
+    [(signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGTERM")],
 )
 def test_first_signal_is_passed_on(tmp_path: Path, sent: signal.Signals, received: str) -> None:
     """The process is asked once to end in order, and ends with its own exit code."""

@@ -24,8 +24,7 @@ def test_run_is_over_for_too_long_by_its_own_epoch(
 ) -> None:
     """Not by when it was started: workers may come late; nor where the page alone stays."""
     now_s = time.monotonic()
-    epoch_ns = time.time_ns() - round(ago_s * NS_PER_S)
-    run = watch(tmp_path, {"status": status, "epoch_ns": epoch_ns})
+    run = watch(tmp_path, {"status": status, "epoch_ns": time.time_ns() - round(ago_s * NS_PER_S)})
     assert not run.overran()
     monkeypatch.setattr(load_process.time, "monotonic", lambda: now_s + 1000.0)
     assert run.overran() is overran

@@ -32,8 +32,7 @@ def test_a_passing_run_prints_verdict_figures_and_the_pages_path_and_exits_0(tmp
 def test_a_failing_run_exits_3_and_an_invalid_one_4_with_its_warning(tmp_path, capsys):
     """The exit code is the record's."""
     assert 3 == exit_code_of(three_subscribers(tmp_path / "failed"))
-    cut = three_subscribers(tmp_path / "cut", run=run_file(ended_s=10.5))
-    assert 4 == exit_code_of(cut)
+    assert 4 == exit_code_of(three_subscribers(tmp_path / "cut", run=run_file(ended_s=10.5)))
     out = capsys.readouterr().out
     assert "warning: run_cut_short: 10.5, where at least 12" in out
     assert "hint: messages still on their way count as lost; let the drain end" in out

@@ -32,12 +32,12 @@ TARGET = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
 
 
 @pytest.fixture
-def plan() -> Plan:
+def plan():
     return load_plan(WORKLOAD, TARGET)
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def temporary(tmp_path, monkeypatch):
     """Returns the folder in which all temporary files are made."""
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -46,7 +46,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def reported(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def reported(monkeypatch):
     """Collects the folders that were reported on."""
     folders: list[Path] = []
 
@@ -62,9 +62,7 @@ def run_fake(plan: Plan, folder: Path, ending: str) -> int:
     return verb.run_load([sys.executable, str(FAKE), str(folder), ending], plan, folder)
 
 
-def test_verdict_of_the_report_is_the_exit_code(
-    tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verdict_of_the_report_is_the_exit_code(tmp_path, plan, reported, capsys):
     """The run shows progress on stderr, reports once and ends with what that makes of it."""
     folder = tmp_path / "run"
     assert 4 == run_fake(plan, folder, "ends")
@@ -74,9 +72,7 @@ def test_verdict_of_the_report_is_the_exit_code(
     assert "" == said.out
 
 
-def test_load_that_refuses_says_why(
-    tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_load_that_refuses_says_why(tmp_path, plan, reported, capsys):
     """An error before there is a record is shown as it is, with its own exit code."""
     assert 2 == run_fake(plan, tmp_path / "reports" / "run", "refuses")
     assert [] == reported
@@ -84,9 +80,7 @@ def test_load_that_refuses_says_why(
     assert [] == list(tmp_path.iterdir())
 
 
-def test_killed_load_is_named_and_its_record_reported(
-    tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_killed_load_is_named_and_its_record_reported(tmp_path, plan, reported, capsys):
     """A load process that is killed leaves one sentence, its output, a report and exit code 1."""
     folder = tmp_path / "run"
     assert 1 == run_fake(plan, folder, "killed")
@@ -103,14 +97,8 @@ def test_killed_load_is_named_and_its_record_reported(
 
 @pytest.mark.parametrize(("ending", "code"), [("does nothing", 0), ("raises", 1)])
 def test_load_without_a_record_never_passes(
-    tmp_path: Path,
-    plan: Plan,
-    reported: list[Path],
-    capsys: pytest.CaptureFixture[str],
-    temporary: Path,
-    ending: str,
-    code: int,
-) -> None:
+    tmp_path, plan, reported, capsys, temporary, ending, code
+):
     """A load that ends before there is a record is an error; its output is kept, but elsewhere."""
     assert 1 == run_fake(plan, tmp_path / "reports" / "run", ending)
     assert [] == reported
@@ -128,9 +116,7 @@ def test_load_without_a_record_never_passes(
     ("status", "interrupted", "expected"),
     [(0, False, 4), (5, False, 5), (-9, False, 1), (-9, True, 130), (130, True, 130), (3, True, 3)],
 )
-def test_exit_code_by_how_the_load_ended(
-    tmp_path: Path, reported: list[Path], status: int, interrupted: bool, expected: int
-) -> None:
+def test_exit_code_by_how_the_load_ended(tmp_path, reported, status, interrupted, expected):
     """The report judges a whole run; a killed load is a bug unless the user asked for it."""
     folder = tmp_path / "run"
     load = LoadProcess([sys.executable, str(FAKE), str(folder), "ends"], folder)
@@ -139,7 +125,7 @@ def test_exit_code_by_how_the_load_ended(
     assert expected == verb.conclude(load, status, folder)
 
 
-def test_command_carries_flags_and_locust_arguments() -> None:
+def test_command_carries_flags_and_locust_arguments():
     """Locust gets its own options, and neither of the files: the plan is all it needs."""
     command = verb.load_command(Path("out"), 2, ["--csv=x"])
     expected = [
@@ -151,26 +137,23 @@ def test_command_carries_flags_and_locust_arguments() -> None:
     assert command[-1] == "--csv=x"
 
 
-def test_workers_of_one_run_meet_where_no_other_run_does() -> None:
+def test_workers_of_one_run_meet_where_no_other_run_does():
     """Two runs on one machine must not share Locust's default port."""
     ports = set()
     for _ in range(2):
-        command = verb.load_command(Path("out"), 2, [])
-        flags = dict(pairwise(command))
+        flags = dict(pairwise(verb.load_command(Path("out"), 2, [])))
         assert flags["--master-port"] == flags["--master-bind-port"]
         assert flags["--master-bind-host"] == "127.0.0.1"
         ports.add(flags["--master-port"])
     assert len(ports) == 2
 
 
-def test_one_worker_needs_no_processes_option() -> None:
+def test_one_worker_needs_no_processes_option():
     """A single worker is Locust's own process."""
     assert "--processes" not in verb.load_command(Path("out"), 1, [])
 
 
-def test_edit_of_a_file_after_it_was_read_changes_nothing(
-    tmp_path: Path, reported: list[Path], temporary: Path
-) -> None:
+def test_edit_of_a_file_after_it_was_read_changes_nothing(tmp_path, reported, temporary):
     """The load gets the plan itself, in a private file that goes with the run."""
     workload, target = tmp_path / "workload.toml", tmp_path / "target.toml"
     shutil.copyfile(WORKLOAD, workload)
@@ -185,7 +168,7 @@ def test_edit_of_a_file_after_it_was_read_changes_nothing(
     assert [] == list(temporary.iterdir())
 
 
-def test_existing_folder_is_refused(tmp_path: Path) -> None:
+def test_existing_folder_is_refused(tmp_path):
     """A record is never overwritten."""
     with pytest.raises(MachineError) as caught:
         verb.run(WORKLOAD, TARGET, out=tmp_path)
@@ -193,16 +176,14 @@ def test_existing_folder_is_refused(tmp_path: Path) -> None:
     assert expected == str(caught.value)
 
 
-def test_bad_override_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_bad_override_is_refused_before_anything_starts(tmp_path):
     """All is validated first; a refused run makes no folder."""
     with pytest.raises(ScenarioError):
         verb.run(WORKLOAD, TARGET, out=tmp_path / "run", overrides=["publishing.rate_per_s=-1"])
     assert [] == list(tmp_path.iterdir())
 
 
-def test_run_hands_its_exit_code_to_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_hands_its_exit_code_to_the_command(tmp_path, monkeypatch):
     """The verb ends with the code of the load, whatever it is."""
     monkeypatch.setattr(verb, "run_load", lambda command, plan, folder, **_: 4)
     with pytest.raises(typer.Exit) as caught:
@@ -220,7 +201,7 @@ app.main()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_run_still_reports(tmp_path: Path, signum: signal.Signals) -> None:
+def test_interrupted_run_still_reports(tmp_path, signum):
     """Ctrl-C and SIGTERM end the load in order, report what there is and give exit code 130."""
     folder = tmp_path / "run"
     program = DRIVER.format(fake=str(FAKE))
@@ -241,9 +222,7 @@ def test_interrupted_run_still_reports(tmp_path: Path, signum: signal.Signals) -
     assert "Traceback" not in err
 
 
-def test_run_that_has_cost_more_than_it_may_is_ended_in_order(
-    tmp_path: Path, plan: Plan, reported: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_that_has_cost_more_than_it_may_is_ended_in_order(tmp_path, plan, reported, capsys):
     """As by Ctrl-C, with one sentence; what was measured is reported."""
     folder = tmp_path / "run"
     command = [sys.executable, str(FAKE), str(folder), "waits"]
@@ -253,9 +232,7 @@ def test_run_that_has_cost_more_than_it_may_is_ended_in_order(
     assert 1 == said.count("error: --max-usd: the run has cost about $0.000000, at most $0.000000")
 
 
-def test_report_is_made_once_and_told_to_github_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_report_is_made_once_and_told_to_github_once(tmp_path, capsys, monkeypatch):
     """The record is analysed once, and the job's page has one summary."""
     folder, page = three_subscribers(tmp_path / "run"), tmp_path / "page.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
@@ -274,9 +251,7 @@ def test_report_is_made_once_and_told_to_github_once(
     assert 1 == page.read_text(encoding="utf-8").count("# ")
 
 
-def test_report_that_cannot_be_made_is_one_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_report_that_cannot_be_made_is_one_error(tmp_path, capsys, monkeypatch):
     """A disk that is still full does not change the exit code of the run."""
     folder = three_subscribers(tmp_path / "run")
 

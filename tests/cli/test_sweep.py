@@ -210,9 +210,7 @@ def test_every_axis_gives_the_load_that_was_asked_for():
     for axis in AXES.values():
         override = axis.override(plan.workload, 12.0)
         made = load_plan(
-            WORKLOAD,
-            TARGET,
-            overrides=["channels.count=3", "channels.zipf_skew=1", override],
+            WORKLOAD, TARGET, overrides=["channels.count=3", "channels.zipf_skew=1", override]
         )
         assert pytest.approx(12.0) == axis.load_of(made.workload), axis.name
 

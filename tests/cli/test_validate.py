@@ -61,10 +61,10 @@ def test_unknown_names_are_problems_like_others(tmp_path, monkeypatch):
     assert ["quikstart", "life-chat"] == [problem.file for problem in caught.value.problems]
 
 
-def test_problems_of_all_files_come_together_and_good_files_still_get_their_line(tmp_path, capsys):
+def test_problems_of_all_files_come_together_and_good_files_still_get_their_line(write, capsys):
     """One bad file hides neither the next bad one nor the good ones."""
-    first, second = tmp_path / "first.toml", tmp_path / "second.toml"
-    first.write_text("[population]\nsubscribers = -1\n", encoding="utf-8")
+    first = write("first.toml", "[population]\nsubscribers = -1\n")
+    second = first.with_name("second.toml")
     with pytest.raises(ScenarioError) as caught:
         validate([str(first), str(EMULATED), str(second)])
     files = {problem.file for problem in caught.value.problems}
@@ -73,15 +73,11 @@ def test_problems_of_all_files_come_together_and_good_files_still_get_their_line
     assert capsys.readouterr().out.startswith(f"{EMULATED}: target")
 
 
-def test_files_that_a_study_names_are_validated_too(tmp_path):
+def test_files_that_a_study_names_are_validated_too(write):
     """What the study would refuse is refused, each file with its own problems."""
-    studies = tmp_path / "studies"
-    studies.mkdir()
     text = (SCENARIOS / "studies" / "sse-vs-appsync.toml").read_text(encoding="utf-8")
-    file = studies / "mine.toml"
-    file.write_text(text, encoding="utf-8")
     with pytest.raises(ScenarioError) as caught:
-        validate([str(file)])
+        validate([str(write("studies/mine.toml", text))])
     problems = caught.value.problems
     assert {"must be a file that exists"} == {problem.rule for problem in problems}
     named = {Path(problem.file).name for problem in problems}
@@ -89,11 +85,9 @@ def test_files_that_a_study_names_are_validated_too(tmp_path):
     assert "appsync-events-emulated.toml" in named
 
 
-def test_missing_file_of_a_target_is_refused_as_a_run_would(tmp_path):
+def test_missing_file_of_a_target_is_refused_as_a_run_would(write):
     """Whereas a variable need not be set where a file is checked."""
-    file = tmp_path / "mine.toml"
     text = AWS.read_text(encoding="utf-8") + '\n[tls]\nca_file = "own.pem"\n'
-    file.write_text(text, encoding="utf-8")
     with pytest.raises(ScenarioError) as caught:
-        validate([str(file)])
+        validate([str(write("mine.toml", text))])
     assert ["tls.ca_file"] == [problem.key for problem in caught.value.problems]

@@ -20,8 +20,7 @@ def closed_port():
 def test_master_is_known_by_what_zeromq_says_first():
     """A socket as Locust's master opens it."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as master:
-        port = master.bind_to_random_port("tcp://127.0.0.1")
-        wait_for_master("127.0.0.1", port, 20.0, print)
+        wait_for_master("127.0.0.1", master.bind_to_random_port("tcp://127.0.0.1"), 20.0, print)
 
 
 def test_master_that_comes_later_is_waited_for(closed_port):

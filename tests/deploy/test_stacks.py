@@ -160,7 +160,8 @@ def test_fleet_raises_files_and_ports(templates):
         ]
         ports = {"Namespace": "net.ipv4.ip_local_port_range", "Value": "1024 65535"}
         assert [ports] == harness["SystemControls"]
-        assert {"APPSYNC_API_KEY", "APPSYNC_TOKEN"} == {one["Name"] for one in harness["Secrets"]}
+        names = {one["Name"] for one in harness["Secrets"]}
+        assert {"APPSYNC_API_KEY", "APPSYNC_TOKEN", "HARNESS_RUN_SECRET"} == names
         assert ["HARNESS_OWNED_TARGETS"] == [one["Name"] for one in harness["Environment"]]
 
 

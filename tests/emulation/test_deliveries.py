@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.emulation.quotas import Rate
+from harness.emulation.worker import WorkerContext
 from tests.support.emulator_process import run, until
 
 LETTERS = [b"%c" % letter for letter in b"abcdefghijklmnopqrstuvwxyz"]
@@ -219,8 +220,7 @@ def began_s(monkeypatch):
 
 
 def outbound(folder, limit_per_s):
-    Rate.make_table(folder / "outbound", 1)
-    return Rate(folder / "outbound", 0, limit_per_s)
+    return Rate(WorkerContext(folder), "outbound", limit_per_s)
 
 
 async def test_deliveries_above_the_outbound_quota_are_dropped(make_stand, tmp_path, began_s):

@@ -15,6 +15,7 @@ from harness.emulation.connection_writer import ConnectionWriter, Transport
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Subscription
 from harness.emulation.sending import NO_SOCKET, Sender, plain_socket
+from harness.emulation.worker import WorkerContext
 from tests.support.emulator_process import until
 from tests.support.waiting import PATIENCE_S
 
@@ -84,9 +85,9 @@ class House:
     """Connections that all are in one group, to be used as a context."""
 
     def __init__(self, folder, *, server_tls=None, client_tls=None):
-        Counters.make_table(folder / "counters", 1, len(SHARED_COUNTS))
-        self.counters = Counters(folder / "counters", 0, SHARED_COUNTS)
-        self.writer = ConnectionWriter(self.counters, LIMIT_BYTES)
+        context = WorkerContext(folder)
+        self.counters = Counters(context, SHARED_COUNTS)
+        self.writer = ConnectionWriter(context, self.counters, LIMIT_BYTES)
         self.tls = server_tls, client_tls
         self.group = {}
         self.peers = []

@@ -5,7 +5,7 @@ from functools import partial
 import psutil
 
 from tests.support.ports import free_port
-from tests.support.runs import ROOT, SHORT, TOKEN, after, after_each
+from tests.support.runs import NO_AWS_SETTINGS, ROOT, SHORT, TOKEN, after, after_each
 
 SECRET = "wJalrXUtnFEMI-of-the-test"
 SESSION_TOKEN = "IQoJb3JpZ2luX2Vj-of-the-test"
@@ -29,13 +29,10 @@ access_key_id = "AKIDTEST"
 secret_access_key = "{SECRET}"
 session_token = "{SESSION_TOKEN}"
 """
-AWS = {
+AWS = NO_AWS_SETTINGS | {
     "AWS_ACCESS_KEY_ID": "AKIDTEST",
     "AWS_SECRET_ACCESS_KEY": SECRET,
     "AWS_SESSION_TOKEN": SESSION_TOKEN,
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
 }
 IAM = 'mode = "iam"\nregion = "us-east-1"'
 ISSUE = """
@@ -79,8 +76,7 @@ def assert_nowhere(outcome, *patterns):
 
 
 def signed(launcher):
-    running = run(launcher, "iam", IAM, more=IAM_USER, **AWS)
-    running.until_second(1)
+    running = run(launcher, "iam", IAM, more=IAM_USER, **AWS).until_second(1)
     lines = [psutil.Process(pid).cmdline() for pid in running.pids()]
     (running.folder.parent / "ps").write_text(repr(lines), encoding="utf-8")
     return running.outcome()

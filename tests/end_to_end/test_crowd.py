@@ -47,8 +47,7 @@ def listening_port(pid):
 def crowd(launcher):
     """Return how the run ended, most open ends of connections, and when all were closed."""
     flags = ("--workers", 2, "--set", "target.emulator.processes=2")
-    running = launcher.run(CROWD, *flags, workload=REFERENCE)
-    running.until_second(LAST_SECOND)
+    running = launcher.run(CROWD, *flags, workload=REFERENCE).until_second(LAST_SECOND)
     port = listening_port(running.emulator())
     held = connections_of(port)
     wait_for(lambda: connections_of(port) == 0, "the connections to be closed")
@@ -73,8 +72,7 @@ def test_crowd_gets_every_message_once(outcome):
 def test_crowd_is_spread_over_all_processes(outcome):
     """Each worker holds half of the users of each class."""
     outcome, _, _ = outcome
-    connections = outcome.table("connections")
-    found = connections.groupby("worker")["user_class"].value_counts().to_dict()
+    found = outcome.table("connections").groupby("worker")["user_class"].value_counts().to_dict()
     expected = {
         (0, "subscriber"): 1286,
         (1, "subscriber"): 1285,

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -73,12 +74,8 @@ def test_137_dropped_deliveries_are_137_lost(outcome):
 @after(dropped)
 def test_lost_deliveries_are_of_the_messages_that_were_dropped(outcome):
     """Message by message, as many are lost as the emulator's log says were dropped."""
-    told = Counter(key_of(entry["text"]) for entry in hits(outcome, "dropped"))
-    messages = outcome.table("messages")
-    lost = messages[messages["lost"] > 0]
-    assert told == {
-        (int(row.stream), int(row.sequence)): int(row.lost) for row in lost.itertuples()
-    }
+    dropped, lost = by_message(outcome)
+    assert dropped == lost
 
 
 @after(dropped)
@@ -89,6 +86,13 @@ def test_lost_deliveries_are_spread_over_connections_as_they_were_dropped(outcom
     assert sorted(told.values()) == sorted(lost[lost > 0].tolist())
 
 
+def by_message(outcome):
+    """Return how many deliveries of each message the emulator dropped, and how many were lost."""
+    dropped = Counter(key_of(entry["text"]) for entry in hits(outcome, "dropped"))
+    rows = outcome.table("messages").query("lost > 0").itertuples()
+    return dropped, {(int(row.stream), int(row.sequence)): int(row.lost) for row in rows}
+
+
 def key_of(text):
     """Stream and sequence in the beginning of an event, as the log quotes it."""
     found = re.search(r'"s":(\d+),"q":(\d+)', text)
@@ -97,10 +101,7 @@ def key_of(text):
 
 
 def doubled_and_shuffled(launcher):
-    told = (
-        {"kind": "duplicate", "ratio": 0.05},
-        {"kind": "reorder", "ratio": 0.02, "depth": 3},
-    )
+    told = ({"kind": "duplicate", "ratio": 0.05}, {"kind": "reorder", "ratio": 0.02, "depth": 3})
     return disturbed(launcher, faults(*told), processes=2, settings=ONE_CHATTER)
 
 
@@ -119,13 +120,8 @@ def delayed(launcher, delay_ms):
     return disturbed(launcher, settings={"target.emulator.faults": told})
 
 
-def late_by_250_ms(launcher):
-    return delayed(launcher, 250)
-
-
-def late_by_chance(launcher):
-    delay_ms = {"distribution": "lognormal", "median": 80, "p99": 600}
-    return delayed(launcher, delay_ms)
+late_by_250_ms = partial(delayed, delay_ms=250)
+late_by_chance = partial(delayed, delay_ms={"distribution": "lognormal", "median": 80, "p99": 600})
 
 
 def agrees(outcome):
@@ -197,8 +193,7 @@ def test_those_cut_off_come_back_and_owe_nothing_for_their_time_away(outcome):
     again = connections[connections["connection"] > 0]
     assert 60 == again[again["joined"]]["user"].count()
     assert outcome.summary["deliveries"]["lost"] <= 60  # What was in flight, one each at most.
-    lost_rows = connections[connections["lost"] > 0]
-    assert set(lost_rows["connection"]) <= {0}
+    assert set(connections[connections["lost"] > 0]["connection"]) <= {0}
 
 
 @after(cut)
@@ -222,8 +217,7 @@ def test_throttled_publishes_are_counted_with_the_systems_code_and_move_nothing(
     refused = errors[errors["code"] == "LimitExceededError"]
     assert summary["publishes"]["throttled"] == refused["count"].sum() > 0
     assert 0 == summary["deliveries"]["lost"] == summary["publishes"]["failed"]
-    messages = outcome.table("messages")
-    gaps_s = messages.sort_values("id")["intended_ns"].diff().dropna()[5:] / 1e9
+    gaps_s = outcome.table("messages").sort_values("id")["intended_ns"].diff().dropna()[5:] / 1e9
     assert gaps_s.max() == pytest.approx(0.05, abs=1e-6)
 
 
@@ -270,8 +264,7 @@ def restarted(launcher):
 def test_restarted_system_gets_everybody_back(outcome):
     """All lose their connection, all come back, and the run goes on to its end."""
     connections = outcome.table("connections")
-    first = connections[connections["connection"] == 0]
-    assert {1006} == set(first["close_code"].astype(int))
+    assert {1006} == set(connections[connections["connection"] == 0]["close_code"].astype(int))
     last = connections.sort_values("connection").groupby(["user_class", "user"]).last()
     assert USERS == last["joined"].sum()
     assert "completed" == outcome.run["status"]
@@ -293,6 +286,25 @@ def test_users_who_leave_and_return_lose_nothing(outcome):
     start = int(outcome.run["disturbances"][0]["start_s"])
     assert 8 == timeline["connected"][start : start + 6].min()
     assert (USERS, 0) == (timeline["connected"].max(), timeline["disconnects"].sum())
+
+
+def pollers_gone_and_back(launcher):
+    leave = {"kind": "exit", "share": 1.0, "at_s": 1.0, "length_s": 1.0}
+    leave |= {"back_after_s": 2.0, "back_rate_per_s": 400.0}
+    flags = {
+        name: value for name, value in CROWD.items() if not name.startswith(("target", "slos"))
+    }
+    flags |= {"disturbances": as_toml([leave]), "target.client.interval_s": 1.0, "slos": "[]"}
+    flags |= {"phases.measure_s": 12.0, "phases.drain_s": 4.0}
+    return launcher.run(flags, target=EMULATED.with_name("polling-emulated.toml")).outcome()
+
+
+@after(pollers_gone_and_back)
+def test_users_who_poll_leave_with_what_was_under_way_and_all_come_back(outcome):
+    """What was sent before they left waits for their next poll; a wish to return waits for them."""
+    connections = outcome.table("connections")
+    assert (0, USERS) == (totals(outcome)["lost"], (connections["connection"] == 1).sum())
+    assert totals(outcome)["owed"] > 0
 
 
 def one_in_a_hundred(launcher):

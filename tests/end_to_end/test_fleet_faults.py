@@ -62,8 +62,7 @@ def _disturbed(launcher, disturb):
     with RunGroup(launcher) as group:
         master = group.begin(master_command({"phases.measure_s": MEASURED_S}, port))
         workers = [group.begin(worker_command(port))]
-        impatient = odd_worker_command(port, locustfile_with(launcher, IMPATIENT))
-        workers.append(group.begin(impatient))
+        workers.append(group.begin(odd_worker_command(port, locustfile_with(launcher, IMPATIENT))))
         master.until_second(2)
         disturb(master, workers)
         return master.outcome(), workers[1].outcome() if disturb is kill_master else None

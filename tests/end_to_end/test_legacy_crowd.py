@@ -65,5 +65,4 @@ def test_wait_fails_the_objective_and_stands_in_the_report(outcome):
     (slo,) = (each for each in outcome.summary["slos"] if each["metric"].startswith("joins."))
     assert "fail" == slo["verdict"]
     assert outcome.summary["joins"]["latency_ms"]["p99"] == slo["observed"]
-    page = (outcome.folder / "report.html").read_text("utf-8")
-    assert "Join latency" in page
+    assert "Join latency" in (outcome.folder / "report.html").read_text("utf-8")

@@ -100,9 +100,7 @@ def assert_nothing_else_is_missing(outcome):
 
 OF_AGE = {
     "1001": partial(
-        run,
-        system="api-gateway-websocket",
-        **{"target.emulator.quotas.lifetime_s": LIFETIME_S},
+        run, system="api-gateway-websocket", **{"target.emulator.quotas.lifetime_s": LIFETIME_S}
     ),
     "1000": partial(
         run, system="appsync-events", **{"target.emulator.connection_lifetime_s": LIFETIME_S}
@@ -179,8 +177,7 @@ never_again = partial(
 @after(never_again)
 def test_user_who_never_reconnects_misses_all_that_comes_after_the_cut(outcome):
     """One connection each; what follows it is missed to the end of the run."""
-    cut = ended(outcome)
-    assert USERS == len(cut) == outcome.truth["stats"]["disconnects"]["lifetime"]
+    assert USERS == len(ended(outcome)) == outcome.truth["stats"]["disconnects"]["lifetime"]
     assert {0} == set(outcome.table("connections")["connection"])
     assert_gaps_are_in_the_record(outcome)
 
@@ -216,8 +213,7 @@ def test_restart_resets_every_stream_and_browsers_come_back_when_told(outcome):
     rows = outcome.table("connections")
     subscribers = rows[rows["user_class"] == "subscriber"].sort_values("connection")
     assert SUBSCRIBERS == subscribers.groupby("user").last()["joined"].sum()
-    refused = outcome.table("errors")
-    assert (refused["code"] == "connect_refused").any()
+    assert (outcome.table("errors")["code"] == "connect_refused").any()
 
 
 @after(restarted_streams)
@@ -256,10 +252,7 @@ def test_end_of_a_kept_connection_costs_a_poller_nothing(outcome):
 old_hybrid = partial(
     run,
     system="hybrid",
-    **{
-        "target.emulator.connection_lifetime_s": LIFETIME_S,
-        "target.client.interval_s": 0.5,
-    },
+    **{"target.emulator.connection_lifetime_s": LIFETIME_S, "target.client.interval_s": 0.5},
 )
 
 

@@ -112,8 +112,7 @@ def test_code_of_ones_own_runs_beside_the_connection(outcome):
     assert (20, 20, 5) == (seen["/login"], seen["/logout"], seen["/bye"])
     assert seen["/beside"] >= 40
     assert 0 == outcome.summary["deliveries"]["lost"]
-    errors = outcome.table("errors")
-    found = errors.groupby(["stage", "error_class", "code"])["count"].sum()
+    found = outcome.table("errors").groupby(["stage", "error_class", "code"])["count"].sum()
     assert 20 == found["request", "HTTPError", "503"]
     assert_all_but_those_cut_off(found["task", "ValueError", ""], seen["/beside"])
     requests = outcome.table("requests")
@@ -207,8 +206,7 @@ def trick(launcher):
         "            gevent.sleep(600)\n",
         "utf-8",
     )
-    settings = UNJUDGED | {"population.others": "{}"}
-    return mixed(launcher, 1, settings, locustfile)[0]
+    return mixed(launcher, 1, UNJUDGED | {"population.others": "{}"}, locustfile)[0]
 
 
 @after(trick)

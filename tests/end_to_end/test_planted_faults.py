@@ -54,8 +54,7 @@ def faulty(launcher, fault, limits):
 
 
 def hogged_cpu(launcher):
-    running = launcher.run(MEASURED | strict("machine_others_ratio"))
-    running.until_second(0)
+    running = launcher.run(MEASURED | strict("machine_others_ratio")).until_second(0)
     with contextlib.ExitStack() as hogs:
         for _ in range(os.cpu_count() or 1):
             hog = hogs.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
@@ -65,8 +64,7 @@ def hogged_cpu(launcher):
 
 
 def stopped_worker(launcher):
-    running = launcher.run(MEASURED | strict("loop_lag_max_ms"))
-    running.until_second(MEASURING_AT_S)
+    running = launcher.run(MEASURED | strict("loop_lag_max_ms")).until_second(MEASURING_AT_S)
     running.send(signal.SIGSTOP, running.master())
     time.sleep(2.0)
     running.send(signal.SIGCONT, running.master())
@@ -74,8 +72,7 @@ def stopped_worker(launcher):
 
 
 def lost_worker(launcher):
-    running = launcher.run(MEASURED, "--workers", 2)
-    running.until_second(MEASURING_AT_S)
+    running = launcher.run(MEASURED, "--workers", 2).until_second(MEASURING_AT_S)
     running.send(signal.SIGKILL, running.workers()[-1])
     return running.outcome()
 
@@ -91,8 +88,7 @@ broken_report = partial(faulty, fault="broken report", limits=())
 
 
 def full_files(launcher):
-    running = launcher.run(JOINING)
-    running.until_second(0)
+    running = launcher.run(JOINING).until_second(0)
     worker = psutil.Process(running.master())
     full = worker.num_fds() + RESERVED_FILES + 5
     worker.rlimit(resource.RLIMIT_NOFILE, (full, full))

@@ -24,8 +24,7 @@ hybrid_over_tls = partial(run, system="hybrid", **{"target.emulator.tls": "true"
 
 def received(outcome):
     """Return how many deliveries each class of users got."""
-    rows = outcome.table("connections")
-    return rows.groupby("user_class")["received"].sum().to_dict()
+    return outcome.table("connections").groupby("user_class")["received"].sum().to_dict()
 
 
 @after(polling)

@@ -1,26 +1,11 @@
 import contextlib
 import re
 import socket
+from functools import partial
 
 from tests.support.ports import free_port
-from tests.support.runs import (
-    EMULATED,
-    LONG,
-    SHORT,
-    SMOKE,
-    TIMEOUT_S,
-    after,
-)
+from tests.support.runs import EMULATED, LONG, SHORT, SMOKE, TIMEOUT_S, after, after_each, elsewhere
 
-ELSEWHERE = """
-name = "elsewhere"
-system = "appsync-events"
-[endpoints]
-http = "http://127.0.0.1:{port}/event"
-realtime = "ws://127.0.0.1:{port}/event/realtime"
-[auth]
-api_key_env = "END_TO_END_KEY"
-"""
 KEYED = """
 name = "keyed"
 system = "appsync-events"
@@ -52,7 +37,7 @@ def blackhole():
 
 
 def run_against(launcher, port):
-    target = target_file(launcher, ELSEWHERE.format(port=port))
+    target = target_file(launcher, elsewhere(f"http://127.0.0.1:{port}/event"))
     return launcher.run(SHORT, target=target, END_TO_END_KEY="da2-any").outcome()
 
 
@@ -67,9 +52,8 @@ def unanswered_port(launcher):
 
 
 def wrong_key(launcher):
-    return launcher.run(
-        LONG, target=target_file(launcher, KEYED), END_TO_END_KEY="da2-wrong"
-    ).outcome()
+    target = target_file(launcher, KEYED)
+    return launcher.run(LONG, target=target, END_TO_END_KEY="da2-wrong").outcome()
 
 
 def silent_server(launcher):
@@ -82,16 +66,13 @@ def bad_scenario(launcher):
     return launcher.run(settings).outcome()
 
 
-def port_in_use(launcher):
+def port_in_use(launcher, command):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        return launcher.run({"target.emulator.port": port}).outcome(), port
+        return getattr(launcher, command)({"target.emulator.port": port}).outcome(), port
 
 
-def port_in_use_by_locust(launcher):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        return launcher.locust({"target.emulator.port": port}).outcome(), port
+PORT_IN_USE = {command: partial(port_in_use, command=command) for command in ("run", "locust")}
 
 
 def few_files(launcher):
@@ -175,21 +156,13 @@ def test_bad_scenario_is_every_error_at_once(outcome):
     assert "hint: did you mean population?" in outcome.stderr
 
 
-@after(port_in_use)
+@after_each(PORT_IN_USE)
 def test_port_in_use_is_the_emulators_own_sentence(outcome):
-    """The emulator cannot start: its sentence, exit 2, and the folder is free to be used again."""
+    """With our command and plain Locust: exit 2, and the folder is free to be used again."""
     outcome, port = outcome
     found = f"error: emulator: 127.0.0.1:{port}: address already in use"
     assert_refused(outcome, 2, f"{found}, a free address is required")
     assert "hint: port 0 takes any free one\n" in outcome.stderr
-
-
-@after(port_in_use_by_locust)
-def test_port_in_use_stops_plain_locust_too(outcome):
-    """The same sentence and exit code without our command."""
-    outcome, port = outcome
-    found = f"error: emulator: 127.0.0.1:{port}: address already in use"
-    assert_refused(outcome, 2, f"{found}, a free address is required")
 
 
 @after(few_files)

@@ -3,7 +3,6 @@
 On every system that can be emulated, with the same workload file.
 """
 
-from collections import Counter
 from functools import partial
 
 from harness.core.system import system_named
@@ -11,10 +10,10 @@ from harness.scenario.loading import load_emulated_target
 from tests.end_to_end.test_disturbances import (
     CROWD,
     as_toml,
+    by_message,
     disturbed,
     faults,
     hits,
-    key_of,
     totals,
 )
 from tests.support.runs import ROOT, after, after_each
@@ -94,10 +93,8 @@ def test_dropped_deliveries_are_the_lost_ones(outcome):
     """As many as the emulator says it dropped, and nothing is duplicated or out of order."""
     assert DROPS == len(hits(outcome, "dropped")) == totals(outcome)["lost"]
     assert 0 == totals(outcome)["duplicated"]
-    told = Counter(key_of(entry["text"]) for entry in hits(outcome, "dropped"))
-    messages = outcome.table("messages")
-    lost = messages[messages["lost"] > 0]
-    assert told == {(int(m.stream), int(m.sequence)): int(m.lost) for m in lost.itertuples()}
+    dropped, lost = by_message(outcome)
+    assert dropped == lost
 
 
 @after(rooms_with_drops)
@@ -117,8 +114,7 @@ def test_owed_of_each_user_is_what_counting_by_hand_gives(outcome):
 @after(rooms_with_drops)
 def test_subscriptions_are_billed_one_by_one(outcome):
     """Twenty users with one subscription each, the others with three."""
-    operations = outcome.summary["cost"]["operations"]
-    assert 20 + 180 * 3 == operations["subscribes"]
+    assert 20 + 180 * 3 == outcome.summary["cost"]["operations"]["subscribes"]
 
 
 @after_each(ON_EACH)
@@ -151,10 +147,7 @@ def test_users_hold_the_same_rooms_on_every_system(outcome):
 @after_each(DROPPING)
 def test_dropped_deliveries_of_several_channels_are_the_lost_ones(outcome):
     """As many as the emulator says, of the messages that it names, and nothing comes twice."""
-    dropped = hits(outcome, "dropped")
     ours = totals(outcome)
     assert (DROPS, 0) == (ours["lost"], ours["duplicated"])
-    told = Counter(key_of(entry["text"]) for entry in dropped)
-    messages = outcome.table("messages")
-    lost = messages[messages["lost"] > 0]
-    assert told == {(int(m.stream), int(m.sequence)): int(m.lost) for m in lost.itertuples()}
+    dropped, lost = by_message(outcome)
+    assert dropped == lost

@@ -1,27 +1,19 @@
 import contextlib
+from functools import partial
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.support.runs import LONG, SHORT, after
+from tests.support.runs import LONG, SHORT, after, elsewhere
 
 KEY = "da2-of-the-test"
-ELSEWHERE = """
-name = "elsewhere"
-system = "appsync-events"
-[endpoints]
-http = "http://{host}/event"
-realtime = "ws://{host}/event/realtime"
-[auth]
-api_key_env = "CHAT_KEY"
-"""
 
 
 def on(launcher, host, *flags, settings=SHORT):
     """Return a running command on a system that this run has not started."""
     folder = launcher.new_folder()
     file = folder / "elsewhere.toml"
-    file.write_text(ELSEWHERE.format(host=host), encoding="utf-8")
-    variables = {"CHAT_KEY": KEY, "XDG_CONFIG_HOME": str(folder), "HARNESS_OWNED_TARGETS": ""}
+    file.write_text(elsewhere(f"http://{host}/event"), encoding="utf-8")
+    variables = {"END_TO_END_KEY": KEY, "XDG_CONFIG_HOME": str(folder), "HARNESS_OWNED_TARGETS": ""}
     return launcher.run(settings, *flags, target=file, **variables)
 
 
@@ -45,9 +37,13 @@ def other_emulator():
         yield f"127.0.0.1:{emulator.port}"
 
 
-def too_dear(launcher):
+def at_most_usd(launcher, usd):
     with other_emulator() as host:
-        return on(launcher, host, "--max-usd", "0.000001").outcome()
+        return on(launcher, host, "--max-usd", usd).outcome()
+
+
+too_dear = partial(at_most_usd, usd="0.000001")
+affordable = partial(at_most_usd, usd="5")
 
 
 @after(too_dear)
@@ -61,19 +57,13 @@ def test_run_that_costs_more_than_it_may_does_not_start(outcome):
     assert not outcome.folder.exists()
 
 
-def affordable(launcher):
-    with other_emulator() as host:
-        return on(launcher, host, "--max-usd", "5").outcome()
-
-
 @after(affordable)
 def test_run_that_is_affordable_runs_to_its_end(outcome):
     """On this machine nobody is asked whose it is; the key is kept nowhere."""
     assert (0, []) == (outcome.exit_code, outcome.errors)
     assert "at list prices" in outcome.stderr.splitlines()[0]
     assert 0 == outcome.summary["deliveries"]["lost"]
-    kept = b"".join(file.read_bytes() for file in outcome.folder.rglob("*") if file.is_file())
-    assert KEY.encode() not in kept
+    assert KEY.encode() not in outcome.everything
 
 
 def stormy(launcher):
@@ -97,5 +87,4 @@ def test_throttled_chatters_keep_silent(outcome):
     publishes = outcome.summary["publishes"]
     assert 0 < publishes["throttled"] <= publishes["sent"] < publishes["offered"]
     assert "publishes_not_sent" in {each["code"] for each in outcome.summary["warnings"]}
-    errors = (outcome.folder / "errors.parquet").read_bytes()
-    assert b"BackedOff" in errors
+    assert b"BackedOff" in (outcome.folder / "errors.parquet").read_bytes()

@@ -148,8 +148,7 @@ def test_clock_that_is_ahead_and_drifts_is_corrected(outcome):
     assert (0, []) == (outcome.exit_code, outcome.left)
     ahead = min(_clocks(outcome).values(), key=lambda seconds: seconds["clock_offset_ms"].min())
     assert ahead["clock_offset_ms"].iloc[-1] == pytest.approx(-AHEAD_MS, abs=8.0)
-    connections = outcome.table("connections")
-    first = connections.groupby("worker")["first_arrival_ns"].min()
+    first = outcome.table("connections").groupby("worker")["first_arrival_ns"].min()
     assert abs(first[0] - first[1]) / NS_PER_MS < AHEAD_MS / 2
     assert outcome.summary["fan_out_latency_ms"]["p50"] < AHEAD_MS / 2
 

@@ -8,23 +8,18 @@ STOPPING = "stopping in order; a second Ctrl-C stops at once"
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
 
 
-def stopped_run(launcher, signum, *arguments):
-    running = launcher.run(LONG, *arguments)
-    running.until_second(2)
+def stopped_run(launcher, signum, workers=1):
+    running = launcher.run(LONG, "--workers", workers).until_second(2)
     running.send(signum)
     return running.outcome()
 
 
 interrupted_run = partial(stopped_run, signum=INTERRUPT)
-
-
-def terminated_run(launcher):
-    return stopped_run(launcher, TERMINATE, "--workers", 2)
+terminated_run = partial(stopped_run, signum=TERMINATE, workers=2)
 
 
 def twice_interrupted_run(launcher):
-    running = launcher.run(LONG)
-    running.until_second(2)
+    running = launcher.run(LONG).until_second(2)
     running.send(INTERRUPT)
     wait_for(lambda: STOPPING in (running.folder / "locust.log").read_text("utf-8"), "the first")
     running.send(INTERRUPT)
@@ -32,8 +27,7 @@ def twice_interrupted_run(launcher):
 
 
 def stopped_locust(launcher, signum):
-    running = launcher.locust(LONG, *apart(2))
-    running.until_second(2)
+    running = launcher.locust(LONG, *apart(2)).until_second(2)
     running.send_to_all(signum)
     return running.outcome()
 
@@ -43,10 +37,9 @@ terminated_locust = partial(stopped_locust, signum=TERMINATE)
 
 
 def twice_interrupted_locust(launcher):
-    running = launcher.locust(LONG, *apart(2))
-    running.until_second(2)
+    running = launcher.locust(LONG, *apart(2)).until_second(2)
     running.send_to_all(INTERRUPT)
-    wait_for(lambda: STOPPING in running.stderr(), "the first")
+    wait_for(lambda: STOPPING in running.read("stderr"), "the first")
     running.send_to_all(INTERRUPT)
     outcome = running.outcome()
     return outcome, launcher.harness("report", outcome.folder).outcome()

@@ -31,8 +31,7 @@ def run(launcher, fates, subscribers, *, after_them="refuses", client=None, **se
 
 def errors_of(outcome):
     """Return how often each error was counted, by stage and code."""
-    rows = outcome.table("errors")
-    return Counter(rows.groupby(["stage", "code"])["count"].sum().to_dict())
+    return Counter(outcome.table("errors").groupby(["stage", "code"])["count"].sum().to_dict())
 
 
 def reasons_of(outcome):
@@ -43,10 +42,7 @@ def reasons_of(outcome):
 
 
 all_ends = partial(
-    run,
-    fates=ENDS * EACH,
-    subscribers=len(ENDS) * EACH,
-    **{"phases.measure_s": 9.0},
+    run, fates=ENDS * EACH, subscribers=len(ENDS) * EACH, **{"phases.measure_s": 9.0}
 )
 
 
@@ -106,17 +102,12 @@ def test_stall_that_nobody_gives_up_is_counted_and_the_stream_stays(outcome):
     """As a browser has it: two heartbeats without a byte are an error, and no end."""
     assert {("receive", "stalled"): EACH} == errors_of(outcome), outcome.said
     assert {"run ended": 2 * EACH} == reasons_of(outcome)
-    rows = outcome.table("errors")
-    assert {"no byte for more than 1 s"} == set(rows["message"])
+    assert {"no byte for more than 1 s"} == set(outcome.table("errors")["message"])
 
 
 refused = partial(run, fates=("stays",) * 4, subscribers=8)
 unanswered = partial(
-    run,
-    fates=("stays",) * 4,
-    subscribers=12,
-    after_them="hangs",
-    **{"joins.timeout_s": 1.5},
+    run, fates=("stays",) * 4, subscribers=12, after_them="hangs", **{"joins.timeout_s": 1.5}
 )
 
 

@@ -17,23 +17,20 @@ PROMPTLY_S = 30.0
 
 
 def lost_emulator(launcher):
-    running = launcher.run(LONG)
-    running.until_second(2)
+    running = launcher.run(LONG).until_second(2)
     running.send(KILL, running.emulator())
     return running.outcome()
 
 
 def lost_worker(launcher):
-    running = launcher.run(LONG, "--workers", 2)
-    running.until_second(2)
+    running = launcher.run(LONG, "--workers", 2).until_second(2)
     lost = running.workers()[1]
     running.send(KILL, lost)
     return running.outcome(), lost
 
 
 def lost_locust(launcher):
-    running = launcher.locust(LONG, *apart(2))
-    running.until_second(3)
+    running = launcher.locust(LONG, *apart(2)).until_second(3)
     running.send(KILL)
     outcome = running.outcome()
     summarised = "summary" in outcome.run
@@ -92,8 +89,7 @@ def test_record_of_killed_locust_is_read_by_report(outcome):
     assert "! Invalid ci-smoke on appsync-events-emulated\n" in report.stdout
     assert 100 == outcome.summary["joins"]["succeeded"]
     assert outcome.summary["deliveries"]["received"] > 0
-    seconds = outcome.folder / "journal" / "timeline.jsonl"
-    assert '"second":3,' in seconds.read_text("utf-8")
+    assert '"second":3,' in (outcome.folder / "journal" / "timeline.jsonl").read_text("utf-8")
 
 
 @after(full_disk)

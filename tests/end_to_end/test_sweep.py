@@ -45,8 +45,7 @@ def swept(launcher):
 def test_the_limit_of_an_emulator_is_found_by_its_backlog(outcome):
     """No delivery is lost and no SLO fails above the limit: only the latency that grows tells."""
     assert (0, [], []) == (outcome.exit_code, outcome.errors, outcome.left)
-    data = json.loads((outcome.folder / "sweep.json").read_text("utf-8"))
-    (cell,) = data["cells"]
+    (cell,) = json.loads((outcome.folder / "sweep.json").read_text("utf-8"))["cells"]
     assert "found" == cell["result"]
     assert [1600, 2000, 1800] == [step["load"] for step in cell["steps"]]
     assert (1800, 2000) == (cell["capacity"], cell["not_held_at"])

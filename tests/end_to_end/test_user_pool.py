@@ -13,7 +13,7 @@ from collections import defaultdict
 
 import pytest
 
-from tests.support.runs import ROOT, SHORT, TOKEN, after
+from tests.support.runs import NO_AWS_SETTINGS, ROOT, SHORT, TOKEN, after
 
 POOL = ROOT / "tests/support/user_pool.py"
 QUICKSTART = ROOT / "scenarios" / "workloads" / "quickstart.toml"
@@ -68,12 +68,7 @@ user_pool_id = "{user_pool_id}"
 client_secret_env = "TEST_CLIENT_SECRET"
 token_use = "id"
 """
-ALONE = {
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-    "TEST_PASSWORD": PASSWORD,
-}
+ALONE = NO_AWS_SETTINGS | {"TEST_PASSWORD": PASSWORD}
 
 
 @contextlib.contextmanager
@@ -115,8 +110,7 @@ def chatting(launcher, pool, settings, *, auth="", **variables):
 
 def expiring(launcher):
     with playing(lifetime_s=LIFETIME_S) as pool:
-        settings = {"phases.measure_s": 6.0, "publishing.rate_per_s": 40.0}
-        return chatting(launcher, pool, settings)
+        return chatting(launcher, pool, {"phases.measure_s": 6.0, "publishing.rate_per_s": 40.0})
 
 
 def as_administrator(launcher):

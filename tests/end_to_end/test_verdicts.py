@@ -1,3 +1,4 @@
+from functools import partial
 from xml.etree import ElementTree as ET
 
 from tests.support.runs import after
@@ -33,12 +34,8 @@ def judged(launcher, rate_per_s):
     return launcher.run({}, workload=file).outcome()
 
 
-def missed(launcher):
-    return judged(launcher, rate_per_s=20)
-
-
-def unjudged(launcher):
-    return judged(launcher, rate_per_s=1e-6)
+missed = partial(judged, rate_per_s=20)
+unjudged = partial(judged, rate_per_s=1e-6)
 
 
 def failures(outcome):

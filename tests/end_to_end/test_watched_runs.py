@@ -1,9 +1,9 @@
+import contextlib
 import html
+import http.client
 import json
 import re
-import shutil
 import signal
-import subprocess
 import sys
 import urllib.request
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.page_checks import CHROMIUM, open_in_browser
 from tests.support.ports import free_port
 from tests.support.runs import (
     EMULATED,
@@ -29,13 +30,6 @@ from tests.support.runs import (
 )
 from tests.support.waiting import wait_for
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"),
-)
-
 
 @dataclass
 class Watched:
@@ -43,6 +37,9 @@ class Watched:
 
     outcome: Outcome
     seen: dict[str, Any] = field(default_factory=dict)
+
+
+TOKEN = "the-token-of-a-test"
 
 
 def get(port, path):
@@ -55,8 +52,10 @@ def get(port, path):
 
 
 def post(port, path, body=b""):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", body, timeout=60) as answer:
-        return json.loads(answer.read())
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("POST", path, body, {"X-Harness-Token": TOKEN})
+        return json.loads(connection.getresponse().read())
 
 
 def figures(port):
@@ -64,18 +63,9 @@ def figures(port):
     return json.loads(text) if text else None
 
 
-def browse(address, profile):
+def browse(address, folder):
     """Return a page as the browser built it, and what it logged to its console."""
-    if CHROMIUM is None:
-        return None
-    done = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", address],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+    return open_in_browser(address, folder) if CHROMIUM else None
 
 
 def listening(pid, port):
@@ -107,7 +97,7 @@ def stopped_in_the_page(launcher):
     command = ("-m", "locust", "-f", LOCUSTFILE, "--autostart", "--web-port", web)
     files = ("--workload", SMOKE, "--target", EMULATED, "--out", "RECORD")
     words = (*command, *files, *sets(lenient() | LONG), *apart(2))
-    running = RunningCommand(folder, sys.executable, *words)
+    running = RunningCommand(folder, sys.executable, *words, HARNESS_WEB_TOKEN=TOKEN)
     try:  # Its page stays until it is told to go, whatever fails here.
         running.until_second(5)
         address = f"http://127.0.0.1:{web}"

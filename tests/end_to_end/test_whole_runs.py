@@ -20,21 +20,9 @@ def smoke_run(launcher):
 
 def plain_locust(launcher):
     tables = launcher.new_folder() / "tables"
-    flags = (
-        "--label",
-        "build 8",
-        "-u",
-        USERS,
-        "-r",
-        50,
-        "-t",
-        "10s",
-        "--csv",
-        tables,
-        "--html",
-        f"{tables}.html",
-    )
-    return launcher.locust({}, *flags, *apart(2)).outcome(), tables
+    flags = ("--label", "build 8", "-u", USERS, "-r", 50, "-t", "10s")
+    files = ("--csv", tables, "--html", f"{tables}.html")
+    return launcher.locust({}, *flags, *files, *apart(2)).outcome(), tables
 
 
 class Log(HistogramLogReader):  # type: ignore[misc]  # no annotations
@@ -75,11 +63,8 @@ def test_label_and_tags_are_in_the_record_and_on_its_pages(outcome):
 @after(smoke_run)
 def test_summary_is_what_the_tables_say(outcome):
     """Counting the rows again gives the figures of run.json."""
-    summary, messages, connections = (
-        outcome.summary,
-        measured(outcome),
-        outcome.table("connections"),
-    )
+    summary, messages = outcome.summary, measured(outcome)
+    connections = outcome.table("connections")
     assert messages["owed"].sum() == summary["deliveries"]["owed"]
     assert messages["delivered"].sum() == summary["deliveries"]["received"]
     assert (messages["outcome"] == "acknowledged").sum() == summary["publishes"]["acknowledged"]
@@ -142,11 +127,7 @@ def test_locust_counts_what_the_record_counts(outcome):
     rows = pd.read_csv(f"{tables}_stats.csv", keep_default_na=False)
     counted = rows.groupby("Type")["Request Count"]
     messages = outcome.table("messages")
-    expected = {
-        "JOIN": USERS,
-        "PUBLISH": len(messages),
-        "DELIVER": messages["delivered"].sum(),
-    }
+    expected = {"JOIN": USERS, "PUBLISH": len(messages), "DELIVER": messages["delivered"].sum()}
     found = counted.sum().to_dict()
     assert expected == {kind: found[kind] for kind in expected}
     assert {"JOIN", "PUBLISH", "DELIVER", ""} == set(found)
@@ -156,5 +137,4 @@ def test_locust_counts_what_the_record_counts(outcome):
 def test_locust_writes_its_own_page(outcome):
     """--html still gives Locust's report, with our operations in it."""
     _, tables = outcome
-    page = tables.with_suffix(".html").read_text("utf-8")
-    assert "DELIVER" in page
+    assert "DELIVER" in tables.with_suffix(".html").read_text("utf-8")

@@ -10,23 +10,15 @@ import json
 import ssl
 import threading
 import urllib.request
+from functools import partial
 
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from harness.core.envelope import Envelope
-from tests.support.runs import EMULATED, SHORT, TIMEOUT_S, after
+from tests.support.runs import EMULATED, SHORT, TIMEOUT_S, after, elsewhere
 from tests.support.waiting import wait_for
 
-TARGET = """
-name = "elsewhere"
-system = "appsync-events"
-[endpoints]
-http = "{http}"
-realtime = "{realtime}"
-[auth]
-api_key_env = "END_TO_END_KEY"
-"""
 SENTINEL = "the end"
 ENVELOPE = ("stream", "sequence", "intended_ns", "sent_ns", "bytes")
 
@@ -90,25 +82,23 @@ def witnessed(launcher, emulated, settings, tls=""):
     emulator = launcher.harness("emulate", EMULATED, "--json", *emulated)
     with contextlib.ExitStack() as ending:
         ending.callback(emulator.end)
-        line = wait_for(lambda: emulator.stdout().endswith("\n") and emulator.stdout(), "it")
-        address = json.loads(line)
+        wait_for(lambda: emulator.read("stdout").endswith("\n"), "its address")
+        address = json.loads(emulator.read("stdout"))
         witness = Witness(address)
         ending.callback(witness.dismiss)
         target = launcher.new_folder() / "target.toml"
-        target.write_text(TARGET.format(**address) + tls.format(**address), encoding="utf-8")
-        running = launcher.run(settings, target=target, END_TO_END_KEY=address["api_key"])
-        outcome = running.outcome()
+        target.write_text(elsewhere(address["http"]) + tls.format(**address), encoding="utf-8")
+        outcome = launcher.run(settings, target=target, END_TO_END_KEY=address["api_key"]).outcome()
     return outcome, witness.events
 
 
-def over_websocket(launcher):
-    return witnessed(launcher, (), SHORT)
-
-
-def over_http_and_tls(launcher):
-    emulated = ("--set", "target.emulator.tls=true")
-    settings = SHORT | {"publishing.transport": "http", "publishing.batch_size": 2}
-    return witnessed(launcher, emulated, settings, '[tls]\nca_file = "{ca_file}"\n')
+over_websocket = partial(witnessed, emulated=(), settings=SHORT)
+over_http_and_tls = partial(
+    witnessed,
+    emulated=("--set", "target.emulator.tls=true"),
+    settings=SHORT | {"publishing.transport": "http", "publishing.batch_size": 2},
+    tls='[tls]\nca_file = "{ca_file}"\n',
+)
 
 
 def assert_same_events(outcome, events):

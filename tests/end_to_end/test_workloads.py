@@ -63,13 +63,7 @@ def test_big_events(outcome):
 
 # Every workload on every system: the same file, whatever it runs on.
 
-SYSTEMS = (
-    "api-gateway-websocket",
-    "appsync-events",
-    "hybrid",
-    "polling",
-    "server-sent-events",
-)
+SYSTEMS = ("api-gateway-websocket", "appsync-events", "hybrid", "polling", "server-sent-events")
 POLLING_CLASSES = {"polling": {"subscriber", "chatter"}, "hybrid": {"subscriber"}}
 INTERVAL_S = 0.5
 
@@ -147,8 +141,7 @@ def test_flash_crowd_runs_unchanged_on_every_system(outcome):
     """Eighty of a hundred come at once while messages flow; nobody loses any."""
     assert_ledger_agrees(outcome, users=100)
     (crowd,) = outcome.run["disturbances"]
-    joins = outcome.table("timeline").groupby("second")
-    late = joins["joins_succeeded"].sum()
+    late = outcome.table("timeline").groupby("second")["joins_succeeded"].sum()
     assert 80 == late[late.index >= int(crowd["start_s"])].sum()
 
 

@@ -203,8 +203,7 @@ def fuzzed_tls(tmp_path):
 @pytest.fixture(scope="session")
 def seconds(request):
     """The time for each of the tests that fuzz: all of them share ``FUZZ_SECONDS``."""
-    tests = [item for item in request.session.items if "seconds" in item.fixturenames]
-    return SECONDS / len(tests)
+    return SECONDS / len([item for item in request.session.items if "seconds" in item.fixturenames])
 
 
 @pytest.fixture

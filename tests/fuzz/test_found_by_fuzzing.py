@@ -8,11 +8,11 @@ from tests.fuzz.test_emulator_under_fire import (
     FENCE,
     HANDLED,
     ask,
-    ask_for_text,
+    credentials_of,
     opened,
     read_messages,
 )
-from tests.fuzz.wire_shapes import MARKER, frame, header, upgrade
+from tests.fuzz.wire_shapes import frame, upgrade, upgrade_with
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,9 @@ def test_number_too_large_for_json_is_refused_as_a_claim(fuzzed):
 @pytest.mark.parametrize("claims", [{"token_use": {}}, {"token_use": []}, {"sub": None}])
 def test_token_with_a_claim_of_another_type_is_refused(fuzzed, claims):
     """Signed well, and still no token of a user pool."""
-    request = json.dumps({"mode": "user_pool", "claims": claims}).encode()
-    status, text = ask_for_text(fuzzed, "POST", "/_emulator/tokens", request)
-    assert 200 == status
-    shown = {"host": "localhost", "Authorization": json.loads(text)["token"]}
-    offer = f"{MARKER}, {header(shown)}"
-    connection, status = opened(fuzzed, upgrade(subprotocols=offer.encode()))
+    shown = credentials_of(fuzzed, "user_pool", claims)
+    assert shown
+    connection, status = opened(fuzzed, upgrade_with(shown))
     with connection:
         connection.sendall(frame(b'{"type":"connection_init"}'))
         (refused,) = read_messages(connection, may_end=True)

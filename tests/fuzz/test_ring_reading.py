@@ -14,7 +14,7 @@ from harness.net.reading import EpollReader
 from harness.net.ring_reading import RingReader, ring_works
 from harness.net.stream import SO_TIMESTAMPNS, TcpStream
 from tests.fuzz.conftest import SEED
-from tests.support.waiting import PATIENCE_S
+from tests.support.listeners import wait_for
 
 pytestmark = pytest.mark.fuzz
 
@@ -196,10 +196,7 @@ class Traffic:
             member.close()
 
     def wait_for(self, condition):
-        deadline = time.monotonic() + PATIENCE_S
-        while not all(condition(member) for member in self.members):
-            assert time.monotonic() < deadline, "did not come"
-            gevent.sleep(0.001)
+        wait_for(lambda: all(condition(member) for member in self.members))
 
 
 def faults_of(reader, seed, monkeypatch):
@@ -240,7 +237,4 @@ def test_any_traffic_arrives_whole_in_order_and_in_time(seconds, monkeypatch):
 
 def wait_until_idle(reader):
     """Fail if a reader keeps its ring, or its epoll instance, when nobody is left."""
-    deadline = time.monotonic() + PATIENCE_S
-    while getattr(reader, "_ring", None) is not None or getattr(reader, "_sockets", None):
-        assert time.monotonic() < deadline, "it is still open"
-        gevent.sleep(0.001)
+    wait_for(lambda: not getattr(reader, "_ring", None) and not getattr(reader, "_sockets", None))

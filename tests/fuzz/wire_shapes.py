@@ -193,11 +193,21 @@ FRAMES = st.builds(
 )
 
 
+def offer(credentials):
+    """Return the subprotocols of a client with these credentials."""
+    return f"{MARKER}, {header(credentials)}".encode()
+
+
+def upgrade_with(credentials):
+    """Return a sound upgrade request with these credentials."""
+    return upgrade(subprotocols=offer(credentials))
+
+
 def upgrade(
     *, subprotocols=None, extra=b"", version=b"13", key=b"AAAAAAAAAAAAAAAAAAAAAA==", query=b""
 ):
     """Return an upgrade request; without arguments it is a sound one with a good key."""
-    offered = f"{MARKER}, {header(KEY)}".encode() if subprotocols is None else subprotocols
+    offered = offer(KEY) if subprotocols is None else subprotocols
     return (
         b"GET /event/realtime" + query + b" HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Version: " + version + b"\r\n"

@@ -26,7 +26,7 @@ MOST_LAG_S = 0.1
 
 
 class HostileServer:
-    """Answers each connection's request with given bytes, and keeps it open.
+    """Answers each request with given bytes, and keeps the connection open.
 
     Attributes:
         port: Where it listens.
@@ -55,19 +55,21 @@ class HostileServer:
 
     def _misbehave(self, connection):
         with contextlib.suppress(OSError):  # The client has had enough.
-            head = b""
-            while b"\r\n\r\n" not in head:
-                received = connection.recv(65_536)
-                if not received:
-                    return
-                head += received
-            self.requests.append(head)
-            connection.sendall(self.answer(head) if callable(self.answer) else self.answer)
-            if self.hangs_up:
-                connection.shutdown(socket.SHUT_WR)
-            self.joined.wait(PATIENCE_S)
-            for piece in self.then:
-                connection.sendall(piece)
+            while head := self._request(connection):
+                self.requests.append(head)
+                connection.sendall(self.answer(head) if callable(self.answer) else self.answer)
+                if self.hangs_up:
+                    connection.shutdown(socket.SHUT_WR)
+                self.joined.wait(PATIENCE_S)
+                for piece in self.then:
+                    connection.sendall(piece)
+
+    @staticmethod
+    def _request(connection):
+        head = b""
+        while b"\r\n\r\n" not in head and (received := connection.recv(65_536)):
+            head += received
+        return head
 
     def close(self):
         """End everything."""

@@ -111,8 +111,3 @@ def _played(tmp_path):
     run = play(live_run(), tmp_path / "run", reports)
     run.end(37.0, None)
     return run
-
-
-@pytest.fixture(name="make_plan")
-def _make_plan():
-    return make_plan

@@ -66,8 +66,7 @@ def test_scraped_histogram_has_cumulative_buckets_in_seconds(families):
         le: value(families, f"{name}_bucket", phase="measure", le=le)
         for le in ("0.002", "0.005", "0.01", "0.05", "0.1", "+Inf")
     }
-    expected = {"0.002": 0, "0.005": 1, "0.01": 2, "0.05": 3, "0.1": 5, "+Inf": 5}
-    assert expected == found
+    assert {"0.002": 0, "0.005": 1, "0.01": 2, "0.05": 3, "0.1": 5, "+Inf": 5} == found
     assert 5 == value(families, f"{name}_count", phase="measure")
     assert value(families, f"{name}_sum", phase="measure") == pytest.approx(0.192, rel=1e-3)
 
@@ -102,10 +101,9 @@ def test_port_in_use_is_named(played):
 
 def expressions():
     """Return every query of the dashboard with the title of its panel."""
-    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     return [
         (panel["title"], target["expr"])
-        for panel in dashboard["panels"]
+        for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
         for target in panel.get("targets", ())
     ]
 
@@ -120,8 +118,7 @@ def test_dashboard_asks_only_for_what_is_served(played, families):
         asked = set(re.findall(r"\bfanout_\w+", bare))
         assert asked, title
         assert asked <= names, title
-        others = set(re.findall(r"[a-zA-Z_]\w*", bare)) - asked - FUNCTIONS
-        assert others <= labels, title
+        assert set(re.findall(r"[a-zA-Z_]\w*", bare)) - asked - FUNCTIONS <= labels, title
 
 
 def test_dashboard_shows_every_metric_that_people_watch(played):
@@ -129,8 +126,7 @@ def test_dashboard_shows_every_metric_that_people_watch(played):
     shown = " ".join(expression for _, expression in expressions())
     left_out = {"run_info", "run_elapsed", "run_planned", "run_ended", "received", "workers"}
     left_out |= {"connections_planned", "service_latency", "publish_latency", "join_stage"}
-    missing = {m.name for m in metrics(played) if m.prometheus_name not in shown}
-    assert missing <= left_out
+    assert {m.name for m in metrics(played) if m.prometheus_name not in shown} <= left_out
 
 
 def test_dashboard_has_what_grafana_needs_to_import_it():

@@ -37,8 +37,7 @@ class Receiver(BaseHTTPRequestHandler):
 def _collector(monkeypatch):
     with serving_http(Receiver) as server:
         server.taken = []
-        address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
         yield server
 
 

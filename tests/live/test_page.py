@@ -1,22 +1,29 @@
 import html
 import json
 import re
-import shutil
 import socket
-import subprocess
 from argparse import Namespace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from harness.core.errors import MachineError
 from harness.live.outputs import LiveOutputs, has_outputs
-from harness.live.page import count, main_figures, milliseconds, percent, render, seconds, sparkline
+from harness.live.page import (
+    add_page,
+    count,
+    main_figures,
+    milliseconds,
+    percent,
+    render,
+    seconds,
+    sparkline,
+)
 from harness.live.snapshot import snapshot
-from tests.support.waiting import PATIENCE_S
+from tests.support.page_checks import CHROMIUM, open_in_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE_WIDTH = 390
 PROBE = """
 <!doctype html><meta charset="utf-8"><body style="margin:0">
@@ -36,8 +43,7 @@ def test_page_needs_nothing_from_elsewhere(played):
     """No address but its own in it, so that it works on a machine without a network."""
     page = render(played)
     assert [] == re.findall(r"https?://[^\"' <)]*", page)
-    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert {"data:,", "./", "fan-out.json"} == set(sources)
+    assert {"data:,", "./", "fan-out.json"} == set(re.findall(r'(?:src|href)="([^"]*)"', page))
 
 
 def test_page_shows_the_texts_of_strangers_as_text(played):
@@ -130,14 +136,43 @@ def test_nothing_overflows_a_phone(played, tmp_path):
     """At 390 px only tables scroll sideways, in their own frames."""
     frame = tmp_path / "frame.html"
     frame.write_text(PROBE.format(width=PHONE_WIDTH, page=html.escape(render(played))), "utf-8")
-    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom")
-    done = subprocess.run(
-        [str(CHROMIUM), *flags, f"--user-data-dir={tmp_path / 'profile'}", frame.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
-    found = re.search(r'data-found="([^"]*)"', done.stdout)
+    dom, _ = open_in_browser(frame, tmp_path)
+    found = re.search(r'data-found="([^"]*)"', dom)
     assert found is not None
     assert [] == json.loads(html.unescape(found[1]))
+
+
+@pytest.fixture
+def browser(played, tmp_path):
+    """A client of Locust's page, whose only route is the one that stops a run."""
+    app = Flask("page")
+    app.add_url_rule("/stop", "stop", lambda: "stopped", methods=["POST"])
+    web_ui: Any = SimpleNamespace(app=app, host="127.0.0.1", port=8089, web_login=False)
+    web_ui.auth_required_if_enabled = lambda view: view
+    web_ui.template_args = {}
+    add_page(web_ui, played, "", tmp_path, "the-token")
+    return app.test_client()
+
+
+HERE = "http://127.0.0.1:8089"
+
+
+def test_run_is_stopped_only_with_the_token(browser):
+    """From a header, or from the cookie of a browser that has opened the printed link."""
+    assert browser.post("/stop", base_url=HERE).status_code == 403
+    header = {"X-Harness-Token": "the-token"}
+    assert browser.post("/stop", base_url=HERE, headers=header).status_code == 200
+    assert browser.get("/fan-out?token=another", base_url=HERE).status_code == 200
+    assert browser.post("/stop", base_url=HERE).status_code == 403
+    assert browser.get("/fan-out?token=the-token", base_url=HERE).status_code == 200
+    assert browser.post("/stop", base_url=HERE).status_code == 200
+
+
+def test_page_is_for_no_other_host_and_no_other_origin(browser):
+    """DNS rebinding has another host; another page has another origin, whatever cookie it sends."""
+    browser.get("/fan-out?token=the-token", base_url=HERE)
+    origin = {"Origin": "http://127.0.0.1:9000"}
+    assert browser.post("/stop", base_url=HERE, headers=origin).status_code == 403
+    rebound = "http://evil.example.org:8089"
+    assert browser.get("/fan-out.json", base_url=rebound).status_code == 403
+    assert browser.get("/fan-out.json?token=the-token", base_url=rebound).status_code == 200

@@ -7,6 +7,7 @@ from harness.analysis.run.record import read_record
 from harness.analysis.run.summary import figures
 from harness.live.snapshot import snapshot
 from tests.live.conftest import latencies, live_run, play, report
+from tests.support.plans import make_plan
 from tests.support.simulated_run import Simulation
 
 
@@ -40,12 +41,11 @@ def test_last_second_is_the_newest_that_is_complete(tmp_path):
     assert (4, 3) == (shown["fan_out_latency_ms"]["count"], shown["deliveries"]["per_s_peak"])
 
 
-def test_offered_deliveries_are_the_schedule_times_those_subscribed(tmp_path, make_plan):
+def test_offered_deliveries_are_the_schedule_times_those_subscribed(tmp_path):
     """Whether or not anything was sent: slowness of the system must not hide the load meant."""
     run = live_run(make_plan(arrival="uniform"))
     due = run._due[20]
-    windows = {channel: ([0] * 4, []) for channel in due}
-    play(run, tmp_path / "run", [report(20, windows=windows)])
+    play(run, tmp_path / "run", [report(20, windows={channel: ([0] * 4, []) for channel in due})])
     offered = snapshot(run)["last_second"]["deliveries"]["offered_per_s"]
     assert 4 * sum(due.values()) == offered > 0
 

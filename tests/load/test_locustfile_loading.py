@@ -1,5 +1,4 @@
 import os
-import subprocess
 import sys
 
 import pytest
@@ -8,6 +7,7 @@ from harness.core.child_python import python_command
 from harness.core.errors import LocustfileError
 from harness.load.locustfile_loading import load_locustfile, read_locustfile
 from harness.load.user_classes import load_users
+from tests.support.programs import finished
 
 
 @pytest.fixture(name="write")
@@ -115,6 +115,5 @@ def test_processes_of_ours_import_nothing_from_the_working_directory(tmp_path):
     """A file there may be called like any package."""
     for name in ("harness", "json", "gevent"):
         (tmp_path / f"{name}.py").write_text("1 / 0\n", "utf-8")
-    command = [*python_command("harness"), "--version"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = finished(*python_command("harness"), "--version", cwd=tmp_path)
     assert (0, "") == (done.returncode, done.stderr)

@@ -13,24 +13,19 @@ from harness.load.options import (
     worker_count,
 )
 from harness.scenario.resolved import plan_file
-
-
-def with_cohorts(make_plan, size):
-    plan = make_plan()
-    people = plan.workload.population.model_copy(update={"connections_per_user": size})
-    workload = plan.workload.model_copy(update={"population": people})
-    return plan.model_copy(update={"workload": workload})
+from tests.support.plans import make_plan, revised
 
 
 @pytest.mark.parametrize(
     ("cohort", "workers", "users"), [(1, 2, 90), (100, 1, 1), (100, 2, 2), (20, 2, 6), (7, 4, 16)]
 )
-def test_each_worker_gets_users_for_its_share_of_the_connections(make_plan, cohort, workers, users):
+def test_each_worker_gets_users_for_its_share_of_the_connections(cohort, workers, users):
     """90 connections over the workers, each worker's share in cohorts, the last one not full."""
-    assert users == locust_users(with_cohorts(make_plan, cohort), "subscriber", workers)
+    plan = revised(make_plan(), population={"connections_per_user": cohort})
+    assert users == locust_users(plan, "subscriber", workers)
 
 
-def test_locust_is_told_users_rate_and_an_end(make_plan):
+def test_locust_is_told_users_rate_and_an_end():
     """Locust starts everybody at the planned rate; its own limit lies behind the timetable."""
     plan = make_plan()
     options = Namespace(processes=None, master=False)
@@ -68,7 +63,7 @@ def _read():
     return parser.parse_args
 
 
-def test_plan_that_is_handed_over_is_taken_as_it_is(make_plan, read):
+def test_plan_that_is_handed_over_is_taken_as_it_is(read):
     """No file of the user's is read, and none need be there."""
     plan = make_plan()
     with plan_file(plan) as file:
@@ -87,9 +82,7 @@ def test_plan_that_is_handed_over_is_taken_as_it_is(make_plan, read):
         (["--set", "a=1"], "--set", "['a=1']"),
     ],
 )
-def test_option_that_would_change_a_plan_is_refused_by_name(
-    make_plan, read, arguments, flag, found
-):
+def test_option_that_would_change_a_plan_is_refused_by_name(read, arguments, flag, found):
     """It would be ignored in silence, for the plan was made before."""
     with plan_file(make_plan()) as file, pytest.raises(ScenarioError) as caught:
         plan_from_options(read(["--plan", str(file), *arguments]))

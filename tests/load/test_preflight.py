@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -12,6 +10,7 @@ from harness.load.options import add_arguments
 from harness.load.preflight import on_options, prepare
 from tests.support.machines import TWO_CORES
 from tests.support.paths import ROOT
+from tests.support.programs import finished_python
 
 TARGET = ROOT / "scenarios/targets/appsync-events-emulated.toml"
 BURST = ("--workload", str(ROOT / "scenarios/workloads/reference-burst.toml"))
@@ -40,10 +39,8 @@ def _parser(monkeypatch):
 
 def start_locust(*arguments):
     """Start it with two workers to be, and return how it ended."""
-    flags = ("-f", str(LOCUSTFILE), "--headless", "--processes", "2")
-    command = [sys.executable, "-c", NO_FORK, *flags, *QUICKSTART, "--target", str(TARGET)]
-    command += arguments
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    flags = ("-f", LOCUSTFILE, "--headless", "--processes", 2)
+    return finished_python("-c", NO_FORK, *flags, *QUICKSTART, "--target", TARGET, *arguments)
 
 
 def options(parser, *arguments):

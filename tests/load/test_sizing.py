@@ -17,8 +17,7 @@ AWS = SCENARIOS / "targets" / "appsync-events-aws.toml"
 
 
 def sizes(workload, machine=TWO_CORES, workers=None, overrides=()):
-    plan = load_plan(workload, EMULATED, overrides=overrides)
-    sized, count = size_plan(plan, machine, workers)
+    sized, count = size_plan(load_plan(workload, EMULATED, overrides=overrides), machine, workers)
     return count, sized.target.emulator.processes
 
 
@@ -116,8 +115,7 @@ def test_peak_deliveries_follow_channels_and_bursts(overrides, deliveries_per_s)
 def test_machine_that_only_serves_is_asked_for_what_serving_takes():
     """A master whose workers are elsewhere: no ports, no file for a connection of its own."""
     plan, _ = size_plan(load_plan(REFERENCE, EMULATED), TWO_CORES, 2)
-    poor = replace(TWO_CORES, ephemeral_ports=10, open_files=10)
-    short = shortages(plan, poor, 2, here=0)
+    short = shortages(plan, replace(TWO_CORES, ephemeral_ports=10, open_files=10), 2, here=0)
     assert ["open files of an emulator process"] == [check.name for check in short["this machine"]]
 
 

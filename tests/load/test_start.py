@@ -1,5 +1,4 @@
 import json
-import subprocess
 
 import pytest
 from locust import argument_parser
@@ -10,6 +9,7 @@ from harness.load.start import FlagsOnly
 from harness.scenario.loading import load_plan
 from harness.scenario.resolved import plan_file
 from harness.scenario.shipped import shipped_file
+from tests.support.programs import finished
 from tests.support.waiting import PATIENCE_S
 
 
@@ -57,8 +57,7 @@ def test_wrong_option_of_locust_reaches_the_parent(parse, tmp_path, monkeypatch)
     with pytest.raises(SystemExit) as ended:
         parse("--hedless")
     assert 2 == ended.value.code
-    expected = "unrecognized arguments: --hedless\nDid you mean '--headless'?"
-    assert expected == str(read_error(file))
+    assert "unrecognized arguments: --hedless\nDid you mean '--headless'?" == str(read_error(file))
 
 
 @pytest.mark.slow
@@ -76,10 +75,8 @@ def test_whole_run_needs_no_file_but_its_plan(tmp_path, monkeypatch):
     plan = load_plan(*files, overrides=short).model_copy(update=gone)
     monkeypatch.setenv("LOCUST_USERS", "3")
     with plan_file(plan) as file:
-        command = [*load_command(tmp_path / "run", 1, ["--force"]), "--plan", str(file)]
-        ended = subprocess.run(
-            command, cwd=work, capture_output=True, text=True, timeout=PATIENCE_S * 2, check=False
-        )
+        command = (*load_command(tmp_path / "run", 1, ["--force"]), "--plan", file)
+        ended = finished(*command, cwd=work, timeout=2 * PATIENCE_S)
     assert 0 == ended.returncode, ended.stderr
     run = json.loads((tmp_path / "run" / "run.json").read_bytes())
     assert ("completed", "gone/w.toml") == (run["status"], run["plan"]["workload_file"])

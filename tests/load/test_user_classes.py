@@ -21,6 +21,7 @@ from harness.load.user_classes import (
     require_tasks,
 )
 from harness.load.users import FanOutUser, delayed
+from tests.support.plans import make_plan, revised
 from tests.support.waiting import PATIENCE_S
 
 
@@ -49,9 +50,7 @@ class Reader(User):
 
 
 def with_others(plan, **others):
-    population = plan.workload.population.model_copy(update={"others": others})
-    workload = plan.workload.model_copy(update={"population": population})
-    return plan.model_copy(update={"workload": workload})
+    return revised(plan, population={"others": others})
 
 
 def sentence(plan, *found, named=()):
@@ -60,7 +59,7 @@ def sentence(plan, *found, named=()):
     return str(caught.value)
 
 
-def test_ordinary_classes_get_their_counts_from_the_workload_or_themselves(make_plan):
+def test_ordinary_classes_get_their_counts_from_the_workload_or_themselves():
     """``fixed_count`` is what a Locust user writes where the workload says nothing."""
     plan = with_others(make_plan(), Browser=20)
     counted = plan_with_counts(plan, classify([Subscriber, Chatter, Browser, Reader], "mine.py"))
@@ -69,7 +68,7 @@ def test_ordinary_classes_get_their_counts_from_the_workload_or_themselves(make_
     assert 123 == sum(counted.planned_users.values())
 
 
-def test_class_without_a_count_is_refused_with_how_to_give_one(make_plan):
+def test_class_without_a_count_is_refused_with_how_to_give_one():
     """Neither none of it nor one would be what was meant."""
     assert sentence(make_plan(), Subscriber, Browser) == (
         "mine.py: Browser has no count, each User class needs one\n"
@@ -79,7 +78,7 @@ def test_class_without_a_count_is_refused_with_how_to_give_one(make_plan):
 
 
 @pytest.mark.parametrize("kind", [HttpUser, FastHttpUser])
-def test_http_user_without_a_host_is_refused_before_it_stops_the_run(make_plan, kind):
+def test_http_user_without_a_host_is_refused_before_it_stops_the_run(kind):
     """Locust would end the whole run at the first of them; --host, or a count of 0, is enough."""
 
     class Visitor(kind):  # type: ignore[misc, valid-type]  # known to pytest alone
@@ -99,7 +98,7 @@ def test_http_user_without_a_host_is_refused_before_it_stops_the_run(make_plan, 
     require_hosts(plan_with_counts(with_others(make_plan(), Visitor=0), classes), classes, None)
 
 
-def test_http_user_that_may_have_a_host_is_let_through(make_plan):
+def test_http_user_that_may_have_a_host_is_let_through():
     """A class attribute, or an ``__init__`` of its own that may set it."""
 
     class Chooser(HttpUser):
@@ -111,22 +110,21 @@ def test_http_user_that_may_have_a_host_is_let_through(make_plan):
     require_hosts(with_others(make_plan(), Browser=1, Chooser=1), classes, None)
 
 
-def test_count_of_a_class_that_is_not_there_names_those_that_are(make_plan):
+def test_count_of_a_class_that_is_not_there_names_those_that_are():
     """A slip of the pen must not take users out of the load."""
-    plan = with_others(make_plan(), Browsr=5, Browser=1)
-    assert sentence(plan, Subscriber, Browser) == (
+    assert sentence(with_others(make_plan(), Browsr=5, Browser=1), Subscriber, Browser) == (
         "mine.py: has no ordinary User class Browsr, population.others plans 5 of it\n"
         "hint: its ordinary User classes: Browser"
     )
 
 
-def test_count_of_a_fan_out_class_is_refused(make_plan):
+def test_count_of_a_fan_out_class_is_refused():
     """Its users are counted already."""
     text = sentence(with_others(make_plan(), Subscriber=5), Subscriber)
     assert "population.subscribers and population.chatters count the users of Subscriber" in text
 
 
-def test_class_of_another_system_is_refused(make_plan):
+def test_class_of_another_system_is_refused():
     """A locustfile may be written for one system alone."""
 
     class Poller(users.Subscriber):
@@ -159,7 +157,7 @@ def test_two_classes_of_a_kind_are_refused_but_not_a_class_and_its_base():
         (("Subscriber", "Chatter"), [Subscriber, Chatter], "Subscriber, Chatter and not Browser"),
     ],
 )
-def test_command_line_that_leaves_out_planned_users_is_refused(make_plan, named, found, text):
+def test_command_line_that_leaves_out_planned_users_is_refused(named, found, text):
     """The run would be lighter than its plan says."""
     assert text in sentence(with_others(make_plan(), Browser=2), *found, named=named)
 
@@ -184,7 +182,7 @@ def options(**changes):
     return Namespace(**{"tags": None, "exclude_tags": None, "user_classes": []} | changes)
 
 
-def test_planned_class_of_weight_0_is_refused_and_told_why(make_plan):
+def test_planned_class_of_weight_0_is_refused_and_told_why():
     """It is there, and Locust leaves it out."""
 
     class Idle(Reader):

@@ -1,12 +1,10 @@
-import subprocess
-import sys
-
 import pytest
 from locust import User
 
 from harness.core.system import installed_systems
 from harness.load.users import Chatter, Subscriber, systems_of
 from tests.support.paths import ROOT
+from tests.support.programs import finished_python
 
 TWICE = """
 import runpy
@@ -53,12 +51,6 @@ def test_users_bound_to_different_systems_join_none():
 @pytest.mark.slow
 def test_locustfile_connects_to_locust_once_by_being_imported():
     """Also where two locustfiles of one run import the users."""
-    done = subprocess.run(
-        [sys.executable, "-c", TWICE],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = finished_python("-c", TWICE, cwd=ROOT)
     first, second = map(int, done.stdout.split())
     assert 1 <= first == second, done.stderr

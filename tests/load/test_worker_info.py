@@ -47,14 +47,12 @@ def test_worker_that_does_not_say_what_it_offers_is_not_held_back(offers):
 
 def test_machines_that_will_do_lack_nothing():
     """Half of 35,000 connections each."""
-    far = [worker("one", "1"), worker("two", "2")]
-    assert {} == shortages_of(far, plan(), 2)
+    assert {} == shortages_of([worker("one", "1"), worker("two", "2")], plan(), 2)
 
 
 def test_worker_short_of_files_is_named_with_both_figures():
     """17,500 connections and some spare files, of which its host lets a process have 1,024."""
-    far = [worker("one", "1"), worker("two", "2", open_files=1024)]
-    short = shortages_of(far, plan(), 2)
+    short = shortages_of([worker("one", "1"), worker("two", "2", open_files=1024)], plan(), 2)
     assert {"worker on two": ["open files of a worker"]} == names(short)
     sentence = str(refuse(short))
     assert sentence.startswith(

@@ -1,7 +1,8 @@
 from harness.load.worker_protocol import Endpoints, RunAssignment
+from tests.support.plans import make_plan
 
 
-def test_order_survives_its_journey_to_a_worker(make_plan):
+def test_order_survives_its_journey_to_a_worker():
     """A worker computes the same timetable and schedule as the master."""
     endpoints = Endpoints("http://127.0.0.1:1/event", "ws://127.0.0.1:1/event/realtime", None)
     order = RunAssignment("run", 123, make_plan(), endpoints, ("a", "b"))
@@ -10,7 +11,7 @@ def test_order_survives_its_journey_to_a_worker(make_plan):
     assert order.plan.phases == arrived.plan.phases
 
 
-def test_order_carries_no_secret(make_plan, monkeypatch):
+def test_order_carries_no_secret(monkeypatch):
     """Keys stay in the environment of each process."""
     monkeypatch.setenv("SOME_KEY", "da2-secret")
     plan = make_plan()

@@ -1,9 +1,8 @@
-import subprocess
-
 import pytest
 
 from harness.measure import environment
 from harness.measure.environment import git_revision, harness_version
+from tests.support.programs import finished
 
 OURS = '[project]\nname = "fanout-harness"\n'
 THEIRS = '[project]\nname = "their-chat"\n'
@@ -11,8 +10,7 @@ THEIRS = '[project]\nname = "their-chat"\n'
 
 def git(folder, *arguments):
     command = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org"]
-    done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    return finished(*command, *arguments, check=True).stdout.strip()
 
 
 def repository(folder, project):

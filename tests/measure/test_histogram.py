@@ -67,11 +67,7 @@ def test_values_outside_the_range_are_counted_and_not_recorded():
     histogram = filled([-1, 5_000, HIGHEST_NS + 1, -7])
     histogram.record(-2)
     histogram.record(2 * HIGHEST_NS)
-    assert (1, 3, 2) == (
-        histogram.count,
-        histogram.negative_count,
-        histogram.out_of_range_count,
-    )
+    assert (1, 3, 2) == (histogram.count, histogram.negative_count, histogram.out_of_range_count)
 
 
 def test_percentiles_of_known_values():

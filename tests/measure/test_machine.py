@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.measure.machine import (
-    PLAIN,
-    TLS,
-    Check,
-    Needs,
-    check_machine,
-    figure,
-    read_machine,
-)
+from harness.measure.machine import PLAIN, TLS, Check, Needs, check_machine, figure, read_machine
 from tests.support.machines import TWO_CORES
 
 
@@ -123,10 +115,7 @@ def test_small_run_fits():
         ),
         ({"joins_per_s": 4097.0, "workers": 4, "emulator_processes": 2}, {"cores"}),
         ({"deliveries_per_s": 145_000.0, "workers": 2}, {"core of an emulator process"}),
-        (
-            {"deliveries_per_s": 200_000.0, "workers": 2, "emulator_processes": 2},
-            {"cores"},
-        ),
+        ({"deliveries_per_s": 200_000.0, "workers": 2, "emulator_processes": 2}, {"cores"}),
         ({"deliveries_per_s": 180_000.0, "emulator_processes": 0}, {"core of a worker"}),
     ],
 )
@@ -162,8 +151,7 @@ def test_connections_over_several_emulator_processes_are_uneven():
 
 def test_coarse_clock_is_found():
     """A clock that steps in milliseconds is not enough."""
-    machine = replace(TWO_CORES, clock_resolution_ns=4_000_000)
-    assert {"clock resolution"} == failing(machine)
+    assert {"clock resolution"} == failing(replace(TWO_CORES, clock_resolution_ns=4_000_000))
 
 
 @given(found=st.none() | st.floats(0, 1e9), needed=st.floats(0, 1e9))

@@ -6,8 +6,18 @@ import time
 
 import pytest
 
+from harness.net.reading import EpollReader
+from harness.net.ring_reading import RingReader, ring_works
 from harness.net.stream import SO_TIMESTAMPNS
 from tests.support.waiting import wait_for
+
+
+@pytest.fixture(params=[EpollReader, RingReader])
+def any_reader(request):
+    """A reader of each kind that this kernel allows."""
+    if request.param is RingReader and not ring_works():
+        pytest.skip("this kernel, or the container, allows no io_uring")
+    return request.param()
 
 
 @pytest.fixture(scope="session", autouse=True)

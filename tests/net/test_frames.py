@@ -29,8 +29,7 @@ def server_frame(opcode, payload, *, final=True):
 
 def read(chunks):
     reader = FrameReader()
-    found = [tuple(message) for chunk in chunks for message in reader.feed(chunk)]
-    return found, reader
+    return [tuple(message) for chunk in chunks for message in reader.feed(chunk)], reader
 
 
 @given(st.lists(PAYLOADS, max_size=4), st.lists(st.integers(0, 70_000), max_size=6))
@@ -38,8 +37,7 @@ def test_any_split_of_any_frames_gives_the_same_messages(payloads, cuts):
     """Where the network cuts the bytes does not matter, 16- and 64-bit lengths included."""
     data = b"".join(server_frame(TEXT, payload) for payload in payloads)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    chunks = [data[a:b] for a, b in itertools.pairwise(edges)]
-    found, reader = read(chunks)
+    found, reader = read([data[a:b] for a, b in itertools.pairwise(edges)])
     assert [(TEXT, payload) for payload in payloads] == found
     assert reader.idle
 

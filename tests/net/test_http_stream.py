@@ -26,8 +26,7 @@ def test_any_split_of_a_chunked_body_gives_the_body(parts, extension, cuts):
     stream = chunked(parts, extension)
     places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
     body = ChunkedBody()
-    got = [body.feed(stream[a:b]) for a, b in pairwise(places)]
-    assert b"".join(got) == b"".join(parts)
+    assert b"".join([body.feed(stream[a:b]) for a, b in pairwise(places)]) == b"".join(parts)
     assert body.ended
     assert body.feed(b"HTTP/1.1 200") == b""
 

@@ -4,8 +4,7 @@ import time
 import gevent
 import pytest
 
-from harness.net.reading import EpollReader
-from harness.net.ring_reading import COALESCING_DELAY_NS, ReadCoalescing, RingReader, ring_works
+from harness.net.ring_reading import COALESCING_DELAY_NS, ReadCoalescing
 from tests.support.waiting import PATIENCE_S, wait_for
 
 REST_S = COALESCING_DELAY_NS / 1e9
@@ -27,20 +26,17 @@ class Counter:
         raise AssertionError(error)
 
 
-@pytest.fixture(params=[EpollReader, RingReader])
-def moderate(request, monkeypatch):
+@pytest.fixture
+def moderate(any_reader, monkeypatch):
     """Return a function that lets a byte come at a time; it counts reads, and rests that fit in."""
-    if request.param is RingReader and not ring_works():
-        pytest.skip("this kernel, or the container, allows no io_uring")
-    reader = request.param()
-    monkeypatch.setattr("harness.net.ring_reading.reader", lambda: reader)
+    monkeypatch.setattr("harness.net.ring_reading.reader", lambda: any_reader)
 
     def count_of_reads(may_rest):
         counter, read_coalescing = Counter(), ReadCoalescing(may_rest)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with ours, theirs:
-            reader.add(ours, counter)
+            any_reader.add(ours, counter)
             read_coalescing.start()
             began_s = time.monotonic()
             while time.monotonic() < began_s + WATCHED_S:
@@ -48,7 +44,7 @@ def moderate(request, monkeypatch):
                 gevent.sleep(1e-6)
             read_coalescing.stop()
             took_s = time.monotonic() - began_s
-            reader.remove(ours)
+            any_reader.remove(ours)
         return counter.count, took_s / REST_S
 
     return count_of_reads

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from gevent import get_hub
 
-from harness.net.reading import RECEIVE_BYTES, EpollReader
-from harness.net.ring_reading import FEW, RingReader, ring_works
+from harness.net.reading import RECEIVE_BYTES
+from harness.net.ring_reading import FEW, RingReader
 from harness.net.stream import RESERVED_FILES, TcpStream, open_socket
 from tests.support import waiting
 from tests.support.listeners import wait_for
@@ -41,14 +41,11 @@ class Receiver:
         self.then()
 
 
-@pytest.fixture(params=[EpollReader, RingReader])
-def reader(request, monkeypatch):
+@pytest.fixture
+def reader(any_reader, monkeypatch):
     """One of its own, of each kind: what other tests left in the hub's is not in question."""
-    if request.param is RingReader and not ring_works():
-        pytest.skip("this kernel, or the container, allows no io_uring")
-    made = request.param()
-    monkeypatch.setattr("harness.net.stream.reader", lambda: made)
-    return made
+    monkeypatch.setattr("harness.net.stream.reader", lambda: any_reader)
+    return any_reader
 
 
 @pytest.fixture
@@ -66,6 +63,19 @@ def connect(reader):
         yield pair
         for one in opened:
             one.close()
+
+
+@pytest.fixture
+def reading(connect):
+    """Return a function that connects a stream, its peer and a receiver that reads it."""
+
+    def read(then=lambda: None):
+        stream, peer = connect()
+        receiver = Receiver(then)
+        stream.read_to(receiver)
+        return stream, peer, receiver
+
+    return read
 
 
 def let_loop_run():
@@ -91,12 +101,10 @@ def test_bytes_and_the_end_behind_them_both_arrive(connect):
     assert [b"last words", b""] == receiver.chunks
 
 
-def test_more_than_one_read_holds_arrives_whole(connect):
+def test_more_than_one_read_holds_arrives_whole(reading):
     """A read that filled its buffer is followed by another, without anything new arriving."""
-    stream, peer = connect()
+    _, peer, receiver = reading()
     sent = os.urandom(3 * RECEIVE_BYTES + 1)
-    receiver = Receiver()
-    stream.read_to(receiver)
     gevent.get_hub().threadpool.spawn(peer.sendall, sent)
     wait_for(lambda: sum(map(len, receiver.chunks)) == len(sent))
     assert sent == b"".join(receiver.chunks)
@@ -145,11 +153,9 @@ def test_taker_that_fails_starves_no_other(connect, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_what_arrives_during_a_pause_comes_after_it(connect):
+def test_what_arrives_during_a_pause_comes_after_it(reading):
     """Nothing is handed over while paused, and nothing is lost by it."""
-    stream, peer = connect()
-    receiver = Receiver()
-    stream.read_to(receiver)
+    stream, peer, receiver = reading()
     stream.pause(paused=True)
     peer.sendall(b"meanwhile")
     let_loop_run()
@@ -170,11 +176,10 @@ def test_end_of_a_pause_begins_no_reading_before_its_time(connect):
     assert abs(time.time_ns() - kernel_ns) < PATIENCE_S * 1e9
 
 
-def test_reset_is_told_as_an_error(connect):
+def test_reset_is_told_as_an_error(reading):
     """A connection that is reset did not end: the receiver hears why."""
-    stream, peer = connect()
-    receiver = Receiver(stream.close)
-    stream.read_to(receiver)
+    stream, peer, receiver = reading()
+    receiver.then = stream.close
     peer.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.close()
     wait_for(lambda: receiver.errors)
@@ -196,12 +201,10 @@ def test_nothing_is_left_open_without_a_reader(connect):
     assert watched == get_hub().loop.activecnt
 
 
-def test_peer_hears_of_a_close_at_once(connect):
+def test_peer_hears_of_a_close_at_once(reading):
     """Whatever the kernel still waited for on a socket does not keep its connection alive."""
-    stream, peer = connect()
-    other, _ = connect()
-    stream.read_to(Receiver())
-    other.read_to(Receiver())
+    stream, peer, _ = reading()
+    reading()
     stream.close()
     peer.settimeout(PATIENCE_S)
     assert b"" == peer.recv(1)
@@ -220,11 +223,9 @@ def test_many_more_bytes_than_there_are_buffers_all_arrive_in_order(connect):
     assert sent == [b"".join(receiver.chunks) for receiver in receivers]
 
 
-def test_arrival_is_the_time_of_the_kernel(connect):
+def test_arrival_is_the_time_of_the_kernel(reading):
     """However late the loop looks, here 200 ms, it tells when the bytes came."""
-    stream, peer = connect()
-    receiver = Receiver()
-    stream.read_to(receiver)
+    _, peer, receiver = reading()
     peer.sendall(b"first")  # The kernel begins to stamp a moment after it was asked to.
     wait_for(lambda: receiver.chunks)
     gevent.sleep(0.1)
@@ -236,32 +237,25 @@ def test_arrival_is_the_time_of_the_kernel(connect):
     assert before_ns <= receiver.stamps_ns[1] <= after_ns + 100_000_000
 
 
-def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(connect):
+def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(reading):
     """What had come for a closed socket is not told to the one that got its number."""
-    stream, peer = connect()
+    stream, peer, _ = reading()
     number = stream.sock.fileno()
-    keeper, _ = connect()
-    keeper.read_to(Receiver())
-    stream.read_to(Receiver())
+    reading()
     peer.sendall(b"for the first")
     stream.close()
-    successor, other = connect()
+    successor, other, receiver = reading()
     assert number == successor.sock.fileno()
-    receiver = Receiver()
-    successor.read_to(receiver)
     other.sendall(b"for the second")
     wait_for(lambda: receiver.chunks)
     let_loop_run()
     assert [b"for the second"] == receiver.chunks
 
 
-def test_paused_stream_that_is_closed_is_told_nothing_more(connect):
+def test_paused_stream_that_is_closed_is_told_nothing_more(reading):
     """Neither bytes that the kernel had copied before the pause, nor the end behind them."""
-    stream, peer = connect()
-    keeper, _ = connect()
-    receiver = Receiver()
-    keeper.read_to(Receiver())
-    stream.read_to(receiver)
+    stream, peer, receiver = reading()
+    reading()
     peer.sendall(b"too late")
     peer.close()
     for paused in (True, False, True):
@@ -361,7 +355,7 @@ def unacknowledged(peer):
     return int.from_bytes(fcntl.ioctl(peer, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
-@pytest.mark.parametrize("reader", [RingReader], indirect=True)
+@pytest.mark.parametrize("any_reader", [RingReader], indirect=True)
 def test_group_gets_equal_bytes_in_one_call_each_with_its_own_time(connect):
     """The first by itself only where it has to teach the others."""
     pairs, calls = [connect() for _ in range(3 * FEW)], []
@@ -378,7 +372,7 @@ def test_group_gets_equal_bytes_in_one_call_each_with_its_own_time(connect):
     assert (np.diff(stamps_ns) > 0).all()
 
 
-@pytest.mark.parametrize("reader", [RingReader], indirect=True)
+@pytest.mark.parametrize("any_reader", [RingReader], indirect=True)
 def test_group_that_declines_gets_bytes_one_by_one(connect):
     """Nothing is told twice for the offer."""
     pairs, calls = [connect() for _ in range(3 * FEW)], []
@@ -390,7 +384,7 @@ def test_group_that_declines_gets_bytes_one_by_one(connect):
     assert [[b"news"]] * (3 * FEW) == [member.chunks for member in members]
 
 
-@pytest.mark.parametrize("reader", [RingReader], indirect=True)
+@pytest.mark.parametrize("any_reader", [RingReader], indirect=True)
 def test_equal_bytes_around_others_keep_their_order(connect, reader):
     """A, B, A for each, copied one after another and handed over in one round."""
     pairs, calls = [connect() for _ in range(2 * FEW)], []
@@ -404,7 +398,7 @@ def test_equal_bytes_around_others_keep_their_order(connect, reader):
     assert [[b"A", b"B", b"A"]] * (2 * FEW) == [member.chunks for member in members]
 
 
-@pytest.mark.parametrize("reader", [RingReader], indirect=True)
+@pytest.mark.parametrize("any_reader", [RingReader], indirect=True)
 def test_two_groups_and_receivers_without_one_each_get_their_bytes(connect):
     """Though the bytes are equal, a call is for one group, and who has none gets its own."""
     pairs = [connect() for _ in range(6 * FEW)]

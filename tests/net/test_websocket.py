@@ -56,6 +56,17 @@ def websocket_server(handler, **options):
 
 
 @contextlib.contextmanager
+def connected(handler, **options):
+    """A client that is connected to a server of the websockets library for as long as it lasts."""
+    with websocket_server(handler, **options) as port:
+        client = connection(port)
+        connect(client)
+        yield client
+        if client.open:
+            client.drop()
+
+
+@contextlib.contextmanager
 def raw_server(answer):
     """A TCP server that answers one request with given bytes and hangs up when told to."""
     listener = socket.create_server((HOST, 0))
@@ -90,11 +101,8 @@ def send_all(*messages):
 def test_messages_of_an_independent_server_arrive_whole():
     """Small, 16-bit, 64-bit and fragmented messages come as sent."""
     sent = ["a", "b" * 200, "c" * 70_000, ["d", "e", "f"]]
-    with websocket_server(send_all(*sent)) as port:
-        client = connection(port)
-        connect(client)
+    with connected(send_all(*sent)) as client:
         wait_for(lambda: len(client.texts) == 4)
-        client.drop()
     assert [b"a", b"b" * 200, b"c" * 70_000, b"def"] == client.texts
 
 
@@ -125,15 +133,12 @@ def test_arrival_time_is_the_kernels():
         for _ in peer:
             pass
 
-    with websocket_server(handler) as port:
-        client = connection(port)
-        connect(client)
+    with connected(handler) as client:
         joined.set()
         assert sent.wait(PATIENCE_S)  # The loop is blocked meanwhile, and
         time.sleep(0.3)  # what came waits in the kernel.
         read_from_ns = time.time_ns()
         wait_for(lambda: client.listener.known)
-        client.drop()
     assert client.listener.delivered_ns < read_from_ns
 
 
@@ -144,11 +149,8 @@ def test_reads_without_the_kernels_time_are_counted(monkeypatch, option, is_miss
     """A kernel that stamps nothing, here because another option is set, shows in the count."""
     monkeypatch.setattr(stream, "SO_TIMESTAMPNS", option)
     reading.take_unstamped_receives()
-    with websocket_server(send_all("m")) as port:
-        client = connection(port)
-        connect(client)
+    with connected(send_all("m")) as client:
         wait_for(lambda: client.texts)
-        client.drop()
     assert is_missing == (reading.take_unstamped_receives() > 0)
     assert 0 == reading.take_unstamped_receives()
 
@@ -160,21 +162,16 @@ def test_text_reaches_an_independent_server():
     def handler(peer):
         received.extend([peer.recv(), peer.recv()])
 
-    with websocket_server(handler, max_size=None) as port:
-        client = connection(port)
-        connect(client)
+    with connected(handler, max_size=None) as client:
         client.send_text(b"hello")
         client.send_text(b"x" * 3_000_000)
         wait_for(lambda: len(received) == 2)
-        client.drop()
     assert ["hello", "x" * 3_000_000] == received
 
 
 def test_servers_close_is_told_with_code_and_reason():
     """The listener hears once how the server ended the connection."""
-    with websocket_server(lambda peer: peer.close(4001, "enough")) as port:
-        client = connection(port)
-        connect(client)
+    with connected(lambda peer: peer.close(4001, "enough")) as client:
         wait_for(lambda: client.listener.ends)
     assert ([(4001, "enough", "")], False) == (client.listener.ends, client.open)
 
@@ -188,9 +185,7 @@ def test_our_close_is_clean_and_not_told():
             pass
         codes.append(peer.close_code)
 
-    with websocket_server(handler) as port:
-        client = connection(port)
-        connect(client)
+    with connected(handler) as client:
         client.close()
         wait_for(lambda: not client.open and codes)
     assert ([1000], []) == (codes, client.listener.ends)
@@ -204,11 +199,8 @@ def test_ping_is_answered_with_its_payload():
         if peer.ping(b"are you there").wait(PATIENCE_S):
             answered.set()
 
-    with websocket_server(handler) as port:
-        client = connection(port)
-        connect(client)
+    with connected(handler):
         wait_for(answered.is_set)
-        client.drop()
 
 
 def test_tls_connection_carries_messages_both_ways(tmp_path):
@@ -252,8 +244,7 @@ def test_refused_connection_fails_at_stage_connect():
 def test_http_error_fails_at_stage_upgrade_with_its_status():
     """A 503 of a proxy is told apart from a protocol fault."""
     body = b"no room"
-    answer = b"HTTP/1.1 503 Unavailable\r\nContent-Length: 7\r\n\r\n" + body
-    with raw_server(answer) as port:
+    with raw_server(b"HTTP/1.1 503 Unavailable\r\nContent-Length: 7\r\n\r\n" + body) as port:
         client = connection(port)
         with pytest.raises(JoinError) as caught:
             connect(client)
@@ -289,9 +280,7 @@ def test_broken_frames_end_the_connection_with_a_named_reason():
     """Bytes that are no frames are reported and hang up; nothing else dies."""
     upgrade = threading.Event()
     broken = b"\xff" * 64
-    with websocket_server(lambda peer: (peer.socket.sendall(broken), upgrade.wait(1))) as port:
-        client = connection(port)
-        connect(client)
+    with connected(lambda peer: (peer.socket.sendall(broken), upgrade.wait(1))) as client:
         wait_for(lambda: client.listener.ends)
     assert 1002 == client.listener.ends[0][0]
     assert "protocol_error" == client.listener.refusals[0][1]

@@ -5,12 +5,7 @@ import pytest
 from harness.analysis.run.finalize import finalize
 from harness.report.html import headline, render_html
 from harness.report.write import write_report
-from tests.support.records import (
-    run_file,
-    three_subscribers,
-    worker_second,
-    write_record,
-)
+from tests.support.records import run_file, three_subscribers, worker_second, write_record
 from tests.support.simulated_run import Simulation
 
 
@@ -67,8 +62,7 @@ def test_a_whole_run_has_every_section(page, heading):
 def test_text_from_the_run_cannot_become_markup(tmp_path):
     """A service's error text is shown, never run."""
     cause = {"code": "nobody_joined", "exit_code": 5, "message": "<script>alert(1)</script>"}
-    folder = write_record(tmp_path / "run", run=run_file(status="aborted", cause=cause))
-    page = page_of(folder)
+    page = page_of(write_record(tmp_path / "run", run=run_file(status="aborted", cause=cause)))
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
 
@@ -76,8 +70,7 @@ def test_text_from_the_run_cannot_become_markup(tmp_path):
 def test_a_record_with_nothing_in_it_still_has_a_page(tmp_path):
     """No plan, no phases, no environment, no table: what is left is shown."""
     run = {"schema_version": 1, "status": "running", "epoch_ns": 1, "ended_s": None}
-    analysis = finalize(write_record(tmp_path / "run", run=run))
-    page = render_html(analysis, [])
+    page = render_html(finalize(write_record(tmp_path / "run", run=run)), [])
     assert "Invalid" in page
     assert "<figure" not in page
     assert ">Latencies<" not in page

@@ -49,8 +49,7 @@ def test_a_run_that_nobody_joined_tells_its_cause_first(tmp_path):
         connections=[connection(0, None)],
     )
     story = told(folder)
-    expected = "No user joined ws://x: bad key. Delivery ratio has an objective but no data."
-    assert expected == story
+    assert "No user joined ws://x: bad key. Delivery ratio has an objective but no data." == story
     assert "Check the key." == advise(analyse(folder))
 
 
@@ -70,9 +69,8 @@ def test_a_run_whose_publishes_were_all_refused_says_with_what(tmp_path):
         connections=[connection(0, 1.0)],
         errors=errors,
     )
-    story = told(folder)
     assert "3 messages were published in 6 s; none of them was accepted: Forbidden (no route)." in (
-        story
+        told(folder)
     )
 
 
@@ -95,10 +93,7 @@ def test_a_user_that_came_back_is_one_user(tmp_path):
     assert story.startswith("All 40 users joined and ")
 
 
-DISTURBED = [
-    disturbance("a stall", "stall", 8.0, 9.0),
-    disturbance("a herd", "herd", 11.0, 11.0),
-]
+DISTURBED = [disturbance("a stall", "stall", 8.0, 9.0), disturbance("a herd", "herd", 11.0, 11.0)]
 
 
 def test_users_that_were_planned_and_never_tried_are_counted(tmp_path):

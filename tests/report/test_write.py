@@ -12,8 +12,7 @@ from tests.support.simulated_run import Simulation
 def test_a_report_is_a_page_a_summary_a_junit_file_and_charts(tmp_path):
     """Everything the record promises."""
     folder = Simulation().write(tmp_path / "run")
-    page = write_report(finalize(folder))
-    assert folder / "report.html" == page
+    assert folder / "report.html" == write_report(finalize(folder))
     for name in ("report.html", "summary.md", "junit.xml", "charts/fan-out-over-time.svg"):
         assert (folder / name).stat().st_size > 0
     assert (folder / "charts/fan-out-over-time.png").read_bytes().startswith(b"\x89PNG\r\n")
@@ -33,8 +32,7 @@ def test_a_run_of_no_length_has_a_report(tmp_path, system):
     """Ctrl-C may come before the first join."""
     run = run_file(status="interrupted", ended_s=0.0)
     run["plan"]["target"]["system"] = system
-    folder = write_record(tmp_path / "run", run=run)
-    assert write_report(finalize(folder)).stat().st_size > 0
+    assert write_report(finalize(write_record(tmp_path / "run", run=run))).stat().st_size > 0
 
 
 def chart(name):

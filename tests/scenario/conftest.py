@@ -70,18 +70,3 @@ class Scenario:
 @pytest.fixture
 def scenario(tmp_path):
     return Scenario(tmp_path)
-
-
-@pytest.fixture
-def workload_text():
-    return WORKLOAD
-
-
-@pytest.fixture
-def target_text():
-    return TARGET
-
-
-@pytest.fixture
-def real_target_text():
-    return REAL_TARGET

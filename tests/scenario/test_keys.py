@@ -6,7 +6,6 @@ from harness.scenario.workload import Burst, Workload
 
 def test_every_key_is_found_with_its_table():
     """Tables inside tables, arrays of tables and alternatives are all walked."""
-    paths = {key.path for key in keys_of(Workload)}
     assert {
         "name",
         "joins.rate_per_s",
@@ -14,7 +13,7 @@ def test_every_key_is_found_with_its_table():
         "publishing.event_bytes.median",
         "publishing.event_bytes.value",
         "slos.metric",
-    } <= paths
+    } <= {key.path for key in keys_of(Workload)}
 
 
 def test_keys_of_the_target_are_its_own():
@@ -34,7 +33,6 @@ def test_alternatives_are_told_apart_by_their_tag():
 
 def test_words_a_key_may_have_are_known():
     """Words are listed for a choice, and none for a number or an unknown key."""
-    operators = field_at(Workload, ("slos", 0, "op"))
-    assert ("<=", "<", ">=", ">", "==") == choices_of(operators)
+    assert ("<=", "<", ">=", ">", "==") == choices_of(field_at(Workload, ("slos", 0, "op")))
     assert () == choices_of(field_at(Workload, ("joins", "rate_per_s")))
     assert field_at(Workload, ("joins", "rate")) is None

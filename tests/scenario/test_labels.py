@@ -26,8 +26,7 @@ def test_environment_gives_label_and_tags():
 def test_flags_beat_the_environment_key_by_key():
     """An empty label takes it away; a value may hold an equals sign."""
     given = {"HARNESS_LABEL": "old", "HARNESS_TAGS": "commit=1a2b,env=staging"}
-    expected = Labels("", {"commit": "x=y", "env": "staging"})
-    assert expected == read_labels("", ["commit=x=y"], given)
+    assert Labels("", {"commit": "x=y", "env": "staging"}) == read_labels("", ["commit=x=y"], given)
 
 
 @pytest.mark.parametrize("tag", ["commit", "=1", "a b=1", "1a=1", "a=", "a-b=1", "k" * 41 + "=1"])

@@ -12,6 +12,7 @@ from harness.scenario.loading import load_plan, load_scenario
 from harness.scenario.plan import Plan
 from harness.scenario.target import Target
 from harness.scenario.workload import Workload
+from tests.scenario.conftest import REAL_TARGET, WORKLOAD
 from tests.support.paths import SCENARIOS
 
 WORKLOADS = sorted((SCENARIOS / "workloads").glob("*.toml"))
@@ -141,9 +142,9 @@ def test_all_problems_of_both_files_are_reported_at_once(scenario, monkeypatch):
     assert EVERYTHING_WRONG.replace("SYSTEMS", ", ".join(installed_systems())) == complaint
 
 
-def test_problems_hold_their_parts_and_the_exit_code_of_bad_usage(scenario, workload_text):
+def test_problems_hold_their_parts_and_the_exit_code_of_bad_usage(scenario):
     """Programs read the fields; people read the sentence."""
-    scenario.write(workload_text.replace("chatters = 1", "chatters = 0"))
+    scenario.write(WORKLOAD.replace("chatters = 1", "chatters = 0"))
     with pytest.raises(ScenarioError) as caught:
         scenario.plan()
     (problem,) = caught.value.problems
@@ -155,9 +156,9 @@ def test_problems_hold_their_parts_and_the_exit_code_of_bad_usage(scenario, work
     assert ExitCode.BAD_USAGE == caught.value.exit_code
 
 
-def test_problems_of_files_and_flags_come_together(scenario, workload_text):
+def test_problems_of_files_and_flags_come_together(scenario):
     """A wrong file does not hide a wrong flag, and the flag is blamed for what it set."""
-    scenario.write(workload_text.replace('"small"', '"S"'))
+    scenario.write(WORKLOAD.replace('"small"', '"S"'))
     assert scenario.complaint("joins.rate_per_s=0", "nonsense", users=1) == (
         "--set must have the form key=value, got nonsense\n"
         "hint: for example --set publishing.rate_per_s=2\n"
@@ -191,34 +192,34 @@ def test_run_time_that_leaves_nothing_to_measure_is_refused(scenario, run_time_s
     )
 
 
-def test_variables_stand_in_for_the_endpoints(scenario, real_target_text, monkeypatch):
+def test_variables_stand_in_for_the_endpoints(scenario, monkeypatch):
     """``${NAME}`` is resolved in the plan, and the key's variable stays a name."""
     monkeypatch.setenv("HTTP_HOST", "a.example.org")
     monkeypatch.setenv("REALTIME_HOST", "b.example.org")
     monkeypatch.setenv("REAL_KEY", "da2-very-secret")
-    scenario.write(target=real_target_text)
+    scenario.write(target=REAL_TARGET)
     plan = scenario.plan()
     assert "https://a.example.org/event" == plan.target.endpoints.http
     assert "wss://b.example.org/event/realtime" == plan.target.endpoints.realtime
     assert "da2-very-secret" not in plan.model_dump_json()
 
 
-def test_variables_that_are_not_set_are_named(scenario, real_target_text, monkeypatch):
+def test_variables_that_are_not_set_are_named(scenario, monkeypatch):
     """All missing variables are reported at once, an empty one among them."""
     monkeypatch.delenv("HTTP_HOST", raising=False)
     monkeypatch.setenv("REALTIME_HOST", "")
     monkeypatch.delenv("REAL_KEY", raising=False)
-    scenario.write(target=real_target_text)
+    scenario.write(target=REAL_TARGET)
     named = re.findall(r"hint: export (\w+)=", scenario.complaint())
     assert ["HTTP_HOST", "REALTIME_HOST", "REAL_KEY"] == named
 
 
-def test_variable_with_a_wrong_address_is_an_error(scenario, real_target_text, monkeypatch):
+def test_variable_with_a_wrong_address_is_an_error(scenario, monkeypatch):
     """What a variable holds is validated like what a file holds."""
     monkeypatch.setenv("HTTP_HOST", "a.example.org:port")
     monkeypatch.setenv("REALTIME_HOST", "b.example.org")
     monkeypatch.setenv("REAL_KEY", "k")
-    scenario.write(target=real_target_text)
+    scenario.write(target=REAL_TARGET)
     assert scenario.complaint().startswith(
         "target.toml: endpoints.http must be an address that starts with https:// or http://, "
         'got "https://a.example.org:port/event"'
@@ -254,20 +255,16 @@ def test_named_variable_of_an_emulated_target_must_be_set(scenario, monkeypatch)
     assert complaint.endswith("hint: export WRONG_KEY=… before the run")
 
 
-def test_one_file_needs_no_environment(tmp_path, real_target_text, monkeypatch):
+def test_one_file_needs_no_environment(write, monkeypatch):
     """A target can be checked where its variables are not set."""
     monkeypatch.delenv("REAL_KEY", raising=False)
-    file = tmp_path / "real.toml"
-    file.write_text(real_target_text, encoding="utf-8")
-    assert "real" == load_scenario(file).name
+    assert "real" == load_scenario(write("real.toml", REAL_TARGET)).name
 
 
-def test_file_of_neither_kind_is_refused(tmp_path):
+def test_file_of_neither_kind_is_refused(write):
     """A TOML file that is no scenario is told what would make it one."""
-    file = tmp_path / "other.toml"
-    file.write_text("colour = 1\n", encoding="utf-8")
     with pytest.raises(ScenarioError, match="must be a workload or a target, got neither"):
-        load_scenario(file)
+        load_scenario(write("other.toml", "colour = 1\n"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -335,12 +332,11 @@ def test_service_that_is_said_to_take_wildcards_gets_them(scenario):
 def test_separator_that_the_emulator_does_not_know_is_refused(scenario):
     """It would take all the names for one."""
     scenario.write(target='name = "poll"\nsystem = "polling"\nemulated = true\n')
-    told = scenario.complaint("target.client.channel_separator=&topic=")
     assert (
         "--set: target.client.channel_separator must be ',' where emulated = true, "
         'got "&topic="\n'
         "hint: the emulator knows no other; leave it out"
-    ) == told
+    ) == scenario.complaint("target.client.channel_separator=&topic=")
 
 
 def test_subscriptions_beyond_the_systems_limit_are_refused(scenario):

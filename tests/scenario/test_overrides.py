@@ -6,6 +6,7 @@ from harness.scenario.overrides import scale_population, toml_value
 from harness.scenario.population import Population
 from harness.scenario.problems import Source
 from harness.scenario.workload import Workload
+from tests.scenario.conftest import WORKLOAD
 
 
 @pytest.mark.parametrize(
@@ -52,10 +53,10 @@ def test_override_of_a_whole_table_replaces_it(scenario):
     assert 300 == plan.workload.publishing.event_bytes.value
 
 
-def test_override_of_an_entry_of_an_array_counts_from_zero(scenario, workload_text):
+def test_override_of_an_entry_of_an_array_counts_from_zero(scenario):
     """The first SLO is slos.0."""
     slo = '[[slos]]\nmetric = "deliveries.ratio"\nop = ">="\nlimit = 1.0\n'
-    scenario.write(workload_text + slo)
+    scenario.write(WORKLOAD + slo)
     assert 0.5 == scenario.plan("slos.0.limit=0.5").workload.slos[0].limit
 
 
@@ -67,11 +68,9 @@ def test_override_of_an_entry_of_an_array_counts_from_zero(scenario, workload_te
         ("target.name.x.y=1", "--set: target.name.x.y does not exist: name is not a table"),
     ],
 )
-def test_override_of_a_place_that_cannot_be_is_refused(
-    scenario, workload_text, override, complaint
-):
+def test_override_of_a_place_that_cannot_be_is_refused(scenario, override, complaint):
     """A path through something that holds no keys names where it ends."""
-    scenario.write("slos = []\n" + workload_text)
+    scenario.write("slos = []\n" + WORKLOAD)
     assert complaint == scenario.complaint(override)
 
 
@@ -117,10 +116,10 @@ def test_table_begun_on_the_command_line_is_blamed_for_what_it_lacks(scenario):
     assert complaint.startswith("--set: publishing.burst.length_s must be given, got nothing\n")
 
 
-def test_rate_replaces_messages_per_day(scenario, workload_text):
+def test_rate_replaces_messages_per_day(scenario):
     """Setting a rate takes the file's messages per day and their window out."""
     per_day = "messages_per_day = 25000\nlive_window_hours = 4"
-    scenario.write(workload_text.replace("rate_per_s = 4.0", per_day))
+    scenario.write(WORKLOAD.replace("rate_per_s = 4.0", per_day))
     assert 2.0 == scenario.plan("publishing.rate_per_s=2").rate_per_s
 
 
@@ -130,10 +129,10 @@ def test_messages_per_day_replace_the_rate(scenario):
     assert 2.0 == plan.rate_per_s
 
 
-def test_other_kind_of_sizes_replaces_the_keys_of_the_first(scenario, workload_text):
+def test_other_kind_of_sizes_replaces_the_keys_of_the_first(scenario):
     """Changing the distribution takes the other one's keys out of the file, not off the flags."""
     sizes = '[publishing.event_bytes]\ndistribution = "lognormal"\nmedian = 200\np99 = 600\n'
-    scenario.write(workload_text + sizes)
+    scenario.write(WORKLOAD + sizes)
     fixed = ("publishing.event_bytes.value=300", "publishing.event_bytes.distribution=fixed")
     assert 300 == scenario.plan(*fixed).workload.publishing.event_bytes.value
     same = scenario.plan("publishing.event_bytes.distribution=lognormal")
@@ -196,8 +195,7 @@ def test_population_that_does_not_validate_is_left_alone(population):
 
 
 @pytest.mark.parametrize(
-    ("users", "scaled"),
-    [(600, (360, 40, 200)), (30, (18, 2, 10)), (3, (1, 1, 1)), (5, (2, 1, 2))],
+    ("users", "scaled"), [(600, (360, 40, 200)), (30, (18, 2, 10)), (3, (1, 1, 1)), (5, (2, 1, 2))]
 )
 def test_ordinary_users_are_scaled_with_the_rest(users, scaled):
     """``-u`` is the number of all users, as in Locust."""

@@ -8,6 +8,7 @@ from harness.scenario.keys import keys_of
 from harness.scenario.loading import load_emulated_target, load_plan, load_scenario
 from harness.scenario.paths import _kind_of
 from harness.scenario.target import target_model
+from tests.scenario.conftest import WORKLOAD
 
 REAL = """\
 name = "real"
@@ -127,12 +128,12 @@ def test_file_that_lies_in_the_working_directory_is_refused_with_its_path(place)
         'mode = "cognito"\nusers_file = "mine.txt"\npassword_env = "PASSWORD"\nclient_id = "c"',
     ],
 )
-def test_files_of_credentials_are_found_and_missed_alike(place, auth, workload_text, monkeypatch):
+def test_files_of_credentials_are_found_and_missed_alike(place, auth, monkeypatch):
     """A run, and ``harness validate``, refuse what is not there."""
     monkeypatch.setenv("PASSWORD", "x")
     file = target(place, f"{REAL}[auth]\n{auth}\n")
     workload = place / "workload.toml"
-    workload.write_text(workload_text, encoding="utf-8")
+    workload.write_text(WORKLOAD, encoding="utf-8")
     said = []
     for load in (load_scenario, lambda file: load_plan(workload, file)):
         with pytest.raises(ScenarioError) as caught:

@@ -20,14 +20,13 @@ def plan_of(subscribers=9, chatters=1, join_rate_per_s=2.0, **publishing) -> Pla
 
 def test_phases_follow_each_other_without_gaps():
     """The timetable of ten users at two a second is known to the second."""
-    phases = [(phase.name, phase.start_s, phase.end_s) for phase in plan_of().phases]
     assert [
         ("join", 0.0, 5.0),
         ("settle", 5.0, 6.0),
         ("warm_up", 6.0, 8.0),
         ("measure", 8.0, 13.0),
         ("drain", 13.0, 14.0),
-    ] == phases
+    ] == [(phase.name, phase.start_s, phase.end_s) for phase in plan_of().phases]
 
 
 @pytest.mark.parametrize(
@@ -42,11 +41,9 @@ def test_phases_follow_each_other_without_gaps():
 )
 def test_drain_lasts_until_the_last_poll_is_answered(drain_s, tables, expected_s):
     """The longest wait, jitter included, and 2 s; or as long as the workload says, if longer."""
-    plan = plan_of()
     target = Target.model_validate({"name": "t", "system": "polling", "emulated": True} | tables)
-    phases = plan.workload.phases.model_copy(update={"drain_s": drain_s})
-    workload = plan.workload.model_copy(update={"phases": phases})
-    plan = plan.model_copy(update={"target": target, "workload": workload})
+    plan = plans.revised(plan_of(), phases={"drain_s": drain_s})
+    plan = plan.model_copy(update={"target": target})
     assert expected_s == pytest.approx(plan.total_s - plan.phases[-1].start_s)
 
 
@@ -56,8 +53,7 @@ def test_drain_lasts_until_the_last_poll_is_answered(drain_s, tables, expected_s
 )
 def test_joining_takes_whole_seconds_and_one_at_least(users, rate_per_s, join_s):
     """The join phase is rounded up to seconds, and rounding errors add none."""
-    plan = plan_of(subscribers=users - 1, join_rate_per_s=rate_per_s)
-    assert join_s == plan.phases[0].end_s
+    assert join_s == plan_of(subscribers=users - 1, join_rate_per_s=rate_per_s).phases[0].end_s
 
 
 @pytest.mark.parametrize(
@@ -81,10 +77,7 @@ def test_phase_begins_at_its_start_and_ends_before_its_end(second, name):
 
 def test_phase_without_length_is_skipped():
     """A phase of no length holds no instant."""
-    plan = plan_of()
-    phases = plan.workload.phases.model_copy(update={"settle_s": 0.0})
-    plan = plan.model_copy(update={"workload": plan.workload.model_copy(update={"phases": phases})})
-    assert "warm_up" == plan.timetable.phase_at(5.0)
+    assert "warm_up" == plans.revised(plan_of(), phases={"settle_s": 0.0}).timetable.phase_at(5.0)
 
 
 def test_users_and_rate_and_channels_come_from_the_files():

@@ -4,6 +4,7 @@ import pytest
 
 from harness.scenario.problems import Source, shown
 from harness.scenario.workload import Workload
+from tests.scenario.conftest import WORKLOAD
 
 
 @pytest.mark.parametrize(
@@ -87,18 +88,18 @@ def test_kind_of_mistake_has_its_own_sentence(scenario, mistake):
     assert f"--set: {complaint}" == scenario.complaint(override)
 
 
-def test_missing_key_is_explained_by_what_it_means(scenario, workload_text):
+def test_missing_key_is_explained_by_what_it_means(scenario):
     """Who leaves a key out reads what it is for."""
-    scenario.write(workload_text.replace("measure_s = 5.0", ""))
+    scenario.write(WORKLOAD.replace("measure_s = 5.0", ""))
     assert (
         "workload.toml: phases.measure_s must be given, got nothing"
         "\nhint: Messages that are due in this time make the summary."
     ) == scenario.complaint()
 
 
-def test_misspelt_key_is_not_also_reported_as_missing(scenario, workload_text):
+def test_misspelt_key_is_not_also_reported_as_missing(scenario):
     """One slip of the finger is one problem."""
-    scenario.write(workload_text.replace("measure_s", "mesure_s"))
+    scenario.write(WORKLOAD.replace("measure_s", "mesure_s"))
     assert (
         "workload.toml: phases.mesure_s is not a key of [phases], got 5.0"
         "\nhint: did you mean measure_s?"

@@ -2,6 +2,7 @@ import pytest
 
 from harness.core.errors import ScenarioError
 from harness.scenario.loading import load_scenario
+from tests.scenario.conftest import TARGET, WORKLOAD
 
 
 def complaint(file) -> str:
@@ -12,11 +13,10 @@ def complaint(file) -> str:
 
 def test_missing_file_hints_at_one_with_a_similar_name(scenario):
     """A misspelt file name is answered with the file that is there."""
-    missing = scenario.workload.with_name("worklaod.toml")
     assert (
         "worklaod.toml must be a file that exists, got no such file\n"
         "hint: did you mean workload.toml?"
-    ) == complaint(missing)
+    ) == complaint(scenario.workload.with_name("worklaod.toml"))
 
 
 def test_missing_file_in_a_missing_folder_is_reported(tmp_path):
@@ -58,28 +58,24 @@ def test_file_that_is_not_text_is_reported(tmp_path):
     assert "w.toml must be UTF-8 text, got byte 0xe9 at offset 8" == complaint(file)
 
 
-def test_file_with_a_byte_order_mark_is_read(tmp_path, target_text):
+def test_file_with_a_byte_order_mark_is_read(tmp_path):
     """Editors on Windows put a mark in front; it does no harm."""
     file = tmp_path / "t.toml"
-    file.write_text(target_text, encoding="utf-8-sig")
+    file.write_text(TARGET, encoding="utf-8-sig")
     assert "emulated" == load_scenario(file).name
 
 
-def test_syntax_error_shows_line_and_place(tmp_path):
+def test_syntax_error_shows_line_and_place(write):
     """What is not TOML is shown with its line, and text without quotes with a hint."""
-    file = tmp_path / "w.toml"
-    file.write_text("seed = 1\nname = quickstart\n", encoding="utf-8")
     assert (
         'w.toml must be TOML: Invalid value (at line 2, column 8), got "name = quickstart"\n'
         'hint: text stands in double quotes: name = "quickstart"'
-    ) == complaint(file)
+    ) == complaint(write("w.toml", "seed = 1\nname = quickstart\n"))
 
 
-def test_syntax_error_on_a_line_with_a_secret_hides_it(tmp_path):
+def test_syntax_error_on_a_line_with_a_secret_hides_it(write):
     """A key that is pasted without quotes does not end in a log."""
-    file = tmp_path / "t.toml"
-    file.write_text("api_key = da2-secret\n", encoding="utf-8")
-    assert "da2-secret" not in complaint(file)
+    assert "da2-secret" not in complaint(write("t.toml", "api_key = da2-secret\n"))
 
 
 @pytest.mark.parametrize(
@@ -98,9 +94,9 @@ def test_toml_that_the_parser_chokes_on_is_reported(tmp_path, content, finding):
     assert finding in complaint(file)
 
 
-def test_files_in_the_wrong_order_are_told_so(scenario, target_text, workload_text):
+def test_files_in_the_wrong_order_are_told_so(scenario):
     """A target where the workload should be is one problem, not thirty."""
-    scenario.write(workload=target_text, target=workload_text)
+    scenario.write(workload=TARGET, target=WORKLOAD)
     hint = "hint: a run takes the workload first, and the target after --target"
     assert (
         f"workload.toml must be a workload, got a target\n{hint}\n"
@@ -109,9 +105,7 @@ def test_files_in_the_wrong_order_are_told_so(scenario, target_text, workload_te
 
 
 @pytest.mark.parametrize(("folder", "key"), [("workloads", "population"), ("targets", "system")])
-def test_empty_file_is_what_its_folder_is_for(tmp_path, folder, key):
+def test_empty_file_is_what_its_folder_is_for(write, folder, key):
     """Where no key tells, the folder does, and the missing keys are listed."""
-    (tmp_path / folder).mkdir()
-    file = tmp_path / folder / "new.toml"
-    file.write_text("", encoding="utf-8")
-    assert f"new.toml: {key} must be given, got nothing" in complaint(file)
+    said = complaint(write(f"{folder}/new.toml", ""))
+    assert f"new.toml: {key} must be given, got nothing" in said

@@ -6,6 +6,7 @@ from harness.scenario.reference import keys_in_markdown, metrics_in_markdown, wi
 from harness.scenario.schema import REFERENCE
 from harness.scenario.target import target_model
 from harness.scenario.workload import Workload
+from tests.scenario.conftest import WORKLOAD
 
 
 def test_key_is_shown_with_type_limits_unit_default_and_meaning():
@@ -69,9 +70,9 @@ def test_overrides_shown_in_the_reference_work():
     )
 
 
-def test_errors_shown_in_the_reference_are_the_real_ones(scenario, workload_text):
+def test_errors_shown_in_the_reference_are_the_real_ones(scenario):
     """The page shows what a user would read, word for word."""
-    text = workload_text.replace("rate_per_s = 2.0", 'rate_per_s = "200"')
+    text = WORKLOAD.replace("rate_per_s = 2.0", 'rate_per_s = "200"')
     scenario.write(text.replace("rate_per_s = 4.0", "rate_per_sec = 4"))
     with pytest.raises(ScenarioError) as caught:
         scenario.plan()

@@ -5,6 +5,7 @@ from harness.scenario.resolved import (
     encode_target,
     plan_file,
 )
+from tests.scenario.conftest import REAL_TARGET
 
 
 def test_plan_is_the_same_on_the_other_side(scenario):
@@ -23,12 +24,12 @@ def test_target_is_the_same_on_the_other_side_and_one_line(scenario):
     assert [line] == line.splitlines(keepends=True)
 
 
-def test_plan_holds_names_of_secrets_and_no_secrets(scenario, real_target_text, monkeypatch):
+def test_plan_holds_names_of_secrets_and_no_secrets(scenario, monkeypatch):
     """What only the environment knows stays there."""
     for name in ("HTTP_HOST", "REALTIME_HOST"):
         monkeypatch.setenv(name, "example.org")
     monkeypatch.setenv("REAL_KEY", "da2-very-secret")
-    scenario.write(target=real_target_text)
+    scenario.write(target=REAL_TARGET)
     text = encode_plan(scenario.plan())
     assert b"REAL_KEY" in text
     assert b"da2-very-secret" not in text

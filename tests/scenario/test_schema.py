@@ -98,8 +98,7 @@ def test_scenario_file_names_its_schema_and_keeps_it(file):
 )
 def test_schema_refuses_what_the_models_refuse(change, message):
     """Editors mark unknown keys, two rates, values out of range and unknown figures."""
-    file = SCENARIOS / "workloads" / "quickstart.toml"
-    data = tomllib.loads(file.read_text("utf-8")) | change
+    data = tomllib.loads((SCENARIOS / "workloads" / "quickstart.toml").read_text("utf-8")) | change
     errors = [
         error.message for error in Draft202012Validator(schema_of("workload")).iter_errors(data)
     ]

@@ -15,10 +15,7 @@ from harness.scenario.shipped import (
 pytestmark = pytest.mark.usefixtures("folder")
 
 
-def write(file, text="# Mine.\n"):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
-    return file
+MINE = "# Mine.\n"
 
 
 def test_name_means_the_shipped_file_from_any_folder():
@@ -28,15 +25,15 @@ def test_name_means_the_shipped_file_from_any_folder():
     assert file.is_file()
 
 
-def test_name_means_the_projects_own_file_before_the_shipped_one(folder):
+def test_name_means_the_projects_own_file_before_the_shipped_one(write):
     """A project may replace a scenario that comes with the harness."""
-    write(folder / "scenarios/workloads/quickstart.toml")
+    write("scenarios/workloads/quickstart.toml", MINE)
     assert "scenarios/workloads/quickstart.toml" == str(scenario_file("workloads", "quickstart"))
 
 
-def test_existing_file_wins_over_a_name(folder):
+def test_existing_file_wins_over_a_name(write):
     """A file without an ending is taken as it is, even where a scenario has its name."""
-    write(folder / "quickstart")
+    write("quickstart", MINE)
     assert "quickstart" == str(scenario_file("workloads", "quickstart"))
 
 
@@ -70,18 +67,18 @@ def test_unknown_name_that_is_like_none_gets_the_listing():
         scenario_files("zzzzzzzzzz")
 
 
-def test_name_without_a_kind_means_every_file_that_has_it(folder):
+def test_name_without_a_kind_means_every_file_that_has_it(write):
     """``validate`` checks a workload and a target of one name both."""
     for kind in ("workloads", "targets"):
-        write(folder / f"scenarios/{kind}/mine.toml")
+        write(f"scenarios/{kind}/mine.toml", MINE)
     files = ["scenarios/workloads/mine.toml", "scenarios/targets/mine.toml"]
     assert files == [str(file) for file in scenario_files("mine")]
 
 
-def test_known_names_are_the_projects_own_and_then_the_shipped(folder):
+def test_known_names_are_the_projects_own_and_then_the_shipped(write):
     """Each name is listed once."""
     for name in ("quickstart", "zebra"):
-        write(folder / f"scenarios/workloads/{name}.toml")
+        write(f"scenarios/workloads/{name}.toml", MINE)
     names = known_names("workloads")
     assert ["quickstart", "zebra"] == names[:2]
     assert sorted({*shipped_names("workloads"), "zebra"}) == sorted(names)

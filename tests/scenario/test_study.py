@@ -28,8 +28,7 @@ def test_a_committed_study_is_valid_and_its_workloads_play_at_both_sizes(file):
         for size in ("small", "full"):
             overrides = overrides_of(size, workload)
             plan = load_plan(file.parent / workload.workload, target, overrides=overrides)
-            is_full = plan.users >= study.need.connected
-            assert (size == "full") == is_full
+            assert (size == "full") == (plan.users >= study.need.connected)
 
 
 def test_the_small_size_of_the_reference_study_takes_under_ten_minutes():
@@ -77,8 +76,7 @@ def test_a_study_that_is_not_there_is_said(tmp_path):
 
 def test_changes_come_in_order_those_of_the_size_last():
     """So that a size has the last word."""
-    study = load_study(REFERENCE)
-    flash = next(one for one in study.workloads if one.name == "flash-crowd")
+    flash = next(one for one in load_study(REFERENCE).workloads if one.name == "flash-crowd")
     assert "joins.timeout_s=30" == overrides_of("small", flash)[0]
     assert "disturbances.0.at_s=4" == overrides_of("small", flash)[-1]
 

@@ -5,18 +5,9 @@ from harness.core.system import HOW_TO_ADD
 from harness.scenario.emulator import Emulator
 from harness.scenario.plan import Plan
 from harness.scenario.target import Target, api_key, variables_of
-from harness.scenario.workload import Workload
 from harness.systems.appsync_events.options import Options
 from tests.support.installing import CHAT
-
-WORKLOAD = {
-    "name": "w",
-    "population": {"subscribers": 1, "chatters": 1},
-    "joins": {"rate_per_s": 1.0},
-    "publishing": {"rate_per_s": 1.0},
-    "phases": {"measure_s": 1.0},
-}
-FILES = {"workload_file": "w.toml", "target_file": "t.toml"}
+from tests.support.plans import make_plan
 
 
 def target_of(**changes) -> Target:
@@ -202,9 +193,7 @@ def test_emulator_has_the_options_of_its_system():
     """A system's own keys are found in its folder, and survive the way to the workers."""
     target = target_of(emulator={"namespaces": ["default", "news"], "tls": True})
     assert isinstance(target.emulator, Options)
-    plan = Plan.model_validate(
-        {"workload": Workload.model_validate(WORKLOAD), "target": target, **FILES}
-    )
+    plan = make_plan().model_copy(update={"target": target})
     received = Plan.model_validate_json(plan.model_dump_json())
     assert plan == received
     assert "news" == received.target.emulator.namespaces[1].name

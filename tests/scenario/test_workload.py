@@ -106,12 +106,11 @@ def test_objectives_on_parts_of_a_run_are_planned(scenario):
     """A phase and a kind of user, together and alone."""
     parts = ['phase="warm_up", user_class="chatter"', 'phase="measure"', 'user_class="subscriber"']
     tables = [f'{{metric="joins.failed", op="==", limit=0, {part}}}' for part in parts]
-    slos = scenario.plan(f"slos=[{', '.join(tables)}]").workload.slos
     assert [
         "joins.failed == 0 (chatter, warm_up)",
         "joins.failed == 0 (measure)",
         "joins.failed == 0 (subscriber)",
-    ] == [str(slo) for slo in slos]
+    ] == [str(slo) for slo in scenario.plan(f"slos=[{', '.join(tables)}]").workload.slos]
 
 
 def test_defaults_are_those_of_a_chat(scenario):
@@ -135,14 +134,12 @@ def test_chatters_listen_unless_told_otherwise(scenario, subscribe, listeners):
 def test_smallest_event_has_room_for_every_envelope():
     """An envelope with numbers as long as they get fits into the smallest event."""
     largest = 2**63 - 1
-    envelope = Envelope("f" * 12, 10**6, 10**9, largest, largest)
-    assert len(envelope.to_json()) <= SMALLEST_EVENT_BYTES
+    assert len(Envelope("f" * 12, 10**6, 10**9, largest, largest).to_json()) <= SMALLEST_EVENT_BYTES
 
 
 def test_names_are_fit_for_a_folder():
     """A name has no slash, space, dot or capital in it."""
-    pattern = Workload.model_json_schema()["properties"]["name"]["pattern"]
-    assert "^[a-z0-9][a-z0-9-]*$" == pattern
+    assert "^[a-z0-9][a-z0-9-]*$" == Workload.model_json_schema()["properties"]["name"]["pattern"]
 
 
 def test_client_subscribes_to_no_more_channels_than_there_are(scenario):

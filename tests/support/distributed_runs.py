@@ -52,6 +52,7 @@ class RunGroup:
         return self
 
     def begin(self, command, **variables):
+        variables = {"HARNESS_RUN_SECRET": "the-secret-of-a-test"} | variables
         self.commands.append(RunningCommand(self._launcher.new_folder(), *command, **variables))
         return self.commands[-1]
 

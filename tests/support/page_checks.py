@@ -9,13 +9,12 @@ import html
 import json
 import re
 import shutil
-import subprocess
 from collections import Counter
 
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.waiting import PATIENCE_S
+from tests.support.programs import finished
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = ROOT / ".conformance" / "node_modules" / "axe-core" / "axe.min.js"
@@ -118,13 +117,13 @@ def _assert_structure(dom):
     drawings = re.findall(r"<svg\b[^>]*>", dom)
     assert [] == [one for one in drawings if 'role="img"' not in one or 'aria-label="' not in one]
     assert dom.count("<svg") == len(re.findall(r"<svg\b.*?<text\b", dom, re.DOTALL))
-    labels = re.findall(r'aria-labelledby="([^"]*)"', dom)
-    assert [] == [one for one in labels if one not in ids]
+    assert [] == [one for one in re.findall(r'aria-labelledby="([^"]*)"', dom) if one not in ids]
 
 
-def open_in_browser(path, folder):
-    """Open a file; return the page as the browser built it and what it logged to its console."""
-    done = _chromium(folder, "--virtual-time-budget=4000", "--dump-dom", path.as_uri())
+def open_in_browser(page, folder):
+    """Open a file, or an address; return the page as the browser built it, and its console."""
+    address = page if isinstance(page, str) else page.as_uri()
+    done = _chromium(folder, "--virtual-time-budget=4000", "--dump-dom", address)
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
 
 
@@ -168,10 +167,5 @@ def pages_printed(path, folder):
 
 
 def _chromium(folder, *arguments):
-    return subprocess.run(
-        [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
+    profile = f"--user-data-dir={folder / 'profile'}"
+    return finished(CHROMIUM, *FLAGS, profile, *arguments, check=True)

@@ -1,5 +1,7 @@
 """Plans of tests, checked like any other."""
 
+from typing import Any
+
 from harness.scenario.plan import Plan
 from harness.scenario.target import Target
 from harness.scenario.workload import Workload
@@ -17,6 +19,17 @@ def make_plan(**publishing) -> Plan:
         publishing={"rate_per_s": 50.0, **publishing},
         phases={"settle_s": 1.0, "warm_up_s": 2.0, "measure_s": 20.0, "drain_s": 2.0},
     )
+
+
+def revised(plan: Plan, **changes: Any) -> Plan:
+    """Return the plan with another workload: values by key, or by key of a table."""
+    values = {
+        key: getattr(plan.workload, key).model_copy(update=value)
+        if isinstance(value, dict)
+        else value
+        for key, value in changes.items()
+    }
+    return plan.model_copy(update={"workload": plan.workload.model_copy(update=values)})
 
 
 def plan_of(target=EMULATED, **workload) -> Plan:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 import psutil
@@ -36,6 +38,12 @@ SHORT = {
     "phases.measure_s": 2.0,
     "phases.drain_s": 1.0,
 }
+NO_AWS_SETTINGS = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+}
+"""Variables that keep the AWS settings of this machine away."""
 TOKEN = r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
 """What a JSON Web Token looks like; its first three letters alone are in any picture's base64."""
 
@@ -58,9 +66,18 @@ def patient(settings: dict[str, object]) -> dict[str, object]:
     return {"slos.2.limit": 60_000.0} | settings
 
 
-def sets(settings: dict[str, object]) -> list[str]:
+def sets(settings: Mapping[str, object]) -> list[str]:
     """Return the flags that override these fields."""
     return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+
+
+def elsewhere(http: str) -> str:
+    """Return the text of a target that others run at this address; its key is END_TO_END_KEY."""
+    return (
+        'name = "elsewhere"\nsystem = "appsync-events"\n'
+        f'[endpoints]\nhttp = "{http}"\nrealtime = "{http.replace("http", "ws", 1)}/realtime"\n'
+        '[auth]\napi_key_env = "END_TO_END_KEY"\n'
+    )
 
 
 def apart(workers: int) -> list[str]:
@@ -142,7 +159,7 @@ class RunningCommand:
         if limits:
             words = ["bash", "-c", f'{limits}; exec "$@"', "bash", *words]
         self._began_s = time.monotonic()
-        with self._file("stdout").open("wb") as out, self._file("stderr").open("wb") as err:
+        with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             self.process = subprocess.Popen(
                 words,
                 cwd=ROOT,
@@ -152,9 +169,6 @@ class RunningCommand:
                 env=_ours() | {name: value} | variables,
                 start_new_session=True,
             )
-
-    def _file(self, name: str) -> Path:
-        return self._place / name
 
     def pids(self, *words: str) -> list[int]:
         """Return its processes, oldest first, whose command line holds all of ``words``."""
@@ -185,16 +199,17 @@ class RunningCommand:
                 continue
         return sorted(found, key=lambda process: process.create_time())
 
-    def until_second(self, second: int) -> None:
+    def until_second(self, second: int) -> Self:
         """Wait until the record holds a second of the run; fail if the run ends before."""
 
         def recorded() -> bool:
             timeline = self.folder / "journal" / "timeline.jsonl"
             if self.process.poll() is not None:
-                pytest.fail(f"ended with {self.process.returncode}: {self._read('stderr')}")
+                pytest.fail(f"ended with {self.process.returncode}: {self.read('stderr')}")
             return timeline.is_file() and f'"second":{second},' in timeline.read_text("utf-8")
 
         wait_for(recorded, f"second {second}")
+        return self
 
     def send(self, signum: signal.Signals, pid: int | None = None) -> None:
         """Signal one process, by default the one that was started."""
@@ -210,7 +225,7 @@ class RunningCommand:
             exit_code = self.process.wait(within_s)
         except subprocess.TimeoutExpired:
             self.end()
-            pytest.fail(f"still runs after {within_s:g} s: {self._read('stderr')}")
+            pytest.fail(f"still runs after {within_s:g} s: {self.read('stderr')}")
         seconds = time.monotonic() - self._began_s
         deadline_s = time.monotonic() + LEFT_WITHIN_S
         while (left := self._processes()) and time.monotonic() < deadline_s:
@@ -218,7 +233,7 @@ class RunningCommand:
         names = [" ".join(process.cmdline()) for process in left]
         self.end()
         return Outcome(
-            exit_code, seconds, self._read("stdout"), self._read("stderr"), self.folder, names
+            exit_code, seconds, self.read("stdout"), self.read("stderr"), self.folder, names
         )
 
     def end(self) -> None:
@@ -227,16 +242,9 @@ class RunningCommand:
             process.kill()
         self.process.wait(TIMEOUT_S)
 
-    def stdout(self) -> str:
-        """Return what it has printed so far."""
-        return self._read("stdout")
-
-    def stderr(self) -> str:
-        """Return what it has told so far."""
-        return self._read("stderr")
-
-    def _read(self, name: str) -> str:
-        return self._file(name).read_text("utf-8", "replace")
+    def read(self, name: str) -> str:
+        """Return what has come so far on ``stdout`` or ``stderr``."""
+        return (self._place / name).read_text("utf-8", "replace")
 
 
 class Launcher:

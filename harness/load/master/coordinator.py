@@ -26,6 +26,7 @@ from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
+from harness.load.channel import STRANGERS, warn_of_open_channel
 from harness.load.internal_errors import BUG_HINT, sentence_of
 from harness.load.master.abort_reason import (
     AbortReason,
@@ -63,10 +64,7 @@ class Coordinator:
     """One run, from its options to its exit code.
 
     Args:
-        environment: Locust's environment, with a master or local runner.
-        options: Locust's parsed options, ours included.
         registry: Accepts the workers; not used in a local run.
-        prepared: The plan and warnings that the options gave.
 
     Raises:
         HarnessError: If the run cannot be started: record folder, target.
@@ -107,6 +105,8 @@ class Coordinator:
         self._surroundings = describe_environment() | {"receive_path": receive_path()}
         self._remote_workers = isinstance(self._runner, MasterRunner) and not options.processes
         """Whether the workers are started elsewhere, rather than by this process."""
+        if isinstance(self._runner, MasterRunner):
+            self._warnings += warn_of_open_channel()
         self._target = TargetSystem(self.plan, self.folder)
         self._writer: RecordWriter | None = RecordWriter(self.folder)
         if not self._remote_workers:
@@ -122,9 +122,8 @@ class Coordinator:
 
     def workers_known(self, ids: list[str]) -> None:
         """Take the Locust ids of the workers, in order of worker number."""
-        if (
-            self._assignment is None
-        ):  # Locust assigns users again when it misses a worker; the workers stay.
+        # Locust assigns users again when it misses a worker; the workers stay.
+        if self._assignment is None:
             self._workers = ids
 
     def await_workers(self) -> None:
@@ -277,7 +276,7 @@ class Coordinator:
     def _no_user_joined(self, elapsed_s: float) -> AbortReason | None:
         """Return the reason to end the run if all users have tried to join and none succeeded."""
         seen = self._assembler
-        if seen is None or seen.joins_succeeded or seen.joins_attempted == 0:
+        if seen is None or seen.joined.total() or seen.joins_attempted == 0:
             return None
         refused = refusals(seen.errors)
         failed = refused.total()
@@ -334,6 +333,7 @@ class Coordinator:
             self.live.end(
                 self._ended_s or 0.0, self.abort_reason.message if self.abort_reason else None
             )
+        self._warnings += STRANGERS.warnings()
         self._write_run(self.abort_reason.status if self.abort_reason else "completed")
         if self._writer is not None:
             self._writer.close()
@@ -375,10 +375,9 @@ class Coordinator:
 
     def _report(self) -> int:
         """Make the report in a separate process, since pandas must never load in this one."""
-        if self._options.plan or (
-            self.abort_reason is not None and self.abort_reason.code == "disk_full"
-        ):
-            return int(self.abort_reason.exit_code if self.abort_reason else ExitCode.PASS)
+        reason = self.abort_reason
+        if self._options.plan or (reason is not None and reason.code == "disk_full"):
+            return int(reason.exit_code if reason else ExitCode.PASS)
         command = [*python_command("harness"), "report", str(self.folder)]
         # A terminal sends Ctrl-C to the report's process too; it is blocked there and handled here.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -392,4 +391,4 @@ class Coordinator:
             except KeyboardInterrupt:
                 report.kill()
                 raise
-        return int(self.abort_reason.exit_code) if self.abort_reason else report.returncode
+        return int(reason.exit_code) if reason else report.returncode

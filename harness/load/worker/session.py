@@ -18,6 +18,7 @@ from harness.net.client import STALLED, Client, JoinError, JoinTimes, PublishAns
 from harness.net.joining import error_text, join_code
 
 LEFT_CODE = 1000
+LEFT_CHECK_S = 0.1
 LINGER_S = 1.0
 """Grace period after leaving, and then again for the system's own close frame."""
 
@@ -127,7 +128,8 @@ class UserSession(SubscriberLedger):
             return
         self.leaving = True
         self.stop_owing(self.context.clock.now_ns())
-        gevent.sleep(LINGER_S)
+        # A client of another package may not have it.
+        gevent.sleep(LINGER_S + getattr(self._client, "fetch_within_s", 0.0))
         client = self._client
         if client is not None:
             client.close()
@@ -137,6 +139,8 @@ class UserSession(SubscriberLedger):
 
     def come_back(self) -> None:
         """Connect again after ``leave``; the body of a greenlet."""
+        while self._client is not None and self.leaving and not self.context.over:
+            gevent.sleep(LEFT_CHECK_S)
         if self._client is None and self.leaving and not self.context.over:
             self.leaving = False
             self._next_connection()

@@ -67,7 +67,12 @@ class ClientOptions(client_options.AddressOptions):
         """Return how long after the last message the poll that brings it may be answered."""
         asked_s = _emulator.poll_after_s if isinstance(_emulator, Options) else None
         follows = self.follow_server_interval and asked_s is not None
-        interval_s = max(self.interval_s, asked_s or 0.0) if follows else self.interval_s
+        return self.fetch_within_s(
+            max(self.interval_s, asked_s or 0.0) if follows else self.interval_s
+        )
+
+    def fetch_within_s(self, interval_s: float) -> float:
+        """Return how long a message may wait for the next poll, and that poll for its answer."""
         return interval_s * (1 + self.jitter_ratio) + ANSWER_WITHIN_S
 
 

@@ -22,6 +22,7 @@ PUBLISH_PATH = PUBLISH_PREFIX + "{channel}"
 CURSOR_PARAMETER = "after"
 
 _MS_PER_S = 1000
+_MISSING = object()
 
 
 class Place(NamedTuple):
@@ -95,7 +96,9 @@ def parse_page(body: bytes, layout: Layout) -> Page:
         page = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _wrong(f"is no JSON ({error})") from None
-    entries = _at(page, layout.messages)
+    entries = _at(page, layout.messages, missing=_MISSING)
+    if entries is None:  # Some services write "no messages" so.
+        entries = []
     if not isinstance(entries, list):
         raise _wrong(f"has no list at {layout.messages!r}")
     cursor = _at(page, layout.cursor) if layout.cursor else None
@@ -129,10 +132,10 @@ def retry_after_s(value: str, now_s: float) -> float | None:
         return None
 
 
-def _at(value: Any, path: str) -> Any:
-    """Return what keys with dots between lead to; None where they lead nowhere."""
+def _at(value: Any, path: str, missing: object = None) -> Any:
+    """Return what keys with dots between lead to; ``missing`` where they lead nowhere."""
     for key in path.split(".") if path else ():
-        value = value.get(key) if isinstance(value, dict) else None
+        value = value.get(key, missing) if isinstance(value, dict) else missing
     return value
 
 

@@ -30,5 +30,4 @@ def test_a_line_has_no_knee():
 def test_repeated_loads_count_with_their_median():
     """One disturbed run of three moves nothing."""
     loads = [100, 200, 200, 200, 400, 800, 1600]
-    latencies = [5.0, 5.0, 5000.0, 5.0, 6.0, 9.0, 900.0]
-    assert 800 == find_knee(loads, latencies).load
+    assert 800 == find_knee(loads, [5.0, 5.0, 5000.0, 5.0, 6.0, 9.0, 900.0]).load

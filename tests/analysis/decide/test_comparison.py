@@ -21,9 +21,8 @@ REPLICATES = 400
 
 
 def simulate(folder, **changes):
-    """Return the analysis of a simulated run that is long enough for an interval."""
-    plan = {"subscribers": 18, "chatters": 2, "measure_s": 40} | changes
-    return analyse(Simulation(**plan).write(folder))
+    """Write a simulated run that is long enough for an interval."""
+    return Simulation(subscribers=18, chatters=2, measure_s=40, **changes).write(folder)
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +30,10 @@ def runs(tmp_path_factory):
     """Return runs: two of one thing, one half as fast, one that loses a part."""
     folder = tmp_path_factory.mktemp("compare")
     return {
-        "first": simulate(folder / "first", seed=1),
-        "again": simulate(folder / "again", seed=2),
-        "slow": simulate(folder / "slow", seed=3, median_ms=24.0),
-        "lossy": simulate(folder / "lossy", seed=4, lost_ratio=0.05),
+        "first": analyse(simulate(folder / "first", seed=1)),
+        "again": analyse(simulate(folder / "again", seed=2)),
+        "slow": analyse(simulate(folder / "slow", seed=3, median_ms=24.0)),
+        "lossy": analyse(simulate(folder / "lossy", seed=4, lost_ratio=0.05)),
     }
 
 
@@ -167,9 +166,7 @@ def test_the_error_names_key_and_values(tmp_path):
 
 def with_clock_error(folder, error_ms, **changes):
     """Return the analysis of a simulated run whose workers' clocks are known to ``error_ms``."""
-    plan = {"subscribers": 18, "chatters": 2, "measure_s": 40} | changes
-    Simulation(**plan).write(folder)
-    journal = folder / JOURNAL_FOLDER / "generator.jsonl"
+    journal = simulate(folder, **changes) / JOURNAL_FOLDER / "generator.jsonl"
     rows = [
         json.loads(line) | {"clock_error_ms": error_ms}
         for line in journal.read_text("utf-8").splitlines()
@@ -223,10 +220,8 @@ def test_pages_and_machines_get_no_latency_below_the_clocks_error(apart):
     assert "Latencies below the clock error of the side are shown as an upper bound" in table.note
     told = difference_text(first, other, apart.differences[0]).replace(q.THIN, " ")
     assert "in B, ≤ 20.0 ms in A: within the clock error." in told
-    tile = comparison_tiles(apart)[0]
-    assert "≤ 20.0 ms" == tile.figures[0].text.replace(q.THIN, " ")
-    page = render_comparison(apart, [], [])
-    assert "a clock error of up to 20.0" in page
+    assert "≤ 20.0 ms" == comparison_tiles(apart)[0].figures[0].text.replace(q.THIN, " ")
+    assert "a clock error of up to 20.0" in render_comparison(apart, [], [])
     (entry, *_) = comparison_json(apart, [])["differences"]
     assert ("fan_out_latency_ms.p50", 40.0, None, False) == tuple(
         entry[key] for key in ("metric", "clock_error_ms", "ratio", "shown")

@@ -60,8 +60,7 @@ def test_push_and_poll_break_even_near_three_seconds():
 def test_at_a_break_even_point_both_bills_are_alike(study):
     """AppSync Events and API Gateway, at the number of messages that was found."""
     (point,) = (e for e in study.break_evens if "AppSync Events and API Gateway" in e.question)
-    again = study_day(Day(messages=point.at)).cases[0].bills
-    usd = {bill.system: bill.usd for bill in again}
+    usd = {bill.system: bill.usd for bill in study_day(Day(messages=point.at)).cases[0].bills}
     assert usd["appsync-events"] == pytest.approx(usd["api-gateway-websocket"], rel=1e-6)
 
 

@@ -79,8 +79,7 @@ def test_runs_of_an_equal_plan_are_found_oldest_first(cells, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"status": "interrupted"}, {"seed": 5}, {"extra": {"burst": 1}}, {"processes": 3}],
+    "changes", [{"status": "interrupted"}, {"seed": 5}, {"extra": {"burst": 1}}, {"processes": 3}]
 )
 def test_a_run_that_was_cut_or_differs_is_not_taken(cells, tmp_path, changes):
     """It is run again instead."""
@@ -125,8 +124,7 @@ def test_the_systems_stand_beside_the_baseline(findings):
     assert ["quick", "slow"] == [one.name for one in contest.systems]
     assert contest.comparison is not None
     (differences,) = contest.comparison.differences
-    by_metric = {one.metric: one for one in differences}
-    assert by_metric["fan_out_latency_ms.p99"].ratio > 2
+    assert {one.metric: one for one in differences}["fan_out_latency_ms.p99"].ratio > 2
 
 
 @pytest.mark.parametrize(
@@ -205,10 +203,9 @@ MOST_S = 400.0
 @pytest.fixture(scope="module")
 def small_plans():
     """Return the plans of the study that comes along, at its small size."""
-    study = load_study(REFERENCE)
     return {
         (one.workload.name, one.system.name): one.plan
-        for one in cells_of(study, REFERENCE, "small")
+        for one in cells_of(load_study(REFERENCE), REFERENCE, "small")
     }
 
 
@@ -254,8 +251,7 @@ def test_an_objective_on_one_kind_of_user_is_judged_on_theirs(cells, tmp_path):
 def test_a_latency_below_the_clocks_error_is_told_as_such(cells, tmp_path):
     """Of an objective and of a further figure."""
     study, (quick, *_) = cells
-    folder = simulate(quick, tmp_path / "run", seed=4)
-    run = analyse(folder)
+    run = analyse(simulate(quick, tmp_path / "run", seed=4))
     run.summary["generator"]["clock_error_ms"] = 500.0
     outcome = Outcome(quick.system, quick.workload, (run,), 1)
     changed = study.model_copy(update={"systems": (quick.system,)})

@@ -114,8 +114,7 @@ def test_nothing_is_tried_above_the_most():
 
 def test_a_start_above_the_limit_goes_down_and_gives_up_at_a_thousandth():
     """A system that never holds ends the search, whatever steps are left."""
-    search = Search(1000, 1e6, FIVE_PERCENT, factor=4, max_steps=100)
-    found = loads(searched(search, limited(0)))
+    found = loads(searched(Search(1000, 1e6, FIVE_PERCENT, factor=4, max_steps=100), limited(0)))
     assert [1000, 250, 62.5, 15.625, 3.9062] == found[:5]
     assert 1.0 <= min(found) < 4
     assert [8, 4, 2, 1] == loads(searched(Search(8, 100, FIVE_PERCENT, is_whole=True), limited(0)))

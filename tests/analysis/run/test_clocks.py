@@ -49,9 +49,7 @@ def test_only_latencies_between_clocks_can_be_below_their_error(metric, value, e
 def test_latency_below_the_error_is_not_quoted():
     """It was at most that."""
     said = [latency("fan_out_latency_ms", value, ERROR_2_MS) for value in (0.7, 15.1)]
-    assert ["≤ 2.0 ms", "15.1 ms"] == [
-        text.replace("\N{NARROW NO-BREAK SPACE}", " ") for text in said
-    ]
+    assert ["≤ 2.0 ms", "15.1 ms"] == [text.replace(THIN, " ") for text in said]
 
 
 def measured(tmp_path, error_ms, *, negative_ms=0.0):
@@ -80,20 +78,10 @@ def test_report_shows_each_workers_clock(tmp_path):
     """Its offset, its error, and a drift of 0.1 ms a second."""
     found = measured(tmp_path, 0.6)
     table = clocks(found.record, found.summary)
-    texts = [
-        [cell.text.replace("\N{NARROW NO-BREAK SPACE}", " ") for cell in row] for row in table.rows
-    ]
-    assert ["Worker 0", "here", "the run clock's own host"] == texts[0][:3]
-    assert [
-        "Worker 1",
-        "far",
-        "−301 ms",
-        "0.60 ms",
-        "0.60 ms",
-        "−100 ppm",
-        "1.0 ms",
-        "24",
-    ] == texts[1]
+    first, second_row = ([cell.text.replace(THIN, " ") for cell in row] for row in table.rows)
+    assert ["Worker 0", "here", "the run clock's own host"] == first[:3]
+    figures = ["−301 ms", "0.60 ms", "0.60 ms", "−100 ppm", "1.0 ms", "24"]
+    assert ["Worker 1", "far", *figures] == second_row
 
 
 def test_error_over_the_limit_makes_the_run_invalid(tmp_path):

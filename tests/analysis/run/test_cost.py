@@ -15,6 +15,17 @@ from tests.support.records import (
 )
 
 
+def one_message(folder, **changes):
+    """Write a run of one message that reaches both of two users."""
+    tables = {
+        "timeline": [second(4, joins_succeeded=2, connected=2)],
+        "publishes": [publish(0, 5.0)],
+        "arrivals": [arrival(0, 2, 5.01, 5.02)],
+        "connections": [connection(user, 1.0, delivered=1, last_s=5.02) for user in (0, 1)],
+    }
+    return write_record(folder, **tables | changes)
+
+
 def test_a_run_made_by_hand_has_its_known_operations(tmp_path):
     """Two messages, four deliveries, three joins of 11, 11 and 6 seconds and 20 ms each."""
     cost = cost_of(read_record(three_subscribers(tmp_path / "run")))
@@ -26,27 +37,14 @@ def test_a_run_made_by_hand_has_its_known_operations(tmp_path):
 
 def test_every_begun_5_kb_of_an_event_is_an_operation(tmp_path):
     """One event of 12 KB to two subscribers: three operations in, six out."""
-    folder = write_record(
-        tmp_path / "run",
-        timeline=[second(4, joins_succeeded=2, connected=2)],
-        publishes=[publish(0, 5.0, bytes=12 * 1024)],
-        arrivals=[arrival(0, 2, 5.01, 5.02)],
-        connections=[connection(user, 1.0, delivered=1, last_s=5.02) for user in (0, 1)],
-    )
+    folder = one_message(tmp_path / "run", publishes=[publish(0, 5.0, bytes=12 * 1024)])
     operations = cost_of(read_record(folder))["operations"]
     assert (3, 6) == (operations["inbound"], operations["outbound"])
 
 
 def test_a_run_scales_to_a_day_at_the_reference_load(tmp_path):
     """All of the deliveries cost $750; joins, minutes and 300 B events come on top."""
-    folder = write_record(
-        tmp_path / "run",
-        timeline=[second(4, joins_succeeded=2, connected=2)],
-        publishes=[publish(0, 5.0)],
-        arrivals=[arrival(0, 2, 5.01, 5.02)],
-        connections=[connection(user, 1.0, delivered=1, last_s=5.02) for user in (0, 1)],
-    )
-    record = read_record(folder)
+    record = read_record(one_message(tmp_path / "run"))
     day = day_like(record)
     assert (30_000, 25_000, 1.0, ((300.0, 1.0),)) == (
         day.connected, day.messages, day.reach, day.sizes
@@ -58,10 +56,8 @@ def test_a_run_scales_to_a_day_at_the_reference_load(tmp_path):
 
 def test_messages_that_reach_half_of_the_users_cost_half(tmp_path):
     """Rooms divide the fan-out; the day at the reference keeps that."""
-    folder = write_record(
+    folder = one_message(
         tmp_path / "run",
-        timeline=[second(4, joins_succeeded=2, connected=2)],
-        publishes=[publish(0, 5.0)],
         arrivals=[arrival(0, 1, 5.01, 5.01)],
         connections=[
             connection(0, 1.0, delivered=1, last_s=5.01),

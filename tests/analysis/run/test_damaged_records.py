@@ -22,7 +22,7 @@ from harness.measure.record import SCHEMA_VERSION
 from harness.report.summary_text import summary_text
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.usefixtures("unexported")
+pytestmark = pytest.mark.usefixtures("unexported", "outside_of_github")
 
 SAMPLE = ROOT / "reports" / "sample"
 FILES = (
@@ -45,12 +45,6 @@ def still_runs(folder):
     """Leave ``run.json`` as it was before the run ended."""
     run = json.loads((folder / "run.json").read_text()) | {"status": "running"}
     (folder / "run.json").write_text(json.dumps(run))
-
-
-@pytest.fixture(autouse=True)
-def outside_of_github(monkeypatch):
-    """Make the tests the same on a developer's machine and in a pipeline."""
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
 
 
 @pytest.fixture

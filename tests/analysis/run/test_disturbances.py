@@ -12,13 +12,7 @@ from harness.analysis.run.disturbances import (
 )
 from harness.analysis.run.finalize import analyse
 from tests.analysis.run.test_ledger import frame
-from tests.support.records import (
-    disturbance,
-    run_file,
-    second,
-    three_subscribers,
-    write_record,
-)
+from tests.support.records import disturbance, run_file, second, three_subscribers, write_record
 from tests.support.simulated_run import Simulation
 
 LIMIT = {"metric": "fan_out_latency_ms.p99", "op": "<=", "limit": 100.0}
@@ -26,8 +20,7 @@ LIMIT = {"metric": "fan_out_latency_ms.p99", "op": "<=", "limit": 100.0}
 
 def p99_from(first, *values):
     """Return p99 by second from ``first`` on; None is a second without deliveries."""
-    series = pd.Series(values, index=range(first, first + len(values)), dtype=float)
-    return series.dropna()
+    return pd.Series(values, index=range(first, first + len(values)), dtype=float).dropna()
 
 
 @pytest.mark.parametrize(
@@ -68,8 +61,7 @@ def by_class(subscriber, chatter):
 
 def test_without_an_objective_there_is_no_recovery():
     """Nothing says what inside means."""
-    inside = seconds_inside(by_class([50] * 30, [50] * 30), [])
-    assert recovery_s(inside, 10.0) is None
+    assert recovery_s(seconds_inside(by_class([50] * 30, [50] * 30), []), 10.0) is None
 
 
 def test_every_objective_on_the_p99_must_hold():
@@ -129,8 +121,7 @@ def test_a_stall_of_five_seconds_is_recovered_from_within_a_second(tmp_path):
     assert 5000 == pytest.approx(stall["fan_out_p99_ms_peak"], rel=0.1)
     cut = int((analysis.record.connections["connection"] == 1).sum())
     assert (0, cut) == (stall["disconnects"], herd["disconnects"])
-    lost = int(analysis.record.messages["lost"].sum())
-    assert (0, lost) == (stall["lost"], herd["lost"])
+    assert (0, int(analysis.record.messages["lost"].sum())) == (stall["lost"], herd["lost"])
     assert analysis.summary["recovery_s"]["max"] == max(stall["recovery_s"], herd["recovery_s"])
 
 

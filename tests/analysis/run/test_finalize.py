@@ -67,14 +67,11 @@ def test_a_lost_delivery_fails_the_objective_on_it(tmp_path):
 def test_an_objective_without_data_fails_the_run(tmp_path):
     """Nothing was thrown at the objective, so it did not hold: exit 3."""
     run = with_slos(("service_latency_ms.p99", "<=", 500.0))
-    summary = finalize(three_subscribers(tmp_path / "run", run=run)).summary
-    assert ("no_data", 3) == outcome(summary)
+    assert ("no_data", 3) == outcome(finalize(three_subscribers(tmp_path / "run", run=run)).summary)
 
 
 def test_a_saturated_generator_makes_the_run_invalid_even_when_objectives_fail(tmp_path):
     """Invalid beats fail: exit 4, with the figure, its limit and a hint."""
-    from tests.support.records import histogram
-
     late = [("send_delay.chatter.measure", 5, histogram(250))]
     summary = finalize(three_subscribers(tmp_path / "run", histograms=late)).summary
     assert ("invalid", 4) == outcome(summary)
@@ -140,10 +137,9 @@ def test_a_run_that_nobody_joined_exits_5(tmp_path):
         "message": "nobody joined: 9 users met UnauthorizedException",
         "hint": None,
     }
-    run = run_file(status="aborted", cause=cause, ended_s=3.0)
     folder = write_record(
         tmp_path / "run",
-        run=run,
+        run=run_file(status="aborted", cause=cause, ended_s=3.0),
         timeline=[second(0, phase="join", joins_attempted=9, joins_failed=9)],
         connections=[connection(user, None) for user in range(9)],
     )
@@ -188,8 +184,7 @@ def test_a_record_without_any_table_is_still_judged(tmp_path):
 
 def test_a_drain_that_was_cut_short_makes_the_run_invalid(tmp_path):
     """Messages still on their way would count as lost."""
-    run = run_file(ended_s=10.5)
-    summary = finalize(three_subscribers(tmp_path / "run", run=run)).summary
+    summary = finalize(three_subscribers(tmp_path / "run", run=run_file(ended_s=10.5))).summary
     assert "run_cut_short" in codes(summary)
     assert "invalid" == summary["verdict"]
 
@@ -352,8 +347,7 @@ MILD = {"invalidates": False}
 )
 def test_invalid_beats_fail_beats_no_data_beats_pass(verdicts, warnings, expected):
     """The worst thing known about a run is its verdict."""
-    slos = [{"verdict": verdict} for verdict in verdicts]
-    assert expected == decide({}, slos, warnings)
+    assert expected == decide({}, [{"verdict": verdict} for verdict in verdicts], warnings)
 
 
 def test_a_run_that_let_nobody_in_never_passes():
@@ -507,8 +501,7 @@ def test_no_data_fails(two_classes):
 
 def test_other_limits_give_another_verdict(two_classes):
     """The very same record passes by one and fails by the other."""
-    limits = {40.5: ("pass", 0), 39.5: ("fail", 3)}
-    for limit, expected in limits.items():
+    for limit, expected in {40.5: ("pass", 0), 39.5: ("fail", 3)}.items():
         again = judge_again(analyse(two_classes), [slo("fan_out_latency_ms.max", limit=limit)])
         assert expected == (again.summary["verdict"], again.summary["exit_code"])
 

@@ -67,8 +67,7 @@ def test_a_worker_past_a_limit_makes_the_run_invalid(tmp_path, changes, code, re
 def test_one_long_wait_among_many_short_ones(tmp_path, tag, value_ms, code):
     """A loop that stood still once is caught where its 99th percentile is still fine."""
     values = [1] * (300 if code == "generator_stopped" else 0) + [value_ms]
-    summary = judged(tmp_path / "run", histograms=[(tag, 5, histogram(*values))])
-    assert [code] == codes(summary)
+    assert [code] == codes(judged(tmp_path / "run", histograms=[(tag, 5, histogram(*values))]))
 
 
 def test_busy_neighbours_do_no_harm_while_a_core_is_idle(tmp_path):
@@ -128,10 +127,9 @@ LONG = [PHASES[0] | {"end_s": 1.0}, {"name": "measure", "start_s": 1.0, "end_s":
 )
 def test_receive_delay_that_keeps_growing_is_a_backlog(tmp_path, delay_ms, growth_ms, expected):
     """Stalls, bursts and noise are no trend; too little growth does no harm."""
-    rows = [worker_second(number, receive_delay_ms_p99=delay_ms(number)) for number in range(1, 41)]
     summary = judged(
         tmp_path / "run",
-        rows,
+        [worker_second(number, receive_delay_ms_p99=delay_ms(number)) for number in range(1, 41)],
         timeline=[second(number) for number in range(1, 41)],
         run=run_file(phases=LONG, ended_s=41.0),
     )
@@ -150,8 +148,7 @@ def test_receive_delay_that_keeps_growing_is_a_backlog(tmp_path, delay_ms, growt
 def test_a_machine_that_ran_out_of_something_is_not_the_systems_fault(tmp_path, code, expected):
     """A single connect that met the machine's limit makes the run invalid."""
     error = {"second": 1, "worker": 0, "stage": "connect", "error_class": "JoinError"}
-    errors = [error | {"code": code, "message": "no", "count": 7}]
-    summary = judged(tmp_path / "run", errors=errors)
+    summary = judged(tmp_path / "run", errors=[error | {"code": code, "message": "no", "count": 7}])
     assert [expected] == codes(summary)
     assert 7 == summary["warnings"][0]["observed"]
 

@@ -21,16 +21,11 @@ def test_run_whose_counts_agree_is_valid(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "who"),
-    [
-        ("subscriber", "subscribers"),
-        ("chatter", "chatters"),
-        ("Browser", "users of class Browser"),
-    ],
+    [("subscriber", "subscribers"), ("chatter", "chatters"), ("Browser", "users of class Browser")],
 )
 def test_users_that_never_started_make_the_run_invalid(tmp_path, name, who):
     """Whatever kept them away: the load was not the planned one."""
-    tried = USERS | {name: USERS[name] - 1}
-    found = warnings(tmp_path, users={"planned": USERS, "tried": tried})
+    found = warnings(tmp_path, users={"planned": USERS, "tried": USERS | {name: USERS[name] - 1}})
     assert ["users_missing"] == list(found)
     assert f"1 of {USERS[name]} planned {who} did not start" in found["users_missing"]
 
@@ -57,9 +52,7 @@ def test_users_missing_names_what_their_code_raised_most_often_and_the_log(tmp_p
     ]
     tried = USERS | {name: USERS[name] - 1}
     folder = three_subscribers(
-        tmp_path / "run",
-        run=run_file(users={"planned": USERS, "tried": tried}),
-        errors=errors,
+        tmp_path / "run", run=run_file(users={"planned": USERS, "tried": tried}), errors=errors
     )
     (folder / "locust.log").write_text("a traceback")
     found = {one["code"]: one for one in finalize(folder).summary["warnings"]}

@@ -13,8 +13,7 @@ from tests.support.records import EPOCH_NS, arrival, at, connection, publish
 FIRST, SECOND, THIRD = ROOMS = [f"/default/room-{place}" for place in range(3)]
 EVERYTHING = "/default/*"
 HELD = st.one_of(
-    st.just((EVERYTHING,)),
-    st.lists(st.sampled_from(ROOMS), max_size=3, unique=True).map(tuple),
+    st.just((EVERYTHING,)), st.lists(st.sampled_from(ROOMS), max_size=3, unique=True).map(tuple)
 )
 
 
@@ -72,10 +71,7 @@ def test_what_was_missed_while_away_is_counted_over_all_channels():
     _, connections = ledgers(
         sent((5.0, FIRST), (6.0, SECOND), (7.0, THIRD)),
         [],
-        [
-            holds(0, FIRST, SECOND, until_s=4.0),
-            holds(0, FIRST, SECOND, from_s=8.0, connection=1),
-        ],
+        [holds(0, FIRST, SECOND, until_s=4.0), holds(0, FIRST, SECOND, from_s=8.0, connection=1)],
     )
     assert [2, 0] == connections["missed_while_away"].tolist()
 

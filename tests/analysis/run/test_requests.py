@@ -121,8 +121,7 @@ def test_report_names_requests_as_locust_does(folder):
     (folder / "run.json").unlink()
     three_subscribers(folder.with_name("other"), run=run, requests=[row(5, ROOT, 4, 1)])
     analysis = finalize(folder.with_name("other"))
-    rows = requests_table(analysis).rows
-    assert [ROOT, "All requests"] == [cells[0].text for cells in rows]
+    assert [ROOT, "All requests"] == [cells[0].text for cells in requests_table(analysis).rows]
     assert "GET / failure ratio" == title_of("requests.GET /.failure_ratio")
     assert "GET / latency p99" == title_of("requests.GET /.latency_ms.p99")
     assert "define-requests" == anchor("requests.GET /.latency_ms.p99")

@@ -20,8 +20,7 @@ ROW = {"second": 3, "worker": 0, "stage": "tls", "error_class": "E", "code": "",
 
 def test_a_torn_last_line_is_left_out_and_counted():
     """What was written whole is read; the half line is one damaged line."""
-    data = orjson.dumps(ROW) + b"\n" + orjson.dumps(ROW)[:20]
-    frame, damaged = parse_journal(data, ERRORS)
+    frame, damaged = parse_journal(orjson.dumps(ROW) + b"\n" + orjson.dumps(ROW)[:20], ERRORS)
     assert (1, 1) == (len(frame), damaged)
 
 
@@ -36,8 +35,7 @@ def test_a_row_of_the_wrong_types_is_left_out_and_counted():
 def test_nanoseconds_keep_their_last_digit_beside_nulls():
     """A nullable instant is not turned into a float, which would round it."""
     rows = [{"sent_ns": 1_795_447_800_123_456_789}, {"sent_ns": None}]
-    data = b"\n".join(map(orjson.dumps, rows))
-    frame, _ = parse_journal(data, JOURNALS["publishes"])
+    frame, _ = parse_journal(b"\n".join(map(orjson.dumps, rows)), JOURNALS["publishes"])
     assert 1_795_447_800_123_456_789 == frame["sent_ns"].iloc[0]
     assert frame["sent_ns"].isna().tolist() == [False, True]
 
@@ -119,7 +117,6 @@ def test_any_json_objects_parse_to_rows_and_a_count_of_damage(objects):
     """Values of any type are either read or counted as damaged."""
     import json
 
-    data = "\n".join(json.dumps(one) for one in objects).encode()
-    frame, damaged = parse_journal(data, ERRORS)
+    frame, damaged = parse_journal("\n".join(json.dumps(one) for one in objects).encode(), ERRORS)
     assert len(objects) == len(frame) + damaged
     assert pa.Table.from_pandas(frame, schema=ERRORS).num_rows == len(frame)

@@ -54,16 +54,14 @@ def test_record_that_does_not_say_when_something_came_first_counts_nobody(tmp_pa
     """It was delivered two messages, so it did not wait to the end."""
     users = [connection(0, 1.0, delivered=2, last_s=5.5, first_arrival_ns=None)]
     assert {} == waits(tmp_path / "run", users)
-    summary = analyse(tmp_path / "run").summary
-    assert summary["first_message_s"]["max"] is None
+    assert analyse(tmp_path / "run").summary["first_message_s"]["max"] is None
 
 
 def test_summary_and_story_say_how_many_waited_long(tmp_path):
     """One of four waited 20 s, one 127 s; shares are of all that could have heard something."""
-    ends_s = (4.5, 5.0, 24.0, 131.0)
     users = [
         connection(number, 1.0, 140.0, delivered=1, last_s=end_s)
-        for number, end_s in enumerate(ends_s)
+        for number, end_s in enumerate((4.5, 5.0, 24.0, 131.0))
     ]
     waits(tmp_path / "run", users)
     found = analyse(tmp_path / "run").summary["first_message_s"]

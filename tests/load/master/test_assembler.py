@@ -6,6 +6,8 @@ from harness.load.master.assembler import SecondAssembler
 from harness.load.worker.interval_stats import IntervalStats
 from harness.measure.record import RecordWriter
 from harness.measure.record_schema import JOURNAL_TABLES
+from tests.live.conftest import report as live_report
+from tests.support.plans import make_plan
 
 
 @pytest.fixture(name="folder")
@@ -18,17 +20,7 @@ def report(worker, second, *, connected=5, fan_out_ns=()):
     stats.count("subscriber", "deliveries", len(fan_out_ns))
     for value_ns in fan_out_ns:
         stats.latency("fan_out_latency", "subscriber", "measure", value_ns)
-    return {
-        "worker": worker,
-        "second": second,
-        "connected": {"subscriber": connected},
-        "generator": {"worker": worker, "second": second},
-        "publishes": [],
-        "arrivals": [],
-        "requests": [],
-        "tried": {"subscriber": connected},
-        **stats.take(),
-    }
+    return live_report(second, worker=worker, stats=stats, connected=connected)
 
 
 def rows(folder, table="timeline"):
@@ -40,7 +32,7 @@ def subscribers(folder):
     return [row for row in rows(folder) if row["user_class"] == "subscriber"]
 
 
-def test_second_is_written_once_all_workers_have_reported(folder, make_plan):
+def test_second_is_written_once_all_workers_have_reported(folder):
     """Counters add up and histograms merge over workers."""
     with RecordWriter(folder) as writer:
         assembler = SecondAssembler(make_plan(), writer, workers=2)
@@ -54,7 +46,7 @@ def test_second_is_written_once_all_workers_have_reported(folder, make_plan):
     assert set(JOURNAL_TABLES["timeline"]) == set(row)
 
 
-def test_missing_worker_delays_a_second_but_does_not_lose_it(folder, make_plan):
+def test_missing_worker_delays_a_second_but_does_not_lose_it(folder):
     """When a worker falls silent the others' seconds are still written."""
     with RecordWriter(folder) as writer:
         assembler = SecondAssembler(make_plan(), writer, workers=2)
@@ -66,7 +58,7 @@ def test_missing_worker_delays_a_second_but_does_not_lose_it(folder, make_plan):
     assert list(range(6)) == [row["second"] for row in subscribers(folder)]
 
 
-def test_late_report_is_counted_in_the_next_second(folder, make_plan):
+def test_late_report_is_counted_in_the_next_second(folder):
     """Deliveries of a worker that reported too late appear a second later, not never."""
     with RecordWriter(folder) as writer:
         assembler = SecondAssembler(make_plan(), writer, workers=2)
@@ -80,7 +72,7 @@ def test_late_report_is_counted_in_the_next_second(folder, make_plan):
     ]
 
 
-def test_errors_are_written_and_summed_over_the_run(folder, make_plan):
+def test_errors_are_written_and_summed_over_the_run(folder):
     """The coordinator judges a run by them; the record keeps each second's."""
     with RecordWriter(folder) as writer:
         assembler = SecondAssembler(make_plan(), writer, workers=1)
@@ -91,7 +83,7 @@ def test_errors_are_written_and_summed_over_the_run(folder, make_plan):
     assert [3, 3] == [row["count"] for row in rows(folder, "errors")]
 
 
-def test_histogram_log_has_one_merged_line_a_second_and_tag(folder, make_plan):
+def test_histogram_log_has_one_merged_line_a_second_and_tag(folder):
     """The log is per second, not per worker."""
     with RecordWriter(folder) as writer:
         writer.begin(0)
@@ -103,7 +95,7 @@ def test_histogram_log_has_one_merged_line_a_second_and_tag(folder, make_plan):
     assert lines[0].startswith("Tag=fan_out_latency.subscriber.measure,0.000,1.000,")
 
 
-def test_lost_worker_is_waited_for_no_longer(folder, make_plan):
+def test_lost_worker_is_waited_for_no_longer(folder):
     """Its users are gone, and what it says when it comes back is not taken."""
     with RecordWriter(folder) as writer:
         assembler = SecondAssembler(make_plan(), writer, workers=2)

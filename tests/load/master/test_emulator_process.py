@@ -73,21 +73,18 @@ def test_error_of_an_emulator_that_died(start):
 
 def test_emulator_takes_its_target_from_standard_input(start, tmp_path):
     """The first line is the whole resolved target; no file of the user's is read again."""
-    emulator = start(f"read line; {SERVES}; printf '%s' \"$line\" >&2")
-    emulator._process.wait()
+    start(f"read line; {SERVES}; printf '%s' \"$line\" >&2")._process.wait()
     file, target = decode_target((tmp_path / "log").read_bytes())
     assert ("target.toml", TARGET) == (file, target)
 
 
 def test_killed_emulator_is_told_by_the_signal(start):
     """A kill leaves no words."""
-    emulator = start(f"{SERVES}; kill -9 $$")
-    assert "killed by signal 9" == emulator.end_reason()
+    assert "killed by signal 9" == start(f"{SERVES}; kill -9 $$").end_reason()
 
 
 def test_emulator_does_not_report_past_us(start, tmp_path, monkeypatch):
     """The file for the errors of a run holds the run's sentence, not the emulator's own."""
     monkeypatch.setenv(ERROR_FILE_VARIABLE, str(tmp_path / "error.json"))
-    emulator = start(f'echo "$HARNESS_ERROR_FILE." >&2; {SERVES}')
-    emulator._process.wait()
+    start(f'echo "$HARNESS_ERROR_FILE." >&2; {SERVES}')._process.wait()
     assert ".\n" == (tmp_path / "log").read_text(encoding="utf-8")

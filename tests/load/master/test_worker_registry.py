@@ -114,8 +114,7 @@ def test_worker_with_another_locustfile_is_told_from_those_that_fit(mail, used, 
 
 def test_worker_whose_version_says_other_things_is_refused_and_not_misunderstood(mail):
     """What a later version adds, or an earlier one left out, is no reason to hang."""
-    found = registry_of(mail)
-    found.register("a", {"host": "far", "version": "9.9", "moons": 2})
+    registry_of(mail).register("a", {"host": "far", "version": "9.9", "moons": 2})
     assert "runs harness 9.9" in mail.to("a")[0][1]["refused"]
 
 

@@ -34,10 +34,7 @@ def test_csv_writer_ends_quietly_when_its_files_are_closed(tmp_path):
     """A writer that wakes after the end has nothing to say; any other failure is still told."""
     ours = type("Ours", (Writer,), {})
     let_csv_writer_end(ours)
-    with (
-        (tmp_path / "stats.csv").open("w") as file,
-        pytest.raises(ValueError, match="closed file"),
-    ):
+    with (tmp_path / "stats.csv").open("w") as file, pytest.raises(ValueError, match="closed file"):
         ours(file).stats_writer()
     ours(file).stats_writer()
 

@@ -4,18 +4,14 @@ import numpy as np
 import pytest
 
 from harness.load.worker.population import Subscriptions
-from tests.support.plans import make_plan
+from tests.support.plans import make_plan, revised
 
 USERS = 20_000
 
 
 def subscriptions(user_class="subscriber", users=USERS, seed=7, **channels):
     """Draw for a plan with these channels: three of skew 1, unless told otherwise."""
-    plan = make_plan()
-    table = plan.workload.channels.model_copy(update=channels)
-    workload = plan.workload.model_copy(update={"channels": table, "seed": seed})
-    plan = plan.model_copy(update={"workload": workload})
-    return Subscriptions(plan, user_class, users)
+    return Subscriptions(revised(make_plan(), channels=channels, seed=seed), user_class, users)
 
 
 def shares(drawn, count=USERS):
@@ -67,8 +63,7 @@ def test_memory_bound_changes_nothing_that_is_drawn(monkeypatch):
 def test_share_of_wildcards_is_exact_and_they_hold_nothing_else():
     """A twentieth of the users has one subscription to everything."""
     drawn = subscriptions(users=1000, subscriptions_per_client=2, wildcard_share=0.05)
-    everything = [number for number in range(1000) if drawn.of(number) == ("/default/*",)]
-    assert 50 == len(everything)
+    assert 50 == len([number for number in range(1000) if drawn.of(number) == ("/default/*",)])
     assert 950 == sum(len(drawn.of(number)) == 2 for number in range(1000))
 
 

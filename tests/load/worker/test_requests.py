@@ -8,6 +8,7 @@ from harness.load.worker.requests import MAX_NAMES, OTHER_NAMES, RequestCounter
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import RecordWriter, request_tag
 from harness.measure.record_schema import JOURNAL_TABLES
+from tests.support.plans import make_plan
 
 
 class Answer:
@@ -84,7 +85,7 @@ def test_tags_of_different_requests_differ():
     assert 3 == len({request_tag(name) for name in ("a.b", "a%2Eb", "a%252Eb")})
 
 
-def test_requests_of_all_workers_are_one_row_a_second_and_name(tmp_path, make_plan):
+def test_requests_of_all_workers_are_one_row_a_second_and_name(tmp_path):
     """Counts add up and histograms merge."""
     with RecordWriter(tmp_path / "run") as writer:
         assembler = SecondAssembler(make_plan(), writer, workers=2)

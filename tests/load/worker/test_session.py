@@ -11,6 +11,7 @@ from harness.load.worker_protocol import Endpoints, RunAssignment
 from harness.net.client import JoinError, JoinTimes
 from harness.scenario.disturbances import Reconnect
 from tests.support.listeners import wait_for
+from tests.support.plans import make_plan, revised
 
 
 class Table:
@@ -22,56 +23,30 @@ class Table:
     deliveries = request
 
 
-class Api:
-    """A system that lets a user in only after some failed attempts."""
-
-    def __init__(self, failures):
-        self.failures = failures
-        self.joins = 0
-
-    def client(self, channels, frame_cache, listener):
-        self.listener = listener
-        return self
-
-    open = True
-
-    def join(self, deadline):
-        self.joins += 1
-        if self.joins <= self.failures:
-            raise JoinError("connect", "ECONNREFUSED", "connection refused")
-        now_ns = time.time_ns()
-        self.listener.confirmed(now_ns)
-        return JoinTimes(now_ns - 1000, {"tcp": 1000}, now_ns)
+def started(system, **workload):
+    """Return a worker of a system whose subscribers join, and the greenlet in which they do."""
+    plan = revised(make_plan(), **workload)
+    began_ns = time.time_ns() - 60 * 10**9
+    assignment = RunAssignment("run", began_ns, plan, Endpoints("", ""), ("local",))
+    table: Any = Table()
+    worker = Worker(assignment, 0, system, lambda *_: None, table, ClockSync.local())
+    sessions = worker.population.new_sessions(SUBSCRIBER)
+    return worker, gevent.spawn(worker.population.join_all, sessions)
 
 
-@pytest.fixture(name="live")
-def _live(make_plan):
+def live(*, failures, retries):
     """Be one subscriber of a system for a moment; return what the worker knows of it."""
-
-    def run(*, failures, retries):
-        plan = make_plan()
-        joins = plan.workload.joins.model_copy(update={"retries": retries, "retry_base_s": 0.001})
-        workload = plan.workload.model_copy(update={"joins": joins})
-        plan = plan.model_copy(update={"workload": workload})
-        assignment = RunAssignment(
-            "run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",)
-        )
-        api: Any = Api(failures)
-        table: Any = Table()
-        worker = Worker(assignment, 0, api, lambda *_: None, table, ClockSync.local())
-        user = gevent.spawn(worker.population.join_all, worker.population.new_sessions(SUBSCRIBER))
-        gevent.sleep(0.1)
-        user.kill()
-        worker.context.health.close()
-        last = [session.row() for session in worker.population if session.attempted]
-        return worker.context.earlier_rows + last, worker.context.stats.take()["counters"][
-            SUBSCRIBER
-        ]
-
-    return run
+    system = System(refused=range(1, failures + 1))
+    worker, user = started(system, joins={"retries": retries, "retry_base_s": 0.001})
+    gevent.sleep(0.1)
+    user.kill()
+    context = worker.context
+    context.health.close()
+    last = [session.row() for session in worker.population if session.attempted]
+    return context.earlier_rows + last, context.stats.take()["counters"][SUBSCRIBER]
 
 
-def test_failed_join_is_tried_again_and_each_attempt_is_a_row(live):
+def test_failed_join_is_tried_again_and_each_attempt_is_a_row():
     """Two refusals and a success are three attempts, two failures and three rows."""
     rows, counters = live(failures=2, retries=5)
     assert [(0, False), (1, False), (2, True)] == [
@@ -83,14 +58,14 @@ def test_failed_join_is_tried_again_and_each_attempt_is_a_row(live):
     )
 
 
-def test_retries_end_where_the_workload_says(live):
+def test_retries_end_where_the_workload_says():
     """After the last retry the user stays out."""
     rows, counters = live(failures=100, retries=2)
     assert [0, 1, 2] == [row["connection"] for row in rows]
     assert (3, 3) == (counters["joins_attempted"], counters["joins_failed"])
 
 
-def test_without_retries_one_failure_is_the_end(live):
+def test_without_retries_one_failure_is_the_end():
     """The default is what a load test wants: a failure is a failure."""
     rows, _ = live(failures=1, retries=0)
     assert [(0, "connect")] == [(row["connection"], row["failure_stage"]) for row in rows]
@@ -149,21 +124,13 @@ class System:
 
 
 @pytest.fixture(name="subscriber")
-def _subscriber(make_plan):
+def _subscriber():
     """Return a function that gives one connected subscriber of a system, with its worker."""
     ending = []
 
     def connect(system, **reconnect):
-        plan = make_plan()
         policy = Reconnect(**{"policy": "fixed", "base_s": 0.01, **reconnect})
-        workload = plan.workload.model_copy(update={"reconnect": policy})
-        plan = plan.model_copy(update={"workload": workload})
-        assignment = RunAssignment(
-            "run", time.time_ns() - 60 * 10**9, plan, Endpoints("", ""), ("local",)
-        )
-        table: Any = Table()
-        worker = Worker(assignment, 0, system, lambda *_: None, table, ClockSync.local())
-        user = gevent.spawn(worker.population.join_all, worker.population.new_sessions(SUBSCRIBER))
+        worker, user = started(system, reconnect=policy)
         ending.extend((user.kill, worker.context.health.close))
         gevent.sleep(0.01)
         return worker.context, worker.population.of_class(SUBSCRIBER)[0]
@@ -318,5 +285,4 @@ def test_user_whom_the_system_asks_to_wait_does_so_before_the_next_attempt(subsc
 )
 def test_wait_before_reconnecting_follows_the_policy(policy, attempt, expected_s):
     """Fixed never changes; full jitter draws from a bound that doubles up to its cap."""
-    reconnect = Reconnect(policy=policy, base_s=3.0, cap_s=20.0)
-    assert expected_s == reconnect.wait_s(attempt, 0.5)
+    assert expected_s == Reconnect(policy=policy, base_s=3.0, cap_s=20.0).wait_s(attempt, 0.5)

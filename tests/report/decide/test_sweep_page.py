@@ -19,8 +19,8 @@ from harness.report.decide.sweep_text import (
     steps_table,
 )
 from harness.scenario.axes import DELIVERIES, JOINS, PUBLISH_RATE
-from harness.scenario.workload import Workload
 from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
+from tests.support.plans import plan_of
 
 NAMES = ("quickstart", "appsync-events-emulated")
 SEARCH = Search(1000, 64_000, Resolution(0.05, is_relative=True))
@@ -62,20 +62,16 @@ BROKEN = {"answer": Answer.BROKE, "exit_code": 3, "has_backlog": True, "delivery
 
 
 def workload(**publishing):
-    return Workload.model_validate(
-        {
-            "name": "w",
-            "population": {"subscribers": 900, "chatters": 100},
-            "joins": {"rate_per_s": 200.0},
-            "publishing": {"rate_per_s": 8.0} | publishing,
-            "phases": {"measure_s": 10.0},
-        }
-    )
+    return plan_of(
+        population={"subscribers": 900, "chatters": 100},
+        joins={"rate_per_s": 200.0},
+        publishing={"rate_per_s": 8.0} | publishing,
+        phases={"measure_s": 10.0},
+    ).workload
 
 
 def cell(steps, fixed=None, **changes):
-    burst = {"factor": 6.0, "length_s": 10.0, "every_s": 20.0}
-    reference = workload(rate_per_s=2.0, burst=burst)
+    reference = workload(rate_per_s=2.0, burst={"factor": 6.0, "length_s": 10.0, "every_s": 20.0})
     return read_cell(
         DELIVERIES, fixed or {}, replace(SEARCH, **changes), steps, workload(), reference
     )
@@ -94,8 +90,7 @@ def bent_steps():
 
 def test_a_found_capacity_is_told_with_its_step_and_its_cause():
     """Sentence by sentence, as on the terminal."""
-    steps = [step(1000), step(2000), step(2080, **BROKEN, reason="backlog: latency grew")]
-    found = cell(steps)
+    found = cell([step(1000), step(2000), step(2080, **BROKEN, reason="backlog: latency grew")])
     assert (
         "Every objective held at 2,000 deliveries/s and not at 2,080 deliveries/s, a step of "
         "4.0 %. Reason: backlog: latency grew."

@@ -56,8 +56,7 @@ def test_disturbances_are_marked_on_every_time_chart(disturbed):
     """By number, and by name where there is room."""
     without_time = {"percentiles", "stalls"}
     for name in disturbed.keys() - without_time:
-        marks = set(texts(disturbed[name].narrow))
-        assert {"1", "2"} <= marks, name
+        assert {"1", "2"} <= set(texts(disturbed[name].narrow)), name
     assert {"1 emulator stall", "2 half cut off"} <= set(texts(disturbed["fan-out-heatmap"].wide))
 
 
@@ -69,20 +68,9 @@ def test_failures_are_named_by_stage_and_cause(disturbed):
 
 def test_rare_causes_of_failure_are_one_colour(tmp_path):
     """Six causes: the four most frequent, and the others."""
-    errors = [
-        {
-            "second": n,
-            "worker": 0,
-            "stage": "publish",
-            "error_class": "Refused",
-            "code": f"Code{n}",
-            "message": "",
-            "count": 10 - n,
-        }
-        for n in range(6)
-    ]
-    folder = write_record(tmp_path / "run", errors=errors)
-    (chart,) = draw_charts(analyse(folder))
+    error = {"worker": 0, "stage": "publish", "error_class": "Refused", "message": ""}
+    errors = [error | {"second": n, "code": f"Code{n}", "count": 10 - n} for n in range(6)]
+    (chart,) = draw_charts(analyse(write_record(tmp_path / "run", errors=errors)))
     shown = [text for text in texts(chart.wide) if text.startswith(("publish", "others"))]
     assert [*(f"publish: Code{n}" for n in range(4)), "others"] == shown
 
@@ -195,8 +183,7 @@ def test_no_drawing_asks_for_anything_from_elsewhere(charts):
 
 def test_a_long_run_is_drawn_in_bins():
     """A two-hour run has no more points than a screen; percentiles keep their highest."""
-    frame = pd.DataFrame({"p99": [float(n % 100) for n in range(7200)]})
-    seconds, bins = thin(frame, highest=True)
+    seconds, bins = thin(pd.DataFrame({"p99": [float(n % 100) for n in range(7200)]}), highest=True)
     assert len(seconds) <= MOST_POINTS
     assert 99.0 == bins["p99"].max()
     assert [0.0, 12.0] == seconds[:2].tolist()
@@ -204,6 +191,5 @@ def test_a_long_run_is_drawn_in_bins():
 
 def test_rates_of_a_long_run_are_means():
     """Two seconds of 0 and 10 a second are a bin of 5 a second."""
-    frame = pd.DataFrame({"rate": [0.0, 10.0] * MOST_POINTS})
-    _, bins = thin(frame)
+    _, bins = thin(pd.DataFrame({"rate": [0.0, 10.0] * MOST_POINTS}))
     assert {5.0} == set(bins["rate"])

@@ -45,8 +45,7 @@ def test_objectives_on_parts_are_cases_of_their_own(tmp_path):
 def test_an_objective_without_data_is_a_failure(tmp_path):
     """No data is no pass."""
     suite = suite_of(write_record(tmp_path / "run"))
-    failure = suite.find("testcase[@classname='objectives']/failure")
-    assert "no_data" == failure.get("type")
+    assert "no_data" == suite.find("testcase[@classname='objectives']/failure").get("type")
 
 
 def test_an_invalid_run_is_an_error_of_the_case_on_validity(tmp_path):
@@ -60,8 +59,7 @@ def test_an_invalid_run_is_an_error_of_the_case_on_validity(tmp_path):
 def test_characters_that_xml_cannot_hold_are_replaced(tmp_path):
     """A service's error text may hold anything."""
     cause = {"code": "nobody_joined", "exit_code": 5, "message": "bad \x00\x1b key"}
-    run = run_file(status="aborted", cause=cause)
-    suite = suite_of(write_record(tmp_path / "run", run=run))
+    suite = suite_of(write_record(tmp_path / "run", run=run_file(status="aborted", cause=cause)))
     error = suite.find("testcase[@classname='validity']/error")
     assert "bad \ufffd\ufffd key" == error.get("message")
 
@@ -70,9 +68,8 @@ def test_label_and_tags_are_properties_ahead_of_the_cases(tmp_path):
     """A run that has none has no properties at all."""
     changes = {"label": "build 7", "tags": {"commit": "1a2b"}}
     suite = suite_of(Simulation(changes=changes).write(tmp_path / "run"))
-    properties = [(one.get("name"), one.get("value")) for one in suite[0]]
     assert ("properties", [("label", "build 7"), ("tag.commit", "1a2b")]) == (
         suite[0].tag,
-        properties,
+        [(one.get("name"), one.get("value")) for one in suite[0]],
     )
     assert None is suite_of(Simulation().write(tmp_path / "other")).find("properties")

@@ -169,8 +169,7 @@ def test_the_generator_shows_its_worst_second_and_who_shared_its_machine(tmp_pat
     assert ("30 %", "3", "30.0 ms", "40.0 ms") == tuple(
         shown[name] for name in ("CPU wait", "Late slots", "Clock step", "GC pause max")
     )
-    waits = [shown[name] for name in ("Send delay max", "Receive backlog")]
-    assert ["0.40 ms", "1,234"] == waits
+    assert ["0.40 ms", "1,234"] == [shown[name] for name in ("Send delay max", "Receive backlog")]
     assert "emulated on this machine" in table.note
 
 

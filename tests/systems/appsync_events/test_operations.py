@@ -11,7 +11,7 @@ from harness.systems.appsync_events.operations import (
     checked_events,
     event_error,
     parse_client_message,
-    parse_publish_body,
+    parse_object,
 )
 from harness.systems.appsync_events.wire import MAX_EVENT_BYTES, MAX_REQUEST_BYTES, WireError
 
@@ -104,7 +104,7 @@ def test_authorization_of_another_form_is_empty(authorization, expected):
 def test_http_body_that_is_no_json_object_is_a_bad_request(body):
     """An HTTP publish is one JSON object."""
     with pytest.raises(RejectedMessageError) as caught:
-        parse_publish_body(body)
+        parse_object(body, "Body")
     assert "BadRequestException" == caught.value.error.error_type
 
 

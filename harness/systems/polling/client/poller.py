@@ -100,6 +100,11 @@ class PollingClient:
         self.stall_limit_s: float | None = None
 
     @property
+    def fetch_within_s(self) -> float:
+        """How long a message may wait for the next poll, and that poll for its answer."""
+        return self._service.options.fetch_within_s(self._pace.interval_s)
+
+    @property
     def open(self) -> bool:
         """Whether the user is in; between two polls it may hold no socket."""
         return self._joined
@@ -236,6 +241,7 @@ class PollingClient:
         self._pace.hear(answer.interval_s)
         is_new = answer.status == HTTPStatus.OK
         if is_new:
+            self._check_cursor(answer)
             self._move_to(answer)
         if self._awaited is not None:
             self._confirmed(kernel_ns)
@@ -249,6 +255,18 @@ class PollingClient:
             self._ask()  # One message an answer: there may be more.
         else:
             self._poll_later()
+
+    def _check_cursor(self, answer: Answer) -> None:
+        """Count an answer with messages whose cursor does not move: they will come again."""
+        layout, cursor = self._service.answers.layout, answer.place.cursor
+        if layout is None or not layout.cursor or not answer.events:
+            return
+        if not cursor and (answer.place.etag or answer.place.last_modified):
+            return  # The next poll names these.
+        if cursor in ("", self._place.cursor):
+            found = f"the cursor stays {cursor!r}" if cursor else f"no cursor at {layout.cursor!r}"
+            message = f"{found} in an answer with messages: they will come again"
+            self._listener.refused("poll", "cursor_stuck", message)
 
     def _move_to(self, answer: Answer) -> None:
         """Go on from where the answer says; users with the same answer share the place."""

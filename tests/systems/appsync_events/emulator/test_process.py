@@ -5,7 +5,6 @@ import json
 import logging
 import socket
 import ssl
-import time
 from pathlib import Path
 
 import psutil
@@ -285,11 +284,7 @@ def test_bug_on_an_open_connection_closes_it_and_writes_no_http(tmp_path, monkey
 
     async def ends():
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            options = Options()
-            AppSyncEventsEmulator.make_files(options, tmp_path, 1)
-            emulator = AppSyncEventsEmulator(
-                options, WorkerContext(0, 1, tmp_path, listener, {}, time.monotonic())
-            )
+            emulator = AppSyncEventsEmulator(Options(), WorkerContext(tmp_path))
             runner = emulator.runner()
             await runner.setup()
             await web.SockSite(runner, listener).start()

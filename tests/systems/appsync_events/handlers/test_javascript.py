@@ -8,7 +8,7 @@ import pytest
 from harness.core.errors import NotInstalledError, ScenarioError
 from harness.systems.appsync_events.emulator.access import Identity
 from harness.systems.appsync_events.handlers import javascript as emulator_javascript
-from harness.systems.appsync_events.handlers.handlers import HandlerRefusal
+from harness.systems.appsync_events.handlers.rules import handler_refusal
 from harness.systems.appsync_events.wire import WireError
 from tests.support.handler_runner import EXAMPLES, FAILED, FOREVER, Stand
 
@@ -107,7 +107,7 @@ def test_half_a_surrogate_pair_does_no_harm(javascript):
 def test_error_of_a_handler_is_told_with_its_type(javascript):
     """`util.error` refuses the whole publish with message and type, over HTTP with 403."""
     refused = javascript("export const onPublish = () => util.error('No!', 'Closed')").publish(1)
-    assert HandlerRefusal(WireError("Closed", "No!"), 403) == refused
+    assert handler_refusal(WireError("Closed", "No!"), 403) == refused
 
 
 def test_error_without_a_type_gets_the_documented_one(javascript):
@@ -127,8 +127,8 @@ def test_unauthorized_has_another_type_on_subscribe(javascript):
         "export const onSubscribe = () => util.unauthorized()"
     )
     message = "You are not authorized to make this call."
-    assert HandlerRefusal(WireError("UnauthorizedException", message), 401) == handlers.publish(1)
-    assert HandlerRefusal(WireError("Unauthorized", message), 401) == handlers.subscribe()
+    assert handler_refusal(WireError("UnauthorizedException", message), 401) == handlers.publish(1)
+    assert handler_refusal(WireError("Unauthorized", message), 401) == handlers.subscribe()
 
 
 def test_handler_that_breaks_is_logged_with_its_line_and_tells_the_client_nothing(
@@ -234,7 +234,7 @@ def test_subscribe_may_have_a_data_source_too(javascript):
     """
     handlers = javascript(code)
     assert None is handlers.subscribe(channel="default/open")
-    assert 401 == handlers.subscribe(channel="default/closed").http_status
+    assert 401 == handlers.subscribe(channel="default/closed").status
 
 
 # Loading.

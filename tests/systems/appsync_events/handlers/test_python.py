@@ -11,8 +11,8 @@ from aws_lambda_powertools.utilities.parser.models import AppSyncEventsModel
 
 from harness.systems.appsync_events.emulator.access import Identity
 from harness.systems.appsync_events.handlers import python as emulator_python_handlers
-from harness.systems.appsync_events.handlers.handlers import HandlerRefusal, Outcome
-from harness.systems.appsync_events.handlers.rules import context_body
+from harness.systems.appsync_events.handlers.handlers import Outcome
+from harness.systems.appsync_events.handlers.rules import context_body, handler_refusal
 from harness.systems.appsync_events.wire import WireError
 from tests.support.handler_runner import FAILED, SENTENCE, Stand
 
@@ -113,7 +113,7 @@ def test_error_of_an_answer_is_logged_and_not_told(python, handlers_said):
     )
     handlers = python(code)
     assert FAILED == handlers.publish(1)
-    expected = HandlerRefusal(WireError("SubscriptionProcessingError", SENTENCE), 500)
+    expected = handler_refusal(WireError("SubscriptionProcessingError", SENTENCE), 500)
     assert expected == handlers.subscribe()
     assert 2 == sum(text.endswith(": table is full") for _, text in handlers_said())
 
@@ -136,9 +136,9 @@ def test_exception_named_unauthorized_refuses_with_403(python):
         "def subscribe(event):\n    raise UnauthorizedException"
     )
     handlers = python(code)
-    expected = HandlerRefusal(WireError("UnauthorizedException", UNAUTHORIZED), 403)
+    expected = handler_refusal(WireError("UnauthorizedException", UNAUTHORIZED), 403)
     assert expected == handlers.publish(1)
-    assert HandlerRefusal(WireError("Unauthorized", UNAUTHORIZED), 403) == handlers.subscribe()
+    assert handler_refusal(WireError("Unauthorized", UNAUTHORIZED), 403) == handlers.subscribe()
 
 
 @pytest.mark.parametrize("prefix", ["", "async "])
@@ -274,8 +274,8 @@ def test_powertools_resolver_takes_a_batch_as_one(powertools):
 def test_powertools_resolver_refuses(powertools):
     """Its exception refuses a publish and a subscribe."""
     refused = powertools.publish({"text": "a"}, channel="default/closed")
-    assert HandlerRefusal(WireError("UnauthorizedException", UNAUTHORIZED), 403) == refused
-    assert 403 == powertools.subscribe(channel="default/closed").http_status
+    assert handler_refusal(WireError("UnauthorizedException", UNAUTHORIZED), 403) == refused
+    assert 403 == powertools.subscribe(channel="default/closed").status
     assert None is powertools.subscribe(channel="default/open")
 
 
