@@ -164,7 +164,7 @@ class Emulator(AbstractContextManager["Emulator"]):
         """Return what a client sends to subscribe."""
         authorization = {"host": self.host, wire.API_KEY_HEADER: self.api_key}
         subscribe = wire.subscribe(SUBSCRIPTION_ID, channel, authorization)
-        return [wire.connection_init().decode(), subscribe.decode()]
+        return [wire.CONNECTION_INIT.decode(), subscribe.decode()]
 
     def send(self, channel: str, event: bytes) -> None:
         """Publish one event to all who listen on a channel."""

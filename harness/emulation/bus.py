@@ -9,9 +9,10 @@ import asyncio
 import struct
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import zmq
+
+from harness.emulation.worker import WorkerContext
 
 Parts = Sequence[bytes]
 
@@ -22,29 +23,22 @@ class Bus:
     """One process's place on the bus; must be made inside the running event loop.
 
     Args:
-        folder: Where the sockets' files lie; the same for all processes, 90 characters at most.
-        processes: How many there are; with one, nothing is opened.
+        context: Its folder holds the sockets' files and has 90 characters at most. In an emulator
+            of one process nothing is opened.
         receive: Called in the event loop with each message of another process.
-        since_ns: Messages sent before this instant of the monotonic clock are ignored.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        index: int,
-        processes: int,
-        receive: Callable[[Parts], None],
-        since_ns: int = 0,
-    ) -> None:
+    def __init__(self, context: WorkerContext, receive: Callable[[Parts], None]) -> None:
         self._receive = receive
-        self._since_ns = since_ns
+        self._since_ns = context.since_ns
+        self._folder = context.folder
         self._context = zmq.Context()
         self._loop = asyncio.get_running_loop()
-        peers = [peer for peer in range(processes) if peer != index]
+        peers = [peer for peer in range(context.processes) if peer != context.index]
         self._pushes = [self._socket(zmq.PUSH) for _ in peers]
         for push, peer in zip(self._pushes, peers, strict=True):
-            push.connect(_address(folder, peer))
-        self._pull = self._pull_socket(folder, index) if peers else None
+            push.connect(self._address(peer))
+        self._pull = self._pull_socket(context.index) if peers else None
 
     def _socket(self, kind: int) -> zmq.Socket[bytes]:
         opened: zmq.Socket[bytes] = self._context.socket(kind)
@@ -53,9 +47,9 @@ class Bus:
         opened.setsockopt(zmq.LINGER, 0)
         return opened
 
-    def _pull_socket(self, folder: Path, index: int) -> zmq.Socket[bytes]:
+    def _pull_socket(self, index: int) -> zmq.Socket[bytes]:
         pull = self._socket(zmq.PULL)
-        pull.bind(_address(folder, index))
+        pull.bind(self._address(index))
         self._loop.add_reader(pull.fileno(), self._drain, pull)
         # The descriptor signals changes only: what came before it was watched must be read now.
         self._loop.call_soon(self._drain, pull)
@@ -86,6 +80,5 @@ class Bus:
             push.close()
         self._context.term()
 
-
-def _address(folder: Path, index: int) -> str:
-    return f"ipc://{folder}/bus-{index}"
+    def _address(self, index: int) -> str:
+        return f"ipc://{self._folder}/bus-{index}"

@@ -5,7 +5,6 @@ connection with too much of it is aborted, and does not delay any other.
 """
 
 import asyncio
-import itertools
 import socket
 import struct
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import numpy as np
 from harness.emulation.counters import CONNECTIONS, PENDING, SENT, Counters
 from harness.emulation.sending import NO_SOCKET, Sender, plain_socket
 from harness.emulation.websocket_frames import close_frame
+from harness.emulation.worker import WorkerContext
 from harness.scenario.faults import RESET
 
 Transport = asyncio.WriteTransport
@@ -150,24 +150,21 @@ class ConnectionWriter:
     """All connections of one process, in the order they came.
 
     Args:
+        context: Makes their numbers unique.
         buffer_limit_bytes: Bytes a client may leave unread, besides what the kernel holds.
-        index: Number of this process.
-        processes: How many there are; with ``index`` it makes numbers unique.
 
     Attributes:
         pending: Deliveries of this process that are held back for now.
         watchers: Notified of each connection that opens or closes.
     """
 
-    def __init__(
-        self, counters: Counters, buffer_limit_bytes: int, *, index: int = 0, processes: int = 1
-    ) -> None:
+    def __init__(self, context: WorkerContext, counters: Counters, buffer_limit_bytes: int) -> None:
         self.counters = counters
         self.buffer_limit_bytes = buffer_limit_bytes
         self.open: dict[Connection, None] = {}
         self.pending = 0
         self.watchers: list[Watcher] = []
-        self._numbers = itertools.count(index, processes)
+        self._numbers = context.numbers()
 
     def add(self, transport: Transport) -> Connection:
         """Add a new connection."""

@@ -7,12 +7,12 @@ of them have executed it. The answer names processes that did not respond.
 import asyncio
 import itertools
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from aiohttp import web
@@ -20,11 +20,19 @@ from aiohttp.typedefs import Handler, Middleware
 from hdrh.histogram import HdrHistogram
 from pydantic import TypeAdapter, ValidationError
 
-from harness.emulation.bus import Parts
-from harness.emulation.counters import nested
+from harness.core.own_requests import (
+    CONTROL_TOKEN_VARIABLE,
+    TOKEN_HEADER,
+    is_own_host,
+    is_own_origin,
+    is_token,
+)
+from harness.emulation.bus import Bus, Parts
+from harness.emulation.counters import Counters, nested
 from harness.emulation.deliveries import LONGEST_DELAY_US, Deliveries
 from harness.emulation.fault_log import read_fault_logs
 from harness.emulation.faults import Faults
+from harness.emulation.worker import WorkerContext
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, RESET_PATH, STATS_PATH
 from harness.scenario.faults import Faults as FaultModels
 
@@ -52,40 +60,41 @@ Answerer = Callable[[bytes], Awaitable[Answer]]
 """Takes the body of a request to a control path."""
 
 
-class GroundTruth(NamedTuple):
-    """The ground truth of one process, and what each emulator adds to it.
+class Controlled(Protocol):
+    """One process of an emulator, as far as it is controlled; see ``EmulatedService``."""
 
-    Attributes:
-        refresh: Called before counts are read, to bring them up to now.
-        reset: Called when they begin anew.
-        report: Makes further tables of the answer from the sums of the counts.
-    """
-
+    worker_context: WorkerContext
+    counters: Counters
     deliveries: Deliveries
     faults: Faults
-    refresh: Callable[[], None]
-    reset: Callable[[], None]
-    report: Callable[[Mapping[str, int]], Mapping[str, Any]]
+    bus: Bus
+
+    def refresh(self) -> None:
+        """Bring counts up to now, before they are read."""
+
+    def reset(self) -> None:
+        """Begin anew what is kept besides the counts."""
+
+    def report(self, totals: Mapping[str, int]) -> Mapping[str, Any]:
+        """Return further tables of the statistics, from the sums of the counts."""
 
 
 class Control:
     """The control of one process; made inside the running event loop."""
 
-    def __init__(
-        self,
-        truth: GroundTruth,
-        folder: Path,
-        index: int,
-        processes: int,
-        publish: Callable[[Parts], None],
-    ) -> None:
-        self._truth = truth
-        self._folder = folder
-        self._index = index
-        self._others = frozenset(range(processes)) - {index}
-        self._publish = publish
+    def __init__(self, service: Controlled) -> None:
+        context = service.worker_context
+        self._service = service
+        self._folder = context.folder
+        self._index = context.index
+        self._others = frozenset(range(context.processes)) - {context.index}
         self._numbers = itertools.count()
-        self.answers = answers_of(self)
+        self.answers: dict[tuple[str, str], Answerer] = {
+            ("GET", STATS_PATH): lambda _: self.stats(),
+            ("GET", LOG_PATH): lambda _: self.log(),
+            ("POST", FAULTS_PATH): self.set_faults,
+            ("POST", RESET_PATH): lambda _: self.reset(),
+        }
         # Number of what we asked -> who has not answered yet, and what waits for them.
         self._asked: dict[int, tuple[set[int], asyncio.Event]] = {}
         self._commands: dict[str, Callable[[Any], None]] = {
@@ -97,12 +106,12 @@ class Control:
     async def stats(self) -> Answer:
         """Return what all processes have counted."""
         silent = await self._ask("refresh")
-        totals = self._truth.deliveries.counters.totals(silent)
+        totals = self._service.counters.totals(silent)
         return _answer(
             HTTPStatus.OK,
             {
                 **nested(totals),
-                **self._truth.report(totals),
+                **self._service.report(totals),
                 "delays_ms": self._delays_ms(),
                 "processes": self._processes(silent),
             },
@@ -160,7 +169,7 @@ class Control:
         return sorted(missing)
 
     def _tell(self, **message: object) -> None:
-        self._publish([MARK, orjson.dumps({"from": self._index, **message})])
+        self._service.bus.publish([MARK, orjson.dumps({"from": self._index, **message})])
 
     def _note(self, number: int, process: int) -> None:
         if number in self._asked:
@@ -171,19 +180,19 @@ class Control:
 
     def _take_faults(self, command: Mapping[str, Any]) -> None:
         faults = _FAULTS.validate_python(command["faults"])
-        self._truth.faults.play(faults, command["began_s"], command["label"])
+        self._service.faults.play(faults, command["began_s"], command["label"])
 
     def _reset(self, _argument: object) -> None:
-        self._truth.deliveries.counters.reset()
-        self._truth.faults.log.reset()
-        self._truth.deliveries.delays.reset()
-        self._truth.reset()
+        self._service.counters.reset()
+        self._service.faults.log.reset()
+        self._service.deliveries.delays.reset()
+        self._service.reset()
 
     def _refresh(self, _argument: object) -> None:
-        self._truth.refresh()
+        self._service.refresh()
         # Written under another name and then renamed: another process may be reading.
         written = self._folder / f".delays-{self._index}"
-        written.write_bytes(self._truth.deliveries.delays.encode())
+        written.write_bytes(self._service.deliveries.delays.encode())
         written.replace(self._folder / f"delays-{self._index}")
 
     def _delays_ms(self) -> dict[str, float]:
@@ -209,21 +218,34 @@ class Control:
 
 
 def control_answer(
-    control: Control, method: str, path: str, body: bytes
+    control: Control, method: str, path: str, body: bytes, headers: Mapping[str, str]
 ) -> Awaitable[Answer] | None:
-    """Return what a request to a control path is answered with; None where the path is no such."""
+    """Return what a request to a control path is answered with; None where the path is no such.
+
+    Args:
+        control: Of this process.
+        method: Of the request.
+        path: Without its query.
+        body: Of the request.
+        headers: By names in any case.
+    """
     answer = control.answers.get((method, path))
-    return answer(body) if answer else None
+    return guarded(answer, method, body, headers) if answer else None
 
 
-def answers_of(control: Any) -> dict[tuple[str, str], Answerer]:
-    """Return what answers each control path: the methods of ``Control``, or of what acts as one."""
-    return {
-        ("GET", STATS_PATH): lambda _: control.stats(),
-        ("GET", LOG_PATH): lambda _: control.log(),
-        ("POST", FAULTS_PATH): control.set_faults,
-        ("POST", RESET_PATH): lambda _: control.reset(),
-    }
+async def guarded(answer: Answerer, method: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """Return an answer, or a refusal of a request that another web page made a browser send.
+
+    Changes need the token, if what started the emulator gave one.
+    """
+    found = {name.lower(): value for name, value in headers.items()}
+    host, token = found.get("host", ""), os.environ.get(CONTROL_TOKEN_VARIABLE, "")
+    known = is_token(found.get(TOKEN_HEADER.lower()), token)
+    if not (is_own_origin(found.get("origin"), host) and (known or is_own_host(host))):
+        return _answer(HTTPStatus.FORBIDDEN, {"message": "not for other hosts and origins"})
+    if method == "POST" and token and not known:
+        return _answer(HTTPStatus.FORBIDDEN, {"message": f"changes need {TOKEN_HEADER}"})
+    return await answer(body)
 
 
 def _answer(status: HTTPStatus, body: object) -> Answer:
@@ -234,7 +256,8 @@ def add_control_routes(add: Callable[[str, str, Handler], object], control: Cont
     """Add the routes of the control paths; ``add`` takes a method, a path and a handler."""
 
     async def handle(answer: Answerer, request: web.Request) -> web.Response:
-        return control_response(await answer(await request.read()))
+        body = await request.read()
+        return control_response(await guarded(answer, request.method, body, request.headers))
 
     for (method, path), answer in control.answers.items():
         add(method, path, partial(handle, answer))

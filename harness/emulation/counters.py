@@ -12,17 +12,15 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.emulation.worker import WorkerContext
+
 INTEGER_BYTES = 8
 
 
-def make_integers(file: Path, count: int) -> None:
-    """Write a file of so many zeros."""
-    file.write_bytes(bytes(count * INTEGER_BYTES))
-
-
-def open_integers(file: Path) -> memoryview:
-    """Return the integers of a file made with ``make_integers``, to read and to write."""
-    with file.open("r+b") as opened:
+def open_integers(file: Path, count: int) -> memoryview:
+    """Return integers that processes share, 0 at first; the first process makes the file."""
+    with file.open("a+b") as opened:
+        opened.truncate(count * INTEGER_BYTES)
         return memoryview(mmap.mmap(opened.fileno(), 0)).cast("q")
 
 
@@ -75,20 +73,15 @@ SHARED_COUNTS = (*GAUGES, *DELIVERY_COUNTS, *CONNECTION_COUNTS, *LOG_COUNTS)
 class Counters:
     """One process's row of counts, in a table with one row a process.
 
-    Args:
-        row: Which row is ours; its gauges start at zero, whichever process had it before.
+    Its gauges start at zero, whichever process had the row before.
     """
 
-    def __init__(self, file: Path, row: int, names: Sequence[str]) -> None:
-        self._values = open_integers(file)
+    def __init__(self, context: WorkerContext, names: Sequence[str]) -> None:
+        self._values = open_integers(context.folder / "counters", context.processes * len(names))
         self._names = tuple(names)
-        self._columns = {name: row * len(names) + place for place, name in enumerate(names)}
+        first = context.index * len(names)
+        self._columns = {name: place for place, name in enumerate(names, first)}
         self._zero(set(GAUGES))
-
-    @staticmethod
-    def make_table(file: Path, rows: int, columns: int) -> None:
-        """Write a table of zeros."""
-        make_integers(file, rows * columns)
 
     def add(self, name: str, amount: int = 1) -> None:
         """Add to our own count; a negative amount takes away."""

@@ -4,23 +4,23 @@ An emulator asks once a broadcast whether all of it may pass; mostly it may, and
 to its connections straight away. Only else does each delivery come here by itself.
 """
 
-import itertools
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
 
+import orjson
 from hdrh.histogram import HdrHistogram
 
 from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter
 from harness.emulation.counters import OWED, SENT, SUBSCRIPTIONS
 from harness.emulation.fault_choices import DeliveryOutcome
-from harness.emulation.fault_log import excerpt
 from harness.emulation.faults import Faults
 from harness.emulation.quotas import Rate
 from harness.emulation.scheduler import Scheduler
 from harness.emulation.websocket_frames import MALFORMED_FRAMES
+from harness.emulation.worker import WorkerContext
 
 Overflow = Literal["delay", "drop"]
 
@@ -77,33 +77,30 @@ class Deliveries:
     """The deliveries of one process; made inside the running event loop.
 
     Args:
+        context: Makes the numbers of subscriptions unique.
+        malformed_frames: What the system's malformed frames look like, by form.
+
+    Attributes:
         outbound: Quota of steps of metering; None for no limit.
         overflow: What becomes of deliveries above the quota.
-        index: Number of this process.
-        processes: How many there are; with ``index`` it makes numbers unique.
-        malformed_frames: What the system's malformed frames look like, by form.
     """
 
     def __init__(
         self,
+        context: WorkerContext,
         writer: ConnectionWriter,
         faults: Faults,
         scheduler: Scheduler,
-        *,
-        outbound: Rate | None = None,
-        overflow: Overflow = "delay",
-        index: int = 0,
-        processes: int = 1,
         malformed_frames: Mapping[str, bytes] = MALFORMED_FRAMES,
     ) -> None:
+        self.outbound: Rate | None = None
+        self.overflow: Overflow = "delay"
         self.counters = writer.counters
         self.delays = HdrHistogram(1, LONGEST_DELAY_US, 3)  # Of those that left late, in µs.
         self._writer = writer
         self._faults = faults
         self._scheduler = scheduler
-        self.outbound = outbound
-        self.overflow = overflow
-        self._numbers = itertools.count(index, processes)
+        self._numbers = context.numbers()
         self._malformed_frames = malformed_frames
         self._is_charged = True
         self._late: dict[float, list[tuple[Subscription, Batch, float]]] = {}
@@ -119,7 +116,7 @@ class Deliveries:
         for held in list(subscription.held_back):
             self._release(subscription, held, time.monotonic())
 
-    def all_pass(self, events: range, deliveries: int, steps: int) -> bool:
+    def all_pass(self, events: Collection[int], deliveries: int, steps: int) -> bool:
         """Decide whether a whole broadcast may be written as it is; if so, it is charged for.
 
         Deliveries are events times subscriptions, and steps are those of metering all of them.
@@ -132,7 +129,7 @@ class Deliveries:
     def broadcast(self, subscriptions: Collection[Subscription], frame: Frame) -> None:
         """Deliver an event to each of these subscriptions, as quota and faults want."""
         count, recipients = len(subscriptions), list(subscriptions)
-        if self.all_pass(range(frame.event, frame.event + 1), count, count * frame.batch.steps):
+        if self.all_pass((frame.event,), count, count * frame.batch.steps):
             self.counters.add(OWED, count)
             for subscription in recipients:
                 subscription.connection.deliver(frame.batch)
@@ -272,12 +269,6 @@ class Deliveries:
             subscription.connection.deliver(batch)
 
     def _log(self, what: str, subscription: Subscription, frame: Frame, **more: object) -> None:
-        entry = {
-            "what": what,
-            "event": frame.event,
-            "subscription": subscription.number,
-            "connection": subscription.connection.number,
-            "peer": subscription.connection.peer,
-            "text": excerpt(frame.encoded),
-        }
-        self._faults.log.add(entry | more)
+        connection, text = subscription.connection, orjson.loads(frame.encoded)
+        log = self._faults.log
+        log.add_delivery(what, frame.event, subscription.number, connection, text, **more)

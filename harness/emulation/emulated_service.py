@@ -7,6 +7,7 @@ which makes one instance.
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -21,7 +22,7 @@ from harness.core.errors import HarnessError
 from harness.emulation.bus import Bus, Parts
 from harness.emulation.certificate import SERVER_FILE, provide_certificate, server_tls
 from harness.emulation.connection_writer import ConnectionWriter
-from harness.emulation.control import MARK, Control, GroundTruth, add_control_routes, log_bugs
+from harness.emulation.control import MARK, Control, add_control_routes, log_bugs
 from harness.emulation.counters import SHARED_COUNTS, Counters
 from harness.emulation.deliveries import Deliveries
 from harness.emulation.faults import Faults
@@ -32,8 +33,6 @@ from harness.emulation.worker import ParentPipe, WorkerContext
 from harness.scenario.emulator import Emulator
 
 STOP_GRACE_S = 0.2
-
-_COUNTERS = "counters"
 
 OptionsT = TypeVar("OptionsT", bound=Emulator)
 
@@ -61,27 +60,17 @@ class EmulatedService(Generic[OptionsT]):
     WRITER: ClassVar[type[ConnectionWriter]] = ConnectionWriter
 
     def __init__(self, options: OptionsT, worker_context: WorkerContext) -> None:
-        folder = worker_context.folder
-        index, processes = worker_context.index, worker_context.processes
         self.options = options
         self.worker_context = worker_context
         self.scheduler = Scheduler()
-        self.counters = Counters(folder / _COUNTERS, index, self.COUNTS)
-        self.writer = self.WRITER(
-            self.counters, options.subscriber_buffer_bytes, index=index, processes=processes
-        )
-        self.faults = Faults(self.writer, self.scheduler, folder, index=index, seed=options.seed)
+        self.counters = Counters(worker_context, self.COUNTS)
+        self.writer = self.WRITER(worker_context, self.counters, options.subscriber_buffer_bytes)
+        self.faults = Faults(worker_context, self.writer, self.scheduler, options.seed)
         self.deliveries = Deliveries(
-            self.writer,
-            self.faults,
-            self.scheduler,
-            index=index,
-            processes=processes,
-            malformed_frames=self.MALFORMED_FRAMES,
+            worker_context, self.writer, self.faults, self.scheduler, self.MALFORMED_FRAMES
         )
-        self.bus = Bus(folder, index, processes, self._receive, worker_context.since_ns)
-        truth = GroundTruth(self.deliveries, self.faults, self.refresh, self.reset, self.report)
-        self.control = Control(truth, folder, index, processes, self.bus.publish)
+        self.bus = Bus(worker_context, self._receive)
+        self.control = Control(self)
         self.faults.play(options.faults, worker_context.started_s, "options")
 
     @classmethod
@@ -105,9 +94,8 @@ class EmulatedService(Generic[OptionsT]):
         )
 
     @classmethod
-    def make_files(cls, options: OptionsT, folder: Path, processes: int) -> None:  # noqa: ARG003 - for systems whose files depend on them
-        """Write what the processes share before they start."""
-        Counters.make_table(folder / _COUNTERS, processes, len(cls.COUNTS))
+    def make_files(cls, options: OptionsT, folder: Path, processes: int) -> None:
+        """Write what the processes share before they start; nothing by default."""
 
     @classmethod
     def accept_queue(cls, options: OptionsT) -> int | None:  # noqa: ARG003 - see above
@@ -133,7 +121,10 @@ class EmulatedService(Generic[OptionsT]):
         await runner.setup()
         protocols = cast("Protocols", runner.server)  # It has one once it is set up.
         server = await asyncio.get_running_loop().create_server(
-            self.protocols(protocols), sock=context.listener, ssl=self.tls, backlog=BACKLOG
+            self.protocols(protocols),
+            sock=cast("socket.socket", context.listener),
+            ssl=self.tls,
+            backlog=BACKLOG,
         )
         tasks = [asyncio.create_task(task) for task in self.background()]
         if self.OPTIONS.RELOADABLE:

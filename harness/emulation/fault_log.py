@@ -10,7 +10,9 @@ from typing import Any
 
 import orjson
 
+from harness.emulation.connection_writer import Connection
 from harness.emulation.counters import Counters
+from harness.emulation.worker import WorkerContext
 
 ENTRIES_MAX = 50_000
 """Entries a process writes; what comes after is only counted."""
@@ -21,8 +23,9 @@ EXCERPT_CHARACTERS = 200
 class FaultLog:
     """One process's file; it counts its entries, and those left out."""
 
-    def __init__(self, folder: Path, index: int, counters: Counters) -> None:
-        self._file = (folder / f"faults-{index}.jsonl").open("ab", buffering=0)
+    def __init__(self, context: WorkerContext, counters: Counters) -> None:
+        file = context.folder / f"faults-{context.index}.jsonl"
+        self._file = file.open("ab", buffering=0)
         self._counters = counters
         self._entries = 0
 
@@ -34,6 +37,26 @@ class FaultLog:
             self._counters.add("fault_log.entries")
         else:
             self._counters.add("fault_log.left_out")
+
+    def add_delivery(
+        self,
+        what: str,
+        event: int,
+        subscription: int,
+        connection: Connection,
+        text: str,
+        **more: object,
+    ) -> None:
+        """Write what became of a delivery, with the beginning of its text: enough to tell which."""
+        entry = {
+            "what": what,
+            "event": event,
+            "subscription": subscription,
+            "connection": connection.number,
+            "peer": connection.peer,
+            "text": text[:EXCERPT_CHARACTERS],
+        }
+        self.add(entry | more)
 
     def reset(self) -> None:
         """Begin anew."""
@@ -52,9 +75,3 @@ def read_fault_logs(folder: Path) -> list[dict[str, Any]]:
         for file in sorted(folder.glob("faults-*.jsonl"))
         for line in file.read_bytes().splitlines()
     ]
-
-
-def excerpt(encoded_event: bytes) -> str:
-    """Return the beginning of an event that is given as a JSON string, enough to tell which."""
-    text: str = orjson.loads(encoded_event)
-    return text[:EXCERPT_CHARACTERS]

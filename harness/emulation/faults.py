@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from harness.emulation.connection_writer import (
@@ -32,6 +31,7 @@ from harness.emulation.fault_choices import (
 from harness.emulation.fault_log import FaultLog
 from harness.emulation.quotas import Rate
 from harness.emulation.scheduler import Action, Scheduler
+from harness.emulation.worker import WorkerContext
 from harness.scenario.faults import (
     DeliveryFault,
     Disconnect,
@@ -76,26 +76,17 @@ class Faults:
     """The faults of one process; made inside the running event loop.
 
     Args:
-        writer: The connections they may hit.
-        folder: Files that all processes share.
         seed: Chooses what they hit, together with each fault's own.
     """
 
     def __init__(
-        self,
-        writer: ConnectionWriter,
-        scheduler: Scheduler,
-        folder: Path,
-        *,
-        index: int = 0,
-        seed: int = 0,
+        self, context: WorkerContext, writer: ConnectionWriter, scheduler: Scheduler, seed: int
     ) -> None:
-        self.log = FaultLog(folder, index, writer.counters)
+        self.log = FaultLog(context, writer.counters)
         self._writer = writer
         self._scheduler = scheduler
         self._counters = writer.counters
-        self._folder = folder
-        self._index = index
+        self._context = context
         self._seed = seed
         self._claims: Claims | None = None
         self._ends: list[Action] = []
@@ -112,7 +103,7 @@ class Faults:
         faults have other labels.
         """
         self._end_all()
-        self._claims = Claims(self._folder / f"claims-{label}")
+        self._claims = Claims(self._context.folder / f"claims-{label}")
         for place, fault in enumerate(faults):
             begin = partial(self._begin, fault, place, began_s, self._claims)
             if began_s + fault.from_s <= time.monotonic():
@@ -137,7 +128,7 @@ class Faults:
         is_over = until_s is not None and began_s + until_s <= time.monotonic()
         if claims is not self._claims or is_over:
             return  # Others were told since, or we are too late.
-        rng = random.Random(f"{self._seed}/{fault.seed}/{place}/{self._index}")
+        rng = random.Random(f"{self._seed}/{fault.seed}/{place}/{self._context.index}")
         end = self._start(fault, rng, partial(claims.claim, place))
         self._ends.append(end)
         if until_s is not None:

@@ -6,9 +6,9 @@ then the quota is exceeded by what one of them took.
 """
 
 import time
-from pathlib import Path
 
-from harness.emulation.counters import make_integers, open_integers
+from harness.emulation.counters import open_integers
+from harness.emulation.worker import WorkerContext
 
 WINDOWS = 64
 """Windows a table has room for: this one and those reserved ahead."""
@@ -18,22 +18,18 @@ class Rate:
     """A limit on all processes together.
 
     Args:
-        file: The table; made with ``make_table``.
+        name: What is limited; names the table.
         limit_per_s: What may be taken in a second; below one, in however many it takes to one.
     """
 
-    def __init__(self, file: Path, row: int, limit_per_s: float) -> None:
+    def __init__(self, context: WorkerContext, name: str, limit_per_s: float) -> None:
         # A cell is two integers: the number of its window, and what was taken in that.
-        self._cells = open_integers(file)
-        self._row = row
+        cells = context.processes * WINDOWS * 2
+        self._cells = open_integers(context.folder / f"rate-{name}", cells)
+        self._row = context.index
         self._window_s = max(1.0, 1.0 / limit_per_s)
         self._allowance = limit_per_s * self._window_s
         self._reserved = 0
-
-    @staticmethod
-    def make_table(file: Path, rows: int) -> None:
-        """Write a table in which nothing is taken."""
-        make_integers(file, rows * WINDOWS * 2)
 
     def take(self, amount: int = 1) -> bool:
         """Take an amount if this second has room for all of it."""

@@ -56,7 +56,10 @@ ConnectionT = TypeVar("ConnectionT", bound=Hashable)
 
 
 class Intervals(Generic[ConnectionT]):
-    """Acts on each connection once in every interval; made inside the running event loop."""
+    """Acts on each connection once in every interval; made inside the running event loop.
+
+    An interval of 0 is never over.
+    """
 
     def __init__(self, interval_s: float, act: Callable[[ConnectionT], None]) -> None:
         self._interval_s = interval_s
@@ -68,16 +71,17 @@ class Intervals(Generic[ConnectionT]):
     def restart(self, connection: ConnectionT) -> None:
         """Begin a connection's interval, or begin it anew."""
         self._due_s.pop(connection, None)
-        self._due_s[connection] = self._loop.time() + self._interval_s
+        if self._interval_s:
+            self._due_s[connection] = self._loop.time() + self._interval_s
 
     def stop(self, connection: ConnectionT) -> None:
         """Forget a connection."""
         self._due_s.pop(connection, None)
 
     async def run(self) -> None:
-        """Sweep once a second, or more often where the interval is short; never returns."""
+        """Sweep once a second, or more often where the interval is short, until cancelled."""
         pause_s = min(1.0, self._interval_s / 4)
-        while True:
+        while self._interval_s:
             await asyncio.sleep(pause_s)
             self._sweep()
 

@@ -7,14 +7,15 @@ however it dies.
 
 import asyncio
 import gc
+import itertools
 import logging
 import os
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,23 +38,28 @@ class WorkerContext:
     """One process's place among those that make up an emulator.
 
     Attributes:
-        index: Number of this process, from 0.
         folder: Files they share; only the owner may read it, and it goes when they do.
-        shared_listener: The listening socket that all processes accept from, where there is one.
-        settings: What the emulator was started with, as JSON carries it.
+        index: Number of this process, from 0.
         started_s: When it was started, on ``time.monotonic``; the same for all of them.
         since_ns: What others sent before this is not for it: it took a killed one's place. 0 for
             those that were there from the start.
+        settings: What the emulator was started with, as JSON carries it.
+        listener: A listening socket on the common port.
+        shared_listener: The listening socket that all processes accept from, where there is one.
     """
 
-    index: int
-    processes: int
     folder: Path
-    listener: socket.socket
-    settings: dict[str, Any]
-    started_s: float
+    index: int = 0
+    processes: int = 1
+    started_s: float = 0.0
     since_ns: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    listener: socket.socket | None = None
     shared_listener: socket.socket | None = None
+
+    def numbers(self) -> Iterator[int]:
+        """Return rising numbers that no other process has."""
+        return itertools.count(self.index, self.processes)
 
 
 class ParentPipe:
@@ -126,8 +132,7 @@ def _read_worker_context() -> WorkerContext:
     # Unbuffered: whatever follows the first line is for the parent_pipe.
     with open(STDIN, "rb", buffering=0, closefd=False) as stdin:
         command = orjson.loads(stdin.readline())
-    command["folder"] = Path(command["folder"])
     for name in ("listener", "shared_listener"):
         if command[name] is not None:
             command[name] = socket.socket(fileno=command[name])
-    return WorkerContext(**command)
+    return WorkerContext(Path(command.pop("folder")), **command)

@@ -150,11 +150,6 @@ def locust_users(plan: Plan, user_class: str, workers: int) -> int:
     """Return how many Locust users of a class are needed; one may hold a cohort of connections.
 
     Each worker gets enough of them for its own share of the connections.
-
-    Args:
-        plan: The plan.
-        user_class: subscriber, chatter, or the name of an ordinary class.
-        workers: Processes that make the load.
     """
     population = plan.workload.population
     connections = plan.planned_users.get(user_class, 0)

@@ -130,7 +130,6 @@ class RateProfile:
     Recurring bursts are at the end of their periods; bursts that are disturbances multiply them.
 
     Args:
-        plan: The plan.
         start_s: Second of the run at which the first message may be sent.
         end_s: Second before which the last one must be.
     """
@@ -190,11 +189,7 @@ def arrival_times(
 def disturbance_order(plan: Plan, user_class: str, count: int, disturbance: int) -> IntArray:
     """Return the users of a class in the order in which a disturbance affects them, shape (count,).
 
-    Args:
-        plan: The plan, for its seed.
-        user_class: subscriber or chatter.
-        count: Users of the class.
-        disturbance: Place of the disturbance in the workload.
+    The disturbance is given by its place in the workload.
     """
     salt = sum(user_class.encode())
     return np.random.default_rng([plan.workload.seed, 4, salt, disturbance]).permutation(count)

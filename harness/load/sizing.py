@@ -8,7 +8,6 @@ from harness.core.errors import MachineError
 from harness.core.hosts import is_ipv4_loopback
 from harness.measure.machine import Check, Machine, Needs, check_machine
 from harness.scenario.plan import Plan
-from harness.scenario.target import Target
 
 MAX_PROCESSES = 64
 MAX_LISTED = 8
@@ -21,33 +20,26 @@ BUSY_CORE = 0.8
 def size_plan(plan: Plan, machine: Machine, workers: int | None) -> tuple[Plan, int]:
     """Return the plan with its emulator's processes counted, and the number of workers.
 
-    Args:
-        plan: A plan whose target may leave the emulator's processes open.
-        machine: Limits of this machine.
-        workers: Number of workers; None for the fewest that are enough.
+    Without a number of workers it is the fewest that are enough.
     """
-    count = workers or _fewest(
-        lambda n: _fits(machine, needs_of(plan, n).files_per_worker, _share(plan, n))
-    )
+
+    def worker_fits(workers: int) -> bool:
+        needs = needs_of(plan, workers)
+        return _fits(machine, needs.files_per_worker, needs.worker_cores / workers)
+
+    def emulator_fits(processes: int) -> bool:
+        needs = needs_of(_with_processes(plan, processes), count)
+        return _fits(machine, needs.files_per_emulator_process, needs.emulator_cores / processes)
+
+    count = workers or _fewest(worker_fits)
     emulator = plan.target.emulator
     if emulator is None or emulator.processes is not None:
         return plan, count
-    processes = _fewest(lambda n: _emulator_fits(_with_processes(plan, n), machine, count))
-    return _with_processes(plan, processes), count
+    return _with_processes(plan, _fewest(emulator_fits)), count
 
 
 def _fewest(fits: Callable[[int], bool]) -> int:
     return next((n for n in range(1, MAX_PROCESSES) if fits(n)), MAX_PROCESSES)
-
-
-def _share(plan: Plan, workers: int) -> float:
-    return needs_of(plan, workers).worker_cores / workers
-
-
-def _emulator_fits(plan: Plan, machine: Machine, workers: int) -> bool:
-    needs = needs_of(plan, workers)
-    share = needs.emulator_cores / needs.emulator_processes
-    return _fits(machine, needs.files_per_emulator_process, share)
 
 
 def _fits(machine: Machine, files: int, core_share: float) -> bool:
@@ -74,7 +66,10 @@ def needs_of(plan: Plan, workers: int, *, here: int | None = None, serves: bool 
     workload, target = plan.workload, plan.target
     emulator = target.emulator if serves else None
     over_http = workload.publishing.transport == "http"
-    own_address = bool(target.source_addresses) or _is_on_loopback(target)
+    address = target.endpoints.realtime if target.endpoints else ""
+    host = target.emulator.host if target.emulator else urlsplit(address).hostname or ""
+    # On IPv4 loopback each worker uses addresses of its own.
+    own_address = bool(target.source_addresses) or is_ipv4_loopback(host)
     return Needs(
         users=plan.users,
         http_publishers=workload.population.chatters if over_http else 0,
@@ -83,22 +78,10 @@ def needs_of(plan: Plan, workers: int, *, here: int | None = None, serves: bool 
         workers=workers,
         emulator_processes=(emulator.processes or 1) if emulator else 0,
         source_addresses=(workers if here is None else here) if own_address else 1,
-        tls=target.emulator.tls if target.emulator else is_encrypted(target),
+        tls=target.emulator.tls if target.emulator else address.startswith("wss:"),
         ordinary_users=plan.ordinary_users,
         workers_here=here,
     )
-
-
-def _is_on_loopback(target: Target) -> bool:
-    """Return whether each worker uses its own loopback addresses; see ``source_addresses``."""
-    if target.endpoints is None:
-        return target.emulator is not None and is_ipv4_loopback(target.emulator.host)
-    return is_ipv4_loopback(urlsplit(target.endpoints.realtime).hostname or "")
-
-
-def is_encrypted(target: Target) -> bool:
-    """Return whether a real system is reached over TLS."""
-    return target.endpoints is not None and target.endpoints.realtime.startswith("wss:")
 
 
 def peak_deliveries_per_s(plan: Plan) -> float:
@@ -112,14 +95,7 @@ def peak_deliveries_per_s(plan: Plan) -> float:
 def shortages(
     plan: Plan, machine: Machine, workers: int, *, here: int | None = None
 ) -> dict[str, list[Check]]:
-    """Return the shortages of this machine for a plan, under its name; empty if there are none.
-
-    Args:
-        plan: The plan to run.
-        machine: Limits of this machine.
-        workers: Processes that generate the load, on all machines.
-        here: Those on this machine; None for all of them.
-    """
+    """Return the shortages of this machine for a plan, under its name; empty if there are none."""
     checks = check_machine(machine, needs_of(plan, workers, here=here))
     short = [check for check in checks if not check.enough]
     return {"this machine": short} if short else {}
@@ -130,12 +106,7 @@ def size_or_refuse(
 ) -> tuple[Plan, int, list[dict[str, Any]]]:
     """Return a plan sized for a machine, the number of workers, and a warning for each shortage.
 
-    Args:
-        plan: The plan to run.
-        machine: Limits of this machine.
-        workers: Processes that generate the load, on all machines; None for the fewest possible.
-        here: Those on this machine; None for all of them.
-        force: Whether to run it even if the machine is too small.
+    ``workers`` is as for ``size_plan``, and ``here`` as for ``needs_of``.
 
     Raises:
         MachineError: If the machine is too small and ``force`` is not set.

@@ -36,9 +36,7 @@ class UserClasses(NamedTuple):
     """The classes that Locust found, by kind.
 
     Attributes:
-        where: The locustfile, for error messages.
         fan_out: The class of each kind of fan-out user, by kind: subscriber, chatter.
-        others: Ordinary classes by name.
         weightless: Names of classes that Locust leaves out, for their weight is 0.
     """
 
@@ -184,11 +182,7 @@ def _own_count(where: str, one: type[User]) -> int:
 
 
 def refuse_options(options: Namespace) -> None:
-    """Refuse options of Locust that contradict a plan.
-
-    Raises:
-        LocustfileError: For the first such option.
-    """
+    """Refuse options of Locust that contradict a plan; raises LocustfileError for the first."""
     reasons = {
         "--class-picker": (options.class_picker, "the workload defines which classes run"),
         "--config-users": (options.config_users, "the workload defines how many users run"),
@@ -206,11 +200,6 @@ def classes_to_run(found: Sequence[type[User]], options: Any, where: str) -> lis
 
     Classes with own code get a delayed start in the ramp, and the default class is added for each
     kind of fan-out user that the locustfile does not define.
-
-    Args:
-        found: Locust's.
-        options: Locust's parsed options, for its tags.
-        where: The locustfile, for error messages.
     """
     classes = classify(found, where)
     # Joining is no task that a tag could take away.
@@ -227,16 +216,7 @@ def classes_to_run(found: Sequence[type[User]], options: Any, where: str) -> lis
 
 
 def require_tasks(found: Iterable[type[User]], options: Any, where: str) -> None:
-    """Require a task in each ordinary class that is to run, after the tags are applied.
-
-    Args:
-        found: The ordinary classes.
-        options: Locust's parsed options, for its tags.
-        where: The locustfile, for error messages.
-
-    Raises:
-        LocustfileError: If one has no task.
-    """
+    """Require a task in each ordinary class to run, after tags; raises LocustfileError."""
     for one in found:
         if not one.tasks and not getattr(one, "functions", None) and one.fixed_count:
             what, do = f"{one.__name__} has no task", "give it one"
@@ -248,11 +228,6 @@ def require_tasks(found: Iterable[type[User]], options: Any, where: str) -> None
 
 def require_hosts(plan: Plan, classes: UserClasses, host: str | None) -> None:
     """Require a host for users that make HTTP requests; Locust would stop the run without one.
-
-    Args:
-        plan: With the counts of all classes.
-        classes: Of the locustfile.
-        host: The value of ``--host``.
 
     Raises:
         LocustfileError: If a planned class has none.
@@ -281,11 +256,7 @@ def stop_own_code(runner: Runner) -> None:
 
 
 def fingerprint(found: Mapping[str, Any] | None) -> str:
-    """Return a hash of the names of the classes and the contents of their files.
-
-    Args:
-        found: All classes of the locustfile by name, whether they run or not.
-    """
+    """Return a hash of the names of all classes of a locustfile and the contents of their files."""
     ours = (str(Path(__file__).parents[1]), str(Path(locust.__file__).parent))
     digest = hashlib.sha256()
     for name, one in sorted((found or {}).items()):

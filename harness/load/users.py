@@ -133,11 +133,7 @@ class DelayedFanOutUser(DelayedStart, FanOutUser):
 
 
 def delayed(found: type[User]) -> type[User]:
-    """Return a class of the same name with a delayed start; the class itself if it needs none.
-
-    Args:
-        found: A class of the locustfile.
-    """
+    """Return a class of the same name with a delayed start; the class itself if it needs none."""
     if not issubclass(found, FanOutUser):
         return _derived(found, DelayedOrdinaryUser, {})
     own_tasks = [one for one in found.tasks if one is not FanOutUser.live]
@@ -164,9 +160,5 @@ def _derived(found: type[User], mixin: type[DelayedStart], members: dict[str, An
 
 def systems_of(user_classes: Iterable[type[User]]) -> tuple[str, ...]:
     """Return the installed systems that users of these classes can join."""
-    bound = {_bound_to(user_class) for user_class in user_classes} - {None}
+    bound = {one.system for one in user_classes if issubclass(one, FanOutUser)} - {None}
     return tuple(name for name in installed_systems() if bound <= {name})
-
-
-def _bound_to(user_class: type[User]) -> str | None:
-    return user_class.system if issubclass(user_class, FanOutUser) else None

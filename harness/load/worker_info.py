@@ -20,11 +20,7 @@ class WorkerInfo:
     """A worker, as it registers with the master.
 
     Attributes:
-        host: Its machine's name.
-        machine: Id of its machine.
-        version: Its version of the harness.
         revision: Its git revision, where it runs from a checkout.
-        systems: The systems that its users can join.
         users: Fingerprint of its locustfile.
         locustfile: Its locustfile's name; empty for the packaged one.
         pid: Its process; 0 if it sent none.
@@ -93,11 +89,6 @@ def shortages_of(
     """Return what machines have too little of for their workers' shares, by worker and host.
 
     Containers on one machine are checked separately, since each has its own limits.
-
-    Args:
-        workers_info: The registered workers.
-        plan: The plan to run.
-        workers: How many share the plan.
     """
     groups: dict[tuple[str, str], list[WorkerInfo]] = {}
     for info in workers_info:

@@ -1,8 +1,8 @@
 """What master and workers send each other, over Locust's own channel."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import orjson
+from pydantic import TypeAdapter
 
 from harness.scenario.plan import Plan
 
@@ -54,10 +54,7 @@ class RunAssignment:
     """One run as its workers need to know it; holds names of secrets, never secrets.
 
     Attributes:
-        run_id: Marks this run's messages.
         epoch_ns: Run clock at second 0 of the timetable.
-        plan: The resolved plan.
-        endpoints: The addresses to join.
         workers: Locust's client id of each worker, in order of worker number.
     """
 
@@ -69,23 +66,12 @@ class RunAssignment:
 
     def to_json(self) -> str:
         """Encode for Locust's parsed options, which travel to workers with every spawn."""
-        body = {
-            "run_id": self.run_id,
-            "epoch_ns": self.epoch_ns,
-            "plan": self.plan.model_dump(mode="json"),
-            "endpoints": asdict(self.endpoints),
-            "workers": self.workers,
-        }
-        return orjson.dumps(body).decode()
+        return _ASSIGNMENT.dump_json(self).decode()
 
     @classmethod
     def from_json(cls, text: str) -> "RunAssignment":
         """Decode what ``to_json`` made."""
-        body = orjson.loads(text)
-        return cls(
-            run_id=body["run_id"],
-            epoch_ns=body["epoch_ns"],
-            plan=Plan.model_validate_json(orjson.dumps(body["plan"])),
-            endpoints=Endpoints(**body["endpoints"]),
-            workers=tuple(body["workers"]),
-        )
+        return _ASSIGNMENT.validate_json(text)
+
+
+_ASSIGNMENT = TypeAdapter(RunAssignment)

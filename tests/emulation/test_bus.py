@@ -3,6 +3,7 @@ import time
 from functools import partial
 
 from harness.emulation.bus import Bus
+from harness.emulation.worker import WorkerContext
 from tests.support.waiting import PATIENCE_S
 
 
@@ -11,7 +12,7 @@ class Member:
 
     def __init__(self, folder, index, processes):
         self.heard = asyncio.Queue()
-        self.bus = Bus(folder, index, processes, self.heard.put_nowait)
+        self.bus = Bus(WorkerContext(folder, index, processes), self.heard.put_nowait)
 
     async def take(self, count):
         return [await self.heard.get() for _ in range(count)]
@@ -64,7 +65,8 @@ async def test_successor_ignores_what_was_meant_for_its_predecessor(tmp_path):
     sender = Member(tmp_path, 0, 2)
     sender.bus.publish([b"before"])
     heard = asyncio.Queue()
-    successor = Bus(tmp_path, 1, 2, heard.put_nowait, time.monotonic_ns())
+    context = WorkerContext(tmp_path, 1, 2, since_ns=time.monotonic_ns())
+    successor = Bus(context, heard.put_nowait)
     sender.bus.publish([b"after"])
     assert [b"after"] == await heard.get()
     assert heard.empty()

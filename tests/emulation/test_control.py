@@ -4,40 +4,42 @@ import json
 import pytest
 
 from harness.emulation.bus import Bus
-from harness.emulation.control import MARK, Control, GroundTruth
+from harness.emulation.control import MARK, Control
 from tests.support.emulator_process import until
 
 
 class Process:
     """One process of an emulator, as far as control goes."""
 
-    def __init__(self, make_stand, folder, index, processes):
-        self.stand = make_stand(index=index, processes=processes)
-        self.bus = Bus(folder, index, processes, self.receive)
+    def __init__(self, make_stand, index, processes):
+        self.stand = stand = make_stand(index=index, processes=processes)
+        self.worker_context = stand.worker_context
+        self.counters, self.deliveries = stand.counters, stand.deliveries
+        self.faults = stand.faults
+        self.bus = Bus(self.worker_context, self.receive)
         self.resets = 0
-        ground = GroundTruth(
-            self.stand.deliveries,
-            self.stand.faults,
-            refresh=lambda: None,
-            reset=self.note_reset,
-            report=lambda totals: {"twice_sent": 2 * totals["deliveries.sent"]},
-        )
-        self.control = Control(ground, folder, index, processes, self.bus.publish)
+        self.control = Control(self)
 
     def receive(self, parts):
         self.control.receive(parts)
 
-    def note_reset(self):
+    def refresh(self):
+        pass
+
+    def reset(self):
         self.resets += 1
+
+    def report(self, totals):
+        return {"twice_sent": 2 * totals["deliveries.sent"]}
 
 
 @pytest.fixture
-def make_processes(make_stand, tmp_path):
+def make_processes(make_stand):
     """Make the processes of one emulator; all live in the test's event loop."""
 
     @contextlib.contextmanager
     def make(count, processes=None):
-        made = [Process(make_stand, tmp_path, place, processes or count) for place in range(count)]
+        made = [Process(make_stand, place, processes or count) for place in range(count)]
         try:
             yield made
         finally:

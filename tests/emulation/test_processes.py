@@ -14,8 +14,6 @@ from harness.core.child_python import python_command
 from harness.core.errors import MachineError
 from harness.emulation.processes import EmulatorProcesses, open_listeners
 from harness.emulation.supervisor import Signals, supervise
-from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
-from harness.systems.appsync_events.options import Options
 from tests.support.http_requests import get_json
 from tests.support.waiting import PATIENCE_S, wait_for
 
@@ -30,17 +28,13 @@ def options(**changed):
 
 def processes_of(count, port=0, command=COMMAND, **settings):
     """Return an emulator of ``count`` processes that is not yet started."""
-
-    def prepare(folder):
-        AppSyncEventsEmulator.make_files(Options.model_validate(options(**settings)), folder, count)
-
     return EmulatorProcesses(
         command=command,
         settings=options(**settings),
         processes=count,
         host="127.0.0.1",
         port=port,
-        prepare=prepare,
+        prepare=lambda _folder: None,
     )
 
 

@@ -4,48 +4,33 @@ import time
 import pytest
 
 from harness.emulation.quotas import WINDOWS, ConnectionRate, Rate
+from harness.emulation.worker import WorkerContext
 from tests.support.waiting import PATIENCE_S
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self, now_s=1000.0):
-        self.now_s = now_s
-
-    def __call__(self):
-        return self.now_s
-
-
 @pytest.fixture
-def clock(monkeypatch):
-    """The clock of this process, at the beginning of a second."""
-    clock = Clock()
-    monkeypatch.setattr("time.monotonic", clock)
-    return clock
+def rate_of(tmp_path):
+    """Return a rate as one of two processes sees it."""
+
+    def make(index, limit_per_s):
+        return Rate(WorkerContext(tmp_path, index, 2), "test", limit_per_s)
+
+    return make
 
 
-@pytest.fixture
-def table(tmp_path):
-    """A table for two processes."""
-    file = tmp_path / "rate"
-    Rate.make_table(file, 2)
-    return file
-
-
-def test_rate_allows_its_limit_each_second(table, clock):
+def test_rate_allows_its_limit_each_second(rate_of, now_s):
     """What a second does not use is lost, and the next one has its own."""
-    rate = Rate(table, 0, 5)
+    rate = rate_of(0, 5)
     assert [True] * 5 + [False] == [rate.take() for _ in range(6)]
-    clock.now_s += 0.999
+    now_s[0] += 0.999
     assert not rate.take()
-    clock.now_s += 0.001
+    now_s[0] += 0.001
     assert [True] * 5 + [False] == [rate.take() for _ in range(6)]
 
 
-def test_rate_is_shared_by_processes(table, clock):
+def test_rate_is_shared_by_processes(rate_of, now_s):
     """What one has taken the other cannot."""
-    first, second = (Rate(table, row, 5) for row in (0, 1))
+    first, second = (rate_of(index, 5) for index in (0, 1))
     assert first.take(3)
     assert not second.take(3)
     assert second.take(2)
@@ -53,57 +38,57 @@ def test_rate_is_shared_by_processes(table, clock):
     assert not second.take()
 
 
-def test_amount_is_taken_whole_or_not_at_all(table, clock):
+def test_amount_is_taken_whole_or_not_at_all(rate_of, now_s):
     """A batch that does not fit leaves the room to smaller ones."""
-    rate = Rate(table, 0, 5)
+    rate = rate_of(0, 5)
     assert [True, False, True] == [rate.take(3), rate.take(3), rate.take(2)]
-    clock.now_s += 1
+    now_s[0] += 1
     assert not rate.take(6)
 
 
-def test_rate_below_one_a_second_allows_one_in_several(table, clock):
+def test_rate_below_one_a_second_allows_one_in_several(rate_of, now_s):
     """Every fourth second one may pass where the limit is a quarter."""
-    rate = Rate(table, 0, 0.25)
+    rate = rate_of(0, 0.25)
     taken = []
     for _ in range(12):
         taken.append(rate.take())
-        clock.now_s += 1
+        now_s[0] += 1
     assert [True, False, False, False] * 3 == taken
 
 
-def test_table_forgets_old_seconds(table, clock):
+def test_table_forgets_old_seconds(rate_of, now_s):
     """When a cell comes round again, what it held counts no more."""
-    first, second = (Rate(table, row, 5) for row in (0, 1))
+    first, second = (rate_of(index, 5) for index in (0, 1))
     assert first.take(5)
-    clock.now_s += WINDOWS
+    now_s[0] += WINDOWS
     assert second.take(5)
     assert not first.take()
 
 
-def test_reservations_spread_evenly_over_the_seconds_to_come(table, clock):
+def test_reservations_spread_evenly_over_the_seconds_to_come(rate_of, now_s):
     """Ten with four a second: four now, four in the next second, two in the one after."""
-    rate = Rate(table, 0, 4)
+    rate = rate_of(0, 4)
     assert [0, 0, 0, 0, 1, 1.25, 1.5, 1.75, 2, 2.25] == [rate.reserve() for _ in range(10)]
-    clock.now_s += 1.5
+    now_s[0] += 1.5
     assert 1.0 == rate.reserve()
 
 
-def test_reservation_further_ahead_than_the_table_is_refused(table, clock):
+def test_reservation_further_ahead_than_the_table_is_refused(rate_of, now_s):
     """What could not leave for a minute is not kept."""
-    rate = Rate(table, 0, 1)
+    rate = rate_of(0, 1)
     waits = [rate.reserve() for _ in range(WINDOWS)]
     assert float(WINDOWS - 2) == waits[-2]
     assert waits[-1] is None
 
 
-def test_reservation_above_the_limit_has_a_second_to_itself(table, clock):
+def test_reservation_above_the_limit_has_a_second_to_itself(rate_of, now_s):
     """An event of many steps leaves all the same, one a second."""
-    rate = Rate(table, 0, 10)
+    rate = rate_of(0, 10)
     assert [0.0, 1.0, 2.0] == [rate.reserve(48) for _ in range(3)]
 
 
-def take_for_two_seconds(file, row, start, ready, taken):
-    rate = Rate(file, row, 2000)
+def take_for_two_seconds(context, start, ready, taken):
+    rate = Rate(context, "test", 2000)
     ready.wait(PATIENCE_S)
     start_s = start.get(timeout=PATIENCE_S)
     count = {start_s: 0, start_s + 1: 0}
@@ -113,11 +98,12 @@ def take_for_two_seconds(file, row, start, ready, taken):
     taken.put(count)
 
 
-def test_two_processes_together_take_what_the_limit_allows(table):
+def test_two_processes_together_take_what_the_limit_allows(tmp_path):
     """Racing as fast as they can, they exceed it by what they took at one instant at most."""
     context = multiprocessing.get_context("spawn")
     start, ready, taken = context.Queue(), context.Barrier(3), context.Queue()
-    arguments = [(table, row, start, ready, taken) for row in (0, 1)]
+    places = [WorkerContext(tmp_path, index, 2) for index in (0, 1)]
+    arguments = [(place, start, ready, taken) for place in places]
     racers = [context.Process(target=take_for_two_seconds, args=each) for each in arguments]
     for racer in racers:
         racer.start()
@@ -132,10 +118,10 @@ def test_two_processes_together_take_what_the_limit_allows(table):
         assert 1990 <= first[second_s] + second[second_s] <= 2010
 
 
-def test_connection_rate_allows_its_limit_each_second(clock):
+def test_connection_rate_allows_its_limit_each_second(now_s):
     """Each connection has its own."""
     one, other = ConnectionRate(2), ConnectionRate(2)
     assert [True, True, False] == [one.take() for _ in range(3)]
     assert other.take()
-    clock.now_s += 1
+    now_s[0] += 1
     assert one.take()

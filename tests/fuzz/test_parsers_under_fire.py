@@ -14,7 +14,7 @@ from harness.systems.appsync_events.operations import (
     checked_channel,
     checked_events,
     parse_client_message,
-    parse_publish_body,
+    parse_object,
 )
 from tests.fuzz.wire_shapes import (
     AUTHORIZATIONS,
@@ -55,7 +55,7 @@ def test_publish_bodies(rounds):
 
     def body(text):
         with contextlib.suppress(RejectedMessageError):
-            request = parse_publish_body(text)
+            request = parse_object(text, "Body")
             for flag in (True, False):
                 checked_channel(request, wildcard_allowed=flag)
                 checked_events(request, over_http=flag)

@@ -12,6 +12,7 @@ from harness.emulation.deliveries import Deliveries, Frame
 from harness.emulation.fault_log import read_fault_logs
 from harness.emulation.faults import Faults
 from harness.emulation.scheduler import Scheduler
+from harness.emulation.worker import WorkerContext
 from harness.scenario.faults import Faults as FaultModels
 from tests.support.waiting import PATIENCE_S
 
@@ -81,18 +82,14 @@ class Stand:
     """One process, to which connections come and whose events are single bytes."""
 
     def __init__(self, folder, *, index=0, processes=1, seed=0, outbound=None, overflow="delay"):
-        table = folder / "counters"
-        if not table.exists():
-            Counters.make_table(table, processes, len(SHARED_COUNTS))
         self.folder = folder
-        self.counters = Counters(table, index, SHARED_COUNTS)
-        places = {"index": index, "processes": processes}
-        self.writer = ConnectionWriter(self.counters, 1000, **places)
+        self.worker_context = WorkerContext(folder, index, processes)
+        self.counters = Counters(self.worker_context, SHARED_COUNTS)
+        self.writer = ConnectionWriter(self.worker_context, self.counters, 1000)
         self.scheduler = Scheduler()
-        self.faults = Faults(self.writer, self.scheduler, folder, index=index, seed=seed)
-        self.deliveries = Deliveries(
-            self.writer, self.faults, self.scheduler, outbound=outbound, overflow=overflow, **places
-        )
+        self.faults = Faults(self.worker_context, self.writer, self.scheduler, seed)
+        self.deliveries = Deliveries(self.worker_context, self.writer, self.faults, self.scheduler)
+        self.deliveries.outbound, self.deliveries.overflow = outbound, overflow
         self.subscriptions = []
         self.events = 0
 
@@ -138,6 +135,11 @@ class Stand:
         known = deliveries["sent"] + sum(deliveries["dropped"].values()) + deliveries["pending"]
         assert deliveries["owed"] == known
         return nested(self.counters.totals(gone))
+
+    def counted(self, *names):
+        """Return these counts of deliveries."""
+        deliveries = self.truth()["deliveries"]
+        return tuple(deliveries[name] for name in names)
 
     def log(self, what):
         """Return the entries of one kind."""

@@ -8,10 +8,11 @@ import uvloop
 from harness.systems.appsync_events.emulator.access import Identity
 from harness.systems.appsync_events.handlers.handlers import (
     Context,
-    HandlerRefusal,
     Handlers,
     Incoming,
 )
+from harness.systems.appsync_events.handlers.rules import handler_refusal
+from harness.systems.appsync_events.operations import Refusal
 from harness.systems.appsync_events.options import Options
 from harness.systems.appsync_events.wire import WireError
 from tests.support.paths import SCENARIOS
@@ -20,17 +21,13 @@ from tests.support.waiting import PATIENCE_S
 EXAMPLES = SCENARIOS / "handlers"
 NOBODY = Identity("api_key", None)
 SENTENCE = "There was an error processing the operation."
-FAILED = HandlerRefusal(WireError("MessageProcessingError", SENTENCE), 500)
+FAILED = handler_refusal(WireError("MessageProcessingError", SENTENCE), 500)
 FOREVER = "const many = new Array(1000000).fill(1); many.forEach(() => many.forEach(f))"
 """JavaScript that never ends, given a function `f`."""
 
 
 class Stand:
-    """The handlers of the namespace ``default``, on the loop that emulators use.
-
-    Args:
-        namespace: Its keys besides the name.
-    """
+    """The handlers of the namespace ``default``, on the loop that emulators use."""
 
     def __init__(self, **namespace):
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
@@ -75,7 +72,7 @@ class Stand:
     def broadcast(self, *payloads, **context):
         """Publish values and return those that are broadcast, of which none may fail."""
         outcome = self.publish(*payloads, **context)
-        assert not isinstance(outcome, HandlerRefusal), outcome
+        assert not isinstance(outcome, Refusal), outcome
         assert {} == outcome.failed
         return [json.loads(text) for _, text in outcome.broadcast]
 

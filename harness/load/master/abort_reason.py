@@ -33,9 +33,6 @@ class AbortReason:
 
     Attributes:
         code: Stable name, such as ``nobody_joined`` or ``interrupted``.
-        exit_code: What the run's process will exit with.
-        message: One sentence for the user.
-        hint: What to do next.
     """
 
     code: str
@@ -61,11 +58,7 @@ class AbortReason:
 
 
 def stopped_by_user_class(reason: str) -> AbortReason:
-    """Return why a run is invalid that a user class stopped.
-
-    Args:
-        reason: The message of the ``StopTest``, or what else stopped the run.
-    """
+    """Return why a run is invalid that a user class stopped, by a ``StopTest`` or otherwise."""
     message = f"a user class stopped the run: {reason}"
     hint = "StopTest and runner.quit() end the whole run; raise StopUser to end one user"
     return AbortReason("stopped_by_user_class", ExitCode.RUN_INVALID, message, hint)
@@ -111,11 +104,7 @@ def no_user_joined(address: str, refused: Counter[tuple[str, str, str]]) -> Abor
 
 
 class CircuitBreaker:
-    """Ends a run whose failure ratio stays too high.
-
-    Args:
-        safety: The highest allowed failure ratio, and over how long.
-    """
+    """Ends a run whose failure ratio stays too high."""
 
     def __init__(self, safety: Safety) -> None:
         self._safety = safety
@@ -136,11 +125,7 @@ class CircuitBreaker:
                 del counted[old]
 
     def reason(self, errors: Mapping[tuple[str, str, str], int]) -> AbortReason | None:
-        """Return why the run must end, None while the failure ratio is within the limit.
-
-        Args:
-            errors: Errors of the whole run; the most frequent one is named.
-        """
+        """Return why the run must end, with its most frequent error; None within the limit."""
         ended, failed = self._ended.total(), self._failed.total()
         seen_s = max(self._ended, default=0) + 1 - (self._first or 0)
         if seen_s < self._safety.error_storm_s or ended < MIN_OPERATIONS:

@@ -1,7 +1,8 @@
 """Merges the workers' reports of one second into rows of the run record."""
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from operator import add
 from typing import Any, Final
 
@@ -27,9 +28,6 @@ class SecondAssembler:
     """Merges the workers' seconds and writes each once, in order.
 
     Args:
-        plan: The plan being run.
-        writer: Where rows and histograms go.
-        workers: Number of workers that report.
         watch: Receives each complete second too; see ``harness.live.run``.
     """
 
@@ -51,7 +49,6 @@ class SecondAssembler:
         self._written_second = -1
         self._connected: dict[int, dict[str, int]] = {}
         self.joins_attempted = 0
-        self.joins_succeeded = 0
         self.joined: Counter[int] = Counter()
         """Joins that succeeded, by worker."""
         self._tried: dict[int, dict[str, int]] = {}
@@ -79,10 +76,7 @@ class SecondAssembler:
     @property
     def users(self) -> dict[str, dict[str, int]]:
         """How many users of each class were planned, and how many have started so far."""
-        tried = Counter[str]()
-        for of_worker in self._tried.values():
-            tried.update(of_worker)
-        planned = self._planned_users
+        tried, planned = _summed(self._tried), self._planned_users
         return {"planned": planned, "tried": {name: tried[name] for name in planned}}
 
     def lose(self, worker: int) -> None:
@@ -94,13 +88,11 @@ class SecondAssembler:
         self._tried[report["worker"]] = report["tried"]
         for counters in report["counters"].values():
             self.joins_attempted += counters.get("joins_attempted", 0)
-            joined = counters.get("joins_succeeded", 0)
-            self.joins_succeeded += joined
-            self.joined[report["worker"]] += joined
+            self.joined[report["worker"]] += counters.get("joins_succeeded", 0)
         for stage, _, code, message, count in report["errors"]:
             self.errors[stage, code, message] += count
 
-    def _write_complete(self, newest: int) -> None:
+    def _write_complete(self, newest: float) -> None:
         for second in sorted(self._waiting):
             complete = len(self._waiting[second]) >= self._workers - len(self._lost)
             if not complete and second > newest - MAX_LAG_S:
@@ -110,9 +102,7 @@ class SecondAssembler:
 
     def flush(self) -> None:
         """Write every second that still waits for reports."""
-        for second in sorted(self._waiting):
-            self._write(second, self._waiting.pop(second))
-        self._writer.flush()
+        self._write_complete(newest=math.inf)
 
     def _write(self, second: int, reports: list[dict[str, Any]]) -> None:
         self._written_second = second
@@ -126,27 +116,25 @@ class SecondAssembler:
                 histograms[tag].add_encoded(payload)
         for tag, histogram in sorted(histograms.items()):
             self._writer.append_histogram(tag, second, histogram)
-        self._writer.append("timeline", self._rows(second, counters, histograms))
+        connected = _summed(self._connected)
+        self._writer.append("timeline", self._rows(second, connected, counters, histograms))
         self._writer.append("requests", _request_rows(second, reports, histograms))
         if self._watch is not None:
-            connected = Counter[str]()
-            for of_worker in self._connected.values():
-                connected.update(of_worker)
             self._watch(second, reports, counters, histograms, connected)
 
     def _rows(
         self,
         second: int,
+        connected: Counter[str],
         counters: defaultdict[str, Counter[str]],
         histograms: dict[str, LatencyHistogram],
     ) -> Iterator[dict[str, object]]:
         for user_class in self._user_classes:
-            connected = sum(worker.get(user_class, 0) for worker in self._connected.values())
             row: dict[str, object] = {
                 "second": second,
                 "phase": self._phase_at(second),
                 "user_class": user_class,
-                "connected": connected,
+                "connected": connected[user_class],
                 **{name: counters[user_class][name] for name in TIMELINE_COUNTERS},
             }
             for metric in LATENCY_METRICS:
@@ -154,6 +142,14 @@ class SecondAssembler:
                 for name, value in merged.percentiles_ms().items():
                     row[f"{metric}_ms_{name}"] = value
             yield row
+
+
+def _summed(of_workers: Mapping[int, Mapping[str, int]]) -> Counter[str]:
+    """Return the sums over all workers, by user class."""
+    total = Counter[str]()
+    for of_worker in of_workers.values():
+        total.update(of_worker)
+    return total
 
 
 def _request_rows(

@@ -64,10 +64,7 @@ class Coordinator:
     """One run, from its options to its exit code.
 
     Args:
-        environment: Locust's environment, with a master or local runner.
-        options: Locust's parsed options, ours included.
         registry: Accepts the workers; not used in a local run.
-        prepared: The plan and warnings that the options gave.
 
     Raises:
         HarnessError: If the run cannot be started: record folder, target.
@@ -125,9 +122,8 @@ class Coordinator:
 
     def workers_known(self, ids: list[str]) -> None:
         """Take the Locust ids of the workers, in order of worker number."""
-        if (
-            self._assignment is None
-        ):  # Locust assigns users again when it misses a worker; the workers stay.
+        # Locust assigns users again when it misses a worker; the workers stay.
+        if self._assignment is None:
             self._workers = ids
 
     def await_workers(self) -> None:
@@ -280,7 +276,7 @@ class Coordinator:
     def _no_user_joined(self, elapsed_s: float) -> AbortReason | None:
         """Return the reason to end the run if all users have tried to join and none succeeded."""
         seen = self._assembler
-        if seen is None or seen.joins_succeeded or seen.joins_attempted == 0:
+        if seen is None or seen.joined.total() or seen.joins_attempted == 0:
             return None
         refused = refusals(seen.errors)
         failed = refused.total()
@@ -379,10 +375,9 @@ class Coordinator:
 
     def _report(self) -> int:
         """Make the report in a separate process, since pandas must never load in this one."""
-        if self._options.plan or (
-            self.abort_reason is not None and self.abort_reason.code == "disk_full"
-        ):
-            return int(self.abort_reason.exit_code if self.abort_reason else ExitCode.PASS)
+        reason = self.abort_reason
+        if self._options.plan or (reason is not None and reason.code == "disk_full"):
+            return int(reason.exit_code if reason else ExitCode.PASS)
         command = [*python_command("harness"), "report", str(self.folder)]
         # A terminal sends Ctrl-C to the report's process too; it is blocked there and handled here.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -396,4 +391,4 @@ class Coordinator:
             except KeyboardInterrupt:
                 report.kill()
                 raise
-        return int(self.abort_reason.exit_code) if self.abort_reason else report.returncode
+        return int(reason.exit_code) if reason else report.returncode

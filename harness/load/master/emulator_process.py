@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import ssl
 import subprocess
 import time
@@ -18,6 +19,7 @@ import orjson
 from harness.core.child_errors import ERROR_FILE_VARIABLE, decode_error
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, ScenarioError
+from harness.core.own_requests import CONTROL_TOKEN_VARIABLE, TOKEN_HEADER
 from harness.load.worker_protocol import Endpoints
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, STATS_PATH
 from harness.scenario.resolved import encode_target
@@ -39,6 +41,9 @@ class EmulatorNotStartedError(MachineError):
         return f"{sentence}\nhint: {self.hint}" if self.hint else sentence
 
 
+_TOKEN = secrets.token_urlsafe()
+
+
 class EmulatorProcess:
     """``harness emulate`` in a session of its own, so that Ctrl-C does not reach it.
 
@@ -46,7 +51,6 @@ class EmulatorProcess:
 
     Args:
         target_file: File of the target, for error messages only.
-        target: The resolved target to emulate.
         log_file: Where its standard error goes.
 
     Raises:
@@ -65,12 +69,11 @@ class EmulatorProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=own,
+                env=own | {CONTROL_TOKEN_VARIABLE: _TOKEN},
                 start_new_session=True,
             )
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # It has ended already; the reason is read below.
+        # It may have ended already; the reason is read below.
+        with contextlib.suppress(BrokenPipeError):
             self._write(encode_target(target_file, target))
         self.endpoints = self._wait_until_accepting()
 
@@ -104,11 +107,7 @@ class EmulatorProcess:
         return f"killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
 
     def send(self, command: Mapping[str, Any]) -> None:
-        """Send the running emulator a command, such as to kill one of its processes.
-
-        Raises:
-            OSError: If it is gone.
-        """
+        """Send the emulator a command, such as to kill a process; raises OSError if it is gone."""
         self._write(orjson.dumps(command) + b"\n")
 
     def _write(self, line: bytes) -> None:
@@ -140,11 +139,7 @@ def _not_started(error: HarnessError) -> EmulatorNotStartedError:
 
 
 class EmulatorControls:
-    """The control paths of one emulator, beside those of the system that it emulates.
-
-    Args:
-        endpoints: Where it answers.
-    """
+    """The control paths of one emulator, beside those of the system that it emulates."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         parts = urlsplit(endpoints.http)
@@ -165,7 +160,7 @@ class EmulatorControls:
 
     def _request(self, path: str, body: bytes | None = None) -> Any:
         url = urlunsplit((*self._base, path, "", ""))
-        request = urllib.request.Request(url, body)  # noqa: S310 - the emulator's own address
+        request = urllib.request.Request(url, body, {TOKEN_HEADER: _TOKEN})  # noqa: S310 - the emulator's own address
         with urllib.request.urlopen(  # noqa: S310 - as above
             request, timeout=CONTROL_ANSWER_WITHIN_S, context=self._tls
         ) as response:

@@ -29,11 +29,8 @@ class SystemDisturbances:
     """The disturbances of one run, for the master.
 
     Args:
-        plan: The plan.
         epoch_ns: Run clock at second 0.
-        endpoints: Where the emulator answers.
         emulator: The emulator; None for a real system.
-        warn: Receives a warning for the record.
 
     Attributes:
         rows: One row for each disturbance of the plan, of any kind, in the plan's order.

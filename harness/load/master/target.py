@@ -21,10 +21,6 @@ _PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 class TargetSystem:
     """The target of one run.
 
-    Args:
-        plan: Names the target.
-        folder: The record's folder, for the emulator's log and its counts.
-
     Attributes:
         endpoints: Where the target answers; of an emulated one, only after ``start``.
         emulator: The running emulator; None for a real system.

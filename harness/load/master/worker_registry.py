@@ -26,7 +26,6 @@ class WorkerRegistry:
     Args:
         send: Sends a message of a kind with data to the worker of an id.
         measure_clocks: Whether to measure the clocks of workers on this machine too.
-        system: The target's system.
         users: Fingerprint of the master's locustfile.
         locustfile: That file's name; empty for the packaged one.
     """
@@ -110,12 +109,7 @@ class WorkerRegistry:
         self._ready.add(worker)
 
     def wait(self, count: int, within_s: float, report: Callable[[str], None]) -> None:
-        """Wait until as many workers are ready.
-
-        Args:
-            count: How many workers share the plan.
-            within_s: How long to wait at most; 0 for no limit.
-            report: Prints a progress message.
+        """Wait until as many workers are ready, ``within_s`` at most; 0 for no limit.
 
         Raises:
             MachineError: If a worker is incompatible, or too few were ready in time.
@@ -176,11 +170,7 @@ class WorkerRegistry:
             self._send(worker_protocol.REGISTERED, {"refused": refused}, worker)
 
     def admit(self, ids: list[str]) -> list[dict[str, Any]]:
-        """Fix the workers of the run, refuse all others, and return a row for each, in order.
-
-        Args:
-            ids: Locust's client ids, in order of worker number.
-        """
+        """Fix the run's workers by Locust's ids, in order of number; return a row for each."""
         self._admitted = set(ids)
         for worker, info in self._workers.items():
             if worker not in self._admitted:
@@ -209,8 +199,6 @@ class RunRoster:
 
     Args:
         registry: Where they registered; not used in a local run.
-        warnings: Receives warnings for the record.
-        report: Prints a message for the user.
     """
 
     def __init__(
@@ -230,23 +218,12 @@ class RunRoster:
         self.rows = [{"index": 0, "id": "local", "clock": "run clock"}]
 
     def admit(self, ids: list[str]) -> None:
-        """Fix the workers of the run; later ones are refused.
-
-        Args:
-            ids: Locust's client ids, in order of worker number.
-        """
+        """Fix the run's workers by Locust's ids, in order of number; later ones are refused."""
         self._registry.on_late = self._on_late
         self.rows = self._registry.admit(ids)
 
     def lose(self, number: int, sentence: str, joined: int, lost_at_s: float) -> None:
-        """Continue without a worker.
-
-        Args:
-            number: Its number.
-            sentence: Why it is lost.
-            joined: Successful joins of its users.
-            lost_at_s: When it was found lost, seconds after the epoch.
-        """
+        """Continue without a worker that was found lost ``lost_at_s`` seconds after the epoch."""
         self.rows[number] |= {"lost_at_s": lost_at_s, "joined": joined}
         hint = (
             f"its {joined} users and 1/{len(self.rows)} of the publishes were missing from then "

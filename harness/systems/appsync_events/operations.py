@@ -46,7 +46,6 @@ class RejectedMessageError(Exception):
     """A client's message that is answered with an error and otherwise ignored.
 
     Args:
-        error: What to tell the client.
         message_type: Type of the answer, such as ``publish_error``.
         operation_id: The client's id for the operation; empty where it gave no valid one.
     """
@@ -71,8 +70,6 @@ class Refusal(NamedTuple):
     """Why something is not done that a client asked for.
 
     Attributes:
-        error: The error sent to the client.
-        status: The HTTP status that goes with it.
         cause: What it is counted as.
     """
 
@@ -117,12 +114,7 @@ def parse_client_message(payload: bytes | str) -> ClientMessage:
         RejectedMessageError: If it is no JSON object, its type is unknown, or its id is
             missing or invalid.
     """
-    try:
-        body = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        raise RejectedMessageError(WireError(BAD_REQUEST, "Message is not valid JSON.")) from error
-    if not isinstance(body, dict):
-        raise RejectedMessageError(WireError(BAD_REQUEST, "Message is not a JSON object."))
+    body = parse_object(payload, "Message")
     message_type, found_id = body.get("type"), body.get("id")
     operation_id = found_id if isinstance(found_id, str) and _ID.fullmatch(found_id) else ""
     if message_type in _SILENT:
@@ -136,19 +128,20 @@ def parse_client_message(payload: bytes | str) -> ClientMessage:
     return ClientMessage(message_type, operation_id, body)
 
 
-def parse_publish_body(body: bytes) -> dict[str, Any]:
-    """Decode the body of an HTTP publish.
+def parse_object(text: bytes | str, what: str) -> dict[str, Any]:
+    """Decode a message, or the body of an HTTP publish.
 
     Raises:
-        RejectedMessageError: If it is no JSON object.
+        RejectedMessageError: If it is no JSON object; the error calls it ``what``.
     """
     try:
-        request = orjson.loads(body)
+        found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RejectedMessageError(WireError(BAD_REQUEST, "Body is not valid JSON.")) from error
-    if not isinstance(request, dict):
-        raise RejectedMessageError(WireError(BAD_REQUEST, "Body is not a JSON object."))
-    return request
+        rejected = WireError(BAD_REQUEST, f"{what} is not valid JSON.")
+        raise RejectedMessageError(rejected) from error
+    if not isinstance(found, dict):
+        raise RejectedMessageError(WireError(BAD_REQUEST, f"{what} is not a JSON object."))
+    return found
 
 
 def checked_channel(body: Mapping[str, Any], *, wildcard_allowed: bool) -> Segments | WireError:
@@ -194,12 +187,7 @@ def checked_events(
 
 
 def event_error(event: str, event_bytes: int = wire.MAX_EVENT_BYTES) -> WireError | None:
-    """Return why this one event is not broadcast, as it left its handler; None where it is.
-
-    Args:
-        event: Its JSON text.
-        event_bytes: What it may have.
-    """
+    """Return why this one event is not broadcast, as it left its handler; None where it is."""
     if size_bytes(event) <= event_bytes:
         return None
     message = f"Transformed event is larger than {event_bytes // 1024}KB"

@@ -121,9 +121,8 @@ def _bad_credentials(found: str) -> RemoteProtocolError:
 # What a client sends.
 
 
-def connection_init() -> bytes:
-    """Return the optional first message of a connection, answered with ``connection_ack``."""
-    return b'{"type":"connection_init"}'
+CONNECTION_INIT = b'{"type":"connection_init"}'
+"""The optional first message of a connection, answered with ``connection_ack``."""
 
 
 def subscribe(operation_id: str, channel: str, authorization: Authorization) -> bytes:
@@ -136,11 +135,6 @@ def subscribe(operation_id: str, channel: str, authorization: Authorization) -> 
             "authorization": dict(authorization),
         }
     )
-
-
-def unsubscribe(operation_id: str) -> bytes:
-    """Return the message that ends the subscription with this id."""
-    return orjson.dumps({"type": "unsubscribe", "id": operation_id})
 
 
 def publish(
@@ -178,19 +172,13 @@ def connection_ack(timeout_ms: int) -> bytes:
     return orjson.dumps({"type": "connection_ack", "connectionTimeoutMs": timeout_ms})
 
 
-def keep_alive() -> bytes:
-    """Return the message that says only that the service is still there."""
-    return b'{"type":"ka"}'
+KEEP_ALIVE = b'{"type":"ka"}'
+"""The message that says only that the service is still there."""
 
 
-def subscribe_success(operation_id: str) -> bytes:
-    """Return the confirmation of a subscription."""
-    return orjson.dumps({"type": "subscribe_success", "id": operation_id})
-
-
-def unsubscribe_success(operation_id: str) -> bytes:
-    """Return the confirmation that a subscription has ended."""
-    return orjson.dumps({"type": "unsubscribe_success", "id": operation_id})
+def operation_message(message_type: str, operation_id: str) -> bytes:
+    """Return a message of no more than these two, such as ``subscribe_success``."""
+    return orjson.dumps({"type": message_type, "id": operation_id})
 
 
 def publish_success(operation_id: str, results: Sequence[EventResult]) -> bytes:
@@ -233,31 +221,6 @@ def encoded_data(operation_id: str, encoded_event: bytes) -> bytes:
     The id must be valid, as ``parse_client_message`` has made sure: it is not escaped.
     """
     return b'{"type":"data","id":"%b","event":%b}' % (operation_id.encode(), encoded_event)
-
-
-def connection_error(error: WireError) -> bytes:
-    """Return the answer to a connection that is rejected."""
-    return error_message("connection_error", "", error)
-
-
-def subscribe_error(operation_id: str, error: WireError) -> bytes:
-    """Return the refusal of a subscription."""
-    return error_message("subscribe_error", operation_id, error)
-
-
-def unsubscribe_error(operation_id: str, error: WireError) -> bytes:
-    """Return the refusal of an unsubscribe."""
-    return error_message("unsubscribe_error", operation_id, error)
-
-
-def publish_error(operation_id: str, error: WireError) -> bytes:
-    """Return the refusal of a whole publish over WebSocket."""
-    return error_message("publish_error", operation_id, error)
-
-
-def error(operation_id: str, error: WireError) -> bytes:
-    """Return the answer to a message that could not be understood."""
-    return error_message("error", operation_id, error)
 
 
 def error_message(message_type: str, operation_id: str, error: WireError) -> bytes:

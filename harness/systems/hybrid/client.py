@@ -29,10 +29,12 @@ class HybridApi:
 
     def __init__(self, access: Access) -> None:
         address = access.options.poll_address or beside(access.http)
-        tls = access.tls or tls_context(address, verify=True, ca_file=None)
+        tls = None
+        if address.startswith("https:"):
+            tls = access.tls or tls_context(address, verify=True, ca_file=None)
         self._sockets = AppSyncEventsApi(access)
         self._polls = PollingApi(
-            replace(access, realtime=address, http=address, api_key="", tls=_if_https(address, tls))
+            replace(access, realtime=address, http=address, api_key="", tls=tls)
         )
 
     def client(
@@ -59,8 +61,3 @@ def beside(http: str) -> str:
     """Return the address of polls on the host that takes publishes, as the emulator has it."""
     parts = urlsplit(http)
     return urlunsplit((parts.scheme, parts.netloc, wire.POLL_PATH, "", ""))
-
-
-def _if_https(address: str, tls: Any) -> Any:
-    """Return a TLS context for an encrypted address, None for a plain one."""
-    return tls if address.startswith("https:") else None

@@ -18,11 +18,7 @@ QUOTAS: Final = (*sockets.QUOTAS, *polls.QUOTAS)
 
 
 def bill(usage: Usage) -> tuple[Line, ...]:
-    """Return the lines of both bills.
-
-    Args:
-        usage: Connections, events and their deliveries of chatters; polls of viewers.
-    """
+    """Return both bills: of chatters' connections and events, and of viewers' polls."""
     return (*sockets.bill(usage), *polls.bill(usage))
 
 

@@ -9,18 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
-from typing import cast
 
 import orjson
 
 from harness.core.message_token import as_json
-from harness.emulation.control import Answer, Control, answers_of
+from harness.emulation.control import Answer, Control
 from harness.emulation.emulated_service import Protocols
 from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events.channels import Segments
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
-from harness.systems.appsync_events.options import Options as SocketOptions
 from harness.systems.hybrid.options import Options
 from harness.systems.polling.emulator.process import HttpConnection, PollingEmulator, Site
 
@@ -35,17 +32,11 @@ class HybridEmulator(AppSyncEventsEmulator):
 
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
         super().__init__(options, worker_context)
-        polls_context = replace(worker_context, folder=worker_context.folder / POLLS_FOLDER)
-        self._polls = PollingEmulator(options, polls_context)
+        folder = worker_context.folder / POLLS_FOLDER
+        folder.mkdir(exist_ok=True)
+        self._polls = PollingEmulator(options, replace(worker_context, folder=folder))
         # It answers for both halves, on connections of either.
-        self.control = cast("Control", JointControl(self.control, self._polls.control))
-
-    @classmethod
-    def make_files(cls, options: SocketOptions, folder: Path, processes: int) -> None:
-        """Write what the processes share before they start."""
-        super().make_files(options, folder, processes)
-        (folder / POLLS_FOLDER).mkdir()
-        PollingEmulator.make_files(cast("Options", options), folder / POLLS_FOLDER, processes)
+        self.control = JointControl(self, self._polls.control)
 
     def protocols(self, application: Protocols) -> Protocols:
         """Return what makes the protocol of each connection; all but polls is the Event API's."""
@@ -68,23 +59,16 @@ class HybridEmulator(AppSyncEventsEmulator):
         self._polls.close()
 
 
-class JointControl:
-    """Answers for both halves: the Event API's counts, and in ``polling`` those of the polls.
+class JointControl(Control):
+    """Answers for both halves: the Event API's counts, and in ``polling`` those of the polls."""
 
-    Args:
-        sockets: The Event API's.
-        polls: Those of the polls.
-    """
-
-    def __init__(self, sockets: Control, polls: Control) -> None:
-        self.answers = answers_of(self)
-        self.receive = sockets.receive
-        self._sockets = sockets
+    def __init__(self, sockets: HybridEmulator, polls: Control) -> None:
+        super().__init__(sockets)
         self._polls = polls
 
     async def stats(self) -> Answer:
         """Return what all processes have counted."""
-        told, of_polls = await asyncio.gather(self._sockets.stats(), self._polls.stats())
+        told, of_polls = await asyncio.gather(super().stats(), self._polls.stats())
         stats, polled = orjson.loads(told.body), orjson.loads(of_polls.body)
         stats["billed"] |= polled.pop("billed")
         stats["polling"] = polled
@@ -92,17 +76,17 @@ class JointControl:
 
     async def log(self) -> Answer:
         """Return what was hit by faults, one by one; first on sockets, then among polls."""
-        told, of_polls = await asyncio.gather(self._sockets.log(), self._polls.log())
+        told, of_polls = await asyncio.gather(super().log(), self._polls.log())
         entries = [*orjson.loads(told.body), *orjson.loads(of_polls.body)]
         return Answer(HTTPStatus.OK, orjson.dumps(entries))
 
     async def reset(self) -> Answer:
         """Let both halves begin their counts anew."""
-        return _worse(*await asyncio.gather(self._sockets.reset(), self._polls.reset()))
+        return _worse(*await asyncio.gather(super().reset(), self._polls.reset()))
 
     async def set_faults(self, body: bytes) -> Answer:
         """Let both halves play these faults; each hits its own connections."""
-        told = await asyncio.gather(self._sockets.set_faults(body), self._polls.set_faults(body))
+        told = await asyncio.gather(super().set_faults(body), self._polls.set_faults(body))
         return _worse(*told)
 
 

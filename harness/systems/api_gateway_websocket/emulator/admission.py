@@ -9,9 +9,10 @@ import fcntl
 import time
 from pathlib import Path
 
-from harness.emulation.counters import Counters, make_integers, open_integers
+from harness.emulation.counters import open_integers
 from harness.emulation.faults import ConnectOutcome, Faults
 from harness.emulation.quotas import Rate
+from harness.emulation.worker import WorkerContext
 from harness.systems.api_gateway_websocket.options import Quotas
 
 _NS_PER_S = 1_000_000_000
@@ -23,21 +24,14 @@ class TokenBucket:
     Kept as the time at which the bucket would be full again.
 
     Args:
-        file: Made with ``make_file``; also what the processes lock, as each take reads and writes.
-        rate_per_s: Tokens that are put back in a second.
-        burst: Tokens in a full bucket.
+        file: Also what the processes lock, as each take reads and writes.
     """
 
     def __init__(self, file: Path, rate_per_s: float, burst: int) -> None:
+        self._full_ns = open_integers(file, 1)
         self._lock = file.open("rb")
-        self._full_ns = open_integers(file)
         self._token_ns = round(_NS_PER_S / rate_per_s)
         self._burst_ns = burst * self._token_ns
-
-    @staticmethod
-    def make_file(file: Path) -> None:
-        """Write a full bucket."""
-        make_integers(file, 1)
 
     def take(self) -> bool:
         """Take a token if there is one."""
@@ -58,40 +52,17 @@ class TokenBucket:
         self._lock.close()
 
 
-_CONNECTS, _REQUESTS = "rate-connects", "bucket-requests"
-
-
 class Admission:
-    """The admission of one process.
+    """The admission of one process."""
 
-    Args:
-        quotas: The limits.
-        faults: Faults that apply besides.
-        counters: Counts rejected connects.
-        folder: Files that all processes share; holds those of ``make_files``.
-        index: Number of this process.
-    """
-
-    def __init__(
-        self, quotas: Quotas, faults: Faults, counters: Counters, folder: Path, index: int
-    ) -> None:
+    def __init__(self, quotas: Quotas, faults: Faults, context: WorkerContext) -> None:
         self._faults = faults
-        self._counters = counters
-        has = quotas.enabled
-        limit_per_s = quotas.connects_per_s
-        self._connects = (
-            Rate(folder / _CONNECTS, index, limit_per_s) if has and limit_per_s else None
-        )
-        rate_per_s, burst = quotas.requests_per_s, quotas.burst
-        self._requests = (
-            TokenBucket(folder / _REQUESTS, rate_per_s, burst) if has and rate_per_s else None
-        )
-
-    @staticmethod
-    def make_files(folder: Path, processes: int) -> None:
-        """Write the files in which processes see what the others take."""
-        Rate.make_table(folder / _CONNECTS, processes)
-        TokenBucket.make_file(folder / _REQUESTS)
+        self._connects = self._requests = None
+        if quotas.enabled and quotas.connects_per_s:
+            self._connects = Rate(context, "connects", quotas.connects_per_s)
+        if quotas.enabled and quotas.requests_per_s:
+            file = context.folder / "bucket-requests"
+            self._requests = TokenBucket(file, quotas.requests_per_s, quotas.burst)
 
     def connect(self) -> ConnectOutcome:
         """Decide what becomes of a client that connects, and count it unless it is admitted."""

@@ -19,14 +19,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from harness.emulation.bus import Bus, Parts
-from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter
+from harness.emulation.bus import Parts
+from harness.emulation.connection_writer import Batch, Connection
 from harness.emulation.counters import OWED
-from harness.emulation.deliveries import Deliveries, Frame, Subscription
-from harness.emulation.scheduler import Scheduler
+from harness.emulation.deliveries import Frame, Subscription
+from harness.emulation.emulated_service import EmulatedService
+from harness.emulation.metering import steps_of
 from harness.emulation.websocket_frames import text_frames
 from harness.systems.api_gateway_websocket import wire
-from harness.systems.api_gateway_websocket.emulator.metering import steps_of
+from harness.systems.api_gateway_websocket.emulator.metering import STEP_BYTES
+from harness.systems.api_gateway_websocket.options import Options
 
 CALLS, ANSWERS = b"calls", b"answers"
 """First part of messages between processes about calls."""
@@ -44,7 +46,6 @@ class Reply(NamedTuple):
     """What a call is answered with.
 
     Attributes:
-        status: HTTP status.
         body: What a GET returns.
     """
 
@@ -62,13 +63,9 @@ class ManagedConnection:
     """One connection as the API knows it.
 
     Attributes:
-        id: What it is called.
-        connection: Where to write.
         close: Closes it from the server's side.
         touch: Called when something was sent to it.
         subscription: What faults and counts know its deliveries by, once it may get any.
-        source_ip: Address it came from.
-        user_agent: What its client calls itself.
         connected_s: When it came, Unix time.
         active_s: When it last sent something or was sent something, Unix time.
     """
@@ -95,53 +92,33 @@ class ManagedConnection:
         self.user_agent = user_agent
         self.connected_s = self.active_s = time.time()
         self.close: Callable[[], None] = connection.transport.close
-        self.touch: Callable[[], None] = _nothing
+        self.touch: Callable[[], None] = lambda: None
 
 
 class Management:
-    """The API as one process offers it; made inside the running event loop.
+    """The API as one process offers it; made inside the running event loop."""
 
-    Args:
-        writer: Connections of this process.
-        deliveries: What becomes of what is posted.
-        bus: Where the other processes are.
-        scheduler: When a call to a killed process is given up.
-        index: Number of this process.
-        processes: How many there are.
-    """
-
-    def __init__(
-        self,
-        writer: ConnectionWriter,
-        deliveries: Deliveries,
-        bus: Bus,
-        scheduler: Scheduler,
-        *,
-        index: int,
-        processes: int,
-    ) -> None:
-        self._writer = writer
-        self._deliveries = deliveries
-        self._bus = bus
-        self._scheduler = scheduler
-        self._index = index
-        self._processes = processes
+    def __init__(self, service: EmulatedService[Options]) -> None:
+        self._context = service.worker_context
+        self._index = self._context.index
+        self._writer = service.writer
+        self._deliveries = service.deliveries
+        self._bus = service.bus
+        self._scheduler = service.scheduler
         self._connections: dict[str, ManagedConnection] = {}
         self._numbers = itertools.count()
         self._asked: dict[int, Answered] = {}
         self._outgoing: dict[tuple[int, str, bytes, int], list[tuple[int, str]]] = {}
-        self._next_event = index
+        self._event_numbers = self._context.numbers()
         self._frame = (b"", Batch(b""))
 
     def number_event(self) -> int:
         """Number a message, so that faults can name it in every process."""
-        number = self._next_event
-        self._next_event += self._processes
-        return number
+        return next(self._event_numbers)
 
     def reset(self) -> None:
         """Number messages from the beginning again."""
-        self._next_event = self._index
+        self._event_numbers = self._context.numbers()
 
     def add(self, connection: Connection, source_ip: str, user_agent: str) -> ManagedConnection:
         """Return a new connection of this process, under an id of its own."""
@@ -193,7 +170,7 @@ class Management:
             answered(Reply(HTTPStatus.BAD_REQUEST, f"Invalid connectionId: {connection_id}"))
         elif owner == self._index:
             answered(self._serve(method, connection_id, data, event))
-        elif owner >= self._processes:
+        elif owner >= self._context.processes:
             answered(GONE)
         else:
             self._pass_on(owner, method, connection_id, answered, data, event)
@@ -214,7 +191,7 @@ class Management:
         if connection.transport.get_write_buffer_size() > self._writer.buffer_limit_bytes:
             return LIMIT_EXCEEDED  # "The WebSocket client side buffer is full."
         batch = self._batch(data)
-        if self._deliveries.all_pass(range(event, event + 1), 1, batch.steps):
+        if self._deliveries.all_pass((event,), 1, batch.steps):
             self._deliveries.counters.add(OWED)
             connection.deliver(batch)
         else:
@@ -228,7 +205,7 @@ class Management:
         """Return what is posted as a frame; one message goes to many, so the last one is kept."""
         if self._frame[0] != data:
             frames = text_frames(data, wire.FRAME_BYTES)
-            self._frame = data, Batch(frames, deliveries=1, steps=steps_of(len(data)))
+            self._frame = data, Batch(frames, deliveries=1, steps=steps_of(len(data), STEP_BYTES))
         return self._frame[1]
 
     def _pass_on(
@@ -290,7 +267,3 @@ def _description(managed: ManagedConnection) -> dict[str, Any]:
 def _iso(unix_s: float) -> str:
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix_s))
     return f"{whole}.{int(unix_s % 1 * 1000):03}Z"
-
-
-def _nothing() -> None:
-    """Do nothing: not every connection is watched."""

@@ -27,7 +27,7 @@ from harness.emulation.worker import WorkerContext
 from harness.systems.api_gateway_websocket import wire
 from harness.systems.api_gateway_websocket.emulator.management import LIMIT_EXCEEDED, Reply
 from harness.systems.api_gateway_websocket.emulator.service import Service
-from harness.systems.api_gateway_websocket.emulator.sessions import Clocks, FrameLimit, Session
+from harness.systems.api_gateway_websocket.emulator.sessions import FrameLimit, Session
 from harness.systems.api_gateway_websocket.options import Options
 
 CLOSE_TIMEOUT_S = 2.0
@@ -61,14 +61,11 @@ class ApiGatewayEmulator(Service):
 
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
         super().__init__(options, worker_context)
-        quotas = options.quotas
         self._users = {user.access_key_id: user for user in options.iam_users}
-        has = quotas.enabled
-        self.clocks = Clocks(quotas.idle_s if has else 0, quotas.lifetime_s if has else 0)
 
     def background(self) -> Iterable[Coroutine[Any, Any, object]]:
-        """Return the clocks of the connections."""
-        return [self.clocks.run()]
+        """Return what closes idle and old connections."""
+        return [self.idle.run(), self.lifetime.run()]
 
     @property
     def stop_code(self) -> int:
@@ -147,7 +144,7 @@ class ApiGatewayEmulator(Service):
         user_agent = request.headers.get("User-Agent", "")
         managed = self.management.add(connection, request.remote or "", user_agent)
         self.metering.connected(managed)
-        session = Session(self, self.clocks, websocket, managed)
+        session = Session(self, websocket, managed)
         protocol: Any = request.protocol
         # The library limits messages only, and offers no place between the socket and its reader.
         protocol._payload_parser = FrameLimit(  # noqa: SLF001 - see above
@@ -220,12 +217,7 @@ class ApiGatewayEmulator(Service):
 
     @staticmethod
     def client_settings(options: Options, http_url: str) -> dict[str, str]:
-        """Return settings for clients other than our own, by their title.
-
-        Args:
-            options: How the emulator is set up.
-            http_url: Where it serves ``@connections``.
-        """
+        """Return settings for clients other than our own, by their title."""
         if not options.iam_users:
             return {BOTO_TITLE: NO_USERS}
         user = options.iam_users[0]

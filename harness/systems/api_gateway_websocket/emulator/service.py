@@ -2,20 +2,17 @@
 
 import random
 from collections.abc import Mapping
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 from harness.emulation.bus import Parts
 from harness.emulation.counters import SHARED_COUNTS
 from harness.emulation.emulated_service import EmulatedService
+from harness.emulation.scheduler import Intervals
 from harness.emulation.worker import WorkerContext
 from harness.systems.api_gateway_websocket.emulator.admission import Admission
-from harness.systems.api_gateway_websocket.emulator.broadcast import (
-    BROADCAST_COUNTS,
-    FUNCTION_COUNTS,
-    Broadcaster,
-    Functions,
-)
+from harness.systems.api_gateway_websocket.emulator.functions import Functions
 from harness.systems.api_gateway_websocket.emulator.management import Management
 from harness.systems.api_gateway_websocket.emulator.metering import BILLED_COUNTS, Metering, bill
 from harness.systems.api_gateway_websocket.emulator.table import ConnectionTable
@@ -24,8 +21,18 @@ from harness.systems.api_gateway_websocket.options import Options
 COUNTS = (
     *SHARED_COUNTS,
     *BILLED_COUNTS,
-    *BROADCAST_COUNTS,
-    *FUNCTION_COUNTS,
+    "deliveries.dropped.throttled",  # every attempt was answered 429
+    "deliveries.dropped.function_timeout",  # the function was ended before it could post
+    "deliveries.dropped.function_throttled",  # no function could be started for them
+    "posts.attempted",  # calls that broadcasts made
+    "posts.throttled",  # of these, answered 429
+    "posts.gone",  # of these, answered 410: the row was stale and is deleted
+    "broadcasts.started",
+    "broadcasts.ended",
+    "broadcasts.timed_out",
+    "functions.started",
+    "functions.cold_starts",
+    "functions.throttled",
     "connects.accepted",
     "connects.refused.unauthorized",
     "connects.refused.bad_request",
@@ -56,13 +63,9 @@ class Service(EmulatedService[Options]):
     """One emulator process, seen from its connections.
 
     Attributes:
-        admission: Quotas, and faults on the way in.
-        metering: The bill.
-        management: The ``@connections`` API.
-        table: Who is in which channel.
-        functions: What runs behind the API.
-        broadcaster: Sends a message to a channel.
-        rng: Decides whose $disconnect is lost.
+        rng: Decides whose $disconnect is lost, and how long calls and waits of a broadcast are.
+        idle: Closes sessions after too long a silence.
+        lifetime: Closes sessions at their greatest age.
     """
 
     OPTIONS = Options
@@ -70,38 +73,23 @@ class Service(EmulatedService[Options]):
 
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
         super().__init__(options, worker_context)
-        index, folder = worker_context.index, worker_context.folder
+        quotas, index = options.quotas, worker_context.index
         self.rng = random.Random(f"{options.seed}/{index}")
-        self.admission = Admission(options.quotas, self.faults, self.counters, folder, index)
+        self.admission = Admission(quotas, self.faults, worker_context)
         self.metering = Metering(self.counters)
-        self.management = Management(
-            self.writer,
-            self.deliveries,
-            self.bus,
-            self.scheduler,
-            index=index,
-            processes=worker_context.processes,
-        )
-        self.table = ConnectionTable(folder / TABLE, index)
+        self.management = Management(self)
+        self.table = ConnectionTable(worker_context.folder / TABLE, index)
         if worker_context.since_ns:
             self.table.note_all_left()
         self.functions = Functions(options.broadcast, self.scheduler, self.counters)
-        self.broadcaster = Broadcaster(
-            options.broadcast,
-            self.functions,
-            self.table,
-            self.management,
-            self.admission,
-            self.scheduler,
-            self.counters,
-            self.rng,
-        )
+        idle_s, lifetime_s = (quotas.idle_s, quotas.lifetime_s) if quotas.enabled else (0.0, 0.0)
+        self.idle = Intervals[Any](idle_s, methodcaller("close", "idle"))
+        self.lifetime = Intervals[Any](lifetime_s, methodcaller("close", "lifetime"))
 
     @classmethod
     def make_files(cls, options: Options, folder: Path, processes: int) -> None:
         """Write what the processes share before they start."""
         super().make_files(options, folder, processes)
-        Admission.make_files(folder, processes)
         ConnectionTable.make_file(folder / TABLE)
 
     def receive(self, parts: Parts) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
@@ -16,10 +17,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from harness.core.channels import is_wildcard
 from harness.emulation.connection_writer import end_connection
-from harness.emulation.scheduler import Intervals
 from harness.emulation.websocket_frames import close_frame, text_frame
 from harness.scenario.faults import RESET
 from harness.systems.api_gateway_websocket import wire
+from harness.systems.api_gateway_websocket.emulator.broadcast import start_broadcast
 from harness.systems.api_gateway_websocket.emulator.management import ManagedConnection
 from harness.systems.api_gateway_websocket.emulator.service import Service
 from harness.systems.api_gateway_websocket.options import Route
@@ -46,8 +47,6 @@ class FrameLimit:
     websocket-limits-table", read November 2026: a frame above 32 KB closes with code 1009.
 
     Args:
-        reader: Who gets the bytes.
-        limit_bytes: Longest payload of a frame.
         exceeded: Called once, at the first longer one; from then on nothing is passed on.
     """
 
@@ -117,57 +116,31 @@ _REPEATED = ("id", "channel")
 """What a backend's answer repeats of the frame, besides its action."""
 
 
-class Clocks:
-    """What becomes due on all connections of a process; made inside the running event loop.
-
-    Args:
-        idle_s: Silence that ends a connection; 0 for none.
-        lifetime_s: Age that ends a connection; 0 for none.
-    """
-
-    def __init__(self, idle_s: float, lifetime_s: float) -> None:
-        self.idle = Intervals(idle_s, Session.end_of_patience) if idle_s else None
-        self.lifetime = Intervals(lifetime_s, Session.end_of_life) if lifetime_s else None
-
-    async def run(self) -> None:
-        """Serve both; never returns where there is one."""
-        clocks = (clock for clock in (self.idle, self.lifetime) if clock is not None)
-        await asyncio.gather(*(clock.run() for clock in clocks))
-
-
 class Session:
     """One connection after its upgrade.
 
     Args:
-        service: What it shares with the others.
-        clocks: What becomes due on it.
         websocket: The connection, to read from and to close.
         managed: The connection, to write to and to call by its id.
     """
 
-    __slots__ = ("_channels", "_clocks", "_closing", "_managed", "_service", "_websocket")
+    __slots__ = ("_channels", "_closing", "_managed", "_service", "_websocket")
 
     def __init__(
-        self,
-        service: Service,
-        clocks: Clocks,
-        websocket: web.WebSocketResponse,
-        managed: ManagedConnection,
+        self, service: Service, websocket: web.WebSocketResponse, managed: ManagedConnection
     ) -> None:
         self._service = service
-        self._clocks = clocks
         self._websocket = websocket
         self._managed = managed
         self._channels: set[str] = set()
         self._closing: asyncio.Task[bool] | None = None
-        managed.close = self._deleted
+        managed.close = partial(self.close, "deleted")
         managed.touch = self._active
 
     async def run(self) -> None:
         """Serve the connection until either side closes it."""
         self._active()
-        if self._clocks.lifetime is not None:
-            self._clocks.lifetime.restart(self)
+        self._service.lifetime.restart(self)
         ping_counts = self._service.options.undocumented.ping_is_activity
         try:
             async for message in self._websocket:
@@ -183,15 +156,13 @@ class Session:
             self._ended()
 
     def _active(self) -> None:
-        if self._clocks.idle is not None:
-            self._clocks.idle.restart(self)
+        self._service.idle.restart(self)
 
     def _ended(self) -> None:
         """Forget the connection, and call $disconnect, which is best effort."""
         service, connection_id = self._service, self._managed.id
-        for clock in (self._clocks.idle, self._clocks.lifetime):
-            if clock is not None:
-                clock.stop(self)
+        service.idle.stop(self)
+        service.lifetime.stop(self)
         if self._websocket.close_code == WSCloseCode.MESSAGE_TOO_BIG:
             service.counters.add("disconnects.too_large")
         service.table.note_left(connection_id)
@@ -199,17 +170,6 @@ class Session:
         forget = service.table.forget
         if service.rng.random() < lost or not service.functions.call(lambda: forget(connection_id)):
             service.counters.add("disconnects.unnoticed")
-
-    def end_of_life(self) -> None:
-        """Close the connection: it is as old as connections get."""
-        self._close("lifetime")
-
-    def end_of_patience(self) -> None:
-        """Close the connection: nothing was sent either way for too long."""
-        self._close("idle")
-
-    def _deleted(self) -> None:
-        self._close("deleted")
 
     def too_large(self) -> None:
         """Close the connection, on which a frame began that is too long."""
@@ -219,8 +179,8 @@ class Session:
         # What the client is still sending is read and dropped, so that it reads our reason.
         asyncio.get_running_loop().call_later(GIVE_UP_S, transport.abort)
 
-    def _close(self, cause: str) -> None:
-        """Close from the server's side, once."""
+    def close(self, cause: str) -> None:
+        """Close from the server's side, once, and count the cause."""
         if self._closing is not None:
             return
         self._service.counters.add(f"disconnects.{cause}")
@@ -319,7 +279,7 @@ class Session:
                 waits.clear()
                 self._error(wire.TIMED_OUT)
 
-        if not service.broadcaster.start(channel, payload, ended):
+        if not start_broadcast(service, channel, payload, ended):
             service.counters.add("publishes.refused.function")
             self._error(wire.INTERNAL_SERVER_ERROR)
             return

@@ -26,7 +26,6 @@ class Row(NamedTuple):
     """One row as a function reads it.
 
     Attributes:
-        connection: Id of the connection.
         has_left: Whether it is known to the emulator, and not to the function, that it has gone
             and its row was not removed.
     """
@@ -39,7 +38,6 @@ class ConnectionTable:
     """One process's access to the table.
 
     Args:
-        file: Made with ``make_file``.
         process: Number of this process; its rows are of connections it holds.
     """
 

@@ -40,8 +40,6 @@ _ANSWERS = frozenset(
 )
 """Messages that end a wait of the join; anything else may come in between."""
 
-_KEEP_ALIVE = wire.keep_alive()
-
 _THROTTLED = frozenset(("LimitExceededError", "LimitExceededException", "TooManyRequestsException"))
 """Error types that mean "too much"; the service documents none (reference, section 7)."""
 
@@ -178,7 +176,7 @@ class AppSyncEventsClient(WebSocketConnection):
         try:
             self.connect(times, deadline)
             before = time.monotonic_ns()
-            asks = [wire.connection_init()]
+            asks = [wire.CONNECTION_INIT]
             times.confirmed_ns = self._request("init", asks, "connection_ack", deadline)
             times.stages_ns["init"] = time.monotonic_ns() - before
             if self._subscriptions:
@@ -233,7 +231,7 @@ class AppSyncEventsClient(WebSocketConnection):
 
     def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
         """Tell deliveries, answers and errors apart."""
-        if payload == _KEEP_ALIVE:
+        if payload == wire.KEEP_ALIVE:
             return None
         try:
             message = wire.parse_server_message(payload)

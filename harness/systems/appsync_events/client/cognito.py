@@ -27,9 +27,6 @@ _TOKENS = {"access": "AccessToken", "id": "IdToken"}
 class UserPoolTokens:
     """Signs in test users, each when it is first needed.
 
-    Args:
-        auth: The target's ``[auth]`` table.
-
     Raises:
         CredentialsError: If the file names no user, or nothing says which region.
     """

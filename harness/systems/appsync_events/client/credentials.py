@@ -41,12 +41,7 @@ class Credentials(Protocol):
 
 
 class FixedCredentials:
-    """All clients present the same API key, or nothing.
-
-    Args:
-        host: Of the API's HTTP endpoint.
-        api_key: The key; may be empty.
-    """
+    """All clients present the same API key, or nothing."""
 
     def __init__(self, host: str, api_key: str) -> None:
         self._headers = {wire.API_KEY_HEADER: api_key}

@@ -48,7 +48,6 @@ class SignedCredentials:
 
     Args:
         host: Of the API's HTTP endpoint, with its port where that is not the scheme's own.
-        auth: The target's ``[auth]`` table.
 
     Raises:
         CredentialsError: If the chain finds no credentials, or nothing says which region.
@@ -85,12 +84,7 @@ class SignedCredentials:
         """Return at once: all clients sign with the same credentials."""
 
     def authorization(self, _user: int, body: bytes, *, reusable: bool) -> wire.Authorization:
-        """Return the signature of one step, made now or, where reusable, a moment ago.
-
-        Args:
-            body: What the step signs: ``{}`` to connect, or the channel, with events to publish.
-            reusable: Whether the same body will be signed for others.
-        """
+        """Return the signature of one step, made now or, where reusable, a moment ago."""
         if not reusable:
             return self._sign(body, REALTIME_HEADERS)
         now_s = time.monotonic()
@@ -128,15 +122,7 @@ class SignedCredentials:
 def signed(
     body: bytes, headers: Mapping[str, str], host: str, credentials: Any, region: str
 ) -> dict[str, str]:
-    """Return headers with host, date and signature of a request, or of a message as if it were one.
-
-    Args:
-        body: What is signed.
-        headers: Signed with it.
-        host: Of the API's HTTP endpoint.
-        credentials: With the attributes of botocore's.
-        region: The API's.
-    """
+    """Return headers with host, date and signature of a request, or of a message as one."""
     if credentials.token:
         register_secret("AWS_SESSION_TOKEN", credentials.token)
     given = {**headers, "host": host}

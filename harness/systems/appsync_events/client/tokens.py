@@ -63,12 +63,7 @@ class _Held(NamedTuple):
 
 
 class TokenCredentials:
-    """Users with tokens: user k is identity k, from the first again where there are more users.
-
-    Args:
-        host: Of the API's HTTP endpoint.
-        source: Where tokens come from.
-    """
+    """Users with tokens: user k is identity k, from the first again where there are more users."""
 
     def __init__(self, host: str, source: TokenSource) -> None:
         self._host = host
@@ -141,7 +136,6 @@ class ListedTokens:
     """Tokens that a variable, a file or a command gives, one a line.
 
     Args:
-        where: The key of the target that names it.
         read: Returns the lines; called again when one of its tokens is about to expire.
 
     Raises:

@@ -92,7 +92,6 @@ class Identity(NamedTuple):
     """An authorised caller.
 
     Attributes:
-        mode: How they showed who they are.
         claims: ``ctx.identity`` of handlers; None for an API key.
     """
 
@@ -104,7 +103,6 @@ class Caller(NamedTuple):
     """The HTTP request that something came by: a publish, or the upgrade of the connection.
 
     Attributes:
-        headers: As received.
         host: Its ``Host``; may be empty.
         body: As received; empty for an upgrade.
         address: Where it came from, as handlers see it.
@@ -117,6 +115,21 @@ class Caller(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Caller({self.address}, {len(self.headers)} headers, {len(self.body)} bytes)"
+
+
+class Request(NamedTuple):
+    """A publish or subscribe, and who asks for it.
+
+    Attributes:
+        body: The message or the body of the HTTP request.
+        caller: The HTTP request that brought it, or opened its connection.
+        over_http: Whether it is a request of its own, whose body was signed as it came.
+    """
+
+    body: Mapping[str, Any]
+    authorization: Mapping[str, str]
+    caller: Caller
+    over_http: bool = False
 
 
 class _Step(NamedTuple):
@@ -133,8 +146,6 @@ class Access:
     """Authorises callers.
 
     Args:
-        options: Of the whole emulator.
-        folder: Shared by its processes.
         clock: Returns the time in seconds since 1970.
 
     Attributes:
@@ -147,7 +158,8 @@ class Access:
     def __init__(
         self, options: Options, folder: Path, clock: Callable[[], float] = time.time
     ) -> None:
-        prepare(options, folder)
+        if _issues_tokens(options):
+            make_key_pair(folder)
         self._options = options
         self._clock = clock
         self._api_keys = [
@@ -168,28 +180,14 @@ class Access:
         self, authorization: Mapping[str, str], caller: Caller
     ) -> Identity | WireError:
         """Return who connects, or why they may not."""
-        step = _Step(
-            "EVENT_CONNECT",
-            self._options.connection_auth_modes,
-            lambda: _NOTHING_SIGNED,
-        )
+        allowed = self._options.connection_auth_modes
+        step = _Step("EVENT_CONNECT", allowed, lambda: _NOTHING_SIGNED)
         return await self._check(step, authorization, caller)
 
     async def subscribe(
-        self,
-        namespace: Namespace,
-        channel: str,
-        authorization: Mapping[str, str],
-        caller: Caller,
+        self, namespace: Namespace, channel: str, request: Request
     ) -> Identity | WireError:
-        """Return who subscribes, or why they may not.
-
-        Args:
-            namespace: Of the channel.
-            channel: As the message has it: that is what is signed.
-            authorization: From the message.
-            caller: The upgrade of its connection.
-        """
+        """Return who subscribes to a channel, as the message names it, or why they may not."""
         step = _Step(
             "EVENT_SUBSCRIBE",
             namespace.subscribe_auth_modes or self._options.default_subscribe_auth_modes,
@@ -197,40 +195,24 @@ class Access:
             namespace.name,
             channel,
         )
-        return await self._check(step, authorization, caller)
+        return await self._check(step, request.authorization, request.caller)
 
     async def publish(
-        self,
-        namespace: Namespace,
-        channel: str,
-        message_body: Mapping[str, Any],
-        authorization: Mapping[str, str],
-        caller: Caller,
-        *,
-        over_http: bool,
+        self, namespace: Namespace, channel: str, request: Request
     ) -> Identity | WireError:
-        """Return who publishes, or why they may not.
-
-        Args:
-            namespace: Of the channel.
-            channel: As the message has it: that is what is signed.
-            message_body: The message or the body, decoded.
-            authorization: From the message, or over HTTP the request's headers.
-            caller: The request, or the upgrade of the message's connection.
-            over_http: Whether the body was signed as it came.
-        """
+        """Return who publishes to a channel, as the message names it, or why they may not."""
         step = _Step(
             "EVENT_PUBLISH",
             namespace.publish_auth_modes or self._options.default_publish_auth_modes,
             lambda: (
-                caller.body
-                if over_http
-                else credentials.message_body(channel, message_body.get("events", []))
+                request.caller.body
+                if request.over_http
+                else credentials.message_body(channel, request.body.get("events", []))
             ),
             namespace.name,
             channel,
         )
-        return await self._check(step, authorization, caller)
+        return await self._check(step, request.authorization, request.caller)
 
     async def _check(
         self, step: _Step, authorization: Mapping[str, str], caller: Caller
@@ -303,12 +285,6 @@ class Access:
         if answer is None or not answer.is_authorized:
             return UNAUTHORIZED
         return Identity("lambda", {"handlerContext": answer.handler_context})
-
-
-def prepare(options: Options, folder: Path) -> None:
-    """Write what all processes must agree on, unless it is there."""
-    if _issues_tokens(options):
-        make_key_pair(folder)
 
 
 def _issues_tokens(options: Options) -> bool:

@@ -5,11 +5,10 @@ a client above a rate is undocumented; decided here: an error named ``LimitExcee
 the official Android client knows.
 """
 
-from pathlib import Path
-
 from harness.emulation.counters import Counters
 from harness.emulation.faults import ConnectOutcome, Faults
 from harness.emulation.quotas import ConnectionRate, Rate
+from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events.options import Quotas
 from harness.systems.appsync_events.wire import WireError
 
@@ -18,41 +17,28 @@ TOO_MANY_SUBSCRIPTIONS = WireError(
     "MaxSubscriptionsReachedError", "Maximum number of subscriptions on this connection reached."
 )
 
-_RATES = ("connects", "inbound", "outbound")
-
 
 class Admission:
     """The admission of one process.
-
-    Args:
-        quotas: The limits of the API.
-        faults: Faults that apply besides.
-        counters: Counts what is rejected, by cause.
-        folder: Files that all processes share; holds the tables of ``make_tables``.
-        index: Number of this process.
 
     Attributes:
         outbound: The limit of steps of metering delivered; None without quotas.
     """
 
     def __init__(
-        self, quotas: Quotas, faults: Faults, counters: Counters, folder: Path, index: int
+        self, quotas: Quotas, faults: Faults, counters: Counters, context: WorkerContext
     ) -> None:
         self._quotas = quotas
         self._faults = faults
         self._counters = counters
-        limits = quotas.connects_per_s, quotas.inbound_events_per_s, quotas.outbound_messages_per_s
-        files = (folder / f"rate-{name}" for name in _RATES)
+        limits = {
+            "connects": quotas.connects_per_s,
+            "inbound": quotas.inbound_events_per_s,
+            "outbound": quotas.outbound_messages_per_s,
+        }
         self._connects, self._inbound, self.outbound = (
-            Rate(file, index, limit) if quotas.enabled else None
-            for file, limit in zip(files, limits, strict=True)
+            Rate(context, name, limit) if quotas.enabled else None for name, limit in limits.items()
         )
-
-    @staticmethod
-    def make_tables(folder: Path, processes: int) -> None:
-        """Write the tables in which processes see what the others take."""
-        for name in _RATES:
-            Rate.make_table(folder / f"rate-{name}", processes)
 
     def connect(self) -> ConnectOutcome:
         """Decide what becomes of a client that connects, and count it unless it is admitted."""

@@ -8,10 +8,12 @@ a quota may touch a broadcast is each of its deliveries looked at by itself.
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter, Transport
 from harness.emulation.deliveries import Deliveries, Frame, Subscription
 from harness.emulation.websocket_frames import text_frame
+from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.channels import Segments, matching_patterns
 from harness.systems.appsync_events.emulator.metering import steps_of_encoded
@@ -26,26 +28,20 @@ class Hub:
     """The subscriptions of one process.
 
     Args:
-        writer: The connections.
-        deliveries: What becomes of deliveries that may not simply be written.
-        index: Number of this process.
-        processes: How many there are; with ``index`` it makes the numbers of events unique.
         settle_s: How long after its confirmation events still pass a subscription by.
     """
 
     def __init__(
         self,
+        context: WorkerContext,
         writer: ConnectionWriter,
         deliveries: Deliveries,
-        *,
-        index: int = 0,
-        processes: int = 1,
         settle_s: float = 0.0,
     ) -> None:
+        self._context = context
         self._writer = writer
         self._deliveries = deliveries
-        self._next_number = self._index = index
-        self._processes = processes
+        self._numbers = context.numbers()
         self._settle_s = settle_s
         # Pattern -> subscription id -> transports in the order they came.
         self._groups: dict[Segments, dict[str, _Group]] = {}
@@ -53,15 +49,13 @@ class Hub:
         self._settling: dict[_Key, tuple[float, Subscription]] = {}
         self._settling_patterns: Counter[Segments] = Counter()
 
-    def number_events(self, count: int) -> int:
-        """Number events that came to this process; return the number of the first of them."""
-        first = self._next_number
-        self._next_number += count * self._processes
-        return first
+    def number_events(self, count: int) -> list[int]:
+        """Number events that came to this process."""
+        return list(islice(self._numbers, count))
 
     def reset(self) -> None:
         """Number events from the beginning again."""
-        self._next_number = self._index
+        self._numbers = self._context.numbers()
 
     def add(self, pattern: Segments, operation_id: str, connection: Connection) -> None:
         """Deliver what matches a pattern to a connection, marked with its subscription's id."""
@@ -106,15 +100,9 @@ class Hub:
         self._deliveries.counters.add("deliveries.settling", passed * events)
 
     def broadcast(
-        self, segments: Segments, encoded_events: Sequence[bytes], first_number: int = 0
+        self, segments: Segments, encoded_events: Sequence[bytes], numbers: Sequence[int]
     ) -> None:
-        """Deliver events, each from ``wire.encode_event``, to all who subscribed to their channel.
-
-        Args:
-            segments: The channel.
-            encoded_events: The events of one publish.
-            first_number: From ``number_events`` of the process they came to.
-        """
+        """Deliver events, encoded and numbered, to all who subscribed to their channel."""
         patterns = matching_patterns(segments)
         if self._settling:
             self._settle(patterns, len(encoded_events))
@@ -124,7 +112,6 @@ class Hub:
         if not groups:
             return
         count = len(encoded_events)
-        numbers = range(first_number, first_number + count * self._processes, self._processes)
         steps = list(map(steps_of_encoded, encoded_events))
         reached = sum([len(group) for _, group in groups])
         if self._deliveries.all_pass(numbers, reached * count, reached * sum(steps)):

@@ -77,15 +77,9 @@ def verify(
     region: str,
     now: datetime,
 ) -> IamUser | WireError:
-    """Return whose signature this is, or why it is refused.
+    """Return whose signature this is, or why it is refused; see ``signatures.verify``.
 
-    Args:
-        given: Names in lower case and values: the authorization object, or HTTP headers.
-        body: What should have been signed.
-        request_host: The HTTP request's own host, which some clients sign.
-        users: Those known, by access key id.
-        region: The API's.
-        now: The time, with a time zone.
+    ``given`` is the authorization object or HTTP headers, by names in lower case.
     """
     signed = Signed(given, body, path=wire.HTTP_PATH)
     scope = Scope(region, SERVICE)

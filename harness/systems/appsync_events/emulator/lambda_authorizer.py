@@ -46,8 +46,6 @@ class Question(NamedTuple):
     """What the function decides on.
 
     Attributes:
-        operation: What the caller wants to do.
-        token: What it shows for it.
         namespace: Of the channel; empty for a connect.
         channel: Such as ``/default/*``; empty for a connect.
     """
@@ -65,8 +63,6 @@ class Authorizer:
     """Asks the function, and remembers its answers; each process has its own memory.
 
     Args:
-        settings: Its function, and how long answers hold.
-        options: Of the whole emulator.
         clock: Returns the time in seconds, from any beginning.
 
     Raises:
@@ -87,12 +83,7 @@ class Authorizer:
         self._cache: dict[tuple[Operation, str, bytes], tuple[float, Answer]] = {}
 
     async def answer(self, question: Question, headers: Mapping[str, str]) -> Answer | None:
-        """Return the answer of the function, or its last one while that is cached; None refuses.
-
-        Args:
-            question: Also what an earlier answer is found by.
-            headers: Of the HTTP request or the upgrade.
-        """
+        """Return the answer of the function, or its last one while that is cached; None refuses."""
         if not self._pattern.fullmatch(question.token):
             return None
         # A digest, so that no token stays in memory, however long.

@@ -22,22 +22,22 @@ from harness.emulation.faults import refusal_status
 from harness.emulation.websocket_frames import close_frame
 from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events import wire
-from harness.systems.appsync_events.emulator.access import Caller
+from harness.systems.appsync_events.emulator.access import Caller, Request
 from harness.systems.appsync_events.emulator.admission import LIMIT_EXCEEDED
 from harness.systems.appsync_events.emulator.credentials import (
     offered_subprotocols,
     presented_credentials,
 )
-from harness.systems.appsync_events.emulator.publishing import Request, accept_publish
+from harness.systems.appsync_events.emulator.publishing import accept_publish
 from harness.systems.appsync_events.emulator.service import Service
-from harness.systems.appsync_events.emulator.sessions import Clocks, Session
+from harness.systems.appsync_events.emulator.sessions import Session
 from harness.systems.appsync_events.operations import (
     BAD_REQUEST,
     REQUEST_TOO_LARGE,
     UNAUTHORIZED,
     Refusal,
     RejectedMessageError,
-    parse_publish_body,
+    parse_object,
     refusal,
 )
 from harness.systems.appsync_events.options import AuthMode, Options
@@ -97,11 +97,10 @@ class AppSyncEventsEmulator(Service):
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
         super().__init__(options, worker_context)
         self._message_bytes = ESCAPES * options.quotas.request_bytes + ENVELOPE_BYTES
-        self.clocks = Clocks(options.keep_alive_s, options.connection_lifetime_s)
 
     def background(self) -> Iterable[Coroutine[Any, Any, object]]:
-        """Return the clocks of the connections."""
-        return [self.clocks.run()]
+        """Return what keeps connections alive, and closes old ones."""
+        return [self.keep_alive.run(), self.lifetime.run()]
 
     @property
     def stop_code(self) -> int:
@@ -149,7 +148,7 @@ class AppSyncEventsEmulator(Service):
         try:
             caller = _caller(request)
             refused = LIMIT_EXCEEDED if outcome.throttled else await self._refusal(caller, offered)
-            await Session(self, self.clocks, websocket, connection, caller, refused).run()
+            await Session(self, websocket, connection, caller, refused).run()
         except Exception:
             # The request has been answered; an HTTP answer now would be no frame.
             end_connection(transport, close_frame(INTERNAL_ERROR))
@@ -190,7 +189,7 @@ class AppSyncEventsEmulator(Service):
     async def _publish(self, request: web.Request) -> web.StreamResponse:
         try:
             text = await request.read()
-            body = parse_publish_body(text)
+            body = parse_object(text, "Body")
         except web.HTTPRequestEntityTooLarge:
             too_large = WireError(BAD_REQUEST, REQUEST_TOO_LARGE)
             return self._refused(refusal(too_large))
@@ -240,12 +239,7 @@ class AppSyncEventsEmulator(Service):
 
     @staticmethod
     def client_settings(options: Options, http_url: str) -> dict[str, str]:
-        """Return settings for clients other than our own, by their title.
-
-        Args:
-            options: How the emulator is set up.
-            http_url: Where it takes publishes.
-        """
+        """Return settings for clients other than our own, by their title."""
         if not options.tls:
             needed = "needs TLS, whatever the endpoint says: --set target.emulator.tls=true"
             return {AMPLIFY_TITLE: f"// {needed}"}

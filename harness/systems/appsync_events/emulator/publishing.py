@@ -6,21 +6,15 @@ size of each event as the handler left it. The order of the service's own checks
 
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.emulation.quotas import ConnectionRate
 from harness.systems.appsync_events.channels import Segments
-from harness.systems.appsync_events.emulator.access import Caller, Identity
+from harness.systems.appsync_events.emulator.access import Identity, Request
 from harness.systems.appsync_events.emulator.service import Service
-from harness.systems.appsync_events.handlers.handlers import (
-    Context,
-    HandlerRefusal,
-    Handlers,
-    Incoming,
-    Outcome,
-)
+from harness.systems.appsync_events.handlers.handlers import Context, Handlers, Incoming, Outcome
 from harness.systems.appsync_events.operations import (
     UNAUTHORIZED,
     UNKNOWN_NAMESPACE,
@@ -34,8 +28,6 @@ from harness.systems.appsync_events.operations import (
 from harness.systems.appsync_events.options import Namespace
 from harness.systems.appsync_events.wire import EventResult, WireError
 
-Body = Mapping[str, Any]
-
 _rng = random.Random()
 
 
@@ -43,8 +35,6 @@ class Publish(NamedTuple):
     """A publish that was accepted and now waits to be broadcast.
 
     Attributes:
-        segments: Its channel.
-        events: The events to broadcast, in order.
         results: The result for each event, for the publisher.
     """
 
@@ -53,44 +43,16 @@ class Publish(NamedTuple):
     results: list[EventResult]
 
 
-class Request(NamedTuple):
-    """A publish or subscribe, and who asks for it.
+_Place = tuple[Context, Handlers]
+"""What a caller may use, and the handlers at the time of the request."""
 
-    Attributes:
-        body: The message or the body of the HTTP request.
-        authorization: The credentials that came with it.
-        caller: The HTTP request that brought it, or opened its connection.
-        over_http: Whether it is a request of its own.
-    """
-
-    body: Body
-    authorization: Mapping[str, str]
-    caller: Caller
-    over_http: bool = False
-
-
-class _Place(NamedTuple):
-    """The channel a caller may use, the caller, and the handlers at the time of the request."""
-
-    namespace: Namespace
-    segments: Segments
-    identity: Identity
-    handlers: Handlers
-
-
-Authorise = Callable[[Namespace, str], Awaitable[Identity | WireError]]
+Authorise = Callable[[Namespace, str, Request], Awaitable[Identity | WireError]]
 
 
 async def accept_subscribe(
     service: Service, request: Request, subscriptions: Collection[str]
 ) -> Segments | Refusal:
-    """Return what a caller may subscribe to, or why not; refusals are counted.
-
-    Args:
-        service: What all connections share.
-        request: The subscribe.
-        subscriptions: Ids of the subscriptions that its connection has already.
-    """
+    """Return what a caller may subscribe to, or why not; refusals are counted."""
     accepted = await _checked_subscribe(service, request, subscriptions)
     if isinstance(accepted, Refusal):
         service.counters.add(f"subscribes.refused.{accepted.cause}")
@@ -103,72 +65,62 @@ async def accept_subscribe(
 async def _checked_subscribe(
     service: Service, request: Request, subscriptions: Collection[str]
 ) -> Segments | Refusal:
-    body, authorization, caller, _ = request
-
-    def authorise(namespace: Namespace, channel: str) -> Awaitable[Identity | WireError]:
-        return service.access.subscribe(namespace, channel, authorization, caller)
-
-    place = await _place(service, request, authorise, wildcard_allowed=True)
+    place = await _place(service, request, service.access.subscribe, wildcard_allowed=True)
     if isinstance(place, Refusal):
         return place
-    if body["id"] in subscriptions:
-        taken = WireError("DuplicatedOperationError", f"Duplicated operation id {body['id']}")
+    context, handlers = place
+    operation_id = request.body["id"]
+    if operation_id in subscriptions:
+        taken = WireError("DuplicatedOperationError", f"Duplicated operation id {operation_id}")
         return Refusal(taken, HTTPStatus.BAD_REQUEST, "duplicate")
     too_many = service.admission.subscribe(len(subscriptions))
     if too_many is not None:
         return Refusal(too_many, HTTPStatus.BAD_REQUEST, "too_many")
-    if place.handlers.has_subscribe(place.namespace.name):
+    if handlers.has_subscribe(context.namespace.name):
         service.metering.handled()
-        refused = await place.handlers.on_subscribe(_context(place, request))
+        refused = await handlers.on_subscribe(context)
         if refused is not None:
-            return _handler_refusal(refused)
-    return place.segments
+            return refused
+    return context.segments
 
 
 async def accept_publish(
     service: Service, request: Request, rate: ConnectionRate | None = None
 ) -> Publish | Refusal:
-    """Check a publish and give each event its identifier; the caller replies, then broadcasts.
-
-    Args:
-        service: What all connections share; counts what is accepted and refused.
-        request: The publish.
-        rate: The limit of the connection it came by.
-    """
+    """Check a publish and give each event its identifier; the caller replies, then broadcasts."""
     checked = await _checked_publish(service, request)
     if isinstance(checked, Refusal):
         service.counters.add(f"publishes.refused.{checked.cause}")
         return checked
-    place, events = checked
+    (context, handlers), events = checked
     throttled = service.admission.publish(len(events), rate)
     if throttled is not None:
         return refusal(throttled)
     identified = [Incoming(_identifier(), event) for event in events]
-    outcome = await _handled(service, place, identified, request)
-    if isinstance(outcome, HandlerRefusal):
+    if handlers.has_publish(context.namespace.name):
+        service.metering.handled(len(events))
+        outcome = await handlers.on_publish(context, identified)
+    else:
+        outcome = Outcome([(event.id, event.text) for event in identified], {})
+    if isinstance(outcome, Refusal):
         service.counters.add("publishes.refused.handler")
-        return _handler_refusal(outcome)
+        return outcome
     service.counters.add("publishes.accepted")
     service.metering.published(list(map(size_bytes, events)))
-    return _sized(service, place.segments, identified, outcome)
+    return _sized(service, context.segments, identified, outcome)
 
 
 async def _checked_publish(
     service: Service, request: Request
 ) -> tuple[_Place, list[str]] | Refusal:
-    body, authorization, caller, over_http = request
-
-    def authorise(namespace: Namespace, channel: str) -> Awaitable[Identity | WireError]:
-        return service.access.publish(
-            namespace, channel, body, authorization, caller, over_http=over_http
-        )
-
     options = service.options
     wildcard_allowed = options.undocumented.publish_to_wildcard
+    authorise = service.access.publish
     place = await _place(service, request, authorise, wildcard_allowed=wildcard_allowed)
     if isinstance(place, Refusal):
         return place
-    events = checked_events(body, over_http=over_http, request_bytes=options.quotas.request_bytes)
+    limit_bytes = options.quotas.request_bytes
+    events = checked_events(request.body, over_http=request.over_http, request_bytes=limit_bytes)
     return refusal(events) if isinstance(events, WireError) else (place, events)
 
 
@@ -185,24 +137,15 @@ async def _place(
     namespace, handlers = service.namespaces.get(named), service.handlers
     # A request for what does not exist must be authorised all the same, by the rules of the API.
     judged_by = namespace or Namespace.model_construct(name=named)
-    identity = await authorise(judged_by, text)
+    identity = await authorise(judged_by, text, request)
     if isinstance(identity, WireError):
         return refusal(identity)
     if isinstance(segments, WireError):
         return refusal(segments)
     if namespace is None:
         return refusal(UNKNOWN_NAMESPACE)
-    return _Place(namespace, segments, identity, handlers)
-
-
-async def _handled(
-    service: Service, place: _Place, events: list[Incoming], request: Request
-) -> Outcome | HandlerRefusal:
-    """Let the user's handler change events; without one they stay what they are."""
-    if not place.handlers.has_publish(place.namespace.name):
-        return Outcome([(event.id, event.text) for event in events], {})
-    service.metering.handled(len(events))
-    return await place.handlers.on_publish(_context(place, request), events)
+    caller = request.caller
+    return Context(namespace, segments, identity, caller.headers, caller.host), handlers
 
 
 def _sized(
@@ -233,12 +176,3 @@ def _sized(
 def _identifier() -> str:
     """Return a random UUID, without asking the system for each of them as ``uuid4`` does."""
     return str(uuid.UUID(int=_rng.getrandbits(128), version=4))
-
-
-def _context(place: _Place, request: Request) -> Context:
-    caller = request.caller
-    return Context(place.namespace, place.segments, place.identity, caller.headers, caller.host)
-
-
-def _handler_refusal(refused: HandlerRefusal) -> Refusal:
-    return Refusal(refused.error, HTTPStatus(refused.http_status), "handler")

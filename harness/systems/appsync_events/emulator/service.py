@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from operator import methodcaller
 from typing import Any
 
 import orjson
@@ -10,10 +10,11 @@ import orjson
 from harness.emulation.bus import Parts
 from harness.emulation.counters import SHARED_COUNTS
 from harness.emulation.emulated_service import EmulatedService
+from harness.emulation.scheduler import Intervals
 from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.channels import Segments
-from harness.systems.appsync_events.emulator.access import Access, prepare
+from harness.systems.appsync_events.emulator.access import Access
 from harness.systems.appsync_events.emulator.admission import Admission
 from harness.systems.appsync_events.emulator.broadcast import Hub
 from harness.systems.appsync_events.emulator.metering import BILLED_COUNTS, Metering, bill
@@ -56,11 +57,8 @@ class Service(EmulatedService[Options]):
 
     Attributes:
         options: As given, or as last reloaded.
-        admission: Quotas, and faults on the way in.
-        metering: The bill.
-        hub: Its subscriptions.
-        access: Who may do what.
-        handlers: The user's own code.
+        keep_alive: Sends sessions their keep-alive messages.
+        lifetime: Closes sessions at their greatest age.
     """
 
     OPTIONS = Options
@@ -72,26 +70,16 @@ class Service(EmulatedService[Options]):
 
     def __init__(self, options: Options, worker_context: WorkerContext) -> None:
         super().__init__(options, worker_context)
-        index, processes = worker_context.index, worker_context.processes
-        self._rng = random.Random(f"{options.seed}/shuffle/{index}")
+        self._rng = random.Random(f"{options.seed}/shuffle/{worker_context.index}")
         self.use(options)
-        self.admission = Admission(
-            options.quotas, self.faults, self.counters, worker_context.folder, index
-        )
+        self.admission = Admission(options.quotas, self.faults, self.counters, worker_context)
         self.metering = Metering(self.counters, options.undocumented)
         self.deliveries.outbound = self.admission.outbound
         self.deliveries.overflow = options.undocumented.outbound_overflow
         settle_s = options.subscribe_settle_ms / 1000
-        self.hub = Hub(
-            self.writer, self.deliveries, settle_s=settle_s, index=index, processes=processes
-        )
-
-    @classmethod
-    def make_files(cls, options: Options, folder: Path, processes: int) -> None:
-        """Write what the processes share before they start."""
-        super().make_files(options, folder, processes)
-        Admission.make_tables(folder, processes)
-        prepare(options, folder)
+        self.hub = Hub(worker_context, self.writer, self.deliveries, settle_s)
+        self.keep_alive = Intervals[Any](options.keep_alive_s, methodcaller("keep_alive"))
+        self.lifetime = Intervals[Any](options.connection_lifetime_s, methodcaller("end_of_life"))
 
     def use(self, options: Options) -> None:
         """Apply the options that a running emulator can change, and leave the others.
@@ -118,14 +106,14 @@ class Service(EmulatedService[Options]):
         encoded = [wire.encode_event(event) for event in events]
         if self.options.undocumented.shuffle_deliveries:
             self._rng.shuffle(encoded)
-        number = self.hub.number_events(len(encoded))
-        self.hub.broadcast(segments, encoded, number)
-        self.bus.publish([_EVENTS, orjson.dumps([number, segments]), *encoded])
+        numbers = self.hub.number_events(len(encoded))
+        self.hub.broadcast(segments, encoded, numbers)
+        self.bus.publish([_EVENTS, orjson.dumps([numbers, segments]), *encoded])
 
     def receive(self, parts: Parts) -> None:
         """Deliver what was published in another process."""
-        number, segments = orjson.loads(parts[1])
-        self.hub.broadcast(tuple(segments), parts[2:], number)
+        numbers, segments = orjson.loads(parts[1])
+        self.hub.broadcast(tuple(segments), parts[2:], numbers)
 
     def refresh(self) -> None:
         """Bring the bill up to now."""

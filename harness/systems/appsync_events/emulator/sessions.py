@@ -11,17 +11,12 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 from harness.emulation.connection_writer import Connection
-from harness.emulation.scheduler import Intervals
 from harness.emulation.websocket_frames import text_frame
 from harness.scenario.faults import RESET
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.channels import Segments
-from harness.systems.appsync_events.emulator.access import Caller
-from harness.systems.appsync_events.emulator.publishing import (
-    Request,
-    accept_publish,
-    accept_subscribe,
-)
+from harness.systems.appsync_events.emulator.access import Caller, Request
+from harness.systems.appsync_events.emulator.publishing import accept_publish, accept_subscribe
 from harness.systems.appsync_events.emulator.service import Service
 from harness.systems.appsync_events.operations import (
     BAD_REQUEST,
@@ -32,41 +27,19 @@ from harness.systems.appsync_events.operations import (
 )
 from harness.systems.appsync_events.wire import WireError
 
-KEEP_ALIVE_FRAME = text_frame(wire.keep_alive())
-
-
-class Clocks:
-    """What becomes due on all connections of a process; made inside the running event loop.
-
-    Args:
-        keep_alive_s: Time between two keep-alive messages.
-        lifetime_s: Age at which a connection is closed.
-    """
-
-    def __init__(self, keep_alive_s: float, lifetime_s: float) -> None:
-        self.keep_alive = Intervals(keep_alive_s, Session.keep_alive)
-        self.lifetime = Intervals(lifetime_s, Session.end_of_life)
-
-    async def run(self) -> None:
-        """Serve both; never returns."""
-        await asyncio.gather(self.keep_alive.run(), self.lifetime.run())
+KEEP_ALIVE_FRAME = text_frame(wire.KEEP_ALIVE)
 
 
 class Session:
     """One connection after its upgrade.
 
     Args:
-        service: What it shares with the others.
-        clocks: What becomes due on it.
-        websocket: The connection, to read from and to close.
-        connection: Where to write.
         caller: The request that opened it.
         refusal: Why it is rejected; None where it is admitted.
     """
 
     __slots__ = (
         "_caller",
-        "_clocks",
         "_closing",
         "_connection",
         "_is_acknowledged",
@@ -80,14 +53,12 @@ class Session:
     def __init__(
         self,
         service: Service,
-        clocks: Clocks,
         websocket: web.WebSocketResponse,
         connection: Connection,
         caller: Caller,
         refusal: WireError | None,
     ) -> None:
         self._service = service
-        self._clocks = clocks
         self._websocket = websocket
         self._connection = connection
         self._caller = caller
@@ -99,8 +70,8 @@ class Session:
 
     async def run(self) -> None:
         """Serve the connection until either side closes it."""
-        self._clocks.keep_alive.restart(self)
-        self._clocks.lifetime.restart(self)
+        self._service.keep_alive.restart(self)
+        self._service.lifetime.restart(self)
         if self._refusal is None:
             self._service.metering.connected(self._connection)
         try:
@@ -108,8 +79,8 @@ class Session:
                 if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
                     await self._receive(message.data, is_text=message.type is WSMsgType.TEXT)
         finally:
-            self._clocks.keep_alive.stop(self)
-            self._clocks.lifetime.stop(self)
+            self._service.keep_alive.stop(self)
+            self._service.lifetime.stop(self)
             for operation_id in list(self._subscriptions):
                 self._end(operation_id)
             self._service.metering.disconnected(self._connection)
@@ -141,7 +112,7 @@ class Session:
     def _refuse(self, refusal: WireError) -> None:
         """Send the client the reason, and close with the normal code, as AWS does."""
         if self._closing is None:
-            self._reply(wire.connection_error(refusal))
+            self._reply(wire.error_message("connection_error", "", refusal))
             self._close()
 
     def _reply(self, payload: bytes) -> None:
@@ -177,27 +148,27 @@ class Session:
     def _acknowledge(self) -> None:
         if not self._is_acknowledged:
             self._is_acknowledged = True
-            self._clocks.keep_alive.restart(self)
+            self._service.keep_alive.restart(self)
         self._reply(wire.connection_ack(self._service.options.connection_timeout_ms))
 
     async def _subscribe(self, message: ClientMessage) -> None:
         request = Request(message.body, message.authorization, self._caller)
         accepted = await accept_subscribe(self._service, request, self._subscriptions)
         if isinstance(accepted, Refusal):
-            self._reply(wire.subscribe_error(message.id, accepted.error))
+            self._reply(wire.error_message("subscribe_error", message.id, accepted.error))
             return
         self._subscriptions[message.id] = accepted
         self._service.hub.add(accepted, message.id, self._connection)
-        self._reply(wire.subscribe_success(message.id))
+        self._reply(wire.operation_message("subscribe_success", message.id))
 
     def _unsubscribe(self, operation_id: str) -> None:
         if operation_id not in self._subscriptions:
             unknown = WireError("UnknownOperationError", f"Unknown operation id {operation_id}")
-            self._reply(wire.unsubscribe_error(operation_id, unknown))
+            self._reply(wire.error_message("unsubscribe_error", operation_id, unknown))
             return
         self._end(operation_id)
         self._service.metering.unsubscribed()
-        self._reply(wire.unsubscribe_success(operation_id))
+        self._reply(wire.operation_message("unsubscribe_success", operation_id))
 
     def _end(self, operation_id: str) -> None:
         segments = self._subscriptions.pop(operation_id)
@@ -207,7 +178,7 @@ class Session:
         request = Request(message.body, message.authorization, self._caller)
         publish = await accept_publish(self._service, request, self._rate)
         if isinstance(publish, Refusal):
-            self._reply(wire.publish_error(message.id, publish.error))
+            self._reply(wire.error_message("publish_error", message.id, publish.error))
             return
         reply = wire.publish_success(message.id, publish.results)
         is_reply_first = self._service.options.undocumented.reply_first

@@ -57,7 +57,6 @@ class TokenVerifier:
 
     Args:
         mode: Chooses the algorithms, and the claims that only Cognito has.
-        options: Of the whole emulator.
         folder: Holds the emulator's own key pair, from ``make_key_pair``.
         clock: Returns the time in seconds since 1970.
 
@@ -137,7 +136,6 @@ class Issuer:
     """Issues tokens signed with the emulator's own key.
 
     Args:
-        options: Of the whole emulator.
         folder: Holds the key pair, from ``make_key_pair``.
     """
 

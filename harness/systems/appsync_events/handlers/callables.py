@@ -34,9 +34,6 @@ class CallFailedError(HarnessError):
     """A user's function raised, or took too long; quotes nothing of what it was given.
 
     Args:
-        where: Its name.
-        found: What it did.
-        required: What it should have done.
         raised: Name of the class it raised; empty where it raised nothing.
     """
 

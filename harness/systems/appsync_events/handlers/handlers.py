@@ -17,23 +17,20 @@ from harness.systems.appsync_events.handlers.rules import (
     BrokenHandlerError,
     Context,
     Handler,
-    HandlerRefusal,
     Incoming,
     Operation,
     Outcome,
     failure,
     outcome_of,
 )
+from harness.systems.appsync_events.operations import Refusal
 from harness.systems.appsync_events.options import Namespace, Options
 
-__all__ = ["Context", "HandlerRefusal", "Handlers", "Incoming", "Outcome"]
+__all__ = ["Context", "Handlers", "Incoming", "Outcome"]
 
 
 class Handlers:
     """The handlers of all namespaces; made inside the running event loop.
-
-    Args:
-        options: Of the whole emulator.
 
     Raises:
         ScenarioError: If code or a function that the options name cannot be loaded.
@@ -60,13 +57,11 @@ class Handlers:
         """Say whether ``on_subscribe`` has anything to do."""
         return self._handlers[namespace].subscribes
 
-    async def on_publish(
-        self, context: Context, events: Sequence[Incoming]
-    ) -> Outcome | HandlerRefusal:
+    async def on_publish(self, context: Context, events: Sequence[Incoming]) -> Outcome | Refusal:
         """Return what a namespace's handler makes of the events of one publish."""
         try:
             answer = await self._handlers[context.namespace.name].on_publish(context, events)
-            if isinstance(answer, HandlerRefusal):
+            if isinstance(answer, Refusal):
                 return answer
             if answer is None:
                 return Outcome([(event.id, event.text) for event in events], {})
@@ -74,7 +69,7 @@ class Handlers:
         except BrokenHandlerError as error:
             return _broken(context, "PUBLISH", error)
 
-    async def on_subscribe(self, context: Context) -> HandlerRefusal | None:
+    async def on_subscribe(self, context: Context) -> Refusal | None:
         """Return why a namespace's handler refuses a subscribe; None where it lets it pass."""
         try:
             return await self._handlers[context.namespace.name].on_subscribe(context)
@@ -102,7 +97,7 @@ class Handlers:
         return JavaScriptHandler(Path(namespace.code), f"{key}.code", self._thread, data_source)
 
 
-def _broken(context: Context, operation: Operation, error: BrokenHandlerError) -> HandlerRefusal:
+def _broken(context: Context, operation: Operation, error: BrokenHandlerError) -> Refusal:
     """Log what went wrong with a handler, and return the error for the client."""
     LOGGER.error("%s in namespace %s failed: %s", operation, context.namespace.name, error)
     return failure(operation)

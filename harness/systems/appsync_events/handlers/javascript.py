@@ -47,13 +47,13 @@ from harness.systems.appsync_events.handlers.rules import (
     Answered,
     BrokenHandlerError,
     Context,
-    HandlerRefusal,
     Incoming,
     Operation,
     context_body,
     custom_error,
     unauthorized,
 )
+from harness.systems.appsync_events.operations import Refusal
 
 TIME_LIMIT_S = 1.0
 """CPU time of this process that one call may take."""
@@ -73,9 +73,6 @@ _LINE = re.compile(r"<input>:(\d+)")
 
 class Engine:
     """One QuickJS runtime that holds the handlers of one file; for one thread only.
-
-    Args:
-        source: The code.
 
     Raises:
         quickjs.JSException: If the engine does not take the code.
@@ -114,14 +111,9 @@ class JavaScriptHandler:
     """The handlers in one file of a namespace; made inside the running event loop.
 
     Args:
-        file: The code.
         key: The key of the scenario file that names it.
         thread: Runs all JavaScript of this process, one call at a time.
         data_source: What ``request`` asks and ``response`` hears, where there is one.
-
-    Attributes:
-        publishes: Whether it has one for publishes.
-        subscribes: Whether it has one for subscribes.
 
     Raises:
         ScenarioError: If the file cannot be read, or its code is not taken.
@@ -141,7 +133,7 @@ class JavaScriptHandler:
 
     async def on_publish(
         self, context: Context, events: Sequence[Incoming]
-    ) -> list[Answered] | HandlerRefusal:
+    ) -> list[Answered] | Refusal:
         """Return the events as the handler returned them; see ``Handler``."""
         body = context_body(context, "PUBLISH")
         body["events"] = [
@@ -152,7 +144,7 @@ class JavaScriptHandler:
             return _refusal("PUBLISH", **reply["refusal"])
         return [Answered(**event) for event in reply["events"]]
 
-    async def on_subscribe(self, context: Context) -> HandlerRefusal | None:
+    async def on_subscribe(self, context: Context) -> Refusal | None:
         """Return why a subscribe is refused; see ``Handler``."""
         reply = await self._ask("onSubscribe", context_body(context, "SUBSCRIBE"))
         return _refusal("SUBSCRIBE", **reply["refusal"]) if "refusal" in reply else None
@@ -230,7 +222,7 @@ class JavaScriptHandler:
         return f"{self._file}:{own[0]}" if own else str(self._file)
 
 
-def _refusal(operation: Operation, kind: str, message: str, error_type: str) -> HandlerRefusal:
+def _refusal(operation: Operation, kind: str, message: str, error_type: str) -> Refusal:
     if kind == "unauthorized":
         return unauthorized(operation)
     return custom_error(operation, message, error_type)

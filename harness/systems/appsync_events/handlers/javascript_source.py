@@ -216,9 +216,7 @@ def _is_plain_export(node: Node) -> bool:
 def _edits(node: Node, handlers: dict[str, str]) -> Iterator[_Edit]:
     """Yield what makes a top-level statement one of a function, and note the handlers it exports.
 
-    Args:
-        node: The statement.
-        handlers: Exported name -> name in the code; added to.
+    To ``handlers`` are added the exported names, with those in the code.
     """
     specifiers = list(_specifiers(node))
     if node.type == "import_statement":

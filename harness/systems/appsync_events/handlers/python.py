@@ -26,13 +26,13 @@ from harness.systems.appsync_events.handlers.rules import (
     Answered,
     BrokenHandlerError,
     Context,
-    HandlerRefusal,
     Incoming,
     Operation,
     context_body,
     failure,
     unauthorized,
 )
+from harness.systems.appsync_events.operations import Refusal
 from harness.systems.appsync_events.options import Namespace
 
 CALL_LIMIT_S = 30.0
@@ -46,13 +46,8 @@ class PythonHandler:
     """The Python functions of a namespace; made inside the running event loop.
 
     Args:
-        namespace: Whose they are.
         key: The key of the scenario file at which the namespace is.
         locks: File or module -> lock for one call at a time; shared by all namespaces.
-
-    Attributes:
-        publishes: Whether it has one for publishes.
-        subscribes: Whether it has one for subscribes.
 
     Raises:
         ScenarioError: If a function cannot be loaded.
@@ -76,7 +71,7 @@ class PythonHandler:
 
     async def on_publish(
         self, context: Context, events: Sequence[Incoming]
-    ) -> list[Answered] | HandlerRefusal | None:
+    ) -> list[Answered] | Refusal | None:
         """Return the events as the function returned them; see ``Handler``."""
         body = context_body(context, "PUBLISH")
         body["events"] = [{"id": event.id, "payload": orjson.loads(event.text)} for event in events]
@@ -84,12 +79,12 @@ class PythonHandler:
             self._call_unawaited(body)
             return None
         answer = await self._call("PUBLISH", body)
-        return answer if isinstance(answer, HandlerRefusal) else _answered(answer.get("events"))
+        return answer if isinstance(answer, Refusal) else _answered(answer.get("events"))
 
-    async def on_subscribe(self, context: Context) -> HandlerRefusal | None:
+    async def on_subscribe(self, context: Context) -> Refusal | None:
         """Return why a subscribe is refused; see ``Handler``."""
         answer = await self._call("SUBSCRIBE", context_body(context, "SUBSCRIBE"))
-        return answer if isinstance(answer, HandlerRefusal) else None
+        return answer if isinstance(answer, Refusal) else None
 
     def _call_unawaited(self, body: dict[str, Any]) -> None:
         """Call the function for publishes as an event: what comes of it is logged, no more."""
@@ -116,7 +111,7 @@ class PythonHandler:
                 answer = await function.call(body, timeout_s=CALL_LIMIT_S)
         except CallFailedError as error:
             if error.raised == UNAUTHORIZED_EXCEPTION:
-                return unauthorized(operation)._replace(http_status=HTTPStatus.FORBIDDEN)
+                return unauthorized(operation)._replace(status=HTTPStatus.FORBIDDEN)
             raise BrokenHandlerError(str(error)) from None
         if not isinstance(answer, dict | None):
             rule = "an object or null is required"

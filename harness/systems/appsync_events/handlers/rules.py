@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from harness.systems.appsync_events.channels import Segments, path
 from harness.systems.appsync_events.emulator.access import Identity
-from harness.systems.appsync_events.operations import UNAUTHORIZED
+from harness.systems.appsync_events.operations import UNAUTHORIZED, Refusal
 from harness.systems.appsync_events.options import Namespace
 from harness.systems.appsync_events.wire import WireError
 
@@ -35,12 +35,7 @@ HIDDEN_HEADERS = frozenset({"cookie"})
 
 
 class Incoming(NamedTuple):
-    """One event of a publish.
-
-    Attributes:
-        id: Its identifier, by which handlers name it.
-        text: Its JSON text.
-    """
+    """One event of a publish."""
 
     id: str
     text: str
@@ -58,25 +53,10 @@ class Outcome(NamedTuple):
     failed: dict[str, WireError]
 
 
-class HandlerRefusal(NamedTuple):
-    """A publish or subscribe that a handler refuses as a whole, or fails at.
-
-    Attributes:
-        error: The error sent to the client.
-        http_status: Of the answer, over HTTP.
-    """
-
-    error: WireError
-    http_status: int
-
-
 class Context(NamedTuple):
     """The request that a handler judges.
 
     Attributes:
-        namespace: Whose handler it is.
-        segments: The channel.
-        identity: Who asks.
         headers: Of the HTTP request: of the publish, or of the connection's upgrade.
         domain: The ``Host`` of that request.
     """
@@ -119,14 +99,14 @@ class Handler(Protocol):
 
     async def on_publish(
         self, context: Context, events: Sequence[Incoming]
-    ) -> list[Answered] | HandlerRefusal | None:
+    ) -> list[Answered] | Refusal | None:
         """Return the events as the handler returned them; None broadcasts all unchanged.
 
         Raises:
             BrokenHandlerError: If it broke.
         """
 
-    async def on_subscribe(self, context: Context) -> HandlerRefusal | None:
+    async def on_subscribe(self, context: Context) -> Refusal | None:
         """Return why a subscribe is refused; None lets it pass.
 
         Raises:
@@ -209,20 +189,25 @@ def outcome_of(events: Sequence[Incoming], answered: Iterable[Answered]) -> Outc
     return outcome
 
 
-def failure(operation: Operation) -> HandlerRefusal:
+def handler_refusal(error: WireError, status: int) -> Refusal:
+    """Return the refusal of an operation that a handler refuses, or fails at."""
+    return Refusal(error, HTTPStatus(status), "handler")
+
+
+def failure(operation: Operation) -> Refusal:
     """Return the error for a handler that failed, without the reason."""
     error = WireError(ERROR_TYPES[operation], "There was an error processing the operation.")
-    return HandlerRefusal(error, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return handler_refusal(error, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def unauthorized(operation: Operation) -> HandlerRefusal:
+def unauthorized(operation: Operation) -> Refusal:
     """Return the error for a handler that refuses the client."""
     error_type = "Unauthorized" if operation == "SUBSCRIBE" else UNAUTHORIZED.error_type
     error = UNAUTHORIZED._replace(error_type=error_type)
-    return HandlerRefusal(error, HTTPStatus.UNAUTHORIZED)
+    return handler_refusal(error, HTTPStatus.UNAUTHORIZED)
 
 
-def custom_error(operation: Operation, message: str, error_type: str) -> HandlerRefusal:
+def custom_error(operation: Operation, message: str, error_type: str) -> Refusal:
     """Return the error that a handler chose itself."""
     error = WireError(error_type or ERROR_TYPES[operation], message)
-    return HandlerRefusal(error, HTTPStatus.FORBIDDEN)
+    return handler_refusal(error, HTTPStatus.FORBIDDEN)

@@ -86,9 +86,6 @@ def _now() -> int:
 class Pace:
     """One user's waits: the interval with jitter, or what a busy server asks for.
 
-    Args:
-        options: Of the target's clients.
-
     Attributes:
         interval_s: As the options or the server name it.
     """

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from harness.emulation.connection_writer import Batch, Connection
 from harness.emulation.counters import OWED
 from harness.emulation.fault_choices import DeliveryOutcome
-from harness.emulation.fault_log import EXCERPT_CHARACTERS
 from harness.systems.polling import wire
 from harness.systems.polling.emulator.service import EXPIRED, Service
 from harness.systems.polling.emulator.store import (
@@ -62,11 +61,7 @@ class _Answer(NamedTuple):
 
 
 class Polls:
-    """Answers the polls of one process.
-
-    Args:
-        service: What all connections share.
-    """
+    """Answers the polls of one process."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -192,15 +187,9 @@ class Polls:
         return [message for _, message in places], copies
 
     def _log(self, what: str, connection: Connection, message: Message, **more: object) -> None:
-        entry = {
-            "what": what,
-            "event": message.event,
-            "subscription": connection.number,
-            "connection": connection.number,
-            "peer": connection.peer,
-            "text": message.body[:EXCERPT_CHARACTERS].decode("utf-8", "replace"),
-        }
-        self._service.faults.log.add(entry | more)
+        number, text = connection.number, message.body.decode("utf-8", "replace")
+        log = self._service.faults.log
+        log.add_delivery(what, message.event, number, connection, text, **more)
 
 
 def response(status: int, body: bytes, *headers: str) -> bytes:

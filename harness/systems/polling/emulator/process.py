@@ -5,7 +5,7 @@ known from then on. What is not of the service lies below ``/_emulator``.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -41,8 +41,6 @@ class Site:
     """What the connections of one process serve.
 
     Args:
-        service: The messages and the counts.
-        control: Answers below ``/_emulator``.
         other: Makes the protocol that takes over connections that begin with a request that is
             not ours; None where this system has the port to itself.
     """
@@ -77,11 +75,7 @@ class _Request:
 
 
 class HttpConnection(asyncio.Protocol):
-    """One connection.
-
-    Args:
-        site: What it serves.
-    """
+    """One connection."""
 
     __slots__ = ("_bytes", "_connection", "_outcome", "_parser", "_request", "_site", "_transport")
 
@@ -212,7 +206,9 @@ class HttpConnection(asyncio.Protocol):
             site.polls.answer(poll, connection)
         elif method == b"POST" and request.url.startswith(wire.PUBLISH_PREFIX.encode()):
             connection.reply(self._publish(request))
-        elif answer := control_answer(site.control, method.decode(), _path(request), request.body):
+        elif answer := control_answer(
+            site.control, method.decode(), _path(request), request.body, _texts(request.headers)
+        ):
             task = asyncio.ensure_future(self._reply(answer, connection, closes=closes))
             site.tasks.add(task)
             task.add_done_callback(site.tasks.discard)
@@ -262,6 +258,10 @@ class HttpConnection(asyncio.Protocol):
             end_connection(self._transport, response(status, b"{}", "Connection: close"))
 
 
+def _texts(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+
+
 def _path(request: _Request) -> str:
     return request.url.partition(b"?")[0].decode("latin-1")
 
@@ -300,12 +300,7 @@ class PollingEmulator(Service):
 
     @staticmethod
     def client_settings(_options: Options, http_url: str) -> dict[str, str]:
-        """Return settings for clients other than our own, by their title.
-
-        Args:
-            _options: How the emulator is set up.
-            http_url: Where it takes publishes.
-        """
+        """Return settings for clients other than our own, by their title."""
         address = http_url.replace(wire.PUBLISH_PREFIX, wire.POLL_PREFIX)
         address = address.replace("{channel}", "default/room-0")
         return {"To poll:": f"curl '{address}'  # then '{address}?after=…' with what next says"}

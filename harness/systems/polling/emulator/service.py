@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -35,8 +34,6 @@ COUNTS = (
 )
 """What the emulator counts. A delivery is owed when a poll asks for it."""
 
-_REQUESTS = "requests"
-
 _EVENT = b"event"
 """First part of messages between processes about a publish."""
 
@@ -68,38 +65,22 @@ class Service(EmulatedService[Options]):
         self._index = worker_context.index
         # One that took a killed one's place must not give the same numbers again.
         self._number = worker_context.since_ns
-        self._events = self._index
+        self._event_numbers = worker_context.numbers()
         self._channels: dict[str, Channel] = {}
         self.edition = 0
-        file, rate_per_s = worker_context.folder / _REQUESTS, options.requests_per_s
-        self.quota = Rate(file, self._index, rate_per_s) if rate_per_s else None
-
-    @classmethod
-    def make_files(cls, options: Options, folder: Path, processes: int) -> None:
-        """Write what the processes share before they start."""
-        super().make_files(options, folder, processes)
-        Rate.make_table(folder / _REQUESTS, processes)
+        rate_per_s = options.requests_per_s
+        self.quota = Rate(worker_context, "requests", rate_per_s) if rate_per_s else None
 
     def channels_of(self, names: Sequence[str]) -> tuple[Sequence[Channel], Cursor]:
-        """Return the channels that a poll asks for, and the cursor of who has seen all in them.
-
-        Args:
-            names: As the poll names them; wildcards may be among them.
-        """
+        """Return the channels that a poll names, and the cursor of who has seen all in them."""
         found = [self._channels[name] for name in channels_named(names, self._channels)]
         return found, newest_of(found, self.processes)
 
     def publish(self, name: str, body: bytes) -> None:
-        """Keep a message, here and in all other processes.
-
-        Args:
-            name: The channel, without a slash at its start.
-            body: Its JSON.
-        """
+        """Keep a JSON message of a channel, named without its first slash, in all processes."""
         self._number += 1
         now_ns = time.monotonic_ns()
-        message = Message(self._index, self._number, self._events, now_ns, body)
-        self._events += self.processes
+        message = Message(self._index, self._number, next(self._event_numbers), now_ns, body)
         self.counters.add("events.published")
         self._keep(name, message)
         self.bus.publish([_EVENT, orjson.dumps([name, *message[:-1]]), body])

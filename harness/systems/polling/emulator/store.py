@@ -53,10 +53,6 @@ class News(NamedTuple):
 class Channel:
     """The messages of one channel.
 
-    Args:
-        processes: How many processes take messages.
-        kept: How many messages are kept.
-
     Attributes:
         newest: The cursor of one who has seen everything.
     """

@@ -24,13 +24,7 @@ _Group = dict[Transport, Subscription]
 
 
 class Hub:
-    """The listeners of one process, and what can be replayed to those who come back.
-
-    Args:
-        options: How much is kept.
-        writer: The connections.
-        deliveries: What becomes of deliveries that may not simply be written.
-    """
+    """The listeners of one process, and what can be replayed to those who come back."""
 
     def __init__(self, options: Options, writer: QueuedWriter, deliveries: Deliveries) -> None:
         self._options = options
@@ -45,12 +39,7 @@ class Hub:
         self._base_number = self._last_number
 
     def add(self, names: Sequence[str], connection: Connection) -> None:
-        """Deliver to a connection, once each, what is published to any of these channels.
-
-        Args:
-            names: Different ones; wildcards may be among them.
-            connection: The connection.
-        """
+        """Deliver to a connection, once each, what is published to any of these channels."""
         subscription = self._deliveries.subscribe(connection)
         for name in names:
             self._groups.setdefault(name, {})[connection.transport] = subscription
@@ -98,7 +87,7 @@ class Hub:
             return
         frames = chunk(_encoded(event))
         number = event.number - 1 - self._base_number
-        if not self._deliveries.all_pass(range(number, number + 1), len(group), 0):
+        if not self._deliveries.all_pass((number,), len(group), 0):
             text = orjson.dumps(event.data.decode("utf-8", "replace"))
             frame = Frame(number, Batch(frames, deliveries=1), text)
             now_s = time.monotonic()

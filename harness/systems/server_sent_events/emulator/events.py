@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.emulation.counters import make_integers, open_integers
+from harness.emulation.counters import open_integers
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 """A file this long is followed by another; the last two are kept."""
@@ -28,8 +28,6 @@ class Event(NamedTuple):
     Attributes:
         number: Its place among all events, from 1; its id.
         published_ns: When it came, on the monotonic clock of this host.
-        channel: Where it belongs.
-        data: As published.
     """
 
     number: int
@@ -42,7 +40,6 @@ class EventLog:
     """One process's view of the events of all.
 
     Args:
-        folder: Files that all processes share; ``make_log`` has prepared it.
         segment_bytes: Length at which a file is followed by another.
     """
 
@@ -50,17 +47,12 @@ class EventLog:
         self._folder = folder
         self._segment_bytes = segment_bytes
         # The number of the last event, that of the file for the next, and where it goes there.
-        self._shared = open_integers(folder / "events")
+        self._shared = open_integers(folder / "events", 3)
         self._lock = os.open(folder / "events-lock", os.O_RDWR | os.O_CREAT, 0o600)
         self._segment = max(self._shared[1] - 1, 0)
         self._reading = self._open(self._segment)
         self._place = 0
         self._number = 0
-
-    @staticmethod
-    def make_log(folder: Path) -> None:
-        """Write a log without events."""
-        make_integers(folder / "events", 3)
 
     def _open(self, segment: int) -> int:
         return os.open(self._folder / f"events-{segment}", os.O_RDWR | os.O_CREAT, 0o600)
@@ -113,12 +105,7 @@ class EventLog:
 
 
 class History:
-    """The last events of a channel, for clients that come back.
-
-    Args:
-        count: Most events kept.
-        age_s: Age at which one is forgotten.
-    """
+    """The last events of a channel, for clients that come back."""
 
     def __init__(self, count: int, age_s: float) -> None:
         self._events: deque[Event] = deque(maxlen=count)

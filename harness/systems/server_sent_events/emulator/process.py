@@ -87,7 +87,6 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
     """One process of the emulator.
 
     Attributes:
-        hub: Its listeners.
         fleet: Its servers; None where nothing is limited.
         heartbeats: When each stream gets its next comment.
     """
@@ -106,7 +105,7 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
         self._token = options.token.encode()
         self._log = EventLog(worker_context.folder)
         self.hub = Hub(options, self.writer, self.deliveries)
-        self.fleet = self._make_fleet(worker_context)
+        self.fleet = self._make_fleet()
         self.heartbeats: Intervals[Connection] = Intervals(
             options.heartbeat_s, lambda connection: connection.keep_alive(HEARTBEAT)
         )
@@ -114,31 +113,16 @@ class ServerSentEventsEmulator(EmulatedService[Options]):
             self.hub.keep(event)
 
     @classmethod
-    def make_files(cls, options: Options, folder: Path, processes: int) -> None:
-        """Write what the processes share before they start."""
-        super().make_files(options, folder, processes)
-        EventLog.make_log(folder)
-        if options.servers is not None:
-            Fleet.make_table(folder, options.servers, options.scaling.servers)
-
-    @classmethod
     def accept_queue(cls, options: Options) -> int | None:
         """Return the accept queue in front of the servers; None where there are none."""
         return None if options.servers is None else options.servers.accept_queue
 
-    def _make_fleet(self, worker_context: WorkerContext) -> Fleet | None:
-        limits, listener = self.options.servers, worker_context.shared_listener
+    def _make_fleet(self) -> Fleet | None:
+        limits, listener = self.options.servers, self.worker_context.shared_listener
         if limits is None or listener is None:
             return None
-        return Fleet(
-            self.options,
-            limits,
-            worker_context,
-            listener,
-            lambda rate: WriteQueue(self.writer, rate, self.deliveries.delays),
-            self.counters,
-            self.faults.log,
-        )
+        delays = self.deliveries.delays
+        return Fleet(self, limits, listener, lambda rate: WriteQueue(self.writer, rate, delays))
 
     def is_authorized(self, authorization: str) -> bool:
         """Say whether this header has the right token, which no fault has expired."""

@@ -14,14 +14,12 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from harness.emulation.counters import Counters, make_integers, open_integers
-from harness.emulation.fault_log import FaultLog
-from harness.emulation.worker import WorkerContext
+from harness.emulation.counters import open_integers
+from harness.emulation.emulated_service import EmulatedService
 from harness.systems.server_sent_events.emulator.write_queues import TICK_S, WriteQueue
 from harness.systems.server_sent_events.options import Options, Scaling, Servers
 
@@ -46,7 +44,6 @@ class Server:
     """One server, which serves what it is given.
 
     Args:
-        limits: What it can carry.
         queue: What it has to write; None where that has no limit.
         tls: How it encrypts; None where it does not.
     """
@@ -115,44 +112,32 @@ class Fleet:
     Server k is played by process k modulo their number.
 
     Args:
-        options: What servers may be added, and from which seed.
-        limits: What servers there are.
-        worker_context: The place of this process.
         listener: Listening socket in front of all servers of all processes.
         make_queue: Makes the queue of a server with a limit on its deliveries.
-        counters: Counts servers ordered and arrived.
-        log: Told when that was.
     """
 
     def __init__(
         self,
-        options: Options,
+        service: EmulatedService[Options],
         limits: Servers,
-        worker_context: WorkerContext,
         listener: socket.socket,
         make_queue: Callable[[float], WriteQueue],
-        counters: Counters,
-        log: FaultLog,
     ) -> None:
         listener.setblocking(False)
+        options, worker_context = service.options, service.worker_context
         self._limits = limits
         self._worker_context = worker_context
         self._listener = listener
-        self._counters = counters
-        self._log = log
+        self._counters = service.counters
+        self._log = service.faults.log
         self._make_queue = make_queue
         self._operator = Operator(options.scaling, options.seed, worker_context.started_s)
-        self._table = open_integers(worker_context.folder / "servers")
         self._servers: dict[int, Server] = {}
-        self._rows = range(0, len(self._table), _COLUMNS)
-
-    @staticmethod
-    def make_table(folder: Path, limits: Servers, most_added: int) -> None:
-        """Write the table in which processes see each other's servers."""
-        make_integers(folder / "servers", (limits.count + most_added) * _COLUMNS)
-        table = open_integers(folder / "servers")
-        for number in range(limits.count):
-            table[number * _COLUMNS + _DUE_NS] = 1
+        self._rows = range(0, (limits.count + options.scaling.servers) * _COLUMNS, _COLUMNS)
+        # In this table processes see each other's servers.
+        self._table = open_integers(worker_context.folder / "servers", len(self._rows) * _COLUMNS)
+        for row in self._rows[: limits.count]:
+            self._table[row + _DUE_NS] = 1
 
     async def run(self, runner_of: Runners, tls: ssl.SSLContext | None) -> None:
         """Open servers that are due, order more and accept until cancelled; then stop all."""
@@ -264,8 +249,6 @@ class Operator:
     """The operator who orders servers: when, and how long each takes to arrive.
 
     Args:
-        scaling: When servers are ordered, and how long they take.
-        seed: Chooses how long servers take.
         started_s: When the emulator was started, on ``time.monotonic``.
     """
 

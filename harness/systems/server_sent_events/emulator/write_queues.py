@@ -12,6 +12,7 @@ from hdrh.histogram import HdrHistogram
 
 from harness.emulation.connection_writer import Batch, Connection, ConnectionWriter
 from harness.emulation.counters import Counters
+from harness.emulation.worker import WorkerContext
 
 TICK_S = 0.01
 """How often a server that is behind writes, and the time whose capacity it can save up."""
@@ -20,16 +21,10 @@ DELAYED = "deliveries.delayed.capacity"
 
 
 class QueuedWriter(ConnectionWriter):
-    """The connections of one process, some of them on servers with a limited rate.
+    """The connections of one process, some of them on servers with a limited rate."""
 
-    Attributes:
-        queues: The queue of each connection on a server with a limited rate.
-    """
-
-    def __init__(
-        self, counters: Counters, buffer_limit_bytes: int, *, index: int = 0, processes: int = 1
-    ) -> None:
-        super().__init__(counters, buffer_limit_bytes, index=index, processes=processes)
+    def __init__(self, context: WorkerContext, counters: Counters, buffer_limit_bytes: int) -> None:
+        super().__init__(context, counters, buffer_limit_bytes)
         self.queues: dict[Connection, WriteQueue] = {}
 
     def final_frame(self, _code: int) -> bytes:
@@ -53,8 +48,6 @@ class WriteQueue:
     """What one server has to write, in order; made inside the running event loop.
 
     Args:
-        writer: The connections.
-        deliveries_per_s: What it can write.
         delays: Records in microseconds how long deliveries waited.
     """
 

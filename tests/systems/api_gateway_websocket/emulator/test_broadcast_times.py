@@ -20,22 +20,19 @@ from typing import Any
 import aiohttp
 import pytest
 
-from harness.emulation.counters import SHARED_COUNTS, Counters
+from harness.emulation.counters import Counters
 from harness.emulation.scheduler import Scheduler
+from harness.emulation.worker import WorkerContext
 from harness.systems.api_gateway_websocket.emulator.admission import Admission
-from harness.systems.api_gateway_websocket.emulator.broadcast import (
-    BROADCAST_COUNTS,
-    FUNCTION_COUNTS,
-    Broadcaster,
-    Functions,
-)
+from harness.systems.api_gateway_websocket.emulator.broadcast import start_broadcast
+from harness.systems.api_gateway_websocket.emulator.functions import Functions
 from harness.systems.api_gateway_websocket.emulator.management import OK
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
+from harness.systems.api_gateway_websocket.emulator.service import COUNTS
 from harness.systems.api_gateway_websocket.emulator.table import Row
 from harness.systems.api_gateway_websocket.options import Broadcast, Options, Quotas
 
 ROOM = "/default/room-0"
-COLUMNS = (*SHARED_COUNTS, *BROADCAST_COUNTS, *FUNCTION_COUNTS)
 IMMEDIATE: dict[str, Any] = {"invoke_ms": 0.0, "cold_start_ms": 0.0, "page_ms": 0.0}
 
 
@@ -63,13 +60,7 @@ class VirtualScheduler(Scheduler):
 
 
 class VirtualRun:
-    """The mechanism of one emulator process, but for sockets and the clock.
-
-    Args:
-        folder: For the files that processes share.
-        monkeypatch: Puts the virtual clock in place of the machine's.
-        rows: How many connections the table has.
-    """
+    """The mechanism of one emulator process, whose table has so many rows, in virtual time."""
 
     def __init__(self, folder, monkeypatch, rows, *, quotas=None, **broadcast):
         self.scheduler: Any = VirtualScheduler()
@@ -78,12 +69,11 @@ class VirtualRun:
             monotonic=lambda: self.scheduler.now_s,
             monotonic_ns=lambda: round(self.scheduler.now_s * 1e9),
         )
-        for module in ("admission", "broadcast"):
+        for module in ("admission", "functions"):
             name = f"harness.systems.api_gateway_websocket.emulator.{module}.time"
             monkeypatch.setattr(name, clock)
-        Counters.make_table(folder / "counters", 1, len(COLUMNS))
-        Admission.make_files(folder, 1)
-        self.counters = Counters(folder / "counters", 0, COLUMNS)
+        context = WorkerContext(folder)
+        self.counters = Counters(context, COUNTS)
         self.posted_s = []
         options = Broadcast(**IMMEDIATE | broadcast)
         table: Any = SimpleNamespace(
@@ -91,19 +81,15 @@ class VirtualRun:
                 Row(str(number), has_left=False) for number in range(rows)
             ][: limit if limit >= 0 else None]
         )
-        self.admission = Admission(
-            quotas or Quotas(enabled=False), faults, self.counters, folder, 0
-        )
-        management: Any = SimpleNamespace(call=self._post, number_event=lambda: 0)
-        self._broadcaster = Broadcaster(
-            options,
-            Functions(options, self.scheduler, self.counters),
-            table,
-            management,
-            self.admission,
-            self.scheduler,
-            self.counters,
-            Random(1),
+        self.service: Any = SimpleNamespace(
+            options=SimpleNamespace(broadcast=options),
+            functions=Functions(options, self.scheduler, self.counters),
+            table=table,
+            management=SimpleNamespace(call=self._post, number_event=lambda: 0),
+            admission=Admission(quotas or Quotas(enabled=False), faults, context),
+            scheduler=self.scheduler,
+            counters=self.counters,
+            rng=Random(1),
         )
 
     def _post(self, _method, _connection, answered, _data, _event):
@@ -114,7 +100,7 @@ class VirtualRun:
         """Send messages at once; return how long it took until the last was posted."""
         began_s, ends = self.scheduler.now_s, []
         for _ in range(messages):
-            self._broadcaster.start(ROOM, b"x", ends.append)
+            start_broadcast(self.service, ROOM, b"x", ends.append)
         self.scheduler.run(until=lambda: len(ends) == messages)
         self.reached = ends[0] if messages == 1 else sum(ends)
         return (self.posted_s[-1] if self.posted_s else self.scheduler.now_s) - began_s
@@ -127,7 +113,7 @@ def make_run(tmp_path, monkeypatch):
 
         def make(rows, **arguments):
             run = VirtualRun(tmp_path, monkeypatch, rows, **arguments)
-            made.callback(run.admission.close)
+            made.callback(run.service.admission.close)
             return run
 
         yield make

@@ -13,8 +13,8 @@ from harness.systems.appsync_events.emulator.access import (
     Access,
     Caller,
     Identity,
+    Request,
     allows,
-    prepare,
     resource_arn,
 )
 from harness.systems.appsync_events.emulator.tokens import KEY_FILE
@@ -66,14 +66,13 @@ def connect(access, authorization, caller=UPGRADE):
 
 def subscribe(access, authorization, channel="/default/*", namespace=None, caller=UPGRADE):
     namespace = namespace or Namespace(name="default")
-    return asyncio.run(access.subscribe(namespace, channel, authorization, caller))
+    return asyncio.run(access.subscribe(namespace, channel, Request({}, authorization, caller)))
 
 
 def publish(access, authorization, body=None, namespace=None, caller=UPGRADE, *, over_http=False):
     namespace, body = namespace or Namespace(name="default"), body or BODY
-    return asyncio.run(
-        access.publish(namespace, body["channel"], body, authorization, caller, over_http=over_http)
-    )
+    request = Request(body, authorization, caller, over_http)
+    return asyncio.run(access.publish(namespace, body["channel"], request))
 
 
 def signed(body, secret=SECRET):
@@ -291,9 +290,7 @@ def test_key_pair_is_shared_by_all_processes(access, tmp_path):
 
 def test_no_key_pair_is_made_where_no_token_is_let_in(tmp_path):
     """Nor are tokens issued: the emulator starts at once."""
-    options = Options()
-    prepare(options, tmp_path)
-    assert Access(options, tmp_path).issuer is None
+    assert Access(Options(), tmp_path).issuer is None
     assert not (tmp_path / KEY_FILE).exists()
 
 

@@ -14,13 +14,12 @@ def admitting(tmp_path, now_s):
     with contextlib.ExitStack() as stack:
 
         def admit(*faults, processes=1, **quotas):
-            Admission.make_tables(tmp_path, processes)
             stands = [Stand(tmp_path, index=row, processes=processes) for row in range(processes)]
             for stand in stands:
                 stack.enter_context(stand).tell(*faults)
             admissions = [
-                Admission(Quotas(**quotas), stand.faults, stand.counters, tmp_path, row)
-                for row, stand in enumerate(stands)
+                Admission(Quotas(**quotas), stand.faults, stand.counters, stand.worker_context)
+                for stand in stands
             ]
             return *admissions, stands[0].truth
 

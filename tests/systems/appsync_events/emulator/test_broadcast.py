@@ -10,6 +10,8 @@ import pytest
 from harness.systems.appsync_events.emulator.broadcast import Hub
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options, Quotas
+from tests.fuzz.wire_shapes import frame, header, upgrade
+from tests.support.appsync_peers import KEY, MARKER
 from tests.support.emulator_process import Stand, Transport, until
 from tests.support.http_requests import stats
 from tests.support.waiting import wait_for
@@ -23,9 +25,9 @@ def make_hub(tmp_path):
     """Make a hub that tolerates 1,000 unsent bytes, and the process around it."""
     with contextlib.ExitStack() as made:
 
-        def make(*, processes=1, **arguments):
-            stand = made.enter_context(Stand(tmp_path, processes=processes))
-            return Hub(stand.writer, stand.deliveries, processes=processes, **arguments), stand
+        def make(*, index=0, processes=1, **arguments):
+            stand = made.enter_context(Stand(tmp_path, index=index, processes=processes))
+            return Hub(stand.worker_context, stand.writer, stand.deliveries, **arguments), stand
 
         yield make
 
@@ -37,6 +39,11 @@ def join(hub, stand, pattern=CHANNEL, operation_id="1", unsent_bytes=0):
     return transport
 
 
+def broadcast(hub, segments, events):
+    """Deliver events that are numbered from 0."""
+    hub.broadcast(segments, events, range(len(events)))
+
+
 def sent(stand):
     return stand.truth()["deliveries"]["sent"]
 
@@ -45,7 +52,7 @@ async def test_subscribers_with_one_id_share_one_frame(make_hub):
     """The same bytes object goes to all of them: nothing is built per subscriber."""
     hub, stand = make_hub()
     transports = [join(hub, stand) for _ in range(3)]
-    hub.broadcast(CHANNEL, [b'"{}"'])
+    broadcast(hub, CHANNEL, [b'"{}"'])
     assert 3 == sent(stand)
     assert [[FIRST]] * 3 == [transport.written for transport in transports]
     assert 1 == len({id(transport.written[0]) for transport in transports})
@@ -55,7 +62,7 @@ async def test_events_of_a_batch_leave_in_one_write(make_hub):
     """Each event is a frame of its own, and all frames are written together."""
     hub, stand = make_hub()
     transport = join(hub, stand)
-    hub.broadcast(CHANNEL, [b'"{}"', b'"{}"'])
+    broadcast(hub, CHANNEL, [b'"{}"', b'"{}"'])
     assert [FIRST * 2] == transport.written
     truth = stand.truth()
     assert (2, 2) == (truth["deliveries"]["sent"], truth["deliveries"]["steps"])
@@ -67,7 +74,7 @@ async def test_delivery_is_metered_in_steps_of_5_kb(make_hub):
     hub, stand = make_hub()
     for _ in range(10):
         join(hub, stand)
-    hub.broadcast(CHANNEL, [b'"%b"' % (b"x" * 12 * 1024)])
+    broadcast(hub, CHANNEL, [b'"%b"' % (b"x" * 12 * 1024)])
     assert 30 == stand.truth()["deliveries"]["steps"]
 
 
@@ -75,7 +82,7 @@ async def test_subscriber_that_does_not_read_is_dropped_and_the_others_served(ma
     """Past its limit a transport is given nothing more and cut off; the delivery was owed."""
     hub, stand = make_hub()
     past, full = (join(hub, stand, unsent_bytes=unsent) for unsent in (1001, 1000))
-    hub.broadcast(CHANNEL, [b'"{}"'])
+    broadcast(hub, CHANNEL, [b'"{}"'])
     assert ("aborted", [], [FIRST]) == (past.ended, past.written, full.written)
     truth = stand.truth()
     assert 1 == truth["disconnects"]["slow_subscriber"]
@@ -88,7 +95,7 @@ async def test_subscriber_that_has_just_gone_is_passed_over(make_hub):
     hub, stand = make_hub()
     gone, stays = (join(hub, stand, unsent_bytes=unsent) for unsent in (1001, 0))
     gone.closing = True
-    hub.broadcast(CHANNEL, [b'"{}"'])
+    broadcast(hub, CHANNEL, [b'"{}"'])
     assert ("", [], [FIRST]) == (gone.ended, gone.written, stays.written)
     assert 1 == stand.truth()["deliveries"]["owed"]
 
@@ -102,9 +109,9 @@ async def test_removed_subscription_gets_nothing(make_hub):
     hub.add(CHANNEL, "2", connection)
     assert 2 == stand.truth()["subscriptions"]
     hub.remove(CHANNEL, "2", connection)
-    hub.broadcast(CHANNEL, [b'"{}"'])
+    broadcast(hub, CHANNEL, [b'"{}"'])
     hub.remove(("default", "*"), "1", connection)
-    hub.broadcast(CHANNEL, [b'"{}"'])
+    broadcast(hub, CHANNEL, [b'"{}"'])
     assert [FIRST] == transport.written
     assert 0 == stand.truth()["subscriptions"]
 
@@ -116,14 +123,14 @@ async def test_subscription_is_owed_nothing_until_it_has_settled(make_hub):
     connection = stand.writer.add(Transport())
     hub.add(("default", "*"), "1", connection)
     hub.remove(("default", "*"), "1", connection)
-    hub.broadcast(CHANNEL, [b'"{}"', b'"{}"'])
-    hub.broadcast(("default", "b"), [b'"{}"'])
+    broadcast(hub, CHANNEL, [b'"{}"', b'"{}"'])
+    broadcast(hub, ("default", "b"), [b'"{}"'])
     truth = stand.truth()
     assert (2, 0) == (truth["deliveries"]["settling"], truth["deliveries"]["owed"])
     assert 1 == truth["subscriptions"]
     due_s = time.monotonic() + 0.05
     await until(lambda: time.monotonic() >= due_s)
-    hub.broadcast(CHANNEL, [b'"{}"'])
+    broadcast(hub, CHANNEL, [b'"{}"'])
     assert [FIRST] == waits.written
     assert (2, 1) == (stand.truth()["deliveries"]["settling"], sent(stand))
 
@@ -132,12 +139,12 @@ async def test_events_are_numbered_without_asking_other_processes(make_hub):
     """Process 1 of 3 numbers its own events 1, 4, 7; a fault finds them by these numbers."""
     hub, stand = make_hub(processes=3, index=1)
     transport = join(hub, stand)
-    assert [1, 4, 10] == [hub.number_events(count) for count in (1, 2, 1)]
-    stand.tell({"kind": "drop", "deliveries": [[7, 0]]})
-    hub.broadcast(CHANNEL, [b'"{}"', b'"no"', b'"{}"'], first_number=4)
+    assert [[1], [4, 7], [10]] == [hub.number_events(count) for count in (1, 2, 1)]
+    stand.tell({"kind": "drop", "deliveries": [[7, 1]]})
+    hub.broadcast(CHANNEL, [b'"{}"', b'"no"', b'"{}"'], numbers=(4, 7, 10))
     assert [FIRST, FIRST] == transport.written
     hub.reset()
-    assert 1 == hub.number_events(1)
+    assert [1] == hub.number_events(1)
 
 
 async def test_fault_hits_single_deliveries_of_a_broadcast(make_hub):
@@ -145,7 +152,7 @@ async def test_fault_hits_single_deliveries_of_a_broadcast(make_hub):
     hub, stand = make_hub()
     first, second = join(hub, stand), join(hub, stand)
     stand.tell({"kind": "drop", "deliveries": [[1, 1]]})
-    hub.broadcast(CHANNEL, [b'"{}"', b'"{\\"a\\":1}"'])
+    broadcast(hub, CHANNEL, [b'"{}"', b'"{\\"a\\":1}"'])
     assert 2 == first.got.count(b"data") == 1 + second.got.count(b"data")
     (entry,) = stand.log("dropped")
     assert (1, 1, '{"a":1}') == (entry["event"], entry["subscription"], entry["text"])
@@ -204,7 +211,7 @@ async def test_slow_client_costs_a_fixed_amount_of_memory_and_delays_nobody(make
     largest_bytes = waits = broadcasts = 0
     while len(stand.writer.open) == 6:
         began_s = time.monotonic()
-        hub.broadcast(CHANNEL, [b'"%b"' % (b"x" * event_bytes)])
+        broadcast(hub, CHANNEL, [b'"%b"' % (b"x" * event_bytes)])
         broadcasts += 1
         unsent = [connection.transport.get_write_buffer_size() for connection in stand.writer.open]
         largest_bytes = max(largest_bytes, *unsent)
@@ -243,22 +250,9 @@ def subscribe_with_bare_socket(emulator, stack):
     """Join with a socket that reads its confirmation and then nothing more."""
     stuck = stack.enter_context(socket.create_connection(("127.0.0.1", emulator.port)))
     stuck.settimeout(10)
-    stuck.sendall(
-        b"GET /event/realtime HTTP/1.1\r\nHost: \r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nx-api-key: da2-test\r\n"
-        b"Sec-WebSocket-Protocol: aws-appsync-event-ws\r\n\r\n"
-    )
-    text = json.dumps(
-        {
-            "type": "subscribe",
-            "id": "1",
-            "channel": "/default/a",
-            "authorization": {"x-api-key": "da2-test"},
-        }
-    ).encode()
-    # The mask is zero, so the text stands in the frame as it is.
-    stuck.sendall(b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text)
+    message = {"type": "subscribe", "id": "1", "channel": "/default/a", "authorization": KEY}
+    subprotocols = f"{MARKER}, {header(KEY)}".encode()
+    stuck.sendall(upgrade(subprotocols=subprotocols) + frame(json.dumps(message).encode()))
     heard = b""
     while b"subscribe_success" not in heard:
         heard += stuck.recv(4096)

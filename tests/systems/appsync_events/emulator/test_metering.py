@@ -1,12 +1,13 @@
 import pytest
 
 from harness.emulation.counters import SHARED_COUNTS, Counters
+from harness.emulation.metering import steps_of
+from harness.emulation.worker import WorkerContext
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.emulator.metering import (
     BILLED_COUNTS,
     Metering,
     bill,
-    steps_of,
     steps_of_encoded,
 )
 from harness.systems.appsync_events.options import Undocumented
@@ -19,9 +20,7 @@ def make_metering(tmp_path):
     """Make the metering of one process, with rules of its own; it comes with its bill."""
 
     def make(**rules):
-        file = tmp_path / "counters"
-        Counters.make_table(file, 1, len(COUNTS))
-        counters = Counters(file, 0, COUNTS)
+        counters = Counters(WorkerContext(tmp_path), COUNTS)
         metering = Metering(counters, Undocumented(**rules))
 
         def read():
@@ -39,7 +38,7 @@ def make_metering(tmp_path):
 )
 def test_event_is_metered_in_steps_of_5_kb(size_bytes, steps):
     """A step that has begun counts in full; 12 KB are three, as in AWS's own example."""
-    assert steps == steps_of(size_bytes)
+    assert steps == steps_of(size_bytes, 5120)
     assert steps == steps_of_encoded(wire.encode_event('"' + "x" * (size_bytes - 2) + '"'))
 
 

@@ -4,7 +4,8 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from harness.core.errors import ScenarioError
-from harness.systems.appsync_events.handlers.handlers import HandlerRefusal, Outcome
+from harness.systems.appsync_events.handlers.handlers import Outcome
+from harness.systems.appsync_events.handlers.rules import handler_refusal
 from harness.systems.appsync_events.wire import WireError
 from tests.support.handler_runner import EXAMPLES, FAILED, Stand
 
@@ -133,14 +134,14 @@ def test_example_chat(example):
     assert "0" == event_id
     assert text.startswith('{"text":"hello","sentAt":"20'), text
     assert None is chat.subscribe()
-    assert 401 == chat.subscribe(channel="default/private").http_status
+    assert 401 == chat.subscribe(channel="default/private").status
 
 
 def test_example_odds(example):
     """Low odds are left out, and a round that is over takes no bets."""
     odds = example(code="odds.js")
     assert [{"odds": 0.6}] == odds.broadcast({"odds": 0.5}, {"odds": 0.6})
-    expected = HandlerRefusal(WireError("RoundOver", "This round is over."), 403)
+    expected = handler_refusal(WireError("RoundOver", "This round is over."), 403)
     assert expected == odds.publish({"odds": 0.6}, channel="default/over")
 
 

@@ -13,7 +13,6 @@ def opened(stack, folder, **more):
 
 def test_every_reader_sees_the_same_order_across_files(tmp_path):
     """Two write in turn, into many short files; each sees all of it, once, in order of number."""
-    EventLog.make_log(tmp_path)
     with contextlib.ExitStack() as stack:
         logs = [opened(stack, tmp_path, segment_bytes=100) for _ in range(2)]
         heard = [[], []]
@@ -29,7 +28,6 @@ def test_every_reader_sees_the_same_order_across_files(tmp_path):
 
 def test_latecomer_finds_the_latest_events(tmp_path):
     """Who opens the log later, as a killed process's successor does, reads what is kept."""
-    EventLog.make_log(tmp_path)
     with contextlib.ExitStack() as stack:
         first = opened(stack, tmp_path, segment_bytes=100)
         for place in range(40):
@@ -44,7 +42,6 @@ def test_latecomer_finds_the_latest_events(tmp_path):
 
 def test_event_that_a_killed_process_left_half_written_is_written_over(tmp_path):
     """What was not counted was never there."""
-    EventLog.make_log(tmp_path)
     with contextlib.ExitStack() as stack:
         log = opened(stack, tmp_path)
         log.append("a", b"0")
