@@ -192,10 +192,7 @@ def compare(
 ) -> ComparedRuns:
     """Compare runs as ``harness compare`` does: one run or several of a kind on either side.
 
-    Args:
-        first: What is compared with.
-        other: What is compared.
-        anyway: Whether to compare runs that are not alike.
+    ``anyway`` compares runs that are not alike, too.
 
     Raises:
         HarnessError: If there is no record, or the runs are not alike.

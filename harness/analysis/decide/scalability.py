@@ -89,17 +89,14 @@ def fit_scalability(at_once: Sequence[float], throughput_per_s: Sequence[float])
     low, high = min(limits, default=0.0), max(limits, default=np.inf)
     if not low or high / low > MOST_DISAGREEMENT:
         return Scalability("the limit depends on single steps: leaving one out moves it too far")
-    alpha, beta, gamma = fitted
     return Scalability(
         "",
-        alpha,
-        beta,
-        gamma,
+        *fitted,
         tuple(work.tolist()),
         tuple(rate.tolist()),
         tuple(residuals.tolist()),
         _limit(*fitted),
-        _limit_at(alpha, beta),
+        _limit_at(*fitted[:2]),
         low,
         high,
     )

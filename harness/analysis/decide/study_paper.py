@@ -101,7 +101,10 @@ def paper_of(
 ) -> tuple[PaperFigure, ...]:
     """Return what follows from quotas and prices for a requirement."""
     if about == "scale_to_zero":
-        return _idle(cost)
+        if cost.usd_idle is None:
+            return ()
+        text = f"${cost.usd_idle:,.2f} a day without connections"
+        return (PaperFigure(text, not cost.usd_idle, PRICE_LIST),)
     lists = priced_systems()
     names = [system.priced_as] if system.priced_as in lists else []
     names += [POLLING] if system.viewers_poll_every_s else []
@@ -127,13 +130,6 @@ def _parts(
 
 def _usd(lists: Mapping[str, Economics], parts: Sequence[tuple[str, Day]]) -> float:
     return sum(total_usd(lists[name].bill(day.usage())) for name, day in parts)
-
-
-def _idle(cost: SystemCost) -> tuple[PaperFigure, ...]:
-    if cost.usd_idle is None:
-        return ()
-    text = f"${cost.usd_idle:,.2f} a day without connections"
-    return (PaperFigure(text, not cost.usd_idle, PRICE_LIST),)
 
 
 def _amount(value: float) -> str:
