@@ -27,9 +27,6 @@ class RunRecord:
 
     Frames have the columns of the record's tables (docs/measurement.md); changing one changes
     nothing on disk.
-
-    Args:
-        analysis: The record, read and judged.
     """
 
     def __init__(self, analysis: Analysis) -> None:

@@ -58,7 +58,6 @@ class FleetLoad:
     Attributes:
         users: Connected at a time, all of them subscribed to every message.
         messages_per_s: Published in bursts, when it is worst.
-        joins_per_s: Users who join in a second.
         hours: How long all of them are connected; joining takes more.
     """
 

@@ -35,9 +35,6 @@ class Scalability:
 
     Attributes:
         refusal: Why there is no fit, in words; empty where there is one.
-        alpha: Contention.
-        beta: Cost of agreement.
-        gamma: Throughput of one piece of work alone, 1/s.
         at_once: N of each point, shape (n,).
         throughput_per_s: X of each point, shape (n,).
         residual_ratios: (measured − fitted) ÷ highest measured, of each point, shape (n,).

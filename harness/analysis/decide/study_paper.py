@@ -41,8 +41,7 @@ class SystemCost:
     """What a day of the need costs on one system of a study.
 
     Attributes:
-        system: The system.
-        name: Its price lists' names; empty where there is none.
+        name: The system's price lists' names; empty where there is none.
         usd_day: A day of the need, by the price list alone; None without one.
         usd_idle: A day without connections.
         usd_measured: The same day with the reach and the handler calls of a run.
