@@ -49,7 +49,7 @@ _FIELDS: Final = tuple(slice(*pair) for pair in ((12, 17), (17, 24), (24, 37), (
 
 
 class MessageToken(NamedTuple):
-    """What one message says of itself.
+    """The identity of one message.
 
     Attributes:
         stream: Number of the stream; there is one per worker and channel.
@@ -84,7 +84,7 @@ class MessageToken(NamedTuple):
 
     @classmethod
     def parse(cls, token: bytes) -> Self | None:
-        """Return what a token says; None if its checksum is wrong or its values are impossible.
+        """Return the identity in a token; None if its checksum is wrong or its values are impossible.
 
         Args:
             token: ``TOKEN_BYTES`` bytes of the alphabet.
