@@ -84,7 +84,7 @@ class MessageToken(NamedTuple):
 
     @classmethod
     def parse(cls, token: bytes) -> Self | None:
-        """Return the identity in a token; None if its checksum is wrong or its values are impossible.
+        """Return the identity in a token; None if checksum or values are wrong.
 
         Args:
             token: ``TOKEN_BYTES`` bytes of the alphabet.
