@@ -42,6 +42,14 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def now_s(monkeypatch):
+    """A clock that a test sets, in a list of one."""
+    now_s = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    return now_s
+
+
+@pytest.fixture
 def outside_of_github(monkeypatch):
     """Make tests the same on a developer's machine and in a pipeline."""
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):

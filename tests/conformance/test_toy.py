@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,10 +21,10 @@ OF_THIS_SESSION = {"LOCUST_SKIP_MONKEY_PATCH", "PYTEST_ADDOPTS", "PYTEST_XDIST_W
 """What is meant for these tests, and not for those that they start."""
 
 
-def run(folder, *command, site=None):
+def run(folder, *command, site=None, expected=0):
     """Run Python, with the toy installed where it is in ``site``; return how it ended."""
     ours = {key: value for key, value in os.environ.items() if key not in OF_THIS_SESSION}
-    return subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", *map(str, command)],
         cwd=folder,
         env=ours | ({"PYTHONPATH": str(site)} if site else {}),
@@ -33,6 +34,8 @@ def run(folder, *command, site=None):
         timeout=PATIENCE_S * 5,
         check=False,
     )
+    assert expected == ended.returncode, ended.stdout + ended.stderr
+    return ended
 
 
 @pytest.fixture(scope="module", name="site")
@@ -40,11 +43,9 @@ def _site(tmp_path_factory):
     """The toy's wheel, installed; nothing of its source is on the path."""
     folder = tmp_path_factory.mktemp("toy")
     offline = ("--quiet", "--no-index", "--no-deps", "--disable-pip-version-check")
-    built = run(folder, "pip", "wheel", *offline, "--no-build-isolation", "-w", ".", TOY)
-    assert 0 == built.returncode, built.stderr
+    run(folder, "pip", "wheel", *offline, "--no-build-isolation", "-w", ".", TOY)
     (wheel,) = folder.glob("*.whl")
-    installed = run(folder, "pip", "install", *offline, "--target", "site", wheel)
-    assert 0 == installed.returncode, installed.stderr
+    run(folder, "pip", "install", *offline, "--target", "site", wheel)
     return folder / "site"
 
 
@@ -60,18 +61,16 @@ def test_toy_is_listed_with_the_package_it_comes_from(site, tmp_path):
 
 def test_target_of_the_toy_is_valid_once_it_is_installed(site, tmp_path):
     """Without its package, one sentence says what is missing and how to add it."""
-    assert 0 == run(tmp_path, "harness", "validate", TARGET, site=site).returncode
-    refused = run(tmp_path, "harness", "validate", TARGET)
-    assert 2 == refused.returncode
+    run(tmp_path, "harness", "validate", TARGET, site=site)
+    refused = run(tmp_path, "harness", "validate", TARGET, expected=2)
     assert "system must be one of api-gateway-websocket, appsync-events, " in refused.stderr
     assert "hint: install the package that provides it; harness systems lists" in refused.stderr
 
 
 def test_project_of_ones_own_is_written_for_the_toy(site, tmp_path):
     """Its target is valid, and an editor that reads its schema knows the toy."""
-    assert 0 == run(tmp_path, "harness", "init", "--system", "toy", site=site).returncode
-    checked = run(tmp_path, "harness", "validate", "live", "emulated", site=site)
-    assert (0, "") == (checked.returncode, checked.stderr)
+    run(tmp_path, "harness", "init", "--system", "toy", site=site)
+    assert "" == run(tmp_path, "harness", "validate", "live", "emulated", site=site).stderr
     schema = json.loads((tmp_path / "scenarios/schemas/target.schema.json").read_bytes())
     assert "toy" in schema["properties"]["system"]["enum"]
 
@@ -80,7 +79,6 @@ def test_toy_passes_the_suite_of_every_system(site):
     """The suite finds it by itself, and tests it with the others' tests."""
     suite = ("tests/conformance/systems", "-k", "toy")
     ended = run(ROOT, "pytest", "-q", "-p", "no:cacheprovider", *suite, site=site)
-    assert 0 == ended.returncode, ended.stdout + ended.stderr
     assert "failed" not in ended.stdout
     assert int(ended.stdout.split(" passed")[0].split()[-1]) >= 15
 
@@ -90,8 +88,7 @@ def test_toy_carries_the_quickstart(site, tmp_path):
     smaller = lenient() | SHORT | {"population.subscribers": 90, "population.chatters": 10}
     flags = sets(smaller | {"slos.1.limit": 60_000.0, "slos.4.limit": 60_000.0})
     command = ("harness", "run", "quickstart", "--target", TARGET, "--out", "record", *flags)
-    ended = run(tmp_path, *command, "--workers", 2, site=site)
-    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    run(tmp_path, *command, "--workers", 2, site=site)
     summary = json.loads((tmp_path / "record" / "run.json").read_bytes())["summary"]
     truth = json.loads((tmp_path / "record" / "emulator.json").read_bytes())["stats"]
     assert 100 == summary["joins"]["succeeded"]
@@ -102,8 +99,7 @@ def test_toy_carries_the_quickstart(site, tmp_path):
 def test_toy_is_refused_what_it_does_not_say_it_can(site, tmp_path):
     """It says nothing of several subscriptions or wildcards, so there are none."""
     command = ("harness", "run", "rooms", "--target", TARGET, "--out", "refused")
-    ended = run(tmp_path, *command, site=site)
-    assert 2 == ended.returncode
+    ended = run(tmp_path, *command, site=site, expected=2)
     assert "must be at most 1 on toy" in ended.stderr
     assert "must be 0 on toy" in ended.stderr
     assert not (tmp_path / "refused").exists()
@@ -112,23 +108,16 @@ def test_toy_is_refused_what_it_does_not_say_it_can(site, tmp_path):
 def test_toy_keeps_the_house_rules(site):
     """The imports of an installed system are judged like everybody's."""
     suite = ("tests/test_architecture.py", "-k", "house_rules or reads_the_whole_tree")
-    ended = run(ROOT, "pytest", "-q", "-p", "no:cacheprovider", *suite, site=site)
-    assert 0 == ended.returncode, ended.stdout
+    run(ROOT, "pytest", "-q", "-p", "no:cacheprovider", *suite, site=site)
 
 
 def test_toy_that_breaks_the_house_rules_is_caught(site, tmp_path):
     """A client that imports its emulator is named, in whichever package it is."""
     broken = tmp_path / "site"
-    broken.mkdir()
-    for file in site.rglob("*"):
-        place = broken / file.relative_to(site)
-        if file.is_dir():
-            place.mkdir(exist_ok=True)
-        else:
-            place.write_bytes(file.read_bytes())
+    shutil.copytree(site, broken)
     with (broken / "fanout_toy" / "client.py").open("a", encoding="utf-8") as client:
         client.write("\nfrom fanout_toy import emulator\n")
     suite = ("tests/test_architecture.py", "-k", "house_rules")
-    ended = run(ROOT, "pytest", "-q", "-p", "no:cacheprovider", *suite, site=broken)
-    assert 1 == ended.returncode
+    flags = ("-q", "-p", "no:cacheprovider")
+    ended = run(ROOT, "pytest", *flags, *suite, site=broken, expected=1)
     assert "fanout_toy.client imports fanout_toy.emulator, but client must not" in ended.stdout

@@ -99,19 +99,16 @@ def test_master_that_stops_at_once_says_why(ecs):
         Fleet(client, VALUES).start(2, ["w.toml"])
 
 
-def test_outputs_of_the_fleet_are_found_among_others(tmp_path):
+def test_outputs_of_the_fleet_are_found_among_others(write):
     """A file with several stacks is searched for the one with a fleet."""
-    file = tmp_path / "outputs.json"
-    file.write_text(json.dumps({"events": {"ApiId": "a"}, "fleet": VALUES}), encoding="utf-8")
+    file = write("outputs.json", json.dumps({"events": {"ApiId": "a"}, "fleet": VALUES}))
     assert VALUES == fleet_outputs(file)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"events": {"ApiId": "a"}}', '{"a": 1}'])
-def test_file_without_a_fleet_is_refused(tmp_path, text, capsys):
+def test_file_without_a_fleet_is_refused(write, text, capsys):
     """The command ends with a sentence and the code of bad usage, not with a traceback."""
-    file = tmp_path / "outputs.json"
-    file.write_text(text, encoding="utf-8")
-    assert 2 == run_fleet.main([str(file), "--workers", "1", "w.toml"])
+    assert 2 == run_fleet.main([str(write("outputs.json", text)), "--workers", "1", "w.toml"])
     assert "no outputs of a fleet" in capsys.readouterr().err
 
 

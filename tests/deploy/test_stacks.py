@@ -38,14 +38,12 @@ def test_cfn_lint_finds_nothing(template_files):
     assert (0, "") == lint("cfn-lint", "--ignore-checks", "W3005", "--", *template_files)
 
 
-def test_cfn_lint_sees_a_planted_mistake(template_files, tmp_path):
+def test_cfn_lint_sees_a_planted_mistake(template_files, write):
     """A wrong property in a template is found, so finding nothing means something."""
     template = json.loads(template_files[0].read_text(encoding="utf-8"))
     (api,) = [one for one in template["Resources"].values() if one["Type"] == "AWS::AppSync::Api"]
     api["Properties"]["NameOfApi"] = "typing mistake"
-    planted = tmp_path / "planted.json"
-    planted.write_text(json.dumps(template), encoding="utf-8")
-    code, found = lint("cfn-lint", planted)
+    code, found = lint("cfn-lint", write("planted.json", json.dumps(template)))
     assert 0 != code
     assert "NameOfApi" in found
 

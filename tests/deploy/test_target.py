@@ -51,10 +51,9 @@ def test_target_points_at_the_deployed_api(tmp_path):
     assert "APPSYNC_API_KEY" == target.auth.api_key_env
 
 
-def test_target_runs_with_a_workload(tmp_path, monkeypatch):
+def test_target_runs_with_a_workload(write, monkeypatch):
     """With the key in the environment, any workload makes a plan of it."""
-    file = tmp_path / "mine.toml"
-    file.write_text(target_text({"fanout-events": EVENTS}), encoding="utf-8")
+    file = write("mine.toml", target_text({"fanout-events": EVENTS}))
     monkeypatch.setenv("APPSYNC_API_KEY", "test")
     plan = load_plan(ROOT / "scenarios/workloads/ci-smoke.toml", file)
     assert "fanout-events" == plan.target.name
@@ -119,11 +118,9 @@ def command(file):
     )
 
 
-def test_command_writes_the_target_to_stdout(tmp_path):
+def test_command_writes_the_target_to_stdout(write):
     """One command turns the file of CDK into the file of the harness."""
-    file = tmp_path / "outputs.json"
-    file.write_text(json.dumps({"fanout-events": EVENTS}), encoding="utf-8")
-    done = command(file)
+    done = command(write("outputs.json", json.dumps({"fanout-events": EVENTS})))
     assert (0, "") == (done.returncode, done.stderr)
     assert target_text({"fanout-events": EVENTS}) == done.stdout
 

@@ -12,11 +12,7 @@ from tests.support.waiting import PATIENCE_S
 def make_stand(tmp_path):
     """Make emulator processes without sockets, which end with the test."""
     with contextlib.ExitStack() as made:
-
-        def make(folder=tmp_path, **arguments):
-            return made.enter_context(Stand(folder, **arguments))
-
-        yield make
+        yield lambda folder=tmp_path, **arguments: made.enter_context(Stand(folder, **arguments))
 
 
 @pytest.fixture

@@ -59,6 +59,13 @@ def run(request):
         yield lambda main: runner.run(asyncio.wait_for(main, PATIENCE_S))
 
 
+@pytest.fixture
+def ring(monkeypatch):
+    """Broadcasts leave through a ring, even to one."""
+    skip_without_rings()
+    monkeypatch.setattr(connection_writer, "FEW", 1)
+
+
 class Peer:
     """A client, and the emulator's end of its connection."""
 
@@ -165,10 +172,8 @@ async def test_more_sockets_than_fit_the_queue_get_each_their_own(monkeypatch, r
         assert [b"onetwo"] * 11 == [peer.got for peer in house.peers]
 
 
-def test_ring_writes_past_transports_that_hold_nothing(monkeypatch, tmp_path):
+def test_ring_writes_past_transports_that_hold_nothing(monkeypatch, tmp_path, ring):
     """Or none of the other tests would be about it."""
-    skip_without_rings()
-    monkeypatch.setattr(connection_writer, "FEW", 1)
     ours, theirs = socket.socketpair()
 
     class Untouched(asyncio.WriteTransport):
@@ -264,10 +269,8 @@ def test_transport_without_a_socket_has_no_descriptor():
     assert NO_SOCKET == plain_socket(asyncio.Transport(extra={}))
 
 
-async def test_whom_the_kernel_does_not_serve_the_transports_do(monkeypatch, run, tmp_path):
+async def test_whom_the_kernel_does_not_serve_the_transports_do(monkeypatch, run, tmp_path, ring):
     """Where memory is short it takes some requests only, or none; nobody gets anything twice."""
-    skip_without_rings()
-    monkeypatch.setattr(connection_writer, "FEW", 1)
     enter = IoUring._enter
     allowed = iter([0, 3, 2])
 
@@ -312,10 +315,8 @@ def test_results_say_what_each_socket_took():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_peer_gets_what_it_gets_without_a_ring(monkeypatch, run, tmp_path, seed):
+def test_every_peer_gets_what_it_gets_without_a_ring(monkeypatch, run, tmp_path, seed, ring):
     """Replies, broadcasts and peers that pause, drawn twice alike; compared are all the bytes."""
-    skip_without_rings()
-    monkeypatch.setattr(connection_writer, "FEW", 1)
 
     async def play(folder):
         draw = random.Random(seed)

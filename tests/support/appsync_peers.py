@@ -1,17 +1,17 @@
-"""Raw peers of the emulator: ``websockets``, ``http.client`` and JSON; nothing of ours."""
+"""Raw peers of the AppSync Events emulator: ``websockets`` and ``http.client``; nothing of ours."""
 
 import base64
 import contextlib
 import http.client
 import json
-import ssl
+from functools import partial
 from typing import NamedTuple
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect as websocket_connect
 
+from tests.support import websocket_peers
 from tests.support.waiting import PATIENCE_S
+from tests.support.websocket_peers import authority, open_socket
 
 MARKER = "aws-appsync-event-ws"
 API_KEY = "da2-test"
@@ -23,21 +23,12 @@ UNAUTHORIZED = {
 }
 
 
-class Peer:
-    """One WebSocket connection and the questions asked on it."""
+class Peer(websocket_peers.Peer):
+    """One WebSocket connection and the operations on it."""
 
-    def __init__(self, socket):
-        self.socket = socket
-
-    def say(self, **message):
-        self.socket.send(json.dumps(message))
-
-    def hear(self):
-        return json.loads(self.socket.recv(timeout=PATIENCE_S))
-
-    def ask(self, **message):
-        self.say(**message)
-        return self.hear()
+    def init(self):
+        """Send connection_init; return the type of the answer."""
+        return self.ask(type="connection_init")["type"]
 
     def subscribe(self, operation_id, channel, authorization=KEY):
         return self.ask(
@@ -46,7 +37,10 @@ class Peer:
 
     def publish(self, channel, *events, authorization=KEY):
         """Publish values as JSON texts; the answer comes before any delivery."""
-        texts = [json.dumps(event) for event in events]
+        return self.publish_texts(channel, *map(json.dumps, events), authorization=authorization)
+
+    def publish_texts(self, channel, *texts, authorization=KEY):
+        """Publish texts as they are, which should be JSON."""
         return self.ask(
             type="publish", id="p", channel=channel, events=texts, authorization=authorization
         )
@@ -59,15 +53,13 @@ class Peer:
             heard.append(message)
         return heard
 
+    def events_before_next_answer(self):
+        """Return the events that come before the answer to a question asked now."""
+        return [message["event"] for message in self.heard_before_next_answer()]
+
     def hear_nothing_more(self):
         """Fail if anything is left to hear: the answer to a question must come next."""
         assert [] == self.heard_before_next_answer()
-
-    def close_code(self):
-        """Return the code with which the server closes; nothing else may come before."""
-        with pytest.raises(ConnectionClosed) as caught:
-            self.hear()
-        return caught.value.rcvd and caught.value.rcvd.code
 
 
 class Answer(NamedTuple):
@@ -85,30 +77,26 @@ def header(authorization):
 
 
 def open_peer(
-    opened,
-    emulator,
-    authorization=KEY,
-    *,
-    subprotocols=None,
-    headers=None,
-    ca_file=None,
-    query="",
-    **more,
+    opened, emulator, authorization=KEY, *, subprotocols=None, headers=None, query="", **more
 ):
-    """Connect one peer, which ``opened`` will close; over TLS where it is given whom to trust."""
-    scheme = "ws" if ca_file is None else "wss"
-    if ca_file is not None:
-        more["ssl"] = ssl.create_default_context(cafile=ca_file)
-    connection = websocket_connect(
-        f"{scheme}://localhost:{emulator.port}/event/realtime{query}",
-        subprotocols=subprotocols or [MARKER, header(authorization)],
-        additional_headers=headers,
-        open_timeout=PATIENCE_S,
-        close_timeout=PATIENCE_S,
-        proxy=None,
-        **more,
+    """Connect one peer, which ``opened`` will close."""
+    return Peer(
+        open_socket(
+            opened,
+            emulator,
+            f"/event/realtime{query}",
+            subprotocols=subprotocols or [MARKER, header(authorization)],
+            additional_headers=headers,
+            **more,
+        )
     )
-    return Peer(opened.enter_context(connection))
+
+
+@pytest.fixture
+def connect():
+    """Open connections to an emulator; they are closed after the test."""
+    with contextlib.ExitStack() as opened:
+        yield partial(open_peer, opened)
 
 
 def request(emulator, method, path, body=None, headers=None, context=None):
@@ -116,12 +104,10 @@ def request(emulator, method, path, body=None, headers=None, context=None):
 
     Without a TLS context of its own, it trusts the emulator's authority.
     """
-    ca_file = emulator.folder / "ca.pem"
     connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=PATIENCE_S)
-    if ca_file.exists():
-        context = context or ssl.create_default_context(cafile=ca_file)
+    if trust := authority(emulator):
         connection = http.client.HTTPSConnection(
-            "localhost", emulator.port, timeout=PATIENCE_S, context=context
+            "localhost", emulator.port, timeout=PATIENCE_S, context=context or trust
         )
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})
@@ -144,6 +130,13 @@ def post(emulator, body, headers=None):
 
 def error_types(answer):
     return [error["errorType"] for error in answer["errors"]]
+
+
+def refusal(answer):
+    """Return the error types of an answer behind its type or, over HTTP, its status."""
+    if isinstance(answer, Answer):
+        return answer.status, error_types(answer.body)
+    return answer["type"], error_types(answer)
 
 
 def stats(emulator):

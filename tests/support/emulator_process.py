@@ -136,6 +136,11 @@ class Stand:
         assert deliveries["owed"] == known
         return nested(self.counters.totals(gone))
 
+    def counted(self, *names):
+        """Return these counts of deliveries."""
+        deliveries = self.truth()["deliveries"]
+        return tuple(deliveries[name] for name in names)
+
     def log(self, what):
         """Return the entries of one kind."""
         return [entry for entry in read_fault_logs(self.folder) if entry["what"] == what]

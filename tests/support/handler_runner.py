@@ -27,11 +27,7 @@ FOREVER = "const many = new Array(1000000).fill(1); many.forEach(() => many.forE
 
 
 class Stand:
-    """The handlers of the namespace ``default``, on the loop that emulators use.
-
-    Args:
-        namespace: Its keys besides the name.
-    """
+    """The handlers of the namespace ``default``, on the loop that emulators use."""
 
     def __init__(self, **namespace):
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)

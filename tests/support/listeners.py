@@ -3,10 +3,19 @@
 import functools
 
 import gevent
+import pytest
 
+from harness.net.client import JoinError
 from tests.support import waiting
 
 wait_for = functools.partial(waiting.wait_for, sleep=gevent.sleep)
+
+
+def refusal_of(join, *arguments, **named):
+    """Return stage and code with which a join is refused."""
+    with pytest.raises(JoinError) as caught:
+        join(*arguments, **named)
+    return caught.value.stage, caught.value.code
 
 
 class Listener:
@@ -16,13 +25,9 @@ class Listener:
         user_class: subscriber or chatter; a system may serve them in different ways.
 
     Attributes:
-        events: The texts that came to be parsed.
         known: The tokens of the frames that were recognised.
-        heard: Both, in the order they came.
-        ends: Close code, reason and outcome of each end.
-        refusals: Stage, code and message of each refusal.
-        confirmed_ns: When the subscription was confirmed.
-        confirmed_before: How many events had come by then.
+        heard: These and the events that came to be parsed, in the order they came.
+        confirmed_before: How many events had come when the subscription was confirmed.
         delivered_ns: When the last recognised frame reached the kernel.
     """
 

@@ -9,11 +9,16 @@ import ssl
 import sys
 import time
 from collections import defaultdict
+from typing import Any
 
 from aiohttp import web
 
-TOLD_INTERVAL_MS = 250
-RETRY_AFTER_S = 1
+TROUBLE: dict[str, Any] = {
+    "busy": {"status": 429, "headers": {"retry-after": "1"}},
+    "broken": {"status": 500, "text": "a bug"},
+    "nonsense": {"text": "<html>"},
+}
+"""How rooms answer their second poll."""
 
 rooms = defaultdict(list)
 polls = []
@@ -32,8 +37,10 @@ async def poll(request):
             "headers": {name.lower(): value for name, value in request.headers.items()},
         }
     )
-    if number and (answer := await trouble(room, number)) is not None:
-        return answer
+    if number == 1 and room in TROUBLE:
+        return web.Response(**TROUBLE[room])
+    if number == 1 and room == "slow":
+        await asyncio.sleep(3)
     if room == "closed-forever":
         return web.Response(status=503, text="closed")
     if room.startswith("busy-at-first-") and not number:
@@ -45,26 +52,13 @@ async def poll(request):
     entries = [{"id": n, "body": {"text": text}} for n, text in enumerate(rooms[room])][start:]
     page = {"found": {"entries": entries}, "cursor": len(rooms[room])}
     if room == "paced":
-        page["wait"] = TOLD_INTERVAL_MS
+        page["wait"] = 250
     answer = web.json_response(page, headers={"etag": newest})
     if room == "pieces":
         answer.enable_chunked_encoding()
     if room == "hangs-up":
         answer.force_close()
     return answer
-
-
-async def trouble(room, number):
-    """Return what else the room answers to all polls but the first."""
-    if room == "busy" and number == 1:
-        return web.Response(status=429, headers={"retry-after": str(RETRY_AFTER_S)})
-    if room == "broken" and number == 1:
-        return web.Response(status=500, text="a bug")
-    if room == "nonsense" and number == 1:
-        return web.Response(text="<html>")
-    if room == "slow" and number == 1:
-        await asyncio.sleep(3)
-    return None
 
 
 async def publish(request):

@@ -92,13 +92,7 @@ class Counts(dict[str, float]):
 
 
 class Stand:
-    """A running emulator of one system, and the users who are on it.
-
-    Args:
-        system: Its name.
-        folder: For the target file and the emulator's log.
-        overrides: Further ``target.…`` overrides.
-    """
+    """A running emulator of one system, and the users who are on it."""
 
     def __init__(self, system, folder, *overrides):
         file = folder / "target.toml"
@@ -118,6 +112,11 @@ class Stand:
         """Return the path of a channel that nobody has used."""
         self._rooms += 1
         return f"/{self.target.channel_namespace}/room-{self._rooms}"
+
+    def pair(self):
+        """Return a room with a subscriber in it, and a chatter who does not listen."""
+        room = self.room()
+        return room, self.subscriber(room), self.chatter()
 
     def api(self, key=None):
         """Return the system as a worker uses it."""

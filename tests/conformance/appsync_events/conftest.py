@@ -1,14 +1,15 @@
 """The emulators that the conformance suite asks, and peers to ask them with."""
 
 import contextlib
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.support.appsync_peers import API_KEY, open_peer
+from tests.support.appsync_peers import API_KEY, connect
+
+__all__ = ["connect"]
 
 FOLDER = Path(__file__).parent
 EXPIRED_KEY = "da2-expired"
@@ -72,13 +73,6 @@ def started():
 def emulator(started):
     """The emulator of most tests: every auth mode, nothing left behind in it."""
     return started(**EVERYTHING)
-
-
-@pytest.fixture
-def connect():
-    """Open connections to an emulator; they are closed after the test."""
-    with contextlib.ExitStack() as opened:
-        yield partial(open_peer, opened)
 
 
 @pytest.fixture

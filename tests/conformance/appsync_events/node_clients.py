@@ -42,11 +42,7 @@ class AmplifyError(Exception):
 
 
 class Amplify:
-    """The real client in a process of its own.
-
-    Args:
-        ca_file: PEM of the authority it is told to trust.
-    """
+    """The real client in a process of its own, told to trust an authority."""
 
     def __init__(self, ca_file):
         self.process = subprocess.Popen(
@@ -107,12 +103,8 @@ class Amplify:
     def configure(self, emulator, mode, *, api_key=None, options=None, **auth):
         """Point the client at an emulator, with one auth mode for all it does.
 
-        Args:
-            emulator: Which one.
-            mode: Amplify's name of the auth mode.
-            api_key: The key, in the mode that needs one.
-            options: Given to each of the client's calls.
-            auth: ``credentials`` or ``token`` of whoever is signed in.
+        ``mode`` is Amplify's name of it, ``options`` are given to each of the client's calls, and
+        ``auth`` is the ``credentials`` or the ``token`` of whoever is signed in.
         """
         api = {
             "endpoint": f"https://localhost:{emulator.port}/event",

@@ -1,5 +1,6 @@
 """The Amplify client, aws-amplify 6.22.1, over TLS."""
 
+import contextlib
 import json
 
 import pytest
@@ -23,24 +24,22 @@ def secure_emulator(started):
 
 @pytest.fixture
 def run_amplify():
-    """Start Amplify, told to trust an emulator's authority; it ends with the test."""
-    running = []
+    """Start Amplify with one auth mode, trusting an emulator's authority; it ends with the test."""
+    with contextlib.ExitStack() as running:
 
-    def run(emulator):
-        running.append(Amplify(emulator.folder / "ca.pem"))
-        return running[-1]
+        def run(emulator, mode, **auth):
+            amplify = Amplify(emulator.folder / "ca.pem")
+            running.callback(amplify.stop)
+            amplify.configure(emulator, mode, **auth)
+            return amplify
 
-    yield run
-    for amplify in running:
-        amplify.stop()
+        yield run
 
 
 @pytest.fixture
 def amplify(run_amplify, secure_emulator):
     """Amplify with an API key."""
-    amplify = run_amplify(secure_emulator)
-    amplify.configure(secure_emulator, "apiKey", api_key=API_KEY)
-    return amplify
+    return run_amplify(secure_emulator, "apiKey", api_key=API_KEY)
 
 
 def exchange(amplify):
@@ -82,26 +81,20 @@ def test_iam(run_amplify, secure_emulator, token):
     credentials = dict(SECRETS)
     if token:
         credentials |= {"accessKeyId": "ASIDEXAMPLE", "sessionToken": token}
-    amplify = run_amplify(secure_emulator)
-    amplify.configure(secure_emulator, "iam", credentials=credentials)
-    exchange(amplify)
+    exchange(run_amplify(secure_emulator, "iam", credentials=credentials))
 
 
 @observed("Lambda: all of it with an opaque token.", AMPLIFY)
 def test_lambda(run_amplify, secure_emulator):
     """The token is given at each call."""
-    amplify = run_amplify(secure_emulator)
-    amplify.configure(secure_emulator, "lambda", options={"authToken": "allowed"})
-    exchange(amplify)
+    exchange(run_amplify(secure_emulator, "lambda", options={"authToken": "allowed"}))
 
 
 @observed("User pool and OpenID Connect: all of it with the access token of a session.", AMPLIFY)
 @pytest.mark.parametrize(("mode", "issuer"), [("userPool", "user_pool"), ("oidc", "oidc")])
 def test_token(run_amplify, secure_emulator, mode, issuer):
     """A token that the emulator's own issuer has signed."""
-    amplify = run_amplify(secure_emulator)
-    amplify.configure(secure_emulator, mode, token=issue_token(secure_emulator, issuer))
-    exchange(amplify)
+    exchange(run_amplify(secure_emulator, mode, token=issue_token(secure_emulator, issuer)))
 
 
 @observed("A batch of five events over either transport arrives as five events.", AMPLIFY)
@@ -155,8 +148,7 @@ def test_denied_subscribe(amplify):
 @observed("Wrong key at connect: rejected once, without another try.", AMPLIFY)
 def test_wrong_key(run_amplify, secure_emulator):
     """The error types of the service are final for the client."""
-    amplify = run_amplify(secure_emulator)
-    amplify.configure(secure_emulator, "apiKey", api_key="da2-wrong")
+    amplify = run_amplify(secure_emulator, "apiKey", api_key="da2-wrong")
     before = refused_connects(secure_emulator)
     with pytest.raises(AmplifyError, match="UnauthorizedException"):
         amplify.do("connect", name="room", channel="default/room1")
@@ -176,8 +168,7 @@ def test_oversize_event_is_handed_back(amplify):
 def test_reconnect(run_amplify, started):
     """The subscriber hears what is published once it is back, without doing anything."""
     emulator = started(tls=True)
-    amplify = run_amplify(emulator)
-    amplify.configure(emulator, "apiKey", api_key=API_KEY)
+    amplify = run_amplify(emulator, "apiKey", api_key=API_KEY)
     amplify.join("room", "default/again")
     amplify.do("publish", name="room", event="before")
     assert "before" == amplify.next_event()
@@ -194,8 +185,7 @@ def test_reconnect(run_amplify, started):
 def test_throttled_post(run_amplify, started):
     """One call, three requests refused."""
     emulator = started(tls=True, faults=[{"kind": "throttle_publishes"}])
-    amplify = run_amplify(emulator)
-    amplify.configure(emulator, "apiKey", api_key=API_KEY)
+    amplify = run_amplify(emulator, "apiKey", api_key=API_KEY)
     with pytest.raises(AmplifyError, match="HTTP 429"):
         amplify.do("post", channel="default/room1", event=1)
     assert 3 == stats(emulator)["publishes"]["throttled"]["fault"]

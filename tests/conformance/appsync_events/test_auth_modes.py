@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.conformance.rows import documented, observed
-from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, issue_token, post
+from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, body, issue_token, post
 from tests.support.appsync_signing import compact, signed
 
 AUTH_PAGE = "eventapi/configure-event-api-auth"
@@ -15,13 +15,12 @@ LAMBDA_PAGE = "eventapi/configure-event-api-auth, AWS_LAMBDA"
 def use_all(connect, emulator, authorization):
     """Connect, subscribe and publish over both with one authorization; return what was heard."""
     peer = connect(emulator, {"host": "localhost", **authorization})
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
     assert "subscribe_success" == peer.subscribe("1", "/default/auth", authorization)["type"]
     answer = peer.publish("/default/auth", 1, authorization=authorization)
     assert "publish_success" == answer["type"]
     assert "1" == peer.hear()["event"]
-    body = {"channel": "/default/auth", "events": ["2"]}
-    assert 200 == post(emulator, body, authorization).status
+    assert 200 == post(emulator, body("/default/auth", 2), authorization).status
     assert "2" == peer.hear()["event"]
 
 
@@ -68,11 +67,11 @@ def test_iam_actions_are_checked(connect, emulator):
     """A user who may read one namespace: not another, and not publish."""
     reader = {"access_key": "AKIDREADER"}
     peer = connect(emulator, signed(emulator, "{}", **reader))
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
     for channel, answer in (("/default/a", "subscribe_success"), ("/second/a", "subscribe_error")):
         authorization = signed(emulator, compact({"channel": channel}), **reader)
         assert answer == peer.subscribe(channel.replace("/", "-"), channel, authorization)["type"]
-    text = compact({"channel": "/default/a", "events": ["1"]})
+    text = compact(body("/default/a", 1))
     answer = post(emulator, text.encode(), signed(emulator, text, **reader))
     assert (401, {"errors": [UNAUTHORIZED]}) == (answer.status, answer.body)
 
@@ -85,7 +84,7 @@ def test_function_is_told_what_is_asked(connect, emulator, over_http):
     peer = connect(emulator)
     peer.subscribe("1", "/handled/identity")
     if over_http:
-        post(emulator, {"channel": "/handled/identity", "events": ["1"]}, token)
+        post(emulator, body("/handled/identity", 1), token)
     else:
         connect(emulator).publish("/handled/identity", 1, authorization=token)
     told = json.loads(json.loads(peer.hear()["event"])["handlerContext"]["event"])
@@ -112,7 +111,7 @@ def test_function_is_told_of_wildcards(peer):
 def test_function_is_told_of_no_channel_at_connect(connect, emulator):
     """A function that lets in only where the keys are absent."""
     peer = connect(emulator, {"host": "localhost", "Authorization": "no-channel"})
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
 
 
 @documented("The function's answer may differ by operation.", LAMBDA_PAGE)
@@ -129,8 +128,7 @@ def test_function_may_allow_one_operation_only(connect, emulator):
 @pytest.mark.parametrize(("token", "second"), [("once", True), ("once-uncached", False)])
 def test_answers_are_cached(peer, token, second):
     """A function that lets a token subscribe to a channel but once."""
-    authorization = {"Authorization": token}
     assert ["subscribe_success", "subscribe_success" if second else "subscribe_error"] == [
-        peer.subscribe(operation_id, f"/default/{token}", authorization)["type"]
+        peer.subscribe(operation_id, f"/default/{token}", {"Authorization": token})["type"]
         for operation_id in ("1", "2")
     ]

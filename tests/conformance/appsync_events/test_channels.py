@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.conformance.rows import assumed, documented, observed
-from tests.support.appsync_peers import KEY, error_types, post
+from tests.support.appsync_peers import KEY, body, error_types, post, refusal
 from tests.support.appsync_signing import signed, signed_publish, signed_subscribe
 
 CHANNEL_PAGE = "eventapi/channel-namespaces"
@@ -141,7 +141,7 @@ def test_unknown_namespace_is_unauthorized(peer, emulator):
         peer.subscribe("1", "/nowhere/a"),
         peer.subscribe("1", "/nowhere/*"),
         peer.publish("/nowhere/a", 1),
-        post(emulator, {"channel": "/nowhere/a", "events": ["1"]}).body,
+        post(emulator, body("/nowhere/a", 1)).body,
     ):
         assert [{"errorType": "UnauthorizedException"}] == answer["errors"]
 
@@ -160,16 +160,14 @@ def test_wildcard_does_not_match_its_prefix(peer):
 @pytest.mark.parametrize("channel", ["/*", "*", "/default/*/x", "/default/a*", "/default/**"])
 def test_wildcard_elsewhere_is_refused(peer, channel):
     """Without a namespace, in the middle, as part of a segment, doubled."""
-    answer = peer.subscribe("1", channel)
-    assert ("subscribe_error", ["BadRequestException"]) == (answer["type"], error_types(answer))
+    assert ("subscribe_error", ["BadRequestException"]) == refusal(peer.subscribe("1", channel))
 
 
 @assumed("Publishing to a wildcard is a BadRequestException.", "documented only for subscribe")
 def test_publish_to_a_wildcard_is_refused(peer, emulator):
     """Over both transports."""
     assert ["BadRequestException"] == error_types(peer.publish("/default/*", 1))
-    answer = post(emulator, {"channel": "/default/*", "events": ["1"]})
-    assert (400, ["BadRequestException"]) == (answer.status, error_types(answer.body))
+    assert (400, ["BadRequestException"]) == refusal(post(emulator, body("/default/*", 1)))
 
 
 @assumed(
@@ -207,5 +205,4 @@ def test_channel_outside_the_grammar_is_refused(peer, emulator, channel):
     """On every transport."""
     assert ["BadRequestException"] == error_types(peer.subscribe("1", channel))
     assert ["BadRequestException"] == error_types(peer.publish(channel, 1))
-    answer = post(emulator, {"channel": channel, "events": ["1"]})
-    assert (400, ["BadRequestException"]) == (answer.status, error_types(answer.body))
+    assert (400, ["BadRequestException"]) == refusal(post(emulator, body(channel, 1)))

@@ -14,7 +14,7 @@ WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
 @documented("connection_init is answered with connection_ack.", WEBSOCKET_PAGE)
 def test_connection_init_is_acknowledged(peer):
     """The optional first message."""
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
 
 
 @documented("subscribe names an id, a channel and credentials.", WEBSOCKET_PAGE)
@@ -43,8 +43,7 @@ def test_publish_takes_one_to_five_events(peer, count):
     peer.subscribe("1", "/default/batch")
     answer = peer.publish("/default/batch", *range(count))
     assert list(range(count)) == [item["index"] for item in answer["successful"]]
-    events = [message["event"] for message in peer.heard_before_next_answer()]
-    assert [str(number) for number in range(count)] == events
+    assert [str(number) for number in range(count)] == peer.events_before_next_answer()
 
 
 @documented(

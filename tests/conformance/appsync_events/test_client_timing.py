@@ -59,7 +59,7 @@ def test_settling_subscription_misses_events(connect, started):
 
     def heard():
         publisher.publish("/default/settling", "late")
-        return [message["event"] for message in subscriber.heard_before_next_answer()]
+        return subscriber.events_before_next_answer()
 
     assert {'"late"'} == set(wait_for(heard))
 
@@ -94,6 +94,6 @@ def test_batch_may_come_in_any_order(connect, started):
     orders = []
     for _ in range(8):
         peer.publish("/default/shuffled", *range(5))
-        orders.append([message["event"] for message in peer.heard_before_next_answer()])
+        orders.append(peer.events_before_next_answer())
     assert all(["0", "1", "2", "3", "4"] == sorted(order) for order in orders)
     assert any(["0", "1", "2", "3", "4"] != order for order in orders)

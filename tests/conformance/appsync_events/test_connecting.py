@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.conformance.rows import assumed, documented, observed
-from tests.support.appsync_peers import KEY, MARKER, header, post
+from tests.support.appsync_peers import KEY, MARKER, body, header, post
 from tests.support.waiting import PATIENCE_S
 
 WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
@@ -18,7 +18,7 @@ WEBSOCKET_PAGE = "eventapi/event-api-websocket-protocol"
 def test_both_transports_share_one_port(peer, emulator):
     """An event posted to /event arrives on a socket of /event/realtime, same port."""
     peer.subscribe("1", "/default/one-port")
-    assert 200 == post(emulator, {"channel": "/default/one-port", "events": ["1"]}).status
+    assert 200 == post(emulator, body("/default/one-port", 1)).status
     assert "1" == peer.hear()["event"]
 
 
@@ -32,7 +32,7 @@ def test_order_of_subprotocols_does_not_matter(connect, emulator, marker_first):
     offered = [MARKER, header(KEY)]
     peer = connect(emulator, subprotocols=offered if marker_first else offered[::-1])
     assert MARKER == peer.socket.subprotocol
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
 
 
 @documented("Credentials are base64url of JSON, without padding.", WEBSOCKET_PAGE)
@@ -41,8 +41,7 @@ def test_credentials_as_another_client_encodes_them_are_read(connect, started):
     captured = (
         "header-eyJob3N0IjoibG9jYWxob3N0OjE4MDgwIiwieC1hcGkta2V5IjoiZGEyLXRlc3QifQ"  # its own key
     )
-    peer = connect(started(), subprotocols=[captured, MARKER])
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == connect(started(), subprotocols=[captured, MARKER]).init()
 
 
 @observed(
@@ -52,8 +51,7 @@ def test_credentials_as_another_client_encodes_them_are_read(connect, started):
 def test_credentials_in_upgrade_headers_are_read(connect, emulator):
     """The second form of the official mobile clients."""
     headers = {"x-api-key": KEY["x-api-key"], "x-amz-user-agent": "swift"}
-    peer = connect(emulator, subprotocols=[MARKER], headers=headers)
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == connect(emulator, subprotocols=[MARKER], headers=headers).init()
 
 
 @observed(
@@ -63,7 +61,7 @@ def test_credentials_in_upgrade_headers_are_read(connect, emulator):
 def test_names_of_credentials_are_read_in_any_case(connect, emulator):
     """``HOST`` and ``X-API-KEY`` do as well."""
     peer = connect(emulator, {"HOST": "localhost", "X-API-KEY": KEY["x-api-key"]})
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
 
 
 @observed(
@@ -83,8 +81,7 @@ def test_host_may_have_a_port_and_be_left_out_of_messages(connect, emulator):
 )
 def test_query_string_is_ignored(connect, emulator):
     """A parameter changes nothing."""
-    peer = connect(emulator, query="?x-custom=1&header=e30%3D")
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == connect(emulator, query="?x-custom=1&header=e30%3D").init()
 
 
 @assumed(
@@ -122,8 +119,7 @@ def test_connection_init_may_be_left_out(peer):
 )
 def test_answer_to_connection_init_comes_first(connect, started):
     """With a keep-alive every few milliseconds, the ack is still the first frame."""
-    peer = connect(started(keep_alive_s=0.2))
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == connect(started(keep_alive_s=0.2)).init()
 
 
 @observed(

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from tests.conformance.rows import assumed, documented, observed
-from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, body, error_types, post, request
+from tests.support.appsync_peers import API_KEY, UNAUTHORIZED, body, post, refusal, request
 from tests.support.appsync_signing import compact, signed
 
 HTTP_PAGE = "eventapi/publish-http"
@@ -55,8 +55,9 @@ def test_event_near_its_limit_is_delivered(connect, emulator):
 @pytest.mark.parametrize("size_bytes", [1_300_000, 6_000_000])
 def test_oversize_body_is_refused_whole(emulator, size_bytes):
     """Whether it is read or refused at its length."""
-    answer = post(emulator, body("/default/a", "x" * size_bytes))
-    assert (413, ["BadRequestException"]) == (answer.status, error_types(answer.body))
+    assert (413, ["BadRequestException"]) == refusal(
+        post(emulator, body("/default/a", "x" * size_bytes))
+    )
 
 
 @assumed(
@@ -85,8 +86,7 @@ def test_error_body_is_a_list(emulator):
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[]", b"null"])
 def test_body_that_is_no_json_object_is_a_bad_request(emulator, text):
     """Empty, cut short, no UTF-8, another kind of JSON."""
-    answer = post(emulator, text)
-    assert (400, ["BadRequestException"]) == (answer.status, error_types(answer.body))
+    assert (400, ["BadRequestException"]) == refusal(post(emulator, text))
 
 
 @documented("400: channel or events are missing.", HTTP_PAGE)
@@ -94,7 +94,7 @@ def test_body_that_is_no_json_object_is_a_bad_request(emulator, text):
 def test_missing_key_is_a_bad_request(emulator, missing):
     """Each is required."""
     answer = post(emulator, {key: value for key, value in BODY.items() if key != missing})
-    assert (400, ["BadRequestException"]) == (answer.status, error_types(answer.body))
+    assert (400, ["BadRequestException"]) == refusal(answer)
 
 
 @documented("400: more than five events.", HTTP_PAGE)
@@ -109,7 +109,7 @@ def test_six_events_are_a_bad_request(emulator):
 def test_bad_channel_is_a_bad_request(emulator, channel):
     """The grammar has a topic of its own."""
     answer = post(emulator, {"channel": channel, "events": ["1"]})
-    assert (400, ["BadRequestException"]) == (answer.status, error_types(answer.body))
+    assert (400, ["BadRequestException"]) == refusal(answer)
 
 
 @observed("400 BadRequestException: bad signature.", "appsync community issue 400")
@@ -117,7 +117,7 @@ def test_bad_signature_is_a_bad_request(emulator):
     """The message tells what happened, as at connect."""
     text = compact(BODY)
     answer = post(emulator, text.encode(), signed(emulator, text, secret="WRONG"))
-    assert (400, ["BadRequestException"]) == (answer.status, error_types(answer.body))
+    assert (400, ["BadRequestException"]) == refusal(answer)
     assert "signature" in answer.body["errors"][0]["message"]
 
 
@@ -141,7 +141,7 @@ def test_unknown_namespace_is_unauthorized(emulator):
 def test_handler_may_say_unauthorized(emulator):
     """The whole request fails."""
     answer = post(emulator, body("/handled/unauthorized", 1))
-    assert (401, ["UnauthorizedException"]) == (answer.status, error_types(answer.body))
+    assert (401, ["UnauthorizedException"]) == refusal(answer)
 
 
 @documented("403: util.error() in the handler.", HTTP_PAGE)

@@ -51,7 +51,7 @@ def test_event_is_a_string(peer):
     peer.subscribe("1", "/default/kinds")
     values = [{"a": [1]}, "text", 1.5, None, []]
     peer.publish("/default/kinds", *values)
-    events = [message["event"] for message in peer.heard_before_next_answer()]
+    events = peer.events_before_next_answer()
     assert [str] * 5 == [type(event) for event in events]
     assert values == [json.loads(event) for event in events]
 
@@ -128,7 +128,7 @@ def test_oversize_event_is_listed_as_failed(peer):
     message = "Transformed event is larger than 240KB"
     assert {"index": 0, "code": "EventTooLargeException", "message": message} == failed
     assert [1] == [item["index"] for item in answer["successful"]]
-    assert ['"small"'] == [message["event"] for message in peer.heard_before_next_answer()]
+    assert ['"small"'] == peer.events_before_next_answer()
 
 
 @documented("publish_error repeats the id.", WEBSOCKET_PAGE)

@@ -20,7 +20,6 @@ from tests.support.system_driver import Listener, encoded, wait_for
 
 END = "the end"
 MESSAGES = list(range(12))
-WRONG_KEY = "no-such-key"
 BIG_BYTES = 30_000
 """Below the smallest frame limit there is, API Gateway's 32 KB."""
 
@@ -64,6 +63,20 @@ def everybody_hears_the_end(users):
         user.wait_until_heard(END)
 
 
+def heard_under(stand, fault):
+    """Publish while a fault plays; return what three subscribers heard, and what was counted."""
+    room = stand.room()
+    subscribers, chatter = [stand.subscriber(room) for _ in range(3)], stand.chatter()
+    before = stand.stats()
+    stand.play(fault)
+    for message in MESSAGES:
+        chatter.publish(room, message)
+    stand.play()
+    chatter.publish(room, END)
+    everybody_hears_the_end(subscribers)
+    return [user.heard for user in subscribers], stand.counted_since(before)
+
+
 def test_join_is_confirmed_and_its_stages_lie_within_it(stand):
     """The stages add up to no more than the whole, and the confirmation is told once."""
     user = stand.subscriber(stand.room())
@@ -94,8 +107,7 @@ def test_chatter_hears_its_own_messages_where_it_subscribes(stand):
 
 def test_chatter_without_a_subscription_hears_nothing(stand):
     """It is answered all the same, and needs no confirmation of a subscription."""
-    room = stand.room()
-    subscriber, chatter = stand.subscriber(room), stand.chatter()
+    room, subscriber, chatter = stand.pair()
     publish_all(chatter, room, [1])
     subscriber.wait_until_heard(END)
     assert ([], [], 0) == (chatter.heard, chatter.listener.ends, chatter.listener.confirmations)
@@ -194,8 +206,7 @@ def test_messages_known_by_their_bytes_are_the_ones_that_were_parsed(stand):
 
 def test_publish_over_http_is_delivered_or_refused_with_a_code(stand):
     """Not every system takes publishes there; one that does delivers them."""
-    room = stand.room()
-    subscriber, chatter = stand.subscriber(room), stand.chatter()
+    room, subscriber, chatter = stand.pair()
     answer = stand.api().publish_over_http("h", room, [encoded("over http")])
     assert ("h", True) == (answer.publish_id, answer.accepted or bool(answer.code))
     chatter.publish(room, END)
@@ -205,8 +216,7 @@ def test_publish_over_http_is_delivered_or_refused_with_a_code(stand):
 
 def test_refused_publish_is_told_and_reaches_nobody(stand):
     """The answer says no and why; the emulator counts it."""
-    room = stand.room()
-    subscriber, chatter = stand.subscriber(room), stand.chatter()
+    room, subscriber, chatter = stand.pair()
     before = stand.stats()
     stand.play({"kind": "throttle_publishes"})
     answer = chatter.publish(room, "too much")
@@ -236,39 +246,22 @@ def test_counts_of_the_emulator_are_what_was_heard(stand):
 
 def test_dropped_deliveries_are_missing_and_counted(stand):
     """What did not come is what the emulator says it dropped."""
-    room = stand.room()
-    subscribers, chatter = [stand.subscriber(room) for _ in range(3)], stand.chatter()
-    before = stand.stats()
-    stand.play({"kind": "drop", "ratio": 0.3, "count": 7})
-    for message in MESSAGES:
-        chatter.publish(room, message)
-    stand.play()
-    chatter.publish(room, END)
-    everybody_hears_the_end(subscribers)
-    missing = 3 * (len(MESSAGES) + 1) - sum(len(user.heard) for user in subscribers)
-    assert 0 < missing == stand.counted_since(before).total("deliveries.dropped.fault") <= 7
+    heard, counted = heard_under(stand, {"kind": "drop", "ratio": 0.3, "count": 7})
+    missing = 3 * (len(MESSAGES) + 1) - sum(map(len, heard))
+    assert 0 < missing == counted.total("deliveries.dropped.fault") <= 7
 
 
 def test_duplicated_deliveries_come_twice_and_are_counted(stand):
     """Copies besides, and nothing missing."""
-    room = stand.room()
-    subscribers, chatter = [stand.subscriber(room) for _ in range(3)], stand.chatter()
-    before = stand.stats()
-    stand.play({"kind": "duplicate", "ratio": 0.3, "count": 7})
-    for message in MESSAGES:
-        chatter.publish(room, message)
-    stand.play()
-    chatter.publish(room, END)
-    everybody_hears_the_end(subscribers)
-    assert [{*MESSAGES, END}] * 3 == [set(user.heard) for user in subscribers]
-    copies = sum(len(user.heard) for user in subscribers) - 3 * (len(MESSAGES) + 1)
-    assert 0 < copies == stand.counted_since(before).total("deliveries.duplicated") <= 7
+    heard, counted = heard_under(stand, {"kind": "duplicate", "ratio": 0.3, "count": 7})
+    assert [{*MESSAGES, END}] * 3 == [*map(set, heard)]
+    copies = sum(map(len, heard)) - 3 * (len(MESSAGES) + 1)
+    assert 0 < copies == counted.total("deliveries.duplicated") <= 7
 
 
 def test_delayed_deliveries_come_late_in_order_and_are_counted(stand):
     """None comes before its time, and all do come."""
-    room = stand.room()
-    subscriber, chatter = stand.subscriber(room), stand.chatter()
+    room, subscriber, chatter = stand.pair()
     before = stand.stats()
     stand.play({"kind": "delay", "delay_ms": LATER_MS})
     started_ns = time.monotonic_ns()
@@ -319,7 +312,7 @@ def test_wrong_key_is_refused_at_the_join_with_a_code(stand):
     if not stand.target.emulator.client_key:
         pytest.skip("this system asks for no key")
     with pytest.raises(JoinError) as caught:
-        stand.chatter(stand.room(), api=stand.api(WRONG_KEY))
+        stand.chatter(stand.room(), api=stand.api("no-such-key"))
     assert caught.value.code not in ("", "timeout")
 
 
@@ -391,9 +384,8 @@ def bounded(stand, before):
 
 def test_everything_works_over_tls(encrypted):
     """The emulator's own certificate is trusted and checked; messages come whole."""
-    room = encrypted.room()
     assert encrypted.endpoints.realtime.startswith(("wss:", "https:"))
-    subscriber, chatter = encrypted.subscriber(room), encrypted.chatter()
+    room, subscriber, chatter = encrypted.pair()
     chatter.publish(room, ["x" * BIG_BYTES])
     publish_all(chatter, room)
     subscriber.wait_until_heard(END)

@@ -1,34 +1,19 @@
 """A running emulator and peers to drive it, none of which uses our own client."""
 
 import contextlib
-import json
-import ssl
 
 import pytest
-from websockets.sync.client import connect as websocket_connect
 
 from harness.systems.api_gateway_websocket.emulator.process import ApiGatewayEmulator
 from harness.systems.api_gateway_websocket.options import Options
-from tests.support.waiting import PATIENCE_S
+from tests.support import websocket_peers
+from tests.support.websocket_peers import open_socket
 
 ROOM = "/default/room-0"
 
 
-class Peer:
-    """A client made of the ``websockets`` library and hand-written JSON."""
-
-    def __init__(self, socket):
-        self.socket = socket
-
-    def say(self, **message):
-        self.socket.send(json.dumps(message))
-
-    def hear(self, timeout=PATIENCE_S):
-        return json.loads(self.socket.recv(timeout=timeout))
-
-    def ask(self, **message):
-        self.say(**message)
-        return self.hear()
+class Peer(websocket_peers.Peer):
+    """A client in the channels of the backend."""
 
     def join(self, channel=ROOM):
         assert {"action": "join", "channel": channel} == self.ask(action="join", channel=channel)
@@ -52,18 +37,8 @@ def connect():
     """Open connections to an emulator; they are closed after the test."""
     with contextlib.ExitStack() as opened:
 
-        def open_connection(emulator, *, ca_file=None, query="", **arguments):
-            if ca_file is not None:
-                arguments["ssl"] = ssl.create_default_context(cafile=ca_file)
-            scheme = "ws" if ca_file is None else "wss"
-            arguments.setdefault("max_size", None)
-            connection = websocket_connect(
-                f"{scheme}://localhost:{emulator.port}/production{query}",
-                open_timeout=PATIENCE_S,
-                close_timeout=PATIENCE_S,
-                proxy=None,
-                **arguments,
-            )
-            return Peer(opened.enter_context(connection))
+        def open_connection(emulator, *, query="", **how):
+            how = {"max_size": None, **how}
+            return Peer(open_socket(opened, emulator, f"/production{query}", **how))
 
         yield open_connection

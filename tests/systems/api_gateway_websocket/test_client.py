@@ -8,13 +8,13 @@ import time
 from http import HTTPStatus
 
 import pytest
-from websockets.sync.server import serve
 
 from harness.core.envelope import Envelope
 from harness.net.client import Access, JoinError
 from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
 from harness.systems.api_gateway_websocket.options import ClientOptions
-from tests.support.listeners import Listener, wait_for
+from tests.support.listeners import Listener, refusal_of, wait_for
+from tests.support.servers import serving_websockets
 from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
@@ -24,41 +24,27 @@ ERROR = {"message": "Internal server error", "connectionId": "abc=", "requestId"
 
 
 class Server:
-    """A backend that keeps what it hears and does what the test says.
-
-    Args:
-        refuse: Status with which it refuses the upgrade; None lets everybody in.
-        on_text: Given the connection and the parsed frame.
-    """
+    """A backend that keeps what it hears, and refuses or answers frames as the test says."""
 
     def __init__(self, on_text=None, refuse=None):
         self.heard = queue.Queue()
         self.requests = []
-        self.pings = 0
         self.connections = []
         self._on_text = on_text or (lambda connection, body: connection.send(json.dumps(body)))
         self._refuse = refuse
-        self._server = serve(self._serve, HOST, 0, process_request=self._request, max_size=None)
-        self.port = self._server.socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
 
-    def _request(self, connection, request):
+    def request(self, connection, request):
         self.requests.append(request)
         if self._refuse is not None:
             return connection.respond(HTTPStatus(self._refuse), '{"message":"no","requestId":"1"}')
         return None
 
-    def _serve(self, connection):
+    def serve(self, connection):
         self.connections.append(connection)
         for text in connection:
             body = json.loads(text)
             self.heard.put(body)
             self._on_text(connection, body)
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join(PATIENCE_S)
 
 
 @pytest.fixture
@@ -68,35 +54,30 @@ def served():
 
         def start(*arguments, **named):
             server = Server(*arguments, **named)
-            started.callback(server.close)
+            serving = serving_websockets(
+                server.serve, process_request=server.request, max_size=None
+            )
+            server.port = started.enter_context(serving)
             return server
 
         yield start
 
 
 @pytest.fixture
-def clients():
-    """Make clients, which let go of their sockets after the test."""
-    made = []
+def joined():
+    """Make clients that join; they let go of their sockets after the test."""
+    with contextlib.ExitStack() as made:
 
-    def make(server, listener=None, *, frame_cache=None, channel=ROOM, key="", **options):
-        address = f"ws://{HOST}:{server.port}/production?v=1"
-        access = Access(address, "http://unused", key, options=ClientOptions(**options))
-        client = ApiGatewayWebSocketApi(access).client(
-            [channel] if channel else [],
-            {} if frame_cache is None else frame_cache,
-            listener or Listener(),
-        )
-        made.append(client)
-        return client
+        def make(server, *, frame_cache=None, key="", **options):
+            address = f"ws://{HOST}:{server.port}/production?v=1"
+            access = Access(address, "http://unused", key, options=ClientOptions(**options))
+            frames = {} if frame_cache is None else frame_cache
+            client = ApiGatewayWebSocketApi(access).client([ROOM], frames, Listener())
+            made.callback(client.drop)
+            client.listener.times = client.join(time.monotonic() + PATIENCE_S)
+            return client
 
-    yield make
-    for client in made:
-        client.drop()
-
-
-def join(client):
-    return client.join(time.monotonic() + PATIENCE_S)
+        yield make
 
 
 def take(heard):
@@ -105,22 +86,22 @@ def take(heard):
     return heard.get()
 
 
-def test_join_names_the_channel_and_waits_for_its_answer(served, clients):
+def test_join_names_the_channel_and_waits_for_its_answer(served, joined):
     """The stages are those of a join by WebSocket, the last until the route response."""
-    server, listener = served(), Listener()
-    times = join(clients(server, listener))
+    server = served()
+    client = joined(server)
+    times = client.listener.times
     assert {"action": "join", "channel": ROOM} == take(server.heard)
     assert ["tcp", "upgrade", "subscribe"] == list(times.stages_ns)
-    assert times.confirmed_ns == listener.confirmed_ns > times.start_ns
+    assert times.confirmed_ns == client.listener.confirmed_ns > times.start_ns
     assert "/production?v=1" == server.requests[0].path
 
 
-def test_action_names_and_keys_are_the_targets(served, clients):
+def test_action_names_and_keys_are_the_targets(served, joined):
     """Whatever the backend calls them; without a join action the upgrade is the join."""
-    server, listener = served(lambda *_: None), Listener()
-    client = clients(
+    server = served(lambda *_: None)
+    client = joined(
         server,
-        listener,
         action_key="do",
         join_action="",
         publish_action="say",
@@ -128,8 +109,7 @@ def test_action_names_and_keys_are_the_targets(served, clients):
         data_key="text",
         id_key="nr",
     )
-    join(client)
-    assert listener.confirmed_ns
+    assert client.listener.confirmed_ns
     client.publish("7", ROOM, [EVENT])
     assert {"do": "say", "room": ROOM, "nr": "7", "text": json.loads(EVENT)} == take(server.heard)
 
@@ -138,10 +118,10 @@ def test_action_names_and_keys_are_the_targets(served, clients):
     ("options", "found"),
     [({}, "Authorization"), ({"key_header": "X-Key"}, "X-Key"), ({"key_query": "token"}, None)],
 )
-def test_key_is_sent_where_the_authorizer_reads_it(served, clients, options, found):
+def test_key_is_sent_where_the_authorizer_reads_it(served, joined, options, found):
     """In a header, or in the query, encoded."""
     server = served()
-    join(clients(server, key="a key/1", **options))
+    joined(server, key="a key/1", **options)
     (request,) = server.requests
     if found:
         assert "a key/1" == request.headers[found]
@@ -149,34 +129,32 @@ def test_key_is_sent_where_the_authorizer_reads_it(served, clients, options, fou
         assert "/production?v=1&token=a%20key%2F1" == request.path
 
 
-def test_too_many_connects_are_told_apart(served, clients):
+def test_too_many_connects_are_told_apart(served, joined):
     """429 at the upgrade, the service's answer beyond 500 connections a second."""
     server = served(refuse=429)
     with pytest.raises(JoinError) as refused:
-        join(clients(server))
+        joined(server)
     error = refused.value
     assert ("upgrade", "429", "no") == (error.stage, error.code, error.message)
 
 
-def test_join_answered_with_an_error_frame_fails(served, clients):
+def test_join_answered_with_an_error_frame_fails(served, joined):
     """Its words are the code."""
     server = served(lambda connection, _: connection.send(json.dumps(ERROR)))
-    with pytest.raises(JoinError) as refused:
-        join(clients(server))
-    assert ("subscribe", "Internal server error") == (refused.value.stage, refused.value.code)
+    assert ("subscribe", "Internal server error") == refusal_of(joined, server)
 
 
-def test_frame_that_no_route_takes_says_where_to_look(served, clients):
+def test_frame_that_no_route_takes_says_where_to_look(served, joined):
     """The service only says "Forbidden", which sounds like a matter of keys."""
     forbidden = ERROR | {"message": "Forbidden"}
     server = served(lambda connection, _: connection.send(json.dumps(forbidden)))
     with pytest.raises(JoinError) as refused:
-        join(clients(server))
+        joined(server)
     assert "Forbidden" == refused.value.code
     assert "see action_key and the actions in [client]" in refused.value.message
 
 
-def test_publish_is_acknowledged_by_its_route_response(served, clients):
+def test_publish_is_acknowledged_by_its_route_response(served, joined):
     """By its id, in whatever order the functions behind the route return."""
     waiting = []
 
@@ -189,13 +167,11 @@ def test_publish_is_acknowledged_by_its_route_response(served, clients):
             for name in reversed(waiting):
                 connection.send(json.dumps({"id": name}))
 
-    server, listener = served(backend), Listener()
-    client = clients(server, listener)
-    join(client)
+    client = joined(served(backend))
     for name in ("1", "2"):
         client.publish(name, ROOM, [EVENT])
-    wait_for(lambda: len(listener.answers) == 2)
-    answers = [(answer.publish_id, answer.accepted) for answer in listener.answers]
+    wait_for(lambda: len(client.listener.answers) == 2)
+    answers = [(answer.publish_id, answer.accepted) for answer in client.listener.answers]
     assert [("2", True), ("1", True)] == answers
 
 
@@ -203,7 +179,7 @@ def test_publish_is_acknowledged_by_its_route_response(served, clients):
     ("message", "refused", "throttled"),
     [("Internal server error", "5", False), ("Too Many Requests", "6", True)],
 )
-def test_error_frame_refuses_the_likeliest_publish(served, clients, message, refused, throttled):
+def test_error_frame_refuses_the_likeliest_publish(served, joined, message, refused, throttled):
     """It names none: what a function failed at is the oldest, what was refused at once the newest.
 
     The other one is still answered by its id, and an error that answers nothing is reported.
@@ -215,9 +191,9 @@ def test_error_frame_refuses_the_likeliest_publish(served, clients, message, ref
         answer = body if body["action"] == "join" else ERROR | {"message": message}
         connection.send(json.dumps(answer))
 
-    server, listener = served(backend), Listener()
-    client = clients(server, listener)
-    join(client)
+    server = served(backend)
+    client = joined(server)
+    listener = client.listener
     for name in ("5", "6"):
         client.publish(name, ROOM, [EVENT])
     wait_for(lambda: listener.answers)
@@ -233,25 +209,24 @@ def test_error_frame_refuses_the_likeliest_publish(served, clients, message, ref
     assert ["Internal server error"] == [code for _, code in listener.refused_at]
 
 
-def test_without_route_responses_a_publish_is_acknowledged_when_sent(served, clients):
+def test_without_route_responses_a_publish_is_acknowledged_when_sent(served, joined):
     """Nothing else will ever be said about it, nor about the join."""
-    server, listener = served(lambda *_: None), Listener()
-    client = clients(server, listener, route_responses=False)
-    join(client)
+    server = served(lambda *_: None)
+    client = joined(server, route_responses=False)
     client.publish("1", ROOM, [EVENT, EVENT])
-    assert [("1", True)] == [(answer.publish_id, answer.accepted) for answer in listener.answers]
+    (answer,) = client.listener.answers
+    assert ("1", True) == (answer.publish_id, answer.accepted)
     take(server.heard)
     assert json.loads(EVENT) == take(server.heard)["data"] == take(server.heard)["data"]
 
 
-def test_batch_is_acknowledged_when_each_frame_is(served, clients):
+def test_batch_is_acknowledged_when_each_frame_is(served, joined):
     """Each event is a frame of its own."""
-    server, listener = served(), Listener()
-    client = clients(server, listener)
-    join(client)
+    server = served()
+    client = joined(server)
     client.publish("1", ROOM, [EVENT] * 3)
-    wait_for(lambda: listener.answers)
-    assert [True] == [answer.accepted for answer in listener.answers]
+    wait_for(lambda: client.listener.answers)
+    assert [True] == [answer.accepted for answer in client.listener.answers]
     assert 4 == server.heard.qsize()
 
 
@@ -264,20 +239,20 @@ def test_batch_is_acknowledged_when_each_frame_is(served, clients):
     ],
 )
 def test_envelope_is_found_at_its_path_and_equal_bytes_are_recognised(
-    served, clients, path, message
+    served, joined, path, message
 ):
     """As an object or as a string; the second subscriber's copy costs a look-up."""
-    server, frame_cache = served(), {}
-    listeners = [Listener(), Listener()]
-    for place, listener in enumerate(listeners):
-        join(clients(server, listener, frame_cache=frame_cache, envelope_path=path))
+    server, frame_cache, listeners = served(), {}, []
+    for place in range(2):
+        client = joined(server, frame_cache=frame_cache, envelope_path=path)
+        listeners.append(listener := client.listener)
         server.connections[place].send(message)
         wait_for(lambda listener=listener: listener.events or listener.known)
     assert json.loads(EVENT) == json.loads(listeners[0].events[0])
     assert ([], 1) == (listeners[1].events, len(listeners[1].known))
 
 
-def test_message_above_32_kb_goes_in_several_frames(served, clients):
+def test_message_above_32_kb_goes_in_several_frames(served, joined):
     """The service closes connections on longer frames."""
     lengths = []
 
@@ -285,8 +260,7 @@ def test_message_above_32_kb_goes_in_several_frames(served, clients):
         connection.send(json.dumps({"id": body.get("id")}))
 
     server = served(backend)
-    client = clients(server)
-    join(client)
+    client = joined(server)
     protocol = server.connections[0].protocol
     receive = protocol.recv_frame
 
@@ -304,11 +278,10 @@ def test_message_above_32_kb_goes_in_several_frames(served, clients):
 
 
 @pytest.mark.parametrize("action", ["", "alive"])
-def test_sign_of_life_is_sent_in_time(served, clients, action):
+def test_sign_of_life_is_sent_in_time(served, joined, action):
     """A ping frame, or a message of the backend's choosing."""
     server = served()
-    client = clients(server, keep_alive_s=0.05, keep_alive_action=action)
-    join(client)
+    client = joined(server, keep_alive_s=0.05, keep_alive_action=action)
     take(server.heard)
     if action:
         assert {"action": "alive"} == take(server.heard)
@@ -318,21 +291,20 @@ def test_sign_of_life_is_sent_in_time(served, clients, action):
     assert server.heard.empty()
 
 
-def test_cut_is_told_with_its_code(served, clients):
+def test_cut_is_told_with_its_code(served, joined):
     """As the service does after two hours; the workload's policy decides on the way back."""
-    server, listener = served(), Listener()
-    client = clients(server, listener)
-    join(client)
+    server = served()
+    client = joined(server)
     # In a thread: it waits for our answer.
     closing = threading.Thread(target=server.connections[0].close, args=(1001,))
     closing.start()
-    wait_for(lambda: listener.ends)
+    wait_for(lambda: client.listener.ends)
     closing.join(PATIENCE_S)
-    assert [1001] == [code for code, _, _ in listener.ends]
+    assert [1001] == [code for code, _, _ in client.listener.ends]
     assert not client.open
 
 
-def test_publish_over_http_is_refused(served, clients):
+def test_publish_over_http_is_refused(served):
     """The service has no such publish: the answer says what to write instead."""
     server = served()
     access = Access(f"ws://{HOST}:{server.port}/", "http://unused", "", options=ClientOptions())

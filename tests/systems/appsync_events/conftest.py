@@ -2,14 +2,15 @@
 
 import contextlib
 import logging
-from functools import partial
 
 import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.support.appsync_peers import open_peer
+from tests.support.appsync_peers import connect
 from tests.support.handler_runner import Stand
+
+__all__ = ["connect"]
 
 
 @pytest.fixture(scope="session")
@@ -33,24 +34,9 @@ def impatient_emulator(options):
 
 
 @pytest.fixture
-def connect():
-    """Open connections to an emulator; they are closed after the test."""
-    with contextlib.ExitStack() as opened:
-        yield partial(open_peer, opened)
-
-
-@pytest.fixture
 def peer(connect, shared_emulator):
     """One connection to the shared emulator."""
     return connect(shared_emulator)
-
-
-@pytest.fixture
-def now_s(monkeypatch):
-    """A clock that a test sets, in a list of one."""
-    now_s = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
-    return now_s
 
 
 @pytest.fixture
@@ -61,28 +47,19 @@ def handlers_of():
 
 
 @pytest.fixture
-def javascript(handlers_of, tmp_path):
+def javascript(handlers_of, write):
     """Make handlers of JavaScript code."""
-
-    def make(code, **namespace):
-        file = tmp_path / "handlers.js"
-        file.write_text(code, encoding="utf-8")
-        return handlers_of(code=str(file), **namespace)
-
-    return make
+    return lambda code, **keys: handlers_of(code=str(write("handlers.js", code)), **keys)
 
 
 @pytest.fixture
-def python(handlers_of, tmp_path):
+def python(handlers_of, write):
     """Make handlers of Python code; `publish` and `subscribe` are what it may define."""
 
-    def make(code, **namespace):
-        file = tmp_path / "handlers.py"
-        file.write_text(code, encoding="utf-8")
-        for operation in ("publish", "subscribe"):
-            if f"def {operation}" in code:
-                namespace[f"on_{operation}"] = f"{file}:{operation}"
-        return handlers_of(**namespace)
+    def make(code, **keys):
+        file = write("handlers.py", code)
+        found = [name for name in ("publish", "subscribe") if f"def {name}" in code]
+        return handlers_of(**keys, **{f"on_{name}": f"{file}:{name}" for name in found})
 
     return make
 

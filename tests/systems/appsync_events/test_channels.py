@@ -79,20 +79,18 @@ def test_channel_error_names_the_channel_and_the_rule():
     ) == str(caught.value)
 
 
-def test_event_reaches_its_channel_and_every_wildcard_above_it():
-    """A wildcard matches at any depth below its prefix."""
-    expected = [("default", "a", "b"), ("default", "*"), ("default", "a", "*")]
-    assert expected == matching_patterns(("default", "a", "b"))
-
-
-def test_wildcard_does_not_match_its_own_prefix():
-    """An event on the namespace itself reaches only who subscribed to just that."""
-    assert [("default",)] == matching_patterns(("default",))
-
-
-def test_event_on_a_wildcard_reaches_it_once():
-    """Where publishing to one is let through, nobody gets the event twice."""
-    assert [("default", "*")] == matching_patterns(("default", "*"))
+@pytest.mark.parametrize(
+    ("channel", "expected"),
+    [
+        (("default", "a", "b"), [("default", "a", "b"), ("default", "*"), ("default", "a", "*")]),
+        (("default",), [("default",)]),
+        (("default", "*"), [("default", "*")]),
+    ],
+    ids=["any depth below a wildcard", "not the prefix itself", "a wildcard once"],
+)
+def test_event_reaches_its_channel_and_every_wildcard_above_it(channel, expected):
+    """At any depth; where publishing to a wildcard is let through, nobody gets the event twice."""
+    assert expected == matching_patterns(channel)
 
 
 @given(st.lists(SEGMENTS, min_size=1, max_size=5))

@@ -36,17 +36,15 @@ def test_message_without_operation_needs_no_id(message_type):
     assert (message_type, "") == parse_client_message(payload)[:2]
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b"NaN", b'{"a":NaN}'])
-def test_message_that_is_not_json_is_a_bad_request(payload):
-    """What cannot be parsed is answered without an id."""
+NO_JSON = [b"", b"{", b"\xff\xfe", b"NaN", b'{"a":NaN}']
+NO_OBJECT = [b"[]", b"1", b'"subscribe"', b"null"]
+
+
+@pytest.mark.parametrize("payload", NO_JSON + NO_OBJECT)
+def test_message_that_is_no_json_object_is_a_bad_request(payload):
+    """It is answered without an id."""
     assert "error" == rejection(payload).message_type
     assert "" == rejection(payload).operation_id
-    assert "BadRequestException" == rejection(payload).error.error_type
-
-
-@pytest.mark.parametrize("payload", [b"[]", b"1", b'"subscribe"', b"null"])
-def test_message_that_is_no_object_is_a_bad_request(payload):
-    """JSON of another kind is answered like no JSON."""
     assert "BadRequestException" == rejection(payload).error.error_type
 
 

@@ -1,22 +1,18 @@
 """The hybrid emulator with the ``websockets`` library for chatters and aiohttp for viewers."""
 
-import base64
 import contextlib
-import http.client
 import json
-import time
 
 import pytest
-from websockets.sync.client import connect
-from websockets.typing import Subprotocol
 
 from harness.systems.hybrid.emulator import HybridEmulator
 from harness.systems.hybrid.options import Options
-from tests.support.waiting import PATIENCE_S
+from tests.support.appsync_peers import body, open_peer, post, request
+from tests.support.waiting import wait_for
 
-HOST = "127.0.0.1"
-KEY = {"host": HOST, "x-api-key": "da2-emulator-local"}
-ROOM = "/poll/default/room-0"
+KEY = {"host": "localhost", "x-api-key": "da2-emulator-local"}
+CHANNEL = "/default/room-0"
+ROOM = f"/poll{CHANNEL}"
 
 
 @pytest.fixture(scope="module")
@@ -26,90 +22,72 @@ def emulator():
         yield started
 
 
-def ask(emulator, method, path, body=None):
-    """Ask on a connection of its own, which the kernel gives to either process."""
-    connection = http.client.HTTPConnection(HOST, emulator.port, timeout=PATIENCE_S)
-    with contextlib.closing(connection):
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        text = answer.read()
-        return answer.status, json.loads(text) if text else None
+@pytest.fixture
+def connect(emulator):
+    """Connect chatters who are subscribed; they go with the test."""
+    with contextlib.ExitStack() as opened:
 
+        def chatter():
+            peer = open_peer(opened, emulator, KEY)
+            assert "subscribe_success" == peer.subscribe("s", CHANNEL, KEY)["type"]
+            return peer
 
-@contextlib.contextmanager
-def socket_of(emulator):
-    """A chatter who is subscribed; yields its socket."""
-    credentials = base64.urlsafe_b64encode(json.dumps(KEY).encode()).decode().rstrip("=")
-    marks = [Subprotocol("aws-appsync-event-ws"), Subprotocol(f"header-{credentials}")]
-    address = f"ws://{HOST}:{emulator.port}/event/realtime"
-    with connect(address, subprotocols=marks, proxy=None) as chatter:
-        say(chatter, type="subscribe", id="s", channel="/default/room-0", authorization=KEY)
         yield chatter
 
 
-def say(chatter, **message):
-    """Send a message and return the next that comes."""
-    chatter.send(json.dumps(message))
-    return json.loads(chatter.recv(timeout=PATIENCE_S))
+def get(emulator, path):
+    """Ask on a connection of its own, which the kernel gives to either process."""
+    return request(emulator, "GET", path).body
+
+
+def control(emulator, name, text=None):
+    assert 200 == request(emulator, "POST", f"/_emulator/{name}", text).status
 
 
 def polled(emulator, cursor, count):
     """Return what polls bring after a cursor, once there is as much of it."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        _, page = ask(emulator, "GET", f"{ROOM}?after={cursor}")
-        if len(page["messages"]) >= count:
-            return page["messages"]
-        assert time.monotonic() < deadline, page
-        time.sleep(0.01)
+
+    def messages():
+        found = get(emulator, f"{ROOM}?after={cursor}")["messages"]
+        return found if len(found) >= count else None
+
+    return wait_for(messages)
 
 
-def test_what_a_chatter_publishes_reaches_sockets_and_polls(emulator):
+def test_what_a_chatter_publishes_reaches_sockets_and_polls(emulator, connect):
     """Over WebSocket and over HTTP, whichever process a poll gets to."""
-    cursor = ask(emulator, "GET", ROOM)[1]["next"]
-    with socket_of(emulator) as chatter:
-        event = json.dumps({"n": 1})
-        channel = "/default/room-0"
-        say(chatter, type="publish", id="p", channel=channel, events=[event], authorization=KEY)
-        assert "data" == json.loads(chatter.recv(timeout=PATIENCE_S))["type"]
-        body = json.dumps({"channel": channel, "events": [json.dumps({"n": 2})]})
-        connection = http.client.HTTPConnection(HOST, emulator.port, timeout=PATIENCE_S)
-        with contextlib.closing(connection):
-            connection.request("POST", "/event", body, {"x-api-key": KEY["x-api-key"]})
-            assert 200 == connection.getresponse().status
-        assert "data" == json.loads(chatter.recv(timeout=PATIENCE_S))["type"]
+    cursor, chatter = get(emulator, ROOM)["next"], connect()
+    chatter.publish(CHANNEL, {"n": 1}, authorization=KEY)
+    assert "data" == chatter.hear()["type"]
+    assert 200 == post(emulator, body(CHANNEL, {"n": 2}), {"x-api-key": KEY["x-api-key"]}).status
+    assert "data" == chatter.hear()["type"]
     for _ in range(8):
         assert [1, 2] == sorted(message["n"] for message in polled(emulator, cursor, 2))
 
 
-def test_poll_of_several_channels_brings_what_chatters_published_in_them(emulator):
+def test_poll_of_several_channels_brings_what_chatters_published_in_them(emulator, connect):
     """By name or by wildcard: the store is that of polling."""
-    by_name, by_wildcard = "/poll/default/x,default/y", "/poll/default/*"
-    cursors = {path: ask(emulator, "GET", path)[1]["next"] for path in (by_name, by_wildcard)}
-    with socket_of(emulator) as chatter:
-        for number, room in enumerate("xzy"):
-            told = {"channel": f"/default/{room}", "events": [str(number)]}
-            say(chatter, type="publish", id=room, authorization=KEY, **told)
-    for path, expected in {by_name: [0, 2], by_wildcard: [0, 1, 2]}.items():
-        deadline = time.monotonic() + PATIENCE_S
-        found = []
-        while found != expected:
-            assert time.monotonic() < deadline, found
-            page = ask(emulator, "GET", f"{path}?after={cursors[path]}")[1]
-            # A cursor taken where earlier objects had not come yet brings them too.
-            found = sorted(one for one in page["messages"] if isinstance(one, int))
+    wanted = {"/poll/default/x,default/y": [0, 2], "/poll/default/*": [0, 1, 2]}
+    cursors, chatter = {path: get(emulator, path)["next"] for path in wanted}, connect()
+    for number, room in enumerate("xzy"):
+        chatter.publish(f"/default/{room}", number, authorization=KEY)
+
+    def found(path):
+        messages = get(emulator, f"{path}?after={cursors[path]}")["messages"]
+        # A cursor taken where earlier objects had not come yet brings them too.
+        return sorted(one for one in messages if isinstance(one, int))
+
+    wait_for(lambda: wanted == {path: found(path) for path in wanted})
 
 
-def test_counts_are_those_of_both_halves(emulator):
+def test_counts_are_those_of_both_halves(emulator, connect):
     """Sockets at the top, as on AppSync Events alone; polls in a table of theirs."""
-    assert 200 == ask(emulator, "POST", "/_emulator/reset")[0]
-    cursor = ask(emulator, "GET", ROOM)[1]["next"]
-    with socket_of(emulator) as chatter:
-        channel = "/default/room-0"
-        say(chatter, type="publish", id="p", channel=channel, events=["1"], authorization=KEY)
-        chatter.recv(timeout=PATIENCE_S)
+    control(emulator, "reset")
+    cursor, chatter = get(emulator, ROOM)["next"], connect()
+    chatter.publish(CHANNEL, 1, authorization=KEY)
+    assert "data" == chatter.hear()["type"]
     assert [1] == polled(emulator, cursor, 1)
-    _, stats = ask(emulator, "GET", "/_emulator/stats")
+    stats = get(emulator, "/_emulator/stats")
     assert (1, 1) == (stats["deliveries"]["sent"], stats["polling"]["deliveries"]["sent"])
     assert (1, 1) == (stats["events"]["published"], stats["polling"]["events"]["published"])
     polls = stats["polling"]["polls"]
@@ -117,22 +95,18 @@ def test_counts_are_those_of_both_halves(emulator):
     assert 1 == stats["billed"]["connects"]
 
 
-def test_faults_are_played_on_both_halves(emulator):
+def test_faults_are_played_on_both_halves(emulator, connect):
     """One telling, and each half counts what it hit of its own."""
-    faults = json.dumps([{"kind": "drop"}])
-    assert 200 == ask(emulator, "POST", "/_emulator/reset")[0]
-    assert 200 == ask(emulator, "POST", "/_emulator/faults", faults)[0]
-    cursor = ask(emulator, "GET", ROOM)[1]["next"]
-    with socket_of(emulator) as chatter:
-        channel = "/default/room-0"
-        say(chatter, type="publish", id="p", channel=channel, events=["1"], authorization=KEY)
-        deadline = time.monotonic() + PATIENCE_S
-        dropped = 0
-        while not dropped:
-            assert time.monotonic() < deadline
-            assert [] == ask(emulator, "GET", f"{ROOM}?after={cursor}")[1]["messages"]
-            _, stats = ask(emulator, "GET", "/_emulator/stats")
-            dropped = stats["polling"]["deliveries"]["dropped"]["fault"]
-    assert 1 == stats["deliveries"]["dropped"]["fault"]
-    assert {"dropped"} == {entry["what"] for entry in ask(emulator, "GET", "/_emulator/log")[1]}
-    assert 200 == ask(emulator, "POST", "/_emulator/faults", "[]")[0]
+    control(emulator, "reset")
+    control(emulator, "faults", json.dumps([{"kind": "drop"}]))
+    cursor, chatter = get(emulator, ROOM)["next"], connect()
+    chatter.publish(CHANNEL, 1, authorization=KEY)
+
+    def both_dropped():
+        assert [] == get(emulator, f"{ROOM}?after={cursor}")["messages"]
+        stats = get(emulator, "/_emulator/stats")
+        return stats["polling"]["deliveries"]["dropped"]["fault"] and stats
+
+    assert 1 == wait_for(both_dropped)["deliveries"]["dropped"]["fault"]
+    assert {"dropped"} == {entry["what"] for entry in get(emulator, "/_emulator/log")}
+    control(emulator, "faults", "[]")

@@ -12,10 +12,15 @@ AWS = SCENARIOS / "targets" / "hybrid-aws.toml"
 VARIABLES = ("APPSYNC_HTTP_HOST", "APPSYNC_REALTIME_HOST", "APPSYNC_API_KEY", "POLLING_HOST")
 
 
-def test_address_of_polls_may_name_the_environment(monkeypatch):
-    """As those of the endpoints do."""
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    """A host for each variable, named after it."""
     for name in VARIABLES:
         monkeypatch.setenv(name, f"{name.lower().replace('_', '-')}.example.org")
+
+
+def test_address_of_polls_may_name_the_environment():
+    """As those of the endpoints do."""
     client = load_plan(SMOKE, AWS).client
     assert isinstance(client, ClientOptions)
     assert "https://polling-host.example.org/rooms/{channel}/messages" == client.poll_address
@@ -23,8 +28,6 @@ def test_address_of_polls_may_name_the_environment(monkeypatch):
 
 def test_variable_that_is_not_set_is_told_with_its_key(monkeypatch):
     """Before anything starts."""
-    for name in VARIABLES:
-        monkeypatch.setenv(name, "example.org")
     monkeypatch.delenv("POLLING_HOST")
     with pytest.raises(ScenarioError) as failure:
         load_plan(SMOKE, AWS)
@@ -33,9 +36,7 @@ def test_variable_that_is_not_set_is_told_with_its_key(monkeypatch):
     assert "POLLING_HOST, which is not set" == problem.found
 
 
-def test_address_that_nobody_can_poll_is_refused(monkeypatch):
+def test_address_that_nobody_can_poll_is_refused():
     """A WebSocket address is none."""
-    for name in VARIABLES:
-        monkeypatch.setenv(name, "example.org")
     with pytest.raises(ScenarioError, match="must be an address that starts with https:// or"):
         load_plan(SMOKE, AWS, overrides=["target.client.poll_address=wss://example.org/"])

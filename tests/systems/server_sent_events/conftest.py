@@ -14,11 +14,7 @@ ROOM = "default/room-0"
 
 
 class Stream:
-    """One stream, read with the standard library's HTTP client.
-
-    Attributes:
-        head: The response, with status and headers.
-    """
+    """One stream, read with the standard library's HTTP client."""
 
     def __init__(self, port, channel=ROOM, **headers):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
@@ -100,3 +96,9 @@ def emulate():
             )
 
         yield started
+
+
+@pytest.fixture
+def emulator(emulate):
+    """An emulator with the options as they are."""
+    return emulate()

@@ -163,14 +163,8 @@ LONG = b"x" * 2048
 class Case(NamedTuple):
     """A stream and what a browser makes of it.
 
-    Attributes:
-        name: Of the case.
-        stream: All that is sent.
-        data: Of the events, in order.
-        ids: Of the events: the last event id as it was when each was dispatched.
-        types: Of the events.
-        cursor: What a reconnect would send as ``Last-Event-ID``.
-        retry_ms: The reconnection time the stream sets.
+    ``ids`` are the last event ids as they were when each event was dispatched, and ``cursor`` is
+    what a reconnect would send as ``Last-Event-ID``.
     """
 
     name: str

@@ -60,13 +60,7 @@ class VirtualScheduler(Scheduler):
 
 
 class VirtualRun:
-    """The mechanism of one emulator process, but for sockets and the clock.
-
-    Args:
-        folder: For the files that processes share.
-        monkeypatch: Puts the virtual clock in place of the machine's.
-        rows: How many connections the table has.
-    """
+    """The mechanism of one emulator process, whose table has so many rows, in virtual time."""
 
     def __init__(self, folder, monkeypatch, rows, *, quotas=None, **broadcast):
         self.scheduler: Any = VirtualScheduler()

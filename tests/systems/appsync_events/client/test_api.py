@@ -9,7 +9,7 @@ from websockets.typing import Subprotocol
 
 from harness.net.client import Access, JoinError
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
-from tests.support.listeners import Listener, wait_for
+from tests.support.listeners import Listener, refusal_of, wait_for
 from tests.support.servers import answering_posts, serving_websockets
 from tests.support.waiting import PATIENCE_S
 
@@ -80,8 +80,7 @@ def data(event):
 
 def test_join_reports_each_stage_and_when_it_was_confirmed(emulated, join):
     """A join has the stages of the protocol, all of them within the whole."""
-    client = join(emulated())
-    times = client.listener.times
+    times = join(emulated()).listener.times
     assert {"tcp", "upgrade", "init", "subscribe"} == set(times.stages_ns)
     assert 0 < sum(times.stages_ns.values()) <= time.time_ns() - times.start_ns
     assert times.start_ns < times.confirmed_ns <= time.time_ns()
@@ -154,9 +153,8 @@ def test_refused_subscription_fails_the_join_at_its_stage(scripted, join):
         "id": "s",
         "errors": [{"errorType": "SubscriptionProcessingError", "message": "not today"}],
     }
-    script = {"connection_init": [ACK], "subscribe": [refusal]}
     with pytest.raises(JoinError) as caught:
-        join(scripted(script))
+        join(scripted({"connection_init": [ACK], "subscribe": [refusal]}))
     assert "subscribe" == caught.value.stage
     assert "SubscriptionProcessingError" == caught.value.code
     assert "not today" == caught.value.message
@@ -164,9 +162,7 @@ def test_refused_subscription_fails_the_join_at_its_stage(scripted, join):
 
 def test_server_that_never_acknowledges_times_out_at_init(scripted, join):
     """Silence after the upgrade ends with the join's deadline."""
-    with pytest.raises(JoinError) as caught:
-        join(scripted({}), within_s=0.3)
-    assert ("init", "timeout") == (caught.value.stage, caught.value.code)
+    assert ("init", "timeout") == refusal_of(join, scripted({}), within_s=0.3)
 
 
 def test_keep_alives_and_unknown_messages_are_no_deliveries(scripted, join):
@@ -202,8 +198,7 @@ def test_error_of_the_service_is_told_to_the_listener(scripted, join):
 @pytest.mark.parametrize("junk", ["not json", "[]", '{"type":"data","id":"s","event":7}'])
 def test_message_that_breaks_the_protocol_ends_the_connection(junk, scripted, join):
     """The server's fault is named and only its own connection ends."""
-    script = {"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [junk]}
-    client = join(scripted(script))
+    client = join(scripted({"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [junk]}))
     client.publish("1", ROOM, [b"1"])
     wait_for(lambda: client.listener.ends)
     assert 1002 == client.listener.ends[0][0]
@@ -212,8 +207,7 @@ def test_message_that_breaks_the_protocol_ends_the_connection(junk, scripted, jo
 
 def test_user_without_channel_joins_without_subscribing(emulated, join):
     """A user that only publishes is confirmed by its connection."""
-    client = join(emulated(), channels=())
-    assert {"tcp", "upgrade", "init"} == set(client.listener.times.stages_ns)
+    assert {"tcp", "upgrade", "init"} == set(join(emulated(), channels=()).listener.times.stages_ns)
 
 
 def test_client_of_several_channels_gets_each_event_of_each_once(emulated, join):
@@ -279,9 +273,9 @@ def test_one_refused_subscription_of_several_fails_the_join(scripted, join):
         "errors": [{"errorType": "MaxSubscriptionsReachedError", "message": "too many"}],
     }
     script = InTurn([{"type": "subscribe_success", "id": "s0"}], [refusal])
-    with pytest.raises(JoinError) as caught:
-        join(scripted(script), [ROOM, "/default/b"])
-    assert ("subscribe", "MaxSubscriptionsReachedError") == (caught.value.stage, caught.value.code)
+    assert ("subscribe", "MaxSubscriptionsReachedError") == refusal_of(
+        join, scripted(script), [ROOM, "/default/b"]
+    )
 
 
 @pytest.mark.parametrize(

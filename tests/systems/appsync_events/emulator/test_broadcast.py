@@ -10,6 +10,8 @@ import pytest
 from harness.systems.appsync_events.emulator.broadcast import Hub
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options, Quotas
+from tests.fuzz.wire_shapes import frame, header, upgrade
+from tests.support.appsync_peers import KEY, MARKER
 from tests.support.emulator_process import Stand, Transport, until
 from tests.support.http_requests import stats
 from tests.support.waiting import wait_for
@@ -248,22 +250,9 @@ def subscribe_with_bare_socket(emulator, stack):
     """Join with a socket that reads its confirmation and then nothing more."""
     stuck = stack.enter_context(socket.create_connection(("127.0.0.1", emulator.port)))
     stuck.settimeout(10)
-    stuck.sendall(
-        b"GET /event/realtime HTTP/1.1\r\nHost: \r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nx-api-key: da2-test\r\n"
-        b"Sec-WebSocket-Protocol: aws-appsync-event-ws\r\n\r\n"
-    )
-    text = json.dumps(
-        {
-            "type": "subscribe",
-            "id": "1",
-            "channel": "/default/a",
-            "authorization": {"x-api-key": "da2-test"},
-        }
-    ).encode()
-    # The mask is zero, so the text stands in the frame as it is.
-    stuck.sendall(b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text)
+    message = {"type": "subscribe", "id": "1", "channel": "/default/a", "authorization": KEY}
+    subprotocols = f"{MARKER}, {header(KEY)}".encode()
+    stuck.sendall(upgrade(subprotocols=subprotocols) + frame(json.dumps(message).encode()))
     heard = b""
     while b"subscribe_success" not in heard:
         heard += stuck.recv(4096)

@@ -45,7 +45,7 @@ def test_subprotocols_may_stand_on_two_header_lines(shared_emulator):
 def test_credentials_may_come_as_http_headers(connect, shared_emulator, name):
     """The form of the Swift and Android clients lets in as well, in any spelling of the name."""
     peer = connect(shared_emulator, subprotocols=[MARKER], headers={name: "da2-test"})
-    assert "connection_ack" == peer.ask(type="connection_init")["type"]
+    assert "connection_ack" == peer.init()
 
 
 def test_upgrade_without_the_marker_is_a_bad_request(connect, shared_emulator):

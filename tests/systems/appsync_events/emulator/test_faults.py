@@ -2,25 +2,19 @@
 
 import collections
 import contextlib
-import http.client
 import itertools
 import json
 import os
 import signal
-import ssl
 import time
-import urllib.error
-import urllib.request
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.support.http_requests import get_json
+from tests.support.appsync_peers import body, error_types, post, request
 from tests.support.waiting import PATIENCE_S, wait_for
-
-KEY = {"host": "localhost", "x-api-key": "da2-test"}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +29,7 @@ def emulator(pair):
     """The same, with its counts at zero, nothing going wrong and nobody left from other tests."""
     tell(pair)
     wait_for(lambda: not get(pair, "stats")["connections"])
-    assert 200 == post(pair, "reset")[0]
+    control(pair, "reset")
     return pair
 
 
@@ -44,35 +38,25 @@ def start_with(options, **more):
 
 
 def get(emulator, name):
-    return get_json(emulator.port, f"/_emulator/{name}")
+    return request(emulator, "GET", f"/_emulator/{name}").body
 
 
-def post(emulator, name, body=b""):
-    return send(emulator, f"_emulator/{name}", body)
+def control(emulator, name, text=b""):
+    """POST to a path of the emulator's own; return the JSON of the answer."""
+    answer = request(emulator, "POST", f"/_emulator/{name}", text)
+    assert 200 == answer.status
+    return answer.body
 
 
-def send(emulator, path, body, **headers):
-    """POST to the emulator; return status and JSON, also of an error."""
-    request = urllib.request.Request(f"http://127.0.0.1:{emulator.port}/{path}", body, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - ours.
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read())
-
-
-def publish(emulator, *events, channel="/default/a"):
+def publish(emulator, *events):
     """Publish over HTTP, which no quota of a connection limits."""
-    texts = [json.dumps(event) for event in events]
-    body = json.dumps({"channel": channel, "events": texts}).encode()
-    return send(emulator, "event", body, **{"x-api-key": "da2-test"})
+    return post(emulator, body("/default/a", *events))
 
 
 def tell(emulator, *faults):
-    """Play these faults from now on, in both processes."""
-    assert 200 == (answer := post(emulator, "faults", json.dumps(faults).encode()))[0]
-    assert [0, 1] == answer[1]["processes"]["answered"]
+    """Play these faults from now on, in all processes."""
+    taken = control(emulator, "faults", json.dumps(faults))["processes"]["answered"]
+    assert [*range(len(emulator.pids))] == taken
 
 
 def subscribers(connect, emulator, count):
@@ -186,9 +170,7 @@ def test_share_of_the_connections_is_cut(connect, emulator, code, expected):
     cut = {peer for entry in get(emulator, "log") for peer in entry["peers"]}
     assert 5 <= len(cut) <= 7
     for address in cut:
-        with pytest.raises(ConnectionClosed) as closed:
-            peers[address].hear()
-        assert expected == (closed.value.rcvd and closed.value.rcvd.code)
+        assert expected == peers[address].close_code()
     publish(emulator, "last")
     for address in peers.keys() - cut:
         assert ["last"] == hear_until(peers[address], "last")
@@ -199,17 +181,10 @@ def test_share_of_the_connections_is_cut(connect, emulator, code, expected):
 def test_connection_over_tls_is_reset_like_any_other(connect, options):
     """Without a close frame; the log knows the client's address all the same."""
     with start_with(options, tls=True) as secure:
-        authority = secure.folder / "ca.pem"
-        peer = connect(secure, ca_file=authority)
+        peer = connect(secure)
         address = address_of(peer)
-        context = ssl.create_default_context(cafile=authority)
-        control = http.client.HTTPSConnection("localhost", secure.port, context=context)
-        with contextlib.closing(control):
-            control.request("POST", "/_emulator/faults", b'[{"kind": "disconnect"}]')
-            assert 200 == control.getresponse().status
-        with pytest.raises(ConnectionClosed) as closed:
-            peer.hear()
-        assert closed.value.rcvd is None
+        tell(secure, {"kind": "disconnect"})
+        assert peer.close_code() is None
         (log,) = (secure.folder / "faults-0.jsonl").read_text("utf-8").splitlines()
         assert [address] == json.loads(log)["peers"]
 
@@ -233,7 +208,7 @@ def test_connects_are_throttled_and_slowed(connect, emulator):
     answer = connect(emulator).ask(type="connection_init")
     assert time.monotonic() - began_s >= 0.1
     assert "connection_error" == answer["type"]
-    assert "LimitExceededError" == answer["errors"][0]["errorType"]
+    assert ["LimitExceededError"] == error_types(answer)
     connects = get(emulator, "stats")["connects"]
     assert (1, 1) == (connects["throttled"]["fault"], connects["slowed"])
 
@@ -244,11 +219,9 @@ def test_publishes_are_throttled_over_both_transports(connect, emulator):
     tell(emulator, {"kind": "throttle_publishes"})
     answer = peer.publish("/default/a", 1)
     assert "publish_error" == answer["type"]
-    status, body = publish(emulator, 1)
-    assert 429 == status
-    assert ["LimitExceededError"] * 2 == [
-        problem["errors"][0]["errorType"] for problem in (answer, body)
-    ]
+    over_http = publish(emulator, 1)
+    assert 429 == over_http.status
+    assert ["LimitExceededError"] * 2 == error_types(answer) + error_types(over_http.body)
     assert 2 == get(emulator, "stats")["publishes"]["throttled"]["fault"]
 
 
@@ -264,7 +237,7 @@ def test_expired_credentials_are_refused_everywhere_and_the_connection_stays(con
     assert ["connection_error", "subscribe_error", "publish_error"] == [
         answer["type"] for answer in refused
     ]
-    assert {"UnauthorizedException"} == {answer["errors"][0]["errorType"] for answer in refused}
+    assert [["UnauthorizedException"]] * 3 == [error_types(answer) for answer in refused]
     assert 401 == publish(emulator, 1)[0]
     assert 4 == get(emulator, "stats")["credentials"]["expired"]
     tell(emulator)
@@ -308,7 +281,7 @@ def test_faults_of_the_options_count_from_the_start(connect, options):
         (peer,) = subscribers(connect, emulator, 1).values()
         publish(emulator, "dropped", "doubled")
         assert ["doubled", "doubled"] == [json.loads(peer.hear()["event"]) for _ in range(2)]
-        assert 200 == post(emulator, "faults", b"[]")[0]
+        tell(emulator)
         publish(emulator, "single", "last")
         assert ["single", "last"] == hear_until(peer, "last")
 
@@ -321,7 +294,7 @@ def test_inbound_quota_is_shared_by_transports_and_processes(connect, options):
 
         def burst_within_a_second():
             """Return how many of twenty passed; None if the machine took a second for them."""
-            assert 200 == post(emulator, "reset")[0]
+            control(emulator, "reset")
             wait_for(lambda: time.monotonic() % 1 < 0.1)
             second, outcomes = int(time.monotonic()), collections.Counter()
             for _ in range(10):

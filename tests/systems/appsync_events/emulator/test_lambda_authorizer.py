@@ -1,11 +1,13 @@
 import asyncio
 import logging
+import threading
 
 import pytest
 
 from harness.systems.appsync_events.emulator import lambda_authorizer as emulator_lambda_authorizer
 from harness.systems.appsync_events.emulator.lambda_authorizer import Authorizer, Question
 from harness.systems.appsync_events.options import LambdaAuthorizer, Options
+from tests.support.waiting import PATIENCE_S
 
 TOKEN = "opaque-token-of-the-test"
 SUBSCRIBE = Question("EVENT_SUBSCRIBE", TOKEN, "default", "/default/*")
@@ -34,29 +36,20 @@ def function(monkeypatch):
     return stand_in
 
 
-class Clock:
-    """A time that only the test moves."""
-
-    now_s = 1000.0
-
-    def __call__(self):
-        return self.now_s
+@pytest.fixture
+def now_s():
+    """The authorizer's time, in a list of one."""
+    return [1000.0]
 
 
 @pytest.fixture
-def clock():
-    """The authorizer's time."""
-    return Clock()
-
-
-@pytest.fixture
-def authorizer(function, clock):
+def authorizer(function, now_s):
     """Make an authorizer of the function."""
 
     def make(**settings):
         name = f"{emulator_lambda_authorizer.__name__}:function_of_the_test"
         options = Options(api_id="abc", account_id="111122223333")
-        return Authorizer(LambdaAuthorizer(function=name, **settings), options, clock)
+        return Authorizer(LambdaAuthorizer(function=name, **settings), options, lambda: now_s[0])
 
     return make
 
@@ -116,7 +109,7 @@ def test_answer_no_is_remembered_like_yes(function, authorizer):
     assert 1 == len(function.asked)
 
 
-def test_answer_holds_for_the_same_question_until_its_time_is_over(function, authorizer, clock):
+def test_answer_holds_for_the_same_question_until_its_time_is_over(function, authorizer, now_s):
     """Operation, channel and token make the question; the default time is the API's."""
     judge = authorizer(ttl_s=10)
     ask(judge, SUBSCRIBE, SUBSCRIBE)
@@ -128,10 +121,10 @@ def test_answer_holds_for_the_same_question_until_its_time_is_over(function, aut
     ]
     ask(judge, *others, *others)
     assert 4 == len(function.asked)
-    clock.now_s += 9.9
+    now_s[0] += 9.9
     ask(judge, SUBSCRIBE)
     assert 4 == len(function.asked)
-    clock.now_s += 0.1
+    now_s[0] += 0.1
     ask(judge, SUBSCRIBE)
     assert 5 == len(function.asked)
 
@@ -211,13 +204,10 @@ def test_context_of_just_five_megabytes_is_let_in(function, authorizer):
 def test_function_that_takes_too_long_refuses(function, authorizer, caplog, monkeypatch):
     """The caller does not wait for ever."""
     monkeypatch.setattr(emulator_lambda_authorizer, "TIMEOUT_S", 0.02)
-
-    async def hang():
-        await asyncio.sleep(3600)
-
-    function.answer = None
-    monkeypatch.setattr(Function, "__call__", lambda *_: hang())
+    over = threading.Event()
+    monkeypatch.setattr(Function, "__call__", lambda *_: over.wait(PATIENCE_S))
     assert ask(authorizer(), CONNECT) is None
+    over.set()
     assert "no answer in 0.02 s" in caplog.text
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.support.http_requests import stats
+from tests.support.appsync_peers import KEY, stats
 from tests.support.waiting import wait_for
 
 HANDLERS = """
@@ -25,7 +25,6 @@ async def on_publish(event):
 async def on_subscribe(event):
     await work()
 """
-KEY = {"host": "localhost", "x-api-key": "da2-test"}
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +38,7 @@ def emulator(busy):
     """An emulator with a namespace whose handlers take their time."""
     file = busy.with_name("slow.py")
     file.write_text(HANDLERS, encoding="utf-8")
-    slow = {
-        "name": "slow",
-        "on_publish": f"{file}:on_publish",
-        "on_subscribe": f"{file}:on_subscribe",
-    }
+    slow = {"name": "slow"} | {name: f"{file}:{name}" for name in ("on_publish", "on_subscribe")}
     options = Options(api_keys=("da2-test",), namespaces=("default", slow))
     with AppSyncEventsEmulator.start(options) as emulator:
         yield emulator

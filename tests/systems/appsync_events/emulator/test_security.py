@@ -55,13 +55,7 @@ def authorize(event, context):
 
 
 class Guarded:
-    """A ``harness emulate`` under way.
-
-    Attributes:
-        told: What it printed when it began to serve.
-        process: Its parent process.
-        stderr: File with what it said since.
-    """
+    """A ``harness emulate`` under way; ``told`` is what it printed when it began to serve."""
 
     def __init__(self, process, stderr):
         self.process = process
@@ -78,9 +72,15 @@ class Guarded:
     def memory_bytes(self):
         return sum(worker.memory_info().rss for worker in self.workers())
 
-    def http(self):
+    def ask(self, method, path, body=None, headers=None):
+        """Return the answer to one HTTP request, read to its end."""
         host, port = self.place
-        return http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
+        client = http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
+        with contextlib.closing(client):
+            client.request(method, path, body, headers or {})
+            answer = client.getresponse()
+            answer.read()
+            return answer
 
     def connect(self):
         return socket.create_connection(self.place, timeout=PATIENCE_S)
@@ -198,10 +198,7 @@ def test_neither_configured_nor_presented_secrets_are_ever_printed(plain):
     """However they come: over HTTP, in subprotocols, in messages or in what is no request."""
     body = json.dumps({"channel": "/default/a", "events": ["1"]})
     for shown in credentials():
-        client = plain.http()
-        with contextlib.closing(client):
-            client.request("POST", "/event", body, shown)
-            assert client.getresponse().status in {400, 401}
+        assert plain.ask("POST", "/event", body, shown).status in {400, 401}
         subprotocols = f"aws-appsync-event-ws, {header({'host': 'x', **shown})}".encode()
         knock(plain, upgrade(subprotocols=subprotocols) + frame(b"{}"))
         message = {"type": "subscribe", "id": "1", "channel": "/default/a", "authorization": shown}
@@ -252,16 +249,16 @@ def test_only_this_machine_can_connect_unless_told_otherwise(plain):
 @pytest.mark.parametrize("path", ["/_emulator/stats", "/_emulator/log", "/_emulator/jwks.json"])
 def test_pages_of_other_origins_cannot_read_what_is_not_the_services(plain, path):
     """A browser on this machine shows a page from anywhere; the API itself answers all of them."""
-    client = plain.http()
-    with contextlib.closing(client):
-        client.request("GET", path, headers={"Origin": "https://example.org"})
-        answer = client.getresponse()
-        answer.read()
-        assert 200 == answer.status
-        assert answer.headers["access-control-allow-origin"] is None
+    answer = plain.ask("GET", path, headers={"Origin": "https://example.org"})
+    assert 200 == answer.status
+    assert answer.headers["access-control-allow-origin"] is None
 
 
 # Limits
+
+
+GOOD_KEY = {"host": "localhost", "x-api-key": "da2-shown"}
+LET_IN = upgrade(subprotocols=f"aws-appsync-event-ws, {header(GOOD_KEY)}".encode())
 
 
 def read_to_end(connection):
@@ -275,24 +272,18 @@ def read_to_end(connection):
 @pytest.mark.parametrize("length", [8 * MEGABYTE, 2**31, 2**63 - 1])
 def test_frame_that_claims_too_much_ends_the_connection_before_it_comes(plain, length):
     """The close code is 1009, message too big; nothing of the message was waited for."""
-    request = upgrade(subprotocols=f"aws-appsync-event-ws, {header(good_key())}".encode())
     with plain.connect() as connection:
-        connection.sendall(request + frame(b"", length=length))
+        connection.sendall(LET_IN + frame(b"", length=length))
         answer = read_to_end(connection)
     assert struct.pack("!H", 1009) in answer.partition(b"\r\n\r\n")[2]
-
-
-def good_key():
-    return {"host": "localhost", "x-api-key": "da2-shown"}
 
 
 def test_fragments_without_end_are_cut_off(plain):
     """Small fragments of one message are counted together."""
     before_bytes = plain.memory_bytes()
-    request = upgrade(subprotocols=f"aws-appsync-event-ws, {header(good_key())}".encode())
     fragment = frame(b"x" * 60_000, opcode=0, final=False)
     with plain.connect() as connection:
-        connection.sendall(request + frame(b"[", final=False))
+        connection.sendall(LET_IN + frame(b"[", final=False))
         with pytest.raises(ConnectionError):
             connection.sendall(fragment * 2000)
     assert plain.memory_bytes() - before_bytes < MEMORY_BYTES
@@ -301,9 +292,8 @@ def test_fragments_without_end_are_cut_off(plain):
 def test_body_that_claims_too_much_is_refused_before_it_has_come(plain):
     """Of a billion bytes claimed nine million were sent when the answer came."""
     before_bytes = plain.memory_bytes()
-    request = b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
     with plain.connect() as connection:
-        connection.sendall(request)
+        connection.sendall(b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
         with contextlib.suppress(ConnectionError):
             connection.sendall(b" " * 9 * MEGABYTE)
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
@@ -314,25 +304,17 @@ def test_compressed_body_is_not_unpacked(plain):
     """A hundred thousand bytes cannot become a hundred million."""
     before_bytes = plain.memory_bytes()
     bomb = gzip.compress(bytes(100 * MEGABYTE))
-    client = plain.http()
-    with contextlib.closing(client):
-        headers = {"x-api-key": "da2-shown", "content-encoding": "gzip"}
-        client.request("POST", "/event", bomb, headers)
-        assert 400 == client.getresponse().status
+    headers = {"x-api-key": "da2-shown", "content-encoding": "gzip"}
+    assert 400 == plain.ask("POST", "/event", bomb, headers).status
     assert plain.memory_bytes() - before_bytes < MEMORY_BYTES
 
 
 @pytest.mark.parametrize("depth", [1000, 100_000, 3 * MEGABYTE])
 def test_deep_json_is_refused(plain, depth):
     """Brackets do not use up the stack, neither in the body nor in an event."""
-    client = plain.http()
-    with contextlib.closing(client):
-        event = json.dumps({"channel": "/default/a", "events": ["[" * (depth // 4)]})
-        for body in ("[" * depth, event):
-            client.request("POST", "/event", body, {"x-api-key": "da2-shown"})
-            answer = client.getresponse()
-            answer.read()
-            assert 400 == answer.status
+    event = json.dumps({"channel": "/default/a", "events": ["[" * (depth // 4)]})
+    for body in ("[" * depth, event):
+        assert 400 == plain.ask("POST", "/event", body, {"x-api-key": "da2-shown"}).status
     assert "" == plain.stderr.read_text(encoding="utf-8")
 
 

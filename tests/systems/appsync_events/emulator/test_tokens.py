@@ -87,10 +87,9 @@ def stranger():
 
 
 @pytest.fixture
-def verifier(stranger, tmp_path):
+def verifier(stranger, tmp_path, write):
     """Make a verifier of the other issuer's tokens, at ``NOW_S``."""
-    file = tmp_path / "jwks.json"
-    file.write_text(json.dumps(stranger.jwks()))
+    file = write("jwks.json", json.dumps(stranger.jwks()))
 
     def make(mode="oidc", **settings):
         issuer = {"issuer": ISSUER, "jwks_file": str(file), **settings}

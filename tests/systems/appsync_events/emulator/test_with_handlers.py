@@ -1,15 +1,14 @@
 """Handlers in a running emulator, seen from its clients and its log."""
 
 import json
-import urllib.error
-import urllib.request
 
 import pytest
 
 from harness.core.errors import ScenarioError
 from harness.systems.appsync_events.emulator.process import AppSyncEventsEmulator
 from harness.systems.appsync_events.options import Options
-from tests.support.handler_runner import EXAMPLES
+from tests.support.appsync_peers import body, error_types, post
+from tests.support.handler_runner import EXAMPLES, SENTENCE
 
 BROKEN = """
 export const onPublish = (ctx) => { console.log('about to break'); return ctx.none.at }
@@ -32,20 +31,9 @@ def emulator():
         yield emulator
 
 
-def post(emulator, channel, *payloads):
+def publish(emulator, channel, *payloads):
     """Publish over HTTP; return status and answer."""
-    body = {"channel": channel, "events": [json.dumps(payload) for payload in payloads]}
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{emulator.port}/event",
-        json.dumps(body).encode(),
-        {"x-api-key": "da2-test", "content-type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 - Our own emulator.
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as refused:
-        with refused:
-            return refused.code, json.loads(refused.read())
+    return post(emulator, body(channel, *payloads))[:2]
 
 
 def test_subscriber_gets_what_the_handler_made(connect, emulator):
@@ -55,10 +43,9 @@ def test_subscriber_gets_what_the_handler_made(connect, emulator):
     answer = peer.publish("/default/room", {"text": "hello"}, {"text": ""})
     assert "publish_success" == answer["type"]
     assert [0] == [event["index"] for event in answer["successful"]]
-    ((index, code, message),) = [
-        (event["index"], event["code"], event["message"]) for event in answer["failed"]
-    ]
-    assert (1, "MessageProcessingError", "a text is required") == (index, code, message)
+    (failed,) = answer["failed"]
+    assert (1, "MessageProcessingError") == (failed["index"], failed["code"])
+    assert "a text is required" == failed["message"]
     event = json.loads(peer.hear()["event"])
     assert ["text", "sentAt"] == list(event)
     assert "hello" == event["text"]
@@ -69,7 +56,7 @@ def test_python_function_changes_what_is_published_over_http(connect, emulator):
     """A direct Lambda function in another process than the subscriber's works the same."""
     peer = connect(emulator)
     peer.subscribe("s", "/direct/a")
-    status, answer = post(emulator, "/direct/a", {"text": "LOUD"}, {"text": "soft"})
+    status, answer = publish(emulator, "/direct/a", {"text": "LOUD"}, {"text": "soft"})
     assert (200, 1, 1) == (status, len(answer["successful"]), len(answer["failed"]))
     assert {"text": "Soft"} == json.loads(peer.hear()["event"])
 
@@ -78,7 +65,7 @@ def test_refusals_have_their_forms_over_http_and_websocket(connect, emulator):
     """An error of the handler's own is 403, being unauthorised 401, and breaking 500."""
     peer = connect(emulator)
     over = {"errorType": "RoundOver", "message": "This round is over."}
-    assert (403, {"errors": [over]}) == post(emulator, "/odds/over", {"odds": 1})
+    assert (403, {"errors": [over]}) == publish(emulator, "/odds/over", {"odds": 1})
     expected = {"type": "publish_error", "id": "p", "errors": [over]}
     assert expected == peer.publish("/odds/over", {"odds": 1})
     (error,) = peer.subscribe("s", "/default/private")["errors"]
@@ -88,12 +75,11 @@ def test_refusals_have_their_forms_over_http_and_websocket(connect, emulator):
 def test_broken_handler_is_told_to_the_log_alone(connect, tmp_path, capfd):
     """Clients hear that it failed; stderr has what it said, and why and where it broke."""
     (tmp_path / "broken.js").write_text(BROKEN, encoding="utf-8")
-    sentence = "There was an error processing the operation."
-    error = {"errorType": "MessageProcessingError", "message": sentence}
+    error = {"errorType": "MessageProcessingError", "message": SENTENCE}
     with started(broken=tmp_path / "broken.js") as emulator:
-        assert (500, {"errors": [error]}) == post(emulator, "/broken/a", 1)
+        assert (500, {"errors": [error]}) == publish(emulator, "/broken/a", 1)
         refused = connect(emulator).subscribe("s", "/broken/a")
-    assert ["SubscriptionProcessingError"] == [error["errorType"] for error in refused["errors"]]
+    assert ["SubscriptionProcessingError"] == error_types(refused)
     log = capfd.readouterr().err
     assert "broken.js: about to break" in log
     assert "PUBLISH in namespace broken failed: " in log

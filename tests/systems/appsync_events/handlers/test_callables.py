@@ -62,12 +62,9 @@ no_function = 5
 
 
 @pytest.fixture
-def user_file(tmp_path, monkeypatch):
+def user_file(folder, write):
     """A module of the user's in the working directory."""
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / "mine.py"
-    file.write_text(MODULE)
-    return file
+    return write("mine.py", MODULE)
 
 
 def load(name):

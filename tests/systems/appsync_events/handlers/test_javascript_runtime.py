@@ -97,15 +97,14 @@ def test_identifiers_are_of_their_kinds(evaluate):
 
 def test_console_speaks_to_the_log(javascript, handlers_said):
     """Texts are told as they are and values as JSON, at the level of the function."""
-    code = """
+    assert [] == javascript("""
         export const onPublish = (ctx) => {
           console.log('a', 1, { b: [undefined] }, undefined)
           console.debug(`c`)
           console.warn('d')
           console.error('e')
         }
-    """
-    assert [] == javascript(code).broadcast(1)
+    """).broadcast(1)
     expected = [("INFO", 'a 1 {"b":[null]} undefined'), ("INFO", "c"), ("WARNING", "d")]
     found = [(level, text.split(".js: ", 1)[1]) for level, text in handlers_said()]
     assert [*expected, ("ERROR", "e")] == found
@@ -121,7 +120,7 @@ def test_json_that_cannot_be_parsed_gives_an_empty_text(evaluate):
 
 def test_variables_of_a_file_start_afresh_for_every_call(javascript):
     """Nothing that a call leaves in the file's own variables is there for the next one."""
-    code = """
+    handlers = javascript("""
         let calls = 0
         const seen = []
         export const onPublish = (ctx) => {
@@ -129,8 +128,7 @@ def test_variables_of_a_file_start_afresh_for_every_call(javascript):
           seen.push(calls)
           return ctx.events.map(({ id }) => ({ id, payload: [calls, seen] }))
         }
-    """
-    handlers = javascript(code)
+    """)
     assert [[[1, [1]]]] * 3 == [handlers.broadcast(None) for _ in range(3)]
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-import time
 
 import pytest
 from aws_lambda_powertools.utilities.data_classes import AppSyncResolverEventsEvent
@@ -14,6 +13,7 @@ from harness.systems.appsync_events.handlers import python as emulator_python_ha
 from harness.systems.appsync_events.handlers.handlers import Outcome
 from harness.systems.appsync_events.handlers.rules import context_body, handler_refusal
 from harness.systems.appsync_events.wire import WireError
+from tests.support.emulator_process import until
 from tests.support.handler_runner import FAILED, SENTENCE, Stand
 
 UNAUTHORIZED = "You are not authorized to make this call."
@@ -65,12 +65,11 @@ def test_event_of_a_subscribe_is_what_lambda_gets(python):
 
 def test_function_is_told_about_its_call_as_lambda_does(python):
     """A second parameter is the Lambda context, which libraries ask for names and times."""
-    code = """
+    ((name, request_id, left_ms),) = python("""
 def publish(event, context):
     told = [context.function_name, context.aws_request_id, context.get_remaining_time_in_millis()]
     return {"events": [{"id": "0", "payload": told}]}
-"""
-    ((name, request_id, left_ms),) = python(code).broadcast(1)
+""").broadcast(1)
     assert "publish" == name
     assert 36 == len(request_id)
     assert 20_000 < left_ms <= 30_000
@@ -107,11 +106,10 @@ def test_answer_of_another_shape_refuses_the_publish(python, answer, handlers_sa
 
 def test_error_of_an_answer_is_logged_and_not_told(python, handlers_said):
     """The text of a whole answer's error is for the owner of the function alone."""
-    code = (
+    handlers = python(
         "def publish(event):\n    return {'error': 'table is full', 'events': event['events']}\n"
         "def subscribe(event):\n    return {'error': 'table is full'}"
     )
-    handlers = python(code)
     assert FAILED == handlers.publish(1)
     expected = handler_refusal(WireError("SubscriptionProcessingError", SENTENCE), 500)
     assert expected == handlers.subscribe()
@@ -130,12 +128,11 @@ def test_exception_refuses_without_its_text(python, prefix, handlers_said):
 
 def test_exception_named_unauthorized_refuses_with_403(python):
     """What Powertools raises to refuse is understood by its name."""
-    code = (
+    handlers = python(
         "class UnauthorizedException(Exception): pass\n"
         "def publish(event):\n    raise UnauthorizedException('secret')\n"
         "def subscribe(event):\n    raise UnauthorizedException"
     )
-    handlers = python(code)
     expected = handler_refusal(WireError("UnauthorizedException", UNAUTHORIZED), 403)
     assert expected == handlers.publish(1)
     assert handler_refusal(WireError("Unauthorized", UNAUTHORIZED), 403) == handlers.subscribe()
@@ -164,11 +161,10 @@ def test_payload_is_compact_json(python):
 
 def test_error_of_an_event_is_readable_text(python):
     """Whatever a function gives as the error of an event, the publisher can read an answer."""
-    code = (
+    outcome = python(
         "def publish(event):\n"
         "    return {'events': [{'id': '0', 'error': '\\ud800'}, {'id': '1', 'error': 7}]}"
-    )
-    outcome = python(code).publish(1, 2)
+    ).publish(1, 2)
     assert ["?", "7"] == [outcome.failed[event_id].message for event_id in "01"]
 
 
@@ -191,14 +187,7 @@ def test_event_invocation_broadcasts_unchanged_and_does_not_wait(python, handler
     assert module["called"].wait(10)
     assert [] == handlers_said()
     module["go_on"].set()
-
-    async def until_said(_):
-        deadline_s = time.monotonic() + 10
-        while not handlers_said():
-            assert time.monotonic() < deadline_s
-            await asyncio.sleep(0.005)
-
-    handlers.together(until_said)
+    handlers.together(lambda _: until(handlers_said))
     assert "raised ValueError" in handlers_said()[0][1]
 
 

@@ -6,7 +6,6 @@ import http.client
 import json
 import socket
 import ssl
-from typing import Any
 
 import aiohttp
 import pytest
@@ -26,6 +25,7 @@ class Peer:
     """One connection of the standard library's client."""
 
     def __init__(self, emulator):
+        self.emulator = emulator
         self.connection = http.client.HTTPConnection(HOST, emulator.port, timeout=PATIENCE_S)
 
     def ask(self, method, path, body=None, **headers):
@@ -57,166 +57,161 @@ class Peer:
         return self.ask("GET", "/_emulator/stats")[2]
 
 
-class Shared:
-    """The emulator of all tests that need no options of their own."""
-
-    emulator: Any = None
-
-
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def shared_emulator():
-    """Start it once: a start takes longer than most tests."""
+    """The emulator of all tests that need no options of their own: a start takes time."""
     with start(Options()) as emulator:
-        Shared.emulator = emulator
-        yield
+        yield emulator
 
 
-@contextlib.contextmanager
-def playing(faults=(), **options):
-    """An emulator with these options, and one connection to it."""
+@pytest.fixture
+def playing(shared_emulator):
+    """Play emulators with faults and options; return one connection to each."""
     with contextlib.ExitStack() as opened:
-        emulator = opened.enter_context(start(Options(**options))) if options else Shared.emulator
-        peer = Peer(emulator)
-        peer.emulator = emulator
-        opened.callback(peer.connection.close)
-        peer.ask("POST", "/_emulator/reset")
-        assert 200 == peer.ask("POST", "/_emulator/faults", json.dumps(faults))[0]
-        if faults:  # The next request is the first of a connection that they may hit.
-            peer.connection.close()
-        yield peer
+
+        def make(faults=(), **options):
+            own = start(Options(**options)) if options else contextlib.nullcontext(shared_emulator)
+            peer = Peer(opened.enter_context(own))
+            opened.callback(peer.connection.close)
+            peer.ask("POST", "/_emulator/reset")
+            assert 200 == peer.ask("POST", "/_emulator/faults", json.dumps(faults))[0]
+            if faults:  # The next request is the first of a connection that they may hit.
+                peer.connection.close()
+            return peer
+
+        yield make
 
 
-def test_cursor_brings_each_message_once():
+@pytest.fixture
+def peer(playing):
+    """One connection to the shared emulator, which counts from zero and plays no faults."""
+    return playing()
+
+
+def test_cursor_brings_each_message_once(peer):
     """Those from before the first poll are left alone."""
-    with playing() as peer:
-        peer.publish(1)
-        cursor = peer.begin()
-        peer.publish(2, 3)
-        numbers, cursor = peer.numbers(cursor)
-        assert [2, 3] == numbers
-        assert ([], cursor) == peer.numbers(cursor)
-        stats = peer.stats()
+    peer.publish(1)
+    cursor = peer.begin()
+    peer.publish(2, 3)
+    numbers, cursor = peer.numbers(cursor)
+    assert [2, 3] == numbers
+    assert ([], cursor) == peer.numbers(cursor)
+    stats = peer.stats()
     assert 3 == stats["events"]["published"] == stats["publishes"]["accepted"]
     assert (2, 2) == (stats["deliveries"]["owed"], stats["deliveries"]["sent"])
     assert {"polls": 3} == stats["billed"]
 
 
-def test_etag_is_answered_with_304_until_something_is_new():
+def test_etag_is_answered_with_304_until_something_is_new(peer):
     """Without a body; and the message brings another ETag."""
-    with playing() as peer:
-        cursor = peer.begin()
-        path = f"{ROOM}?after={cursor}"
-        _, headers, _ = peer.ask("GET", path)
-        status, again, page = peer.ask("GET", path, if_none_match=headers["etag"])
-        assert (304, None, headers["etag"]) == (status, page, again["etag"])
-        peer.publish(1)
-        status, news, _ = peer.ask("GET", path, if_none_match=headers["etag"])
-        assert 200 == status
-        assert news["etag"] != headers["etag"]
-        assert 1 == peer.stats()["polls"]["not_modified"]
+    cursor = peer.begin()
+    path = f"{ROOM}?after={cursor}"
+    _, headers, _ = peer.ask("GET", path)
+    status, again, page = peer.ask("GET", path, if_none_match=headers["etag"])
+    assert (304, None, headers["etag"]) == (status, page, again["etag"])
+    peer.publish(1)
+    status, news, _ = peer.ask("GET", path, if_none_match=headers["etag"])
+    assert 200 == status
+    assert news["etag"] != headers["etag"]
+    assert 1 == peer.stats()["polls"]["not_modified"]
 
 
-def test_every_process_has_what_any_other_was_sent():
+def test_every_process_has_what_any_other_was_sent(playing):
     """A cursor from one is good in all, and each message is found once in each."""
-    with playing(processes=2) as peer:
-        others = [Peer(peer.emulator) for _ in range(12)]
-        cursors = [other.begin() for other in others]
-        for number, other in enumerate(others):
-            other.publish(number)
-        everything = list(range(len(others)))
-        wait_for(lambda: all(len(o.numbers(cursors[0])[0]) == len(others) for o in others))
-        last = cursors[0]
-        for other in others:
-            numbers, last = other.numbers(cursors[0])
-            assert everything == sorted(numbers)
-            assert [] == other.numbers(last)[0]
-            other.connection.close()
-        assert [0, 1] == peer.stats()["processes"]["answered"]
+    peer = playing(processes=2)
+    others = [Peer(peer.emulator) for _ in range(12)]
+    cursors = [other.begin() for other in others]
+    for number, other in enumerate(others):
+        other.publish(number)
+    everything = list(range(len(others)))
+    wait_for(lambda: all(len(o.numbers(cursors[0])[0]) == len(others) for o in others))
+    last = cursors[0]
+    for other in others:
+        numbers, last = other.numbers(cursors[0])
+        assert everything == sorted(numbers)
+        assert [] == other.numbers(last)[0]
+        other.connection.close()
+    assert [0, 1] == peer.stats()["processes"]["answered"]
 
 
-def test_one_poll_brings_what_is_new_in_several_channels():
+def test_one_poll_brings_what_is_new_in_several_channels(peer):
     """By name or by wildcard, each once, and by one cursor; nothing of a third is in it."""
-    with playing() as peer:
-        names = {"a,b": "/poll/default/a,default/b", "*": "/poll/default/*,default/a"}
-        places = {name: peer.ask("GET", path)[2]["next"] for name, path in names.items()}
-        for number, room in enumerate("abca"):
-            assert 201 == peer.ask("POST", f"/pub/default/{room}", json.dumps(number))[0]
-        before = peer.stats()["deliveries"]["owed"]
-        for name, expected in {"a,b": [0, 1, 3], "*": [0, 1, 2, 3]}.items():
-            path = f"{names[name]}?after={places[name]}"
-            _, headers, page = peer.ask("GET", path)
-            assert expected == page["messages"]
-            path = f"{names[name]}?after={page['next']}"
-            assert 304 == peer.ask("GET", path, if_none_match=headers["etag"])[0]
-            # What is new elsewhere is no news here.
-            assert 201 == peer.ask("POST", "/pub/other/a", json.dumps(9))[0]
-            assert 304 == peer.ask("GET", path, if_none_match=headers["etag"])[0]
-        assert 7 == peer.stats()["deliveries"]["owed"] - before
+    names = {"a,b": "/poll/default/a,default/b", "*": "/poll/default/*,default/a"}
+    places = {name: peer.ask("GET", path)[2]["next"] for name, path in names.items()}
+    for number, room in enumerate("abca"):
+        assert 201 == peer.ask("POST", f"/pub/default/{room}", json.dumps(number))[0]
+    before = peer.stats()["deliveries"]["owed"]
+    for name, expected in {"a,b": [0, 1, 3], "*": [0, 1, 2, 3]}.items():
+        path = f"{names[name]}?after={places[name]}"
+        _, headers, page = peer.ask("GET", path)
+        assert expected == page["messages"]
+        path = f"{names[name]}?after={page['next']}"
+        assert 304 == peer.ask("GET", path, if_none_match=headers["etag"])[0]
+        # What is new elsewhere is no news here.
+        assert 201 == peer.ask("POST", "/pub/other/a", json.dumps(9))[0]
+        assert 304 == peer.ask("GET", path, if_none_match=headers["etag"])[0]
+    assert 7 == peer.stats()["deliveries"]["owed"] - before
 
 
-def test_cursor_for_several_channels_is_good_in_every_process():
+def test_cursor_for_several_channels_is_good_in_every_process(playing):
     """Each message is found once in each, whichever process took it, and in whichever room."""
-    with playing(processes=2) as peer:
-        others = [Peer(peer.emulator) for _ in range(12)]
-        path = "/poll/default/room-0,default/room-1"
-        start = others[0].ask("GET", path)[2]["next"]
-        for number, other in enumerate(others):
-            room = f"/pub/default/room-{number % 3}"
-            assert 201 == other.ask("POST", room, json.dumps(number))[0]
-        expected = [number for number in range(12) if number % 3 < 2]
+    peer = playing(processes=2)
+    others = [Peer(peer.emulator) for _ in range(12)]
+    path = "/poll/default/room-0,default/room-1"
+    start = others[0].ask("GET", path)[2]["next"]
+    for number, other in enumerate(others):
+        assert 201 == other.ask("POST", f"/pub/default/room-{number % 3}", json.dumps(number))[0]
+    expected = [number for number in range(12) if number % 3 < 2]
 
-        def found(other):
-            return sorted(other.ask("GET", f"{path}?after={start}")[2]["messages"])
+    def found(other):
+        return sorted(other.ask("GET", f"{path}?after={start}")[2]["messages"])
 
-        wait_for(lambda: all(found(other) == expected for other in others))
-        last = others[0].ask("GET", f"{path}?after={start}")[2]["next"]
-        for other in others:
-            assert [] == other.ask("GET", f"{path}?after={last}")[2]["messages"]
-            other.connection.close()
+    wait_for(lambda: all(found(other) == expected for other in others))
+    last = others[0].ask("GET", f"{path}?after={start}")[2]["next"]
+    for other in others:
+        assert [] == other.ask("GET", f"{path}?after={last}")[2]["messages"]
+        other.connection.close()
 
 
-def test_publish_to_a_wildcard_is_refused_and_counted():
+def test_publish_to_a_wildcard_is_refused_and_counted(peer):
     """It stands for channels that nobody named."""
-    with playing() as peer:
-        status, _, said = peer.ask("POST", "/pub/default/*", "1")
-        assert (400, "A wildcard is for polls only.") == (status, said["message"])
-        assert 1 == peer.stats()["publishes"]["refused"]["bad_request"]
+    status, _, said = peer.ask("POST", "/pub/default/*", "1")
+    assert (400, "A wildcard is for polls only.") == (status, said["message"])
+    assert 1 == peer.stats()["publishes"]["refused"]["bad_request"]
 
 
-def test_channel_that_is_full_forgets_and_counts_it():
+def test_channel_that_is_full_forgets_and_counts_it(playing):
     """Five came where three are kept: two are lost to whoever had not asked in time."""
-    with playing(kept_messages=3) as peer:
-        cursor = peer.begin()
-        peer.publish(1, 2, 3, 4, 5)
-        assert [3, 4, 5] == peer.numbers(cursor)[0]
-        deliveries = peer.stats()["deliveries"]
+    peer = playing(kept_messages=3)
+    cursor = peer.begin()
+    peer.publish(1, 2, 3, 4, 5)
+    assert [3, 4, 5] == peer.numbers(cursor)[0]
+    deliveries = peer.stats()["deliveries"]
     assert (5, 3, 2) == (deliveries["owed"], deliveries["sent"], deliveries["dropped"]["expired"])
 
 
-def test_answer_holds_no_more_than_it_may():
+def test_answer_holds_no_more_than_it_may(playing):
     """The rest comes with the next poll."""
-    with playing(answer_messages=2) as peer:
-        cursor = peer.begin()
-        peer.publish(1, 2, 3)
-        numbers, cursor = peer.numbers(cursor)
-        assert ([1, 2], [3]) == (numbers, peer.numbers(cursor)[0])
+    peer = playing(answer_messages=2)
+    cursor = peer.begin()
+    peer.publish(1, 2, 3)
+    numbers, cursor = peer.numbers(cursor)
+    assert ([1, 2], [3]) == (numbers, peer.numbers(cursor)[0])
 
 
-def test_interval_is_named_where_there_is_one():
+def test_interval_is_named_where_there_is_one(playing, peer):
     """In milliseconds, as live chats name it; else not at all."""
-    with playing(poll_after_s=2.5) as peer:
-        assert 2500 == peer.ask("GET", ROOM)[2]["poll_after_ms"]
-    with playing() as peer:
-        assert "poll_after_ms" not in peer.ask("GET", ROOM)[2]
+    assert 2500 == playing(poll_after_s=2.5).ask("GET", ROOM)[2]["poll_after_ms"]
+    assert "poll_after_ms" not in peer.ask("GET", ROOM)[2]
 
 
-def test_quota_is_answered_with_429_and_retry_after():
+def test_quota_is_answered_with_429_and_retry_after(playing):
     """Those above it in one second are counted apart."""
-    with playing(requests_per_s=5, retry_after_s=7) as peer:
-        answers = [peer.ask("GET", ROOM) for _ in range(30)]
-        refused = [headers for status, headers, _ in answers if status == 429]
-        assert {"7"} == {headers["retry-after"] for headers in refused}
-        polls = peer.stats()["polls"]
+    peer = playing(requests_per_s=5, retry_after_s=7)
+    answers = [peer.ask("GET", ROOM) for _ in range(30)]
+    refused = [headers for status, headers, _ in answers if status == 429]
+    assert {"7"} == {headers["retry-after"] for headers in refused}
+    polls = peer.stats()["polls"]
     assert (len(refused), 30 - len(refused)) == (polls["throttled"]["quota"], polls["answered"])
     assert 5 <= polls["answered"] < 30
 
@@ -230,13 +225,13 @@ def test_quota_is_answered_with_429_and_retry_after():
         ({"kind": "delay", "delay_ms": 50.0}, [1, 2, 3], "delayed"),
     ],
 )
-def test_fault_of_deliveries_hits_messages_and_is_counted(fault, expected, counted):
+def test_fault_of_deliveries_hits_messages_and_is_counted(playing, fault, expected, counted):
     """Each on the messages of one answer; what is owed is what was sent or dropped."""
-    with playing(faults=[fault]) as peer:
-        cursor = peer.begin()
-        peer.publish(1, 2, 3)
-        assert expected == peer.numbers(cursor)[0]
-        stats, log = peer.stats(), peer.ask("GET", "/_emulator/log")[2]
+    peer = playing(faults=[fault])
+    cursor = peer.begin()
+    peer.publish(1, 2, 3)
+    assert expected == peer.numbers(cursor)[0]
+    stats, log = peer.stats(), peer.ask("GET", "/_emulator/log")[2]
     deliveries = stats["deliveries"]
     hit = deliveries[counted]
     assert (3 if counted == "delayed" else 1) == (
@@ -246,15 +241,15 @@ def test_fault_of_deliveries_hits_messages_and_is_counted(fault, expected, count
     assert ([] if counted == "delayed" else [counted]) == [entry["what"] for entry in log]
 
 
-def test_malformed_answer_leaves_the_messages_for_the_next_poll():
+def test_malformed_answer_leaves_the_messages_for_the_next_poll(playing):
     """It is counted as what it is and not as a delivery."""
-    with playing(faults=[{"kind": "malformed", "count": 1}]) as peer:
-        cursor = peer.begin()
-        peer.publish(1)
-        with pytest.raises(json.JSONDecodeError):
-            peer.numbers(cursor)
-        assert [1] == peer.numbers(cursor)[0]
-        deliveries = peer.stats()["deliveries"]
+    peer = playing(faults=[{"kind": "malformed", "count": 1}])
+    cursor = peer.begin()
+    peer.publish(1)
+    with pytest.raises(json.JSONDecodeError):
+        peer.numbers(cursor)
+    assert [1] == peer.numbers(cursor)[0]
+    deliveries = peer.stats()["deliveries"]
     assert (1, 1, 1) == (deliveries["malformed"], deliveries["owed"], deliveries["sent"])
 
 
@@ -266,25 +261,24 @@ def test_malformed_answer_leaves_the_messages_for_the_next_poll():
         ({"kind": "expire_credentials"}, 401),
     ],
 )
-def test_fault_of_connections_is_told_by_its_status(fault, status):
+def test_fault_of_connections_is_told_by_its_status(playing, fault, status):
     """The first request of a connection hears of it, and the counts are still answered."""
-    with playing(faults=[fault]) as peer:
-        assert status == peer.ask("GET", ROOM)[0]
-        peer.connection.close()
-        assert 200 == peer.ask("GET", "/_emulator/stats")[0]
+    peer = playing(faults=[fault])
+    assert status == peer.ask("GET", ROOM)[0]
+    peer.connection.close()
+    assert 200 == peer.ask("GET", "/_emulator/stats")[0]
 
 
-def test_faults_may_be_told_later_and_counts_begun_anew():
+def test_faults_may_be_told_later_and_counts_begun_anew(peer):
     """As with every emulator, below the same paths."""
-    with playing() as peer:
-        peer.publish(1)
-        faults = json.dumps([{"kind": "throttle_publishes"}])
-        assert 200 == peer.ask("POST", "/_emulator/faults", faults)[0]
-        assert 429 == peer.ask("POST", PUBLISH, "{}")[0]
-        assert 1 == peer.stats()["publishes"]["throttled"]["fault"]
-        assert 200 == peer.ask("POST", "/_emulator/reset")[0]
-        assert 0 == peer.stats()["events"]["published"]
-        assert 400 == peer.ask("POST", "/_emulator/faults", "[1]")[0]
+    peer.publish(1)
+    faults = json.dumps([{"kind": "throttle_publishes"}])
+    assert 200 == peer.ask("POST", "/_emulator/faults", faults)[0]
+    assert 429 == peer.ask("POST", PUBLISH, "{}")[0]
+    assert 1 == peer.stats()["publishes"]["throttled"]["fault"]
+    assert 200 == peer.ask("POST", "/_emulator/reset")[0]
+    assert 0 == peer.stats()["events"]["published"]
+    assert 400 == peer.ask("POST", "/_emulator/faults", "[1]")[0]
 
 
 @pytest.mark.parametrize(
@@ -296,33 +290,28 @@ def test_faults_may_be_told_later_and_counts_begun_anew():
         ("GET", f"{ROOM}?after=yesterday", None, 400),
     ],
 )
-def test_request_that_makes_no_sense_is_refused(method, path, body, status):
+def test_request_that_makes_no_sense_is_refused(peer, method, path, body, status):
     """And the connection goes on."""
-    with playing() as peer:
-        assert status == peer.ask(method, path, body)[0]
-        assert peer.begin()
+    assert status == peer.ask(method, path, body)[0]
+    assert peer.begin()
 
 
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET /poll/a HTTP/9\r\n\r\n", b"\x00" * 500]
 )
-def test_bytes_that_are_no_request_end_only_their_connection(sent):
+def test_bytes_that_are_no_request_end_only_their_connection(peer, sent):
     """The emulator serves all others on."""
-    with playing() as peer:
-        with socket.create_connection((HOST, peer.emulator.port), timeout=PATIENCE_S) as connection:
-            connection.sendall(sent)
-            assert b"400" in connection.recv(4096)
-            assert b"" == connection.recv(4096)
-        assert peer.begin()
+    with socket.create_connection((HOST, peer.emulator.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(sent)
+        assert b"400" in connection.recv(4096)
+        assert b"" == connection.recv(4096)
+    assert peer.begin()
 
 
-def test_request_that_comes_in_pieces_is_put_together():
+def test_request_that_comes_in_pieces_is_put_together(peer):
     """One byte at a time; and two in one piece are two."""
     request = f"GET {ROOM} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
-    with (
-        playing() as peer,
-        socket.create_connection((HOST, peer.emulator.port), timeout=PATIENCE_S) as connection,
-    ):
+    with socket.create_connection((HOST, peer.emulator.port), timeout=PATIENCE_S) as connection:
         for byte in request:
             connection.sendall(bytes([byte]))
         assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")

@@ -18,18 +18,17 @@ from harness.systems.server_sent_events.options import Options
 from tests.support.waiting import PATIENCE_S, wait_for
 
 
-def test_stream_has_the_headers_and_the_reconnection_time(emulate):
+def test_stream_has_the_headers_and_the_reconnection_time(emulator):
     """200, the content type, no caching or buffering on the way, the chunked coding, `retry`."""
-    stream = emulate().stream()
+    stream = emulator.stream()
     headers = stream.head.headers
     assert (200, "text/event-stream") == (stream.head.status, headers.get_content_type())
     assert ("no-store", "no") == (headers["Cache-Control"], headers["X-Accel-Buffering"])
     assert "chunked" == headers["Transfer-Encoding"]
 
 
-def test_event_reaches_the_listeners_of_its_channel_with_rising_ids(emulate):
+def test_event_reaches_the_listeners_of_its_channel_with_rising_ids(emulator):
     """Two listeners of a channel get both events in order; one of another gets its own only."""
-    emulator = emulate()
     streams = [emulator.stream(), emulator.stream()]
     elsewhere = emulator.stream("default/room-1")
     ids = [emulator.publish("first"), emulator.publish("second line\nthird line")]
@@ -41,9 +40,8 @@ def test_event_reaches_the_listeners_of_its_channel_with_rising_ids(emulate):
     assert "other" == elsewhere.event()[1]
 
 
-def test_stream_of_several_channels_gets_each_event_of_any_once(emulate):
+def test_stream_of_several_channels_gets_each_event_of_any_once(emulator):
     """By name, by wildcard or by both; a comma that is encoded belongs to a name."""
-    emulator = emulate()
     several = emulator.stream("default/a,default/b")
     below, both = emulator.stream("default/*"), emulator.stream("default/a,default/*,default/a")
     comma = emulator.stream("default/a%2Cdefault/b")
@@ -74,9 +72,8 @@ def test_returning_client_of_several_channels_gets_what_it_missed_in_all_of_them
     assert 5 + 7 == deliveries["replayed"] + deliveries["sent"]
 
 
-def test_connection_of_several_channels_is_gone_from_all_when_it_ends(emulate):
+def test_connection_of_several_channels_is_gone_from_all_when_it_ends(emulator):
     """One subscription, of which nothing stays behind."""
-    emulator = emulate()
     stream = emulator.stream("default/a,default/b,default/*")
     assert 1 == emulator.stats()["subscriptions"]
     stream.close()
@@ -86,9 +83,8 @@ def test_connection_of_several_channels_is_gone_from_all_when_it_ends(emulate):
     assert (0, 0) == (stats["subscriptions"], stats["deliveries"]["owed"])
 
 
-def test_dropped_deliveries_of_users_with_several_channels_are_counted_once(emulate):
+def test_dropped_deliveries_of_users_with_several_channels_are_counted_once(emulator):
     """A fault decides over each delivery, and one who named the channel twice has one."""
-    emulator = emulate()
     stream = emulator.stream("default/a,default/*")
     emulator.set_faults({"kind": "drop", "count": 3})
     for number in range(5):
@@ -98,16 +94,14 @@ def test_dropped_deliveries_of_users_with_several_channels_are_counted_once(emul
     assert (5, 2, 3) == (deliveries["owed"], deliveries["sent"], deliveries["dropped"]["fault"])
 
 
-def test_publish_to_a_wildcard_is_refused_and_counted(emulate):
+def test_publish_to_a_wildcard_is_refused_and_counted(emulator):
     """It stands for channels that nobody named."""
-    emulator = emulate()
     assert 400 == emulator.request("POST", "/pub/default/*", "x")[0]
     assert 1 == emulator.stats()["publishes"]["refused"]["bad_request"]
 
 
-def test_aiohttp_client_reads_the_same_stream(emulate):
+def test_aiohttp_client_reads_the_same_stream(emulator):
     """An independent HTTP client decodes what chunks and lines hold."""
-    emulator = emulate()
 
     async def first_data():
         base = f"http://127.0.0.1:{emulator.port}"
@@ -121,9 +115,8 @@ def test_aiohttp_client_reads_the_same_stream(emulate):
     assert b'data: {"hello":1}\n' == asyncio.run(asyncio.wait_for(first_data(), PATIENCE_S))
 
 
-def test_returning_client_gets_exactly_what_it_missed(emulate):
+def test_returning_client_gets_exactly_what_it_missed(emulator):
     """Last-Event-ID gives the events after it, and counts them as replayed."""
-    emulator = emulate()
     ids = [emulator.publish(str(number)) for number in range(5)]
     missed = emulator.stream(**{"Last-Event-ID": ids[1]})
     emulator.publish("5")
@@ -133,9 +126,8 @@ def test_returning_client_gets_exactly_what_it_missed(emulate):
 
 
 @pytest.mark.parametrize("last_event_id", ["", "no number", "-1", "²"])
-def test_strange_cursor_replays_nothing(emulate, last_event_id):
+def test_strange_cursor_replays_nothing(emulator, last_event_id):
     """Who comes with an id that is none gets what is published from then on."""
-    emulator = emulate()
     emulator.publish("old")
     stream = emulator.stream(**{"Last-Event-ID": last_event_id.encode()})
     emulator.publish("new")
@@ -171,9 +163,8 @@ def test_processes_share_events_ids_and_replay(emulate):
     assert (240, 240, 60) == tuple(deliveries[name] for name in ("owed", "sent", "replayed"))
 
 
-def test_killed_process_finds_the_history_again(emulate):
+def test_killed_process_finds_the_history_again(emulator):
     """A process that takes a killed one's place replays what was published before and meanwhile."""
-    emulator = emulate()
     first = emulator.publish("0")
     emulator.publish("1")
     with selectors.PollSelector() as selector:
