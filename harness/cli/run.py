@@ -1,5 +1,7 @@
 """``harness run``: run a plan with Locust, show its progress, and report on it."""
 
+import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -167,8 +169,14 @@ def load_command(
 
 
 def _live_page(port: int | None) -> list[str]:
-    """Return the Locust arguments for a live page that ends with the run; none without a port."""
-    return [] if port is None else ["--autostart", "--autoquit", "0", "--web-port", str(port)]
+    """Return the Locust arguments for a live page that ends with the run, and print its link."""
+    if port is None:
+        return []
+    from harness.live.outputs import LOOPBACK, TOKEN_VARIABLE, page_link
+
+    token = os.environ.setdefault(TOKEN_VARIABLE, secrets.token_urlsafe(16))
+    typer.echo(f"live page: {page_link(LOOPBACK, port, token)}", err=True)
+    return ["--autostart", "--autoquit", "0", "--web-port", str(port)]
 
 
 def _private_master_address() -> list[str]:

@@ -7,6 +7,7 @@ of them have executed it. The answer names processes that did not respond.
 import asyncio
 import itertools
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -19,6 +20,13 @@ from aiohttp.typedefs import Handler, Middleware
 from hdrh.histogram import HdrHistogram
 from pydantic import TypeAdapter, ValidationError
 
+from harness.core.own_requests import (
+    CONTROL_TOKEN_VARIABLE,
+    TOKEN_HEADER,
+    is_own_host,
+    is_own_origin,
+    is_token,
+)
 from harness.emulation.bus import Bus, Parts
 from harness.emulation.counters import Counters, nested
 from harness.emulation.deliveries import LONGEST_DELAY_US, Deliveries
@@ -210,11 +218,34 @@ class Control:
 
 
 def control_answer(
-    control: Control, method: str, path: str, body: bytes
+    control: Control, method: str, path: str, body: bytes, headers: Mapping[str, str]
 ) -> Awaitable[Answer] | None:
-    """Return what a request to a control path is answered with; None where the path is no such."""
+    """Return what a request to a control path is answered with; None where the path is no such.
+
+    Args:
+        control: Of this process.
+        method: Of the request.
+        path: Without its query.
+        body: Of the request.
+        headers: By names in any case.
+    """
     answer = control.answers.get((method, path))
-    return answer(body) if answer else None
+    return guarded(answer, method, body, headers) if answer else None
+
+
+async def guarded(answer: Answerer, method: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """Return an answer, or a refusal of a request that another web page made a browser send.
+
+    Changes need the token, if what started the emulator gave one.
+    """
+    found = {name.lower(): value for name, value in headers.items()}
+    host, token = found.get("host", ""), os.environ.get(CONTROL_TOKEN_VARIABLE, "")
+    known = is_token(found.get(TOKEN_HEADER.lower()), token)
+    if not (is_own_origin(found.get("origin"), host) and (known or is_own_host(host))):
+        return _answer(HTTPStatus.FORBIDDEN, {"message": "not for other hosts and origins"})
+    if method == "POST" and token and not known:
+        return _answer(HTTPStatus.FORBIDDEN, {"message": f"changes need {TOKEN_HEADER}"})
+    return await answer(body)
 
 
 def _answer(status: HTTPStatus, body: object) -> Answer:
@@ -225,7 +256,8 @@ def add_control_routes(add: Callable[[str, str, Handler], object], control: Cont
     """Add the routes of the control paths; ``add`` takes a method, a path and a handler."""
 
     async def handle(answer: Answerer, request: web.Request) -> web.Response:
-        return control_response(await answer(await request.read()))
+        body = await request.read()
+        return control_response(await guarded(answer, request.method, body, request.headers))
 
     for (method, path), answer in control.answers.items():
         add(method, path, partial(handle, answer))

@@ -234,7 +234,7 @@ class EmulatorProcesses:
         """Start successors of the killed processes that are due back."""
         for index, due_s in list(self._away_until_s.items()):
             dead = self._workers[index]
-            if due_s > time.monotonic() or dead.answers.fileno() in _descriptors(selector):
+            if due_s > time.monotonic() or dead.answers in selector.get_map():
                 continue
             dead.process.wait()
             dead.answers.close()
@@ -272,7 +272,3 @@ class EmulatorProcesses:
                 process.kill()
                 process.wait()
             answers.close()
-
-
-def _descriptors(selector: selectors.BaseSelector) -> set[int]:
-    return {key.fd for key in selector.get_map().values()}

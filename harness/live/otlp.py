@@ -8,7 +8,7 @@ docs/specs/otel/configuration/sdk-environment-variables.
 
 import os
 import time
-from typing import Final
+from typing import Any, Final
 
 import gevent
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -78,29 +78,22 @@ class OtlpSender:
 
 
 def _metric(metric: Metric, start_ns: int, now_ns: int) -> OtelMetric:
-    numbers = [
-        NumberDataPoint(dict(labels), start_ns, now_ns, value)
-        for labels, value in metric.points
-        if not isinstance(value, Buckets)
+    points: list[Any] = [
+        _point(dict(labels), value, start_ns, now_ns) for labels, value in metric.points
     ]
-    data: Sum | Gauge | Histogram
+    data: Sum | Gauge | Histogram = Gauge(points)
     if metric.kind == "histogram":
-        points = [
-            _point(dict(labels), value, start_ns, now_ns)
-            for labels, value in metric.points
-            if isinstance(value, Buckets)
-        ]
         data = Histogram(points, _CUMULATIVE)
     elif metric.kind == "counter":
-        data = Sum(numbers, _CUMULATIVE, is_monotonic=True)
-    else:
-        data = Gauge(numbers)
+        data = Sum(points, _CUMULATIVE, is_monotonic=True)
     return OtelMetric(f"fanout.{metric.name}", metric.text, metric.unit, data)
 
 
 def _point(
-    labels: dict[str, str], value: Buckets, start_ns: int, now_ns: int
-) -> HistogramDataPoint:
+    labels: dict[str, str], value: float | Buckets, start_ns: int, now_ns: int
+) -> NumberDataPoint | HistogramDataPoint:
+    if not isinstance(value, Buckets):
+        return NumberDataPoint(labels, start_ns, now_ns, value)
     return HistogramDataPoint(
         attributes=labels,
         start_time_unix_nano=start_ns,

@@ -1,6 +1,7 @@
 """Starts and stops the outputs of a run in progress: page, Prometheus and OpenTelemetry."""
 
 import os
+import secrets
 import socket
 from argparse import Namespace
 from pathlib import Path
@@ -23,6 +24,9 @@ LAST_FIGURES_S = 6.0
 """How long the last figures stay if ``harness run`` makes the report: at least one scrape."""
 
 LOOPBACK = "127.0.0.1"
+TOKEN_VARIABLE = "HARNESS_WEB_TOKEN"  # noqa: S105  the variable, not a token
+"""Holds the token of the page; left out, the run makes one."""
+
 OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 
 
@@ -49,6 +53,11 @@ def add_live_arguments(parser: LocustArgumentParser) -> None:
     )
 
 
+def page_link(host: str, port: int, token: str, base_path: str = "") -> str:
+    """Return the address of the page with the token that allows changes."""
+    return f"http://{host}:{port}{base_path}/fan-out?token={token}"
+
+
 def has_outputs(environment: Environment, options: Namespace) -> bool:
     """Return whether the options ask for any output."""
     return (
@@ -72,11 +81,17 @@ class LiveOutputs:
         self._last_figures_s = LAST_FIGURES_S if options.plan else 0.0
         self._metrics: WSGIServer | None = None
         self._otlp: OtlpSender | None = None
+        self.link: str | None = None
+        """Where the page is, with the token that allows changes; None where there is no page."""
         if environment.web_ui is not None:
             _refuse_taken(environment.web_ui.host, environment.web_ui.port)
             from harness.live.page import add_page  # noqa: PLC0415 - Flask only where it serves
 
-            add_page(environment.web_ui, run, options.web_base_path or "", folder)
+            token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(16)
+            base = options.web_base_path or ""
+            add_page(environment.web_ui, run, base, folder, token)
+            port = environment.web_ui.port
+            self.link = page_link(environment.web_ui.host or LOOPBACK, port, token, base)
         self._is_served = environment.web_ui is not None or options.metrics_port is not None
         try:
             self._start(options)

@@ -5,6 +5,7 @@ links in its own page. Source: docs.locust.io/en/stable/extending-locust.html.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,8 @@ from locust.web import WebUI
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
+from harness.core.outside_text import outside_text
+from harness.core.own_requests import TOKEN_HEADER, is_own_host, is_own_origin, is_token
 from harness.live.run import LiveRun
 from harness.live.snapshot import snapshot
 
@@ -36,11 +39,15 @@ TEMPLATES: Final = Environment(
 )
 
 
-def add_page(web_ui: WebUI, run: LiveRun, base_path: str, folder: Path) -> None:
+def add_page(web_ui: WebUI, run: LiveRun, base_path: str, folder: Path, token: str) -> None:
     """Add the page to Locust's web interface, before it starts to serve.
 
-    ``base_path`` is the prefix of all of Locust's addresses. The report is served from the run's
-    folder once it is made.
+    Args:
+        web_ui: Locust's.
+        run: What to show.
+        base_path: Prefix of all of Locust's addresses.
+        folder: The run's, from which the report is served once it is made.
+        token: Allows changes, such as to stop the run.
     """
     app = web_ui.app
     assert app is not None  # noqa: S101  made in its constructor
@@ -53,8 +60,53 @@ def add_page(web_ui: WebUI, run: LiveRun, base_path: str, folder: Path) -> None:
     add(f"{path}.json", lambda: _json(snapshot(run)), "fan_out_json")
     add(f"{path}/report", lambda: _report(folder, path), "fan_out_report")
     _extend(web_ui, path)
+    guard = _Guard(token, web_ui, base_path)
+    app.before_request(guard.refusal)
+    app.after_request(guard.remember)
     app.before_request(lambda: _refuse_changes(base_path))
     app.after_request(lambda response: _with_figures(response, run, path, base_path))
+
+
+class _Guard:
+    """Refuses requests that another web page makes a browser send, and changes without a token.
+
+    A browser that has opened a link with the token keeps it in a cookie.
+    """
+
+    def __init__(self, token: str, web_ui: WebUI, base_path: str) -> None:
+        self._token = token
+        self._own = (web_ui.host,)
+        self._has_login = web_ui.web_login
+        self._cookie = f"harness_token_{web_ui.port}"  # Cookies do not tell ports apart.
+        self._path = base_path or "/"
+
+    def _is_known(self) -> bool:
+        linked = request.args.get("token") or request.cookies.get(self._cookie)
+        return is_token(request.headers.get(TOKEN_HEADER) or linked, self._token)
+
+    def refusal(self) -> Response | None:
+        known, origin = self._is_known(), request.headers.get("Origin")
+        if not is_own_origin(origin, request.host):
+            return _refused(f"this page is not for {origin}")
+        if not (known or is_own_host(request.host, self._own)):
+            return _refused(f"this page is not at {request.host}; open the link with the token")
+        changes = request.method not in {"GET", "HEAD", "OPTIONS"}
+        if changes and not (known or self._has_login):
+            return _refused("changes need the token: open the link that the run has printed")
+        return None
+
+    def remember(self, response: Response) -> Response:
+        if is_token(request.args.get("token"), self._token):
+            response.set_cookie(
+                self._cookie, self._token, path=self._path, httponly=True, samesite="Strict"
+            )
+        return response
+
+
+def _refused(message: str) -> Response:
+    response = jsonify({"success": False, "message": outside_text(message)})
+    response.status_code = HTTPStatus.FORBIDDEN
+    return response
 
 
 def _json(figures: Mapping[str, Any]) -> Response:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from typing import Any, Final
 
 from gevent import socket
 from gevent.pywsgi import WSGIServer
@@ -13,6 +14,12 @@ from prometheus_client.registry import Collector
 from harness.core.errors import MachineError, os_reason
 from harness.live.metrics import LATENCY_BOUNDS_S, Buckets, Metric, metrics
 from harness.live.run import LiveRun
+
+_FAMILIES: Final = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
 
 
 class RunCollector(Collector):
@@ -53,21 +60,15 @@ def serve(run: LiveRun, host: str, port: int) -> WSGIServer:
     return server
 
 
-def _family(metric: Metric) -> Family:
-    name, text = metric.prometheus_name, metric.text
+def _family(metric: Metric) -> Any:
     keys = list(metric.points[0][0]) if metric.points else []
-    if metric.kind == "histogram":
-        histograms = HistogramMetricFamily(name, text, labels=keys)
-        for labels, value in metric.points:
-            if isinstance(value, Buckets):
-                histograms.add_metric(list(labels.values()), list(_edges(value)), value.total_s)
-        return histograms
-    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-    plain = kind(name, text, labels=keys)
+    family: Any = _FAMILIES[metric.kind](metric.prometheus_name, metric.text, labels=keys)
     for labels, value in metric.points:
-        if not isinstance(value, Buckets):
-            plain.add_metric(list(labels.values()), value)
-    return plain
+        if isinstance(value, Buckets):
+            family.add_metric(list(labels.values()), list(_edges(value)), value.total_s)
+        else:
+            family.add_metric(list(labels.values()), value)
+    return family
 
 
 def _edges(value: Buckets) -> Iterator[tuple[str, float]]:

@@ -217,6 +217,8 @@ class _Plugin:
             schedule = Schedule(coordinator.plan)
             coordinator.live = LiveRun(coordinator.plan, schedule.intended_s, schedule.channel)
             self._outputs = LiveOutputs(environment, options, coordinator.live, coordinator.folder)
+            if self._outputs.link:
+                print_message(f"live page: {self._outputs.link}")
 
     def _abort_start(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
         """End a run that never began, and dismiss the registered workers."""

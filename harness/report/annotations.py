@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
+from harness.analysis.run.histograms import percentile_curve
 from harness.analysis.run.record import Record
+from harness.measure.histogram import LatencyHistogram
 from harness.report.canvas import Size
 
 Floats = npt.NDArray[np.float64]
@@ -61,6 +63,13 @@ def line(axes: Axes, seconds: Floats, values: "pd.Series[float]", **style: Any) 
     )  # fmt: skip
 
 
+def tail_curve(histogram: LatencyHistogram) -> tuple[Floats, Floats]:
+    """Return a distribution for a percentile axis: places on the axis, and latencies in ms."""
+    latency_ms, share = percentile_curve(histogram)
+    before = np.concatenate(([0.0], share[:-1]))
+    return 1 / (1 - np.minimum(before, 1 - 1 / (2 * histogram.count))), latency_ms
+
+
 def every_second(frame: pd.DataFrame, record: Record) -> pd.DataFrame:
     """Return counts by second with a row for each second of the run, 0 where nothing was."""
     last = int(max(frame.index.max(), record.ended_s - 1))
@@ -76,12 +85,7 @@ def bars(
 ) -> None:
     """Draw a bar for each second, as one shape: hundreds of bars cost seconds to draw one by one.
 
-    Args:
-        axes: The panel.
-        seconds: Where each bar begins; the least distance between them is their width.
-        heights: How tall each is; a bar of no height is not drawn.
-        bottoms: Where each begins to rise.
-        style: What the shape looks like.
+    The least distance between two seconds is the bars' width. A bar of no height is not drawn.
     """
     width = 0.8 * (float(np.diff(seconds).min()) if len(seconds) > 1 else 1.0)
     tall = heights.to_numpy(dtype=np.float64)
@@ -105,10 +109,7 @@ def slowest_in_bins(
 ) -> tuple[Floats, pd.DataFrame]:
     """Return what there is room to draw: in each bin of time the row with the highest last value.
 
-    Args:
-        seconds: When each row is drawn.
-        values: What is drawn; its last column decides.
-        size: Size of the drawing.
+    ``seconds`` is when each row is drawn; the last column of ``values`` decides.
     """
     width_s = max(float(seconds.max() - seconds.min()) / (size.width / 2), 1e-9)
     bins = ((seconds - seconds.min()) / width_s).astype(int)

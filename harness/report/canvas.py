@@ -25,8 +25,10 @@ _IN_THOUSANDS: Final = 100_000
 _ROOM_ABOVE: Final = 1.6
 """Headroom of a tall logarithmic axis, for the names of disturbances."""
 
-_LOG_DECADES: Final = ((1, "0"), (10, "90"), (100, "99"), (1e3, "99.9"), (1e4, "99.99"))
-_MORE_DECADES: Final = ((1e5, "99.999"), (1e6, "99.9999"), (1e7, "99.99999"))
+_DECADES: Final = (
+    *((1, "0"), (10, "90"), (100, "99"), (1e3, "99.9"), (1e4, "99.99"), (1e5, "99.999")),
+    *((1e6, "99.9999"), (1e7, "99.99999")),
+)
 
 
 class Size(NamedTuple):
@@ -49,11 +51,7 @@ _KEY_LINE: Final = 16
 def panels(figure: Figure, size: Size, rows: int, *, key_lines: int = 1) -> list[Axes]:
     """Split a figure into panels above each other that share the time axis.
 
-    Args:
-        figure: What to split.
-        size: Its size.
-        rows: How many panels.
-        key_lines: Lines of the key above the first one.
+    ``key_lines`` are the lines of the key above the first panel.
     """
     head = HEAD + (key_lines - 1) * _KEY_LINE
     grid = figure.add_gridspec(
@@ -105,9 +103,14 @@ def time_axis(axes: Axes, record: Record, size: Size, *, is_last: bool = True) -
                 fontsize=10,
             )
     _mark_disturbances(axes, record, size)
+    mark_seconds(axes, size)
+    axes.tick_params(axis="x", labelbottom=is_last)
+
+
+def mark_seconds(axes: Axes, size: Size) -> None:
+    """Give the horizontal axis as many whole seconds as there is room for."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=max(size.width // 70, 4), integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} s"))
-    axes.tick_params(axis="x", labelbottom=is_last)
 
 
 def _mark_disturbances(axes: Axes, record: Record, size: Size) -> None:
@@ -148,8 +151,7 @@ def _width(text: str) -> float:
 
 def percentile_axis(axes: Axes, count: int, size: Size) -> None:
     """Set HdrHistogram's percentile axis, logarithmic in the distance to 100 %."""
-    decades = [*_LOG_DECADES, *_MORE_DECADES]
-    shown = [(place, name) for place, name in decades if place <= max(count, 10)]
+    shown = [(place, name) for place, name in _DECADES if place <= max(count, 10)]
     axes.set_xscale("log")
     axes.set_xlim(1, max(2.0 * count, 10))
     step = 2 if len(shown) * _width(f"{shown[-1][1]} %") > size.width - 58 else 1
@@ -162,13 +164,7 @@ def percentile_axis(axes: Axes, count: int, size: Size) -> None:
 
 
 def latency_axis(axes: Axes, low_ms: float, high_ms: float) -> None:
-    """Set a logarithmic vertical axis of milliseconds.
-
-    Args:
-        axes: The panel.
-        low_ms: Least latency that is shown.
-        high_ms: Greatest latency that is shown.
-    """
+    """Set a logarithmic vertical axis of milliseconds, from the least to the greatest shown."""
     axes.set_yscale("log")
     axes.set_ylim(max(low_ms, _LEAST_MS), max(high_ms, 2 * _LEAST_MS) * _ROOM_ABOVE)
     axes.yaxis.set_major_locator(LogLocator(subs=_log_steps(low_ms, high_ms), numticks=8))
@@ -236,11 +232,10 @@ class Chart:
 
     Attributes:
         name: File name without its ending, and prefix of its ids.
-        title: What it shows.
         caption: What there is to see in it, in figures.
         wide: SVG document for screens and paper.
         narrow: SVG document for phones.
-        png: The wide drawing as a PNG, for slides.
+        png: The wide drawing for slides.
         is_full_width: Whether it takes the page's whole width.
     """
 

@@ -8,7 +8,7 @@ from harness.analysis.run.clocks import MEASURED, below_clock_error, error_of
 from harness.analysis.run.record import Json, Record
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.report import formatting as q
-from harness.report.table_cells import Cell, Table
+from harness.report.table_cells import Table, table_of
 
 AT_MOST: Final = f"≤{q.THIN}"
 """Prefix of a latency below the clock error."""
@@ -27,13 +27,7 @@ def latency(metric: str, value: float | None, summary: Json) -> str:
 
 
 def quoted(metric: str, value: float | None, error_ms: float) -> str:
-    """Return a metric's value with its unit, or the clock error as its upper bound.
-
-    Args:
-        metric: Dotted name of the metric.
-        value: In the metric's unit.
-        error_ms: Bound of the clock error; 0 for none.
-    """
+    """Return a metric's value with its unit, or the clock error, 0 for none, as its upper bound."""
     is_below = value is not None and value < error_ms
     return below(error_ms) if is_below else q.of_metric(metric, value)
 
@@ -60,14 +54,8 @@ def latency_figure(metric: str, value: float | None, summary: Json) -> str:
 def clocks(record: Record, summary: Json) -> Table:
     """Return offset, error bound and drift of each worker's clock; no rows for a single clock."""
     workers = record.run.get("workers", [])
-    columns = [
-        *("Worker", "Host", "Offset", "Error at most", "Error median", "Drift", "Round trip"),
-        "Exchanges",
-    ]
-    title = "Clocks"
     if all(worker.get("clock") != MEASURED for worker in workers):
-        return Table("clocks", title, "", columns, [])
-    rows = [_row(worker, record.generator) for worker in workers]
+        workers = []
     error = q.milliseconds(summary["generator"].get("clock_error_ms"))
     note = (
         "Offset of the run clock, the master's, from each worker's clock. A positive drift "
@@ -75,27 +63,32 @@ def clocks(record: Record, summary: Json) -> Table:
         f"a latency between two workers is the sum of their errors, at most {error} in the "
         "measured time; latencies below that are shown as an upper bound."
     )
-    return Table("clocks", title, note, columns, rows, texts=2)
+    rows = [_row(worker, record.generator) for worker in workers]
+    return table_of("clocks", "Clocks", note, rows, texts=2)
 
 
-def _row(worker: Json, generator: pd.DataFrame) -> list[Cell]:
-    name, host = Cell(f"Worker {worker['index']}"), Cell(str(worker.get("host", "")))
+def _row(worker: Json, generator: pd.DataFrame) -> dict[str, str]:
     seconds = generator[generator["worker"] == worker["index"]]
     known = seconds[seconds["clock_offset_ms"].notna()].sort_values("second")
-    if worker.get("clock") != MEASURED:
-        return [name, host, Cell("the run clock's own host"), *[Cell(q.MISSING)] * 5]
-    if known.empty:
-        return [name, host, Cell("never measured"), *[Cell(q.MISSING)] * 5]
-    return [
-        name,
-        host,
-        Cell(_signed(float(known["clock_offset_ms"].iloc[-1]), "ms")),
-        Cell(q.milliseconds(float(known["clock_error_ms"].max()))),
-        Cell(q.milliseconds(float(known["clock_error_ms"].median()))),
-        Cell(_drift(known)),
-        Cell(q.milliseconds(float(known["clock_round_trip_ms"].min()))),
-        Cell(q.count(int(known["clock_exchanges"].sum()))),
-    ]
+    is_measured = worker.get("clock") == MEASURED
+    row = {
+        "Worker": f"Worker {worker['index']}",
+        "Host": str(worker.get("host", "")),
+        "Offset": "never measured" if is_measured else "the run clock's own host",
+        **dict.fromkeys(
+            ("Error at most", "Error median", "Drift", "Round trip", "Exchanges"), q.MISSING
+        ),
+    }
+    if not is_measured or known.empty:
+        return row
+    return row | {
+        "Offset": _signed(float(known["clock_offset_ms"].iloc[-1]), "ms"),
+        "Error at most": q.milliseconds(float(known["clock_error_ms"].max())),
+        "Error median": q.milliseconds(float(known["clock_error_ms"].median())),
+        "Drift": _drift(known),
+        "Round trip": q.milliseconds(float(known["clock_round_trip_ms"].min())),
+        "Exchanges": q.count(int(known["clock_exchanges"].sum())),
+    }
 
 
 def _drift(known: pd.DataFrame) -> str:

@@ -18,6 +18,8 @@ _BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 _KILO: Final = 1000
 _NOTHING: Final = 0.0005
 """Less than this shows as 0: histograms begin at a microsecond."""
+_LEAST_OF_THREE_DIGITS: Final = 0.01
+"""A short run's gigabytes are less, and yet not 0."""
 _MINUTE_S: Final = 60
 _WHOLE_CENTS_USD: Final = 0.01
 _WHOLE_DOLLARS_USD: Final = 100
@@ -41,6 +43,13 @@ def figure(value: float | None) -> str:
         if size < limit:
             return f"{value:.{digits}f}"
     return f"{value:,.0f}"
+
+
+def amount(value: float) -> str:
+    """Return a quantity with grouped digits, and decimals only where it is small."""
+    if 0 < value < _LEAST_OF_THREE_DIGITS:
+        return f"{value:.6f}".rstrip("0")
+    return count(value) if value >= 100 or value == int(value) else figure(value)  # noqa: PLR2004 - three digits are enough
 
 
 def milliseconds(value: float | None) -> str:

@@ -21,7 +21,6 @@ class Figure:
 
     Attributes:
         metric: The summary metric it shows.
-        text: The number.
         name: What stands beside it, where a tile has several.
         link: Id of what on the page explains it, where it is no figure of a run's summary.
     """
@@ -48,11 +47,7 @@ def render_page(
 ) -> str:
     """Return a page as one HTML document.
 
-    Args:
-        template: Name of the page's template, without its ending.
-        terms: Metrics and words that the page defines.
-        charts: Charts of the page's main part.
-        content: What else the template shows.
+    ``terms`` are the metrics and words that the page defines; ``charts`` those of its main part.
     """
     frame = {"css": _file("report.css"), "script": _file("sort.js"), "version": VERSION}
     return _TEMPLATES.get_template(f"{template}.html.j2").render(

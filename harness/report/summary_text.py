@@ -14,15 +14,17 @@ from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.clocks import AT_MOST, below, latency
 from harness.report.glossary import capital
+from harness.report.table_cells import Cell
 
-VERDICT_WORDS: Final = {
-    "pass": "Pass",
-    "fail": "Fail",
-    "invalid": "Invalid",
-    "no_data": "No data",
-}
+VERDICT_WORDS: Final = {"pass": "Pass", "fail": "Fail", "invalid": "Invalid", "no_data": "No data"}
 VERDICT_MARKS: Final = {"pass": "✓", "fail": "✕", "invalid": "!", "no_data": "?"}
 """A symbol for each verdict, so that colour is never the only sign."""
+
+
+def verdict_cell(verdict: str) -> Cell:
+    """Return a table's cell for a verdict."""
+    return Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict)
+
 
 _MOST_NAMES: Final = 2
 

@@ -1,7 +1,10 @@
 """A table of a report as text in cells, independent of the format that prints it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from harness.report import formatting as q
+from harness.report.glossary import anchor
 
 
 @dataclass(frozen=True)
@@ -9,7 +12,6 @@ class Cell:
     """One cell of a table.
 
     Attributes:
-        text: What it shows.
         metric: Dotted name of the summary figure it shows, if it is one.
         tone: A verdict whose colour it takes, "detail" for smaller print, or nothing.
         link: Id of what on the page explains it, where that is no metric's definition.
@@ -23,14 +25,10 @@ class Cell:
     parts: tuple[tuple[str, str], ...] = ()
 
 
-def several(parts: Sequence[tuple[str, str]], nothing: str) -> Cell:
-    """Return a cell of several figures.
-
-    Args:
-        parts: Each of them with the id of what explains it.
-        nothing: What stands there where there are none.
-    """
-    return Cell("; ".join(text for text, _ in parts) or nothing, parts=tuple(parts))
+def several(figures: Iterable[tuple[str, str]]) -> Cell:
+    """Return a cell of several figures, each with the metric or the word that explains it."""
+    parts = tuple((text, anchor(explained)) for text, explained in figures)
+    return Cell("; ".join(text for text, _ in parts) or q.MISSING, parts=parts)
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,6 @@ class Table:
 
     Attributes:
         name: Its id on a page.
-        title: Its heading.
         note: What a reader must know to read it; may be empty.
         columns: Column headings; the first is for the rows' headings.
         rows: One list of cells a row, as many as there are columns.
@@ -58,3 +55,26 @@ class Table:
     def meaning_of(self, place: int) -> str:
         """Return the metric or the word that explains a column's figures; empty where none does."""
         return self.meanings[place] if place < len(self.meanings) else ""
+
+
+Row = Mapping[str, Cell | str]
+"""Cells, or their texts, by the heading of their column."""
+
+
+def table_of(
+    name: str,
+    title: str,
+    note: str,
+    rows: Iterable[Row],
+    *,
+    texts: int = 1,
+    meanings: tuple[str, ...] = (),
+) -> Table:
+    """Return a table with the columns of its first row."""
+    found = list(rows)
+    columns = list(found[0]) if found else []
+    cells = [
+        [one if isinstance(one, Cell) else Cell(one) for one in map(row.__getitem__, columns)]
+        for row in found
+    ]
+    return Table(name, title, note, columns, cells, texts, meanings)

@@ -154,9 +154,7 @@ def to_png(figure: Figure) -> bytes:
 def to_svg(figure: Figure, name: str) -> str:
     """Return a figure as an SVG document whose text stays text.
 
-    Args:
-        figure: What was drawn.
-        name: Makes the ids inside the SVG its own, and the same every time.
+    The name makes the ids inside the SVG its own, and the same every time.
     """
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         text = io.StringIO()
@@ -169,10 +167,7 @@ def to_svg(figure: Figure, name: str) -> str:
 def inline(svg: str, name: str, label: str) -> str:
     """Return an SVG document as an element for a page: themed, labelled and with its own ids.
 
-    Args:
-        svg: From ``to_svg``.
-        name: Prefix of all ids, unique on the page.
-        label: What a screen reader says instead of the drawing.
+    The name is the prefix of all ids, unique on the page; a screen reader says the label.
     """
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")

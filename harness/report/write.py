@@ -39,10 +39,7 @@ def write_report(analysis: Analysis) -> Path:
     """
     folder = analysis.record.folder
     charts = draw_charts(analysis)
-    beside = {
-        MARKDOWN_FILE: render_markdown(analysis).encode(),
-        JUNIT_FILE: render_junit(analysis),
-    }
+    beside = {MARKDOWN_FILE: render_markdown(analysis).encode(), JUNIT_FILE: render_junit(analysis)}
     hint = f"free some space, then run: harness report {folder}"
     page = folder / HTML_FILE
     write_page(page, render_html(analysis, charts), charts, beside, hint)
@@ -66,13 +63,8 @@ def write_page(
 
     Charts are in ``charts/`` beside a ``report.html``, which has its folder to itself, and in
     ``comparison-charts/`` beside a ``comparison.html``.
-
-    Args:
-        page: File of the page; missing folders are created.
-        text: The page itself.
-        charts: All charts of the page.
-        beside: Contents of further files by name.
-        hint: What to do if they cannot be written.
+    Missing folders are created. ``beside`` has the contents of further files by name; ``hint`` says
+    what to do if they cannot be written.
 
     Raises:
         MachineError: If they cannot be written.

@@ -6,7 +6,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 from urllib.parse import urlsplit
 
 import psutil
@@ -38,11 +37,9 @@ realtime = "wss://example.org/event/realtime"
 
 
 @pytest.fixture
-def target(tmp_path):
+def target(write):
     """A target file."""
-    file = tmp_path / "target.toml"
-    file.write_text(TARGET, encoding="utf-8")
-    return file
+    return write("target.toml", TARGET)
 
 
 class Running:
@@ -65,23 +62,13 @@ class Running:
 
 
 @pytest.fixture
-def emulate(target):
-    """Start the command; it is ended after the test, if it still runs."""
-    with contextlib.ExitStack() as started:
+def emulate(start_emulate, target):
+    """Start the command."""
 
-        def start(*arguments, file=target):
-            process = subprocess.Popen(
-                [sys.executable, "-m", "harness", "emulate", str(file), *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            started.enter_context(process)
-            started.callback(process.terminate)
-            return Running(process)
+    def start(*arguments, file=target):
+        return Running(start_emulate(file, *arguments, stdin=subprocess.PIPE))
 
-        yield start
+    return start
 
 
 def assert_nothing_left(pids):
@@ -174,10 +161,9 @@ def test_port_in_use_is_one_sentence_and_exit_2(emulate):
     assert (2, "", expected) == (status, stdout, stderr)
 
 
-def test_target_that_is_not_emulated_is_refused(emulate, tmp_path):
+def test_target_that_is_not_emulated_is_refused(emulate, write):
     """A system that runs elsewhere cannot be played by its file."""
-    file = tmp_path / "elsewhere.toml"
-    file.write_text(ELSEWHERE, encoding="utf-8")
+    file = write("elsewhere.toml", ELSEWHERE)
     status, stdout, stderr = emulate(file=file).end()
     expected = (
         f"error: {file}: emulated must be true, got false\n"
@@ -210,11 +196,10 @@ def test_death_of_a_process_is_one_sentence_and_nothing_is_left(emulate):
     assert_nothing_left(line["pids"])
 
 
-def test_emulator_that_is_no_class_of_its_kind_is_refused(install_system, tmp_path):
+def test_emulator_that_is_no_class_of_its_kind_is_refused(install_system, write):
     """A package names a module without ``start``: one sentence says what is required."""
     install_system("chat", CHAT.replace("client=", "emulator='{module}', client="))
-    file = tmp_path / "chat.toml"
-    file.write_text('name = "chat"\nsystem = "chat"\nemulated = true\n', encoding="utf-8")
+    file = write("chat.toml", 'name = "chat"\nsystem = "chat"\nemulated = true\n')
     with pytest.raises(MachineError) as caught:
         command([file])
     assert "its emulator chat_of_chat_system has no start, a class that extends" in str(

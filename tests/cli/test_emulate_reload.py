@@ -1,10 +1,7 @@
-import contextlib
 import itertools
 import json
 import queue
 import signal
-import subprocess
-import sys
 import threading
 
 import psutil
@@ -61,33 +58,20 @@ class Running:
 
 
 @pytest.fixture
-def emulate():
-    """Start the command; it is ended after the test."""
-    with contextlib.ExitStack() as started:
-
-        def start(*files, arguments=()):
-            command = [sys.executable, "-m", "harness", "emulate", *map(str, files), "--json"]
-            process = subprocess.Popen(
-                [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-            started.enter_context(process)
-            started.callback(process.terminate)
-            return Running(process)
-
-        yield start
+def emulate(start_emulate):
+    """Start the command."""
+    return lambda *arguments: Running(start_emulate(*arguments, "--json"))
 
 
-@pytest.fixture
-def write(tmp_path):
+@pytest.fixture(name="write")
+def _write(write):
     """Write a target file; return it."""
 
-    def write_file(name="first", key="da2-old", namespaces='["default"]', more=""):
-        file = tmp_path / f"{name}.toml"
+    def write_target(name="first", key="da2-old", namespaces='["default"]', more=""):
         text = TARGET.format(name=name, key=key, namespaces=namespaces)
-        file.write_text(text + more, encoding="utf-8")
-        return file
+        return write(f"{name}.toml", text + more)
 
-    return write_file
+    return write_target
 
 
 def test_files_are_apis_of_their_own(emulate, write):
@@ -111,7 +95,7 @@ def test_problems_of_all_files_are_told_at_once(emulate, write):
 
 def test_reload_changes_keys_and_namespaces_and_keeps_connections(emulate, write):
     """After SIGHUP the new keys and namespaces hold in every process, for open connections too."""
-    running = emulate(write(), arguments=("--set", "target.emulator.processes=2"))
+    running = emulate(write(), "--set", "target.emulator.processes=2")
     api = running.served()
     headers = {"x-api-key": "da2-old"}
     marker = [Subprotocol("aws-appsync-event-ws")]

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from harness.scenario.plan import Plan
 from harness.scenario.resolved import decode_plan
 from tests.support.paths import ROOT
 from tests.support.records import three_subscribers
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, wait_for
 
 FAKE = ROOT / "tests/support/fake_load.py"
 WORKLOAD = ROOT / "scenarios" / "workloads" / "quickstart.toml"
@@ -212,10 +211,7 @@ def test_interrupted_run_still_reports(tmp_path, signum):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        deadline = time.monotonic() + PATIENCE_S
-        while not (folder / "run.json").is_file():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for((folder / "run.json").is_file)
         os.kill(process.pid, signum)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert (130, "reported run\n") == (process.returncode, out)

@@ -52,11 +52,7 @@ def disconnected(outcome):
 
 
 def assert_gaps_are_in_the_record(outcome):
-    """What was sent while a user was owed nothing is told of its earlier connection.
-
-    Worked out from the times in the tables: from where its last connection stopped being owed to
-    where the next one began, or to the end.
-    """
+    """What was sent while a user was owed nothing is told of its connection before that."""
     messages = outcome.table("messages")
     taken = messages[(messages["outcome"] == "acknowledged") | (messages["delivered"] > 0)]
     sent_ns = np.sort(taken["sent_ns"].dropna().to_numpy(np.int64))

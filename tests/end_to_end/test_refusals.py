@@ -106,16 +106,13 @@ def test_closed_port_is_named_with_what_was_tried(outcome):
 
 @after(unanswered_port)
 def test_silence_is_named_with_what_was_tried(outcome):
-    """Nobody answers: exit 5 after five seconds, and not the kernel's own two minutes.
-
-    How soon after them is up to the machine; the command would have been given up after a minute.
-    """
+    """Nobody answers: exit 5 after five seconds, and not the kernel's own two minutes."""
     outcome, port = outcome
     tried = (
         f"error: 127.0.0.1:{port}: no answer from 127.0.0.1 within 5 s (tried one TCP connection)"
     )
     assert_refused(outcome, 5, f"{tried}, a target must accept connections")
-    assert 5.0 <= outcome.seconds < TIMEOUT_S
+    assert 5.0 <= outcome.seconds < TIMEOUT_S  # How soon after them is up to the machine.
 
 
 @after(wrong_key)

@@ -1,4 +1,6 @@
+import contextlib
 import html
+import http.client
 import json
 import re
 import signal
@@ -37,6 +39,9 @@ class Watched:
     seen: dict[str, Any] = field(default_factory=dict)
 
 
+TOKEN = "the-token-of-a-test"
+
+
 def get(port, path):
     """Return what is served, None where nobody serves any more."""
     try:
@@ -47,8 +52,10 @@ def get(port, path):
 
 
 def post(port, path, body=b""):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", body, timeout=60) as answer:
-        return json.loads(answer.read())
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("POST", path, body, {"X-Harness-Token": TOKEN})
+        return json.loads(connection.getresponse().read())
 
 
 def figures(port):
@@ -90,7 +97,7 @@ def stopped_in_the_page(launcher):
     command = ("-m", "locust", "-f", LOCUSTFILE, "--autostart", "--web-port", web)
     files = ("--workload", SMOKE, "--target", EMULATED, "--out", "RECORD")
     words = (*command, *files, *sets(lenient() | LONG), *apart(2))
-    running = RunningCommand(folder, sys.executable, *words)
+    running = RunningCommand(folder, sys.executable, *words, HARNESS_WEB_TOKEN=TOKEN)
     try:  # Its page stays until it is told to go, whatever fails here.
         running.until_second(5)
         address = f"http://127.0.0.1:{web}"

@@ -91,11 +91,7 @@ SETTINGS = hypothesis.settings(
 
 
 class Fuzzed:
-    """An emulator under fire, in processes of its own.
-
-    Attributes:
-        place: Its host and port.
-    """
+    """An emulator under fire, in processes of its own; ``place`` is its host and port."""
 
     def __init__(self, process, said):
         self._said = said

@@ -27,13 +27,7 @@ BACKLOG_BYTES = 2_000_000
 
 
 class Member:
-    """One end that is read: what it should get, and what it got so far.
-
-    Attributes:
-        sent: What its peer has sent.
-        got: What came.
-        ended: How often it was told of the end.
-    """
+    """One end that is read: what its peer sent, what it got, how often it was told of the end."""
 
     def __init__(self, listener, crowd, willing):
         self.peer = socket.create_connection(listener.getsockname())
@@ -200,10 +194,7 @@ class Traffic:
 
 
 def faults_of(reader, seed, monkeypatch):
-    """Run the traffic of a seed through a reader; return the faults that receivers met.
-
-    The division by zero is one that they were asked for.
-    """
+    """Run the traffic of a seed through a reader; return the faults that nobody asked for."""
     met = []
     hub = gevent.get_hub()
     monkeypatch.setattr("harness.net.stream.reader", lambda: reader)

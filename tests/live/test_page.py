@@ -7,10 +7,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from harness.core.errors import MachineError
 from harness.live.outputs import LiveOutputs, has_outputs
-from harness.live.page import count, main_figures, milliseconds, percent, render, seconds, sparkline
+from harness.live.page import (
+    add_page,
+    count,
+    main_figures,
+    milliseconds,
+    percent,
+    render,
+    seconds,
+    sparkline,
+)
 from harness.live.snapshot import snapshot
 from tests.support.page_checks import CHROMIUM, open_in_browser
 
@@ -130,3 +140,39 @@ def test_nothing_overflows_a_phone(played, tmp_path):
     found = re.search(r'data-found="([^"]*)"', dom)
     assert found is not None
     assert [] == json.loads(html.unescape(found[1]))
+
+
+@pytest.fixture
+def browser(played, tmp_path):
+    """A client of Locust's page, whose only route is the one that stops a run."""
+    app = Flask("page")
+    app.add_url_rule("/stop", "stop", lambda: "stopped", methods=["POST"])
+    web_ui: Any = SimpleNamespace(app=app, host="127.0.0.1", port=8089, web_login=False)
+    web_ui.auth_required_if_enabled = lambda view: view
+    web_ui.template_args = {}
+    add_page(web_ui, played, "", tmp_path, "the-token")
+    return app.test_client()
+
+
+HERE = "http://127.0.0.1:8089"
+
+
+def test_run_is_stopped_only_with_the_token(browser):
+    """From a header, or from the cookie of a browser that has opened the printed link."""
+    assert browser.post("/stop", base_url=HERE).status_code == 403
+    header = {"X-Harness-Token": "the-token"}
+    assert browser.post("/stop", base_url=HERE, headers=header).status_code == 200
+    assert browser.get("/fan-out?token=another", base_url=HERE).status_code == 200
+    assert browser.post("/stop", base_url=HERE).status_code == 403
+    assert browser.get("/fan-out?token=the-token", base_url=HERE).status_code == 200
+    assert browser.post("/stop", base_url=HERE).status_code == 200
+
+
+def test_page_is_for_no_other_host_and_no_other_origin(browser):
+    """DNS rebinding has another host; another page has another origin, whatever cookie it sends."""
+    browser.get("/fan-out?token=the-token", base_url=HERE)
+    origin = {"Origin": "http://127.0.0.1:9000"}
+    assert browser.post("/stop", base_url=HERE, headers=origin).status_code == 403
+    rebound = "http://evil.example.org:8089"
+    assert browser.get("/fan-out.json", base_url=rebound).status_code == 403
+    assert browser.get("/fan-out.json?token=the-token", base_url=rebound).status_code == 200

@@ -322,23 +322,23 @@ def test_ordinary_user_begins_in_its_turn(population):
     assert {"LateGuest": 1} == population.context.tried
 
 
-def _fail(_):
-    raise ValueError("no such account")
+def raising(error):
+    """Return a start of a user that raises."""
+
+    def begin(_):
+        raise error
+
+    return begin
 
 
-def _leave(_):
-    raise StopUser
-
-
-def _exit(_):
-    raise SystemExit(1)
-
-
-def _wait_for_good(_):
-    gevent.sleep(600)
-
-
-@pytest.mark.parametrize("begin", [_fail, _leave, _exit, User.stop, _wait_for_good])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        *(raising(error) for error in (ValueError("no such account"), StopUser(), SystemExit(1))),
+        *(User.stop, lambda _: gevent.sleep(600)),
+    ],
+    ids=["fails", "leaves", "exits", "stops", "waits for good"],
+)
 def test_ordinary_user_whose_own_start_does_not_succeed_does_not_count_as_started(
     population, begin
 ):

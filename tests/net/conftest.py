@@ -22,10 +22,7 @@ def any_reader(request):
 
 @pytest.fixture(scope="session", autouse=True)
 def kernel_times():
-    """Wait until the kernel notes when packets arrive.
-
-    It begins some time after the first socket on the machine asks for it, and stops with the last.
-    """
+    """Wait for the kernel's times: they begin some time after the first socket asks for them."""
     with socket.socket(type=socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
         peer.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)

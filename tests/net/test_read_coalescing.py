@@ -74,10 +74,7 @@ def is_unslowed(moderate):
 
 
 def test_a_timer_is_late_by_no_more_than_a_few_rests(moderate):
-    """Resting does not add up: a sleep of 50 ms ends soon after 50 ms, whatever comes meanwhile.
-
-    A busy machine may be late for other reasons, but not every time.
-    """
+    """Resting does not add up: a sleep of 50 ms ends soon after 50 ms, whatever comes meanwhile."""
 
     def sleep_once():
         before_s = time.monotonic()
@@ -89,4 +86,4 @@ def test_a_timer_is_late_by_no_more_than_a_few_rests(moderate):
         moderate(lambda: True)
         return sleeper.get(timeout=PATIENCE_S) < 20 * REST_S
 
-    wait_for(is_punctual)
+    wait_for(is_punctual)  # A busy machine may be late for other reasons, but not every time.

@@ -83,11 +83,7 @@ def assert_page_is_sound(path, folder):
 
     Small, whole without a network, silent, every link with a target, every figure in a table or a
     tile a link to what it means, nothing wider than a phone, a wall or a sheet of paper, printable,
-    one heading and landmarks, alternatives for drawings, and sortable tables.
-
-    Args:
-        path: The page.
-        folder: An empty folder of the test's own.
+    one heading and landmarks, alternatives for drawings, and sortable tables. ``folder`` is empty.
     """
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < MOST_BYTES

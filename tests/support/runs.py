@@ -248,11 +248,7 @@ class RunningCommand:
 
 
 class Launcher:
-    """Starts commands, each in a folder of its own.
-
-    Args:
-        folder: Where the folders are made.
-    """
+    """Starts commands, each in a new folder of its own inside ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -65,9 +65,7 @@ def find_backlog(record: Record) -> Backlog | None:
 def trend(at_s: Floats, late_ms: Floats) -> Backlog:
     """Return the growth of latencies, and how sure it is.
 
-    Args:
-        at_s: When they were, ascending, without repeats; shape (n,), at least two.
-        late_ms: The latencies, shape (n,).
+    There are at least two, in ascending order of time, and no two at one time.
     """
     slopes = np.concatenate(
         [
@@ -82,12 +80,8 @@ def trend(at_s: Floats, late_ms: Floats) -> Backlog:
 def _p_value(values: Floats, rising: int, falling: int) -> float:
     """Return Kendall's one-sided p-value of a rise, with ties among the values accounted for.
 
+    Of the pairs of values, so many are rising in the order of time, and so many falling.
     Source: Kendall, "Rank Correlation Methods" (1970), 1.9 and 5.6.
-
-    Args:
-        values: In the order of time.
-        rising: Pairs of them of which the later is greater.
-        falling: Pairs of which it is less.
     """
     count = len(values)
     if rising + falling == count * (count - 1) // 2 and count <= MOST_EXACT:

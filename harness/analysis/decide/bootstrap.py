@@ -81,10 +81,7 @@ def draw(
 def percentiles(sums: Counts, shares: Sequence[float], values: Floats) -> Floats:
     """Return the percentiles of each row of counts.
 
-    Args:
-        sums: Counts, shape (rows, bins).
-        shares: Which percentiles, as ratios.
-        values: What each bin stands for, ascending, shape (bins,).
+    The counts are of shape (rows, bins); ``values`` is what each bin stands for, ascending.
 
     Returns:
         Shape (rows, shares); not a number where a row is empty.
@@ -104,9 +101,7 @@ def percentiles(sums: Counts, shares: Sequence[float], values: Floats) -> Floats
 def interval(drawn: Floats, blocks_drawn: float) -> Interval | None:
     """Return the interval that the figures of all draws span, at ``CONFIDENCE``.
 
-    Args:
-        drawn: The figure of each draw; draws without one are not a number.
-        blocks_drawn: Blocks of the side that has fewer.
+    Draws without a figure are not a number. The blocks are those of the side that has fewer.
     """
     known = drawn[np.isfinite(drawn)]
     if blocks_drawn < LEAST_BLOCKS or len(known) < len(drawn) / 2:

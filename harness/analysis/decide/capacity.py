@@ -24,10 +24,7 @@ LEAST_LOADS: Final = 5
 class Knee(NamedTuple):
     """A knee, and between which loads it may lie.
 
-    Attributes:
-        load: The tested load at which the curve bends.
-        low: Lower end: the next tested load below, or the lowest knee found with a step left out.
-        high: Upper end, likewise.
+    At either end is the tested load next to it, or the furthest knee found with a step left out.
     """
 
     load: float
@@ -111,13 +108,9 @@ _EXIT_CODES: Final = {
 
 @dataclass(frozen=True)
 class Headroom:
-    """The capacity compared with the reference load.
+    """How much the step at the capacity and the reference load have of an axis.
 
-    Attributes:
-        axis: What is compared.
-        moment: "outside bursts" or "in a burst".
-        capacity: What the step at the capacity had of it.
-        reference: What the reference load has of it.
+    The moment is "outside bursts" or "in a burst".
     """
 
     axis: Axis
@@ -189,15 +182,9 @@ def read_cell(
     workload: Workload,
     reference: Workload | None = None,
 ) -> Cell:
-    """Return the result of the steps of one search.
+    """Return the result of the steps of one search, beside the reference load where it is given.
 
-    Args:
-        axis: What was raised.
-        fixed: Loads along the grid's other axes.
-        search: How it was searched.
-        steps: In the order they were run.
-        workload: That of the step at the capacity, or of the first one.
-        reference: The load to compare the capacity with.
+    The parameters are those of ``Cell``.
     """
     trials = [one.trial for one in steps]
     bracket = search.bracket(trials)
@@ -231,14 +218,7 @@ def exit_code_of(cells: Sequence[Cell]) -> ExitCode:
 
 
 def sweep_json(status: str, workload: str, target: str, cells: Sequence[Cell]) -> Json:
-    """Return a sweep as plain data under stable names.
-
-    Args:
-        status: "running", "completed" or "interrupted".
-        workload: The workload's name.
-        target: The target's name.
-        cells: Its searches.
-    """
+    """Return a sweep as plain data under stable names; ``workload`` and ``target`` are names."""
     return {
         "version": JSON_VERSION,
         "status": status,
@@ -256,9 +236,10 @@ def sweep_json(status: str, workload: str, target: str, cells: Sequence[Cell]) -
 
 def _cell_json(cell: Cell) -> Json:
     low, high, _ = cell.bracket
-    law = None if cell.law.refusal else asdict(cell.law) | {"limit_at": _finite(cell.law.limit_at)}
-    if law is not None:
-        law["is_extrapolated"] = cell.law.is_extrapolated
+    law = None
+    if not cell.law.refusal:
+        at = cell.law.limit_at if np.isfinite(cell.law.limit_at) else None
+        law = asdict(cell.law) | {"limit_at": at, "is_extrapolated": cell.law.is_extrapolated}
     return {
         "axis": cell.axis.name,
         "key": cell.axis.key,
@@ -271,23 +252,11 @@ def _cell_json(cell: Cell) -> Json:
         "knee": cell.knee and {"method": "kneedle", **cell.knee._asdict()},
         "scalability": law,
         "scalability_refused": cell.law.refusal or None,
-        "headroom": [_headroom_json(one) for one in cell.headroom],
+        "headroom": [
+            vars(one) | {"axis": one.axis.name, "ratio": one.ratio} for one in cell.headroom
+        ],
         "steps": [one.to_json() for one in cell.steps],
     }
-
-
-def _headroom_json(one: Headroom) -> Json:
-    return {
-        "axis": one.axis.name,
-        "moment": one.moment,
-        "capacity": one.capacity,
-        "reference": one.reference,
-        "ratio": one.ratio,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return None if value == float("inf") else value
 
 
 def _at_work(step: SweepStep, axis: Axis) -> tuple[float, float] | None:

@@ -67,7 +67,6 @@ class Side:
 
     Attributes:
         name: A, B, C and so on.
-        runs: Each run.
         figures: Each of ``METRICS``; None where there was nothing to measure.
         draws: Figures of each bootstrap draw, of those that have an interval.
         blocks: Blocks of seconds that each of those was drawn from.
@@ -103,8 +102,6 @@ class Difference:
 
     Attributes:
         metric: Dotted name in the summary.
-        first: The first side's.
-        other: The other's.
         absolute: Where other − first may lie; None where there is no interval.
         relative: Where other ÷ first may lie; None where there is no interval.
         errors_ms: How wrong the workers' clocks may make either side's, first and other.
@@ -171,10 +168,7 @@ def compare(
 ) -> Comparison:
     """Compare sides of runs with the first of them.
 
-    Args:
-        sides: The runs of each side.
-        unlike: What ``find_incompatibilities`` found, for the page.
-        replicates: How often to draw each side.
+    ``unlike`` is what ``find_incompatibilities`` found, for the page.
     """
     random = np.random.default_rng(SEED)
     pooled = [
@@ -203,12 +197,10 @@ def _pool(
     name: str, runs: Sequence[Analysis], random: np.random.Generator, replicates: int
 ) -> Side:
     figures: dict[str, float | None] = {}
-    for metric in _MEANS:
+    for metric in (*_MEANS, *_WORST):
         known = [value for one in runs if (value := observe(one.summary, metric)) is not None]
-        figures[metric] = float(np.mean(known)) if len(known) == len(runs) else None
-    for metric in _WORST:
-        known = [value for one in runs if (value := observe(one.summary, metric)) is not None]
-        figures[metric] = float(max(known)) if len(known) == len(runs) else None
+        pooled = float(np.mean(known) if metric in _MEANS else max(known)) if known else None
+        figures[metric] = pooled if len(known) == len(runs) else None
     side = Side(name, runs, figures, {}, {}, LatencyHistogram())
     for one in runs:
         merged = one.record.histograms.merged("fan_out_latency", phase=MEASURE)

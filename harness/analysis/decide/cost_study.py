@@ -6,6 +6,7 @@ Every figure is a bill of ``economics.py`` for a ``Day``; there are no prices he
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from statistics import NormalDist
 from typing import Final
 
@@ -116,12 +117,9 @@ class CostStudy:
 def study_day(
     day: Day, flipped: Sequence[str] = (), chatters_ratio: float = CHATTERS_RATIO
 ) -> CostStudy:
-    """Return what a day costs in every respect.
+    """Return what a day with everyone connected costs in every respect.
 
-    Args:
-        day: The day, with everyone connected.
-        flipped: Names of switches to turn the other way.
-        chatters_ratio: Share of the users who write; the others can poll.
+    ``flipped`` names switches to turn the other way. Users who do not write can poll.
     """
     systems = _Systems(priced_systems(), flipped)
     chatters = replace(day, connected=day.connected * chatters_ratio)
@@ -139,9 +137,15 @@ def study_day(
             Case("Viewers polling", (systems.bill(POLLING, viewers),)),
         ),
         hybrids={
-            systems.title(name): systems.usd(name, chatters) + polls_usd for name in systems.push
+            title: usd + polls_usd
+            for title, usd in systems.each_usd(systems.push, chatters).items()
         },
-        curves=(_over_users(systems, day), _over_messages(systems, day)),
+        curves=(
+            systems.curve("users connected", _USERS, [replace(day, connected=n) for n in _USERS]),
+            systems.curve(
+                "messages a day", _MESSAGES, [replace(day, messages=n) for n in _MESSAGES]
+            ),
+        ),
         break_evens=_break_evens(systems, day, viewers),
         coalescing=tuple(
             _coalesced(systems, replace(day, hours=hours), window_s)
@@ -149,7 +153,7 @@ def study_day(
             for window_s in _WINDOWS_S
         ),
         sizes=tuple(_of_size(systems, day, size) for size in _SIZES_BYTES),
-        idle={systems.title(name): systems.usd(name, day.idle()) for name in systems.all},
+        idle=systems.each_usd(systems.all, day.idle()),
         idle_bills=tuple(systems.bill(name, day.idle()) for name in systems.all),
         grid=tuple(
             _at(systems, replace(day, connected=users, messages=messages))
@@ -207,46 +211,30 @@ class _Systems:
         lines = self._economics[system].bill(day.usage())
         alternatives = (
             Alternative(
-                each.name,
-                each.question,
-                total_usd(lines, set(self._flipped) ^ {each.name}),
+                each.name, each.question, total_usd(lines, set(self._flipped) ^ {each.name})
             )
             for each in switches_of(lines)
         )
         usd = total_usd(lines, self._flipped)
         return Bill(system, self.title(system), day.connected, usd, lines, tuple(alternatives))
 
+    def each_usd(self, names: Sequence[str], day: Day) -> Mapping[str, float]:
+        return {self.title(name): self.usd(name, day) for name in names}
 
-def _over_users(systems: _Systems, day: Day) -> Curve:
-    days = [replace(day, connected=users) for users in _USERS]
-    return Curve("users connected", _USERS, _curves(systems, days), systems.all)
-
-
-def _over_messages(systems: _Systems, day: Day) -> Curve:
-    days = [replace(day, messages=messages) for messages in _MESSAGES]
-    return Curve("messages a day", _MESSAGES, _curves(systems, days), systems.all)
-
-
-def _curves(systems: _Systems, days: Sequence[Day]) -> Mapping[str, tuple[float, ...]]:
-    return {
-        systems.title(name): tuple(systems.usd(name, day) for day in days) for name in systems.all
-    }
+    def curve(self, over: str, at: tuple[float, ...], days: Sequence[Day]) -> Curve:
+        usd = {self.title(name): tuple(self.usd(name, day) for day in days) for name in self.all}
+        return Curve(over, at, usd, self.all)
 
 
 def _break_evens(systems: _Systems, day: Day, viewers: Day) -> tuple[BreakEven, ...]:
     services = [name for name in systems.push if systems.usd(name, day.idle()) == 0]
     servers = [name for name in systems.push if name not in services]
-    found = [_push_or_poll(systems, name, viewers) for name in services]
-    found += [
-        _by_messages(systems, service, server, day) for service in services for server in servers
-    ]
-    found += [
-        _by_messages(systems, one, other, day)
-        for one in services
-        for other in services
-        if one > other
-    ]
-    return tuple(found)
+    pairs = [*product(services, servers)]
+    pairs += [(one, other) for one, other in product(services, repeat=2) if one > other]
+    return (
+        *(_push_or_poll(systems, name, viewers) for name in services),
+        *(_by_messages(systems, one, other, day) for one, other in pairs),
+    )
 
 
 def _push_or_poll(systems: _Systems, name: str, viewers: Day) -> BreakEven:
@@ -289,17 +277,15 @@ def _of_size(systems: _Systems, day: Day, size_bytes: int) -> Step:
 
 def _at(systems: _Systems, day: Day) -> Step:
     choice = f"{day.connected:,.0f} users, {day.messages:,.0f} messages"
-    usd = {systems.title(name): systems.usd(name, day) for name in systems.all}
+    usd = systems.each_usd(systems.all, day)
     return Step(choice, day.messages, day.sizes[0][0], usd)
 
 
 def _step(systems: _Systems, day: Day, choice: str) -> Step:
     mean_bytes = sum(size * share for size, share in day.sizes)
-    usd = {systems.title(name): systems.usd(name, day) for name in systems.push}
-    return Step(choice, day.messages, mean_bytes, usd)
+    return Step(choice, day.messages, mean_bytes, systems.each_usd(systems.push, day))
 
 
-_SECONDS_PER_DAY: Final = 86_400
 _SLICES: Final = 100
 """A lognormal size is taken as this many sizes, each as likely as the others."""
 
@@ -313,7 +299,7 @@ def day_of(workload: Workload) -> Day:
     per_day = publishing.messages_per_day
     return Day(
         connected=workload.population.listeners,
-        messages=publishing.mean_rate_per_s * _SECONDS_PER_DAY if per_day is None else per_day,
+        messages=publishing.mean_rate_per_s * 86_400 if per_day is None else per_day,
         sizes=_sizes(publishing.event_bytes),
         reach=workload.channels.reach,
         subscriptions_per_session=workload.channels.subscriptions_mean,

@@ -36,7 +36,6 @@ class WorkerCost:
     """What the workers of one run needed.
 
     Attributes:
-        run: The run's folder.
         delivery_us: CPU time of a worker for a delivery while measuring, all else included.
         join_us: The same for a join while users joined.
         connection_bytes: Resident memory that a connection added.
@@ -152,13 +151,9 @@ def worker_cost(record: Record) -> WorkerCost:
 def plan_fleet(
     cost: WorkerCost, load: FleetLoad, system: System, open_files: int | None
 ) -> FleetPlan:
-    """Return what a load needs, figure by figure.
+    """Return what a load on a system needs, figure by figure.
 
-    Args:
-        cost: What a worker needs.
-        load: The load.
-        system: What carries it, with quotas and prices.
-        open_files: Files that one process may have open; None for any number.
+    ``open_files`` is how many one process may have open; None for any number.
     """
     workers_by = _workers_by(cost, load, open_files)
     workers = max(math.ceil(step.value) for step in workers_by)
@@ -229,10 +224,7 @@ def _rest(cost: WorkerCost, load: FleetLoad, system: System, workers: int) -> tu
             f"{users:,} ÷ {PORTS_PER_ADDRESS:,} ports to one destination, rounded up",
         ),
         Step(
-            "time to join",
-            users / load.joins_per_s,
-            "s",
-            f"{users:,} ÷ {load.joins_per_s:,.0f}/s",
+            "time to join", users / load.joins_per_s, "s", f"{users:,} ÷ {load.joins_per_s:,.0f}/s"
         ),
         Step(
             "cost of the workers",

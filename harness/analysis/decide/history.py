@@ -39,11 +39,8 @@ class Point:
     """One run in a history.
 
     Attributes:
-        folder: The run's own folder.
-        started: When it began.
         revision: The harness's git revision.
         tested: What it tested, in the user's words: label and tags.
-        verdict: The run's verdict.
         values: The chosen figures; None where one was not measured.
         errors_ms: How wrong the workers' clocks may make each of them; 0 for not at all.
         load: What was run and on what, as dotted keys.
@@ -66,7 +63,6 @@ class Series:
     Attributes:
         name: Workload and target.
         apart: In what it differs from the first series of that name; empty for the first.
-        points: Its runs.
     """
 
     name: str

@@ -25,14 +25,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Passage:
-    """A gate beside what was seen of one side.
-
-    Attributes:
-        gate: The gate.
-        side: The side's letter.
-        seen: Its difference from the first side.
-        verdict: "pass", "fail" or "no_data".
-    """
+    """A gate beside one side's difference from the first; the verdict may be "no_data"."""
 
     gate: Gate
     side: str

@@ -71,12 +71,7 @@ def law(at_once: Floats, alpha: float, beta: float, gamma: float) -> Floats:
 
 
 def fit_scalability(at_once: Sequence[float], throughput_per_s: Sequence[float]) -> Scalability:
-    """Fit the law by least squares, with no coefficient below zero; refuse what does not fit.
-
-    Args:
-        at_once: Work in the system at once, of each point.
-        throughput_per_s: Its throughput.
-    """
+    """Fit the law by least squares, with no coefficient below zero; refuse what does not fit."""
     work, rate = np.asarray(at_once, np.float64), np.asarray(throughput_per_s, np.float64)
     if refusal := _unfit(work):
         return Scalability(refusal)

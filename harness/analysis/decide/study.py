@@ -26,8 +26,6 @@ from harness.scenario.shipped import scenario_named_in
 from harness.scenario.slo import Slo
 from harness.scenario.study import Requirement, Study, StudySystem, StudyWorkload, overrides_of
 
-COMPLETED: Final = "completed"
-
 Origin = Literal["emulator", "real", "paper"]
 Standing = Literal["met", "held", "missed", "invalid", "unknown"]
 """Met at the size needed; held at a smaller one; missed; runs that prove nothing; no runs."""
@@ -41,14 +39,7 @@ _NEARLY: Final = 0.99
 
 @dataclass(frozen=True)
 class StudyCell:
-    """One system under one workload.
-
-    Attributes:
-        system: The system.
-        workload: The workload.
-        plan: What is run; None where the files do not make a plan.
-        refusal: Why they do not; empty where they do.
-    """
+    """One system under one workload: its plan, or the refusal, why the files do not make one."""
 
     system: StudySystem
     workload: StudyWorkload
@@ -71,12 +62,9 @@ def cells_of(study: Study, file: Path, size: str) -> list[StudyCell]:
 
 
 def find_runs(folder: Path, plan: Plan) -> list[Path]:
-    """Return the folders of runs that were completed with an equal plan, oldest first.
+    """Return the folders inside this one of runs completed with an equal plan, oldest first.
 
-    Args:
-        folder: Holds a folder for each run.
-        plan: What such a run must have run, with the emulator's processes counted. Where its
-            files lie changes nothing.
+    The emulator's processes count as part of a plan. Where its files lie changes nothing.
     """
     asked = _load(plan.recorded())
     found = []
@@ -85,7 +73,7 @@ def find_runs(folder: Path, plan: Plan) -> list[Path]:
             run = read_run(file.parent)
         except NoRecordError:
             continue
-        if run.get("status") == COMPLETED and _load(run.get("plan", {})) == asked:
+        if run.get("status") == "completed" and _load(run.get("plan", {})) == asked:
             found.append((str(run.get("started_at")), file.parent))
     return [path for _, path in sorted(found)]
 
@@ -114,15 +102,7 @@ def _load(plan: Json) -> Json:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one cell.
-
-    Attributes:
-        system: The system.
-        workload: The workload.
-        runs: Its runs, judged.
-        planned: How many there should be.
-        missing: Why there are fewer; empty where there are not.
-    """
+    """The judged runs of one cell, how many were planned, and why some of them are missing."""
 
     system: StudySystem
     workload: StudyWorkload
@@ -138,8 +118,12 @@ class Outcome:
     @property
     def origin(self) -> Origin:
         """The origin of its figures."""
-        emulated = any(one.record.target.get("emulated") for one in self.runs)
-        return "emulator" if emulated else "real"
+        return origin_of(self.runs)
+
+
+def origin_of(runs: Sequence[Analysis]) -> Origin:
+    """Return the origin of the figures of runs."""
+    return "emulator" if any(one.record.target.get("emulated") for one in runs) else "real"
 
 
 @dataclass(frozen=True)
@@ -160,13 +144,9 @@ class Answer:
     """What is known about one requirement on one system.
 
     Attributes:
-        requirement: What is needed.
-        system: On what.
         standing: How it stands, by its runs.
         size: How much of what is needed was tried, in the need's own unit.
-        needed: How much is needed.
         judged: Each objective with its worst observation.
-        figures: Further figures.
         paper: What follows from quotas and prices.
         origin: Origin of the measured figures; None where there are none.
     """
@@ -246,15 +226,15 @@ def _cost(
 def _answer(study: Study, requirement: Requirement, cell: Outcome, cost: SystemCost) -> Answer:
     runs = cell.valid or cell.runs
     judged = tuple(_judged(slo, runs) for slo in requirement.objectives) if runs else ()
-    size = min((found for run in runs if (found := _SIZES[requirement.about](run)) is not None),
-               default=None)  # fmt: skip
-    needed = _needed(study, requirement)
+    sizes = [found for run in runs if (found := _SIZES[requirement.about](run)) is not None]
+    size, needed = min(sizes, default=None), _needed(study, requirement)
+    is_full = size is not None and size >= _NEARLY * needed
+    if requirement.about == "scale_up":  # The joins a second have to be those of the need, too.
+        is_full = is_full and all(_joins_per_s(run) >= study.need.joins_per_s for run in runs)
     return Answer(
         requirement,
         cell.system,
-        _standing(
-            requirement, cell, judged, cost, is_full=_is_full(study, requirement, runs, size)
-        ),
+        _standing(requirement, cell, judged, cost, is_full=is_full),
         size,
         needed,
         judged,
@@ -271,8 +251,8 @@ def _judged(slo: Slo, runs: Sequence[Analysis]) -> Json:
     verdict = min((one["verdict"] for one in found), key=lambda one: order[one])
     observed = worst(slo.metric, [one["observed"] for one in found], slo.op)
     # As in the run's own report: no latency below the clocks' error is quoted.
-    errors_ms = [one["clock_error_ms"] for one in found if one["observed"] == observed
-                 if "clock_error_ms" in one]  # fmt: skip
+    worst_ones = [one for one in found if one["observed"] == observed]
+    errors_ms = [one["clock_error_ms"] for one in worst_ones if "clock_error_ms" in one]
     judged = {**slo.model_dump(), "observed": observed, "verdict": verdict}
     return judged | {"clock_error_ms": max(errors_ms)} if errors_ms else judged
 
@@ -299,16 +279,6 @@ def _standing(
     if idle_costs or any(one["verdict"] != "pass" for one in judged):
         return "missed"
     return "met" if is_full else "held"
-
-
-def _is_full(
-    study: Study, requirement: Requirement, runs: Sequence[Analysis], size: float | None
-) -> bool:
-    """Return whether the runs had the load of the need, joins a second included."""
-    if size is None or size < _NEARLY * _needed(study, requirement):
-        return False
-    sudden = all(_joins_per_s(run) >= study.need.joins_per_s for run in runs)
-    return sudden or requirement.about != "scale_up"
 
 
 def _needed(study: Study, requirement: Requirement) -> float:

@@ -26,12 +26,9 @@ PRICE_LIST: Final = "price list"
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """What follows from a quota or a price list.
+    """What follows from a quota or a price list, in words.
 
-    Attributes:
-        text: The figure in words.
-        is_enough: Whether it is what is needed; None where that is not the question.
-        source: Where the quota or the price was read.
+    ``is_enough`` is None where that is not the question.
     """
 
     text: str
@@ -76,11 +73,8 @@ def cost_of_system(
 ) -> SystemCost:
     """Return what a system costs a day; None wherever it has no price list.
 
-    Args:
-        need: What is needed.
-        system: The system.
-        target_system: What its target calls itself, for want of ``priced_as``.
-        runs: Valid runs at a steady load; the first one's events count.
+    Its target's own name stands in for ``priced_as``. The runs are valid and at a steady load; the
+    events of the first one count.
     """
     name = system.priced_as or target_system
     lists = priced_systems()

@@ -49,9 +49,7 @@ class Trial(NamedTuple):
 class Resolution:
     """The greatest distance between the two loads around the edge at the end of a search.
 
-    Attributes:
-        size: In the unit of the load, or as a share of the lower load.
-        is_relative: Whether it is a share.
+    The size is in the unit of the load, or, where it is relative, a share of the lower load.
     """
 
     size: float
@@ -86,14 +84,12 @@ class Search:
     """A search for the highest load that holds: grow until one does not, then bisect.
 
     Attributes:
-        start: The first load.
         most: No load above this is tried.
         resolution: How finely the edge is wanted.
         factor: By how much a load that held is raised, and one that broke lowered.
         repeats: Runs at each of the two loads around the edge, of which the majority counts; a tie
             is against the system.
         max_steps: Most trials in all, repeated ones included.
-        is_whole: Whether loads are whole numbers.
     """
 
     start: float
@@ -180,21 +176,14 @@ class SweepStep:
 
     Attributes:
         load: In the unit of the sweep's axis.
-        answer: Whether the system held.
         reason: Why it did not, or why nothing is known, in words; empty where it held.
         run: Name of the run's folder inside the sweep's.
-        verdict: The run's own.
-        exit_code: The run's own.
         broken: Metrics of the objectives that failed or had no data, with their part of the run.
         warnings: Codes of the warnings that made the run invalid.
         offered_per_s: Deliveries a second of the schedule: messages × listeners.
         achieved_per_s: Deliveries a second that arrived.
         joins_per_s: Joins a second of the schedule.
         delivery_ratio: Delivered ÷ owed.
-        fan_out_p50_ms: Median fan-out latency.
-        fan_out_p99_ms: Its 99th percentile.
-        fan_out_max_ms: Its longest.
-        join_p99_ms: 99th percentile of the join latency.
         mean_ms: Mean time of a delivery in the system; along joins, of a join.
         growth_ms_per_s: By how much the latency grew each second; None where too few were seen.
         has_backlog: Whether that growth is one.
@@ -233,14 +222,7 @@ class SweepStep:
 
 
 def judge_step(analysis: Analysis, workload: Workload, axis: Axis, load: float) -> SweepStep:
-    """Return the step that a run was.
-
-    Args:
-        analysis: The run.
-        workload: The workload it ran.
-        axis: What the sweep raises.
-        load: How far it was raised.
-    """
+    """Return the step that a run was, at this load along the axis."""
     record, summary = analysis.record, analysis.summary
     backlog = find_backlog(record)
     answer, reason = _answer(summary, backlog)

@@ -16,10 +16,7 @@ def clock_error_ms(seconds: pd.DataFrame) -> float | None:
     """Return the most that a latency between two workers may be wrong; None where unknown.
 
     It begins on the one's clock and ends on the other's, so it is the sum of the two largest bounds
-    of a second, at the worst second.
-
-    Args:
-        seconds: Rows of the generator table.
+    of a second of the generator table, at the worst second.
     """
     known = seconds[seconds["clock_error_ms"].notna()]
     if known.empty:
@@ -32,10 +29,7 @@ def clock_error_ms(seconds: pd.DataFrame) -> float | None:
 def below_clock_error(metric: str, value: float | None, summary: Mapping[str, Any]) -> float | None:
     """Return the clocks' error where a latency is shorter than it; None where it may be quoted.
 
-    Args:
-        metric: Name of the figure in the summary, with or without its percentile.
-        value: The figure, ms.
-        summary: The run's summary.
+    ``metric`` names the figure in the summary, with or without its percentile.
     """
     error_ms = error_of(metric, summary)
     return error_ms if value is not None and value < error_ms else None

@@ -20,7 +20,6 @@ REFERENCE: Final = Day()
 
 _COPIES: Final = ("delivered", "duplicated", "late", "unexpected")
 """What subscribers got of a message: a service bills what it sends, not what was owed."""
-_SECONDS_PER_MINUTE: Final = 60
 
 
 def cost_of(record: Record) -> Json:
@@ -45,17 +44,7 @@ def cost_of(record: Record) -> Json:
 
 @dataclass(frozen=True)
 class RunCost:
-    """What one run cost, beside what its emulator would have billed.
-
-    Attributes:
-        folder: The run's own folder.
-        system: Its system.
-        operations: What it used, by kind.
-        billed: The emulator's own bill by kind; empty where there was none.
-        usd_run: What the run used at list prices.
-        usd_day_at_reference: The same of a day at the reference load.
-        problems: What of the record is missing or damaged.
-    """
+    """What one run used by kind and cost, beside what its emulator would have billed, if any."""
 
     folder: str
     system: str
@@ -90,7 +79,7 @@ def usage_of(record: Record) -> Usage:
         events=_events(sent, _share(joined, all_users)),
         connected_peak=peak,
         provisioned=peak,
-        connection_minutes=_connected_s(joined) / _SECONDS_PER_MINUTE,
+        connection_minutes=_connected_s(joined) / 60,
         connects=len(joined),
         subscribes=len(subscriptions(joined)),
         polls=_connected_s(pollers) / poll_interval_s(record) if len(pollers) else 0.0,
@@ -101,9 +90,7 @@ def usage_of(record: Record) -> Usage:
 def day_like(record: Record, day: Day = REFERENCE) -> Day | None:
     """Return a day with this run's event sizes, reach and handlers; None if nothing was measured.
 
-    Args:
-        record: The run.
-        day: Gives users, messages and whatever else a short run cannot tell.
+    ``day`` gives users, messages and whatever else a short run cannot tell.
     """
     messages = measured(record.messages)
     sent = messages[messages["outcome"] == "acknowledged"]
@@ -137,11 +124,9 @@ def _share(some: pd.DataFrame, all_users: pd.DataFrame) -> float:
 
 
 def _events(sent: pd.DataFrame, share: float = 1.0) -> tuple[Events, ...]:
-    """Return what was published and what arrived of it, by size; copies are paid for too.
+    """Return what was published and the share of what arrived of it that counts, by size.
 
-    Args:
-        sent: Messages that were accepted.
-        share: Of the deliveries, those that count.
+    Copies are paid for too.
     """
     copies = sent[list(_COPIES)].sum(axis=1) * share
     by_size = copies.groupby(sent["bytes"].astype(int)).agg(["count", "sum"])

@@ -25,14 +25,7 @@ OBJECTIVE: Final = "fan_out_latency_ms.p99"
 
 
 class Disturbance(NamedTuple):
-    """One disturbance, in seconds of the run.
-
-    Attributes:
-        name: Its name.
-        kind: What was done, as in the workload.
-        start_s: When it began.
-        end_s: When it was over; the run's end where it never was.
-    """
+    """One disturbance, in seconds of the run; one that never was over ends with the run."""
 
     name: str
     kind: str
@@ -86,9 +79,7 @@ def seconds_inside(timeline: pd.DataFrame, objectives: Sequence[Json]) -> "pd.Se
 def recovery_s(inside: "pd.Series[bool]", end_s: float) -> float | None:
     """Return how long after ``end_s`` the fan-out p99 was inside its objectives for good.
 
-    Args:
-        inside: The result of ``seconds_inside``.
-        end_s: When the disturbance was over.
+    ``inside`` is the result of ``seconds_inside``.
 
     Returns:
         Seconds until the first of five seconds with deliveries in a row that are all inside, 0

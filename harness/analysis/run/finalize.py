@@ -71,7 +71,8 @@ def finalize(folder: Path) -> Analysis:
     analysis = analyse(folder)
     try:
         if analysis.record.in_journal:
-            _write_tables(analysis.record)
+            for name, schema in PARQUET.items():
+                write_parquet(getattr(analysis.record, name), folder / f"{name}.parquet", schema)
         if _is_worth_writing(analysis.record):
             _write_run(analysis)
         if analysis.record.in_journal and analysis.record.run.get("status") != "running":
@@ -89,9 +90,7 @@ def finalize(folder: Path) -> Analysis:
 def judge_again(analysis: Analysis, slos: Sequence[Mapping[str, Any]]) -> Analysis:
     """Return a run's analysis with its verdict by other objectives; writes nothing.
 
-    Args:
-        analysis: The run.
-        slos: Each with metric, op and limit, and perhaps phase and user_class.
+    Each of them has metric, op and limit, and perhaps phase and user_class.
     """
     record, summary = analysis.record, analysis.summary
     judged = [judge_part(slo, record, summary) for slo in slos]
@@ -153,17 +152,10 @@ def _reason(error: OSError) -> str:
     return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
-def _write_tables(record: Record) -> None:
-    for name, schema in PARQUET.items():
-        write_parquet(getattr(record, name), record.folder / f"{name}.parquet", schema)
-
-
 def _write_run(analysis: Analysis) -> None:
     """Replace ``run.json`` in one step, so that a reader never sees half of it."""
-    run = analysis.record.run | {
-        "verdict": analysis.summary["verdict"],
-        "summary": analysis.summary,
-    }
+    summary = analysis.summary
+    run = analysis.record.run | {"verdict": summary["verdict"], "summary": summary}
     path = analysis.record.folder / RUN_FILE
     half = path.with_suffix(".json.new")
     half.write_bytes(orjson.dumps(run, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

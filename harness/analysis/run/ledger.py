@@ -41,12 +41,7 @@ class Windows(NamedTuple):
 def message_ledger(
     publishes: pd.DataFrame, arrivals: pd.DataFrame, connections: pd.DataFrame
 ) -> pd.DataFrame:
-    """Join the publishers' and the subscribers' sides; one row a message.
-
-    Args:
-        publishes: The journal of publishes.
-        arrivals: The journal of arrivals; rows of the same message are added up.
-        connections: The journal of connections.
+    """Join the journals of publishers, subscribers and connections; one row a message.
 
     Returns:
         The columns of ``messages``. ``lost`` is owed minus delivered, never clamped: a negative
@@ -75,15 +70,9 @@ def message_ledger(
 def connection_ledger(
     connections: pd.DataFrame, messages: pd.DataFrame, end_ns: int
 ) -> pd.DataFrame:
-    """Add to each connection what it was owed, what it lost and its longest stall.
+    """Add to the journal of connections what each was owed, what it lost and its longest stall.
 
-    Args:
-        connections: The journal of connections.
-        messages: The result of ``message_ledger``.
-        end_ns: Run clock at which the run's drain was over.
-
-    Returns:
-        The columns of ``connections``. A connection that was owed nothing has no stall.
+    A connection that was owed nothing has no stall. The drain was over at ``end_ns``, run clock.
     """
     result = connections.copy()
     owed = np.zeros(len(result), np.int64)
@@ -150,12 +139,8 @@ def not_routed(connections: pd.DataFrame, messages: pd.DataFrame, start_ns: int)
 def stalls_s(connections: pd.DataFrame) -> "pd.Series[float]":
     """Return each subscriber's longest stall, over all of its connections, in seconds.
 
-    Args:
-        connections: The result of ``connection_ledger``.
-
-    Returns:
-        Indexed by user class and number. A subscriber that was owed nothing is not in it; the
-        time between two of its connections belongs to none of them and is no stall.
+    Indexed by user class and number. A subscriber that was owed nothing is not in it; the time
+    between two of its connections belongs to none of them and is no stall.
     """
     stalled = connections[connections["stall_s"].notna()]
     return stalled.groupby(["user_class", "user"])["stall_s"].max()

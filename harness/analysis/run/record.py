@@ -11,24 +11,16 @@ import pandas as pd
 
 from harness.analysis.run.histograms import Histograms, read_histograms
 from harness.analysis.run.ledger import connection_ledger, message_ledger
-from harness.analysis.run.run_file import NoRecordError, UnreadableRunError, read_run
+from harness.analysis.run.run_file import UnreadableRunError, read_run
 from harness.analysis.run.tables import JOURNALS, PARQUET, Table, read_journal, read_parquet
 from harness.core.clock import NS_PER_S
 from harness.core.metric_types import MEASURE
 from harness.core.system import installed_systems
-from harness.measure.record import (
-    HISTOGRAMS_FILE,
-    JOURNAL_FOLDER,
-    RUN_FILE,
-    SCHEMA_VERSION,
-)
+from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE, SCHEMA_VERSION
 
 Json = dict[str, Any]
 
 _HEAD_BYTES: Final = 4096
-DAMAGED: Final = "damaged"
-"""Status of a run without a readable ``run.json``."""
-
 _EPOCH = re.compile(rb"#\[StartTime: (\d+\.\d+)")
 _INSTANTS: Final = (("connections", "join_start_ns"), ("messages", "intended_ns"))
 
@@ -43,7 +35,6 @@ class Record:
     """One run, read from its record.
 
     Attributes:
-        folder: The run's own folder.
         run: ``run.json``.
         timeline: One second of one user class a row.
         generator: One second of one worker a row.
@@ -51,7 +42,6 @@ class Record:
         connections: One connection a row, with what it was owed.
         errors: One kind of error in one second of one worker a row.
         requests: One kind of request of ordinary Locust users in one second a row.
-        histograms: Every latency distribution.
         problems: What is missing or damaged, in words.
         in_journal: Whether the tables still are a journal and not yet Parquet.
         lost: Names of the tables of which nothing could be read.
@@ -179,14 +169,18 @@ def read_record(folder: Path) -> Record:
     """
     histograms = read_histograms(folder / HISTOGRAMS_FILE)
     in_journal = (folder / JOURNAL_FOLDER).is_dir()
-    tables = {} if in_journal else _from_parquet(folder)
+    tables = {}
+    if not in_journal:
+        files = {name: folder / f"{name}.parquet" for name in PARQUET}
+        tables = {name: read_parquet(file, PARQUET[name]) for name, file in files.items()}
     try:
         run, gone = read_run(folder), ""
-    except UnreadableRunError as error:
-        run = _recovered(folder, tables, error)
-        gone = (
-            f"{RUN_FILE} is damaged" if (folder / RUN_FILE).is_file() else f"{RUN_FILE} is missing"
-        )
+    except UnreadableRunError:
+        stand_in = _recovered(folder, tables)
+        if stand_in is None:
+            raise
+        what = "damaged" if (folder / RUN_FILE).is_file() else "missing"
+        run, gone = stand_in, f"{RUN_FILE} is {what}"
     tables = _from_journal(folder, run) if in_journal else tables
     if "users" not in run:  # Of a version that knew no ordinary users, or unknown.
         tables["requests"] = Table(tables["requests"].frame, None)
@@ -197,12 +191,7 @@ def read_record(folder: Path) -> Record:
     return Record(
         folder=folder,
         run=run,
-        timeline=tables["timeline"].frame,
-        generator=tables["generator"].frame,
-        messages=tables["messages"].frame,
-        connections=tables["connections"].frame,
-        errors=tables["errors"].frame,
-        requests=tables["requests"].frame,
+        **{name: table.frame for name, table in tables.items()},
         histograms=histograms,
         problems=tuple(problem for problem in problems if problem),
         in_journal=in_journal,
@@ -211,31 +200,16 @@ def read_record(folder: Path) -> Record:
     )
 
 
-def _recovered(folder: Path, tables: dict[str, Table], error: NoRecordError) -> Json:
-    """Return a stand-in for ``run.json``, or raise the error where there is nothing to show."""
-    log = folder / HISTOGRAMS_FILE
-    head = log.read_bytes()[:_HEAD_BYTES] if log.is_file() else b""
+def _recovered(folder: Path, tables: Mapping[str, Table]) -> Json | None:
+    """Return a stand-in for ``run.json``; None where nothing of a run is left."""
     has_rows = any(len(table.frame) for table in tables.values())
-    run = _recover_run(tables, head) if has_rows else None
-    if run is None:
-        raise error
-    return run
-
-
-def _recover_run(tables: Mapping[str, Table], log: bytes) -> dict[str, Any] | None:
-    """Return a stand-in for ``run.json``; None where nothing of a run is left.
-
-    Args:
-        tables: The tables by name, as far as they could be read.
-        log: The beginning of the histogram log, which names the epoch.
-    """
-    epoch_ns = _epoch_ns(tables, log)
+    epoch_ns = _epoch_ns(tables, folder / HISTOGRAMS_FILE) if has_rows else None
     if epoch_ns is None:
         return None
     phases = _phases(tables["timeline"])
     return {
         "schema_version": SCHEMA_VERSION,
-        "status": DAMAGED,
+        "status": "damaged",
         "epoch_ns": epoch_ns,
         "ended_s": max((phase["end_s"] for phase in phases), default=0.0),
         "phases": phases,
@@ -243,9 +217,10 @@ def _recover_run(tables: Mapping[str, Table], log: bytes) -> dict[str, Any] | No
     }
 
 
-def _epoch_ns(tables: Mapping[str, Table], log: bytes) -> int | None:
+def _epoch_ns(tables: Mapping[str, Table], log: Path) -> int | None:
     """Return the epoch by the log, to the millisecond, or else the first instant on record."""
-    if named := _EPOCH.search(log):
+    head = log.read_bytes()[:_HEAD_BYTES] if log.is_file() else b""
+    if named := _EPOCH.search(head):
         return round(float(named[1]) * NS_PER_S)
     for table, column in _INSTANTS:
         instants = tables[table].frame[column].dropna()
@@ -310,12 +285,6 @@ def _published(arrivals: pd.DataFrame, publishes: pd.DataFrame) -> pd.DataFrame:
     key = ["stream", "sequence"]
     known = pd.MultiIndex.from_frame(publishes[key])
     return arrivals[pd.MultiIndex.from_frame(arrivals[key]).isin(known)]
-
-
-def _from_parquet(folder: Path) -> dict[str, Table]:
-    return {
-        name: read_parquet(folder / f"{name}.parquet", schema) for name, schema in PARQUET.items()
-    }
 
 
 def _orphans(arrivals: pd.DataFrame, messages: pd.DataFrame) -> str | None:

@@ -15,8 +15,6 @@ from harness.measure.record_schema import RENAMED_COLUMNS
 
 Json = dict[str, Any]
 
-_ALWAYS_THERE: Final = ("epoch_ns",)
-_THERE_WHEN_COMPLETED: Final = ("plan", "phases")
 _KINDS: Final[dict[str, type]] = {
     "epoch_ns": int,
     "plan": dict,
@@ -26,6 +24,9 @@ _KINDS: Final[dict[str, type]] = {
     "warnings": list,
 }
 """What the parts of a ``run.json`` are where they are there."""
+_NAME_A_FOLDER: Final = (
+    "name one of the folders inside reports/, for example the newest: ls -t reports | head"
+)
 
 
 class NoRecordError(HarnessError):
@@ -49,12 +50,12 @@ def read_run(folder: Path) -> Json:
         run = orjson.loads(path.read_bytes())
     except FileNotFoundError:
         raise UnreadableRunError(
-            str(folder), f"holds no {RUN_FILE}", "a run's own folder is needed", _which_folder()
+            str(folder), f"holds no {RUN_FILE}", "a run's own folder is needed", _NAME_A_FOLDER
         ) from None
     except OSError as error:
         raise NoRecordError(
             *(str(path), f"cannot be read ({(error.strerror or str(error)).lower()})"),
-            *("a run's own folder is needed", _which_folder()),
+            *("a run's own folder is needed", _NAME_A_FOLDER),
         ) from None
     except orjson.JSONDecodeError as error:
         raise UnreadableRunError(
@@ -89,11 +90,11 @@ def _require_readable(path: Path, run: Any) -> None:
     version = run.get("schema_version") if isinstance(run, dict) else None
     if not isinstance(version, int):
         required = "a JSON object with a schema_version is needed"
-        raise UnreadableRunError(str(path), "is no run record", required, _which_folder())
+        raise UnreadableRunError(str(path), "is no run record", required, _NAME_A_FOLDER)
     if version != SCHEMA_VERSION:
         raise _of_another_version(path, run, version)
     wrong = [key for key, kind in _KINDS.items() if not isinstance(run.get(key, kind()), kind)]
-    needed = _ALWAYS_THERE + _THERE_WHEN_COMPLETED * (run.get("status") == "completed")
+    needed = ("epoch_ns", *(("plan", "phases") if run.get("status") == "completed" else ()))
     wrong += [key for key in needed if key not in run]
     plan = {} if "plan" in wrong else run.get("plan", {})
     parts = ("workload", "target")
@@ -115,10 +116,6 @@ def _of_another_version(path: Path, run: Json, version: int) -> NoRecordError:
         f"this harness ({VERSION}) reads version {SCHEMA_VERSION}",
         newer if version > SCHEMA_VERSION else f"read it with {writer}",
     )
-
-
-def _which_folder() -> str:
-    return "name one of the folders inside reports/, for example the newest: ls -t reports | head"
 
 
 def label_of(run: dict[str, Any]) -> str:

@@ -40,13 +40,8 @@ def judge(slo: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
     verdict = "no_data"
     if observed is not None:
         verdict = "pass" if holds(slo, observed) else "fail"
-    judged = {
-        "metric": slo["metric"],
-        "op": slo["op"],
-        "limit": slo["limit"],
-        "observed": observed,
-        "verdict": verdict,
-    }
+    rule = {key: slo[key] for key in ("metric", "op", "limit")}
+    judged = rule | {"observed": observed, "verdict": verdict}
     error_ms = below_clock_error(slo["metric"], observed, summary)
     if error_ms is not None:
         judged["clock_error_ms"] = error_ms

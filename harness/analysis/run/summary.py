@@ -28,7 +28,7 @@ from harness.measure.record_schema import DELIVERY_COUNTS
 SUBSCRIBER: Final = "subscriber"
 CHATTER: Final = "chatter"
 
-_JOIN_ERROR: Final = "JoinError"
+_OF_DELIVERIES: Final = ("fan_out_latency_ms", "service_latency_ms", "receive_delay_ms")
 _JOIN_COUNTS: Final = ("attempted", "succeeded", "failed")
 
 _KNOWN_FROM: Final[dict[str, dict[str, tuple[str, ...]]]] = {
@@ -47,15 +47,13 @@ _KNOWN_FROM: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 
 def figures(record: Record) -> Json:
     """Return all figures of a run, without the judgement on them."""
-    disturbed, histograms = outcomes(record), record.histograms
+    disturbed = outcomes(record)
     found: Json = {
         "population": _population(record),
         "joins": _joins(record),
         "publishes": _publishes(record),
         "deliveries": _deliveries(record),
-        "fan_out_latency_ms": histograms.block_ms("fan_out_latency_ms"),
-        "service_latency_ms": histograms.block_ms("service_latency_ms"),
-        "receive_delay_ms": histograms.block_ms("receive_delay_ms"),
+        **{block: record.histograms.block_ms(block) for block in _OF_DELIVERIES},
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
         "stall_s": stall_s(record.connections),
         "first_message_s": first_message_s(record.connections, record.messages),
@@ -74,11 +72,8 @@ def figures(record: Record) -> Json:
 def judge_part(slo: Mapping[str, Any], record: Record, summary: Json) -> Json:
     """Return an SLO as ``judge`` does, of the phase and the kind of user that it names.
 
-    Args:
-        slo: Has metric, op and limit, and perhaps phase and user_class; both are in the result
-            where they are given.
-        record: The run.
-        summary: The whole run's figures; they are judged where nothing narrows the SLO down.
+    Both are in the result where they are given. Where nothing narrows the SLO down, the whole run's
+    figures in the summary are judged.
     """
     part = part_of(slo)
     if not part:
@@ -92,12 +87,8 @@ def judge_part(slo: Mapping[str, Any], record: Record, summary: Json) -> Json:
 
 
 def failed_joins(errors: pd.DataFrame) -> pd.DataFrame:
-    """Return how many joins failed, a row a cause and a column a stage; only what occurred.
-
-    Args:
-        errors: The record's table of errors.
-    """
-    joins = errors[(errors["error_class"] == _JOIN_ERROR).to_numpy(dtype=bool, na_value=False)]
+    """Return how many joins failed, a row a cause and a column a stage; only what occurred."""
+    joins = errors[(errors["error_class"] == "JoinError").to_numpy(dtype=bool, na_value=False)]
     joins = joins.fillna({"code": "", "stage": ""})
     causes = [cause_of(*pair) for pair in zip(joins["stage"], joins["code"], strict=True)]
     counts = joins.assign(cause=pd.Categorical(causes, CAUSES)).pivot_table(

@@ -13,12 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.measure.record_schema import (
-    JOURNAL_TABLES,
-    RECORD_TABLES,
-    RENAMED_COLUMNS,
-    Columns,
-)
+from harness.measure.record_schema import JOURNAL_TABLES, RECORD_TABLES, RENAMED_COLUMNS, Columns
 
 _TYPES: Final[Mapping[Any, pa.DataType]] = {
     int: pa.int64(),

@@ -68,23 +68,16 @@ def saturates(warning: Json) -> bool:
 
 def warning(code: str, observed: Any, limit: Any, hint: str, *, invalid: bool = True) -> Json:
     """Build a warning: what was observed, what it should have been, what to do."""
-    return {
-        "code": code,
-        "observed": observed,
-        "limit": limit,
-        "hint": hint,
-        "invalidates": invalid,
-    }
+    found = {"code": code, "observed": observed, "limit": limit, "hint": hint}
+    return found | {"invalidates": invalid}
 
 
-def _saturation(record: Record, figures: Json) -> list[Json]:
+def _saturation(record: Record, figures: Json) -> Iterator[Json]:
     settings = record.workload.get("generator", {})
-    found = []
     for limit in (*LIMITS, *CLOCK_LIMITS):
         observed, highest = observe(figures, limit.metric), settings.get(limit.key)
         if observed is not None and highest is not None and observed > highest:
-            found.append(warning(limit.code, observed, highest, limit.hint))
-    return found
+            yield warning(limit.code, observed, highest, limit.hint)
 
 
 def _exhaustion(record: Record) -> list[Json]:
@@ -122,17 +115,14 @@ def unreachable(run: Json) -> bool:
     return (run.get("cause") or {}).get("code") in {"nobody_joined", "target_unreachable"}
 
 
-def _incomplete(record: Record) -> list[Json]:
-    found = [
-        warning(_DAMAGED, problem, None, "the rest of the record is shown as it is")
-        for problem in record.problems
-    ]
+def _incomplete(record: Record) -> Iterator[Json]:
+    for problem in record.problems:
+        yield warning(_DAMAGED, problem, None, "the rest of the record is shown as it is")
     joined = int(record.timeline["joins_succeeded"].sum())
     on_record = int(record.connections["joined"].sum())
     if not record.is_complete and on_record < joined:
         hint = "connections are recorded when they close; what was owed to the others is unknown"
-        found.append(warning("connections_missing", on_record, joined, hint))
-    return found
+        yield warning("connections_missing", on_record, joined, hint)
 
 
 def _internal_errors(record: Record) -> Iterator[Json]:
@@ -208,51 +198,42 @@ def _ledger_disagrees(record: Record) -> Iterator[Json]:
             yield warning("ledger_disagrees", f"{kind} that do not add up: {odd}", None, hint)
 
 
-def _clock(record: Record, figures: Json) -> list[Json]:
+def _clock(record: Record, figures: Json) -> Iterator[Json]:
     negative = int(record.timeline["negative_count"].sum())
     too_long = int(record.timeline["out_of_range_count"].sum())
-    found = []
     if negative and clocks_explain_negatives(record):
         hint = "latencies came out below zero, by less than the clocks' error: take them as zero"
-        found.append(warning("clock_negative", negative, None, hint, invalid=False))
+        yield warning("clock_negative", negative, None, hint, invalid=False)
     elif negative:
         hint = "messages arrived before they were sent: synchronise the workers' clocks"
-        found.append(warning("clock_unsound", negative, 0, hint))
+        yield warning("clock_unsound", negative, 0, hint)
     if too_long:
         hint = "latencies above one hour are counted here and missing from the percentiles"
-        found.append(warning("latency_out_of_range", too_long, 0, hint))
-    unknown = unmeasured_clocks(record)
-    if unknown:
+        yield warning("latency_out_of_range", too_long, 0, hint)
+    if unknown := unmeasured_clocks(record):
         hint = "the offsets of their clocks were never measured: see that they reach the master"
-        found.append(warning("clock_unmeasured", f"workers {unknown}", None, hint))
-    unstamped = figures["generator"]["unstamped_receives"]
-    if unstamped:
+        yield warning("clock_unmeasured", f"workers {unknown}", None, hint)
+    if unstamped := figures["generator"]["unstamped_receives"]:
         hint = (
             "the kernel gave no time of arrival, so the workers' own clocks were read: the receive "
             "delay is part of the latencies; run on Linux to tell them apart"
         )
-        found.append(warning("kernel_timestamps_missing", unstamped, 0, hint, invalid=False))
-    return found
+        yield warning("kernel_timestamps_missing", unstamped, 0, hint, invalid=False)
 
 
-def _user_errors(record: Record) -> list[Json]:
+def _user_errors(record: Record) -> Iterator[Json]:
     """Warn of exceptions in user code: Locust goes on after them, and only logs them."""
-    count = int(record.errors.loc[record.errors["stage"] == TASK_STAGE, "count"].sum())
-    if not count:
-        return []
-    noun = "exception" if count == 1 else "exceptions"
-    observed = f"{count:,} {noun} in user code, most often: {_most_raised(record)}"
-    hint = f"the run went on; for the tracebacks {_where_logged(record)}"
-    return [warning("user_errors", observed, None, hint, invalid=False)]
+    if count := int(record.errors.loc[record.errors["stage"] == TASK_STAGE, "count"].sum()):
+        noun = "exception" if count == 1 else "exceptions"
+        observed = f"{count:,} {noun} in user code, most often: {_most_raised(record)}"
+        hint = f"the run went on; for the tracebacks {_where_logged(record)}"
+        yield warning("user_errors", observed, None, hint, invalid=False)
 
 
 def _most_raised(record: Record, classes: Collection[str] = (), *, but: bool = False) -> str:
     """Return the exception that user code raised most often, in words; empty where it raised none.
 
-    Args:
-        record: The run.
-        classes: Of users of these classes alone; of all where there are none.
-        but: Of users of all classes but these.
+    Of users of ``classes`` alone, or with ``but`` of all others; of all users without classes.
     """
     errors = record.errors[record.errors["stage"] == TASK_STAGE]
     if classes:
@@ -272,73 +253,64 @@ def _where_logged(record: Record) -> str:
     return f"see {log}" if log.exists() else "see what Locust printed"
 
 
-def _unsent(figures: Json) -> list[Json]:
-    publishes = figures["publishes"]
-    if publishes["offered"] == publishes["sent"]:
-        return []
-    hint = (
-        "scheduled publishes whose chatter was not connected, or kept silent after it had been "
-        "throttled; the load was lighter than planned"
-    )
-    return [
-        warning("publishes_not_sent", publishes["sent"], publishes["offered"], hint, invalid=False)
-    ]
+def _unsent(figures: Json) -> Iterator[Json]:
+    offered, sent = (figures["publishes"][name] for name in ("offered", "sent"))
+    if offered != sent:
+        hint = (
+            "scheduled publishes whose chatter was not connected, or kept silent after it had been "
+            "throttled; the load was lighter than planned"
+        )
+        yield warning("publishes_not_sent", sent, offered, hint, invalid=False)
 
 
-def _unjudged_requests(record: Record, figures: Json) -> list[Json]:
+def _unjudged_requests(record: Record, figures: Json) -> Iterator[Json]:
     """Warn of failed requests of ordinary users that no SLO judges."""
     requests = figures["requests"].get(AGGREGATED, {"failures": 0})
     metrics = (str(slo["metric"]) for slo in record.workload.get("slos", []))
     judged = any(one.startswith("requests.") and "failure" in one for one in metrics)
-    if judged or not requests["failures"]:
-        return []
-    failed, count = requests["failures"], requests["count"]
-    observed = f"{failed:,} of {count:,} ordinary requests failed, and no SLO judges them"
-    hint = f'an SLO can: metric = "requests.{AGGREGATED}.failure_ratio"'
-    return [warning("requests_failed", observed, None, hint, invalid=False)]
+    if requests["failures"] and not judged:
+        failed, count = requests["failures"], requests["count"]
+        observed = f"{failed:,} of {count:,} ordinary requests failed, and no SLO judges them"
+        hint = f'an SLO can: metric = "requests.{AGGREGATED}.failure_ratio"'
+        yield warning("requests_failed", observed, None, hint, invalid=False)
 
 
-def _unheard(figures: Json) -> list[Json]:
+def _unheard(figures: Json) -> Iterator[Json]:
     """Warn where publishes were accepted and none arrived: the target file may be wrong."""
     deliveries = figures["deliveries"]
     heard = any(deliveries[kind] for kind in ("received", "late", "unexpected"))
-    if heard or not deliveries["owed"] or not figures["publishes"]["acknowledged"]:
-        return []
-    hint = (
-        "publishes were accepted and none arrived: either nothing is delivered, or the target's "
-        "[client] does not say where a message stands in what its clients get"
-    )
-    return [warning("nothing_heard", 0, deliveries["owed"], hint, invalid=False)]
+    if deliveries["owed"] and figures["publishes"]["acknowledged"] and not heard:
+        hint = (
+            "publishes were accepted and none arrived: either nothing is delivered, or the "
+            "target's [client] does not say where a message stands in what its clients get"
+        )
+        yield warning("nothing_heard", 0, deliveries["owed"], hint, invalid=False)
 
 
-def _limited(record: Record) -> list[Json]:
+def _limited(record: Record) -> Iterator[Json]:
     """Warn of what the emulated system dropped at its own limits."""
-    dropped = dropped_at_limits(record)
-    if not dropped:
-        return []
-    each = [f"{cause.replace('_', ' ')} {count:,}" for cause, count in dropped.items()]
-    hint = (
-        "deliveries that the emulated system itself gave up at a limit it was set, in all phases: "
-        "a property of the system, and no fault of the load generator"
-    )
-    return [warning("system_limit", ", ".join(each), None, hint, invalid=False)]
+    if dropped := dropped_at_limits(record):
+        each = [f"{cause.replace('_', ' ')} {count:,}" for cause, count in dropped.items()]
+        hint = (
+            "deliveries that the emulated system itself gave up at a limit it was set, in all "
+            "phases: a property of the system, and no fault of the load generator"
+        )
+        yield warning("system_limit", ", ".join(each), None, hint, invalid=False)
 
 
-def _not_routed(record: Record) -> list[Json]:
+def _not_routed(record: Record) -> Iterator[Json]:
     """Warn of subscribers that were owed messages before measuring began and received none.
 
     A user that polls may not have polled yet.
     """
     if record.measure_start_s is None:
-        return []
+        return
     start_ns = record.epoch_ns + round(record.measure_start_s * NS_PER_S)
     pushed = ~record.connections["user_class"].isin(record.polling_classes)
-    silent = not_routed(record.connections[pushed], record.messages, start_ns)
-    if not silent:
-        return []
-    hint = (
-        "their subscriptions were confirmed, and yet they heard nothing before measuring began: a "
-        "join does not mean routed; what they missed until then is counted apart, and a longer "
-        "phases.settle_s or phases.warm_up_s gives the system time"
-    )
-    return [warning("not_routed", silent, 0, hint, invalid=False)]
+    if silent := not_routed(record.connections[pushed], record.messages, start_ns):
+        hint = (
+            "their subscriptions were confirmed, and yet they heard nothing before measuring "
+            "began: a join does not mean routed; what they missed until then is counted apart, "
+            "and a longer phases.settle_s or phases.warm_up_s gives the system time"
+        )
+        yield warning("not_routed", silent, 0, hint, invalid=False)

@@ -34,11 +34,7 @@ def first_message_waits_s(connections: pd.DataFrame, messages: pd.DataFrame) -> 
 
     The wait begins when the user begins its first attempt to join, or with the first message that
     is published in a channel of its own after that, and ends when any message arrives.
-
-    Args:
-        connections: The record's table, a row an attempt; of a user that only publishes, no row
-            names a channel.
-        messages: The record's table.
+    A row of connections is an attempt; of a user that only publishes, no row names a channel.
 
     Returns:
         Indexed by user class and number. A user that never got one waited until the end of the

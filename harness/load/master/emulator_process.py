@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import ssl
 import subprocess
 import time
@@ -18,6 +19,7 @@ import orjson
 from harness.core.child_errors import ERROR_FILE_VARIABLE, decode_error
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, ScenarioError
+from harness.core.own_requests import CONTROL_TOKEN_VARIABLE, TOKEN_HEADER
 from harness.load.worker_protocol import Endpoints
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, STATS_PATH
 from harness.scenario.resolved import encode_target
@@ -37,6 +39,9 @@ class EmulatorNotStartedError(MachineError):
     def __str__(self) -> str:
         sentence = f"{self.where}: {self.found}"
         return f"{sentence}\nhint: {self.hint}" if self.hint else sentence
+
+
+_TOKEN = secrets.token_urlsafe()
 
 
 class EmulatorProcess:
@@ -64,7 +69,7 @@ class EmulatorProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=own,
+                env=own | {CONTROL_TOKEN_VARIABLE: _TOKEN},
                 start_new_session=True,
             )
         # It may have ended already; the reason is read below.
@@ -155,7 +160,7 @@ class EmulatorControls:
 
     def _request(self, path: str, body: bytes | None = None) -> Any:
         url = urlunsplit((*self._base, path, "", ""))
-        request = urllib.request.Request(url, body)  # noqa: S310 - the emulator's own address
+        request = urllib.request.Request(url, body, {TOKEN_HEADER: _TOKEN})  # noqa: S310 - the emulator's own address
         with urllib.request.urlopen(  # noqa: S310 - as above
             request, timeout=CONTROL_ANSWER_WITHIN_S, context=self._tls
         ) as response:

@@ -1,6 +1,6 @@
 """The charts of a comparison: all sides on the same axes, aligned at the start of measuring."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,12 +13,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from harness.analysis.decide.comparison import Comparison
 from harness.analysis.run.disturbances import fan_out_p99_ms
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.histograms import percentile_curve
 from harness.analysis.run.ledger import faults_per_second, stalls_s
 from harness.analysis.run.record import Record
 from harness.core.metrics import title_of
 from harness.measure.histogram import LatencyHistogram
-from harness.report.annotations import every_second, line, thin
+from harness.report.annotations import every_second, line, tail_curve, thin
 from harness.report.canvas import (
     NARROW,
     WIDE,
@@ -29,6 +28,7 @@ from harness.report.canvas import (
     finish,
     latency_axis,
     legend,
+    mark_seconds,
     panels,
     percentile_axis,
     unit,
@@ -39,17 +39,15 @@ _LEAST_STALL_S: Final = 0.001
 _CHARACTER: Final = 6.0
 _KEY_MARK: Final = 34
 """Width of a character and of a mark in a key, in points."""
+_ROOM_LEFT: Final = 176
+"""Width of the names of figures, in points."""
 
 
 @dataclass(frozen=True)
 class Contestant:
     """One side of a chart.
 
-    Attributes:
-        label: Its name in the key.
-        look: How its lines are drawn in every chart.
-        runs: Its runs, each drawn as one line over time.
-        latencies: Their fan-out latencies together.
+    Each of its runs is drawn as one line over time; ``latencies`` are all their fan-out latencies.
     """
 
     label: str
@@ -75,35 +73,29 @@ def contestants_of(comparison: Comparison) -> list[Contestant]:
 def draw_comparison(comparison: Comparison) -> list[Chart]:
     """Draw every chart that the records have data for."""
     contestants = contestants_of(comparison)
-    return _drawn([*_ratios(comparison, contestants), *_layouts(contestants)])
+    layouts = [*_ratios(comparison, contestants), *_layouts(contestants)]
+    return [layout.chart() for layout in layouts]
 
 
-def draw_contest(
-    contestants: Sequence[Contestant], prefix: str = "compare", about: str = ""
-) -> list[Chart]:
-    """Draw every chart that the records have data for.
+def draw_contest(contestants: Sequence[Contestant], prefix: str, about: str) -> list[Chart]:
+    """Draw the same on the axes of one workload.
 
-    Args:
-        contestants: What to draw on the same axes.
-        prefix: Begins the charts' names.
-        about: Follows their titles.
+    ``prefix`` begins the charts' names, and ``about`` follows their titles.
     """
-    return _drawn(
-        replace(one, name=one.name.replace("compare", prefix, 1), title=one.title + about)
+    return [
+        replace(one, name=one.name.replace("compare", prefix, 1), title=one.title + about).chart()
         for one in _layouts(contestants)
-    )
+    ]
 
 
 def _layouts(contestants: Sequence[Contestant]) -> list[ChartLayout]:
-    makers = (
-        *(_fan_out_percentiles, _p99_over_time, _connected, _deliveries, _lost),
-        *(_stalls, _join_percentiles),
-    )
-    return [layout for maker in makers for layout in maker(contestants)]
-
-
-def _drawn(layouts: Iterable[ChartLayout]) -> list[Chart]:
-    return [layout.chart() for layout in layouts]
+    return [
+        *_fan_out_percentiles(contestants),
+        *(layout for words in _OVER_TIME for layout in _over_time(contestants, *words)),
+        *_lost(contestants),
+        *_stalls(contestants),
+        *_join_percentiles(contestants),
+    ]
 
 
 def _panel(figure: Figure, size: Size, contestants: Sequence[Contestant]) -> Axes:
@@ -132,15 +124,9 @@ def _ratios(comparison: Comparison, contestants: Sequence[Contestant]) -> Iterat
     first = comparison.sides[0].name
 
     def draw(figure: Figure, size: Size) -> None:
-        axes = figure.add_axes((_room_left(size), 40 / size.height, 0, 1))
-        axes.set_position(
-            (
-                _room_left(size),
-                40 / size.height,
-                1 - _room_left(size) - 16 / size.width,
-                1 - 52 / size.height,
-            )
-        )
+        left = _ROOM_LEFT / size.width
+        width, height = 1 - left - 16 / size.width, 1 - 52 / size.height
+        axes = figure.add_axes((left, 40 / size.height, width, height))
         axes.axvline(0, color=INK, linewidth=1.2, zorder=1)
         for place, (_, contestant, one) in enumerate(rows):
             colour = contestant.look.colour
@@ -162,11 +148,6 @@ def _ratios(comparison: Comparison, contestants: Sequence[Contestant]) -> Iterat
     )
     size = Size(WIDE.width, 76 + 24 * len(rows))
     yield ChartLayout("compare-differences", f"How far from {first}", caption, draw, size)
-
-
-def _room_left(size: Size) -> float:
-    """Return the share of a drawing's width that names of figures take."""
-    return 176 / size.width
 
 
 def _fan_out_percentiles(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
@@ -204,9 +185,7 @@ def _percentiles(
         axes = _panel(figure, size, contestants)
         slowest, quickest = 0.0, np.inf
         for contestant, histogram in shown:
-            latency_ms, share = percentile_curve(histogram)
-            before = np.concatenate(([0.0], share[:-1]))
-            tail = 1 / (1 - np.minimum(before, 1 - 1 / (2 * histogram.count)))
+            tail, latency_ms = tail_curve(histogram)
             axes.plot(tail, latency_ms, label=contestant.label, **contestant.style)
             slowest, quickest = max(slowest, latency_ms[-1]), min(quickest, latency_ms[0])
         percentile_axis(axes, most, size)
@@ -217,38 +196,24 @@ def _percentiles(
     yield ChartLayout(*words, draw, WIDE)
 
 
-def _p99_over_time(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
-    caption = "The p99 of each second, a line for each run; second 0 is the start of measuring."
-    yield from _over_time(
-        contestants,
-        "compare-p99",
-        "Fan-out p99 over time",
-        caption,
-        "ms",
-        lambda record: fan_out_p99_ms(record.timeline),
-    )
-
-
-def _connected(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
-    yield from _over_time(
-        contestants,
-        "compare-connected",
-        "Connected over time",
+_OVER_TIME: Final[Sequence[tuple[str, str, str, str, Callable[[Record], "pd.Series[float]"]]]] = (
+    (
+        *("compare-p99", "Fan-out p99 over time"),
+        "The p99 of each second, a line for each run; second 0 is the start of measuring.",
+        *("ms", lambda record: fan_out_p99_ms(record.timeline)),
+    ),
+    (
+        *("compare-connected", "Connected over time"),
         "Connections open at the end of each second, a line for each run.",
-        "connected",
-        lambda record: record.timeline.groupby("second")["connected"].sum(),
-    )
-
-
-def _deliveries(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
-    yield from _over_time(
-        contestants,
-        "compare-deliveries",
-        "Deliveries over time",
+        *("connected", lambda record: record.timeline.groupby("second")["connected"].sum()),
+    ),
+    (
+        *("compare-deliveries", "Deliveries over time"),
         "Deliveries that arrived in each second, a line for each run.",
-        "/s",
-        lambda record: record.timeline.groupby("second")["deliveries"].sum(),
-    )
+        *("/s", lambda record: record.timeline.groupby("second")["deliveries"].sum()),
+    ),
+)
+"""Name, title, caption and unit of charts over time, and what is drawn of a run."""
 
 
 def _lost(contestants: Sequence[Contestant]) -> Iterator[ChartLayout]:
@@ -311,8 +276,7 @@ def _aligned_axis(axes: Axes, record: Record, size: Size) -> None:
         if phase["name"] == "measure":
             axes.axvspan(begin, end, color=BAND, linewidth=0, zorder=0)
         axes.axvline(begin, color=LINE, linewidth=0.8, zorder=0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=max(size.width // 70, 4), integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} s"))
+    mark_seconds(axes, size)
     axes.set_xlabel("since measuring began", color=MUTED)
 
 

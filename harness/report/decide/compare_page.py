@@ -1,15 +1,15 @@
 """The page of a comparison."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from harness.analysis.decide.bootstrap import REPLICATES, block_seconds
-from harness.analysis.decide.comparison import METRICS, RATIO, Comparison, Difference
+from harness.analysis.decide.comparison import METRICS, RATIO, Comparison
 from harness.analysis.decide.regression import Passage
 from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.canvas import Chart
-from harness.report.decide.compare_charts import contestants_of, draw_comparison
+from harness.report.decide.compare_charts import contestants_of
 from harness.report.decide.compare_tables import (
     NO_DIFFERENCE,
     change_text,
@@ -33,18 +33,9 @@ HEADLINES: Final = (
 
 
 def render_comparison(
-    comparison: Comparison,
-    passages: Sequence[Passage],
-    charts: Sequence[Chart] | None = None,
+    comparison: Comparison, passages: Sequence[Passage], charts: Sequence[Chart]
 ) -> str:
-    """Return the page.
-
-    Args:
-        comparison: What was compared.
-        passages: The gates and their verdicts.
-        charts: From ``draw_comparison``; drawn if not given.
-    """
-    charts = draw_comparison(comparison) if charts is None else charts
+    """Return the page, with the verdicts of the gates that were passed or not."""
     first = comparison.sides[0]
     pairs = list(zip(comparison.sides[1:], comparison.differences, strict=True))
     tables = [
@@ -120,12 +111,12 @@ def comparison_tiles(comparison: Comparison) -> list[Tile]:
 
 
 def _tile(comparison: Comparison, metric: str) -> Tile:
-    figures = [Figure(metric, figure_text(side, metric), side.name) for side in comparison.sides]
-    return Tile(capital(title_of(metric)), figures, "", "; ".join(_details(comparison, metric)))
-
-
-def _details(comparison: Comparison, metric: str) -> Iterator[str]:
-    several = len(comparison.differences) > 1
-    for side, found in zip(comparison.sides[1:], comparison.differences, strict=True):
-        one: Difference = next(each for each in found if each.metric == metric)
-        yield (f"{side.name}: " if several else "") + change_text(one)
+    first, *others = comparison.sides
+    figures = [Figure(metric, figure_text(side, metric), side.name) for side in (first, *others)]
+    details = [
+        (f"{side.name}: " if len(others) > 1 else "") + change_text(one)
+        for side, found in zip(others, comparison.differences, strict=True)
+        for one in found
+        if one.metric == metric
+    ]
+    return Tile(capital(title_of(metric)), figures, "", "; ".join(details))

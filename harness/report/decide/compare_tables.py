@@ -12,8 +12,8 @@ from harness.core.metrics import more_is_better, title_of
 from harness.report import formatting as q
 from harness.report.clocks import WITHIN_CLOCKS, below, explanation, quoted
 from harness.report.glossary import anchor, capital
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
-from harness.report.table_cells import Cell, Table
+from harness.report.summary_text import verdict_cell
+from harness.report.table_cells import Cell, Row, Table, table_of
 
 NO_DIFFERENCE: Final = "no difference shown"
 JSON_VERSION: Final = 1
@@ -77,40 +77,38 @@ def difference_table(first: Side, other: Side, differences: Sequence[Difference]
 
 def runs_table(comparison: Comparison) -> Table:
     """Return every run with its side, folder, verdict and origin."""
-    rows = []
+    rows: list[Row] = []
     for side in comparison.sides:
         for one in side.runs:
-            run, verdict = one.record.run, one.summary["verdict"]
+            run = one.record.run
             rows.append(
-                [
-                    Cell(side.name),
-                    Cell(one.record.folder.name),
-                    Cell(label_words(run) or q.MISSING),
-                    Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
-                    Cell(str(one.record.workload.get("name", q.MISSING))),
-                    Cell(str(one.record.target.get("name", q.MISSING))),
-                    Cell(str(run.get("started_at") or q.MISSING)),
-                    Cell(str(run.get("environment", {}).get("git_revision") or q.MISSING)),
-                ]
+                {
+                    "Side": side.name,
+                    "Run": one.record.folder.name,
+                    "Tested": label_words(run) or q.MISSING,
+                    "Verdict": verdict_cell(one.summary["verdict"]),
+                    "Workload": str(one.record.workload.get("name", q.MISSING)),
+                    "Target": str(one.record.target.get("name", q.MISSING)),
+                    "Started": str(run.get("started_at") or q.MISSING),
+                    "Revision": str(run.get("environment", {}).get("git_revision") or q.MISSING),
+                }
             )
-    columns = ["Side", "Run", "Tested", "Verdict", "Workload", "Target", "Started", "Revision"]
-    return Table("runs", "Runs", "", columns, rows, texts=len(columns))
+    return table_of("runs", "Runs", "", rows, texts=8)
 
 
 def gates_table(passages: Sequence[Passage]) -> Table:
     """Return each gate with the observed change."""
-    rows = [
-        [
-            Cell(str(one.gate)),
-            Cell(f"{VERDICT_MARKS[one.verdict]} {VERDICT_WORDS[one.verdict]}", tone=one.verdict),
-            Cell(one.side),
-            Cell(_relative(one.seen), link=anchor(one.seen.metric)),
-            Cell(_word(one.seen)),
-        ]
+    rows: list[Row] = [
+        {
+            "Fails if": str(one.gate),
+            "Verdict": verdict_cell(one.verdict),
+            "Side": one.side,
+            "Change": Cell(_relative(one.seen), link=anchor(one.seen.metric)),
+            "Finding": _word(one.seen),
+        }
         for one in passages
     ]
-    columns = ["Fails if", "Verdict", "Side", "Change", "Finding"]
-    return Table("gates", "Gates", "", columns, rows, texts=3)
+    return table_of("gates", "Gates", "", rows, texts=3)
 
 
 def comparison_json(comparison: Comparison, passages: Sequence[Passage]) -> Json:

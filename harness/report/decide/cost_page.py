@@ -16,17 +16,8 @@ from harness.report.page import Figure, Tile, render_page
 from harness.report.theme import looks_of
 
 
-def render_cost_page(
-    study: CostStudy, runs: Sequence[RunCost] = (), charts: Sequence[Chart] | None = None
-) -> str:
-    """Return the comparison as one HTML document.
-
-    Args:
-        study: The cost of a day.
-        runs: The usage of runs, shown in own tables.
-        charts: From ``draw_curves``; drawn if not given.
-    """
-    charts = draw_curves(study.curves) if charts is None else charts
+def render_cost_page(study: CostStudy, runs: Sequence[RunCost], charts: Sequence[Chart]) -> str:
+    """Return the comparison, with the usage of runs in tables of their own, as one document."""
     return render_page(
         "cost",
         OF_COSTS,

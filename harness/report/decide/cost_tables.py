@@ -1,17 +1,13 @@
 """The tables of a cost comparison, for the terminal and the page."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from harness.analysis.decide.cost_study import Bill, BreakEven, Case, CostStudy, Step
 from harness.analysis.run.cost import RunCost
 from harness.core.pricing import Day, Line, economics_of, priced_systems, step_bytes_of
 from harness.core.system import system_named
 from harness.report import formatting as q
-from harness.report.table_cells import Cell, Table
-
-_LEAST_OF_THREE_DIGITS: Final = 0.01
-"""A short run's gigabytes are less, and yet not 0."""
+from harness.report.table_cells import Cell, Row, Table, table_of
 
 
 def lines_table(bill: Bill) -> str:
@@ -35,12 +31,7 @@ def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
             "window.",
             study.coalescing,
         ),
-        _steps(
-            "sizes",
-            "Event sizes",
-            _metering(),
-            study.sizes,
-        ),
+        _steps("sizes", "Event sizes", _metering(), study.sizes),
         *(_lines(bill, case.title, study) for case in study.cases for bill in case.bills),
     ]
 
@@ -51,8 +42,8 @@ def _run(run: RunCost, number: int) -> Table:
         [
             Cell(_words(name)),
             Cell(units.get(name, q.MISSING)),
-            Cell(amount(count)),
-            Cell(_billed(name, run.billed)),
+            Cell(q.amount(count)),
+            Cell(q.amount(run.billed[name]) if name in run.billed else q.MISSING),
         ]
         for name, count in run.operations.items()
     ]
@@ -102,45 +93,33 @@ def _totals(study: CostStudy) -> Table:
         ]
         for bill in everyone.bills
     ]
-    (connected,), writing = {bill.users for bill in everyone.bills}, chatters.bills[0].users
     note = (
         f"USD per day for {q.count(study.day.messages)} messages. Hybrid: chatters connected, "
         f"{q.count(viewers.users)} viewers polling every {study.day.poll_interval_s:g} s for "
         f"{q.money(viewers.usd)}. Idle: no user connected all day."
     )
-    columns = [
-        "system",
-        f"{q.count(connected)} connected",
-        f"{q.count(writing)} connected",
-        "hybrid",
-        "idle",
-    ]
+    # Both numbers may be the same, so the headings are no keys.
+    connected, writing = (q.count(case.bills[0].users) for case in (everyone, chatters))
+    columns = ["system", f"{connected} connected", f"{writing} connected", "hybrid", "idle"]
     return Table("totals", "A day", note, columns, rows)
 
 
 def _idle(study: CostStudy) -> Table:
     """Return the cost of a day without users: which systems scale to zero."""
     rows = [
-        [
-            Cell(bill.name),
-            Cell(_words(line.name)),
-            Cell(line.formula),
-            Cell(str(line.price)),
-            Cell(amount(line.quantity)),
-            Cell(q.money(line.usd)),
-        ]
+        {"system": bill.name, "line": _words(line.name), **_amounts(line)}
         for bill in study.idle_bills
         for line in _standing_lines(bill, study.flipped)
     ]
+    nothing = dict.fromkeys(("formula", "price", "quantity"), q.MISSING)
     rows += [
-        [Cell(bill.name), Cell("nothing"), *[Cell(q.MISSING)] * 3, Cell(q.money(0.0))]
+        {"system": bill.name, "line": "nothing", **nothing, "USD per day": q.money(0.0)}
         for bill in study.idle_bills
         if not _standing_lines(bill, study.flipped)
     ]
     note = "A day without users and messages; provisioned servers keep running."
-    columns = ["system", "line", "formula", "price", "quantity", "USD per day"]
     meanings = ("", "", "", "", "quantity", "line")
-    return Table("idle", "Idle day", note, columns, rows, texts=4, meanings=meanings)
+    return table_of("idle", "Idle day", note, rows, texts=4, meanings=meanings)
 
 
 def _standing_lines(bill: Bill, flipped: Sequence[str]) -> list[Line]:
@@ -148,25 +127,24 @@ def _standing_lines(bill: Bill, flipped: Sequence[str]) -> list[Line]:
 
 
 def _open_questions(cases: Sequence[Case]) -> Table:
-    rows = [
-        [
-            Cell(bill.name),
-            Cell(each.question),
-            Cell(each.switch),
-            Cell(q.count(bill.users)),
-            Cell(q.money(bill.usd), link=lines_table(bill)),
-            Cell(q.money(each.usd), link=lines_table(bill)),
-        ]
+    rows: list[Row] = [
+        {
+            "system": bill.name,
+            "question": each.question,
+            "name": each.switch,
+            "users": q.count(bill.users),
+            "as counted": Cell(q.money(bill.usd), link=lines_table(bill)),
+            "alternative": Cell(q.money(each.usd), link=lines_table(bill)),
+        }
         for case in cases
         for bill in case.bills
         for each in bill.alternatives
     ]
-    return Table(
+    return table_of(
         "switches",
         "Assumptions, with both values",
         "The answer depends on the team, or the price list is ambiguous. --flip NAME selects the "
         "alternative.",
-        ["system", "question", "name", "users", "as counted", "alternative"],
         rows,
         texts=3,
         meanings=("", "", "", "users_billed"),
@@ -175,45 +153,42 @@ def _open_questions(cases: Sequence[Case]) -> Table:
 
 def _break_evens(found: Sequence[BreakEven]) -> Table:
     rows = [
-        [
-            Cell(each.question),
-            Cell(q.MISSING if each.at is None else f"{q.figure(each.at)} {each.unit}"),
-            Cell(each.cheaper_above),
-        ]
+        {
+            "between": each.question,
+            "at": q.MISSING if each.at is None else f"{q.figure(each.at)} {each.unit}",
+            "cheaper above it": each.cheaper_above,
+        }
         for each in found
     ]
     note = "Without such a point, one system is cheaper throughout."
-    columns = ["between", "at", "cheaper above it"]
     meanings = ("", "break_even")
-    return Table("break-even", "Break-even points", note, columns, rows, meanings=meanings)
+    return table_of("break-even", "Break-even points", note, rows, meanings=meanings)
 
 
 def _grid(steps: Sequence[Step]) -> Table:
-    systems = list(steps[0].usd)
-    rows = [
-        [Cell(step.choice), *(Cell(q.money(step.usd[system])) for system in systems)]
-        for step in steps
-    ]
+    rows = [{"a day of": step.choice} | _usd(step) for step in steps]
     note = "Cost over users and messages: it is proportional to their product where deliveries are "
     note += "billed, and nearly independent of messages where servers or requests are billed."
-    columns, meanings = ["a day of", *systems], ("", *["usd_day"] * len(systems))
-    return Table("grid", "Users and messages", note, columns, rows, meanings=meanings)
+    meanings = ("", *["usd_day"] * len(steps[0].usd))
+    return table_of("grid", "Users and messages", note, rows, meanings=meanings)
 
 
 def _steps(name: str, title: str, note: str, steps: Sequence[Step]) -> Table:
-    systems = list(steps[0].usd)
     rows = [
-        [
-            Cell(step.choice),
-            Cell(q.count(step.events)),
-            Cell(q.count(step.event_bytes)),
-            *(Cell(q.money(step.usd[system])) for system in systems),
-        ]
+        {
+            "choice": step.choice,
+            "events a day": q.count(step.events),
+            "bytes": q.count(step.event_bytes),
+            **_usd(step),
+        }
         for step in steps
     ]
-    columns = ["choice", "events a day", "bytes", *systems]
-    meanings = ("", *["travel_together"] * 2, *["usd_day"] * len(systems))
-    return Table(name, title, note, columns, rows, meanings=meanings)
+    meanings = ("", *["travel_together"] * 2, *["usd_day"] * len(steps[0].usd))
+    return table_of(name, title, note, rows, meanings=meanings)
+
+
+def _usd(step: Step) -> dict[str, str]:
+    return {system: q.money(usd) for system, usd in step.usd.items()}
 
 
 def _lines(bill: Bill, case: str, study: CostStudy) -> Table:
@@ -222,40 +197,31 @@ def _lines(bill: Bill, case: str, study: CostStudy) -> Table:
         f"{case}: {q.count(bill.users)} users, {q.count(study.day.messages)} messages, "
         f"{q.money(bill.usd)} a day. Months of 30 days where a price changes with volume."
     )
-    return Table(
+    return table_of(
         lines_table(bill),
         f"{bill.name}: {case.lower()}",
         note,
-        ["line", "formula", "price", "source", "quantity", "USD per day"],
         rows,
         texts=4,
         meanings=("", "", "", "", "quantity", "line"),
     )
 
 
-def _line(line: Line, flipped: Sequence[str]) -> list[Cell]:
-    where = f"{line.price.source}, {line.price.region}, {line.price.as_of}"
+def _line(line: Line, flipped: Sequence[str]) -> dict[str, str]:
     switch = "" if line.switch is None else line.switch.name
     counted = "" if line.counts(flipped) else f" (not counted: {switch})"
-    return [
-        Cell(_words(line.name) + counted),
-        Cell(line.formula),
-        Cell(str(line.price)),
-        Cell(where),
-        Cell(amount(line.quantity)),
-        Cell(q.money(line.usd)),
-    ]
+    source = f"{line.price.source}, {line.price.region}, {line.price.as_of}"
+    return {"line": _words(line.name) + counted, **_amounts(line, source=source)}
 
 
-def amount(quantity: float) -> str:
-    """Return a quantity with grouped digits, and decimals only where it is small."""
-    if 0 < quantity < _LEAST_OF_THREE_DIGITS:
-        return f"{quantity:.6f}".rstrip("0")
-    return q.count(quantity) if quantity >= 100 or quantity == int(quantity) else q.figure(quantity)  # noqa: PLR2004 - three digits are enough
-
-
-def _billed(name: str, billed: Mapping[str, float]) -> str:
-    return amount(billed[name]) if name in billed else q.MISSING
+def _amounts(line: Line, **more: str) -> dict[str, str]:
+    return {
+        "formula": line.formula,
+        "price": str(line.price),
+        **more,
+        "quantity": q.amount(line.quantity),
+        "USD per day": q.money(line.usd),
+    }
 
 
 def _words(name: str) -> str:

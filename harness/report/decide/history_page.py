@@ -16,8 +16,8 @@ from harness.report.canvas import NARROW, Chart, ChartLayout, Size, panels
 from harness.report.clocks import WITHIN_CLOCKS, explanation, quoted
 from harness.report.glossary import capital
 from harness.report.page import render_page
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
-from harness.report.table_cells import Cell, Table
+from harness.report.summary_text import VERDICT_WORDS, verdict_cell
+from harness.report.table_cells import Cell, Row, Table, table_of
 from harness.report.theme import BAND, BLUE, MUTED, ORANGE
 
 _LEAST_POINTS = 2
@@ -25,14 +25,8 @@ _CHARACTER = 5.4
 _MOST_KEYS = 4
 
 
-def render_history(history: History, charts: Sequence[Sequence[Chart]] | None = None) -> str:
-    """Return the page.
-
-    Args:
-        history: The runs, series by series.
-        charts: From ``draw_history``; drawn if not given.
-    """
-    charts = draw_history(history) if charts is None else charts
+def render_history(history: History, charts: Sequence[Sequence[Chart]]) -> str:
+    """Return the page with the charts of each series."""
     return render_page(
         "history",
         history.metrics,
@@ -68,15 +62,15 @@ def title(series: Series) -> str:
 
 def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
     is_named = any(point.tested for point in series.points)
-    rows = [
-        [
-            Cell(f"{point.started:%Y-%m-%d %H:%M}"),
-            *([Cell(point.tested or q.MISSING)] if is_named else []),
-            *([Cell(point.revision)] if series.knows_revisions else []),
-            Cell(f"{VERDICT_MARKS.get(point.verdict, '?')} {_word(point)}", tone=point.verdict),
-            Cell(point.folder.name),
-            *(Cell(_quoted(metric, point)) for metric in metrics),
-        ]
+    rows: list[Row] = [
+        {
+            "Started": f"{point.started:%Y-%m-%d %H:%M}",
+            **({"Tested": point.tested or q.MISSING} if is_named else {}),
+            **({"Revision": point.revision} if series.knows_revisions else {}),
+            "Verdict": _verdict(point),
+            "Run": point.folder.name,
+            **{capital(title_of(metric)): _quoted(metric, point) for metric in metrics},
+        }
         for point in series.points
     ]
     changes = [text for metric in metrics if (text := _change(series.change(metric)))]
@@ -84,15 +78,10 @@ def _table(number: int, series: Series, metrics: Sequence[str]) -> Table:
     notes = notes if changes else []
     if any(point.errors_ms[metric] for point in series.points for metric in metrics):
         notes.append(f"{explanation('run')}.")
-    texts = ["Started", *(["Tested"] if is_named else [])]
-    texts += [*(["Revision"] if series.knows_revisions else []), "Verdict", "Run"]
-    columns = [*texts, *(capital(title_of(m)) for m in metrics)]
-    title, meanings = f"Runs of series {number}, oldest first", ("",) * len(texts) + tuple(metrics)
-    return Table(
-        *(f"series-{number}", title, " ".join(notes), columns, rows),
-        texts=len(texts),
-        meanings=meanings,
-    )
+    texts = 3 + is_named + series.knows_revisions
+    title, meanings = f"Runs of series {number}, oldest first", ("",) * texts + tuple(metrics)
+    name, note = f"series-{number}", " ".join(notes)
+    return table_of(name, title, note, rows, texts=texts, meanings=meanings)
 
 
 def _quoted(metric: str, point: Point) -> str:
@@ -110,8 +99,9 @@ def _change(seen: Difference | None) -> str:
     return f"{title_of(seen.metric)} {100 * (seen.ratio - 1):+.3g}{q.THIN}%"
 
 
-def _word(point: Point) -> str:
-    return VERDICT_WORDS.get(point.verdict, point.verdict)
+def _verdict(point: Point) -> Cell:
+    known = point.verdict in VERDICT_WORDS
+    return verdict_cell(point.verdict) if known else Cell(f"? {point.verdict}", tone=point.verdict)
 
 
 def _charts(number: int, series: Series, metrics: Sequence[str]) -> Iterator[Chart]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.analysis.decide.comparison import Difference
-from harness.analysis.decide.study import Answer, Contest, Findings
+from harness.analysis.decide.study import Answer, Contest, Findings, origin_of
 from harness.analysis.decide.study_paper import SystemCost
 from harness.report import formatting as q
 from harness.report.decide.compare_tables import change_text, figure_text
@@ -14,15 +14,14 @@ from harness.report.decide.study_text import (
     judged_text,
     marked,
     most_expensive_lines,
-    origin_of,
     paper_text,
     seen_text,
     size_text,
     standing_text,
 )
 from harness.report.glossary import anchor
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
-from harness.report.table_cells import Cell, Table, several
+from harness.report.summary_text import verdict_cell
+from harness.report.table_cells import Cell, Row, Table, several, table_of
 
 BESIDE: Final = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
 """Metrics shown for every system side by side."""
@@ -42,8 +41,8 @@ def matrix(findings: Findings) -> Table:
         "Met: every objective held at the required size. Held at smaller size: every objective "
         "held in smaller runs. The tables below contain the figures."
     )
-    return Table("matrix", "Requirements and results", note, columns, rows,
-                 texts=len(columns))  # fmt: skip
+    title = "Requirements and results"
+    return Table("matrix", title, note, columns, rows, texts=len(columns))
 
 
 def approaches(findings: Findings) -> Table:
@@ -54,15 +53,14 @@ def approaches(findings: Findings) -> Table:
         if one.runs
     }
     rows = [
-        [
-            Cell(one.label),
-            Cell(one.approach or q.MISSING),
-            Cell(targets.get(one.name, q.MISSING)),
-        ]
+        {
+            "System": one.label,
+            "How it delivers a message": one.approach or q.MISSING,
+            "Target of the runs": targets.get(one.name, q.MISSING),
+        }
         for one in findings.study.systems
     ]
-    columns = ["System", "How it delivers a message", "Target of the runs"]
-    return Table("approaches", "The approaches", "", columns, rows, texts=3)
+    return table_of("approaches", "The approaches", "", rows, texts=3)
 
 
 def requirement_tables(findings: Findings) -> list[Table]:
@@ -80,10 +78,8 @@ def costs(findings: Findings) -> Table:
         f"messages of {q.count(need.event_bytes)} bytes to all of them, at list prices. “As "
         "measured” uses the event sizes, recipients and handler invocations of a run."
     )
-    columns = ["System", "Price lists", "Most expensive line", "Per day", "Idle per day"]
-    columns += ["Per day as measured", "The run"]
     meanings = ("", "", "line", "usd_day", "idle", "as_measured", "cost.usd_run")
-    return Table("costs", "Cost of a day", note, columns, rows, texts=3, meanings=meanings)
+    return table_of("costs", "Cost of a day", note, rows, texts=3, meanings=meanings)
 
 
 def beside_tables(findings: Findings) -> list[Table]:
@@ -97,10 +93,7 @@ def runs(findings: Findings) -> Table:
         [
             Cell(outcome.workload.label),
             Cell(outcome.system.label),
-            Cell(
-                f"{VERDICT_MARKS[run.summary['verdict']]} {VERDICT_WORDS[run.summary['verdict']]}",
-                tone=run.summary["verdict"],
-            ),
+            verdict_cell(run.summary["verdict"]),
             Cell(run.record.folder.name),
             Cell(str(run.record.run.get("environment", {}).get("git_revision") or q.MISSING)),
         ]
@@ -126,23 +119,22 @@ def _standing(answer: Answer) -> Cell:
 
 
 def _requirement(number: int, answers: Sequence[Answer]) -> Table:
-    rows = [
-        [
-            Cell(one.system.label),
-            Cell(standing_text(one), tone=STANDINGS[one.standing][2]),
-            Cell(size_text(one), link=anchor("tried")),
-            several([(words, anchor(slo["metric"])) for words, slo in judged_text(one)], q.MISSING),
-            several([(seen_text(seen), anchor(seen.metric)) for seen in one.figures], q.MISSING),
-            several([(words, anchor("paper")) for words in map(paper_text, one.paper)], q.MISSING),
-        ]
+    rows: list[Row] = [
+        {
+            "System": one.system.label,
+            "Standing": Cell(standing_text(one), tone=STANDINGS[one.standing][2]),
+            "Size": Cell(size_text(one), link=anchor("tried")),
+            "Objectives": several((words, slo["metric"]) for words, slo in judged_text(one)),
+            "Other metrics": several((seen_text(seen), seen.metric) for seen in one.figures),
+            "On paper": several((paper_text(figure), "paper") for figure in one.paper),
+        }
         for one in answers
     ]
-    columns = ["System", "Standing", "Size", "Objectives", "Other metrics", "On paper"]
     first = answers[0].requirement
     note = f"Workload {first.workload}; the worst run of each cell."
     sources = dict.fromkeys(figure.source for one in answers for figure in one.paper)
     note += f" On paper: {'; '.join(sources)}." if sources else ""
-    return Table(_table_of(number), first.need, note, columns, rows, texts=len(columns))
+    return table_of(_table_of(number), first.need, note, rows, texts=6)
 
 
 def _table_of(number: int) -> str:
@@ -150,45 +142,41 @@ def _table_of(number: int) -> str:
     return f"requirement-{number}"
 
 
-def _cost(cost: SystemCost, most_expensive: str) -> list[Cell]:
-    return [
-        Cell(cost.system.label),
-        Cell(cost.name or "none"),
-        Cell(marked(most_expensive, "paper")),
-        Cell(marked(q.money(cost.usd_day), "paper")),
-        Cell(marked(q.money(cost.usd_idle), "paper")),
-        Cell(marked(q.money(cost.usd_measured), "paper")),
-        Cell(marked(q.money(cost.usd_run), "paper")),
-    ]
+def _cost(cost: SystemCost, most_expensive: str) -> dict[str, str]:
+    figures = {
+        "Most expensive line": most_expensive,
+        "Per day": q.money(cost.usd_day),
+        "Idle per day": q.money(cost.usd_idle),
+        "Per day as measured": q.money(cost.usd_measured),
+        "The run": q.money(cost.usd_run),
+    }
+    return {"System": cost.system.label, "Price lists": cost.name or "none"} | {
+        heading: marked(text, "paper") for heading, text in figures.items()
+    }
 
 
 def _beside(contest: Contest) -> Table:
     comparison = contest.comparison
     assert comparison is not None  # noqa: S101 - callers check
     label = contest.systems[0].label
-    origins = [origin_of(side) for side in comparison.sides]
+    changes = ["", *map(_change, comparison.differences)]
     rows = [
-        [
-            Cell(marked(label, origins[0])),
-            *(Cell(figure_text(comparison.sides[0], name)) for name in BESIDE),
-            *[Cell("")],
-        ]
+        {
+            "System": marked(system.label, origin_of(side.runs)),
+            "Fan-out p50": figure_text(side, BESIDE[0]),
+            "Fan-out p99": figure_text(side, BESIDE[1]),
+            "Delivered": figure_text(side, BESIDE[2]),
+            "p99 against the first": change,
+        }
+        for system, side, change in zip(contest.systems, comparison.sides, changes, strict=True)
     ]
-    others = zip(
-        *(contest.systems[1:], origins[1:], comparison.sides[1:], comparison.differences),
-        strict=True,
-    )
-    for system, origin, side, differences in others:
-        figures = [Cell(figure_text(side, name)) for name in BESIDE]
-        rows.append([Cell(marked(system.label, origin)), *figures, Cell(_change(differences))])
     note = (
         f"Change of fan-out p99 against {label} with its 95 % confidence interval; “no difference "
         "shown” where the interval contains 0."
     )
-    columns = ["System", "Fan-out p50", "Fan-out p99", "Delivered", "p99 against the first"]
     name = f"beside-{contest.workload.name}"
     title, meanings = f"{contest.workload.label}: side by side", ("", *BESIDE, "beside")
-    return Table(name, title, note, columns, rows, meanings=meanings)
+    return table_of(name, title, note, rows, meanings=meanings)
 
 
 def _change(differences: Sequence[Difference]) -> str:

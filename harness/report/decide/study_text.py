@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from harness.analysis.decide.comparison import Side
 from harness.analysis.decide.study import Answer, Findings, Origin, Outcome, Seen
 from harness.analysis.decide.study_paper import PRICE_LIST, PaperFigure, SystemCost
 from harness.analysis.run.record import Json
@@ -44,12 +43,6 @@ def marked(text: str, origin: Origin | None) -> str:
     return f"{text} [{ORIGINS[origin][0]}]" if origin and text != q.MISSING else text
 
 
-def origin_of(side: Side) -> Origin:
-    """Return the origin of the figures of a side's runs."""
-    emulated = any(run.record.target.get("emulated") for run in side.runs)
-    return "emulator" if emulated else "real"
-
-
 def standing_text(answer: Answer) -> str:
     """Return how a requirement stands, with its mark."""
     mark, words, _ = STANDINGS[answer.standing]
@@ -61,7 +54,7 @@ def size_text(answer: Answer) -> str:
     if answer.size is None:
         return q.MISSING
     unit = _UNITS[answer.requirement.about]
-    return marked(f"{_amount(answer.size)} of {_amount(answer.needed)} {unit}", answer.origin)
+    return marked(f"{q.amount(answer.size)} of {q.amount(answer.needed)} {unit}", answer.origin)
 
 
 def judged_text(answer: Answer) -> list[tuple[str, Json]]:
@@ -227,10 +220,6 @@ def _of_cells(outcomes: Sequence[Outcome]) -> list[str]:
 def _sentence(reason: str) -> str:
     text = "; ".join(reason.strip().split("\n"))
     return text if text.endswith((".", "?")) else f"{text}."
-
-
-def _amount(value: float) -> str:
-    return q.count(value) if value >= 100 or value == int(value) else q.figure(value)  # noqa: PLR2004 - three digits are enough
 
 
 def most_expensive_lines(costs: Sequence[SystemCost]) -> list[tuple[str, str]]:

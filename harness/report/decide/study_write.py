@@ -8,7 +8,7 @@ from typing import Final
 import orjson
 
 from harness.analysis.decide.cost_study import CostStudy, study_day
-from harness.analysis.decide.study import Answer, Findings
+from harness.analysis.decide.study import Answer, Findings, origin_of
 from harness.analysis.decide.study_paper import day_of_need
 from harness.analysis.run.record import Json
 from harness.report import formatting as q
@@ -17,7 +17,7 @@ from harness.report.decide import study_tables as tables
 from harness.report.decide.compare_charts import Contestant, draw_contest
 from harness.report.decide.cost_page import draw_curves
 from harness.report.decide.cost_tables import cost_tables
-from harness.report.decide.study_text import ORIGINS, counted, in_short, limits, marked, origin_of
+from harness.report.decide.study_text import ORIGINS, counted, in_short, limits, marked
 from harness.report.glossary import OF_COSTS, OF_STUDIES
 from harness.report.markdown import escape, render_table
 from harness.report.page import Figure, Tile, render_page
@@ -180,7 +180,7 @@ def _charts(findings: Findings) -> list[Chart]:
         sides = contest.comparison.sides if contest.comparison else ()
         contestants = [
             Contestant(
-                marked(system.label, origin_of(side)),
+                marked(system.label, origin_of(side.runs)),
                 looks[system.name],
                 side.runs,
                 side.latencies,

@@ -7,7 +7,6 @@ from harness.analysis.decide.backlog import LEAST_GROWTH_MS_PER_S, SIGNIFICANCE
 from harness.analysis.decide.capacity import FOUND, Cell, exit_code_of
 from harness.report import formatting as q
 from harness.report.canvas import Chart
-from harness.report.decide.sweep_charts import draw_sweep
 from harness.report.decide.sweep_text import (
     VERDICT_OF,
     amount,
@@ -34,20 +33,9 @@ _METRICS: Final = (
 
 
 def render_sweep(
-    names: tuple[str, str],
-    cells: Sequence[Cell],
-    status: str,
-    charts: Sequence[Chart] | None = None,
+    names: tuple[str, str], cells: Sequence[Cell], status: str, charts: Sequence[Chart]
 ) -> str:
-    """Return the page.
-
-    Args:
-        names: Names of workload and target.
-        cells: The searches, at least one.
-        status: "completed" or "interrupted".
-        charts: From ``draw_sweep``; drawn if not given.
-    """
-    charts = draw_sweep(cells) if charts is None else charts
+    """Return the page of at least one search; ``names`` are those of workload and target."""
     tone = VERDICT_OF[exit_code_of(cells)]
     return render_page(
         "sweep",

@@ -16,24 +16,24 @@ from harness.core.exit_codes import ExitCode
 from harness.report import formatting as q
 from harness.report.clocks import explanation, quoted
 from harness.report.table_cells import Cell as TableCell
-from harness.report.table_cells import Table
+from harness.report.table_cells import Row, Table, table_of
 
 if TYPE_CHECKING:
     from harness.scenario.axes import Axis
 
-ANSWER_WORDS: Final = {
-    Answer.HELD: "held",
-    Answer.BROKE: "failed",
-    Answer.NONE: "invalid",
+ANSWER_WORDS: Final = {Answer.HELD: "held", Answer.BROKE: "failed", Answer.NONE: "invalid"}
+_LOOKS: Final = {
+    Answer.HELD: ("✓", "pass"),
+    Answer.BROKE: ("✕", "fail"),
+    Answer.NONE: ("!", "invalid"),
 }
-TONES: Final = {Answer.HELD: "pass", Answer.BROKE: "fail", Answer.NONE: "invalid"}
+"""Mark and tone of an answer."""
 VERDICT_OF: Final = {
     ExitCode.PASS: "pass",
     ExitCode.SLO_FAILED: "fail",
     ExitCode.RUN_INVALID: "invalid",
 }
 """The tone of a result, by its exit code."""
-MARKS: Final = {Answer.HELD: "✓", Answer.BROKE: "✕", Answer.NONE: "!"}
 
 
 def load_text(axis: "Axis", load: float | None) -> str:
@@ -172,12 +172,9 @@ def cell_name(cell: Cell) -> str:
 
 def steps_table(cell: Cell, number: int) -> Table:
     """Return every step, ordered by load, with the folder of its run."""
-    rows = [_step_row(one) for one in sorted(cell.steps, key=lambda one: (one.load, one.run))]
-    columns = [
-        cell.axis.title.capitalize() + cell.axis.unit,
-        *("System", "Reason", "Run", "Offered", "Arrived", "Delivered", "Fan-out p50", "p99"),
-        *("Join p99", "Growth"),
-    ]
+    heading = cell.axis.title.capitalize() + cell.axis.unit
+    steps = sorted(cell.steps, key=lambda one: (one.load, one.run))
+    rows = [{heading: amount(one.load), **_step_row(one)} for one in steps]
     meanings = (
         *("", "", "", "", "offered", "deliveries.per_s_mean", "deliveries.ratio"),
         *("fan_out_latency_ms", "fan_out_latency_ms", "joins.latency_ms", "backlog"),
@@ -189,25 +186,24 @@ def steps_table(cell: Cell, number: int) -> Table:
     if any(step.clock_error_ms for step in cell.steps):
         note += f" {explanation('step')}."
     title = f"Steps{fixed_text(cell)}"
-    return Table(f"steps-{number}", title, note, columns, rows, texts=4, meanings=meanings)
+    return table_of(f"steps-{number}", title, note, rows, texts=4, meanings=meanings)
 
 
-def _step_row(step: SweepStep) -> list[TableCell]:
-    tone = TONES[step.answer]
+def _step_row(step: SweepStep) -> dict[str, TableCell | str]:
+    mark, tone = _LOOKS[step.answer]
     growth = step.growth_ms_per_s
-    return [
-        TableCell(amount(step.load)),
-        TableCell(f"{MARKS[step.answer]} {ANSWER_WORDS[step.answer]}", tone=tone),
-        TableCell(step.reason),
-        TableCell(step.run),
-        TableCell(_rate(step.offered_per_s)),
-        TableCell(_rate(step.achieved_per_s)),
-        TableCell(q.percent(step.delivery_ratio)),
-        TableCell(fan_out(step.fan_out_p50_ms, step)),
-        TableCell(fan_out(step.fan_out_p99_ms, step)),
-        TableCell(q.milliseconds(step.join_p99_ms)),
-        TableCell(q.MISSING if growth is None else f"{growth:+.1f}{q.THIN}ms/s"),
-    ]
+    return {
+        "System": TableCell(f"{mark} {ANSWER_WORDS[step.answer]}", tone=tone),
+        "Reason": step.reason,
+        "Run": step.run,
+        "Offered": _rate(step.offered_per_s),
+        "Arrived": _rate(step.achieved_per_s),
+        "Delivered": q.percent(step.delivery_ratio),
+        "Fan-out p50": fan_out(step.fan_out_p50_ms, step),
+        "p99": fan_out(step.fan_out_p99_ms, step),
+        "Join p99": q.milliseconds(step.join_p99_ms),
+        "Growth": q.MISSING if growth is None else f"{growth:+.1f}{q.THIN}ms/s",
+    }
 
 
 def _rate(value: float | None) -> str:
@@ -216,38 +212,38 @@ def _rate(value: float | None) -> str:
 
 def capacities_table(cells: Sequence[Cell]) -> Table:
     """Return the capacity of every search of a grid."""
-    rows = [
-        [
-            TableCell(cell_name(one)),
-            TableCell(capacity_text(one), tone=VERDICT_OF[one.exit_code]),
-            TableCell(q.MISSING if one.knee is None else load_text(one.axis, one.knee.load)),
-            TableCell(_rate(one.at_capacity.offered_per_s if one.at_capacity else None)),
-        ]
+    rows: list[Row] = [
+        {
+            "With": cell_name(one),
+            "Capacity": TableCell(capacity_text(one), tone=VERDICT_OF[one.exit_code]),
+            "Knee": load_text(one.axis, one.knee.load if one.knee else None),
+            "Deliveries offered at capacity": _rate(
+                one.at_capacity.offered_per_s if one.at_capacity else None
+            ),
+        }
         for one in cells
     ]
-    columns = ["With", "Capacity", "Knee", "Deliveries offered at capacity"]
     meanings = ("", "capacity", "knee", "offered")
     title = "Capacity over the grid"
-    return Table("capacities", title, "", columns, rows, texts=3, meanings=meanings)
+    return table_of("capacities", title, "", rows, texts=3, meanings=meanings)
 
 
 def headroom_table(cell: Cell, number: int) -> Table:
     """Return the capacity relative to the reference load."""
-    rows = [
-        [
-            TableCell(f"{one.axis.title}{one.axis.unit}".capitalize()),
-            TableCell(one.moment),
-            TableCell(load_text(one.axis, one.capacity)),
-            TableCell(load_text(one.axis, one.reference)),
-            TableCell(f"{one.ratio:.3g} ×", tone="pass" if one.ratio >= 1 else "fail"),
-        ]
+    rows: list[Row] = [
+        {
+            "Load": f"{one.axis.title}{one.axis.unit}".capitalize(),
+            "Moment": one.moment,
+            "Capacity": load_text(one.axis, one.capacity),
+            "Reference load": load_text(one.axis, one.reference),
+            "Headroom": TableCell(f"{one.ratio:.3g} ×", tone="pass" if one.ratio >= 1 else "fail"),
+        }
         for one in cell.headroom
     ]
-    columns = ["Load", "Moment", "Capacity", "Reference load", "Headroom"]
     note = "Capacity ÷ reference load. Below 1, the system does not carry the reference load."
     title = f"Headroom{fixed_text(cell)}"
     meanings = ("", "", "capacity", "headroom", "headroom")
-    return Table(f"headroom-{number}", title, note, columns, rows, texts=2, meanings=meanings)
+    return table_of(f"headroom-{number}", title, note, rows, texts=2, meanings=meanings)
 
 
 def law_table(cell: Cell, number: int) -> Table:
@@ -255,17 +251,16 @@ def law_table(cell: Cell, number: int) -> Table:
     law = cell.law
     highest = max(law.throughput_per_s)
     rows = [
-        [
-            TableCell(q.figure(work)),
-            TableCell(q.rate(round(rate))),
-            TableCell(q.rate(round(rate - residual * highest))),
-            TableCell(f"{residual:+.2%}"),
-        ]
+        {
+            "Concurrency": q.figure(work),
+            "Measured": q.rate(round(rate)),
+            "By the law": q.rate(round(rate - residual * highest)),
+            "Residual": f"{residual:+.2%}",
+        }
         for work, rate, residual in sorted(
             zip(law.at_once, law.throughput_per_s, law.residual_ratios, strict=True)
         )
     ]
-    columns = ["Concurrency", "Measured", "By the law", "Residual"]
     note = (
         f"α (contention) {law.alpha:.3g}, β (coherency) {law.beta:.3g}, γ {law.gamma:,.0f}/s. "
         "Concurrency is throughput × mean time in the system (Little's law). Residuals are "
@@ -273,4 +268,4 @@ def law_table(cell: Cell, number: int) -> Table:
     )
     title = f"Universal Scalability Law{fixed_text(cell)}"
     meanings = ("", *["law"] * 3)
-    return Table(f"law-{number}", title, note, columns, rows, meanings=meanings)
+    return table_of(f"law-{number}", title, note, rows, meanings=meanings)

@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 
 from harness.analysis.run.disturbances import objectives_on_p99
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.histograms import percentile_curve
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.metric_types import MEASURE
 from harness.report import formatting as q
-from harness.report.annotations import line, slowest_in_bins, thin
+from harness.report.annotations import line, slowest_in_bins, tail_curve, thin
 from harness.report.canvas import (
     WIDE,
     ChartLayout,
@@ -98,20 +97,16 @@ def distribution(analysis: Analysis) -> Iterator[ChartLayout]:
     ):
         histogram = histograms.merged(metric, phase=MEASURE)
         if histogram.count:
-            curves.append((label, colour, histogram.count, *percentile_curve(histogram)))
+            curves.append((label, colour, histogram))
     if not curves:
         return
-    most = max(count for _, _, count, _, _ in curves)
+    most = max(histogram.count for *_, histogram in curves)
 
     def draw(figure: Figure, size: Size) -> None:
         (axes,) = panels(figure, size, 1)
         # Dashed on top of solid: two lines that agree stay both visible.
-        for (label, colour, count, latency_ms, share), dashes in zip(
-            curves, ("-", (0, (3, 3))), strict=False
-        ):
-            before = np.concatenate(([0.0], share[:-1]))
-            tail = 1 / (1 - np.minimum(before, 1 - 1 / (2 * count)))
-            axes.plot(tail, latency_ms, color=colour, linestyle=dashes, label=label)
+        for (label, colour, histogram), dashes in zip(curves, ("-", (0, (3, 3))), strict=False):
+            axes.plot(*tail_curve(histogram), color=colour, linestyle=dashes, label=label)
         axes.set_ylim(bottom=0)
         percentile_axis(axes, most, size)
         unit(axes, "ms")

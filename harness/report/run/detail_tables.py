@@ -12,7 +12,7 @@ from harness.measure.record_schema import REACHED
 from harness.report import formatting as q
 from harness.report.clocks import latency
 from harness.report.glossary import capital
-from harness.report.table_cells import Cell, Table
+from harness.report.table_cells import Table, table_of
 
 _EXPLAINED: Final = (
     *("", "", "time", "time", "fan_out_latency_ms", "errors.count", "deliveries.lost"),
@@ -26,20 +26,17 @@ def disturbed(summary: Json) -> Table:
     """Return the disturbances with their effects, numbered as in the charts."""
     has_objective = bool(objectives_on_p99(summary["slos"]))
     rows = [
-        [
-            Cell(f"{number} {one['name']}"),
-            Cell(capital(str(one["kind"]).replace("_", " "))),
-            Cell(q.seconds(one["start_s"])),
-            Cell(q.seconds(round(one["end_s"] - one["start_s"], 1))),
-            Cell(q.milliseconds(one["fan_out_p99_ms_peak"])),
-            Cell(q.count(one["disconnects"])),
-            Cell(q.count(one["lost"])),
-            _recovery(one["recovery_s"], has_objective=has_objective),
-        ]
+        {
+            "Disturbance": f"{number} {one['name']}",
+            "Kind": capital(str(one["kind"]).replace("_", " ")),
+            "From": q.seconds(one["start_s"]),
+            "Length": q.seconds(round(one["end_s"] - one["start_s"], 1)),
+            "Worst p99": q.milliseconds(one["fan_out_p99_ms_peak"]),
+            "Disconnects": q.count(one["disconnects"]),
+            "Lost": q.count(one["lost"]),
+            "Recovery": _recovery(one["recovery_s"], has_objective=has_objective),
+        }
         for number, one in enumerate(summary["disturbances"], 1)
-    ]
-    columns = [
-        *("Disturbance", "Kind", "From", "Length", "Worst p99", "Disconnects", "Lost", "Recovery"),
     ]
     note = (
         "Effects count until the next disturbance begins. Recovery is the time from the end of the "
@@ -47,13 +44,13 @@ def disturbed(summary: Json) -> Table:
     )
     if not has_objective:
         note += " Without an objective on fan-out p99, recovery is undefined."
-    return Table("disturbances", "Disturbances", note, columns, rows, texts=2, meanings=_EXPLAINED)
+    return table_of("disturbances", "Disturbances", note, rows, texts=2, meanings=_EXPLAINED)
 
 
-def _recovery(recovery_s: float | None, *, has_objective: bool) -> Cell:
+def _recovery(recovery_s: float | None, *, has_objective: bool) -> str:
     if recovery_s is None:
-        return Cell("not reached" if has_objective else q.MISSING)
-    return Cell(q.seconds(round(recovery_s, 1)) if recovery_s else "immediate")
+        return "not reached" if has_objective else q.MISSING
+    return q.seconds(round(recovery_s, 1)) if recovery_s else "immediate"
 
 
 def slowest_messages(record: Record, summary: Json) -> Table:
@@ -62,18 +59,16 @@ def slowest_messages(record: Record, summary: Json) -> Table:
     waited_ns = (messages["last_arrival_ns"] - messages["intended_ns"]).sort_values(ascending=False)
     slowest = waited_ns.index[:_MOST_ROWS]
     rows = [_message_row(messages.loc[place], record, summary) for place in slowest]
-    columns = ["Message", "Channel", "Due", "Last", f"99{q.THIN}%", "Half", "First", "Owed", "Lost"]
     note = (
-        "From the intended send time until the last subscriber, 99 %, half and the first of the "
-        "subscribers had the message."
-    ).replace("99 %", f"99{q.THIN}%")
+        f"From the intended send time until the last subscriber, 99{q.THIN}%, half and the first "
+        "of the subscribers had the message."
+    )
     meanings = (
         *("", "", "time", "completion_latency_ms", *["fan_out_latency_ms"] * 3),
         *("deliveries.owed", "deliveries.lost"),
     )
-    return Table(
-        "slowest-messages", "Slowest messages", note, columns, rows, texts=2, meanings=meanings
-    )
+    title = "Slowest messages"
+    return table_of("slowest-messages", title, note, rows, texts=2, meanings=meanings)
 
 
 def slowest_subscribers(record: Record) -> Table:
@@ -88,18 +83,17 @@ def slowest_subscribers(record: Record) -> Table:
     )
     worst = totals.nlargest(_MOST_ROWS, "stall_s").reset_index()
     rows = [
-        [
-            Cell(f"{row['user_class']} {row['user']:,}"),
-            Cell(_channels(str(row["channel"]))),
-            Cell(q.seconds(row["stall_s"])),
-            *(Cell(q.count(row[name])) for name in ("connections", "owed", "lost")),
-        ]
+        {
+            "Subscriber": f"{row['user_class']} {row['user']:,}",
+            "Channel": _channels(str(row["channel"])),
+            "Longest stall": q.seconds(row["stall_s"]),
+            **{capital(name): q.count(row[name]) for name in ("connections", "owed", "lost")},
+        }
         for _, row in worst.iterrows()
     ]
-    columns = ["Subscriber", "Channel", "Longest stall", "Connections", "Owed", "Lost"]
     title = "Subscribers with the longest stalls"
     meanings = ("", "", "stall_s", "joins.succeeded", "deliveries.owed", "deliveries.lost")
-    return Table("slowest-subscribers", title, "", columns, rows, texts=2, meanings=meanings)
+    return table_of("slowest-subscribers", title, "", rows, texts=2, meanings=meanings)
 
 
 def _channels(recorded: str) -> str:
@@ -108,16 +102,20 @@ def _channels(recorded: str) -> str:
     return f"{first} and {len(others)} more" if others else first
 
 
-def _message_row(message: "pd.Series[Any]", record: Record, summary: Json) -> list[Cell]:
+def _message_row(message: "pd.Series[Any]", record: Record, summary: Json) -> dict[str, str]:
     due_ns = int(message["intended_ns"])
-    return [
-        Cell(f"{message['id']:,}"),
-        Cell(str(message["channel"])),
-        Cell(q.seconds(round((due_ns - record.epoch_ns) / NS_PER_S, 1))),
-        *(Cell(_after(message[name], due_ns, summary)) for name in reversed(REACHED)),
-        Cell(q.count(message["owed"])),
-        Cell(q.count(message["lost"])),
-    ]
+    headings = ("Last", f"99{q.THIN}%", "Half", "First")
+    return {
+        "Message": f"{message['id']:,}",
+        "Channel": str(message["channel"]),
+        "Due": q.seconds(round((due_ns - record.epoch_ns) / NS_PER_S, 1)),
+        **{
+            heading: _after(message[name], due_ns, summary)
+            for heading, name in zip(headings, reversed(REACHED), strict=True)
+        },
+        "Owed": q.count(message["owed"]),
+        "Lost": q.count(message["lost"]),
+    }
 
 
 def _after(instant_ns: Any, due_ns: int, summary: Json) -> str:

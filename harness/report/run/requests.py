@@ -11,11 +11,10 @@ from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, line, thin
 from harness.report.canvas import WIDE, ChartLayout, Size, finish, legend, panels, time_axis, unit
-from harness.report.table_cells import Cell, Table
+from harness.report.table_cells import Table, table_of
 from harness.report.theme import CAUSES, INK, ORANGE, SKY
 
 _MOST_LINES: Final = len(CAUSES)
-_MEANING: Final = "requests"
 
 
 def requests(analysis: Analysis) -> Table:
@@ -24,21 +23,19 @@ def requests(analysis: Analysis) -> Table:
     for name, found in analysis.summary["requests"].items():
         latency = found["latency_ms"]
         rows.append(
-            [
-                Cell("All requests" if name == AGGREGATED else name),
-                Cell(q.count(found["count"])),
-                Cell(q.count(found["failures"])),
-                Cell(q.percent(found["failure_ratio"])),
-                Cell(q.rate(found["per_s"])),
-                *(Cell(q.milliseconds(latency[key])) for key in (*REQUEST_PERCENTILES, "max")),
-                Cell(q.size(found["bytes"])),
-            ]
+            {
+                "Request": "All requests" if name == AGGREGATED else name,
+                "Times": q.count(found["count"]),
+                "Failed": q.count(found["failures"]),
+                "Failure ratio": q.percent(found["failure_ratio"]),
+                "Rate": q.rate(found["per_s"]),
+                **{key: q.milliseconds(latency[key]) for key in (*REQUEST_PERCENTILES, "max")},
+                "Received": q.size(found["bytes"]),
+            }
         )
-    columns = ["Request", "Times", "Failed", "Failure ratio", "Rate"]
-    columns += [*REQUEST_PERCENTILES, "max", "Received"]
     note = "Of ordinary Locust users in the measured time, by method and name as in Locust's table."
-    meanings = ("", *[_MEANING] * (len(columns) - 1))
-    return Table("requests", "Requests", note, columns, rows, meanings=meanings)
+    meanings = ("", *["requests"] * (len(REQUEST_PERCENTILES) + 6))
+    return table_of("requests", "Requests", note, rows, meanings=meanings)
 
 
 def request_latency(analysis: Analysis) -> Iterator[ChartLayout]:

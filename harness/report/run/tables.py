@@ -15,12 +15,7 @@ from harness.analysis.run.record import Json, Record, before_measuring, measured
 from harness.analysis.run.slo import margin, scope_words
 from harness.analysis.run.summary import CHATTER, SUBSCRIBER, failed_joins
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
-from harness.core.metric_types import (
-    STATISTICS,
-    WAIT_LIMITS_S,
-    WAIT_STATISTICS,
-    percentile_name,
-)
+from harness.core.metric_types import STATISTICS, WAIT_LIMITS_S, WAIT_STATISTICS, percentile_name
 from harness.core.metrics import LATENCIES, title_of
 from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
@@ -28,13 +23,8 @@ from harness.report.clocks import clocks, latency_figure
 from harness.report.glossary import anchor, capital
 from harness.report.run.detail_tables import disturbed, slowest_messages, slowest_subscribers
 from harness.report.run.requests import requests
-from harness.report.summary_text import (
-    VERDICT_MARKS,
-    VERDICT_WORDS,
-    limit_text,
-    observed_text,
-)
-from harness.report.table_cells import Cell, Table
+from harness.report.summary_text import limit_text, observed_text, verdict_cell
+from harness.report.table_cells import Cell, Row, Table, table_of
 
 _OF_MESSAGES: Final = [
     block for block, one in LATENCIES.items() if one.phase and not block.startswith("generator.")
@@ -73,25 +63,22 @@ def build_tables(analysis: Analysis) -> list[Table]:
 
 def objectives(summary: Json) -> Table:
     """Return the SLOs with what was observed, the limit and the margin between them."""
-    rows = []
+    rows: list[Row] = []
     for slo in summary["slos"]:
-        metric, verdict = slo["metric"], slo["verdict"]
-        room = margin(slo)
-        name = capital(title_of(metric)) + scope_words(slo)
+        metric, room = slo["metric"], margin(slo)
         # On a page a figure that names its metric is the summary's; one of a part is not.
         summed = "" if scope_words(slo) else metric
-        shown = Cell(observed_text(slo), metric=summed, link=anchor(metric))
+        distance = q.MISSING if room is None else q.of_metric(metric, room)
         rows.append(
-            [
-                Cell(name),
-                Cell(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", tone=verdict),
-                shown,
-                Cell(limit_text(slo), link=anchor(metric)),
-                Cell(q.MISSING if room is None else q.of_metric(metric, room), link=anchor(metric)),
-            ]
+            {
+                "Objective": capital(title_of(metric)) + scope_words(slo),
+                "Verdict": verdict_cell(slo["verdict"]),
+                "Observed": Cell(observed_text(slo), metric=summed, link=anchor(metric)),
+                "Required": Cell(limit_text(slo), link=anchor(metric)),
+                "Margin": Cell(distance, link=anchor(metric)),
+            }
         )
-    columns = ["Objective", "Verdict", "Observed", "Required", "Margin"]
-    return Table("objectives", "Objectives", "", columns, rows, texts=2)
+    return table_of("objectives", "Objectives", "", rows, texts=2)
 
 
 def environment(analysis: Analysis) -> list[tuple[str, str]]:
@@ -257,17 +244,16 @@ def _failed_joins(record: Record) -> Table:
     counts = failed_joins(record.errors)
     stages = [stage for stage in JOIN_FAILURE_STAGES if stage in counts.columns]
     rows = [
-        [
-            Cell(_CAUSE_NAMES.get(cause, capital(cause.replace("_", " ")))),
-            *(Cell(q.count(int(counts.loc[cause, stage]))) for stage in stages),
-            Cell(q.count(int(counts.loc[cause].sum()))),
-        ]
+        {
+            "Cause": _CAUSE_NAMES.get(cause, capital(cause.replace("_", " "))),
+            **{_stage_name(stage): q.count(int(counts.loc[cause, stage])) for stage in stages},
+            "All": q.count(int(counts.loc[cause].sum())),
+        }
         for cause in counts.index
     ]
-    columns = ["Cause", *map(_stage_name, stages), "All"]
     note = "Attempts, retries included, by the stage at which they failed, over the whole run."
-    meanings = ("", *["joins.failed_by_cause"] * (len(columns) - 1))
-    return Table("failed-joins", "Failed joins", note, columns, rows, meanings=meanings)
+    meanings = ("", *["joins.failed_by_cause"] * (len(stages) + 1))
+    return table_of("failed-joins", "Failed joins", note, rows, meanings=meanings)
 
 
 def _phases(analysis: Analysis) -> Table:
@@ -279,23 +265,22 @@ def _phases(analysis: Analysis) -> Table:
             continue
         at_end = inside[inside["second"] == inside["second"].max()]
         rows.append(
-            [
-                Cell(capital(phase["name"].replace("_", "-"))),
-                Cell(f"{phase['start_s']:g}{q.THIN}s"),
-                Cell(q.seconds(phase["end_s"] - phase["start_s"])),
-                Cell(q.count(int(at_end["connected"].sum()))),
-                Cell(q.count(int(inside["publishes_sent"].sum()))),
-                Cell(q.count(int(inside["deliveries"].sum()))),
-                Cell(q.count(int(inside["errors"].sum()))),
-            ]
+            {
+                "Phase": capital(phase["name"].replace("_", "-")),
+                "From": f"{phase['start_s']:g}{q.THIN}s",
+                "Length": q.seconds(phase["end_s"] - phase["start_s"]),
+                "Connected": q.count(int(at_end["connected"].sum())),
+                "Publishes": q.count(int(inside["publishes_sent"].sum())),
+                "Deliveries": q.count(int(inside["deliveries"].sum())),
+                "Errors": q.count(int(inside["errors"].sum())),
+            }
         )
-    columns = ["Phase", "From", "Length", "Connected", "Publishes", "Deliveries", "Errors"]
     note = "What happened in the seconds of each phase; users connected at its end."
     meanings = (
         *("", "time", "time", "population.subscribers_peak", "publishes.sent"),
         *("deliveries.per_s_peak", "errors.count"),
     )
-    return Table("phases", "Phases", note, columns, rows, meanings=meanings)
+    return table_of("phases", "Phases", note, rows, meanings=meanings)
 
 
 def _errors(analysis: Analysis) -> Table:
@@ -306,26 +291,20 @@ def _errors(analysis: Analysis) -> Table:
         count=("count", "sum"), first=("second", "min"), last=("second", "max")
     ).sort_values("count", ascending=False)
     rows = [
-        [
-            Cell(str(kind[0])),
-            Cell(str(kind[2] or kind[1])),
-            Cell(str(kind[3])),
-            Cell(q.count(row["count"])),
-            Cell(_span(row)),
-        ]
-        for kind, row in _items(merged.head(_MOST_ERRORS))
+        {
+            "Stage": row["stage"],
+            "Code": row["code"] or row["error_class"],
+            "Message": row["message"],
+            "Times": q.count(row["count"]),
+            "Seconds": _span(row),
+        }
+        for _, row in merged.head(_MOST_ERRORS).reset_index().iterrows()
     ]
     note = ""
     if len(merged) > _MOST_ERRORS:
         note = f"The {_MOST_ERRORS} most frequent of {len(merged)} kinds."
-    columns = ["Stage", "Code", "Message", "Times", "Seconds"]
     meanings = ("", "", "", "errors.count", "time")
-    return Table("errors", "Errors", note, columns, rows, texts=3, meanings=meanings)
-
-
-def _items(frame: pd.DataFrame) -> Iterator[tuple[Any, "pd.Series[Any]"]]:
-    """Yield a frame's rows with their index, which is a tuple here and no plain label."""
-    yield from frame.iterrows()
+    return table_of("errors", "Errors", note, rows, texts=3, meanings=meanings)
 
 
 def _span(row: "pd.Series[Any]") -> str:
@@ -335,20 +314,17 @@ def _span(row: "pd.Series[Any]") -> str:
 
 def _generator(analysis: Analysis) -> Table:
     rows = [
-        [
-            Cell(f"Worker {worker}"),
-            *(Cell(printed(summed(seconds[column]))) for _, column, summed, printed, _ in _HEALTH),
-        ]
+        {"Worker": f"Worker {worker}"}
+        | {title: printed(summed(seconds[name])) for title, name, summed, printed, _ in _HEALTH}
         for worker, seconds in analysis.record.generator.groupby("worker")
     ]
-    columns = ["Worker", *(title for title, *_ in _HEALTH)]
     meanings = ("", *(meaning for *_, meaning in _HEALTH))
     note = "Over the whole run, with the worst single second where it is not a mean or a number."
     if analysis.record.target.get("emulated"):
         note += " The system was emulated on this machine and shared its cores with the load."
     if not analysis.record.is_complete:
         note += " Some workers may be missing."
-    return Table("generator", "Load generator", note, columns, rows, meanings=meanings)
+    return table_of("generator", "Load generator", note, rows, meanings=meanings)
 
 
 def _mean(column: "pd.Series[Any]") -> float | None:

@@ -5,7 +5,7 @@ import pytest
 from harness.analysis.decide.history import differences, read_history
 from harness.analysis.run.finalize import finalize
 from harness.analysis.run.run_file import NoRecordError
-from harness.report.decide.history_page import render_history, tables
+from harness.report.decide.history_page import draw_history, render_history, tables
 from harness.report.decide.sweep_text import plain
 from tests.support.simulated_run import Simulation
 
@@ -58,6 +58,12 @@ def test_the_change_is_the_last_valid_run_over_the_median_before_it(tmp_path):
     assert 2.0 == series.change("fan_out_latency_ms.p99").ratio
 
 
+def page_of(folder):
+    """Return the page of a folder's history with its charts."""
+    history = read_history(folder)
+    return render_history(history, draw_history(history))
+
+
 def store_latencies(folder, p50s, error_ms):
     """Write a run for each median, of workers whose clocks are known to ``error_ms``."""
     for day, p50 in enumerate(p50s, 1):
@@ -72,8 +78,7 @@ def store_latencies(folder, p50s, error_ms):
 def test_no_latency_below_the_clocks_error_is_quoted(tmp_path):
     """Nor a change of it that the clocks may have made; joins begin and end on one clock."""
     store_latencies(tmp_path, [3.0, 4.0], error_ms=5.0)
-    history = read_history(tmp_path)
-    (table,) = tables(history)
+    (table,) = tables(read_history(tmp_path))
     texts = [[plain(cell.text) for cell in row] for row in table.rows]
     assert [["≤ 5.0 ms", "30.0 ms", "3.0 ms"], ["≤ 5.0 ms", "40.0 ms", "4.0 ms"]] == [
         [row[4], row[5], row[7]] for row in texts
@@ -86,7 +91,7 @@ def test_no_latency_below_the_clocks_error_is_quoted(tmp_path):
     assert (
         "Latencies below the clock error of the run are shown as an upper bound (≤)." in table.note
     )
-    assert "2 runs, from ≤ 5.0 ms to ≤ 5.0 ms" in plain(render_history(history))
+    assert "2 runs, from ≤ 5.0 ms to ≤ 5.0 ms" in plain(page_of(tmp_path))
 
 
 def test_latencies_of_one_clock_are_quoted_as_measured(tmp_path):
@@ -152,7 +157,7 @@ def test_what_runs_tested_is_a_column_where_one_of_them_says_it(tmp_path):
     (table,) = tables(read_history(tmp_path))
     place = table.columns.index("Tested")
     assert ["–", "build 7, commit=1a2b"] == [row[place].text for row in table.rows]
-    assert "build 7, commit=1a2b" in render_history(read_history(tmp_path))
+    assert "build 7, commit=1a2b" in page_of(tmp_path)
 
 
 def test_revisions_that_nobody_knows_are_no_column_and_no_bands(tmp_path):
@@ -160,7 +165,7 @@ def test_revisions_that_nobody_knows_are_no_column_and_no_bands(tmp_path):
     stored(tmp_path / "a", revision=None)
     stored(tmp_path / "b", day=2, revision=None)
     assert "Revision" not in tables(read_history(tmp_path))[0].columns
-    page = render_history(read_history(tmp_path))
+    page = page_of(tmp_path)
     assert "bands are revisions" not in page
     assert "unknown" not in page
     stored(tmp_path / "c", day=3)

@@ -23,10 +23,8 @@ def test_exact_data_gives_back_its_coefficients():
 
 
 def test_published_data_gives_the_published_coefficients():
-    """Those that the R package usl prints for them: α 0.02773, β 0.0001044, γ 90.0, peak at 96.5.
-
-    Its worst point is off by 6 % of the highest throughput, within what is accepted.
-    """
+    """Those that the R package usl prints: α 0.02773, β 0.0001044, γ 90.0, peak at 96.5."""
+    # The worst point is off by 6 % of the highest throughput, within what is accepted.
     found = fit_scalability(SDM91_LOAD, SDM91_THROUGHPUT)
     assert pytest.approx(0.02773, rel=1e-3) == found.alpha
     assert pytest.approx(0.0001044, rel=1e-3) == found.beta

@@ -14,13 +14,7 @@ AHEAD_NS = 300 * NS_PER_MS
 
 
 class Link:
-    """A master whose clock is ahead, at the end of a slow and lopsided line.
-
-    Args:
-        there_s: Delay of what the worker sends.
-        back_s: Delay of what comes back.
-        run_clock_of: What the master says whose clock the run clock is.
-    """
+    """A master whose clock is ahead, at the end of a line that is slow there and back."""
 
     def __init__(self, there_s=0.0, back_s=0.0, run_clock_of=""):
         self.sync = ClockSync(self.send)

@@ -6,6 +6,7 @@ import pytest
 from harness.analysis.decide.comparability import find_incompatibilities
 from harness.analysis.decide.comparison import compare
 from harness.analysis.run.finalize import analyse
+from harness.report.decide.compare_charts import draw_comparison
 from harness.report.decide.compare_page import render_comparison
 from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
 from tests.support.simulated_run import Simulation
@@ -27,7 +28,9 @@ def page(tmp_path_factory):
     sides = [[first], [second, second], [third]]
     path = folder / "comparison.html"
     comparison = compare(sides, find_incompatibilities(sides), replicates=200)
-    path.write_text(render_comparison(comparison, []), encoding="utf-8")
+    path.write_text(
+        render_comparison(comparison, [], draw_comparison(comparison)), encoding="utf-8"
+    )
     return path
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from harness.analysis.decide.cost_study import study_day
 from harness.analysis.run.cost import REFERENCE
-from harness.report.decide.cost_page import render_cost_page
+from harness.report.decide.cost_page import draw_curves, render_cost_page
 from tests.support.page_checks import assert_page_is_sound, needs_browser
 
 pytestmark = [*needs_browser, pytest.mark.slow]
@@ -14,7 +14,8 @@ pytestmark = [*needs_browser, pytest.mark.slow]
 def page(tmp_path_factory):
     """Return the page of a day at the reference load."""
     path = tmp_path_factory.mktemp("cost") / "cost.html"
-    path.write_text(render_cost_page(study_day(REFERENCE)), encoding="utf-8")
+    study = study_day(REFERENCE)
+    path.write_text(render_cost_page(study, [], draw_curves(study.curves)), encoding="utf-8")
     return path
 
 

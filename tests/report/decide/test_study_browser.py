@@ -6,7 +6,7 @@ import pytest
 from harness.analysis.decide.history import read_history
 from harness.analysis.decide.study import Outcome, cells_of, find
 from harness.analysis.run.finalize import analyse
-from harness.report.decide.history_page import render_history
+from harness.report.decide.history_page import draw_history, render_history
 from harness.report.decide.study_write import write_study as write_pages
 from harness.scenario.study import load_study
 from tests.support.page_checks import assert_page_is_sound, needs_browser, open_in_browser
@@ -33,7 +33,8 @@ def pages(tmp_path_factory):
     (folder / "runs" / "torn").mkdir()
     (folder / "runs" / "torn" / "run.json").write_text("{")
     history = folder / "history.html"
-    history.write_text(render_history(read_history(folder)), encoding="utf-8")
+    found = read_history(folder)
+    history.write_text(render_history(found, draw_history(found)), encoding="utf-8")
     return {"study": write_pages(find(study, "small", outcomes), folder), "history": history}
 
 

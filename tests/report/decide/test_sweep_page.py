@@ -53,6 +53,11 @@ def step(load, answer=Answer.HELD, **changes):
     return replace(made, **changes)
 
 
+def page_of(cells, status="completed"):
+    """Return the page of some searches with their charts."""
+    return render_sweep(NAMES, cells, status, draw_sweep(cells))
+
+
 BROKEN = {"answer": Answer.BROKE, "exit_code": 3, "has_backlog": True, "delivery_ratio": 0.99}
 
 
@@ -127,7 +132,7 @@ def test_no_latency_below_the_clocks_error_is_quoted():
         [plain(one.text) for one in row[7:10]] for row in table.rows
     ]
     assert "below the clock error of the step are shown as an upper bound (≤)." in table.note
-    page = plain(html.unescape(render_sweep(NAMES, [found], "completed")))
+    page = plain(html.unescape(page_of([found])))
     assert len(["p50", "p99", "p50 of the other", "tile"]) == page.count("≤ 8.0 ms")
     assert "Clocks" not in steps_table(cell([step(1000), step(2000, **BROKEN)]), 1).note
 
@@ -152,7 +157,7 @@ def page(tmp_path_factory):
     lost = {"answer": Answer.NONE, "exit_code": 4, "reason": "not measured: generator_cpu"}
     steps = [*bent_steps(), step(40_000, **lost)]
     path = tmp_path_factory.mktemp("sweep") / "sweep.html"
-    path.write_text(render_sweep(NAMES, [cell(steps)], "completed"), encoding="utf-8")
+    path.write_text(page_of([cell(steps)]), encoding="utf-8")
     return path
 
 
@@ -197,7 +202,7 @@ def test_a_chart_says_which_search_of_a_grid_it_is_of_and_what_there_is_to_see()
 
 def test_a_figure_that_is_not_known_has_no_unit():
     """A dash a second is nothing."""
-    page = render_sweep(NAMES, [cell([step(1000, **BROKEN)])], "completed")
+    page = page_of([cell([step(1000, **BROKEN)])])
     units = re.findall(r"<b><a [^>]*>([^<]*)</a></b>(?:<i>([^<]*)</i>)?", page)
     assert ("–", "") in units
     assert [] == [unit for figure, unit in units if figure == "–" and unit]
@@ -206,7 +211,7 @@ def test_a_figure_that_is_not_known_has_no_unit():
 def test_a_grid_has_a_table_of_its_capacities():
     """And each search its own steps."""
     cells = [cell([step(1000), step(1040, **BROKEN)], {PUBLISH_RATE: rate}) for rate in (2.0, 4.0)]
-    page = render_sweep(NAMES, cells, "interrupted")
+    page = page_of(cells, "interrupted")
     assert "2 capacities" in page
     assert 1 == page.count('<table id="capacities">')
     assert "With 4 messages/s" in page

@@ -5,7 +5,7 @@ known from then on. What is not of the service lies below ``/_emulator``.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -206,7 +206,9 @@ class HttpConnection(asyncio.Protocol):
             site.polls.answer(poll, connection)
         elif method == b"POST" and request.url.startswith(wire.PUBLISH_PREFIX.encode()):
             connection.reply(self._publish(request))
-        elif answer := control_answer(site.control, method.decode(), _path(request), request.body):
+        elif answer := control_answer(
+            site.control, method.decode(), _path(request), request.body, _texts(request.headers)
+        ):
             task = asyncio.ensure_future(self._reply(answer, connection, closes=closes))
             site.tasks.add(task)
             task.add_done_callback(site.tasks.discard)
@@ -254,6 +256,10 @@ class HttpConnection(asyncio.Protocol):
         """Answer what is no request, and hang up."""
         if self._transport is not None:
             end_connection(self._transport, response(status, b"{}", "Connection: close"))
+
+
+def _texts(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
 
 
 def _path(request: _Request) -> str:
