@@ -13,6 +13,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -59,6 +60,7 @@ NO_CONTENT = Reply(HTTPStatus.NO_CONTENT)
 LIMIT_EXCEEDED = Reply(HTTPStatus.TOO_MANY_REQUESTS)
 
 
+@dataclass(slots=True, eq=False)
 class ManagedConnection:
     """One connection as the API knows it.
 
@@ -70,29 +72,15 @@ class ManagedConnection:
         active_s: When it last sent something or was sent something, Unix time.
     """
 
-    __slots__ = (
-        "active_s",
-        "close",
-        "connected_s",
-        "connection",
-        "id",
-        "source_ip",
-        "subscription",
-        "touch",
-        "user_agent",
-    )
-
-    def __init__(
-        self, connection_id: str, connection: Connection, source_ip: str, user_agent: str
-    ) -> None:
-        self.id = connection_id
-        self.connection = connection
-        self.subscription: Subscription | None = None
-        self.source_ip = source_ip
-        self.user_agent = user_agent
-        self.connected_s = self.active_s = time.time()
-        self.close: Callable[[], None] = connection.transport.close
-        self.touch: Callable[[], None] = lambda: None
+    id: str
+    connection: Connection
+    source_ip: str
+    user_agent: str
+    close: Callable[[], None]
+    touch: Callable[[], None] = lambda: None
+    subscription: Subscription | None = None
+    connected_s: float = field(default_factory=time.time)
+    active_s: float = field(default_factory=time.time)
 
 
 class Management:
@@ -124,7 +112,8 @@ class Management:
         """Return a new connection of this process, under an id of its own."""
         random = os.urandom(ID_BYTES - 1)
         name = base64.urlsafe_b64encode(bytes([self._index]) + random).decode()
-        managed = ManagedConnection(name, connection, source_ip, user_agent)
+        close = connection.transport.close
+        managed = ManagedConnection(name, connection, source_ip, user_agent, close)
         self._connections[name] = managed
         return managed
 

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,30 +188,23 @@ class Access:
         self, namespace: Namespace, channel: str, request: Request
     ) -> Identity | WireError:
         """Return who subscribes to a channel, as the message names it, or why they may not."""
-        step = _Step(
-            "EVENT_SUBSCRIBE",
-            namespace.subscribe_auth_modes or self._options.default_subscribe_auth_modes,
-            lambda: credentials.message_body(channel),
-            namespace.name,
-            channel,
-        )
+        modes = namespace.subscribe_auth_modes or self._options.default_subscribe_auth_modes
+        signed = partial(credentials.message_body, channel)
+        step = _Step("EVENT_SUBSCRIBE", modes, signed, namespace.name, channel)
         return await self._check(step, request.authorization, request.caller)
 
     async def publish(
         self, namespace: Namespace, channel: str, request: Request
     ) -> Identity | WireError:
         """Return who publishes to a channel, as the message names it, or why they may not."""
-        step = _Step(
-            "EVENT_PUBLISH",
-            namespace.publish_auth_modes or self._options.default_publish_auth_modes,
-            lambda: (
-                request.caller.body
-                if request.over_http
-                else credentials.message_body(channel, request.body.get("events", []))
-            ),
-            namespace.name,
-            channel,
-        )
+
+        def signed() -> bytes:
+            if request.over_http:
+                return request.caller.body
+            return credentials.message_body(channel, request.body.get("events", []))
+
+        modes = namespace.publish_auth_modes or self._options.default_publish_auth_modes
+        step = _Step("EVENT_PUBLISH", modes, signed, namespace.name, channel)
         return await self._check(step, request.authorization, request.caller)
 
     async def _check(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
@@ -33,6 +34,7 @@ MALFORMED_BODIES = {
 """What an answer holds that a fault spoils, by the fault's form."""
 
 
+@dataclass(slots=True, eq=False)
 class Poll:
     """One request of a client that polls; clients at the same place share it.
 
@@ -43,13 +45,10 @@ class Poll:
         closes: Whether the connection ends with the answer.
     """
 
-    __slots__ = ("after", "channels", "closes", "etag")
-
-    def __init__(self, channels: Sequence[str], after: str, etag: str, *, closes: bool) -> None:
-        self.channels = channels
-        self.after = after
-        self.etag = etag
-        self.closes = closes
+    channels: Sequence[str]
+    after: str
+    etag: str
+    closes: bool
 
 
 class _Answer(NamedTuple):
