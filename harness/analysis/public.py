@@ -27,9 +27,6 @@ class RunRecord:
 
     Frames have the columns of the record's tables (docs/measurement.md); changing one changes
     nothing on disk.
-
-    Args:
-        analysis: The record, read and judged.
     """
 
     def __init__(self, analysis: Analysis) -> None:
@@ -192,10 +189,7 @@ def compare(
 ) -> ComparedRuns:
     """Compare runs as ``harness compare`` does: one run or several of a kind on either side.
 
-    Args:
-        first: What is compared with.
-        other: What is compared.
-        anyway: Whether to compare runs that are not alike.
+    ``anyway`` compares runs that are not alike, too.
 
     Raises:
         HarnessError: If there is no record, or the runs are not alike.

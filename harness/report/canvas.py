@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -78,6 +78,23 @@ def unit(axes: Axes, name: str) -> None:
     )
 
 
+def write(
+    axes: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **style: Any
+) -> None:
+    """Write text beside a place, given on the horizontal axis and as a share of the height.
+
+    The offset is in points.
+    """
+    axes.annotate(
+        text,
+        place,
+        xycoords=("data", "axes fraction"),
+        xytext=offset,
+        textcoords="offset points",
+        **{"color": MUTED, "fontsize": 10, **style},
+    )
+
+
 def time_axis(axes: Axes, record: Record, size: Size, *, is_last: bool = True) -> None:
     """Set the axis of run seconds; mark phases and disturbances, named where there is room."""
     end_s = max(record.ended_s, 1.0)
@@ -92,16 +109,7 @@ def time_axis(axes: Axes, record: Record, size: Size, *, is_last: bool = True) -
         axes.axvline(start_s, color=LINE, linewidth=0.8, zorder=0.5)
         name = phase["name"].replace("_", "-")
         if is_last and length_s * room > len(name) * _CHARACTER:
-            axes.annotate(
-                name,
-                (start_s + length_s / 2, 0),
-                xycoords=("data", "axes fraction"),
-                xytext=(0, -34),
-                textcoords="offset points",
-                ha="center",
-                color=MUTED,
-                fontsize=10,
-            )
+            write(axes, name, (start_s + length_s / 2, 0), (0, -34), ha="center")
     _mark_disturbances(axes, record, size)
     mark_seconds(axes, size)
     axes.tick_params(axis="x", labelbottom=is_last)
@@ -130,18 +138,10 @@ def _mark_disturbances(axes: Axes, record: Record, size: Size) -> None:
         # Numbers of disturbances that begin together stand below each other.
         line = line + 1 if (one.start_s - last_s) * points_per_s < _width(f"{number}") else 0
         last_s = one.start_s
-        axes.annotate(
-            named if fits else f"{number}",
-            (one.start_s, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, -4 - line * _KEY_LINE),
-            textcoords="offset points",
-            va="top",
-            fontsize=10,
-            color=DISTURBED,
-            bbox={"boxstyle": "round,pad=0.2", "fc": CARD, "ec": "none", "alpha": 0.8},
-            zorder=4,
-        )
+        box = {"boxstyle": "round,pad=0.2", "fc": CARD, "ec": "none", "alpha": 0.8}
+        text, offset = named if fits else f"{number}", (3, -4 - line * _KEY_LINE)
+        style = {"va": "top", "color": DISTURBED, "bbox": box, "zorder": 4}
+        write(axes, text, (one.start_s, 1), offset, **style)
 
 
 def _width(text: str) -> float:

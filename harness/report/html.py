@@ -55,19 +55,16 @@ def headline(summary: Json) -> list[Tile]:
 
 def _fan_out(summary: Json) -> Tile:
     block = summary["fan_out_latency_ms"]
+    name, title = "fan_out_latency_ms", "Fan-out latency"
+    if not block["count"]:
+        nothing = [Figure(f"{name}.p99", q.MISSING)]
+        return Tile(title, nothing, "", "none in the measured time", is_wide=True)
     figures = [
-        Figure(
-            f"fan_out_latency_ms.{key}",
-            latency_figure("fan_out_latency_ms", block[key], summary),
-            key,
-        )
+        Figure(f"{name}.{key}", latency_figure(name, block[key], summary), key)
         for key in ("p50", "p99", "max")
     ]
     detail = "from intended send time to arrival at each subscriber"
-    if not block["count"]:
-        nothing = [Figure("fan_out_latency_ms.p99", q.MISSING)]
-        return Tile("Fan-out latency", nothing, "", "none in the measured time", is_wide=True)
-    return Tile("Fan-out latency", figures, "ms", detail, is_wide=True)
+    return Tile(title, figures, "ms", detail, is_wide=True)
 
 
 def _delivered(deliveries: Json) -> Tile:
@@ -105,9 +102,7 @@ def _joined(summary: Json) -> Tile:
 
 def _published(publishes: Json) -> Tile:
     parts = [
-        f"{q.count(publishes[key])} {name}"
-        for key, name in (("failed", "failed"), ("throttled", "throttled"))
-        if publishes[key]
+        f"{q.count(publishes[key])} {key}" for key in ("failed", "throttled") if publishes[key]
     ]
     unsent = (publishes["offered"] or 0) - (publishes["sent"] or 0)
     parts += [f"{q.count(unsent)} not sent"] if unsent else []
@@ -137,12 +132,12 @@ def _requests(summary: Json) -> list[Tile]:
 
 def _generator(summary: Json) -> Tile:
     generator, publishes = summary["generator"], summary["publishes"]
+    cpu = generator["cpu_ratio_peak"]
+    lag, delay = generator["loop_lag_ms"]["p99"], publishes["send_delay_ms"]["p99"]
     figures = [
-        Figure("generator.cpu_ratio_peak", q.percent(_rounded(generator["cpu_ratio_peak"])), "CPU"),
-        _milliseconds("generator.loop_lag_ms.p99", generator["loop_lag_ms"]["p99"], "loop lag p99"),
-        _milliseconds(
-            "publishes.send_delay_ms.p99", publishes["send_delay_ms"]["p99"], "send delay p99"
-        ),
+        Figure("generator.cpu_ratio_peak", q.percent(cpu and round(cpu, 2)), "CPU"),
+        Figure("generator.loop_lag_ms.p99", q.milliseconds(lag), "loop lag p99"),
+        Figure("publishes.send_delay_ms.p99", q.milliseconds(delay), "send delay p99"),
     ]
     known = [figure for figure in figures if figure.text != q.MISSING]
     # Other programs used the cores: the generator may be fine, but the results of the run are not.
@@ -154,14 +149,6 @@ def _generator(summary: Json) -> Tile:
     detail = word + (f", {workers} worker{'s' * (workers != 1)}" if workers else "")
     nothing = [Figure("generator.cpu_ratio_peak", q.MISSING)]
     return Tile("Load generator", known or nothing, "", detail, is_wide=True)
-
-
-def _milliseconds(metric: str, value: float | None, name: str) -> Figure:
-    return Figure(metric, q.milliseconds(value), name)
-
-
-def _rounded(ratio: float | None) -> float | None:
-    return None if ratio is None else round(ratio, 2)
 
 
 def _started(run: Json) -> str:

@@ -104,10 +104,10 @@ def _what_happened(analysis: Analysis) -> str:
         return none if joins["attempted"] else "No user attempted to join."
     joined = "How many users joined is unknown"
     if joins["succeeded"]:
-        joined = f"{_all_or_some(*_users(analysis))} users joined"
-        if (planned := _planned(analysis.record)) > _users(analysis)[1]:
-            some = q.count(_users(analysis)[0])
-            joined = f"{some} of {q.count(planned)} planned users joined"
+        some, tried = _users(analysis)
+        joined = f"{_all_or_some(some, tried)} users joined"
+        if (planned := _planned(analysis.record)) > tried:
+            joined = f"{q.count(some)} of {q.count(planned)} planned users joined"
     if publishes["sent"] is None:
         return f"{joined}, and how many messages were published is unknown{_arrived(analysis)}"
     if not publishes["sent"]:

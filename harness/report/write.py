@@ -73,7 +73,9 @@ def write_page(
         page.parent.mkdir(parents=True, exist_ok=True)
         for name, data in beside.items():
             (page.parent / name).write_bytes(data)
-        _write_charts(_charts_folder(page), charts)
+        # A report.html has its folder to itself.
+        prefix = "" if page.name == HTML_FILE else f"{page.stem}-"
+        _write_charts(page.with_name(prefix + CHARTS_FOLDER), charts)
         page.write_text(text, encoding="utf-8")
     except OSError as error:
         raise _cannot_write(page, error, hint) from None
@@ -96,11 +98,6 @@ def _cannot_write(file: Path, error: OSError, hint: str | None = None) -> Machin
     found = f"cannot be written ({(error.strerror or str(error)).lower()})"
     required = "a writable folder with free space is required"
     return MachineError(str(file), found, required, hint or _ANOTHER_PLACE)
-
-
-def _charts_folder(page: Path) -> Path:
-    is_alone = page.name == HTML_FILE
-    return page.with_name(CHARTS_FOLDER if is_alone else f"{page.stem}-{CHARTS_FOLDER}")
 
 
 def _write_charts(folder: Path, charts: Sequence[Chart]) -> None:

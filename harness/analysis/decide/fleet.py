@@ -58,7 +58,6 @@ class FleetLoad:
     Attributes:
         users: Connected at a time, all of them subscribed to every message.
         messages_per_s: Published in bursts, when it is worst.
-        joins_per_s: Users who join in a second.
         hours: How long all of them are connected; joining takes more.
     """
 
@@ -179,15 +178,11 @@ def _workers_by(cost: WorkerCost, load: FleetLoad, open_files: int | None) -> tu
     core_us = US_PER_S * BUSY_CORE
     by_cores = (
         Step(
-            "workers for deliveries",
-            rate * cost.delivery_us / core_us,
-            "cores",
+            *("workers for deliveries", rate * cost.delivery_us / core_us, "cores"),
             f"{rate:,.0f}/s × {cost.delivery_us:.1f} µs ÷ {BUSY_CORE:.0%} of a core",
         ),
         Step(
-            "workers for joins",
-            load.joins_per_s * cost.join_us / core_us,
-            "cores",
+            *("workers for joins", load.joins_per_s * cost.join_us / core_us, "cores"),
             f"{load.joins_per_s:,.0f}/s × {cost.join_us:,.0f} µs ÷ {BUSY_CORE:.0%} of a core",
         ),
     )

@@ -35,9 +35,6 @@ class Scalability:
 
     Attributes:
         refusal: Why there is no fit, in words; empty where there is one.
-        alpha: Contention.
-        beta: Cost of agreement.
-        gamma: Throughput of one piece of work alone, 1/s.
         at_once: N of each point, shape (n,).
         throughput_per_s: X of each point, shape (n,).
         residual_ratios: (measured − fitted) ÷ highest measured, of each point, shape (n,).
@@ -89,17 +86,14 @@ def fit_scalability(at_once: Sequence[float], throughput_per_s: Sequence[float])
     low, high = min(limits, default=0.0), max(limits, default=np.inf)
     if not low or high / low > MOST_DISAGREEMENT:
         return Scalability("the limit depends on single steps: leaving one out moves it too far")
-    alpha, beta, gamma = fitted
     return Scalability(
         "",
-        alpha,
-        beta,
-        gamma,
+        *fitted,
         tuple(work.tolist()),
         tuple(rate.tolist()),
         tuple(residuals.tolist()),
         _limit(*fitted),
-        _limit_at(alpha, beta),
+        _limit_at(*fitted[:2]),
         low,
         high,
     )

@@ -41,8 +41,7 @@ class SystemCost:
     """What a day of the need costs on one system of a study.
 
     Attributes:
-        system: The system.
-        name: Its price lists' names; empty where there is none.
+        name: The system's price lists' names; empty where there is none.
         usd_day: A day of the need, by the price list alone; None without one.
         usd_idle: A day without connections.
         usd_measured: The same day with the reach and the handler calls of a run.
@@ -101,7 +100,10 @@ def paper_of(
 ) -> tuple[PaperFigure, ...]:
     """Return what follows from quotas and prices for a requirement."""
     if about == "scale_to_zero":
-        return _idle(cost)
+        if cost.usd_idle is None:
+            return ()
+        text = f"${cost.usd_idle:,.2f} a day without connections"
+        return (PaperFigure(text, not cost.usd_idle, PRICE_LIST),)
     lists = priced_systems()
     names = [system.priced_as] if system.priced_as in lists else []
     names += [POLLING] if system.viewers_poll_every_s else []
@@ -127,13 +129,6 @@ def _parts(
 
 def _usd(lists: Mapping[str, Economics], parts: Sequence[tuple[str, Day]]) -> float:
     return sum(total_usd(lists[name].bill(day.usage())) for name, day in parts)
-
-
-def _idle(cost: SystemCost) -> tuple[PaperFigure, ...]:
-    if cost.usd_idle is None:
-        return ()
-    text = f"${cost.usd_idle:,.2f} a day without connections"
-    return (PaperFigure(text, not cost.usd_idle, PRICE_LIST),)
 
 
 def _amount(value: float) -> str:

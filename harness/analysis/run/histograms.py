@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,9 @@ _DAMAGED: Final = (
 
 _TAG_PARTS: Final = 3
 _LINE_PARTS: Final = 5
+
+Tag = tuple[str, ...]
+Seconds = dict[int, Int64Array]
 
 BY_SECOND: Final = "fan_out_latency"
 """The metric of which each second is kept, in coarse bins."""
@@ -80,13 +83,11 @@ def read_seconds(path: Path, metric: str, phase: str | None = None) -> dict[int,
     found: dict[int, Int64Array] = {}
     start, middle = f"Tag={metric}.".encode(), f".{phase},".encode()
     for line in path.read_bytes().split(b"\n")[:-1] if path.is_file() else ():
-        log = ParsedLog({}, {}, 0)
         wanted = line.startswith(start) and (
             phase is None or middle in line[: line.index(b",") + 1]
         )
-        if wanted and _add_line(line, log):
-            (interval,) = log.by_tag.values()
-            second = math.floor(float(line.split(b",")[1]))
+        if wanted and (parsed := _parse_line(line)):
+            _, second, interval = parsed
             found[second] = found.get(second, 0) + interval.counts().astype(np.int64)
     return found
 
@@ -105,27 +106,30 @@ def read_histograms(path: Path) -> Histograms:
     return Histograms(by_tag, by_second, problem)
 
 
-class ParsedLog(NamedTuple):
-    """A log's interval lines, merged by tag and, on request, by second."""
-
-    by_tag: dict[tuple[str, ...], LatencyHistogram]
-    by_second: dict[int, Int64Array]
-    damaged: int
-
-
-def parse_histogram_log(data: bytes) -> ParsedLog:
-    """Merge a log's interval lines by tag; also count the lines that could not be read.
+def parse_histogram_log(data: bytes) -> tuple[dict[Tag, LatencyHistogram], Seconds, int]:
+    """Merge a log's interval lines by tag and by second; also count those that cannot be read.
 
     A last line without its line end was torn while it was written and counts as damaged. Lines
     with other tags are skipped.
     """
-    log = ParsedLog({}, {}, 0)
-    damaged = 0
+    by_tag: dict[Tag, LatencyHistogram] = {}
+    by_second: Seconds = {}
     *lines, torn = data.split(b"\n")
+    damaged = int(bool(torn))
     for line in lines:
-        if line.startswith(b"Tag="):
-            damaged += not _add_line(line, log)
-    return log._replace(damaged=damaged + bool(torn))
+        if not line.startswith(b"Tag="):
+            continue
+        if (parsed := _parse_line(line)) is None:
+            damaged += 1
+            continue
+        tag, second, interval = parsed
+        by_tag.setdefault(tag, LatencyHistogram()).hdr.add(interval.hdr)
+        if tag[0] == BY_SECOND:
+            counts = interval.counts()
+            used = np.flatnonzero(counts)
+            coarse = np.bincount(_coarse_bins()[used], counts[used], BIN_COUNT).astype(np.int64)
+            by_second[second] = by_second.get(second, 0) + coarse
+    return by_tag, by_second, damaged
 
 
 def latency_ms(
@@ -168,22 +172,16 @@ def _coarse_bins() -> Int64Array:
     return bins_of(values_ns())
 
 
-def _add_line(line: bytes, log: ParsedLog) -> bool:
-    """Add one interval to the histogram of its tag; False when the line is damaged."""
+def _parse_line(line: bytes) -> tuple[Tag, int, LatencyHistogram] | None:
+    """Return the tag, the second and the values of an interval; None where it is damaged."""
     tag, *parts = line.decode("ascii", "replace").removeprefix("Tag=").split(",")
     key = tuple(tag.split("."))
     if len(key) != _TAG_PARTS or len(parts) + 1 != _LINE_PARTS:
-        return False
+        return None
     interval = LatencyHistogram()
     try:
         second = math.floor(float(parts[0]))
         interval.add_encoded(parts[-1])
     except _DAMAGED:
-        return False
-    log.by_tag.setdefault(key, LatencyHistogram()).hdr.add(interval.hdr)
-    if key[0] == BY_SECOND:
-        counts = interval.counts()
-        used = np.flatnonzero(counts)
-        coarse = np.bincount(_coarse_bins()[used], counts[used], BIN_COUNT).astype(np.int64)
-        log.by_second[second] = log.by_second.get(second, 0) + coarse
-    return True
+        return None
+    return key, second, interval

@@ -12,13 +12,13 @@ from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.history import History, Point, Series
 from harness.core.metrics import title_of
 from harness.report import formatting as q
-from harness.report.canvas import NARROW, Chart, ChartLayout, Size, panels
+from harness.report.canvas import NARROW, Chart, ChartLayout, Size, panels, write
 from harness.report.clocks import WITHIN_CLOCKS, explanation, quoted
 from harness.report.glossary import capital
 from harness.report.page import render_page
 from harness.report.summary_text import VERDICT_WORDS, verdict_cell
 from harness.report.table_cells import Cell, Row, Table, table_of
-from harness.report.theme import BAND, BLUE, MUTED, ORANGE
+from harness.report.theme import BAND, BLUE, ORANGE
 
 _LEAST_POINTS = 2
 _CHARACTER = 5.4
@@ -154,11 +154,7 @@ def _mark_revisions(axes: Axes, points: Sequence[Point], size: Size) -> None:
         width = len(revision) * _CHARACTER / room
         start = place - 0.45
         if start >= last_end:
-            font = 9 if size == NARROW else 10
-            axes.annotate(
-                revision, (start, 0), xycoords=("data", "axes fraction"), xytext=(0, -16),
-                textcoords="offset points", color=MUTED, fontsize=font,
-            )  # fmt: skip
+            write(axes, revision, (start, 0), (0, -16), fontsize=9 if size == NARROW else 10)
             last_end = start + width
         place += length
 

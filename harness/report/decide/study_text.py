@@ -29,6 +29,15 @@ STANDINGS: Final = {
 }
 """Each standing's mark, words and tone."""
 
+_COUNTED: Final = {
+    "met": ("meets", "met"),
+    "held": ("holds at this size", "held at this size"),
+    "missed": ("misses", "missed"),
+    "invalid": ("has invalid runs for", "with invalid runs"),
+    "unknown": ("has no run for", "not run"),
+}
+"""Each standing before what a system's requirements are about, and behind their number."""
+
 _UNITS: Final = {
     "connected": "connected",
     "messages": "deliveries/s",
@@ -131,14 +140,11 @@ def limits(findings: Findings) -> list[str]:
 def counted(answers: Sequence[Answer]) -> list[str]:
     """Return the number of requirements per standing, such as "4 held at this size"."""
     standings = [one.standing for one in answers]
-    words = {
-        "met": "met",
-        "held": "held at this size",
-        "missed": "missed",
-        "invalid": "with invalid runs",
-        "unknown": "not run",
-    }
-    found = [f"{standings.count(key)} {word}" for key, word in words.items() if key in standings]
+    found = [
+        f"{standings.count(key)} {words}"
+        for key, (_, words) in _COUNTED.items()
+        if key in standings
+    ]
     short = sum(
         any(figure.is_enough is False for figure in one.paper)
         for one in answers
@@ -149,17 +155,10 @@ def counted(answers: Sequence[Answer]) -> list[str]:
 
 def _counted(answers: Sequence[Answer]) -> str:
     parts = []
-    for standing, words in (
-        ("met", "meets"),
-        ("held", "holds at this size"),
-        ("missed", "misses"),
-        ("invalid", "has invalid runs for"),
-        ("unknown", "has no run for"),
-    ):
-        about = [one.requirement.about.replace("_", " ") for one in answers
-                 if one.standing == standing]  # fmt: skip
+    for standing, (words, _) in _COUNTED.items():
+        about = [one.requirement.about for one in answers if one.standing == standing]
         if about:
-            parts.append(f"{words} {', '.join(about)}")
+            parts.append(f"{words} {', '.join(about).replace('_', ' ')}")
     return "; ".join(parts)
 
 
@@ -176,10 +175,9 @@ def _of_size(findings: Findings) -> list[str]:
 
 
 def _of_origin(findings: Findings) -> list[str]:
+    origins = {one.system.label: one.origin for one in findings.outcomes if one.runs}
     emulated, real = (
-        list(
-            dict.fromkeys(o.system.label for o in findings.outcomes if o.runs and o.origin == kind)
-        )
+        [label for label, origin in origins.items() if origin == kind]
         for kind in ("emulator", "real")
     )
     found = []

@@ -168,13 +168,8 @@ def _tiles(findings: Findings) -> list[Tile]:
 def _charts(findings: Findings) -> list[Chart]:
     """Draw every workload that has valid runs, all its systems on the same axes."""
     systems = findings.study.systems
-    looks = dict(
-        zip(
-            (one.name for one in systems),
-            looks_of([one.priced_as or one.name for one in systems]),
-            strict=True,
-        )
-    )
+    found = looks_of([one.priced_as or one.name for one in systems])
+    looks = {one.name: look for one, look in zip(systems, found, strict=True)}
     charts = []
     for contest in findings.contests:
         sides = contest.comparison.sides if contest.comparison else ()

@@ -20,6 +20,7 @@ from harness.report.decide.sweep_text import (
     law_text,
     load_text,
     result_text,
+    step_text,
     steps_table,
 )
 from harness.report.glossary import OF_SWEEPS, anchor
@@ -71,51 +72,28 @@ def _tiles(cell: Cell) -> list[Tile]:
     """Return the main figures of one search."""
     step = cell.at_capacity
     low, high, _ = cell.bracket
-    fineness = f"{100 * (high / low - 1):.1f}{q.THIN}%" if low and high else q.MISSING
+    fineness = step_text(low, high) if low and high else q.MISSING
     latency = q.MISSING if step is None else fan_out(step.fan_out_p99_ms, step)
     offered = q.MISSING if step is None else q.count(step.offered_per_s)
     knee = amount(None if cell.knee is None else cell.knee.load)
     least = min((one.ratio for one in cell.headroom), default=None)
     detail = f"not held at {load_text(cell.axis, high)}" if high else "no step failed"
     headroom = q.MISSING if least is None else f"{least:.3g} ×"
+    bound = "" if cell.result == FOUND or low is None else ", at least"
     unit = cell.axis.unit
+
+    def tile(title: str, word: str, text: str, unit: str, detail: str) -> Tile:
+        figure = Figure("", text, link=anchor(word))
+        return Tile(title, [figure], unit, detail, is_wide=word in {"capacity", "knee"})
+
+    apart = "between the highest load that held and the lowest that failed"
+    capacity = f"Capacity in {cell.axis.title}{bound}"
+    relative = "the minimum, relative to the reference load"
     return [
-        Tile(
-            *(_capacity_title(cell), _explained("capacity", amount(low))),
-            *(unit if low is not None else "", detail),
-            is_wide=True,
-        ),
-        Tile(
-            "Step",
-            _explained("step", fineness),
-            "",
-            "between the highest load that held and the lowest that failed",
-        ),
-        Tile("Fan-out p99", _explained("fan_out_latency_ms", latency), "", "at the capacity"),
-        Tile(
-            *("Deliveries", _explained("offered", offered), "" if step is None else "/s"),
-            "offered at the capacity",
-        ),
-        Tile(
-            "Knee",
-            _explained("knee", knee),
-            unit if cell.knee else "",
-            "where latency begins to rise",
-            is_wide=True,
-        ),
-        Tile(
-            "Headroom",
-            _explained("headroom", headroom),
-            "",
-            "the minimum, relative to the reference load",
-        ),
+        tile(capacity, "capacity", amount(low), unit if low is not None else "", detail),
+        tile("Step", "step", fineness, "", apart),
+        tile("Fan-out p99", "fan_out_latency_ms", latency, "", "at the capacity"),
+        tile("Deliveries", "offered", offered, "/s" if step else "", "offered at the capacity"),
+        tile("Knee", "knee", knee, unit if cell.knee else "", "where latency begins to rise"),
+        tile("Headroom", "headroom", headroom, "", relative),
     ]
-
-
-def _explained(word: str, text: str) -> list[Figure]:
-    return [Figure("", text, link=anchor(word))]
-
-
-def _capacity_title(cell: Cell) -> str:
-    bound = "" if cell.result == FOUND or cell.bracket.low is None else ", at least"
-    return f"Capacity in {cell.axis.title}{bound}"

@@ -81,33 +81,35 @@ def capacity_text(cell: Cell) -> str:
 def result_text(cell: Cell) -> str:
     """Return the result of a search, its resolution and its limits."""
     low, high, _ = cell.bracket
-    axis = cell.axis
-    if cell.result == FOUND:
-        assert low is not None  # noqa: S101 - found means both
-        assert high is not None  # noqa: S101 - as above
-        size = f"{100 * (high / low - 1):.1f}{q.THIN}%"
-        found = f"Every objective held at {load_text(axis, low)} and not at "
-        found += f"{load_text(axis, high)}, a step of {size}."
+    at_low, at_high = load_text(cell.axis, low), load_text(cell.axis, high)
+    if cell.result == FOUND and low and high:
         rest = (
             ""
             if cell.is_settled
             else " The maximum number of steps was reached before the requested resolution."
         )
-        return found + rest + _cause(cell)
+        return (
+            f"Every objective held at {at_low} and not at {at_high}, a step of "
+            f"{step_text(low, high)}.{rest}{_cause(cell)}"
+        )
     if cell.result == AT_LEAST_GENERATOR:
         return (
-            f"The system held at {load_text(axis, low)}. At {load_text(axis, high)} the run was "
-            f"invalid, so the capacity of the system is at least {load_text(axis, low)}."
-            f"{_cause(cell)}"
+            f"The system held at {at_low}. At {at_high} the run was invalid, so the capacity of "
+            f"the system is at least {at_low}.{_cause(cell)}"
         )
     if cell.result == AT_LEAST_MOST:
         reason = "the highest load requested, or that this machine can generate"
         if low is not None and low < cell.search.most:
             reason = "where the maximum number of steps was reached"
-        return f"Every objective held up to {load_text(axis, low)}, {reason}: a lower bound."
+        return f"Every objective held up to {at_low}, {reason}: a lower bound."
     if cell.result == NONE_HELD:
-        return f"No load held, down to {load_text(axis, high)}.{_cause(cell)}"
+        return f"No load held, down to {at_high}.{_cause(cell)}"
     return f"Nothing was measured: the load generator failed at every load.{_cause(cell)}"
+
+
+def step_text(low: float, high: float) -> str:
+    """Return how far two loads are apart, in percent of the lower one."""
+    return f"{100 * (high / low - 1):.1f}{q.THIN}%"
 
 
 def _cause(cell: Cell) -> str:
@@ -147,10 +149,8 @@ def cell_lines(cell: Cell) -> list[str]:
     """Return a search's result as lines for a terminal."""
     lines = [
         f"capacity{fixed_text(cell)}: {capacity_text(cell)}",
-        result_text(cell),
-        knee_text(cell),
+        *(result_text(cell), knee_text(cell), law_text(cell)),
     ]
-    lines.append(law_text(cell))
     lines += [
         f"headroom: {one.ratio:.3g} times the reference load's "
         f"{load_text(one.axis, one.reference)} ({one.moment})"

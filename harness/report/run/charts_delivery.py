@@ -20,9 +20,10 @@ from harness.report.canvas import (
     panels,
     time_axis,
     unit,
+    write,
 )
 from harness.report.glossary import capital
-from harness.report.theme import BLUE, INK, MUTED, ORANGE, ROSE, SKY
+from harness.report.theme import BLUE, INK, ORANGE, ROSE, SKY
 
 _SHORTEST_STALL_S = 0.001
 _STALL_BARS = 36
@@ -117,16 +118,8 @@ def stalls(analysis: Analysis) -> Iterator[ChartLayout]:
         for limit_s in WAIT_LIMITS_S:
             if low < limit_s < high:
                 axes.axvline(limit_s, color=ORANGE, linewidth=1.2, linestyle="--")
-                axes.annotate(
-                    f"{q.percent(block[f'over_{limit_s}s_ratio'])} over {q.seconds(limit_s)}",
-                    (limit_s, 1),
-                    xycoords=("data", "axes fraction"),
-                    xytext=(4, 0),
-                    textcoords="offset points",
-                    va="top",
-                    fontsize=10,
-                    color=MUTED,
-                )
+                share = q.percent(block[f"over_{limit_s}s_ratio"])
+                write(axes, f"{share} over {q.seconds(limit_s)}", (limit_s, 1), (4, 0), va="top")
         axes.set_xlabel("longest stall")
         unit(axes, "subscribers")
         finish(axes)

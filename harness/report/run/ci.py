@@ -74,11 +74,14 @@ def _objective(suite: ET.Element, slo: Json) -> str | None:
     case = ET.SubElement(suite, "testcase", classname="objectives", name=_clean(rule))
     if slo["verdict"] == "pass":
         return None
-    observed = "no data" if slo["observed"] is None else observed_text(slo)
-    name = title_of(slo["metric"]) + scope_words(slo)
-    message = f"{name}: {observed}, where {limit_text(slo)} is required"
+    message = f"{title_of(slo['metric'])}{scope_words(slo)}: {_missed(slo)}"
     ET.SubElement(case, "failure", type=slo["verdict"], message=_clean(message))
     return "failure"
+
+
+def _missed(slo: Json) -> str:
+    observed = "no data" if slo["observed"] is None else observed_text(slo)
+    return f"{observed}, where {limit_text(slo)} is required"
 
 
 def _clean(text: str) -> str:
@@ -94,8 +97,7 @@ def annotations(summary: Json) -> Iterator[str]:
     for slo in summary["slos"]:
         if slo["verdict"] != "pass":
             name = capital(title_of(slo["metric"])) + scope_words(slo)
-            observed = "no data" if slo["observed"] is None else observed_text(slo)
-            yield _command("error", name, f"{observed}, where {limit_text(slo)} is required")
+            yield _command("error", name, _missed(slo))
     for warning in summary["warnings"]:
         kind = "error" if invalidates(warning) else "warning"
         message = f"{warning['code']}{evidence(warning)}. {warning['hint'] or ''}"

@@ -3,7 +3,7 @@
 Tables without rows are left out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -37,7 +37,6 @@ _STAGE_NAMES: Final = {
     "init": "protocol init",
 }
 _CAUSE_NAMES: Final = {"tls": "TLS", "http_status": "HTTP status"}
-_NO_TEXTS: Mapping[str, str] = {}
 
 
 def build_tables(analysis: Analysis) -> list[Table]:
@@ -119,8 +118,7 @@ def _latencies(analysis: Analysis) -> Table:
         if not block["count"]:
             unmeasured.append(LATENCIES[metric].name)
             continue
-        texts = _percentiles(metric, block, analysis.summary)
-        rows.append(_latency_row(capital(LATENCIES[metric].name), block, metric, texts=texts))
+        rows.append(_latency_row(capital(LATENCIES[metric].name), block, metric, analysis.summary))
         if metric == "fan_out_latency_ms":
             rows += _fan_out_by_class(analysis)
         if metric == "service_latency_ms":
@@ -141,14 +139,9 @@ def _fan_out_by_class(analysis: Analysis) -> Iterator[list[Cell]]:
     }
     if all(block["count"] for block in blocks.values()):
         for user_class, block in blocks.items():
-            texts = _percentiles("fan_out_latency_ms", block, analysis.summary)
-            row = _latency_row(f"at {user_class}s", block, tone="detail", texts=texts)
-            yield _explained(row, "fan_out_latency_ms")
-
-
-def _percentiles(metric: str, block: Json, summary: Json) -> dict[str, str]:
-    """Return a latency's percentiles, none of them below what the clocks can tell."""
-    return {key: latency_figure(metric, block[key], summary) for key in STATISTICS}
+            name, metric = f"at {user_class}s", "fan_out_latency_ms"
+            row = _latency_row(name, block, metric, analysis.summary, tone="detail")
+            yield _explained(row, metric)
 
 
 def _left_out(summary: Json) -> list[Cell]:
@@ -163,11 +156,10 @@ def _less(value: float | None, other: float | None) -> float | None:
     return None if value is None or other is None else value - other
 
 
-def _latency_row(
-    name: str, block: Json, metric: str = "", tone: str = "", texts: Mapping[str, str] = _NO_TEXTS
-) -> list[Cell]:
+def _latency_row(name: str, block: Json, metric: str, summary: Json, tone: str = "") -> list[Cell]:
+    """Return a latency's percentiles, none of them below what the clocks can tell."""
     figures = [
-        Cell(texts.get(key) or q.figure(block[key]), metric=f"{metric}.{key}" if metric else "")
+        Cell(latency_figure(metric, block[key], summary), metric=f"{metric}.{key}")
         for key in STATISTICS
     ]
     return [Cell(name, tone=tone), *figures, Cell(q.count(block["count"]), link=anchor(metric))]
@@ -175,7 +167,7 @@ def _latency_row(
 
 def _explained(row: list[Cell], metric: str) -> list[Cell]:
     """Return a row whose figures link to the definition of a metric that is not quite theirs."""
-    return [row[0], *(replace(cell, link=anchor(metric)) for cell in row[1:])]
+    return [row[0], *(replace(cell, metric="", link=anchor(metric)) for cell in row[1:])]
 
 
 def _deliveries(analysis: Analysis) -> Table:
@@ -221,16 +213,16 @@ def _stalls(summary: Json) -> Table:
 
 
 def _joins(analysis: Analysis) -> Table:
-    histograms = analysis.record.histograms
+    histograms, name = analysis.record.histograms, "joins.latency_ms"
     rows = []
     for stage in JOIN_STAGES:
         merged = histograms.merged(f"join_{stage}")
         if merged.count:
-            row = _latency_row(_stage_name(stage), latency_ms(merged))
-            rows.append(_explained(row, "joins.latency_ms"))
+            row = _latency_row(_stage_name(stage), latency_ms(merged), name, analysis.summary)
+            rows.append(_explained(row, name))
     block = analysis.summary["joins"]["latency_ms"]
     if block["count"]:
-        rows.append(_latency_row("Whole join", block, "joins.latency_ms"))
+        rows.append(_latency_row("Whole join", block, name, analysis.summary))
     columns = ["Milliseconds", *map(percentile_name, STATISTICS), "Values"]
     return Table("joins", "Joins by stage", "Of all users, over the whole run.", columns, rows)
 
