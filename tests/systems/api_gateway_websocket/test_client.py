@@ -55,10 +55,9 @@ def served():
 
         def start(*arguments, **named):
             server = Server(*arguments, **named)
-            serving = serving_websockets(
-                server.serve, process_request=server.request, max_size=None
+            server.port = started.enter_context(
+                serving_websockets(server.serve, process_request=server.request, max_size=None)
             )
-            server.port = started.enter_context(serving)
             return server
 
         yield start
