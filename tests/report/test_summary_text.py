@@ -2,6 +2,7 @@ import pytest
 
 from harness.analysis.run.finalize import analyse
 from harness.report import formatting as q
+from harness.report.html import headline
 from harness.report.summary_text import advise, evidence, observed_text, summary_text
 from tests.support.records import (
     connection,
@@ -36,6 +37,22 @@ def test_a_loss_is_told_with_its_number_and_the_objective_it_missed(tmp_path):
         "arrived, 99 % of them within 40.0 ms, and 1 did not. Delivery ratio: 80 %, where at least "
         "100 % is required."
     ) == told(three_subscribers(tmp_path / "run"))
+
+
+def test_a_run_that_is_not_clean_says_what_came_besides(tmp_path):
+    """Duplicates and what was no intact delivery stand on the first screen, also where all passed."""
+    odd = {"foreign": 3, "malformed": 2, "altered": 0, "misrouted": 1}
+    folder = three_subscribers(
+        tmp_path / "run",
+        connections=[
+            connection(0, 1.0, delivered=2, last_s=7.03, **odd),
+            connection(1, 1.0, delivered=2, last_s=7.04),
+            connection(2, 6.0),
+        ],
+    )
+    assert "Not clean: 3 foreign, 2 malformed, 1 misrouted." in told(folder)
+    tile = next(tile for tile in headline(analyse(folder).summary) if tile.title == "Delivered")
+    assert tile.detail.endswith("owed, 3 foreign, 2 malformed, 1 misrouted")
 
 
 def test_a_run_that_nobody_joined_tells_its_cause_first(tmp_path):

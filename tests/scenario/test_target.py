@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from harness.core.errors import MachineError, ScenarioError
 from harness.core.system import HOW_TO_ADD
@@ -264,3 +265,11 @@ def test_wrong_options_of_a_system_are_named_by_their_place(scenario, case):
     for name in ("a.js", "a.py"):
         (scenario.target.parent / name).touch()
     assert f"target.toml: {complaint}" == scenario.complaint()
+
+
+@pytest.mark.parametrize("message", ["", "hello", "{message}{message}", "{Message}"])
+def test_message_without_one_place_for_the_token_is_refused(message):
+    """Nothing could be recognised, or twice."""
+    values = {"name": "a", "system": "appsync-events", "emulated": True, "message": message}
+    with pytest.raises(ValidationError, match="exactly once"):
+        Target.model_validate(values)

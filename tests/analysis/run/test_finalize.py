@@ -276,6 +276,29 @@ def test_subscribers_that_heard_nothing_before_measuring_are_a_warning_only(tmp_
     assert (1, 1) == (deliveries["missed_before_measuring"], deliveries["lost"])
 
 
+def test_what_was_no_intact_delivery_is_a_warning_with_examples(tmp_path):
+    """Of each kind as many as the errors table has, five at most; the run still counts."""
+    common = {"second": 5, "worker": 0, "stage": "receive", "error_class": "Foreign"}
+    texts = ["hello", "", *map(str, range(6))]
+    folder = three_subscribers(
+        tmp_path / "run",
+        connections=[
+            connection(0, 1.0, delivered=2, last_s=7.03, foreign=8),
+            connection(1, 1.0, delivered=2, last_s=7.04),
+            connection(2, 6.0),
+        ],
+        errors=[common | {"code": "foreign", "message": text, "count": 1} for text in texts],
+    )
+    (found,) = finalize(folder).summary["warnings"]
+    assert ("deliveries_foreign", 8, False) == (
+        found["code"],
+        found["observed"],
+        found["invalidates"],
+    )
+    expected = "events without a message of this run, for example at receive: “hello”, “0”, “1”, "
+    assert f"{expected}“2”, “3”" == found["hint"]
+
+
 def test_warnings_raised_during_the_run_are_kept_once(tmp_path):
     """Reading the record again does not double them."""
     raised = {"code": "slow_disk", "observed": 3, "limit": 1, "hint": "use a faster one"}

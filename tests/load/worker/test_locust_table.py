@@ -20,6 +20,18 @@ def test_batch_of_deliveries_equals_logging_each_of_them():
     assert ours.avg_response_time == pytest.approx(theirs.avg_response_time, abs=1)
 
 
+def test_deliveries_that_are_not_intact_are_errors_of_the_table():
+    """Those of a second are logged at once, and shown under their kind."""
+    environment = Environment()
+    table = LocustTable(environment)
+    for count in (3, 4):
+        table.irregular("subscriber", "foreign", count)
+    (error,) = environment.stats.errors.values()
+    assert ("foreign delivery", 7) == (error.error, error.occurrences)
+    entries = environment.stats.get("subscriber", "DELIVER"), environment.stats.total
+    assert [7, 7] == [entry.num_failures for entry in entries]
+
+
 class Writer:
     """A CSV writer that fails as Locust's does when its files have been closed."""
 
