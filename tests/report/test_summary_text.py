@@ -40,7 +40,7 @@ def test_a_loss_is_told_with_its_number_and_the_objective_it_missed(tmp_path):
 
 
 def test_a_run_that_is_not_clean_says_what_came_besides(tmp_path):
-    """Duplicates and what was no intact delivery stand on the first screen, also where all passed."""
+    """What was no intact delivery stands on the first screen, also where all passed."""
     odd = {"foreign": 3, "malformed": 2, "altered": 0, "misrouted": 1}
     folder = three_subscribers(
         tmp_path / "run",
