@@ -21,7 +21,6 @@ from harness.core.message_token import MessageToken, MessageWriter
 from harness.systems.appsync_events import wire
 
 ROOT = Path(__file__).resolve().parent.parent
-TEMPLATE = '{"text":"{message}"}'
 FRAME_BYTES = 300
 """Payload of a delivery's frame."""
 START_WITHIN_S = 60.0
@@ -36,10 +35,10 @@ KEY_VARIABLE = "BENCHMARK_API_KEY"
 
 
 def event_of(run_id: str, sequence: int) -> bytes:
-    """Return one message, sent now, of the size that fills a frame."""
+    """Return one message, sent now, of the size that fills a frame; ``i`` tells the peers when."""
     now_ns = time.time_ns()
     token = MessageToken(1_000_000, sequence, now_ns, now_ns)
-    writer = MessageWriter(run_id, TEMPLATE)
+    writer = MessageWriter(run_id, f'{{"i":{now_ns},"text":"{{message}}"}}')
     text = writer.write(token)
     missing = FRAME_BYTES - len(wire.data(SUBSCRIPTION_ID, text.decode()))
     return writer.write(token, len(text) + missing)
