@@ -1,6 +1,7 @@
 """Write pages with their charts, and the files beside them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -69,16 +70,13 @@ def write_page(
     Raises:
         MachineError: If they cannot be written.
     """
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(page, hint):
         for name, data in beside.items():
             (page.parent / name).write_bytes(data)
         # A report.html has its folder to itself.
         prefix = "" if page.name == HTML_FILE else f"{page.stem}-"
         _write_charts(page.with_name(prefix + CHARTS_FOLDER), charts)
         page.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise _cannot_write(page, error, hint) from None
 
 
 def write_file(file: Path, data: bytes) -> None:
@@ -87,17 +85,20 @@ def write_file(file: Path, data: bytes) -> None:
     Raises:
         MachineError: If it cannot be written.
     """
+    with _writing(file):
+        file.write_bytes(data)
+
+
+@contextmanager
+def _writing(file: Path, hint: str | None = None) -> Iterator[None]:
+    """Create the folder of a file, and say of an error what is required and what to do."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
+        yield
     except OSError as error:
-        raise _cannot_write(file, error) from None
-
-
-def _cannot_write(file: Path, error: OSError, hint: str | None = None) -> MachineError:
-    found = f"cannot be written ({(error.strerror or str(error)).lower()})"
-    required = "a writable folder with free space is required"
-    return MachineError(str(file), found, required, hint or _ANOTHER_PLACE)
+        found = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        required = "a writable folder with free space is required"
+        raise MachineError(str(file), found, required, hint or _ANOTHER_PLACE) from None
 
 
 def _write_charts(folder: Path, charts: Sequence[Chart]) -> None:

@@ -15,13 +15,7 @@ MARKS = ("documented", "observed", "assumed")
 
 
 class Row(NamedTuple):
-    """One row of the table.
-
-    Attributes:
-        behaviour: What the service does, or is taken to do.
-        mark: How sure that is: ``documented``, ``observed`` or ``assumed``.
-        source: Who says so, or why it is assumed.
-    """
+    """One row of the table: what the service does, how sure that is, and who says so."""
 
     behaviour: str
     mark: str
@@ -30,21 +24,17 @@ class Row(NamedTuple):
 
 def documented(behaviour: str, source: str) -> pytest.MarkDecorator:
     """Mark the test of something the service's documentation says, on the page named."""
-    return _row(Row(behaviour, "documented", source))
+    return pytest.mark.conformance(behaviour, "documented", source)
 
 
 def observed(behaviour: str, source: str) -> pytest.MarkDecorator:
     """Mark the test of something the service, or a client of it, was seen to do."""
-    return _row(Row(behaviour, "observed", source))
+    return pytest.mark.conformance(behaviour, "observed", source)
 
 
 def assumed(behaviour: str, reason: str) -> pytest.MarkDecorator:
     """Mark the test of something nobody has said or seen, with the reason for our choice."""
-    return _row(Row(behaviour, "assumed", reason))
-
-
-def _row(row: Row) -> pytest.MarkDecorator:
-    return pytest.mark.conformance(*row)
+    return pytest.mark.conformance(behaviour, "assumed", reason)
 
 
 def row_of(item: pytest.Item) -> Row | None:
@@ -64,9 +54,6 @@ def rows_by_test(folder: Path) -> Iterator[tuple[str, str, str, list[Row]]]:
         module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
         for name, function in vars(module).items():
             if name.startswith("test_"):
-                marks = [mark for mark in getattr(function, "pytestmark", []) if _is_row(mark)]
-                yield topic_of(module), file.name, name, [Row(*mark.args) for mark in marks]
-
-
-def _is_row(mark: pytest.Mark) -> bool:
-    return mark.name == MARKER
+                marks = getattr(function, "pytestmark", [])
+                rows = [Row(*mark.args) for mark in marks if mark.name == MARKER]
+                yield topic_of(module), file.name, name, rows

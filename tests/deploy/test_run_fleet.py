@@ -82,9 +82,10 @@ def test_fleet_that_is_short_of_a_worker_is_stopped(ecs):
     failure = {"reason": "RESOURCE:CPU"}
     expect_run(stub, "worker", 3, ["worker", "--master-host=10.0.0.7"], failures=[failure])
     expect_stops(stub, "master", "worker0", "worker1")
-    with pytest.raises(MachineError) as raised:
+    with pytest.raises(
+        MachineError, match="worker on Fargate: 2 of 3 started: RESOURCE:CPU, all are needed"
+    ):
         Fleet(client, VALUES).start(3, ["w.toml"])
-    assert "worker on Fargate: 2 of 3 started: RESOURCE:CPU, all are needed" in str(raised.value)
 
 
 def test_master_that_stops_at_once_says_why(ecs):

@@ -9,11 +9,7 @@ NAMES = ("ups", "downs")
 @pytest.fixture
 def counters(tmp_path):
     """Return the counters of one of two processes."""
-
-    def make(index, names=NAMES):
-        return Counters(WorkerContext(tmp_path, index, 2), names)
-
-    return make
+    return lambda index, names=NAMES: Counters(WorkerContext(tmp_path, index, 2), names)
 
 
 def test_totals_add_up_the_rows_of_all_processes(counters):

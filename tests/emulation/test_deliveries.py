@@ -46,8 +46,7 @@ def test_sample_of_exactly_137_deliveries_is_dropped(make_stand, tmp_path):
         stand = make_stand(folder, seed=seed)
         transports = stand.join(100)
         stand.tell({"kind": "drop", "ratio": 0.02, "count": 137})
-        for _ in range(200):
-            stand.broadcast(b"x")
+        stand.broadcast_each(*[b"x"] * 200)
         assert 137 == counted(stand, "dropped")["fault"]
         assert 20_000 - 137 == sum(len(transport.got) for transport in transports)
         return [(entry["event"], entry["subscription"]) for entry in stand.log("dropped")]
@@ -76,8 +75,7 @@ async def test_ratio_of_deliveries_is_dropped_by_chance(stand):
     """One in a hundred of 100,000 is within five standard deviations of 1,000."""
     transports = stand.join(1000)
     stand.tell({"kind": "drop", "ratio": 0.01})
-    for _ in range(100):
-        stand.broadcast(b"x")
+    stand.broadcast_each(*[b"x"] * 100)
     lost = 100_000 - sum(len(transport.got) for transport in transports)
     assert lost == counted(stand, "dropped")["fault"] == len(stand.log("dropped"))
     assert abs(lost - 1000) < 5 * 31.5
@@ -88,8 +86,7 @@ async def test_share_confines_a_fault_to_some_connections(stand):
     before = stand.join(10)
     stand.tell({"kind": "drop", "share": 0.3})
     since = stand.join(10)
-    stand.broadcast(b"x")
-    stand.broadcast(b"y")
+    stand.broadcast_each(b"x", b"y")
     assert [3, 3] == [sum(not transport.got for transport in group) for group in (before, since)]
     assert {b"", b"xy"} == {transport.got for transport in before + since}
 
@@ -107,8 +104,7 @@ async def test_duplicate_leaves_right_behind_the_original(stand, transport):
 async def test_reordered_delivery_is_passed_by_so_many(stand, transport, depth, expected):
     """It leaves right behind the last of those that were to pass it."""
     stand.tell({"kind": "reorder", "depth": depth, "deliveries": [[1, 0]]})
-    for letter in b"abcdef":
-        stand.broadcast(b"%c" % letter)
+    stand.broadcast_each(*LETTERS[:6])
     assert expected == transport.got
     assert 1 == counted(stand, "reordered")
     assert [("b", depth)] == [(e["text"], e["depth"]) for e in stand.log("reordered")]
@@ -122,8 +118,7 @@ async def test_deliveries_that_nothing_passes_leave_in_the_end_and_count_as_in_o
     stand = make_stand()
     one_passes, none_passes = stand.join(2)
     stand.tell({"kind": "reorder", "depth": 2, "deliveries": [[0, 0], [1, 1]]})
-    stand.broadcast(b"a")
-    stand.broadcast(b"b")
+    stand.broadcast_each(b"a", b"b")
     assert 2 == counted(stand, "pending")
     await until(lambda: not counted(stand, "pending"))
     assert (b"ba", b"ab") == (one_passes.got, none_passes.got)
@@ -135,8 +130,7 @@ async def test_duplicated_reordered_delivery_is_counted_once_as_each(stand, tran
     """Both at once: the delivery and its copy leave late together."""
     given = [[0, 0]]
     stand.tell({"kind": "reorder", "deliveries": given}, {"kind": "duplicate", "deliveries": given})
-    stand.broadcast(b"a")
-    stand.broadcast(b"b")
+    stand.broadcast_each(b"a", b"b")
     assert b"baa" == transport.got
     assert (2, 1, 1) == stand.counted("sent", "duplicated", "reordered")
 
@@ -144,8 +138,7 @@ async def test_duplicated_reordered_delivery_is_counted_once_as_each(stand, tran
 async def test_dropped_delivery_uses_up_no_other_fault(stand, transport):
     """Whatever order they are told in, a delivery that is dropped is not also duplicated."""
     stand.tell({"kind": "duplicate", "count": 3}, {"kind": "drop", "deliveries": [[0, 0]]})
-    for letter in b"abcde":
-        stand.broadcast(b"%c" % letter)
+    stand.broadcast_each(*LETTERS[:5])
     assert b"bbccdde" == transport.got
 
 
@@ -170,11 +163,9 @@ async def test_delays_of_one_subscription_keep_its_order(stand):
     transports = stand.join(20)
     uniform = {"distribution": "uniform", "minimum": 0, "maximum": 60}
     stand.tell({"kind": "delay", "delay_ms": uniform})
-    for letter in LETTERS[:13]:
-        stand.broadcast(letter)
+    stand.broadcast_each(*LETTERS[:13])
     stand.tell()
-    for letter in LETTERS[13:]:
-        stand.broadcast(letter)
+    stand.broadcast_each(*LETTERS[13:])
     await until(lambda: not counted(stand, "pending"))
     assert {b"".join(LETTERS)} == {transport.got for transport in transports}
     assert 20 * 26 == counted(stand, "delayed")["fault"]
@@ -236,8 +227,7 @@ async def test_deliveries_above_the_outbound_quota_wait_for_the_next_seconds(
     """Nothing is lost, order holds, and no second carries more than its quota."""
     stand = make_stand(outbound=outbound(tmp_path, 100))
     transports = stand.join(50)
-    for letter in b"abcde":
-        stand.broadcast(b"%c" % letter)
+    stand.broadcast_each(*LETTERS[:5])
     assert (100, 150) == (counted(stand, "sent"), counted(stand, "delayed")["quota"])
     await until(lambda: counted(stand, "sent") > 100)
     assert int(began_s) + 1 <= time.monotonic()
@@ -253,6 +243,5 @@ async def test_broadcast_that_nothing_touches_is_passed_whole(stand):
     assert stand.deliveries.all_pass(range(5), 5000, 5000)
     assert not stand.deliveries.all_pass(range(5, 10), 5000, 5000)
     stand.tell({"kind": "duplicate", "count": 1})
-    stand.broadcast(b"x")
-    stand.broadcast(b"y")
+    stand.broadcast_each(b"x", b"y")
     assert stand.deliveries.all_pass(range(10, 11), 1000, 1000)

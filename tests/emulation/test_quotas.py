@@ -11,11 +11,7 @@ from tests.support.waiting import PATIENCE_S
 @pytest.fixture
 def rate_of(tmp_path):
     """Return a rate as one of two processes sees it."""
-
-    def make(index, limit_per_s):
-        return Rate(WorkerContext(tmp_path, index, 2), "test", limit_per_s)
-
-    return make
+    return lambda index, limit_per_s: Rate(WorkerContext(tmp_path, index, 2), "test", limit_per_s)
 
 
 def test_rate_allows_its_limit_each_second(rate_of, now_s):

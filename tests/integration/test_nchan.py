@@ -65,10 +65,9 @@ class Nchan:
 
     def settings(self, target):
         """Return the overrides that point a target at this server."""
-        addresses = tomllib.loads(target.read_text("utf-8"))["endpoints"]
         return {
             f"target.endpoints.{name}": address.replace(":18080/", f":{self.port}/")
-            for name, address in addresses.items()
+            for name, address in tomllib.loads(target.read_text("utf-8"))["endpoints"].items()
         }
 
 

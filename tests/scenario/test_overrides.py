@@ -145,8 +145,9 @@ def test_both_rates_on_the_command_line_contradict_each_other(scenario):
     assert "must not be given together with messages_per_day, got 1" in complaint
 
 
-def population_source(subscribers: object, chatters: object) -> Source:
-    population = {"subscribers": subscribers, "chatters": chatters}
+def source_of(subscribers: object, chatters: object, **others: object) -> Source:
+    """Return a workload with this population and nothing else."""
+    population = {"subscribers": subscribers, "chatters": chatters} | others
     return Source(file="w.toml", data={"population": population}, model=Workload)
 
 
@@ -165,7 +166,7 @@ def population_source(subscribers: object, chatters: object) -> Source:
 )
 def test_users_keep_their_proportions(before, users, after):
     """--users scales both kinds, and one of each that was there stays."""
-    source = population_source(*before)
+    source = source_of(*before)
     assert [] == scale_population(source, users)
     scaled = source.data["population"]
     assert after == (scaled["subscribers"], scaled["chatters"])
@@ -178,7 +179,7 @@ def test_users_keep_their_proportions(before, users, after):
 )
 def test_scaled_population_is_as_large_as_asked(subscribers, chatters, users):
     """Whatever the shares, --users is the number of users, and no kind vanishes."""
-    source = population_source(subscribers, chatters)
+    source = source_of(subscribers, chatters)
     assert [] == scale_population(source, users)
     scaled = source.data["population"]
     assert users == scaled["subscribers"] + scaled["chatters"]
@@ -189,7 +190,7 @@ def test_scaled_population_is_as_large_as_asked(subscribers, chatters, users):
 @pytest.mark.parametrize("population", [("9", 1), (None, 1), (True, 1), (-9, 1), (0, 0)])
 def test_population_that_does_not_validate_is_left_alone(population):
     """Scaling does not hide what is wrong with the file."""
-    source = population_source(*population)
+    source = source_of(*population)
     before = dict(source.data["population"])
     assert ([], before) == (scale_population(source, 10), source.data["population"])
 
@@ -199,8 +200,7 @@ def test_population_that_does_not_validate_is_left_alone(population):
 )
 def test_ordinary_users_are_scaled_with_the_rest(users, scaled):
     """``-u`` is the number of all users, as in Locust."""
-    population = {"subscribers": 180, "chatters": 20, "others": {"Browser": 100}}
-    source = Source(file="w.toml", data={"population": population}, model=Workload)
+    source = source_of(180, 20, others={"Browser": 100})
     assert [] == scale_population(source, users)
     made = source.data["population"]
     assert scaled == (made["subscribers"], made["chatters"], made["others"]["Browser"])
@@ -209,8 +209,7 @@ def test_ordinary_users_are_scaled_with_the_rest(users, scaled):
 @pytest.mark.parametrize("users", [4, 33, 330, 999, 1001])
 def test_users_by_weight_are_among_those_the_flag_counts(users):
     """They follow the population, and the whole is no larger than was asked for."""
-    population = {"subscribers": 270, "chatters": 30, "other_weights": {"Browser": 0.1}}
-    source = Source(file="w.toml", data={"population": population}, model=Workload)
+    source = source_of(270, 30, other_weights={"Browser": 0.1})
     assert [] == scale_population(source, users)
     made = Population(**source.data["population"])
     assert users - 1 <= made.users + sum(made.ordinary.values()) <= users

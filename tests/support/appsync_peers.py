@@ -17,6 +17,24 @@ MARKER = "aws-appsync-event-ws"
 API_KEY = "da2-test"
 KEY = {"host": "localhost", "x-api-key": API_KEY}
 
+BAD_CHANNELS = [
+    "/default/b/c/d/e/f",
+    f"/default/{'x' * 51}",
+    "/default/a_b",
+    "/default/a.b",
+    "/default/a b",
+    "/default//a",
+    "//default/a",
+    "/default/a//",
+    "/default/-a",
+    "/default/a-",
+    "/default/é",
+    "/default/a\n",
+    "",
+    "/",
+]
+"""Outside the grammar, whatever is done with them."""
+
 UNAUTHORIZED = {
     "errorType": "UnauthorizedException",
     "message": "You are not authorized to make this call.",

@@ -129,6 +129,11 @@ class Stand:
             else:
                 self.deliveries.send(subscription, frames, time.monotonic())
 
+    def broadcast_each(self, *events):
+        """Deliver events one after the other."""
+        for event in events:
+            self.broadcast(event)
+
     def truth(self, gone=()):
         """Return the counts as tables, having checked that no delivery is unaccounted for."""
         deliveries = nested(self.counters.totals(gone))["deliveries"]

@@ -73,12 +73,8 @@ class Sandbox:
     ) -> str:
         """Run a command line as a user would, and return what it printed.
 
-        Args:
-            command: As it is typed.
-            expected: The exit code it must have.
-            says: What must be among what it prints.
-            folder: The working directory; the team's own repository where it is not given.
-            variables: Further variables of the environment.
+        The folder is the team's own repository where it is not given; ``says`` must be among what
+        the command prints.
 
         Raises:
             WalkError: If it ends otherwise, or prints a traceback.

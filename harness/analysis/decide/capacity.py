@@ -129,13 +129,10 @@ class Cell:
     """One search: its steps and their result.
 
     Attributes:
-        axis: What was raised.
         fixed: Loads along the grid's other axes; empty without a grid.
-        search: How it was searched.
         steps: In the order they were run.
         workload: The workload of the step at the capacity; of the first step where none held.
         bracket: Between which loads the edge lies.
-        is_settled: Whether the search is complete.
         knee: Where latency bends; None where it does not.
         law: The Universal Scalability Law, or why it was refused.
         headroom: Beside the reference load; empty where nothing held.

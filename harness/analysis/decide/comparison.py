@@ -205,25 +205,16 @@ def _pool(
     for one in runs:
         merged = one.record.histograms.merged("fan_out_latency", phase=MEASURE)
         side.latencies.hdr.add(merged.hdr)
-    for block, names in _PERCENTILES.items():
-        of_block = LATENCIES[block]
-        counts, values_ms = _latency_counts(runs, of_block.histogram, of_block.phase)
-        shares = [SHARES[one] for one in names]
-        _draw_latencies(side, block, names, shares, counts, values_ms, random, replicates)
+    for block in _PERCENTILES:
+        _draw_latencies(side, block, random, replicates)
     _draw_ratio(side, random, replicates)
     return side
 
 
-def _draw_latencies(
-    side: Side,
-    block: str,
-    names: Sequence[str],
-    shares: Sequence[float],
-    counts: list[Counts],
-    values_ms: Floats,
-    random: np.random.Generator,
-    replicates: int,
-) -> None:
+def _draw_latencies(side: Side, block: str, random: np.random.Generator, replicates: int) -> None:
+    names, of_block = _PERCENTILES[block], LATENCIES[block]
+    shares = [SHARES[one] for one in names]
+    counts, values_ms = _latency_counts(side.runs, of_block.histogram, of_block.phase)
     if not len(values_ms):
         side.figures.update({f"{block}.{name}": None for name in names})
         return

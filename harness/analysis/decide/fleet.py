@@ -160,9 +160,7 @@ def plan_fleet(
         load,
         (
             Step(
-                "deliveries",
-                load.deliveries_per_s,
-                "a second",
+                *("deliveries", load.deliveries_per_s, "a second"),
                 f"{load.users:,} users × {load.messages_per_s:g} messages/s",
             ),
             *workers_by,
@@ -189,9 +187,7 @@ def _workers_by(cost: WorkerCost, load: FleetLoad, open_files: int | None) -> tu
     if open_files is None:
         return by_cores
     by_files = Step(
-        "workers for open files",
-        load.users / max(open_files - SPARE_FILES, 1),
-        "processes",
+        *("workers for open files", load.users / max(open_files - SPARE_FILES, 1), "processes"),
         f"{load.users:,} ÷ ({open_files:,} − {SPARE_FILES}) files",
     )
     return (*by_cores, by_files)
@@ -206,32 +202,24 @@ def _rest(cost: WorkerCost, load: FleetLoad, system: System, workers: int) -> tu
     duration = f"{load.hours:g} h and {load.joining_hours * 3600:,.0f} s of joining"
     return (
         Step(
-            "memory of the workers",
-            memory_gb,
-            "GB",
+            *("memory of the workers", memory_gb, "GB"),
             f"{workers:,} workers × {cost.worker_bytes / 1024**2:,.0f} MiB "
             f"+ {users:,} × {cost.connection_bytes / 1024:.1f} KiB a connection",
         ),
         Step(
-            "source addresses",
-            math.ceil(users / PORTS_PER_ADDRESS),
-            "addresses",
+            *("source addresses", math.ceil(users / PORTS_PER_ADDRESS), "addresses"),
             f"{users:,} ÷ {PORTS_PER_ADDRESS:,} ports to one destination, rounded up",
         ),
         Step(
             "time to join", users / load.joins_per_s, "s", f"{users:,} ÷ {load.joins_per_s:,.0f}/s"
         ),
         Step(
-            "cost of the workers",
-            hourly_usd * hours,
-            "$",
+            *("cost of the workers", hourly_usd * hours, "$"),
             f"{duration}: an hour is {workers:,} cores × ${WORKER_CORE.usd} + {paid_gb:,.1f} GB "
             f"(at least {LEAST_WORKER_GB:g} a worker) × ${WORKER_GB.usd}, {WORKER_CORE.source}",
         ),
         Step(
-            f"bill of {system.title}",
-            total_usd(economics.bill(_usage(cost, load))),
-            "$",
+            *(f"bill of {system.title}", total_usd(economics.bill(_usage(cost, load))), "$"),
             f"{duration}; messages of {cost.event_bytes:,.0f} bytes once all are connected; "
             "list prices",
         ),

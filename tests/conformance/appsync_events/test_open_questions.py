@@ -162,8 +162,7 @@ def test_binary_frame_is_a_bad_request(peer):
 def test_text_that_is_no_utf8_is_a_bad_request(peer):
     """A frame written byte by byte, as no library would."""
     peer.socket.socket.sendall(b"\x81\x82" + NO_MASK + b"\xff\xfe")
-    answer = peer.hear()
-    assert ("error", ["BadRequestException"]) == refusal(answer)
+    assert ("error", ["BadRequestException"]) == refusal(peer.hear())
     assert "connection_ack" == peer.init()
 
 

@@ -62,28 +62,20 @@ def test_ended_worker_is_not_awaited(process, monkeypatch):
     assert not watched.awaited
 
 
-def test_worker_that_is_done_may_end(process, monkeypatch):
-    """Nothing is wrong with a worker that sent everything and left."""
-    monkeypatch.setattr(worker_watch, "IN_FLIGHT_S", -1.0)
-    watched = watch()
-    watched.reported(0, process.pid)
-    watched.done(0)
-    process.kill()
-    process.wait()
-    assert watched.problem() is None
-
-
 def test_silent_worker_is_named_by_its_id():
     """Elsewhere only silence tells; it counts from when the first report was due."""
     watched = watch(first_report_s=time.monotonic() - 7.2)
     assert "worker 0 (vm_a) has not reported for 7 s" == watched.problem()
 
 
-def test_process_of_another_machine_is_not_looked_for(process, monkeypatch):
-    """A number that is some other process here says nothing about a worker elsewhere."""
+@pytest.mark.parametrize("local", [True, False], ids=["it is done", "it is another machine's"])
+def test_process_that_may_end_is_no_problem(process, monkeypatch, local):
+    """A worker sent everything and left; or its number is some other process here."""
     monkeypatch.setattr(worker_watch, "IN_FLIGHT_S", -1.0)
-    watched = watch(local=False)
+    watched = watch(local=local)
     watched.reported(0, process.pid)
+    if local:
+        watched.done(0)
     process.kill()
     process.wait()
     assert watched.problem() is None
