@@ -13,7 +13,13 @@ from harness.report.clocks import latency_figure
 from harness.report.glossary import OF_RUNS
 from harness.report.page import Figure, Tile, render_page
 from harness.report.run.tables import build_tables, environment
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, summary_text
+from harness.report.summary_text import (
+    VERDICT_MARKS,
+    VERDICT_WORDS,
+    advise,
+    irregular_counts,
+    summary_text,
+)
 
 
 def render_html(analysis: Analysis, charts: list[Chart]) -> str:
@@ -72,7 +78,7 @@ def _delivered(deliveries: Json) -> Tile:
     detail = "number owed is unknown" if deliveries["owed"] is None else "no delivery was owed"
     if deliveries["owed"]:
         detail = f"{q.count(deliveries['lost'])} lost of {q.count(deliveries['owed'])} owed"
-    return Tile("Delivered", [figure], "", detail)
+    return Tile("Delivered", [figure], "", ", ".join([detail, *irregular_counts(deliveries)]))
 
 
 def _load(deliveries: Json) -> Tile:

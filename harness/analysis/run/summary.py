@@ -23,7 +23,7 @@ from harness.core.metrics import AGGREGATED, LATENCIES
 from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import REQUEST_LATENCY, request_tag
-from harness.measure.record_schema import DELIVERY_COUNTS
+from harness.measure.record_schema import DELIVERY_COUNTS, IRREGULAR_COUNTS
 
 SUBSCRIBER: Final = "subscriber"
 CHATTER: Final = "chatter"
@@ -170,7 +170,10 @@ def _deliveries(record: Record) -> Json:
     seconds = record.measured_s()
     found = _delivery_counts(measured(record.messages)) | {
         "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
-        "missed_while_away": int(record.connections["missed_while_away"].sum()),
+        **{
+            name: int(record.connections[name].sum())
+            for name in ("missed_while_away", *IRREGULAR_COUNTS)
+        },
     }
     if not record.is_complete:
         found = dict.fromkeys(found) | {"received": int(per_second.sum())}
