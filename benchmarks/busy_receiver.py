@@ -55,7 +55,7 @@ def _take_and_keep(self: Arrivals) -> Int64Array:
     taken = _take(self)
     if taken.size:
         read = np.frombuffer(_clock_read_ns.pop(self.sequence, array("q")), dtype=np.int64)
-        sent_ns = self.envelope.intended_ns
+        sent_ns = self.token.intended_ns
         # Renamed into place, so that no reader sees half a file.
         name = f"{self.sequence:06}-{time_ns()}"
         np.savez(FOLDER / f".{name}.npz", kernel=taken - sent_ns, user=read - sent_ns)

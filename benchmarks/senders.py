@@ -17,10 +17,11 @@ from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from benchmarks.programs import Program
-from harness.core.envelope import Envelope
+from harness.core.message_token import MessageToken, MessageWriter
 from harness.systems.appsync_events import wire
 
 ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = '{"text":"{message}"}'
 FRAME_BYTES = 300
 """Payload of a delivery's frame."""
 START_WITHIN_S = 60.0
@@ -35,12 +36,13 @@ KEY_VARIABLE = "BENCHMARK_API_KEY"
 
 
 def event_of(run_id: str, sequence: int) -> bytes:
-    """Return the envelope of one message, sent now, of the size that fills a frame."""
+    """Return one message, sent now, of the size that fills a frame."""
     now_ns = time.time_ns()
-    envelope = Envelope(run_id, 1_000_000, sequence, now_ns, now_ns)
-    text = envelope.to_json()
+    token = MessageToken(1_000_000, sequence, now_ns, now_ns)
+    writer = MessageWriter(run_id, TEMPLATE)
+    text = writer.write(token)
     missing = FRAME_BYTES - len(wire.data(SUBSCRIPTION_ID, text.decode()))
-    return envelope.to_json(len(text) + missing)
+    return writer.write(token, len(text) + missing)
 
 
 class Sender(Protocol):
@@ -313,8 +315,7 @@ class NchanStreams:
 class NchanFrames(NchanStreams):
     """The same nchan, as the WebSocket API whose connection alone is the subscription.
 
-    What it sends are the frames that the floor gets, to the byte: the envelope stands in one of
-    their keys.
+    What it sends are the frames that the floor gets, to the byte.
     """
 
     def target(self, namespace: str) -> str:
@@ -325,7 +326,7 @@ class NchanFrames(NchanStreams):
             'name = "benchmark-frames"\nsystem = "api-gateway-websocket"\n'
             f'channel_namespace = "{namespace}"\n[auth]\nmode = "none"\n[endpoints]\n'
             f'http = "http://{place}/pub/{room}"\nrealtime = "ws://{place}/sub/{room}"\n'
-            '[client]\njoin_action = ""\nroute_responses = false\nenvelope_path = "event"\n'
+            '[client]\njoin_action = ""\nroute_responses = false\n'
         )
 
     def send(self, channel: str, event: bytes) -> None:

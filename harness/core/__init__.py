@@ -1,1 +1,1 @@
-"""Clock, message envelope, units, errors and exit codes. Imports nothing of ours."""
+"""Clock, message token, units, errors and exit codes. Imports nothing of ours."""

@@ -209,6 +209,20 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         ),
     ),
     Definition(
+        "deliveries.altered", "altered, misrouted, malformed, foreign",
+        "What arrived changed, of a channel not subscribed to, in pieces, or without a message.",
+        (
+            Metric("deliveries.altered", "altered deliveries", _COUNT, _LOWER, WHOLE_RUN,
+                   "messages not as they were sent; with an intact token received, too"),
+            Metric("deliveries.misrouted", "misrouted deliveries", _COUNT, _LOWER, WHOLE_RUN,
+                   "intact deliveries of a channel that the subscriber did not subscribe to"),
+            Metric("deliveries.malformed", "malformed deliveries", _COUNT, _LOWER, WHOLE_RUN,
+                   "beginnings of a message that no whole token follows"),
+            Metric("deliveries.foreign", "foreign events", _COUNT, _LOWER, WHOLE_RUN,
+                   "events without a message of this run"),
+        ),
+    ),
+    Definition(
         "deliveries.per_s_peak", "offered and achieved load",
         "Deliveries per second that the schedule intended, and those that arrived.",
         (

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.core.envelope import parse_envelope
 from harness.measure.histogram import Int64Array
-from harness.measure.message_tracker import Arrivals, MessageTracker
+from harness.measure.message_tracker import Arrivals, Found, MessageTracker
 
 
 class _EachChecked(dict[int, int]):
@@ -34,6 +33,10 @@ class _EachChecked(dict[int, int]):
 class SubscriberLedger:
     """The deliveries of one subscription: their counts, their order and the longest stall.
 
+    Args:
+        tracker: The messages of its user class.
+        channels: Names of the channels that it subscribes to, wildcards included.
+
     Attributes:
         owed_from_ns: Run clock from which messages are owed: the confirmation. None before.
         owed_until_ns: Run clock from which they are owed no longer. None before.
@@ -41,6 +44,10 @@ class SubscriberLedger:
         reordered: Distinct owed deliveries that came after a later one of the same stream.
         late: Distinct owed deliveries that came after the drain had ended.
         unexpected: Deliveries of messages that were not owed.
+        foreign: Events without a message of this run.
+        malformed: Beginnings of a message of this run that no whole token follows.
+        altered: Messages that are not as they were sent; with an intact token delivered as well.
+        misrouted: Messages of channels that it did not subscribe to; counted nowhere else.
         longest_stall_ns: Longest time without a delivery while one was owed, to the last delivery.
         first_arrival_ns: Run clock of the first delivery of this run, owed or not; 0 before it.
         last_arrival_ns: Run clock of the last distinct owed delivery, 0 before the first.
@@ -49,12 +56,17 @@ class SubscriberLedger:
     __slots__ = (
         "_before_count",
         "_gaps",
+        "altered",
+        "channels",
         "duplicated",
         "expected",
         "first_arrival_ns",
+        "foreign",
         "last_arrival_ns",
         "late",
         "longest_stall_ns",
+        "malformed",
+        "misrouted",
         "owed_from_ns",
         "owed_until_ns",
         "reordered",
@@ -62,8 +74,9 @@ class SubscriberLedger:
         "unexpected",
     )
 
-    def __init__(self, tracker: MessageTracker) -> None:
+    def __init__(self, tracker: MessageTracker, channels: Sequence[str] = ("",)) -> None:
         self.tracker = tracker
+        self.channels = channels
         self.expected: dict[int, int] = {}
         self.owed_from_ns: int | None = None
         self.owed_until_ns: int | None = None
@@ -71,6 +84,7 @@ class SubscriberLedger:
         self.reordered = 0
         self.late = 0
         self.unexpected = 0
+        self.foreign = self.malformed = self.altered = self.misrouted = 0
         self.longest_stall_ns = 0
         self.first_arrival_ns = 0
         self.last_arrival_ns = 0
@@ -86,6 +100,7 @@ class SubscriberLedger:
         self.expected = _EachChecked(self.expected)  # Until the first that is owed again.
         self.owed_from_ns = self.owed_until_ns = None
         self.duplicated = self.reordered = self.late = self.unexpected = 0
+        self.foreign = self.malformed = self.altered = self.misrouted = 0
         self.longest_stall_ns = self.first_arrival_ns = self.last_arrival_ns = 0
 
     def stop_owing(self, now_ns: int) -> None:
@@ -171,15 +186,39 @@ class SubscriberLedger:
         if now_ns >= tracker.publish_due_at_ns:
             tracker.publish_due()
 
-    def event(self, text: str, kernel_ns: int) -> Arrivals | None:
-        """Account for an event not seen before in these bytes; None when it is not of this run."""
-        envelope = parse_envelope(text)
-        if envelope is None or envelope.run_id != self.tracker.run_id:
-            self.tracker.foreign_count += 1
-            return None
-        known = self.tracker.message(envelope, len(text))
-        self.delivered(known, kernel_ns)
-        return known
+    def event(self, payload: bytes, kernel_ns: int) -> Arrivals | None:
+        """Account for everything of this run in bytes that were not recognised.
+
+        Args:
+            payload: A whole frame, event or body.
+            kernel_ns: When the kernel received it, on this host's realtime clock.
+
+        Returns:
+            The message's entry, if equal bytes may be recognised by comparison from now on: they
+            hold one intact message and nothing else of this run. None otherwise.
+        """
+        known = self.tracker.only_message(payload)
+        if known is not None:
+            self.delivered(known, kernel_ns)
+            return known
+        found = self.tracker.search(payload)
+        for message in found.messages:
+            self.delivered(message, kernel_ns)
+        if len(found.messages) == 1 and not (found.altered or found.malformed):
+            return found.messages[0]
+        self._not_intact(found, payload)
+        return None
+
+    def _not_intact(self, found: Found, payload: bytes) -> None:
+        """Count what is altered, malformed, or nothing of this run at all."""
+        foreign = not (found.messages or found.altered or found.malformed)
+        self.foreign += foreign
+        self.altered += found.altered
+        self.malformed += found.malformed
+        counts = {"foreign": foreign, "altered": found.altered, "malformed": found.malformed}
+        for kind, count in counts.items():
+            if count:
+                self.tracker.irregular(kind, payload, count)
 
     def _count(self, message: Arrivals, kernel_ns: int) -> None:
         tracker = self.tracker
@@ -199,6 +238,10 @@ class SubscriberLedger:
 
         The first message of each stream is among it: nothing was expected yet.
         """
+        if self.tracker.names_of_stream(message.stream).isdisjoint(self.channels):
+            self.misrouted += 1
+            self.tracker.irregular("misrouted", message.written)
+            return
         if not self.first_arrival_ns:
             self.first_arrival_ns = kernel_ns + self.tracker.clock_offset_ns
         expected = dict.get(self.expected, message.stream, 0)

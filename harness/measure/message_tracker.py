@@ -5,18 +5,33 @@ once no delivery has come for a while. ``measure.ledger`` has what each single s
 """
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
+from typing import NamedTuple
 
 import numpy as np
 
-from harness.core.envelope import Envelope
+from harness.core.channels import names_of
+from harness.core.message_token import (
+    TOKEN_BYTES,
+    MessageToken,
+    completed,
+    is_token,
+    needle_of,
+)
+from harness.core.outside_text import outside_text
 from harness.measure.histogram import ArrivalBins, Int64Array
 
 NEVER_NS = 2**63 - 1
 
 RETIRE_AFTER_S = 5.0
 """A message is written to the record once nothing of it has arrived for this long."""
+
+EXAMPLES = 5
+"""Examples kept of each kind of bytes that were no intact delivery."""
+
+EXAMPLE_CHARACTERS = 200
 
 
 def _nothing() -> None:
@@ -34,6 +49,7 @@ class Arrivals:
         late: Distinct owed deliveries that came after the drain had ended.
         unexpected: Deliveries to a subscriber that was not owed the message.
         retired: Whether the message's row has been written; its frames are then forgotten.
+        written: The bytes of the message, as its token says that they were sent.
     """
 
     __slots__ = (
@@ -41,28 +57,28 @@ class Arrivals:
         "bins",
         "delivered",
         "duplicated",
-        "envelope",
         "first_ns",
         "following",
         "last_ns",
         "late",
-        "payload_bytes",
         "quiet_since_s",
         "reordered",
         "retired",
         "sent_ns",
         "sequence",
         "stream",
+        "token",
         "unexpected",
+        "written",
     )
 
-    def __init__(self, envelope: Envelope, payload_bytes: int) -> None:
-        self.envelope = envelope
-        self.stream = envelope.stream
-        self.sequence = envelope.sequence
-        self.following = envelope.sequence + 1
-        self.sent_ns = envelope.sent_ns
-        self.payload_bytes = payload_bytes
+    def __init__(self, token: MessageToken, written: bytes) -> None:
+        self.token = token
+        self.stream = token.stream
+        self.sequence = token.sequence
+        self.following = token.sequence + 1
+        self.sent_ns = token.sent_ns
+        self.written = written
         self.arrivals = array("q")
         self.bins = ArrivalBins()
         self.delivered = 0
@@ -83,17 +99,36 @@ class Arrivals:
             self.first_ns = first if self.first_ns is None else min(first, self.first_ns)
             self.last_ns = last if self.last_ns is None else max(last, self.last_ns)
             self.delivered += int(taken.size)
-            self.bins.add(taken - self.envelope.intended_ns)
+            self.bins.add(taken - self.token.intended_ns)
             self.quiet_since_s = monotonic()
             self.arrivals = array("q")
         return taken
 
 
+class Found(NamedTuple):
+    """What a search found in the bytes of one frame, event or body.
+
+    Attributes:
+        messages: The messages whose token is intact, each once, in their order.
+        altered: Messages whose checksum, length, filler or end mark is wrong.
+        malformed: Beginnings of a message of this run that no whole token follows.
+    """
+
+    messages: list[Arrivals]
+    altered: int
+    malformed: int
+
+
 class MessageTracker:
     """All messages that one user class of one worker is receiving, and their frames.
 
+    Args:
+        run_id: Messages of other runs are foreign.
+        clock_offset_ns: Run clock minus this host's realtime clock.
+        channels: Paths of the run's channels, by number; a stream is that of one of them.
+
     Attributes:
-        run_id: Messages of other runs are counted as foreign and otherwise ignored.
+        needle: What every message of the run begins with.
         frame_cache: Frames and payloads already parsed, to their message (see ``net.websocket``).
         receive_delays_ns: Time between kernel and harness of each delivery since the last flush.
         clock_offset_ns: Run clock minus this host's realtime clock.
@@ -101,27 +136,93 @@ class MessageTracker:
         publish_due: Called at the first delivery after ``publish_due_at_ns``. A burst of deliveries
             keeps the event loop from its timers; the publisher is called from within the burst.
         drained: Whether the drain has ended: later deliveries are late.
-        foreign_count: Events on our channels that are not of this run.
     """
 
-    def __init__(self, run_id: str, clock_offset_ns: int = 0) -> None:
-        self.run_id = run_id
+    def __init__(
+        self, run_id: str, clock_offset_ns: int = 0, channels: Sequence[str] = ("",)
+    ) -> None:
+        self.needle = needle_of(run_id)
         self.frame_cache: dict[bytes, Arrivals] = {}
         self.receive_delays_ns = array("q")
         self.clock_offset_ns = clock_offset_ns
         self.publish_due_at_ns = NEVER_NS
         self.publish_due: Callable[[], None] = _nothing
         self.drained = False
-        self.foreign_count = 0
+        self._channels = channels
+        self._names: dict[int, frozenset[str]] = {}
         self._messages: dict[tuple[int, int], Arrivals] = {}
+        self._by_token: dict[bytes, Arrivals] = {}
+        self._irregular: Counter[tuple[str, str]] = Counter()
+        self._examples: Counter[str] = Counter()
 
-    def message(self, envelope: Envelope, payload_bytes: int) -> Arrivals:
-        """Return the entry of a message, made at its first delivery."""
-        key = (envelope.stream, envelope.sequence)
-        found = self._messages.get(key)
-        if found is None:
-            found = self._messages[key] = Arrivals(envelope, payload_bytes)
+    def only_message(self, payload: bytes) -> Arrivals | None:
+        """Return the message in bytes that hold one known message and nothing else of the run.
+
+        None says nothing: ``search`` then tells what there is.
+        """
+        start = payload.find(self.needle)
+        known = self._by_token.get(payload[start : start + TOKEN_BYTES])
+        if known is None or not payload.startswith(known.written, start):
+            return None
+        return None if payload.find(self.needle, start + TOKEN_BYTES) >= 0 else known
+
+    def search(self, payload: bytes) -> Found:
+        """Find all messages of the run in the bytes of a frame, an event or a body.
+
+        A message that stands there several times is one; one intact copy of it is enough.
+        """
+        intact: dict[Arrivals, bool] = {}
+        altered = malformed = 0
+        start = payload.find(self.needle)
+        while start >= 0:
+            token = payload[start : start + TOKEN_BYTES]
+            known = self._by_token.get(token) or self._new_message(token)
+            if known is not None:
+                whole = payload.startswith(known.written, start)
+                intact[known] = intact.get(known, False) or whole
+            elif is_token(token):
+                altered += 1
+            else:
+                malformed += 1
+            start = payload.find(self.needle, start + len(self.needle))
+        return Found(list(intact), altered + list(intact.values()).count(False), malformed)
+
+    def _new_message(self, token: bytes) -> Arrivals | None:
+        """Return a new entry for a token; None for one that no publisher of the run has made."""
+        parsed = MessageToken.parse(token) if is_token(token) else None
+        if parsed is None or (parsed.stream, parsed.sequence) in self._messages:
+            return None  # A place in a stream has one token.
+        found = Arrivals(parsed, completed(token, parsed.length_bytes))
+        self._messages[parsed.stream, parsed.sequence] = self._by_token[token] = found
         return found
+
+    def names_of_stream(self, stream: int) -> frozenset[str]:
+        """Return every name, wildcards included, that stands for the channel of a stream."""
+        channel = stream % len(self._channels)
+        found = self._names.get(channel)
+        if found is None:
+            found = self._names[channel] = frozenset(names_of(self._channels[channel]))
+        return found
+
+    def irregular(self, kind: str, payload: bytes, count: int = 1) -> None:
+        """Count what arrived and was no intact delivery; the first of a kind are kept as examples.
+
+        Args:
+            kind: foreign, malformed, altered or misrouted.
+            payload: The bytes in which it stood.
+            count: How many times it stood there.
+        """
+        example = ""
+        if self._examples[kind] < EXAMPLES:
+            self._examples[kind] += 1
+            text = payload[: 4 * EXAMPLE_CHARACTERS].decode("utf-8", "replace")
+            example = outside_text(text)[:EXAMPLE_CHARACTERS]
+        self._irregular[kind, example] += count
+
+    def take_irregular(self) -> Counter[tuple[str, str]]:
+        """Return the counts by kind and example since the last call; "" stands for the others."""
+        taken, self._irregular = self._irregular, Counter()
+        return taken
 
     def find(self, stream: int, sequence: int) -> Arrivals | None:
         """Return the entry of a message that is not retired; None if there is none."""
@@ -147,6 +248,7 @@ class MessageTracker:
         for message in gone:
             message.retired = True
             del self._messages[message.stream, message.sequence]
+            del self._by_token[message.written[:TOKEN_BYTES]]
         if gone:
             for frame in [frame for frame, message in self.frame_cache.items() if message.retired]:
                 del self.frame_cache[frame]

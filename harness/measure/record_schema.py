@@ -45,6 +45,9 @@ TIMELINE_COUNTERS: Final = (
 DELIVERY_COUNTS: Final = ("delivered", "duplicated", "reordered", "late", "unexpected")
 """What subscribers count about the deliveries they see."""
 
+IRREGULAR_COUNTS: Final = ("foreign", "malformed", "altered", "misrouted")
+"""What a connection counts of what arrived and was no intact delivery."""
+
 REACHED: Final = ("first_arrival_ns", "half_arrival_ns", "p99_arrival_ns", "last_arrival_ns")
 """When the first subscriber had a message, half of those owed it, 99 % of them, and the last."""
 
@@ -150,6 +153,10 @@ class ConnectionRow(TypedDict):
     reordered: int
     late: int
     unexpected: int
+    foreign: int
+    malformed: int
+    altered: int
+    misrouted: int
     longest_stall_s: float
     first_arrival_ns: int | None
     last_arrival_ns: int | None

@@ -104,7 +104,7 @@ class Listener(Protocol):
     user_class: str
 
     def delivered(self, known: Any, kernel_ns: int) -> None:
-        """A frame arrived that ``event`` has seen before and gave a token for; the hot path."""
+        """Bytes arrived that ``event`` has seen before and gave ``known`` for; the hot path."""
 
     def delivered_together(
         self, known: Any, listeners: Sequence[Any], stamps_ns: npt.NDArray[np.int64]
@@ -112,13 +112,21 @@ class Listener(Protocol):
         """The same as ``delivered`` for several listeners of one class, itself among them.
 
         Args:
-            known: The token of the frame that each of them got.
+            known: What ``event`` gave for the bytes that each of them got.
             listeners: The listeners that got it.
             stamps_ns: When each got it, run host's realtime, shape (listeners,).
         """
 
-    def event(self, text: str, kernel_ns: int) -> Any | None:
-        """An event arrived; the token returned lets equal bytes be recognised without parsing."""
+    def event(self, payload: bytes, kernel_ns: int) -> Any | None:
+        """Bytes arrived that are no answer of the protocol; the messages in them are searched for.
+
+        Args:
+            payload: The whole frame, event or body.
+            kernel_ns: When it reached the kernel; run host's realtime.
+
+        Returns:
+            What ``delivered`` takes for equal bytes from now on; None if they must come here again.
+        """
 
     def confirmed(self, kernel_ns: int) -> None:
         """The subscription, or the last of several, is confirmed: messages are owed from now on.

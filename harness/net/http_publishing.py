@@ -18,25 +18,20 @@ CONNECT_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 60.0
 
 
-def event_itself(_channel: str, event: bytes) -> bytes:
-    """Return the body of a publish to a service that takes the event as it is."""
-    return event
-
-
 class HttpPublisher:
     """What the users of one worker publish through.
 
     Args:
         access: Its ``http`` has ``{channel}`` where the channel belongs.
-        headers: Of each request; left out, JSON with the key, if there is one, as a bearer token.
         body: Makes the body of a request from a channel and an event.
+        headers: Of each request; left out, JSON with the key, if there is one, as a bearer token.
     """
 
     def __init__(
         self,
         access: Access,
+        body: Callable[[str, bytes], bytes],
         headers: Mapping[str, str] | None = None,
-        body: Callable[[str, bytes], bytes] = event_itself,
     ) -> None:
         self._path = path_of(access.http)
         bearer = {"authorization": f"Bearer {access.api_key}"} if access.api_key else {}

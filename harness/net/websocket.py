@@ -22,6 +22,7 @@ from harness.core.peer_limits import MAX_MESSAGE_BYTES, EmptyUnits
 from harness.net.client import JoinError, JoinTimes, Listener
 from harness.net.frames import (
     ABNORMAL,
+    BINARY,
     CLOSE,
     PING,
     PONG,
@@ -116,7 +117,7 @@ class WebSocketConnection:
         self.stall_limit_s: float | None = None
 
     def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
-        """Handle one text message; a token returned lets equal bytes skip this next time."""
+        """Handle one message, text or binary; what it returns lets equal bytes skip this."""
         raise NotImplementedError
 
     def on_over(self, code: int, reason: str) -> bool:
@@ -211,7 +212,7 @@ class WebSocketConnection:
         try:
             for opcode, payload in reader.feed(data):
                 count += 1
-                if opcode == TEXT:
+                if opcode in (TEXT, BINARY):
                     token = self._text(payload, kernel_ns)
                 else:
                     self._control(opcode, payload, kernel_ns)
@@ -252,8 +253,6 @@ class WebSocketConnection:
             if not self._closing:
                 self._send(client_frame(CLOSE, payload[:2]))
             self._over(code, reason, kernel_ns)
-        elif opcode != PONG:
-            self.listener.refused("receive", "binary_frame", "a binary frame arrived")
 
     def send_text(self, payload: bytes) -> None:
         """Send one text message; raises OSError when the connection is gone."""

@@ -13,7 +13,13 @@ from harness.report.clocks import latency_figure
 from harness.report.glossary import OF_RUNS
 from harness.report.page import Figure, Tile, render_page
 from harness.report.run.tables import build_tables, environment
-from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, summary_text
+from harness.report.summary_text import (
+    VERDICT_MARKS,
+    VERDICT_WORDS,
+    advise,
+    irregular_counts,
+    summary_text,
+)
 
 
 def render_html(analysis: Analysis, charts: list[Chart]) -> str:
@@ -69,13 +75,10 @@ def _fan_out(summary: Json) -> Tile:
 
 def _delivered(deliveries: Json) -> Tile:
     figure = Figure("deliveries.ratio", q.percent(deliveries["ratio"]))
-    if deliveries["owed"] is None:
-        detail = "number owed is unknown"
-    elif deliveries["owed"]:
+    detail = "number owed is unknown" if deliveries["owed"] is None else "no delivery was owed"
+    if deliveries["owed"]:
         detail = f"{q.count(deliveries['lost'])} lost of {q.count(deliveries['owed'])} owed"
-    else:
-        detail = "no delivery was owed"
-    return Tile("Delivered", [figure], "", detail)
+    return Tile("Delivered", [figure], "", ", ".join([detail, *irregular_counts(deliveries)]))
 
 
 def _load(deliveries: Json) -> Tile:

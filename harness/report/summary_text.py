@@ -8,9 +8,10 @@ from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.run.record import Json, Record
 from harness.analysis.run.slo import scope_words
-from harness.analysis.run.summary import CHATTER, SUBSCRIBER
 from harness.analysis.run.validity import unreachable, why_invalid
+from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.core.metrics import title_of
+from harness.measure.record_schema import IRREGULAR_COUNTS
 from harness.report import formatting as q
 from harness.report.clocks import AT_MOST, below, latency
 from harness.report.glossary import capital
@@ -41,7 +42,12 @@ def summary_text(analysis: Analysis) -> str:
     """Return what happened, and the reason of the verdict."""
     cause = analysis.record.run.get("cause")
     parts = [_sentence(str(cause["message"]))] if cause else []
-    parts += [_what_happened(analysis), _waited(analysis.summary), _recovered(analysis.summary)]
+    parts += [
+        _what_happened(analysis),
+        _irregular(analysis.summary),
+        _waited(analysis.summary),
+        _recovered(analysis.summary),
+    ]
     parts.append(_why(analysis.summary, has_cause=bool(cause)))
     return " ".join(part for part in parts if part)
 
@@ -158,6 +164,22 @@ def _arrived(analysis: Analysis) -> str:
         return f"; all {owed} deliveries owed arrived{within}."
     lost, received = q.count(deliveries["lost"]), q.count(deliveries["received"])
     return f"; of {owed} deliveries owed, {received} arrived{within}, and {lost} did not."
+
+
+def _irregular(summary: Json) -> str:
+    """Return how many deliveries were not the first intact one at their subscriber; empty if 0."""
+    counts = irregular_counts(summary["deliveries"])
+    return f"Not clean: {', '.join(counts)}." if counts else ""
+
+
+def irregular_counts(deliveries: Json) -> list[str]:
+    """Return the counts that a clean run has at 0, in words; only those that are not."""
+    # Missing in summaries of older versions, and null where the record is incomplete.
+    return [
+        f"{q.count(deliveries[kind])} {kind}"
+        for kind in ("duplicated", *IRREGULAR_COUNTS)
+        if deliveries.get(kind)
+    ]
 
 
 def _waited(summary: Json) -> str:

@@ -3,9 +3,9 @@
 A system's own keys are a subclass of ``ClientOptions``, which its ``System`` names.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.core.channels import CHANNEL_SEPARATOR
 from harness.scenario.emulator import Emulator
@@ -17,6 +17,16 @@ Separator = Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z0-9._~!$&'()*+
 
 class ClientOptions(ScenarioModel):
     """How the simulated clients of this system behave and what they send."""
+
+    NO_LONGER_READ: ClassVar[frozenset[str]] = frozenset()
+    """Keys that said where a message is in what clients receive; older targets still have them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_keys_no_longer_read(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if key not in cls.NO_LONGER_READ}
 
     def least_drain_s(self, _emulator: Emulator | None) -> float:
         """Return how long a drain must last at least to take what the clients are still owed.

@@ -4,15 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from harness.core.message_token import LARGEST_MESSAGE_BYTES
 from harness.scenario.model import Bytes, ScenarioModel, Unit, above, broken_rule
 
-SMALLEST_EVENT_BYTES = 160
-"""An envelope with every field at its longest, and no filler, is just below this."""
+SMALLEST_EVENT_BYTES = 96
+"""Room for a token, which takes 66 bytes, and for a short ``message`` of the target around it."""
 
-LARGEST_EVENT_BYTES = 1_000_000
-"""More than any system here takes; it stops a slip of the finger from filling the memory."""
-
-EventBytes = Annotated[Bytes, Field(ge=SMALLEST_EVENT_BYTES, le=LARGEST_EVENT_BYTES)]
+EventBytes = Annotated[Bytes, Field(ge=SMALLEST_EVENT_BYTES, le=LARGEST_MESSAGE_BYTES)]
 Weight = Annotated[float, Field(gt=0)]
 
 
@@ -27,11 +25,11 @@ class LognormalBytes(ScenarioModel):
     minimum: Bytes = Field(
         default=SMALLEST_EVENT_BYTES,
         ge=SMALLEST_EVENT_BYTES,
-        description="Smaller draws are raised to this; the envelope alone needs about 150.",
+        description="Smaller draws are raised to this; the message's token alone needs 66.",
     )
     maximum: Bytes = Field(
         default=4000,
-        le=LARGEST_EVENT_BYTES,
+        le=LARGEST_MESSAGE_BYTES,
         validate_default=True,
         description="Larger draws are cut down to this.",
     )
@@ -50,8 +48,8 @@ class FixedBytes(ScenarioModel):
     distribution: Literal["fixed"] = Field(description="Kind of sizes.")
     value: Bytes = Field(
         ge=SMALLEST_EVENT_BYTES,
-        le=LARGEST_EVENT_BYTES,
-        description="Size of every event; the envelope alone needs about 150.",
+        le=LARGEST_MESSAGE_BYTES,
+        description="Size of every event; the message's token alone needs 66.",
     )
 
 
@@ -60,7 +58,7 @@ class ChoiceBytes(ScenarioModel):
 
     distribution: Literal["choice"] = Field(description="Kind of sizes.")
     values: Annotated[tuple[EventBytes, ...], Unit("bytes")] = Field(
-        strict=False, min_length=1, description="The sizes; the envelope alone needs about 150."
+        strict=False, min_length=1, description="The sizes; the message's token alone needs 66."
     )
     weights: tuple[Weight, ...] = Field(
         default=(),

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
+from harness.core.message_token import PLACE
 from harness.core.secrets import secret_variable
 from harness.core.system import (
     HOW_TO_ADD,
@@ -80,6 +81,13 @@ class Target(ScenarioModel):
     emulated: bool = Field(
         default=False, description="Whether the harness starts an emulator of it on this machine."
     )
+    message: str = Field(
+        default='{"text":"{message}"}',
+        description="What a message looks like to the system: a plain text, a JSON object, a JSON "
+        "string. `{message}` stands for what is filled in: letters and digits by which deliveries "
+        "are recognised, wherever they stand in what arrives. Where the protocol needs JSON, other "
+        "text is put in as a JSON string.",
+    )
     channel_namespace: Segment = Field(
         default="default", description="Channels are /<channel_namespace>/room-<n>."
     )
@@ -116,6 +124,15 @@ class Target(ScenarioModel):
                 # Errors of the other model keep their places in the file.
                 return cast("Self", model.model_validate(data))
         return handler(data)
+
+    @field_validator("message")
+    @classmethod
+    def _has_one_place(cls, message: str) -> str:
+        if message.count(PLACE) != 1:
+            raise broken_rule(
+                f"must contain {PLACE} exactly once", hint=f"for a plain chat text write {PLACE}"
+            )
+        return message
 
     @field_validator("system")
     @classmethod

@@ -122,7 +122,7 @@ class Publishing(ScenarioModel):
         LognormalBytes | FixedBytes | ChoiceBytes, Field(discriminator="distribution")
     ] = Field(
         default=LognormalBytes(distribution="lognormal"),
-        description="Sizes of the events, envelope included.",
+        description="Sizes of the events: the target's `message`, filled up.",
     )
     burst: Burst | None = Field(
         default=None, description="Recurring bursts; none where the table is left out."

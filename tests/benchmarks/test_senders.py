@@ -1,14 +1,11 @@
 from typing import Any
 
-import orjson
 import pytest
 
 from benchmarks.senders import FRAME_BYTES, NAMESPACES, Nchan, NchanFrames, NchanStreams, event_of
-from harness.core.envelope import parse_envelope
+from harness.measure.message_tracker import MessageTracker
 from harness.scenario.loading import load_scenario
 from harness.scenario.target import Target
-from harness.systems.api_gateway_websocket import wire
-from harness.systems.api_gateway_websocket.options import ClientOptions
 
 
 class Recording(Nchan):
@@ -46,15 +43,10 @@ def test_frames_are_those_of_the_floor_to_the_byte():
     assert ("first/room-0", FRAME_BYTES) == (channel, len(ours))
 
 
-def test_client_finds_the_message_in_a_frame_where_the_target_says(tmp_path):
+def test_message_is_found_in_the_frame():
     """Else nothing would be counted."""
     nchan = Recording()
     frames, event = NchanFrames(nchan), event_of("run", 7)
     frames.send("/first/room-0", event)
-    options = target_of(frames, tmp_path).client
-    assert isinstance(options, ClientOptions)
-    found = wire.envelope_in(orjson.loads(nchan.published[0][1]), options.envelope_path)
-    assert found is not None
-    envelope = parse_envelope(found)
-    assert envelope is not None
-    assert ("run", 7) == (envelope.run_id, envelope.sequence)
+    found = MessageTracker("run").search(nchan.published[0][1])
+    assert [7] == [message.sequence for message in found.messages]

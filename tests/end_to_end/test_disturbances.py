@@ -1,12 +1,12 @@
 """Runs whose faults are known: the report must agree with what the emulator did on purpose."""
 
 import json
-import re
 from collections import Counter
 from functools import partial
 
 import pytest
 
+from harness.core.message_token import PREFIX, TOKEN_BYTES, MessageToken
 from tests.support.runs import EMULATED, after
 
 CROWD = {
@@ -95,9 +95,10 @@ def by_message(outcome):
 
 def key_of(text):
     """Stream and sequence in the beginning of an event, as the log quotes it."""
-    found = re.search(r'"s":(\d+),"q":(\d+)', text)
-    assert found is not None
-    return int(found[1]), int(found[2])
+    start = text.index(PREFIX.decode())
+    token = MessageToken.parse(text[start : start + TOKEN_BYTES].encode())
+    assert token is not None
+    return token.stream, token.sequence
 
 
 def doubled_and_shuffled(launcher):

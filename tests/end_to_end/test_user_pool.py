@@ -51,8 +51,8 @@ def note(event):
         {{
             "username": who["username"],
             "claims": who["claims"],
-            "stream": one["payload"]["s"],
-            "sequence": one["payload"]["q"],
+            "stream": int(one["payload"]["text"][12:17], 36),
+            "sequence": int(one["payload"]["text"][17:24], 36),
         }}
         for one in event["events"]
     ]

@@ -15,12 +15,12 @@ from functools import partial
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from harness.core.envelope import Envelope
+from harness.core.message_token import MessageToken, MessageWriter
 from tests.support.runs import EMULATED, SHORT, TIMEOUT_S, after, elsewhere
 from tests.support.waiting import wait_for
 
 SENTINEL = "the end"
-ENVELOPE = ("stream", "sequence", "intended_ns", "sent_ns", "bytes")
+TOKEN = ("stream", "sequence", "intended_ns", "sent_ns", "bytes")
 
 
 class Witness:
@@ -103,11 +103,11 @@ over_http_and_tls = partial(
 
 def assert_same_events(outcome, events):
     """Assert that the record's messages, built anew, are the witness's, byte for byte."""
-    run_id = outcome.run["run_id"]
+    writer = MessageWriter(outcome.run["run_id"], outcome.run["plan"]["target"]["message"])
     messages = outcome.table("messages")
-    columns = [messages[name].astype("int64").tolist() for name in ENVELOPE]
+    columns = [messages[name].astype("int64").tolist() for name in TOKEN]
     recorded = [
-        Envelope(run_id, *fields).to_json(size_bytes)
+        writer.write(MessageToken(*fields), size_bytes)
         for *fields, size_bytes in zip(*columns, strict=True)
     ]
     assert {"acknowledged"} == set(messages["outcome"])

@@ -6,6 +6,7 @@ import pytest
 from harness.analysis.run.record import read_record
 from harness.analysis.run.summary import figures
 from harness.live.snapshot import snapshot
+from harness.measure.record_schema import IRREGULAR_COUNTS
 from tests.live.conftest import latencies, live_run, play, report
 from tests.support.plans import make_plan
 from tests.support.simulated_run import Simulation
@@ -78,5 +79,5 @@ def test_names_are_those_of_the_summary(played, tmp_path):
     shown = snapshot(played)
     for block in ("joins", "publishes", "fan_out_latency_ms", "receive_delay_ms"):
         assert summary[block].keys() <= shown[block].keys(), block
-    known_after = {"missed_before_measuring", "missed_while_away"}
+    known_after = {"missed_before_measuring", "missed_while_away", *IRREGULAR_COUNTS}
     assert summary["deliveries"].keys() - known_after <= shown["deliveries"].keys()

@@ -6,18 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.envelope import Envelope
+from harness.core.message_token import MessageToken, needle_of
 from harness.measure.ledger import SubscriberLedger
 from harness.measure.message_tracker import MessageTracker
 
 RUN = "run"
+NEEDLE = needle_of(RUN)
 OWED_FROM_NS = 1_000
 
 
-def envelope(stream, sequence, sent_ns=None):
+def token(stream, sequence, sent_ns=None):
     """A message; message q of a stream is sent at OWED_FROM_NS + q unless told otherwise."""
     sent_ns = OWED_FROM_NS + sequence if sent_ns is None else sent_ns
-    return Envelope(RUN, stream, sequence, sent_ns, sent_ns)
+    return MessageToken(stream, sequence, sent_ns, sent_ns)
 
 
 def subscriber(tracker=None):
@@ -28,7 +29,12 @@ def subscriber(tracker=None):
 
 def receive(ledger, *messages, kernel_ns=2_000_000):
     for message in messages:
-        ledger.event(message.to_json().decode(), kernel_ns)
+        ledger.event(message.to_bytes(NEEDLE), kernel_ns)
+
+
+def entry_of(tracker, message):
+    """The entry of a message, made at its first delivery."""
+    return tracker.search(message.to_bytes(NEEDLE)).messages[0]
 
 
 def counts(ledger):
@@ -62,7 +68,7 @@ def naive_counts(deliveries):
 def test_stream_in_order_is_all_delivered():
     """The plain case counts each message once."""
     ledger = subscriber()
-    receive(ledger, *[envelope(0, sequence) for sequence in range(50)])
+    receive(ledger, *[token(0, sequence) for sequence in range(50)])
     assert {"delivered": 50, "duplicated": 0, "reordered": 0, "unexpected": 0, "late": 0} == counts(
         ledger
     )
@@ -71,35 +77,35 @@ def test_stream_in_order_is_all_delivered():
 def test_dropped_messages_are_missing_from_the_count():
     """A hole in the sequence is not delivered, whatever comes after it."""
     ledger = subscriber()
-    receive(ledger, *[envelope(0, sequence) for sequence in range(20) if sequence not in (3, 4, 9)])
+    receive(ledger, *[token(0, sequence) for sequence in range(20) if sequence not in (3, 4, 9)])
     assert 17 == ledger.delivered_count
 
 
 def test_swapped_messages_are_delivered_and_one_is_reordered():
     """Reordering loses nothing."""
     ledger = subscriber()
-    receive(ledger, *[envelope(0, sequence) for sequence in (0, 2, 1, 3)])
+    receive(ledger, *[token(0, sequence) for sequence in (0, 2, 1, 3)])
     assert (4, 1, 0) == (ledger.delivered_count, ledger.reordered, ledger.duplicated)
 
 
 def test_duplicate_is_counted_apart_even_when_it_had_been_reordered():
     """A second copy is a duplicate, however the first came."""
     ledger = subscriber()
-    receive(ledger, *[envelope(0, sequence) for sequence in (0, 2, 1, 1, 2, 0)])
+    receive(ledger, *[token(0, sequence) for sequence in (0, 2, 1, 1, 2, 0)])
     assert (3, 1, 3) == (ledger.delivered_count, ledger.reordered, ledger.duplicated)
 
 
 def test_message_sent_before_the_confirmation_is_unexpected():
     """What was sent before the subscription was confirmed is neither owed nor lost."""
     ledger = subscriber()
-    receive(ledger, envelope(0, 0, sent_ns=OWED_FROM_NS - 1), envelope(0, 1))
+    receive(ledger, token(0, 0, sent_ns=OWED_FROM_NS - 1), token(0, 1))
     assert (1, 1) == (ledger.delivered_count, ledger.unexpected)
 
 
 def test_delivery_before_any_confirmation_is_unexpected():
     """A subscriber that is not confirmed is owed nothing."""
     ledger = SubscriberLedger(MessageTracker(RUN))
-    receive(ledger, envelope(0, 0))
+    receive(ledger, token(0, 0))
     assert (0, 1) == (ledger.delivered_count, ledger.unexpected)
 
 
@@ -107,24 +113,23 @@ def test_delivery_after_the_drain_is_late_and_not_delivered():
     """The drain's end is the last moment to count as delivered."""
     tracker = MessageTracker(RUN)
     ledger = subscriber(tracker)
-    receive(ledger, envelope(0, 0))
+    receive(ledger, token(0, 0))
     tracker.drained = True
-    receive(ledger, envelope(0, 1))
+    receive(ledger, token(0, 1))
     assert (1, 1, 2) == (ledger.delivered_count, ledger.late, ledger.received_count)
 
 
 def test_message_of_another_run_is_ignored_and_counted():
     """Two runs on one channel do not spoil each other's ledgers."""
-    tracker = MessageTracker(RUN)
-    ledger = subscriber(tracker)
-    receive(ledger, Envelope("other", 0, 0, OWED_FROM_NS, OWED_FROM_NS))
-    assert (0, 1) == (ledger.received_count, tracker.foreign_count)
+    ledger = subscriber()
+    ledger.event(token(0, 0).to_bytes(needle_of("other")), 2_000_000)
+    assert (0, 1) == (ledger.received_count, ledger.foreign)
 
 
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.integers(-5, 12)).map(
-            lambda drawn: envelope(drawn[0], drawn[1] + 5, OWED_FROM_NS + drawn[1])
+            lambda drawn: token(drawn[0], drawn[1] + 5, OWED_FROM_NS + drawn[1])
         ),
         max_size=80,
     )
@@ -141,8 +146,8 @@ def test_message_entry_sums_over_its_subscribers():
     tracker = MessageTracker(RUN)
     people = [subscriber(tracker) for _ in range(3)]
     for ledger in people:
-        receive(ledger, envelope(0, 0))
-    receive(people[0], envelope(0, 0))
+        receive(ledger, token(0, 0))
+    receive(people[0], token(0, 0))
     entry = tracker.find(0, 0)
     assert 3 == entry.take().size
     assert (3, 1) == (entry.delivered, entry.duplicated)
@@ -151,9 +156,9 @@ def test_message_entry_sums_over_its_subscribers():
 def test_stall_is_the_time_a_message_was_owed_and_none_came():
     """Waiting without anything owed is no stall; waiting for a sent message is."""
     ledger = subscriber()
-    receive(ledger, envelope(0, 0, sent_ns=2_000), kernel_ns=2_300)
-    receive(ledger, envelope(0, 1, sent_ns=900_000), kernel_ns=900_100)
-    receive(ledger, envelope(0, 2, sent_ns=900_200), kernel_ns=950_000)
+    receive(ledger, token(0, 0, sent_ns=2_000), kernel_ns=2_300)
+    receive(ledger, token(0, 1, sent_ns=900_000), kernel_ns=900_100)
+    receive(ledger, token(0, 2, sent_ns=900_200), kernel_ns=950_000)
     assert 950_000 - 900_200 == ledger.longest_stall_ns
 
 
@@ -161,7 +166,7 @@ def test_backlog_after_a_stall_counts_the_stall_once():
     """Messages that queued behind a stall arrive together; the wait between them is nothing."""
     ledger = subscriber()
     for sequence in range(3):
-        receive(ledger, envelope(0, sequence, 2_000 + sequence * 1_000), kernel_ns=9_000 + sequence)
+        receive(ledger, token(0, sequence, 2_000 + sequence * 1_000), kernel_ns=9_000 + sequence)
     assert 9_000 - 2_000 == ledger.longest_stall_ns
 
 
@@ -169,8 +174,8 @@ def test_stall_behind_a_lost_message_counts_from_the_lost_one():
     """A message known to have been sent, and skipped here, was owed since it was sent."""
     tracker = MessageTracker(RUN)
     lucky, unlucky = subscriber(tracker), subscriber(tracker)
-    receive(lucky, envelope(0, 0, 5_000), envelope(0, 1, 90_000), kernel_ns=90_500)
-    receive(unlucky, envelope(0, 1, 90_000), kernel_ns=90_500)
+    receive(lucky, token(0, 0, 5_000), token(0, 1, 90_000), kernel_ns=90_500)
+    receive(unlucky, token(0, 1, 90_000), kernel_ns=90_500)
     assert 90_500 - 5_000 == unlucky.longest_stall_ns
 
 
@@ -178,7 +183,7 @@ def test_quiet_messages_are_retired_with_their_frames():
     """Memory does not grow with the messages of a run."""
     tracker = MessageTracker(RUN)
     ledger = subscriber(tracker)
-    known = ledger.event(envelope(0, 0).to_json().decode(), 2_000)
+    known = ledger.event(token(0, 0).to_bytes(NEEDLE), 2_000)
     tracker.frame_cache[b"frame"] = known
     assert [known] == tracker.retire(everything=True)
     assert ({}, None) == (tracker.frame_cache, tracker.find(0, 0))
@@ -187,14 +192,14 @@ def test_quiet_messages_are_retired_with_their_frames():
 def test_recent_messages_are_not_retired():
     """A message is kept while deliveries of it may still come."""
     tracker = MessageTracker(RUN)
-    receive(subscriber(tracker), envelope(0, 0))
+    receive(subscriber(tracker), token(0, 0))
     assert [] == tracker.retire()
 
 
 def test_clock_offset_moves_arrivals_to_the_run_clock():
     """Arrival times are on the master's clock, receive delay on the worker's own."""
     tracker = MessageTracker(RUN, clock_offset_ns=1_000_000)
-    receive(subscriber(tracker), envelope(0, 0), kernel_ns=5_000)
+    receive(subscriber(tracker), token(0, 0), kernel_ns=5_000)
     assert [1_005_000] == tracker.find(0, 0).take().tolist()
 
 
@@ -207,9 +212,9 @@ def come_back(ledger, owed_from_ns):
 def test_next_connection_counts_only_its_own_deliveries():
     """Ten before the loss, five missed while away, three after it: the second row says three."""
     ledger = subscriber()
-    receive(ledger, *[envelope(0, sequence) for sequence in range(10)])
+    receive(ledger, *[token(0, sequence) for sequence in range(10)])
     come_back(ledger, OWED_FROM_NS + 15)
-    receive(ledger, *[envelope(0, sequence) for sequence in range(15, 18)])
+    receive(ledger, *[token(0, sequence) for sequence in range(15, 18)])
     assert {"delivered": 3, "duplicated": 0, "reordered": 0, "unexpected": 0, "late": 0} == counts(
         ledger
     )
@@ -218,9 +223,9 @@ def test_next_connection_counts_only_its_own_deliveries():
 def test_message_of_an_earlier_connection_that_comes_again_is_duplicated():
     """A replay of what was received already is told from one of what was missed."""
     ledger = subscriber()
-    receive(ledger, *[envelope(0, sequence) for sequence in range(10)])
+    receive(ledger, *[token(0, sequence) for sequence in range(10)])
     come_back(ledger, OWED_FROM_NS + 15)
-    receive(ledger, envelope(0, 9), envelope(0, 12), envelope(0, 15))
+    receive(ledger, token(0, 9), token(0, 12), token(0, 15))
     assert (1, 1, 1) == (ledger.delivered_count, ledger.duplicated, ledger.unexpected)
 
 
@@ -228,10 +233,10 @@ def test_time_away_is_no_stall_of_the_next_connection():
     """What was sent before a connection was owed anything does not make its first wait longer."""
     tracker = MessageTracker(RUN)
     other, ledger = subscriber(tracker), subscriber(tracker)
-    receive(ledger, envelope(0, 0), kernel_ns=OWED_FROM_NS + 1)
-    receive(other, *[envelope(0, sequence) for sequence in range(5)], kernel_ns=OWED_FROM_NS + 10)
+    receive(ledger, token(0, 0), kernel_ns=OWED_FROM_NS + 1)
+    receive(other, *[token(0, sequence) for sequence in range(5)], kernel_ns=OWED_FROM_NS + 10)
     come_back(ledger, OWED_FROM_NS + 3_000)
-    receive(ledger, envelope(0, 5, sent_ns=OWED_FROM_NS + 9_000), kernel_ns=OWED_FROM_NS + 9_500)
+    receive(ledger, token(0, 5, sent_ns=OWED_FROM_NS + 9_000), kernel_ns=OWED_FROM_NS + 9_500)
     assert 500 == ledger.longest_stall_ns
 
 
@@ -240,7 +245,7 @@ def test_first_owed_message_that_was_lost_begins_the_stall():
     tracker = MessageTracker(RUN)
     other, ledger = subscriber(tracker), subscriber(tracker)
     messages = [
-        envelope(0, sequence, sent_ns=OWED_FROM_NS + 1_000 * sequence) for sequence in (0, 1, 2)
+        token(0, sequence, sent_ns=OWED_FROM_NS + 1_000 * sequence) for sequence in (0, 1, 2)
     ]
     receive(other, *messages, kernel_ns=OWED_FROM_NS + 2_500)
     receive(ledger, messages[0], kernel_ns=OWED_FROM_NS + 100)
@@ -264,7 +269,7 @@ def test_connections_of_a_user_add_up_to_what_it_was_owed_and_got(cuts, away, lo
             come_back(ledger, OWED_FROM_NS + owed_from)
         heard = [sequence for sequence in range(start, end) if sequence not in lost]
         present = [sequence for sequence in heard if sequence >= owed_from]
-        receive(ledger, *[envelope(0, sequence) for sequence in present])
+        receive(ledger, *[token(0, sequence) for sequence in present])
         rows.append(ledger.delivered_count)
         expected.append(len(present))
     assert expected == rows
@@ -273,12 +278,12 @@ def test_connections_of_a_user_add_up_to_what_it_was_owed_and_got(cuts, away, lo
 def test_one_who_leaves_is_owed_what_was_sent_before_and_nothing_after():
     """Of two messages that arrive after the decision, the one sent earlier counts."""
     ledger = subscriber()
-    receive(ledger, envelope(0, 0), envelope(0, 1))
+    receive(ledger, token(0, 0), token(0, 1))
     ledger.stop_owing(OWED_FROM_NS + 3)
-    receive(ledger, envelope(0, 2), envelope(0, 3), envelope(0, 4))
+    receive(ledger, token(0, 2), token(0, 3), token(0, 4))
     assert (3, 2) == (ledger.delivered_count, ledger.unexpected)
     come_back(ledger, OWED_FROM_NS + 10)
-    receive(ledger, envelope(0, 10), envelope(0, 11))
+    receive(ledger, token(0, 10), token(0, 11))
     assert (2, 0) == (ledger.delivered_count, ledger.unexpected)
 
 
@@ -289,9 +294,9 @@ def test_ten_million_deliveries_with_three_faults_are_counted_exactly():
     tracker = MessageTracker(RUN)
     ledgers = [subscriber(tracker) for _ in range(subscribers)]
     for sequence in range(messages):
-        known = tracker.message(envelope(0, sequence), 300)
+        known = entry_of(tracker, token(0, sequence))
         if sequence in (5_000, 5_001):  # The pair that one of them gets the wrong way round.
-            other = tracker.message(envelope(0, 10_001 - sequence), 300)
+            other = entry_of(tracker, token(0, 10_001 - sequence))
             ledgers[7].delivered(other, 2_000_000)
         for ledger in ledgers[:7] + ledgers[8:] if sequence in (5_000, 5_001) else ledgers:
             if not (sequence == 777 and ledger is ledgers[3]):
@@ -318,11 +323,11 @@ def faulty(ledgers, usual, count):
 def test_next_message_of_a_stream_is_unexpected_while_a_new_connection_settles():
     """It has the very sequence that was expected, but came before anything was owed again."""
     ledger = subscriber()
-    receive(ledger, *[envelope(0, sequence) for sequence in range(3)])
+    receive(ledger, *[token(0, sequence) for sequence in range(3)])
     ledger.begin_again()
-    receive(ledger, envelope(0, 3))
+    receive(ledger, token(0, 3))
     ledger.owed_from_ns = OWED_FROM_NS + 5
-    receive(ledger, envelope(0, 4), envelope(0, 5), envelope(0, 6))
+    receive(ledger, token(0, 4), token(0, 5), token(0, 6))
     assert (2, 2) == (ledger.delivered_count, ledger.unexpected)
 
 
@@ -346,7 +351,7 @@ def accounts_after(steps, offset_ns, *, together):
     for kind, *drawn in steps:
         if kind == "come":
             stream, sequence, deliveries = drawn
-            known = tracker.message(envelope(stream, sequence, OWED_FROM_NS + 100 * sequence), 300)
+            known = entry_of(tracker, token(stream, sequence, OWED_FROM_NS + 100 * sequence))
             hand_over(known, people, deliveries, together=together)
         elif kind == "confirm":
             people[drawn[0]].owed_from_ns = OWED_FROM_NS + 350
@@ -394,7 +399,7 @@ def tracked_by(tracker):
             "last_ns",
         )
         rows[message.stream, message.sequence] = arrivals, [getattr(message, n) for n in names]
-    return rows, sorted(tracker.take_receive_delays().tolist()), tracker.foreign_count
+    return rows, sorted(tracker.take_receive_delays().tolist())
 
 
 @given(steps=STEPS, offset_ns=st.sampled_from([0, 77, -250]))
@@ -413,6 +418,6 @@ def test_what_must_not_be_late_is_woken_by_a_message_told_together():
     woken = []
     tracker.publish_due_at_ns = 0
     tracker.publish_due = lambda: woken.append(sum(ledger.delivered_count for ledger in people))
-    known = tracker.message(envelope(0, 0), 300)
+    known = entry_of(tracker, token(0, 0))
     people[0].delivered_together(known, people, np.full(3, 2_000_000))
     assert [3] == woken

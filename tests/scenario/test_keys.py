@@ -18,7 +18,7 @@ def test_every_key_is_found_with_its_table():
 
 def test_keys_of_the_target_are_its_own():
     """A table's plain keys come before its tables."""
-    assert ["name", "system", "emulated", "channel_namespace", "source_addresses"] == [
+    assert ["name", "system", "emulated", "message", "channel_namespace"] == [
         key.path for key in keys_of(Target)
     ][:5]
 

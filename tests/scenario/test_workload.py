@@ -1,9 +1,10 @@
 import pytest
 from pydantic import ValidationError
 
-from harness.core.envelope import Envelope
+from harness.core.message_token import MessageToken, MessageWriter
 from harness.scenario.event_bytes import SMALLEST_EVENT_BYTES, LognormalBytes
 from harness.scenario.population import Population
+from harness.scenario.target import Target
 from harness.scenario.workload import Workload
 
 RULES = """\
@@ -22,11 +23,11 @@ hint: for events of one size write distribution = "fixed" and value
 publishing.event_bytes={distribution="lognormal", minimum=200, maximum=199}
 publishing.event_bytes.maximum must be at least minimum = 200, got 199
 
-publishing.event_bytes={distribution="fixed", value=100}
-publishing.event_bytes.value must be >= 160, got 100
+publishing.event_bytes={distribution="fixed", value=90}
+publishing.event_bytes.value must be >= 96, got 90
 
-publishing.event_bytes={distribution="choice", values=[200, 100]}
-publishing.event_bytes.values.1 must be >= 160, got 100
+publishing.event_bytes={distribution="choice", values=[200, 90]}
+publishing.event_bytes.values.1 must be >= 96, got 90
 
 publishing.event_bytes={distribution="choice", values=[]}
 publishing.event_bytes.values must not be empty, got []
@@ -131,10 +132,11 @@ def test_chatters_listen_unless_told_otherwise(scenario, subscribe, listeners):
     assert listeners == scenario.plan(override).workload.population.listeners
 
 
-def test_smallest_event_has_room_for_every_envelope():
-    """An envelope with numbers as long as they get fits into the smallest event."""
-    largest = 2**63 - 1
-    assert len(Envelope("f" * 12, 10**6, 10**9, largest, largest).to_json()) <= SMALLEST_EVENT_BYTES
+def test_smallest_event_has_room_for_the_default_message():
+    """The token has one length, whatever the numbers in it."""
+    template = Target.model_fields["message"].default
+    message = MessageWriter("run", template).write(MessageToken(0, 0, 0, 0), SMALLEST_EVENT_BYTES)
+    assert SMALLEST_EVENT_BYTES == len(message)
 
 
 def test_names_are_fit_for_a_folder():

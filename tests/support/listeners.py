@@ -19,13 +19,13 @@ def refusal_of(join, *arguments, **named):
 
 
 class Listener:
-    """Records what a client reports; the token of an event is its text.
+    """Records what a client reports; what it gives for an event is its text.
 
     Args:
         user_class: subscriber or chatter; a system may serve them in different ways.
 
     Attributes:
-        known: The tokens of the frames that were recognised.
+        known: What was given for the frames that were recognised.
         heard: These and the events that came to be parsed, in the order they came.
         confirmed_before: How many events had come when the subscription was confirmed.
         delivered_ns: When the last recognised frame reached the kernel.
@@ -37,7 +37,8 @@ class Listener:
         self.answers, self.ends, self.refusals, self.waits_s = [], [], [], []
         self.confirmations = self.confirmed_ns = self.confirmed_before = self.delivered_ns = 0
 
-    def event(self, text, kernel_ns):
+    def event(self, payload, kernel_ns):
+        text = payload.decode("utf-8", "replace")
         self.events.append(text)
         self.heard.append(text)
         return text

@@ -49,8 +49,7 @@ async def poll(request):
     if request.headers.get("if-none-match") == newest:
         return web.Response(status=304, headers={"etag": newest})
     start = len(rooms[room]) if since is None else int(since)
-    entries = [{"id": n, "body": {"text": text}} for n, text in enumerate(rooms[room])][start:]
-    page = {"found": {"entries": entries}, "cursor": len(rooms[room])}
+    page = {"found": {"entries": rooms[room][start:]}, "cursor": len(rooms[room])}
     if room == "paced":
         page["wait"] = 250
     answer = web.json_response(page, headers={"etag": newest})

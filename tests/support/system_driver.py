@@ -1,8 +1,9 @@
 """Finds every installed system with an emulator, and drives its real client against it."""
 
+import json
 import time
 
-from harness.core.envelope import Envelope, parse_envelope
+from harness.core.message_token import MessageToken, MessageWriter
 from harness.core.system import installed_systems, system_named
 from harness.load.master.emulator_process import EmulatorControls, EmulatorProcess
 from harness.net.addresses import tls_context
@@ -18,6 +19,7 @@ name = "{system}-emulated"
 system = "{system}"
 emulated = true
 """
+MESSAGE = MessageWriter("conformance").write(MessageToken(0, 0, 0, 0)).decode()
 BUFFER_BYTES = 256 * 1024
 OFTEN_S = 0.05
 """Between two questions of clients that ask at intervals, so that the tests are soon over."""
@@ -29,16 +31,22 @@ def emulated_systems():
 
 
 def encoded(event):
-    """Return an event as it is published: an envelope, whose run is what is said."""
-    return Envelope(event, stream=0, sequence=0, intended_ns=0, sent_ns=0).to_json()
+    """Return an event as it is published: a message, and beside it what is said."""
+    return json.dumps({"text": MESSAGE, "said": event}).encode()
+
+
+def said_in(payload):
+    """Return what is said in an event, or in the event that a frame holds."""
+    body = json.loads(payload)
+    return body["said"] if "said" in body else said_in(body["event"])
 
 
 class Listener(listeners.Listener):
-    """A listener whose events are envelopes, which carry what is said as their run."""
+    """A listener that hears what is said."""
 
-    def event(self, text, kernel_ns):
-        super().event(text, kernel_ns)
-        self.heard[-1] = parse_envelope(text).run_id
+    def event(self, payload, kernel_ns):
+        super().event(payload, kernel_ns)
+        self.heard[-1] = said_in(payload)
         return self.heard[-1]
 
 

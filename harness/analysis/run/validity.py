@@ -14,7 +14,9 @@ from harness.analysis.run.slo import observe
 from harness.core.clock import NS_PER_S
 from harness.core.metrics import AGGREGATED
 from harness.measure.failure_causes import EXHAUSTIONS
+from harness.measure.message_tracker import EXAMPLES
 from harness.measure.record import LOG_FILE, TASK_STAGE
+from harness.measure.record_schema import IRREGULAR_COUNTS
 
 _SATURATION_CODES: Final = {
     *(limit.code for limit in LIMITS),
@@ -22,6 +24,13 @@ _SATURATION_CODES: Final = {
 }
 
 _CLASSES: Final = {"subscriber": "subscribers", "chatter": "chatters"}
+
+_IRREGULAR: Final = {
+    "foreign": "events without a message of this run",
+    "malformed": "beginnings of a message that no whole token follows",
+    "altered": "messages that are not as they were sent",
+    "misrouted": "messages of channels that their subscriber did not subscribe to",
+}
 
 _DAMAGED: Final = "record_damaged"
 _END_TOLERANCE_S: Final = 0.5
@@ -42,6 +51,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_user_errors(record),
         *_unsent(figures),
         *_unheard(figures),
+        *_irregular(record, figures),
         *_unjudged_requests(record, figures),
         *_limited(record),
         *_not_routed(record),
@@ -281,10 +291,21 @@ def _unheard(figures: Json) -> Iterator[Json]:
     heard = any(deliveries[kind] for kind in ("received", "late", "unexpected"))
     if deliveries["owed"] and figures["publishes"]["acknowledged"] and not heard:
         hint = (
-            "publishes were accepted and none arrived: either nothing is delivered, or the "
-            "target's [client] does not say where a message stands in what its clients get"
+            "publishes were accepted and no message arrived: either nothing is delivered, or the "
+            "service changes the letters and digits of a message"
         )
         yield warning("nothing_heard", 0, deliveries["owed"], hint, invalid=False)
+
+
+def _irregular(record: Record, figures: Json) -> Iterator[Json]:
+    """Warn of what arrived and was no intact delivery, with examples as they arrived."""
+    for kind in IRREGULAR_COUNTS:
+        if count := figures["deliveries"][kind]:
+            of_kind = record.errors[(record.errors["code"] == kind).to_numpy(bool, na_value=False)]
+            texts = [f"“{text}”" for text in of_kind["message"].dropna().unique() if text]
+            examples = f", for example at {of_kind['stage'].iloc[0]}: " if texts else ""
+            hint = f"{_IRREGULAR[kind]}{examples}{', '.join(texts[:EXAMPLES])}"
+            yield warning(f"deliveries_{kind}", count, 0, hint, invalid=False)
 
 
 def _limited(record: Record) -> Iterator[Json]:

@@ -38,8 +38,8 @@ class IntervalStats:
         """Count many latencies, in ns, shape (n,)."""
         self._histograms[f"{metric}.{user_class}.{phase}"].record_many(values_ns)
 
-    def error(self, stage: str, error_class: str, code: str, message: str) -> None:
-        """Count one error by where it happened and what the system called it."""
+    def error(self, stage: str, error_class: str, code: str, message: str, count: int = 1) -> None:
+        """Count errors by where they happened and what the system called them."""
         kinds = self._error_kinds
         less_and_less = ((code, message), (code, OTHER_MESSAGES), ("other", OTHER_MESSAGES))
         for place, told in enumerate(less_and_less, start=1):
@@ -47,7 +47,7 @@ class IntervalStats:
             if key in kinds or len(kinds) < place * MAX_ERROR_KINDS:
                 break
         kinds.add(key)
-        self._errors[key] += 1
+        self._errors[key] += count
 
     def take(self) -> dict[str, Any]:
         """Return everything counted as plain values for a message, and reset."""

@@ -8,7 +8,13 @@ from typing import Final
 
 import numpy as np
 from locust.env import Environment
-from locust.stats import RequestStats, StatsCSVFileWriter, StatsEntry, bucket_response_time
+from locust.stats import (
+    RequestStats,
+    StatsCSVFileWriter,
+    StatsEntry,
+    StatsError,
+    bucket_response_time,
+)
 
 from harness.core.clock import NS_PER_MS
 from harness.measure.histogram import Int64Array
@@ -47,6 +53,18 @@ class LocustTable:
         batch = _batch(stats, name, latencies_ns)
         for entry in (stats.get(name, "DELIVER"), stats.total):
             entry.extend(batch)
+
+    def irregular(self, name: str, kind: str, count: int) -> None:
+        """Log a second's bytes that were no intact delivery, all of one kind, as errors."""
+        stats = self._environment.stats
+        error = f"{kind} delivery"
+        key = StatsError.create_key("DELIVER", name, error)
+        found = stats.errors.setdefault(key, StatsError("DELIVER", name, error))
+        found.occurrences += count
+        now_s = int(time.time())
+        for entry in (stats.get(name, "DELIVER"), stats.total):
+            entry.num_failures += count
+            entry.num_fail_per_sec[now_s] = entry.num_fail_per_sec.get(now_s, 0) + count
 
 
 def let_csv_writer_end(writer: type[StatsCSVFileWriter]) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.core.envelope import Envelope
+from harness.core.message_token import MessageToken, MessageWriter
+from harness.core.metric_types import CHATTER
 from harness.load.schedule import Publish, Schedule
-from harness.load.worker.run_context import CHATTER, RunContext
+from harness.load.worker.run_context import RunContext
 from harness.load.worker.session import UserSession
 from harness.measure.message_tracker import NEVER_NS
 from harness.measure.record_schema import PublishRow
@@ -72,6 +73,7 @@ class Publisher:
         self._context = context
         self._chatter = chatter
         self._publishing = context.plan.workload.publishing
+        self._writer = MessageWriter(context.run_id, context.plan.target.message)
         self._sequences: dict[int, int] = {}
         self._pending: dict[str, _Pending] = {}
         self._back_off = BackOff(context.plan.workload.safety.back_off_s)
@@ -118,14 +120,14 @@ class Publisher:
             return
         stamped = self._stamped(publish)
         rows = [
-            self._row(publish, place, channel, phase, len(event), envelope)
-            for place, (envelope, event) in enumerate(stamped)
+            self._row(publish, place, channel, phase, len(event), token)
+            for place, (token, event) in enumerate(stamped)
         ]
         events = [event for _, event in stamped]
         publish_id = str(publish.first_message)
         pending = self._pending[publish_id] = _Pending(rows, stamped[0][0].sent_ns, phase)
-        for envelope, _ in stamped:
-            delay_ns = envelope.sent_ns - envelope.intended_ns
+        for token, _ in stamped:
+            delay_ns = token.sent_ns - token.intended_ns
             context.stats.latency("send_delay", CHATTER, phase, delay_ns)
             context.health.sent(delay_ns)
         context.stats.count(CHATTER, "publishes_sent", len(rows))
@@ -139,8 +141,8 @@ class Publisher:
             self._close(pending, "unanswered", None)
             context.failed(CHATTER, "publish", type(error).__name__, errno_name(error), str(error))
 
-    def _stamped(self, publish: Publish) -> list[tuple[Envelope, bytes]]:
-        """Return the messages of a publish, stamped with the time of sending, and their JSON."""
+    def _stamped(self, publish: Publish) -> list[tuple[MessageToken, bytes]]:
+        """Return the messages of a publish: tokens with the time of sending, and what is sent."""
         context = self._context
         stream = context.number * context.plan.workload.channels.count + publish.channel
         intended_ns = context.clock.epoch_ns + round(publish.intended_s * NS_PER_S)
@@ -149,8 +151,8 @@ class Publisher:
             sequence = self._sequences.get(stream, 0)
             self._sequences[stream] = sequence + 1
             sent_ns = context.clock.now_ns()
-            envelope = Envelope(context.run_id, stream, sequence, intended_ns, sent_ns)
-            stamped.append((envelope, envelope.to_json(size_bytes)))
+            token = MessageToken(stream, sequence, intended_ns, sent_ns)
+            stamped.append((token, self._writer.write(token, size_bytes)))
         return stamped
 
     def _row(
@@ -160,22 +162,22 @@ class Publisher:
         channel: str,
         phase: str,
         size_bytes: int,
-        envelope: Envelope | None = None,
+        token: MessageToken | None = None,
     ) -> PublishRow:
-        """Return the record's row of a publish's message; without an envelope it is not sent."""
+        """Return the record's row of a publish's message; without a token it is not sent."""
         epoch_ns = self._context.clock.epoch_ns
         return {
             "id": publish.first_message + place,
-            "stream": envelope.stream if envelope else None,
-            "sequence": envelope.sequence if envelope else None,
+            "stream": token.stream if token else None,
+            "sequence": token.sequence if token else None,
             "worker": self._context.number,
             "channel": channel,
             "chatter": publish.chatter,
             "bytes": size_bytes,
             "intended_ns": epoch_ns + round(publish.intended_s * NS_PER_S),
-            "sent_ns": envelope.sent_ns if envelope else None,
+            "sent_ns": token.sent_ns if token else None,
             "acknowledged_ns": None,
-            "outcome": "unanswered" if envelope else "not_sent",
+            "outcome": "unanswered" if token else "not_sent",
             "phase": phase,
         }
 

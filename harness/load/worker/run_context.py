@@ -13,9 +13,6 @@ from harness.measure.message_tracker import MessageTracker
 from harness.measure.record_schema import ConnectionRow
 from harness.net.client import Api, PublishAnswer
 
-SUBSCRIBER = "subscriber"
-CHATTER = "chatter"
-
 
 def _ignore(_answer: PublishAnswer) -> None:
     """Ignore the answer to a publish, in a worker without a publisher."""
@@ -57,7 +54,8 @@ class RunContext:
         self.clock = RunClock(assignment.epoch_ns, offset_ns)
         self.phase_at = self.plan.timetable.phase_at
         self.users = self.plan.workload.population.fan_out
-        self.trackers = {name: MessageTracker(self.run_id, offset_ns) for name in self.users}
+        paths = tuple(map(self.plan.channel_path, range(self.plan.workload.channels.count)))
+        self.trackers = {name: MessageTracker(self.run_id, offset_ns, paths) for name in self.users}
         self.stats = IntervalStats()
         self.intervals = SubscriptionIntervals()
         self.health = GeneratorHealth(self.plan.workload.generator.send_delay_p99_ms)

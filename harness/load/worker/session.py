@@ -42,7 +42,6 @@ class UserSession(SubscriberLedger):
         "_requested_wait_s",
         "_retry_after_s",
         "attempted",
-        "channels",
         "closed_ns",
         "connection",
         "context",
@@ -62,11 +61,10 @@ class UserSession(SubscriberLedger):
         number: int,
         channels: Sequence[str],
     ) -> None:
-        super().__init__(context.trackers[user_class])
+        super().__init__(context.trackers[user_class], channels)
         self.context = context
         self.user_class = user_class
         self.number = number
-        self.channels = channels
         self.attempted = False
         self.connection = 0
         self.joined = False
@@ -337,6 +335,10 @@ class UserSession(SubscriberLedger):
             "reordered": self.reordered,
             "late": self.late,
             "unexpected": self.unexpected,
+            "foreign": self.foreign,
+            "malformed": self.malformed,
+            "altered": self.altered,
+            "misrouted": self.misrouted,
             "longest_stall_s": self.longest_stall_ns / NS_PER_S,
             "first_arrival_ns": self.first_arrival_ns or None,
             "last_arrival_ns": self.last_arrival_ns or None,

@@ -19,6 +19,7 @@ from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.exit_codes import ExitCode
+from harness.core.metric_types import CHATTER
 from harness.load import worker_protocol
 from harness.load.internal_errors import BUG_HINT, InternalErrors, ends_the_run, sentence_of
 from harness.load.ownership import may_load
@@ -28,7 +29,7 @@ from harness.load.worker.locust_table import LocustTable
 from harness.load.worker.population import Population
 from harness.load.worker.publisher import Publisher
 from harness.load.worker.requests import RequestCounter
-from harness.load.worker.run_context import CHATTER, RunContext
+from harness.load.worker.run_context import RunContext
 from harness.load.worker_protocol import RunAssignment
 from harness.measure.histogram import Int64Array
 from harness.measure.message_tracker import Arrivals, MessageTracker
@@ -150,6 +151,7 @@ class Worker:
         arrivals: list[ArrivalRow] = []
         for user_class, tracker in context.trackers.items():
             self._take_deliveries(user_class, tracker, phase)
+            self._take_irregular(user_class, tracker)
             retired = tracker.retire(everything=everything)
             arrivals.extend(
                 _arrival_row(context.number, user_class, message) for message in retired
@@ -201,19 +203,26 @@ class Worker:
             if arrived_ns.size == 0:
                 continue
             context.health.arrived(arrived_ns)
-            envelope = message.envelope
-            of = context.phase_at((envelope.intended_ns - context.clock.epoch_ns) / NS_PER_S)
-            fan_outs[of].append(arrived_ns - envelope.intended_ns)
-            services[of].append(arrived_ns - envelope.sent_ns)
+            token = message.token
+            of = context.phase_at((token.intended_ns - context.clock.epoch_ns) / NS_PER_S)
+            fan_outs[of].append(arrived_ns - token.intended_ns)
+            services[of].append(arrived_ns - token.sent_ns)
             size = int(arrived_ns.size)
             context.stats.count(user_class, "deliveries", size)
-            context.stats.count(user_class, "bytes_received", size * message.payload_bytes)
+            context.stats.count(user_class, "bytes_received", size * token.length_bytes)
         for of, parts in fan_outs.items():
             fan_out_ns: Int64Array = np.concatenate(parts)
             context.stats.latencies("fan_out_latency", user_class, of, fan_out_ns)
             service_ns: Int64Array = np.concatenate(services[of])
             context.stats.latencies("service_latency", user_class, of, service_ns)
             context.table.deliveries(user_class, fan_out_ns)
+
+    def _take_irregular(self, user_class: str, tracker: MessageTracker) -> None:
+        """Hand on what arrived and was no intact delivery: to the errors and to Locust's table."""
+        for (kind, example), count in tracker.take_irregular().items():
+            self.context.stats.count(user_class, "errors", count)
+            self.context.stats.error("receive", kind.capitalize(), kind, example, count)
+            self.context.table.irregular(user_class, kind, count)
 
     def finish(self) -> None:
         """End the run once: close all connections and send the remaining records."""

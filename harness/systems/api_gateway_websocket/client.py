@@ -19,6 +19,7 @@ from gevent import Timeout, get_hub
 from gevent.event import AsyncResult
 from websockets.uri import parse_uri
 
+from harness.core.message_token import as_json, holds_message
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.frames import PING, TEXT, client_frame
 from harness.net.stream import resolve
@@ -190,7 +191,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             options.id_key: publish_id,
         }
         for event in events:
-            self.send_text(wire.request(keys, options.data_key, event))
+            self.send_text(wire.request(keys, options.data_key, as_json(event)))
         if options.route_responses:
             self._unanswered[publish_id] = len(events)
         else:
@@ -200,14 +201,18 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
     def on_text(self, payload: bytes, kernel_ns: int) -> Any | None:
         """Tell deliveries, the backend's answers and the service's errors apart."""
         body = wire.parse(payload)
-        event = wire.envelope_in(body, self._api.options.envelope_path)
-        if event is not None:
-            return self.listener.event(event, kernel_ns)
         error = wire.error_of(body)
+        named = wire.answered_id(body, self._api.options.id_key)
+        if error is None and named not in self._unanswered and holds_message(payload):
+            return self.listener.event(payload, kernel_ns)
         if self._awaited is not None:
             self._take_join_answer(self._awaited, error, kernel_ns)
-        else:
-            self._take_answer(body, error, kernel_ns)
+        elif error is not None:
+            self._take_error(error, kernel_ns)
+        elif named is not None or self._unanswered:
+            self._take_answer(named, kernel_ns)
+        elif not self._api.options.keep_alive_action:  # Such an action may be answered, or not.
+            return self.listener.event(payload, kernel_ns)
         return None
 
     def _take_join_answer(
@@ -224,28 +229,24 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         # Taken away at once: what follows in the same bytes is no answer to the same question.
         self._awaited = None
 
-    def _take_answer(self, body: Any, error: wire.ErrorFrame | None, kernel_ns: int) -> None:
-        """Find the publish that is answered, by its id or else by what is likeliest."""
-        unanswered = self._unanswered
-        named = wire.answered_id(body, self._api.options.id_key) if error is None else None
-        if named is not None:
-            publish_id: str | None = named
-        elif error is not None and error.message in wire.AT_ONCE:
-            publish_id = next(reversed(unanswered), None)
-        else:
-            publish_id = next(iter(unanswered), None)
-        if publish_id is None or publish_id not in self._unanswered:
-            if error is not None:
-                self.listener.refused("receive", error.message, _meaning(error))
+    def _take_error(self, error: wire.ErrorFrame, kernel_ns: int) -> None:
+        """Fail the publish that the error is likeliest about."""
+        newest_first = error.message in wire.AT_ONCE
+        order = reversed(self._unanswered) if newest_first else iter(self._unanswered)
+        publish_id = next(order, None)
+        code, text = error.message, _meaning(error)
+        if publish_id is None:
+            self.listener.refused("receive", code, text)
             return
-        if error is not None:
-            del self._unanswered[publish_id]
-            throttled, text = error.message in wire.THROTTLED, _meaning(error)
-            code = error.message
-            self.listener.answered(
-                PublishAnswer(publish_id, False, throttled, code, text, kernel_ns)
-            )
-            return
+        del self._unanswered[publish_id]
+        throttled = code in wire.THROTTLED
+        self.listener.answered(PublishAnswer(publish_id, False, throttled, code, text, kernel_ns))
+
+    def _take_answer(self, named: str | None, kernel_ns: int) -> None:
+        """Count an answer for the publish that it names, or else for the oldest."""
+        publish_id = next(iter(self._unanswered)) if named is None else named
+        if publish_id not in self._unanswered:
+            return  # Of a publish that has failed.
         self._unanswered[publish_id] -= 1
         if not self._unanswered[publish_id]:
             del self._unanswered[publish_id]

@@ -7,7 +7,7 @@ WebSocket API in API Gateway" and "Amazon API Gateway quotas", read November 202
 that of github.com/aws-samples/simple-websockets-chat-app.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -34,6 +34,8 @@ QueryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]*$")]
 class ClientOptions(WildcardOptions):
     """Keys and actions that the backend of the API expects and returns."""
 
+    NO_LONGER_READ: ClassVar[frozenset[str]] = frozenset({"envelope_path"})
+
     action_key: Key = Field(
         default="action", description="Key that the API's route selection expression reads."
     )
@@ -50,11 +52,9 @@ class ClientOptions(WildcardOptions):
         description="Key of a publish's id, which its answer should repeat. An answer without it "
         "is taken for that of the oldest publish of its connection.",
     )
-    data_key: Key = Field(default="data", description="Key of the message's envelope.")
-    envelope_path: str = Field(
-        default="",
-        description="Where the envelope stands in what subscribers receive: keys with dots "
-        "between them; empty where it is all of it.",
+    data_key: Key = Field(
+        default="data",
+        description="Key of the message, which is put in as a JSON string unless it is JSON.",
     )
     channels_per_user: Count | None = Field(
         default=None,

@@ -12,9 +12,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from harness.core.envelope import parse_envelope
-from harness.core.errors import RemoteProtocolError
-
 STAGE = "production"
 """The stage of the emulated API; of a real one it stands in the target's addresses."""
 
@@ -76,16 +73,11 @@ def request(keys: Mapping[str, str], data_key: str = "", data: bytes = b"") -> b
 
 
 def parse(payload: bytes) -> Any:
-    """Return the JSON value a client received.
-
-    Raises:
-        RemoteProtocolError: If it is no JSON.
-    """
+    """Return the JSON value a client received; None for what is no JSON: a backend may send it."""
     try:
         return orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        found = payload[:80].decode("utf-8", "replace")
-        raise RemoteProtocolError("message", f"no JSON: {found}", "JSON was needed") from error
+    except orjson.JSONDecodeError:
+        return None
 
 
 def error_of(body: Any) -> ErrorFrame | None:
@@ -102,19 +94,6 @@ def words_of(text: str) -> str:
     except orjson.JSONDecodeError:
         return text
     return str(body.get("message", text)) if isinstance(body, dict) else text
-
-
-def envelope_in(body: Any, path: str) -> str | None:
-    """Return the envelope that stands in a message as JSON text; None where there is none.
-
-    Args:
-        body: The message, parsed.
-        path: Keys to it with dots between them; empty where the message is the envelope.
-    """
-    for key in filter(None, path.split(".")):
-        body = body.get(key) if isinstance(body, dict) else None
-    text = body if isinstance(body, str) else orjson.dumps(body).decode()
-    return text if parse_envelope(text) is not None else None
 
 
 def answered_id(body: Any, id_key: str) -> str | None:

@@ -12,6 +12,7 @@ from http import HTTPStatus
 
 import orjson
 
+from harness.core.message_token import as_json
 from harness.emulation.control import Answer, Control
 from harness.emulation.emulated_service import Protocols
 from harness.emulation.worker import WorkerContext
@@ -44,7 +45,7 @@ class HybridEmulator(AppSyncEventsEmulator):
     def broadcast(self, segments: Segments, events: Sequence[str]) -> None:
         """Add events to the store, then deliver them to all subscribers."""
         for event in events:  # First: writing to thousands of sockets takes its time.
-            self._polls.publish("/".join(segments), _as_json(event))
+            self._polls.publish("/".join(segments), as_json(event.encode()))
         super().broadcast(segments, events)
 
     def close_connections(self) -> None:
@@ -91,12 +92,3 @@ class JointControl(Control):
 
 def _worse(one: Answer, other: Answer) -> Answer:
     return max(one, other, key=lambda answer: answer.status)
-
-
-def _as_json(event: str) -> bytes:
-    """Return an event as JSON; one that is none becomes a string."""
-    try:
-        orjson.loads(event)
-    except orjson.JSONDecodeError:
-        return orjson.dumps(event)
-    return event.encode()

@@ -1,6 +1,6 @@
 """What a polling target has of its own: how its clients ask, and how its emulator answers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ Key = Annotated[str, Field(max_length=200)]
 
 class ClientOptions(client_options.AddressOptions):
     """How viewers poll, and the paths in an answer."""
+
+    NO_LONGER_READ: ClassVar[frozenset[str]] = frozenset({"event_path"})
 
     interval_s: Seconds = Field(
         default=5.0,
@@ -51,9 +53,6 @@ class ClientOptions(client_options.AddressOptions):
     )
     messages_path: Key = Field(
         default="messages", description="Keys with dots that lead to the list in the answer."
-    )
-    event_path: Key = Field(
-        default="", description="Likewise to the event in each of its entries; empty for the entry."
     )
     cursor_path: Key = Field(
         default="next", description="Likewise to what the next poll names; empty for none."

@@ -43,7 +43,6 @@ class Layout(NamedTuple):
     """Where in an answer's JSON is what, each as keys with dots between; empty for nowhere."""
 
     messages: str = "messages"
-    event: str = ""
     cursor: str = "next"
     interval: str = "poll_after_ms"
 
@@ -103,7 +102,7 @@ def parse_page(body: bytes, layout: Layout) -> Page:
         raise _wrong(f"has no list at {layout.messages!r}")
     cursor = _at(page, layout.cursor) if layout.cursor else None
     return Page(
-        tuple(_event(_at(entry, layout.event)) for entry in entries),
+        tuple(map(_event, entries)),
         "" if cursor is None else str(cursor),
         _seconds(_at(page, layout.interval)) if layout.interval else None,
     )

@@ -5,7 +5,8 @@ limited, and how long one more takes to arrive, is that service's own; nothing i
 default.
 """
 
-from typing import Annotated, Self
+import re
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -22,6 +23,9 @@ from harness.scenario.model import (
     broken_rule,
 )
 
+MESSAGE_MARK = re.compile(r"\{(message(:string)?|envelope(_text)?)\}")
+"""Where a publish's body has the message, and what earlier versions called that."""
+
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 """Name of a header or a cookie. Source: RFC 9110, section 5.6.2."""
@@ -30,7 +34,9 @@ Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 
 
 class ClientOptions(AddressOptions):
-    """What clients send in addition, and the path of our messages in the events."""
+    """What clients send in addition, and how they publish."""
+
+    NO_LONGER_READ: ClassVar[frozenset[str]] = frozenset({"envelope_path"})
 
     headers: dict[Token, HeaderValue] = Field(
         default={}, description="Further request headers, of streams and of publishes."
@@ -49,16 +55,10 @@ class ClientOptions(AddressOptions):
         description="Names of the events that carry messages, `message` for those without a name; "
         "left out, all do.",
     )
-    envelope_path: str = Field(
-        default="",
-        description="Where in the JSON of an event's data the posted envelope is: keys with dots "
-        "between them. What is there may be an object, or its JSON as a string. Empty where the "
-        "data is the envelope.",
-    )
     publish_body: str = Field(
-        default="{envelope}",
-        description="Body of a publish: `{envelope}` stands for the envelope, an object in JSON, "
-        "`{envelope_text}` for a JSON string that holds it, `{channel}` for a JSON string with "
+        default="{message}",
+        description="Body of a publish: `{message}` stands for the message as it is, "
+        "`{message:string}` for a JSON string that holds it, `{channel}` for a JSON string with "
         "the channel's path.",
     )
     publish_content_type: HeaderValue = Field(
@@ -86,9 +86,9 @@ class ClientOptions(AddressOptions):
         return 2 * self.heartbeat_s
 
     @model_validator(mode="after")
-    def _publishes_the_envelope(self) -> Self:
-        if "{envelope}" not in self.publish_body and "{envelope_text}" not in self.publish_body:
-            rule = "must contain {envelope} or {envelope_text}"
+    def _publishes_the_message(self) -> Self:
+        if not MESSAGE_MARK.search(self.publish_body):
+            rule = "must contain {message} or {message:string}"
             raise broken_rule(
                 rule, key="publish_body", hint="otherwise no message could be published"
             )

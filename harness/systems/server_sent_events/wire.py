@@ -35,11 +35,6 @@ class Event(NamedTuple):
     data: bytes
     last_event_id: bytes
 
-    @property
-    def text(self) -> str:
-        """The data as a browser would give it: UTF-8, with what is invalid replaced."""
-        return self.data.decode("utf-8", "replace")
-
 
 class EventStreamParser:
     """Turns the bytes of one response body, however they are cut, into events.

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import pytest
 
-from harness.core.envelope import Envelope
+from harness.core.message_token import MessageToken, MessageWriter
 from harness.net.client import Access, JoinError
 from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
 from harness.systems.api_gateway_websocket.options import ClientOptions
@@ -19,7 +19,8 @@ from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 ROOM = "/default/room-0"
-EVENT = Envelope("run", 0, 0, 1, 2).to_json(200)
+WRITER, TOKEN = MessageWriter("run", '{"text":"{message}"}'), MessageToken(0, 0, 1, 2)
+EVENT = WRITER.write(TOKEN, 200)
 ERROR = {"message": "Internal server error", "connectionId": "abc=", "requestId": "r-1"}
 
 
@@ -230,25 +231,50 @@ def test_batch_is_acknowledged_when_each_frame_is(served, joined):
 
 
 @pytest.mark.parametrize(
-    ("path", "message"),
+    "message",
     [
-        ("", EVENT.decode()),
-        ("detail.body", json.dumps({"detail": {"body": json.loads(EVENT)}})),
-        ("text", json.dumps({"text": EVENT.decode()})),
+        EVENT.decode(),
+        json.dumps({"detail": {"body": json.loads(EVENT)}}),
+        json.dumps({"text": EVENT.decode()}),
+        f"data: {EVENT.decode()}",
+        b"\x0a\xff" + EVENT + b"\0",
     ],
 )
-def test_envelope_is_found_at_its_path_and_equal_bytes_are_recognised(
-    served, joined, path, message
-):
-    """As an object or as a string; the second subscriber's copy costs a look-up."""
+def test_frame_with_a_message_is_a_delivery_and_equal_bytes_are_recognised(served, joined, message):
+    """JSON, text or binary; the second subscriber's copy costs a look-up."""
     server, frame_cache, listeners = served(), {}, []
     for place in range(2):
-        client = joined(server, frame_cache=frame_cache, envelope_path=path)
+        client = joined(server, frame_cache=frame_cache)
         listeners.append(listener := client.listener)
         server.connections[place].send(message)
         wait_for(lambda listener=listener: listener.events or listener.known)
-    assert json.loads(EVENT) == json.loads(listeners[0].events[0])
+    assert 1 == len(listeners[0].events)
     assert ([], 1) == (listeners[1].events, len(listeners[1].known))
+
+
+def test_frame_with_a_message_is_an_answer_where_it_has_the_id_of_a_publish(served, joined):
+    """A backend may repeat what it got; the next frame of that id is a delivery."""
+    server = served()
+    client = joined(server)
+    client.publish("1", ROOM, [EVENT])
+    wait_for(lambda: client.listener.answers)
+    assert [] == client.listener.events
+    server.connections[0].send(json.dumps({"id": "1", "data": json.loads(EVENT)}))
+    wait_for(lambda: client.listener.events)
+
+
+def test_text_that_is_no_json_answers_or_is_foreign(served, joined):
+    """The route response of AWS's sample is "Data sent."; nothing of it ends the connection."""
+    server = served(lambda connection, _: connection.send("Data sent."))
+    client = joined(server)
+    client.publish("1", ROOM, [b"a chat text"])
+    wait_for(lambda: client.listener.answers)
+    assert [] == client.listener.events
+    server.connections[0].send("Connected.")
+    wait_for(lambda: client.listener.events)
+    assert (["Connected."], True) == (client.listener.events, client.open)
+    take(server.heard)
+    assert "a chat text" == take(server.heard)["data"]
 
 
 def test_message_above_32_kb_goes_in_several_frames(served, joined):
@@ -268,7 +294,7 @@ def test_message_above_32_kb_goes_in_several_frames(served, joined):
         receive(frame)
 
     protocol.recv_frame = note
-    event = Envelope("run", 0, 0, 1, 2).to_json(100_000)
+    event = WRITER.write(TOKEN, 100_000)
     client.publish("1", ROOM, [event])
     take(server.heard)
     assert json.loads(event) == take(server.heard)["data"]

@@ -20,6 +20,7 @@ from geventhttpclient.url import URL
 from websockets.uri import parse_uri
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.stream import resolve
 from harness.net.upgrade import Upgrade
@@ -100,7 +101,7 @@ class AppSyncEventsApi:
         self, publish_id: str, channel: str, events: list[bytes]
     ) -> PublishAnswer:
         """POST one publish and wait for its answer, in the calling greenlet; raises OSError."""
-        body = wire.http_publish_body(channel, events)
+        body = wire.http_publish_body(channel, [*map(as_json, events)])
         shown = self.credentials.headers(body)
         headers = {"content-type": "application/json", **shown}
         response = self._http_client.post(self.http_url.request_uri, body, headers)
@@ -223,6 +224,7 @@ class AppSyncEventsClient(WebSocketConnection):
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """Send one publish over this connection; the listener hears of its answer."""
+        events = [*map(as_json, events)]
         signed = wire.http_publish_body(channel, events)
         shown = self._api.credentials.authorization(self._user, signed, reusable=False)
         self.send_text(wire.publish(publish_id, channel, events, shown))
@@ -231,10 +233,15 @@ class AppSyncEventsClient(WebSocketConnection):
         """Tell deliveries, answers and errors apart."""
         if payload == wire.KEEP_ALIVE:
             return None
-        message = wire.parse_server_message(payload)
+        try:
+            message = wire.parse_server_message(payload)
+        except RemoteProtocolError:
+            if not self._joined:
+                raise  # It stands where the join waits for an answer.
+            return self.listener.event(payload, kernel_ns)
         if message.type == "data":
             if message.id in self._subscriptions and message.event is not None:
-                return self.listener.event(message.event, kernel_ns)
+                return self.listener.event(message.event.encode(), kernel_ns)
         elif message.type in ("publish_success", "publish_error"):
             self.listener.answered(_answer(message.id, message, throttled=False, now_ns=kernel_ns))
         elif self._awaited is not None and message.type in _ANSWERS:

@@ -4,6 +4,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from harness.core.message_token import as_json
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access
 from harness.net.http_publishing import HttpPublisher
@@ -39,7 +40,7 @@ class PolledService:
         self.address = resolve(self.host, parts.port or (443 if parts.scheme == "https" else 80))
         self.sources = cycle(access.source_addresses or (None,))
         self.clock = PollClock()
-        self.publisher = HttpPublisher(access)
+        self.publisher = HttpPublisher(access, lambda _channel, message: as_json(message))
         self.answers = KnownAnswers(_layout(self.options))
         self._path = path_of(access.realtime)
         self._headers = [f"Host: {parts.netloc.rpartition('@')[2]}", "Accept: application/json"]
@@ -66,6 +67,4 @@ def _layout(options: "ClientOptions") -> wire.Layout | None:
     """Return where in an answer is what; None where it is one message and nothing else."""
     if options.answer == "message":
         return None
-    return wire.Layout(
-        options.messages_path, options.event_path, options.cursor_path, options.interval_path
-    )
+    return wire.Layout(options.messages_path, options.cursor_path, options.interval_path)

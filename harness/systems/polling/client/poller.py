@@ -283,7 +283,7 @@ class PollingClient:
             awaited.set(kernel_ns)
 
     def _deliver(self, event: bytes, kernel_ns: int) -> None:
-        token = self._listener.event(event.decode("utf-8", "replace"), kernel_ns)
+        token = self._listener.event(event, kernel_ns)
         if token is not None:
             self._frame_cache[event] = token
 

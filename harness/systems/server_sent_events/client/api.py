@@ -64,7 +64,7 @@ class ServerSentEventsApi:
             access.realtime, access.tls, self.settings.headers, self.settings.channel_separator
         )
         headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
-        self.publisher = HttpPublisher(access, headers, self.settings.body)
+        self.publisher = HttpPublisher(access, self.settings.body, headers)
         self.may_connect = access.may_connect
 
     def client(
@@ -325,10 +325,10 @@ class ServerSentEventsClient:
         if known is not None:
             self._listener.delivered(known, kernel_ns)
             return known
-        envelope = self._api.settings.envelope(event.type, event.text)
-        if envelope is None:
+        event_types = self._api.settings.event_types
+        if event_types and event.type not in event_types:
             return None
-        token = self._listener.event(envelope, kernel_ns)
+        token = self._listener.event(event.data, kernel_ns)
         if token is not None:
             self._frame_cache[event.data] = token
         return token

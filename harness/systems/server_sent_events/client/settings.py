@@ -1,4 +1,4 @@
-"""The client settings of a target, ready for use: headers, places of envelopes, addresses."""
+"""The client settings of a target, ready for use: headers, bodies, addresses."""
 
 import re
 import ssl
@@ -15,7 +15,7 @@ from harness.net.addresses import path_of, tls_context, with_channels
 from harness.net.stream import resolve
 from harness.systems.server_sent_events import wire
 
-_MARK = re.compile(rb"\{(envelope|envelope_text|channel)\}")
+_MARK = re.compile(rb"\{(message|message:string|envelope|envelope_text|channel)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,6 @@ class Settings:
     Attributes:
         headers: Further request headers, cookies included.
         event_types: Names of the events that carry messages; empty for all.
-        envelope_path: Keys to the envelope in an event's data; empty where the data is it.
         publish_body: Template of a publish's body.
         publish_content_type: Its content type.
         stalled_after_s: Silence after which a client gives up; None for never.
@@ -35,8 +34,7 @@ class Settings:
 
     headers: Mapping[str, str]
     event_types: frozenset[str] = frozenset()
-    envelope_path: tuple[str, ...] = ()
-    publish_body: str = "{envelope}"
+    publish_body: str = "{message}"
     publish_content_type: str = "application/json"
     stalled_after_s: float | None = None
     channel_separator: str = ","
@@ -45,30 +43,12 @@ class Settings:
     def __repr__(self) -> str:
         return f"Settings({len(self.headers)} headers)"  # They hold secrets.
 
-    def body(self, channel: str, envelope: bytes) -> bytes:
-        """Return the body that publishes an envelope."""
-        if self.publish_body == "{envelope}":
-            return envelope
-        values = {
-            b"envelope": envelope,
-            b"envelope_text": orjson.dumps(envelope.decode()),
-            b"channel": orjson.dumps(channel),
-        }
+    def body(self, channel: str, message: bytes) -> bytes:
+        """Return the body that publishes a message."""
+        text = orjson.dumps(message.decode())
+        values = {b"message": message, b"message:string": text, b"channel": orjson.dumps(channel)}
+        values |= {b"envelope": message, b"envelope_text": text}  # Of earlier versions.
         return _MARK.sub(lambda mark: values[mark[1]], self.publish_body.encode())
-
-    def envelope(self, event_type: str, data: str) -> str | None:
-        """Return the envelope in an event as JSON; None where it holds none."""
-        if self.event_types and event_type not in self.event_types:
-            return None
-        if not self.envelope_path:
-            return data
-        try:
-            value = orjson.loads(data)
-            for key in self.envelope_path:
-                value = value[int(key)] if isinstance(value, list) else value[key]
-        except (orjson.JSONDecodeError, LookupError, TypeError, ValueError):
-            return None
-        return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def settings_of(options: Any, api_key: str) -> Settings:
@@ -94,7 +74,6 @@ def settings_of(options: Any, api_key: str) -> Settings:
             **({"Cookie": cookie} if cookie else {}),
         },
         event_types=frozenset(options.event_types),
-        envelope_path=tuple(options.envelope_path.split(".")) if options.envelope_path else (),
         publish_body=options.publish_body,
         publish_content_type=options.publish_content_type,
         stalled_after_s=options.stalled_after_s,

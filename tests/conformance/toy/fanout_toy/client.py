@@ -101,7 +101,7 @@ class ToyClient(WebSocketConnection):
         """Tell deliveries, answers and confirmations apart."""
         found = wire.parse(payload)
         if "event" in found:
-            return self.listener.event(found["event"], kernel_ns)
+            return self.listener.event(payload, kernel_ns)
         if "published" in found:
             self.listener.answered(_answer(found["published"], found["refused"], kernel_ns))
         elif self._wanted is not None:

@@ -196,13 +196,21 @@ def test_error_of_the_service_is_told_to_the_listener(scripted, join):
 
 
 @pytest.mark.parametrize("junk", ["not json", "[]", '{"type":"data","id":"s","event":7}'])
-def test_message_that_breaks_the_protocol_ends_the_connection(junk, scripted, join):
-    """The server's fault is named and only its own connection ends."""
-    client = join(scripted({"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [junk]}))
+def test_message_that_breaks_the_protocol_is_searched_for_messages(junk, scripted, join):
+    """It may hold a delivery, and what follows it is read all the same."""
+    script = {"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [junk, data('"1"')]}
+    client = join(scripted(script))
     client.publish("1", ROOM, [b"1"])
-    wait_for(lambda: client.listener.ends)
-    assert 1002 == client.listener.ends[0][0]
-    assert "protocol_error" == client.listener.refusals[0][1]
+    wait_for(lambda: '"1"' in client.listener.events)
+    assert [junk, '"1"'] == client.listener.events
+    assert [] == client.listener.refusals
+
+
+@pytest.mark.parametrize("junk", ["not json", "[]"])
+def test_message_that_breaks_the_protocol_in_a_join_ends_the_connection(junk, scripted, join):
+    """It stands where an answer is waited for."""
+    with pytest.raises(JoinError):
+        join(scripted({"connection_init": [junk]}))
 
 
 def test_user_without_channel_joins_without_subscribing(emulated, join):

@@ -28,7 +28,6 @@ SERVICE = ROOT / "tests/support/polling_service.py"
 NAMES = {
     "cursor_parameter": "since",
     "messages_path": "found.entries",
-    "event_path": "body.text",
     "cursor_path": "cursor",
     "interval_path": "wait",
 }

@@ -1,4 +1,4 @@
-"""What a target says about its clients: headers, secrets, and where the envelope is."""
+"""What a target says about its clients: headers, secrets, and the body of a publish."""
 
 import json
 
@@ -9,7 +9,7 @@ from harness.core.errors import ScenarioError
 from harness.systems.server_sent_events.client.settings import settings_of
 from harness.systems.server_sent_events.options import ClientOptions
 
-ENVELOPE = b'{"r":"run","q":1,"f":"a \\" and {channel}"}'
+MESSAGE = b'{"text":"a \\" and {channel}"}'
 
 
 def settings(**options):
@@ -44,51 +44,31 @@ def test_missing_variable_is_named(monkeypatch):
         settings(headers_env={"X-Key": "SSE_KEY"})
 
 
-@pytest.mark.parametrize(
-    ("path", "data"),
-    [
-        ("", ENVELOPE.decode()),
-        ("payload.message", json.dumps({"payload": {"message": json.loads(ENVELOPE)}})),
-        ("payload.message", json.dumps({"payload": {"message": ENVELOPE.decode()}})),
-        ("items.1", json.dumps({"items": [0, json.loads(ENVELOPE)]})),
-    ],
-)
-def test_envelope_is_found_wherever_it_is(path, data):
-    """As the data itself, as an object inside it, as its text, in a list."""
-    found = settings(envelope_path=path).envelope("message", data)
-    assert found is not None
-    assert json.loads(ENVELOPE) == json.loads(found)
-
-
-@pytest.mark.parametrize("data", ["", "no JSON", "[]", "{}", '{"a":1}', '{"a":{"c":1}}'])
-def test_event_without_an_envelope_holds_none(data):
-    """Whatever a service sends besides is not ours, and breaks nothing."""
-    assert settings(envelope_path="a.b").envelope("message", data) is None
-
-
 def test_separator_is_the_targets():
     """A comma unless it says otherwise."""
     made = settings(channel_separator="&topic="), settings_of(None, "")
     assert ["&topic=", ","] == [each.channel_separator for each in made]
 
 
-def test_only_events_with_the_right_name_carry_messages():
-    """Where the target names some, all others are passed over."""
-    made = settings(event_types=("chat",))
-    assert (None, "{}") == (made.envelope("message", "{}"), made.envelope("chat", "{}"))
+def test_key_of_before_that_said_where_a_message_stands_is_accepted():
+    """Messages are found without it; a target that has it still works."""
+    assert ClientOptions() == ClientOptions(envelope_path="payload.message")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
     ("template", "expected"),
     [
-        ("{envelope}", json.loads(ENVELOPE)),
-        ('{"to":{channel},"body":{envelope}}', {"to": "/a", "body": json.loads(ENVELOPE)}),
-        ('{"body":{envelope_text}}', {"body": ENVELOPE.decode()}),
+        ("{message}", json.loads(MESSAGE)),
+        ('{"to":{channel},"body":{message}}', {"to": "/a", "body": json.loads(MESSAGE)}),
+        ('{"body":{message:string}}', {"body": MESSAGE.decode()}),
+        ("{envelope}", json.loads(MESSAGE)),
+        ('{"to":{channel},"body":{envelope}}', {"to": "/a", "body": json.loads(MESSAGE)}),
+        ('{"body":{envelope_text}}', {"body": MESSAGE.decode()}),
     ],
 )
-def test_publish_body_is_the_template_with_the_envelope(template, expected):
-    """What the envelope holds is not taken for a part of the template."""
-    assert expected == json.loads(settings(publish_body=template).body("/a", ENVELOPE))
+def test_publish_body_is_the_template_with_the_message(template, expected):
+    """Its earlier marks work too; what the message holds is not taken for a part of it."""
+    assert expected == json.loads(settings(publish_body=template).body("/a", MESSAGE))
 
 
 @pytest.mark.parametrize(
