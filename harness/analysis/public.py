@@ -164,10 +164,8 @@ def read_record(folder: str | Path) -> RunRecord:
 def judge(run: Runs, slos: str | Path | Sequence[Mapping[str, Any]] | None = None) -> Judgement:
     """Judge a run by its own objectives or by others, as ``harness check`` does.
 
-    Args:
-        run: A record, or its folder.
-        slos: File or name of SLOs, or the SLOs themselves, each with metric, op and limit and
-            perhaps phase and user_class; None for those of the run's workload.
+    The others are a file or name of SLOs, or the SLOs themselves, each with metric, op and limit
+    and perhaps phase and user_class.
 
     Raises:
         HarnessError: If there is no record, or an objective does not validate.

@@ -3,6 +3,7 @@
 Subcommands import pandas and matplotlib when they run: both take a second to load.
 """
 
+import errno
 import inspect
 import sys
 import tempfile
@@ -30,7 +31,7 @@ from harness.cli.terminal import tolerate_closed_output
 from harness.cli.validate import validate
 from harness.core.child_errors import report_error
 from harness.core.distribution import DISTRIBUTION, VERSION
-from harness.core.errors import HarnessError, error_lines
+from harness.core.errors import HarnessError, MachineError, error_lines, os_reason
 from harness.core.exit_codes import ExitCode
 
 WORKLOAD = "quickstart"
@@ -155,9 +156,21 @@ def main() -> NoReturn:
         typer.echo(error_lines(error), err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last resort, which writes the traceback to a file
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            typer.echo(error_lines(_full(error)), err=True)
+            sys.exit(ExitCode.BAD_USAGE)
         typer.echo(f"error: {describe_bug(error)}", err=True)
         sys.exit(ExitCode.INTERNAL_ERROR)
     sys.exit(ExitCode.PASS)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+def _full(error: OSError) -> MachineError:
+    found = f"cannot be written ({os_reason(error)})"
+    hint = "free some space, or raise the limit of ulimit -f"
+    return MachineError(error.filename or "disk", found, "files of a run need room", hint)
 
 
 def describe_bug(error: Exception) -> str:

@@ -248,7 +248,7 @@ def _sweep(
 
 
 def _run_search(runner: StepRunner, search: "Search", results: "_Results") -> None:
-    from harness.analysis.decide.sweep import Answer
+    from harness.analysis.decide.sweep import TrialResult
     from harness.report.decide.sweep_text import step_line
 
     steps: list[SweepStep] = []
@@ -256,7 +256,7 @@ def _run_search(runner: StepRunner, search: "Search", results: "_Results") -> No
         repeat = sum(one.load == load for one in steps)
         step = runner.step(load, repeat)
         if step.exit_code == ExitCode.TARGET_UNREACHABLE and not any(
-            one.answer is Answer.HELD for one in steps
+            one.answer is TrialResult.HELD for one in steps
         ):
             raise SweepStoppedError(runner.folder / step.run, step.exit_code)
         steps.append(step)

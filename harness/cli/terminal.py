@@ -110,6 +110,7 @@ def _dropping(stream: TextIO) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,
-        errors=stream.errors,
+        # A terminal that cannot show a character shows another: that is no error.
+        errors="backslashreplace" if stream is sys.__stderr__ else "replace",
         line_buffering=is_line_buffered,
     )

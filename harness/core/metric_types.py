@@ -39,6 +39,10 @@ class Scope:
     narrowed_by: frozenset[str] = frozenset()
 
 
+SUBSCRIBER: Final = "subscriber"
+CHATTER: Final = "chatter"
+"""The classes of users that hold connections to the system under test."""
+
 MEASURE: Final = "measure"
 """The phase that the summary is about."""
 

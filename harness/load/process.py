@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -63,6 +64,12 @@ def report_lost_master(environment: Environment) -> None:
             f"error: {MachineError('master', found, 'a worker ends with its master', hint)}"
         )
         environment.process_exit_code = int(ExitCode.RUN_INVALID)
+
+
+def killed_report(signum: int, folder: Path) -> MachineError:
+    """Return the error of a report that was killed while it was made."""
+    hint = f"make it again: harness report {folder}"
+    return MachineError("report", f"killed by signal {signum}", "the record is complete", hint)
 
 
 def raise_open_files_limit() -> None:

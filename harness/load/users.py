@@ -14,9 +14,9 @@ from gevent import get_hub
 from locust import User, task
 from locust.user.task import LOCUST_STATE_RUNNING
 
+from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.core.system import installed_systems
 from harness.load.worker.population import Population
-from harness.load.worker.run_context import CHATTER, SUBSCRIBER
 from harness.load.worker.session import UserSession
 
 

@@ -6,7 +6,6 @@ import pandas as pd
 
 from harness.analysis.run.clocks import MEASURED, below_clock_error, error_of
 from harness.analysis.run.record import Json, Record
-from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.report import formatting as q
 from harness.report.table_cells import Table, table_of
 
@@ -15,8 +14,6 @@ AT_MOST: Final = f"≤{q.THIN}"
 WITHIN_CLOCKS: Final = "within the clock error"
 """Text for a difference that the clock error alone can explain."""
 
-_PPM = 1e6
-_MS_PER_S = NS_PER_S / NS_PER_MS
 _DRIFT_FROM_S = 10
 """Minimum span for a drift; over less, the error of the offsets dominates."""
 
@@ -98,7 +95,7 @@ def _drift(known: pd.DataFrame) -> str:
         return q.MISSING
     offsets: Any = known["clock_offset_ms"]
     gained_ms = float(offsets.iloc[-1] - offsets.iloc[0])
-    return _signed(gained_ms / span_s / _MS_PER_S * _PPM, "ppm")
+    return _signed(1000 * gained_ms / span_s, "ppm")  # 1 ms a second is 1,000 ppm.
 
 
 def _signed(value: float, unit: str) -> str:

@@ -75,12 +75,9 @@ def _fan_out(summary: Json) -> Tile:
 
 def _delivered(deliveries: Json) -> Tile:
     figure = Figure("deliveries.ratio", q.percent(deliveries["ratio"]))
-    if deliveries["owed"] is None:
-        detail = "number owed is unknown"
-    elif deliveries["owed"]:
+    detail = "number owed is unknown" if deliveries["owed"] is None else "no delivery was owed"
+    if deliveries["owed"]:
         detail = f"{q.count(deliveries['lost'])} lost of {q.count(deliveries['owed'])} owed"
-    else:
-        detail = "no delivery was owed"
     return Tile("Delivered", [figure], "", ", ".join([detail, *irregular_counts(deliveries)]))
 
 

@@ -8,8 +8,8 @@ from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.run.record import Json, Record
 from harness.analysis.run.slo import scope_words
-from harness.analysis.run.summary import CHATTER, SUBSCRIBER
 from harness.analysis.run.validity import unreachable, why_invalid
+from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.core.metrics import title_of
 from harness.measure.record_schema import IRREGULAR_COUNTS
 from harness.report import formatting as q

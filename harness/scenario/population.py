@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.scenario.model import Count, ScenarioModel, broken_rule
 from harness.scenario.slo import Slo
 
@@ -48,7 +49,7 @@ class Population(ScenarioModel):
     @property
     def fan_out(self) -> dict[str, int]:
         """Number of users of each class that holds connections to the system under test."""
-        return {"subscriber": self.subscribers, "chatter": self.chatters}
+        return {SUBSCRIBER: self.subscribers, CHATTER: self.chatters}
 
     @field_validator("others", "other_weights")
     @classmethod

@@ -64,14 +64,8 @@ def draw(
 ) -> Floats:
     """Draw a side again and again, and return the figures of each draw.
 
-    Args:
-        runs: Of each run, one row a second and one column a bin; columns mean the same in all.
-        figure: Makes figures of sums over seconds: a row of figures for each row of sums.
-        random: Source of randomness.
-        replicates: How often to draw.
-
-    Returns:
-        What ``figure`` returns for all draws, one row each.
+    A run has one row a second and one column a bin; columns mean the same in all. ``figure`` makes
+    a row of figures of each row of sums over seconds; the result has one row a draw.
     """
     every = np.concatenate(runs)
     sizes = [min(_CHUNK, replicates - first) for first in range(0, replicates, _CHUNK)]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from harness.analysis.decide.backlog import LEAST_GROWTH_MS_PER_S, LEAST_SECONDS, SIGNIFICANCE
 from harness.analysis.decide.scalability import Scalability, fit_scalability
-from harness.analysis.decide.sweep import MS_PER_S, Answer, Bracket, Search, SweepStep
+from harness.analysis.decide.sweep import MS_PER_S, Bracket, Search, SweepStep, TrialResult
 from harness.analysis.run.record import Json
 from harness.core.exit_codes import ExitCode
 from harness.scenario.axes import DELIVERIES, Axis
@@ -154,10 +154,10 @@ class Cell:
         """What kind of answer this is, under a stable name."""
         low, high, answer = self.bracket
         if low is None:
-            return NOT_MEASURED if answer is Answer.NONE or high is None else NONE_HELD
+            return NOT_MEASURED if answer is TrialResult.NONE or high is None else NONE_HELD
         if high is None:
             return AT_LEAST_MOST
-        return AT_LEAST_GENERATOR if answer is Answer.NONE else FOUND
+        return AT_LEAST_GENERATOR if answer is TrialResult.NONE else FOUND
 
     @property
     def exit_code(self) -> ExitCode:
@@ -168,7 +168,7 @@ class Cell:
     def at_capacity(self) -> SweepStep | None:
         """The last step that held at the capacity."""
         held = [one for one in self.steps if one.load == self.bracket.low]
-        return next((one for one in reversed(held) if one.answer is Answer.HELD), None)
+        return next((one for one in reversed(held) if one.answer is TrialResult.HELD), None)
 
 
 def read_cell(
@@ -185,7 +185,7 @@ def read_cell(
     """
     trials = [one.trial for one in steps]
     bracket = search.bracket(trials)
-    known = [one for one in steps if one.answer is not Answer.NONE]
+    known = [one for one in steps if one.answer is not TrialResult.NONE]
     curve = [(one.load, latency) for one in known if (latency := latency_ms(one, axis)) is not None]
     points = [point for one in known if (point := _at_work(one, axis)) is not None]
     return Cell(
@@ -260,7 +260,7 @@ def _at_work(step: SweepStep, axis: Axis) -> tuple[float, float] | None:
     """Return work in the system at once and throughput; None where it was not steady."""
     rate = step.joins_per_s if axis.is_of_joins else step.achieved_per_s
     all_arrived = not axis.is_of_joins and not step.has_backlog and step.delivery_ratio == 1
-    is_steady = step.answer is Answer.HELD or all_arrived
+    is_steady = step.answer is TrialResult.HELD or all_arrived
     if not is_steady or not rate or not step.mean_ms:
         return None
     return rate * step.mean_ms / MS_PER_S, rate

@@ -140,7 +140,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Assessment:
     """What is known about one requirement on one system.
 
     Attributes:
@@ -179,7 +179,7 @@ class Findings:
     study: Study
     size: str
     outcomes: tuple[Outcome, ...]
-    answers: tuple[tuple[Answer, ...], ...]
+    answers: tuple[tuple[Assessment, ...], ...]
     contests: tuple[Contest, ...]
     costs: tuple[SystemCost, ...]
 
@@ -223,7 +223,7 @@ def _cost(
     return cost_of_system(study.need, system, str(target.get("system", "")), runs)
 
 
-def _answer(study: Study, requirement: Requirement, cell: Outcome, cost: SystemCost) -> Answer:
+def _answer(study: Study, requirement: Requirement, cell: Outcome, cost: SystemCost) -> Assessment:
     runs = cell.valid or cell.runs
     judged = tuple(_judged(slo, runs) for slo in requirement.objectives) if runs else ()
     sizes = [found for run in runs if (found := _SIZES[requirement.about](run)) is not None]
@@ -231,7 +231,7 @@ def _answer(study: Study, requirement: Requirement, cell: Outcome, cost: SystemC
     is_full = size is not None and size >= _NEARLY * needed
     if requirement.about == "scale_up":  # The joins a second have to be those of the need, too.
         is_full = is_full and all(_joins_per_s(run) >= study.need.joins_per_s for run in runs)
-    return Answer(
+    return Assessment(
         requirement,
         cell.system,
         _standing(requirement, cell, judged, cost, is_full=is_full),

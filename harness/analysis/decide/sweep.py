@@ -29,7 +29,7 @@ _TRIES_WITHOUT_AN_ANSWER: Final = 2
 """A generator that failed once may have been disturbed; one that failed twice is at its limit."""
 
 
-class Answer(StrEnum):
+class TrialResult(StrEnum):
     """The result of a trial."""
 
     HELD = "held"
@@ -42,7 +42,7 @@ class Trial(NamedTuple):
     """One run at one load."""
 
     load: float
-    answer: Answer
+    answer: TrialResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Bracket(NamedTuple):
 
     low: float | None
     high: float | None
-    answer: Answer
+    answer: TrialResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +113,16 @@ class Search:
     def bracket(self, trials: Sequence[Trial]) -> Bracket:
         """Return the two tried loads between which the edge lies."""
         answers = {load: _majority(_at(trials, load)) for load in {one.load for one in trials}}
-        failed = [load for load, answer in answers.items() if answer is not Answer.HELD]
+        failed = [load for load, answer in answers.items() if answer is not TrialResult.HELD]
         high = min(failed, default=None)
         held = [load for load in answers if load not in failed and (high is None or load < high)]
-        answer = Answer.HELD if high is None else answers[high]
+        answer = TrialResult.HELD if high is None else answers[high]
         return Bracket(max(held, default=None), high, answer)
 
     def _wanted(self, trials: Sequence[Trial]) -> float | None:
         low, high, answer = self.bracket(trials)
         tries = 0 if high is None else len(_at(trials, high))
-        if answer is Answer.NONE and tries < _TRIES_WITHOUT_AN_ANSWER:
+        if answer is TrialResult.NONE and tries < _TRIES_WITHOUT_AN_ANSWER:
             return high
         if low is None and high is None:
             return self._rounded(min(self.start, self.most))
@@ -144,9 +144,9 @@ class Search:
         """Return the first of these loads whose majority could still change."""
         for load in loads:
             answers = [one.answer for one in _at(trials, load)]
-            held, broke = answers.count(Answer.HELD), answers.count(Answer.BROKE)
+            held, broke = answers.count(TrialResult.HELD), answers.count(TrialResult.BROKE)
             is_open = 2 * held <= self.repeats and 2 * broke < self.repeats
-            if is_open and answers.count(Answer.NONE) < _TRIES_WITHOUT_AN_ANSWER:
+            if is_open and answers.count(TrialResult.NONE) < _TRIES_WITHOUT_AN_ANSWER:
                 return load
         return None
 
@@ -159,12 +159,12 @@ def _at(trials: Sequence[Trial], load: float) -> list[Trial]:
     return [one for one in trials if one.load == load]
 
 
-def _majority(trials: Sequence[Trial]) -> Answer:
+def _majority(trials: Sequence[Trial]) -> TrialResult:
     answers = [one.answer for one in trials]
-    held, broke = answers.count(Answer.HELD), answers.count(Answer.BROKE)
+    held, broke = answers.count(TrialResult.HELD), answers.count(TrialResult.BROKE)
     if not held and not broke:
-        return Answer.NONE
-    return Answer.HELD if held > broke else Answer.BROKE
+        return TrialResult.NONE
+    return TrialResult.HELD if held > broke else TrialResult.BROKE
 
 
 MS_PER_S: Final = 1000.0
@@ -191,7 +191,7 @@ class SweepStep:
     """
 
     load: float
-    answer: Answer
+    answer: TrialResult
     reason: str
     run: str
     verdict: str
@@ -251,13 +251,13 @@ def judge_step(analysis: Analysis, workload: Workload, axis: Axis, load: float) 
     )
 
 
-def _answer(summary: Json, backlog: Backlog | None) -> tuple[Answer, str]:
+def _answer(summary: Json, backlog: Backlog | None) -> tuple[TrialResult, str]:
     """Return whether the system held, and why not."""
     code = summary["exit_code"]
     piled_up = backlog is not None and backlog.is_growing
     if code not in (ExitCode.PASS, ExitCode.SLO_FAILED, ExitCode.TARGET_UNREACHABLE):
         codes = [one["code"] for one in summary["warnings"] if invalidates(one)]
-        return Answer.NONE, f"not measured: {', '.join(codes) or 'the run did not end'}"
+        return TrialResult.NONE, f"not measured: {', '.join(codes) or 'the run did not end'}"
     parts = ["no user could join"] if code == ExitCode.TARGET_UNREACHABLE else []
     if piled_up and backlog is not None:
         parts.append(f"backlog: latency grew by {backlog.growth_ms_per_s:.0f} ms each second")
@@ -265,7 +265,7 @@ def _answer(summary: Json, backlog: Backlog | None) -> tuple[Answer, str]:
         parts.append(f"objective failed: {', '.join(broken)}")
     if not parts and code != ExitCode.PASS:
         parts.append("no data")
-    return (Answer.BROKE if parts else Answer.HELD), "; ".join(parts)
+    return (TrialResult.BROKE if parts else TrialResult.HELD), "; ".join(parts)
 
 
 def _broken(summary: Json) -> list[str]:

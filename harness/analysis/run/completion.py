@@ -26,10 +26,8 @@ _MOST: Final = 2**40
 def completion(messages: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFrame:
     """Return when each message had reached half, and 99 %, of the subscribers it was owed to.
 
-    Args:
-        messages: One message a row, with ``owed``, ``delivered`` and the exact first and last
-            arrival; its index counts from 0.
-        arrivals: The journal of arrivals, with its bins.
+    The messages have ``owed``, ``delivered`` and the exact first and last arrival, and their index
+    counts from 0; the journal of arrivals has the bins.
 
     Returns:
         A column for each of ``SHARES``, run-clock ns. Null where a message never got that far,

@@ -18,15 +18,12 @@ from harness.analysis.run.histograms import latency_ms
 from harness.analysis.run.record import Json, Record, before_measuring, measured
 from harness.analysis.run.slo import judge, part_of
 from harness.analysis.run.waits import first_message_s, stall_s
-from harness.core.metric_types import MEASURE, REQUEST_PERCENTILES
+from harness.core.metric_types import CHATTER, MEASURE, REQUEST_PERCENTILES, SUBSCRIBER
 from harness.core.metrics import AGGREGATED, LATENCIES
 from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import REQUEST_LATENCY, request_tag
 from harness.measure.record_schema import DELIVERY_COUNTS, IRREGULAR_COUNTS
-
-SUBSCRIBER: Final = "subscriber"
-CHATTER: Final = "chatter"
 
 _OF_DELIVERIES: Final = ("fan_out_latency_ms", "service_latency_ms", "receive_delay_ms")
 _JOIN_COUNTS: Final = ("attempted", "succeeded", "failed")

@@ -45,6 +45,7 @@ from harness.load.master.worker_watch import WorkerWatch
 from harness.load.options import START_DELAY_S, apply_plan, worker_count
 from harness.load.ownership import require_owned
 from harness.load.preflight import PreparedRun, print_message, report_failure
+from harness.load.process import killed_report
 from harness.load.sizing import warn_or_refuse
 from harness.load.worker_info import shortages_of
 from harness.load.worker_protocol import RunAssignment
@@ -137,7 +138,8 @@ class Coordinator:
             return
         options, count = self._options, worker_count(self._options)
         try:
-            self._registry.wait(count, options.expect_workers_max_wait or 0.0, print_message)
+            local = count if options.processes else 0
+            self._registry.wait(count, options.expect_workers_max_wait or 0, print_message, local)
             if self._remote_workers:
                 self._check_remote_workers(count)
         except MachineError as error:
@@ -391,4 +393,8 @@ class Coordinator:
             except KeyboardInterrupt:
                 report.kill()
                 raise
+        if report.returncode < 0:  # What it has printed may be no verdict.
+            self.report_output = ""
+            report_failure(killed_report(-report.returncode, self.folder))
+            return int(reason.exit_code if reason else ExitCode.INTERNAL_ERROR)
         return int(reason.exit_code) if reason else report.returncode

@@ -13,10 +13,12 @@ from harness.core.clock import machine_id
 from harness.core.errors import MachineError
 from harness.core.hosts import LOOPBACK_OF, is_ipv4_loopback, is_loopback
 from harness.load import worker_protocol
+from harness.load.master.worker_watch import require_alive
 from harness.load.worker_info import WorkerInfo
 from harness.measure.environment import harness_version
 
 PROGRESS_EVERY_S = 10.0
+CHECK_EVERY_S = 1.0
 Send = Callable[[str, dict[str, Any] | None, str], None]
 
 
@@ -108,19 +110,31 @@ class WorkerRegistry:
         """Note that a worker has measured its clock and can begin."""
         self._ready.add(worker)
 
-    def wait(self, count: int, within_s: float, report: Callable[[str], None]) -> None:
+    def wait(
+        self,
+        count: int,
+        within_s: float,
+        report: Callable[[str], None],
+        local: int = 0,
+    ) -> None:
         """Wait until as many workers are ready, ``within_s`` at most; 0 for no limit.
+
+        ``local`` is the number of workers that this process has forked.
 
         Raises:
             MachineError: If a worker is incompatible, or too few were ready in time.
+            InvalidRunError: If a local worker has ended.
         """
-        began_s = printed_s = time.monotonic()
+        began_s = printed_s = checked_s = time.monotonic()
         while len(self._ready) < count:
             if self._refusal is not None:
                 raise self._refusal
             now_s = time.monotonic()
             if within_s and now_s - began_s > within_s:
                 raise self._too_few(count, within_s)
+            if now_s - checked_s > CHECK_EVERY_S:
+                checked_s = now_s
+                require_alive(local)
             if now_s - printed_s > PROGRESS_EVERY_S:
                 printed_s = now_s
                 ready = f"{len(self._ready)} of {count} are ready{self._hosts()}"

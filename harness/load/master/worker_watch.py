@@ -1,15 +1,34 @@
 """Detects lost workers: those that ended before the run, or sent no report for too long."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 
 import psutil
+
+from harness.core.errors import InvalidRunError
 
 SILENT_S = 6.0
 """A worker without a report for this long is lost."""
 
 IN_FLIGHT_S = 1.0
 """Messages of a worker that has ended may take this long to be read."""
+
+
+def require_alive(count: int) -> None:
+    """Raise InvalidRunError if a worker that Locust has forked from this process has ended."""
+    me = psutil.Process()
+    alive = sum(_is_alive(child, me.cmdline()) for child in me.children())
+    if alive < count:
+        found = f"{count - alive} of {count} ended before the run began"
+        hint = "they were killed or crashed; start the run again"
+        raise InvalidRunError("workers", found, "all must run until its end", hint)
+
+
+def _is_alive(process: psutil.Process, command: list[str]) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.status() != psutil.STATUS_ZOMBIE and process.cmdline() == command
+    return False
 
 
 class WorkerWatch:

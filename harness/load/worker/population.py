@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import gevent
 import numpy as np
 
+from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.load.schedule import FloatArray, IntArray, join_offsets_s, zipf
-from harness.load.worker.run_context import CHATTER, SUBSCRIBER, RunContext
+from harness.load.worker.run_context import RunContext
 from harness.load.worker.session import UserSession
 from harness.scenario.plan import Plan
 

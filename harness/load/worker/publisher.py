@@ -9,8 +9,9 @@ import gevent
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.message_token import MessageToken, MessageWriter
+from harness.core.metric_types import CHATTER
 from harness.load.schedule import Publish, Schedule
-from harness.load.worker.run_context import CHATTER, RunContext
+from harness.load.worker.run_context import RunContext
 from harness.load.worker.session import UserSession
 from harness.measure.message_tracker import NEVER_NS
 from harness.measure.record_schema import PublishRow

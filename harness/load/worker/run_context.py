@@ -13,9 +13,6 @@ from harness.measure.message_tracker import MessageTracker
 from harness.measure.record_schema import ConnectionRow
 from harness.net.client import Api, PublishAnswer
 
-SUBSCRIBER = "subscriber"
-CHATTER = "chatter"
-
 
 def _ignore(_answer: PublishAnswer) -> None:
     """Ignore the answer to a publish, in a worker without a publisher."""

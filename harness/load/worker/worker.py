@@ -19,6 +19,7 @@ from gevent.lock import Semaphore
 
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.exit_codes import ExitCode
+from harness.core.metric_types import CHATTER
 from harness.load import worker_protocol
 from harness.load.internal_errors import BUG_HINT, InternalErrors, ends_the_run, sentence_of
 from harness.load.ownership import may_load
@@ -28,7 +29,7 @@ from harness.load.worker.locust_table import LocustTable
 from harness.load.worker.population import Population
 from harness.load.worker.publisher import Publisher
 from harness.load.worker.requests import RequestCounter
-from harness.load.worker.run_context import CHATTER, RunContext
+from harness.load.worker.run_context import RunContext
 from harness.load.worker_protocol import RunAssignment
 from harness.measure.histogram import Int64Array
 from harness.measure.message_tracker import Arrivals, MessageTracker

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.analysis.decide.comparison import Difference
-from harness.analysis.decide.study import Answer, Contest, Findings, origin_of
+from harness.analysis.decide.study import Assessment, Contest, Findings, origin_of
 from harness.analysis.decide.study_paper import SystemCost
 from harness.report import formatting as q
 from harness.report.decide.compare_tables import change_text, figure_text
@@ -105,7 +105,7 @@ def runs(findings: Findings) -> Table:
     return Table("runs", "Runs", note, columns, rows, texts=len(columns))
 
 
-def _standing(answer: Answer) -> Cell:
+def _standing(answer: Assessment) -> Cell:
     text = standing_text(answer)
     if answer.size is not None and answer.standing in {"held", "met"}:
         text += f", {size_text(answer)}"
@@ -118,7 +118,7 @@ def _standing(answer: Answer) -> Cell:
     return Cell(text, tone=STANDINGS[answer.standing][2])
 
 
-def _requirement(number: int, answers: Sequence[Answer]) -> Table:
+def _requirement(number: int, answers: Sequence[Assessment]) -> Table:
     rows: list[Row] = [
         {
             "System": one.system.label,

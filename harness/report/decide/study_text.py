@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from harness.analysis.decide.study import Answer, Findings, Origin, Outcome, Seen
+from harness.analysis.decide.study import Assessment, Findings, Origin, Outcome, Seen
 from harness.analysis.decide.study_paper import PRICE_LIST, PaperFigure, SystemCost
 from harness.analysis.run.record import Json
 from harness.analysis.run.slo import scope_words
@@ -52,13 +52,13 @@ def marked(text: str, origin: Origin | None) -> str:
     return f"{text} [{ORIGINS[origin][0]}]" if origin and text != q.MISSING else text
 
 
-def standing_text(answer: Answer) -> str:
+def standing_text(answer: Assessment) -> str:
     """Return how a requirement stands, with its mark."""
     mark, words, _ = STANDINGS[answer.standing]
     return f"{mark} {words}"
 
 
-def size_text(answer: Answer) -> str:
+def size_text(answer: Assessment) -> str:
     """Return the size of the runs and the required size, such as "1,000 of 30,000 connected"."""
     if answer.size is None:
         return q.MISSING
@@ -66,7 +66,7 @@ def size_text(answer: Answer) -> str:
     return marked(f"{q.amount(answer.size)} of {q.amount(answer.needed)} {unit}", answer.origin)
 
 
-def judged_text(answer: Answer) -> list[tuple[str, Json]]:
+def judged_text(answer: Assessment) -> list[tuple[str, Json]]:
     """Return each objective as text, with its judgement."""
     return [
         (
@@ -137,7 +137,7 @@ def limits(findings: Findings) -> list[str]:
     return found
 
 
-def counted(answers: Sequence[Answer]) -> list[str]:
+def counted(answers: Sequence[Assessment]) -> list[str]:
     """Return the number of requirements per standing, such as "4 held at this size"."""
     standings = [one.standing for one in answers]
     found = [
@@ -153,7 +153,7 @@ def counted(answers: Sequence[Answer]) -> list[str]:
     return found + ([f"{short} of these insufficient on paper"] if short else [])
 
 
-def _counted(answers: Sequence[Answer]) -> str:
+def _counted(answers: Sequence[Assessment]) -> str:
     parts = []
     for standing, (words, _) in _COUNTED.items():
         about = [one.requirement.about for one in answers if one.standing == standing]

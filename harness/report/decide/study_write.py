@@ -8,7 +8,7 @@ from typing import Final
 import orjson
 
 from harness.analysis.decide.cost_study import CostStudy, study_day
-from harness.analysis.decide.study import Answer, Findings, origin_of
+from harness.analysis.decide.study import Assessment, Findings, origin_of
 from harness.analysis.decide.study_paper import day_of_need
 from harness.analysis.run.record import Json
 from harness.report import formatting as q
@@ -133,7 +133,7 @@ def study_json(findings: Findings) -> Json:
     }
 
 
-def _answer_json(answer: Answer) -> Json:
+def _answer_json(answer: Assessment) -> Json:
     return {
         "about": answer.requirement.about,
         "system": answer.system.name,

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness.analysis.decide.capacity import Cell, latency_ms
 from harness.analysis.decide.scalability import law
-from harness.analysis.decide.sweep import Answer, SweepStep
+from harness.analysis.decide.sweep import SweepStep, TrialResult
 from harness.report.canvas import (
     HALF,
     WIDE,
@@ -27,7 +27,11 @@ from harness.report.canvas import (
 from harness.report.decide.sweep_text import ANSWER_WORDS, fixed_text
 from harness.report.theme import BAND, BLUE, GREEN, MAXIMUM, MUTED, ORANGE, ROSE
 
-_LOOKS: Final = {Answer.HELD: (GREEN, "o"), Answer.BROKE: (ORANGE, "X"), Answer.NONE: (ROSE, "^")}
+_LOOKS: Final = {
+    TrialResult.HELD: (GREEN, "o"),
+    TrialResult.BROKE: (ORANGE, "X"),
+    TrialResult.NONE: (ROSE, "^"),
+}
 """Colour and shape of a step, so that colour is never the only sign."""
 _BEYOND: Final = 1.5
 """The law is drawn so much further than its limit, or than what was tested."""
@@ -132,7 +136,7 @@ def _law(cell: Cell, number: int) -> Iterator[ChartLayout]:
 
 def _steps(axes: Axes, points: Sequence[tuple[SweepStep, float]]) -> None:
     """Draw a line through the steps that measured something, and a mark for each step."""
-    known = sorted((one.load, value) for one, value in points if one.answer is not Answer.NONE)
+    known = sorted((one.load, value) for one, value in points if one.answer is not TrialResult.NONE)
     if known:
         axes.plot(*zip(*known, strict=True), color=BLUE, linewidth=1.2, zorder=1)
     for answer, (colour, mark) in _LOOKS.items():

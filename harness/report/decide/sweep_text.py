@@ -11,7 +11,7 @@ from harness.analysis.decide.capacity import (
     Cell,
     latency_ms,
 )
-from harness.analysis.decide.sweep import Answer, SweepStep
+from harness.analysis.decide.sweep import SweepStep, TrialResult
 from harness.core.exit_codes import ExitCode
 from harness.report import formatting as q
 from harness.report.clocks import explanation, quoted
@@ -21,11 +21,15 @@ from harness.report.table_cells import Row, Table, table_of
 if TYPE_CHECKING:
     from harness.scenario.axes import Axis
 
-ANSWER_WORDS: Final = {Answer.HELD: "held", Answer.BROKE: "failed", Answer.NONE: "invalid"}
+ANSWER_WORDS: Final = {
+    TrialResult.HELD: "held",
+    TrialResult.BROKE: "failed",
+    TrialResult.NONE: "invalid",
+}
 _LOOKS: Final = {
-    Answer.HELD: ("✓", "pass"),
-    Answer.BROKE: ("✕", "fail"),
-    Answer.NONE: ("!", "invalid"),
+    TrialResult.HELD: ("✓", "pass"),
+    TrialResult.BROKE: ("✕", "fail"),
+    TrialResult.NONE: ("!", "invalid"),
 }
 """Mark and tone of an answer."""
 VERDICT_OF: Final = {

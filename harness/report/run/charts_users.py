@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.analysis.run.finalize import Analysis
-from harness.analysis.run.summary import CHATTER, SUBSCRIBER
+from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, thin
 from harness.report.canvas import ChartLayout, Size, finish, legend, panels, time_axis, unit

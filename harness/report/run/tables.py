@@ -13,9 +13,16 @@ from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import latency_ms
 from harness.analysis.run.record import Json, Record, before_measuring, measured
 from harness.analysis.run.slo import margin, scope_words
-from harness.analysis.run.summary import CHATTER, SUBSCRIBER, failed_joins
+from harness.analysis.run.summary import failed_joins
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
-from harness.core.metric_types import STATISTICS, WAIT_LIMITS_S, WAIT_STATISTICS, percentile_name
+from harness.core.metric_types import (
+    CHATTER,
+    STATISTICS,
+    SUBSCRIBER,
+    WAIT_LIMITS_S,
+    WAIT_STATISTICS,
+    percentile_name,
+)
 from harness.core.metrics import LATENCIES, title_of
 from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q

@@ -4,7 +4,7 @@ from math import exp
 
 import pytest
 
-from harness.analysis.decide.sweep import Answer, Resolution, Search, Trial
+from harness.analysis.decide.sweep import Resolution, Search, Trial, TrialResult
 
 FIVE_PERCENT = Resolution(0.05, is_relative=True)
 
@@ -17,9 +17,9 @@ def searched(search, answer_of):
     return trials
 
 
-def limited(limit, beyond=Answer.BROKE):
+def limited(limit, beyond=TrialResult.BROKE):
     """Return a system that holds up to a limit."""
-    return lambda load: Answer.HELD if load <= limit else beyond
+    return lambda load: TrialResult.HELD if load <= limit else beyond
 
 
 def loads(trials):
@@ -31,7 +31,7 @@ def test_it_grows_by_the_factor_and_then_halves_what_is_left():
     search = Search(100, 10_000, Resolution(50, is_relative=False))
     trials = searched(search, limited(730))
     assert [100, 200, 400, 800, 600, 700, 750] == loads(trials)
-    assert (700, 750, Answer.BROKE) == search.bracket(trials)
+    assert (700, 750, TrialResult.BROKE) == search.bracket(trials)
     assert search.is_settled(trials)
 
 
@@ -64,7 +64,7 @@ def test_a_noisy_limit_is_found_nine_times_of_ten(repeats):
 
         def answer(load, limit=limit):
             holds = chance.random() < 1 / (1 + exp((load / limit - 1) / 0.005))
-            return Answer.HELD if holds else Answer.BROKE
+            return TrialResult.HELD if holds else TrialResult.BROKE
 
         search = Search(400, 1e9, FIVE_PERCENT, repeats=repeats, max_steps=12)
         low = search.bracket(searched(search, answer)).low
@@ -75,35 +75,35 @@ def test_a_noisy_limit_is_found_nine_times_of_ten(repeats):
 def test_the_majority_at_the_edge_counts():
     """A load that broke by chance is tried again and taken back; both sides get their majority."""
     search = Search(100, 800, Resolution(100, is_relative=False), repeats=3)
-    outcomes = iter([Answer.HELD, Answer.BROKE, Answer.HELD, Answer.HELD])
+    outcomes = iter([TrialResult.HELD, TrialResult.BROKE, TrialResult.HELD, TrialResult.HELD])
     later = limited(300)
     trials = searched(search, lambda load: next(outcomes, None) or later(load))
     assert [100, 200, 200, 200, 400, 300, 400, 300] == loads(trials)
-    assert (300, 400, Answer.BROKE) == search.bracket(trials)
+    assert (300, 400, TrialResult.BROKE) == search.bracket(trials)
 
 
 def test_a_tie_is_against_the_system():
     """Two runs that disagree do not make a capacity."""
     search = Search(100, 800, FIVE_PERCENT, repeats=2)
-    trials = [Trial(100, Answer.HELD), Trial(100, Answer.BROKE)]
-    assert (None, 100, Answer.BROKE) == search.bracket(trials)
+    trials = [Trial(100, TrialResult.HELD), Trial(100, TrialResult.BROKE)]
+    assert (None, 100, TrialResult.BROKE) == search.bracket(trials)
 
 
 def test_the_edge_of_the_generator_is_no_edge_of_the_system():
     """A run that failed is made once more; then the search goes on below, and says what it was."""
     search = Search(100, 800, Resolution(50, is_relative=False))
-    trials = searched(search, limited(330, beyond=Answer.NONE))
+    trials = searched(search, limited(330, beyond=TrialResult.NONE))
     assert [100, 200, 400, 400, 300, 350, 350] == loads(trials)
-    assert (300, 350, Answer.NONE) == search.bracket(trials)
+    assert (300, 350, TrialResult.NONE) == search.bracket(trials)
 
 
 def test_one_disturbed_run_does_not_count():
     """A generator that failed once and kept up the second time was disturbed."""
     search = Search(100, 400, Resolution(50, is_relative=False))
-    outcomes = iter([Answer.HELD, Answer.NONE, Answer.HELD, Answer.HELD])
+    outcomes = iter([TrialResult.HELD, TrialResult.NONE, TrialResult.HELD, TrialResult.HELD])
     trials = searched(search, lambda _: next(outcomes))
     assert [100, 200, 200, 400] == loads(trials)
-    assert (400, None, Answer.HELD) == search.bracket(trials)
+    assert (400, None, TrialResult.HELD) == search.bracket(trials)
 
 
 def test_nothing_is_tried_above_the_most():
@@ -124,7 +124,7 @@ def test_whole_loads_end_at_one_apart():
     """Nobody can be subscribed by half."""
     search = Search(3, 1000, Resolution(0.001, is_relative=True), is_whole=True, max_steps=50)
     trials = searched(search, limited(17))
-    assert (17, 18, Answer.BROKE) == search.bracket(trials)
+    assert (17, 18, TrialResult.BROKE) == search.bracket(trials)
     assert all(load == int(load) for load in loads(trials))
 
 

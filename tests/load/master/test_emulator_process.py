@@ -73,7 +73,7 @@ def test_error_of_an_emulator_that_died(start):
 
 def test_emulator_takes_its_target_from_standard_input(start, tmp_path):
     """The first line is the whole resolved target; no file of the user's is read again."""
-    start(f"read line; {SERVES}; printf '%s' \"$line\" >&2")._process.wait()
+    start(f"read -r line; {SERVES}; printf '%s' \"$line\" >&2")._process.wait()
     file, target = decode_target((tmp_path / "log").read_bytes())
     assert ("target.toml", TARGET) == (file, target)
 

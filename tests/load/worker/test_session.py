@@ -4,8 +4,8 @@ from typing import Any
 import gevent
 import pytest
 
+from harness.core.metric_types import SUBSCRIBER
 from harness.load.worker.clock_sync import ClockSync
-from harness.load.worker.run_context import SUBSCRIBER
 from harness.load.worker.worker import Worker
 from harness.load.worker_protocol import Endpoints, RunAssignment
 from harness.net.client import JoinError, JoinTimes

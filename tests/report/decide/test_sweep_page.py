@@ -7,7 +7,7 @@ import pytest
 
 from harness.analysis.decide.capacity import read_cell
 from harness.analysis.decide.scalability import law
-from harness.analysis.decide.sweep import Answer, Resolution, Search, SweepStep
+from harness.analysis.decide.sweep import Resolution, Search, SweepStep, TrialResult
 from harness.report.decide.sweep import render_sweep
 from harness.report.decide.sweep_charts import draw_sweep
 from harness.report.decide.sweep_text import (
@@ -26,7 +26,7 @@ NAMES = ("quickstart", "appsync-events-emulated")
 SEARCH = Search(1000, 64_000, Resolution(0.05, is_relative=True))
 
 
-def step(load, answer=Answer.HELD, **changes):
+def step(load, answer=TrialResult.HELD, **changes):
     """Return a step of a system that gets slower the more it has to do, and breaks at 9,000."""
     made = SweepStep(
         load=load,
@@ -58,7 +58,7 @@ def page_of(cells, status="completed"):
     return render_sweep(NAMES, cells, status, draw_sweep(cells))
 
 
-BROKEN = {"answer": Answer.BROKE, "exit_code": 3, "has_backlog": True, "delivery_ratio": 0.99}
+BROKEN = {"answer": TrialResult.BROKE, "exit_code": 3, "has_backlog": True, "delivery_ratio": 0.99}
 
 
 def workload(**publishing):
@@ -105,7 +105,7 @@ def test_a_found_capacity_is_told_with_its_step_and_its_cause():
 
 def test_a_generator_that_broke_is_told_as_a_lower_bound():
     """In words that cannot be read as a capacity."""
-    lost = {"answer": Answer.NONE, "exit_code": 4, "reason": "not measured: generator_cpu"}
+    lost = {"answer": TrialResult.NONE, "exit_code": 4, "reason": "not measured: generator_cpu"}
     found = cell(
         [step(1000), step(2000, **lost), step(2000, **lost)],
         resolution=Resolution(1000, is_relative=False),
@@ -154,7 +154,7 @@ def test_the_table_has_every_step_in_the_order_of_its_load():
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """Return the page of a search with a knee, a law and steps of every kind."""
-    lost = {"answer": Answer.NONE, "exit_code": 4, "reason": "not measured: generator_cpu"}
+    lost = {"answer": TrialResult.NONE, "exit_code": 4, "reason": "not measured: generator_cpu"}
     steps = [*bent_steps(), step(40_000, **lost)]
     path = tmp_path_factory.mktemp("sweep") / "sweep.html"
     path.write_text(page_of([cell(steps)]), encoding="utf-8")
