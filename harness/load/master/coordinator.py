@@ -171,11 +171,9 @@ class Coordinator:
         self._writer.begin(self.epoch_ns)
         watch = self.live.second if self.live is not None else None
         self._assembler = SecondAssembler(self.plan, self._writer, len(self._workers), watch)
-        self._watched = WorkerWatch(
-            self._workers,
-            time.monotonic() + START_DELAY_S,
-            local=bool(self._options.processes),
-        )
+        local, first_report_s = bool(self._options.processes), time.monotonic() + START_DELAY_S
+        pids = self._registry.pids if local else {}
+        self._watched = WorkerWatch(self._workers, first_report_s, local=local, pids=pids)
         self._disturbances = SystemDisturbances(
             self.plan,
             self.epoch_ns,

@@ -175,6 +175,11 @@ class WorkerRegistry:
         """The workers that have registered and are compatible."""
         return self._workers.values()
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process of each worker that has registered and is compatible."""
+        return {worker: info.pid for worker, info in self._workers.items()}
+
     def refuse_all(self, error: MachineError) -> None:
         """Send all compatible workers the reason why nothing is run."""
         refused = str(error)

@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import psutil
 
@@ -38,12 +39,20 @@ class WorkerWatch:
         ids: Locust's client id of each worker, in order of worker number.
         first_report_s: When they should have begun to report, on ``time.monotonic``.
         local: Whether they run on this machine, so that their processes can be checked.
+        pids: Their processes by id, as far as they are known before the first report.
     """
 
-    def __init__(self, ids: Sequence[str], first_report_s: float, *, local: bool) -> None:
+    def __init__(
+        self,
+        ids: Sequence[str],
+        first_report_s: float,
+        *,
+        local: bool,
+        pids: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._ids = ids
         self._heard_s = dict.fromkeys(range(len(ids)), first_report_s)
-        self._pids: dict[int, int] = {}
+        self._pids = {number: pids[one] for number, one in enumerate(ids) if one in pids}
         self._gone_since_s: dict[int, float] = {}
         self._local = local
         self._done: set[int] = set()
