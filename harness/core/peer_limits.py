@@ -11,6 +11,9 @@ from harness.core.errors import RemoteProtocolError
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Longest message taken: far above any event of the systems we test."""
 
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Longest answer to a poll, which may hold many messages."""
+
 MAX_HELD_BYTES = 512 * 1024 * 1024
 """Of incomplete messages, in the whole process."""
 
@@ -35,20 +38,22 @@ class HeldBytes:
     def __init__(self) -> None:
         self._count = 0
 
-    def set(self, count: int, where: str) -> None:
+    def set(self, count: int, where: str, most: int | None = None) -> None:
         """Change the number of bytes held.
 
         Args:
             count: Bytes of the incomplete message.
             where: What they are part of, for the error.
+            most: How many it may have; ``MAX_MESSAGE_BYTES`` if None.
 
         Raises:
             RemoteProtocolError: If the message, or the process as a whole, has too many.
         """
         HeldBytes.total += count - self._count
         self._count = count
-        if count > MAX_MESSAGE_BYTES:
-            raise oversize(where, f"{count:,} bytes without an end", MAX_MESSAGE_BYTES)
+        most = most or MAX_MESSAGE_BYTES
+        if count > most:
+            raise oversize(where, f"{count:,} bytes without an end", most)
         if HeldBytes.total > MAX_HELD_BYTES:
             found = f"incomplete messages of all connections hold {HeldBytes.total:,} bytes"
             raise oversize(where, found, MAX_HELD_BYTES)

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from harness.core.errors import RemoteProtocolError
-from harness.core.peer_limits import HeldBytes, oversize
+from harness.core.peer_limits import MAX_ANSWER_BYTES, HeldBytes, oversize
 from harness.net.http_stream import (
     HEAD_END,
     Body,
@@ -84,7 +84,7 @@ class AnswerReader:
             self._body = PlainBody(0) if bodiless else body_of(self._head)
         self._taken += self._body.feed(data)
         self.complete = self._body.ended
-        self._held.set(len(self._taken), "answer to a poll")
+        self._held.set(len(self._taken), "answer to a poll", MAX_ANSWER_BYTES)
 
     def close(self) -> bool:
         """Handle the end of the connection; return whether it completes the response."""
