@@ -20,7 +20,8 @@ from zlib import crc32
 
 import orjson
 
-PREFIX: Final = b"zq7w"
+PREFIX: Final = b"7zqw"
+"""A digit comes first, since services turn the first letter of a text into a capital."""
 FILLER: Final = b"x"
 END_MARK: Final = b"w7qz"
 

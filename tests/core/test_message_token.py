@@ -111,7 +111,13 @@ def test_message_that_is_no_json_becomes_a_json_string(message, expected):
 def test_message_of_any_run_is_held_and_other_text_is_not():
     """What a client needs to tell a delivery from an answer."""
     assert holds_message(b"\0" + MessageWriter("other").write(MessageToken(1, 2, 3, 4)))
-    assert not holds_message(b'{"requestId":"Zq7W-zq7w-0123"}')
+    assert not holds_message(b'{"requestId":"7ZQW-7zqw-0123"}')
+
+
+def test_text_that_becomes_a_sentence_stays_a_message():
+    """The first letter as a capital, as chats and keyboards write it, is a digit here."""
+    text = MessageWriter("run").write(MessageToken(1, 2, 3, 4)).decode()
+    assert text == text.capitalize()
 
 
 @pytest.mark.parametrize("text", [b"", NEEDLE, b"A" * TOKEN_BYTES, b"a" * (TOKEN_BYTES + 1)])
