@@ -97,12 +97,12 @@ class Sandbox:
             raise WalkError(f"{command}: exit code {done.returncode}, required {wanted}\n{printed}")
         return printed
 
-    def start(self, command: str, folder: Path) -> subprocess.Popen[str]:
+    def start(self, command: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
         """Start a command that goes on until it is told to stop."""
         return subprocess.Popen(
             shlex.split(command),
             cwd=folder,
-            env=self.environment(),
+            env=self.environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

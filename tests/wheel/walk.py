@@ -229,13 +229,15 @@ def _on_two_processes(sandbox: Sandbox, project: Path) -> None:
         port = listener.getsockname()[1]
     command = f"{sandbox.venv}/bin/harness worker --master-host 127.0.0.1 --master-port {port}"
     command += " --locustfile locustfile.py"
-    with sandbox.start(command, project) as worker:
+    secret = "a long text that both machines have"
+    with sandbox.start(command, project, HARNESS_RUN_SECRET=secret) as worker:
         try:
             sandbox.run(
                 "harness run live --target emulated --locustfile locustfile.py --master "
                 f"--expect-workers 1 --bind-host 127.0.0.1 --bind-port {port} --out reports/two",
                 says="report: reports/two/report.html",
                 folder=project,
+                HARNESS_RUN_SECRET=secret,
             )
             said, _ = worker.communicate(timeout=60)
         finally:
