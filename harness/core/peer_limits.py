@@ -49,6 +49,8 @@ class HeldBytes:
         Raises:
             RemoteProtocolError: If the message, or the process as a whole, has too many.
         """
+        if count == self._count:
+            return
         HeldBytes.total += count - self._count
         self._count = count
         most = most or MAX_MESSAGE_BYTES
@@ -59,7 +61,8 @@ class HeldBytes:
             raise oversize(where, found, MAX_HELD_BYTES)
 
     def __del__(self) -> None:
-        HeldBytes.total -= self._count
+        if self._count:
+            HeldBytes.total -= self._count
 
 
 class EmptyUnits:

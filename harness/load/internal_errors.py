@@ -9,6 +9,8 @@ from typing import Any
 
 from gevent import GreenletExit, get_hub
 
+from harness.core.outside_text import outside_text, redacted
+
 PACKAGE = Path(__file__).parents[1]
 """Where our own code is."""
 
@@ -54,7 +56,12 @@ class InternalErrors:
         self._count(sentence)
         if sentence not in self._logged:
             self._logged.add(sentence)
-            _LOG.error("%s", sentence, exc_info=error)
+            log_error(error)
+
+
+def log_error(error: BaseException) -> None:
+    """Write an exception with its traceback to the log, without the secrets of this run."""
+    _LOG.error("%s", redacted("".join(traceback.format_exception(error))))
 
 
 def sentence_of(error: BaseException) -> str:
@@ -64,7 +71,7 @@ def sentence_of(error: BaseException) -> str:
     place = ""
     if ours:
         place = f"{Path(ours[-1].filename).relative_to(PACKAGE.parent)}:{ours[-1].lineno}: "
-    return f"{place}{type(error).__name__}: {error}"
+    return f"{place}{type(error).__name__}: {outside_text(str(error))}"
 
 
 def _began_in_package(trace: TracebackType | None) -> bool:

@@ -4,6 +4,7 @@ Locust forks its workers as soon as its options are read, long before its master
 checks run as the options are read, when this is still the only process.
 """
 
+import contextlib
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -98,5 +99,6 @@ def report_failure(error: HarnessError) -> None:
 
 
 def print_message(text: str) -> None:
-    """Print a message for the user, beside Locust's log."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  standard error is the interface
+    """Print a message for the user, beside Locust's log, if the disk of the log has room."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201  standard error is the interface

@@ -167,7 +167,11 @@ class TlsStream(TcpStream):
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:
         """Take ciphertext, or its end."""
-        plain = self._decrypt(data) if data else data
+        try:
+            plain = self._decrypt(data) if data else data
+        except OSError as error:  # An alert of the peer is one, and so is a broken record.
+            self.broken(error)
+            return
         if plain is not None:
             self._receiver.arrived(plain, kernel_ns)  # type: ignore[union-attr] # set by read_to
 

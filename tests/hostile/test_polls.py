@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.net.client import JoinError
 from tests.support.listeners import wait_for
 
 STUCK = ("poll", "cursor_stuck")
@@ -47,3 +48,18 @@ def test_cursor_that_stays_is_an_error_of_each_poll_with_messages(server, poll_u
     wait_for(lambda: len(poll_user.listener.heard) >= 3)
     assert {STUCK} == set(poll_user.listener.refused_at)
     assert len(poll_user.listener.heard) - 1 == len(poll_user.listener.refused_at)
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+def test_interim_heads_before_an_answer_are_skipped(server, poll_user, count):
+    """However many come in the same bytes."""
+    server.answer = count * b"HTTP/1.1 102 Hm\r\n\r\n" + page(b'{"messages":[],"next":"1"}')
+    poll_user.join()
+    assert 1 == poll_user.listener.confirmations
+
+
+def test_interim_heads_without_an_answer_are_a_failed_join(server, poll_user):
+    """There is an end to what a head may cost."""
+    server.answer = 5000 * b"HTTP/1.1 102 Hm\r\n\r\n"
+    with pytest.raises(JoinError, match="oversize"):
+        poll_user.join()

@@ -19,6 +19,8 @@ _HINT_TLS = (
     "check that what the endpoints name speaks TLS (ws:// and http:// do without), and [tls]"
 )
 
+_COUNTED_STAGES = (*JOIN_FAILURE_STAGES, "publish")
+
 MIN_OPERATIONS = 20
 """With fewer operations a failure ratio means nothing."""
 
@@ -136,8 +138,9 @@ class CircuitBreaker:
             f"too many failures: {failed} of {ended} joins and publishes of the last "
             f"{self._safety.error_storm_s:g} s failed"
         )
-        if errors:
-            stage, code, _ = max(errors, key=lambda error: errors[error])
+        counted = {one: n for one, n in errors.items() if one[0] in _COUNTED_STAGES}
+        if counted:
+            stage, code, _ = max(counted, key=lambda error: counted[error])
             message += f", most often with {code or 'no code'} at stage {stage}"
         hint = "see the errors in the report; the limits are in [safety] of the workload"
         return AbortReason("error_storm", ExitCode.RUN_INVALID, message, hint)

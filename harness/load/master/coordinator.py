@@ -27,7 +27,7 @@ from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
 from harness.load.channel import STRANGERS, warn_of_open_channel
-from harness.load.internal_errors import BUG_HINT, sentence_of
+from harness.load.internal_errors import BUG_HINT, log_error, sentence_of
 from harness.load.master.abort_reason import (
     AbortReason,
     CircuitBreaker,
@@ -224,10 +224,10 @@ class Coordinator:
             hint = f"free some space, then report what was measured: harness report {self.folder}"
             self.abort(AbortReason("disk_full", ExitCode.RUN_INVALID, sentence, hint))
             self._assembler = None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the run must still come to its end
             sentence = f"the master cannot account for a report: {sentence_of(error)}"
             self.abort(AbortReason("internal_error", ExitCode.RUN_INVALID, sentence, BUG_HINT))
-            raise  # Locust writes it to the log.
+            log_error(error)
 
     def _end_in_time(self) -> None:
         """End the run when its timetable does."""
@@ -289,8 +289,8 @@ class Coordinator:
         """End the run early; the first reason stays."""
         if self.abort_reason is None:
             self.abort_reason = reason
-            report_failure(ChildError(reason.code, reason.message, reason.hint, reason.exit_code))
             gevent.spawn(self._runner.quit)
+            report_failure(ChildError(reason.code, reason.message, reason.hint, reason.exit_code))
 
     def on_stopped(self, message: str) -> None:
         """End the run that a user class has stopped, unless it is already over."""

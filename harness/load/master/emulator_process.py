@@ -20,6 +20,7 @@ from harness.core.child_errors import ERROR_FILE_VARIABLE, decode_error
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.core.own_requests import CONTROL_TOKEN_VARIABLE, TOKEN_HEADER
+from harness.load.run_secret import VARIABLE
 from harness.load.worker_protocol import Endpoints
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, STATS_PATH
 from harness.scenario.resolved import encode_target
@@ -62,7 +63,8 @@ class EmulatorProcess:
         command = [*python_command("harness"), "emulate", "/dev/stdin"]
         command += ["--json", "--exit-with-parent"]
         # This process reports its errors, in its own error file.
-        own = {name: value for name, value in os.environ.items() if name != ERROR_FILE_VARIABLE}
+        kept = os.environ.keys() - {ERROR_FILE_VARIABLE, VARIABLE}
+        own = {name: os.environ[name] for name in kept}
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

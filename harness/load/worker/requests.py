@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.core.clock import NS_PER_MS
+from harness.core.outside_text import outside_text
 from harness.load.worker.interval_stats import IntervalStats
 from harness.load.worker.locust_table import OF_THE_HARNESS
 from harness.measure.histogram import HIGHEST_NS
@@ -90,6 +91,5 @@ class RequestCounter:
             self._stats.error(STAGE, "OutOfRange", "", message)
 
     def _error(self, stage: str, exception: BaseException, code: str, name: str) -> None:
-        text = " ".join(str(exception).split())
-        message = f"{name}: {text}"[:MAX_MESSAGE_CHARS]
+        message = f"{name}: {outside_text(str(exception))}"[:MAX_MESSAGE_CHARS]
         self._stats.error(stage, type(exception).__name__, code, message)

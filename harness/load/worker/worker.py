@@ -232,6 +232,17 @@ class Worker:
                 self._finish()
 
     def _finish(self) -> None:
+        """Take the steps of the end, each whether or not the one before it succeeded."""
+        steps = (self._end_users, self._send_last_report, self._send_connections)
+        for step in steps:
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the next step must still be taken
+                self._fail(sentence_of(error))
+        self._internal_errors.stop()
+        self._send(worker_protocol.DONE, {"worker": self.context.number})
+
+    def _end_users(self) -> None:
         context, total_s = self.context, self.context.plan.total_s
         gevent.killall(self._greenlets)
         self._read_coalescing.stop()
@@ -245,14 +256,10 @@ class Worker:
             tracker.drained = True
         self.population.close(end_ns)
         context.api.close()
-        try:
-            self.report(everything=True)
-        except Exception as error:  # noqa: BLE001 - the rows of connections must still be sent
-            self._fail(sentence_of(error))
-        context.health.close()
-        self._send_connections()
-        self._internal_errors.stop()
-        self._send(worker_protocol.DONE, {"worker": context.number})
+
+    def _send_last_report(self) -> None:
+        self.report(everything=True)
+        self.context.health.close()
 
     def _send_connections(self) -> None:
         rows = self.context.earlier_rows

@@ -21,6 +21,9 @@ POLL_PATH = POLL_PREFIX + "{channel}"
 PUBLISH_PATH = PUBLISH_PREFIX + "{channel}"
 CURSOR_PARAMETER = "after"
 
+LONGEST_WAIT_S = 86_400.0
+"""Longest that a client waits because it was asked to."""
+
 _MS_PER_S = 1000
 _MISSING = object()
 
@@ -124,9 +127,10 @@ def retry_after_s(value: str, now_s: float) -> float | None:
         now_s: Seconds since 1970.
     """
     if value.isdecimal():
-        return float(value)
+        return min(float(value), LONGEST_WAIT_S)
     try:
-        return max(parsedate_to_datetime(value).timestamp() - now_s, 0.0)
+        asked_s = parsedate_to_datetime(value).timestamp() - now_s
+        return min(max(asked_s, 0.0), LONGEST_WAIT_S)
     except ValueError:
         return None
 

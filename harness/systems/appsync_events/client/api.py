@@ -16,6 +16,7 @@ from typing import Any
 from gevent import Timeout
 from gevent.event import AsyncResult
 from geventhttpclient import HTTPClient
+from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
 from websockets.uri import parse_uri
 
@@ -104,8 +105,11 @@ class AppSyncEventsApi:
         body = wire.http_publish_body(channel, [*map(as_json, events)])
         shown = self.credentials.headers(body)
         headers = {"content-type": "application/json", **shown}
-        response = self._http_client.post(self.http_url.request_uri, body, headers)
-        text = bytes(response.read())
+        try:
+            response = self._http_client.post(self.http_url.request_uri, body, headers)
+            text = bytes(response.read())
+        except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
+            raise ConnectionResetError(str(error) or "no answer arrived") from None
         now_ns = time.time_ns()
         try:
             message = wire.parse_http_reply(response.status_code, text)
@@ -300,6 +304,8 @@ def _answer(
         return PublishAnswer(publish_id, False, throttled, error.error_type, _told(error), now_ns)
     failed = message.body.get("failed")
     if failed:
-        code, text = str(failed[0].get("code", "")), str(failed[0].get("message", ""))
+        first = failed[0] if isinstance(failed, list) else failed
+        first = first if isinstance(first, dict) else {"message": first}
+        code, text = str(first.get("code", "")), str(first.get("message", ""))
         return PublishAnswer(publish_id, False, throttled, code, text, now_ns)
     return PublishAnswer(publish_id, True, False, "", "", now_ns)

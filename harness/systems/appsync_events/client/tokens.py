@@ -21,7 +21,7 @@ import orjson
 from gevent.lock import Semaphore
 from gevent.pool import Pool
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, ScenarioError
 from harness.core.exit_codes import ExitCode
 from harness.core.secrets import clean_secret
 from harness.systems.appsync_events import wire
@@ -165,7 +165,11 @@ class ListedTokens:
             return self._lines[identity]
 
     def _fresh(self) -> list[str]:
-        lines = [clean_secret(self._where, line) for line in self._read().splitlines()]
+        try:
+            lines = [clean_secret(self._where, line) for line in self._read().splitlines()]
+        except ScenarioError as error:
+            found, rule = error.problems[0].found, error.problems[0].rule
+            raise CredentialsError(self._where, f"gave a token with {found}", rule) from None
         if not any(lines):
             raise CredentialsError(self._where, "gave no token", "one a line is required")
         return [line for line in lines if line]

@@ -221,7 +221,7 @@ class PollingClient:
                 return
             answer = reader.answer(self._service.answers.layout)
         except RemoteProtocolError as error:
-            self._failed("protocol_error", str(error))
+            self._failed(error.code, str(error))
             return
         if whole:
             self._service.answers.remember(data, answer)
