@@ -83,13 +83,16 @@ def master_arguments(
         MachineError: If they contradict each other.
     """
     flags = {"--allow-lost-workers": allow_lost_workers, "--measure-clocks": measure_clocks}
-    from harness.load.run_secret import share_secret
+    from harness.load import run_secret
 
     found = [flag for flag, given in flags.items() if given]
     if master != (expected is not None):
         given, missing = "--master", "--expect-workers"
         given, missing = (given, missing) if master else (missing, given)
         raise MachineError("harness run", f"{given} without {missing}", "both are required")
+    if expected is None and secret_file is not None:
+        required = "workers of this machine share a secret of their own"
+        raise MachineError("harness run", "--secret-file without --master", required)
     if expected is None:
         return found
     if workers is not None:
@@ -97,10 +100,11 @@ def master_arguments(
         raise MachineError("harness run", "--workers with --master", required)
     host, port = bind
     _require_free(host, port)
-    share_secret(secret_file)
+    run_secret.share_secret(secret_file)
     typer.echo(
         f"waiting for {expected} workers on port {port}; start each with: "
-        f"harness worker --master-host THIS_MACHINE --master-port {port}",
+        f"harness worker --master-host THIS_MACHINE --master-port {port}, and with the same secret "
+        f"(a copy of {secret_file or run_secret.secret_file()}, or {run_secret.VARIABLE})",
         err=True,
     )
     address = ["--master-bind-host", host, "--master-bind-port", str(port)]

@@ -174,7 +174,7 @@ def _live_page(port: int | None) -> list[str]:
         return []
     from harness.live.outputs import LOOPBACK, TOKEN_VARIABLE, page_link
 
-    token = os.environ.setdefault(TOKEN_VARIABLE, secrets.token_urlsafe(16))
+    token = os.environ[TOKEN_VARIABLE] = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(16)
     typer.echo(f"live page: {page_link(LOOPBACK, port, token)}", err=True)
     return ["--autostart", "--autoquit", "0", "--web-port", str(port)]
 

@@ -147,8 +147,8 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     ),
     Definition(
         "errors.count", "errors",
-        "Joins, publishes, connections and requests that failed, by the second in which it was "
-        "noticed.",
+        "Joins, publishes, connections and requests that failed, and deliveries that were altered, "
+        "misrouted, malformed or foreign, by the second in which it was noticed.",
     ),
     Definition(
         "joins.failed_by_cause", "causes of failed joins",

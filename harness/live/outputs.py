@@ -6,6 +6,7 @@ import socket
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import gevent
 from locust.argument_parser import LocustArgumentParser
@@ -55,7 +56,8 @@ def add_live_arguments(parser: LocustArgumentParser) -> None:
 
 def page_link(host: str, port: int, token: str, base_path: str = "") -> str:
     """Return the address of the page with the token that allows changes."""
-    return f"http://{host}:{port}{base_path}/fan-out?token={token}"
+    host = f"[{host}]" if ":" in host else host
+    return f"http://{host}:{port}{base_path}/fan-out?token={quote(token, safe='')}"
 
 
 def has_outputs(environment: Environment, options: Namespace) -> bool:

@@ -93,7 +93,8 @@ class _Plugin:
         """Make the plan, once; Locust reads its options again for its web page."""
         self._prepared = self._prepared or prepare(options)
         if options.processes:  # Locust forks its workers now; only they can know this secret.
-            os.environ.setdefault(run_secret.VARIABLE, run_secret.new_secret())
+            given = os.environ.get(run_secret.VARIABLE)
+            os.environ[run_secret.VARIABLE] = given or run_secret.new_secret()
 
     def on_init(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner

@@ -16,6 +16,14 @@ def without_password(address: str) -> str:
     return _USER_INFO.sub("***@", address)
 
 
+def host_of(address: str) -> str:
+    """Return host and port of an address, without user and password; empty where it has none."""
+    try:
+        return urlsplit(address).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
+
+
 def register_address(written: str, address: str) -> None:
     """Register the secrets of an address: its password, and variables outside of its host.
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
-from harness.scenario.addresses import register_address, without_password
+from harness.scenario.addresses import host_of, register_address, without_password
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.model import HIDE_SECRETS, ScenarioModel
 from harness.scenario.target import Target, client_options
@@ -97,15 +97,22 @@ class Plan(ScenarioModel):
     def recorded(self) -> dict[str, Any]:
         """Return the plan as ``run.json`` keeps it: no secrets, ``${NAME}`` as it was written.
 
-        Label, tags and the users of each class stand beside it.
+        Label, tags and the users of each class stand beside it. The hosts behind ``${NAME}`` are
+        in it, since runs against different ones are different runs.
         """
         beside = {"label", "tags", "fixed_counts", "written"}
         plan = self.model_dump(mode="json", context=HIDE_SECRETS, exclude=beside)
+        hosts: set[str] = set()
         for table in ("endpoints", "client"):
             addresses = plan["target"][table] or {}
             for key, value in addresses.items():
                 if isinstance(value, str):
-                    addresses[key] = without_password(self.written.get(f"{table}.{key}", value))
+                    written = self.written.get(f"{table}.{key}")
+                    addresses[key] = without_password(written or value)
+                    if written and (host := host_of(value)):
+                        hosts.add(host)
+        if hosts:
+            plan["target"]["hosts"] = sorted(hosts)
         return plan
 
     @property
