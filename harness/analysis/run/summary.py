@@ -160,11 +160,6 @@ def _publishes(record: Record) -> Json:
     }
 
 
-def _sum(counts: "pd.Series[int]") -> int | None:
-    """Return the sum of a column; None where an earlier version did not count it."""
-    return None if len(counts) and counts.isna().all() else int(counts.sum())
-
-
 def _deliveries(record: Record) -> Json:
     """Return the sums over measured messages; what was owed is unknown in a cut record."""
     timeline = measured(record.timeline)
@@ -172,8 +167,10 @@ def _deliveries(record: Record) -> Json:
     seconds = record.measured_s()
     found = _delivery_counts(measured(record.messages)) | {
         "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
-        "missed_while_away": int(record.connections["missed_while_away"].sum()),
-        **{name: _sum(record.connections[name]) for name in IRREGULAR_COUNTS},
+        **{
+            name: int(record.connections[name].sum())
+            for name in ("missed_while_away", *IRREGULAR_COUNTS)
+        },
     }
     if not record.is_complete:
         found = dict.fromkeys(found) | {"received": int(per_second.sum())}

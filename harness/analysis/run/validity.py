@@ -303,7 +303,7 @@ def _irregular(record: Record, figures: Json) -> Iterator[Json]:
         if count := figures["deliveries"][kind]:
             of_kind = record.errors[(record.errors["code"] == kind).to_numpy(bool, na_value=False)]
             texts = [f"“{text}”" for text in of_kind["message"].dropna().unique() if text]
-            examples = ", for example: " if texts else ""
+            examples = f", for example at {of_kind['stage'].iloc[0]}: " if texts else ""
             hint = f"{_IRREGULAR[kind]}{examples}{', '.join(texts[:EXAMPLES])}"
             yield warning(f"deliveries_{kind}", count, 0, hint, invalid=False)
 
