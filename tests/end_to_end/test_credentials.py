@@ -50,7 +50,7 @@ def judge(event):
     return {{"isAuthorized": event["authorizationToken"] == "{PASS_WORD}"}}
 """
 QUICKSTART = ROOT / "scenarios" / "workloads" / "quickstart.toml"
-REDUCED = SHORT | {"population.subscribers": 45, "population.chatters": 5}
+REDUCED = SHORT | {"population.subscribers": 45, "population.chatters": 5, "slos": "[]"}
 
 
 def run(launcher, mode, auth, *, port=0, more="", settings=REDUCED, **variables):
