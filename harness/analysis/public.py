@@ -1,15 +1,17 @@
 """A run record for notebooks and scripts: its tables as frames, judged and compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
-from harness.analysis.decide.comparison import Difference
+from harness.analysis.decide.comparability import refuse_unlike
+from harness.analysis.decide.comparison import METRICS, Difference
 from harness.analysis.decide.comparison import compare as compare_sides
+from harness.analysis.decide.history import stored_runs
+from harness.analysis.decide.load_differences import KINDS
 from harness.analysis.run.finalize import Analysis, analyse, judge_again
 from harness.analysis.run.run_file import label_of, tags_of
 from harness.analysis.run.slo import margin
@@ -183,19 +185,31 @@ def judge(run: Runs, slos: str | Path | Sequence[Mapping[str, Any]] | None = Non
 
 
 def compare(
-    first: Runs | Sequence[Runs], other: Runs | Sequence[Runs], *, anyway: bool = False
+    first: Runs | Sequence[Runs],
+    other: Runs | Sequence[Runs],
+    *,
+    anyway: bool = False,
+    allow: Collection[str] = (),
+    history: str | Path | None = None,
 ) -> ComparedRuns:
     """Compare runs as ``harness compare`` does: one run or several of a kind on either side.
 
-    ``anyway`` compares runs that are not alike, too.
+    Args:
+        first: A run, or several of one thing.
+        other: What is compared with it.
+        anyway: Compare runs whatever they differ in.
+        allow: What they may differ in: workload, scale, seed, target, generator, verdict, record.
+        history: Folder of runs, which show how far runs of the same thing are apart. Left out,
+            that of the last run.
 
     Raises:
         HarnessError: If there is no record, or the runs are not alike.
     """
     sides = [[_analysis(one) for one in _several(side)] for side in (first, other)]
-    if (unlike := find_incompatibilities(sides)) and not anyway:
-        raise IncomparableRunsError(unlike)
-    found = compare_sides(sides, unlike)
+    unlike = refuse_unlike(sides, KINDS if anyway else allow)
+    folders = [one.record.folder for side in sides for one in side]
+    place = folders[-1].resolve().parent if history is None else Path(history)
+    found = compare_sides(sides, unlike, stored=stored_runs(place, METRICS, folders))
     rows = [
         {
             "name": side.name,

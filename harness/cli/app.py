@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperArgument, TyperCommand
 
+from harness.cli.baseline import baseline
 from harness.cli.compare import compare
 from harness.cli.cost import cost
 from harness.cli.distributed import worker
@@ -71,6 +72,7 @@ VERBS = (
     Verb(report, "reports/20261123T153000Z-quickstart-appsync-events-emulated"),
     Verb(check, f"reports/first --slo {SLOS}"),
     Verb(compare, "reports/first reports/first --fail-if 'fan_out_latency_ms.p99 +10%'"),
+    Verb(baseline, "save reports/first --out baseline.tar.xz"),
     Verb(cost, "reports/first"),
     Verb(plan, "reports/first --users 1000000"),
     Verb(study, f"{STUDY} --size small"),
@@ -142,7 +144,8 @@ def harness(
     """Load-testing and capacity harness for live fan-out systems.
 
     Results go to stdout, progress to stderr. Exit codes: 0 pass, 1 internal error, 2 bad usage,
-    3 SLO failed, 4 run invalid, 5 target unreachable, 130 interrupted.
+    3 SLO failed, 4 run invalid, 5 target unreachable, 6 runs not comparable,
+    130 interrupted.
     """
 
 

@@ -1,6 +1,7 @@
 """``harness compare``: differences between runs, with confidence intervals."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,12 +9,14 @@ import orjson
 import typer
 from rich.text import Text
 
-from harness.cli.options import REPORTS, AsJson, usage_error
+from harness.analysis.decide.load_differences import KINDS
+from harness.cli.options import REPORTS, AsJson, require_known, usage_error
 from harness.cli.terminal import print_table, stdout_console
 from harness.cli.verdict import add_to_step_summary
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from harness.analysis.decide.comparability import Incompatibility
     from harness.analysis.decide.comparison import Comparison
     from harness.analysis.decide.regression import Passage
     from harness.report.table_cells import Table
@@ -32,44 +35,63 @@ def compare(
         ),
     ],
     *,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="First side: the runs in this baseline.", metavar="FILE"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The page to write.", metavar="FILE")] = DEFAULT_PAGE,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
             help="Exit with 3 if a metric changed by more than this, for example "
-            "'fan_out_latency_ms.p99 +10%'. Repeatable.",
+            "'fan_out_latency_ms.p99 +10% and +5 ms' or 'deliveries.lost +0'. Repeatable.",
             metavar="RULE",
         ),
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of runs that show how far runs of the same thing are apart.  "
+            "[default: the folder that the last run is in]",
+            metavar="DIR",
+        ),
+    ] = None,
+    allow: Annotated[
+        str,
+        typer.Option(
+            help=f"What runs may differ in all the same, separated by commas: {', '.join(KINDS)}.",
+            metavar="KINDS",
+        ),
+    ] = "",
     anyway: Annotated[
-        bool,
-        typer.Option("--anyway", help="Compare runs that are not comparable; the page says so."),
+        bool, typer.Option("--anyway", help="Compare runs whatever they differ in.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare runs with the first one, and write a page.
 
-    Each difference has its 95 % confidence interval; "no difference shown" means that the interval
-    contains 0. Refuses runs that differ in workload, seed, load generator or machine. Exit code: 0,
-    or 3 if a --fail-if rule is met.
+    Each difference has its 95 % confidence interval, which contains how far runs of the same thing
+    are apart; "no difference shown" means that the interval contains 0. Runs that differ in
+    workload, scale, seed, target of a side or load generator are refused; another machine or kernel
+    widens the intervals. Exit code: 0; 3 if a --fail-if rule is met; 6 if the runs are refused.
     """
-    from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
-    from harness.analysis.decide.comparison import compare as compare_sides
+    from harness.analysis.decide.baseline import opened_baseline
     from harness.analysis.decide.regression import parse_gates, pass_gates
-    from harness.analysis.run.finalize import analyse
     from harness.report.decide.compare_charts import draw_comparison
     from harness.report.decide.compare_page import render_comparison
     from harness.report.decide.compare_tables import comparison_json
     from harness.report.write import write_page
 
     gates = parse_gates(fail_if or [])
-    runs = [[analyse(folder) for folder in folders] for folders in _folders(sides)]
-    if (unlike := find_incompatibilities(runs)) and not anyway:
-        raise IncomparableRunsError(unlike)
-    comparison = compare_sides(runs, unlike)
-    passages = pass_gates(comparison, gates)
-    charts = draw_comparison(comparison)
-    write_page(out, render_comparison(comparison, passages, charts), charts)
+    allowed = list(KINDS) if anyway else [one.strip() for one in allow.split(",") if one.strip()]
+    require_known("--allow", allowed, KINDS)
+    folders = _folders(sides, _LEAST_SIDES - (baseline is not None))
+    none: AbstractContextManager[list[Path]] = nullcontext([])
+    with opened_baseline(baseline) if baseline else none as first:
+        comparison = _compare([first, *folders] if baseline else folders, allowed, history)
+        passages = pass_gates(comparison, gates)
+        charts = draw_comparison(comparison)
+        write_page(out, render_comparison(comparison, passages, charts), charts)
     if as_json:
         found = comparison_json(comparison, passages)
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
@@ -80,8 +102,24 @@ def compare(
         raise typer.Exit(int(ExitCode.SLO_FAILED))
 
 
-def _folders(sides: Sequence[str]) -> list[list[Path]]:
-    if not _LEAST_SIDES <= len(sides) <= _MOST_SIDES:
+def _compare(
+    folders: Sequence[Sequence[Path]], allowed: Sequence[str], history: Path | None
+) -> "Comparison":
+    from harness.analysis.decide.comparability import refuse_unlike
+    from harness.analysis.decide.comparison import METRICS
+    from harness.analysis.decide.comparison import compare as compare_sides
+    from harness.analysis.decide.history import stored_runs
+    from harness.analysis.run.finalize import analyse
+
+    runs = [[analyse(folder) for folder in side] for side in folders]
+    unlike = refuse_unlike(runs, allowed)
+    place = folders[-1][0].resolve().parent if history is None else history
+    every = [folder for side in folders for folder in side]
+    return compare_sides(runs, unlike, stored=stored_runs(place, METRICS, every))
+
+
+def _folders(sides: Sequence[str], least: int) -> list[list[Path]]:
+    if not least <= len(sides) <= _MOST_SIDES:
         rule, hint = "must be two to four sides", "join the runs of one side with commas: A1,A2"
         raise usage_error("compare", f"{len(sides)}", rule, hint)
     folders = [[Path(one) for one in side.split(",") if one] for side in sides]
@@ -93,14 +131,25 @@ def _folders(sides: Sequence[str]) -> list[list[Path]]:
 
 
 def _show(comparison: "Comparison", passages: Sequence["Passage"], page: Path) -> None:
+    from harness.report.decide.compare_tables import decision, noise_text
+
     console = stdout_console()
     for one in comparison.unlike:
-        console.print(Text(f"not comparable: {one.key} is {one.found}", style="bold red"))
+        style = "yellow" if one.widens else "bold red"
+        console.print(Text(_unlike_line(one), style=style))
+    mark, word, _ = decision(comparison, passages)
+    console.print(Text(f"{mark} {word}", style="bold"))
     for line in _named(comparison):
         console.print(Text(line))
     for table in _tables(comparison, passages):
         print_table(table, console)
+    console.print(Text(noise_text(comparison)), soft_wrap=True)
     console.print(Text(f"page: {page}"), soft_wrap=True)
+
+
+def _unlike_line(one: "Incompatibility") -> str:
+    what = "another machine" if one.widens else "not comparable"
+    return f"{what}: {one.key} is {one.found}"
 
 
 def _named(comparison: "Comparison") -> list[str]:
@@ -122,12 +171,14 @@ def _tables(comparison: "Comparison", passages: Sequence["Passage"]) -> list["Ta
 
 
 def _markdown(comparison: "Comparison", passages: Sequence["Passage"]) -> str:
+    from harness.report.decide.compare_tables import decision, noise_text
     from harness.report.markdown import escape, render_table
 
-    parts = [
-        f"**not comparable**: {escape(f'{one.key} is {one.found}')}" for one in comparison.unlike
-    ]
+    mark, word, _ = decision(comparison, passages)
+    parts = [f"**{mark} {escape(word)}**"]
+    parts += [f"- {escape(_unlike_line(one))}" for one in comparison.unlike]
     parts += [f"- {escape(line)}" for line in _named(comparison)]
     for table in _tables(comparison, passages):
         parts += [f"## {escape(table.title)}", render_table(table)]
+    parts.append(escape(noise_text(comparison)))
     return "\n\n".join(parts) + "\n"

@@ -16,5 +16,7 @@ class ExitCode(IntEnum):
     """The generator saturated, the drain was cut short or clocks are unsound."""
     TARGET_UNREACHABLE = 5
     """No user could join the system under test."""
+    NOT_COMPARABLE = 6
+    """Runs were to be compared that differ in more than what is compared."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGTERM; the record up to then is readable."""

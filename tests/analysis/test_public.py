@@ -78,8 +78,8 @@ def test_folder_without_a_record_is_refused(tmp_path):
 
 
 def test_comparison_is_a_figure_a_row_with_its_intervals(folder, tmp_path):
-    """Twice as slow is shown; sides may be records, folders or several of them."""
-    slow = Simulation(measure_s=20, median_ms=24.0, seed=2).write(tmp_path / "slow")
+    """Four times as slow is shown; sides may be records, folders or several of them."""
+    slow = Simulation(measure_s=20, median_ms=48.0, seed=2).write(tmp_path / "slow")
     found = compare(read_record(folder), [slow, str(slow)])
     p50 = found.figures.loc["fan_out_latency_ms.p50"]
     assert pytest.approx(p50["other"] / p50["first"]) == p50["ratio"]

@@ -4,6 +4,8 @@ import pytest
 import typer
 
 from harness.analysis.decide.comparability import IncomparableRunsError
+from harness.analysis.run.finalize import finalize
+from harness.cli.baseline import Action, baseline
 from harness.cli.compare import compare
 from harness.core.errors import ScenarioError
 from tests.support.simulated_run import Simulation
@@ -11,11 +13,11 @@ from tests.support.simulated_run import Simulation
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Return the folders of two runs, the second half as fast, and of one with more users."""
+    """Return the folders of a run, of one four times as slow, and of one with more workers."""
     folder = tmp_path_factory.mktemp("compare")
     plans = {
         "quick": Simulation(subscribers=18, chatters=2, measure_s=40, seed=1),
-        "slow": Simulation(subscribers=18, chatters=2, measure_s=40, seed=2, median_ms=24.0),
+        "slow": Simulation(subscribers=18, chatters=2, measure_s=40, seed=1, median_ms=48.0),
     }
     plans["other"] = Simulation(changes={"workers": [{"index": 0}] * 3})
     return {name: str(plan.write(folder / name)) for name, plan in plans.items()}
@@ -69,6 +71,32 @@ def test_unlike_runs_are_refused_unless_asked_for_and_then_the_page_says_so(runs
     assert "<b>generator.workers</b>: 1 in A, 3 in B" in text
 
 
+def test_what_may_differ_is_allowed_by_kind(runs, tmp_path, capsys):
+    """And a kind that there is not is an error."""
+    page, sides = tmp_path / "page.html", [runs["quick"], runs["other"]]
+    compare(sides, out=page, allow="generator")
+    assert "not comparable: generator.workers" in capsys.readouterr().out
+    with pytest.raises(IncomparableRunsError, match=r"generator\.workers"):
+        compare(sides, out=page, allow="seed")
+    with pytest.raises(ScenarioError, match="must be one of workload, scale, seed"):
+        compare(sides, out=page, allow="everything")
+
+
+def test_a_baseline_is_the_first_side(runs, tmp_path, capsys):
+    """The page, the terminal and the gate are those of the run that it was made of."""
+    folder = tmp_path / "reports" / "kept"
+    finalize(Simulation(subscribers=18, chatters=2, measure_s=40, seed=1).write(folder))
+    baseline(Action.SAVE, [folder], out=tmp_path / "baseline.tar.xz")
+    assert "baseline: " in capsys.readouterr().out
+    rules, page = ["fan_out_latency_ms.p99 +10% and +1 ms"], tmp_path / "page.html"
+    compare([str(folder)], baseline=tmp_path / "baseline.tar.xz", out=page, fail_if=rules)
+    assert "✓ Pass" == capsys.readouterr().out.splitlines()[0]
+    with pytest.raises(typer.Exit) as caught:
+        compare([runs["slow"]], baseline=tmp_path / "baseline.tar.xz", out=page, fail_if=rules)
+    assert 3 == caught.value.exit_code
+    assert "✕ Fail" == capsys.readouterr().out.splitlines()[0]
+
+
 @pytest.mark.parametrize("sides", [["a"], ["a", "b", "c", "d", "e"]])
 def test_one_side_or_five_are_an_error(sides, tmp_path):
     """There is nothing to compare, or no colour left."""
@@ -104,7 +132,7 @@ def test_sides_are_called_by_their_labels_and_tags_that_differ_are_shown(tmp_pat
     assert [
         f"A: build a on {target} (commit=1a2b)",
         f"B: build b on {target} (commit=3c4d)",
-    ] == lines[:2]
+    ] == lines[1:3]
     assert f"A: build a on {target}, 1 run, commit=1a2b" in page.read_text(encoding="utf-8")
     compare(sides, out=page, as_json=True)
     (first, _) = json.loads(capsys.readouterr().out)["sides"]

@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.float32]
 
 CONFIDENCE: Final = 0.95
+NORMAL_QUANTILE: Final = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 REPLICATES: Final = 2000
 LEAST_BLOCKS: Final = 4.0
 """A side with fewer blocks gives no interval: there is too little to draw from."""
@@ -108,10 +109,8 @@ def interval(drawn: Floats, blocks_drawn: float) -> Interval | None:
 
 def expanded_tail(blocks_drawn: float) -> float:
     """Return the share of draws to leave out at each end, so that few blocks are made up for."""
-    normal = NormalDist()
-    z = -normal.inv_cdf((1 - CONFIDENCE) / 2)
-    student = _student_quantile(z, blocks_drawn - 1)
-    return normal.cdf(-student * float(np.sqrt(blocks_drawn / (blocks_drawn - 1))))
+    student = student_quantile(NORMAL_QUANTILE, blocks_drawn - 1)
+    return NormalDist().cdf(-student * float(np.sqrt(blocks_drawn / (blocks_drawn - 1))))
 
 
 def _weights(runs: Sequence[Counts], random: np.random.Generator, size: int) -> Counts:
@@ -149,10 +148,11 @@ def _add_blocks(
     np.add.at(weights, (at, (start + begins + sizes).ravel()), -1)
 
 
-def _student_quantile(z: float, freedom: float) -> float:
+def student_quantile(z: float, freedom: float) -> float:
     """Return Student's quantile from the normal one.
 
-    Source: Abramowitz and Stegun (1964), 26.7.5; right to 1 % from 4 degrees of freedom on.
+    Source: Abramowitz and Stegun (1964), 26.7.5; right to 1 % from 4 degrees of freedom on, and to
+    4 % at 2.
     """
     terms = (
         (z**3 + z) / 4,

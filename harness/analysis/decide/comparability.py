@@ -1,8 +1,9 @@
 """Whether runs may be compared: the same load from the same generator on the same machine."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from harness.analysis.decide.load_differences import WIDENING, kind_of
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
 from harness.analysis.run.validity import why_invalid
@@ -11,6 +12,7 @@ from harness.core.exit_codes import ExitCode
 
 _NO_LOAD: Final = {"name", "description", "slos"}
 """Keys of a workload that change nothing of what is sent."""
+SEED: Final = "workload.seed"
 _MACHINE: Final = ("cpu_model", "cpus", "kernel", "open_files_limit")
 _GIB: Final = 2**30
 _MOST_SHOWN: Final = 6
@@ -22,20 +24,31 @@ class Incompatibility(NamedTuple):
     key: str
     found: str
 
+    @property
+    def kind(self) -> str:
+        """What kind of difference it is, one of ``KINDS``."""
+        return kind_of(self.key)
+
+    @property
+    def widens(self) -> bool:
+        """Whether it only makes the judgement less certain."""
+        return self.kind in WIDENING
+
 
 class IncomparableRunsError(HarnessError):
     """Runs were to be compared that differ in more than the system."""
 
-    exit_code = ExitCode.BAD_USAGE
+    exit_code = ExitCode.NOT_COMPARABLE
 
     def __init__(self, unlike: Sequence[Incompatibility]) -> None:
+        kinds = ",".join(dict.fromkeys(one.kind for one in unlike))
         shown = "; ".join(f"{one.key} is {one.found}" for one in unlike[:_MOST_SHOWN])
         more = len(unlike) - _MOST_SHOWN
         super().__init__(
             "compare",
             shown + (f"; and {more} more" if more > 0 else ""),
             "runs that are compared must be the same in all but the target",
-            "--anyway compares them all the same, and says so in red on the page",
+            f"--allow {kinds} compares them all the same, and says so in red on the page",
         )
         self.unlike = tuple(unlike)
 
@@ -61,11 +74,31 @@ def find_incompatibilities(sides: Sequence[Sequence[Analysis]]) -> list[Incompat
     ]
     # Without its run.json, what a record ran is unknown; that is reported above.
     known = [(name, one) for name, one in runs if not one.record.is_recovered]
+    found += _differences(_seeds(known))
     found += _differences([(name, _load(one)) for name, one in known])
     for place in range(len(sides)):
         side = [(name, one) for name, one in known if name == _name(place)]
         found += _differences([(name, flatten("target", one.record.target)) for name, one in side])
     return found
+
+
+def refuse_unlike(
+    sides: Sequence[Sequence[Analysis]], allowed: Collection[str] = ()
+) -> list[Incompatibility]:
+    """Return in what runs differ; those of another machine or kernel are not refused.
+
+    Args:
+        sides: The runs of each side.
+        allowed: Kinds of differences, of ``KINDS``, that are not refused either.
+
+    Raises:
+        IncomparableRunsError: If they differ in anything else.
+    """
+    unlike = find_incompatibilities(sides)
+    refused = [one for one in unlike if not one.widens and one.kind not in allowed]
+    if refused:
+        raise IncomparableRunsError(refused)
+    return unlike
 
 
 def flatten(path: str, value: Any) -> dict[str, Any]:
@@ -89,10 +122,19 @@ def load_of(run: Json) -> dict[str, Any]:
     }
 
 
+def _seeds(runs: Sequence[tuple[str, Analysis]]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the seeds of each side: its runs may differ in them, sides must not."""
+    seeds: dict[str, set[Any]] = {}
+    for name, analysis in runs:
+        seeds.setdefault(name, set()).add(analysis.record.workload.get("seed"))
+    return [(name, {SEED: "+".join(sorted(map(str, of_side)))}) for name, of_side in seeds.items()]
+
+
 def _load(analysis: Analysis) -> dict[str, Any]:
     record = analysis.record
     environment: Json = record.run.get("environment", {})
-    workload = {name: one for name, one in record.workload.items() if name not in _NO_LOAD}
+    of_all = _NO_LOAD | {"seed"}
+    workload = {name: one for name, one in record.workload.items() if name not in of_all}
     memory = environment.get("memory_bytes")
     return {
         **flatten("workload", workload),

@@ -1,15 +1,17 @@
 """Comparing sides, each of one or more runs: every figure, the difference and how sure it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 
 from harness.analysis.decide import bootstrap
+from harness.analysis.decide.between_runs import BetweenRuns, StoredRun
 from harness.analysis.decide.bootstrap import Counts, Floats, Interval
 from harness.analysis.decide.comparability import Incompatibility
+from harness.analysis.decide.run_noise import RunNoise, hull
 from harness.analysis.run.clocks import error_of
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import read_seconds, values_ns
@@ -42,7 +44,7 @@ _MEANS: Final = (
     "deliveries.per_s_mean",
     "joins.failed",
 )
-"""Figures without an interval of which a side has the mean of its runs."""
+"""Figures of which a side has the mean of its runs."""
 _WORST: Final = (
     "joins.per_s_peak",
     "stall_s.p99",
@@ -50,10 +52,16 @@ _WORST: Final = (
     "recovery_s.max",
     "cost.usd_day_at_reference",
 )
-"""Figures without an interval of which a side has the highest of its runs."""
+"""Figures of which a side has the highest of its runs."""
+
+_PERCENTILE_METRICS: Final = tuple(
+    f"{block}.{name}" for block, names in _PERCENTILES.items() for name in names
+)
+_VARYING: Final = frozenset({*_PERCENTILE_METRICS, "deliveries.per_s_mean", *_WORST})
+"""Figures that differ from run to run of one thing; losses and failures are no matter of chance."""
 
 METRICS: Final = (
-    *(f"{block}.{name}" for block, names in _PERCENTILES.items() for name in names),
+    *_PERCENTILE_METRICS,
     RATIO,
     *_MEANS,
     *_WORST,
@@ -98,13 +106,15 @@ class Side:
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of a side beside the first side's.
+    """One figure of a side beside the first side's, and how sure the difference is.
 
     Attributes:
         metric: Dotted name in the summary.
         absolute: Where other − first may lie; None where there is no interval.
         relative: Where other ÷ first may lie; None where there is no interval.
         errors_ms: How wrong the workers' clocks may make either side's, first and other.
+        noises: How far runs of either side's thing are apart, which the interval contains; none
+            for figures of which that is not known.
     """
 
     metric: str
@@ -113,6 +123,7 @@ class Difference:
     absolute: Interval | None = None
     relative: Interval | None = None
     errors_ms: tuple[float, float] = (0.0, 0.0)
+    noises: tuple[RunNoise, ...] = ()
 
     @property
     def clock_error_ms(self) -> float:
@@ -146,6 +157,13 @@ class Difference:
         low, high = self.absolute
         return low > self.clock_error_ms or high < -self.clock_error_ms
 
+    @property
+    def least_rise(self) -> float | None:
+        """The smallest rise that would have been shown, as a share; None without an interval."""
+        if self.relative is None or self.ratio is None or self.relative.low <= 0:
+            return None
+        return self.ratio / self.relative.low - 1
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -165,32 +183,51 @@ def compare(
     sides: Sequence[Sequence[Analysis]],
     unlike: Sequence[Incompatibility] = (),
     replicates: int = bootstrap.REPLICATES,
+    stored: Sequence[StoredRun] = (),
 ) -> Comparison:
     """Compare sides of runs with the first of them.
 
-    ``unlike`` is what ``find_incompatibilities`` found, for the page.
+    Args:
+        sides: The runs of each side.
+        unlike: In what they differ.
+        replicates: Draws of the bootstrap.
+        stored: Runs made earlier, oldest first, which show how far like runs are apart.
     """
     random = np.random.default_rng(SEED)
     pooled = [
         _pool(chr(ord("A") + place), runs, random, replicates) for place, runs in enumerate(sides)
     ]
+    between = BetweenRuns(sides, stored, other_machines=any(one.widens for one in unlike))
     differences = [
-        [_difference(metric, pooled[0], one) for metric in METRICS] for one in pooled[1:]
+        [_difference(metric, pooled[0], one, between, place) for metric in METRICS]
+        for place, one in enumerate(pooled[1:], 1)
     ]
     return Comparison(pooled, differences, unlike)
 
 
-def _difference(metric: str, first: Side, other: Side) -> Difference:
+def _difference(
+    metric: str, first: Side, other: Side, between: BetweenRuns, place: int
+) -> Difference:
+    """Return one difference: its interval holds both what seconds and what runs differ by."""
     values = first.figures[metric], other.figures[metric]
-    errors_ms = first.clock_error_ms(metric), other.clock_error_ms(metric)
+    seen = Difference(
+        metric, *values, errors_ms=(first.clock_error_ms(metric), other.clock_error_ms(metric))
+    )
+    relative = between.interval(metric, 0, place) if metric in _VARYING else None
+    if relative is not None and first.figures[metric]:
+        # Each once: the same where both sides are runs of one thing.
+        noises = dict.fromkeys(between.noise(metric, side) for side in (0, place))
+        low, high = ((bound - 1) * (first.figures[metric] or 0.0) for bound in relative)
+        seen = replace(seen, absolute=Interval(low, high), relative=relative, noises=tuple(noises))
     if metric not in first.draws or metric not in other.draws:
-        return Difference(metric, *values, errors_ms=errors_ms)
+        return seen
     a, b = first.draws[metric], other.draws[metric]
     fewest = min(first.blocks[metric], other.blocks[metric])
     absolute = bootstrap.interval(b - a, fewest)
-    positive = np.where(a > 0, a, np.nan)
-    relative = bootstrap.interval(b / positive, fewest)
-    return Difference(metric, *values, absolute, relative, errors_ms)
+    of_ratio = bootstrap.interval(b / np.where(a > 0, a, np.nan), fewest)
+    if metric in _VARYING:
+        absolute, of_ratio = hull(absolute, seen.absolute), hull(of_ratio, seen.relative)
+    return replace(seen, absolute=absolute, relative=of_ratio)
 
 
 def _pool(

@@ -3,7 +3,7 @@
 Only ``run.json`` is read, so that hundreds of records take seconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.analysis.decide.between_runs import StoredRun
 from harness.analysis.decide.comparability import load_of
 from harness.analysis.decide.comparison import Difference
+from harness.analysis.decide.load_differences import differences
 from harness.analysis.run.clocks import error_of
 from harness.analysis.run.record import Json
 from harness.analysis.run.run_file import NoRecordError, label_words, read_run
@@ -120,14 +122,21 @@ def read_history(folder: Path, metrics: Sequence[str] = METRICS) -> History:
     return History(folder, tuple(metrics), _series(points), tuple(skipped))
 
 
-def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return the keys in which two loads differ.
+def stored_runs(
+    folder: Path, metrics: Sequence[str], but: Collection[Path] = ()
+) -> list[StoredRun]:
+    """Return the valid runs directly below a folder, oldest first.
 
-    A key that only one of them has was added by a later version of the harness; it makes a
-    difference only where it adds something.
+    Args:
+        folder: Where runs are kept, such as reports/; it may be missing.
+        metrics: The figures to read.
+        but: Folders of runs to leave out.
     """
-    keys = dict.fromkeys((*one, *other))
-    return [key for key in keys if not _agree(key, one, other)]
+    left_out = {one.resolve() for one in but}
+    folders = {file.parent.resolve() for file in folder.glob(f"*/{RUN_FILE}")} - left_out
+    points = [one for path in folders if isinstance(one := _point(path, metrics), Point)]
+    points.sort(key=lambda point: (point.started, point.folder))
+    return [StoredRun(one.load, one.values) for one in points if one.verdict != "invalid"]
 
 
 def _point(folder: Path, metrics: Sequence[str]) -> Point | str:
@@ -200,18 +209,3 @@ def _series(points: Sequence[Point]) -> tuple[Series, ...]:
         for group in groups
         for name in (str(group[0].load["name"]),)
     )
-
-
-def _agree(key: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    if key in one and key in other:
-        return bool(one[key] == other[key])
-    having, lacking = (one, other) if key in one else (other, one)
-    if _is_left_out(key, lacking):
-        return having[key] is None
-    return not isinstance(having[key], list) or not having[key]
-
-
-def _is_left_out(key: str, load: Mapping[str, Any]) -> bool:
-    """Return whether a table around a key is known and was not given."""
-    parts = key.split(".")
-    return any(".".join(parts[:end]) in load for end in range(1, len(parts)))

@@ -7,20 +7,51 @@ from typing import Final
 
 from harness.analysis.decide.comparison import METRICS, Comparison, Difference
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.metric_types import Unit
+from harness.core.metrics import unit_of
 
 FLAG: Final = "--fail-if"
-_RULE = re.compile(r"(?P<metric>\S+)\s+(?P<percent>[+-]\d+(?:\.\d+)?)\s*%")
+_RULE = re.compile(r"(?P<metric>\S+)\s+(?P<changes>[+-].*)")
+_CHANGE = re.compile(r"(?P<amount>[+-]\d+(?:\.\d+)?)\s*(?P<unit>%|[A-Za-z/]*)")
+_AND = re.compile(r"\s+and\s+")
+_EXAMPLE: Final = (
+    f"for example {FLAG} 'fan_out_latency_ms.p99 +10%', "
+    f"{FLAG} 'fan_out_latency_ms.p99 +10% and +5 ms', {FLAG} 'deliveries.lost +0'"
+)
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A figure, and the change from which on it fails: +0.1 is ten percent more."""
+    """A figure, and the changes that it must exceed, all of them, to fail.
+
+    Attributes:
+        share: As a share of the first side's figure: +0.1 is ten percent more.
+        amount: In the figure's own unit.
+    """
 
     metric: str
-    change: float
+    share: float | None = None
+    amount: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.metric} {100 * self.change:+g}%"
+        unit = unit_of(self.metric)
+        words = [] if self.share is None else [f"{100 * self.share:+g}%"]
+        if self.amount is not None:
+            spaced = unit if unit is not Unit.RATIO else ""
+            words.append(f"{self.amount:+g} {spaced}".rstrip())
+        return f"{self.metric} {' and '.join(words)}"
+
+    def is_exceeded(self, seen: Difference) -> bool:
+        """Return whether a difference is larger than each of the changes, in their direction."""
+        changes = [] if self.share is None else [self.share * abs(seen.first or 0.0)]
+        signs = [] if self.share is None else [self.share]
+        if self.amount is not None:
+            changes, signs = [*changes, self.amount], [*signs, self.amount]
+        found = seen.difference or 0.0
+        return all(
+            found < change if sign < 0 else found > change
+            for change, sign in zip(changes, signs, strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -34,27 +65,39 @@ class Passage:
 
 
 def parse_gates(rules: Sequence[str]) -> list[Gate]:
-    """Return gates such as ``fan_out_latency_ms.p99 +10%``.
+    """Return gates such as ``fan_out_latency_ms.p99 +10% and +5 ms``.
 
     Raises:
         ScenarioError: With every rule that cannot be read.
     """
-    problems, gates = [], []
-    for rule in rules:
-        match = _RULE.fullmatch(rule.strip())
-        if match is None:
-            required = "must be a figure and a change in percent"
-            hint = f"for example {FLAG} 'fan_out_latency_ms.p99 +10%'"
-            problems.append(ScenarioProblem(FLAG, "", rule, required, hint))
-        elif match["metric"] not in METRICS:
-            required = "must name a figure that is compared"
-            hint = "one of " + ", ".join(METRICS)
-            problems.append(ScenarioProblem(FLAG, "", match["metric"], required, hint))
-        else:
-            gates.append(Gate(match["metric"], float(match["percent"]) / 100))
+    problems: list[ScenarioProblem] = []
+    gates = [gate for rule in rules if (gate := _parse(rule.strip(), problems)) is not None]
     if problems:
         raise ScenarioError(problems)
     return gates
+
+
+def _parse(rule: str, problems: list[ScenarioProblem]) -> Gate | None:
+    """Return a gate; None where the rule cannot be read, with the problem added."""
+    match = _RULE.fullmatch(rule)
+    changes = [_CHANGE.fullmatch(one) for one in _AND.split(match["changes"])] if match else []
+    found = {"share" if change["unit"] == "%" else "amount": change for change in changes if change}
+    if match is None or len(found) != len(changes):
+        required = "must be a figure and a change, in percent, in its unit, or both"
+        problems.append(ScenarioProblem(FLAG, "", rule, required, _EXAMPLE))
+        return None
+    metric, unit = match["metric"], found["amount"]["unit"] if "amount" in found else ""
+    if metric not in METRICS:
+        required, hint = "must name a figure that is compared", "one of " + ", ".join(METRICS)
+        problems.append(ScenarioProblem(FLAG, "", metric, required, hint))
+        return None
+    if unit and unit != unit_of(metric):
+        required = f"must be in the unit of {metric}, {unit_of(metric) or 'none'}"
+        problems.append(ScenarioProblem(FLAG, "", rule, required, _EXAMPLE))
+        return None
+    amounts = {name: float(change["amount"]) for name, change in found.items()}
+    share = amounts["share"] / 100 if "share" in amounts else None
+    return Gate(metric, share, amounts.get("amount"))
 
 
 def pass_gates(comparison: Comparison, gates: Sequence[Gate]) -> list[Passage]:
@@ -76,7 +119,5 @@ def pass_gates(comparison: Comparison, gates: Sequence[Gate]) -> list[Passage]:
 def _judge(gate: Gate, seen: Difference) -> str:
     if seen.difference is None or seen.first is None:
         return "no_data"
-    allowed = gate.change * abs(seen.first)
-    beyond = seen.difference > allowed if gate.change >= 0 else seen.difference < allowed
     told_apart = seen.is_shown if seen.absolute else not seen.is_within_clocks
-    return "fail" if beyond and told_apart else "pass"
+    return "fail" if gate.is_exceeded(seen) and told_apart else "pass"

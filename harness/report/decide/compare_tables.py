@@ -1,10 +1,11 @@
 """The tables and sentences of a comparison, for pages, the terminal and JSON."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
-from harness.analysis.decide.bootstrap import CONFIDENCE, Interval
-from harness.analysis.decide.comparison import Comparison, Difference, Side
+from harness.analysis.decide.bootstrap import CONFIDENCE, NORMAL_QUANTILE, Interval
+from harness.analysis.decide.comparison import RATIO, Comparison, Difference, Side
 from harness.analysis.decide.regression import Passage
 from harness.analysis.run.record import Json
 from harness.analysis.run.run_file import label_words, tags_of
@@ -12,23 +13,74 @@ from harness.core.metrics import more_is_better, title_of
 from harness.report import formatting as q
 from harness.report.clocks import WITHIN_CLOCKS, below, explanation, quoted
 from harness.report.glossary import anchor, capital
-from harness.report.summary_text import verdict_cell
+from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, verdict_cell
 from harness.report.table_cells import Cell, Row, Table, table_of
 
 NO_DIFFERENCE: Final = "no difference shown"
 JSON_VERSION: Final = 1
 """Version of ``comparison_json``; incremented when a name disappears or changes its meaning."""
 
-_HEADLINES: Final = ("fan_out_latency_ms.p50", "fan_out_latency_ms.p99", "deliveries.ratio")
-"""Metrics of the first sentences."""
+P99: Final = "fan_out_latency_ms.p99"
+HEADLINES: Final = (
+    *("fan_out_latency_ms.p50", P99, RATIO),
+    *("joins.latency_ms.p99", "stall_s.p99", "cost.usd_day_at_reference"),
+)
+"""The main figures, in reading order; the first three in sentences."""
+_DECISIVE: Final = (P99, RATIO)
+"""What makes a side better or worse: were there more, one of them would often differ by chance."""
 _PERCENT: Final = round(100 * CONFIDENCE)
+
+
+def decision(comparison: Comparison, passages: Sequence[Passage]) -> tuple[str, str, str]:
+    """Return the mark, the word and the tone of the headline.
+
+    It is the verdict of the gates; without gates, what the decisive figures show of the last side.
+    """
+    if passages:
+        failed = next((one.verdict for one in passages if one.verdict != "pass"), "pass")
+        return VERDICT_MARKS[failed], VERDICT_WORDS[failed], failed
+    names = [side.name for side in comparison.sides]
+    if len(comparison.differences) > 1:
+        return "=", f"{', '.join(names[:-1])} and {names[-1]} compared", "no_data"
+    found = [one for one in comparison.differences[0] if one.metric in HEADLINES]
+    decisive = [one for one in found if one.metric in _DECISIVE]
+    if all(one.absolute is None for one in decisive):
+        return "?", "No interval", "no_data"
+    better = {is_better(one) for one in decisive if one.is_shown}
+    if len(better) == 1:
+        verdict, word = ("pass", "better") if better == {True} else ("fail", "worse")
+        return VERDICT_MARKS[verdict], f"{names[1]} is {word}", verdict
+    if better or any(one.is_shown for one in found):
+        return "\N{NOT EQUAL TO}", f"{names[1]} differs", "no_data"
+    return "=", capital(NO_DIFFERENCE), "no_data"
+
+
+def noise_text(comparison: Comparison) -> str:
+    """Return how far runs of the same thing are apart, and from what that is known."""
+    seen = [
+        one for found in comparison.differences for one in found if one.metric == P99 and one.noises
+    ]
+    if not seen:
+        return "How far runs of the same thing are apart is not known here."
+    noises = list(dict.fromkeys(noise for one in seen for noise in one.noises))
+    parts = []
+    for noise in noises:
+        factor = math.exp(NORMAL_QUANTILE * noise.deviation * math.sqrt(2))
+        source = f"measured from {noise.runs} runs" if noise.runs else "assumed: too few are stored"
+        parts.append(f"a factor of {factor:.2f} ({source})")
+    least = max((one.least_rise for one in seen if one.least_rise is not None), default=None)
+    text = (
+        f"Two runs of the same thing differ in {title_of(P99)} by up to {' or '.join(parts)}, and "
+        "the intervals contain that."
+    )
+    return text if least is None else f"{text} A rise of {_percent(1 + least)} would be found here."
 
 
 def difference_text(first: Side, other: Side, differences: Sequence[Difference]) -> str:
     """Return how a side differs from the first, in a few sentences."""
     by_metric = {one.metric: one for one in differences}
     sentences = []
-    for metric in _HEADLINES:
+    for metric in HEADLINES[:3]:
         seen = by_metric[metric]
         name = capital(title_of(metric))
         if seen.difference is None:
@@ -126,7 +178,9 @@ def comparison_json(comparison: Comparison, passages: Sequence[Passage]) -> Json
             }
             for side in comparison.sides
         ],
-        "unlike": [one._asdict() for one in comparison.unlike],
+        "headline": decision(comparison, passages)[1],
+        "noise": noise_text(comparison),
+        "unlike": [one._asdict() | {"kind": one.kind} for one in comparison.unlike],
         "differences": [
             _difference_json(side, one)
             for side, differences in zip(comparison.sides[1:], comparison.differences, strict=True)
@@ -150,6 +204,10 @@ def _difference_json(side: Side, one: Difference) -> Json:
         "ratio_interval": list(one.relative) if one.relative and one.ratio is not None else None,
         "clock_error_ms": one.clock_error_ms or None,
         "shown": one.is_shown if one.absolute else None,
+        "least_rise": one.least_rise,
+        "noise": [
+            {"deviation": noise.deviation, "measured_from_runs": noise.runs} for noise in one.noises
+        ],
     }
 
 

@@ -3,16 +3,30 @@ import json
 import numpy as np
 import pytest
 
-from harness.analysis.decide.comparability import IncomparableRunsError, find_incompatibilities
-from harness.analysis.decide.comparison import RATIO, compare
+from harness.analysis.decide.between_runs import StoredRun
+from harness.analysis.decide.comparability import (
+    IncomparableRunsError,
+    Incompatibility,
+    find_incompatibilities,
+    load_of,
+    refuse_unlike,
+)
+from harness.analysis.decide.comparison import METRICS, RATIO, compare
 from harness.analysis.decide.regression import parse_gates, pass_gates
+from harness.analysis.decide.run_noise import RunNoise
 from harness.analysis.run.finalize import analyse
 from harness.analysis.run.histograms import read_seconds
 from harness.analysis.run.slo import observe
 from harness.measure.record import JOURNAL_FOLDER
 from harness.report import formatting as q
 from harness.report.decide.compare_page import comparison_tiles, render_comparison
-from harness.report.decide.compare_tables import comparison_json, difference_table, difference_text
+from harness.report.decide.compare_tables import (
+    comparison_json,
+    decision,
+    difference_table,
+    difference_text,
+    noise_text,
+)
 from tests.support.records import run_file, three_subscribers
 from tests.support.simulated_run import Simulation
 
@@ -37,9 +51,25 @@ def runs(tmp_path_factory):
     }
 
 
-def differences(*sides):
+def stored(analysis, ratio=1.02):
+    """Return six earlier runs like one, each ``ratio`` from the next, up and down."""
+    return [
+        StoredRun(
+            load_of(analysis.record.run),
+            {
+                metric: value and value * ratio ** (number % 2)
+                for metric in METRICS
+                for value in (observe(analysis.summary, metric),)
+            },
+        )
+        for number in range(6)
+    ]
+
+
+def differences(*sides, earlier=()):
     """Compare sides with the first and return the last one's differences by metric."""
-    return {one.metric: one for one in compare(sides, replicates=REPLICATES).differences[-1]}
+    found = compare(sides, replicates=REPLICATES, stored=earlier).differences[-1]
+    return {one.metric: one for one in found}
 
 
 def test_a_record_beside_itself_shows_no_difference_in_anything(runs):
@@ -54,12 +84,35 @@ def test_a_record_beside_itself_shows_no_difference_in_anything(runs):
 
 def test_twice_the_latency_is_shown_with_an_interval_around_two(runs):
     """The median doubles too."""
-    found = differences([runs["first"]], [runs["slow"]])
+    found = differences([runs["first"]], [runs["slow"]], earlier=stored(runs["first"]))
     for name in ("p50", "p99"):
         one = found[f"fan_out_latency_ms.{name}"]
         assert one.is_shown
         assert one.difference > 0
         assert one.relative.holds(2.0)
+
+
+def test_without_stored_runs_twice_the_latency_of_one_run_may_be_chance(runs):
+    """Two single runs of one thing may be a factor of 2.3 apart: that is assumed, and said."""
+    one = differences([runs["first"]], [runs["slow"]])[P99]
+    assert (False, (RunNoise(0.3),)) == (one.is_shown, one.noises)
+    assert one.relative.high / one.ratio >= 2.29
+    assert one.least_rise >= 1.29
+    comparison = compare([[runs["first"]], [runs["slow"]]], replicates=20)
+    assert "No difference shown" == decision(comparison, [])[1]
+    assert "a factor of 2.30 (assumed: too few are stored)" in noise_text(comparison)
+
+
+def test_another_machine_widens_the_interval(tmp_path, runs):
+    """By what is assumed once more; the same differences are then less sure."""
+    sides = [[runs["first"]], [runs["slow"]]]
+    alike = compare(sides, replicates=20, stored=stored(runs["first"]))
+    unlike = [Incompatibility("machine.cpu_model", "one in A, another in B")]
+    apart = compare(sides, unlike, replicates=20, stored=stored(runs["first"]))
+    (narrow, wide) = (
+        next(one for one in found.differences[0] if one.metric == P99) for found in (alike, apart)
+    )
+    assert (True, False) == (narrow.is_shown, wide.is_shown)
 
 
 def test_losses_are_shown_with_an_interval_around_their_share(runs):
@@ -132,6 +185,7 @@ def changed(folder, **changes):
     ("changes", "key"),
     [
         ({"workload": {"seed": 8}}, "workload.seed"),
+        ({"workload": {"population": {"subscribers": 9}}}, "workload.population.subscribers"),
         ({"workload": {"publishing": {"rate_per_s": 9}}}, "workload.publishing.rate_per_s"),
         ({"environment": {"cpus": 64}}, "machine.cpus"),
         ({"environment": {"versions": {"gevent": "0"}}}, "generator.versions.gevent"),
@@ -160,8 +214,36 @@ def test_the_error_names_key_and_values(tmp_path):
     pair = [[changed(tmp_path / f"{n}", workload={"seed": n})] for n in (1, 2)]
     error = IncomparableRunsError(find_incompatibilities(pair))
     assert "compare: workload.seed is 1 in A, 2 in B, runs that are compared" in str(error)
-    assert "hint: --anyway" in str(error)
-    assert 2 == error.exit_code
+    assert "hint: --allow seed compares them all the same" in str(error)
+    assert 6 == error.exit_code
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "refused"),
+    [
+        ({"workload": {"seed": 8}}, "seed", True),
+        ({"workload": {"population": {"subscribers": 9}}}, "scale", True),
+        ({"workload": {"publishing": {"rate_per_s": 9}}}, "workload", True),
+        ({"environment": {"versions": {"gevent": "0"}}}, "generator", True),
+        ({"environment": {"cpu_model": "another"}}, "machine", False),
+        ({"environment": {"kernel": "another"}}, "kernel", False),
+    ],
+)
+def test_what_differs_has_a_kind_by_which_it_is_allowed(tmp_path, changes, kind, refused):
+    """Only another machine or kernel is no reason to refuse."""
+    sides = [[changed(tmp_path / "first")], [changed(tmp_path / "other", **changes)]]
+    if refused:
+        with pytest.raises(IncomparableRunsError):
+            refuse_unlike(sides)
+    assert {kind} == {one.kind for one in refuse_unlike(sides, [kind])}
+
+
+def test_runs_of_a_side_may_have_different_seeds_and_sides_not(tmp_path):
+    """A side of several seeds is one thing, compared with the same seeds."""
+    runs = [changed(tmp_path / str(seed), workload={"seed": seed}) for seed in (1, 2, 3)]
+    assert [] == find_incompatibilities([runs[:2], runs[:2]])
+    (one,) = find_incompatibilities([runs[:2], runs[1:]])
+    assert ("workload.seed", "1+2 in A, 2+3 in B") == one
 
 
 def with_clock_error(folder, error_ms, **changes):
@@ -181,7 +263,7 @@ def apart(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clocks")
     quick = with_clock_error(folder / "quick", 20.0, seed=1)
     slow = with_clock_error(folder / "slow", 20.0, seed=2, median_ms=24.0)
-    return compare([[quick], [slow]], replicates=REPLICATES)
+    return compare([[quick], [slow]], replicates=REPLICATES, stored=stored(quick))
 
 
 def test_a_difference_that_the_clocks_may_have_made_is_none(apart):

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from harness.analysis.decide.history import differences, read_history
+from harness.analysis.decide.history import read_history
+from harness.analysis.decide.load_differences import differences
 from harness.analysis.run.finalize import finalize
 from harness.analysis.run.run_file import NoRecordError
 from harness.report.decide.history_page import draw_history, render_history, tables

@@ -27,6 +27,13 @@ def verdict(rule, seen):
         ("-10%", 100.0, 50.0, Interval(-60.0, -40.0), "fail"),
         ("+10%", 100.0, 112.0, None, "fail"),
         ("+0%", 0.0, 1.0, None, "fail"),
+        ("+10% and +5 ms", 100.0, 112.0, None, "fail"),
+        ("+10% and +15 ms", 100.0, 112.0, None, "pass"),
+        ("+20% and +5 ms", 100.0, 112.0, None, "pass"),
+        ("+5 ms", 100.0, 112.0, None, "fail"),
+        ("-5ms and -1%", 100.0, 90.0, None, "fail"),
+        ("+0", 0.0, 0.0, None, "pass"),
+        ("+0", 0.0, 1.0, None, "fail"),
         ("+10%", None, 112.0, None, "no_data"),
         ("+10%", 100.0, None, None, "no_data"),
     ],
@@ -38,7 +45,13 @@ def test_a_gate_fails_beyond_its_change_where_a_difference_is_shown(
     assert expected == verdict(f"{P99} {rule}", Difference(P99, first, other, interval, None))
 
 
-@pytest.mark.parametrize("rule", ["fan_out_latency_ms.p99", f"{P99} 10%", f"{P99} +x%", ""])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *("fan_out_latency_ms.p99", f"{P99} 10%", f"{P99} +x%", ""),
+        *(f"{P99} +5 s", f"{P99} +5% and", f"{P99} +5% and +6%", f"{P99} +1 ms or +5%"),
+    ],
+)
 def test_a_rule_that_cannot_be_read_is_an_error_with_an_example(rule):
     """A gate that does nothing would pass for ever."""
     with pytest.raises(ScenarioError, match=r"--fail-if .fan_out_latency_ms\.p99 \+10%"):
@@ -53,4 +66,7 @@ def test_a_figure_that_is_not_compared_is_refused():
 
 def test_rules_are_printed_as_they_are_written():
     """In a pipeline's log."""
-    assert [f"{P99} +10%"] == [str(gate) for gate in parse_gates([f" {P99}  +10.0 % "])]
+    rules = [f" {P99}  +10.0 % ", f"{P99} +5 ms and +10%", "deliveries.lost +0"]
+    assert [f"{P99} +10%", f"{P99} +10% and +5 ms", "deliveries.lost +0"] == [
+        str(gate) for gate in parse_gates(rules)
+    ]
