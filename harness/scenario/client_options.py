@@ -63,8 +63,8 @@ class WildcardOptions(ClientOptions):
     reject: JsonRules = Field(
         default={"errors": True, "error": True},
         description="What makes an answer in JSON a refusal, even with status 200: keys with dots "
-        "to their values, of which one is enough. `true` stands for anything but null, false, 0 "
-        "and what is empty. `{}` for nothing.",
+        "to their values, of which one is enough. `true` stands for any value but false, 0 and "
+        "what is empty. `{}` for nothing.",
     )
 
     def knows_wildcards(self) -> bool:
