@@ -40,7 +40,9 @@ class PolledService:
         self.address = resolve(self.host, parts.port or (443 if parts.scheme == "https" else 80))
         self.sources = cycle(access.source_addresses or (None,))
         self.clock = PollClock()
-        self.publisher = HttpPublisher(access, lambda _channel, message: as_json(message))
+        self.publisher = HttpPublisher(
+            access, lambda _channel, message: as_json(message), reject=self.options.reject
+        )
         self.answers = KnownAnswers(_layout(self.options))
         self._path = path_of(access.realtime)
         self._headers = [f"Host: {parts.netloc.rpartition('@')[2]}", "Accept: application/json"]

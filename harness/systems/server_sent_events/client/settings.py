@@ -3,13 +3,14 @@
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.json_rules import Rules
 from harness.core.secrets import secret_variable
 from harness.net.addresses import path_of, tls_context, with_channels
 from harness.net.stream import resolve
@@ -30,6 +31,7 @@ class Settings:
         stalled_after_s: Silence after which a client gives up; None for never.
         channel_separator: Stands in an address between the channels of one stream.
         stall_limit_s: Silence that counts as an error where no client gives up; None for none.
+        reject: What makes the answer to a publish a refusal, whatever its status.
     """
 
     headers: Mapping[str, str]
@@ -39,6 +41,7 @@ class Settings:
     stalled_after_s: float | None = None
     channel_separator: str = ","
     stall_limit_s: float | None = None
+    reject: Rules = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Settings({len(self.headers)} headers)"  # They hold secrets.
@@ -79,6 +82,7 @@ def settings_of(options: Any, api_key: str) -> Settings:
         stalled_after_s=options.stalled_after_s,
         channel_separator=options.channel_separator,
         stall_limit_s=options.stall_limit_s,
+        reject=options.reject,
     )
 
 
