@@ -14,6 +14,7 @@ from urllib.parse import quote
 import orjson
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.json_rules import value_at
 from harness.core.peer_limits import FLOOD, oversize
 
 POLL_PREFIX = "/poll/"
@@ -109,20 +110,20 @@ def parse_page(body: bytes, layout: Layout) -> Page:
         page = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _wrong(f"is no JSON ({error})") from None
-    entries = _at(page, layout.messages, missing=_MISSING)
+    entries = value_at(page, layout.messages, missing=_MISSING)
     if entries is None:  # Some services write "no messages" so.
         entries = []
     if not isinstance(entries, list):
         raise _wrong(f"has no list at {layout.messages!r}")
     _check_count(len(entries), MAX_MESSAGES, "messages")
-    found = _at(page, layout.cursor) if layout.cursor else None
+    found = value_at(page, layout.cursor) if layout.cursor else None
     cursor = "" if found is None else str(found)
     if len(cursor) > MAX_CURSOR_BYTES:
         raise oversize("answer to a poll", f"a cursor of {len(cursor):,} bytes", MAX_CURSOR_BYTES)
     return Page(
         tuple(map(_event, entries)),
         cursor,
-        _seconds(_at(page, layout.interval)) if layout.interval else None,
+        _seconds(value_at(page, layout.interval)) if layout.interval else None,
     )
 
 
@@ -148,13 +149,6 @@ def retry_after_s(value: str, now_s: float) -> float | None:
         return min(max(asked_s, 0.0), LONGEST_WAIT_S)
     except (ValueError, OverflowError):
         return None
-
-
-def _at(value: Any, path: str, missing: object = None) -> Any:
-    """Return what keys with dots between lead to; ``missing`` where they lead nowhere."""
-    for key in path.split(".") if path else ():
-        value = value.get(key, missing) if isinstance(value, dict) else missing
-    return value
 
 
 def _seconds(interval_ms: Any) -> float | None:
