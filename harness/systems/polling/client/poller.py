@@ -15,12 +15,11 @@ import gevent
 from gevent.event import AsyncResult
 
 from harness.core.errors import RemoteProtocolError
-from harness.core.peer_limits import FLOOD, MAX_OTHER_MESSAGES_PER_S
 from harness.net.client import JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code, lap
 from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.systems.polling import wire
-from harness.systems.polling.client.answers import Answer, AnswerReader
+from harness.systems.polling.client.answers import Answer, AnswerReader, deliver
 from harness.systems.polling.client.polled_service import PolledService
 from harness.systems.polling.client.timing import NEVER, Pace
 
@@ -246,7 +245,7 @@ class PollingClient:
             self._move_to(answer)
         if self._awaited is not None:
             self._confirmed(kernel_ns)
-        self._deliver_all(answer.events, kernel_ns)
+        deliver(answer.events, self._frame_cache, self._listener, kernel_ns)
         if is_new and self._service.answers.layout is None:
             self._ask()  # One message an answer: there may be more.
         else:
@@ -277,20 +276,6 @@ class PollingClient:
         self._listener.confirmed(kernel_ns)
         if awaited is not None:
             awaited.set(kernel_ns)
-
-    def _deliver_all(self, events: Sequence[bytes], kernel_ns: int) -> None:
-        """Deliver the events of an answer, as long as most of them are messages of the run."""
-        others = 0
-        for event in events:
-            known = self._frame_cache.get(event)
-            if known is not None:
-                self._listener.delivered(known, kernel_ns)
-            elif (token := self._listener.event(event, kernel_ns)) is not None:
-                self._frame_cache[event] = token
-            elif (others := others + 1) > MAX_OTHER_MESSAGES_PER_S:
-                found = f"more than {MAX_OTHER_MESSAGES_PER_S:,} messages that are no delivery"
-                self._listener.refused("poll", FLOOD, f"an answer with {found}")
-                return
 
     def _poll_later(self) -> None:
         """Poll again one interval after the last poll was sent, give or take the jitter."""
