@@ -38,10 +38,10 @@ class FanoutEmulator:
         self.realtime = emulated.realtime
         self.api_key = emulated.api_key
         self.ca_file = emulated.ca_file
-        trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else None
+        self._trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else None
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),  # An emulator is never behind a proxy.
-            urllib.request.HTTPSHandler(context=trust),
+            urllib.request.HTTPSHandler(context=self._trust),
         )
 
     def stats(self) -> dict[str, Any]:
