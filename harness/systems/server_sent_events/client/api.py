@@ -12,7 +12,6 @@ import errno
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
-from itertools import cycle
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -21,9 +20,9 @@ from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import HttpPublisher
 from harness.net.http_stream import Body, ResponseHead, body_of
-from harness.net.joining import error_text, join_code, lap, read_head
+from harness.net.joining import error_text, failed_join, lap, read_head
 from harness.net.reading import Int64Array
-from harness.net.stream import TcpStream, TlsStream, open_socket
+from harness.net.stream import TcpStream
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.client.settings import Addresses, settings_of
 
@@ -58,11 +57,8 @@ class ServerSentEventsApi:
         """Where each user's last stream was left; a returning browser sends it."""
         self.frames: dict[bytes, bytes] = {}
         """Bytes lately cached: all who got equal ones keep one copy, for their cursors."""
-        self.sources = cycle(access.source_addresses or (None,))
         self.settings = settings_of(access.options, access.api_key)
-        self.addresses = Addresses(
-            access.realtime, access.tls, self.settings.headers, self.settings.channel_separator
-        )
+        self.addresses = Addresses(access, self.settings.headers, self.settings.channel_separator)
         headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
         self.publisher = HttpPublisher(access, self.settings.body, headers)
         self.may_connect = access.may_connect
@@ -206,7 +202,7 @@ class ServerSentEventsClient:
             self._body = self._checked(head, rest)
             stream.read_to(self, self._frame_cache)
         except (OSError, RemoteProtocolError) as error:
-            raise JoinError("subscribe", join_code(error), error_text(error)) from None
+            raise failed_join("subscribe", error) from None
         times.confirmed_ns = self.heard_ns = kernel_ns
         self._listener.confirmed(kernel_ns)
         return rest
@@ -231,23 +227,23 @@ class ServerSentEventsClient:
         self, address: str, times: JoinTimes, deadline: float
     ) -> tuple[ResponseHead, bytes, int]:
         """Connect, secure and ask; return the answer's head, what followed it, and when it came."""
-        stage, api = "connect", self._api
+        addresses = self._api.addresses
         try:
-            place = api.addresses.place_of(address)
-            before = time.monotonic_ns()
-            sock = open_socket(place.address, deadline, next(api.sources))
-            self._stream = TcpStream(sock)
-            before = lap(times, "tcp", before)
-            if place.tls is not None:
-                stage = "tls"
-                self._stream = TlsStream(sock, place.tls, place.host, deadline)
-                before = lap(times, "tls", before)
-            stage = "subscribe"
-            self._stream.send(api.addresses.request(address, self._parser.last_event_id))
-            answer = read_head(self._stream, deadline)
-            lap(times, "subscribe", before)
-        except (OSError, RemoteProtocolError, TargetUnreachableError, UnicodeError) as error:
-            raise JoinError(stage, _outcome(stage, error), error_text(error)) from None
+            stream = self._stream = addresses.place_of(address).route.open(times, deadline)
+        except (TargetUnreachableError, UnicodeError) as error:
+            raise failed_join("connect", error) from None
+        except JoinError as error:
+            code = _outcome(error.stage, error.__cause__) or error.code
+            raise JoinError(error.stage, code, error.message) from None
+        before = time.monotonic_ns()
+        try:
+            stream.send(addresses.request(address, self._parser.last_event_id))
+            answer = read_head(stream, deadline)
+        except (OSError, RemoteProtocolError) as error:
+            failed = failed_join("subscribe", error)
+            code = _outcome(failed.stage, error) or failed.code
+            raise JoinError(failed.stage, code, failed.message) from None
+        lap(times, "subscribe", before)
         return answer
 
     def _checked(self, head: ResponseHead, rest: bytes) -> Body:
@@ -385,13 +381,11 @@ class ServerSentEventsClient:
         return stream is not None
 
 
-def _outcome(stage: str, error: Exception) -> str:
-    """Return the code of a failed join: why the stream did not open."""
+def _outcome(stage: str, error: BaseException | None) -> str:
+    """Return this system's own code for why a stream did not open; empty where it has none."""
     if stage == "connect":
         if isinstance(error, TimeoutError):
             return "connect_timeout"
         if getattr(error, "errno", None) == errno.ECONNREFUSED:
             return "connect_refused"
-    if isinstance(error, ConnectionError):
-        return STREAM_RESET
-    return join_code(error)
+    return STREAM_RESET if isinstance(error, ConnectionError) else ""
