@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -9,15 +10,18 @@ from urllib.parse import urlsplit
 import gevent
 import orjson
 from geventhttpclient import HTTPClient
+from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError
-from geventhttpclient.url import URL
 
+from harness.core.errors import TargetUnreachableError
 from harness.core.json_rules import NOTHING, Rules, first_match, text_at
-from harness.net.addresses import CHANNEL, path_of, tls_context, with_channels
+from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal
 from harness.net.http_stream import ResponseHead
 from harness.net.joining import error_text, join_code
 from harness.net.redirects import KEEPS_METHOD, REDIRECTS, RefusedRedirectError, redirected
+from harness.net.route import Route
+from harness.net.stream import TcpStream, wait_readable
 
 CONCURRENCY = 256
 CONNECT_WITHIN_S = 10.0
@@ -60,7 +64,7 @@ class Poster:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._origin = _origin(access.http)
-        self._clients = {self._origin: self._connected(access.http)}
+        self._clients = {self._origin: http_client(Route(access, access.http))}
 
     def post(self, address: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """POST in the calling greenlet and return the answer; raises OSError.
@@ -87,31 +91,25 @@ class Poster:
     def _send(
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[ResponseHead, bytes]:
-        origin = _origin(address)
-        if origin != self._origin:
+        if _origin(address) != self._origin:
             headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
-        client = self._clients.get(origin)
-        if client is None:
-            client = self._clients[origin] = self._connected(address)
         try:
-            response = client.post(path_of(address), body, headers)
+            response = self._client(address).post(path_of(address), body, headers)
             text = bytes(response.read())
         except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
             raise ConnectionResetError(str(error) or "no answer arrived") from None
-        except UnicodeError as error:
-            raise ConnectionError(f"its host has no name that resolves ({error})") from None
         return ResponseHead(response.status_code, _joined(response.headers)), text
 
-    def _connected(self, address: str) -> HTTPClient:
-        is_ours = _origin(address) == self._origin
-        tls = self._access.tls if is_ours else tls_context(address, verify=True, ca_file=None)
-        return HTTPClient.from_url(
-            URL(address.replace(CHANNEL, "channel")),
-            concurrency=CONCURRENCY,
-            connection_timeout=CONNECT_WITHIN_S,
-            network_timeout=ANSWER_WITHIN_S,
-            ssl_context_factory=lambda: tls,
-        )
+    def _client(self, address: str) -> HTTPClient:
+        """Return what sends to the host of an address; raises OSError if there is no such host."""
+        origin = _origin(address)
+        if origin not in self._clients:
+            # What the target says of certificates is for its own host.
+            try:
+                self._clients[origin] = http_client(Route(replace(self._access, tls=None), address))
+            except (TargetUnreachableError, UnicodeError) as error:
+                raise ConnectionError(str(error)) from None
+        return self._clients[origin]
 
     def close(self) -> None:
         """Close the connections."""
@@ -198,3 +196,48 @@ def _joined(headers: Any) -> dict[str, str]:
         name = written.lower()
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined
+
+
+def http_client(route: Route) -> HTTPClient:
+    """Return a client for requests to the host of a route, which makes its connections."""
+    client = HTTPClient(route.host, route.port)
+    client._connection_pool = _Connections(route)  # noqa: SLF001 - it takes no pool as an argument
+    return client
+
+
+class _Connections(ConnectionPool):
+    """Connections of one route that are kept for further requests."""
+
+    def __init__(self, route: Route) -> None:
+        super().__init__(route.host, route.port, route.host, route.port, size=CONCURRENCY)
+        self._route = route
+
+    def _create_socket(self) -> Any:
+        deadline = time.monotonic() + CONNECT_WITHIN_S
+        return _Connection(self._route.secure(self._route.connect(deadline), deadline))
+
+    def _is_socket_alive(self, sock: Any) -> bool:
+        return isinstance(sock, _Connection) and sock.is_idle()
+
+
+class _Connection:
+    """A stream with the part of a socket's interface that requests need."""
+
+    def __init__(self, stream: TcpStream) -> None:
+        self._stream = stream
+        self.sendall = stream.send
+        self.close = stream.close
+
+    def recv(self, _size: int) -> bytes:
+        """Wait for bytes of the answer, in the calling greenlet; raises OSError."""
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        while (received := self._stream.receive()) is None:
+            wait_readable(self._stream.sock, deadline)
+        return received[0]
+
+    def is_idle(self) -> bool:
+        """Return whether the connection is open, and nothing has arrived that no request awaits."""
+        try:
+            return self._stream.receive() is None
+        except OSError:
+            return False

@@ -26,7 +26,7 @@ from harness.core.json_rules import first_match, text_at
 from harness.core.message_token import as_json, holds_message
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer, Refusal
 from harness.net.frames import PING, TEXT, client_frame
-from harness.net.stream import resolve
+from harness.net.route import Route
 from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.api_gateway_websocket import wire
 
@@ -60,14 +60,7 @@ class ApiGatewayWebSocketApi:
         uri = parse_uri(_with_key(access.realtime, self.options.key_query, access.api_key))
         header = self.options.key_header
         headers = {header: access.api_key} if header and access.api_key else {}
-        self.endpoint = Endpoint(
-            uri,
-            resolve(uri.host, uri.port),
-            (),
-            access.tls,
-            access.source_addresses,
-            headers=headers,
-        )
+        self.endpoint = Endpoint(uri, Route(access, access.realtime), headers=headers)
 
     def client(
         self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener

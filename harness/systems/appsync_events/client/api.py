@@ -23,7 +23,7 @@ from harness.core.errors import RemoteProtocolError
 from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import Poster
-from harness.net.stream import resolve
+from harness.net.route import Route
 from harness.net.upgrade import Upgrade
 from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.appsync_events import wire
@@ -58,16 +58,13 @@ class AppSyncEventsApi:
 
     def __init__(self, access: Access) -> None:
         uri = parse_uri(access.realtime)
-        address = resolve(uri.host, uri.port)
         http = URL(access.http)
         host, port = http.host, http.port
         plain = port == (443 if http.scheme == "https" else 80)
         self.credentials = credentials_for(access, host, None if plain else port)
         self.credentials.ready(0)  # Raises now rather than at every join.
         self._shown: Mapping[str, str] = {}
-        self.endpoint = Endpoint(
-            uri, address, [wire.SUBPROTOCOL], access.tls, access.source_addresses
-        )
+        self.endpoint = Endpoint(uri, Route(access, access.realtime), [wire.SUBPROTOCOL])
         self._ids: dict[str, str] = {}
         self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
         self._http = access.http
