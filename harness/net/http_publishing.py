@@ -1,7 +1,7 @@
 """Publish by HTTP POST, one event a request, to an address that names the channel."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 
 import gevent
@@ -12,6 +12,7 @@ from geventhttpclient.url import URL
 from harness.net.addresses import CHANNEL, path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code
+from harness.net.request_fields import RequestFields, bearer
 
 CONCURRENCY = 256
 CONNECT_WITHIN_S = 10.0
@@ -24,21 +25,22 @@ class HttpPublisher:
     Args:
         access: Its ``http`` has ``{channel}`` where the channel belongs.
         body: Makes the body of a request from a channel and an event.
-        headers: Of each request; left out, JSON with the key, if there is one, as a bearer token.
+        content_type: Of the bodies. The key, if there is one, is sent as a bearer token.
     """
 
     def __init__(
         self,
         access: Access,
         body: Callable[[str, bytes], bytes],
-        headers: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
     ) -> None:
-        self._path = path_of(access.http)
-        bearer = {"authorization": f"Bearer {access.api_key}"} if access.api_key else {}
-        self._headers = headers or {"content-type": "application/json", **bearer}
+        fields = RequestFields(access.http, access.options)
+        self._path = path_of(fields.address)
+        own = {"Content-Type": content_type, **bearer(access.api_key)}
+        self._headers = fields.headers_of_no_user(own)
         self._body = body
         self._client = HTTPClient.from_url(
-            URL(access.http.replace(CHANNEL, "channel")),
+            URL(fields.address.replace(CHANNEL, "channel")),
             concurrency=CONCURRENCY,
             connection_timeout=CONNECT_WITHIN_S,
             network_timeout=ANSWER_WITHIN_S,

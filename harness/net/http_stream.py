@@ -34,10 +34,12 @@ class ResponseHead(NamedTuple):
     Attributes:
         status: HTTP status.
         headers: Values by lower-case name; equal names joined by a comma.
+        set_cookies: Values of ``Set-Cookie``, each by itself: there are commas in them.
     """
 
     status: int
     headers: Mapping[str, str]
+    set_cookies: tuple[str, ...] = ()
 
     @property
     def is_interim(self) -> bool:
@@ -64,12 +66,15 @@ def parse_response_head(head: bytes) -> ResponseHead:
         found = head[:80].decode("latin-1").partition("\r\n")[0]
         raise RemoteProtocolError("HTTP response", f"began with {found!r}", "HTTP/1.1 was needed")
     headers: dict[str, str] = {}
+    set_cookies: list[str] = []
     for row in head.decode("latin-1").split("\r\n")[1:]:
         name, colon, value = row.partition(":")
         if colon:
             name, value = name.strip().lower(), value.strip()
+            if name == "set-cookie":
+                set_cookies.append(value)
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return ResponseHead(int(line[1]), headers)
+    return ResponseHead(int(line[1]), headers, tuple(set_cookies))
 
 
 def words(value: str) -> list[str]:

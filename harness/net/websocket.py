@@ -35,8 +35,9 @@ from harness.net.frames import (
 )
 from harness.net.joining import error_text, join_code, lap, read_head
 from harness.net.reading import Int64Array
+from harness.net.request_fields import OWN_HEADERS, Cookies
 from harness.net.stream import TcpStream, TlsStream, open_socket
-from harness.net.upgrade import NO_HEADERS, RefusedUpgradeError, Upgrade
+from harness.net.upgrade import RefusedUpgradeError, Upgrade
 
 NORMAL_CLOSE = 1000
 PROTOCOL_ERROR = 1002
@@ -48,11 +49,12 @@ class Endpoint:
     Args:
         uri: The WebSocket address, with host name, path and query.
         address: The numeric address and port behind it.
-        subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes the first, or
-            none where none is offered.
+        subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes one, or none where
+            none is offered.
         tls: Context for wss, None for ws.
         source_addresses: Local addresses to connect from, in turn; none for the kernel's choice.
         headers: Further headers of the upgrade request.
+        cookies: Those of the users; None where none are sent.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class Endpoint:
         tls: ssl.SSLContext | None = None,
         source_addresses: Sequence[str] = (),
         *,
-        headers: Mapping[str, str] = NO_HEADERS,
+        headers: Mapping[str, str] = OWN_HEADERS,
+        cookies: Cookies | None = None,
     ) -> None:
         self.uri = uri
+        self.cookies = cookies
         self.address = address
         self.upgrade = Upgrade(uri, subprotocols, headers)
         self.tls = tls
@@ -164,10 +168,12 @@ class WebSocketConnection:
 
     def _upgrade(self, stream: TcpStream, deadline: float) -> bytes:
         """Request the upgrade and check the answer; return the bytes after it."""
-        upgrade = self.upgrade()
-        request, key = upgrade.request()
+        upgrade, cookies = self.upgrade(), self.endpoint.cookies
+        request, key = upgrade.request(cookies.line(self.listener) if cookies else b"")
         stream.send(request)
         head, rest, _ = read_head(stream, deadline)
+        if cookies:
+            cookies.take(self.listener, head.set_cookies)
         try:
             upgrade.check(head, key)
         except RefusedUpgradeError as error:

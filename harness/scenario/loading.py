@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.core.secrets import control_character_in
-from harness.scenario.addresses import PLACEHOLDER, register_address
+from harness.core.secrets import PLACEHOLDER, control_character_in, missing_variable
+from harness.scenario.addresses import register_address
 from harness.scenario.auth import VARIABLE_PATTERN, variables_in
 from harness.scenario.client_options import ClientOptions, WildcardOptions
 from harness.scenario.disturbances import OF_THE_EMULATOR
@@ -31,7 +31,6 @@ from harness.scenario.reading import read_source
 from harness.scenario.target import (
     Target,
     has_wildcards,
-    missing_variable,
     most_subscriptions,
     target_model,
 )
@@ -247,12 +246,11 @@ def _unusable_ca_file(target: Source, data: Mapping[str, Any]) -> list[ScenarioP
 
 
 def _unusable_credentials(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
-    auth = target.data.get("auth")
-    if not isinstance(auth, dict):
-        return []
     named = [
-        (f"auth.{key}", name)
-        for key, name in variables_in(auth)
+        (f"{table}.{key}", name)
+        for table in ("auth", "client")
+        if isinstance(values := target.data.get(table), dict)
+        for key, name in variables_in(values)
         if re.match(VARIABLE_PATTERN, name)
     ]
     missing = [_not_set(target, key, name) for key, name in named if not environment.get(name)]

@@ -14,9 +14,9 @@ from pydantic import (
     model_validator,
 )
 
-from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
+from harness.core.errors import ScenarioError, did_you_mean
 from harness.core.message_token import PLACE
-from harness.core.secrets import secret_variable
+from harness.core.secrets import PLACEHOLDER, missing_variable, secret_variable
 from harness.core.system import (
     HOW_TO_ADD,
     WEBSOCKET_SCHEMES,
@@ -26,7 +26,6 @@ from harness.core.system import (
     names_of,
     system_named,
 )
-from harness.scenario.addresses import PLACEHOLDER
 from harness.scenario.auth import Auth, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
@@ -216,7 +215,7 @@ def emulator_model(system: object) -> type[Emulator]:
 
 
 def client_model(system: object) -> type[ClientOptions]:
-    """Return the model of a system's ``[client]`` table: its own, or else one without keys."""
+    """Return the model of a system's ``[client]`` table: its own, or else the common one."""
     return _model_of(system, "client_options", ClientOptions)
 
 
@@ -291,23 +290,12 @@ def api_key(target: Target) -> str:
 def variables_of(target: Target) -> tuple[str, ...]:
     """Return the names of the environment variables a target needs, in the file's order."""
     endpoints = target.endpoints
-    addresses = [endpoints.http, endpoints.realtime] if endpoints else []
-    values = target.client.model_dump().values() if target.client else ()
-    addresses += [value for value in values if isinstance(value, str)]
-    names = [name for address in addresses for name in PLACEHOLDER.findall(address)]
-    names += [name for _, name in variables_in(target.auth.model_dump())]
-    return tuple(dict.fromkeys(names))
-
-
-def missing_variable(file: str, key: str, name: str) -> ScenarioProblem:
-    """Return the problem of an environment variable that a target needs and that is not set."""
-    return ScenarioProblem(
-        file=file,
-        key=key,
-        found=f"{name}, which is not set" if name else "an empty name",
-        rule="must name an environment variable that is set",
-        hint=f"export {name}=… before the run" if name else "write ${NAME}",
-    )
+    texts = [endpoints.http, endpoints.realtime] if endpoints else []
+    client = target.client.model_dump() if target.client else {}
+    texts += [value for value in client.values() if isinstance(value, str)]
+    names = [name for text in texts for name in PLACEHOLDER.findall(text)]
+    named = variables_in(client) + variables_in(target.auth.model_dump())
+    return tuple(dict.fromkeys([*names, *(name for _, name in named)]))
 
 
 def _address(address: str, schemes: tuple[str, str], *, key: str = "") -> str:

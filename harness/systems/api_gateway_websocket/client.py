@@ -13,7 +13,6 @@ route responses for WebSocket APIs", read November 2026.
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from gevent import Timeout, get_hub
 from gevent.event import AsyncResult
@@ -22,6 +21,7 @@ from websockets.uri import parse_uri
 from harness.core.message_token import as_json, holds_message
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.frames import PING, TEXT, client_frame
+from harness.net.request_fields import RequestFields, subprotocols_of
 from harness.net.stream import resolve
 from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.api_gateway_websocket import wire
@@ -49,16 +49,18 @@ class ApiGatewayWebSocketApi:
 
     def __init__(self, access: Access) -> None:
         self.options = access.options
-        uri = parse_uri(_with_key(access.realtime, self.options.key_query, access.api_key))
-        header = self.options.key_header
-        headers = {header: access.api_key} if header and access.api_key else {}
+        header, parameter, key = self.options.key_header, self.options.key_query, access.api_key
+        query = {parameter: key} if parameter and key else {}
+        fields = RequestFields(access.realtime, self.options, query)
+        uri = parse_uri(fields.address)
         self.endpoint = Endpoint(
             uri,
             resolve(uri.host, uri.port),
-            (),
+            subprotocols_of(self.options),
             access.tls,
             access.source_addresses,
-            headers=headers,
+            headers=fields.headers({header: key} if header and key else {}),
+            cookies=fields.cookies,
         )
 
     def client(
@@ -270,13 +272,3 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
 
 def _meaning(error: wire.ErrorFrame) -> str:
     return MEANINGS.get(error.message, NO_MORE)
-
-
-def _with_key(address: str, parameter: str, key: str) -> str:
-    """Return the address with the key in its query, if it belongs there."""
-    if not parameter or not key:
-        return address
-    parts = urlsplit(address)
-    added = f"{parameter}={quote(key, safe='')}"
-    query = f"{parts.query}&{added}" if parts.query else added
-    return urlunsplit(parts._replace(query=query))

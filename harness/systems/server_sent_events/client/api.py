@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
@@ -25,7 +25,10 @@ from harness.net.joining import error_text, join_code, lap, read_head
 from harness.net.reading import Int64Array
 from harness.net.stream import TcpStream, TlsStream, open_socket
 from harness.systems.server_sent_events import wire
-from harness.systems.server_sent_events.client.settings import Addresses, settings_of
+from harness.systems.server_sent_events.client.addresses import Addresses
+
+if TYPE_CHECKING:
+    from harness.systems.server_sent_events.options import ClientOptions
 
 STREAM_END = "stream_end"
 STREAM_RESET = "stream_reset"
@@ -59,12 +62,9 @@ class ServerSentEventsApi:
         self.frames: dict[bytes, bytes] = {}
         """Bytes lately cached: all who got equal ones keep one copy, for their cursors."""
         self.sources = cycle(access.source_addresses or (None,))
-        self.settings = settings_of(access.options, access.api_key)
-        self.addresses = Addresses(
-            access.realtime, access.tls, self.settings.headers, self.settings.channel_separator
-        )
-        headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
-        self.publisher = HttpPublisher(access, self.settings.body, headers)
+        self.options: ClientOptions = access.options
+        self.addresses = Addresses(access)
+        self.publisher = HttpPublisher(access, self.options.body, self.options.publish_content_type)
         self.may_connect = access.may_connect
 
     def client(
@@ -149,8 +149,8 @@ class ServerSentEventsClient:
         """The last bytes that the frame_cache knew; the cursor is read from them when asked for."""
         self._joined = False
         self.heard_ns = 0
-        self.silence_limit_s = api.settings.stalled_after_s if channels else None
-        self.stall_limit_s = api.settings.stall_limit_s if channels else None
+        self.silence_limit_s = api.options.stalled_after_s if channels else None
+        self.stall_limit_s = api.options.stall_limit_s if channels else None
 
     @property
     def last_event_id(self) -> bytes:
@@ -241,8 +241,10 @@ class ServerSentEventsClient:
                 self._stream = TlsStream(sock, place.tls, place.host, deadline)
                 before = lap(times, "tls", before)
             stage = "subscribe"
-            self._stream.send(api.addresses.request(address, self._parser.last_event_id))
+            last_event_id = self._parser.last_event_id
+            self._stream.send(api.addresses.request(address, self._listener, last_event_id))
             answer = read_head(self._stream, deadline)
+            api.addresses.take_cookies(address, self._listener, answer[0])
             lap(times, "subscribe", before)
         except (OSError, RemoteProtocolError, TargetUnreachableError, UnicodeError) as error:
             raise JoinError(stage, _outcome(stage, error), error_text(error)) from None
@@ -325,7 +327,7 @@ class ServerSentEventsClient:
         if known is not None:
             self._listener.delivered(known, kernel_ns)
             return known
-        event_types = self._api.settings.event_types
+        event_types = self._api.options.event_types
         if event_types and event.type not in event_types:
             return None
         token = self._listener.event(event.data, kernel_ns)
