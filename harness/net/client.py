@@ -79,6 +79,7 @@ class PublishAnswer:
         code: The system's own error code, empty when accepted.
         message: The system's own text, empty when accepted.
         received_ns: When the answer reached the kernel; run host's realtime.
+        refused: Places of the events that were refused; empty for all of one that is not accepted.
     """
 
     publish_id: str
@@ -87,6 +88,7 @@ class PublishAnswer:
     code: str
     message: str
     received_ns: int
+    refused: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.accepted:  # An accepted one has no text, and there are many.

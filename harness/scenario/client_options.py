@@ -20,6 +20,9 @@ Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 HeaderValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
 Parameter = Annotated[str, Field(min_length=1)]
 Subprotocol = Annotated[str, Field(pattern=r"^([!#$%&'*+.^_`|~0-9A-Za-z-]|\$\{\w+\})+$")]
+Path = Annotated[str, Field(min_length=1, max_length=200)]
+JsonRules = dict[Path, str | bool | int | float]
+"""See ``core.json_rules``."""
 
 _SET_BY_THE_PROTOCOL = frozenset(
     {
@@ -31,6 +34,9 @@ _SET_BY_THE_PROTOCOL = frozenset(
 
 class ClientOptions(ScenarioModel):
     """How the simulated clients of this system behave and what they send."""
+
+    NO_LONGER_READ: ClassVar[frozenset[str]] = frozenset()
+    """Keys that said where a message is in what clients receive; older targets still have them."""
 
     headers: dict[Token, HeaderValue] = Field(
         default={},
@@ -60,9 +66,6 @@ class ClientOptions(ScenarioModel):
         default={},
         description="The same with a secret: parameter to the environment variable that holds it.",
     )
-
-    NO_LONGER_READ: ClassVar[frozenset[str]] = frozenset()
-    """Keys that said where a message is in what clients receive; older targets still have them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -117,12 +120,18 @@ class WebSocketOptions(ClientOptions):
 
 
 class WildcardOptions(ClientOptions):
-    """For systems that leave it to each service whether a name can stand for all channels."""
+    """For systems that leave it to each service what its answers say and which names it knows."""
 
     wildcards: bool = Field(
         default=False,
         description="Whether a service of your own takes `default/*` for all channels that begin "
         "like it, and sends each message once. The emulator does.",
+    )
+    reject: JsonRules = Field(
+        default={"errors": True, "error": True},
+        description="What makes an answer in JSON a refusal, even with status 200: keys with dots "
+        "to their values, of which one is enough. `true` stands for any value but false, 0 and "
+        "what is empty. `{}` for nothing.",
     )
 
     def knows_wildcards(self) -> bool:

@@ -2,6 +2,7 @@ import tracemalloc
 from types import SimpleNamespace
 
 import pytest
+from pydantic import ValidationError
 
 from harness.core.distribution import VERSION
 from harness.core.errors import ScenarioError
@@ -113,6 +114,16 @@ def test_token_that_is_no_subprotocol_is_refused_without_showing_it(monkeypatch,
     with pytest.raises(ScenarioError, match=r"client\.subprotocols must hold letters") as caught:
         subprotocols_of(WebSocketOptions(subprotocols=("${TOKEN}",)))
     assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["Host", "CONNECTION", "last-event-id", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol"]
+)
+@pytest.mark.parametrize("key", ["headers", "headers_env"])
+def test_header_that_the_protocol_needs_is_refused(key, name):
+    """It would break the request, or say something else than the harness does."""
+    with pytest.raises(ValidationError, match="the protocol itself needs this header"):
+        ClientOptions(**{key: {name: "VALUE"}})
 
 
 # Cookies that servers set.

@@ -261,11 +261,10 @@ def test_variables_of_requests_must_be_set(scenario, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     table = '[client]\nheaders_env = { X-Key = "A_HEADER" }\nsubprotocols = ["v1", "${A_TOKEN}"]\n'
     scenario.write(target=TARGET + table)
+    rule = "must name an environment variable that is set"
     assert [
-        "target.toml: client.headers_env must name an environment variable that is set, "
-        "got A_HEADER, which is not set",
-        "target.toml: client.subprotocols must name an environment variable that is set, "
-        "got A_TOKEN, which is not set",
+        f"target.toml: client.headers_env {rule}, got A_HEADER, which is not set",
+        f"target.toml: client.subprotocols {rule}, got A_TOKEN, which is not set",
     ] == scenario.complaint().splitlines()[::2]
     monkeypatch.setenv("A_HEADER", "a-s3cret")
     monkeypatch.setenv("A_TOKEN", "b-s3cret")

@@ -79,11 +79,8 @@ hint: its keys are headers, headers_env, cookies, cookies_env, query, query_env,
 emulated = true
 [client]
 headers = { hOST = 'a', Accept = 'b' }
-headers_env = { Sec-WebSocket-Protocol = 'PATH' }
 => client.headers.hOST must not be given: the protocol itself needs this header, got "a"
 hint: remove it
-target.toml: client.headers_env.Sec-WebSocket-Protocol must not be given: the protocol itself needs this header, got "PATH"
-hint: a WebSocket system has the key subprotocols
 
 emulated = true
 channel_namespace = '-x'

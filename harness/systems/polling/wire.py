@@ -14,6 +14,7 @@ from urllib.parse import quote
 import orjson
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.json_rules import value_at
 
 POLL_PREFIX = "/poll/"
 PUBLISH_PREFIX = "/pub/"
@@ -98,16 +99,16 @@ def parse_page(body: bytes, layout: Layout) -> Page:
         page = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _wrong(f"is no JSON ({error})") from None
-    entries = _at(page, layout.messages, missing=_MISSING)
+    entries = value_at(page, layout.messages, missing=_MISSING)
     if entries is None:  # Some services write "no messages" so.
         entries = []
     if not isinstance(entries, list):
         raise _wrong(f"has no list at {layout.messages!r}")
-    cursor = _at(page, layout.cursor) if layout.cursor else None
+    cursor = value_at(page, layout.cursor) if layout.cursor else None
     return Page(
         tuple(map(_event, entries)),
         "" if cursor is None else str(cursor),
-        _seconds(_at(page, layout.interval)) if layout.interval else None,
+        _seconds(value_at(page, layout.interval)) if layout.interval else None,
     )
 
 
@@ -133,13 +134,6 @@ def retry_after_s(value: str, now_s: float) -> float | None:
         return min(max(asked_s, 0.0), LONGEST_WAIT_S)
     except ValueError:
         return None
-
-
-def _at(value: Any, path: str, missing: object = None) -> Any:
-    """Return what keys with dots between lead to; ``missing`` where they lead nowhere."""
-    for key in path.split(".") if path else ():
-        value = value.get(key, missing) if isinstance(value, dict) else missing
-    return value
 
 
 def _seconds(interval_ms: Any) -> float | None:

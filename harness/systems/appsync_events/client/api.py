@@ -167,7 +167,7 @@ class AppSyncEventsClient(WebSocketConnection):
         super().__init__(api.endpoint, frame_cache, listener)
         self._api = api
         self._subscriptions = subscriptions
-        self._unconfirmed = len(subscriptions)
+        self._unconfirmed = set(subscriptions)
         self._awaited: AsyncResult | None = None
         self._joined = False
         # Whose credentials to show; a listener that has no number is the only user there is.
@@ -273,7 +273,9 @@ class AppSyncEventsClient(WebSocketConnection):
         if message.type == "connection_ack":
             self.silence_limit_s = _silence_limit_s(message.body)
         elif message.type == "subscribe_success":
-            self._unconfirmed -= 1
+            if message.id not in self._unconfirmed:
+                return
+            self._unconfirmed.remove(message.id)
             if self._unconfirmed:
                 return
             self.listener.confirmed(kernel_ns)
@@ -308,7 +310,7 @@ def _told(error: wire.WireError) -> str:
 def _answer(
     publish_id: str, message: wire.ServerMessage, *, throttled: bool, now_ns: int
 ) -> PublishAnswer:
-    """Read the outcome of a publish; one rejected event makes the publish refused."""
+    """Read the outcome of a publish, event by event."""
     if message.errors:
         error = message.errors[0]
         throttled = throttled or error.error_type in _THROTTLED
@@ -318,5 +320,15 @@ def _answer(
         first = failed[0] if isinstance(failed, list) else failed
         first = first if isinstance(first, dict) else {"message": first}
         code, text = str(first.get("code", "")), str(first.get("message", ""))
-        return PublishAnswer(publish_id, False, throttled, code, text, now_ns)
+        refused = _places(failed)
+        throttled = throttled or code in _THROTTLED
+        return PublishAnswer(publish_id, False, throttled, code, text, now_ns, refused=refused)
     return PublishAnswer(publish_id, True, False, "", "", now_ns)
+
+
+def _places(failed: Any) -> tuple[int, ...]:
+    """Return the places of failed events; none where one is not given, which stands for all."""
+    entries = failed if isinstance(failed, list) else []
+    places = [entry.get("index") for entry in entries if isinstance(entry, dict)]
+    known = tuple(place for place in places if type(place) is int)
+    return known if len(known) == len(entries) else ()
