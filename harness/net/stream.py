@@ -15,10 +15,8 @@ import time
 from typing import Any
 
 import gevent
-import gevent.socket
 from gevent import get_hub
 
-from harness.core.errors import TargetUnreachableError
 from harness.net.reading import READ, RECEIVE_BYTES, Reader, Receiver, receive
 from harness.net.ring_reading import reader
 
@@ -126,7 +124,8 @@ class TcpStream:
 class TlsStream(TcpStream):
     """A TLS session over a TCP socket; the handshake runs in the calling greenlet.
 
-    It receives the ciphertext itself, and passes on what it decrypts.
+    It receives the ciphertext itself, and passes on what it decrypts. If the handshake fails, the
+    socket is closed.
     """
 
     __slots__ = ("_incoming", "_outgoing", "_session")
@@ -140,17 +139,24 @@ class TlsStream(TcpStream):
         self._session = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=server_name
         )
-        while True:
-            try:
-                self._session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
+        try:
+            while not self._has_shaken_hands():
                 super().send(self._outgoing.read())
                 wait_readable(sock, deadline)
                 arrived = super().receive()
                 if arrived is not None:
                     self._incoming.write(arrived[0]) if arrived[0] else self._incoming.write_eof()
-        super().send(self._outgoing.read())
+            super().send(self._outgoing.read())
+        except BaseException:
+            self.close()
+            raise
+
+    def _has_shaken_hands(self) -> bool:
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
 
     def receive(self) -> tuple[bytes, int] | None:
         """Return decrypted bytes and when their ciphertext arrived; as ``TcpStream.receive``."""
@@ -206,12 +212,12 @@ class TlsStream(TcpStream):
 
 
 def open_socket(
-    address: tuple[str, int], deadline: float, source_address: str | None = None
+    address: tuple[Any, ...], deadline: float, source_address: str | None = None
 ) -> _socket.socket:
     """Connect a TCP socket in the calling greenlet; resolved addresses only.
 
     Args:
-        address: Numeric IP address and port.
+        address: Numeric IP address and port, of IPv6 flow and scope too where they matter.
         deadline: ``time.monotonic()`` at which to time out.
         source_address: Local address to connect from; None lets the kernel choose.
 
@@ -246,7 +252,7 @@ def _check_reserved_files(sock: _socket.socket) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-def _connect(sock: _socket.socket, address: tuple[str, int], deadline: float) -> None:
+def _connect(sock: _socket.socket, address: tuple[Any, ...], deadline: float) -> None:
     code = sock.connect_ex(address)
     if code == errno.EINPROGRESS:
         _wait(sock, WRITE, deadline)
@@ -272,23 +278,3 @@ def _wait(sock: _socket.socket, events: int, deadline: float) -> None:
 def errno_name(error: BaseException) -> str:
     """Return the name of an error's number, such as EMFILE; empty where it has none."""
     return errno.errorcode.get(getattr(error, "errno", None) or 0, "")
-
-
-def resolve(host: str, port: int) -> tuple[str, int]:
-    """Return a numeric address of ``host``, IPv4 before IPv6.
-
-    Raises:
-        TargetUnreachableError: If the name does not resolve.
-    """
-    try:
-        found = gevent.socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
-    except OSError as error:
-        raise TargetUnreachableError(
-            f"{host}:{port}",
-            f"the name does not resolve ({error.strerror or error})",
-            "a target needs a host that DNS knows",
-            "check the endpoints in the target file",
-        ) from None
-    found.sort(key=lambda row: row[0] != _socket.AF_INET)
-    host_address, numeric_port = found[0][4][:2]
-    return str(host_address), int(numeric_port)

@@ -7,11 +7,9 @@ instead of a parse. Every byte is still compared; nothing is sampled.
 """
 
 import contextlib
-import ssl
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import cycle
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from gevent import get_hub
@@ -33,10 +31,11 @@ from harness.net.frames import (
     close_frame,
     parse_close,
 )
-from harness.net.joining import error_text, join_code, lap, read_head
+from harness.net.joining import error_text, failed_join, lap, read_head
 from harness.net.reading import Int64Array
 from harness.net.request_fields import OWN_HEADERS, Cookies
-from harness.net.stream import TcpStream, TlsStream, open_socket
+from harness.net.route import Route
+from harness.net.stream import TcpStream
 from harness.net.upgrade import RefusedUpgradeError, Upgrade
 
 NORMAL_CLOSE = 1000
@@ -44,15 +43,13 @@ PROTOCOL_ERROR = 1002
 
 
 class Endpoint:
-    """Where to connect, resolved once and shared by all connections of a worker.
+    """Where to connect and what to ask for; one for all connections of a worker.
 
     Args:
         uri: The WebSocket address, with host name, path and query.
-        address: The numeric address and port behind it.
+        route: How to get there.
         subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes one, or none where
             none is offered.
-        tls: Context for wss, None for ws.
-        source_addresses: Local addresses to connect from, in turn; none for the kernel's choice.
         headers: Further headers of the upgrade request.
         cookies: Those of the users; None where none are sent.
     """
@@ -60,24 +57,16 @@ class Endpoint:
     def __init__(
         self,
         uri: WebSocketURI,
-        address: tuple[str, int],
-        subprotocols: Sequence[str],
-        tls: ssl.SSLContext | None = None,
-        source_addresses: Sequence[str] = (),
+        route: Route,
+        subprotocols: Sequence[str] = (),
         *,
         headers: Mapping[str, str] = OWN_HEADERS,
         cookies: Cookies | None = None,
     ) -> None:
         self.uri = uri
+        self.route = route
         self.cookies = cookies
-        self.address = address
         self.upgrade = Upgrade(uri, subprotocols, headers)
-        self.tls = tls
-        self._sources: Iterator[str | None] = cycle(source_addresses or (None,))
-
-    def next_source(self) -> str | None:
-        """Return the local address for the next connection, None for the kernel's choice."""
-        return next(self._sources)
 
 
 class WebSocketConnection:
@@ -142,24 +131,15 @@ class WebSocketConnection:
         Raises:
             JoinError: At stage connect, tls or upgrade.
         """
-        stage = "connect"
+        self._stream = self.endpoint.route.open(times, deadline)
+        before = time.monotonic_ns()
         try:
-            before = time.monotonic_ns()
-            sock = open_socket(self.endpoint.address, deadline, self.endpoint.next_source())
-            self._stream = TcpStream(sock)
-            before = lap(times, "tcp", before)
-            if self.endpoint.tls is not None:
-                stage = "tls"
-                host = self.endpoint.uri.host
-                self._stream = TlsStream(sock, self.endpoint.tls, host, deadline)
-                before = lap(times, "tls", before)
-            stage = "upgrade"
             rest = self._upgrade(self._stream, deadline)
             lap(times, "upgrade", before)
             self._stream.read_to(self, self.frame_cache)
         except (OSError, RemoteProtocolError) as error:
             self.drop()
-            raise JoinError(stage, join_code(error), error_text(error)) from None
+            raise failed_join("upgrade", error) from None
         except BaseException:
             self.drop()
             raise

@@ -49,7 +49,7 @@ class Auth(ScenarioModel):
 
 
 def variables_in(table: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the keys of an ``[auth]`` or ``[client]`` table that name variables, with the names.
+    """Return the keys of a table that name variables, with the names.
 
     A key that ends in ``_env`` holds a name or a table of them; lists hold ``${NAME}``.
     """

@@ -26,7 +26,7 @@ from harness.core.message_token import as_json, holds_message
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.frames import PING, TEXT, client_frame
 from harness.net.request_fields import RequestFields, subprotocols_of
-from harness.net.stream import resolve
+from harness.net.route import Route
 from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.api_gateway_websocket import wire
 
@@ -60,13 +60,10 @@ class ApiGatewayWebSocketApi:
         header, parameter, key = self.options.key_header, self.options.key_query, access.api_key
         query = {parameter: key} if parameter and key else {}
         fields = RequestFields(access.realtime, self.options, query)
-        uri = parse_uri(fields.address)
         self.endpoint = Endpoint(
-            uri,
-            resolve(uri.host, uri.port),
+            parse_uri(fields.address),
+            Route(access, access.realtime),
             subprotocols_of(self.options),
-            access.tls,
-            access.source_addresses,
             headers=fields.headers({header: key} if header and key else {}),
             cookies=fields.cookies,
         )

@@ -15,7 +15,6 @@ from typing import Any
 
 from gevent import Timeout
 from gevent.event import AsyncResult
-from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
 from websockets.uri import parse_uri
@@ -23,8 +22,9 @@ from websockets.uri import parse_uri
 from harness.core.errors import RemoteProtocolError
 from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
+from harness.net.http_publishing import http_client
 from harness.net.request_fields import RequestFields, subprotocols_of
-from harness.net.stream import resolve
+from harness.net.route import Route
 from harness.net.upgrade import Upgrade
 from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.appsync_events import wire
@@ -62,7 +62,6 @@ class AppSyncEventsApi:
         self._publish_fields = RequestFields(access.http, access.options)
         self._subprotocols = subprotocols_of(access.options)
         uri = parse_uri(self._fields.address)
-        address = resolve(uri.host, uri.port)
         self.http_url = URL(self._publish_fields.address)
         host, port = self.http_url.host, self.http_url.port
         plain = port == (443 if self.http_url.scheme == "https" else 80)
@@ -71,21 +70,13 @@ class AppSyncEventsApi:
         self._shown: Mapping[str, str] = {}
         self.endpoint = Endpoint(
             uri,
-            address,
+            Route(access, access.realtime),
             [wire.SUBPROTOCOL],
-            access.tls,
-            access.source_addresses,
             cookies=self._fields.cookies,
         )
         self._ids: dict[str, str] = {}
         self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
-        self._http_client = HTTPClient.from_url(
-            self.http_url,
-            concurrency=256,
-            connection_timeout=10.0,
-            network_timeout=60.0,
-            ssl_context_factory=lambda: access.tls,
-        )
+        self._http_client = http_client(Route(access, access.http))
 
     def client(
         self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener

@@ -1,15 +1,15 @@
 """Where streams are, and the requests for them."""
 
-import ssl
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from harness.net.addresses import path_of, tls_context, with_channels
+from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access
 from harness.net.http_stream import ResponseHead
 from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
-from harness.net.stream import resolve
+from harness.net.route import Route
 from harness.systems.server_sent_events import wire
 
 _STREAM_HEADERS = {"Accept": wire.CONTENT_TYPE, "Cache-Control": "no-store"}
@@ -19,17 +19,13 @@ class Place(NamedTuple):
     """A host that streams come from.
 
     Attributes:
-        address: Numeric address and port.
-        host: Its name.
+        route: How to get there.
         host_header: What requests call it.
-        tls: How to connect; None without TLS.
         is_ours: Whether it is the target's own, and not one that it redirects to.
     """
 
-    address: tuple[str, int]
-    host: str
+    route: Route
     host_header: str
-    tls: ssl.SSLContext | None
     is_ours: bool
 
 
@@ -44,10 +40,10 @@ class Addresses:
     """
 
     def __init__(self, access: Access) -> None:
+        self._access = access
         fields = RequestFields(access.realtime, access.options)
         self._realtime = fields.address
         self._separator = access.options.channel_separator
-        self._tls = access.tls
         self._headers = fields.headers({**_STREAM_HEADERS, **bearer(access.api_key)})
         self._cookies = fields.cookies
         self._places: dict[tuple[str, str], Place] = {}
@@ -58,7 +54,7 @@ class Addresses:
         return with_channels(self._realtime, channels, self._separator)
 
     def place_of(self, address: str) -> Place:
-        """Return where to connect for an address; resolved once for each host.
+        """Return where to connect for an address; the same for all addresses of a host.
 
         Raises:
             TargetUnreachableError: If the host name does not resolve.
@@ -66,12 +62,10 @@ class Addresses:
         parts = urlsplit(address)
         key = parts.scheme, parts.netloc
         if key not in self._places:
-            host, port = parts.hostname or "", parts.port
-            found = resolve(host, port or (443 if parts.scheme == "https" else 80))
-            is_first = not self._places
-            tls = self._tls if is_first else tls_context(address, verify=True, ca_file=None)
-            header = parts.netloc.rpartition("@")[2]
-            self._places[key] = Place(found, host, header, tls, is_ours=is_first)
+            is_ours = not self._places
+            # What the target says of certificates is for its own host.
+            route = Route(self._access if is_ours else replace(self._access, tls=None), address)
+            self._places[key] = Place(route, parts.netloc.rpartition("@")[2], is_ours=is_ours)
         return self._places[key]
 
     def request(self, address: str, user: object, last_event_id: bytes) -> bytes:

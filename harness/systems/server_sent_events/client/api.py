@@ -12,7 +12,6 @@ import errno
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
-from itertools import cycle
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -21,9 +20,9 @@ from harness.core.peer_limits import EmptyUnits
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import HttpPublisher
 from harness.net.http_stream import Body, ResponseHead, body_of
-from harness.net.joining import error_text, join_code, lap, read_head
+from harness.net.joining import error_text, failed_join, lap, read_head
 from harness.net.reading import Int64Array
-from harness.net.stream import TcpStream, TlsStream, open_socket
+from harness.net.stream import TcpStream
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.client.addresses import Addresses
 
@@ -61,7 +60,6 @@ class ServerSentEventsApi:
         """Where each user's last stream was left; a returning browser sends it."""
         self.frames: dict[bytes, bytes] = {}
         """Bytes lately cached: all who got equal ones keep one copy, for their cursors."""
-        self.sources = cycle(access.source_addresses or (None,))
         self.options: ClientOptions = access.options
         self.addresses = Addresses(access)
         self.publisher = HttpPublisher(access, self.options.body, self.options.publish_content_type)
@@ -204,7 +202,7 @@ class ServerSentEventsClient:
             self._body = self._checked(head, rest)
             stream.read_to(self, self._frame_cache)
         except (OSError, RemoteProtocolError) as error:
-            raise JoinError("subscribe", join_code(error), error_text(error)) from None
+            raise failed_join("subscribe", error) from None
         times.confirmed_ns = self.heard_ns = kernel_ns
         self._listener.confirmed(kernel_ns)
         return rest
@@ -229,25 +227,24 @@ class ServerSentEventsClient:
         self, address: str, times: JoinTimes, deadline: float
     ) -> tuple[ResponseHead, bytes, int]:
         """Connect, secure and ask; return the answer's head, what followed it, and when it came."""
-        stage, api = "connect", self._api
+        addresses = self._api.addresses
         try:
-            place = api.addresses.place_of(address)
-            before = time.monotonic_ns()
-            sock = open_socket(place.address, deadline, next(api.sources))
-            self._stream = TcpStream(sock)
-            before = lap(times, "tcp", before)
-            if place.tls is not None:
-                stage = "tls"
-                self._stream = TlsStream(sock, place.tls, place.host, deadline)
-                before = lap(times, "tls", before)
-            stage = "subscribe"
-            last_event_id = self._parser.last_event_id
-            self._stream.send(api.addresses.request(address, self._listener, last_event_id))
-            answer = read_head(self._stream, deadline)
-            api.addresses.take_cookies(address, self._listener, answer[0])
-            lap(times, "subscribe", before)
-        except (OSError, RemoteProtocolError, TargetUnreachableError, UnicodeError) as error:
-            raise JoinError(stage, _outcome(stage, error), error_text(error)) from None
+            stream = self._stream = addresses.place_of(address).route.open(times, deadline)
+        except (TargetUnreachableError, UnicodeError) as error:
+            raise failed_join("connect", error) from None
+        except JoinError as error:
+            code = _outcome(error.stage, error.__cause__) or error.code
+            raise JoinError(error.stage, code, error.message) from None
+        before = time.monotonic_ns()
+        try:
+            stream.send(addresses.request(address, self._listener, self._parser.last_event_id))
+            answer = read_head(stream, deadline)
+            addresses.take_cookies(address, self._listener, answer[0])
+        except (OSError, RemoteProtocolError) as error:
+            failed = failed_join("subscribe", error)
+            code = _outcome(failed.stage, error) or failed.code
+            raise JoinError(failed.stage, code, failed.message) from None
+        lap(times, "subscribe", before)
         return answer
 
     def _checked(self, head: ResponseHead, rest: bytes) -> Body:
@@ -382,13 +379,11 @@ class ServerSentEventsClient:
         return stream is not None
 
 
-def _outcome(stage: str, error: Exception) -> str:
-    """Return the code of a failed join: why the stream did not open."""
+def _outcome(stage: str, error: BaseException | None) -> str:
+    """Return this system's own code for why a stream did not open; empty where it has none."""
     if stage == "connect":
         if isinstance(error, TimeoutError):
             return "connect_timeout"
         if getattr(error, "errno", None) == errno.ECONNREFUSED:
             return "connect_refused"
-    if isinstance(error, ConnectionError):
-        return STREAM_RESET
-    return join_code(error)
+    return STREAM_RESET if isinstance(error, ConnectionError) else ""
