@@ -16,7 +16,7 @@ from gevent import get_hub
 from websockets.uri import WebSocketURI
 
 from harness.core.errors import RemoteProtocolError
-from harness.core.peer_limits import MAX_MESSAGE_BYTES, EmptyUnits
+from harness.core.peer_limits import MAX_MESSAGE_BYTES, MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.net.client import JoinError, JoinTimes, Listener
 from harness.net.frames import (
     ABNORMAL,
@@ -85,6 +85,7 @@ class WebSocketConnection:
     __slots__ = (
         "_closing",
         "_controls",
+        "_others",
         "_reader",
         "_stream",
         "endpoint",
@@ -105,6 +106,7 @@ class WebSocketConnection:
         self._reader: FrameReader | None = None
         self._closing = False
         self._controls: EmptyUnits | None = None
+        self._others: EmptyUnits | None = None
         self.heard_ns = 0
         self.silence_limit_s: float | None = None
         self.stall_limit_s: float | None = None
@@ -225,14 +227,18 @@ class WebSocketConnection:
         except Exception:  # noqa: BLE001 - what follows in the same bytes must be read
             get_hub().handle_error(self, *sys.exc_info())
             return None
-        if token is not None:
+        if token is None:
+            self._others = self._others or EmptyUnits(MAX_OTHER_MESSAGES_PER_S)
+            self._others.add(1, kernel_ns, "WebSocket messages that are no delivery")
+        else:
             self.frame_cache[payload] = token
         return token
 
     def _control(self, opcode: int, payload: bytes, kernel_ns: int) -> None:
         self._controls = self._controls or EmptyUnits()
         self._controls.add(1, kernel_ns, "WebSocket control frames")
-        if opcode == PING:
+        if opcode == PING and self._stream is not None and not self._stream.unsent:
+            # Not while earlier answers wait; source: RFC 6455, section 5.5.3.
             self._send(client_frame(PONG, payload))
         elif opcode == CLOSE:
             code, reason = parse_close(payload)

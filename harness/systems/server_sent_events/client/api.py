@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
-from harness.core.peer_limits import EmptyUnits
+from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import HttpPublisher
 from harness.net.http_stream import Body, ResponseHead, body_of
@@ -117,6 +117,7 @@ class ServerSentEventsClient:
         "_joined",
         "_known_bytes",
         "_listener",
+        "_others",
         "_parser",
         "_retry_ms",
         "_stream",
@@ -138,6 +139,7 @@ class ServerSentEventsClient:
         self._listener = listener
         self._parser = wire.EventStreamParser(api.cursors.get(listener, b""))
         self._empty: EmptyUnits | None = None
+        self._others: EmptyUnits | None = None
         self._retry_ms: int | None = None
         self._body: Body | None = None
         self._stream: TcpStream | None = None
@@ -295,10 +297,13 @@ class ServerSentEventsClient:
             return
         self._sync_cursor()
         self.heard_ns = kernel_ns
-        token, events = None, []
+        token, count = None, 0
         before = parser.empty_lines
         try:
-            events = parser.feed(body.feed(data))
+            for event in parser.read(body.feed(data)):
+                count += 1
+                token = self._event(event, kernel_ns)
+            body.feed(b"")
             if parser.empty_lines != before:
                 self._empty = self._empty or EmptyUnits()
                 self._empty.add(parser.empty_lines - before, kernel_ns, "comments of the stream")
@@ -306,13 +311,11 @@ class ServerSentEventsClient:
             self._listener.refused("receive", error.code, str(error))
             self._over(error.code, str(error), kernel_ns)
             return
-        for event in events:
-            token = self._event(event, kernel_ns)
         if parser.retry_ms != self._retry_ms and parser.retry_ms is not None:
             self._retry_ms = parser.retry_ms
             self._listener.told_to_wait(parser.retry_ms / 1000)
         self._fresh = body.idle and parser.idle
-        if fresh and self._fresh and len(events) == 1 and token is not None:
+        if fresh and self._fresh and count == 1 and token is not None:
             self._frame_cache[data] = token
             self._api.keep(data)
         if body.ended:
@@ -325,10 +328,12 @@ class ServerSentEventsClient:
             self._listener.delivered(known, kernel_ns)
             return known
         event_types = self._api.options.event_types
-        if event_types and event.type not in event_types:
-            return None
-        token = self._listener.event(event.data, kernel_ns)
-        if token is not None:
+        is_read = not event_types or event.type in event_types
+        token = self._listener.event(event.data, kernel_ns) if is_read else None
+        if token is None:
+            self._others = self._others or EmptyUnits(MAX_OTHER_MESSAGES_PER_S)
+            self._others.add(1, kernel_ns, "events that are no delivery")
+        else:
             self._frame_cache[event.data] = token
         return token
 
