@@ -47,10 +47,10 @@ class Auth(ScenarioModel):
         return self
 
 
-def variables_in(auth: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the keys of an ``[auth]`` table that name variables, with the names."""
+def variables_in(table: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the keys of a table of secrets that name variables, with the names."""
     return [
         (key, name)
-        for key, name in auth.items()
+        for key, name in table.items()
         if key.endswith("_env") and isinstance(name, str) and name
     ]

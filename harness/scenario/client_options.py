@@ -14,6 +14,10 @@ from harness.scenario.model import ScenarioModel, broken_rule
 Separator = Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z0-9._~!$&'()*+,;:@/=|-]*$")]
 """What may stand in the path or the query of an address as it is. Source: RFC 3986, section 3.3."""
 
+Path = Annotated[str, Field(min_length=1, max_length=200)]
+JsonRules = dict[Path, str | bool | int | float]
+"""See ``core.json_rules``."""
+
 
 class ClientOptions(ScenarioModel):
     """How the simulated clients of this system behave and what they send."""
@@ -49,12 +53,18 @@ class ClientOptions(ScenarioModel):
 
 
 class WildcardOptions(ClientOptions):
-    """For systems that leave it to each service whether a name can stand for all channels."""
+    """For systems that leave it to each service what its answers say and which names it knows."""
 
     wildcards: bool = Field(
         default=False,
         description="Whether a service of your own takes `default/*` for all channels that begin "
         "like it, and sends each message once. The emulator does.",
+    )
+    reject: JsonRules = Field(
+        default={"errors": True, "error": True},
+        description="What makes an answer in JSON a refusal, even with status 200: keys with dots "
+        "to their values, of which one is enough. `true` stands for any value but false, 0 and "
+        "what is empty. `{}` for nothing.",
     )
 
     def knows_wildcards(self) -> bool:

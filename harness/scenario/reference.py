@@ -94,9 +94,12 @@ def _type(key: Key) -> str:
     items = schema.get("items")
     values = items or schema
     limits = [f"{sign} {values[limit]:,.15g}" for limit, sign in _LIMITS.items() if limit in values]
-    kind = values.get("format", values["type"])
+    kinds = [
+        each.get("format", each["type"])
+        for each in ([values] if "type" in values else values["anyOf"])
+    ]
     words = " or ".join(f'`"{word}"`' for word in choices_of(key.field))
-    name = words or (_ENTRIES if items else _TYPES)[kind]
+    name = words or " or ".join((_ENTRIES if items else _TYPES)[kind] for kind in kinds)
     return " ".join(["array of" if items else "", name, ", ".join(limits)]).strip()
 
 

@@ -97,8 +97,8 @@ def test_join_puts_a_connection_into_the_channel(stubs):
         "ExpressionAttributeValues": {":channel": {"S": "/default/room-0"}},
     }
     stubs["dynamodb"].add_response("update_item", {}, wanted)
-    answer = chat.join(event({"action": "join", "channel": "/default/room-0"}), None)
-    assert {"joined": "/default/room-0"} == json.loads(answer["body"])
+    answer = chat.join(event({"action": "join", "channel": "/default/room-0", "id": "j"}), None)
+    assert {"id": "j", "joined": "/default/room-0"} == json.loads(answer["body"])
 
 
 def test_message_reaches_members_on_every_page(stubs):

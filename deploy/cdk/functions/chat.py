@@ -55,14 +55,18 @@ def connect(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def join(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Put a connection into the channel that its frame names, and out of any other."""
-    channel = json.loads(event["body"])["channel"]
+    """Put a connection into the channel that its frame names, and out of any other.
+
+    The answer repeats the frame's id, which is how the load side knows it.
+    """
+    frame = json.loads(event["body"])
+    channel = frame["channel"]
     client("dynamodb").update_item(
         **_row(event),
         UpdateExpression="SET channel = :channel",
         ExpressionAttributeValues={":channel": {"S": channel}},
     )
-    return {"statusCode": 200, "body": json.dumps({"joined": channel})}
+    return {"statusCode": 200, "body": json.dumps({"id": frame.get("id"), "joined": channel})}
 
 
 def send(event: dict[str, Any], _context: object) -> dict[str, Any]:

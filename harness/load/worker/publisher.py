@@ -138,7 +138,7 @@ class Publisher:
             session.publish(publish_id, channel, events)
         except OSError as error:
             del self._pending[publish_id]
-            self._close(pending, "unanswered", None)
+            self._close(pending.rows, "unanswered", None)
             context.failed(CHATTER, "publish", type(error).__name__, errno_name(error), str(error))
 
     def _stamped(self, publish: Publish) -> list[tuple[MessageToken, bytes]]:
@@ -187,7 +187,7 @@ class Publisher:
         except OSError as error:
             pending = self._pending.pop(publish_id, None)
             if pending is not None:
-                self._close(pending, "unanswered", None)
+                self._close(pending.rows, "unanswered", None)
             self._context.failed(
                 CHATTER, "publish", type(error).__name__, errno_name(error), str(error)
             )
@@ -206,12 +206,13 @@ class Publisher:
         problem = None if answer.accepted else Exception(f"{answer.code}: {answer.message}")
         size_bytes = sum(row["bytes"] for row in pending.rows)
         context.table.request("PUBLISH", CHATTER, latency_ns / NS_PER_MS, size_bytes, problem)
-        if answer.accepted:
+        refused, taken = _parted(pending.rows, answer)
+        if taken:
             context.stats.latency("publish_latency", CHATTER, pending.phase, latency_ns)
-            self._close(pending, "acknowledged", received_ns)
-            return
-        self._close(pending, "throttled" if answer.throttled else "refused", received_ns)
-        context.failed(CHATTER, "publish", "Refused", answer.code, answer.message)
+            self._close(taken, "acknowledged", received_ns)
+        if refused:
+            self._close(refused, "throttled" if answer.throttled else "refused", received_ns)
+            context.failed(CHATTER, "publish", "Refused", answer.code, answer.message)
 
     def expire(self, *, everything: bool = False) -> None:
         """Time out publishes that have waited longer than the workload allows, or all of them."""
@@ -220,17 +221,17 @@ class Publisher:
         for publish_id in [
             key for key, p in self._pending.items() if everything or p.sent_ns < before_ns
         ]:
-            self._close(self._pending.pop(publish_id), "unanswered", None)
+            self._close(self._pending.pop(publish_id).rows, "unanswered", None)
             self._context.failed(CHATTER, "publish", "Timeout", "", "no answer in time")
 
-    def _close(self, pending: _Pending, outcome: str, acknowledged_ns: int | None) -> None:
+    def _close(self, rows: list[PublishRow], outcome: str, acknowledged_ns: int | None) -> None:
         counter = {"acknowledged": "publishes_acknowledged", "throttled": "publishes_throttled"}
         name = counter.get(outcome, "publishes_failed")
-        self._context.stats.count(CHATTER, name, len(pending.rows))
-        for row in pending.rows:
+        self._context.stats.count(CHATTER, name, len(rows))
+        for row in rows:
             row["outcome"] = outcome
             row["acknowledged_ns"] = acknowledged_ns if outcome == "acknowledged" else None
-        self.rows.extend(pending.rows)
+        self.rows.extend(rows)
 
     def _not_sent(
         self, publish: Publish, channel: str, phase: str, error_class: str, message: str
@@ -247,3 +248,15 @@ class Publisher:
         """Return the rows of messages whose outcome became known since the last call."""
         taken, self.rows = self.rows, []
         return taken
+
+
+def _parted(
+    rows: list[PublishRow], answer: PublishAnswer
+) -> tuple[list[PublishRow], list[PublishRow]]:
+    """Return the rows of the events that an answer refuses, and of those that it accepts."""
+    if answer.accepted:
+        return [], rows
+    if not answer.refused:
+        return rows, []
+    refused = [row for place, row in enumerate(rows) if place in answer.refused]
+    return refused, [row for place, row in enumerate(rows) if place not in answer.refused]

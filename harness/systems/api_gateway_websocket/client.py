@@ -4,25 +4,29 @@ A join is: TCP, TLS where the address has it, the upgrade, during which $connect
 for each channel until the backend's route response. The service knows neither channels nor
 acknowledgements: a publish is acknowledged when the route response to its frame arrives, which is
 when the function behind the route returns, and with the standard broadcast that is after it has
-posted to every connection. Where the routes have no responses, join and acknowledgement mean only
-that the frame was sent.
+posted to every connection. An answer is a frame that repeats the request's id, or one that the
+target describes. Where the routes have no responses, join and acknowledgement mean only that the
+frame was sent.
 Source: docs.aws.amazon.com/apigateway/latest/developerguide, "Invoke WebSocket APIs" and "Set up
 route responses for WebSocket APIs", read November 2026.
 """
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from secrets import token_hex
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from gevent import Timeout, get_hub
 from gevent.event import AsyncResult
 from websockets.uri import parse_uri
 
+from harness.core.json_rules import first_match, text_at
 from harness.core.message_token import as_json, holds_message
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.frames import PING, TEXT, client_frame
-from harness.net.stream import resolve
+from harness.net.route import Route
 from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.api_gateway_websocket import wire
 
@@ -35,6 +39,10 @@ MEANINGS = {
 
 NO_HTTP = "no_http_publish"
 NO_HTTP_HINT = 'the service takes publishes over WebSocket only: publishing.transport = "websocket"'
+
+EXAMPLES = 2
+EXAMPLE_BYTES = 80
+"""How many frames, and how much of each, a failed join shows in place of its answer."""
 
 
 class ApiGatewayWebSocketApi:
@@ -52,14 +60,7 @@ class ApiGatewayWebSocketApi:
         uri = parse_uri(_with_key(access.realtime, self.options.key_query, access.api_key))
         header = self.options.key_header
         headers = {header: access.api_key} if header and access.api_key else {}
-        self.endpoint = Endpoint(
-            uri,
-            resolve(uri.host, uri.port),
-            (),
-            access.tls,
-            access.source_addresses,
-            headers=headers,
-        )
+        self.endpoint = Endpoint(uri, Route(access, access.realtime), headers=headers)
 
     def client(
         self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
@@ -80,6 +81,23 @@ class ApiGatewayWebSocketApi:
         """Close everything but the clients: there is nothing else."""
 
 
+class _Refusal(NamedTuple):
+    """Why the service or the backend did not do what a frame asked for."""
+
+    code: str
+    message: str
+    throttled: bool = False
+
+
+@dataclass(slots=True)
+class _Publish:
+    """A publish, one frame an event, of which some are not answered yet."""
+
+    publish_id: str
+    unanswered: int
+    refusals: dict[int, _Refusal] = field(default_factory=dict)
+
+
 class ApiGatewayWebSocketClient(WebSocketConnection):
     """One user's connection.
 
@@ -96,9 +114,11 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         "_api",
         "_awaited",
         "_channels",
+        "_failed",
+        "_instead",
         "_joined",
+        "_joins",
         "_keep_alive",
-        "_to_join",
         "_unanswered",
     )
 
@@ -113,9 +133,14 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         self._api = api
         self._channels = channels
         self._awaited: AsyncResult | None = None
-        self._to_join = 0
-        self._unanswered: dict[str, int] = {}
-        """Publishes sent to how many of their frames are not answered, in the order sent."""
+        self._joins: dict[str, None] = {}
+        """Ids of the joins that are not answered, in the order sent."""
+        self._instead: list[bytes] = []
+        """The first frames that came during the join and were not its answer."""
+        self._unanswered: dict[str, tuple[_Publish, int]] = {}
+        """Publish and place of the event by the id of each unanswered frame, in the order sent."""
+        self._failed: set[str] = set()
+        """Ids of frames that an error without an id was taken for."""
         self._keep_alive: Any = None
         self._joined = False
 
@@ -153,23 +178,33 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         """Send a frame a channel and wait for the last answer; return when it arrived, ns."""
         options = self._api.options
         awaited = self._awaited = AsyncResult()
-        self._to_join = len(self._channels)
+        joins = {f"join-{token_hex(6)}": channel for channel in self._channels}
+        self._joins = dict.fromkeys(joins) if options.route_responses else {}
         try:
-            for channel in self._channels:
+            for join_id, channel in joins.items():
                 keys = {options.action_key: options.join_action, options.channel_key: channel}
-                self.send_text(wire.request(keys))
+                self.send_text(wire.request({**keys, options.id_key: join_id}))
             if not options.route_responses:
                 now_ns = time.time_ns()
                 self.listener.confirmed(now_ns)
                 return now_ns
             confirmed_ns: int = awaited.get(timeout=max(deadline - time.monotonic(), 0.0))
         except Timeout:
-            raise JoinError("subscribe", "timeout", "no route response in time") from None
+            raise JoinError("subscribe", "timeout", self._no_answer_in_time()) from None
         except OSError as error:
             raise JoinError("subscribe", "closed", str(error)) from None
         finally:
             self._awaited = None
+            self._instead = []
         return confirmed_ns
+
+    def _no_answer_in_time(self) -> str:
+        """Return what came in place of the answer to a join, and which key to look at."""
+        if not self._instead:
+            return "no answer in time; routes without a response need route_responses = false"
+        came = ", ".join(each.decode("utf-8", "replace") for each in self._instead)
+        key = self._api.options.id_key
+        return f"no answer that repeats {key!r} in time: see id_key and join_answer; came: {came}"
 
     def _say_alive(self) -> None:
         options = self._api.options
@@ -190,11 +225,14 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             options.channel_key: channel,
             options.id_key: publish_id,
         }
-        for event in events:
+        publish = _Publish(publish_id, len(events))
+        for place, event in enumerate(events):
+            frame_id = f"{publish_id}.{place}" if place else publish_id
+            keys[options.id_key] = frame_id
+            if options.route_responses:
+                self._unanswered[frame_id] = publish, place
             self.send_text(wire.request(keys, options.data_key, as_json(event)))
-        if options.route_responses:
-            self._unanswered[publish_id] = len(events)
-        else:
+        if not options.route_responses:
             now_ns = time.time_ns()
             self.listener.answered(PublishAnswer(publish_id, True, False, "", "", now_ns))
 
@@ -202,55 +240,83 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         """Tell deliveries, the backend's answers and the service's errors apart."""
         body = wire.parse(payload)
         error = wire.error_of(body)
-        named = wire.answered_id(body, self._api.options.id_key)
-        if error is None and named not in self._unanswered and holds_message(payload):
-            return self.listener.event(payload, kernel_ns)
-        if self._awaited is not None:
-            self._take_join_answer(self._awaited, error, kernel_ns)
-        elif error is not None:
+        if error is not None:
             self._take_error(error, kernel_ns)
-        elif named is not None or self._unanswered:
-            self._take_answer(named, kernel_ns)
-        elif not self._api.options.keep_alive_action:  # Such an action may be answered, or not.
-            return self.listener.event(payload, kernel_ns)
+            return None
+        request_id = self._answered_by(payload, body)
+        if request_id is None:
+            return self._no_answer(payload, body, kernel_ns)
+        key = first_match(body, self._api.options.reject)
+        refusal = _Refusal(f"reject.{key}", text_at(body, key)) if key else None
+        if request_id in self._joins:
+            self._take_join_answer(request_id, refusal, kernel_ns)
+        else:
+            self._take_answer(request_id, refusal, kernel_ns)
         return None
 
-    def _take_join_answer(
-        self, awaited: AsyncResult, error: wire.ErrorFrame | None, kernel_ns: int
-    ) -> None:
-        if error is not None:
-            awaited.set_exception(JoinError("subscribe", error.message, _meaning(error)))
-        else:
-            self._to_join -= 1
-            if self._to_join:
-                return
+    def _answered_by(self, payload: bytes, body: Any) -> str | None:
+        """Return the id of the request that a frame answers; None if it answers none."""
+        options = self._api.options
+        named = wire.answered_id(body, options.id_key)
+        if named in self._joins or named in self._unanswered:
+            return named
+        if holds_message(payload):
+            return None
+        if self._joins and wire.is_answer(payload, body, options.join_answer):
+            return next(iter(self._joins))
+        if self._unanswered and wire.is_answer(payload, body, options.publish_answer):
+            return next(iter(self._unanswered))
+        return None
+
+    def _no_answer(self, payload: bytes, body: Any, kernel_ns: int) -> Any | None:
+        """Take a delivery, or a frame that means nothing to us."""
+        options = self._api.options
+        if not holds_message(payload):
+            if self._awaited is not None and len(self._instead) < EXAMPLES:
+                self._instead.append(payload[:EXAMPLE_BYTES])
+            named = wire.answered_id(body, options.id_key)
+            # A sign of life may be answered, or not.
+            if named in self._failed or (self._joined and options.keep_alive_action):
+                return None
+        return self.listener.event(payload, kernel_ns)
+
+    def _take_join_answer(self, join_id: str, refusal: _Refusal | None, kernel_ns: int) -> None:
+        """Wake the join at its last answer, or at the first refusal."""
+        awaited = self._awaited
+        del self._joins[join_id]
+        if awaited is None:
+            return
+        if refusal is not None:
+            awaited.set_exception(JoinError("subscribe", refusal.code, refusal.message))
+            self._awaited = None
+        elif not self._joins:
             self.listener.confirmed(kernel_ns)
             awaited.set(kernel_ns)
-        # Taken away at once: what follows in the same bytes is no answer to the same question.
-        self._awaited = None
+            self._awaited = None
 
     def _take_error(self, error: wire.ErrorFrame, kernel_ns: int) -> None:
-        """Fail the publish that the error is likeliest about."""
-        newest_first = error.message in wire.AT_ONCE
-        order = reversed(self._unanswered) if newest_first else iter(self._unanswered)
-        publish_id = next(order, None)
-        code, text = error.message, _meaning(error)
-        if publish_id is None:
-            self.listener.refused("receive", code, text)
-            return
-        del self._unanswered[publish_id]
-        throttled = code in wire.THROTTLED
-        self.listener.answered(PublishAnswer(publish_id, False, throttled, code, text, kernel_ns))
+        """Fail the join, or the publish that the error is likeliest about."""
+        code = error.message
+        refusal = _Refusal(code, MEANINGS.get(code, NO_MORE), code in wire.THROTTLED)
+        newest_first = code in wire.AT_ONCE
+        if self._joins:
+            self._take_join_answer(next(iter(self._joins)), refusal, kernel_ns)
+        elif self._unanswered:
+            order = reversed(self._unanswered) if newest_first else iter(self._unanswered)
+            frame_id = next(order)
+            self._failed.add(frame_id)
+            self._take_answer(frame_id, refusal, kernel_ns)
+        else:
+            self.listener.refused("receive", refusal.code, refusal.message)
 
-    def _take_answer(self, named: str | None, kernel_ns: int) -> None:
-        """Count an answer for the publish that it names, or else for the oldest."""
-        publish_id = next(iter(self._unanswered)) if named is None else named
-        if publish_id not in self._unanswered:
-            return  # Of a publish that has failed.
-        self._unanswered[publish_id] -= 1
-        if not self._unanswered[publish_id]:
-            del self._unanswered[publish_id]
-            self.listener.answered(PublishAnswer(publish_id, True, False, "", "", kernel_ns))
+    def _take_answer(self, frame_id: str, refusal: _Refusal | None, kernel_ns: int) -> None:
+        """Count the answer to one event; the last one answers the publish."""
+        publish, place = self._unanswered.pop(frame_id)
+        publish.unanswered -= 1
+        if refusal is not None:
+            publish.refusals[place] = refusal
+        if not publish.unanswered:
+            self.listener.answered(_answer(publish, kernel_ns))
 
     def on_over(self, code: int, reason: str) -> bool:
         """Fail the join, if it is not done yet; it reports the end itself."""
@@ -268,8 +334,16 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         super().drop()
 
 
-def _meaning(error: wire.ErrorFrame) -> str:
-    return MEANINGS.get(error.message, NO_MORE)
+def _answer(publish: _Publish, kernel_ns: int) -> PublishAnswer:
+    """Return the answer to a publish, all frames of which are answered."""
+    refusals = publish.refusals
+    if not refusals:
+        return PublishAnswer(publish.publish_id, True, False, "", "", kernel_ns)
+    code, message, throttled = next(iter(refusals.values()))
+    refused = tuple(refusals)
+    return PublishAnswer(
+        publish.publish_id, False, throttled, code, message, kernel_ns, refused=refused
+    )
 
 
 def _with_key(address: str, parameter: str, key: str) -> str:

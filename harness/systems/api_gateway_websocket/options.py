@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.scenario.client_options import WildcardOptions
+from harness.scenario.client_options import JsonRules, WildcardOptions
 from harness.scenario.emulator import Credentials, Emulator
 from harness.scenario.faults import DelayMs, FixedDelay
 from harness.scenario.model import (
@@ -49,8 +49,16 @@ class ClientOptions(WildcardOptions):
     channel_key: Key = Field(default="channel", description="Key of the channel's path.")
     id_key: Key = Field(
         default="id",
-        description="Key of a publish's id, which its answer should repeat. An answer without it "
-        "is taken for that of the oldest publish of its connection.",
+        description="Key of the id of a join or publish; the frame that repeats it is the answer.",
+    )
+    join_answer: Text | JsonRules = Field(
+        default={},
+        description="For a backend that repeats no id: what confirms a join, the oldest one that "
+        "is open. Either the whole text, or keys with dots to the values that the answer must all "
+        'have, such as `{ event = "joined" }`; `true` stands for any that is not empty.',
+    )
+    publish_answer: Text | JsonRules = Field(
+        default={}, description="Likewise what acknowledges a publish."
     )
     data_key: Key = Field(
         default="data",

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from harness.core.json_rules import Rules, matches_all
+
 STAGE = "production"
 """The stage of the emulated API; of a real one it stands in the target's addresses."""
 
@@ -37,6 +39,9 @@ AT_ONCE = THROTTLED | {FORBIDDEN}
 INTERNAL_SERVER_ERROR = "Internal server error"
 """The route's integration failed."""
 TIMED_OUT = "Endpoint request timed out"
+
+
+_ERROR_KEYS = {"message", "connectionId", "requestId"}
 
 
 class ErrorFrame(NamedTuple):
@@ -81,10 +86,11 @@ def parse(payload: bytes) -> Any:
 
 
 def error_of(body: Any) -> ErrorFrame | None:
-    """Return the service's error frame; None where this is something else."""
-    if not isinstance(body, dict) or "requestId" not in body or "connectionId" not in body:
+    """Return the service's error frame; None for all that has other keys, more or less."""
+    if not isinstance(body, dict) or body.keys() != _ERROR_KEYS:
         return None
-    return ErrorFrame(*(str(body.get(key)) for key in ("message", "connectionId", "requestId")))
+    error = ErrorFrame(body["message"], body["connectionId"], body["requestId"])
+    return error if all(isinstance(each, str) for each in error) else None
 
 
 def words_of(text: str) -> str:
@@ -100,3 +106,16 @@ def answered_id(body: Any, id_key: str) -> str | None:
     """Return the id that an answer of the backend repeats; None where it repeats none."""
     found = body.get(id_key) if isinstance(body, dict) else None
     return str(found) if isinstance(found, str | int) else None
+
+
+def is_answer(payload: bytes, body: Any, wanted: str | Rules) -> bool:
+    """Return whether a frame is the answer that a target describes.
+
+    Args:
+        payload: The frame.
+        body: The same as JSON.
+        wanted: All of its text, or what its JSON has; nothing describes no answer.
+    """
+    if isinstance(wanted, str):
+        return payload == wanted.encode()
+    return matches_all(body, wanted)

@@ -6,7 +6,7 @@ Source: Google's LiveChatMessages.list for the shape (``nextPageToken``,
 ``pollingIntervalMillis``), RFC 9110 sections 10.2.3 and 13.1 for headers, read November 2026.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -14,6 +14,8 @@ from urllib.parse import quote
 import orjson
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.json_rules import value_at
+from harness.core.peer_limits import FLOOD, oversize
 
 POLL_PREFIX = "/poll/"
 PUBLISH_PREFIX = "/pub/"
@@ -23,6 +25,15 @@ CURSOR_PARAMETER = "after"
 
 LONGEST_WAIT_S = 86_400.0
 """Longest that a client waits because it was asked to."""
+
+MAX_CURSOR_BYTES = 8192
+"""Servers and proxies refuse longer addresses, and each user keeps one."""
+
+MAX_VALUES = 1_000_000
+"""In the JSON of an answer, about."""
+
+MAX_MESSAGES = 50_000
+"""In one answer."""
 
 _MS_PER_S = 1000
 _MISSING = object()
@@ -92,22 +103,27 @@ def parse_page(body: bytes, layout: Layout) -> Page:
     """Read the JSON of an answer.
 
     Raises:
-        RemoteProtocolError: If it is no such JSON.
+        RemoteProtocolError: If it is no such JSON, or has too much in it.
     """
+    _check_count(body.count(b","), MAX_VALUES, "values")
     try:
         page = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _wrong(f"is no JSON ({error})") from None
-    entries = _at(page, layout.messages, missing=_MISSING)
+    entries = value_at(page, layout.messages, missing=_MISSING)
     if entries is None:  # Some services write "no messages" so.
         entries = []
     if not isinstance(entries, list):
         raise _wrong(f"has no list at {layout.messages!r}")
-    cursor = _at(page, layout.cursor) if layout.cursor else None
+    _check_count(len(entries), MAX_MESSAGES, "messages")
+    found = value_at(page, layout.cursor) if layout.cursor else None
+    cursor = "" if found is None else str(found)
+    if len(cursor) > MAX_CURSOR_BYTES:
+        raise oversize("answer to a poll", f"a cursor of {len(cursor):,} bytes", MAX_CURSOR_BYTES)
     return Page(
         tuple(map(_event, entries)),
-        "" if cursor is None else str(cursor),
-        _seconds(_at(page, layout.interval)) if layout.interval else None,
+        cursor,
+        _seconds(value_at(page, layout.interval)) if layout.interval else None,
     )
 
 
@@ -131,26 +147,41 @@ def retry_after_s(value: str, now_s: float) -> float | None:
     try:
         asked_s = parsedate_to_datetime(value).timestamp() - now_s
         return min(max(asked_s, 0.0), LONGEST_WAIT_S)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-
-
-def _at(value: Any, path: str, missing: object = None) -> Any:
-    """Return what keys with dots between lead to; ``missing`` where they lead nowhere."""
-    for key in path.split(".") if path else ():
-        value = value.get(key, missing) if isinstance(value, dict) else missing
-    return value
 
 
 def _seconds(interval_ms: Any) -> float | None:
     """Return an interval in seconds; None for what cannot be one."""
     if isinstance(interval_ms, bool) or not isinstance(interval_ms, int | float):
         return None
-    return interval_ms / _MS_PER_S if interval_ms > 0 else None
+    return min(interval_ms / _MS_PER_S, LONGEST_WAIT_S) if interval_ms > 0 else None
 
 
 def _event(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else orjson.dumps(value)
+    if isinstance(value, str):
+        return value.encode()
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # It reads 1,024 levels and writes 254.
+        return b" ".join(_texts_of(value))
+
+
+def _texts_of(value: Any) -> Iterator[bytes]:
+    """Yield the strings in a JSON value of any depth."""
+    left = [value]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, str):
+            yield inner.encode()
+        elif isinstance(inner, dict | list):
+            left += inner.values() if isinstance(inner, dict) else inner
+
+
+def _check_count(count: int, most: int, what: str) -> None:
+    if count > most:
+        found = f"has {count:,} {what}"
+        raise RemoteProtocolError("answer to a poll", found, f"{most:,} are taken", code=FLOOD)
 
 
 def _wrong(found: str) -> RemoteProtocolError:

@@ -1,6 +1,9 @@
+from typing import Any
+
 import pytest
 
-from harness.load.worker.publisher import MAX_BACK_OFF_S, BackOff
+from harness.load.worker.publisher import MAX_BACK_OFF_S, BackOff, _parted
+from harness.net.client import PublishAnswer
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +41,15 @@ def test_no_chatter_pauses_when_back_off_is_disabled():
     back_off = BackOff(0.0)
     back_off.answered(3, 1.0, throttled=True)
     assert not back_off.is_paused(3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "places", "refused", "taken"),
+    [(True, (), "", "abcde"), (False, (), "abcde", ""), (False, (3,), "d", "abce")],
+    ids=["all accepted", "all refused", "one refused"],
+)
+def test_batch_is_parted_event_by_event(accepted, places, refused, taken):
+    """An answer that names no places is about all of its events."""
+    rows: Any = list("abcde")
+    answer = PublishAnswer("1", accepted, False, "", "", 0, refused=places)
+    assert (list(refused), list(taken)) == _parted(rows, answer)

@@ -91,7 +91,8 @@ def test_join_names_the_channel_and_waits_for_its_answer(served, joined):
     server = served()
     client = joined(server)
     times = client.listener.times
-    assert {"action": "join", "channel": ROOM} == take(server.heard)
+    frame = take(server.heard)
+    assert ("join", ROOM) == (frame["action"], frame["channel"])
     assert ["tcp", "upgrade", "subscribe"] == list(times.stages_ns)
     assert times.confirmed_ns == client.listener.confirmed_ns > times.start_ns
     assert "/production?v=1" == server.requests[0].path
@@ -263,10 +264,10 @@ def test_frame_with_a_message_is_an_answer_where_it_has_the_id_of_a_publish(serv
     wait_for(lambda: client.listener.events)
 
 
-def test_text_that_is_no_json_answers_or_is_foreign(served, joined):
+def test_text_that_is_no_json_answers_where_the_target_says_so(served, joined):
     """The route response of AWS's sample is "Data sent."; nothing of it ends the connection."""
     server = served(lambda connection, _: connection.send("Data sent."))
-    client = joined(server)
+    client = joined(server, join_answer="Data sent.", publish_answer="Data sent.")
     client.publish("1", ROOM, [b"a chat text"])
     wait_for(lambda: client.listener.answers)
     assert [] == client.listener.events

@@ -15,7 +15,6 @@ from typing import Any
 
 from gevent import Timeout
 from gevent.event import AsyncResult
-from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
 from websockets.uri import parse_uri
@@ -23,7 +22,8 @@ from websockets.uri import parse_uri
 from harness.core.errors import RemoteProtocolError
 from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
-from harness.net.stream import resolve
+from harness.net.http_publishing import http_client
+from harness.net.route import Route
 from harness.net.upgrade import Upgrade
 from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.appsync_events import wire
@@ -58,25 +58,16 @@ class AppSyncEventsApi:
 
     def __init__(self, access: Access) -> None:
         uri = parse_uri(access.realtime)
-        address = resolve(uri.host, uri.port)
         self.http_url = URL(access.http)
         host, port = self.http_url.host, self.http_url.port
         plain = port == (443 if self.http_url.scheme == "https" else 80)
         self.credentials = credentials_for(access, host, None if plain else port)
         self.credentials.ready(0)  # Raises now rather than at every join.
         self._shown: Mapping[str, str] = {}
-        self.endpoint = Endpoint(
-            uri, address, [wire.SUBPROTOCOL], access.tls, access.source_addresses
-        )
+        self.endpoint = Endpoint(uri, Route(access, access.realtime), [wire.SUBPROTOCOL])
         self._ids: dict[str, str] = {}
         self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
-        self._http_client = HTTPClient.from_url(
-            self.http_url,
-            concurrency=256,
-            connection_timeout=10.0,
-            network_timeout=60.0,
-            ssl_context_factory=lambda: access.tls,
-        )
+        self._http_client = http_client(Route(access, access.http))
 
     def client(
         self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
@@ -156,7 +147,7 @@ class AppSyncEventsClient(WebSocketConnection):
         super().__init__(api.endpoint, frame_cache, listener)
         self._api = api
         self._subscriptions = subscriptions
-        self._unconfirmed = len(subscriptions)
+        self._unconfirmed = set(subscriptions)
         self._awaited: AsyncResult | None = None
         self._joined = False
         # Whose credentials to show; a listener that has no number is the only user there is.
@@ -262,7 +253,9 @@ class AppSyncEventsClient(WebSocketConnection):
         if message.type == "connection_ack":
             self.silence_limit_s = _silence_limit_s(message.body)
         elif message.type == "subscribe_success":
-            self._unconfirmed -= 1
+            if message.id not in self._unconfirmed:
+                return
+            self._unconfirmed.remove(message.id)
             if self._unconfirmed:
                 return
             self.listener.confirmed(kernel_ns)
@@ -297,7 +290,7 @@ def _told(error: wire.WireError) -> str:
 def _answer(
     publish_id: str, message: wire.ServerMessage, *, throttled: bool, now_ns: int
 ) -> PublishAnswer:
-    """Read the outcome of a publish; one rejected event makes the publish refused."""
+    """Read the outcome of a publish, event by event."""
     if message.errors:
         error = message.errors[0]
         throttled = throttled or error.error_type in _THROTTLED
@@ -307,5 +300,15 @@ def _answer(
         first = failed[0] if isinstance(failed, list) else failed
         first = first if isinstance(first, dict) else {"message": first}
         code, text = str(first.get("code", "")), str(first.get("message", ""))
-        return PublishAnswer(publish_id, False, throttled, code, text, now_ns)
+        refused = _places(failed)
+        throttled = throttled or code in _THROTTLED
+        return PublishAnswer(publish_id, False, throttled, code, text, now_ns, refused=refused)
     return PublishAnswer(publish_id, True, False, "", "", now_ns)
+
+
+def _places(failed: Any) -> tuple[int, ...]:
+    """Return the places of failed events; none where one is not given, which stands for all."""
+    entries = failed if isinstance(failed, list) else []
+    places = [entry.get("index") for entry in entries if isinstance(entry, dict)]
+    known = tuple(place for place in places if type(place) is int)
+    return known if len(known) == len(entries) else ()

@@ -1,10 +1,18 @@
 """Answers to polls: from the bytes of a response to what they mean, each once."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.core.errors import RemoteProtocolError
-from harness.core.peer_limits import MAX_ANSWER_BYTES, HeldBytes, oversize
+from harness.core.peer_limits import (
+    FLOOD,
+    MAX_ANSWER_BYTES,
+    MAX_OTHER_MESSAGES_PER_S,
+    HeldBytes,
+    oversize,
+)
+from harness.net.client import Listener
 from harness.net.http_stream import (
     HEAD_END,
     Body,
@@ -132,6 +140,29 @@ class AnswerReader:
             keeps_connection=not closes,
             said=self._taken[:200].decode("utf-8", "replace").strip(),
         )
+
+
+def deliver(
+    events: Sequence[bytes], frame_cache: dict[bytes, Any], listener: Listener, kernel_ns: int
+) -> None:
+    """Deliver the events of an answer, until too many of them are no delivery.
+
+    Args:
+        events: Oldest first.
+        frame_cache: Events already understood, to the listener's token for them.
+        listener: Of the user who polled.
+        kernel_ns: When the answer arrived; run host's realtime.
+    """
+    others = 0
+    for event in events:
+        known = frame_cache.get(event)
+        if known is not None:
+            listener.delivered(known, kernel_ns)
+        elif (token := listener.event(event, kernel_ns)) is not None:
+            frame_cache[event] = token
+        elif (others := others + 1) > MAX_OTHER_MESSAGES_PER_S:
+            listener.refused("poll", FLOOD, "too many messages that are no delivery")
+            return
 
 
 class KnownAnswers:

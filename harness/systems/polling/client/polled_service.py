@@ -1,6 +1,5 @@
 """What all users of one worker share who poll a service: addresses, timer, requests and answers."""
 
-from itertools import cycle
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -8,7 +7,7 @@ from harness.core.message_token import as_json
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access
 from harness.net.http_publishing import HttpPublisher
-from harness.net.stream import resolve
+from harness.net.route import Route
 from harness.systems.polling import wire
 from harness.systems.polling.client.answers import KnownAnswers
 from harness.systems.polling.client.timing import PollClock
@@ -35,10 +34,7 @@ class PolledService:
     def __init__(self, access: Access) -> None:
         parts = urlsplit(access.realtime)
         self.options: ClientOptions = access.options
-        self.tls = access.tls
-        self.host = parts.hostname or ""
-        self.address = resolve(self.host, parts.port or (443 if parts.scheme == "https" else 80))
-        self.sources = cycle(access.source_addresses or (None,))
+        self.route = Route(access, access.realtime)
         self.clock = PollClock()
         self.publisher = HttpPublisher(access, lambda _channel, message: as_json(message))
         self.answers = KnownAnswers(_layout(self.options))

@@ -1,9 +1,8 @@
 """The client settings of a target, ready for use: headers, bodies, addresses."""
 
 import re
-import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -11,8 +10,9 @@ import orjson
 
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.core.secrets import secret_variable
-from harness.net.addresses import path_of, tls_context, with_channels
-from harness.net.stream import resolve
+from harness.net.addresses import path_of, with_channels
+from harness.net.client import Access
+from harness.net.route import Route
 from harness.systems.server_sent_events import wire
 
 _MARK = re.compile(rb"\{(message|message:string|envelope|envelope_text|channel)\}")
@@ -108,17 +108,13 @@ class Place(NamedTuple):
     """A host that streams come from.
 
     Attributes:
-        address: Numeric address and port.
-        host: Its name.
+        route: How to get there.
         host_header: What requests call it.
-        tls: How to connect; None without TLS.
         is_ours: Whether it is the target's own, and not one that it redirects to.
     """
 
-    address: tuple[str, int]
-    host: str
+    route: Route
     host_header: str
-    tls: ssl.SSLContext | None
     is_ours: bool
 
 
@@ -126,8 +122,7 @@ class Addresses:
     """The address of streams, and those that it redirects to.
 
     Args:
-        realtime: With ``{channel}`` where the channel belongs.
-        tls: Context for it; None without TLS.
+        access: Its ``realtime`` has ``{channel}`` where the channel belongs.
         headers: Further request headers, for its own host only.
         separator: Stands between the channels of one stream.
 
@@ -135,26 +130,19 @@ class Addresses:
         TargetUnreachableError: If its host name does not resolve.
     """
 
-    def __init__(
-        self,
-        realtime: str,
-        tls: ssl.SSLContext | None,
-        headers: Mapping[str, str],
-        separator: str,
-    ) -> None:
-        self._realtime = realtime
+    def __init__(self, access: Access, headers: Mapping[str, str], separator: str) -> None:
+        self._access = access
         self._separator = separator
-        self._tls = tls
         self._headers = headers
         self._places: dict[tuple[str, str], Place] = {}
-        self.place_of(realtime)
+        self.place_of(access.realtime)
 
     def of_stream(self, channels: Sequence[str]) -> str:
         """Return the address of the one stream that carries these channels."""
-        return with_channels(self._realtime, channels, self._separator)
+        return with_channels(self._access.realtime, channels, self._separator)
 
     def place_of(self, address: str) -> Place:
-        """Return where to connect for an address; resolved once for each host.
+        """Return where to connect for an address; the same for all addresses of a host.
 
         Raises:
             TargetUnreachableError: If the host name does not resolve.
@@ -162,12 +150,10 @@ class Addresses:
         parts = urlsplit(address)
         key = parts.scheme, parts.netloc
         if key not in self._places:
-            host, port = parts.hostname or "", parts.port
-            found = resolve(host, port or (443 if parts.scheme == "https" else 80))
-            is_first = not self._places
-            tls = self._tls if is_first else tls_context(address, verify=True, ca_file=None)
-            header = parts.netloc.rpartition("@")[2]
-            self._places[key] = Place(found, host, header, tls, is_ours=is_first)
+            is_ours = not self._places
+            # What the target says of certificates is for its own host.
+            route = Route(self._access if is_ours else replace(self._access, tls=None), address)
+            self._places[key] = Place(route, parts.netloc.rpartition("@")[2], is_ours=is_ours)
         return self._places[key]
 
     def request(self, address: str, last_event_id: bytes) -> bytes:
