@@ -1,15 +1,12 @@
 """Rules for JSON from outside: keys with dots, and the values that they must lead to."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 Rules = Mapping[str, str | bool | int | float]
 """Values by keys with dots. True stands for any value but null, false, 0 and what is empty."""
-
-NOTHING: Final[Rules] = MappingProxyType({})
 
 
 def value_at(body: Any, path: str, missing: Any = None) -> Any:

@@ -14,12 +14,13 @@ from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError
 
 from harness.core.errors import TargetUnreachableError
-from harness.core.json_rules import NOTHING, Rules, first_match, text_at
+from harness.core.json_rules import Rules, first_match, text_at
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal
 from harness.net.http_stream import ResponseHead
 from harness.net.joining import error_text, join_code
 from harness.net.redirects import KEEPS_METHOD, REDIRECTS, RefusedRedirectError, redirected
+from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
 from harness.net.route import Route
 from harness.net.stream import TcpStream, wait_readable
 
@@ -92,7 +93,8 @@ class Poster:
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[ResponseHead, bytes]:
         if _origin(address) != self._origin:
-            headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
+            kinds = {name: headers[name] for name in headers if name.lower() == "content-type"}
+            headers = {**OWN_HEADERS, **kinds}
         try:
             response = self._client(address).post(path_of(address), body, headers)
             text = bytes(response.read())
@@ -123,22 +125,21 @@ class HttpPublisher:
     Args:
         access: Its ``http`` has ``{channel}`` where the channel belongs.
         body: Makes the body of a request from a channel and an event.
-        headers: Of each request; left out, JSON with the key, if there is one, as a bearer token.
-        reject: What makes an answer in JSON a refusal, whatever its status.
+        content_type: Of the bodies. The key, if there is one, is sent as a bearer token.
     """
 
     def __init__(
         self,
         access: Access,
         body: Callable[[str, bytes], bytes],
-        headers: Mapping[str, str] | None = None,
-        reject: Rules = NOTHING,
+        content_type: str = "application/json",
     ) -> None:
-        self._address = access.http
-        bearer = {"authorization": f"Bearer {access.api_key}"} if access.api_key else {}
-        self._headers = headers or {"content-type": "application/json", **bearer}
+        fields = RequestFields(access.http, access.options)
+        self._address = fields.address
+        own = {"Content-Type": content_type, **bearer(access.api_key)}
+        self._headers = fields.headers_of_no_user(own)
         self._body = body
-        self._reject = reject
+        self._reject: Rules = access.options.reject
         self._poster = Poster(access)
 
     def post(self, publish_id: str, channel: str, events: list[bytes]) -> PublishAnswer:
@@ -186,7 +187,7 @@ class HttpPublisher:
 
 def _origin(address: str) -> tuple[str, str]:
     parts = urlsplit(address)
-    return parts.scheme, parts.netloc
+    return parts.scheme, parts.netloc.rpartition("@")[2]
 
 
 def _joined(headers: Any) -> dict[str, str]:

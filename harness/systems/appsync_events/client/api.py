@@ -23,6 +23,7 @@ from harness.core.errors import RemoteProtocolError
 from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import Poster
+from harness.net.request_fields import RequestFields, subprotocols_of
 from harness.net.route import Route
 from harness.net.upgrade import Upgrade
 from harness.net.websocket import Endpoint, WebSocketConnection
@@ -57,17 +58,24 @@ class AppSyncEventsApi:
     """
 
     def __init__(self, access: Access) -> None:
-        uri = parse_uri(access.realtime)
-        http = URL(access.http)
+        self._fields = RequestFields(access.realtime, access.options)
+        self._publish_fields = RequestFields(access.http, access.options)
+        self._subprotocols = subprotocols_of(access.options)
+        uri = parse_uri(self._fields.address)
+        http = URL(self._publish_fields.address)
         host, port = http.host, http.port
         plain = port == (443 if http.scheme == "https" else 80)
         self.credentials = credentials_for(access, host, None if plain else port)
         self.credentials.ready(0)  # Raises now rather than at every join.
         self._shown: Mapping[str, str] = {}
-        self.endpoint = Endpoint(uri, Route(access, access.realtime), [wire.SUBPROTOCOL])
+        self.endpoint = Endpoint(
+            uri,
+            Route(access, access.realtime),
+            [wire.SUBPROTOCOL],
+            cookies=self._fields.cookies,
+        )
         self._ids: dict[str, str] = {}
         self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
-        self._http = access.http
         self._poster = Poster(access)
 
     def client(
@@ -95,9 +103,9 @@ class AppSyncEventsApi:
     ) -> PublishAnswer:
         """POST one publish and wait for its answer, in the calling greenlet; raises OSError."""
         body = wire.http_publish_body(channel, [*map(as_json, events)])
-        shown = self.credentials.headers(body)
-        headers = {"content-type": "application/json", **shown}
-        answer = self._poster.post(self._http, body, headers)
+        own = {"Content-Type": "application/json", **self.credentials.headers(body)}
+        headers = self._publish_fields.headers_of_no_user(own)
+        answer = self._poster.post(self._publish_fields.address, body, headers)
         now_ns = time.time_ns()
         try:
             message = wire.parse_http_reply(answer.status, answer.body)
@@ -112,8 +120,10 @@ class AppSyncEventsApi:
         shown = self.credentials.authorization(user, CONNECT_BODY, reusable=True)
         if shown is not self._shown:
             self._shown = shown
-            subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(shown)]
-            self._upgrade = Upgrade(self.endpoint.uri, subprotocols)
+            subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(shown), *self._subprotocols]
+            self._upgrade = Upgrade(
+                self.endpoint.uri, subprotocols, self._fields.headers(), [wire.SUBPROTOCOL]
+            )
         return self._upgrade
 
     def close(self) -> None:
