@@ -10,6 +10,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -151,29 +152,62 @@ def harness(
 
 def main() -> NoReturn:
     """Run the command line; print any error as one message and exit with its code."""
-    tolerate_closed_output()
+    output_failure = tolerate_closed_output()
+    code = _exit_code()
+    if (failure := output_failure()) is not None:
+        code = _report(_unusable("standard output", failure))
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the subcommand, print the error that ends it, and return the exit code."""
     try:
+        _require_working_directory()
         build_app()(prog_name="harness")
+    except SystemExit as end:
+        return int(end.code or ExitCode.PASS)
     except HarnessError as error:
-        report_error(error)
-        typer.echo(error_lines(error), err=True)
-        sys.exit(error.exit_code)
+        return _report(error)
     except Exception as error:  # noqa: BLE001 - the last resort, which writes the traceback to a file
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            typer.echo(error_lines(_full(error)), err=True)
-            sys.exit(ExitCode.BAD_USAGE)
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            return _report(_unusable(error.filename or "disk", error))
         typer.echo(f"error: {describe_bug(error)}", err=True)
-        sys.exit(ExitCode.INTERNAL_ERROR)
-    sys.exit(ExitCode.PASS)
+        return ExitCode.INTERNAL_ERROR
+    return ExitCode.PASS
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+def _report(error: HarnessError) -> int:
+    """Report an error to the user and to the parent process; return its exit code."""
+    report_error(error)
+    typer.echo(error_lines(error), err=True)
+    return error.exit_code
 
 
-def _full(error: OSError) -> MachineError:
-    found = f"cannot be written ({os_reason(error)})"
-    hint = "free some space, or raise the limit of ulimit -f"
-    return MachineError(error.filename or "disk", found, "files of a run need room", hint)
+def _require_working_directory() -> None:
+    """Raise MachineError if it has been deleted: Locust and relative paths need it."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        found, rule = f"cannot be used ({os_reason(error)})", "commands run in an existing folder"
+        hint = "it was deleted or moved: cd to a folder that exists"
+        raise MachineError("working directory", found, rule, hint) from None
+
+
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space, or raise the quota",
+    errno.EFBIG: "raise the limit of ulimit -f",
+    errno.EROFS: "choose another place",
+    errno.EACCES: "choose another place, or change its permissions",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""Errors that no code of ours causes, with what to do about each."""
+
+
+def _unusable(where: str, error: OSError) -> MachineError:
+    found = f"cannot be used ({os_reason(error)})"
+    rule = "files of a command must be readable, and writable with room"
+    return MachineError(where, found, rule, _OF_THE_MACHINE.get(error.errno or 0))
 
 
 def describe_bug(error: Exception) -> str:

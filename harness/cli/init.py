@@ -62,10 +62,6 @@ def _require_free(folder: Path) -> None:
     """Raise MachineError where a file of the project exists, or the folder is unusable."""
     from harness.cli.starter.project import NEW
 
-    try:
-        Path.cwd()
-    except OSError as error:  # The working directory has been deleted.
-        raise _unusable(Path("working directory"), error) from None
     if os.path.lexists(folder) and not folder.is_dir():
         raise _unusable(folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
     if found := [str(path) for path in NEW if os.path.lexists(folder / path)]:

@@ -1,9 +1,11 @@
 """Terminal output: one table renderer, wrapped paragraphs, and streams whose reader may close."""
 
 import io
+import os
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
@@ -81,7 +83,13 @@ def plain(text: str) -> str:
 
 
 class _Dropping(io.FileIO):
-    """A file descriptor that drops what is written after its reader has closed."""
+    """A file descriptor that drops what it cannot write.
+
+    Attributes:
+        failure: Why it dropped the first bytes, unless the reader of a pipe has closed it.
+    """
+
+    failure: OSError | None = None
 
     def write(self, data: Any) -> int:
         """Write or drop some bytes; return how many."""
@@ -89,18 +97,32 @@ class _Dropping(io.FileIO):
             return super().write(data)
         except BrokenPipeError:
             return len(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            return len(data)
 
 
-def tolerate_closed_output() -> None:
+def tolerate_closed_output() -> Callable[[], OSError | None]:
     """Let a subcommand finish, with its exit code, after the reader of a pipe has closed it.
 
-    ``harness examples | head -1`` is no error.
+    ``harness examples | head -1`` is no error. Returns a function that flushes standard output, and
+    returns why results could not be written; None where all were, or their reader has gone.
     """
     # Leave alone the streams that a caller has put in place of the process's own.
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is not None and stream is getattr(sys, f"__{name}__"):
+        if stream is None:  # Closed from the start, as by ``>&-``.
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+            setattr(sys, name, nowhere)
+        elif stream is getattr(sys, f"__{name}__"):
             setattr(sys, name, _dropping(stream))
+    return _output_failure
+
+
+def _output_failure() -> OSError | None:
+    sys.stdout.flush()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return raw.failure if isinstance(raw, _Dropping) else None
 
 
 def _dropping(stream: TextIO) -> TextIO:

@@ -283,17 +283,6 @@ def test_system_without_emulator_and_example_gets_a_target_of_its_own():
     assert "toy" in schema["properties"]["system"]["enum"]
 
 
-def test_deleted_working_directory_is_refused(tmp_path, monkeypatch):
-    """In one sentence, whatever folder is named."""
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    for words in ((), (str(tmp_path / "new"),)):
-        with pytest.raises(MachineError, match="working directory: no such file or directory, "):
-            init(*words, "--system", "polling")
-
-
 @pytest.mark.parametrize("name", ["", "  "])
 def test_blank_system_is_refused(folder, name):
     """It is a variable that was not filled in, and not a wish for the default."""
