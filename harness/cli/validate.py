@@ -64,7 +64,7 @@ def _validate_named(study: "Study", folder: Path) -> None:
 def describe(scenario: "Workload | Target | Study") -> str:
     """Return a short description of a scenario."""
     from harness.scenario.study import Study
-    from harness.scenario.target import Target, variables_of
+    from harness.scenario.target import Target, proxies_of, variables_of
 
     if isinstance(scenario, Study):
         return (
@@ -75,7 +75,9 @@ def describe(scenario: "Workload | Target | Study") -> str:
         how = "emulated" if scenario.emulated else "not emulated"
         names = ", ".join(variables_of(scenario))
         needs = f", needs {names}" if names else ""
-        return f"target {scenario.name}, {scenario.system}, {how}{needs}"
+        proxies = " and ".join(proxies_of(scenario))
+        through = f", through the proxy {proxies}" if proxies else ""
+        return f"target {scenario.name}, {scenario.system}, {how}{needs}{through}"
     population, rate_per_s = scenario.population, scenario.publishing.mean_rate_per_s
     others = "".join(f", {count:,} {name}" for name, count in population.ordinary.items())
     return (

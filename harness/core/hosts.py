@@ -17,3 +17,8 @@ def is_loopback(host: str) -> bool:
 def is_ipv4_loopback(host: str) -> bool:
     """Return whether a host is an address of 127.0.0.0/8, all of which this machine can use."""
     return host.startswith("127.")
+
+
+def authority(host: str, port: int) -> str:
+    """Return host and port as a URL has them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,3 +5,6 @@ JOIN_STAGES = ("tcp", "tls", "upgrade", "init", "subscribe")
 
 JOIN_FAILURE_STAGES = ("connect", *JOIN_STAGES[1:])
 """The stages at which a join can fail; ``connect`` is the name's resolution and TCP."""
+
+TLS_ALERT = "tls_alert_"
+"""Begins the code of a failure for which the peer sent a TLS alert; its name follows."""

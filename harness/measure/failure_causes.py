@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from harness.core.join_stages import TLS_ALERT
 from harness.core.peer_limits import FLOOD, OVERSIZE
 
 
@@ -69,7 +70,7 @@ def cause_of(stage: str, code: str) -> str:
     """
     if (found := _BY_CODE.get(code)) is not None:
         return found
-    if stage == "tls":
+    if stage == "tls" or code.startswith(TLS_ALERT):
         return "tls"
     if _THROTTLED.search(code):
         return "throttled"

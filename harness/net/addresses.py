@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
+from harness.core.errors import MachineError, os_reason
 from harness.core.hosts import is_ipv4_loopback
 
 CHANNEL = "{channel}"
@@ -47,12 +48,13 @@ def source_addresses(
 
     Args:
         address: URL that is connected to.
-        ours: Addresses the target names, shared out among the workers.
+        ours: Addresses the target names; of each family, a worker takes one.
         worker: The worker's number.
         connections: How many the worker will open.
     """
     if ours:
-        return (ours[worker % len(ours)],)
+        families = [[one for one in ours if (":" in one) is is_ipv6] for is_ipv6 in (False, True)]
+        return tuple(family[worker % len(family)] for family in families if family)
     host = urlsplit(address).hostname or ""
     if not is_ipv4_loopback(host):
         return ()
@@ -60,20 +62,42 @@ def source_addresses(
     return tuple(f"127.0.{1 + worker % 250}.{1 + place % 250}" for place in range(max(count, 1)))
 
 
-def tls_context(address: str, *, verify: bool, ca_file: str | None) -> ssl.SSLContext | None:
-    """Return a client's TLS context for an address, None where the address is plain.
+def is_encrypted(address: str) -> bool:
+    """Return whether the connections to an address use TLS."""
+    return address.startswith(("https:", "wss:"))
+
+
+def tls_context(
+    *,
+    verify: bool = True,
+    ca_file: str | None = None,
+    client_certificate: str | None = None,
+    client_key: str | None = None,
+    client_key_password: str = "",
+) -> ssl.SSLContext:
+    """Return a client's TLS context.
 
     Args:
-        address: URL; ``https`` and ``wss`` are encrypted.
         verify: Whether certificate and host name must be right.
         ca_file: PEM file of further authorities to trust.
+        client_certificate: PEM file of the certificate to present; None for none.
+        client_key: PEM file of its key; None where it is in the same file.
+        client_key_password: Password of the key.
 
     Raises:
-        OSError: If ``ca_file`` cannot be read.
+        MachineError: If a file cannot be read or used.
     """
-    if not address.startswith(("https:", "wss:")):
-        return None
-    context = ssl.create_default_context(cafile=ca_file)
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        if client_certificate is not None:
+            context.load_cert_chain(client_certificate, client_key, lambda: client_key_password)
+    except OSError as error:
+        files = " and ".join(filter(None, (ca_file, client_certificate, client_key)))
+        raise MachineError(
+            "[tls]",
+            f"{files} cannot be used ({os_reason(error)})",
+            "each machine with workers needs the files of the target at the same path",
+        ) from None
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

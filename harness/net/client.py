@@ -202,12 +202,15 @@ class Access:
         realtime: Address for the users' connections.
         http: Address for publishing over HTTP.
         api_key: The users' key; kept out of ``repr``, records and logs.
-        tls: Context for encrypted addresses; None for plain ones.
+        tls: Context for encrypted addresses; None for one that checks certificates.
         source_addresses: Local addresses to connect from, in turn; none lets the kernel choose.
+            Each is for destinations of its own family, on loopback or elsewhere.
         options: The target's ``[client]`` table, the system's own model of it; its defaults where
             the target has none.
         auth: The target's ``[auth]`` table, which names secrets and holds none; None for the key.
         may_connect: Returns whether load on a host, to which the system redirects, is allowed.
+        worker: The worker's number: each begins with another address of a host.
+        through_proxy: Whether a proxy that the environment names is used.
     """
 
     realtime: str
@@ -218,6 +221,8 @@ class Access:
     options: Any = None
     auth: Any = None
     may_connect: Callable[[str], bool] = is_loopback
+    worker: int = 0
+    through_proxy: bool = True
 
 
 class Api(Protocol):

@@ -1,17 +1,21 @@
 """Publish by HTTP POST, one event a request, to an address that names the channel."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 import gevent
 from geventhttpclient import HTTPClient
+from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError
-from geventhttpclient.url import URL
 
-from harness.net.addresses import CHANNEL, path_of, with_channels
+from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code
+from harness.net.request_fields import RequestFields, bearer
+from harness.net.route import Route
+from harness.net.stream import TcpStream, wait_readable
 
 CONCURRENCY = 256
 CONNECT_WITHIN_S = 10.0
@@ -24,26 +28,21 @@ class HttpPublisher:
     Args:
         access: Its ``http`` has ``{channel}`` where the channel belongs.
         body: Makes the body of a request from a channel and an event.
-        headers: Of each request; left out, JSON with the key, if there is one, as a bearer token.
+        content_type: Of the bodies. The key, if there is one, is sent as a bearer token.
     """
 
     def __init__(
         self,
         access: Access,
         body: Callable[[str, bytes], bytes],
-        headers: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
     ) -> None:
-        self._path = path_of(access.http)
-        bearer = {"authorization": f"Bearer {access.api_key}"} if access.api_key else {}
-        self._headers = headers or {"content-type": "application/json", **bearer}
+        fields = RequestFields(access.http, access.options)
+        self._path = path_of(fields.address)
+        own = {"Content-Type": content_type, **bearer(access.api_key)}
+        self._headers = fields.headers_of_no_user(own)
         self._body = body
-        self._client = HTTPClient.from_url(
-            URL(access.http.replace(CHANNEL, "channel")),
-            concurrency=CONCURRENCY,
-            connection_timeout=CONNECT_WITHIN_S,
-            network_timeout=ANSWER_WITHIN_S,
-            ssl_context_factory=lambda: access.tls,
-        )
+        self._client = http_client(Route(access, access.http))
 
     def post(self, publish_id: str, channel: str, events: list[bytes]) -> PublishAnswer:
         """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
@@ -81,3 +80,48 @@ class HttpPublisher:
     def close(self) -> None:
         """Close the connections kept for publishing."""
         self._client.close()
+
+
+def http_client(route: Route) -> HTTPClient:
+    """Return a client for requests to the host of a route, which makes its connections."""
+    client = HTTPClient(route.host, route.port)
+    client._connection_pool = _Connections(route)  # noqa: SLF001 - it takes no pool as an argument
+    return client
+
+
+class _Connections(ConnectionPool):
+    """Connections of one route that are kept for further requests."""
+
+    def __init__(self, route: Route) -> None:
+        super().__init__(route.host, route.port, route.host, route.port, size=CONCURRENCY)
+        self._route = route
+
+    def _create_socket(self) -> Any:
+        deadline = time.monotonic() + CONNECT_WITHIN_S
+        return _Connection(self._route.secure(self._route.connect(deadline), deadline))
+
+    def _is_socket_alive(self, sock: Any) -> bool:
+        return isinstance(sock, _Connection) and sock.is_idle()
+
+
+class _Connection:
+    """A stream with the part of a socket's interface that requests need."""
+
+    def __init__(self, stream: TcpStream) -> None:
+        self._stream = stream
+        self.sendall = stream.send
+        self.close = stream.close
+
+    def recv(self, _size: int) -> bytes:
+        """Wait for bytes of the answer, in the calling greenlet; raises OSError."""
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        while (received := self._stream.receive()) is None:
+            wait_readable(self._stream.sock, deadline)
+        return received[0]
+
+    def is_idle(self) -> bool:
+        """Return whether the connection is open, and nothing has arrived that no request awaits."""
+        try:
+            return self._stream.receive() is None
+        except OSError:
+            return False

@@ -4,8 +4,9 @@ import ssl
 import time
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.join_stages import TLS_ALERT
 from harness.core.peer_limits import oversize
-from harness.net.client import JoinTimes
+from harness.net.client import JoinError, JoinTimes
 from harness.net.http_stream import HEAD_END, ResponseHead, parse_response_head
 from harness.net.stream import TcpStream, errno_name, wait_readable
 
@@ -62,13 +63,36 @@ def _instead(head: bytes | bytearray) -> str:
     return f": it sent {bytes(head[:40])!r}" if head else ""
 
 
+class ProxyError(OSError):
+    """A proxy did not make the connection.
+
+    Attributes:
+        code: The HTTP status of its answer, or ``protocol_error``.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def failed_join(stage: str, error: Exception) -> JoinError:
+    """Return the error for a join that failed at a stage.
+
+    Under TLS 1.3 the server's refusal of a certificate arrives after the handshake; it belongs to
+    stage tls all the same.
+    """
+    stage = "tls" if isinstance(error, ssl.SSLError) else stage
+    return JoinError(stage, join_code(error), error_text(error))
+
+
 def join_code(error: Exception) -> str:
     """Return a short stable code for a failed join: an errno's name or the kind of error."""
     if isinstance(error, TimeoutError):
         return "timeout"
     if isinstance(error, ssl.SSLError):
-        return "tls_error"
-    if isinstance(error, RemoteProtocolError):
+        _, is_alert, alert = (error.reason or "").partition("_ALERT_")
+        return f"{TLS_ALERT}{alert.lower()}" if is_alert else "tls_error"
+    if isinstance(error, RemoteProtocolError | ProxyError):
         return error.code
     return errno_name(error) or type(error).__name__
 

@@ -15,10 +15,8 @@ import time
 from typing import Any
 
 import gevent
-import gevent.socket
 from gevent import get_hub
 
-from harness.core.errors import TargetUnreachableError
 from harness.net.reading import READ, RECEIVE_BYTES, Reader, Receiver, receive
 from harness.net.ring_reading import reader
 
@@ -29,6 +27,9 @@ MAX_UNSENT_BYTES = 8 * 1024 * 1024
 """Bytes that wait for a peer that does not read."""
 RESERVED_FILES = 32
 """Files that connections leave to the rest of the process: its record, log, Locust's monitor."""
+
+
+_SESSION_ENDS = ssl.SSLZeroReturnError, ssl.SSLEOFError
 
 
 class TcpStream:
@@ -43,7 +44,7 @@ class TcpStream:
 
     def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
-        self.unsent = b""
+        self.unsent: bytes | bytearray = b""
         self._reader: Reader | None = None
         self._receiver: Receiver | None = None
         self._group: object | None = None
@@ -93,7 +94,7 @@ class TcpStream:
         except BlockingIOError:
             sent = 0
         if sent < len(data):
-            self.unsent = data[sent:]
+            self.unsent = bytearray(data[sent:])  # In place: much may be added to it.
             self._writer = get_hub().loop.io(self.sock.fileno(), WRITE)
             self._writer.start(self._send_rest)
 
@@ -126,31 +127,41 @@ class TcpStream:
 class TlsStream(TcpStream):
     """A TLS session over a TCP socket; the handshake runs in the calling greenlet.
 
-    It receives the ciphertext itself, and passes on what it decrypts.
+    It receives the ciphertext itself, and passes on what it decrypts. If the handshake fails, the
+    socket is closed.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_session")
+    __slots__ = ("_end", "_incoming", "_outgoing", "_session")
 
     def __init__(
         self, sock: _socket.socket, context: ssl.SSLContext, server_name: str, deadline: float
     ) -> None:
         super().__init__(sock)
+        self._end: ssl.SSLError | None = None
+        """Why nothing more can be decrypted; the peer may leave the socket open."""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=server_name
         )
-        while True:
-            try:
-                self._session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
+        try:
+            while not self._has_shaken_hands():
                 super().send(self._outgoing.read())
                 wait_readable(sock, deadline)
                 arrived = super().receive()
                 if arrived is not None:
                     self._incoming.write(arrived[0]) if arrived[0] else self._incoming.write_eof()
-        super().send(self._outgoing.read())
+            super().send(self._outgoing.read())
+        except BaseException:
+            self.close()
+            raise
+
+    def _has_shaken_hands(self) -> bool:
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
 
     def receive(self) -> tuple[bytes, int] | None:
         """Return decrypted bytes and when their ciphertext arrived; as ``TcpStream.receive``."""
@@ -158,10 +169,17 @@ class TlsStream(TcpStream):
         if received is None or not received[0]:
             return received
         plain = self._decrypt(received[0])
-        return None if plain is None else (plain, received[1])
+        end = self._end
+        if plain or isinstance(end, _SESSION_ENDS):
+            return plain, received[1]
+        if end is not None:
+            raise end
+        return None
 
     def read_to(self, receiver: Receiver, group: object | None = None) -> None:
         """Pass decrypted bytes to a receiver; as ``TcpStream.read_to``, but without groups."""
+        if self._end is not None:
+            raise ConnectionResetError(str(self._end))
         self._receiver, self._group = receiver, group
         self._watch(self)
 
@@ -169,35 +187,44 @@ class TlsStream(TcpStream):
         """Take ciphertext, or its end."""
         try:
             plain = self._decrypt(data) if data else data
-        except OSError as error:  # An alert of the peer is one, and so is a broken record.
+        except OSError as error:  # What it has to answer could not be sent.
             self.broken(error)
             return
-        if plain is not None:
-            self._receiver.arrived(plain, kernel_ns)  # type: ignore[union-attr] # set by read_to
+        receiver: Any = self._receiver
+        if plain or not data:
+            receiver.arrived(plain, kernel_ns)
+        if self._end is None or self._reader is None:
+            return
+        if isinstance(self._end, _SESSION_ENDS):
+            receiver.arrived(b"", kernel_ns)
+        else:  # An alert of the peer, or a broken record.
+            receiver.broken(self._end)
 
     def broken(self, error: OSError) -> None:
         """Pass on that the connection was reset."""
         self._receiver.broken(error)  # type: ignore[union-attr] # set by read_to
 
-    def _decrypt(self, ciphertext: bytes) -> bytes | None:
-        """Return what the bytes decrypt to; None where they complete no record of data."""
+    def _decrypt(self, ciphertext: bytes) -> bytes:
+        """Return what the bytes decrypt to, up to the end of the session."""
         self._incoming.write(ciphertext)
         plain = b""
         try:
             while True:
                 chunk = self._session.read(RECEIVE_BYTES)
                 if not chunk:
+                    self._end = ssl.SSLZeroReturnError("the server ended the TLS session")
                     break
                 plain = plain + chunk if plain else chunk
                 if not self._incoming.pending and not self._session.pending():
                     break
         except ssl.SSLWantReadError:
             pass
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+        except ssl.SSLError as error:
+            self._end = error
             return plain
         if self._outgoing.pending:
             super().send(self._outgoing.read())
-        return plain or None
+        return plain
 
     def send(self, data: bytes) -> None:
         """Encrypt and send; as ``TcpStream.send``."""
@@ -206,12 +233,12 @@ class TlsStream(TcpStream):
 
 
 def open_socket(
-    address: tuple[str, int], deadline: float, source_address: str | None = None
+    address: tuple[Any, ...], deadline: float, source_address: str | None = None
 ) -> _socket.socket:
     """Connect a TCP socket in the calling greenlet; resolved addresses only.
 
     Args:
-        address: Numeric IP address and port.
+        address: Numeric IP address and port, of IPv6 flow and scope too where they matter.
         deadline: ``time.monotonic()`` at which to time out.
         source_address: Local address to connect from; None lets the kernel choose.
 
@@ -246,7 +273,7 @@ def _check_reserved_files(sock: _socket.socket) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-def _connect(sock: _socket.socket, address: tuple[str, int], deadline: float) -> None:
+def _connect(sock: _socket.socket, address: tuple[Any, ...], deadline: float) -> None:
     code = sock.connect_ex(address)
     if code == errno.EINPROGRESS:
         _wait(sock, WRITE, deadline)
@@ -272,23 +299,3 @@ def _wait(sock: _socket.socket, events: int, deadline: float) -> None:
 def errno_name(error: BaseException) -> str:
     """Return the name of an error's number, such as EMFILE; empty where it has none."""
     return errno.errorcode.get(getattr(error, "errno", None) or 0, "")
-
-
-def resolve(host: str, port: int) -> tuple[str, int]:
-    """Return a numeric address of ``host``, IPv4 before IPv6.
-
-    Raises:
-        TargetUnreachableError: If the name does not resolve.
-    """
-    try:
-        found = gevent.socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
-    except OSError as error:
-        raise TargetUnreachableError(
-            f"{host}:{port}",
-            f"the name does not resolve ({error.strerror or error})",
-            "a target needs a host that DNS knows",
-            "check the endpoints in the target file",
-        ) from None
-    found.sort(key=lambda row: row[0] != _socket.AF_INET)
-    host_address, numeric_port = found[0][4][:2]
-    return str(host_address), int(numeric_port)

@@ -1,9 +1,7 @@
 """Load a plan from files and flags, or report all their problems."""
 
-import contextlib
 import os
 import re
-import ssl
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -12,9 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.core.secrets import control_character_in
-from harness.scenario.addresses import PLACEHOLDER, register_address
+from harness.core.secrets import PLACEHOLDER, control_character_in, missing_variable
+from harness.scenario.addresses import register_address
 from harness.scenario.auth import VARIABLE_PATTERN, variables_in
+from harness.scenario.certificates import unusable_certificates
 from harness.scenario.client_options import ClientOptions, WildcardOptions
 from harness.scenario.disturbances import OF_THE_EMULATOR
 from harness.scenario.overrides import (
@@ -31,8 +30,8 @@ from harness.scenario.reading import read_source
 from harness.scenario.target import (
     Target,
     has_wildcards,
-    missing_variable,
     most_subscriptions,
+    proxies_of,
     target_model,
 )
 from harness.scenario.workload import Workload
@@ -104,6 +103,7 @@ class ScenarioFiles:
         problems += _resolve_endpoints(target, os.environ)
         problems += _unusable_credentials(target, os.environ)
         plan = _plan(workload, target, problems, written)
+        problems += _unusable_proxies(plan)
         if plan is not None and run_time_s is not None:
             plan = _fitted(plan, run_time_s, problems)
         return _sound(plan, problems)
@@ -190,7 +190,7 @@ def _know_the_system(target: Source) -> None:
 def _validated_target(source: Source, problems: list[ScenarioProblem]) -> Target | None:
     """Return a target whose paths are absolute."""
     data, unusable = resolve_paths(source)
-    problems += unusable + _unusable_ca_file(source, data)
+    problems += unusable + unusable_certificates(source, data)
     return _validated(source, Target, problems, data)
 
 
@@ -232,27 +232,22 @@ def _addresses(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _unusable_ca_file(target: Source, data: Mapping[str, Any]) -> list[ScenarioProblem]:
-    tls = data.get("tls")
-    file = tls.get("ca_file") if isinstance(tls, dict) else None
-    if not isinstance(file, str) or not file:
-        return []
-    with contextlib.suppress(OSError):  # There is no such file: a problem that is known by now.
-        try:
-            ssl.create_default_context(cafile=file)
-        except ssl.SSLError:
-            rule, found = "must contain certificates in PEM format", target.data["tls"]["ca_file"]
-            return [target.problem("tls.ca_file", shown("ca_file", found), rule)]
+def _unusable_proxies(plan: Plan | None) -> list[ScenarioProblem]:
+    """Return the problem of a proxy that the environment names for the target, if it has one."""
+    try:
+        if plan is not None:
+            proxies_of(plan.target)
+    except ScenarioError as error:
+        return list(error.problems)
     return []
 
 
 def _unusable_credentials(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
-    auth = target.data.get("auth")
-    if not isinstance(auth, dict):
-        return []
     named = [
-        (f"auth.{key}", name)
-        for key, name in variables_in(auth)
+        (f"{table}.{key}", name)
+        for table in ("auth", "client", "tls")
+        if isinstance(values := target.data.get(table), dict)
+        for key, name in variables_in(values)
         if re.match(VARIABLE_PATTERN, name)
     ]
     missing = [_not_set(target, key, name) for key, name in named if not environment.get(name)]

@@ -14,9 +14,10 @@ from pydantic import (
     model_validator,
 )
 
-from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
+from harness.core.errors import ScenarioError, did_you_mean
 from harness.core.message_token import PLACE
-from harness.core.secrets import secret_variable
+from harness.core.proxy import proxy_for
+from harness.core.secrets import PLACEHOLDER, missing_variable, secret_variable
 from harness.core.system import (
     HOW_TO_ADD,
     WEBSOCKET_SCHEMES,
@@ -26,8 +27,7 @@ from harness.core.system import (
     names_of,
     system_named,
 )
-from harness.scenario.addresses import PLACEHOLDER
-from harness.scenario.auth import Auth, variables_in
+from harness.scenario.auth import Auth, Variable, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import FilePath, ScenarioModel, Segment, broken_rule
@@ -56,7 +56,7 @@ class Endpoints(ScenarioModel):
 
 
 class Tls(ScenarioModel):
-    """How the system's certificate is checked."""
+    """How the system's certificate is checked, and which one clients present."""
 
     verify: bool = Field(
         default=True, description="Whether it must be valid; false only for tests."
@@ -64,6 +64,31 @@ class Tls(ScenarioModel):
     ca_file: FilePath | None = Field(
         default=None, description="PEM file of further authorities to trust, relative to this file."
     )
+    client_certificate: FilePath | None = Field(
+        default=None,
+        description="PEM file of the certificate that clients present, with those between it and "
+        "the authority; relative to this file. All users present the same.",
+    )
+    client_key: FilePath | None = Field(
+        default=None,
+        description="PEM file of its key, relative to this file. Left out, the key is in the file "
+        "of the certificate.",
+    )
+    client_key_password_env: Variable | None = Field(
+        default=None,
+        description="Name of the environment variable that holds the password of the key.",
+    )
+
+    @model_validator(mode="after")
+    def _key_has_a_certificate(self) -> Self:
+        for key in ("client_key", "client_key_password_env"):
+            if getattr(self, key) is not None and self.client_certificate is None:
+                raise broken_rule(
+                    "must not be given without client_certificate",
+                    key=key,
+                    hint="name the PEM file of the certificate in client_certificate",
+                )
+        return self
 
 
 class Target(ScenarioModel):
@@ -113,7 +138,7 @@ class Target(ScenarioModel):
     auth: Auth = Field(
         default=Auth(), validate_default=True, description="How clients prove who they are."
     )
-    tls: Tls = Field(default=Tls(), description="How the system's certificate is checked.")
+    tls: Tls = Field(default=Tls(), description="Certificates of the system and of clients.")
 
     @model_validator(mode="wrap")
     @classmethod
@@ -216,7 +241,7 @@ def emulator_model(system: object) -> type[Emulator]:
 
 
 def client_model(system: object) -> type[ClientOptions]:
-    """Return the model of a system's ``[client]`` table: its own, or else one without keys."""
+    """Return the model of a system's ``[client]`` table: its own, or else the common one."""
     return _model_of(system, "client_options", ClientOptions)
 
 
@@ -291,23 +316,27 @@ def api_key(target: Target) -> str:
 def variables_of(target: Target) -> tuple[str, ...]:
     """Return the names of the environment variables a target needs, in the file's order."""
     endpoints = target.endpoints
-    addresses = [endpoints.http, endpoints.realtime] if endpoints else []
-    values = target.client.model_dump().values() if target.client else ()
-    addresses += [value for value in values if isinstance(value, str)]
-    names = [name for address in addresses for name in PLACEHOLDER.findall(address)]
-    names += [name for _, name in variables_in(target.auth.model_dump())]
+    texts = [endpoints.http, endpoints.realtime] if endpoints else []
+    client = target.client.model_dump() if target.client else {}
+    texts += [value for value in client.values() if isinstance(value, str)]
+    names = [name for text in texts for name in PLACEHOLDER.findall(text)]
+    for table in (client, target.auth.model_dump(), target.tls.model_dump()):
+        names += [name for _, name in variables_in(table)]
     return tuple(dict.fromkeys(names))
 
 
-def missing_variable(file: str, key: str, name: str) -> ScenarioProblem:
-    """Return the problem of an environment variable that a target needs and that is not set."""
-    return ScenarioProblem(
-        file=file,
-        key=key,
-        found=f"{name}, which is not set" if name else "an empty name",
-        rule="must name an environment variable that is set",
-        hint=f"export {name}=… before the run" if name else "write ${NAME}",
-    )
+def proxies_of(target: Target) -> tuple[str, ...]:
+    """Return host and port of the proxies in the environment through which a target is reached.
+
+    Addresses whose variables are not replaced yet are left out.
+
+    Raises:
+        ScenarioError: If a proxy is of another kind than those supported.
+    """
+    endpoints = target.endpoints
+    addresses = [endpoints.realtime, endpoints.http] if endpoints else []
+    known = [address for address in addresses if not PLACEHOLDER.search(address)]
+    return tuple(dict.fromkeys(str(proxy) for each in known if (proxy := proxy_for(each))))
 
 
 def _address(address: str, schemes: tuple[str, str], *, key: str = "") -> str:

@@ -9,7 +9,8 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from harness.net import reading, stream
-from harness.net.client import JoinError, JoinTimes
+from harness.net.client import Access, JoinError, JoinTimes
+from harness.net.route import Route
 from harness.net.websocket import Endpoint, WebSocketConnection
 from tests.support.certificates import tls_pair
 from tests.support.listeners import Listener, wait_for
@@ -33,9 +34,9 @@ class EchoingConnection(WebSocketConnection):
 
 
 def connection(port, *, tls=None, frame_cache=None):
-    uri = parse_uri(f"{'wss' if tls else 'ws'}://localhost:{port}/path?query=1")
+    address = f"{'wss' if tls else 'ws'}://localhost:{port}/path?query=1"
     client = EchoingConnection(
-        Endpoint(uri, (HOST, port), ["marker"], tls),
+        Endpoint(parse_uri(address), Route(Access(address, address, "", tls), address), ["marker"]),
         {} if frame_cache is None else frame_cache,
         Listener(),
     )

@@ -134,7 +134,7 @@ class Stand:
                 realtime=endpoints.realtime,
                 http=endpoints.http,
                 api_key=api_key(self.target) if key is None else key,
-                tls=tls_context(endpoints.realtime, verify=True, ca_file=endpoints.ca_file),
+                tls=tls_context(ca_file=endpoints.ca_file),
                 options=options,
             )
         )

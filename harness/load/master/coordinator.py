@@ -50,7 +50,7 @@ from harness.load.worker_protocol import RunAssignment
 from harness.measure.environment import describe_environment
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
 from harness.net.ring_reading import receive_path
-from harness.scenario.target import api_key
+from harness.scenario.target import api_key, proxies_of
 
 FINISH_WITHIN_S = 60.0
 """How long workers may take to close their connections and send their accounts."""
@@ -101,7 +101,8 @@ class Coordinator:
         self._finishing = Semaphore()
         self._ended_s: float | None = None
         self._started = datetime.now(UTC)
-        self._surroundings = describe_environment() | {"receive_path": receive_path()}
+        ways = {"receive_path": receive_path(), "proxies": proxies_of(self.plan.target)}
+        self._surroundings = describe_environment() | ways
         self._remote_workers = isinstance(self._runner, MasterRunner) and not options.processes
         """Whether the workers are started elsewhere, rather than by this process."""
         if isinstance(self._runner, MasterRunner):

@@ -145,10 +145,12 @@ class EmulatorControls:
     def __init__(self, endpoints: Endpoints) -> None:
         parts = urlsplit(endpoints.http)
         self._base = (parts.scheme, parts.netloc)
-        self._tls = (
-            ssl.create_default_context(cafile=endpoints.ca_file)
-            if parts.scheme == "https"
-            else None
+        tls = None
+        if parts.scheme == "https":
+            tls = ssl.create_default_context(cafile=endpoints.ca_file)
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),  # An emulator is never behind a proxy.
+            urllib.request.HTTPSHandler(context=tls),
         )
 
     def set_faults(self, faults: list[dict[str, Any]]) -> None:
@@ -163,9 +165,7 @@ class EmulatorControls:
         url = urlunsplit((*self._base, path, "", ""))
         request = urllib.request.Request(url, body, {TOKEN_HEADER: _TOKEN})  # noqa: S310 - the emulator's own address
         try:
-            with urllib.request.urlopen(  # noqa: S310 - as above
-                request, timeout=CONTROL_ANSWER_WITHIN_S, context=self._tls
-            ) as response:
+            with self._opener.open(request, timeout=CONTROL_ANSWER_WITHIN_S) as response:
                 return json.load(response)
         except (HTTPException, ValueError) as error:
             raise OSError(f"{path} did not answer with JSON") from error

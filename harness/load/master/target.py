@@ -4,18 +4,20 @@ import contextlib
 import json
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from harness.core.errors import TargetUnreachableError
 from harness.core.exit_codes import ExitCode
+from harness.core.hosts import authority
+from harness.core.outside_text import outside_text
 from harness.load.master.abort_reason import AbortReason
 from harness.load.master.emulator_process import EmulatorControls, EmulatorProcess
 from harness.load.worker_protocol import Endpoints
-from harness.net.stream import open_socket, resolve
+from harness.net.client import Access
+from harness.net.joining import error_text
+from harness.net.route import Route
 from harness.scenario.plan import Plan
 
 ANSWER_WITHIN_S = 5.0
-_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 
 
 class TargetSystem:
@@ -75,25 +77,22 @@ class TargetSystem:
 
 
 def check_reachable(address: str) -> None:
-    """Open one TCP connection to the host of a URL and close it again.
+    """Open one TCP connection to the host of a URL, as workers do, and close it again.
 
     Raises:
         TargetUnreachableError: If the name does not resolve, or no connection is accepted in 5 s.
     """
-    parts = urlsplit(address)
-    port = parts.port or _PORTS[parts.scheme]
-    host, number = resolve(parts.hostname or "", port)
-    where = f"{parts.hostname}:{port}"
+    route = Route(Access(address, address, api_key=""), address)
     try:
-        open_socket((host, number), time.monotonic() + ANSWER_WITHIN_S).close()
+        route.connect(time.monotonic() + ANSWER_WITHIN_S).close()
     except TimeoutError:
-        found = f"no answer from {host} within {ANSWER_WITHIN_S:.0f} s"
+        found = f"no answer within {ANSWER_WITHIN_S:.0f} s"
     except OSError as error:
-        found = f"{error.strerror} by {host}"
+        found = outside_text(error_text(error))
     else:
         return
     raise TargetUnreachableError(
-        where,
+        authority(route.host, route.port),
         f"{found} (tried one TCP connection)",
         "a target must accept connections",
         "start the system, or check the endpoints in the target file",

@@ -20,6 +20,7 @@ from gevent.lock import Semaphore
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.exit_codes import ExitCode
 from harness.core.metric_types import CHATTER
+from harness.core.secrets import secret_variable
 from harness.load import worker_protocol
 from harness.load.internal_errors import BUG_HINT, InternalErrors, ends_the_run, sentence_of
 from harness.load.ownership import may_load
@@ -306,15 +307,20 @@ def access_of(assignment: RunAssignment, number: int) -> Access:
         number: This worker's place among ``assignment.workers``.
 
     Raises:
-        HarnessError: If a secret is missing.
-        OSError: If a file of authorities cannot be read.
+        HarnessError: If a secret is missing, or a file of certificates or keys.
     """
     target, endpoints = assignment.plan.target, assignment.endpoints
     return Access(
         realtime=endpoints.realtime,
         http=endpoints.http,
         api_key=api_key(target),
-        tls=tls_context(endpoints.realtime, verify=target.tls.verify, ca_file=endpoints.ca_file),
+        tls=tls_context(
+            verify=target.tls.verify,
+            ca_file=endpoints.ca_file,
+            client_certificate=target.tls.client_certificate,
+            client_key=target.tls.client_key,
+            client_key_password=secret_variable(target.tls.client_key_password_env or ""),
+        ),
         source_addresses=source_addresses(
             endpoints.realtime,
             target.source_addresses,
@@ -324,4 +330,6 @@ def access_of(assignment: RunAssignment, number: int) -> Access:
         options=assignment.plan.client,
         auth=target.auth,
         may_connect=partial(may_load, target),
+        worker=number,
+        through_proxy=not target.emulated,
     )

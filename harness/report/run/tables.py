@@ -104,6 +104,7 @@ def environment(analysis: Analysis) -> list[tuple[str, str]]:
         ("Open files", q.count(found["open_files_limit"]) if "open_files_limit" in found else None),
         ("Python", found.get("python")),
         ("Received by", found.get("receive_path")),
+        ("Through a proxy", ", ".join(found.get("proxies", ()))),
         ("Packages", versions),
         ("Revision", found.get("git_revision")),
     ]

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from harness.net.addresses import tls_context
 from harness.net.client import Access, Client, Listener, PublishAnswer
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from harness.systems.polling import wire
@@ -29,13 +28,8 @@ class HybridApi:
 
     def __init__(self, access: Access) -> None:
         address = access.options.poll_address or beside(access.http)
-        tls = None
-        if address.startswith("https:"):
-            tls = access.tls or tls_context(address, verify=True, ca_file=None)
         self._sockets = AppSyncEventsApi(access)
-        self._polls = PollingApi(
-            replace(access, realtime=address, http=address, api_key="", tls=tls)
-        )
+        self._polls = PollingApi(replace(access, realtime=address, http=address, api_key=""))
 
     def client(
         self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener

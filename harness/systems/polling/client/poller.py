@@ -16,10 +16,10 @@ from gevent.event import AsyncResult
 
 from harness.core.errors import RemoteProtocolError
 from harness.net.client import JoinError, JoinTimes, Listener, PublishAnswer
-from harness.net.joining import error_text, join_code, lap
-from harness.net.stream import TcpStream, TlsStream, open_socket
+from harness.net.joining import error_text, failed_join, join_code, lap
+from harness.net.stream import TcpStream
 from harness.systems.polling import wire
-from harness.systems.polling.client.answers import Answer, AnswerReader
+from harness.systems.polling.client.answers import Answer, AnswerReader, deliver
 from harness.systems.polling.client.polled_service import PolledService
 from harness.systems.polling.client.timing import NEVER, Pace
 
@@ -125,7 +125,7 @@ class PollingClient:
                 times.confirmed_ns = awaited.get()
             lap(times, "subscribe", before)
         except (OSError, RemoteProtocolError) as error:
-            raise JoinError("subscribe", join_code(error), error_text(error)) from None
+            raise failed_join("subscribe", error) from None
         finally:
             self._awaited = None
             if not times.confirmed_ns:
@@ -134,20 +134,12 @@ class PollingClient:
 
     def _connect(self, times: JoinTimes, deadline: float) -> None:
         """Connect, secure and hand over to the reader, in the calling greenlet."""
-        stage, service = "connect", self._service
+        self._stream = self._service.route.open(times, deadline)
         try:
-            before = time.monotonic_ns()
-            sock = open_socket(service.address, deadline, next(service.sources))
-            self._stream = TcpStream(sock)
-            before = lap(times, "tcp", before)
-            if service.tls is not None:
-                stage = "tls"
-                self._stream = TlsStream(sock, service.tls, service.host, deadline)
-                lap(times, "tls", before)
             self._stream.read_to(self)
-        except (OSError, RemoteProtocolError) as error:
+        except OSError as error:
             self._release()
-            raise JoinError(stage, join_code(error), error_text(error)) from None
+            raise failed_join("connect", error) from None
         self._proven = False
 
     def due(self) -> None:
@@ -174,7 +166,7 @@ class PollingClient:
     def _send(self) -> None:
         try:
             self._stream.send(  # type: ignore[union-attr]  # connected
-                self._service.request(self._channels, self._place)
+                self._service.request(self._channels, self._place, self._listener)
             )
         except OSError as error:
             self._lost(join_code(error), error_text(error))
@@ -233,6 +225,8 @@ class PollingClient:
         self._reader = None
         self._proven = True
         self.heard_ns = kernel_ns
+        if answer.set_cookies:
+            self._service.take_cookies(self._channels, self._listener, answer.set_cookies)
         if not answer.keeps_connection or not self._service.options.reuse_connections:
             self._release()
         if answer.status not in _NEWS:
@@ -245,12 +239,7 @@ class PollingClient:
             self._move_to(answer)
         if self._awaited is not None:
             self._confirmed(kernel_ns)
-        for event in answer.events:
-            known = self._frame_cache.get(event)
-            if known is not None:
-                self._listener.delivered(known, kernel_ns)
-            else:
-                self._deliver(event, kernel_ns)
+        deliver(answer.events, self._frame_cache, self._listener, kernel_ns)
         if is_new and self._service.answers.layout is None:
             self._ask()  # One message an answer: there may be more.
         else:
@@ -281,11 +270,6 @@ class PollingClient:
         self._listener.confirmed(kernel_ns)
         if awaited is not None:
             awaited.set(kernel_ns)
-
-    def _deliver(self, event: bytes, kernel_ns: int) -> None:
-        token = self._listener.event(event, kernel_ns)
-        if token is not None:
-            self._frame_cache[event] = token
 
     def _poll_later(self) -> None:
         """Poll again one interval after the last poll was sent, give or take the jitter."""

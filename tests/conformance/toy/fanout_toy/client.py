@@ -7,12 +7,11 @@ from urllib.parse import urlencode
 
 from gevent import Timeout
 from gevent.event import AsyncResult
-from geventhttpclient import HTTPClient
-from geventhttpclient.url import URL
 from websockets.uri import parse_uri
 
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer, only_channel
-from harness.net.stream import resolve
+from harness.net.http_publishing import http_client
+from harness.net.route import Route
 from harness.net.websocket import Endpoint, WebSocketConnection
 
 from . import wire
@@ -24,14 +23,9 @@ class ToyApi:
     def __init__(self, access: Access) -> None:
         key = urlencode({wire.KEY_PARAMETER: access.api_key})
         uri = parse_uri(f"{access.realtime}?{key}")
-        address = resolve(uri.host, uri.port)
-        self.endpoint = Endpoint(
-            uri, address, [wire.SUBPROTOCOL], access.tls, access.source_addresses
-        )
+        self.endpoint = Endpoint(uri, Route(access, access.realtime), [wire.SUBPROTOCOL])
         self._path = f"{wire.HTTP_PATH}?{key}"
-        self._http = HTTPClient.from_url(
-            URL(access.http), concurrency=64, ssl_context_factory=lambda: access.tls
-        )
+        self._http = http_client(Route(access, access.http))
 
     def client(
         self, channels: Sequence[str], memo: dict[bytes, Any], listener: Listener
