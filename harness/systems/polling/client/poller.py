@@ -15,6 +15,7 @@ import gevent
 from gevent.event import AsyncResult
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.join_stages import TLS_ALERT
 from harness.net.client import JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.joining import error_text, failed_join, join_code, lap
 from harness.net.stream import TcpStream
@@ -309,8 +310,8 @@ class PollingClient:
             self._release()
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
-            error = JoinError("subscribe", code, message, asked_wait_s=asked_wait_s)
-            awaited.set_exception(error)
+            stage = "tls" if code.startswith(TLS_ALERT) else "subscribe"
+            awaited.set_exception(JoinError(stage, code, message, asked_wait_s=asked_wait_s))
             return
         self._listener.refused("poll", code, message)
         self._poll_later()
