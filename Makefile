@@ -16,7 +16,7 @@ SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-r
 SIZE ?= small
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all clients conformance wheel-test fuzz synth lint types format smoke bench reference ingest flatness alarms study capacity pairs sample check clean
+.PHONY: help setup run test test-slow test-all clients conformance wheel-test fuzz synth lint types format smoke bench reference ingest flatness alarms hostile study capacity pairs sample check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ flatness: setup ## ten minutes of the reference load, and how much the workers' 
 
 alarms: setup ## is any of twenty undisturbed runs called invalid? ten minutes on a quiet machine
 	$(BIN)/python -m benchmarks.false_alarms
+
+hostile: setup ## what 50 hostile connections cost the other 950, in counts and latency; ten minutes
+	$(BIN)/python -m benchmarks.hostile_crowd
 
 study: setup ## all systems beside each other, under ten minutes; SIZE=full for the need itself
 	$(BIN)/harness study scenarios/studies/sse-vs-appsync.toml --size $(SIZE)

@@ -35,6 +35,7 @@ LARGEST_MESSAGE_BYTES: Final = 1_000_000
 PLACE: Final = "{message}"
 """Stands in a template for the message."""
 
+_FILLERS: Final = FILLER * LARGEST_MESSAGE_BYTES
 _NEEDLE_BYTES: Final = 12
 _CHECKSUM_BYTES: Final = 7
 _LATEST_NS: Final = 2**62
@@ -81,7 +82,8 @@ class MessageToken(NamedTuple):
                 raise ValueError(f"{self}: {value} is negative or too large")
             number = number * 36**width + value
         head = needle + _base36(number, sum(_WIDTHS))
-        return completed(head + _checksum(head), self.length_bytes)
+        filler = FILLER * (self.length_bytes - SMALLEST_MESSAGE_BYTES)
+        return head + _checksum(head) + filler + END_MARK
 
     @classmethod
     def parse(cls, token: bytes) -> Self | None:
@@ -104,9 +106,9 @@ def needle_of(run_id: str) -> bytes:
     return PREFIX + _base36(int.from_bytes(digest[:8], "big"), _NEEDLE_BYTES - len(PREFIX))
 
 
-def completed(token: bytes, length_bytes: int) -> bytes:
-    """Return a token with filler and end mark, so that all of it has this length."""
-    return token + FILLER * (length_bytes - SMALLEST_MESSAGE_BYTES) + END_MARK
+def is_filler(text: bytes) -> bool:
+    """Return whether bytes are what stands between a token and its end mark."""
+    return text == _FILLERS[: len(text)]
 
 
 def is_token(text: bytes) -> bool:

@@ -20,6 +20,9 @@ MAX_HELD_BYTES = 512 * 1024 * 1024
 MAX_EMPTY_UNITS_PER_S = 1000
 """Control frames, comments or empty lines of one connection in a second."""
 
+MAX_OTHER_MESSAGES_PER_S = 5000
+"""Messages of one connection in a second that are no delivery: answers, and what is not ours."""
+
 OVERSIZE = "oversize"
 FLOOD = "flood"
 
@@ -66,12 +69,17 @@ class HeldBytes:
 
 
 class EmptyUnits:
-    """The units of one connection in the current second that carry no message."""
+    """The units of one connection in the current second that bring no delivery.
 
-    __slots__ = ("_count", "_second")
+    Args:
+        most: How many of them one second may have.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_count", "_most", "_second")
+
+    def __init__(self, most: int = MAX_EMPTY_UNITS_PER_S) -> None:
         self._count = self._second = 0
+        self._most = most
 
     def add(self, count: int, now_ns: int, where: str) -> None:
         """Count some more.
@@ -88,6 +96,6 @@ class EmptyUnits:
         if second != self._second:
             self._second, self._count = second, 0
         self._count += count
-        if self._count > MAX_EMPTY_UNITS_PER_S:
-            found = f"more than {MAX_EMPTY_UNITS_PER_S:,} in a second"
+        if self._count > self._most:
+            found = f"more than {self._most:,} in a second"
             raise RemoteProtocolError(where, found, "clients are not flooded", code=FLOOD)

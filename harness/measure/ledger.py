@@ -240,7 +240,7 @@ class SubscriberLedger:
         """
         if self.tracker.names_of_stream(message.stream).isdisjoint(self.channels):
             self.misrouted += 1
-            self.tracker.irregular("misrouted", message.written)
+            self.tracker.irregular("misrouted", message.text)
             return
         if not self.first_arrival_ns:
             self.first_arrival_ns = kernel_ns + self.tracker.clock_offset_ns

@@ -14,9 +14,10 @@ import numpy as np
 
 from harness.core.channels import names_of
 from harness.core.message_token import (
+    END_MARK,
     TOKEN_BYTES,
     MessageToken,
-    completed,
+    is_filler,
     is_token,
     needle_of,
 )
@@ -34,6 +35,12 @@ EXAMPLES = 5
 EXAMPLE_CHARACTERS = 200
 
 
+MOST_IN_ONE = 2000
+"""Beginnings of messages that are read in one frame: as many cost about 40 ms."""
+
+MOST_CACHED_BYTES = 64 * 1024 * 1024
+
+
 def _nothing() -> None:
     """Do nothing, in place of a callback that was not set."""
 
@@ -49,7 +56,7 @@ class Arrivals:
         late: Distinct owed deliveries that came after the drain had ended.
         unexpected: Deliveries to a subscriber that was not owed the message.
         retired: Whether the message's row has been written; its frames are then forgotten.
-        written: The bytes of the message, as its token says that they were sent.
+        text: The token as it was sent.
     """
 
     __slots__ = (
@@ -67,18 +74,18 @@ class Arrivals:
         "sent_ns",
         "sequence",
         "stream",
+        "text",
         "token",
         "unexpected",
-        "written",
     )
 
-    def __init__(self, token: MessageToken, written: bytes) -> None:
+    def __init__(self, token: MessageToken, text: bytes) -> None:
         self.token = token
         self.stream = token.stream
         self.sequence = token.sequence
         self.following = token.sequence + 1
         self.sent_ns = token.sent_ns
-        self.written = written
+        self.text = text
         self.arrivals = array("q")
         self.bins = ArrivalBins()
         self.delivered = 0
@@ -90,6 +97,11 @@ class Arrivals:
         self.last_ns: int | None = None
         self.quiet_since_s = monotonic()
         self.retired = False
+
+    def is_whole(self, payload: bytes, start: int) -> bool:
+        """Return whether filler and end mark follow the token that begins at ``start``."""
+        begin, end = start + TOKEN_BYTES, start + self.token.length_bytes - len(END_MARK)
+        return payload.startswith(END_MARK, end) and is_filler(payload[begin:end])
 
     def take(self) -> Int64Array:
         """Return the arrivals since the last call, shape (n,), and fold them into the row."""
@@ -103,6 +115,29 @@ class Arrivals:
             self.quiet_since_s = monotonic()
             self.arrivals = array("q")
         return taken
+
+
+class FrameCache(dict[bytes, Arrivals]):
+    """Bytes already understood, to their message; takes no more once they are too many.
+
+    A service may write each frame of a message in a different way.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def __setitem__(self, frame: bytes, message: Arrivals) -> None:
+        """Remember bytes, if there is room."""
+        if frame not in self and self._bytes + len(frame) <= MOST_CACHED_BYTES:
+            self._bytes += len(frame)
+            super().__setitem__(frame, message)
+
+    def forget_retired(self) -> None:
+        """Drop the bytes of messages whose row is written."""
+        for frame in [frame for frame, message in self.items() if message.retired]:
+            self._bytes -= len(frame)
+            del self[frame]
 
 
 class Found(NamedTuple):
@@ -142,7 +177,7 @@ class MessageTracker:
         self, run_id: str, clock_offset_ns: int = 0, channels: Sequence[str] = ("",)
     ) -> None:
         self.needle = needle_of(run_id)
-        self.frame_cache: dict[bytes, Arrivals] = {}
+        self.frame_cache = FrameCache()
         self.receive_delays_ns = array("q")
         self.clock_offset_ns = clock_offset_ns
         self.publish_due_at_ns = NEVER_NS
@@ -162,29 +197,34 @@ class MessageTracker:
         """
         start = payload.find(self.needle)
         known = self._by_token.get(payload[start : start + TOKEN_BYTES])
-        if known is None or not payload.startswith(known.written, start):
+        if known is None or not known.is_whole(payload, start):
             return None
         return None if payload.find(self.needle, start + TOKEN_BYTES) >= 0 else known
 
     def search(self, payload: bytes) -> Found:
         """Find all messages of the run in the bytes of a frame, an event or a body.
 
-        A message that stands there several times is one; one intact copy of it is enough.
+        A message that stands there several times is one; one intact copy of it is enough. What
+        begins behind the first ``MOST_IN_ONE`` is counted as malformed without being read.
         """
         intact: dict[Arrivals, bool] = {}
         altered = malformed = 0
         start = payload.find(self.needle)
-        while start >= 0:
+        for _ in range(MOST_IN_ONE):
+            if start < 0:
+                break
             token = payload[start : start + TOKEN_BYTES]
             known = self._by_token.get(token) or self._new_message(token)
             if known is not None:
-                whole = payload.startswith(known.written, start)
+                whole = known.is_whole(payload, start)
                 intact[known] = intact.get(known, False) or whole
             elif is_token(token):
                 altered += 1
             else:
                 malformed += 1
             start = payload.find(self.needle, start + len(self.needle))
+        if start >= 0:
+            malformed += payload.count(self.needle, start)
         return Found(list(intact), altered + list(intact.values()).count(False), malformed)
 
     def _new_message(self, token: bytes) -> Arrivals | None:
@@ -192,7 +232,7 @@ class MessageTracker:
         parsed = MessageToken.parse(token) if is_token(token) else None
         if parsed is None or (parsed.stream, parsed.sequence) in self._messages:
             return None  # A place in a stream has one token.
-        found = Arrivals(parsed, completed(token, parsed.length_bytes))
+        found = Arrivals(parsed, token)
         self._messages[parsed.stream, parsed.sequence] = self._by_token[token] = found
         return found
 
@@ -248,8 +288,7 @@ class MessageTracker:
         for message in gone:
             message.retired = True
             del self._messages[message.stream, message.sequence]
-            del self._by_token[message.written[:TOKEN_BYTES]]
+            del self._by_token[message.text]
         if gone:
-            for frame in [frame for frame, message in self.frame_cache.items() if message.retired]:
-                del self.frame_cache[frame]
+            self.frame_cache.forget_retired()
         return gone

@@ -1,7 +1,7 @@
 """Publish by HTTP POST, one event a request, to an address that names the channel."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +13,7 @@ from geventhttpclient.response import HTTPParseError
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code
+from harness.net.request_fields import RequestFields, bearer
 from harness.net.route import Route
 from harness.net.stream import TcpStream, wait_readable
 
@@ -27,18 +28,19 @@ class HttpPublisher:
     Args:
         access: Its ``http`` has ``{channel}`` where the channel belongs.
         body: Makes the body of a request from a channel and an event.
-        headers: Of each request; left out, JSON with the key, if there is one, as a bearer token.
+        content_type: Of the bodies. The key, if there is one, is sent as a bearer token.
     """
 
     def __init__(
         self,
         access: Access,
         body: Callable[[str, bytes], bytes],
-        headers: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
     ) -> None:
-        self._path = path_of(access.http)
-        bearer = {"authorization": f"Bearer {access.api_key}"} if access.api_key else {}
-        self._headers = headers or {"content-type": "application/json", **bearer}
+        fields = RequestFields(access.http, access.options)
+        self._path = path_of(fields.address)
+        own = {"Content-Type": content_type, **bearer(access.api_key)}
+        self._headers = fields.headers_of_no_user(own)
         self._body = body
         self._client = http_client(Route(access, access.http))
 

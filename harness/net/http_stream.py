@@ -5,6 +5,7 @@ Source: RFC 9112, sections 4 (status line), 6.3 (message body length) and 7.1 (c
 
 import re
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
@@ -13,12 +14,18 @@ from harness.core.errors import RemoteProtocolError
 from harness.core.peer_limits import MAX_MESSAGE_BYTES, oversize
 
 MAX_LINE_BYTES = 16_384
-"""Of a chunk's size line, extensions included, or of a trailer."""
+"""Of a chunk's size line, extensions included."""
+
+MAX_TRAILER_BYTES = 16_384
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 HEAD_END = b"\r\n\r\n"
 _END = b"\r\n"
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_ROW_END = re.compile("\r?\n")
+_SPACES = {0: " ", 13: " "}
+"""What stands for a character that no value may hold; source: RFC 9110, section 5.5."""
 _LENGTH = re.compile(r"\d{0,15}", re.ASCII)
 _WINDOW_BITS = {
     "gzip": 16 + zlib.MAX_WBITS,
@@ -34,10 +41,12 @@ class ResponseHead(NamedTuple):
     Attributes:
         status: HTTP status.
         headers: Values by lower-case name; equal names joined by a comma.
+        set_cookies: Values of ``Set-Cookie``, each by itself: there are commas in them.
     """
 
     status: int
     headers: Mapping[str, str]
+    set_cookies: tuple[str, ...] = ()
 
     @property
     def is_interim(self) -> bool:
@@ -63,13 +72,14 @@ def parse_response_head(head: bytes) -> ResponseHead:
     if line is None:
         found = head[:80].decode("latin-1").partition("\r\n")[0]
         raise RemoteProtocolError("HTTP response", f"began with {found!r}", "HTTP/1.1 was needed")
-    headers: dict[str, str] = {}
-    for row in head.decode("latin-1").split("\r\n")[1:]:
+    headers: defaultdict[str, list[str]] = defaultdict(list)
+    rows = _ROW_END.split(_FOLD.sub(b" ", head).decode("latin-1"))[1:]
+    for row in rows:
         name, colon, value = row.partition(":")
         if colon:
-            name, value = name.strip().lower(), value.strip()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return ResponseHead(int(line[1]), headers)
+            headers[name.strip().lower()].append(value.translate(_SPACES).strip())
+    joined = {name: ", ".join(each) for name, each in headers.items()}
+    return ResponseHead(int(line[1]), joined, tuple(headers.get("set-cookie", ())))
 
 
 def words(value: str) -> list[str]:
@@ -93,7 +103,10 @@ class Body(Protocol):
         """Whether nothing is half read, so that equal bytes mean the same here."""
 
     def feed(self, received: bytes) -> bytes:
-        """Take what arrived and return the part of the body in it."""
+        """Take what arrived and return the part of the body in it.
+
+        No bytes raise what was wrong behind the last part.
+        """
 
 
 def body_of(head: ResponseHead) -> Body:
@@ -128,10 +141,11 @@ class CompressedBody:
         window_bits: What zlib needs to know of the format.
     """
 
-    __slots__ = ("_body", "_inflate")
+    __slots__ = ("_body", "_inflate", "_window_bits")
 
     def __init__(self, body: Body, window_bits: int) -> None:
         self._body = body
+        self._window_bits = window_bits
         self._inflate = zlib.decompressobj(window_bits)
 
     @property
@@ -155,12 +169,17 @@ class CompressedBody:
         Raises:
             RemoteProtocolError: If they are not compressed as the head says, or to too much.
         """
-        try:
-            text = self._inflate.decompress(self._body.feed(received), MAX_MESSAGE_BYTES)
-        except zlib.error as error:
-            raise RemoteProtocolError("compressed body", str(error), "zlib's format") from None
-        if self._inflate.unconsumed_tail:
-            raise oversize("compressed body", "expands without an end", MAX_MESSAGE_BYTES)
+        text, rest = b"", self._body.feed(received)
+        while rest:
+            try:
+                text += self._inflate.decompress(rest, MAX_MESSAGE_BYTES - len(text))
+            except zlib.error as error:
+                raise RemoteProtocolError("compressed body", str(error), "zlib's format") from None
+            if self._inflate.unconsumed_tail or len(text) >= MAX_MESSAGE_BYTES:
+                raise oversize("compressed body", "expands without an end", MAX_MESSAGE_BYTES)
+            rest = self._inflate.unused_data
+            if self._inflate.eof:  # Source: RFC 1952, section 2.2: members may follow each other.
+                self._inflate = zlib.decompressobj(self._window_bits)
         return text
 
 
@@ -200,7 +219,7 @@ class PlainBody:
 class ChunkedBody:
     """A body in the chunked coding; extensions and trailers are read over."""
 
-    __slots__ = ("_in_trailer", "_left", "_rest", "ended")
+    __slots__ = ("_failure", "_in_trailer", "_left", "_rest", "_trailer_bytes", "ended")
 
     def __init__(self) -> None:
         self.ended = False
@@ -208,6 +227,8 @@ class ChunkedBody:
         self._left = 0
         """Bytes of the current chunk still to come, its line end included."""
         self._in_trailer = False
+        self._trailer_bytes = 0
+        self._failure: RemoteProtocolError | None = None
 
     @property
     def ends_with_connection(self) -> bool:
@@ -223,12 +244,22 @@ class ChunkedBody:
         """Return the data of the chunks in what arrived.
 
         Raises:
-            RemoteProtocolError: If it is not chunked as the RFC says.
+            RemoteProtocolError: If it is not chunked as the RFC says; where data came before that
+                in the same bytes, at the next call.
         """
-        text = self._rest + received
+        parts: list[bytes] = []
+        try:
+            if self._failure is None:
+                self._read(self._rest + received, parts)
+        except RemoteProtocolError as error:
+            self._failure = error
+        if self._failure is not None and not parts:
+            raise self._failure
+        return b"".join(parts)
+
+    def _read(self, text: bytes, parts: list[bytes]) -> None:
         self._rest = b""
         place = 0
-        parts: list[bytes] = []
         while place < len(text) and not self.ended:
             if self._left:
                 place = self._take_data(text, place, parts)
@@ -242,7 +273,6 @@ class ChunkedBody:
                 break
             place = end + len(_END)
             self._line(line)
-        return b"".join(parts)
 
     def _take_data(self, text: bytes, place: int, parts: list[bytes]) -> int:
         """Take what is there of the current chunk and its line end; return where to go on."""
@@ -264,6 +294,9 @@ class ChunkedBody:
     def _line(self, line: bytes) -> None:
         if self._in_trailer:
             self.ended = not line
+            self._trailer_bytes += len(line) + len(_END)
+            if self._trailer_bytes > MAX_TRAILER_BYTES:
+                raise _broken("an endless trailer")
             return
         size = _CHUNK_SIZE.fullmatch(line)
         if size is None:

@@ -29,6 +29,9 @@ RESERVED_FILES = 32
 """Files that connections leave to the rest of the process: its record, log, Locust's monitor."""
 
 
+_SESSION_ENDS = ssl.SSLZeroReturnError, ssl.SSLEOFError
+
+
 class TcpStream:
     """A connected TCP socket: reads return bytes and their arrival time, writes never block.
 
@@ -41,7 +44,7 @@ class TcpStream:
 
     def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
-        self.unsent = b""
+        self.unsent: bytes | bytearray = b""
         self._reader: Reader | None = None
         self._receiver: Receiver | None = None
         self._group: object | None = None
@@ -91,7 +94,7 @@ class TcpStream:
         except BlockingIOError:
             sent = 0
         if sent < len(data):
-            self.unsent = data[sent:]
+            self.unsent = bytearray(data[sent:])  # In place: much may be added to it.
             self._writer = get_hub().loop.io(self.sock.fileno(), WRITE)
             self._writer.start(self._send_rest)
 
@@ -128,12 +131,14 @@ class TlsStream(TcpStream):
     socket is closed.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_session")
+    __slots__ = ("_end", "_incoming", "_outgoing", "_session")
 
     def __init__(
         self, sock: _socket.socket, context: ssl.SSLContext, server_name: str, deadline: float
     ) -> None:
         super().__init__(sock)
+        self._end: ssl.SSLError | None = None
+        """Why nothing more can be decrypted; the peer may leave the socket open."""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(
@@ -164,10 +169,17 @@ class TlsStream(TcpStream):
         if received is None or not received[0]:
             return received
         plain = self._decrypt(received[0])
-        return None if plain is None else (plain, received[1])
+        end = self._end
+        if plain or isinstance(end, _SESSION_ENDS):
+            return plain, received[1]
+        if end is not None:
+            raise end
+        return None
 
     def read_to(self, receiver: Receiver, group: object | None = None) -> None:
         """Pass decrypted bytes to a receiver; as ``TcpStream.read_to``, but without groups."""
+        if self._end is not None:
+            raise ConnectionResetError(str(self._end))
         self._receiver, self._group = receiver, group
         self._watch(self)
 
@@ -175,35 +187,44 @@ class TlsStream(TcpStream):
         """Take ciphertext, or its end."""
         try:
             plain = self._decrypt(data) if data else data
-        except OSError as error:  # An alert of the peer is one, and so is a broken record.
+        except OSError as error:  # What it has to answer could not be sent.
             self.broken(error)
             return
-        if plain is not None:
-            self._receiver.arrived(plain, kernel_ns)  # type: ignore[union-attr] # set by read_to
+        receiver: Any = self._receiver
+        if plain or not data:
+            receiver.arrived(plain, kernel_ns)
+        if self._end is None or self._reader is None:
+            return
+        if isinstance(self._end, _SESSION_ENDS):
+            receiver.arrived(b"", kernel_ns)
+        else:  # An alert of the peer, or a broken record.
+            receiver.broken(self._end)
 
     def broken(self, error: OSError) -> None:
         """Pass on that the connection was reset."""
         self._receiver.broken(error)  # type: ignore[union-attr] # set by read_to
 
-    def _decrypt(self, ciphertext: bytes) -> bytes | None:
-        """Return what the bytes decrypt to; None where they complete no record of data."""
+    def _decrypt(self, ciphertext: bytes) -> bytes:
+        """Return what the bytes decrypt to, up to the end of the session."""
         self._incoming.write(ciphertext)
         plain = b""
         try:
             while True:
                 chunk = self._session.read(RECEIVE_BYTES)
                 if not chunk:
+                    self._end = ssl.SSLZeroReturnError("the server ended the TLS session")
                     break
                 plain = plain + chunk if plain else chunk
                 if not self._incoming.pending and not self._session.pending():
                     break
         except ssl.SSLWantReadError:
             pass
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+        except ssl.SSLError as error:
+            self._end = error
             return plain
         if self._outgoing.pending:
             super().send(self._outgoing.read())
-        return plain or None
+        return plain
 
     def send(self, data: bytes) -> None:
         """Encrypt and send; as ``TcpStream.send``."""

@@ -16,7 +16,7 @@ from gevent import get_hub
 from websockets.uri import WebSocketURI
 
 from harness.core.errors import RemoteProtocolError
-from harness.core.peer_limits import MAX_MESSAGE_BYTES, EmptyUnits
+from harness.core.peer_limits import MAX_MESSAGE_BYTES, MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.net.client import JoinError, JoinTimes, Listener
 from harness.net.frames import (
     ABNORMAL,
@@ -33,9 +33,10 @@ from harness.net.frames import (
 )
 from harness.net.joining import error_text, failed_join, lap, read_head
 from harness.net.reading import Int64Array
+from harness.net.request_fields import OWN_HEADERS, Cookies
 from harness.net.route import Route
 from harness.net.stream import TcpStream
-from harness.net.upgrade import NO_HEADERS, RefusedUpgradeError, Upgrade
+from harness.net.upgrade import RefusedUpgradeError, Upgrade
 
 NORMAL_CLOSE = 1000
 PROTOCOL_ERROR = 1002
@@ -47,9 +48,10 @@ class Endpoint:
     Args:
         uri: The WebSocket address, with host name, path and query.
         route: How to get there.
-        subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes the first, or
-            none where none is offered.
+        subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes one, or none where
+            none is offered.
         headers: Further headers of the upgrade request.
+        cookies: Those of the users; None where none are sent.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Endpoint:
         route: Route,
         subprotocols: Sequence[str] = (),
         *,
-        headers: Mapping[str, str] = NO_HEADERS,
+        headers: Mapping[str, str] = OWN_HEADERS,
+        cookies: Cookies | None = None,
     ) -> None:
         self.uri = uri
         self.route = route
+        self.cookies = cookies
         self.upgrade = Upgrade(uri, subprotocols, headers)
 
 
@@ -81,6 +85,7 @@ class WebSocketConnection:
     __slots__ = (
         "_closing",
         "_controls",
+        "_others",
         "_reader",
         "_stream",
         "endpoint",
@@ -101,6 +106,7 @@ class WebSocketConnection:
         self._reader: FrameReader | None = None
         self._closing = False
         self._controls: EmptyUnits | None = None
+        self._others: EmptyUnits | None = None
         self.heard_ns = 0
         self.silence_limit_s: float | None = None
         self.stall_limit_s: float | None = None
@@ -144,10 +150,12 @@ class WebSocketConnection:
 
     def _upgrade(self, stream: TcpStream, deadline: float) -> bytes:
         """Request the upgrade and check the answer; return the bytes after it."""
-        upgrade = self.upgrade()
-        request, key = upgrade.request()
+        upgrade, cookies = self.upgrade(), self.endpoint.cookies
+        request, key = upgrade.request(cookies.line(self.listener) if cookies else b"")
         stream.send(request)
         head, rest, _ = read_head(stream, deadline)
+        if cookies:
+            cookies.take(self.listener, head.set_cookies)
         try:
             upgrade.check(head, key)
         except RefusedUpgradeError as error:
@@ -219,14 +227,18 @@ class WebSocketConnection:
         except Exception:  # noqa: BLE001 - what follows in the same bytes must be read
             get_hub().handle_error(self, *sys.exc_info())
             return None
-        if token is not None:
+        if token is None:
+            self._others = self._others or EmptyUnits(MAX_OTHER_MESSAGES_PER_S)
+            self._others.add(1, kernel_ns, "WebSocket messages that are no delivery")
+        else:
             self.frame_cache[payload] = token
         return token
 
     def _control(self, opcode: int, payload: bytes, kernel_ns: int) -> None:
         self._controls = self._controls or EmptyUnits()
         self._controls.add(1, kernel_ns, "WebSocket control frames")
-        if opcode == PING:
+        if opcode == PING and self._stream is not None and not self._stream.unsent:
+            # Not while earlier answers wait; source: RFC 6455, section 5.5.3.
             self._send(client_frame(PONG, payload))
         elif opcode == CLOSE:
             code, reason = parse_close(payload)

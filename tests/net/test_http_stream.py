@@ -46,8 +46,9 @@ def test_chunked_body_is_idle_only_between_chunks():
 )
 def test_body_that_is_not_chunked_as_told_is_refused(stream):
     """A worker must not guess where a message ends."""
+    body = ChunkedBody()
     with pytest.raises(RemoteProtocolError, match="chunked body"):
-        ChunkedBody().feed(stream)
+        b"".join(map(body.feed, (stream, b"")))
 
 
 def test_endless_size_line_is_refused():

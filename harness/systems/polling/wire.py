@@ -6,7 +6,7 @@ Source: Google's LiveChatMessages.list for the shape (``nextPageToken``,
 ``pollingIntervalMillis``), RFC 9110 sections 10.2.3 and 13.1 for headers, read November 2026.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -15,6 +15,7 @@ import orjson
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.json_rules import value_at
+from harness.core.peer_limits import FLOOD, oversize
 
 POLL_PREFIX = "/poll/"
 PUBLISH_PREFIX = "/pub/"
@@ -24,6 +25,15 @@ CURSOR_PARAMETER = "after"
 
 LONGEST_WAIT_S = 86_400.0
 """Longest that a client waits because it was asked to."""
+
+MAX_CURSOR_BYTES = 8192
+"""Servers and proxies refuse longer addresses, and each user keeps one."""
+
+MAX_VALUES = 1_000_000
+"""In the JSON of an answer, about."""
+
+MAX_MESSAGES = 50_000
+"""In one answer."""
 
 _MS_PER_S = 1000
 _MISSING = object()
@@ -73,8 +83,8 @@ def with_cursor(path: str, parameter: str, cursor: str) -> str:
     return f"{path}{separator}{quote(parameter)}={quote(cursor, safe='')}"
 
 
-def request(path: str, place: Place, headers: Sequence[str]) -> bytes:
-    """Return a poll's request.
+def head(path: str, place: Place, headers: Sequence[str]) -> bytes:
+    """Return the head of a poll's request without the empty line that ends it.
 
     Args:
         path: With the cursor in it.
@@ -86,15 +96,16 @@ def request(path: str, place: Place, headers: Sequence[str]) -> bytes:
         lines.append(f"If-None-Match: {place.etag}")
     if place.last_modified:
         lines.append(f"If-Modified-Since: {place.last_modified}")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return "\r\n".join([*lines, ""]).encode("latin-1")
 
 
 def parse_page(body: bytes, layout: Layout) -> Page:
     """Read the JSON of an answer.
 
     Raises:
-        RemoteProtocolError: If it is no such JSON.
+        RemoteProtocolError: If it is no such JSON, or has too much in it.
     """
+    _check_count(body.count(b","), MAX_VALUES, "values")
     try:
         page = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -104,10 +115,14 @@ def parse_page(body: bytes, layout: Layout) -> Page:
         entries = []
     if not isinstance(entries, list):
         raise _wrong(f"has no list at {layout.messages!r}")
-    cursor = value_at(page, layout.cursor) if layout.cursor else None
+    _check_count(len(entries), MAX_MESSAGES, "messages")
+    found = value_at(page, layout.cursor) if layout.cursor else None
+    cursor = "" if found is None else str(found)
+    if len(cursor) > MAX_CURSOR_BYTES:
+        raise oversize("answer to a poll", f"a cursor of {len(cursor):,} bytes", MAX_CURSOR_BYTES)
     return Page(
         tuple(map(_event, entries)),
-        "" if cursor is None else str(cursor),
+        cursor,
         _seconds(value_at(page, layout.interval)) if layout.interval else None,
     )
 
@@ -132,7 +147,7 @@ def retry_after_s(value: str, now_s: float) -> float | None:
     try:
         asked_s = parsedate_to_datetime(value).timestamp() - now_s
         return min(max(asked_s, 0.0), LONGEST_WAIT_S)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -140,11 +155,33 @@ def _seconds(interval_ms: Any) -> float | None:
     """Return an interval in seconds; None for what cannot be one."""
     if isinstance(interval_ms, bool) or not isinstance(interval_ms, int | float):
         return None
-    return interval_ms / _MS_PER_S if interval_ms > 0 else None
+    return min(interval_ms / _MS_PER_S, LONGEST_WAIT_S) if interval_ms > 0 else None
 
 
 def _event(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else orjson.dumps(value)
+    if isinstance(value, str):
+        return value.encode()
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # It reads 1,024 levels and writes 254.
+        return b" ".join(_texts_of(value))
+
+
+def _texts_of(value: Any) -> Iterator[bytes]:
+    """Yield the strings in a JSON value of any depth."""
+    left = [value]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, str):
+            yield inner.encode()
+        elif isinstance(inner, dict | list):
+            left += inner.values() if isinstance(inner, dict) else inner
+
+
+def _check_count(count: int, most: int, what: str) -> None:
+    if count > most:
+        found = f"has {count:,} {what}"
+        raise RemoteProtocolError("answer to a poll", found, f"{most:,} are taken", code=FLOOD)
 
 
 def _wrong(found: str) -> RemoteProtocolError:

@@ -5,9 +5,11 @@ stream", read November 2026.
 """
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from harness.core.peer_limits import HeldBytes, oversize
+from harness.core.errors import RemoteProtocolError
+from harness.core.peer_limits import FLOOD, HeldBytes, oversize
 
 CONTENT_TYPE = "text/event-stream"
 LAST_EVENT_ID_HEADER = "Last-Event-ID"
@@ -15,6 +17,12 @@ DEFAULT_EVENT_TYPE = "message"
 
 MAX_ID_BYTES = 8192
 """Servers and proxies refuse a longer Last-Event-ID, and each user keeps one."""
+
+MAX_LINES = 32_768
+"""In one piece of a stream: as many take about 20 ms."""
+
+MAX_FIELDS = 32
+"""Of one event, data apart: no server has a use for as many."""
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -50,6 +58,7 @@ class EventStreamParser:
 
     __slots__ = (
         "_data",
+        "_fields",
         "_held",
         "_id",
         "_pending_bytes",
@@ -73,6 +82,7 @@ class EventStreamParser:
         """The beginning of a line."""
         self._held = HeldBytes()
         self._pending_bytes = 0
+        self._fields = 0
         self._skip_lf = False
         self._started = False
 
@@ -92,10 +102,14 @@ class EventStreamParser:
         self.last_event_id = self._id = last_event_id
 
     def feed(self, received: bytes) -> list[Event]:
-        """Take more of the stream and return the events it completes.
+        """Take more of the stream and return the events it completes; raises as ``read``."""
+        return list(self.read(received))
+
+    def read(self, received: bytes) -> Iterator[Event]:
+        """Take more of the stream and yield the events it completes.
 
         Raises:
-            RemoteProtocolError: If an event or its id is too long.
+            RemoteProtocolError: If an event or its id is too long, or lines are too many.
         """
         if self._skip_lf and received:
             self._skip_lf = False
@@ -104,21 +118,25 @@ class EventStreamParser:
         if self._started and not _LINE_END.search(received):
             self._rest += received
             self._hold()
-            return []
+            return
         text = bytes(self._rest) + received
         if not self._started:
             if len(text) < len(_BOM) and _BOM.startswith(text):
                 self._rest[:] = text
-                return []
+                return
             text = text.removeprefix(_BOM)
             self._started = True
         # A CR ends its line at once; should an LF follow in later bytes, it belongs to the CR.
         self._skip_lf = text.endswith(b"\r")
+        if text.count(b"\n") + text.count(b"\r") > MAX_LINES:
+            raise _flood(f"more than {MAX_LINES:,} lines in one piece")
         lines = _LINE_END.split(text)
         self._rest[:] = lines.pop()
-        events = [event for line in lines if (event := self._line(line)) is not None]
+        for line in lines:
+            event = self._line(line)
+            if event is not None:
+                yield event
         self._hold()
-        return events
 
     def _hold(self) -> None:
         self._held.set(self._pending_bytes + len(self._rest), "event stream")
@@ -130,7 +148,12 @@ class EventStreamParser:
         value = value.removeprefix(b" ")
         if not name:
             self.empty_lines += 1
-        elif name == b"data":
+            return None
+        if name != b"data":
+            self._fields += 1
+            if self._fields > MAX_FIELDS:
+                raise _flood(f"an event of more than {MAX_FIELDS} fields")
+        if name == b"data":
             self._data = [] if self._data is None else self._data
             self._data.append(value)
             self._pending_bytes += len(line) + 1
@@ -149,12 +172,16 @@ class EventStreamParser:
         self.last_event_id = self._id
         data, self._data = self._data, None
         event_type, self._type = self._type, b""
-        self._pending_bytes = 0
+        self._pending_bytes = self._fields = 0
         if data is None:
             self.empty_lines += 1
             return None
         name = event_type.decode("utf-8", "replace") or DEFAULT_EVENT_TYPE
         return Event(name, b"\n".join(data), self.last_event_id)
+
+
+def _flood(found: str) -> RemoteProtocolError:
+    return RemoteProtocolError("event stream", found, "fewer are taken", code=FLOOD)
 
 
 def encode_event(data: bytes, last_event_id: bytes) -> bytes:

@@ -1,10 +1,18 @@
 """Answers to polls: from the bytes of a response to what they mean, each once."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.core.errors import RemoteProtocolError
-from harness.core.peer_limits import MAX_ANSWER_BYTES, HeldBytes, oversize
+from harness.core.peer_limits import (
+    FLOOD,
+    MAX_ANSWER_BYTES,
+    MAX_OTHER_MESSAGES_PER_S,
+    HeldBytes,
+    oversize,
+)
+from harness.net.client import Listener
 from harness.net.http_stream import (
     HEAD_END,
     Body,
@@ -32,6 +40,7 @@ class Answer(NamedTuple):
         retry_after: The header, as it is.
         keeps_connection: Whether the connection takes another poll.
         said: The beginning of what an error says.
+        set_cookies: Cookies that the server sets.
     """
 
     status: int
@@ -41,6 +50,7 @@ class Answer(NamedTuple):
     retry_after: str = ""
     keeps_connection: bool = True
     said: str = ""
+    set_cookies: tuple[str, ...] = ()
 
 
 class AnswerReader:
@@ -124,6 +134,7 @@ class AnswerReader:
                 page.events,
                 page.interval_s,
                 keeps_connection=not closes,
+                set_cookies=head.set_cookies,
             )
         return Answer(
             head.status,
@@ -131,7 +142,31 @@ class AnswerReader:
             retry_after=headers.get("retry-after", ""),
             keeps_connection=not closes,
             said=self._taken[:200].decode("utf-8", "replace").strip(),
+            set_cookies=head.set_cookies,
         )
+
+
+def deliver(
+    events: Sequence[bytes], frame_cache: dict[bytes, Any], listener: Listener, kernel_ns: int
+) -> None:
+    """Deliver the events of an answer, until too many of them are no delivery.
+
+    Args:
+        events: Oldest first.
+        frame_cache: Events already understood, to the listener's token for them.
+        listener: Of the user who polled.
+        kernel_ns: When the answer arrived; run host's realtime.
+    """
+    others = 0
+    for event in events:
+        known = frame_cache.get(event)
+        if known is not None:
+            listener.delivered(known, kernel_ns)
+        elif (token := listener.event(event, kernel_ns)) is not None:
+            frame_cache[event] = token
+        elif (others := others + 1) > MAX_OTHER_MESSAGES_PER_S:
+            listener.refused("poll", FLOOD, "too many messages that are no delivery")
+            return
 
 
 class KnownAnswers:

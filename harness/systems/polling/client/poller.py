@@ -20,7 +20,7 @@ from harness.net.client import JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.joining import error_text, failed_join, join_code, lap
 from harness.net.stream import TcpStream
 from harness.systems.polling import wire
-from harness.systems.polling.client.answers import Answer, AnswerReader
+from harness.systems.polling.client.answers import Answer, AnswerReader, deliver
 from harness.systems.polling.client.polled_service import PolledService
 from harness.systems.polling.client.timing import NEVER, Pace
 
@@ -167,7 +167,7 @@ class PollingClient:
     def _send(self) -> None:
         try:
             self._stream.send(  # type: ignore[union-attr]  # connected
-                self._service.request(self._channels, self._place)
+                self._service.request(self._channels, self._place, self._listener)
             )
         except OSError as error:
             self._lost(join_code(error), error_text(error))
@@ -226,6 +226,8 @@ class PollingClient:
         self._reader = None
         self._proven = True
         self.heard_ns = kernel_ns
+        if answer.set_cookies:
+            self._service.take_cookies(self._channels, self._listener, answer.set_cookies)
         if not answer.keeps_connection or not self._service.options.reuse_connections:
             self._release()
         if answer.status not in _NEWS:
@@ -238,12 +240,7 @@ class PollingClient:
             self._move_to(answer)
         if self._awaited is not None:
             self._confirmed(kernel_ns)
-        for event in answer.events:
-            known = self._frame_cache.get(event)
-            if known is not None:
-                self._listener.delivered(known, kernel_ns)
-            else:
-                self._deliver(event, kernel_ns)
+        deliver(answer.events, self._frame_cache, self._listener, kernel_ns)
         if is_new and self._service.answers.layout is None:
             self._ask()  # One message an answer: there may be more.
         else:
@@ -274,11 +271,6 @@ class PollingClient:
         self._listener.confirmed(kernel_ns)
         if awaited is not None:
             awaited.set(kernel_ns)
-
-    def _deliver(self, event: bytes, kernel_ns: int) -> None:
-        token = self._listener.event(event, kernel_ns)
-        if token is not None:
-            self._frame_cache[event] = token
 
     def _poll_later(self) -> None:
         """Poll again one interval after the last poll was sent, give or take the jitter."""

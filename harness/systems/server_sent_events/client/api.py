@@ -12,11 +12,11 @@ import errno
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
-from harness.core.peer_limits import EmptyUnits
+from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import HttpPublisher
 from harness.net.http_stream import Body, ResponseHead, body_of
@@ -24,7 +24,10 @@ from harness.net.joining import error_text, failed_join, lap, read_head
 from harness.net.reading import Int64Array
 from harness.net.stream import TcpStream
 from harness.systems.server_sent_events import wire
-from harness.systems.server_sent_events.client.settings import Addresses, settings_of
+from harness.systems.server_sent_events.client.addresses import Addresses
+
+if TYPE_CHECKING:
+    from harness.systems.server_sent_events.options import ClientOptions
 
 STREAM_END = "stream_end"
 STREAM_RESET = "stream_reset"
@@ -57,10 +60,9 @@ class ServerSentEventsApi:
         """Where each user's last stream was left; a returning browser sends it."""
         self.frames: dict[bytes, bytes] = {}
         """Bytes lately cached: all who got equal ones keep one copy, for their cursors."""
-        self.settings = settings_of(access.options, access.api_key)
-        self.addresses = Addresses(access, self.settings.headers, self.settings.channel_separator)
-        headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
-        self.publisher = HttpPublisher(access, self.settings.body, headers)
+        self.options: ClientOptions = access.options
+        self.addresses = Addresses(access)
+        self.publisher = HttpPublisher(access, self.options.body, self.options.publish_content_type)
         self.may_connect = access.may_connect
 
     def client(
@@ -115,6 +117,7 @@ class ServerSentEventsClient:
         "_joined",
         "_known_bytes",
         "_listener",
+        "_others",
         "_parser",
         "_retry_ms",
         "_stream",
@@ -136,6 +139,7 @@ class ServerSentEventsClient:
         self._listener = listener
         self._parser = wire.EventStreamParser(api.cursors.get(listener, b""))
         self._empty: EmptyUnits | None = None
+        self._others: EmptyUnits | None = None
         self._retry_ms: int | None = None
         self._body: Body | None = None
         self._stream: TcpStream | None = None
@@ -145,8 +149,8 @@ class ServerSentEventsClient:
         """The last bytes that the frame_cache knew; the cursor is read from them when asked for."""
         self._joined = False
         self.heard_ns = 0
-        self.silence_limit_s = api.settings.stalled_after_s if channels else None
-        self.stall_limit_s = api.settings.stall_limit_s if channels else None
+        self.silence_limit_s = api.options.stalled_after_s if channels else None
+        self.stall_limit_s = api.options.stall_limit_s if channels else None
 
     @property
     def last_event_id(self) -> bytes:
@@ -235,8 +239,9 @@ class ServerSentEventsClient:
             raise JoinError(error.stage, code, error.message) from None
         before = time.monotonic_ns()
         try:
-            stream.send(addresses.request(address, self._parser.last_event_id))
+            stream.send(addresses.request(address, self._listener, self._parser.last_event_id))
             answer = read_head(stream, deadline)
+            addresses.take_cookies(address, self._listener, answer[0])
         except (OSError, RemoteProtocolError) as error:
             failed = failed_join("subscribe", error)
             code = _outcome(failed.stage, error) or failed.code
@@ -292,10 +297,13 @@ class ServerSentEventsClient:
             return
         self._sync_cursor()
         self.heard_ns = kernel_ns
-        token, events = None, []
+        token, count = None, 0
         before = parser.empty_lines
         try:
-            events = parser.feed(body.feed(data))
+            for event in parser.read(body.feed(data)):
+                count += 1
+                token = self._event(event, kernel_ns)
+            body.feed(b"")
             if parser.empty_lines != before:
                 self._empty = self._empty or EmptyUnits()
                 self._empty.add(parser.empty_lines - before, kernel_ns, "comments of the stream")
@@ -303,13 +311,11 @@ class ServerSentEventsClient:
             self._listener.refused("receive", error.code, str(error))
             self._over(error.code, str(error), kernel_ns)
             return
-        for event in events:
-            token = self._event(event, kernel_ns)
         if parser.retry_ms != self._retry_ms and parser.retry_ms is not None:
             self._retry_ms = parser.retry_ms
             self._listener.told_to_wait(parser.retry_ms / 1000)
         self._fresh = body.idle and parser.idle
-        if fresh and self._fresh and len(events) == 1 and token is not None:
+        if fresh and self._fresh and count == 1 and token is not None:
             self._frame_cache[data] = token
             self._api.keep(data)
         if body.ended:
@@ -321,11 +327,13 @@ class ServerSentEventsClient:
         if known is not None:
             self._listener.delivered(known, kernel_ns)
             return known
-        event_types = self._api.settings.event_types
-        if event_types and event.type not in event_types:
-            return None
-        token = self._listener.event(event.data, kernel_ns)
-        if token is not None:
+        event_types = self._api.options.event_types
+        is_read = not event_types or event.type in event_types
+        token = self._listener.event(event.data, kernel_ns) if is_read else None
+        if token is None:
+            self._others = self._others or EmptyUnits(MAX_OTHER_MESSAGES_PER_S)
+            self._others.add(1, kernel_ns, "events that are no delivery")
+        else:
             self._frame_cache[event.data] = token
         return token
 
