@@ -16,6 +16,7 @@ from harness.systems.api_gateway_websocket.options import ClientOptions as Socke
 from harness.systems.polling.client.poller import PollingApi
 from harness.systems.polling.options import ClientOptions as PollOptions
 from harness.systems.server_sent_events.client.api import ServerSentEventsApi
+from harness.systems.server_sent_events.options import ClientOptions as StreamOptions
 from tests.support.counting_servers import counting, proxying, requiring_certificates, rows
 from tests.support.listeners import Listener, refusal_of, wait_for
 from tests.support.waiting import PATIENCE_S
@@ -25,6 +26,7 @@ ADDRESSES = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 
 def streams(base, **access):
     address = f"http{base}/sub/{{channel}}"
+    access["options"] = StreamOptions()
     return ServerSentEventsApi(Access(address, address, "", **access)), ["/room"]
 
 

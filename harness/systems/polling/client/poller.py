@@ -6,6 +6,7 @@ on from is what the user is owed from. From then on the polls of all users are c
 greenlet. A new connection is made in a greenlet that ends with it.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -165,12 +166,11 @@ class PollingClient:
         self._send()
 
     def _send(self) -> None:
-        try:
+        # The reading side meets the same error, after what the server said before it.
+        with contextlib.suppress(OSError):
             self._stream.send(  # type: ignore[union-attr]  # connected
                 self._service.request(self._channels, self._place, self._listener)
             )
-        except OSError as error:
-            self._lost(join_code(error), error_text(error))
 
     def _connect_and_send(self) -> None:
         deadline = self._polled_s + self._service.options.timeout_s
