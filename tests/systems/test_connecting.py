@@ -63,7 +63,9 @@ class Clients(contextlib.ExitStack):
 def publish(base, **access):
     """Publish once, by HTTP."""
     address = f"http{base}/pub/{{channel}}"
-    publisher = HttpPublisher(Access(address, address, "", **access), lambda _, event: event)
+    publisher = HttpPublisher(
+        Access(address, address, "", options=PollOptions(), **access), lambda _, event: event
+    )
     with contextlib.closing(publisher):
         return publisher.post("p", "/room", [b"1", b"2"])
 
@@ -168,7 +170,9 @@ def test_publishes_keep_their_connections():
     """Two events to one address, and two again, are one connection."""
     with counting("127.0.0.2") as (server,):
         address = f"http://127.0.0.2:{server.server_address[1]}/pub/{{channel}}"
-        publisher = HttpPublisher(Access(address, address, ""), lambda _, event: event)
+        publisher = HttpPublisher(
+            Access(address, address, "", options=PollOptions()), lambda _, event: event
+        )
         with contextlib.closing(publisher):
             for name in "ab":
                 assert publisher.post(name, "/room", [b"1", b"2"]).accepted
