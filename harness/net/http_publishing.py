@@ -13,7 +13,7 @@ from geventhttpclient.response import HTTPParseError
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code
-from harness.net.request_fields import RequestFields, bearer
+from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
 from harness.net.route import Route
 from harness.net.stream import TcpStream, wait_readable
 
@@ -84,7 +84,7 @@ class HttpPublisher:
 
 def http_client(route: Route) -> HTTPClient:
     """Return a client for requests to the host of a route, which makes its connections."""
-    client = HTTPClient(route.host, route.port)
+    client = HTTPClient(route.host, route.port, headers=dict(OWN_HEADERS))
     client._connection_pool = _Connections(route)  # noqa: SLF001 - it takes no pool as an argument
     return client
 
