@@ -10,19 +10,20 @@ Source: the event-api-websocket-protocol page of the AppSync Events documentatio
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from gevent import Timeout
 from gevent.event import AsyncResult
-from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
 from websockets.uri import parse_uri
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
-from harness.net.http_publishing import http_client
+from harness.net.http_publishing import Poster
+from harness.net.request_fields import RequestFields, subprotocols_of
 from harness.net.route import Route
 from harness.net.upgrade import Upgrade
 from harness.net.websocket import Endpoint, WebSocketConnection
@@ -57,17 +58,25 @@ class AppSyncEventsApi:
     """
 
     def __init__(self, access: Access) -> None:
-        uri = parse_uri(access.realtime)
-        self.http_url = URL(access.http)
-        host, port = self.http_url.host, self.http_url.port
-        plain = port == (443 if self.http_url.scheme == "https" else 80)
+        self._fields = RequestFields(access.realtime, access.options)
+        self._publish_fields = RequestFields(access.http, access.options)
+        self._subprotocols = subprotocols_of(access.options)
+        uri = parse_uri(self._fields.address)
+        http = URL(self._publish_fields.address)
+        host, port = http.host, http.port
+        plain = port == (443 if http.scheme == "https" else 80)
         self.credentials = credentials_for(access, host, None if plain else port)
         self.credentials.ready(0)  # Raises now rather than at every join.
         self._shown: Mapping[str, str] = {}
-        self.endpoint = Endpoint(uri, Route(access, access.realtime), [wire.SUBPROTOCOL])
+        self.endpoint = Endpoint(
+            uri,
+            Route(access, access.realtime),
+            [wire.SUBPROTOCOL],
+            cookies=self._fields.cookies,
+        )
         self._ids: dict[str, str] = {}
         self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
-        self._http_client = http_client(Route(access, access.http))
+        self._poster = Poster(access)
 
     def client(
         self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
@@ -94,34 +103,33 @@ class AppSyncEventsApi:
     ) -> PublishAnswer:
         """POST one publish and wait for its answer, in the calling greenlet; raises OSError."""
         body = wire.http_publish_body(channel, [*map(as_json, events)])
-        shown = self.credentials.headers(body)
-        headers = {"content-type": "application/json", **shown}
-        try:
-            response = self._http_client.post(self.http_url.request_uri, body, headers)
-            text = bytes(response.read())
-        except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
-            raise ConnectionResetError(str(error) or "no answer arrived") from None
+        own = {"Content-Type": "application/json", **self.credentials.headers(body)}
+        headers = self._publish_fields.headers_of_no_user(own)
+        answer = self._poster.post(self._publish_fields.address, body, headers)
         now_ns = time.time_ns()
         try:
-            message = wire.parse_http_reply(response.status_code, text)
+            message = wire.parse_http_reply(answer.status, answer.body)
         except RemoteProtocolError as error:
             return PublishAnswer(publish_id, False, False, "protocol_error", str(error), now_ns)
-        throttled = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
-        return _answer(publish_id, message, throttled=throttled, now_ns=now_ns)
+        throttled = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        refused = _answer(publish_id, message, throttled=throttled, now_ns=now_ns)
+        return replace(refused, asked_wait_s=answer.asked_wait_s)
 
     def upgrade_of(self, user: int) -> Upgrade:
         """Return the upgrade with a user's credentials; made once where users show the same."""
         shown = self.credentials.authorization(user, CONNECT_BODY, reusable=True)
         if shown is not self._shown:
             self._shown = shown
-            subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(shown)]
-            self._upgrade = Upgrade(self.endpoint.uri, subprotocols)
+            subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(shown), *self._subprotocols]
+            self._upgrade = Upgrade(
+                self.endpoint.uri, subprotocols, self._fields.headers(), [wire.SUBPROTOCOL]
+            )
         return self._upgrade
 
     def close(self) -> None:
         """Close the connections kept for publishing over HTTP."""
         self.credentials.close()
-        self._http_client.close()
+        self._poster.close()
 
 
 class AppSyncEventsClient(WebSocketConnection):

@@ -12,8 +12,7 @@ import errno
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
 from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
@@ -22,9 +21,19 @@ from harness.net.http_publishing import HttpPublisher
 from harness.net.http_stream import Body, ResponseHead, body_of
 from harness.net.joining import error_text, failed_join, lap, read_head
 from harness.net.reading import Int64Array
+from harness.net.redirects import (
+    NO_ADDRESS,
+    NOT_ALLOWED,
+    REDIRECTS,
+    RefusedRedirectError,
+    redirected,
+)
 from harness.net.stream import TcpStream
 from harness.systems.server_sent_events import wire
-from harness.systems.server_sent_events.client.settings import Addresses, settings_of
+from harness.systems.server_sent_events.client.addresses import Addresses
+
+if TYPE_CHECKING:
+    from harness.systems.server_sent_events.options import ClientOptions
 
 STREAM_END = "stream_end"
 STREAM_RESET = "stream_reset"
@@ -36,8 +45,6 @@ PROTOCOL_ERROR_CODE = 1002
 FRAMES_KEPT = 1000
 MAX_REDIRECTS = 20
 """Source: fetch.spec.whatwg.org, section "HTTP-redirect fetch", read November 2026."""
-
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class ServerSentEventsApi:
@@ -57,10 +64,9 @@ class ServerSentEventsApi:
         """Where each user's last stream was left; a returning browser sends it."""
         self.frames: dict[bytes, bytes] = {}
         """Bytes lately cached: all who got equal ones keep one copy, for their cursors."""
-        self.settings = settings_of(access.options, access.api_key)
-        self.addresses = Addresses(access, self.settings.headers, self.settings.channel_separator)
-        headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
-        self.publisher = HttpPublisher(access, self.settings.body, headers)
+        self.options: ClientOptions = access.options
+        self.addresses = Addresses(access)
+        self.publisher = HttpPublisher(access, self.options.body, self.options.publish_content_type)
         self.may_connect = access.may_connect
 
     def client(
@@ -147,8 +153,8 @@ class ServerSentEventsClient:
         """The last bytes that the frame_cache knew; the cursor is read from them when asked for."""
         self._joined = False
         self.heard_ns = 0
-        self.silence_limit_s = api.settings.stalled_after_s if channels else None
-        self.stall_limit_s = api.settings.stall_limit_s if channels else None
+        self.silence_limit_s = api.options.stalled_after_s if channels else None
+        self.stall_limit_s = api.options.stall_limit_s if channels else None
 
     @property
     def last_event_id(self) -> bytes:
@@ -190,12 +196,16 @@ class ServerSentEventsClient:
         address = self._api.addresses.of_stream(self._channels)
         for _ in range(MAX_REDIRECTS + 1):
             head, rest, kernel_ns = self._ask(address, times, deadline)
-            if head.status not in _REDIRECTS or not head.headers.get("location"):
+            if head.status not in REDIRECTS or not head.headers.get("location"):
                 break
             self._release()
-            address = self._redirected(address, head.headers["location"])
+            try:
+                address = redirected(address, head.headers["location"], self._api.may_connect)
+            except RefusedRedirectError as error:
+                is_final = error.code == NOT_ALLOWED
+                raise JoinError("subscribe", error.code, str(error), is_final=is_final) from None
         else:
-            raise JoinError("subscribe", "http_error_terminal", "too many redirects")
+            raise JoinError("subscribe", NO_ADDRESS, "too many redirects")
         stream = self._stream
         assert stream is not None  # noqa: S101 - it has just answered
         try:
@@ -206,22 +216,6 @@ class ServerSentEventsClient:
         times.confirmed_ns = self.heard_ns = kernel_ns
         self._listener.confirmed(kernel_ns)
         return rest
-
-    def _redirected(self, address: str, location: str) -> str:
-        """Return the address that an answer redirects to, if load on it is allowed."""
-        try:
-            address = urljoin(address, location)
-            parts = urlsplit(address)
-            host, _ = parts.hostname or "", parts.port  # Both are checked when they are read.
-        except ValueError:
-            host = ""
-        if not host or parts.scheme not in {"http", "https"}:
-            found = f"redirected to {location[:200]!r}, which is no address of a stream"
-            raise JoinError("subscribe", "http_error_terminal", found)
-        if not self._api.may_connect(host):
-            found = f"redirected to {host[:200]}, which is not on the list of systems that you own"
-            raise JoinError("subscribe", "redirect_refused", found, is_final=True)
-        return address
 
     def _ask(
         self, address: str, times: JoinTimes, deadline: float
@@ -237,8 +231,9 @@ class ServerSentEventsClient:
             raise JoinError(error.stage, code, error.message) from None
         before = time.monotonic_ns()
         try:
-            stream.send(addresses.request(address, self._parser.last_event_id))
+            stream.send(addresses.request(address, self._listener, self._parser.last_event_id))
             answer = read_head(stream, deadline)
+            addresses.take_cookies(address, self._listener, answer[0])
         except (OSError, RemoteProtocolError) as error:
             failed = failed_join("subscribe", error)
             code = _outcome(failed.stage, error) or failed.code
@@ -251,8 +246,13 @@ class ServerSentEventsClient:
         if head.status != HTTPStatus.OK or head.media_type != wire.CONTENT_TYPE:
             said = rest[:200].decode("utf-8", "replace").strip()
             found = f"{head.status} {head.media_type or 'without a content type'}"
-            code = "http_error_terminal"
-            raise JoinError("subscribe", code, f"{found}: {said}", is_final=True)
+            raise JoinError(
+                "subscribe",
+                "http_error_terminal",
+                f"{found}: {said}",
+                is_final=True,
+                asked_wait_s=head.asked_wait_s(time.time()),
+            )
         body = body_of(head)
         if body.ended:
             raise JoinError("subscribe", STREAM_END, "the answer holds no stream")
@@ -324,7 +324,7 @@ class ServerSentEventsClient:
         if known is not None:
             self._listener.delivered(known, kernel_ns)
             return known
-        event_types = self._api.settings.event_types
+        event_types = self._api.options.event_types
         is_read = not event_types or event.type in event_types
         token = self._listener.event(event.data, kernel_ns) if is_read else None
         if token is None:
