@@ -93,8 +93,7 @@ class Poster:
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[ResponseHead, bytes]:
         if _origin(address) != self._origin:
-            kinds = {name: headers[name] for name in headers if name.lower() == "content-type"}
-            headers = {**OWN_HEADERS, **kinds}
+            headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
         try:
             response = self._client(address).post(path_of(address), body, headers)
             text = bytes(response.read())
@@ -201,7 +200,7 @@ def _joined(headers: Any) -> dict[str, str]:
 
 def http_client(route: Route) -> HTTPClient:
     """Return a client for requests to the host of a route, which makes its connections."""
-    client = HTTPClient(route.host, route.port)
+    client = HTTPClient(route.host, route.port, headers=dict(OWN_HEADERS))
     client._connection_pool = _Connections(route)  # noqa: SLF001 - it takes no pool as an argument
     return client
 
