@@ -13,7 +13,7 @@ from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError
 
-from harness.core.errors import TargetUnreachableError
+from harness.core.errors import HarnessError
 from harness.core.json_rules import Rules, first_match, text_at
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal
@@ -93,8 +93,7 @@ class Poster:
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[ResponseHead, bytes]:
         if _origin(address) != self._origin:
-            kinds = {name: headers[name] for name in headers if name.lower() == "content-type"}
-            headers = {**OWN_HEADERS, **kinds}
+            headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
         try:
             response = self._client(address).post(path_of(address), body, headers)
             text = bytes(response.read())
@@ -109,7 +108,7 @@ class Poster:
             # What the target says of certificates is for its own host.
             try:
                 self._clients[origin] = http_client(Route(replace(self._access, tls=None), address))
-            except (TargetUnreachableError, UnicodeError) as error:
+            except (HarnessError, UnicodeError) as error:
                 raise ConnectionError(str(error)) from None
         return self._clients[origin]
 
@@ -201,7 +200,7 @@ def _joined(headers: Any) -> dict[str, str]:
 
 def http_client(route: Route) -> HTTPClient:
     """Return a client for requests to the host of a route, which makes its connections."""
-    client = HTTPClient(route.host, route.port)
+    client = HTTPClient(route.host, route.port, headers=dict(OWN_HEADERS))
     client._connection_pool = _Connections(route)  # noqa: SLF001 - it takes no pool as an argument
     return client
 
