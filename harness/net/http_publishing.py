@@ -13,7 +13,7 @@ from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError
 
-from harness.core.errors import TargetUnreachableError
+from harness.core.errors import HarnessError
 from harness.core.json_rules import Rules, first_match, text_at
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal
@@ -108,7 +108,7 @@ class Poster:
             # What the target says of certificates is for its own host.
             try:
                 self._clients[origin] = http_client(Route(replace(self._access, tls=None), address))
-            except (TargetUnreachableError, UnicodeError) as error:
+            except (HarnessError, UnicodeError) as error:
                 raise ConnectionError(str(error)) from None
         return self._clients[origin]
 
