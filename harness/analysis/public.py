@@ -11,10 +11,10 @@ from harness.analysis.decide.comparability import refuse_unlike
 from harness.analysis.decide.comparison import METRICS, Difference
 from harness.analysis.decide.comparison import compare as compare_sides
 from harness.analysis.decide.history import stored_runs
-from harness.analysis.decide.load_differences import KINDS
 from harness.analysis.run.finalize import Analysis, analyse, judge_again
 from harness.analysis.run.run_file import label_of, tags_of
 from harness.analysis.run.slo import margin
+from harness.core.load_differences import KINDS
 from harness.scenario.shipped import scenario_file
 from harness.scenario.slo_file import load_slos, read_slos
 

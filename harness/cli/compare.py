@@ -9,11 +9,11 @@ import orjson
 import typer
 from rich.text import Text
 
-from harness.analysis.decide.load_differences import KINDS
 from harness.cli.options import REPORTS, AsJson, require_known, usage_error
 from harness.cli.terminal import print_table, stdout_console
 from harness.cli.verdict import add_to_step_summary
 from harness.core.exit_codes import ExitCode
+from harness.core.load_differences import KINDS
 
 if TYPE_CHECKING:
     from harness.analysis.decide.comparability import Incompatibility
@@ -26,43 +26,49 @@ _LEAST_SIDES = 2
 _MOST_SIDES = 4
 
 
+Sides = Annotated[
+    list[str],
+    typer.Argument(
+        help="Folder of a run per side, or of several runs of the same system: RUN,RUN,RUN.",
+        metavar="A B [C]",
+    ),
+]
+Baseline = Annotated[
+    Path | None, typer.Option(help="First side: the runs in this baseline.", metavar="FILE")
+]
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Exit with 3 if a metric changed by more than this, for example "
+        "'fan_out_latency_ms.p99 +10% and +5 ms' or 'deliveries.lost +0'. Repeatable.",
+        metavar="RULE",
+    ),
+]
+StoredRuns = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of runs that show how far runs of the same thing are apart.  "
+        "[default: the folder that the last run is in]",
+        metavar="DIR",
+    ),
+]
+Allow = Annotated[
+    str,
+    typer.Option(
+        help=f"What runs may differ in all the same, separated by commas: {', '.join(KINDS)}.",
+        metavar="KINDS",
+    ),
+]
+
+
 def compare(
-    sides: Annotated[
-        list[str],
-        typer.Argument(
-            help="Folder of a run per side, or of several runs of the same system: RUN,RUN,RUN.",
-            metavar="A B [C]",
-        ),
-    ],
+    sides: Sides,
     *,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(help="First side: the runs in this baseline.", metavar="FILE"),
-    ] = None,
+    baseline: Baseline = None,
     out: Annotated[Path, typer.Option(help="The page to write.", metavar="FILE")] = DEFAULT_PAGE,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Exit with 3 if a metric changed by more than this, for example "
-            "'fan_out_latency_ms.p99 +10% and +5 ms' or 'deliveries.lost +0'. Repeatable.",
-            metavar="RULE",
-        ),
-    ] = None,
-    history: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of runs that show how far runs of the same thing are apart.  "
-            "[default: the folder that the last run is in]",
-            metavar="DIR",
-        ),
-    ] = None,
-    allow: Annotated[
-        str,
-        typer.Option(
-            help=f"What runs may differ in all the same, separated by commas: {', '.join(KINDS)}.",
-            metavar="KINDS",
-        ),
-    ] = "",
+    fail_if: FailIf = None,
+    history: StoredRuns = None,
+    allow: Allow = "",
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare runs whatever they differ in.")
     ] = False,

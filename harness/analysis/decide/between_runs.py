@@ -9,7 +9,6 @@ import numpy as np
 
 from harness.analysis.decide.bootstrap import Interval
 from harness.analysis.decide.comparability import SEED, load_of
-from harness.analysis.decide.load_differences import differences
 from harness.analysis.decide.run_noise import (
     ASSUMED_OF_LATENCIES,
     ASSUMED_OF_RATES,
@@ -19,6 +18,7 @@ from harness.analysis.decide.run_noise import (
 )
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.slo import observe
+from harness.core.load_differences import differences
 from harness.core.metric_types import Unit
 from harness.core.metrics import unit_of
 

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from harness.analysis.decide.load_differences import WIDENING, kind_of
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
 from harness.analysis.run.validity import why_invalid
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
+from harness.core.load_differences import WIDENING, kind_of
 
 _NO_LOAD: Final = {"name", "description", "slos"}
 """Keys of a workload that change nothing of what is sent."""

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from harness.analysis.decide.between_runs import StoredRun
 from harness.analysis.decide.comparability import load_of
 from harness.analysis.decide.comparison import Difference
-from harness.analysis.decide.load_differences import differences
 from harness.analysis.run.clocks import error_of
 from harness.analysis.run.record import Json
 from harness.analysis.run.run_file import NoRecordError, label_words, read_run
 from harness.analysis.run.slo import observe
 from harness.analysis.run.tables import PARQUET
+from harness.core.load_differences import differences
 from harness.measure.record import HISTOGRAMS_FILE, JOURNAL_FOLDER, RUN_FILE
 
 METRICS: Final = (

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from harness.analysis.decide.history import read_history
-from harness.analysis.decide.load_differences import differences
 from harness.analysis.run.finalize import finalize
 from harness.analysis.run.run_file import NoRecordError
+from harness.core.load_differences import differences
 from harness.report.decide.history_page import draw_history, render_history, tables
 from harness.report.decide.sweep_text import plain
 from tests.support.simulated_run import Simulation
