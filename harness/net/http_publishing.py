@@ -1,5 +1,6 @@
 """Publish by HTTP POST, one event a request, to an address that names the channel."""
 
+import errno
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -8,8 +9,9 @@ from typing import Any
 import gevent
 from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
-from geventhttpclient.response import HTTPParseError
+from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
+from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code
@@ -19,6 +21,26 @@ from harness.net.stream import TcpStream, wait_readable
 CONCURRENCY = 256
 CONNECT_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 60.0
+
+
+def whole_answer(request: Callable[[], HTTPSocketPoolResponse]) -> tuple[int, bytes]:
+    """Make a request in the calling greenlet and return status and body of its answer.
+
+    Raises:
+        OSError: If the answer does not end in time, or is too long, or the connection breaks.
+    """
+    body = bytearray()
+    try:
+        with gevent.Timeout(ANSWER_WITHIN_S, TimeoutError("no whole answer in time")):
+            response = request()
+            for part in response:
+                body += part
+                if len(body) > MAX_MESSAGE_BYTES:
+                    response.release()
+                    raise OSError(errno.EMSGSIZE, f"more than {MAX_MESSAGE_BYTES:,} bytes came")
+    except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
+        raise ConnectionResetError(str(error) or "no answer arrived") from None
+    return response.status_code, bytes(body)
 
 
 class HttpPublisher:
@@ -57,11 +79,7 @@ class HttpPublisher:
         return PublishAnswer(publish_id, True, False, "", "", time.time_ns())
 
     def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        try:
-            response = self._client.post(path, body, self._headers)
-            return response.status_code, bytes(response.read())
-        except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
-            raise ConnectionResetError(str(error) or "no answer arrived") from None
+        return whole_answer(lambda: self._client.post(path, body, self._headers))
 
     def start(self, publish_id: str, channel: str, events: list[bytes], listener: Listener) -> None:
         """POST in a separate greenlet; the listener gets the answer, or the failure."""

@@ -15,14 +15,13 @@ from typing import Any
 
 from gevent import Timeout
 from gevent.event import AsyncResult
-from geventhttpclient.response import HTTPParseError
 from geventhttpclient.url import URL
 from websockets.uri import parse_uri
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
-from harness.net.http_publishing import http_client
+from harness.net.http_publishing import http_client, whole_answer
 from harness.net.route import Route
 from harness.net.upgrade import Upgrade
 from harness.net.websocket import Endpoint, WebSocketConnection
@@ -96,17 +95,15 @@ class AppSyncEventsApi:
         body = wire.http_publish_body(channel, [*map(as_json, events)])
         shown = self.credentials.headers(body)
         headers = {"content-type": "application/json", **shown}
-        try:
-            response = self._http_client.post(self.http_url.request_uri, body, headers)
-            text = bytes(response.read())
-        except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
-            raise ConnectionResetError(str(error) or "no answer arrived") from None
+        status, text = whole_answer(
+            lambda: self._http_client.post(self.http_url.request_uri, body, headers)
+        )
         now_ns = time.time_ns()
         try:
-            message = wire.parse_http_reply(response.status_code, text)
+            message = wire.parse_http_reply(status, text)
         except RemoteProtocolError as error:
             return PublishAnswer(publish_id, False, False, "protocol_error", str(error), now_ns)
-        throttled = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        throttled = status == HTTPStatus.TOO_MANY_REQUESTS
         return _answer(publish_id, message, throttled=throttled, now_ns=now_ns)
 
     def upgrade_of(self, user: int) -> Upgrade:
