@@ -133,9 +133,8 @@ def server():
 def stream_user(server):
     """A user of server-sent events."""
     address = f"http://{HOST}:{server.port}/{{channel}}"
-    with contextlib.closing(
-        Client(ServerSentEventsApi(Access(address, address, "")), server)
-    ) as client:
+    api = ServerSentEventsApi(Access(address, address, ""))
+    with contextlib.closing(api), contextlib.closing(Client(api, server)) as client:
         yield client
 
 
