@@ -6,6 +6,9 @@ import re
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.core.outside_text import register_secret
 
+PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+"""``${NAME}`` in a text of a target stands for the environment variable NAME."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
@@ -34,6 +37,33 @@ def secret_variable(name: str) -> str:
         ScenarioError: If it holds a control character.
     """
     return clean_secret(name, os.environ.get(name, ""))
+
+
+def required_variable(key: str, name: str) -> str:
+    """Return the secret in an environment variable that a target names, as ``secret_variable``.
+
+    Args:
+        key: Where the target names it.
+        name: The variable.
+
+    Raises:
+        ScenarioError: If it is not set, or holds a control character.
+    """
+    secret = secret_variable(name)
+    if not secret:
+        raise ScenarioError([missing_variable("target", key, name)])
+    return secret
+
+
+def missing_variable(file: str, key: str, name: str) -> ScenarioProblem:
+    """Return the problem of an environment variable that a target needs and that is not set."""
+    return ScenarioProblem(
+        file=file,
+        key=key,
+        found=f"{name}, which is not set" if name else "an empty name",
+        rule="must name an environment variable that is set",
+        hint=f"export {name}=… before the run" if name else "write ${NAME}",
+    )
 
 
 def control_character_in(name: str, secret: str) -> ScenarioProblem | None:

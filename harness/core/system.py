@@ -51,7 +51,7 @@ class System:
         client: The class that makes clients, see ``harness.net.client.Api``.
         emulator: The class that plays the system; None where nothing does.
         emulator_options: Model of the target's ``[emulator]`` table; None for the shared one.
-        client_options: Model of the target's ``[client]`` table; None for one without keys.
+        client_options: Model of the target's ``[client]`` table; None for the shared one.
         auth: Model of the target's ``[auth]`` table; None for the shared one.
         economics: The module with its prices and quotas; None where nothing is known.
         auth_modes: What ``mode`` in ``[auth]`` may be.

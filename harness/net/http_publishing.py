@@ -2,7 +2,7 @@
 
 import errno
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer
 from harness.net.joining import error_text, join_code
+from harness.net.request_fields import RequestFields, bearer
 from harness.net.route import Route
 from harness.net.stream import TcpStream, wait_readable
 
@@ -49,18 +50,19 @@ class HttpPublisher:
     Args:
         access: Its ``http`` has ``{channel}`` where the channel belongs.
         body: Makes the body of a request from a channel and an event.
-        headers: Of each request; left out, JSON with the key, if there is one, as a bearer token.
+        content_type: Of the bodies. The key, if there is one, is sent as a bearer token.
     """
 
     def __init__(
         self,
         access: Access,
         body: Callable[[str, bytes], bytes],
-        headers: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
     ) -> None:
-        self._path = path_of(access.http)
-        bearer = {"authorization": f"Bearer {access.api_key}"} if access.api_key else {}
-        self._headers = headers or {"content-type": "application/json", **bearer}
+        fields = RequestFields(access.http, access.options)
+        self._path = path_of(fields.address)
+        own = {"Content-Type": content_type, **bearer(access.api_key)}
+        self._headers = fields.headers_of_no_user(own)
         self._body = body
         self._client = http_client(Route(access, access.http))
 

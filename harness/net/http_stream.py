@@ -41,10 +41,12 @@ class ResponseHead(NamedTuple):
     Attributes:
         status: HTTP status.
         headers: Values by lower-case name; equal names joined by a comma.
+        set_cookies: Values of ``Set-Cookie``, each by itself: there are commas in them.
     """
 
     status: int
     headers: Mapping[str, str]
+    set_cookies: tuple[str, ...] = ()
 
     @property
     def is_interim(self) -> bool:
@@ -76,7 +78,8 @@ def parse_response_head(head: bytes) -> ResponseHead:
         name, colon, value = row.partition(":")
         if colon:
             headers[name.strip().lower()].append(value.translate(_SPACES).strip())
-    return ResponseHead(int(line[1]), {name: ", ".join(each) for name, each in headers.items()})
+    joined = {name: ", ".join(each) for name, each in headers.items()}
+    return ResponseHead(int(line[1]), joined, tuple(headers.get("set-cookie", ())))
 
 
 def words(value: str) -> list[str]:

@@ -33,9 +33,10 @@ from harness.net.frames import (
 )
 from harness.net.joining import error_text, failed_join, lap, read_head
 from harness.net.reading import Int64Array
+from harness.net.request_fields import OWN_HEADERS, Cookies
 from harness.net.route import Route
 from harness.net.stream import TcpStream
-from harness.net.upgrade import NO_HEADERS, RefusedUpgradeError, Upgrade
+from harness.net.upgrade import RefusedUpgradeError, Upgrade
 
 NORMAL_CLOSE = 1000
 PROTOCOL_ERROR = 1002
@@ -47,9 +48,10 @@ class Endpoint:
     Args:
         uri: The WebSocket address, with host name, path and query.
         route: How to get there.
-        subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes the first, or
-            none where none is offered.
+        subprotocols: Values offered in Sec-WebSocket-Protocol; the server takes one, or none where
+            none is offered.
         headers: Further headers of the upgrade request.
+        cookies: Those of the users; None where none are sent.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Endpoint:
         route: Route,
         subprotocols: Sequence[str] = (),
         *,
-        headers: Mapping[str, str] = NO_HEADERS,
+        headers: Mapping[str, str] = OWN_HEADERS,
+        cookies: Cookies | None = None,
     ) -> None:
         self.uri = uri
         self.route = route
+        self.cookies = cookies
         self.upgrade = Upgrade(uri, subprotocols, headers)
 
 
@@ -146,10 +150,12 @@ class WebSocketConnection:
 
     def _upgrade(self, stream: TcpStream, deadline: float) -> bytes:
         """Request the upgrade and check the answer; return the bytes after it."""
-        upgrade = self.upgrade()
-        request, key = upgrade.request()
+        upgrade, cookies = self.upgrade(), self.endpoint.cookies
+        request, key = upgrade.request(cookies.line(self.listener) if cookies else b"")
         stream.send(request)
         head, rest, _ = read_head(stream, deadline)
+        if cookies:
+            cookies.take(self.listener, head.set_cookies)
         try:
             upgrade.check(head, key)
         except RefusedUpgradeError as error:

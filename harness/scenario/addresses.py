@@ -1,12 +1,10 @@
 """Addresses of a target: ``${NAME}`` in them, and what in them is secret."""
 
 import re
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from harness.core.outside_text import register_secret
-
-PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
-"""``${NAME}`` in an address stands for the environment variable NAME."""
+from harness.core.secrets import PLACEHOLDER
 
 _USER_INFO = re.compile(r"(?<=://)[^/@?#]*@")
 
@@ -39,6 +37,7 @@ def register_address(written: str, address: str) -> None:
         return
     if parts.password:
         register_secret("PASSWORD", parts.password)
+        register_secret("PASSWORD", unquote(parts.password))
     for name, value in _values(written, address).items():
         if "://" in value:
             for _, each in parse_qsl(parts.query):

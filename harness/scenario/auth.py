@@ -1,11 +1,12 @@
 """The ``[auth]`` table of a target: how clients prove who they are. It names secrets only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from harness.core.secrets import PLACEHOLDER
 from harness.scenario.model import ScenarioModel, broken_rule
 
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -48,9 +49,17 @@ class Auth(ScenarioModel):
 
 
 def variables_in(table: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the keys of a table of secrets that name variables, with the names."""
-    return [
-        (key, name)
-        for key, name in table.items()
-        if key.endswith("_env") and isinstance(name, str) and name
-    ]
+    """Return the keys of a table that name variables, with the names.
+
+    A key that ends in ``_env`` holds a name or a table of them; lists hold ``${NAME}``.
+    """
+    return [(key, name) for key, value in table.items() for name in _named(key, value) if name]
+
+
+def _named(key: str, value: Any) -> Iterator[str]:
+    entries = value.values() if isinstance(value, dict) else [value]
+    if key.endswith("_env"):
+        yield from (name for name in entries if isinstance(name, str))
+    elif isinstance(value, list | tuple):
+        for text in value:
+            yield from PLACEHOLDER.findall(text) if isinstance(text, str) else ()

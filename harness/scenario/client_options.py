@@ -5,18 +5,31 @@ A system's own keys are a subclass of ``ClientOptions``, which its ``System`` na
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from harness.core.channels import CHANNEL_SEPARATOR
+from harness.scenario.auth import Variable
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import ScenarioModel, broken_rule
 
 Separator = Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z0-9._~!$&'()*+,;:@/=|-]*$")]
 """What may stand in the path or the query of an address as it is. Source: RFC 3986, section 3.3."""
 
+Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+"""Name of a header or a cookie. Source: RFC 9110, section 5.6.2."""
+HeaderValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
+Parameter = Annotated[str, Field(min_length=1)]
+Subprotocol = Annotated[str, Field(pattern=r"^([!#$%&'*+.^_`|~0-9A-Za-z-]|\$\{\w+\})+$")]
 Path = Annotated[str, Field(min_length=1, max_length=200)]
 JsonRules = dict[Path, str | bool | int | float]
 """See ``core.json_rules``."""
+
+_SET_BY_THE_PROTOCOL = frozenset(
+    {
+        *("host", "connection", "upgrade", "content-length", "transfer-encoding"),
+        *("last-event-id", "if-none-match", "if-modified-since"),
+    }
+)
 
 
 class ClientOptions(ScenarioModel):
@@ -25,12 +38,54 @@ class ClientOptions(ScenarioModel):
     NO_LONGER_READ: ClassVar[frozenset[str]] = frozenset()
     """Keys that said where a message is in what clients receive; older targets still have them."""
 
+    headers: dict[Token, HeaderValue] = Field(
+        default={},
+        description="Headers of every request: of connections, polls and publishes. One that the "
+        "harness sends itself, such as `User-Agent` or `Accept`, is replaced. Only the target's "
+        "own hosts get them, not those that it redirects to; likewise the keys below.",
+    )
+    headers_env: dict[Token, Variable] = Field(
+        default={},
+        description="The same with a secret: header to the environment variable that holds it.",
+    )
+    cookies: dict[Token, HeaderValue] = Field(
+        default={},
+        description="Cookies of every request. One that the service sets takes the place of one "
+        "with the same name, for that user.",
+    )
+    cookies_env: dict[Token, Variable] = Field(
+        default={},
+        description="The same with a secret: cookie to the environment variable that holds it.",
+    )
+    query: dict[Parameter, str] = Field(
+        default={},
+        description="Query parameters of every request, added to those of the address and "
+        "percent-encoded.",
+    )
+    query_env: dict[Parameter, Variable] = Field(
+        default={},
+        description="The same with a secret: parameter to the environment variable that holds it.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _without_keys_no_longer_read(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
         return {key: value for key, value in data.items() if key not in cls.NO_LONGER_READ}
+
+    @field_validator("headers", "headers_env")
+    @classmethod
+    def _leave_the_protocol_its_own(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name in headers:
+            folded = name.lower()
+            if folded in _SET_BY_THE_PROTOCOL or folded.startswith("sec-websocket-"):
+                hint = "remove it"
+                if folded == "sec-websocket-protocol":
+                    hint = "a WebSocket system has the key subprotocols"
+                rule = "must not be given: the protocol itself needs this header"
+                raise broken_rule(rule, key=name, hint=hint)
+        return headers
 
     def least_drain_s(self, _emulator: Emulator | None) -> float:
         """Return how long a drain must last at least to take what the clients are still owed.
@@ -50,6 +105,18 @@ class ClientOptions(ScenarioModel):
 
     def require_emulated(self) -> None:
         """Raise ``broken_rule`` unless the system's emulator understands such clients."""
+
+
+class WebSocketOptions(ClientOptions):
+    """For systems whose clients connect by WebSocket."""
+
+    subprotocols: tuple[Subprotocol, ...] = Field(
+        default=(),
+        strict=False,
+        description="Values that clients offer in `Sec-WebSocket-Protocol`, such as a token; "
+        "`${NAME}` in them is taken from the environment. The service must choose one of those "
+        "offered, as browsers require.",
+    )
 
 
 class WildcardOptions(ClientOptions):

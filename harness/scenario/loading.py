@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.core.secrets import control_character_in
-from harness.scenario.addresses import PLACEHOLDER, register_address
+from harness.core.secrets import PLACEHOLDER, control_character_in, missing_variable
+from harness.scenario.addresses import register_address
 from harness.scenario.auth import VARIABLE_PATTERN, variables_in
 from harness.scenario.certificates import unusable_certificates
 from harness.scenario.client_options import ClientOptions, WildcardOptions
@@ -30,7 +30,6 @@ from harness.scenario.reading import read_source
 from harness.scenario.target import (
     Target,
     has_wildcards,
-    missing_variable,
     most_subscriptions,
     proxies_of,
     target_model,
@@ -246,7 +245,7 @@ def _unusable_proxies(plan: Plan | None) -> list[ScenarioProblem]:
 def _unusable_credentials(target: Source, environment: Mapping[str, str]) -> list[ScenarioProblem]:
     named = [
         (f"{table}.{key}", name)
-        for table in ("auth", "tls")
+        for table in ("auth", "client", "tls")
         if isinstance(values := target.data.get(table), dict)
         for key, name in variables_in(values)
         if re.match(VARIABLE_PATTERN, name)

@@ -14,10 +14,10 @@ from pydantic import (
     model_validator,
 )
 
-from harness.core.errors import ScenarioError, ScenarioProblem, did_you_mean
+from harness.core.errors import ScenarioError, did_you_mean
 from harness.core.message_token import PLACE
 from harness.core.proxy import proxy_for
-from harness.core.secrets import secret_variable
+from harness.core.secrets import PLACEHOLDER, missing_variable, secret_variable
 from harness.core.system import (
     HOW_TO_ADD,
     WEBSOCKET_SCHEMES,
@@ -27,7 +27,6 @@ from harness.core.system import (
     names_of,
     system_named,
 )
-from harness.scenario.addresses import PLACEHOLDER
 from harness.scenario.auth import Auth, Variable, variables_in
 from harness.scenario.client_options import ClientOptions
 from harness.scenario.emulator import Emulator
@@ -242,7 +241,7 @@ def emulator_model(system: object) -> type[Emulator]:
 
 
 def client_model(system: object) -> type[ClientOptions]:
-    """Return the model of a system's ``[client]`` table: its own, or else one without keys."""
+    """Return the model of a system's ``[client]`` table: its own, or else the common one."""
     return _model_of(system, "client_options", ClientOptions)
 
 
@@ -317,12 +316,12 @@ def api_key(target: Target) -> str:
 def variables_of(target: Target) -> tuple[str, ...]:
     """Return the names of the environment variables a target needs, in the file's order."""
     endpoints = target.endpoints
-    addresses = [endpoints.http, endpoints.realtime] if endpoints else []
-    values = target.client.model_dump().values() if target.client else ()
-    addresses += [value for value in values if isinstance(value, str)]
-    names = [name for address in addresses for name in PLACEHOLDER.findall(address)]
-    for table in (target.auth, target.tls):
-        names += [name for _, name in variables_in(table.model_dump())]
+    texts = [endpoints.http, endpoints.realtime] if endpoints else []
+    client = target.client.model_dump() if target.client else {}
+    texts += [value for value in client.values() if isinstance(value, str)]
+    names = [name for text in texts for name in PLACEHOLDER.findall(text)]
+    for table in (client, target.auth.model_dump(), target.tls.model_dump()):
+        names += [name for _, name in variables_in(table)]
     return tuple(dict.fromkeys(names))
 
 
@@ -338,17 +337,6 @@ def proxies_of(target: Target) -> tuple[str, ...]:
     addresses = [endpoints.realtime, endpoints.http] if endpoints else []
     known = [address for address in addresses if not PLACEHOLDER.search(address)]
     return tuple(dict.fromkeys(str(proxy) for each in known if (proxy := proxy_for(each))))
-
-
-def missing_variable(file: str, key: str, name: str) -> ScenarioProblem:
-    """Return the problem of an environment variable that a target needs and that is not set."""
-    return ScenarioProblem(
-        file=file,
-        key=key,
-        found=f"{name}, which is not set" if name else "an empty name",
-        rule="must name an environment variable that is set",
-        hint=f"export {name}=… before the run" if name else "write ${NAME}",
-    )
 
 
 def _address(address: str, schemes: tuple[str, str], *, key: str = "") -> str:

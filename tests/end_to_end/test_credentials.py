@@ -35,11 +35,12 @@ AWS = NO_AWS_SETTINGS | {
     "AWS_SESSION_TOKEN": SESSION_TOKEN,
 }
 IAM = 'mode = "iam"\nregion = "us-east-1"'
-ISSUE = """
+IDENTITIES = 5
+ISSUE = f"""
 import json, sys, urllib.request
 kept = open(sys.argv[3], "a")
-for place in range(5):
-    asked = {"mode": sys.argv[2], "subject": f"user-{place}", "lifetime_s": 3}
+for place in range({IDENTITIES}):
+    asked = dict(mode=sys.argv[2], subject="user-%d" % place, lifetime_s=12)
     answer = urllib.request.urlopen(sys.argv[1], json.dumps(asked).encode())
     token = json.loads(answer.read())["token"]
     print(token)
@@ -116,7 +117,7 @@ def with_tokens(launcher, issuer):
     script.write_text(ISSUE, encoding="utf-8")
     issued = launcher.new_folder() / "issued"
     command = f'token_command = ["{sys.executable}", "{script}", "{url}", "{issuer}", "{issued}"]'
-    longer = REDUCED | {"phases.measure_s": 5.0}
+    longer = REDUCED | {"phases.measure_s": 12.0}
     running = run(launcher, issuer, f'mode = "oidc"\n{command}', port=port, settings=longer)
     return running.outcome(), issued.read_text("utf-8")
 
@@ -126,10 +127,13 @@ RENEWED = {issuer: partial(with_tokens, issuer=issuer) for issuer in ("oidc", "u
 
 @after_each(RENEWED)
 def test_tokens_that_expire_during_the_run_are_replaced_in_time(outcome):
-    """Five identities whose tokens last 3 s carry a run of 8 s; Cognito's are checked for more."""
+    """Five identities whose tokens last 12 s carry a longer run, by one command for all five.
+
+    A token is replaced in its last third, so the command may take 4 s on a busy machine.
+    """
     outcome, issued = outcome
     assert_whole(outcome)
-    assert re.search(TOKEN, issued)
+    assert len(re.findall(TOKEN, issued)) >= 2 * IDENTITIES
     assert_nowhere(outcome, TOKEN)
 
 

@@ -26,13 +26,12 @@ from tests.support.runs import (
     lenient,
     sets,
 )
-from tests.support.waiting import PATIENCE_S
 
 FAULTY = ROOT / "tests/support/faulty_locustfile.py"
 MEASURED = SHORT | {"phases.measure_s": 5.0, "phases.drain_s": 0.5}
-JOINING = SHORT | {"joins.rate_per_s": 25.0}
-"""Users join one after the other for four seconds."""
-MEASURING_AT_S = 2
+JOINING = SHORT | {"joins.rate_per_s": 5.0}
+"""Users join one after the other for twenty seconds, unless the run ends before."""
+MEASURING_AT_S = 3
 
 needs_namespaces = pytest.mark.skipif(
     os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "ip"))),
@@ -101,7 +100,7 @@ def full_ports(launcher):
     in_a_network = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
     running = RunningCommand(launcher.new_folder(), *in_a_network, *command)
     running.until_second(0)
-    narrow = "echo 50000 50019 > /proc/sys/net/ipv4/ip_local_port_range"
+    narrow = "echo 50000 50004 > /proc/sys/net/ipv4/ip_local_port_range"
     network = ["nsenter", "--net", f"--target={running.master()}"]
     subprocess.run([*network, "sh", "-c", narrow], check=True)
     return running.outcome()
@@ -166,12 +165,11 @@ def test_fault_that_ends_the_run_is_its_cause(outcome, request):
 
 @after_each(commands(OUR_OWN))
 def test_exception_in_our_own_code_is_the_reason_and_its_line_is_in_the_log(outcome, request):
-    """The run is invalid and ends in time; the target is not blamed."""
+    """The run is invalid; the target is not blamed."""
     warning = next(w for w in outcome.summary["warnings"] if w["invalidates"])
     assert (4, OUR_OWN[request.node.callspec.id][1]) == (outcome.exit_code, warning["code"])
     assert "faulty_locustfile.py" in outcome.said
     assert "ZeroDivisionError: planted" in outcome.stdout
-    assert outcome.seconds < PATIENCE_S
 
 
 @needs_namespaces

@@ -115,7 +115,7 @@ def test_silence_is_named_with_what_was_tried(outcome):
 
 @after(wrong_key)
 def test_wrong_key_is_the_services_own_error_and_how_many_met_it(outcome):
-    """Nobody is let in: exit 5 long before the planned end, with the service's own words."""
+    """Nobody is let in: exit 5 before the planned end, with the service's own words."""
     assert (5, []) == (outcome.exit_code, outcome.left)
     assert re.search(
         r"No user joined ws://127\.0\.0\.1:\d+/event/realtime: 100 of 100 users failed with "

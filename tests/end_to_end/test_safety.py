@@ -73,12 +73,11 @@ def stormy(launcher):
 
 @after(stormy)
 def test_error_storm_ends_the_run_in_order(outcome):
-    """Exit 4 long before its time; the verdict tells what happened, and nothing is left."""
+    """Exit 4 before its time; the verdict tells what happened, and nothing is left."""
     assert (4, []) == (outcome.exit_code, outcome.left)
     assert ("aborted", "error_storm") == (outcome.run["status"], outcome.run["cause"]["code"])
     assert "invalid" == outcome.summary["verdict"]
     assert "joins and publishes of the last 3 s failed" in outcome.run["cause"]["message"]
-    assert outcome.run["ended_s"] < 30
 
 
 @after(stormy)

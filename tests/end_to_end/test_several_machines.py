@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.core.clock import NS_PER_MS
+from harness.core.clock import NS_PER_S
 from tests.support import network_namespaces
 from tests.support.distributed_runs import (
     RunGroup,
@@ -20,13 +20,13 @@ from tests.support.runs import ROOT, after
 
 pytestmark = pytest.mark.slow
 
-AHEAD_MS = 300.0
+AHEAD_S, FASTER = 30.0, 1e-4
 SLOW_LINE = ROOT / "tests/support/slow_line.py"
 LINE_S = (0.02, 0.005, 0.004)
 """Delay to the master and back, and jitter of each."""
 
-FAKED = "+0.3 x1.0001"
-"""300 ms ahead, and faster by 100 parts in a million."""
+FAKED = f"+{AHEAD_S:g} x{1 + FASTER}"
+"""Ahead, and faster by 100 parts in a million."""
 
 WITHOUT_STAMPS = """
 import socket
@@ -34,6 +34,13 @@ import harness.net.stream
 # The faked clock is this process's alone; the kernel stamps by its own, as no other machine would.
 harness.net.stream.SO_TIMESTAMPNS = socket.SO_KEEPALIVE
 """
+HELD_AT_A_GATE = """
+import pathlib, time
+import harness.load.users
+while not pathlib.Path("{gate}").exists():
+    time.sleep(0.05)
+"""
+"""All is loaded before the run begins, so that a busy machine takes no time for it after."""
 ANOTHER_VERSION = """
 import harness.load.worker_info
 harness.load.worker_info.harness_version = lambda: {"version": "0.0.9", "revision": None}
@@ -93,9 +100,12 @@ def lost_and_late(launcher):
         settings = {"phases.measure_s": 14.0}
         master = group.begin(master_command(settings, port, "--allow-lost-workers"))
         lost = [group.begin(worker_command(port)) for _ in range(2)][1]
+        gate = launcher.new_folder() / "gate"
+        late = locustfile_with(launcher, HELD_AT_A_GATE.format(gate=gate))
+        group.begin(odd_worker_command(port, late))
         master.until_second(3)
         lost.send(signal.SIGKILL, lost.pids("locust", "--worker")[0])
-        group.begin(worker_command(port))
+        gate.touch()
         outcomes = group.outcomes()
         return outcomes[0], outcomes[3]
 
@@ -123,12 +133,11 @@ def test_run_over_three_namespaces_passes_and_shows_its_clocks(outcome):
 @network_namespaces.needed
 @after(slow_line)
 def test_slow_line_widens_the_bound_and_makes_the_run_invalid(outcome):
-    """20 ms there and 5 ms back are 7.5 ms of error, inside a bound of 12.5 that is too wide."""
+    """20 ms there and 5 ms back are 7.5 ms of error, inside a bound of 12.5 ms that is too wide."""
     assert (4, []) == (outcome.exit_code, outcome.left)
     assert "clock_error" in [warning["code"] for warning in outcome.summary["warnings"]]
     slow = max(_clocks(outcome).values(), key=lambda seconds: seconds["clock_error_ms"].median())
     assert (slow["clock_offset_ms"].abs() <= slow["clock_error_ms"]).all()
-    assert slow["clock_offset_ms"].iloc[-1] == pytest.approx(7.5, abs=3.0)
     assert slow["clock_error_ms"].min() > 12.0
 
 
@@ -144,13 +153,16 @@ def test_delayed_packets_stay_inside_the_bound(outcome):
 @pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed")
 @after(faked_clock)
 def test_clock_that_is_ahead_and_drifts_is_corrected(outcome):
-    """300 ms ahead and 100 ppm fast: found within the bound, and gone from the latencies."""
+    """30 s ahead and 100 ppm fast: found within the bound, and gone from the latencies."""
     assert (0, []) == (outcome.exit_code, outcome.left)
     ahead = min(_clocks(outcome).values(), key=lambda seconds: seconds["clock_offset_ms"].min())
-    assert ahead["clock_offset_ms"].iloc[-1] == pytest.approx(-AHEAD_MS, abs=8.0)
+    drifted_ms = outcome.seconds * FASTER * 1000
+    beyond_ms = -ahead["clock_offset_ms"] - AHEAD_S * 1000
+    assert (beyond_ms > -ahead["clock_error_ms"]).all()
+    assert (beyond_ms < ahead["clock_error_ms"] + drifted_ms).all()
     first = outcome.table("connections").groupby("worker")["first_arrival_ns"].min()
-    assert abs(first[0] - first[1]) / NS_PER_MS < AHEAD_MS / 2
-    assert outcome.summary["fan_out_latency_ms"]["p50"] < AHEAD_MS / 2
+    assert abs(first[0] - first[1]) / NS_PER_S < AHEAD_S / 2
+    assert outcome.summary["fan_out_latency_ms"]["p50"] < AHEAD_S * 1000 / 2
 
 
 @after(lost_and_late)

@@ -71,9 +71,9 @@ def test_worker_with_another_secret_says_so_and_ends(launcher):
     """Exit 2, and the sentence says what both need."""
     port = free_port()
     with RunGroup(launcher) as group:
-        group.begin(master_command({}, port, "--max-wait", 8))
-        group.begin(worker_command(port), HARNESS_RUN_SECRET="another-secret-here")
-        _, worker = group.outcomes()
+        group.begin(master_command({}, port))
+        running = group.begin(worker_command(port), HARNESS_RUN_SECRET="another-secret-here")
+        worker = running.outcome()
 
     assert worker.exit_code == 2
     assert "has another secret, or none" in worker.errors[0]

@@ -20,7 +20,8 @@ QUICKSTART = ROOT / "scenarios" / "workloads" / "quickstart.toml"
 PASSWORD = "Passw0rd-of-the-test"
 CHATTERS = 20
 USERS = [f"chatter-{place}" for place in range(CHATTERS)]
-LIFETIME_S = 3
+LIFETIME_S = 12
+"""A token is replaced in its last third: 4 s, which a busy machine keeps too."""
 TARGET = """
 name = "guarded"
 system = "appsync-events"
@@ -110,7 +111,7 @@ def chatting(launcher, pool, settings, *, auth="", **variables):
 
 def expiring(launcher):
     with playing(lifetime_s=LIFETIME_S) as pool:
-        return chatting(launcher, pool, {"phases.measure_s": 6.0, "publishing.rate_per_s": 40.0})
+        return chatting(launcher, pool, {"phases.measure_s": 12.0, "publishing.rate_per_s": 40.0})
 
 
 def as_administrator(launcher):
@@ -158,7 +159,7 @@ def test_each_chatter_publishes_as_a_person_of_its_own(outcome):
 
 @after(expiring)
 def test_tokens_that_expire_during_the_run_are_refreshed_without_a_new_sign_in(outcome):
-    """A token lives a third of the run; those that follow it descend from the same sign-in."""
+    """A token lives shorter than the run; those that follow it descend from the same sign-in."""
     outcome, notes = outcome
     assert_nothing_refused(outcome)
     tokens, sign_ins = defaultdict(set), defaultdict(set)
@@ -166,7 +167,7 @@ def test_tokens_that_expire_during_the_run_are_refreshed_without_a_new_sign_in(o
         tokens[note["username"]].add(note["claims"]["jti"])
         sign_ins[note["username"]].add(note["claims"]["origin_jti"])
     assert {1} == {len(found) for found in sign_ins.values()}
-    assert 3 <= max(len(found) for found in tokens.values())
+    assert 2 <= max(len(found) for found in tokens.values())
 
 
 @pytest.mark.slow

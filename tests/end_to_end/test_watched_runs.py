@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import sys
+import time
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +87,7 @@ def watched_run(launcher):
         seen["json"] = figures(web) or seen.get("json")
         return running.process.poll() is not None
 
-    wait_for(over, "the end of the run")
+    wait_for(over, "the end of the run", sleep=lambda _: time.sleep(0.1))
     return Watched(running.outcome(), seen)
 
 

@@ -16,6 +16,7 @@ from harness.systems.api_gateway_websocket.options import ClientOptions as Socke
 from harness.systems.polling.client.poller import PollingApi
 from harness.systems.polling.options import ClientOptions as PollOptions
 from harness.systems.server_sent_events.client.api import ServerSentEventsApi
+from harness.systems.server_sent_events.options import ClientOptions as StreamOptions
 from tests.support.listeners import Listener
 from tests.support.waiting import PATIENCE_S
 
@@ -133,7 +134,7 @@ def server():
 def stream_user(server):
     """A user of server-sent events."""
     address = f"http://{HOST}:{server.port}/{{channel}}"
-    api = ServerSentEventsApi(Access(address, address, ""))
+    api = ServerSentEventsApi(Access(address, address, "", options=StreamOptions()))
     with contextlib.closing(api), contextlib.closing(Client(api, server)) as client:
         yield client
 

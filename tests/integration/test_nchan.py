@@ -146,7 +146,7 @@ def test_polls_bring_all_that_nchan_has_published(nchan, tmp_path):
     outcome = complete(launcher.run(settings, target=target))
     assert published_in(outcome) == nchan.count("total published messages")
     assert outcome.summary["population"]["pollers_peak"] == SUBSCRIBERS + CHATTERS
-    assert 100 < outcome.summary["fan_out_latency_ms"]["p50"] < 1000
+    assert outcome.summary["fan_out_latency_ms"]["p50"] > 100
 
 
 @pytest.mark.slow

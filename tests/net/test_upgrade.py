@@ -72,7 +72,7 @@ def test_each_connection_has_a_key_of_its_own():
 )
 def test_answer_that_breaks_the_rfc_is_named(change, named):
     """Each header that the RFC requires is checked."""
-    upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
+    upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS, selectable=["marker"])
     _, answer, key = answered_by_library(upgrade)
     assert change[0] in answer
     with pytest.raises(RemoteProtocolError, match=named):
@@ -93,6 +93,15 @@ def test_answer_that_is_oddly_written_passes(change):
     _, answer, key = answered_by_library(upgrade)
     assert change[0] in answer
     check(upgrade, answer.replace(*change), key)
+
+
+def test_any_subprotocol_that_is_offered_may_be_chosen_and_none_where_none_is():
+    """A token may stand before the one that is spoken."""
+    upgrade = Upgrade(parse_uri("ws://localhost/"), SUBPROTOCOLS)
+    _, answer, key = answered_by_library(upgrade)
+    check(upgrade, answer.replace(b"marker", b"header-abc"), key)
+    with pytest.raises(RemoteProtocolError, match="sec-websocket-protocol: marker"):
+        check(Upgrade(parse_uri("ws://localhost/"), ()), answer, key)
 
 
 def test_http_status_is_told_apart_from_nonsense():

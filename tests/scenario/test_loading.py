@@ -12,7 +12,7 @@ from harness.scenario.loading import load_plan, load_scenario
 from harness.scenario.plan import Plan
 from harness.scenario.target import Target
 from harness.scenario.workload import Workload
-from tests.scenario.conftest import REAL_TARGET, WORKLOAD
+from tests.scenario.conftest import REAL_TARGET, TARGET, WORKLOAD
 from tests.support.paths import SCENARIOS
 
 WORKLOADS = sorted((SCENARIOS / "workloads").glob("*.toml"))
@@ -253,6 +253,22 @@ def test_named_variable_of_an_emulated_target_must_be_set(scenario, monkeypatch)
     monkeypatch.delenv("WRONG_KEY", raising=False)
     complaint = scenario.complaint("target.auth.api_key_env=WRONG_KEY")
     assert complaint.endswith("hint: export WRONG_KEY=… before the run")
+
+
+def test_variables_of_requests_must_be_set(scenario, monkeypatch):
+    """Before a run, with the keys that name them; their values are no part of the plan."""
+    for name in ("A_HEADER", "A_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    table = '[client]\nheaders_env = { X-Key = "A_HEADER" }\nsubprotocols = ["v1", "${A_TOKEN}"]\n'
+    scenario.write(target=TARGET + table)
+    rule = "must name an environment variable that is set"
+    assert [
+        f"target.toml: client.headers_env {rule}, got A_HEADER, which is not set",
+        f"target.toml: client.subprotocols {rule}, got A_TOKEN, which is not set",
+    ] == scenario.complaint().splitlines()[::2]
+    monkeypatch.setenv("A_HEADER", "a-s3cret")
+    monkeypatch.setenv("A_TOKEN", "b-s3cret")
+    assert "s3cret" not in scenario.plan().model_dump_json()
 
 
 def test_one_file_needs_no_environment(write, monkeypatch):

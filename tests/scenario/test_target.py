@@ -74,7 +74,13 @@ emulated = true
 [client]
 actoin_key = 'action'
 => client.actoin_key is not a key of [client], got a value that is not shown
-hint: it has no keys
+hint: its keys are headers, headers_env, cookies, cookies_env, query, query_env, subprotocols
+
+emulated = true
+[client]
+headers = { hOST = 'a', Accept = 'b' }
+=> client.headers.hOST must not be given: the protocol itself needs this header, got "a"
+hint: remove it
 
 emulated = true
 channel_namespace = '-x'
@@ -135,6 +141,8 @@ def test_key_that_is_not_set_is_an_error_that_names_the_variable(monkeypatch):
 def test_variables_of_a_target_are_named_once_each():
     """A target says which variables it needs before any is read."""
     assert ("H", "R", "REAL_KEY") == variables_of(target_of(**REAL))
+    client = {"query_env": {"a": "Q"}, "subprotocols": ["v1", "${P}.x"]}
+    assert ("H", "R", "Q", "P", "REAL_KEY") == variables_of(target_of(**REAL, client=client))
     assert () == variables_of(target_of())
 
 

@@ -25,7 +25,7 @@ from tests.support.waiting import PATIENCE_S, wait_for
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
 EMULATED = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
 
-TIMEOUT_S = 3 * PATIENCE_S
+TIMEOUT_S = 5 * PATIENCE_S
 """A whole run, beside others."""
 LEFT_WITHIN_S = PATIENCE_S
 """What a killed process leaves behind notices by itself; this is how long that may take."""
@@ -33,7 +33,7 @@ LEFT_WITHIN_S = PATIENCE_S
 SHORT = {
     "joins.rate_per_s": 200.0,
     "publishing.rate_per_s": 20.0,
-    "phases.settle_s": 0.5,
+    "phases.settle_s": 1.5,  # Room for joins that a busy machine delays.
     "phases.warm_up_s": 0.5,
     "phases.measure_s": 2.0,
     "phases.drain_s": 1.0,
@@ -47,8 +47,8 @@ NO_AWS_SETTINGS = {
 TOKEN = r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
 """What a JSON Web Token looks like; its first three letters alone are in any picture's base64."""
 
-LONG = SHORT | {"phases.measure_s": 40.0}
-"""Ends by itself only when the test has failed to end it."""
+LONG = SHORT | {"phases.measure_s": 600.0}
+"""Never ends by itself before the test gives up."""
 
 
 def lenient() -> dict[str, object]:

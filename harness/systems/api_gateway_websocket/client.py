@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from gevent import Timeout, get_hub
 from gevent.event import AsyncResult
@@ -26,6 +25,7 @@ from harness.core.json_rules import first_match, text_at
 from harness.core.message_token import as_json, holds_message
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.frames import PING, TEXT, client_frame
+from harness.net.request_fields import RequestFields, subprotocols_of
 from harness.net.route import Route
 from harness.net.websocket import Endpoint, WebSocketConnection
 from harness.systems.api_gateway_websocket import wire
@@ -57,10 +57,16 @@ class ApiGatewayWebSocketApi:
 
     def __init__(self, access: Access) -> None:
         self.options = access.options
-        uri = parse_uri(_with_key(access.realtime, self.options.key_query, access.api_key))
-        header = self.options.key_header
-        headers = {header: access.api_key} if header and access.api_key else {}
-        self.endpoint = Endpoint(uri, Route(access, access.realtime), headers=headers)
+        header, parameter, key = self.options.key_header, self.options.key_query, access.api_key
+        query = {parameter: key} if parameter and key else {}
+        fields = RequestFields(access.realtime, self.options, query)
+        self.endpoint = Endpoint(
+            parse_uri(fields.address),
+            Route(access, access.realtime),
+            subprotocols_of(self.options),
+            headers=fields.headers({header: key} if header and key else {}),
+            cookies=fields.cookies,
+        )
 
     def client(
         self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
@@ -344,13 +350,3 @@ def _answer(publish: _Publish, kernel_ns: int) -> PublishAnswer:
     return PublishAnswer(
         publish.publish_id, False, throttled, code, message, kernel_ns, refused=refused
     )
-
-
-def _with_key(address: str, parameter: str, key: str) -> str:
-    """Return the address with the key in its query, if it belongs there."""
-    if not parameter or not key:
-        return address
-    parts = urlsplit(address)
-    added = f"{parameter}={quote(key, safe='')}"
-    query = f"{parts.query}&{added}" if parts.query else added
-    return urlunsplit(parts._replace(query=query))

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.scenario.client_options import JsonRules, WildcardOptions
+from harness.scenario.client_options import JsonRules, WebSocketOptions, WildcardOptions
 from harness.scenario.emulator import Credentials, Emulator
 from harness.scenario.faults import DelayMs, FixedDelay
 from harness.scenario.model import (
@@ -31,7 +31,7 @@ HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")]
 QueryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]*$")]
 
 
-class ClientOptions(WildcardOptions):
+class ClientOptions(WildcardOptions, WebSocketOptions):
     """Keys and actions that the backend of the API expects and returns."""
 
     NO_LONGER_READ: ClassVar[frozenset[str]] = frozenset({"envelope_path"})

@@ -4,14 +4,15 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from harness.scenario.client_options import WebSocketOptions
 from harness.scenario.model import broken_rule
 from harness.systems.appsync_events import options as sockets
 from harness.systems.polling import SYSTEM as POLLS
 from harness.systems.polling import options as polls
 
 
-class ClientOptions(polls.ClientOptions):
-    """How viewers poll, and where; chatters need no options."""
+class ClientOptions(polls.ClientOptions, WebSocketOptions):
+    """How viewers poll, and where; what the requests of both carry."""
 
     poll_address: str | None = Field(
         default=None,

@@ -83,8 +83,8 @@ def with_cursor(path: str, parameter: str, cursor: str) -> str:
     return f"{path}{separator}{quote(parameter)}={quote(cursor, safe='')}"
 
 
-def request(path: str, place: Place, headers: Sequence[str]) -> bytes:
-    """Return a poll's request.
+def head(path: str, place: Place, headers: Sequence[str]) -> bytes:
+    """Return the head of a poll's request without the empty line that ends it.
 
     Args:
         path: With the cursor in it.
@@ -96,7 +96,7 @@ def request(path: str, place: Place, headers: Sequence[str]) -> bytes:
         lines.append(f"If-None-Match: {place.etag}")
     if place.last_modified:
         lines.append(f"If-Modified-Since: {place.last_modified}")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return "\r\n".join([*lines, ""]).encode("latin-1")
 
 
 def parse_page(body: bytes, layout: Layout) -> Page:

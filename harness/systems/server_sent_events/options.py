@@ -8,9 +8,10 @@ default.
 import re
 from typing import Annotated, ClassVar, Self
 
+import orjson
 from pydantic import Field, model_validator
 
-from harness.scenario.client_options import AddressOptions
+from harness.scenario.client_options import AddressOptions, HeaderValue
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import (
     Bytes,
@@ -25,31 +26,14 @@ from harness.scenario.model import (
 
 MESSAGE_MARK = re.compile(r"\{(message(:string)?|envelope(_text)?)\}")
 """Where a publish's body has the message, and what earlier versions called that."""
-
-VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
-Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
-"""Name of a header or a cookie. Source: RFC 9110, section 5.6.2."""
-HeaderValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
-Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
+_MARK = re.compile(rb"\{(message|message:string|envelope|envelope_text|channel)\}")
 
 
 class ClientOptions(AddressOptions):
-    """What clients send in addition, and how they publish."""
+    """What clients listen to, and how they publish."""
 
     NO_LONGER_READ: ClassVar[frozenset[str]] = frozenset({"envelope_path"})
 
-    headers: dict[Token, HeaderValue] = Field(
-        default={}, description="Further request headers, of streams and of publishes."
-    )
-    headers_env: dict[Token, Variable] = Field(
-        default={},
-        description="The same with a secret: header to the environment variable that holds it.",
-    )
-    cookies: dict[Token, HeaderValue] = Field(default={}, description="Cookies they send.")
-    cookies_env: dict[Token, Variable] = Field(
-        default={},
-        description="The same with a secret: cookie to the environment variable that holds it.",
-    )
     event_types: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(),
         description="Names of the events that carry messages, `message` for those without a name; "
@@ -84,6 +68,13 @@ class ClientOptions(AddressOptions):
         if self.stalled_after_s is not None or self.heartbeat_s is None:
             return None
         return 2 * self.heartbeat_s
+
+    def body(self, channel: str, message: bytes) -> bytes:
+        """Return the body that publishes a message."""
+        text = orjson.dumps(message.decode())
+        values = {b"message": message, b"message:string": text, b"channel": orjson.dumps(channel)}
+        values |= {b"envelope": message, b"envelope_text": text}  # Of earlier versions.
+        return _MARK.sub(lambda mark: values[mark[1]], self.publish_body.encode())
 
     @model_validator(mode="after")
     def _publishes_the_message(self) -> Self:

@@ -47,7 +47,7 @@ def test_polls_carry_no_key():
             "ws://127.0.0.1:9/event/realtime", "http://127.0.0.1:9/event", "k", options=options
         )
         with contextlib.closing(HybridApi(access)) as api:
-            request = api._polls.request(("/default/room-0", "/default/a,b"), Place())
+            request = api._polls.request(("/default/room-0", "/default/a,b"), Place(), None)
     assert request.startswith(b"GET /rooms/default/room-0,default/a%2Cb HTTP/1.1\r\n")
     assert b"uthorization" not in request
 

@@ -19,22 +19,22 @@ YOUTUBE = Layout("items", "nextPageToken", "pollingIntervalMillis")
 NOW_S = 1_800_000_000.0
 
 
-def test_request_names_cursor_and_validators():
+def test_head_of_a_request_names_cursor_and_validators():
     """The bytes are those of RFC 9112, line by line."""
     place = Place("12-7", '"12-7"', "Mon, 23 Nov 2026 22:17:28 GMT")
     path = wire.with_cursor("/poll/default/room-0?v=1", "after", place.cursor)
-    assert wire.request(path, place, ["Host: example.org"]) == (
+    assert wire.head(path, place, ["Host: example.org"]) == (
         b"GET /poll/default/room-0?v=1&after=12-7 HTTP/1.1\r\n"
         b"Host: example.org\r\n"
         b'If-None-Match: "12-7"\r\n'
-        b"If-Modified-Since: Mon, 23 Nov 2026 22:17:28 GMT\r\n\r\n"
+        b"If-Modified-Since: Mon, 23 Nov 2026 22:17:28 GMT\r\n"
     )
 
 
 def test_first_request_names_neither():
     """Where nothing has been seen, nothing is said of it."""
     path = wire.with_cursor("/poll/a", "after", "")
-    assert wire.request(path, Place(), ["Host: h"]) == b"GET /poll/a HTTP/1.1\r\nHost: h\r\n\r\n"
+    assert wire.head(path, Place(), ["Host: h"]) == b"GET /poll/a HTTP/1.1\r\nHost: h\r\n"
 
 
 def test_cursor_is_escaped():

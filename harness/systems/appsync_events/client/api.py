@@ -22,6 +22,7 @@ from harness.core.errors import RemoteProtocolError
 from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import http_client, whole_answer
+from harness.net.request_fields import RequestFields, subprotocols_of
 from harness.net.route import Route
 from harness.net.upgrade import Upgrade
 from harness.net.websocket import Endpoint, WebSocketConnection
@@ -56,14 +57,22 @@ class AppSyncEventsApi:
     """
 
     def __init__(self, access: Access) -> None:
-        uri = parse_uri(access.realtime)
-        self.http_url = URL(access.http)
+        self._fields = RequestFields(access.realtime, access.options)
+        self._publish_fields = RequestFields(access.http, access.options)
+        self._subprotocols = subprotocols_of(access.options)
+        uri = parse_uri(self._fields.address)
+        self.http_url = URL(self._publish_fields.address)
         host, port = self.http_url.host, self.http_url.port
         plain = port == (443 if self.http_url.scheme == "https" else 80)
         self.credentials = credentials_for(access, host, None if plain else port)
         self.credentials.ready(0)  # Raises now rather than at every join.
         self._shown: Mapping[str, str] = {}
-        self.endpoint = Endpoint(uri, Route(access, access.realtime), [wire.SUBPROTOCOL])
+        self.endpoint = Endpoint(
+            uri,
+            Route(access, access.realtime),
+            [wire.SUBPROTOCOL],
+            cookies=self._fields.cookies,
+        )
         self._ids: dict[str, str] = {}
         self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
         self._http_client = http_client(Route(access, access.http))
@@ -93,8 +102,8 @@ class AppSyncEventsApi:
     ) -> PublishAnswer:
         """POST one publish and wait for its answer, in the calling greenlet; raises OSError."""
         body = wire.http_publish_body(channel, [*map(as_json, events)])
-        shown = self.credentials.headers(body)
-        headers = {"content-type": "application/json", **shown}
+        own = {"Content-Type": "application/json", **self.credentials.headers(body)}
+        headers = self._publish_fields.headers_of_no_user(own)
         status, text = whole_answer(
             lambda: self._http_client.post(self.http_url.request_uri, body, headers)
         )
@@ -111,8 +120,10 @@ class AppSyncEventsApi:
         shown = self.credentials.authorization(user, CONNECT_BODY, reusable=True)
         if shown is not self._shown:
             self._shown = shown
-            subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(shown)]
-            self._upgrade = Upgrade(self.endpoint.uri, subprotocols)
+            subprotocols = [wire.SUBPROTOCOL, wire.auth_subprotocol(shown), *self._subprotocols]
+            self._upgrade = Upgrade(
+                self.endpoint.uri, subprotocols, self._fields.headers(), [wire.SUBPROTOCOL]
+            )
         return self._upgrade
 
     def close(self) -> None:

@@ -40,6 +40,7 @@ class Answer(NamedTuple):
         retry_after: The header, as it is.
         keeps_connection: Whether the connection takes another poll.
         said: The beginning of what an error says.
+        set_cookies: Cookies that the server sets.
     """
 
     status: int
@@ -49,6 +50,7 @@ class Answer(NamedTuple):
     retry_after: str = ""
     keeps_connection: bool = True
     said: str = ""
+    set_cookies: tuple[str, ...] = ()
 
 
 class AnswerReader:
@@ -132,6 +134,7 @@ class AnswerReader:
                 page.events,
                 page.interval_s,
                 keeps_connection=not closes,
+                set_cookies=head.set_cookies,
             )
         return Answer(
             head.status,
@@ -139,6 +142,7 @@ class AnswerReader:
             retry_after=headers.get("retry-after", ""),
             keeps_connection=not closes,
             said=self._taken[:200].decode("utf-8", "replace").strip(),
+            set_cookies=head.set_cookies,
         )
 
 

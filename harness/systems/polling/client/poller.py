@@ -166,7 +166,7 @@ class PollingClient:
     def _send(self) -> None:
         try:
             self._stream.send(  # type: ignore[union-attr]  # connected
-                self._service.request(self._channels, self._place)
+                self._service.request(self._channels, self._place, self._listener)
             )
         except OSError as error:
             self._lost(join_code(error), error_text(error))
@@ -225,6 +225,8 @@ class PollingClient:
         self._reader = None
         self._proven = True
         self.heard_ns = kernel_ns
+        if answer.set_cookies:
+            self._service.take_cookies(self._channels, self._listener, answer.set_cookies)
         if not answer.keeps_connection or not self._service.options.reuse_connections:
             self._release()
         if answer.status not in _NEWS:

@@ -12,7 +12,7 @@ import errno
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
@@ -24,7 +24,10 @@ from harness.net.joining import error_text, failed_join, lap, read_head
 from harness.net.reading import Int64Array
 from harness.net.stream import TcpStream
 from harness.systems.server_sent_events import wire
-from harness.systems.server_sent_events.client.settings import Addresses, settings_of
+from harness.systems.server_sent_events.client.addresses import Addresses
+
+if TYPE_CHECKING:
+    from harness.systems.server_sent_events.options import ClientOptions
 
 STREAM_END = "stream_end"
 STREAM_RESET = "stream_reset"
@@ -57,10 +60,9 @@ class ServerSentEventsApi:
         """Where each user's last stream was left; a returning browser sends it."""
         self.frames: dict[bytes, bytes] = {}
         """Bytes lately cached: all who got equal ones keep one copy, for their cursors."""
-        self.settings = settings_of(access.options, access.api_key)
-        self.addresses = Addresses(access, self.settings.headers, self.settings.channel_separator)
-        headers = {"content-type": self.settings.publish_content_type, **self.settings.headers}
-        self.publisher = HttpPublisher(access, self.settings.body, headers)
+        self.options: ClientOptions = access.options
+        self.addresses = Addresses(access)
+        self.publisher = HttpPublisher(access, self.options.body, self.options.publish_content_type)
         self.may_connect = access.may_connect
 
     def client(
@@ -147,8 +149,8 @@ class ServerSentEventsClient:
         """The last bytes that the frame_cache knew; the cursor is read from them when asked for."""
         self._joined = False
         self.heard_ns = 0
-        self.silence_limit_s = api.settings.stalled_after_s if channels else None
-        self.stall_limit_s = api.settings.stall_limit_s if channels else None
+        self.silence_limit_s = api.options.stalled_after_s if channels else None
+        self.stall_limit_s = api.options.stall_limit_s if channels else None
 
     @property
     def last_event_id(self) -> bytes:
@@ -237,8 +239,9 @@ class ServerSentEventsClient:
             raise JoinError(error.stage, code, error.message) from None
         before = time.monotonic_ns()
         try:
-            stream.send(addresses.request(address, self._parser.last_event_id))
+            stream.send(addresses.request(address, self._listener, self._parser.last_event_id))
             answer = read_head(stream, deadline)
+            addresses.take_cookies(address, self._listener, answer[0])
         except (OSError, RemoteProtocolError) as error:
             failed = failed_join("subscribe", error)
             code = _outcome(failed.stage, error) or failed.code
@@ -324,7 +327,7 @@ class ServerSentEventsClient:
         if known is not None:
             self._listener.delivered(known, kernel_ns)
             return known
-        event_types = self._api.settings.event_types
+        event_types = self._api.options.event_types
         is_read = not event_types or event.type in event_types
         token = self._listener.event(event.data, kernel_ns) if is_read else None
         if token is None:

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import gevent
 import pytest
 
+from harness.core.distribution import VERSION
 from harness.net.client import Access, JoinError
 from harness.systems.server_sent_events.client.api import ServerSentEventsApi
+from harness.systems.server_sent_events.options import ClientOptions
 from tests.support.certificates import tls_pair
 from tests.support.listeners import Listener, refusal_of, wait_for
 from tests.support.servers import answering_posts
@@ -66,7 +68,9 @@ def peer():
 def api_of(port, *, scheme="http", key="", tls=None, publish=9):
     realtime = f"{scheme}://{HOST}:{port}/sub/{{channel}}?v=1"
     return ServerSentEventsApi(
-        Access(realtime, f"http://{HOST}:{publish}/pub/{{channel}}", key, tls)
+        Access(
+            realtime, f"http://{HOST}:{publish}/pub/{{channel}}", key, tls, options=ClientOptions()
+        )
     )
 
 
@@ -106,9 +110,10 @@ def join(peer):
 def test_request_asks_for_a_stream_of_the_channel(peer, join):
     """Path, query, Accept and a bearer token, and no cursor before there is one."""
     join(PLAIN, api=api_of(peer.port, key="secret"))
-    assert peer.request.splitlines()[:5] == [
+    assert peer.request.splitlines()[:6] == [
         "GET /sub/default/room-0?v=1 HTTP/1.1",
         f"Host: {HOST}:{peer.port}",
+        f"User-Agent: fanout-harness/{VERSION}",
         "Accept: text/event-stream",
         "Cache-Control: no-store",
         "Authorization: Bearer secret",
