@@ -8,6 +8,9 @@ from typing import ClassVar
 from harness.core.clock import NS_PER_S
 from harness.core.errors import RemoteProtocolError
 
+LONGEST_WAIT_S = 86_400.0
+"""Longest that a client waits because it was asked to."""
+
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Longest message taken: far above any event of the systems we test."""
 

@@ -5,9 +5,9 @@ greenlet, and receives deliveries, answers and the end through a ``Listener``.
 """
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,22 @@ class JoinTimes:
     confirmed_ns: int = 0
 
 
+class Refusal(NamedTuple):
+    """Why a system did not do what it was asked for.
+
+    Attributes:
+        code: The system's own error code, or a short name for what it did.
+        message: The system's own text.
+        throttled: Whether it was refused by a rate limit.
+        asked_wait_s: How long the system asks to wait; 0 if it does not.
+    """
+
+    code: str
+    message: str
+    throttled: bool = False
+    asked_wait_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class PublishAnswer:
     """The system's answer to one publish.
@@ -80,6 +96,7 @@ class PublishAnswer:
         message: The system's own text, empty when accepted.
         received_ns: When the answer reached the kernel; run host's realtime.
         refused: Places of the events that were refused; empty for all of one that is not accepted.
+        asked_wait_s: How long the system asks the chatter to wait; 0 if it does not.
     """
 
     publish_id: str
@@ -89,6 +106,30 @@ class PublishAnswer:
     message: str
     received_ns: int
     refused: tuple[int, ...] = ()
+    asked_wait_s: float = 0.0
+
+    @classmethod
+    def of(cls, publish_id: str, refusals: Mapping[int, Refusal], received_ns: int) -> Self:
+        """Return the answer to a publish some events of which may have been refused.
+
+        Args:
+            publish_id: The id given to ``Client.publish``.
+            refusals: By the place of the event; code and message of the first are kept.
+            received_ns: When the last answer reached the kernel; run host's realtime.
+        """
+        if not refusals:
+            return cls(publish_id, True, False, "", "", received_ns)
+        code, message, throttled, _ = next(iter(refusals.values()))
+        return cls(
+            publish_id,
+            False,
+            throttled,
+            code,
+            message,
+            received_ns,
+            refused=tuple(refusals),
+            asked_wait_s=max(refusal.asked_wait_s for refusal in refusals.values()),
+        )
 
     def __post_init__(self) -> None:
         if not self.accepted:  # An accepted one has no text, and there are many.

@@ -2,46 +2,124 @@
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import gevent
+import orjson
 from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
+from harness.core.errors import TargetUnreachableError
+from harness.core.json_rules import Rules, first_match, text_at
 from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net.addresses import path_of, with_channels
-from harness.net.client import Access, Listener, PublishAnswer
+from harness.net.client import Access, Listener, PublishAnswer, Refusal
+from harness.net.http_stream import ResponseHead
 from harness.net.joining import error_text, join_code
-from harness.net.request_fields import RequestFields, bearer
+from harness.net.redirects import KEEPS_METHOD, REDIRECTS, RefusedRedirectError, redirected
+from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
 from harness.net.route import Route
 from harness.net.stream import TcpStream, wait_readable
 
 CONCURRENCY = 256
 CONNECT_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 60.0
+MAX_REDIRECTS = 5
 
 
-def whole_answer(request: Callable[[], HTTPSocketPoolResponse]) -> tuple[int, bytes]:
-    """Make a request in the calling greenlet and return status and body of its answer.
+class HttpAnswer(NamedTuple):
+    """The answer to a POST.
 
-    Raises:
-        OSError: If the answer does not end in time, or is too long, or the connection breaks.
+    Attributes:
+        status: HTTP status; that of a redirect, if it was not followed.
+        body: What the server says, or why a redirect was not followed.
+        asked_wait_s: How long the server asks to wait; 0 if it does not.
     """
-    body = bytearray()
-    try:
-        with gevent.Timeout(ANSWER_WITHIN_S, TimeoutError("no whole answer in time")):
-            response = request()
-            for part in response:
-                body += part
-                if len(body) > MAX_MESSAGE_BYTES:
-                    response.release()
-                    raise OSError(errno.EMSGSIZE, f"more than {MAX_MESSAGE_BYTES:,} bytes came")
-    except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
-        raise ConnectionResetError(str(error) or "no answer arrived") from None
-    return response.status_code, bytes(body)
+
+    status: int
+    body: bytes
+    asked_wait_s: float = 0.0
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The refusal that the status stands for; None for success."""
+        if self.status // 100 == HTTPStatus.OK // 100:
+            return None
+        text = self.body[:200].decode("utf-8", "replace").strip()
+        if self.asked_wait_s:
+            text += f" (Retry-After: {self.asked_wait_s:.0f} s)"
+        throttled = self.status == HTTPStatus.TOO_MANY_REQUESTS
+        return Refusal(f"HTTP {self.status}", text, throttled, self.asked_wait_s)
+
+
+class Poster:
+    """Sends POST requests and keeps the connections; follows redirects that keep the method.
+
+    Args:
+        access: Its ``http`` is where the requests go at first.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._origin = _origin(access.http)
+        self._clients = {self._origin: http_client(Route(access, access.http))}
+
+    def post(self, address: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+        """POST in the calling greenlet and return the answer; raises OSError.
+
+        Args:
+            address: URL.
+            body: Sent as it is.
+            headers: Sent to the target's own host; another one only gets the content type.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            head, text = self._send(address, body, headers)
+            location = head.headers.get("location", "")
+            if head.status not in REDIRECTS or not location:
+                return HttpAnswer(head.status, text, head.asked_wait_s(time.time()))
+            if head.status not in KEEPS_METHOD:
+                found = f"redirected to {location[:200]} in a way that turns a POST into a GET"
+                return HttpAnswer(head.status, f"{found}; 307 and 308 keep it".encode())
+            try:
+                address = redirected(address, location, self._access.may_connect)
+            except RefusedRedirectError as error:
+                return HttpAnswer(head.status, str(error).encode())
+        return HttpAnswer(head.status, f"redirected more than {MAX_REDIRECTS} times".encode())
+
+    def _send(
+        self, address: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[ResponseHead, bytes]:
+        if _origin(address) != self._origin:
+            headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
+        client = self._client(address)
+        try:
+            with gevent.Timeout(ANSWER_WITHIN_S, TimeoutError("no whole answer in time")):
+                response = client.post(path_of(address), body, headers)
+                text = _body(response)
+        except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
+            raise ConnectionResetError(str(error) or "no answer arrived") from None
+        return ResponseHead(response.status_code, _joined(response.headers)), text
+
+    def _client(self, address: str) -> HTTPClient:
+        """Return what sends to the host of an address; raises OSError if there is no such host."""
+        origin = _origin(address)
+        if origin not in self._clients:
+            # What the target says of certificates is for its own host.
+            try:
+                self._clients[origin] = http_client(Route(replace(self._access, tls=None), address))
+            except (TargetUnreachableError, UnicodeError) as error:
+                raise ConnectionError(str(error)) from None
+        return self._clients[origin]
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            client.close()
 
 
 class HttpPublisher:
@@ -60,28 +138,38 @@ class HttpPublisher:
         content_type: str = "application/json",
     ) -> None:
         fields = RequestFields(access.http, access.options)
-        self._path = path_of(fields.address)
+        self._address = fields.address
         own = {"Content-Type": content_type, **bearer(access.api_key)}
         self._headers = fields.headers_of_no_user(own)
         self._body = body
-        self._client = http_client(Route(access, access.http))
+        self._reject: Rules = access.options.reject
+        self._poster = Poster(access)
 
     def post(self, publish_id: str, channel: str, events: list[bytes]) -> PublishAnswer:
         """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
-        path = with_channels(self._path, (channel,))
-        for event in events:
-            status, text = self._post(path, self._body(channel, event))
-            if status // 100 != HTTPStatus.OK // 100:
-                message = text[:200].decode("utf-8", "replace").strip()
-                throttled = status == HTTPStatus.TOO_MANY_REQUESTS
-                now_ns = time.time_ns()
-                return PublishAnswer(
-                    publish_id, False, throttled, f"HTTP {status}", message, now_ns
-                )
-        return PublishAnswer(publish_id, True, False, "", "", time.time_ns())
+        address = with_channels(self._address, (channel,))
+        refusals: dict[int, Refusal] = {}
+        for place, event in enumerate(events):
+            try:
+                answer = self._poster.post(address, self._body(channel, event), self._headers)
+            except OSError as error:
+                if not place:
+                    raise
+                refusal = Refusal(join_code(error), error_text(error))
+                refusals |= dict.fromkeys(range(place, len(events)), refusal)
+                break
+            if refused := answer.refusal or self._rejected(answer.body):
+                refusals[place] = refused
+        return PublishAnswer.of(publish_id, refusals, time.time_ns())
 
-    def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        return whole_answer(lambda: self._client.post(path, body, self._headers))
+    def _rejected(self, text: bytes) -> Refusal | None:
+        """Return the refusal that an answer with a good status holds."""
+        try:
+            body: Any = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return None
+        key = first_match(body, self._reject)
+        return Refusal(f"reject.{key}", text_at(body, key)) if key else None
 
     def start(self, publish_id: str, channel: str, events: list[bytes], listener: Listener) -> None:
         """POST in a separate greenlet; the listener gets the answer, or the failure."""
@@ -97,12 +185,37 @@ class HttpPublisher:
 
     def close(self) -> None:
         """Close the connections kept for publishing."""
-        self._client.close()
+        self._poster.close()
+
+
+def _origin(address: str) -> tuple[str, str]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.netloc.rpartition("@")[2]
+
+
+def _body(response: HTTPSocketPoolResponse) -> bytes:
+    """Read the body of a response; raises OSError if it is too long."""
+    body = bytearray()
+    for part in response:
+        body += part
+        if len(body) > MAX_MESSAGE_BYTES:
+            response.release()
+            raise OSError(errno.EMSGSIZE, f"more than {MAX_MESSAGE_BYTES:,} bytes came")
+    return bytes(body)
+
+
+def _joined(headers: Any) -> dict[str, str]:
+    """Return a response's headers by lower-case name; equal names joined by a comma."""
+    joined: dict[str, str] = {}
+    for written, value in headers:
+        name = written.lower()
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
 def http_client(route: Route) -> HTTPClient:
     """Return a client for requests to the host of a route, which makes its connections."""
-    client = HTTPClient(route.host, route.port)
+    client = HTTPClient(route.host, route.port, headers=dict(OWN_HEADERS))
     client._connection_pool = _Connections(route)  # noqa: SLF001 - it takes no pool as an argument
     return client
 

@@ -7,12 +7,14 @@ import re
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from harness.core.errors import RemoteProtocolError
-from harness.core.peer_limits import MAX_MESSAGE_BYTES, oversize
+from harness.core.peer_limits import LONGEST_WAIT_S, MAX_MESSAGE_BYTES, oversize
 
+MAX_HEAD_BYTES = 65_536
 MAX_LINE_BYTES = 16_384
 """Of a chunk's size line, extensions included."""
 
@@ -34,6 +36,8 @@ _WINDOW_BITS = {
 }
 """By content coding; source: RFC 9110, section 8.4.1, and zlib's manual, "inflateInit2"."""
 
+BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
 
 class ResponseHead(NamedTuple):
     """The head of a response.
@@ -52,6 +56,16 @@ class ResponseHead(NamedTuple):
     def is_interim(self) -> bool:
         """Whether another head follows (RFC 9110, section 15.2)."""
         return self.status // 100 == 1 and self.status != HTTPStatus.SWITCHING_PROTOCOLS
+
+    def asked_wait_s(self, now_s: float) -> float:
+        """Return how long a busy server asks clients to wait; 0 if it does not.
+
+        Args:
+            now_s: Seconds since 1970.
+        """
+        if self.status not in BUSY:
+            return 0.0
+        return retry_after_s(self.headers.get("retry-after", ""), now_s) or 0.0
 
     @property
     def media_type(self) -> str:
@@ -80,6 +94,58 @@ def parse_response_head(head: bytes) -> ResponseHead:
             headers[name.strip().lower()].append(value.translate(_SPACES).strip())
     joined = {name: ", ".join(each) for name, each in headers.items()}
     return ResponseHead(int(line[1]), joined, tuple(headers.get("set-cookie", ())))
+
+
+class HeadReader:
+    """Puts the head of a response together from the pieces in which it arrives.
+
+    Interim heads before it are skipped (RFC 9110, section 15.2).
+
+    Attributes:
+        taken: What came since the last interim head.
+    """
+
+    __slots__ = ("_received_bytes", "taken")
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+        self._received_bytes = 0
+
+    def feed(self, received: bytes) -> tuple[ResponseHead, bytes] | None:
+        """Return the head and the bytes after it, once all of it has arrived.
+
+        Raises:
+            RemoteProtocolError: If it is no head of HTTP/1, or an endless one.
+        """
+        searched = max(len(self.taken) - len(HEAD_END) + 1, 0)
+        self.taken += received
+        self._received_bytes += len(received)
+        while (end := self.taken.find(HEAD_END, searched)) >= 0:
+            end += len(HEAD_END)
+            head = parse_response_head(bytes(self.taken[:end]))
+            del self.taken[:end]
+            if not head.is_interim:
+                return head, bytes(self.taken)
+            searched = 0
+        if self._received_bytes > MAX_HEAD_BYTES:
+            raise oversize("HTTP response", "has an endless head", MAX_HEAD_BYTES)
+        return None
+
+
+def retry_after_s(value: str, now_s: float) -> float | None:
+    """Return how long a Retry-After asks to wait; None where it cannot be read.
+
+    Args:
+        value: The header: seconds, or a date (RFC 9110, section 10.2.3).
+        now_s: Seconds since 1970.
+    """
+    if value.isdecimal():
+        return min(float(value), LONGEST_WAIT_S)
+    try:
+        asked_s = parsedate_to_datetime(value).timestamp() - now_s
+        return min(max(asked_s, 0.0), LONGEST_WAIT_S)
+    except (ValueError, OverflowError):
+        return None
 
 
 def words(value: str) -> list[str]:

@@ -5,12 +5,9 @@ import time
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.join_stages import TLS_ALERT
-from harness.core.peer_limits import oversize
 from harness.net.client import JoinError, JoinTimes
-from harness.net.http_stream import HEAD_END, ResponseHead, parse_response_head
+from harness.net.http_stream import HeadReader, ResponseHead
 from harness.net.stream import TcpStream, errno_name, wait_readable
-
-MAX_HEAD_BYTES = 65_536
 
 _HTTP2_SETTINGS = b"\x04"
 """Type of the frame with which a server of HTTP/2 begins (RFC 9113, section 3.4)."""
@@ -24,7 +21,7 @@ def lap(times: JoinTimes, stage: str, since_ns: int) -> int:
 
 
 def read_head(stream: TcpStream, deadline: float) -> tuple[ResponseHead, bytes, int]:
-    """Wait for the head of an HTTP response; interim ones (RFC 9110, section 15.2) are skipped.
+    """Wait for the head of an HTTP response; interim ones are skipped.
 
     Returns:
         The head, the bytes after it, and when the kernel received its end, ns; realtime.
@@ -33,7 +30,7 @@ def read_head(stream: TcpStream, deadline: float) -> tuple[ResponseHead, bytes, 
         OSError: If the connection ended or ``deadline`` passed first.
         RemoteProtocolError: If the head does not end.
     """
-    head, received_bytes = bytearray(), 0
+    reader = HeadReader()
     while True:
         wait_readable(stream.sock, deadline)
         arrived = stream.receive()
@@ -41,19 +38,10 @@ def read_head(stream: TcpStream, deadline: float) -> tuple[ResponseHead, bytes, 
             continue
         received, kernel_ns = arrived
         if not received:
-            raise ConnectionResetError(f"the server closed before it answered{_instead(head)}")
-        searched = max(len(head) - len(HEAD_END) + 1, 0)
-        head += received
-        received_bytes += len(received)
-        while (end := head.find(HEAD_END, searched)) >= 0:
-            end += len(HEAD_END)
-            answer = parse_response_head(bytes(head[:end]))
-            if not answer.is_interim:
-                return answer, bytes(head[end:]), kernel_ns
-            del head[:end]
-            searched = 0
-        if received_bytes > MAX_HEAD_BYTES:
-            raise oversize("HTTP response", "has an endless head", MAX_HEAD_BYTES)
+            instead = _instead(reader.taken)
+            raise ConnectionResetError(f"the server closed before it answered{instead}")
+        if (found := reader.feed(received)) is not None:
+            return *found, kernel_ns
 
 
 def _instead(head: bytes | bytearray) -> str:

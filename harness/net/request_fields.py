@@ -6,6 +6,7 @@ password), RFC 6265 (cookies).
 """
 
 import re
+import warnings
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from email.message import Message
@@ -132,27 +133,35 @@ class Cookies:
         jar = self._jars.get(user)
         if jar is None:
             jar = self._jars[user] = CookieJar(_POLICY)
-        jar.extract_cookies(_Answer(set_cookies), Request(address or self._address))  # type: ignore[arg-type]  # it needs info() only  # noqa: S310 - as above
-        kept = list(jar)
-        size = sum(_size(each.name, each.value) for each in kept)
-        while len(kept) > MOST_COOKIES or size > MOST_COOKIE_BYTES:
-            oldest = kept.pop(0)
-            size -= _size(oldest.name, oldest.value)
-            jar.clear(oldest.domain, oldest.path, oldest.name)
+        request = Request(address or self._address)  # noqa: S310 - it is not opened
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # So the jar tells of a date that it cannot read.
+            for each in set_cookies[:MOST_COOKIES]:
+                if len(each) <= MOST_COOKIE_BYTES and not _CONTROL.search(each):
+                    jar.extract_cookies(_Answer(each), request)  # type: ignore[arg-type]  # it reads info() only
+        _make_room(jar)
 
 
 class _Answer:
-    """What ``CookieJar`` reads of an answer."""
+    """What ``CookieJar`` reads of an answer; by itself, since one cookie can spoil the others."""
 
-    def __init__(self, set_cookies: Sequence[str]) -> None:
+    def __init__(self, set_cookie: str) -> None:
         self._head = Message()
-        for value in set_cookies[:MOST_COOKIES]:
-            if len(value) <= MOST_COOKIE_BYTES and not _CONTROL.search(value):
-                self._head["Set-Cookie"] = value
+        self._head["Set-Cookie"] = set_cookie
 
     def info(self) -> Message:
         """Return the head."""
         return self._head
+
+
+def _make_room(jar: CookieJar) -> None:
+    """Delete the oldest cookies of a user who has too many."""
+    kept = list(jar)
+    size = sum(_size(each.name, each.value) for each in kept)
+    while len(kept) > MOST_COOKIES or size > MOST_COOKIE_BYTES:
+        oldest = kept.pop(0)
+        size -= _size(oldest.name, oldest.value)
+        jar.clear(oldest.domain, oldest.path, oldest.name)
 
 
 def merged(*layers: Mapping[str, str]) -> dict[str, str]:

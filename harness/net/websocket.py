@@ -159,8 +159,9 @@ class WebSocketConnection:
         try:
             upgrade.check(head, key)
         except RefusedUpgradeError as error:
-            text = rest[:200].decode("utf-8", "replace").strip()
-            raise JoinError("upgrade", error.status, text or "the upgrade was refused") from None
+            text = rest[:200].decode("utf-8", "replace").strip() or "the upgrade was refused"
+            wait_s = head.asked_wait_s(time.time())
+            raise JoinError("upgrade", error.status, text, asked_wait_s=wait_s) from None
         return rest
 
     def arrived(self, data: bytes, kernel_ns: int) -> None:

@@ -262,8 +262,9 @@ class Safety(ScenarioModel):
         default=1.0,
         ge=0,
         description="A chatter whose publish was throttled keeps silent for a random time up to "
-        "this, up to twice as long each further time in a row, 30 s at most. What it was to send "
-        "meanwhile is not sent, of which the run warns. 0 turns it off.",
+        "this, up to twice as long each further time in a row, 30 s at most, after any wait that "
+        "the system asks for (`Retry-After`). What it was to send meanwhile is not sent, of which "
+        "the run warns. 0 turns it off.",
     )
 
 

@@ -84,6 +84,8 @@ late_schedule = partial(
 
 broken_ledger = partial(faulty, fault="broken ledger", limits=())
 broken_report = partial(faulty, fault="broken report", limits=())
+broken_watch = partial(faulty, fault="broken watch", limits=())
+broken_conclusion = partial(faulty, fault="broken conclusion", limits=())
 
 
 def full_files(launcher):
@@ -136,6 +138,7 @@ ENDED = {
 OUR_OWN = {
     "the account of deliveries raises": (broken_ledger, "internal_error"),
     "the report of a second raises": (broken_report, "run_cut_short"),
+    "the watch of the master raises": (broken_watch, "run_cut_short"),
 }
 
 
@@ -170,6 +173,15 @@ def test_exception_in_our_own_code_is_the_reason_and_its_line_is_in_the_log(outc
     assert (4, OUR_OWN[request.node.callspec.id][1]) == (outcome.exit_code, warning["code"])
     assert "faulty_locustfile.py" in outcome.said
     assert "ZeroDivisionError: planted" in outcome.stdout
+
+
+@after(broken_conclusion)
+def test_exception_at_the_end_is_no_bad_usage_and_no_verdict(outcome):
+    """The user gets one sentence, and nothing says Pass."""
+    assert (1, "") == (outcome.exit_code, outcome.stdout)
+    (sentence,) = outcome.errors
+    assert sentence.startswith("error: run: ")
+    assert "ZeroDivisionError: planted" in sentence
 
 
 @needs_namespaces

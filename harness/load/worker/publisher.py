@@ -37,15 +37,25 @@ class BackOff:
         until_s, _ = self._pauses.get(chatter, (0.0, 0))
         return now_s < until_s
 
-    def answered(self, chatter: int, now_s: float, *, throttled: bool) -> None:
-        """Take the answer to a publish of a chatter; one that is not throttled resets the pause."""
-        if not throttled:
+    def answered(
+        self, chatter: int, now_s: float, *, throttled: bool, asked_wait_s: float = 0.0
+    ) -> None:
+        """Take the answer to a publish of a chatter; one that is not throttled resets the pause.
+
+        Args:
+            chatter: Its number.
+            now_s: On the clock of ``is_paused``.
+            throttled: Whether the publish was refused by a rate limit.
+            asked_wait_s: How long the system asks to wait; the pause comes after that.
+        """
+        if not (throttled or asked_wait_s):
             self._pauses.pop(chatter, None)
         elif self._base_s:
             _, times = self._pauses.get(chatter, (0.0, 0))
             longest_s = min(MAX_BACK_OFF_S, self._base_s * 2.0 ** min(times, 20))
             # Full jitter keeps chatters from resuming at the same time.
-            self._pauses[chatter] = now_s + random.uniform(0.0, longest_s), times + 1
+            wait_s = asked_wait_s + random.uniform(0.0, longest_s)
+            self._pauses[chatter] = now_s + wait_s, times + 1
 
 
 @dataclass(slots=True)
@@ -201,7 +211,10 @@ class Publisher:
         received_ns = answer.received_ns + context.clock.offset_ns
         latency_ns = received_ns - pending.sent_ns
         self._back_off.answered(
-            pending.rows[0]["chatter"], time.monotonic(), throttled=answer.throttled
+            pending.rows[0]["chatter"],
+            time.monotonic(),
+            throttled=answer.throttled,
+            asked_wait_s=answer.asked_wait_s,
         )
         problem = None if answer.accepted else Exception(f"{answer.code}: {answer.message}")
         size_bytes = sum(row["bytes"] for row in pending.rows)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any
 
 from gevent import Timeout, get_hub
 from gevent.event import AsyncResult
@@ -23,7 +23,7 @@ from websockets.uri import parse_uri
 
 from harness.core.json_rules import first_match, text_at
 from harness.core.message_token import as_json, holds_message
-from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
+from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer, Refusal
 from harness.net.frames import PING, TEXT, client_frame
 from harness.net.request_fields import RequestFields, subprotocols_of
 from harness.net.route import Route
@@ -87,21 +87,13 @@ class ApiGatewayWebSocketApi:
         """Close everything but the clients: there is nothing else."""
 
 
-class _Refusal(NamedTuple):
-    """Why the service or the backend did not do what a frame asked for."""
-
-    code: str
-    message: str
-    throttled: bool = False
-
-
 @dataclass(slots=True)
 class _Publish:
     """A publish, one frame an event, of which some are not answered yet."""
 
     publish_id: str
     unanswered: int
-    refusals: dict[int, _Refusal] = field(default_factory=dict)
+    refusals: dict[int, Refusal] = field(default_factory=dict)
 
 
 class ApiGatewayWebSocketClient(WebSocketConnection):
@@ -178,7 +170,10 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         try:
             self.connect(times, deadline)
         except JoinError as error:
-            raise JoinError(error.stage, error.code, wire.words_of(error.message)) from None
+            words = wire.words_of(error.message)
+            raise JoinError(
+                error.stage, error.code, words, asked_wait_s=error.asked_wait_s
+            ) from None
 
     def _join_channels(self, deadline: float) -> int:
         """Send a frame a channel and wait for the last answer; return when it arrived, ns."""
@@ -253,7 +248,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         if request_id is None:
             return self._no_answer(payload, body, kernel_ns)
         key = first_match(body, self._api.options.reject)
-        refusal = _Refusal(f"reject.{key}", text_at(body, key)) if key else None
+        refusal = Refusal(f"reject.{key}", text_at(body, key)) if key else None
         if request_id in self._joins:
             self._take_join_answer(request_id, refusal, kernel_ns)
         else:
@@ -286,7 +281,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
                 return None
         return self.listener.event(payload, kernel_ns)
 
-    def _take_join_answer(self, join_id: str, refusal: _Refusal | None, kernel_ns: int) -> None:
+    def _take_join_answer(self, join_id: str, refusal: Refusal | None, kernel_ns: int) -> None:
         """Wake the join at its last answer, or at the first refusal."""
         awaited = self._awaited
         del self._joins[join_id]
@@ -303,7 +298,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
     def _take_error(self, error: wire.ErrorFrame, kernel_ns: int) -> None:
         """Fail the join, or the publish that the error is likeliest about."""
         code = error.message
-        refusal = _Refusal(code, MEANINGS.get(code, NO_MORE), code in wire.THROTTLED)
+        refusal = Refusal(code, MEANINGS.get(code, NO_MORE), code in wire.THROTTLED)
         newest_first = code in wire.AT_ONCE
         if self._joins:
             self._take_join_answer(next(iter(self._joins)), refusal, kernel_ns)
@@ -315,14 +310,15 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         else:
             self.listener.refused("receive", refusal.code, refusal.message)
 
-    def _take_answer(self, frame_id: str, refusal: _Refusal | None, kernel_ns: int) -> None:
+    def _take_answer(self, frame_id: str, refusal: Refusal | None, kernel_ns: int) -> None:
         """Count the answer to one event; the last one answers the publish."""
         publish, place = self._unanswered.pop(frame_id)
         publish.unanswered -= 1
         if refusal is not None:
             publish.refusals[place] = refusal
         if not publish.unanswered:
-            self.listener.answered(_answer(publish, kernel_ns))
+            answer = PublishAnswer.of(publish.publish_id, publish.refusals, kernel_ns)
+            self.listener.answered(answer)
 
     def on_over(self, code: int, reason: str) -> bool:
         """Fail the join, if it is not done yet; it reports the end itself."""
@@ -338,15 +334,3 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             self._keep_alive.close()
             self._keep_alive = None
         super().drop()
-
-
-def _answer(publish: _Publish, kernel_ns: int) -> PublishAnswer:
-    """Return the answer to a publish, all frames of which are answered."""
-    refusals = publish.refusals
-    if not refusals:
-        return PublishAnswer(publish.publish_id, True, False, "", "", kernel_ns)
-    code, message, throttled = next(iter(refusals.values()))
-    refused = tuple(refusals)
-    return PublishAnswer(
-        publish.publish_id, False, throttled, code, message, kernel_ns, refused=refused
-    )

@@ -291,7 +291,8 @@ def parse_http_reply(status: int, body: bytes) -> ServerMessage:
         reply = {}
     errors = parse_errors(reply)
     if status != HTTP_OK:
-        errors = errors or (WireError(f"HTTP {status}"),)
+        text = body[:200].decode("utf-8", "replace").strip()
+        errors = errors or (WireError(f"HTTP {status}", text),)
     return ServerMessage("publish_error" if errors else "publish_success", "", None, errors, reply)
 
 

@@ -3,11 +3,10 @@
 A poll is a GET that names the last message seen, by a query parameter, by the validators of
 RFC 9110, section 8.8, or by both; the answer is JSON with the messages after it, or 304.
 Source: Google's LiveChatMessages.list for the shape (``nextPageToken``,
-``pollingIntervalMillis``), RFC 9110 sections 10.2.3 and 13.1 for headers, read November 2026.
+``pollingIntervalMillis``), RFC 9110 section 13.1 for headers, read November 2026.
 """
 
 from collections.abc import Iterator, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -15,16 +14,13 @@ import orjson
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.json_rules import value_at
-from harness.core.peer_limits import FLOOD, oversize
+from harness.core.peer_limits import FLOOD, LONGEST_WAIT_S, oversize
 
 POLL_PREFIX = "/poll/"
 PUBLISH_PREFIX = "/pub/"
 POLL_PATH = POLL_PREFIX + "{channel}"
 PUBLISH_PATH = PUBLISH_PREFIX + "{channel}"
 CURSOR_PARAMETER = "after"
-
-LONGEST_WAIT_S = 86_400.0
-"""Longest that a client waits because it was asked to."""
 
 MAX_CURSOR_BYTES = 8192
 """Servers and proxies refuse longer addresses, and each user keeps one."""
@@ -133,22 +129,6 @@ def encode_page(events: Sequence[bytes], cursor: str, interval_s: float | None) 
     if interval_s is not None:
         page["poll_after_ms"] = round(interval_s * _MS_PER_S)
     return orjson.dumps(page)
-
-
-def retry_after_s(value: str, now_s: float) -> float | None:
-    """Return how long a Retry-After asks to wait; None where it cannot be read.
-
-    Args:
-        value: The header: seconds, or a date.
-        now_s: Seconds since 1970.
-    """
-    if value.isdecimal():
-        return min(float(value), LONGEST_WAIT_S)
-    try:
-        asked_s = parsedate_to_datetime(value).timestamp() - now_s
-        return min(max(asked_s, 0.0), LONGEST_WAIT_S)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _seconds(interval_ms: Any) -> float | None:

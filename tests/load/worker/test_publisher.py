@@ -36,10 +36,19 @@ def test_accepted_publish_ends_the_row():
     assert (True, False) == (back_off.is_paused(3, 0.9), back_off.is_paused(3, 1.0))
 
 
+def test_pause_begins_after_the_wait_that_the_system_asks_for():
+    """Also where the refusal was no throttle; the next one is twice as long."""
+    back_off = BackOff(1.0)
+    back_off.answered(3, 0.0, throttled=False, asked_wait_s=7.0)
+    assert (True, False) == (back_off.is_paused(3, 7.9), back_off.is_paused(3, 8.0))
+    back_off.answered(3, 0.0, throttled=True, asked_wait_s=7.0)
+    assert (True, False) == (back_off.is_paused(3, 8.9), back_off.is_paused(3, 9.0))
+
+
 def test_no_chatter_pauses_when_back_off_is_disabled():
     """A base of 0."""
     back_off = BackOff(0.0)
-    back_off.answered(3, 1.0, throttled=True)
+    back_off.answered(3, 1.0, throttled=True, asked_wait_s=7.0)
     assert not back_off.is_paused(3, 1.0)
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import RemoteProtocolError
+from harness.net.http_stream import retry_after_s
 from harness.systems.polling import wire
 from harness.systems.polling.wire import Layout, Page, Place
 
@@ -111,4 +112,4 @@ def test_any_bytes_are_a_page_or_a_protocol_error(body):
 )
 def test_retry_after_is_seconds_or_a_date(value, expected_s):
     """Both forms of RFC 9110, section 10.2.3; a date that has passed asks for no wait."""
-    assert expected_s == wire.retry_after_s(value, NOW_S)
+    assert expected_s == retry_after_s(value, NOW_S)

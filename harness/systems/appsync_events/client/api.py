@@ -10,6 +10,7 @@ Source: the event-api-websocket-protocol page of the AppSync Events documentatio
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +22,7 @@ from websockets.uri import parse_uri
 from harness.core.errors import RemoteProtocolError
 from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
-from harness.net.http_publishing import http_client, whole_answer
+from harness.net.http_publishing import Poster
 from harness.net.request_fields import RequestFields, subprotocols_of
 from harness.net.route import Route
 from harness.net.upgrade import Upgrade
@@ -61,9 +62,9 @@ class AppSyncEventsApi:
         self._publish_fields = RequestFields(access.http, access.options)
         self._subprotocols = subprotocols_of(access.options)
         uri = parse_uri(self._fields.address)
-        self.http_url = URL(self._publish_fields.address)
-        host, port = self.http_url.host, self.http_url.port
-        plain = port == (443 if self.http_url.scheme == "https" else 80)
+        http = URL(self._publish_fields.address)
+        host, port = http.host, http.port
+        plain = port == (443 if http.scheme == "https" else 80)
         self.credentials = credentials_for(access, host, None if plain else port)
         self.credentials.ready(0)  # Raises now rather than at every join.
         self._shown: Mapping[str, str] = {}
@@ -75,7 +76,7 @@ class AppSyncEventsApi:
         )
         self._ids: dict[str, str] = {}
         self._subscriptions: dict[tuple[str, ...], dict[str, str]] = {}
-        self._http_client = http_client(Route(access, access.http))
+        self._poster = Poster(access)
 
     def client(
         self, channels: Sequence[str], frame_cache: dict[bytes, Any], listener: Listener
@@ -104,16 +105,15 @@ class AppSyncEventsApi:
         body = wire.http_publish_body(channel, [*map(as_json, events)])
         own = {"Content-Type": "application/json", **self.credentials.headers(body)}
         headers = self._publish_fields.headers_of_no_user(own)
-        status, text = whole_answer(
-            lambda: self._http_client.post(self.http_url.request_uri, body, headers)
-        )
+        answer = self._poster.post(self._publish_fields.address, body, headers)
         now_ns = time.time_ns()
         try:
-            message = wire.parse_http_reply(status, text)
+            message = wire.parse_http_reply(answer.status, answer.body)
         except RemoteProtocolError as error:
             return PublishAnswer(publish_id, False, False, "protocol_error", str(error), now_ns)
-        throttled = status == HTTPStatus.TOO_MANY_REQUESTS
-        return _answer(publish_id, message, throttled=throttled, now_ns=now_ns)
+        throttled = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        refused = _answer(publish_id, message, throttled=throttled, now_ns=now_ns)
+        return replace(refused, asked_wait_s=answer.asked_wait_s)
 
     def upgrade_of(self, user: int) -> Upgrade:
         """Return the upgrade with a user's credentials; made once where users show the same."""
@@ -129,7 +129,7 @@ class AppSyncEventsApi:
     def close(self) -> None:
         """Close the connections kept for publishing over HTTP."""
         self.credentials.close()
-        self._http_client.close()
+        self._poster.close()
 
 
 class AppSyncEventsClient(WebSocketConnection):

@@ -10,19 +10,9 @@ from harness.core.peer_limits import (
     MAX_ANSWER_BYTES,
     MAX_OTHER_MESSAGES_PER_S,
     HeldBytes,
-    oversize,
 )
 from harness.net.client import Listener
-from harness.net.http_stream import (
-    HEAD_END,
-    Body,
-    PlainBody,
-    ResponseHead,
-    body_of,
-    parse_response_head,
-    words,
-)
-from harness.net.joining import MAX_HEAD_BYTES
+from harness.net.http_stream import Body, HeadReader, PlainBody, ResponseHead, body_of, words
 from harness.systems.polling import wire
 
 MOST_KNOWN = 4096
@@ -60,13 +50,13 @@ class AnswerReader:
         complete: Whether all of it has come.
     """
 
-    __slots__ = ("_body", "_head", "_head_bytes", "_held", "_taken", "complete")
+    __slots__ = ("_body", "_head", "_heads", "_held", "_taken", "complete")
 
     def __init__(self) -> None:
         self._head: ResponseHead | None = None
         self._body: Body | None = None
         self._taken = bytearray()
-        self._head_bytes = 0
+        self._heads = HeadReader()
         self._held = HeldBytes()
         self.complete = False
 
@@ -77,30 +67,15 @@ class AnswerReader:
             RemoteProtocolError: If it is no response, or an endless one.
         """
         if self._body is None:
-            head = self._read_head(data)
-            if head is None:
+            found = self._heads.feed(data)
+            if found is None:
                 return
-            data, self._taken = bytes(self._taken), bytearray()
+            head, data = found
             bodiless = head.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
             self._head, self._body = head, PlainBody(0) if bodiless else body_of(head)
         self._taken += self._body.feed(data)
         self.complete = self._body.ended
         self._held.set(len(self._taken), "answer to a poll", MAX_ANSWER_BYTES)
-
-    def _read_head(self, data: bytes) -> ResponseHead | None:
-        """Return the head of the answer once all of it has come; interim ones are skipped."""
-        searched = max(len(self._taken) - len(HEAD_END) + 1, 0)
-        self._taken += data
-        self._head_bytes += len(data)
-        while (end := self._taken.find(HEAD_END, searched) + len(HEAD_END)) >= len(HEAD_END):
-            head = parse_response_head(bytes(self._taken[:end]))
-            del self._taken[:end]
-            if not head.is_interim:
-                return head
-            searched = 0
-        if self._head_bytes > MAX_HEAD_BYTES:
-            raise oversize("HTTP response", "has an endless head", MAX_HEAD_BYTES)
-        return None
 
     def close(self) -> bool:
         """Handle the end of the connection; return whether it completes the response."""

@@ -16,6 +16,7 @@ from gevent.event import AsyncResult
 
 from harness.core.errors import RemoteProtocolError
 from harness.net.client import JoinError, JoinTimes, Listener, PublishAnswer
+from harness.net.http_stream import BUSY, retry_after_s
 from harness.net.joining import error_text, failed_join, join_code, lap
 from harness.net.stream import TcpStream
 from harness.systems.polling import wire
@@ -23,7 +24,6 @@ from harness.systems.polling.client.answers import Answer, AnswerReader, deliver
 from harness.systems.polling.client.polled_service import PolledService
 from harness.systems.polling.client.timing import NEVER, Pace
 
-_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _NEWS = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT)
 """Good answers; a 204 says like a 304 that nothing is new."""
 
@@ -277,8 +277,8 @@ class PollingClient:
 
     def _refused(self, answer: Answer) -> None:
         """Count an answer without content, and wait as long as a busy server requires."""
-        is_busy = answer.status in _BUSY
-        asked_s = wire.retry_after_s(answer.retry_after, time.time()) if is_busy else None
+        is_busy = answer.status in BUSY
+        asked_s = retry_after_s(answer.retry_after, time.time()) if is_busy else None
         code = f"HTTP {answer.status}"
         self._failed(code, answer.said, held=True, asked_wait_s=asked_s or 0.0)
         if self._joined and is_busy:

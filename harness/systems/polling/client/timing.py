@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import get_hub
 
-from harness.systems.polling import wire
+from harness.net.http_stream import retry_after_s
 
 if TYPE_CHECKING:
     from harness.systems.polling.options import ClientOptions
@@ -121,7 +121,7 @@ class Pace:
             retry_after: The header; where there is none, the waits get longer each time, at
                 random between one interval and a limit that doubles (full jitter).
         """
-        asked_s = wire.retry_after_s(retry_after, time.time())
+        asked_s = retry_after_s(retry_after, time.time())
         if asked_s is not None:  # Not before, and spread out afterwards.
             return asked_s + self.interval_s * self._options.jitter_ratio * random.random()
         self._busy_count = min(self._busy_count + 1, BACKOFF_DOUBLINGS)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
 
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
 from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
@@ -22,6 +21,13 @@ from harness.net.http_publishing import HttpPublisher
 from harness.net.http_stream import Body, ResponseHead, body_of
 from harness.net.joining import error_text, failed_join, lap, read_head
 from harness.net.reading import Int64Array
+from harness.net.redirects import (
+    NO_ADDRESS,
+    NOT_ALLOWED,
+    REDIRECTS,
+    RefusedRedirectError,
+    redirected,
+)
 from harness.net.stream import TcpStream
 from harness.systems.server_sent_events import wire
 from harness.systems.server_sent_events.client.addresses import Addresses
@@ -39,8 +45,6 @@ PROTOCOL_ERROR_CODE = 1002
 FRAMES_KEPT = 1000
 MAX_REDIRECTS = 20
 """Source: fetch.spec.whatwg.org, section "HTTP-redirect fetch", read November 2026."""
-
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class ServerSentEventsApi:
@@ -192,12 +196,16 @@ class ServerSentEventsClient:
         address = self._api.addresses.of_stream(self._channels)
         for _ in range(MAX_REDIRECTS + 1):
             head, rest, kernel_ns = self._ask(address, times, deadline)
-            if head.status not in _REDIRECTS or not head.headers.get("location"):
+            if head.status not in REDIRECTS or not head.headers.get("location"):
                 break
             self._release()
-            address = self._redirected(address, head.headers["location"])
+            try:
+                address = redirected(address, head.headers["location"], self._api.may_connect)
+            except RefusedRedirectError as error:
+                is_final = error.code == NOT_ALLOWED
+                raise JoinError("subscribe", error.code, str(error), is_final=is_final) from None
         else:
-            raise JoinError("subscribe", "http_error_terminal", "too many redirects")
+            raise JoinError("subscribe", NO_ADDRESS, "too many redirects")
         stream = self._stream
         assert stream is not None  # noqa: S101 - it has just answered
         try:
@@ -208,22 +216,6 @@ class ServerSentEventsClient:
         times.confirmed_ns = self.heard_ns = kernel_ns
         self._listener.confirmed(kernel_ns)
         return rest
-
-    def _redirected(self, address: str, location: str) -> str:
-        """Return the address that an answer redirects to, if load on it is allowed."""
-        try:
-            address = urljoin(address, location)
-            parts = urlsplit(address)
-            host, _ = parts.hostname or "", parts.port  # Both are checked when they are read.
-        except ValueError:
-            host = ""
-        if not host or parts.scheme not in {"http", "https"}:
-            found = f"redirected to {location[:200]!r}, which is no address of a stream"
-            raise JoinError("subscribe", "http_error_terminal", found)
-        if not self._api.may_connect(host):
-            found = f"redirected to {host[:200]}, which is not on the list of systems that you own"
-            raise JoinError("subscribe", "redirect_refused", found, is_final=True)
-        return address
 
     def _ask(
         self, address: str, times: JoinTimes, deadline: float
@@ -254,8 +246,13 @@ class ServerSentEventsClient:
         if head.status != HTTPStatus.OK or head.media_type != wire.CONTENT_TYPE:
             said = rest[:200].decode("utf-8", "replace").strip()
             found = f"{head.status} {head.media_type or 'without a content type'}"
-            code = "http_error_terminal"
-            raise JoinError("subscribe", code, f"{found}: {said}", is_final=True)
+            raise JoinError(
+                "subscribe",
+                "http_error_terminal",
+                f"{found}: {said}",
+                is_final=True,
+                asked_wait_s=head.asked_wait_s(time.time()),
+            )
         body = body_of(head)
         if body.ended:
             raise JoinError("subscribe", STREAM_END, "the answer holds no stream")

@@ -195,6 +195,36 @@ def test_error_of_the_service_is_told_to_the_listener(scripted, join):
     assert [("receive", "Unsupported", "what?")] == client.listener.refusals
 
 
+@pytest.mark.parametrize(
+    ("failed", "refused"),
+    [
+        ([{"index": 3, "code": "Rude", "message": "no"}], (3,)),
+        ([{"index": 1, "code": "Rude"}, {"index": 4, "code": "Late"}], (1, 4)),
+        ([{"code": "Rude"}], ()),
+        ("Rude", ()),
+    ],
+)
+def test_partial_answer_names_the_refused_events(failed, refused, scripted, join):
+    """By their index; where it is not given, all of them are refused."""
+    answer = {"type": "publish_success", "id": "1", "failed": failed, "successful": []}
+    script = {"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [answer]}
+    client = join(scripted(script))
+    client.publish("1", ROOM, [b"1"] * 5)
+    wait_for(lambda: client.listener.answers)
+    (found,) = client.listener.answers
+    assert (False, refused) == (found.accepted, found.refused)
+
+
+def test_confirmation_of_another_subscription_confirms_no_join(scripted, join):
+    """Nor does a second confirmation of the same one."""
+    other = {"type": "subscribe_success", "id": "other"}
+    first, last = ({"type": "subscribe_success", "id": name} for name in ("s0", "s1"))
+    script = InTurn([other, first, first, data('"early"') | {"id": "s0"}], [last])
+    client = join(scripted(script), [ROOM, "/default/b"])
+    wait_for(lambda: client.listener.events)
+    assert (1, 1) == (client.listener.confirmations, client.listener.confirmed_before)
+
+
 @pytest.mark.parametrize("junk", ["not json", "[]", '{"type":"data","id":"s","event":7}'])
 def test_message_that_breaks_the_protocol_is_searched_for_messages(junk, scripted, join):
     """It may hold a delivery, and what follows it is read all the same."""
