@@ -75,7 +75,9 @@ class HostileServer:
     def close(self):
         """End everything."""
         self.joined.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # A thread that accepts holds a file.
         self._listener.close()
+        self._thread.join()
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

@@ -113,14 +113,13 @@ def test_more_than_one_read_holds_arrives_whole(reading):
 def test_socket_of_the_last_files_is_refused_and_they_stay_free(connect):
     """What else the process opens then, such as its record, still finds a file."""
     _, peer = connect()
-    taken = sum(int(each.name) > peer.fileno() for each in Path("/dev/fd").iterdir())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (peer.fileno() + RESERVED_FILES, hard))
     try:
         with pytest.raises(OSError, match="Too many open files"):
             connect()
         with contextlib.ExitStack() as opened:
-            for _ in range(RESERVED_FILES - 8 - taken):
+            for _ in range(RESERVED_FILES - 8):
                 opened.enter_context(Path("/dev/null").open())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -232,10 +231,10 @@ def test_arrival_is_the_time_of_the_kernel(reading):
     gevent.sleep(0.1)
     before_ns = time.time_ns()
     peer.sendall(b"second")
-    after_ns = time.time_ns()
     time.sleep(0.2)
+    looks_ns = time.time_ns()
     wait_for(lambda: len(receiver.chunks) == 2)
-    assert before_ns <= receiver.stamps_ns[1] <= after_ns + 100_000_000
+    assert before_ns <= receiver.stamps_ns[1] < looks_ns
 
 
 def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(reading):
