@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import gevent
-import orjson
 from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
 from harness.core.errors import TargetUnreachableError
-from harness.core.json_rules import Rules, first_match, text_at
+from harness.core.json_rules import Rules, first_match, read_json, text_at
 from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal
@@ -165,8 +164,8 @@ class HttpPublisher:
     def _rejected(self, text: bytes) -> Refusal | None:
         """Return the refusal that an answer with a good status holds."""
         try:
-            body: Any = orjson.loads(text)
-        except orjson.JSONDecodeError:
+            body = read_json(text)
+        except ValueError:
             return None
         key = first_match(body, self._reject)
         return Refusal(f"reject.{key}", text_at(body, key)) if key else None

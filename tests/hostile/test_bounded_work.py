@@ -9,12 +9,14 @@ import tracemalloc
 import pytest
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.json_rules import read_json, text_at
 from harness.core.message_token import TOKEN_BYTES, MessageToken, needle_of
 from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.measure import message_tracker
 from harness.measure.ledger import SubscriberLedger
 from harness.measure.message_tracker import MOST_IN_ONE, MessageTracker
 from harness.net.http_stream import ChunkedBody, body_of, parse_response_head, retry_after_s
+from harness.systems.api_gateway_websocket import wire
 from harness.systems.polling import wire as polling
 from harness.systems.server_sent_events.wire import MAX_FIELDS, EventStreamParser
 from tests.hostile.conftest import STREAM_HEAD, server_frame
@@ -191,11 +193,29 @@ def test_event_of_a_poll_that_is_nested_too_deep_costs_no_other():
     assert (b"a", b"deep", b"b") == page.events
 
 
+def test_frame_of_many_small_values_is_no_json_and_costs_little():
+    """Each would be an object of its own, and the message behind them is found without them."""
+    lists = b"[" + b"[]," * 1_300_000 + message(0) + b"]"
+    began_s = time.process_time()
+    with pytest.raises(ValueError, match="values"):
+        read_json(lists)
+    assert wire.parse(lists) is None
+    assert time.process_time() - began_s < 1.0
+
+
+@pytest.mark.parametrize("depth", [300, 1000])
+def test_refusal_nested_deeper_than_json_is_written_has_a_text(depth):
+    """A server may put anything there."""
+    deep = read_json(b'{"message":' + b"[" * depth + b"]" * depth + b"}")
+    assert "a value that is nested too deep" == text_at(deep, "message")
+    assert "nested too deep" in wire.words_of('{"message":' + "[" * depth + "]" * depth + "}")
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
         (b'{"messages":[' + b"0," * 60_000 + b"0]}", "flood"),
-        (b'{"messages":[],"more":[' + b"0," * 2_000_000 + b"0]}", "flood"),
+        (b'{"messages":[],"more":[' + b"0," * 2_000_000 + b"0]}", "protocol_error"),
         (b'{"messages":[],"next":"' + b"7" * 10_000 + b'"}', "oversize"),
     ],
     ids=["messages", "values", "a cursor"],
