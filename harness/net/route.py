@@ -5,6 +5,7 @@ import errno
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from itertools import cycle, repeat
 from urllib.parse import urlsplit
@@ -136,6 +137,7 @@ def _ascii(host: str) -> str:
 _KERNELS_CHOICE: Iterator[None] = repeat(None)
 
 
+@lru_cache
 def _kind(address: str) -> tuple[bool, bool]:
     """Return what a source address must have in common with an address that it connects to."""
     return ":" in address, is_loopback(address)
