@@ -43,11 +43,8 @@ class Route:
         self.port = parts.port or (443 if encrypted else 80)
         self._tls = (access.tls or tls_context()) if encrypted else None
         self._proxy = proxy_for(url) if access.through_proxy else None
-        place = (
-            "the proxy in the environment" if self._proxy else "the endpoints in the target file"
-        )
-        hop = self._proxy or self
-        self._addresses = HostAddresses(hop.host, hop.port, access.worker, f"check {place}")
+        hop, place = self._proxy or self, "proxy in the environment" if self._proxy else "endpoints"
+        self._addresses = HostAddresses(hop.host, hop.port, access.worker, f"check the {place}")
         sources = defaultdict(list)
         for source in access.source_addresses:
             sources[_kind(source)].append(source)
