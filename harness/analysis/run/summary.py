@@ -53,7 +53,9 @@ def figures(record: Record) -> Json:
         **{block: record.histograms.block_ms(block) for block in _OF_DELIVERIES},
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
         "stall_s": stall_s(record.connections),
-        "first_message_s": first_message_s(record.connections, record.messages),
+        "first_message_s": first_message_s(
+            record.connections, record.messages, owed_own=record.owed_own
+        ),
         "requests": _requests(record),
         "recovery_s": {"max": longest_recovery_s(disturbed)},
         "generator": generator_figures(record),
@@ -109,7 +111,7 @@ def _figures_of_part(
         return {} if rows.empty or not record.is_complete else _delivery_counts(rows)
     connections = _only(record.connections, "user_class", user_class)
     if block == "first_message_s":
-        return first_message_s(connections, record.messages)
+        return first_message_s(connections, record.messages, owed_own=record.owed_own)
     return stall_s(connections)
 
 
@@ -160,6 +162,11 @@ def _publishes(record: Record) -> Json:
     }
 
 
+def _recorded_sum(counts: "pd.Series[int]") -> int | None:
+    """Return a sum over connections; None where the version that recorded them did not count."""
+    return None if len(counts) and counts.isna().all() else int(counts.sum())
+
+
 def _deliveries(record: Record) -> Json:
     """Return the sums over measured messages; what was owed is unknown in a cut record."""
     timeline = measured(record.timeline)
@@ -167,10 +174,8 @@ def _deliveries(record: Record) -> Json:
     seconds = record.measured_s()
     found = _delivery_counts(measured(record.messages)) | {
         "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
-        **{
-            name: int(record.connections[name].sum())
-            for name in ("missed_while_away", *IRREGULAR_COUNTS)
-        },
+        "missed_while_away": int(record.connections["missed_while_away"].sum()),
+        **{name: _recorded_sum(record.connections[name]) for name in IRREGULAR_COUNTS},
     }
     if not record.is_complete:
         found = dict.fromkeys(found) | {"received": int(per_second.sum())}

@@ -39,7 +39,9 @@ class PolledService:
         self.options: ClientOptions = access.options
         self.route = Route(access, access.realtime)
         self.clock = PollClock()
-        self.publisher = HttpPublisher(access, lambda _channel, message: as_json(message))
+        self.publisher = HttpPublisher(
+            access, lambda _channel, message: as_json(message), cookies=fields.cookies
+        )
         self.answers = KnownAnswers(_layout(self.options))
         self._cookies = fields.cookies
         self._cookie_line = fields.cookies.line(None)

@@ -66,7 +66,9 @@ class ServerSentEventsApi:
         """Bytes lately cached: all who got equal ones keep one copy, for their cursors."""
         self.options: ClientOptions = access.options
         self.addresses = Addresses(access)
-        self.publisher = HttpPublisher(access, self.options.body, self.options.publish_content_type)
+        self.publisher = HttpPublisher(
+            access, self.options.body, self.options.publish_content_type, self.addresses.cookies
+        )
         self.may_connect = access.may_connect
 
     def client(
