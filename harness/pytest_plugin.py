@@ -5,6 +5,7 @@ Installed with the package: a test asks for ``fanout_emulator``, and a ``conftes
 """
 
 import json
+import os
 import ssl
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.core.errors import ScenarioError, ScenarioProblem
+from harness.core.own_requests import CONTROL_TOKEN_VARIABLE, TOKEN_HEADER
 
 if TYPE_CHECKING:
     from harness.cli.emulated_api import Emulated
@@ -68,7 +70,8 @@ class FanoutEmulator:
     def _ask(self, verb: str, body: object = None) -> Any:
         address = self.http.removesuffix("event") + f"_emulator/{verb}"
         data = None if body is None else json.dumps(body).encode()
-        asked = urllib.request.Request(address, data)
+        token = os.environ.get(CONTROL_TOKEN_VARIABLE, "")
+        asked = urllib.request.Request(address, data, {TOKEN_HEADER: token})
         try:
             with self._opener.open(asked, timeout=ANSWER_WITHIN_S) as answer:
                 return json.loads(answer.read())

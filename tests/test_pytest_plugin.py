@@ -39,8 +39,9 @@ def run(pytester):
     return run_tests
 
 
-def test_each_test_finds_the_emulator_with_its_counts_at_zero_and_no_faults(run):
-    """What one test did is not seen by the next, though both use one emulator."""
+def test_each_test_finds_the_emulator_with_its_counts_at_zero_and_no_faults(run, monkeypatch):
+    """Also where the environment of the tests has a token for changes."""
+    monkeypatch.setenv("HARNESS_CONTROL_TOKEN", "the-token")
     result = run(
         """
         from urllib.parse import urlsplit

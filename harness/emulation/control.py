@@ -87,6 +87,8 @@ class Control:
         self._service = service
         self._folder = context.folder
         self._index = context.index
+        # As it is printed, and thus as clients call it.
+        self._own_host = str(context.settings.get("host", "")).lower()
         self._others = frozenset(range(context.processes)) - {context.index}
         self._numbers = itertools.count()
         self.answers: dict[tuple[str, str], Answerer] = {
@@ -102,6 +104,23 @@ class Control:
             "reset": self._reset,
             "refresh": self._refresh,
         }
+
+    async def guarded(
+        self, answer: Answerer, method: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        """Return an answer, or a refusal of a request that another page made a browser send.
+
+        Changes need the token, if what started the emulator gave one.
+        """
+        found = {name.lower(): value for name, value in headers.items()}
+        host, token = found.get("host", ""), os.environ.get(CONTROL_TOKEN_VARIABLE, "")
+        known = is_token(found.get(TOKEN_HEADER.lower()), token)
+        is_ours = known or is_own_host(host, (self._own_host,))
+        if not (is_ours and is_own_origin(found.get("origin"), host)):
+            return _answer(HTTPStatus.FORBIDDEN, {"message": "not for other hosts and origins"})
+        if method == "POST" and token and not known:
+            return _answer(HTTPStatus.FORBIDDEN, {"message": f"changes need {TOKEN_HEADER}"})
+        return await answer(body)
 
     async def stats(self) -> Answer:
         """Return what all processes have counted."""
@@ -230,22 +249,7 @@ def control_answer(
         headers: By names in any case.
     """
     answer = control.answers.get((method, path))
-    return guarded(answer, method, body, headers) if answer else None
-
-
-async def guarded(answer: Answerer, method: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """Return an answer, or a refusal of a request that another web page made a browser send.
-
-    Changes need the token, if what started the emulator gave one.
-    """
-    found = {name.lower(): value for name, value in headers.items()}
-    host, token = found.get("host", ""), os.environ.get(CONTROL_TOKEN_VARIABLE, "")
-    known = is_token(found.get(TOKEN_HEADER.lower()), token)
-    if not (is_own_origin(found.get("origin"), host) and (known or is_own_host(host))):
-        return _answer(HTTPStatus.FORBIDDEN, {"message": "not for other hosts and origins"})
-    if method == "POST" and token and not known:
-        return _answer(HTTPStatus.FORBIDDEN, {"message": f"changes need {TOKEN_HEADER}"})
-    return await answer(body)
+    return control.guarded(answer, method, body, headers) if answer else None
 
 
 def _answer(status: HTTPStatus, body: object) -> Answer:
@@ -257,7 +261,9 @@ def add_control_routes(add: Callable[[str, str, Handler], object], control: Cont
 
     async def handle(answer: Answerer, request: web.Request) -> web.Response:
         body = await request.read()
-        return control_response(await guarded(answer, request.method, body, request.headers))
+        return control_response(
+            await control.guarded(answer, request.method, body, request.headers)
+        )
 
     for (method, path), answer in control.answers.items():
         add(method, path, partial(handle, answer))

@@ -3,7 +3,6 @@
 A process without a secret talks to others without one, as plain Locust does.
 """
 
-import os
 from functools import cache
 from typing import Any
 
@@ -14,7 +13,7 @@ from locust.rpc.zmqrpc import BaseSocket
 from zmq.utils.monitor import parse_monitor_message
 
 from harness.load.preflight import print_message
-from harness.load.run_secret import REFUSED, VARIABLE, encrypt
+from harness.load.run_secret import REFUSED, RUN_SECRET, VARIABLE, encrypt
 
 
 class Strangers:
@@ -47,7 +46,7 @@ STRANGERS = Strangers()
 
 def warn_of_open_channel() -> list[dict[str, Any]]:
     """Print and return the warning of a master without a secret; none where it has one."""
-    if os.environ.get(VARIABLE):
+    if RUN_SECRET.text:
         return []
     observed = "any process that reaches the master's port can take part in the run"
     hint = f"set {VARIABLE} for master and workers"
@@ -67,14 +66,15 @@ def _warning(code: str, observed: str, hint: str) -> dict[str, Any]:
 
 @cache
 def secure_channel() -> None:
-    """Have every socket that Locust makes in this process use the secret in the environment."""
+    """Have every socket that Locust makes in this process use the secret of the environment."""
+    RUN_SECRET.take()
     base: Any = BaseSocket
     make, receive = base.__init__, base.recv_from_client
 
     def __init__(self: Any, sock_type: int, ipv4_only: bool) -> None:  # noqa: N807, FBT001 - Locust's
         make(self, sock_type, ipv4_only)
-        if secret := os.environ.get(VARIABLE):
-            encrypt(self.socket, secret)
+        if RUN_SECRET.text:
+            encrypt(self.socket, RUN_SECRET.text)
         if sock_type == zmq.ROUTER:
             gevent.spawn(STRANGERS.watch, self.socket)
 

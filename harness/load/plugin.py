@@ -1,6 +1,5 @@
 """Connect a run to Locust's events: ``harness.load.locustfile`` does, by being imported."""
 
-import os
 import signal
 import sys
 from argparse import Namespace
@@ -22,7 +21,7 @@ from harness.core.outside_text import outside_text
 from harness.core.system import system_named
 from harness.live.outputs import LiveOutputs, has_outputs
 from harness.live.run import LiveRun
-from harness.load import run_secret, worker_protocol
+from harness.load import worker_protocol
 from harness.load.channel import secure_channel
 from harness.load.master.coordinator import Coordinator
 from harness.load.master.worker_registry import NumberedDispatcher, WorkerRegistry
@@ -34,9 +33,11 @@ from harness.load.process import (
     is_called_by_user,
     on_interrupt,
     raise_open_files_limit,
+    report_bug,
     report_lost_master,
     return_freed_memory,
 )
+from harness.load.run_secret import RUN_SECRET
 from harness.load.schedule import Schedule
 from harness.load.user_classes import (
     classes_to_run,
@@ -93,8 +94,7 @@ class _Plugin:
         """Make the plan, once; Locust reads its options again for its web page."""
         self._prepared = self._prepared or prepare(options)
         if options.processes:  # Locust forks its workers now; only they can know this secret.
-            given = os.environ.get(run_secret.VARIABLE)
-            os.environ[run_secret.VARIABLE] = given or run_secret.new_secret()
+            RUN_SECRET.make()
 
     def on_init(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
@@ -179,6 +179,8 @@ class _Plugin:
             self._abort_start(environment, error.exit_code)
         except KeyboardInterrupt:
             self._abort_start(environment, ExitCode.INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - Locust would go on without us
+            self._abort_start(environment, report_bug(error))
         coordinator = self._coordinator
 
         def make_dispatcher(**kwargs: Any) -> NumberedDispatcher:
@@ -221,18 +223,20 @@ class _Plugin:
             if self._outputs.link:
                 print_message(f"live page: {self._outputs.link}")
 
-    def _abort_start(self, environment: Environment, exit_code: ExitCode) -> NoReturn:
+    def _abort_start(self, environment: Environment, exit_code: int) -> NoReturn:
         """End a run that never began, and dismiss the registered workers."""
         if self._coordinator is not None:
             self._coordinator.conclude()
             environment.runner.quit()  # type: ignore[union-attr]  # there is one after init
-        sys.exit(int(exit_code))
+        sys.exit(exit_code)
 
     def on_test_start(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
         options: Any = environment.parsed_options
         if self._coordinator is not None:
             self._coordinator.begin()
+            if self._coordinator.abort_reason is not None:
+                return
         if isinstance(runner, MasterRunner):
             return
         assignment = RunAssignment.from_json(options.harness_assignment)
@@ -300,10 +304,18 @@ class _Plugin:
         """Conclude the run once; a concurrent call waits for the first."""
         with self._concluding:
             if self._exit_code is None and self._coordinator is not None:
-                self._exit_code = self._coordinator.conclude()
-                if self._outputs is not None:
-                    self._outputs.concluded(self._exit_code)
+                self._exit_code = self._concluded(self._coordinator)
             return self._exit_code or 0
+
+    def _concluded(self, coordinator: Coordinator) -> int:
+        """Conclude the run; Locust would take an exception for bad usage."""
+        try:
+            exit_code = coordinator.conclude()
+            if self._outputs is not None:
+                self._outputs.concluded(exit_code)
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no verdict
+            return report_bug(error)
+        return exit_code
 
     def on_quitting(self, environment: Environment, **_: Any) -> None:
         again, self._quitting = self._quitting, True

@@ -4,6 +4,7 @@ import ctypes
 import logging
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,9 +18,11 @@ from locust.env import Environment
 from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
-from harness.core.errors import MachineError
+from harness.core.child_python import python_command
+from harness.core.errors import HarnessError, MachineError
 from harness.core.exit_codes import ExitCode
-from harness.load.preflight import print_message
+from harness.load.internal_errors import BUG_HINT, log_error, sentence_of
+from harness.load.preflight import print_message, report_failure
 
 INTERRUPT_GRACE_S = 30.0
 """After Ctrl-C a worker waits this long for its master to end the run."""
@@ -66,10 +69,39 @@ def report_lost_master(environment: Environment) -> None:
         environment.process_exit_code = int(ExitCode.RUN_INVALID)
 
 
+def make_report(folder: Path) -> tuple[int, str]:
+    """Make the report of a run; return the exit status and what was printed.
+
+    In a process of its own, since pandas must never load in this one.
+    """
+    command = [*python_command("harness"), "report", str(folder)]
+    # A terminal sends Ctrl-C to the report's process too; it is blocked there and handled here.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        report = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    with report:
+        try:
+            printed, _ = report.communicate()
+        except KeyboardInterrupt:
+            report.kill()
+            raise
+    return report.returncode, printed
+
+
 def killed_report(signum: int, folder: Path) -> MachineError:
     """Return the error of a report that was killed while it was made."""
     hint = f"make it again: harness report {folder}"
     return MachineError("report", f"killed by signal {signum}", "the record is complete", hint)
+
+
+def report_bug(error: Exception) -> int:
+    """Log an exception that ends this process, report it as one sentence; return the exit code."""
+    log_error(error)
+    failure = HarnessError("run", sentence_of(error), "it must come to its end", BUG_HINT)
+    report_failure(failure)
+    return int(failure.exit_code)
 
 
 def raise_open_files_limit() -> None:

@@ -29,6 +29,28 @@ REFUSED = zmq.Event.HANDSHAKE_FAILED_PROTOCOL
 """What a monitor of a socket reports when the other side does not know the secret."""
 
 
+class RunSecret:
+    """The secret of this process's run, which the processes that it starts do not inherit.
+
+    Attributes:
+        text: The secret; empty where there is none.
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def take(self) -> None:
+        """Take it out of the environment, if it is there."""
+        self.text = os.environ.pop(VARIABLE, "") or self.text
+
+    def make(self) -> None:
+        """Make one for the workers that this process forks, unless it has one."""
+        self.text = self.text or new_secret()
+
+
+RUN_SECRET = RunSecret()
+
+
 def new_secret() -> str:
     """Return a secret for one run."""
     return secrets.token_hex(32)

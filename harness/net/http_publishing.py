@@ -13,14 +13,14 @@ from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError
 
-from harness.core.errors import TargetUnreachableError
+from harness.core.errors import HarnessError
 from harness.core.json_rules import Rules, first_match, text_at
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal
 from harness.net.http_stream import ResponseHead
 from harness.net.joining import error_text, join_code
 from harness.net.redirects import KEEPS_METHOD, REDIRECTS, RefusedRedirectError, redirected
-from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
+from harness.net.request_fields import OWN_HEADERS, Cookies, RequestFields, bearer
 from harness.net.route import Route
 from harness.net.stream import TcpStream, wait_readable
 
@@ -93,8 +93,7 @@ class Poster:
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[ResponseHead, bytes]:
         if _origin(address) != self._origin:
-            kinds = {name: headers[name] for name in headers if name.lower() == "content-type"}
-            headers = {**OWN_HEADERS, **kinds}
+            headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
         try:
             response = self._client(address).post(path_of(address), body, headers)
             text = bytes(response.read())
@@ -109,7 +108,7 @@ class Poster:
             # What the target says of certificates is for its own host.
             try:
                 self._clients[origin] = http_client(Route(replace(self._access, tls=None), address))
-            except (TargetUnreachableError, UnicodeError) as error:
+            except (HarnessError, UnicodeError) as error:
                 raise ConnectionError(str(error)) from None
         return self._clients[origin]
 
@@ -126,6 +125,7 @@ class HttpPublisher:
         access: Its ``http`` has ``{channel}`` where the channel belongs.
         body: Makes the body of a request from a channel and an event.
         content_type: Of the bodies. The key, if there is one, is sent as a bearer token.
+        cookies: Where those of the users are kept; left out, the target's are sent.
     """
 
     def __init__(
@@ -133,22 +133,34 @@ class HttpPublisher:
         access: Access,
         body: Callable[[str, bytes], bytes],
         content_type: str = "application/json",
+        cookies: Cookies | None = None,
     ) -> None:
         fields = RequestFields(access.http, access.options)
         self._address = fields.address
         own = {"Content-Type": content_type, **bearer(access.api_key)}
-        self._headers = fields.headers_of_no_user(own)
+        self._headers = fields.headers(own)
+        self._cookies = cookies or fields.cookies
         self._body = body
         self._reject: Rules = access.options.reject
         self._poster = Poster(access)
 
-    def post(self, publish_id: str, channel: str, events: list[bytes]) -> PublishAnswer:
-        """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
+    def post(
+        self, publish_id: str, channel: str, events: list[bytes], user: object = None
+    ) -> PublishAnswer:
+        """POST each event and wait for the answers, in the calling greenlet; raises OSError.
+
+        Args:
+            publish_id: For the answer.
+            channel: Path of the channel.
+            events: The messages.
+            user: Whose cookies are sent; None for those of the target alone.
+        """
         address = with_channels(self._address, (channel,))
+        headers = self._headers | self._cookies.header(user, address)
         refusals: dict[int, Refusal] = {}
         for place, event in enumerate(events):
             try:
-                answer = self._poster.post(address, self._body(channel, event), self._headers)
+                answer = self._poster.post(address, self._body(channel, event), headers)
             except OSError as error:
                 if not place:
                     raise
@@ -174,7 +186,7 @@ class HttpPublisher:
 
     def _tell(self, publish_id: str, channel: str, events: list[bytes], listener: Listener) -> None:
         try:
-            answer = self.post(publish_id, channel, events)
+            answer = self.post(publish_id, channel, events, listener)
         except OSError as error:
             code, text = join_code(error), error_text(error)
             answer = PublishAnswer(publish_id, False, False, code, text, time.time_ns())
@@ -201,7 +213,7 @@ def _joined(headers: Any) -> dict[str, str]:
 
 def http_client(route: Route) -> HTTPClient:
     """Return a client for requests to the host of a route, which makes its connections."""
-    client = HTTPClient(route.host, route.port)
+    client = HTTPClient(route.host, route.port, headers=dict(OWN_HEADERS))
     client._connection_pool = _Connections(route)  # noqa: SLF001 - it takes no pool as an argument
     return client
 

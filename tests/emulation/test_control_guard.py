@@ -2,22 +2,27 @@
 
 import asyncio
 from http import HTTPStatus
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from harness.core.own_requests import CONTROL_TOKEN_VARIABLE
-from harness.emulation.control import Answer, guarded
+from harness.emulation.control import Answer, Control
+from harness.emulation.worker import WorkerContext
 
 OWN = {"Host": "127.0.0.1:4000"}
 
 
-def status(method, headers):
-    """Return the status of a guarded request."""
+def status(method, headers, listens_on="127.0.0.1"):
+    """Return the status of a guarded request to an emulator."""
 
     async def answer(_body):
         return Answer(HTTPStatus.OK, b"{}")
 
-    return asyncio.run(guarded(answer, method, b"", headers)).status
+    context = WorkerContext(Path(), settings={"host": listens_on})
+    control = Control(SimpleNamespace(worker_context=context))
+    return asyncio.run(control.guarded(answer, method, b"", headers)).status
 
 
 @pytest.mark.parametrize(
@@ -49,3 +54,12 @@ def test_changes_need_the_token_where_the_starter_gave_one(monkeypatch):
     assert (
         status("POST", {"Host": "emulator:4000", "X-Harness-Token": "the-token"}) == HTTPStatus.OK
     )
+
+
+def test_name_that_the_emulator_listens_under_is_its_own(monkeypatch):
+    """It prints its addresses with that name, so clients call it so."""
+    monkeypatch.delenv(CONTROL_TOKEN_VARIABLE, raising=False)
+    headers = {"Host": "emulator.test:4000"}
+
+    assert status("POST", headers, listens_on="Emulator.test") == HTTPStatus.OK
+    assert status("POST", headers) == HTTPStatus.FORBIDDEN

@@ -18,7 +18,7 @@ from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.measure import message_tracker
 from harness.measure.ledger import SubscriberLedger
 from harness.measure.message_tracker import MOST_IN_ONE, MessageTracker
-from harness.net.http_stream import ChunkedBody, body_of, parse_response_head
+from harness.net.http_stream import ChunkedBody, body_of, parse_response_head, retry_after_s
 from harness.net.stream import TlsStream
 from harness.systems.polling import wire as polling
 from harness.systems.server_sent_events.wire import MAX_FIELDS, EventStreamParser
@@ -221,7 +221,7 @@ def test_interval_that_a_service_names_is_a_day_at_most():
 @pytest.mark.parametrize("value", ["Mon, 99999999999999999999 Jan 2020 00:00:00 GMT", "²"])
 def test_retry_after_that_is_no_date_is_none(value):
     """Whatever stands there."""
-    assert polling.retry_after_s(value, 0.0) is None
+    assert retry_after_s(value, 0.0) is None
 
 
 def test_messages_of_a_poll_that_are_no_delivery_are_bounded(server, poll_user):

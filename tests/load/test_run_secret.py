@@ -8,6 +8,7 @@ import zmq
 
 from harness.core.errors import MachineError
 from harness.load.run_secret import VARIABLE, encrypt, master_knows, secret_file, share_secret
+from tests.support.programs import finished_python
 from tests.support.waiting import PATIENCE_S
 
 SECRET, OTHER = "the-secret-of-a-test", "another-secret-of-a-test"
@@ -68,3 +69,14 @@ def test_secret_that_cannot_be_read_or_is_short_is_refused_in_one_sentence(tmp_p
     (tmp_path / "short").write_text("abc", encoding="utf-8")
     with pytest.raises(MachineError, match="holds 3 characters, at least 16 are required"):
         share_secret(tmp_path / "short")
+
+
+def test_secret_is_not_inherited_by_what_a_load_process_starts():
+    """A command that prints tokens, the emulator and the report have no use for it."""
+    program = (
+        "import os, harness.load.locustfile\n"
+        "from harness.load.run_secret import RUN_SECRET, VARIABLE\n"
+        "print(RUN_SECRET.text, os.environ.get(VARIABLE))"
+    )
+    variables = os.environ | {VARIABLE: SECRET}
+    assert finished_python("-c", program, env=variables).stdout.split() == [SECRET, "None"]

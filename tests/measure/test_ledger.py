@@ -287,18 +287,17 @@ def test_one_who_leaves_is_owed_what_was_sent_before_and_nothing_after():
     assert (2, 0) == (ledger.delivered_count, ledger.unexpected)
 
 
-@pytest.mark.slow
-def test_ten_million_deliveries_with_three_faults_are_counted_exactly():
-    """One lost, one twice, one pair swapped among 10,000,000; takes about four seconds."""
-    subscribers, messages = 1_000, 10_000
+def test_a_million_deliveries_with_three_faults_are_counted_exactly():
+    """One lost, one twice, one pair swapped among 1,000,000."""
+    subscribers, messages = 1_000, 1_000
     tracker = MessageTracker(RUN)
     ledgers = [subscriber(tracker) for _ in range(subscribers)]
     for sequence in range(messages):
         known = entry_of(tracker, token(0, sequence))
-        if sequence in (5_000, 5_001):  # The pair that one of them gets the wrong way round.
-            other = entry_of(tracker, token(0, 10_001 - sequence))
+        if sequence in (500, 501):  # The pair that one of them gets the wrong way round.
+            other = entry_of(tracker, token(0, 1_001 - sequence))
             ledgers[7].delivered(other, 2_000_000)
-        for ledger in ledgers[:7] + ledgers[8:] if sequence in (5_000, 5_001) else ledgers:
+        for ledger in ledgers[:7] + ledgers[8:] if sequence in (500, 501) else ledgers:
             if not (sequence == 777 and ledger is ledgers[3]):
                 ledger.delivered(known, 2_000_000)
         if sequence == 888:

@@ -21,6 +21,7 @@ if FAULT == "clock step":
 
 
 from harness.load.locustfile import Chatter, Subscriber  # noqa: E402, F401
+from harness.load.master.coordinator import Coordinator  # noqa: E402
 from harness.load.options import START_DELAY_S  # noqa: E402
 from harness.load.worker.publisher import Publisher  # noqa: E402
 from harness.load.worker.worker import Worker  # noqa: E402
@@ -55,6 +56,14 @@ def break_report():
     break_method(Worker, "_take_deliveries")
 
 
+def break_watch():
+    break_method(Coordinator, "_reason_to_abort")
+
+
+def break_conclusion():
+    break_method(Coordinator, "_report")
+
+
 def publish_late(publisher):
     """Follow the schedule in a greenlet that always oversleeps, and that nothing else wakes."""
     publisher._set_due = lambda intended_s: None
@@ -72,5 +81,7 @@ else:
         "blocked loop": block_loop,
         "broken ledger": break_ledger,
         "broken report": break_report,
+        "broken watch": break_watch,
+        "broken conclusion": break_conclusion,
     }[FAULT]
     events.test_start.add_listener(lambda **_: gevent.spawn_later(AFTER_S, fault))

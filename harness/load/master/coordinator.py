@@ -6,10 +6,9 @@ events that ``harness.load.plugin`` connects.
 
 import math
 import secrets
-import signal
-import subprocess
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,13 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner
 
 from harness.core.child_errors import ChildError
-from harness.core.child_python import python_command
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
 from harness.load.channel import STRANGERS, warn_of_open_channel
-from harness.load.internal_errors import BUG_HINT, log_error, sentence_of
+from harness.load.internal_errors import BUG_HINT, ends_the_run, log_error, sentence_of
 from harness.load.master.abort_reason import (
     AbortReason,
     CircuitBreaker,
@@ -45,7 +43,7 @@ from harness.load.master.worker_watch import WorkerWatch
 from harness.load.options import START_DELAY_S, apply_plan, worker_count
 from harness.load.ownership import require_owned
 from harness.load.preflight import PreparedRun, print_message, report_failure
-from harness.load.process import killed_report
+from harness.load.process import killed_report, make_report
 from harness.load.sizing import warn_or_refuse
 from harness.load.worker_info import shortages_of
 from harness.load.worker_protocol import RunAssignment
@@ -158,6 +156,9 @@ class Coordinator:
 
     def begin(self) -> None:
         """Fix the timetable and send the assignment; called as Locust starts the test."""
+        self._guarded(self._begin)
+
+    def _begin(self) -> None:
         if isinstance(self._runner, LocalRunner):
             self._workers = ["local"]
             self._roster.admit_local()
@@ -182,13 +183,21 @@ class Coordinator:
             self._target.emulator,
             self._warnings.append,
         )
-        self._disturbances.start()
+        self._disturbances.start(self._spawn)
         if self.live is not None:
             rows = self._disturbances.rows
             self.live.begin(self.run_id, self.epoch_ns, len(self._workers), rows, self._warnings)
         self._write_run("running")
-        gevent.spawn(self._watch)
-        gevent.spawn(self._end_in_time)
+        self._spawn(self._watch)
+        self._spawn(self._end_in_time)
+
+    def _spawn(self, body: Callable[..., object], *arguments: object) -> None:
+        """Start a greenlet that ends the run if it dies."""
+        ends_the_run(gevent.spawn(body, *arguments), self._fail)
+
+    def _fail(self, sentence: str) -> None:
+        message = f"the master failed: {sentence}"
+        self.abort(AbortReason("internal_error", ExitCode.RUN_INVALID, message, BUG_HINT))
 
     def on_second(self, report: dict[str, Any]) -> None:
         """Take one worker's second."""
@@ -226,8 +235,7 @@ class Coordinator:
             self.abort(AbortReason("disk_full", ExitCode.RUN_INVALID, sentence, hint))
             self._assembler = None
         except Exception as error:  # noqa: BLE001 - the run must still come to its end
-            sentence = f"the master cannot account for a report: {sentence_of(error)}"
-            self.abort(AbortReason("internal_error", ExitCode.RUN_INVALID, sentence, BUG_HINT))
+            self._fail(sentence_of(error))
             log_error(error)
 
     def _end_in_time(self) -> None:
@@ -375,25 +383,13 @@ class Coordinator:
         self._guarded(lambda: self._writer.write_run(run))
 
     def _report(self) -> int:
-        """Make the report in a separate process, since pandas must never load in this one."""
+        """Make the report, unless ``harness run`` does; return the exit code."""
         reason = self.abort_reason
         if self._options.plan or (reason is not None and reason.code == "disk_full"):
             return int(reason.exit_code if reason else ExitCode.PASS)
-        command = [*python_command("harness"), "report", str(self.folder)]
-        # A terminal sends Ctrl-C to the report's process too; it is blocked there and handled here.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            report = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        with report:
-            try:
-                self.report_output, _ = report.communicate()
-            except KeyboardInterrupt:
-                report.kill()
-                raise
-        if report.returncode < 0:  # What it has printed may be no verdict.
+        status, self.report_output = make_report(self.folder)
+        if status < 0:  # What it has printed may be no verdict.
             self.report_output = ""
-            report_failure(killed_report(-report.returncode, self.folder))
+            report_failure(killed_report(-status, self.folder))
             return int(reason.exit_code if reason else ExitCode.INTERNAL_ERROR)
-        return int(reason.exit_code) if reason else report.returncode
+        return int(reason.exit_code) if reason else status

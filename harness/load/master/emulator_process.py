@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -20,7 +21,6 @@ from harness.core.child_errors import ERROR_FILE_VARIABLE, decode_error
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, ScenarioError
 from harness.core.own_requests import CONTROL_TOKEN_VARIABLE, TOKEN_HEADER
-from harness.load.run_secret import VARIABLE
 from harness.load.worker_protocol import Endpoints
 from harness.scenario.emulator import FAULTS_PATH, LOG_PATH, STATS_PATH
 from harness.scenario.resolved import encode_target
@@ -63,8 +63,7 @@ class EmulatorProcess:
         command = [*python_command("harness"), "emulate", "/dev/stdin"]
         command += ["--json", "--exit-with-parent"]
         # This process reports its errors, in its own error file.
-        kept = os.environ.keys() - {ERROR_FILE_VARIABLE, VARIABLE}
-        own = {name: os.environ[name] for name in kept}
+        own = {name: os.environ[name] for name in os.environ.keys() - {ERROR_FILE_VARIABLE}}
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -165,8 +164,8 @@ class EmulatorControls:
     def _request(self, path: str, body: bytes | None = None) -> Any:
         url = urlunsplit((*self._base, path, "", ""))
         request = urllib.request.Request(url, body, {TOKEN_HEADER: _TOKEN})  # noqa: S310 - the emulator's own address
-        with self._opener.open(request, timeout=CONTROL_ANSWER_WITHIN_S) as response:
-            try:
+        try:
+            with self._opener.open(request, timeout=CONTROL_ANSWER_WITHIN_S) as response:
                 return json.load(response)
-            except ValueError as error:
-                raise OSError(f"{path} did not answer with JSON") from error
+        except (HTTPException, ValueError) as error:
+            raise OSError(f"{path} did not answer with JSON") from error

@@ -51,10 +51,10 @@ class SystemDisturbances:
         self._controls = EmulatorControls(endpoints)
         self.rows = [self._row(one) for one in plan.workload.disturbances]
 
-    def start(self) -> None:
-        """Start a greenlet for each disturbance."""
+    def start(self, spawn: Callable[..., object]) -> None:
+        """Start a greenlet for each disturbance, by ``spawn``."""
         for place, one in enumerate(self._plan.workload.disturbances):
-            gevent.spawn(self._play, one, self.rows[place])
+            spawn(self._play, one, self.rows[place])
 
     def _row(self, one: Disturbance) -> dict[str, Any]:
         start_s = self._plan.measure_start_s + one.at_s

@@ -253,7 +253,7 @@ def test_reply_or_delivery_first(connect, started, reply_first):
 )
 def test_ping_is_answered(peer):
     """The pong comes, and the connection goes on."""
-    assert peer.socket.ping().wait(10)
+    assert peer.socket.ping().wait(PATIENCE_S)
     assert "connection_ack" == peer.init()
 
 

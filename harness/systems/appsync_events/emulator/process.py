@@ -21,7 +21,6 @@ from harness.emulation.control import (
     Answer,
     add_control_routes,
     control_response,
-    guarded,
     log_bugs,
 )
 from harness.emulation.faults import refusal_status
@@ -240,7 +239,7 @@ class AppSyncEventsEmulator(Service):
 
         # Without the token for changes: the users of a run ask for theirs while it goes on.
         body = await request.read()
-        return control_response(await guarded(issue, "GET", body, request.headers))
+        return control_response(await self.control.guarded(issue, "GET", body, request.headers))
 
     @staticmethod
     def try_it(http_url: str, api_key: str, ca_file: Path | None) -> str:

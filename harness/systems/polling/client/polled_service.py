@@ -62,7 +62,9 @@ class PolledService:
         self._access = access
         self._routes = {"": Route(access, access.realtime)}
         self.clock = PollClock()
-        self.publisher = HttpPublisher(access, lambda _channel, message: as_json(message))
+        self.publisher = HttpPublisher(
+            access, lambda _channel, message: as_json(message), cookies=fields.cookies
+        )
         self.answers = KnownAnswers(_layout(self.options))
         self._cookies = fields.cookies
         self._cookie_line = fields.cookies.line(None)

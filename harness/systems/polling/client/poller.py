@@ -6,6 +6,7 @@ on from is what the user is owed from. From then on the polls of all users are c
 greenlet. A new connection is made in a greenlet that ends with it.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -15,6 +16,7 @@ import gevent
 from gevent.event import AsyncResult
 
 from harness.core.errors import RemoteProtocolError, TargetUnreachableError
+from harness.core.join_stages import TLS_ALERT
 from harness.net.client import JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_stream import BUSY, retry_after_s
 from harness.net.joining import error_text, failed_join, join_code, lap
@@ -177,31 +179,26 @@ class PollingClient:
         self._send()
 
     def _send(self) -> None:
-        try:
+        # The reading side meets the same error, after what the server said before it.
+        with contextlib.suppress(OSError):
             self._stream.send(  # type: ignore[union-attr]  # connected
                 self._service.request(self._channels, self._place, self._listener, self._hop)
             )
-        except OSError as error:
-            self._lost(join_code(error), error_text(error))
 
     def _connect_and_send(self) -> None:
         deadline = self._polled_s + self._service.options.timeout_s
         try:
             self._connect(JoinTimes(0), deadline)
         except JoinError as error:
-            if self._is_wanted and self._waiting:
+            if self._waiting:
                 self._failed(error.code, error.message)
             return
         finally:
             self._connecting = False
-        if not self._is_wanted:
-            self._release()
-        elif self._waiting:
+        if self._waiting:
             self._connect_or_send()
-
-    @property
-    def _is_wanted(self) -> bool:
-        return self._joined or self._awaited is not None
+        elif not self._joined:
+            self._release()
 
     def broken(self, error: OSError) -> None:
         """Handle a reset of the connection."""
@@ -319,8 +316,8 @@ class PollingClient:
             self._release()
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
-            error = JoinError("subscribe", code, message, asked_wait_s=asked_wait_s)
-            awaited.set_exception(error)
+            stage = "tls" if code.startswith(TLS_ALERT) else "subscribe"
+            awaited.set_exception(JoinError(stage, code, message, asked_wait_s=asked_wait_s))
             return
         self._listener.refused("poll", code, message)
         self._poll_later()
