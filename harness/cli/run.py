@@ -67,7 +67,8 @@ MaxUsd = Annotated[
     ),
 ]
 WebPort = Annotated[
-    int | None, typer.Option(metavar="N", help="Serve a live page at http://127.0.0.1:N/fan-out.")
+    int | None,
+    typer.Option(metavar="N", help="Serve a live page on port N; its link is printed."),
 ]
 
 

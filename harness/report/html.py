@@ -7,6 +7,7 @@ from harness.analysis.run.record import Json
 from harness.analysis.run.run_file import label_words
 from harness.analysis.run.validity import saturates
 from harness.core.metrics import AGGREGATED
+from harness.measure.record_schema import IRREGULAR_COUNTS
 from harness.report import formatting as q
 from harness.report.canvas import Chart
 from harness.report.clocks import latency_figure
@@ -78,7 +79,11 @@ def _delivered(deliveries: Json) -> Tile:
     detail = "number owed is unknown" if deliveries["owed"] is None else "no delivery was owed"
     if deliveries["owed"]:
         detail = f"{q.count(deliveries['lost'])} lost of {q.count(deliveries['owed'])} owed"
-    return Tile("Delivered", [figure], "", ", ".join([detail, *irregular_counts(deliveries)]))
+    details = [detail, *irregular_counts(deliveries)]
+    unknown = [kind for kind in IRREGULAR_COUNTS if deliveries.get(kind) is None]
+    if unknown and deliveries["owed"] is not None:
+        details.append(f"{', '.join(unknown)} not recorded")
+    return Tile("Delivered", [figure], "", ", ".join(details))
 
 
 def _load(deliveries: Json) -> Tile:

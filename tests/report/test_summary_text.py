@@ -1,6 +1,7 @@
 import pytest
 
 from harness.analysis.run.finalize import analyse
+from harness.measure.record_schema import IRREGULAR_COUNTS
 from harness.report import formatting as q
 from harness.report.html import headline
 from harness.report.summary_text import advise, evidence, observed_text, summary_text
@@ -53,6 +54,18 @@ def test_a_run_that_is_not_clean_says_what_came_besides(tmp_path):
     assert "Not clean: 3 foreign, 2 malformed, 1 misrouted." in told(folder)
     tile = next(tile for tile in headline(analyse(folder).summary) if tile.title == "Delivered")
     assert tile.detail.endswith("owed, 3 foreign, 2 malformed, 1 misrouted")
+
+
+def test_counts_that_an_earlier_version_did_not_keep_are_not_recorded(tmp_path):
+    """They are unknown, and not 0."""
+    unknown = dict.fromkeys(IRREGULAR_COUNTS)
+    rows = [connection(user, 1.0, delivered=2, last_s=7.04, **unknown) for user in range(3)]
+    folder = three_subscribers(tmp_path / "run", connections=rows)
+    summary = analyse(folder).summary
+    assert unknown == {kind: summary["deliveries"][kind] for kind in IRREGULAR_COUNTS}
+    tile = next(tile for tile in headline(summary) if tile.title == "Delivered")
+    assert tile.detail.endswith("owed, foreign, malformed, altered, misrouted not recorded")
+    assert "Not clean" not in told(folder)
 
 
 def test_a_run_that_nobody_joined_tells_its_cause_first(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import RecordWriter
-from harness.measure.record_schema import DELIVERY_COUNTS, TIMELINE_COUNTERS
+from harness.measure.record_schema import DELIVERY_COUNTS, IRREGULAR_COUNTS, TIMELINE_COUNTERS
 from harness.scenario.workload import Generator
 
 EPOCH_NS = 1_795_447_800_000_000_000
@@ -83,7 +83,7 @@ def connection(user, from_s, until_s=12.0, *, delivered=0, last_s=None, **change
         "close_code": 1000,
         "close_reason": "",
         "received": delivered,
-        **dict.fromkeys(DELIVERY_COUNTS, 0),
+        **dict.fromkeys((*DELIVERY_COUNTS, *IRREGULAR_COUNTS), 0),
         "delivered": delivered,
         "longest_stall_s": 0.05,
         "first_arrival_ns": at(last_s),

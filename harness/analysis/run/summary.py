@@ -162,6 +162,11 @@ def _publishes(record: Record) -> Json:
     }
 
 
+def _recorded_sum(counts: "pd.Series[int]") -> int | None:
+    """Return a sum over connections; None where the version that recorded them did not count."""
+    return None if len(counts) and counts.isna().all() else int(counts.sum())
+
+
 def _deliveries(record: Record) -> Json:
     """Return the sums over measured messages; what was owed is unknown in a cut record."""
     timeline = measured(record.timeline)
@@ -169,10 +174,8 @@ def _deliveries(record: Record) -> Json:
     seconds = record.measured_s()
     found = _delivery_counts(measured(record.messages)) | {
         "missed_before_measuring": int(before_measuring(record.messages)["lost"].sum()),
-        **{
-            name: int(record.connections[name].sum())
-            for name in ("missed_while_away", *IRREGULAR_COUNTS)
-        },
+        "missed_while_away": int(record.connections["missed_while_away"].sum()),
+        **{name: _recorded_sum(record.connections[name]) for name in IRREGULAR_COUNTS},
     }
     if not record.is_complete:
         found = dict.fromkeys(found) | {"received": int(per_second.sum())}
