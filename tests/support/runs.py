@@ -1,5 +1,6 @@
 """Starts the real tool as a user would, and finds every process it leaves behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -172,7 +173,8 @@ class RunningCommand:
 
     def pids(self, *words: str) -> list[int]:
         """Return its processes, oldest first, whose command line holds all of ``words``."""
-        return [p.pid for p in self._processes() if all(w in " ".join(p.cmdline()) for w in words)]
+        found = self._processes().items()
+        return [pid for pid, command in found if all(word in command for word in words)]
 
     def workers(self) -> list[int]:
         """Return the processes that hold the users' connections."""
@@ -187,17 +189,17 @@ class RunningCommand:
         """Return the process that serves."""
         return self.pids("harness.systems.appsync_events.emulator.process")[0]
 
-    def _processes(self) -> list[psutil.Process]:
-        """Return what runs with our mark in its environment, and is no zombie."""
+    def _processes(self) -> dict[int, str]:
+        """Return the command lines of what has our mark and is no zombie, oldest first."""
         found = []
         for process in psutil.process_iter():
             try:
                 environment = Path(f"/proc/{process.pid}/environ").read_bytes()
-                if self._mark.encode() in environment and process.cmdline():
-                    found.append(process)
+                if self._mark.encode() in environment and (command := process.cmdline()):
+                    found.append((process.create_time(), process.pid, " ".join(command)))
             except (OSError, psutil.Error):
                 continue
-        return sorted(found, key=lambda process: process.create_time())
+        return {pid: command for _, pid, command in sorted(found)}
 
     def until_second(self, second: int) -> Self:
         """Wait until the record holds a second of the run; fail if the run ends before."""
@@ -230,16 +232,21 @@ class RunningCommand:
         deadline_s = time.monotonic() + LEFT_WITHIN_S
         while (left := self._processes()) and time.monotonic() < deadline_s:
             time.sleep(0.05)
-        names = [" ".join(process.cmdline()) for process in left]
         self.end()
         return Outcome(
-            exit_code, seconds, self.read("stdout"), self.read("stderr"), self.folder, names
+            exit_code,
+            seconds,
+            self.read("stdout"),
+            self.read("stderr"),
+            self.folder,
+            [*left.values()],
         )
 
     def end(self) -> None:
         """Kill what is left of the command."""
-        for process in self._processes():
-            process.kill()
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(TIMEOUT_S)
 
     def read(self, name: str) -> str:
