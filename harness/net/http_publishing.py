@@ -1,5 +1,6 @@
 """Publish by HTTP POST, one event a request, to an address that names the channel."""
 
+import errno
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,13 +9,13 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import gevent
-import orjson
 from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
-from geventhttpclient.response import HTTPParseError
+from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
 from harness.core.errors import HarnessError
-from harness.core.json_rules import Rules, first_match, text_at
+from harness.core.json_rules import Rules, first_match, read_json, text_at
+from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal
 from harness.net.http_stream import ResponseHead
@@ -94,9 +95,11 @@ class Poster:
     ) -> tuple[ResponseHead, bytes]:
         if _origin(address) != self._origin:
             headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
+        client = self._client(address)
         try:
-            response = self._client(address).post(path_of(address), body, headers)
-            text = bytes(response.read())
+            with gevent.Timeout(ANSWER_WITHIN_S, TimeoutError("no whole answer in time")):
+                response = client.post(path_of(address), body, headers)
+                text = _body(response)
         except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
             raise ConnectionResetError(str(error) or "no answer arrived") from None
         return ResponseHead(response.status_code, _joined(response.headers)), text
@@ -174,8 +177,8 @@ class HttpPublisher:
     def _rejected(self, text: bytes) -> Refusal | None:
         """Return the refusal that an answer with a good status holds."""
         try:
-            body: Any = orjson.loads(text)
-        except orjson.JSONDecodeError:
+            body = read_json(text)
+        except ValueError:
             return None
         key = first_match(body, self._reject)
         return Refusal(f"reject.{key}", text_at(body, key)) if key else None
@@ -200,6 +203,17 @@ class HttpPublisher:
 def _origin(address: str) -> tuple[str, str]:
     parts = urlsplit(address)
     return parts.scheme, parts.netloc.rpartition("@")[2]
+
+
+def _body(response: HTTPSocketPoolResponse) -> bytes:
+    """Read the body of a response; raises OSError if it is too long."""
+    body = bytearray()
+    for part in response:
+        body += part
+        if len(body) > MAX_MESSAGE_BYTES:
+            response.release()
+            raise OSError(errno.EMSGSIZE, f"more than {MAX_MESSAGE_BYTES:,} bytes came")
+    return bytes(body)
 
 
 def _joined(headers: Any) -> dict[str, str]:

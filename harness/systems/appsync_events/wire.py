@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.json_rules import read_json
 
 SUBPROTOCOL = "aws-appsync-event-ws"
 """The subprotocol every client offers and the service selects."""
@@ -256,8 +257,8 @@ def parse_server_message(payload: bytes | str) -> ServerMessage:
             if it is ``data`` whose event is neither a string nor an array of one string.
     """
     try:
-        body = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
+        body = read_json(payload)
+    except ValueError as error:
         raise _bad_message("no JSON", "a JSON object required") from error
     if not isinstance(body, dict):
         raise _bad_message(f"JSON {type(body).__name__}", "a JSON object required")
@@ -282,8 +283,8 @@ def parse_http_reply(status: int, body: bytes) -> ServerMessage:
         RemoteProtocolError: If the status is 200 and the body is no JSON object.
     """
     try:
-        reply = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        reply = read_json(body)
+    except ValueError:
         reply = None
     if not isinstance(reply, dict):
         if status == HTTP_OK:
