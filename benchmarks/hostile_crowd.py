@@ -6,6 +6,7 @@ twentieth met by some hostility. Prints the median percentiles of both and their
 
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.false_alarms import ROOT, wait_until_quiet
+from benchmarks.hostile_hub import KEY
 
 PAIRS = 3
+KEY_VARIABLE = "HOSTILE_CROWD_KEY"
 WORKLOAD = """
 name = "hostile-crowd"
 seed = 20261130
@@ -46,7 +49,7 @@ system = "api-gateway-websocket"
 http = "http://127.0.0.1:{port}"
 realtime = "ws://127.0.0.1:{port}/"
 [auth]
-mode = "none"
+api_key_env = "{key}"
 [client]
 route_responses = false
 """
@@ -57,7 +60,7 @@ system = "server-sent-events"
 http = "http://127.0.0.1:{port}/pub{{channel}}"
 realtime = "http://127.0.0.1:{port}/sub{{channel}}"
 [auth]
-mode = "none"
+api_key_env = "{key}"
 [client]
 publish_body = "{{message}}"
 publish_content_type = "text/plain"
@@ -108,7 +111,7 @@ def scenario(
     files = folder / "workload.toml", folder / "target.toml"
     texts = (
         WORKLOAD.format(rate_per_s=rate_per_s, measure_s=measure_s, transport=transport),
-        target.format(port=port),
+        target.format(port=port, key=KEY_VARIABLE),
     )
     for file, text in zip(files, texts, strict=True):
         file.write_text(text, encoding="utf-8")
@@ -122,7 +125,11 @@ def run_once(protocol: str, *, is_hostile: bool) -> dict[str, Any]:
         command = [sys.executable, "-m", "harness", "run", workload, "--target", target]
         out = Path(place) / "record"
         subprocess.run(
-            [*map(str, command), "--out", str(out)], capture_output=True, check=False, cwd=ROOT
+            [*map(str, command), "--out", str(out)],
+            capture_output=True,
+            check=False,
+            cwd=ROOT,
+            env=os.environ | {KEY_VARIABLE: KEY.decode()},
         )
         summary: dict[str, Any] = json.loads((out / "run.json").read_bytes())["summary"]
         return summary

@@ -28,14 +28,17 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MESSAGE = re.compile(rb"7zqw[0-9a-z]{58}x*w7qz")
 SHORT = 125
 """Longest payload whose length stands in the frame's second byte."""
+KEY = b"the-key-of-the-hostile-crowd"
+"""What every client shows, and what hostile texts repeat, in base64 too."""
+TOLD = KEY + b" " + base64.b64encode(b"k:" + KEY)
 TEXT, CONTINUATION, CLOSE, PING = 1, 0, 8, 9
 GOOD = "good"
 
 INSTEAD: dict[str, Callable[[bytes], list[bytes]]] = {
-    "malformed": lambda message: [message[:40] + b"!"],
+    "malformed": lambda message: [message[:40] + b"! " + TOLD],
     "altered": lambda message: [message[:30] + bytes((message[30] ^ 1,)) + message[31:]],
     "foreign": lambda message: [b"7zqw" + b"0" * (len(message) - 4)],
-    "not_utf8": lambda _: [b"\xff\xfe\x80 no text"],
+    "not_utf8": lambda _: [b"\xff\xfe\x80 \x1b[2J " + TOLD],
     "duplicated": lambda message: [message, message],
     "misrouted": lambda message: [message],
 }
@@ -64,13 +67,13 @@ FRAMES = {
     "empty_frames": frame(b"", final=False) + frame(b"", CONTINUATION, final=False) * 20_000,
     "pings": frame(b"p" * 100, PING) * 20_000,
     "oversize": b"\x81\x7f" + (2**40).to_bytes(8, "big"),
-    "closed_twice": frame(b"\x03\xe8bye", CLOSE) * 2 + b"\xff\x00 rubbish" * 9,
+    "closed_twice": frame(b"\x03\xe8bye: " + TOLD, CLOSE) * 2 + b"\xff\x00 rubbish" * 9,
     "frame_reset": b"\x81\x7e\x40\x00half a frame",
 }
 CHUNKS = {
     "endless_line": chunk(b"data: ") + chunk(b"x" * 1000) * 5000,
     "comments": chunk(b":\n" * 2000) * 10,
-    "chunk_size": b"f" * 20 + b"\r\n",
+    "chunk_size": b"f " + TOLD + b"\r\n",
     "gzip_bomb": chunk(gzip.compress(b"x" * 30_000_000)),
     "ended_twice": b"0\r\n\r\n" + b"\xff\x00 rubbish" * 9,
     "chunk_reset": b"4000\r\nhalf a chunk",

@@ -49,6 +49,14 @@ def now_s(monkeypatch):
     return now_s
 
 
+@pytest.fixture(autouse=True)
+def without_proxy(monkeypatch):
+    """Connect directly, whatever proxies the environment of the tests names."""
+    for name in ("http", "https", "ws", "wss", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
+
+
 @pytest.fixture
 def outside_of_github(monkeypatch):
     """Make tests the same on a developer's machine and in a pipeline."""

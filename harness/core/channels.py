@@ -39,6 +39,14 @@ def names_of(channel: str) -> list[str]:
     return list(dict.fromkeys([channel, *reversed(above)]))
 
 
+def own_name(name: str, chatter: int) -> str:
+    """Return what the messages of one chatter are called among those of a channel or wildcard.
+
+    No channel has a space in its name.
+    """
+    return f"{name} {chatter}"
+
+
 def channels_named(names: Sequence[str], known: Collection[str]) -> list[str]:
     """Return the known channels that any of a listener's names stands for, each once."""
     if not any(map(is_wildcard, names)):

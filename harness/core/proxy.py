@@ -50,7 +50,7 @@ def proxy_for(url: str) -> Proxy | None:
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxies = getproxies_environment()
-    names = [name for name in _VARIABLES[parts.scheme] if name in proxies]
+    names = [name for name in _VARIABLES.get(parts.scheme, ("all",)) if name in proxies]
     if not names or is_loopback(host):
         return None
     if any(proxy_bypass(each, proxies) for each in (host, f"{host}:{parts.port}")):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
-from harness.core.channels import names_of
+from harness.core.channels import names_of, own_name
 from harness.measure.message_tracker import RETIRE_AFTER_S
 from harness.measure.record_schema import DELIVERY_COUNTS
 
@@ -30,6 +30,7 @@ class _Publish(NamedTuple):
     second: int
     phase: str
     channel: str
+    chatter: int
     sent_ns: int
     acknowledged: bool
 
@@ -60,7 +61,12 @@ class LiveLedger:
             if row["sent_ns"] is not None:
                 acknowledged = row["outcome"] == "acknowledged"
                 self._waiting[row["stream"], row["sequence"]] = _Publish(
-                    second, row["phase"], row["channel"], row["sent_ns"], acknowledged
+                    second,
+                    row["phase"],
+                    row["channel"],
+                    row["chatter"],
+                    row["sent_ns"],
+                    acknowledged,
                 )
         for row in report["arrivals"]:
             self._take_arrivals(
@@ -70,6 +76,11 @@ class LiveLedger:
     def open_at(self, channel: str, instant_ns: int) -> int:
         """Return how many subscriptions are owed a message sent at an instant of the run clock."""
         return sum(self._open_at(name, instant_ns) for name in names_of(channel))
+
+    def _own_open(self, publish: _Publish) -> int:
+        """Return how many of the open subscriptions are its sender's and not owed the message."""
+        names = (own_name(name, publish.chatter) for name in names_of(publish.channel))
+        return sum(self._open_at(name, publish.sent_ns) for name in names)
 
     def _open_at(self, channel: str, instant_ns: int) -> int:
         if channel in self._unsorted:  # Nearly in order already, so this is quick.
@@ -94,7 +105,7 @@ class LiveLedger:
         return totals["owed"] - totals["delivered"]
 
     def _settle(self, key: _Key, publish: _Publish) -> None:
-        owed = self.open_at(publish.channel, publish.sent_ns)
+        owed = self.open_at(publish.channel, publish.sent_ns) - self._own_open(publish)
         totals = self.totals[publish.phase]
         if publish.acknowledged:
             totals["owed"] += owed

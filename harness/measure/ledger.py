@@ -21,9 +21,10 @@ from harness.measure.message_tracker import Arrivals, Found, MessageTracker
 
 
 class _EachChecked(dict[int, int]):
-    """The sequences expected just after a reconnect or before leaving, when each is checked.
+    """The sequences expected while each delivery is checked.
 
-    The next message of a stream may then be one that is not owed.
+    Just after a reconnect, before leaving, and where a user's own messages are not owed to it, the
+    next message of a stream may be one that is not owed.
     """
 
     def get(self, *_: object) -> None:  # type: ignore[override]  # it knows less on purpose
@@ -40,6 +41,8 @@ class SubscriberLedger:
     Attributes:
         owed_from_ns: Run clock from which messages are owed: the confirmation. None before.
         owed_until_ns: Run clock from which they are owed no longer. None before.
+        own: Stream and sequence of the messages that are its user's own and not owed to it; None
+            where they are owed like all others.
         duplicated: Deliveries of a message that had been delivered already.
         reordered: Distinct owed deliveries that came after a later one of the same stream.
         late: Distinct owed deliveries that came after the drain had ended.
@@ -69,6 +72,7 @@ class SubscriberLedger:
         "misrouted",
         "owed_from_ns",
         "owed_until_ns",
+        "own",
         "reordered",
         "tracker",
         "unexpected",
@@ -88,8 +92,14 @@ class SubscriberLedger:
         self.longest_stall_ns = 0
         self.first_arrival_ns = 0
         self.last_arrival_ns = 0
+        self.own: set[tuple[int, int]] | None = None
         self._gaps: dict[int, list[range]] | None = None
         self._before_count = 0
+
+    def owe_no_own(self) -> None:
+        """Do not owe what will be added to ``own``; then each delivery is checked for it."""
+        self.own = set()
+        self.expected = _EachChecked(self.expected)
 
     def begin_again(self) -> None:
         """Count the user's next connection from 0.
@@ -253,7 +263,8 @@ class SubscriberLedger:
                 self.unexpected += 1
                 message.unexpected += 1
             return
-        if self.owed_until_ns is None and isinstance(self.expected, _EachChecked):
+        each_checked = isinstance(self.expected, _EachChecked) and self.own is None
+        if each_checked and self.owed_until_ns is None:
             self.expected = dict(self.expected)
         if message.sequence >= expected:
             if message.sequence > expected:
@@ -280,6 +291,8 @@ class SubscriberLedger:
         self._gaps.setdefault(message.stream, []).append(skipped)
         owed_since_ns = None
         for sequence in reversed(skipped):
+            if self.own is not None and (message.stream, sequence) in self.own:
+                continue
             known = self.tracker.find(message.stream, sequence)
             if known is None or self.owed_from_ns is None or known.sent_ns < self.owed_from_ns:
                 break
@@ -288,6 +301,8 @@ class SubscriberLedger:
             self._note_stall(owed_since_ns, kernel_ns + self.tracker.clock_offset_ns)
 
     def _is_owed(self, message: Arrivals) -> bool:
+        if self.own is not None and (message.stream, message.sequence) in self.own:
+            return False
         if self.owed_from_ns is None or message.sent_ns < self.owed_from_ns:
             return False
         return self.owed_until_ns is None or message.sent_ns < self.owed_until_ns

@@ -1,5 +1,6 @@
 """Publish by HTTP POST, one event a request, to an address that names the channel."""
 
+import errno
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,19 +9,19 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import gevent
-import orjson
 from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
-from geventhttpclient.response import HTTPParseError
+from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
-from harness.core.errors import TargetUnreachableError
-from harness.core.json_rules import Rules, first_match, text_at
+from harness.core.errors import HarnessError
+from harness.core.json_rules import Rules, first_match, read_json, text_at
+from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal
 from harness.net.http_stream import ResponseHead
 from harness.net.joining import error_text, join_code
 from harness.net.redirects import KEEPS_METHOD, REDIRECTS, RefusedRedirectError, redirected
-from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
+from harness.net.request_fields import OWN_HEADERS, Cookies, RequestFields, bearer
 from harness.net.route import Route
 from harness.net.stream import TcpStream, wait_readable
 
@@ -93,11 +94,12 @@ class Poster:
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[ResponseHead, bytes]:
         if _origin(address) != self._origin:
-            kinds = {name: headers[name] for name in headers if name.lower() == "content-type"}
-            headers = {**OWN_HEADERS, **kinds}
+            headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
+        client = self._client(address)
         try:
-            response = self._client(address).post(path_of(address), body, headers)
-            text = bytes(response.read())
+            with gevent.Timeout(ANSWER_WITHIN_S, TimeoutError("no whole answer in time")):
+                response = client.post(path_of(address), body, headers)
+                text = _body(response)
         except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
             raise ConnectionResetError(str(error) or "no answer arrived") from None
         return ResponseHead(response.status_code, _joined(response.headers)), text
@@ -109,7 +111,7 @@ class Poster:
             # What the target says of certificates is for its own host.
             try:
                 self._clients[origin] = http_client(Route(replace(self._access, tls=None), address))
-            except (TargetUnreachableError, UnicodeError) as error:
+            except (HarnessError, UnicodeError) as error:
                 raise ConnectionError(str(error)) from None
         return self._clients[origin]
 
@@ -126,6 +128,7 @@ class HttpPublisher:
         access: Its ``http`` has ``{channel}`` where the channel belongs.
         body: Makes the body of a request from a channel and an event.
         content_type: Of the bodies. The key, if there is one, is sent as a bearer token.
+        cookies: Where those of the users are kept; left out, the target's are sent.
     """
 
     def __init__(
@@ -133,22 +136,34 @@ class HttpPublisher:
         access: Access,
         body: Callable[[str, bytes], bytes],
         content_type: str = "application/json",
+        cookies: Cookies | None = None,
     ) -> None:
         fields = RequestFields(access.http, access.options)
         self._address = fields.address
         own = {"Content-Type": content_type, **bearer(access.api_key)}
-        self._headers = fields.headers_of_no_user(own)
+        self._headers = fields.headers(own)
+        self._cookies = cookies or fields.cookies
         self._body = body
         self._reject: Rules = access.options.reject
         self._poster = Poster(access)
 
-    def post(self, publish_id: str, channel: str, events: list[bytes]) -> PublishAnswer:
-        """POST each event and wait for the answers, in the calling greenlet; raises OSError."""
+    def post(
+        self, publish_id: str, channel: str, events: list[bytes], user: object = None
+    ) -> PublishAnswer:
+        """POST each event and wait for the answers, in the calling greenlet; raises OSError.
+
+        Args:
+            publish_id: For the answer.
+            channel: Path of the channel.
+            events: The messages.
+            user: Whose cookies are sent; None for those of the target alone.
+        """
         address = with_channels(self._address, (channel,))
+        headers = self._headers | self._cookies.header(user, address)
         refusals: dict[int, Refusal] = {}
         for place, event in enumerate(events):
             try:
-                answer = self._poster.post(address, self._body(channel, event), self._headers)
+                answer = self._poster.post(address, self._body(channel, event), headers)
             except OSError as error:
                 if not place:
                     raise
@@ -162,8 +177,8 @@ class HttpPublisher:
     def _rejected(self, text: bytes) -> Refusal | None:
         """Return the refusal that an answer with a good status holds."""
         try:
-            body: Any = orjson.loads(text)
-        except orjson.JSONDecodeError:
+            body = read_json(text)
+        except ValueError:
             return None
         key = first_match(body, self._reject)
         return Refusal(f"reject.{key}", text_at(body, key)) if key else None
@@ -174,7 +189,7 @@ class HttpPublisher:
 
     def _tell(self, publish_id: str, channel: str, events: list[bytes], listener: Listener) -> None:
         try:
-            answer = self.post(publish_id, channel, events)
+            answer = self.post(publish_id, channel, events, listener)
         except OSError as error:
             code, text = join_code(error), error_text(error)
             answer = PublishAnswer(publish_id, False, False, code, text, time.time_ns())
@@ -190,6 +205,17 @@ def _origin(address: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc.rpartition("@")[2]
 
 
+def _body(response: HTTPSocketPoolResponse) -> bytes:
+    """Read the body of a response; raises OSError if it is too long."""
+    body = bytearray()
+    for part in response:
+        body += part
+        if len(body) > MAX_MESSAGE_BYTES:
+            response.release()
+            raise OSError(errno.EMSGSIZE, f"more than {MAX_MESSAGE_BYTES:,} bytes came")
+    return bytes(body)
+
+
 def _joined(headers: Any) -> dict[str, str]:
     """Return a response's headers by lower-case name; equal names joined by a comma."""
     joined: dict[str, str] = {}
@@ -201,7 +227,7 @@ def _joined(headers: Any) -> dict[str, str]:
 
 def http_client(route: Route) -> HTTPClient:
     """Return a client for requests to the host of a route, which makes its connections."""
-    client = HTTPClient(route.host, route.port)
+    client = HTTPClient(route.host, route.port, headers=dict(OWN_HEADERS))
     client._connection_pool = _Connections(route)  # noqa: SLF001 - it takes no pool as an argument
     return client
 

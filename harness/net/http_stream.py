@@ -199,7 +199,36 @@ def body_of(head: ResponseHead) -> Body:
     return CompressedBody(body, _WINDOW_BITS[compression])
 
 
-class CompressedBody:
+class _Parts:
+    """A body of parts; what is wrong behind a part waits until that part has been taken."""
+
+    __slots__ = ("_failure",)
+
+    def __init__(self) -> None:
+        self._failure: RemoteProtocolError | None = None
+
+    def feed(self, received: bytes) -> bytes:
+        """Return the part of the body in what arrived.
+
+        Raises:
+            RemoteProtocolError: If it is not coded as the head says, or too long.
+        """
+        parts: list[bytes] = []
+        try:
+            if self._failure is None:
+                self._read(received, parts)
+        except RemoteProtocolError as error:
+            self._failure = error
+        if self._failure is not None and not parts:
+            raise self._failure
+        return b"".join(parts)
+
+    def _read(self, received: bytes, parts: list[bytes]) -> None:
+        """Append the parts of the body in what arrived."""
+        raise NotImplementedError
+
+
+class CompressedBody(_Parts):
     """A compressed body, inside one of the other bodies.
 
     Args:
@@ -210,6 +239,7 @@ class CompressedBody:
     __slots__ = ("_body", "_inflate", "_window_bits")
 
     def __init__(self, body: Body, window_bits: int) -> None:
+        super().__init__()
         self._body = body
         self._window_bits = window_bits
         self._inflate = zlib.decompressobj(window_bits)
@@ -229,24 +259,21 @@ class CompressedBody:
         """False: what equal bytes mean depends on those before them."""
         return False
 
-    def feed(self, received: bytes) -> bytes:
-        """Return what the bytes decompress to.
-
-        Raises:
-            RemoteProtocolError: If they are not compressed as the head says, or to too much.
-        """
-        text, rest = b"", self._body.feed(received)
+    def _read(self, received: bytes, parts: list[bytes]) -> None:
+        rest, left = self._body.feed(received), MAX_MESSAGE_BYTES
         while rest:
             try:
-                text += self._inflate.decompress(rest, MAX_MESSAGE_BYTES - len(text))
+                text = self._inflate.decompress(rest, left)
             except zlib.error as error:
                 raise RemoteProtocolError("compressed body", str(error), "zlib's format") from None
-            if self._inflate.unconsumed_tail or len(text) >= MAX_MESSAGE_BYTES:
+            if text:
+                parts.append(text)
+                left -= len(text)
+            if self._inflate.unconsumed_tail or not left:
                 raise oversize("compressed body", "expands without an end", MAX_MESSAGE_BYTES)
             rest = self._inflate.unused_data
             if self._inflate.eof:  # Source: RFC 1952, section 2.2: members may follow each other.
                 self._inflate = zlib.decompressobj(self._window_bits)
-        return text
 
 
 class PlainBody:
@@ -282,19 +309,19 @@ class PlainBody:
         return taken
 
 
-class ChunkedBody:
+class ChunkedBody(_Parts):
     """A body in the chunked coding; extensions and trailers are read over."""
 
-    __slots__ = ("_failure", "_in_trailer", "_left", "_rest", "_trailer_bytes", "ended")
+    __slots__ = ("_in_trailer", "_left", "_rest", "_trailer_bytes", "ended")
 
     def __init__(self) -> None:
+        super().__init__()
         self.ended = False
         self._rest = b""
         self._left = 0
         """Bytes of the current chunk still to come, its line end included."""
         self._in_trailer = False
         self._trailer_bytes = 0
-        self._failure: RemoteProtocolError | None = None
 
     @property
     def ends_with_connection(self) -> bool:
@@ -306,25 +333,8 @@ class ChunkedBody:
         """Whether the next byte begins a chunk."""
         return not (self._rest or self._left or self._in_trailer or self.ended)
 
-    def feed(self, received: bytes) -> bytes:
-        """Return the data of the chunks in what arrived.
-
-        Raises:
-            RemoteProtocolError: If it is not chunked as the RFC says; where data came before that
-                in the same bytes, at the next call.
-        """
-        parts: list[bytes] = []
-        try:
-            if self._failure is None:
-                self._read(self._rest + received, parts)
-        except RemoteProtocolError as error:
-            self._failure = error
-        if self._failure is not None and not parts:
-            raise self._failure
-        return b"".join(parts)
-
-    def _read(self, text: bytes, parts: list[bytes]) -> None:
-        self._rest = b""
+    def _read(self, received: bytes, parts: list[bytes]) -> None:
+        text, self._rest = self._rest + received, b""
         place = 0
         while place < len(text) and not self.ended:
             if self._left:

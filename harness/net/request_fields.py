@@ -6,6 +6,7 @@ password), RFC 6265 (cookies).
 """
 
 import re
+import warnings
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from email.message import Message
@@ -76,8 +77,7 @@ class RequestFields:
 
     def headers_of_no_user(self, own: Mapping[str, str]) -> dict[str, str]:
         """Return the same with the target's cookies, for requests that no user makes alone."""
-        cookie = self.cookies.constant
-        return self.headers(own) | ({"Cookie": cookie} if cookie else {})
+        return self.headers(own) | self.cookies.header(None, self.address)
 
 
 class Cookies:
@@ -89,18 +89,15 @@ class Cookies:
     Args:
         address: Of the target.
         constant: The target's own.
-
-    Attributes:
-        constant: The same, as a header's value; empty for none.
     """
 
     def __init__(self, address: str, constant: Mapping[str, str]) -> None:
         self._address = address
         self._constant = constant
         self._jars: dict[object, CookieJar] = {}
-        self.constant = _cookie(constant)
-        _require(_HEADER_VALUE, "client.cookies", self.constant, "printable ASCII")
-        self._constant_line = _line(self.constant)
+        cookie = _cookie(constant)
+        _require(_HEADER_VALUE, "client.cookies", cookie, "printable ASCII")
+        self._constant_line = _line(cookie)
 
     def line(self, user: object, address: str = "", *, is_ours: bool = True) -> bytes:
         """Return the line of a request's head with a user's cookies; empty for none.
@@ -113,10 +110,15 @@ class Cookies:
         jar = self._jars.get(user)
         if jar is None:
             return self._constant_line if is_ours else b""
-        request = Request(address or self._address)  # noqa: S310 - it is not opened
-        jar.add_cookie_header(request)
         ours = self._constant if is_ours else _NOTHING
-        return _line(_cookie({**ours, **_pairs(request.get_header("Cookie") or "")}))
+        return _line(_cookie({**ours, **_sent(jar, address or self._address)}))
+
+    def header(self, user: object, address: str) -> dict[str, str]:
+        """Return the header of a request to the target's own host; empty for none."""
+        jar = self._jars.get(user)
+        sent = _sent(jar, address) if jar else {}
+        cookie = _cookie({**self._constant, **sent})
+        return {"Cookie": cookie} if cookie else {}
 
     def take(self, user: object, set_cookies: Sequence[str], address: str = "") -> None:
         """Keep what a server sets for a user.
@@ -132,27 +134,42 @@ class Cookies:
         jar = self._jars.get(user)
         if jar is None:
             jar = self._jars[user] = CookieJar(_POLICY)
-        jar.extract_cookies(_Answer(set_cookies), Request(address or self._address))  # type: ignore[arg-type]  # it needs info() only  # noqa: S310 - as above
-        kept = list(jar)
-        size = sum(_size(each.name, each.value) for each in kept)
-        while len(kept) > MOST_COOKIES or size > MOST_COOKIE_BYTES:
-            oldest = kept.pop(0)
-            size -= _size(oldest.name, oldest.value)
-            jar.clear(oldest.domain, oldest.path, oldest.name)
+        request = Request(address or self._address)  # noqa: S310 - it is not opened
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # So the jar tells of a date that it cannot read.
+            for each in set_cookies[:MOST_COOKIES]:
+                if len(each) <= MOST_COOKIE_BYTES and not _CONTROL.search(each):
+                    jar.extract_cookies(_Answer(each), request)  # type: ignore[arg-type]  # it reads info() only
+        _make_room(jar)
+
+
+def _sent(jar: CookieJar, address: str) -> dict[str, str]:
+    """Return the cookies of a jar that belong into a request to an address."""
+    request = Request(address)  # noqa: S310 - it is not opened
+    jar.add_cookie_header(request)
+    return _pairs(request.get_header("Cookie") or "")
 
 
 class _Answer:
-    """What ``CookieJar`` reads of an answer."""
+    """What ``CookieJar`` reads of an answer; by itself, since one cookie can spoil the others."""
 
-    def __init__(self, set_cookies: Sequence[str]) -> None:
+    def __init__(self, set_cookie: str) -> None:
         self._head = Message()
-        for value in set_cookies[:MOST_COOKIES]:
-            if len(value) <= MOST_COOKIE_BYTES and not _CONTROL.search(value):
-                self._head["Set-Cookie"] = value
+        self._head["Set-Cookie"] = set_cookie
 
     def info(self) -> Message:
         """Return the head."""
         return self._head
+
+
+def _make_room(jar: CookieJar) -> None:
+    """Delete the oldest cookies of a user who has too many."""
+    kept = list(jar)
+    size = sum(_size(each.name, each.value) for each in kept)
+    while len(kept) > MOST_COOKIES or size > MOST_COOKIE_BYTES:
+        oldest = kept.pop(0)
+        size -= _size(oldest.name, oldest.value)
+        jar.clear(oldest.domain, oldest.path, oldest.name)
 
 
 def merged(*layers: Mapping[str, str]) -> dict[str, str]:

@@ -229,7 +229,12 @@ class TlsStream(TcpStream):
     def send(self, data: bytes) -> None:
         """Encrypt and send; as ``TcpStream.send``."""
         self._session.write(data)
-        super().send(self._outgoing.read())
+        try:
+            super().send(self._outgoing.read())
+        except OSError:
+            if self._reader is None:
+                self.receive()  # An alert that came before the end says why, and is raised.
+            raise
 
 
 def open_socket(

@@ -113,6 +113,11 @@ class Target(ScenarioModel):
         "are recognised, wherever they stand in what arrives. Where the protocol needs JSON, other "
         "text is put in as a JSON string.",
     )
+    chatters_owed_own: bool = Field(
+        default=True,
+        description="Whether the system sends a chatter that subscribes to a channel its own "
+        "messages too. If false, they are not owed to it, and count as unexpected if they come.",
+    )
     channel_namespace: Segment = Field(
         default="default", description="Channels are /<channel_namespace>/room-<n>."
     )

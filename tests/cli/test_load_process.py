@@ -174,7 +174,7 @@ def test_signal_during_the_start_reaches_the_load_and_not_us(tmp_path: Path) -> 
         load = LoadProcess(waiting, tmp_path / "run")
         with load.forwarding():
             deliver()
-            assert -signal.SIGINT == load.wait(10.0)
+            assert -signal.SIGINT == load.wait(PATIENCE_S)
     assert load.interrupted
 
 
@@ -190,7 +190,7 @@ def test_signal_taken_by_another_thread_is_held_too(tmp_path: Path) -> None:
             with load.forwarding():
                 wait_for((tmp_path / "run" / "run.json").is_file)
                 deliver()
-                assert 130 == load.wait(10.0)
+                assert 130 == load.wait(PATIENCE_S)
     finally:
         release.set()
         other.join()

@@ -91,3 +91,13 @@ def test_missing_file_of_a_target_is_refused_as_a_run_would(write):
     with pytest.raises(ScenarioError) as caught:
         validate([str(write("mine.toml", text))])
     assert ["tls.ca_file"] == [problem.key for problem in caught.value.problems]
+
+
+def test_proxy_of_the_environment_is_named_without_its_password(write, capsys, monkeypatch):
+    """In the line of its target."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.test:3128")
+    text = AWS.read_text(encoding="utf-8").replace("${APPSYNC_REALTIME_HOST}", "chat.test")
+    validate([str(write("mine.toml", text))])
+    shown = capsys.readouterr().out
+    assert shown.endswith(", through the proxy proxy.test:3128\n")
+    assert "secret" not in shown

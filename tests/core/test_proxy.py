@@ -3,16 +3,12 @@ import pytest
 from harness.core.errors import ScenarioError
 from harness.core.proxy import proxy_for
 
-VARIABLES = ("http", "https", "ws", "wss", "all", "no")
 PROXY = "http://proxy.test:3128"
 
 
 @pytest.fixture
 def environment(monkeypatch):
-    """Set variables of proxies, and no others."""
-    for name in VARIABLES:
-        monkeypatch.delenv(f"{name}_proxy", raising=False)
-        monkeypatch.delenv(f"{name}_PROXY".upper(), raising=False)
+    """Set variables of the environment."""
 
     def set_all(**variables):
         for name, value in variables.items():

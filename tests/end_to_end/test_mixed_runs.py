@@ -9,7 +9,8 @@ from tests.support.web_server import PAGE, WebServer
 MIXED = ROOT / "scenarios/workloads/mixed.toml"
 LOCUSTFILE = ROOT / "locustfiles/mixed.py"
 PLANNED = {"subscriber": 180, "chatter": 20, "Browser": 20}
-SHORT_ONE = SHORT | {"phases.measure_s": 3.0}
+SHORT_ONE = SHORT | {"phases.settle_s": 4.0, "phases.measure_s": 3.0}
+"""With room for the joins of three workers that a busy machine starts one after the other."""
 PATIENT = SHORT_ONE | {f"slos.{place}.limit": 60_000.0 for place in (1, 2)}
 """A busy machine answers late, and that is no fault here."""
 
@@ -160,14 +161,9 @@ def test_worker_with_another_locustfile_is_refused_by_name(outcome):
 
 BAD = {
     "import gone_module\n": ", line 1: raises ModuleNotFoundError: No module named 'gone_module'",
-    "class A(:\n": ", line 1: has a syntax error: invalid syntax",
-    "import locust\n": ": has no User class, one is needed",
     POLLERS: ": Poller is for polling, the target's system is appsync-events",
     "from locust import User\nclass Guest(User):\n    pass\n": (
         ": has no ordinary User class Browser, population.others plans 20 of it"
-    ),
-    "from locust import User\nclass Browser(User):\n  pass\nclass Guest(User):\n  pass\n": (
-        ": Guest has no count, each User class needs one"
     ),
 }
 

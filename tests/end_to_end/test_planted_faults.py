@@ -70,12 +70,6 @@ def stopped_worker(launcher):
     return running.outcome()
 
 
-def lost_worker(launcher):
-    running = launcher.run(MEASURED, "--workers", 2).until_second(MEASURING_AT_S)
-    running.send(signal.SIGKILL, running.workers()[-1])
-    return running.outcome()
-
-
 blocked_loop = partial(faulty, fault="blocked loop", limits=("loop_lag_max_ms",))
 stepped_clock = partial(faulty, fault="clock step", limits=("clock_step_max_ms",))
 late_schedule = partial(
@@ -129,12 +123,6 @@ ALONE = {
         {"generator_send_delay", "generator_late_slots"},
     ),
 }
-ENDED = {
-    "a worker is killed": (lost_worker, "run_cut_short", "worker_lost"),
-    "the limit on open files is met": (full_files, "out_of_open_files", "out_of_open_files"),
-}
-
-
 OUR_OWN = {
     "the account of deliveries raises": (broken_ledger, "internal_error"),
     "the report of a second raises": (broken_report, "run_cut_short"),
@@ -158,12 +146,11 @@ def test_fault_is_noticed_and_no_other(outcome, request):
     assert ALONE[request.node.callspec.id][1] == named(outcome)
 
 
-@after_each(commands(ENDED))
-def test_fault_that_ends_the_run_is_its_cause(outcome, request):
+@after(full_files)
+def test_full_limit_on_open_files_ends_the_run_and_is_its_cause(outcome):
     """The run ends at once and says why; the target is not blamed."""
-    _, warning, cause = ENDED[request.node.callspec.id]
-    assert warning in named(outcome)
-    assert cause == outcome.run["cause"]["code"]
+    assert "out_of_open_files" in named(outcome)
+    assert "out_of_open_files" == outcome.run["cause"]["code"]
 
 
 @after_each(commands(OUR_OWN))

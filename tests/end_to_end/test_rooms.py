@@ -38,6 +38,7 @@ def rooms_with_drops(launcher):
 def shipped(launcher, target, **settings):
     """The workload as it is, shortened, with a fifth of its users, on two processes."""
     changes = {key: CROWD[key] for key in CROWD if key.startswith("phases.")}
+    changes |= {"phases.measure_s": 4.0}
     changes |= {"population.subscribers": 180, "population.chatters": 20}
     changes |= {"slos.4.limit": 60_000.0, "target.emulator.processes": 2}
     if system_named(load_emulated_target(target).system).polling_classes:
@@ -47,7 +48,7 @@ def shipped(launcher, target, **settings):
 
 def dropping(launcher, target):
     """The same, while every tenth delivery is dropped."""
-    told = faults({"kind": "drop", "count": DROPS, "ratio": 0.1})
+    told = faults({"kind": "drop", "count": DROPS, "ratio": 0.1}, length_s=3.0)
     return shipped(launcher, target, disturbances=as_toml([told]))
 
 

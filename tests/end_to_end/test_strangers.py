@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.distributed_runs import RunGroup, master_command, worker_command
 from tests.support.ports import free_port
-from tests.support.runs import apart
 from tests.support.waiting import wait_for
 
 STRANGER = """
@@ -77,12 +76,3 @@ def test_worker_with_another_secret_says_so_and_ends(launcher):
 
     assert worker.exit_code == 2
     assert "has another secret, or none" in worker.errors[0]
-
-
-@pytest.mark.slow
-def test_plain_locust_without_a_secret_goes_on_working(launcher):
-    """Its own workers are forked with a secret that nobody else knows."""
-    outcome = launcher.locust({}, *apart(2)).outcome()
-
-    assert outcome.exit_code == 0, outcome.said
-    assert "channel_open" not in {one["code"] for one in outcome.summary["warnings"]}

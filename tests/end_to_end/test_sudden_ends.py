@@ -32,7 +32,10 @@ def test_dead_worker_ends_the_run(outcome):
     sentence = f"worker {{}} (process {lost}) ended before the run did"
     assert outcome.run["cause"]["message"] in {sentence.format(0), sentence.format(1)}
     assert 1 == outcome.stdout.count(f"(process {lost}) ended before the run did")
-    assert "connections_missing" in {each["code"] for each in outcome.summary["warnings"]}
+    assert "worker_lost" == outcome.run["cause"]["code"]
+    found = {each["code"]: each["invalidates"] for each in outcome.summary["warnings"]}
+    assert found["run_cut_short"]
+    assert "connections_missing" in found
     assert "Traceback" not in outcome.said
 
 

@@ -17,6 +17,8 @@ SECRETS = {
     "TEST_HEADER": "header-of-the-test",
     "TEST_COOKIE": "cookie-of-the-test",
     "TEST_TOKEN": "token-of-the-test",
+    "TEST_QUERY": "query/of the+test",
+    "TEST_SUBPROTOCOL": "subprotocol-of-the-test",
 }
 PASSWORD = "password-of-the-test"
 STREAMS = """
@@ -30,17 +32,22 @@ api_key_env = "TEST_API_KEY"
 [client]
 headers_env = {{ X-Guard = "TEST_HEADER" }}
 cookies_env = {{ session = "TEST_COOKIE" }}
+query_env = {{ more = "TEST_QUERY" }}
 """
 SOCKETS = """
 name = "told"
 system = "api-gateway-websocket"
 [endpoints]
 http = "http://127.0.0.1:{port}"
-realtime = "ws://127.0.0.1:{port}/?tok=${{TEST_TOKEN}}"
+realtime = "ws://someone:{password}@127.0.0.1:{port}/?tok=${{TEST_TOKEN}}"
 [auth]
 api_key_env = "TEST_API_KEY"
 [client]
 key_header = "x-api-key"
+headers_env = {{ X-Guard = "TEST_HEADER" }}
+cookies_env = {{ session = "TEST_COOKIE" }}
+query_env = {{ more = "TEST_QUERY" }}
+subprotocols = ["v1", "${{TEST_SUBPROTOCOL}}"]
 """
 ESCAPES = "\x1b[2J\x1b]0;taken over\x07"
 
@@ -98,10 +105,11 @@ def assert_untold(outcome):
 
 
 @pytest.mark.slow
-def test_a_refusal_that_repeats_the_request_shows_no_secret(launcher):
-    """Headers, cookies, the query and the password of the address are known by their names."""
+@pytest.mark.parametrize("target", [STREAMS, SOCKETS], ids=["streams", "sockets"])
+def test_a_refusal_that_repeats_the_request_shows_no_secret(launcher, target):
+    """All that a request carries is known by its name."""
     with serving_http(Repeating) as server:
-        outcome = told(launcher, STREAMS, server.server_port)
+        outcome = told(launcher, target, server.server_port)
 
     assert_untold(outcome)
     assert outcome.exit_code == 5, outcome.said
@@ -112,7 +120,7 @@ def test_a_refusal_that_repeats_the_request_shows_no_secret(launcher):
 @pytest.mark.slow
 def test_a_close_reason_with_escapes_and_the_key_shows_neither(launcher):
     """What the service gives as the reason of a close is shown as one line of text."""
-    with serving_websockets(closing) as port:
+    with serving_websockets(closing, subprotocols=["v1"]) as port:
         outcome = told(launcher, SOCKETS, port)
 
     assert_untold(outcome)

@@ -1,6 +1,8 @@
 import tomllib
 from functools import partial
 
+import pytest
+
 from harness.analysis.run.histograms import read_histograms
 from harness.core.clock import NS_PER_S
 from tests.support.runs import EMULATED, ROOT, SHORT, after, after_each
@@ -132,8 +134,12 @@ MEDIAN = {"slos.4.metric": '"fan_out_latency_ms.p50"'}
 two_kinds = partial(small, name="hybrid", system="hybrid", **MEDIAN)
 
 
-@after_each(on_every_system("quickstart"), smoke=("server-sent-events",))
-def test_quickstart_runs_unchanged_on_every_system(outcome):
+quick_start = partial(small, name="quickstart", system="server-sent-events")
+
+
+@pytest.mark.smoke
+@after(quick_start)
+def test_quickstart_on_streams_of_events_loses_nothing(outcome):
     """A hundred people in one room; the ledger is the emulator's, to the last delivery."""
     assert_ledger_agrees(outcome, users=100)
 

@@ -75,7 +75,9 @@ class HostileServer:
     def close(self):
         """End everything."""
         self.joined.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # A thread that accepts holds a file.
         self._listener.close()
+        self._thread.join()
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -134,8 +136,8 @@ def server():
 def stream_user(server):
     """A user of server-sent events."""
     address = f"http://{HOST}:{server.port}/{{channel}}"
-    access = Access(address, address, "", options=StreamOptions())
-    with contextlib.closing(Client(ServerSentEventsApi(access), server)) as client:
+    api = ServerSentEventsApi(Access(address, address, "", options=StreamOptions()))
+    with contextlib.closing(api), contextlib.closing(Client(api, server)) as client:
         yield client
 
 

@@ -1,30 +1,27 @@
 """Bytes that mean much work: there is an end to it, and what was good before counts."""
 
-import _socket  # gevent patches socket.socket; a stream needs the plain one.
 import contextlib
 import gzip
-import socket
 import ssl
-import threading
 import time
 import tracemalloc
 
 import pytest
-import trustme
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.json_rules import read_json, text_at
 from harness.core.message_token import TOKEN_BYTES, MessageToken, needle_of
 from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.measure import message_tracker
 from harness.measure.ledger import SubscriberLedger
 from harness.measure.message_tracker import MOST_IN_ONE, MessageTracker
-from harness.net.http_stream import ChunkedBody, body_of, parse_response_head
-from harness.net.stream import TlsStream
+from harness.net.http_stream import ChunkedBody, body_of, parse_response_head, retry_after_s
+from harness.systems.api_gateway_websocket import wire
 from harness.systems.polling import wire as polling
 from harness.systems.server_sent_events.wire import MAX_FIELDS, EventStreamParser
 from tests.hostile.conftest import STREAM_HEAD, server_frame
 from tests.support.listeners import wait_for
-from tests.support.waiting import PATIENCE_S
+from tests.support.tls_sessions import tls_session
 
 RUN = "run"
 NEEDLE = needle_of(RUN)
@@ -196,11 +193,29 @@ def test_event_of_a_poll_that_is_nested_too_deep_costs_no_other():
     assert (b"a", b"deep", b"b") == page.events
 
 
+def test_frame_of_many_small_values_is_no_json_and_costs_little():
+    """Each would be an object of its own, and the message behind them is found without them."""
+    lists = b"[" + b"[]," * 1_300_000 + message(0) + b"]"
+    began_s = time.process_time()
+    with pytest.raises(ValueError, match="values"):
+        read_json(lists)
+    assert wire.parse(lists) is None
+    assert time.process_time() - began_s < 1.0
+
+
+@pytest.mark.parametrize("depth", [300, 1000])
+def test_refusal_nested_deeper_than_json_is_written_has_a_text(depth):
+    """A server may put anything there."""
+    deep = read_json(b'{"message":' + b"[" * depth + b"]" * depth + b"}")
+    assert "a value that is nested too deep" == text_at(deep, "message")
+    assert "nested too deep" in wire.words_of('{"message":' + "[" * depth + "]" * depth + "}")
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
         (b'{"messages":[' + b"0," * 60_000 + b"0]}", "flood"),
-        (b'{"messages":[],"more":[' + b"0," * 2_000_000 + b"0]}", "flood"),
+        (b'{"messages":[],"more":[' + b"0," * 2_000_000 + b"0]}", "protocol_error"),
         (b'{"messages":[],"next":"' + b"7" * 10_000 + b'"}', "oversize"),
     ],
     ids=["messages", "values", "a cursor"],
@@ -221,7 +236,7 @@ def test_interval_that_a_service_names_is_a_day_at_most():
 @pytest.mark.parametrize("value", ["Mon, 99999999999999999999 Jan 2020 00:00:00 GMT", "²"])
 def test_retry_after_that_is_no_date_is_none(value):
     """Whatever stands there."""
-    assert polling.retry_after_s(value, 0.0) is None
+    assert retry_after_s(value, 0.0) is None
 
 
 def test_messages_of_a_poll_that_are_no_delivery_are_bounded(server, poll_user):
@@ -247,40 +262,6 @@ class Ended:
         self.got.append(type(error))
 
 
-@contextlib.contextmanager
-def tls_stream(last_words):
-    """Yield a stream whose server sends a message, then ``last_words(session)``, and stays."""
-    authority, trust = trustme.CA(), ssl.create_default_context()
-    authority.configure_trust(trust)
-    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(own)
-    ours, theirs = socket.socketpair()
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    session = own.wrap_bio(incoming, outgoing, server_side=True)
-
-    def serve():
-        while True:
-            try:
-                session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                theirs.sendall(outgoing.read())
-                incoming.write(theirs.recv(65_536))
-        session.write(b"hello")
-        rest = last_words(session)
-        theirs.sendall(outgoing.read() + rest)
-
-    server = threading.Thread(target=serve)
-    server.start()
-    ours.setblocking(False)
-    stream = TlsStream(
-        _socket.socket(fileno=ours.detach()), trust, "localhost", time.monotonic() + PATIENCE_S
-    )
-    server.join()
-    with contextlib.closing(stream), theirs:
-        yield stream
-
-
 def ended_session(session):
     """End a session in order, without waiting for the answer."""
     with contextlib.suppress(ssl.SSLWantReadError):
@@ -301,7 +282,10 @@ def broken_record(_):
 def test_message_and_end_in_the_same_bytes_of_tls_are_both_told(last_words, end):
     """The server keeps the socket open: no end of the connection would follow."""
     receiver = Ended()
-    with tls_stream(last_words) as stream:
+    with tls_session() as (stream, server):
         stream.read_to(receiver)
+        server.session.write(b"hello")
+        rest = last_words(server.session)
+        server.peer.sendall(server.written() + rest)
         wait_for(lambda: len(receiver.got) >= 2)
     assert [b"hello", end] == receiver.got

@@ -1,11 +1,12 @@
 """A thousand users, every twentieth met by some hostility: the others' counts are exact."""
 
+import base64
 from collections import Counter
 
 import pytest
 
-from benchmarks.hostile_crowd import PROTOCOLS, hub, scenario
-from benchmarks.hostile_hub import GOOD, ONCE
+from benchmarks.hostile_crowd import KEY_VARIABLE, PROTOCOLS, hub, scenario
+from benchmarks.hostile_hub import GOOD, KEY, ONCE
 from tests.support.runs import Launcher
 
 MOST_BYTES = 1_000_000_000
@@ -36,7 +37,10 @@ def met(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("crowd")
     with hub() as serving:
         workload, target = scenario(folder, request.param, serving.port)
-        outcome = Launcher(folder).run(SETTINGS, workload=workload, target=target).outcome()
+        running = Launcher(folder).run(
+            SETTINGS, workload=workload, target=target, **{KEY_VARIABLE: KEY.decode()}
+        )
+        outcome = running.outcome()
         account = serving.account()
     rows = outcome.table("connections")
     return outcome, rows[rows.user_class == "subscriber"], account
@@ -80,3 +84,14 @@ def test_hostile_connections_in_a_crowd_leave_the_run_valid(met):
     assert "Traceback" not in outcome.said
     assert "invalid" != outcome.run["verdict"], outcome.stdout
     assert outcome.summary["generator"]["rss_bytes_peak"] < MOST_BYTES
+
+
+@pytest.mark.slow
+def test_key_that_hostile_connections_in_a_crowd_repeat_is_shown_by_its_name(met):
+    """In events, reasons and sizes of chunks, plain and in base64: in no file, and not printed."""
+    outcome, _, _ = met
+    everything = outcome.everything
+    encoded = [base64.b64encode(bytes(place) + KEY)[4:20] for place in range(3)]
+    assert [] == [form for form in (KEY, *encoded) if form in everything]
+    assert f"***{KEY_VARIABLE}***".encode() in everything
+    assert "\x1b[2J" not in outcome.said

@@ -309,3 +309,24 @@ def test_another_host_gets_nothing_that_the_target_lets_clients_send(server, joi
     assert 3 == ours.count(b"demanded-s3cret")
     assert 0 == theirs.count(b"demanded-s3cret") == theirs.count(b"Authorization")
     assert 1 == theirs.count(b"\r\nUser-Agent: fanout-harness/")
+
+
+@pytest.mark.parametrize("api_of", [stream_api, poll_api])
+def test_publish_of_a_user_carries_the_cookie_that_its_connection_was_given(server, join, api_of):
+    """A session that begins with the stream; one that no user makes alone has the target's."""
+    _, answer = SYSTEMS["stream" if api_of is stream_api else "poll"]
+    posted = []
+
+    def take(head):
+        if head.startswith(b"GET"):
+            return with_cookie(answer(head), b"sid=7; Path=/")
+        posted.append(re.findall(rb"\r\nCookie: (.*)\r\n", head))
+        return page(b"{}")
+
+    server.answer = take
+    api, user = api_of(server.port, cookies={"a": "1"}), Listener()
+    client = join(api, user)
+    client.publish("p", "/default/a", [b'"x"'])
+    wait_for(lambda: user.answers)
+    assert api.publish_over_http("q", "/default/a", [b'"x"']).accepted
+    assert [[b"a=1; sid=7"], [b"a=1"]] == posted

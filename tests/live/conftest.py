@@ -19,12 +19,19 @@ def at_ns(second):
 
 
 def publish(
-    sequence, sent_s, *, outcome="acknowledged", phase="measure", channel="/default/room-0"
+    sequence,
+    sent_s,
+    *,
+    outcome="acknowledged",
+    phase="measure",
+    channel="/default/room-0",
+    chatter=0,
 ):
     return {
         "stream": None if outcome == "not_sent" else 0,
         "sequence": None if outcome == "not_sent" else sequence,
         "channel": channel,
+        "chatter": chatter,
         "sent_ns": None if outcome == "not_sent" else at_ns(sent_s),
         "outcome": outcome,
         "phase": phase,

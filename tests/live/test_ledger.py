@@ -1,5 +1,6 @@
 import pytest
 
+from harness.core.channels import own_name
 from harness.live.ledger import SETTLE_AFTER_S, LiveLedger
 from tests.live.conftest import arrivals, at_ns, publish, report
 
@@ -42,6 +43,14 @@ def test_message_is_owed_to_all_who_were_subscribed_and_the_rest_is_lost():
         report(windows=WINDOWS, publishes=[publish(0, 6)]), report(6, arrivals=[arrivals(0, 2)])
     )
     assert (3, 2, 1) == totals(ledger)
+
+
+@pytest.mark.parametrize(("second", "chatter", "owed"), [(6, 4, 2), (6, 5, 3), (8, 4, 2)])
+def test_message_that_is_not_owed_to_its_sender_is_owed_to_the_others(second, chatter, owed):
+    """Chatter 4 was one of those subscribed, until second 8."""
+    windows = WINDOWS | {own_name(ROOM, 4): ([at_ns(3)], [at_ns(8)])}
+    sent = publish(0, second, chatter=chatter)
+    assert (owed, 0, owed) == totals(ledger_of(report(windows=windows, publishes=[sent])))
 
 
 def test_message_is_not_settled_before_it_has_had_time_to_arrive():

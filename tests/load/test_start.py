@@ -10,7 +10,6 @@ from harness.scenario.loading import load_plan
 from harness.scenario.resolved import plan_file
 from harness.scenario.shipped import shipped_file
 from tests.support.programs import finished
-from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(name="parse")
@@ -76,7 +75,7 @@ def test_whole_run_needs_no_file_but_its_plan(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCUST_USERS", "3")
     with plan_file(plan) as file:
         command = (*load_command(tmp_path / "run", 1, ["--force"]), "--plan", file)
-        ended = finished(*command, cwd=work, timeout=2 * PATIENCE_S)
+        ended = finished(*command, cwd=work)
     assert 0 == ended.returncode, ended.stderr
     run = json.loads((tmp_path / "run" / "run.json").read_bytes())
     assert ("completed", "gone/w.toml") == (run["status"], run["plan"]["workload_file"])

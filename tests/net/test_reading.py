@@ -231,10 +231,10 @@ def test_arrival_is_the_time_of_the_kernel(reading):
     gevent.sleep(0.1)
     before_ns = time.time_ns()
     peer.sendall(b"second")
-    after_ns = time.time_ns()
     time.sleep(0.2)
+    looks_ns = time.time_ns()
     wait_for(lambda: len(receiver.chunks) == 2)
-    assert before_ns <= receiver.stamps_ns[1] <= after_ns + 100_000_000
+    assert before_ns <= receiver.stamps_ns[1] < looks_ns
 
 
 def test_socket_of_the_same_number_gets_nothing_of_its_predecessor(reading):

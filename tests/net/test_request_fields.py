@@ -1,7 +1,10 @@
 import tracemalloc
+import warnings
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from harness.core.distribution import VERSION
@@ -194,6 +197,18 @@ def test_cookies_of_a_user_are_bounded_and_the_oldest_make_room():
     jar.take(USER, ["long=" + "y" * 4000])
     assert 4096 >= len(jar.line(USER)) - len(b"Cookie: \r\n") - 2 * len(names)
     assert b"y" * 4000 in jar.line(USER)
+
+
+@given(st.text(st.sampled_from('aexpirs=;, 12:-/.JanGMT"\\%ÿ\0\n'), max_size=60))
+@example("a=1; expires=:")
+@example("a=1; max-age=" + "9" * 4000)
+def test_cookie_that_cannot_be_read_spoils_no_other(set_cookie):
+    """Neither an exception nor a warning leaves the jar."""
+    jar = cookies()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jar.take(USER, [set_cookie, "sid=x"])
+    assert b"sid=x" in jar.line(USER)
 
 
 def test_answers_without_cookies_cost_nothing():

@@ -27,14 +27,6 @@ def resolves(monkeypatch):
     return known
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
-    """Whatever the environment of the tests says."""
-    for name in ("http_proxy", "https_proxy", "ws_proxy", "wss_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 def deadline():
     return time.monotonic() + PATIENCE_S
 

@@ -10,7 +10,7 @@ from harness.core.exit_codes import ExitCode
 from harness.core.system import installed_systems
 from harness.scenario.loading import load_plan, load_scenario
 from harness.scenario.plan import Plan
-from harness.scenario.target import Target
+from harness.scenario.target import Target, proxies_of
 from harness.scenario.workload import Workload
 from tests.scenario.conftest import REAL_TARGET, TARGET, WORKLOAD
 from tests.support.paths import SCENARIOS
@@ -253,6 +253,26 @@ def test_named_variable_of_an_emulated_target_must_be_set(scenario, monkeypatch)
     monkeypatch.delenv("WRONG_KEY", raising=False)
     complaint = scenario.complaint("target.auth.api_key_env=WRONG_KEY")
     assert complaint.endswith("hint: export WRONG_KEY=… before the run")
+
+
+def test_proxy_of_another_kind_is_refused_by_name_where_a_target_would_use_it(
+    scenario, monkeypatch
+):
+    """Before the run, and once for both addresses; an emulator is never behind a proxy."""
+    for name, value in (("HTTP_HOST", "a.test"), ("REALTIME_HOST", "b.test"), ("REAL_KEY", "key")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://user:secret@proxy.test:1080")
+    assert scenario.plan().target.emulated
+    scenario.write(target=REAL_TARGET)
+    first, hint = scenario.complaint().splitlines()
+    assert first.startswith("environment: HTTPS_PROXY must be http://host:port, ")
+    assert first.endswith("got socks5://…")
+    assert "NO_PROXY" in hint
+    monkeypatch.setenv("NO_PROXY", ".test")
+    assert () == proxies_of(scenario.plan().target)
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", "a.test")
+    assert ("proxy.test:3128",) == proxies_of(scenario.plan().target)
 
 
 def test_variables_of_requests_must_be_set(scenario, monkeypatch):

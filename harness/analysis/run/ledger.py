@@ -3,8 +3,10 @@
 A message is owed to a connection that subscribed to its channel when it was sent while all of the
 connection's subscriptions were confirmed: ``owed_from_ns <= sent_ns < owed_until_ns``. It is owed
 once, whatever number of them match: a second copy is a duplicate. It is owed at all only if the
-system took it: it was acknowledged, or at least one subscriber got it. Everything here sorts once a
-channel and then searches, so its cost grows with messages plus connections, not with their product.
+system took it: it was acknowledged, or at least one subscriber got it. Where the target says that
+chatters are not owed their own messages (``owed_own``), none is owed to the connection of the user
+who sent it. Everything here sorts once a channel and then searches, so its cost grows with messages
+plus connections, not with their product; without own messages each chatter costs one pass more.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,6 +20,7 @@ from harness.analysis.run.completion import completion
 from harness.analysis.run.tables import integers
 from harness.core.channels import names_of
 from harness.core.clock import NS_PER_S
+from harness.core.metric_types import CHATTER
 from harness.measure.record import CHANNELS_APART
 from harness.measure.record_schema import DELIVERY_COUNTS, RECORD_TABLES
 
@@ -30,6 +33,8 @@ FAULTS = ("lost", "duplicated", "reordered")
 NEVER = np.iinfo(np.int64).max
 """The instant that stands for "not yet", where a connection never stopped being owed."""
 
+_NO_AUTHOR, _NO_CHATTER = -1, -2
+
 
 class Windows(NamedTuple):
     """From when (inclusive) until when (exclusive) each connection is owed; run-clock ns."""
@@ -37,9 +42,17 @@ class Windows(NamedTuple):
     starts: Int64s
     ends: Int64s
 
+    def of(self, rows: Int64s) -> "Windows":
+        """Return the windows of some connections."""
+        return Windows(self.starts[rows], self.ends[rows])
+
 
 def message_ledger(
-    publishes: pd.DataFrame, arrivals: pd.DataFrame, connections: pd.DataFrame
+    publishes: pd.DataFrame,
+    arrivals: pd.DataFrame,
+    connections: pd.DataFrame,
+    *,
+    owed_own: bool = True,
 ) -> pd.DataFrame:
     """Join the journals of publishers, subscribers and connections; one row a message.
 
@@ -57,9 +70,7 @@ def message_ledger(
     messages = publishes.join(seen, on=key).sort_values("id", ignore_index=True)
     for name in DELIVERY_COUNTS:
         messages[name] = integers(messages[name]).astype("Int64")
-    owed = np.zeros(len(messages), np.int64)
-    for rows, windows in _by_channel(messages, connections):
-        owed[rows] = _open_windows(windows, _sent_ns(messages.iloc[rows]))
+    owed = _owed_at(messages, connections, _sent_ns(messages), owed_own=owed_own)
     owed[~owing(messages)] = 0
     messages["owed"] = pd.array(owed, dtype="Int64")
     messages["lost"] = messages["owed"] - messages["delivered"]
@@ -68,7 +79,7 @@ def message_ledger(
 
 
 def connection_ledger(
-    connections: pd.DataFrame, messages: pd.DataFrame, end_ns: int
+    connections: pd.DataFrame, messages: pd.DataFrame, end_ns: int, *, owed_own: bool = True
 ) -> pd.DataFrame:
     """Add to the journal of connections what each was owed, what it lost and its longest stall.
 
@@ -79,8 +90,9 @@ def connection_ledger(
     tail_s = np.zeros(len(result))
     windows = _windows(result)
     last_arrival = result["last_arrival_ns"].to_numpy(dtype=np.int64, na_value=0)
-    for index, instants in by_channel_sent(result, messages[owing(messages)]):
-        of_channel = Windows(windows.starts[index], windows.ends[index])
+    accepted = messages[owing(messages)]
+    for index, instants in by_channel_sent(result, accepted, owed_own=owed_own):
+        of_channel = windows.of(index)
         owed[index] += _instants_inside(of_channel, instants)
         silence_s = _silence_s(of_channel, last_arrival[index], instants, end_ns)
         tail_s[index] = np.maximum(tail_s[index], silence_s)
@@ -88,11 +100,13 @@ def connection_ledger(
     result["lost"] = result["owed"] - integers(result["delivered"])
     longest = result["longest_stall_s"].fillna(0.0)
     result["stall_s"] = longest.clip(lower=pd.Series(tail_s, index=result.index)).where(owed > 0)
-    result = result.join(_times_away(result, messages[owing(messages)], end_ns))
+    result = result.join(_times_away(result, accepted, end_ns, owed_own=owed_own))
     return result[list(RECORD_TABLES["connections"])]
 
 
-def _times_away(connections: pd.DataFrame, sent: pd.DataFrame, end_ns: int) -> pd.DataFrame:
+def _times_away(
+    connections: pd.DataFrame, sent: pd.DataFrame, end_ns: int, *, owed_own: bool
+) -> pd.DataFrame:
     """Return how long each connection's user was owed nothing after it, and what was sent then.
 
     Until the user's next connection was owed something, or else until the drain was over; a
@@ -105,7 +119,7 @@ def _times_away(connections: pd.DataFrame, sent: pd.DataFrame, end_ns: int) -> p
     until = following.reindex(connections.index).to_numpy(dtype=np.int64, na_value=end_ns)
     starts = np.where(was_owed, np.minimum(windows.ends, until), until)
     missed = np.zeros(len(connections), np.int64)
-    for index, instants in by_channel_sent(connections, sent):
+    for index, instants in by_channel_sent(connections, sent, owed_own=owed_own):
         missed[index] += _instants_inside(Windows(starts[index], until[index]), instants)
     return pd.DataFrame(
         {
@@ -116,7 +130,9 @@ def _times_away(connections: pd.DataFrame, sent: pd.DataFrame, end_ns: int) -> p
     )
 
 
-def not_routed(connections: pd.DataFrame, messages: pd.DataFrame, start_ns: int) -> int:
+def not_routed(
+    connections: pd.DataFrame, messages: pd.DataFrame, start_ns: int, *, owed_own: bool = True
+) -> int:
     """Return how many subscribers had been sent messages before ``start_ns`` and received none.
 
     Only those count that were connected then. A message of the last second before it may still be
@@ -130,9 +146,8 @@ def not_routed(connections: pd.DataFrame, messages: pd.DataFrame, start_ns: int)
     silent = waiting & ((first >= start_ns) & ((first < NEVER) | unheard))
     sent = messages[owing(messages) & (_sent_ns(messages) < start_ns - NS_PER_S)]
     told = np.zeros(len(connections), bool)
-    for index, instants in by_channel_sent(connections, sent):
-        of_channel = Windows(windows.starts[index], windows.ends[index])
-        told[index] |= _instants_inside(of_channel, instants) > 0
+    for index, instants in by_channel_sent(connections, sent, owed_own=owed_own):
+        told[index] |= _instants_inside(windows.of(index), instants) > 0
     return int((silent & told).sum())
 
 
@@ -154,17 +169,15 @@ def faults_per_second(messages: pd.DataFrame, epoch_ns: int) -> pd.DataFrame:
 
 
 def offered_per_second(
-    messages: pd.DataFrame, connections: pd.DataFrame, epoch_ns: int
+    messages: pd.DataFrame, connections: pd.DataFrame, epoch_ns: int, *, owed_own: bool = True
 ) -> "pd.Series[int]":
     """Return the deliveries the schedule intended, by second of the intended send time.
 
     Every scheduled message counts, sent or not, once for each connection that was owed at its
     intended time; indexed by second since the epoch.
     """
-    offered = np.zeros(len(messages), np.int64)
     intended = messages["intended_ns"].to_numpy(dtype=np.int64, na_value=-1)
-    for rows, windows in _by_channel(messages, connections):
-        offered[rows] = _open_windows(windows, intended[rows])
+    offered = _owed_at(messages, connections, intended, owed_own=owed_own)
     seconds = pd.Series((intended - epoch_ns) // NS_PER_S, name="second")
     return pd.Series(offered).groupby(seconds).sum()
 
@@ -210,26 +223,56 @@ def _holders(connections: pd.DataFrame, channels: Iterable[str]) -> Iterator[Int
         yield np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 
-def _by_channel(
-    messages: pd.DataFrame, connections: pd.DataFrame
-) -> Iterator[tuple[Int64s, Windows]]:
-    """Yield, for each channel with messages, their row numbers and its connections' windows."""
-    windows = _windows(connections)
+def _owed_at(
+    messages: pd.DataFrame, connections: pd.DataFrame, instants: Int64s, *, owed_own: bool
+) -> Int64s:
+    """Count for each message the connections that it was owed to, if it was sent at an instant."""
+    owed = np.zeros(len(messages), np.int64)
+    windows, authors, chatters = _windows(connections), _authors(messages), _chatters(connections)
     on_channel = messages.reset_index(drop=True).groupby("channel").groups
     holders = _holders(connections, map(str, on_channel))
-    for rows, held in zip(on_channel.values(), holders, strict=True):
-        yield np.asarray(rows), Windows(windows.starts[held], windows.ends[held])
+    for rows, held in zip(map(np.asarray, on_channel.values()), holders, strict=True):
+        owed[rows] = _open_windows(windows.of(held), instants[rows])
+        if owed_own:
+            continue
+        for author in np.intersect1d(authors[rows], chatters[held]):
+            own, its = rows[authors[rows] == author], held[chatters[held] == author]
+            owed[own] -= _open_windows(windows.of(its), instants[own])
+    return owed
 
 
 def by_channel_sent(
-    connections: pd.DataFrame, messages: pd.DataFrame
+    connections: pd.DataFrame, messages: pd.DataFrame, *, owed_own: bool = True
 ) -> Iterator[tuple[Int64s, Int64s]]:
-    """Yield, for each channel with messages, its connections' row numbers and when they were sent.
+    """Yield connections' row numbers, and when the messages of a channel of theirs were sent.
 
-    A connection with several channels is in each of them.
+    A connection with several channels comes once for each of them. A chatter that is not owed its
+    own messages comes apart, with the others' alone.
     """
-    sent = {str(channel): np.sort(_sent_ns(rows)) for channel, rows in messages.groupby("channel")}
-    yield from zip(_holders(connections, sent), sent.values(), strict=True)
+    by_channel = {str(channel): rows for channel, rows in messages.groupby("channel")}
+    holders = _holders(connections, by_channel)
+    chatters = _chatters(connections)
+    for held, rows in zip(holders, by_channel.values(), strict=True):
+        order = np.argsort(_sent_ns(rows), kind="stable")
+        sent, authors = _sent_ns(rows)[order], _authors(rows)[order]
+        of_held = chatters[held]
+        apart = np.intersect1d(authors, of_held) if not owed_own else np.empty(0, np.int64)
+        yield held[~np.isin(of_held, apart)], sent
+        for author in apart:
+            yield held[of_held == author], sent[authors != author]
+
+
+def _authors(messages: pd.DataFrame) -> Int64s:
+    """Return the number of the chatter who sent each message."""
+    result: Int64s = messages["chatter"].to_numpy(dtype=np.int64, na_value=_NO_AUTHOR)
+    return result
+
+
+def _chatters(connections: pd.DataFrame) -> Int64s:
+    """Return the number of each connection's chatter, ``_NO_CHATTER`` for other users."""
+    users = connections["user"].to_numpy(dtype=np.int64, na_value=_NO_CHATTER)
+    is_chatter = (connections["user_class"] == CHATTER).to_numpy(dtype=bool, na_value=False)
+    return np.where(is_chatter, users, _NO_CHATTER)
 
 
 def _windows(connections: pd.DataFrame) -> Windows:

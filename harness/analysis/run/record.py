@@ -88,6 +88,11 @@ class Record:
         return dict(self.run.get("plan", {}).get("target", {}))
 
     @property
+    def owed_own(self) -> bool:
+        """Whether a chatter that subscribes is owed its own messages."""
+        return _owed_own(self.run)
+
+    @property
     def polling_classes(self) -> tuple[str, ...]:
         """The classes of users who poll; chatters who only publish do not."""
         listens = bool(self.workload.get("population", {}).get("chatters_subscribe", True))
@@ -262,14 +267,19 @@ def _from_journal(folder: Path, run: Json) -> dict[str, Table]:
         arrivals = Table(_published(arrivals.frame, publishes.frame), arrivals.problem)
         tables["connections"] = _of_others(tables["connections"], lost)
     counted = tables["connections"]
-    messages = message_ledger(publishes.frame, arrivals.frame, counted.frame)
+    owed_own = _owed_own(run)
+    messages = message_ledger(publishes.frame, arrivals.frame, counted.frame, owed_own=owed_own)
     end_ns = int(run["epoch_ns"]) + round(_ended_s(run, tables["timeline"].frame) * NS_PER_S)
-    connections = connection_ledger(counted.frame, messages, end_ns)
+    connections = connection_ledger(counted.frame, messages, end_ns, owed_own=owed_own)
     problems = [publishes.problem, arrivals.problem, _orphans(arrivals.frame, messages)]
     return tables | {
         "messages": Table(messages, "; ".join(filter(None, problems)) or None),
         "connections": Table(connections, counted.problem),
     }
+
+
+def _owed_own(run: Json) -> bool:
+    return bool(run.get("plan", {}).get("target", {}).get("chatters_owed_own", True))
 
 
 def _lost_workers(run: Json) -> list[Json]:

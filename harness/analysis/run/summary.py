@@ -53,7 +53,9 @@ def figures(record: Record) -> Json:
         **{block: record.histograms.block_ms(block) for block in _OF_DELIVERIES},
         "completion_latency_ms": _completion_latency_ms(measured(record.messages)),
         "stall_s": stall_s(record.connections),
-        "first_message_s": first_message_s(record.connections, record.messages),
+        "first_message_s": first_message_s(
+            record.connections, record.messages, owed_own=record.owed_own
+        ),
         "requests": _requests(record),
         "recovery_s": {"max": longest_recovery_s(disturbed)},
         "generator": generator_figures(record),
@@ -109,7 +111,7 @@ def _figures_of_part(
         return {} if rows.empty or not record.is_complete else _delivery_counts(rows)
     connections = _only(record.connections, "user_class", user_class)
     if block == "first_message_s":
-        return first_message_s(connections, record.messages)
+        return first_message_s(connections, record.messages, owed_own=record.owed_own)
     return stall_s(connections)
 
 

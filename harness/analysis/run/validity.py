@@ -328,7 +328,10 @@ def _not_routed(record: Record) -> Iterator[Json]:
         return
     start_ns = record.epoch_ns + round(record.measure_start_s * NS_PER_S)
     pushed = ~record.connections["user_class"].isin(record.polling_classes)
-    if silent := not_routed(record.connections[pushed], record.messages, start_ns):
+    silent = not_routed(
+        record.connections[pushed], record.messages, start_ns, owed_own=record.owed_own
+    )
+    if silent:
         hint = (
             "their subscriptions were confirmed, and yet they heard nothing before measuring "
             "began: a join does not mean routed; what they missed until then is counted apart, "

@@ -24,12 +24,16 @@ def stall_s(connections: pd.DataFrame) -> Json:
     return _figures(stalls_s(connections))
 
 
-def first_message_s(connections: pd.DataFrame, messages: pd.DataFrame) -> Json:
+def first_message_s(
+    connections: pd.DataFrame, messages: pd.DataFrame, *, owed_own: bool = True
+) -> Json:
     """Return the same of how long users waited for their first message, subscribed or not."""
-    return _figures(first_message_waits_s(connections, messages))
+    return _figures(first_message_waits_s(connections, messages, owed_own=owed_own))
 
 
-def first_message_waits_s(connections: pd.DataFrame, messages: pd.DataFrame) -> "pd.Series[float]":
+def first_message_waits_s(
+    connections: pd.DataFrame, messages: pd.DataFrame, *, owed_own: bool = True
+) -> "pd.Series[float]":
     """Return how long each user waited for its first message, in seconds.
 
     The wait begins when the user begins its first attempt to join, or with the first message that
@@ -52,15 +56,18 @@ def first_message_waits_s(connections: pd.DataFrame, messages: pd.DataFrame) -> 
     end_ns = heard[list(_LAST_SEEN)].max().max()
     first_ns = users["first_ns"].astype(float)
     first_ns = first_ns.mask(first_ns.isna() & (users["received"] == 0), end_ns)
-    waits_ns = first_ns - _begins_ns(users, messages)
+    waits_ns = first_ns - _begins_ns(users, messages, owed_own=owed_own)
     return (waits_ns / NS_PER_S).dropna().clip(lower=0.0).astype(float)
 
 
-def _begins_ns(users: pd.DataFrame, messages: pd.DataFrame) -> "pd.Series[float]":
+def _begins_ns(
+    users: pd.DataFrame, messages: pd.DataFrame, *, owed_own: bool
+) -> "pd.Series[float]":
     """Return when each user's wait begins; nothing where no message came after its start."""
     starts_ns = users["start_ns"].to_numpy(np.int64)
     begins_ns = np.full(len(users), np.nan)
-    for rows, sent_ns in by_channel_sent(users, messages[messages["sent_ns"].notna()]):
+    sent = messages[messages["sent_ns"].notna()]
+    for rows, sent_ns in by_channel_sent(users.reset_index(), sent, owed_own=owed_own):
         next_ns = np.append(sent_ns.astype(float), np.nan)
         after_ns = next_ns[np.searchsorted(sent_ns, starts_ns[rows])]
         begins_ns[rows] = np.fmin(begins_ns[rows], after_ns)

@@ -134,6 +134,8 @@ class Publisher:
             for place, (token, event) in enumerate(stamped)
         ]
         events = [event for _, event in stamped]
+        if session.own is not None:
+            session.own.update((token.stream, token.sequence) for token, _ in stamped)
         publish_id = str(publish.first_message)
         pending = self._pending[publish_id] = _Pending(rows, stamped[0][0].sent_ns, phase)
         for token, _ in stamped:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import gevent
 
+from harness.core.channels import own_name
 from harness.core.clock import NS_PER_MS, NS_PER_S
+from harness.core.metric_types import CHATTER
 from harness.core.outside_text import outside_text
 from harness.load.internal_errors import sentence_of
 from harness.load.worker.run_context import RunContext
@@ -80,6 +82,8 @@ class UserSession(SubscriberLedger):
         self._retry_after_s = 0.0
         self._is_paused = False
         self._is_stalled = False
+        if user_class == CHATTER and channels and not context.plan.target.chatters_owed_own:
+            self.owe_no_own()
 
     def join(self) -> None:
         """Connect and subscribe, with as many attempts as the workload allows.
@@ -224,8 +228,8 @@ class UserSession(SubscriberLedger):
             context.stats.latency(f"join_{stage}", user_class, phase, duration_ns)
         context.table.request("JOIN", user_class, latency_ns / NS_PER_MS, 0, None)
         if self.owed_from_ns is not None:
-            for channel in self.channels:
-                context.intervals.opened(channel, self.owed_from_ns)
+            for name in self._owed_names:
+                context.intervals.opened(name, self.owed_from_ns)
 
     def _count_failed_join(self, error: JoinError) -> None:
         context, user_class = self.context, self.user_class
@@ -289,6 +293,12 @@ class UserSession(SubscriberLedger):
         """Whether the user holds an open connection."""
         return self._client is not None and self.joined and self._client.open
 
+    @property
+    def _owed_names(self) -> list[str]:
+        """Its channels, and what its own messages in them are called if they are not owed to it."""
+        own = [] if self.own is None else [own_name(each, self.number) for each in self.channels]
+        return [*self.channels, *own]
+
     def _detach(self, now_ns: int, code: int, reason: str) -> None:
         self._client = None
         if self.joined:
@@ -297,8 +307,8 @@ class UserSession(SubscriberLedger):
         if self.owed_until_ns is None:
             self.owed_until_ns = now_ns
         if self.joined and self.owed_from_ns is not None:
-            for channel in self.channels:
-                self.context.intervals.closed(channel, self.owed_from_ns, self.owed_until_ns)
+            for name in self._owed_names:
+                self.context.intervals.closed(name, self.owed_from_ns, self.owed_until_ns)
         self.end = (code, reason)
 
     def row(self) -> ConnectionRow:

@@ -36,7 +36,9 @@ def deliveries(analysis: Analysis) -> Iterator[ChartLayout]:
     """Draw the deliveries that the schedule intended and those that arrived."""
     record = analysis.record
     achieved = record.timeline.groupby("second")["deliveries"].sum().astype(float)
-    offered = offered_per_second(record.messages, record.connections, record.epoch_ns).astype(float)
+    offered = offered_per_second(
+        record.messages, record.connections, record.epoch_ns, owed_own=record.owed_own
+    ).astype(float)
     # Without the timeline, arrivals are unknown and must not be drawn as 0.
     if achieved.empty or (not achieved.sum() and not offered.sum()):
         return

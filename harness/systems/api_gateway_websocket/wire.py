@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from harness.core.json_rules import Rules, matches_all
+from harness.core.json_rules import Rules, matches_all, read_json, text_at
 
 STAGE = "production"
 """The stage of the emulated API; of a real one it stands in the target's addresses."""
@@ -80,8 +80,8 @@ def request(keys: Mapping[str, str], data_key: str = "", data: bytes = b"") -> b
 def parse(payload: bytes) -> Any:
     """Return the JSON value a client received; None for what is no JSON: a backend may send it."""
     try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        return read_json(payload)
+    except ValueError:
         return None
 
 
@@ -96,10 +96,10 @@ def error_of(body: Any) -> ErrorFrame | None:
 def words_of(text: str) -> str:
     """Return what an error says, without the ids that make each of them another."""
     try:
-        body = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        body = read_json(text)
+    except ValueError:
         return text
-    return str(body.get("message", text)) if isinstance(body, dict) else text
+    return text_at(body, "message") if isinstance(body, dict) and "message" in body else text
 
 
 def answered_id(body: Any, id_key: str) -> str | None:

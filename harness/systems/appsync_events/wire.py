@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.json_rules import read_json
 
 SUBPROTOCOL = "aws-appsync-event-ws"
 """The subprotocol every client offers and the service selects."""
@@ -192,6 +193,9 @@ def http_publish_reply(results: Sequence[EventResult]) -> bytes:
     return orjson.dumps(_result_lists(results))
 
 
+_RESULT_LISTS = frozenset(("successful", "failed"))
+
+
 def _result_lists(results: Sequence[EventResult]) -> dict[str, list[dict[str, Any]]]:
     """Return both lists; clients require both even when one is empty."""
     successful: list[dict[str, Any]] = []
@@ -256,8 +260,8 @@ def parse_server_message(payload: bytes | str) -> ServerMessage:
             if it is ``data`` whose event is neither a string nor an array of one string.
     """
     try:
-        body = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
+        body = read_json(payload)
+    except ValueError as error:
         raise _bad_message("no JSON", "a JSON object required") from error
     if not isinstance(body, dict):
         raise _bad_message(f"JSON {type(body).__name__}", "a JSON object required")
@@ -279,20 +283,19 @@ def parse_http_reply(status: int, body: bytes) -> ServerMessage:
         ``publish_success``, or ``publish_error`` with at least one error.
 
     Raises:
-        RemoteProtocolError: If the status is 200 and the body is no JSON object.
+        RemoteProtocolError: If the status is 200 and the body lists neither events nor errors.
     """
     try:
-        reply = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        reply = read_json(body)
+    except ValueError:
         reply = None
-    if not isinstance(reply, dict):
-        if status == HTTP_OK:
-            raise _bad_message("status 200 with another body", "a JSON object required")
-        reply = {}
+    reply = reply if isinstance(reply, dict) else {}
     errors = parse_errors(reply)
-    if status != HTTP_OK:
-        text = body[:200].decode("utf-8", "replace").strip()
-        errors = errors or (WireError(f"HTTP {status}", text),)
+    text = body[:200].decode("utf-8", "replace").strip()
+    if not errors and (status != HTTP_OK or reply.get("errors")):
+        errors = (WireError(f"HTTP {status}", text),)
+    if not errors and reply.keys().isdisjoint(_RESULT_LISTS):
+        raise _bad_message(f"status 200 with {text[:80]!r}", "a list of events required")
     return ServerMessage("publish_error" if errors else "publish_success", "", None, errors, reply)
 
 

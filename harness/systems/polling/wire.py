@@ -13,7 +13,7 @@ from urllib.parse import quote
 import orjson
 
 from harness.core.errors import RemoteProtocolError
-from harness.core.json_rules import value_at
+from harness.core.json_rules import read_json, text_at, value_at
 from harness.core.peer_limits import FLOOD, LONGEST_WAIT_S, oversize
 
 POLL_PREFIX = "/poll/"
@@ -25,7 +25,7 @@ CURSOR_PARAMETER = "after"
 MAX_CURSOR_BYTES = 8192
 """Servers and proxies refuse longer addresses, and each user keeps one."""
 
-MAX_VALUES = 1_000_000
+MAX_VALUES = 500_000
 """In the JSON of an answer, about."""
 
 MAX_MESSAGES = 50_000
@@ -33,6 +33,7 @@ MAX_MESSAGES = 50_000
 
 _MS_PER_S = 1000
 _MISSING = object()
+_WHERE = "answer to a poll"
 
 
 class Place(NamedTuple):
@@ -101,21 +102,22 @@ def parse_page(body: bytes, layout: Layout) -> Page:
     Raises:
         RemoteProtocolError: If it is no such JSON, or has too much in it.
     """
-    _check_count(body.count(b","), MAX_VALUES, "values")
     try:
-        page = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        page = read_json(body, MAX_VALUES)
+    except ValueError as error:
         raise _wrong(f"is no JSON ({error})") from None
     entries = value_at(page, layout.messages, missing=_MISSING)
     if entries is None:  # Some services write "no messages" so.
         entries = []
     if not isinstance(entries, list):
         raise _wrong(f"has no list at {layout.messages!r}")
-    _check_count(len(entries), MAX_MESSAGES, "messages")
-    found = value_at(page, layout.cursor) if layout.cursor else None
-    cursor = "" if found is None else str(found)
+    if len(entries) > MAX_MESSAGES:
+        found = f"has {len(entries):,} messages"
+        raise RemoteProtocolError(_WHERE, found, f"{MAX_MESSAGES:,} are taken", code=FLOOD)
+    has_cursor = layout.cursor and value_at(page, layout.cursor) is not None
+    cursor = text_at(page, layout.cursor) if has_cursor else ""
     if len(cursor) > MAX_CURSOR_BYTES:
-        raise oversize("answer to a poll", f"a cursor of {len(cursor):,} bytes", MAX_CURSOR_BYTES)
+        raise oversize(_WHERE, f"a cursor of {len(cursor):,} bytes", MAX_CURSOR_BYTES)
     return Page(
         tuple(map(_event, entries)),
         cursor,
@@ -158,11 +160,5 @@ def _texts_of(value: Any) -> Iterator[bytes]:
             left += inner.values() if isinstance(inner, dict) else inner
 
 
-def _check_count(count: int, most: int, what: str) -> None:
-    if count > most:
-        found = f"has {count:,} {what}"
-        raise RemoteProtocolError("answer to a poll", found, f"{most:,} are taken", code=FLOOD)
-
-
 def _wrong(found: str) -> RemoteProtocolError:
-    return RemoteProtocolError("answer to a poll", found, "JSON with a list of messages was needed")
+    return RemoteProtocolError(_WHERE, found, "JSON with a list of messages was needed")

@@ -320,3 +320,71 @@ def test_thirty_five_thousand_connections_and_twenty_five_thousand_messages_take
     connections = connection_ledger(counted, messages, END_NS)
     assert time.perf_counter() - started < PATIENCE_S
     assert count * connected == messages["owed"].sum() == connections["owed"].sum()
+
+
+def without_own(publishes, connections, arrivals=()):
+    """Return both ledgers of a run whose target sends no chatter its own message."""
+    counted = frame("connections", connections)
+    parts = frame("publishes", publishes), frame("arrivals", list(arrivals)), counted
+    messages = message_ledger(*parts, owed_own=False)
+    return messages, connection_ledger(counted, messages, END_NS, owed_own=False)
+
+
+def test_own_message_is_owed_to_all_but_its_sender():
+    """Chatter 1 sends one message, chatter 2 another; a subscriber of number 1 is someone else."""
+    messages, connections = without_own(
+        [publish(0, 5.0, chatter=1), publish(1, 6.0, chatter=2)],
+        [
+            connection(1, 1.0),
+            connection(1, 1.0, user_class="chatter"),
+            connection(2, 1.0, user_class="chatter"),
+            connection(3, 1.0, user_class="chatter"),
+        ],
+        [arrival(0, 3, 5.01, 5.02), arrival(1, 3, 6.01, 6.02)],
+    )
+    assert ([3, 3], [0, 0]) == (messages["owed"].tolist(), messages["lost"].tolist())
+    assert [2, 1, 1, 2] == connections["owed"].tolist()
+
+
+def test_own_message_begins_no_stall_of_its_sender():
+    """The only message after the last arrival is its own."""
+    _, connections = without_own(
+        [publish(0, 5.0, chatter=2), publish(1, 6.0, chatter=1)],
+        [connection(1, 1.0, user_class="chatter", delivered=1, last_s=5.01)],
+        [arrival(0, 1, 5.01, 5.01)],
+    )
+    assert [0.05] == connections["stall_s"].tolist()
+
+
+USERS = st.sampled_from([("subscriber", 0), ("subscriber", 1), ("chatter", 0), ("chatter", 1)])
+SECONDS = st.integers(0, 11).map(float)
+
+
+@given(
+    st.lists(st.tuples(SECONDS, st.integers(0, 2), st.sampled_from("ab")), max_size=12),
+    st.lists(st.tuples(USERS, SECONDS, st.sampled_from(["a", "b", "a b", "*"])), max_size=8),
+)
+def test_sums_without_own_messages_agree_over_messages_and_connections(sent, joined):
+    """Each pair of a message and a connection is counted on both sides, or on neither."""
+    publishes = [
+        publish(place, at_s, chatter=author, channel=room)
+        for place, (at_s, author, room) in enumerate(sent)
+    ]
+    rows = [
+        connection(number, from_s, from_s + 4.0, user_class=kind, channel=rooms)
+        for (kind, number), from_s, rooms in joined
+    ]
+    messages, connections = without_own(publishes, rows)
+    expected = [
+        sum(
+            from_s <= at_s < from_s + 4.0
+            and (room in rooms or rooms == "*")
+            and (kind, number) != ("chatter", author)
+            for (kind, number), from_s, rooms in joined
+        )
+        for at_s, author, room in sent
+    ]
+    assert expected == messages["owed"].tolist()
+    assert sum(expected) == connections["owed"].sum()
+    offered = offered_per_second(messages, connections, EPOCH_NS, owed_own=False)
+    assert sum(expected) == offered.sum()

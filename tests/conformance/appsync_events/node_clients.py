@@ -63,7 +63,7 @@ class Amplify:
         """End the process, politely by the end of its input, then by force."""
         self.process.stdin.close()
         try:
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

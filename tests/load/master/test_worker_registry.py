@@ -8,6 +8,7 @@ from harness.core.errors import MachineError
 from harness.load import worker_protocol
 from harness.load.master import worker_registry as registry
 from harness.load.master.worker_registry import NumberedDispatcher, WorkerRegistry
+from tests.support.waiting import PATIENCE_S
 
 VERSION = {"version": "1.0", "revision": "1a2b3c"}
 ME = {"host": "here", "machine": machine_id(), "systems": ["polling"], **VERSION}
@@ -70,7 +71,7 @@ def test_worker_of_another_version_is_refused_by_both(mail, other, sentence):
     ((_, data),) = mail.to("a")
     assert data["refused"].startswith(sentence)
     with pytest.raises(MachineError, match="all must run the same"):
-        found.wait(1, 1.0, print)
+        found.wait(1, PATIENCE_S, print)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_worker_with_another_locustfile_is_told_from_those_that_fit(mail, used, 
     master.register("a", ME | {"users": "1a", "locustfile": "users.py", "pid": 11})
     master.register("b", ME | {"users": "2b", "locustfile": used, "pid": 12})
     with pytest.raises(MachineError) as caught:
-        master.wait(2, 1.0, print)
+        master.wait(2, PATIENCE_S, print)
     master.refuse_all(caught.value)
     accused = f"worker on here (process 12): {sentence}"
     assert f"{caught.value}\n".startswith(accused)
@@ -134,7 +135,7 @@ def test_wait_ends_once_enough_are_ready(mail):
     for worker in ("a", "b"):
         found.register(worker, ME)
         gevent.spawn_later(0.05, found.ready, worker)
-    found.wait(2, 20.0, print)
+    found.wait(2, PATIENCE_S, print)
 
 
 def test_missing_workers_are_counted_and_the_others_named(mail):

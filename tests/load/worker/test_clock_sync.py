@@ -95,10 +95,12 @@ def test_registration_is_repeated_until_it_is_answered(monkeypatch):
 def test_step_of_the_clock_is_in_the_bound_of_its_second():
     """Between two exchanges a clock was set by 80 ms: the bound of that second includes it."""
     sync = ClockSync(lambda _kind, _data: None)
-    now_ns = time.time_ns()
+    began_ns = now_ns = time.time_ns()
     sync.replied(now_ns, now_ns)
     sync.take_row()
     now_ns = time.time_ns()
     sync.replied(now_ns, now_ns + 80 * NS_PER_MS)
-    assert taken(sync)["clock_error_ms"] == pytest.approx(80.0, abs=5.0)
-    assert taken(sync)["clock_error_ms"] < 20.0
+    stepped, settled = taken(sync)["clock_error_ms"], taken(sync)["clock_error_ms"]
+    took_ms = (time.time_ns() - began_ns) / NS_PER_MS  # A busy machine widens both bounds.
+    assert 80.0 - took_ms <= stepped <= 81.0 + took_ms
+    assert settled <= 1.0 + took_ms

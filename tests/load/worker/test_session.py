@@ -38,7 +38,8 @@ def live(*, failures, retries):
     """Be one subscriber of a system for a moment; return what the worker knows of it."""
     system = System(refused=range(1, failures + 1))
     worker, user = started(system, joins={"retries": retries, "retry_base_s": 0.001})
-    gevent.sleep(0.1)
+    wait_for(lambda: system.joins == min(failures, retries) + 1)
+    gevent.sleep(0.05)  # For an attempt too many.
     user.kill()
     context = worker.context
     context.health.close()
@@ -132,7 +133,7 @@ def _subscriber():
         policy = Reconnect(**{"policy": "fixed", "base_s": 0.01, **reconnect})
         worker, user = started(system, reconnect=policy)
         ending.extend((user.kill, worker.context.health.close))
-        gevent.sleep(0.01)
+        wait_for(lambda: worker.context.connected[SUBSCRIBER] == 1)
         return worker.context, worker.population.of_class(SUBSCRIBER)[0]
 
     yield connect
@@ -192,6 +193,7 @@ def test_user_who_leaves_is_not_brought_back_until_told(subscriber, monkeypatch)
     context, session = subscriber(system)
     monkeypatch.setattr("harness.load.worker.session.LINGER_S", 0.02)
     session.leave()
+    wait_for(lambda: context.connected[SUBSCRIBER] == 0)
     gevent.sleep(0.05)
     assert (1, 0) == (system.joins, context.connected[SUBSCRIBER])
     session.come_back()

@@ -20,6 +20,7 @@ from geventhttpclient.url import URL
 from websockets.uri import parse_uri
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.json_rules import text_at
 from harness.core.message_token import as_json
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import Poster
@@ -307,7 +308,8 @@ def _answer(
     if failed:
         first = failed[0] if isinstance(failed, list) else failed
         first = first if isinstance(first, dict) else {"message": first}
-        code, text = str(first.get("code", "")), str(first.get("message", ""))
+        keys = ("code", "message")
+        code, text = (text_at(first, key) if key in first else "" for key in keys)
         refused = _places(failed)
         throttled = throttled or code in _THROTTLED
         return PublishAnswer(publish_id, False, throttled, code, text, now_ns, refused=refused)

@@ -35,6 +35,9 @@ class Addresses:
     Args:
         access: Its ``realtime`` has ``{channel}`` where the channel belongs.
 
+    Attributes:
+        cookies: Those of the users.
+
     Raises:
         TargetUnreachableError: If its host name does not resolve.
     """
@@ -45,7 +48,7 @@ class Addresses:
         self._realtime = fields.address
         self._separator = access.options.channel_separator
         self._headers = fields.headers({**_STREAM_HEADERS, **bearer(access.api_key)})
-        self._cookies = fields.cookies
+        self.cookies = fields.cookies
         self._places: dict[tuple[str, str], Place] = {}
         self.place_of(self._realtime)
 
@@ -78,11 +81,11 @@ class Addresses:
         lines = [f"GET {path_of(address)} HTTP/1.1", f"Host: {place.host_header}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         head = "\r\n".join([*lines, ""]).encode()
-        head += self._cookies.line(user, address, is_ours=place.is_ours)
+        head += self.cookies.line(user, address, is_ours=place.is_ours)
         if last_event_id:
             head += wire.LAST_EVENT_ID_HEADER.encode() + b": " + last_event_id + b"\r\n"
         return head + b"\r\n"
 
     def take_cookies(self, address: str, user: object, answer: ResponseHead) -> None:
         """Keep the cookies that an answer from an address sets for a user."""
-        self._cookies.take(user, answer.set_cookies, address)
+        self.cookies.take(user, answer.set_cookies, address)

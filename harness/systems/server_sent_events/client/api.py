@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from harness.core.errors import RemoteProtocolError, TargetUnreachableError
+from harness.core.errors import HarnessError, RemoteProtocolError
 from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import HttpPublisher
@@ -66,7 +66,9 @@ class ServerSentEventsApi:
         """Bytes lately cached: all who got equal ones keep one copy, for their cursors."""
         self.options: ClientOptions = access.options
         self.addresses = Addresses(access)
-        self.publisher = HttpPublisher(access, self.options.body, self.options.publish_content_type)
+        self.publisher = HttpPublisher(
+            access, self.options.body, self.options.publish_content_type, self.addresses.cookies
+        )
         self.may_connect = access.may_connect
 
     def client(
@@ -224,11 +226,11 @@ class ServerSentEventsClient:
         addresses = self._api.addresses
         try:
             stream = self._stream = addresses.place_of(address).route.open(times, deadline)
-        except (TargetUnreachableError, UnicodeError) as error:
-            raise failed_join("connect", error) from None
         except JoinError as error:
             code = _outcome(error.stage, error.__cause__) or error.code
             raise JoinError(error.stage, code, error.message) from None
+        except (HarnessError, UnicodeError) as error:  # Of a host that it redirects to.
+            raise failed_join("connect", error) from None
         before = time.monotonic_ns()
         try:
             stream.send(addresses.request(address, self._listener, self._parser.last_event_id))

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from gevent import Timeout
 from gevent.event import AsyncResult
 from websockets.uri import parse_uri
 
+from harness.net.addresses import path_of
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer, only_channel
 from harness.net.http_publishing import http_client
+from harness.net.request_fields import RequestFields
 from harness.net.route import Route
 from harness.net.websocket import Endpoint, WebSocketConnection
 
@@ -21,10 +22,17 @@ class ToyApi:
     """The toy system as one worker uses it."""
 
     def __init__(self, access: Access) -> None:
-        key = urlencode({wire.KEY_PARAMETER: access.api_key})
-        uri = parse_uri(f"{access.realtime}?{key}")
-        self.endpoint = Endpoint(uri, Route(access, access.realtime), [wire.SUBPROTOCOL])
-        self._path = f"{wire.HTTP_PATH}?{key}"
+        key = {wire.KEY_PARAMETER: access.api_key}
+        fields = RequestFields(access.realtime, access.options, key)
+        self.endpoint = Endpoint(
+            parse_uri(fields.address),
+            Route(access, access.realtime),
+            [wire.SUBPROTOCOL],
+            headers=fields.headers(),
+            cookies=fields.cookies,
+        )
+        fields = RequestFields(access.http, access.options, key)
+        self._path, self._headers = path_of(fields.address), fields.headers_of_no_user({})
         self._http = http_client(Route(access, access.http))
 
     def client(
@@ -38,7 +46,8 @@ class ToyApi:
     ) -> PublishAnswer:
         """POST one publish and return its answer; raises OSError."""
         texts = [event.decode() for event in events]
-        response = self._http.post(self._path, wire.message(channel=channel, events=texts))
+        body = wire.message(channel=channel, events=texts)
+        response = self._http.post(self._path, body, self._headers)
         return _answer(publish_id, bytes(response.read()).decode(), time.time_ns())
 
     def close(self) -> None:

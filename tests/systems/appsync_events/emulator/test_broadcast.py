@@ -14,7 +14,7 @@ from tests.fuzz.wire_shapes import frame, header, upgrade
 from tests.support.appsync_peers import KEY, MARKER
 from tests.support.emulator_process import Stand, Transport, until
 from tests.support.http_requests import stats
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 FIRST = b'\x81\x25{"type":"data","id":"1","event":"{}"}'
 CHANNEL = ("default", "a")
@@ -235,7 +235,7 @@ async def test_reset_reaches_the_client_as_a_reset(make_hub):
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Acceptor(hub, stand), "127.0.0.1", 0)
     with socket.create_connection(server.sockets[0].getsockname()) as client:
-        client.settimeout(10)
+        client.settimeout(PATIENCE_S)
         await until(lambda: stand.writer.open)
         (connection,) = stand.writer.open
         assert f"127.0.0.1:{client.getsockname()[1]}" == connection.peer
@@ -249,7 +249,7 @@ async def test_reset_reaches_the_client_as_a_reset(make_hub):
 def subscribe_with_bare_socket(emulator, stack):
     """Join with a socket that reads its confirmation and then nothing more."""
     stuck = stack.enter_context(socket.create_connection(("127.0.0.1", emulator.port)))
-    stuck.settimeout(10)
+    stuck.settimeout(PATIENCE_S)
     message = {"type": "subscribe", "id": "1", "channel": "/default/a", "authorization": KEY}
     subprotocols = f"{MARKER}, {header(KEY)}".encode()
     stuck.sendall(upgrade(subprotocols=subprotocols) + frame(json.dumps(message).encode()))

@@ -16,7 +16,7 @@ from tests.support.appsync_peers import (
     refusal,
     stats,
 )
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 KEEP_ALIVE_S = 0.8
 """Of the emulator named impatient."""
@@ -278,7 +278,7 @@ def test_message_in_fragments_is_put_together(peer):
 
 def test_ping_is_answered(peer):
     """The server answers a WebSocket ping with a pong."""
-    assert peer.socket.ping().wait(10)
+    assert peer.socket.ping().wait(PATIENCE_S)
 
 
 def test_message_past_all_limits_closes_the_connection(connect, shared_emulator):

@@ -15,6 +15,7 @@ from harness.systems.appsync_events.handlers.rules import context_body, handler_
 from harness.systems.appsync_events.wire import WireError
 from tests.support.emulator_process import until
 from tests.support.handler_runner import FAILED, SENTENCE, Stand
+from tests.support.waiting import PATIENCE_S
 
 UNAUTHORIZED = "You are not authorized to make this call."
 COGNITO = {
@@ -173,7 +174,7 @@ import threading
 called, go_on = threading.Event(), threading.Event()
 def publish(event):
     called.set()
-    go_on.wait(10)
+    go_on.wait(60)
     event["events"].clear()
     raise ValueError("secret")
 """
@@ -184,7 +185,7 @@ def test_event_invocation_broadcasts_unchanged_and_does_not_wait(python, handler
     handlers = python(EVENT_TYPE, invoke_type="event")
     assert Outcome([("0", '{ "a" : 1.0 }')], {}) == handlers.publish_texts('{ "a" : 1.0 }')
     module = handlers.handlers._handlers["default"]._functions["PUBLISH"]._function.__globals__
-    assert module["called"].wait(10)
+    assert module["called"].wait(PATIENCE_S)
     assert [] == handlers_said()
     module["go_on"].set()
     handlers.together(lambda _: until(handlers_said))
