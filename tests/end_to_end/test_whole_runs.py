@@ -5,7 +5,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tests.support.runs import SHORT, after, apart
+from tests.support.runs import SHORT, WITH_CHARTS, after, apart
 
 pytestmark = pytest.mark.smoke
 
@@ -15,7 +15,7 @@ USERS = 100
 def smoke_run(launcher):
     flags = ("--label", "build 7", "--tag", "commit=1a2b")
     changes = SHORT | {"phases.measure_s": 3.0}
-    return launcher.run(changes, *flags, HARNESS_TAGS="env=staging").outcome()
+    return launcher.run(changes, *flags, HARNESS_TAGS="env=staging", **WITH_CHARTS).outcome()
 
 
 def plain_locust(launcher):
@@ -104,6 +104,7 @@ def test_user_sees_progress_then_verdict_then_the_page(outcome):
     assert outcome.stdout.startswith("✓ Pass ci-smoke on appsync-events-emulated\n")
     assert outcome.stdout.endswith(f"\nreport: {outcome.folder / 'report.html'}\n")
     assert "</html>" in (outcome.folder / "report.html").read_text("utf-8")
+    assert {".svg", ".png"} == {chart.suffix for chart in (outcome.folder / "charts").iterdir()}
 
 
 @after(plain_locust)

@@ -48,6 +48,10 @@ NO_AWS_SETTINGS = {
 TOKEN = r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
 """What a JSON Web Token looks like; its first three letters alone are in any picture's base64."""
 
+WITHOUT_CHARTS = {"PYTHONPATH": str(ROOT / "tests/support/without_charts")}
+WITH_CHARTS = {"PYTHONPATH": ""}
+"""Variables that say whether reports write their charts, which takes a second each."""
+
 LONG = SHORT | {"phases.measure_s": 600.0}
 """Never ends by itself before the test gives up."""
 
@@ -167,7 +171,7 @@ class RunningCommand:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=_ours() | {name: value} | variables,
+                env=_ours() | WITHOUT_CHARTS | {name: value} | variables,
                 start_new_session=True,
             )
 
