@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 import psutil
@@ -205,15 +205,30 @@ class RunningCommand:
 
     def until_second(self, second: int) -> Self:
         """Wait until the record holds a second of the run; fail if the run ends before."""
-
-        def recorded() -> bool:
-            timeline = self.folder / "journal" / "timeline.jsonl"
-            if self.process.poll() is not None:
-                pytest.fail(f"ended with {self.process.returncode}: {self.read('stderr')}")
-            return timeline.is_file() and f'"second":{second},' in timeline.read_text("utf-8")
-
-        wait_for(recorded, f"second {second}")
+        wait_for(lambda: second in {row["second"] for row in self._timeline()}, f"second {second}")
         return self
+
+    def until_delivering(self, users: int) -> Self:
+        """Wait until, by the record, all users are connected and messages arrive."""
+
+        def delivering() -> bool:
+            rows = self._timeline()
+            last = [row for row in rows if row["second"] == rows[-1]["second"]]
+            connected, deliveries = (
+                sum(row[name] for row in last) for name in ("connected", "deliveries")
+            )
+            return connected == users and deliveries > 0
+
+        wait_for(delivering, "deliveries to everybody")
+        return self
+
+    def _timeline(self) -> list[dict[str, Any]]:
+        """Return the rows on record so far; fail if the run has ended."""
+        if self.process.poll() is not None:
+            pytest.fail(f"ended with {self.process.returncode}: {self.read('stderr')}")
+        timeline = self.folder / "journal" / "timeline.jsonl"
+        text = timeline.read_text("utf-8") if timeline.is_file() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def send(self, signum: signal.Signals, pid: int | None = None) -> None:
         """Signal one process, by default the one that was started."""
