@@ -25,7 +25,7 @@ from tests.support.waiting import PATIENCE_S, wait_for
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
 EMULATED = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
 
-TIMEOUT_S = 5 * PATIENCE_S
+TIMEOUT_S = 4 * PATIENCE_S
 """A whole run, beside others."""
 LEFT_WITHIN_S = PATIENCE_S
 """What a killed process leaves behind notices by itself; this is how long that may take."""
@@ -217,7 +217,7 @@ class RunningCommand:
             connected, deliveries = (
                 sum(row[name] for row in last) for name in ("connected", "deliveries")
             )
-            return connected == users and deliveries > 0
+            return bool(connected == users and deliveries > 0)
 
         wait_for(delivering, "deliveries to everybody")
         return self
