@@ -1,10 +1,12 @@
 """Answers to a request to join, as they are met: each joins, or fails with its cause."""
 
+import base64
 import gzip
 import zlib
 
 import pytest
 
+from harness.core.outside_text import register_secret
 from harness.net.client import JoinError
 from tests.hostile.conftest import STREAM_HEAD, accepted
 from tests.support.listeners import wait_for
@@ -101,3 +103,47 @@ def test_answer_behind_which_the_stream_ends_in_the_same_breath_is_a_failed_join
     server.answer = STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 0\r\n\r\n")
     with pytest.raises(JoinError):
         stream_user.join()
+
+
+SECRET = "the-secret-of-a-failed-join"
+PLAIN = b"HTTP/1.1 200 OK\r\n"
+USERS = ["stream_user", "socket_user", "poll_user"]
+IMPOSSIBLE = {
+    "a length of 5,000 digits": PLAIN + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    "two lengths": PLAIN + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "an unknown compression": PLAIN + b"Content-Encoding: br\r\n\r\n",
+    "an endless head": PLAIN + b"X: " + b"x" * 200_000,
+    "no HTTP": b"\x15\x03\x01\x00\x02\x02\x16\r\n\r\n",
+    "no status": b"HTTP/1.1 abc\r\n\r\n",
+    "nothing but line ends": b"\r\n" * 10,
+    "a redirect to itself": b"HTTP/1.1 307 Again\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+@pytest.mark.parametrize("user", USERS)
+def test_impossible_answer_is_a_failed_join_of_every_kind_of_user(
+    server, request, capfd, user, answer
+):
+    """With a cause that is not the time it took, and without a traceback."""
+    joining = request.getfixturevalue(user)
+    server.answer = answer
+    with pytest.raises(JoinError) as caught:
+        joining.join()
+    assert caught.value.code not in ("", "timeout")
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_refusal_that_repeats_a_secret_names_it(server, request, user):
+    """Plain and in base64, to every kind of user, and in one line without escapes."""
+    register_secret("JOIN_SECRET", SECRET)
+    encoded = base64.b64encode(SECRET.encode())
+    told = b"\x1b[2J" + SECRET.encode() + b"\r\n" + encoded + b" " + b"x" * 1_000_000
+    joining = request.getfixturevalue(user)
+    server.answer = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told)
+    with pytest.raises(JoinError) as caught:
+        joining.join()
+    shown = f"{caught.value} {caught.value.code} {caught.value.message}"
+    assert [] == [form for form in (SECRET, encoded.decode(), "\x1b", "\n") if form in shown]
+    assert len(shown) < 1000

@@ -1,8 +1,13 @@
 """Answers to polls, as they are met."""
 
+import contextlib
+
 import pytest
 
-from harness.net.client import JoinError
+from harness.net.client import Access, JoinError
+from harness.systems.polling.client.poller import PollingApi
+from harness.systems.polling.options import ClientOptions
+from tests.hostile.conftest import HOST, Client, HostileServer
 from tests.support.listeners import wait_for
 
 STUCK = ("poll", "cursor_stuck")
@@ -63,3 +68,84 @@ def test_interim_heads_without_an_answer_are_a_failed_join(server, poll_user):
     server.answer = 5000 * b"HTTP/1.1 102 Hm\r\n\r\n"
     with pytest.raises(JoinError, match="oversize"):
         poll_user.join()
+
+
+class Elsewhere:
+    """Redirects polls along a path, and counts who asks where.
+
+    Args:
+        answers: The answer by path, or the location that the path redirects to.
+    """
+
+    def __init__(self, answers):
+        self._answers = answers
+        self.asked = []
+
+    def __call__(self, head):
+        path = head.split()[1].decode().partition("?")[0]
+        self.asked.append(path)
+        answer = self._answers[path]
+        return answer if isinstance(answer, bytes) else redirect(*answer)
+
+
+def redirect(status, location):
+    """Return a redirect."""
+    head = f"HTTP/1.1 {status} Elsewhere\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+    return head.encode()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirected_poll_is_sent_where_it_leads(server, poll_user, status):
+    """Each poll begins at the service's own address again."""
+    server.answer = elsewhere = Elsewhere(
+        {
+            "/default/a": (status, "/b"),
+            "/b": (status, "c?x=1"),
+            "/c": page(b'{"messages":[],"next":"1"}'),
+        }
+    )
+    server.joined.set()  # It answers every request at once.
+    poll_user.join()
+    assert 1 == poll_user.listener.confirmations
+    wait_for(lambda: len(elsewhere.asked) >= 6)
+    assert 2 * ["/default/a", "/b", "/c"] == elsewhere.asked[:6]
+    assert [] == poll_user.listener.refusals
+
+
+def test_poll_redirected_to_another_host_takes_no_secret_along(server):
+    """It is connected to for this poll, and the next one comes back."""
+    address = f"http://{HOST}:{server.port}/{{channel}}"
+    access = Access(address, address, "a key of ours", options=ClientOptions(interval_s=0.05))
+    api = PollingApi(access)
+    with contextlib.closing(HostileServer()) as other, contextlib.closing(api):
+        server.answer = redirect(307, f"http://localhost:{other.port}/b")
+        other.answer = page(b'{"messages":["m"],"next":"1"}')
+        with contextlib.closing(Client(api, server)) as user:
+            user.join()
+            wait_for(lambda: len(other.requests) >= 2)
+        assert b"a key of ours" in server.requests[0]
+        assert not any(b"a key of ours" in head for head in other.requests)
+        assert all(head.startswith(b"GET /b HTTP/1.1") for head in other.requests)
+    assert ["m"] == user.listener.heard[:1]
+
+
+@pytest.mark.parametrize(
+    ("location", "named", "asked"),
+    [
+        ("http://login.example/", "login.example", 1),
+        ("http://[::1/x", "no address", 1),
+        ("/default/a", "more than 5 times", 6),
+    ],
+    ids=["a host that is not ours", "no address", "itself"],
+)
+def test_poll_that_cannot_follow_a_redirect_fails_with_its_cause(
+    server, poll_user, location, named, asked
+):
+    """As a join it is a failed one."""
+    server.answer = redirect(302, location)
+    server.joined.set()
+    with pytest.raises(JoinError) as caught:
+        poll_user.join()
+    assert "HTTP 302" == caught.value.code
+    assert named in caught.value.message
+    assert asked == len(server.requests)

@@ -193,6 +193,9 @@ def http_publish_reply(results: Sequence[EventResult]) -> bytes:
     return orjson.dumps(_result_lists(results))
 
 
+_RESULT_LISTS = frozenset(("successful", "failed"))
+
+
 def _result_lists(results: Sequence[EventResult]) -> dict[str, list[dict[str, Any]]]:
     """Return both lists; clients require both even when one is empty."""
     successful: list[dict[str, Any]] = []
@@ -280,20 +283,19 @@ def parse_http_reply(status: int, body: bytes) -> ServerMessage:
         ``publish_success``, or ``publish_error`` with at least one error.
 
     Raises:
-        RemoteProtocolError: If the status is 200 and the body is no JSON object.
+        RemoteProtocolError: If the status is 200 and the body lists neither events nor errors.
     """
     try:
         reply = read_json(body)
     except ValueError:
         reply = None
-    if not isinstance(reply, dict):
-        if status == HTTP_OK:
-            raise _bad_message("status 200 with another body", "a JSON object required")
-        reply = {}
+    reply = reply if isinstance(reply, dict) else {}
     errors = parse_errors(reply)
-    if status != HTTP_OK:
-        text = body[:200].decode("utf-8", "replace").strip()
-        errors = errors or (WireError(f"HTTP {status}", text),)
+    text = body[:200].decode("utf-8", "replace").strip()
+    if not errors and (status != HTTP_OK or reply.get("errors")):
+        errors = (WireError(f"HTTP {status}", text),)
+    if not errors and reply.keys().isdisjoint(_RESULT_LISTS):
+        raise _bad_message(f"status 200 with {text[:80]!r}", "a list of events required")
     return ServerMessage("publish_error" if errors else "publish_success", "", None, errors, reply)
 
 

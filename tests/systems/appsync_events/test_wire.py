@@ -206,8 +206,9 @@ def test_malformed_errors_still_tell_that_something_failed(errors, expected):
         (200, b'{"successful":[],"failed":[]}', ("publish_success", ())),
         (200, b'{"errors":[{"errorType":"T"}]}', ("publish_error", (WireError("T"),))),
         (401, b'{"errors":[{"errorType":"T"}]}', ("publish_error", (WireError("T"),))),
-        (502, b"<html>", ("publish_error", (WireError("HTTP 502"),))),
-        (500, b"[]", ("publish_error", (WireError("HTTP 500"),))),
+        (502, b"<html>", ("publish_error", (WireError("HTTP 502", "<html>"),))),
+        (200, b'{"errors":"no"}', ("publish_error", (WireError("HTTP 200", '{"errors":"no"}'),))),
+        (500, b"[]", ("publish_error", (WireError("HTTP 500", "[]"),))),
     ],
 )
 def test_http_answer_becomes_success_or_error(status, body, expected):
@@ -216,8 +217,8 @@ def test_http_answer_becomes_success_or_error(status, body, expected):
     assert expected == (message.type, message.errors)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"<html>"])
-def test_http_success_without_a_json_object_is_a_protocol_error(body):
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b"{}", b'{"ok":true}'])
+def test_http_success_without_a_list_of_events_is_a_protocol_error(body):
     """A 200 that is not the service's own is not taken for an acknowledgement."""
     with pytest.raises(RemoteProtocolError):
         wire.parse_http_reply(200, body)

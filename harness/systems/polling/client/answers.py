@@ -13,6 +13,7 @@ from harness.core.peer_limits import (
 )
 from harness.net.client import Listener
 from harness.net.http_stream import Body, HeadReader, PlainBody, ResponseHead, body_of, words
+from harness.net.redirects import REDIRECTS
 from harness.systems.polling import wire
 
 MOST_KNOWN = 4096
@@ -30,6 +31,7 @@ class Answer(NamedTuple):
         retry_after: The header, as it is.
         keeps_connection: Whether the connection takes another poll.
         said: The beginning of what an error says.
+        location: Where a redirect leads; empty for all else.
         set_cookies: Cookies that the server sets.
     """
 
@@ -40,6 +42,7 @@ class Answer(NamedTuple):
     retry_after: str = ""
     keeps_connection: bool = True
     said: str = ""
+    location: str = ""
     set_cookies: tuple[str, ...] = ()
 
 
@@ -117,6 +120,7 @@ class AnswerReader:
             retry_after=headers.get("retry-after", ""),
             keeps_connection=not closes,
             said=self._taken[:200].decode("utf-8", "replace").strip(),
+            location=headers.get("location", "") if head.status in REDIRECTS else "",
             set_cookies=head.set_cookies,
         )
 
@@ -142,6 +146,25 @@ def deliver(
         elif (others := others + 1) > MAX_OTHER_MESSAGES_PER_S:
             listener.refused("poll", FLOOD, "too many messages that are no delivery")
             return
+
+
+def stuck_cursor(answer: Answer, cursor: str, layout: wire.Layout | None) -> str:
+    """Return in words that the messages of an answer will come again; empty if they will not.
+
+    Args:
+        answer: A good one, to a poll.
+        cursor: What the poll named.
+        layout: As for ``AnswerReader.answer``.
+    """
+    following = answer.place.cursor
+    if layout is None or not layout.cursor or not answer.events:
+        return ""
+    if not following and (answer.place.etag or answer.place.last_modified):
+        return ""  # The next poll names these.
+    if following not in ("", cursor):
+        return ""
+    found = f"the cursor stays {following!r}" if following else f"no cursor at {layout.cursor!r}"
+    return f"{found} in an answer with messages: they will come again"
 
 
 class KnownAnswers:

@@ -1,14 +1,16 @@
 """What all users of one worker share who poll a service: addresses, timer, requests and answers."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from harness.core.message_token import as_json
 from harness.net.addresses import path_of, with_channels
 from harness.net.client import Access
-from harness.net.http_publishing import HttpPublisher
-from harness.net.request_fields import RequestFields, bearer
+from harness.net.http_publishing import MAX_REDIRECTS, HttpPublisher
+from harness.net.redirects import NO_ADDRESS, RefusedRedirectError, redirected
+from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
 from harness.net.route import Route
 from harness.systems.polling import wire
 from harness.systems.polling.client.answers import KnownAnswers
@@ -19,6 +21,26 @@ if TYPE_CHECKING:
 
 MOST_REQUESTS = 4096
 """Heads of requests kept ready: users at the same place send the same bytes."""
+
+_ACCEPT = {"Accept": "application/json"}
+
+
+class Hop(NamedTuple):
+    """Where a poll goes.
+
+    Attributes:
+        address: Where it was redirected to; empty for the service's own address.
+        host: Scheme and host of that; empty for the service's own.
+        redirects: How often it was redirected.
+    """
+
+    address: str = ""
+    host: str = ""
+    redirects: int = 0
+
+
+OWN = Hop()
+"""The service's own address, where each poll begins."""
 
 
 class PolledService:
@@ -37,7 +59,8 @@ class PolledService:
         fields = RequestFields(access.realtime, access.options)
         parts = urlsplit(fields.address)
         self.options: ClientOptions = access.options
-        self.route = Route(access, access.realtime)
+        self._access = access
+        self._routes = {"": Route(access, access.realtime)}
         self.clock = PollClock()
         self.publisher = HttpPublisher(
             access, lambda _channel, message: as_json(message), cookies=fields.cookies
@@ -48,15 +71,19 @@ class PolledService:
         self._cookie_lines: dict[object, bytes] = {}
         """Of users for whom the service has set cookies; made when it sets them."""
         self._address = fields.address
-        own = {"Accept": "application/json", **bearer(access.api_key)}
+        own = {**_ACCEPT, **bearer(access.api_key)}
         headers = {"Host": parts.netloc, **fields.headers(own)}
         if not self.options.reuse_connections:
             headers["Connection"] = "close"
         self._headers = [f"{name}: {value}" for name, value in headers.items()]
         self._heads: dict[tuple[tuple[str, ...], wire.Place], bytes] = {}
 
-    def request(self, channels: tuple[str, ...], place: wire.Place, user: object) -> bytes:
+    def request(
+        self, channels: tuple[str, ...], place: wire.Place, user: object, hop: Hop = OWN
+    ) -> bytes:
         """Return the poll of a user at this place of its channels."""
+        if hop is not OWN:
+            return self._redirected_request(hop, place, user)
         head = self._heads.get((channels, place))
         if head is None:
             path = path_of(self._address_of(channels))
@@ -73,6 +100,46 @@ class PolledService:
         address = self._address_of(channels)
         self._cookies.take(user, set_cookies, address)
         self._cookie_lines[user] = self._cookies.line(user, address)
+
+    def route_to(self, host: str) -> Route:
+        """Return the way to a hop's host, in a greenlet that may wait.
+
+        Raises:
+            TargetUnreachableError: If its name does not resolve.
+        """
+        if host not in self._routes:
+            # What the target says of certificates is for its own host.
+            self._routes[host] = Route(replace(self._access, tls=None), host)
+        return self._routes[host]
+
+    def hop(self, channels: tuple[str, ...], before: Hop, location: str) -> Hop:
+        """Return where an answer redirects a poll of these channels to.
+
+        Raises:
+            RefusedRedirectError: If it is no address, load on its host is not allowed, or it is
+                one redirect too many.
+        """
+        asked = before.address or self._address_of(channels)
+        address = redirected(asked, location, self._access.may_connect)
+        redirects = before.redirects + 1
+        if redirects > MAX_REDIRECTS:
+            raise RefusedRedirectError(NO_ADDRESS, f"redirected more than {MAX_REDIRECTS} times")
+        own, parts = urlsplit(self._address), urlsplit(address)
+        netloc = parts.netloc.rpartition("@")[2]
+        is_ours = (parts.scheme, netloc) == (own.scheme, own.netloc)
+        return Hop(address, "" if is_ours else f"{parts.scheme}://{netloc}", redirects)
+
+    def _redirected_request(self, hop: Hop, place: wire.Place, user: object) -> bytes:
+        """Return the poll of a user that was redirected.
+
+        What the target lets clients send besides goes to its own host only.
+        """
+        headers = self._headers
+        if hop.host:
+            others = {"Host": urlsplit(hop.host).netloc, **OWN_HEADERS, **_ACCEPT}
+            headers = [f"{name}: {value}" for name, value in others.items()]
+        head = wire.head(path_of(hop.address), place, headers)
+        return b"%b%b\r\n" % (head, self._cookies.line(user, hop.address, is_ours=not hop.host))
 
     def _address_of(self, channels: tuple[str, ...]) -> str:
         return with_channels(self._address, channels, self.options.channel_separator)

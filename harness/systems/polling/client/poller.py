@@ -15,15 +15,16 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 
-from harness.core.errors import RemoteProtocolError
+from harness.core.errors import RemoteProtocolError, TargetUnreachableError
 from harness.core.join_stages import TLS_ALERT
 from harness.net.client import JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_stream import BUSY, retry_after_s
 from harness.net.joining import error_text, failed_join, join_code, lap
+from harness.net.redirects import RefusedRedirectError
 from harness.net.stream import TcpStream
 from harness.systems.polling import wire
-from harness.systems.polling.client.answers import Answer, AnswerReader, deliver
-from harness.systems.polling.client.polled_service import PolledService
+from harness.systems.polling.client.answers import Answer, AnswerReader, deliver, stuck_cursor
+from harness.systems.polling.client.polled_service import OWN, PolledService
 from harness.systems.polling.client.timing import NEVER, Pace
 
 _NEWS = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT)
@@ -53,6 +54,8 @@ class PollingClient:
         "_channels",
         "_connecting",
         "_frame_cache",
+        "_hop",
+        "_host",
         "_joined",
         "_listener",
         "_pace",
@@ -95,6 +98,8 @@ class PollingClient:
         self._connecting = False
         self._proven = False
         """Whether this connection has brought an answer: then its loss may be mere age."""
+        self._hop, self._host = OWN, ""
+        """Where the pending poll goes, and the host of the connection, as a hop has it."""
         self._polled_s = 0.0
         self.due_tick = NEVER
         self.heard_ns = 0
@@ -136,13 +141,14 @@ class PollingClient:
 
     def _connect(self, times: JoinTimes, deadline: float) -> None:
         """Connect, secure and hand over to the reader, in the calling greenlet."""
-        self._stream = self._service.route.open(times, deadline)
+        host = self._hop.host
         try:
+            self._stream = self._service.route_to(host).open(times, deadline)
             self._stream.read_to(self)
-        except OSError as error:
+        except (OSError, TargetUnreachableError, UnicodeError) as error:
             self._release()
             raise failed_join("connect", error) from None
-        self._proven = False
+        self._host, self._proven = host, False
 
     def due(self) -> None:
         """Poll now, or abandon the pending poll; called by the clock."""
@@ -154,10 +160,17 @@ class PollingClient:
             self._failed("timeout", "no answer in time")
 
     def _ask(self) -> None:
-        """Send the poll; where there is no connection, a greenlet makes one first."""
+        """Send the poll that is due, to the service's own address."""
         self._waiting = True
+        self._hop = OWN
         self._polled_s = time.monotonic()
         self._service.clock.at(self._polled_s + self._service.options.timeout_s, self)
+        self._connect_or_send()
+
+    def _connect_or_send(self) -> None:
+        """Send the poll; where there is no connection to its host, a greenlet makes one first."""
+        if self._host != self._hop.host:
+            self._release()
         if self._stream is None:
             if not self._connecting:
                 self._connecting = True
@@ -169,7 +182,7 @@ class PollingClient:
         # The reading side meets the same error, after what the server said before it.
         with contextlib.suppress(OSError):
             self._stream.send(  # type: ignore[union-attr]  # connected
-                self._service.request(self._channels, self._place, self._listener)
+                self._service.request(self._channels, self._place, self._listener, self._hop)
             )
 
     def _connect_and_send(self) -> None:
@@ -177,15 +190,15 @@ class PollingClient:
         try:
             self._connect(JoinTimes(0), deadline)
         except JoinError as error:
-            if self._joined and self._waiting:
+            if self._waiting:
                 self._failed(error.code, error.message)
             return
         finally:
             self._connecting = False
-        if not self._joined:
+        if self._waiting:
+            self._connect_or_send()
+        elif not self._joined:
             self._release()
-        elif self._waiting:
-            self._send()
 
     def broken(self, error: OSError) -> None:
         """Handle a reset of the connection."""
@@ -230,13 +243,17 @@ class PollingClient:
             self._service.take_cookies(self._channels, self._listener, answer.set_cookies)
         if not answer.keeps_connection or not self._service.options.reuse_connections:
             self._release()
+        if answer.location:
+            self._follow(answer)
+            return
         if answer.status not in _NEWS:
             self._refused(answer)
             return
         self._pace.hear(answer.interval_s)
         is_new = answer.status == HTTPStatus.OK
         if is_new:
-            self._check_cursor(answer)
+            if problem := stuck_cursor(answer, self._place.cursor, self._service.answers.layout):
+                self._listener.refused("poll", "cursor_stuck", problem)
             self._move_to(answer)
         if self._awaited is not None:
             self._confirmed(kernel_ns)
@@ -246,17 +263,15 @@ class PollingClient:
         else:
             self._poll_later()
 
-    def _check_cursor(self, answer: Answer) -> None:
-        """Count an answer with messages whose cursor does not move: they will come again."""
-        layout, cursor = self._service.answers.layout, answer.place.cursor
-        if layout is None or not layout.cursor or not answer.events:
+    def _follow(self, answer: Answer) -> None:
+        """Send the poll to where its answer redirects it, if that is allowed."""
+        try:
+            self._hop = self._service.hop(self._channels, self._hop, answer.location)
+        except RefusedRedirectError as error:
+            self._failed(f"HTTP {answer.status}", str(error), held=True)
             return
-        if not cursor and (answer.place.etag or answer.place.last_modified):
-            return  # The next poll names these.
-        if cursor in ("", self._place.cursor):
-            found = f"the cursor stays {cursor!r}" if cursor else f"no cursor at {layout.cursor!r}"
-            message = f"{found} in an answer with messages: they will come again"
-            self._listener.refused("poll", "cursor_stuck", message)
+        self._waiting = True
+        self._connect_or_send()
 
     def _move_to(self, answer: Answer) -> None:
         """Go on from where the answer says; users with the same answer share the place."""
@@ -280,8 +295,7 @@ class PollingClient:
         """Count an answer without content, and wait as long as a busy server requires."""
         is_busy = answer.status in BUSY
         asked_s = retry_after_s(answer.retry_after, time.time()) if is_busy else None
-        code = f"HTTP {answer.status}"
-        self._failed(code, answer.said, held=True, asked_wait_s=asked_s or 0.0)
+        self._failed(f"HTTP {answer.status}", answer.said, held=True, asked_wait_s=asked_s or 0.0)
         if self._joined and is_busy:
             wait_s = self._pace.busy_wait_s(answer.retry_after)
             self._service.clock.at(time.monotonic() + wait_s, self)

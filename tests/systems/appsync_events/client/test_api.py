@@ -321,6 +321,8 @@ def test_one_refused_subscription_of_several_fails_the_join(scripted, join):
     [
         (502, b"<html>bad gateway</html>", "HTTP 502", False),
         (200, b"not json", "protocol_error", False),
+        (200, b'{"ok":true}', "protocol_error", False),
+        (200, b'{"errors":["no"]}', "HTTP 200", False),
         (429, b'{"errors":[{"errorType":"LimitExceededError"}]}', "LimitExceededError", True),
         (429, b"slow down", "HTTP 429", True),
     ],
