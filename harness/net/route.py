@@ -5,6 +5,7 @@ import errno
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from itertools import cycle, repeat
 from urllib.parse import urlsplit
@@ -42,11 +43,8 @@ class Route:
         self.port = parts.port or (443 if encrypted else 80)
         self._tls = (access.tls or tls_context()) if encrypted else None
         self._proxy = proxy_for(url) if access.through_proxy else None
-        place = (
-            "the proxy in the environment" if self._proxy else "the endpoints in the target file"
-        )
-        hop = self._proxy or self
-        self._addresses = HostAddresses(hop.host, hop.port, access.worker, f"check {place}")
+        hop, place = self._proxy or self, "proxy in the environment" if self._proxy else "endpoints"
+        self._addresses = HostAddresses(hop.host, hop.port, access.worker, f"check the {place}")
         sources = defaultdict(list)
         for source in access.source_addresses:
             sources[_kind(source)].append(source)
@@ -136,6 +134,7 @@ def _ascii(host: str) -> str:
 _KERNELS_CHOICE: Iterator[None] = repeat(None)
 
 
+@lru_cache
 def _kind(address: str) -> tuple[bool, bool]:
     """Return what a source address must have in common with an address that it connects to."""
     return ":" in address, is_loopback(address)

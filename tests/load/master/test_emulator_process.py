@@ -5,9 +5,15 @@ import pytest
 from harness.core.child_errors import ERROR_FILE_VARIABLE, encode_error
 from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
-from harness.load.master.emulator_process import EmulatorNotStartedError, EmulatorProcess
+from harness.load.master.emulator_process import (
+    EmulatorControls,
+    EmulatorNotStartedError,
+    EmulatorProcess,
+)
+from harness.load.worker_protocol import Endpoints
 from harness.scenario.resolved import decode_target
 from tests.support.plans import EMULATED as TARGET
+from tests.support.servers import answering_posts
 
 PROGRAM = """#!/bin/sh
 {script}
@@ -88,3 +94,18 @@ def test_emulator_does_not_report_past_us(start, tmp_path, monkeypatch):
     monkeypatch.setenv(ERROR_FILE_VARIABLE, str(tmp_path / "error.json"))
     start(f'echo "$HARNESS_ERROR_FILE." >&2; {SERVES}')._process.wait()
     assert ".\n" == (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_emulator_is_controlled_without_the_proxy_of_the_environment(monkeypatch):
+    """It runs on this machine, or beside it."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    received = []
+
+    def answer(_request, body):
+        received.append(body)
+        return 200, b"{}"
+
+    with answering_posts(answer) as port:
+        address = f"http://127.0.0.1:{port}/event"
+        EmulatorControls(Endpoints(address, address)).set_faults([])
+    assert [b"[]"] == received

@@ -154,6 +154,14 @@ def test_the_environment_leaves_out_what_is_unknown(tmp_path):
     pairs = dict(environment(analyse(three_subscribers(tmp_path / "run"))))
     assert "Example CPU, 2 CPUs" == pairs["Processor"]
     assert "None" not in pairs.values()
+    assert "Through a proxy" not in pairs
+
+
+def test_proxies_are_part_of_the_environment(tmp_path):
+    """What they take is part of each join."""
+    analysis = analyse(three_subscribers(tmp_path / "run"))
+    analysis.record.run["environment"]["proxies"] = ["a.test:1", "b.test:2"]
+    assert "a.test:1, b.test:2" == dict(environment(analysis))["Through a proxy"]
 
 
 def test_the_generator_shows_its_worst_second_and_who_shared_its_machine(tmp_path):
