@@ -13,7 +13,7 @@ def lost_worker(launcher):
 
 
 def lost_locust(launcher):
-    running = launcher.locust(LONG, *apart(2)).until_second(4)
+    running = launcher.locust(LONG, *apart(2)).until_delivering(100).until_second(5)
     running.send(KILL)
     outcome = running.outcome()
     summarised = "summary" in outcome.run
@@ -49,7 +49,6 @@ def test_record_of_killed_locust_is_read_by_report(outcome):
     assert "! Invalid ci-smoke on appsync-events-emulated\n" in report.stdout
     assert 100 == outcome.summary["joins"]["succeeded"]
     assert outcome.summary["deliveries"]["received"] > 0
-    assert '"second":3,' in (outcome.folder / "journal" / "timeline.jsonl").read_text("utf-8")
 
 
 @after(full_disk_under_locust)

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 import psutil
@@ -26,7 +26,7 @@ from tests.support.waiting import PATIENCE_S, wait_for
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
 EMULATED = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
 
-TIMEOUT_S = 5 * PATIENCE_S
+TIMEOUT_S = 4 * PATIENCE_S
 """A whole run, beside others."""
 LEFT_WITHIN_S = PATIENCE_S
 """What a killed process leaves behind notices by itself; this is how long that may take."""
@@ -207,15 +207,30 @@ class RunningCommand:
 
     def until_second(self, second: int) -> Self:
         """Wait until the record holds a second of the run; fail if the run ends before."""
-
-        def recorded() -> bool:
-            timeline = self.folder / "journal" / "timeline.jsonl"
-            if self.process.poll() is not None:
-                pytest.fail(f"ended with {self.process.returncode}: {self.read('stderr')}")
-            return timeline.is_file() and f'"second":{second},' in timeline.read_text("utf-8")
-
-        wait_for(recorded, f"second {second}")
+        wait_for(lambda: second in {row["second"] for row in self._timeline()}, f"second {second}")
         return self
+
+    def until_delivering(self, users: int) -> Self:
+        """Wait until, by the record, all users are connected and messages arrive."""
+
+        def delivering() -> bool:
+            rows = self._timeline()
+            last = [row for row in rows if row["second"] == rows[-1]["second"]]
+            connected, deliveries = (
+                sum(row[name] for row in last) for name in ("connected", "deliveries")
+            )
+            return bool(connected == users and deliveries > 0)
+
+        wait_for(delivering, "deliveries to everybody")
+        return self
+
+    def _timeline(self) -> list[dict[str, Any]]:
+        """Return the rows on record so far; fail if the run has ended."""
+        if self.process.poll() is not None:
+            pytest.fail(f"ended with {self.process.returncode}: {self.read('stderr')}")
+        timeline = self.folder / "journal" / "timeline.jsonl"
+        text = timeline.read_text("utf-8") if timeline.is_file() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def send(self, signum: signal.Signals, pid: int | None = None) -> None:
         """Signal one process, by default the one that was started."""
