@@ -14,8 +14,7 @@ import typer
 
 from harness.cli.options import PACKAGED_LOCUSTFILE, Locustfile, readable_locustfile
 from harness.core.child_python import python_command
-from harness.core.errors import MachineError, os_reason
-from harness.core.exit_codes import ExitCode
+from harness.core.errors import HarnessError, MachineError, os_reason
 
 MASTER_PORT = 5557
 """Locust's own default."""
@@ -161,7 +160,10 @@ def worker(
     wait_for_master(master_host, master_port, max_wait_s, lambda text: typer.echo(text, err=True))
     require_same_secret(master_host, master_port)
     status = _run_locust(worker_command(master_host, master_port, processes, users))
-    raise typer.Exit(status if status >= 0 else ExitCode.INTERNAL_ERROR)
+    if status < 0:
+        found, rule = f"was killed by signal {-status}", "it must run until the end of the run"
+        raise HarnessError("worker", found, rule, "the master ends the run, which is invalid")
+    raise typer.Exit(status)
 
 
 def _run_locust(command: list[str]) -> int:

@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from harness.core.child_errors import ERROR_FILE_VARIABLE, read_error
 from harness.core.clock import NS_PER_S
 from harness.core.errors import HarnessError, MachineError, os_reason
 from harness.core.exit_codes import ExitCode
 from harness.measure.record import LOG_FILE, RUN_FILE, read_run_file
+
+if TYPE_CHECKING:
+    from harness.load.master.abort_reason import AbortReason
 
 _ERROR_FILE = "error.json"
 GROUP_GRACE_S = 2.0
@@ -232,9 +236,14 @@ class OverrunWatch:
         from harness.load.master.abort_reason import AbortReason
 
         cause = AbortReason("load_overran", ExitCode.RUN_INVALID, _OVERRUN_MESSAGE, _OVERRUN_HINT)
-        if (run := read_run_file(self._file)).get("status") == "running":
-            noted = run | {"status": "aborted", "cause": cause.to_json()}
-            half = self._file.with_name(f"{RUN_FILE}.new")
-            half.write_text(json.dumps(noted, indent=2), encoding="utf-8")
-            half.replace(self._file)
+        note_cause(self._file, "running", cause)
         return cause.exit_code
+
+
+def note_cause(file: Path, status: str, cause: "AbortReason") -> None:
+    """Write into a record of this status why its load process ended as it did."""
+    if (run := read_run_file(file)).get("status") == status:
+        noted = run | {"status": "aborted", "cause": cause.to_json()}
+        half = file.with_name(f"{RUN_FILE}.new")
+        half.write_text(json.dumps(noted, indent=2), encoding="utf-8")
+        half.replace(file)

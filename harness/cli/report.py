@@ -95,11 +95,11 @@ def check(
         analysis = judge_again(analysis, objectives)
     if junit is not None:
         write_file(junit, render_junit(analysis))
+    report_to_github(analysis)
     if as_json:
         typer.echo(orjson.dumps(verdict_json(analysis), option=orjson.OPT_INDENT_2))
     else:
         print_judgement(analysis, stdout_console())
-    report_to_github(analysis)
     raise typer.Exit(int(analysis.summary["exit_code"]))
 
 

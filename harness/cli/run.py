@@ -272,6 +272,7 @@ def conclude(
         return _conclude_without_record(load, status)
     if (status < 0 or status == ExitCode.INTERNAL_ERROR) and not load.interrupted:
         _print_died(load, status)
+        _note_died(folder / RUN_FILE, status)
     try:
         judged = (make_report or show_report)(folder)
     except KeyboardInterrupt:  # The record stays as it is; harness report makes the report.
@@ -298,9 +299,22 @@ def _conclude_without_record(load: "LoadProcess", status: int) -> int:
 
 
 def _print_died(load: "LoadProcess", status: int) -> None:
-    how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
-    typer.echo(f"error: load process: {how}, it must run until the end", err=True)
+    typer.echo(f"error: load process: {_how(status)}, it must run until the end", err=True)
     typer.echo(f"hint: its output is in {load.log}", err=True)
+
+
+def _note_died(file: Path, status: int) -> None:
+    """Note in a record that is complete all the same: nothing is to say that such a run passed."""
+    from harness.cli.load_process import note_cause
+    from harness.load.master.abort_reason import AbortReason
+
+    message = f"the load process {_how(status)} after the run"
+    cause = AbortReason("load_died", ExitCode.INTERNAL_ERROR, message)
+    note_cause(file, "completed", cause)
+
+
+def _how(status: int) -> str:
+    return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
 
 
 def show_report(folder: Path) -> int:

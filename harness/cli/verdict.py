@@ -21,9 +21,9 @@ ACTIONS_VARIABLE = "GITHUB_ACTIONS"
 
 
 def show(analysis: "Analysis", page: Path) -> None:
-    """Print the headline of a report to stdout, and report it to GitHub Actions."""
+    """Report to GitHub Actions, and print the headline of a report to stdout."""
+    report_to_github(analysis)  # It may fail; then nothing is to say that the run passed.
     print_headline(analysis, page, stdout_console())
-    report_to_github(analysis)
 
 
 def print_headline(analysis: "Analysis", page: Path, console: Console) -> None:

@@ -23,6 +23,7 @@ from harness.live.outputs import LiveOutputs, has_outputs
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
 from harness.load.channel import secure_channel
+from harness.load.internal_errors import BUG_HINT
 from harness.load.master.coordinator import Coordinator
 from harness.load.master.worker_registry import NumberedDispatcher, WorkerRegistry
 from harness.load.options import add_arguments, locust_users, worker_count
@@ -131,11 +132,16 @@ class _Plugin:
             else:
                 clock_sync.registered(**msg.data)
 
+        def fail(sentence: str) -> None:
+            print_message(f"error: worker: {sentence}\nhint: {BUG_HINT}")
+            environment.process_exit_code = int(ExitCode.INTERNAL_ERROR)
+            gevent.spawn(runner.quit)
+
         runner.register_message(worker_protocol.REGISTERED, registered)
         runner.register_message(
             worker_protocol.CLOCK_REPLY, lambda msg, **_: clock_sync.replied(**msg.data)
         )
-        clock_sync.start()
+        clock_sync.start(fail)
 
     def _registry(self, environment: Environment, system: str) -> WorkerRegistry:
         """Accept registrations of workers from now on."""

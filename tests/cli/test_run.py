@@ -94,6 +94,19 @@ def test_killed_load_is_named_and_its_record_reported(tmp_path, plan, reported, 
     assert "noise before the record\nthe last line\n" == log
 
 
+@pytest.mark.parametrize("status", [-9, 1])
+def test_load_that_dies_after_a_complete_run_does_not_pass(tmp_path, capfd, status):
+    """The verdict and the exit code say the same, also later."""
+    folder = three_subscribers(tmp_path / "run")
+    load = LoadProcess([sys.executable, "-c", ""], folder)
+    load.wait(PATIENCE_S)
+    assert 1 == verb.conclude(load, status, folder)
+    said = capfd.readouterr()
+    assert said.err.startswith("error: load process: ")
+    assert said.out.startswith("! Invalid")
+    assert 1 == analyse(folder).summary["exit_code"]
+
+
 @pytest.mark.parametrize(("ending", "code"), [("does nothing", 0), ("raises", 1)])
 def test_load_without_a_record_never_passes(
     tmp_path, plan, reported, capsys, temporary, ending, code

@@ -7,7 +7,7 @@ import zmq
 
 from harness.cli import distributed
 from harness.cli.distributed import wait_for_master
-from harness.core.errors import MachineError
+from harness.core.errors import HarnessError, MachineError
 from tests.support.ports import free_port
 
 
@@ -76,3 +76,14 @@ def test_other_program_at_the_port_is_no_master(greeting):
         with pytest.raises(MachineError, match="another service answers"):
             wait_for_master("127.0.0.1", server.getsockname()[1], 20.0, print)
         thread.join()
+
+
+def test_worker_that_is_killed_says_so(monkeypatch):
+    """Exit code 1, and one sentence."""
+    for step in ("wait_for_master", "require_same_secret"):
+        monkeypatch.setattr(distributed, step, lambda *_: None)
+    monkeypatch.setattr(distributed, "_run_locust", lambda _: -9)
+    monkeypatch.setenv("HARNESS_RUN_SECRET", "the-secret-of-a-test")
+    with pytest.raises(HarnessError, match=r"^worker: was killed by signal 9, ") as caught:
+        distributed.worker("127.0.0.1")
+    assert caught.value.exit_code == 1

@@ -9,7 +9,7 @@ INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
 
 
 def stopped_run(launcher, signum, workers=1):
-    running = launcher.run(LONG, "--workers", workers).until_second(3)
+    running = launcher.run(LONG, "--workers", workers).until_delivering(100)
     running.send(signum)
     return running.outcome()
 
@@ -19,7 +19,7 @@ terminated_run = partial(stopped_run, signum=TERMINATE, workers=2)
 
 
 def twice_interrupted_run(launcher):
-    running = launcher.run(LONG).until_second(3)
+    running = launcher.run(LONG).until_delivering(100)
     running.send(INTERRUPT)
     wait_for(lambda: STOPPING in (running.folder / "locust.log").read_text("utf-8"), "the first")
     running.send(INTERRUPT)
@@ -27,7 +27,7 @@ def twice_interrupted_run(launcher):
 
 
 def stopped_locust(launcher, signum):
-    running = launcher.locust(LONG, *apart(2)).until_second(3)
+    running = launcher.locust(LONG, *apart(2)).until_delivering(100)
     running.send_to_all(signum)
     return running.outcome()
 
@@ -37,7 +37,7 @@ terminated_locust = partial(stopped_locust, signum=TERMINATE)
 
 
 def twice_interrupted_locust(launcher):
-    running = launcher.locust(LONG, *apart(2)).until_second(3)
+    running = launcher.locust(LONG, *apart(2)).until_delivering(100)
     running.send_to_all(INTERRUPT)
     wait_for(lambda: STOPPING in running.read("stderr"), "the first")
     running.send_to_all(INTERRUPT)

@@ -288,6 +288,32 @@ def test_stream_that_sets_a_cookie_and_redirects_is_followed_with_it(server, joi
     assert 2 == user.confirmations
 
 
+def test_poll_that_sets_a_cookie_and_redirects_is_followed_with_it(server, join):
+    """As a stream is; the next connection of the user has the cookie at once."""
+    to_itself = b"HTTP/1.1 307 Again\r\nLocation: ?again\r\nContent-Length: 0\r\n\r\n"
+    redirect, answer = with_cookie(to_itself, b"sid=7; Path=/"), SYSTEMS["poll"][1]
+    server.answer = lambda head: answer(head) if b"\r\nCookie: sid=7\r\n" in head else redirect
+    api, user = poll_api(server.port), Listener()
+    join(api, user).drop()
+    join(api, user)
+    paths = [head.split()[1] for head in server.requests]
+    assert [b"/default/a", b"/default/a?again", b"/default/a"] == paths
+
+
+def test_host_that_a_poll_is_redirected_to_sets_its_own_cookies(server, join):
+    """The target's own host does not get them."""
+    port = server.port
+    location = b"http://localhost:%d/there" % port
+    redirect = b"HTTP/1.1 307 There\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
+    found = with_cookie(SYSTEMS["poll"][1](b""), b"theirs=1; Path=/")
+    server.answer = lambda head: found if head.startswith(b"GET /there ") else redirect
+    api, user = poll_api(port), Listener()
+    join(api, user).drop()
+    join(api, user)
+    sent = [re.findall(rb"\r\nCookie: (.*)\r\n", head) for head in server.requests]
+    assert [[], [], [], [b"theirs=1"]] == sent
+
+
 def test_another_host_gets_nothing_that_the_target_lets_clients_send(server, join):
     """But a user agent, and what asks for a stream."""
     with contextlib.closing(HostileServer()) as other:

@@ -9,7 +9,7 @@ from tests.support.waiting import PATIENCE_S
 
 def finished(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, however it ends, with options of ``subprocess.run``."""
-    options = {"capture_output": True, "timeout": 5 * PATIENCE_S, "check": False} | options
+    options = {"capture_output": True, "timeout": 4 * PATIENCE_S, "check": False} | options
     return subprocess.run([str(word) for word in command], text=True, **options)  # noqa: PLW1510
 
 

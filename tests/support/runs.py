@@ -1,5 +1,6 @@
 """Starts the real tool as a user would, and finds every process it leaves behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 import psutil
@@ -25,7 +26,7 @@ from tests.support.waiting import PATIENCE_S, wait_for
 SMOKE = ROOT / "scenarios" / "workloads" / "ci-smoke.toml"
 EMULATED = ROOT / "scenarios" / "targets" / "appsync-events-emulated.toml"
 
-TIMEOUT_S = 5 * PATIENCE_S
+TIMEOUT_S = 4 * PATIENCE_S
 """A whole run, beside others."""
 LEFT_WITHIN_S = PATIENCE_S
 """What a killed process leaves behind notices by itself; this is how long that may take."""
@@ -176,7 +177,8 @@ class RunningCommand:
 
     def pids(self, *words: str) -> list[int]:
         """Return its processes, oldest first, whose command line holds all of ``words``."""
-        return [p.pid for p in self._processes() if all(w in " ".join(p.cmdline()) for w in words)]
+        found = self._processes().items()
+        return [pid for pid, command in found if all(word in command for word in words)]
 
     def workers(self) -> list[int]:
         """Return the processes that hold the users' connections."""
@@ -191,29 +193,44 @@ class RunningCommand:
         """Return the process that serves."""
         return self.pids("harness.systems.appsync_events.emulator.process")[0]
 
-    def _processes(self) -> list[psutil.Process]:
-        """Return what runs with our mark in its environment, and is no zombie."""
+    def _processes(self) -> dict[int, str]:
+        """Return the command lines of what has our mark and is no zombie, oldest first."""
         found = []
         for process in psutil.process_iter():
             try:
                 environment = Path(f"/proc/{process.pid}/environ").read_bytes()
-                if self._mark.encode() in environment and process.cmdline():
-                    found.append(process)
+                if self._mark.encode() in environment and (command := process.cmdline()):
+                    found.append((process.create_time(), process.pid, " ".join(command)))
             except (OSError, psutil.Error):
                 continue
-        return sorted(found, key=lambda process: process.create_time())
+        return {pid: command for _, pid, command in sorted(found)}
 
     def until_second(self, second: int) -> Self:
         """Wait until the record holds a second of the run; fail if the run ends before."""
-
-        def recorded() -> bool:
-            timeline = self.folder / "journal" / "timeline.jsonl"
-            if self.process.poll() is not None:
-                pytest.fail(f"ended with {self.process.returncode}: {self.read('stderr')}")
-            return timeline.is_file() and f'"second":{second},' in timeline.read_text("utf-8")
-
-        wait_for(recorded, f"second {second}")
+        wait_for(lambda: second in {row["second"] for row in self._timeline()}, f"second {second}")
         return self
+
+    def until_delivering(self, users: int) -> Self:
+        """Wait until, by the record, all users are connected and messages arrive."""
+
+        def delivering() -> bool:
+            rows = self._timeline()
+            last = [row for row in rows if row["second"] == rows[-1]["second"]]
+            connected, deliveries = (
+                sum(row[name] for row in last) for name in ("connected", "deliveries")
+            )
+            return bool(connected == users and deliveries > 0)
+
+        wait_for(delivering, "deliveries to everybody")
+        return self
+
+    def _timeline(self) -> list[dict[str, Any]]:
+        """Return the rows on record so far; fail if the run has ended."""
+        if self.process.poll() is not None:
+            pytest.fail(f"ended with {self.process.returncode}: {self.read('stderr')}")
+        timeline = self.folder / "journal" / "timeline.jsonl"
+        text = timeline.read_text("utf-8") if timeline.is_file() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def send(self, signum: signal.Signals, pid: int | None = None) -> None:
         """Signal one process, by default the one that was started."""
@@ -234,16 +251,21 @@ class RunningCommand:
         deadline_s = time.monotonic() + LEFT_WITHIN_S
         while (left := self._processes()) and time.monotonic() < deadline_s:
             time.sleep(0.05)
-        names = [" ".join(process.cmdline()) for process in left]
         self.end()
         return Outcome(
-            exit_code, seconds, self.read("stdout"), self.read("stderr"), self.folder, names
+            exit_code,
+            seconds,
+            self.read("stdout"),
+            self.read("stderr"),
+            self.folder,
+            [*left.values()],
         )
 
     def end(self) -> None:
         """Kill what is left of the command."""
-        for process in self._processes():
-            process.kill()
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(TIMEOUT_S)
 
     def read(self, name: str) -> str:

@@ -7,7 +7,7 @@ A wait ends as soon as its condition holds, so a long one costs time only where 
 import os
 import time
 
-PATIENCE_S = 60.0 * float(os.environ.get("TEST_PATIENCE", "1"))
+PATIENCE_S = 120.0 * float(os.environ.get("TEST_PATIENCE", "1"))
 
 
 def wait_for(condition, what="the condition", *, sleep=time.sleep):

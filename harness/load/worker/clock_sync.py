@@ -9,6 +9,7 @@ import gevent
 from harness.core.clock import NS_PER_MS, machine_id
 from harness.core.clock_offset import OffsetEstimator, Reading
 from harness.load import worker_protocol
+from harness.load.internal_errors import ends_the_run
 from harness.load.worker_info import WorkerInfo
 from harness.measure.record_schema import ClockRow
 
@@ -47,7 +48,6 @@ class ClockSync:
         self._same_clock = False
         self._worst_error_ns = 0
         self._exchanges = 0
-        self._requesting: gevent.Greenlet | None = None
         self.offset_ns = 0
         """Run clock minus this host's realtime clock, by the best estimate so far."""
         self.on_offset: Callable[[int], None] = lambda _offset_ns: None
@@ -60,9 +60,9 @@ class ClockSync:
         sync._registered = sync._same_clock = True
         return sync
 
-    def start(self) -> None:
-        """Start to register and to send clock requests."""
-        self._requesting = gevent.spawn(self._run)
+    def start(self, fail: Callable[[str], None]) -> None:
+        """Start to register and to send clock requests; ``fail`` gets the reason if that ends."""
+        ends_the_run(gevent.spawn(self._run), fail)
 
     def _run(self) -> None:
         me = WorkerInfo.here(self._systems, self._users, self._locustfile).to_message()

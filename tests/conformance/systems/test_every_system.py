@@ -4,10 +4,13 @@ Parametrised over all systems that can be emulated; a new one is in it without a
 """
 
 import contextlib
+import http.client
 import os
 import resource
 import time
+from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,8 +18,10 @@ from harness.core.clock import NS_PER_MS
 from harness.net.client import JoinError
 from harness.net.reading import EpollReader
 from harness.net.ring_reading import RingReader, ring_works
+from harness.scenario.emulator import FAULTS_PATH, RESET_PATH, STATS_PATH
 from harness.scenario.target import has_wildcards, most_subscriptions
 from tests.support.system_driver import Listener, encoded, wait_for
+from tests.support.waiting import PATIENCE_S
 
 END = "the end"
 MESSAGES = list(range(12))
@@ -242,6 +247,23 @@ def test_counts_of_the_emulator_are_what_was_heard(stand):
     heard = sum(len(user.heard) for user in subscribers)
     owed, sent = counted.total("deliveries.owed"), counted.total("deliveries.sent")
     assert 3 * messages == heard == owed == sent
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", STATS_PATH), ("POST", FAULTS_PATH), ("POST", RESET_PATH)]
+)
+def test_web_page_elsewhere_may_neither_read_counts_nor_change_anything(stand, method, path):
+    """It can make a browser on this machine send requests, which then name its origin."""
+    parts = urlsplit(stand.endpoints.http)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
+    body = b'[{"kind": "drop"}]' if method == "POST" else None
+    connection.request(method, path, body, {"Origin": "https://evil.example.org"})
+    assert HTTPStatus.FORBIDDEN == connection.getresponse().status
+    connection.close()
+
+    room, subscriber, chatter = stand.pair()
+    chatter.publish(room, END)
+    subscriber.wait_until_heard(END)
 
 
 def test_dropped_deliveries_are_missing_and_counted(stand):

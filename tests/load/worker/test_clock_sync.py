@@ -60,7 +60,7 @@ def test_offset_is_found_within_its_bound(there_s, back_s):
     link = Link(there_s, back_s)
     adopted = []
     link.sync.on_offset = adopted.append
-    link.sync.start()
+    link.sync.start(pytest.fail)
     link.until(worker_protocol.READY)
     row = taken(link.sync)
     assert abs(row["clock_offset_ms"] - 300.0) <= row["clock_error_ms"]
@@ -71,7 +71,7 @@ def test_offset_is_found_within_its_bound(there_s, back_s):
 def test_worker_on_the_masters_machine_asks_nothing():
     """There is one clock, so the offset is 0 and exactly so."""
     link = Link(run_clock_of=machine_id())
-    link.sync.start()
+    link.sync.start(pytest.fail)
     link.until(worker_protocol.READY)
     gevent.sleep(0.05)
     assert worker_protocol.CLOCK_REQUEST not in link.sent
@@ -84,7 +84,7 @@ def test_registration_is_repeated_until_it_is_answered(monkeypatch):
     monkeypatch.setattr(clock_sync, "REGISTER_EVERY_S", 0.01)
     sent = []
     sync = ClockSync(lambda kind, _data: sent.append(kind))
-    sync.start()
+    sync.start(pytest.fail)
     with gevent.Timeout(PATIENCE_S):
         while len(sent) < 3:
             gevent.sleep(0.01)

@@ -1,6 +1,5 @@
 """What all users of one worker share who poll a service: addresses, timer, requests and answers."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -13,7 +12,7 @@ from harness.net.redirects import NO_ADDRESS, RefusedRedirectError, redirected
 from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
 from harness.net.route import Route
 from harness.systems.polling import wire
-from harness.systems.polling.client.answers import KnownAnswers
+from harness.systems.polling.client.answers import Answer, KnownAnswers
 from harness.systems.polling.client.timing import PollClock
 
 if TYPE_CHECKING:
@@ -94,11 +93,11 @@ class PolledService:
         return b"%b%b\r\n" % (head, self._cookie_lines.get(user, self._cookie_line))
 
     def take_cookies(
-        self, channels: tuple[str, ...], user: object, set_cookies: Sequence[str]
+        self, channels: tuple[str, ...], user: object, answer: Answer, hop: Hop
     ) -> None:
-        """Keep the cookies that the answer to a poll of a user sets."""
+        """Keep the cookies that the answer to a poll sets for a user, and for its host."""
         address = self._address_of(channels)
-        self._cookies.take(user, set_cookies, address)
+        self._cookies.take(user, answer.set_cookies, hop.address or address)
         self._cookie_lines[user] = self._cookies.line(user, address)
 
     def route_to(self, host: str) -> Route:

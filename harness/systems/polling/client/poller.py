@@ -240,7 +240,7 @@ class PollingClient:
         self._proven = True
         self.heard_ns = kernel_ns
         if answer.set_cookies:
-            self._service.take_cookies(self._channels, self._listener, answer.set_cookies)
+            self._service.take_cookies(self._channels, self._listener, answer, self._hop)
         if not answer.keeps_connection or not self._service.options.reuse_connections:
             self._release()
         if answer.location:
