@@ -1,11 +1,19 @@
+import ssl
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.channels import channels_in
-from harness.net.addresses import path_of, source_addresses, with_channels
+from harness.net.addresses import (
+    is_encrypted,
+    path_of,
+    source_addresses,
+    tls_context,
+    with_channels,
+)
 
 STREAM = "https://example.org/sub/{channel}?v=1"
 
@@ -60,3 +68,23 @@ def test_addresses_that_the_target_names_are_taken_in_turn(worker):
 def test_elsewhere_the_kernel_chooses():
     """Without loopback and without names there is nothing to choose from."""
     assert () == source_addresses("wss://example.org/", (), 0, 9)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("HTTPS://h/", True), ("Wss://h/", True), ("wss://h/", True), ("WS://h/", False)],
+)
+def test_scheme_says_whether_tls_is_used_whatever_its_case(address, expected):
+    """Schemes are case-insensitive, RFC 3986, section 3.1."""
+    assert is_encrypted(address) is expected
+
+
+def test_authorities_of_a_target_are_trusted_beside_those_of_the_system(tmp_path, monkeypatch):
+    """The file adds to them."""
+    ours, systems = (trustme.CA() for _ in range(2))
+    for name, authority in (("ours", ours), ("systems", systems)):
+        authority.cert_pem.write_to_path(str(tmp_path / name))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "systems"))
+    trusted = tls_context(ca_file=str(tmp_path / "ours")).get_ca_certs(binary_form=True)
+    for authority in (ours, systems):
+        assert ssl.PEM_cert_to_DER_cert(authority.cert_pem.bytes().decode()) in trusted
