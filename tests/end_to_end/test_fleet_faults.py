@@ -15,6 +15,7 @@ from tests.support.distributed_runs import (
 )
 from tests.support.ports import free_port
 from tests.support.runs import LONG, after, after_each
+from tests.support.waiting import PATIENCE_S
 
 NEEDED_FILES = "114"
 """Half of 100 connections, and 64 to spare."""
@@ -27,7 +28,7 @@ FOR_POLLING = """
 import harness.load.users
 harness.load.users.FanOutUser.system = "polling"
 """
-MAX_WAIT_S = 30
+MAX_WAIT_S = round(PATIENCE_S / 2)
 """Long enough for the one worker that comes, on a busy machine."""
 
 

@@ -15,6 +15,7 @@ FEW = {
     "population.chatters": CHATTERS,
     "population.chatters_subscribe": "true",
     "joins.rate_per_s": 20.0,
+    "phases.settle_s": 5.0,
     "slos": "[]",
 }
 

@@ -29,7 +29,7 @@ from tests.support.runs import (
     lenient,
     sets,
 )
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 
 @dataclass
@@ -46,14 +46,14 @@ TOKEN = "the-token-of-a-test"
 def get(port, path):
     """Return what is served, None where nobody serves any more."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
             return answer.read().decode()
     except OSError:
         return None
 
 
 def post(port, path, body=b""):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     with contextlib.closing(connection):
         connection.request("POST", path, body, {"X-Harness-Token": TOKEN})
         return json.loads(connection.getresponse().read())
