@@ -209,7 +209,7 @@ def compare(
     unlike = refuse_unlike(sides, KINDS if anyway else allow)
     folders = [one.record.folder for side in sides for one in side]
     place = folders[-1].resolve().parent if history is None else Path(history)
-    found = compare_sides(sides, unlike, stored=stored_runs(place, METRICS, folders))
+    found = compare_sides(sides, unlike, stored=stored_runs(place, METRICS))
     rows = [
         {
             "name": side.name,

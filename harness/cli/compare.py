@@ -91,7 +91,7 @@ def compare(
     gates = parse_gates(fail_if or [])
     allowed = list(KINDS) if anyway else [one.strip() for one in allow.split(",") if one.strip()]
     require_known("--allow", allowed, KINDS)
-    folders = _folders(sides, _LEAST_SIDES - (baseline is not None))
+    folders = _folders(sides, given=0 if baseline is None else 1)
     none: AbstractContextManager[list[Path]] = nullcontext([])
     with opened_baseline(baseline) if baseline else none as first:
         comparison = _compare([first, *folders] if baseline else folders, allowed, history)
@@ -120,12 +120,12 @@ def _compare(
     runs = [[analyse(folder) for folder in side] for side in folders]
     unlike = refuse_unlike(runs, allowed)
     place = folders[-1][0].resolve().parent if history is None else history
-    every = [folder for side in folders for folder in side]
-    return compare_sides(runs, unlike, stored=stored_runs(place, METRICS, every))
+    return compare_sides(runs, unlike, stored=stored_runs(place, METRICS))
 
 
-def _folders(sides: Sequence[str], least: int) -> list[list[Path]]:
-    if not least <= len(sides) <= _MOST_SIDES:
+def _folders(sides: Sequence[str], given: int) -> list[list[Path]]:
+    """Return the folders of the sides named; ``given`` is 1 where a baseline is one more."""
+    if not _LEAST_SIDES <= len(sides) + given <= _MOST_SIDES:
         rule, hint = "must be two to four sides", "join the runs of one side with commas: A1,A2"
         raise usage_error("compare", f"{len(sides)}", rule, hint)
     folders = [[Path(one) for one in side.split(",") if one] for side in sides]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from harness.core.errors import MachineError
 from harness.core.hosts import is_loopback
-from harness.scenario.target import Target
+from harness.scenario.target import Target, addresses_of
 
 VARIABLE = "HARNESS_OWNED_TARGETS"
 FLAG = "--i-own-this-target"
@@ -50,8 +50,8 @@ def require_owned(target: Target, *, stated: bool) -> None:
 
 
 def _hosts(target: Target) -> list[str]:
-    addresses = (target.endpoints.realtime, target.endpoints.http) if target.endpoints else ()
-    return list(dict.fromkeys((urlsplit(one).hostname or "").lower() for one in addresses))
+    hosts = ((urlsplit(each).hostname or "").lower() for each in addresses_of(target))
+    return list(dict.fromkeys(hosts))
 
 
 def may_load(target: Target, host: str) -> bool:

@@ -94,7 +94,7 @@ def source_addresses(
 
 def is_encrypted(address: str) -> bool:
     """Return whether the connections to an address use TLS."""
-    return address.startswith(("https:", "wss:"))
+    return urlsplit(address).scheme in {"https", "wss"}
 
 
 def tls_context(
@@ -118,7 +118,9 @@ def tls_context(
         MachineError: If a file cannot be read or used.
     """
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context()
+        if ca_file is not None:
+            context.load_verify_locations(ca_file)
         if client_certificate is not None:
             context.load_cert_chain(client_certificate, client_key, lambda: client_key_password)
     except OSError as error:

@@ -84,7 +84,8 @@ class Cookies:
     """Cookies of the users of one worker: those of the target, and those that servers set.
 
     What a server sets is kept as long as this object, and sent back where RFC 6265 says. A user for
-    whom none is set costs nothing. The oldest cookies of a user make room for new ones.
+    whom none is set costs nothing. Where a user has too many, those that
+    were set first make room, even if they have been set again since.
 
     Args:
         address: Of the target.
@@ -163,7 +164,7 @@ class _Answer:
 
 
 def _make_room(jar: CookieJar) -> None:
-    """Delete the oldest cookies of a user who has too many."""
+    """Delete the cookies of a user who has too many, by domain, path and first set."""
     kept = list(jar)
     size = sum(_size(each.name, each.value) for each in kept)
     while len(kept) > MOST_COOKIES or size > MOST_COOKIE_BYTES:

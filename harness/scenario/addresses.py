@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from harness.core.outside_text import register_secret
 from harness.core.secrets import PLACEHOLDER
 
-_USER_INFO = re.compile(r"(?<=://)[^/@?#]*@")
+_USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
 
 
 def without_password(address: str) -> str:

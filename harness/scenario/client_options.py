@@ -95,6 +95,10 @@ class ClientOptions(ScenarioModel):
         """
         return 0.0
 
+    def further_addresses(self) -> tuple[str, ...]:
+        """Return the addresses that clients connect to beside the endpoints."""
+        return ()
+
     def most_subscriptions(self, most: int) -> int:
         """Return how many channels a client can subscribe to, of those the system allows."""
         return most

@@ -330,6 +330,13 @@ def variables_of(target: Target) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def addresses_of(target: Target) -> tuple[str, ...]:
+    """Return all addresses that a target's clients connect to; none of an emulator's own."""
+    endpoints = target.endpoints
+    further = target.client.further_addresses() if target.client else ()
+    return ((endpoints.realtime, endpoints.http) if endpoints else ()) + further
+
+
 def proxies_of(target: Target) -> tuple[str, ...]:
     """Return host and port of the proxies in the environment through which a target is reached.
 
@@ -338,9 +345,7 @@ def proxies_of(target: Target) -> tuple[str, ...]:
     Raises:
         ScenarioError: If a proxy is of another kind than those supported.
     """
-    endpoints = target.endpoints
-    addresses = [endpoints.realtime, endpoints.http] if endpoints else []
-    known = [address for address in addresses if not PLACEHOLDER.search(address)]
+    known = [address for address in addresses_of(target) if not PLACEHOLDER.search(address)]
     return tuple(dict.fromkeys(str(proxy) for each in known if (proxy := proxy_for(each))))
 
 

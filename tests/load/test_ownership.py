@@ -96,3 +96,13 @@ def test_list_that_cannot_be_written_asks_again(monkeypatch, tmp_path):
     require_owned(target_at("a.example.org"), stated=True)
     with pytest.raises(MachineError):
         require_owned(target_at("a.example.org"), stated=False)
+
+
+def test_address_of_a_hybrids_polls_must_be_owned_too():
+    """Viewers load it as they load the endpoints."""
+    polled = {"poll_address": "https://polls.example.org/{channel}"}
+    target = {"name": "t", "system": "hybrid", "emulated": False, "client": polled}
+    target["endpoints"] = {"http": "https://127.0.0.1/event", "realtime": "wss://127.0.0.1/event"}
+    target["auth"] = {"api_key_env": "KEY"}
+    with pytest.raises(MachineError, match=r"polls\.example\.org is not on the list"):
+        require_owned(Target.model_validate(target), stated=False)

@@ -1,6 +1,8 @@
+import ssl
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,9 +10,11 @@ from harness.core.channels import channels_in
 from harness.net.addresses import (
     encoded,
     host_header,
+    is_encrypted,
     origin,
     path_of,
     source_addresses,
+    tls_context,
     with_channels,
 )
 
@@ -85,3 +89,23 @@ def test_encoded_address_fits_into_a_request_line():
     """What is encoded before stays; the channel's place stays too."""
     address = encoded("http://h//a b/%20/{channel}?q=ü c#part")
     assert "http://h/a%20b/%20/{channel}?q=%C3%BC%20c" == address
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("HTTPS://h/", True), ("Wss://h/", True), ("wss://h/", True), ("WS://h/", False)],
+)
+def test_scheme_says_whether_tls_is_used_whatever_its_case(address, expected):
+    """Schemes are case-insensitive, RFC 3986, section 3.1."""
+    assert is_encrypted(address) is expected
+
+
+def test_authorities_of_a_target_are_trusted_beside_those_of_the_system(tmp_path, monkeypatch):
+    """The file adds to them."""
+    ours, systems = (trustme.CA() for _ in range(2))
+    for name, authority in (("ours", ours), ("systems", systems)):
+        authority.cert_pem.write_to_path(str(tmp_path / name))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "systems"))
+    trusted = tls_context(ca_file=str(tmp_path / "ours")).get_ca_certs(binary_form=True)
+    for authority in (ours, systems):
+        assert ssl.PEM_cert_to_DER_cert(authority.cert_pem.bytes().decode()) in trusted

@@ -40,3 +40,8 @@ def test_a_password_in_an_address_is_secret_and_masked():
     assert redacted("Basic dXNlcjpwYXNzLXdvcmQ=") == "Basic ***PASSWORD***"
     assert without_password("https://user:pass-word@example.org/") == "https://***@example.org/"
     assert without_password("https://example.org/a@b") == "https://example.org/a@b"
+
+
+def test_password_with_an_at_sign_is_masked_to_its_end():
+    """The last @ before the path ends it, as URL parsers have it."""
+    assert "https://***@host/a@b" == without_password("https://user:p@ssword@host/a@b")

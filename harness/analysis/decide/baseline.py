@@ -8,7 +8,7 @@ charts. So ``tar xf`` makes records of it again.
 import lzma
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -51,14 +51,18 @@ def save_baseline(folders: Sequence[Path], out: Path) -> int:
         if analysis.summary["verdict"] == "invalid":
             found, rule = "is invalid", "a baseline must be made of valid runs"
             raise BaselineError(str(folder), found, rule, f"see: harness check {folder}")
+    half = out.with_name(f"{out.name}.new")
     try:
-        with tarfile.open(out, "w:xz", preset=9) as archive:
+        with tarfile.open(half, "w:xz", preset=9) as archive:
             for folder, name in zip(folders, names, strict=True):
                 for file in (folder / one for one in FILES):
                     if file.is_file():
                         archive.add(file, f"{name}/{file.name}", filter=_without_owner)
+        half.replace(out)
         return out.stat().st_size
     except OSError as error:
+        with suppress(OSError):
+            half.unlink()
         reason = (error.strerror or str(error)).lower()
         rule = "the baseline needs a place that can be written"
         raise MachineError(str(out), f"cannot be written ({reason})", rule) from None
@@ -75,7 +79,7 @@ def opened_baseline(file: Path) -> Iterator[list[Path]]:
         try:
             with tarfile.open(file, "r:xz") as archive:
                 _unpack(archive, Path(place))
-        except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
+        except (tarfile.TarError, lzma.LZMAError, EOFError, OSError, ValueError) as error:
             reason = " ".join((getattr(error, "strerror", None) or str(error)).lower().split())
             rule = "a baseline is a tar archive compressed with xz"
             raise BaselineError(str(file), f"cannot be read ({reason})", rule, _NAME_ONE) from None

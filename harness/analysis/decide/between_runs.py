@@ -27,8 +27,15 @@ _OF_TIMES = (Unit.MS, Unit.SECONDS)
 
 
 class StoredRun(NamedTuple):
-    """A run that was made earlier: what ran on what, as ``load_of`` gives it, and its figures."""
+    """A run that was made earlier.
 
+    Attributes:
+        run_id: By which a copy of a compared run is known.
+        load: What ran on what, as ``load_of`` gives it.
+        figures: Its figures by name.
+    """
+
+    run_id: str
     load: Mapping[str, Any]
     figures: Mapping[str, float | None]
 
@@ -60,8 +67,13 @@ class BetweenRuns:
             next(place for place, one in enumerate(loads) if not differences(one, load))
             for load in loads
         ]
+        compared = {one.record.run.get("run_id") for side in sides for one in side}
         self._stored = [
-            [one.figures for one in stored if not differences(_load(one.load), load)]
+            [
+                one.figures
+                for one in stored
+                if one.run_id not in compared and not differences(_load(one.load), load)
+            ]
             for load in loads
         ]
 

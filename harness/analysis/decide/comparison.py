@@ -214,6 +214,9 @@ def _difference(
         metric, *values, errors_ms=(first.clock_error_ms(metric), other.clock_error_ms(metric))
     )
     relative = between.interval(metric, 0, place) if metric in _VARYING else None
+    if relative is not None and metric in _WORST and seen.ratio is not None:
+        # The highest runs of both sides may differ otherwise than the sides' means do.
+        relative = hull(relative, Interval(seen.ratio, seen.ratio))
     if relative is not None and first.figures[metric]:
         # Each once: the same where both sides are runs of one thing.
         noises = dict.fromkeys(between.noise(metric, side) for side in (0, place))

@@ -3,9 +3,9 @@
 Only ``run.json`` is read, so that hundreds of records take seconds.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -49,6 +49,7 @@ class Point:
     """
 
     folder: Path
+    run_id: str
     started: datetime
     revision: str
     tested: str
@@ -122,21 +123,19 @@ def read_history(folder: Path, metrics: Sequence[str] = METRICS) -> History:
     return History(folder, tuple(metrics), _series(points), tuple(skipped))
 
 
-def stored_runs(
-    folder: Path, metrics: Sequence[str], but: Collection[Path] = ()
-) -> list[StoredRun]:
+def stored_runs(folder: Path, metrics: Sequence[str]) -> list[StoredRun]:
     """Return the valid runs directly below a folder, oldest first.
 
     Args:
         folder: Where runs are kept, such as reports/; it may be missing.
         metrics: The figures to read.
-        but: Folders of runs to leave out.
     """
-    left_out = {one.resolve() for one in but}
-    folders = {file.parent.resolve() for file in folder.glob(f"*/{RUN_FILE}")} - left_out
+    folders = sorted(file.parent for file in folder.glob(f"*/{RUN_FILE}"))
     points = [one for path in folders if isinstance(one := _point(path, metrics), Point)]
     points.sort(key=lambda point: (point.started, point.folder))
-    return [StoredRun(one.load, one.values) for one in points if one.verdict != "invalid"]
+    return [
+        StoredRun(one.run_id, one.load, one.values) for one in points if one.verdict != "invalid"
+    ]
 
 
 def _point(folder: Path, metrics: Sequence[str]) -> Point | str:
@@ -152,10 +151,12 @@ def _point(folder: Path, metrics: Sequence[str]) -> Point | str:
         return f"was not judged; first run: harness report {folder}"
     try:
         started = datetime.fromisoformat(str(run.get("started_at")))
+        started = started if started.tzinfo else started.replace(tzinfo=UTC)
     except ValueError:
         return "does not say when it began"
     return Point(
         folder,
+        str(run.get("run_id")),
         started,
         str(run.get("environment", {}).get("git_revision") or _UNKNOWN_REVISION),
         label_words(run),
@@ -183,7 +184,10 @@ def _damage(folder: Path, run: Json) -> str:
     log = folder / HISTOGRAMS_FILE
     if not log.is_file():
         return f"{log.name} is missing"
-    return "" if log.read_bytes()[-1:] == b"\n" else f"{log.name} is cut"
+    try:
+        return "" if log.read_bytes()[-1:] == b"\n" else f"{log.name} is cut"
+    except OSError:
+        return f"{log.name} cannot be read"
 
 
 def _name(run: Json) -> str:

@@ -1,5 +1,6 @@
 """A gate for pipelines: how much worse than the first side a figure of another may be."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,17 +42,19 @@ class Gate:
             words.append(f"{self.amount:+g} {spaced}".rstrip())
         return f"{self.metric} {' and '.join(words)}"
 
+    @property
+    def falls(self) -> bool:
+        """Whether it is a fall that fails, as in -10% and in -0."""
+        return any(
+            math.copysign(1, one) < 0 for one in (self.share, self.amount) if one is not None
+        )
+
     def is_exceeded(self, seen: Difference) -> bool:
         """Return whether a difference is larger than each of the changes, in their direction."""
-        changes = [] if self.share is None else [self.share * abs(seen.first or 0.0)]
-        signs = [] if self.share is None else [self.share]
-        if self.amount is not None:
-            changes, signs = [*changes, self.amount], [*signs, self.amount]
+        allowed = [] if self.share is None else [self.share * abs(seen.first or 0.0)]
+        allowed += [] if self.amount is None else [self.amount]
         found = seen.difference or 0.0
-        return all(
-            found < change if sign < 0 else found > change
-            for change, sign in zip(changes, signs, strict=True)
-        )
+        return found < min(allowed) if self.falls else found > max(allowed)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,10 @@ def _parse(rule: str, problems: list[ScenarioProblem]) -> Gate | None:
         return None
     if unit and unit != unit_of(metric):
         required = f"must be in the unit of {metric}, {unit_of(metric) or 'none'}"
+        problems.append(ScenarioProblem(FLAG, "", rule, required, _EXAMPLE))
+        return None
+    if len({change["amount"][0] for change in found.values()}) > 1:
+        required = "must have one direction: both changes + or both -"
         problems.append(ScenarioProblem(FLAG, "", rule, required, _EXAMPLE))
         return None
     amounts = {name: float(change["amount"]) for name, change in found.items()}

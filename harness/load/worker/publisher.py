@@ -271,7 +271,7 @@ def _parted(
     """Return the rows of the events that an answer refuses, and of those that it accepts."""
     if answer.accepted:
         return [], rows
-    if not answer.refused:
-        return rows, []
+    if not answer.refused or not set(answer.refused) <= set(range(len(rows))):
+        return rows, []  # A place that no event has: nothing says which ones are meant.
     refused = [row for place, row in enumerate(rows) if place in answer.refused]
     return refused, [row for place, row in enumerate(rows) if place not in answer.refused]

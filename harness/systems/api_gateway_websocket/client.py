@@ -232,7 +232,11 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             keys[options.id_key] = frame_id
             if options.route_responses:
                 self._unanswered[frame_id] = publish, place
-            self.send_text(wire.request(keys, options.data_key, as_json(event)))
+            try:
+                self.send_text(wire.request(keys, options.data_key, as_json(event)))
+            except OSError:
+                self._unanswered.pop(frame_id, None)  # What was not sent has no answer.
+                raise
         if not options.route_responses:
             now_ns = time.time_ns()
             self.listener.answered(PublishAnswer(publish_id, True, False, "", "", now_ns))

@@ -32,6 +32,10 @@ class ClientOptions(polls.ClientOptions, WebSocketOptions):
             )
         return address
 
+    def further_addresses(self) -> tuple[str, ...]:
+        """Return where viewers poll, if it is not beside the publishes."""
+        return (self.poll_address,) if self.poll_address else ()
+
 
 class Options(sockets.Options, polls.Options):
     """An Event API for chatters, and a store of its messages for polling viewers."""

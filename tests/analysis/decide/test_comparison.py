@@ -55,6 +55,7 @@ def stored(analysis, ratio=1.02):
     """Return six earlier runs like one, each ``ratio`` from the next, up and down."""
     return [
         StoredRun(
+            str(number),
             load_of(analysis.record.run),
             {
                 metric: value and value * ratio ** (number % 2)
@@ -101,6 +102,15 @@ def test_without_stored_runs_twice_the_latency_of_one_run_may_be_chance(runs):
     comparison = compare([[runs["first"]], [runs["slow"]]], replicates=20)
     assert "No difference shown" == decision(comparison, [])[1]
     assert "a factor of 2.30 (assumed: too few are stored)" in noise_text(comparison)
+
+
+def test_a_stored_copy_of_a_compared_run_is_no_further_run(runs):
+    """The runs of a baseline usually lie in the folder of stored runs, too."""
+    copies = [
+        one._replace(run_id=runs["first"].record.run["run_id"]) for one in stored(runs["first"])
+    ]
+    one = differences([runs["first"]], [runs["slow"]], earlier=copies)[P99]
+    assert (RunNoise(0.3),) == one.noises
 
 
 def test_another_machine_widens_the_interval(tmp_path, runs):

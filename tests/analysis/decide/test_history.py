@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from harness.analysis.decide.history import read_history
+from harness.analysis.decide.history import read_history, stored_runs
 from harness.analysis.run.finalize import finalize
 from harness.analysis.run.run_file import NoRecordError
 from harness.core.load_differences import differences
@@ -36,6 +36,21 @@ def test_like_runs_are_one_series_by_time_with_their_revisions(tmp_path):
     (series,) = history.series
     assert ["abc1234", "new5678"] == [point.revision for point in series.points]
     assert () == history.skipped
+
+
+def test_stored_runs_are_the_valid_ones_of_a_folder_and_damage_ends_nothing(tmp_path):
+    """Oldest first, and only those directly in it."""
+    stored(tmp_path / "b", day=2)
+    stored(tmp_path / "a", day=3)
+    stored(tmp_path / "deeper" / "c", day=1)
+    run = json.loads((stored(tmp_path / "no-zone", day=4) / "run.json").read_text())
+    run |= {"started_at": "2026-11-01T10:00:00", "run_id": "first"}
+    (tmp_path / "no-zone" / "run.json").write_text(json.dumps(run))
+    (stored(tmp_path / "cut", day=5) / "histograms.hlog").unlink()
+    (tmp_path / "cut" / "histograms.hlog").mkdir()
+    found = stored_runs(tmp_path, ["fan_out_latency_ms.p99"])
+    assert ["first", "9f3c2a7d", "9f3c2a7d"] == [one.run_id for one in found]
+    assert [] == stored_runs(tmp_path / "missing", [])
 
 
 def test_unlike_workloads_and_targets_are_series_of_their_own_and_say_why(tmp_path):

@@ -32,6 +32,8 @@ def verdict(rule, seen):
         ("+20% and +5 ms", 100.0, 112.0, None, "pass"),
         ("+5 ms", 100.0, 112.0, None, "fail"),
         ("-5ms and -1%", 100.0, 90.0, None, "fail"),
+        ("-0", 1.0, 0.9, None, "fail"),
+        ("-0%", 1.0, 1.1, None, "pass"),
         ("+0", 0.0, 0.0, None, "pass"),
         ("+0", 0.0, 1.0, None, "fail"),
         ("+10%", None, 112.0, None, "no_data"),
@@ -49,7 +51,13 @@ def test_a_gate_fails_beyond_its_change_where_a_difference_is_shown(
     "rule",
     [
         *("fan_out_latency_ms.p99", f"{P99} 10%", f"{P99} +x%", ""),
-        *(f"{P99} +5 s", f"{P99} +5% and", f"{P99} +5% and +6%", f"{P99} +1 ms or +5%"),
+        *(
+            f"{P99} +5 s",
+            f"{P99} +5% and",
+            f"{P99} +5% and +6%",
+            f"{P99} +1 ms or +5%",
+            f"{P99} +5% and -1 ms",
+        ),
     ],
 )
 def test_a_rule_that_cannot_be_read_is_an_error_with_an_example(rule):

@@ -54,11 +54,12 @@ def test_no_chatter_pauses_when_back_off_is_disabled():
 
 @pytest.mark.parametrize(
     ("accepted", "places", "refused", "taken"),
-    [(True, (), "", "abcde"), (False, (), "abcde", ""), (False, (3,), "d", "abce")],
-    ids=["all accepted", "all refused", "one refused"],
+    [(True, (), "", "abcde"), (False, (), "abcde", ""), (False, (3,), "d", "abce")]
+    + [(False, places, "abcde", "") for places in ((1, 5), (-1,))],
+    ids=["all accepted", "all refused", "one refused", "counted from 1", "negative"],
 )
 def test_batch_is_parted_event_by_event(accepted, places, refused, taken):
-    """An answer that names no places is about all of its events."""
+    """An answer that names no places, or one that is none, is about all of its events."""
     rows: Any = list("abcde")
     answer = PublishAnswer("1", accepted, False, "", "", 0, refused=places)
     assert (list(refused), list(taken)) == _parted(rows, answer)

@@ -336,3 +336,16 @@ def test_publish_over_http_is_refused(served):
     access = Access(f"ws://{HOST}:{server.port}/", "http://unused", "", options=ClientOptions())
     answer = ApiGatewayWebSocketApi(access).publish_over_http("1", ROOM, [EVENT])
     assert (False, "no_http_publish") == (answer.accepted, answer.code)
+
+
+def test_frame_that_could_not_be_sent_awaits_no_answer(served, joined, monkeypatch):
+    """Or it would take the answer to the next one, where answers repeat no id."""
+    client = joined(served())
+
+    def fail(_self, _text):
+        raise OSError("full")
+
+    monkeypatch.setattr(type(client), "send_text", fail)
+    with pytest.raises(OSError, match="full"):
+        client.publish("7", ROOM, [EVENT])
+    assert not client._unanswered

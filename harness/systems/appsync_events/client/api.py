@@ -8,6 +8,7 @@ is "s", and where it has several each is called by a number that the worker gave
 Source: the event-api-websocket-protocol page of the AppSync Events documentation, November 2026.
 """
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -61,6 +62,7 @@ class AppSyncEventsApi:
     def __init__(self, access: Access) -> None:
         self._fields = RequestFields(access.realtime, access.options)
         self._publish_fields = RequestFields(access.http, access.options)
+        self._fields.headers()  # Raises now rather than at the first join.
         self._subprotocols = subprotocols_of(access.options)
         uri = parse_uri(self._fields.address)
         http = URL(self._publish_fields.address)
@@ -304,6 +306,9 @@ def _answer(
         error = message.errors[0]
         throttled = throttled or error.error_type in _THROTTLED
         return PublishAnswer(publish_id, False, throttled, error.error_type, _told(error), now_ns)
+    if message.type == "publish_error":
+        text = json.dumps(message.body)[:200]
+        return PublishAnswer(publish_id, False, throttled, message.type, text, now_ns)
     failed = message.body.get("failed")
     if failed:
         first = failed[0] if isinstance(failed, list) else failed

@@ -334,3 +334,17 @@ def test_http_answers_of_all_kinds_become_publish_answers(status, body, code, th
         answer = made.publish_over_http("1", ROOM, [b"1"])
         made.close()
     assert (False, code, throttled) == (answer.accepted, answer.code, answer.throttled)
+
+
+@pytest.mark.parametrize("further", [{}, {"errors": ["no room"]}, {"errors": []}])
+def test_publish_error_without_readable_errors_is_a_refusal(further, scripted, join):
+    """The type alone says so; the body is the message."""
+    answer = {"type": "publish_error", "id": "1", **further}
+    script = {"connection_init": [ACK], "subscribe": [CONFIRMED], "publish": [answer]}
+    client = join(scripted(script))
+    client.publish("1", ROOM, [b"1"])
+    wait_for(lambda: client.listener.answers)
+    (found,) = client.listener.answers
+    assert not found.accepted
+    if not further.get("errors"):
+        assert ("publish_error", json.dumps(answer)) == (found.code, found.message)
