@@ -164,7 +164,7 @@ def test_refused_subscription_fails_the_join_at_its_stage(scripted, join):
 
 def test_server_that_never_acknowledges_times_out_at_init(scripted, join):
     """Silence after the upgrade ends with the join's deadline."""
-    assert ("init", "timeout") == refusal_of(join, scripted({}), within_s=0.3)
+    assert ("init", "timeout") == refusal_of(join, scripted({}), within_s=2)
 
 
 def test_keep_alives_and_unknown_messages_are_no_deliveries(scripted, join):
