@@ -1,5 +1,6 @@
 import inspect
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, settings
 # So that failures in what tests share show both sides, as those of test modules do.
 pytest.register_assert_rewrite("tests.support")
 
+from harness.core import outside_text  # noqa: E402
 from tests.support.emulator_process import run  # noqa: E402
 from tests.support.installing import install_system  # noqa: E402
 
@@ -15,6 +17,10 @@ __all__ = ["install_system"]
 # Locust patches the standard library for gevent when it is imported. In a test process that also
 # runs asyncio and threads it must not; the load side is run for real in processes of its own.
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
+
+# A suite that nohup or & has started ignores SIGINT, and so would what it starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says how busy the machine is, and nothing of our code.
 settings.register_profile(
@@ -55,6 +61,16 @@ def without_proxy(monkeypatch):
     for name in ("http", "https", "ws", "wss", "all", "no"):
         monkeypatch.delenv(f"{name}_proxy", raising=False)
         monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_one_test(monkeypatch):
+    """Forget after each test the secrets that it resolved: others may use the same words."""
+    needles = {key: dict(found) for key, found in outside_text._needles.items()}
+    monkeypatch.setattr(outside_text, "_needles", needles)
+    monkeypatch.setattr(outside_text, "_registered", set(outside_text._registered))
+    yield
+    outside_text.outside_text.cache_clear()
 
 
 @pytest.fixture

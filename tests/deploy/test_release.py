@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.deploy.conftest import ROOT
+from tests.support.waiting import PATIENCE_S
 
 FILE = ROOT / ".github/workflows/release.yml"
 TEXT = FILE.read_text(encoding="utf-8")
@@ -22,7 +23,7 @@ def test_workflow_has_the_shape_that_github_wants():
     """It validates against the schema of workflows."""
     program = str(Path(sys.executable).parent / "check-jsonschema")
     command = [program, "--builtin-schema", "vendor.github-workflows", str(FILE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert 0 == done.returncode, done.stdout
 
 

@@ -25,7 +25,7 @@ NOISE = [
     "",
 ]
 """What no request is named in."""
-SHORT_S = 2.0
+SHORT_S = 5.0
 """For joins that are to fail in time, but not before they have begun."""
 
 
@@ -44,8 +44,8 @@ class Backend:
 
     def send(self, connection, frames):
         for frame in frames:
+            self.sent += 1  # Before, because the client may look as soon as it has the frame.
             connection.send(frame if isinstance(frame, str) else json.dumps(frame))
-            self.sent += 1
 
     def push(self, frames):
         """Send to the first connection."""

@@ -28,6 +28,8 @@ NEEDLE = needle_of(RUN)
 LAYOUT = polling.Layout()
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 TEXT, PING = 1, 9
+MOST_CPU_S = 10.0
+"""Far more than linear work needs on a busy machine, and less than quadratic work."""
 
 
 def message(number, size=66):
@@ -51,7 +53,7 @@ def test_beginnings_of_messages_are_counted_and_few_of_them_read(ledger, between
     ledger.event((NEEDLE + between) * count, 1)
     assert count == ledger.malformed + ledger.altered
     assert MOST_IN_ONE >= ledger.altered
-    assert time.process_time() - began_s < 1.0
+    assert time.process_time() - began_s < MOST_CPU_S
 
 
 def test_good_messages_before_a_flood_of_beginnings_are_delivered(ledger):
@@ -181,9 +183,9 @@ def test_folded_lines_and_lone_line_ends_in_a_head_give_no_header_of_their_own()
 def test_header_that_stands_ten_thousand_times_is_read_in_linear_time():
     """Each value is copied once."""
     began_s = time.process_time()
-    head = parse_response_head(b"HTTP/1.1 200 OK\r\n" + b"a:b\r\n" * 100_000 + b"\r\n")
-    assert 100_000 == head.headers["a"].count("b")
-    assert time.process_time() - began_s < 1.5
+    head = parse_response_head(b"HTTP/1.1 200 OK\r\n" + b"a:b\r\n" * 300_000 + b"\r\n")
+    assert 300_000 == head.headers["a"].count("b")
+    assert time.process_time() - began_s < MOST_CPU_S
 
 
 def test_event_of_a_poll_that_is_nested_too_deep_costs_no_other():
@@ -200,7 +202,7 @@ def test_frame_of_many_small_values_is_no_json_and_costs_little():
     with pytest.raises(ValueError, match="values"):
         read_json(lists)
     assert wire.parse(lists) is None
-    assert time.process_time() - began_s < 1.0
+    assert time.process_time() - began_s < MOST_CPU_S
 
 
 @pytest.mark.parametrize("depth", [300, 1000])

@@ -14,7 +14,7 @@ from tests.hostile.conftest import MOST_LAG_S, server_frame
 from tests.support.listeners import wait_for
 
 TEXT, CONTINUATION, CLOSE, PING = 1, 0, 8, 9
-MOST_CPU_S = 1.5
+MOST_CPU_S = 5.0
 """Far more than linear work needs here, and far less than quadratic work."""
 
 FRAME_ATTACKS = {
@@ -77,21 +77,21 @@ def test_stream_that_costs_too_much_is_closed_once_and_named(
 
 
 def test_frame_in_small_pieces_is_read_in_linear_time():
-    """Four megabytes in 1,000-byte pieces arrive whole."""
+    """Four megabytes in 100-byte pieces arrive whole."""
     frame = server_frame(TEXT, b"x" * (MAX_MESSAGE_BYTES - 100))
     reader, messages, began_s = FrameReader(), [], time.process_time()
-    for start in range(0, len(frame), 1000):
-        messages += reader.feed(frame[start : start + 1000])
+    for start in range(0, len(frame), 100):
+        messages += reader.feed(frame[start : start + 100])
     assert [MAX_MESSAGE_BYTES - 100] == [len(message.payload) for message in messages]
     assert time.process_time() - began_s < MOST_CPU_S
 
 
 def test_line_in_small_pieces_is_read_in_linear_time():
-    """An event of almost four megabytes in 1,000-byte pieces is one event."""
+    """An event of almost four megabytes in 100-byte pieces is one event."""
     line = b"data: " + b"x" * (MAX_MESSAGE_BYTES - 100)
     parser, began_s = EventStreamParser(), time.process_time()
-    for start in range(0, len(line), 1000):
-        assert [] == parser.feed(line[start : start + 1000])
+    for start in range(0, len(line), 100):
+        assert [] == parser.feed(line[start : start + 100])
     assert [MAX_MESSAGE_BYTES - 100] == [len(event.data) for event in parser.feed(b"\n\n")]
     assert time.process_time() - began_s < MOST_CPU_S
 

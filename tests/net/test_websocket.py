@@ -272,7 +272,7 @@ def test_silent_server_times_out_at_its_deadline():
         client = connection(listener.getsockname()[1])
         began_s = time.monotonic()
         with pytest.raises(JoinError) as caught:
-            client.connect(JoinTimes(0), time.monotonic() + 0.2)
+            client.connect(JoinTimes(0), time.monotonic() + 2)
     assert ("upgrade", "timeout") == (caught.value.stage, caught.value.code)
     assert time.monotonic() - began_s < PATIENCE_S
 

@@ -40,7 +40,7 @@ async def poll(request):
     if number == 1 and room in TROUBLE:
         return web.Response(**TROUBLE[room])
     if number == 1 and room == "slow":
-        await asyncio.sleep(3)
+        await asyncio.sleep(30)
     if room == "closed-forever":
         return web.Response(status=503, text="closed")
     if room.startswith("busy-at-first-") and not number:

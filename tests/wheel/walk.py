@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 from harness.scenario.workload import Generator
+from tests.support.waiting import PATIENCE_S
 from tests.wheel.sandbox import Sandbox, WalkError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -239,7 +240,7 @@ def _on_two_processes(sandbox: Sandbox, project: Path) -> None:
                 folder=project,
                 HARNESS_RUN_SECRET=secret,
             )
-            said, _ = worker.communicate(timeout=60)
+            said, _ = worker.communicate(timeout=PATIENCE_S)
         finally:
             worker.kill()
     if worker.returncode:
@@ -264,4 +265,6 @@ def _refusals(sandbox: Sandbox, project: Path) -> None:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # As nohup and & leave it to children.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     main()

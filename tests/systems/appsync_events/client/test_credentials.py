@@ -27,6 +27,7 @@ from tests.support.appsync_peers import issue_token as issue
 from tests.support.appsync_signing import REALTIME_HEADERS, SIGNED_BY_AMPLIFY
 from tests.support.listeners import Listener, refusal_of, wait_for
 from tests.support.servers import answering_posts
+from tests.support.waiting import PATIENCE_S
 
 ROOM = "/default/room-0"
 SECRET = "a-secret-of/the-test"
@@ -94,7 +95,7 @@ class User(Listener):
 
 def join(made, number=0):
     client = made.client([ROOM], {}, User(number))
-    client.join(time.monotonic() + 10)
+    client.join(time.monotonic() + PATIENCE_S)
     return client
 
 

@@ -165,12 +165,12 @@ def test_slow_plain_function_does_not_block_the_event_loop(user_file):
 def test_thread_of_a_hanging_function_does_not_keep_the_process(user_file):
     """It is a daemon: the emulator may stop while the user's function sleeps."""
     with pytest.raises(CallFailedError):
-        call(load("mine.py:sleeps"), 1.0, timeout_s=0.01)
+        call(load("mine.py:sleeps"), 5.0, timeout_s=0.01)
     left = [thread for thread in threading.enumerate() if thread.name == "user function"]
     assert left
     assert all(thread.daemon for thread in left)
     for thread in left:
-        thread.join(10)
+        thread.join(PATIENCE_S)
 
 
 def test_module_of_the_working_directory_is_found(tmp_path, monkeypatch):

@@ -209,7 +209,7 @@ def test_bad_answer_is_an_error_and_the_next_poll_brings_all(service, room, code
 
 def test_poll_that_is_not_answered_in_time_is_given_up(service):
     """The next one comes on another connection and brings what was missed."""
-    with joined(service, "slow", timeout_s=1.0) as (_, listener):
+    with joined(service, "slow", timeout_s=5.0) as (_, listener):
         service.publish("slow", "a")
         wait_for(lambda: listener.heard == ["a"])
     assert [("poll", "timeout")] == listener.refused_at
