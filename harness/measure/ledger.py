@@ -10,7 +10,9 @@ window of each subscription and the send times of the messages, so that publishe
 need not share a process.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from operator import attrgetter
 from time import time_ns
 from typing import Any
 
@@ -307,21 +309,25 @@ class SubscriberLedger:
             return False
         return self.owed_until_ns is None or message.sent_ns < self.owed_until_ns
 
-    def _gaps_of(self, message: Arrivals) -> list[range]:
-        return self._gaps.get(message.stream, []) if self._gaps is not None else []
+    def _find_gap(self, message: Arrivals) -> tuple[list[range], int] | None:
+        """Return the gaps of a stream, and the place of the one that a message lies in.
+
+        They are in ascending order. Own messages that are not owed leave one gap each.
+        """
+        gaps = self._gaps.get(message.stream, []) if self._gaps is not None else []
+        place = bisect_right(gaps, message.sequence, key=attrgetter("start")) - 1
+        return (gaps, place) if place >= 0 and message.sequence in gaps[place] else None
 
     def _is_missing(self, message: Arrivals) -> bool:
-        return any(message.sequence in gap for gap in self._gaps_of(message))
+        return self._find_gap(message) is not None
 
     def _fill_gap(self, message: Arrivals) -> bool:
         """Take a sequence out of the gap it lies in; False when it lies in none."""
-        gaps = self._gaps_of(message)
-        for place, gap in enumerate(gaps):
-            if message.sequence in gap:
-                parts = (
-                    range(gap.start, message.sequence),
-                    range(message.sequence + 1, gap.stop),
-                )
-                gaps[place : place + 1] = [part for part in parts if part]
-                return True
-        return False
+        found = self._find_gap(message)
+        if found is None:
+            return False
+        gaps, place = found
+        gap = gaps[place]
+        parts = (range(gap.start, message.sequence), range(message.sequence + 1, gap.stop))
+        gaps[place : place + 1] = [part for part in parts if part]
+        return True

@@ -14,6 +14,9 @@ CHANNEL = "{channel}"
 _AS_IT_IS = "/*"
 """Characters of a path that need no percent-encoding; the second one is a wildcard's."""
 
+_IN_A_REQUEST = "%/?:@!$&'()*+,;=[]{}|"
+"""Characters of an address that stay; braces stand around the channel's place."""
+
 CONNECTIONS_PER_ADDRESS = 4000
 """Connections from one loopback address, far below where the search for a port gets slow."""
 
@@ -22,6 +25,33 @@ def path_of(address: str) -> str:
     """Return path and query of an address."""
     parts = urlsplit(address)
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def encoded(address: str) -> str:
+    """Return an address whose path and query hold only what a request line can carry."""
+    parts = urlsplit(address)
+    path = "/" + parts.path.lstrip("/")
+    return parts._replace(
+        path=quote(path, safe=_IN_A_REQUEST),
+        query=quote(parts.query, safe=_IN_A_REQUEST),
+        fragment="",
+    ).geturl()
+
+
+def origin(address: str) -> tuple[str, str, int]:
+    """Return scheme, host name and port of an address, the same however they are written."""
+    parts = urlsplit(address)
+    port = parts.port or (443 if is_encrypted(address) else 80)
+    return parts.scheme, parts.hostname or "", port
+
+
+def host_header(address: str) -> str:
+    """Return what requests call the host of an address, in ASCII."""
+    netloc = urlsplit(address).netloc.rpartition("@")[2]
+    if netloc.isascii():
+        return netloc
+    host, colon, port = netloc.partition(":")
+    return f"{host.encode('idna').decode()}{colon}{port}"
 
 
 def with_channels(address: str, channels: Sequence[str], separator: str = "") -> str:

@@ -91,7 +91,7 @@ class PublishAnswer:
     Attributes:
         publish_id: The id given to ``Client.publish``.
         accepted: Whether the system accepted every event of it.
-        throttled: Whether it was refused by a rate limit.
+        throttled: Whether it, or an event of it, was refused by a rate limit.
         code: The system's own error code, empty when accepted.
         message: The system's own text, empty when accepted.
         received_ns: When the answer reached the kernel; run host's realtime.
@@ -119,13 +119,13 @@ class PublishAnswer:
         """
         if not refusals:
             return cls(publish_id, True, False, "", "", received_ns)
-        code, message, throttled, _ = next(iter(refusals.values()))
+        first = next(iter(refusals.values()))
         return cls(
             publish_id,
             False,
-            throttled,
-            code,
-            message,
+            any(refusal.throttled for refusal in refusals.values()),
+            first.code,
+            first.message,
             received_ns,
             refused=tuple(refusals),
             asked_wait_s=max(refusal.asked_wait_s for refusal in refusals.values()),

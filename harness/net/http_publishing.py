@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import gevent
 from geventhttpclient import HTTPClient
@@ -16,7 +15,7 @@ from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 from harness.core.errors import HarnessError
 from harness.core.json_rules import Rules, first_match, read_json, text_at
 from harness.core.peer_limits import MAX_MESSAGE_BYTES
-from harness.net.addresses import path_of, with_channels
+from harness.net.addresses import encoded, origin, path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal
 from harness.net.http_stream import ResponseHead
 from harness.net.joining import error_text, join_code
@@ -65,7 +64,7 @@ class Poster:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._origin = _origin(access.http)
+        self._origin = origin(access.http)
         self._clients = {self._origin: http_client(Route(access, access.http))}
 
     def post(self, address: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
@@ -93,7 +92,7 @@ class Poster:
     def _send(
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[ResponseHead, bytes]:
-        if _origin(address) != self._origin:
+        if origin(address) != self._origin:
             headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
         client = self._client(address)
         try:
@@ -102,18 +101,20 @@ class Poster:
                 text = _body(response)
         except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
             raise ConnectionResetError(str(error) or "no answer arrived") from None
+        except (ValueError, RuntimeError) as error:  # No request can carry it, or closed meanwhile.
+            raise ConnectionError(str(error)) from None
         return ResponseHead(response.status_code, _joined(response.headers)), text
 
     def _client(self, address: str) -> HTTPClient:
         """Return what sends to the host of an address; raises OSError if there is no such host."""
-        origin = _origin(address)
-        if origin not in self._clients:
+        place = origin(address)
+        if place not in self._clients:
             # What the target says of certificates is for its own host.
             try:
-                self._clients[origin] = http_client(Route(replace(self._access, tls=None), address))
+                self._clients[place] = http_client(Route(replace(self._access, tls=None), address))
             except (HarnessError, UnicodeError) as error:
                 raise ConnectionError(str(error)) from None
-        return self._clients[origin]
+        return self._clients[place]
 
     def close(self) -> None:
         """Close the connections."""
@@ -139,9 +140,14 @@ class HttpPublisher:
         cookies: Cookies | None = None,
     ) -> None:
         fields = RequestFields(access.http, access.options)
-        self._address = fields.address
+        self._address = encoded(fields.address)
         own = {"Content-Type": content_type, **bearer(access.api_key)}
-        self._headers = fields.headers(own)
+        # The rules for refusals need answers that can be read as they are.
+        self._headers = {
+            name: value
+            for name, value in fields.headers(own).items()
+            if name.lower() != "accept-encoding"
+        }
         self._cookies = cookies or fields.cookies
         self._body = body
         self._reject: Rules = access.options.reject
@@ -198,11 +204,6 @@ class HttpPublisher:
     def close(self) -> None:
         """Close the connections kept for publishing."""
         self._poster.close()
-
-
-def _origin(address: str) -> tuple[str, str]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.netloc.rpartition("@")[2]
 
 
 def _body(response: HTTPSocketPoolResponse) -> bytes:

@@ -93,6 +93,8 @@ def parse_response_head(head: bytes) -> ResponseHead:
         if colon:
             headers[name.strip().lower()].append(value.translate(_SPACES).strip())
     joined = {name: ", ".join(each) for name, each in headers.items()}
+    if head.startswith(b"HTTP/1.0"):  # It closes unless it says otherwise: RFC 9112, section 9.3.
+        joined.setdefault("connection", "close")
     return ResponseHead(int(line[1]), joined, tuple(headers.get("set-cookie", ())))
 
 
@@ -175,7 +177,7 @@ class Body(Protocol):
         """
 
 
-def body_of(head: ResponseHead) -> Body:
+def body_of(head: ResponseHead, most: int = MAX_MESSAGE_BYTES) -> Body:
     """Return what reads the body that belongs to a head.
 
     Raises:
@@ -196,7 +198,7 @@ def body_of(head: ResponseHead) -> Body:
     if compression not in _WINDOW_BITS:
         found = f"is compressed ({compression[:40]!r}), which was not asked for"
         raise RemoteProtocolError("HTTP response", found, "gzip, deflate or nothing was needed")
-    return CompressedBody(body, _WINDOW_BITS[compression])
+    return CompressedBody(body, _WINDOW_BITS[compression], most)
 
 
 class _Parts:
@@ -234,14 +236,16 @@ class CompressedBody(_Parts):
     Args:
         body: What HTTP put around the compressed bytes.
         window_bits: What zlib needs to know of the format.
+        most: Bytes that what arrives at once may expand to.
     """
 
-    __slots__ = ("_body", "_inflate", "_window_bits")
+    __slots__ = ("_body", "_inflate", "_most", "_window_bits")
 
-    def __init__(self, body: Body, window_bits: int) -> None:
+    def __init__(self, body: Body, window_bits: int, most: int) -> None:
         super().__init__()
         self._body = body
         self._window_bits = window_bits
+        self._most = most
         self._inflate = zlib.decompressobj(window_bits)
 
     @property
@@ -260,7 +264,7 @@ class CompressedBody(_Parts):
         return False
 
     def _read(self, received: bytes, parts: list[bytes]) -> None:
-        rest, left = self._body.feed(received), MAX_MESSAGE_BYTES
+        rest, left = self._body.feed(received), self._most
         while rest:
             try:
                 text = self._inflate.decompress(rest, left)
@@ -270,7 +274,7 @@ class CompressedBody(_Parts):
                 parts.append(text)
                 left -= len(text)
             if self._inflate.unconsumed_tail or not left:
-                raise oversize("compressed body", "expands without an end", MAX_MESSAGE_BYTES)
+                raise oversize("compressed body", "expands without an end", self._most)
             rest = self._inflate.unused_data
             if self._inflate.eof:  # Source: RFC 1952, section 2.2: members may follow each other.
                 self._inflate = zlib.decompressobj(self._window_bits)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
 from harness.core.outside_text import outside_text
+from harness.net.addresses import encoded
 
 KEEPS_METHOD = frozenset({307, 308})
 REDIRECTS = KEEPS_METHOD | {301, 302, 303}
@@ -51,4 +52,4 @@ def redirected(address: str, location: str, may_connect: Callable[[str], bool]) 
     if not may_connect(host):
         found = f"redirected to {host[:200]}, which is not on the list of systems that you own"
         raise RefusedRedirectError(NOT_ALLOWED, found)
-    return address
+    return encoded(address)

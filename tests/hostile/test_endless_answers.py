@@ -60,3 +60,22 @@ def test_answer_of_a_few_megabytes_is_taken(server, stream_user):
     stream_user._client.publish("1", "/default/a", [b"a"])
     wait_for(lambda: stream_user.listener.answers)
     assert stream_user.listener.answers[0].accepted
+
+
+def test_publish_that_no_request_can_carry_fails_with_a_name(server, stream_user, monkeypatch):
+    """And not with an exception in its greenlet."""
+    monkeypatch.setattr(http_publishing, "path_of", lambda _: "/a b")
+    stream_user._client.publish("1", "/default/a", [b"a"])
+    wait_for(lambda: stream_user.listener.answers)
+    assert "ConnectionError" == stream_user.listener.answers[0].code
+
+
+def test_publish_redirected_to_a_path_with_spaces_is_sent_there(server, stream_user):
+    """Encoded, and with one slash at its start."""
+    elsewhere = b"HTTP/1.1 307 No\r\nContent-Length: 0\r\nLocation: /.//x y\r\n\r\n"
+    created = CREATED + b"Content-Length: 0\r\n\r\n"
+    server.answer = lambda head: created if b"/x%20y HTTP" in head else elsewhere
+    server.joined.set()
+    stream_user._client.publish("1", "/default/a", [b""])
+    wait_for(lambda: stream_user.listener.answers)
+    assert stream_user.listener.answers[0].accepted

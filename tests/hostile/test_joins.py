@@ -128,6 +128,7 @@ def test_impossible_answer_is_a_failed_join_of_every_kind_of_user(
     """With a cause that is not the time it took, and without a traceback."""
     joining = request.getfixturevalue(user)
     server.answer = answer
+    server.joined.set()  # It answers every request at once.
     with pytest.raises(JoinError) as caught:
         joining.join()
     assert caught.value.code not in ("", "timeout")

@@ -4,7 +4,9 @@ import contextlib
 
 import pytest
 
+from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.net.client import Access, JoinError
+from harness.systems.polling.client.polled_service import OWN
 from harness.systems.polling.client.poller import PollingApi
 from harness.systems.polling.options import ClientOptions
 from tests.hostile.conftest import HOST, Client, HostileServer
@@ -112,6 +114,15 @@ def test_redirected_poll_is_sent_where_it_leads(server, poll_user, status):
     assert [] == poll_user.listener.refusals
 
 
+def test_poll_whose_connection_closes_after_each_redirect_is_given_up(server, poll_user):
+    """It goes on from where it was redirected to, so that its redirects are counted."""
+    server.answer = redirect(307, "/default/a")
+    server.hangs_up = True
+    server.joined.set()
+    with pytest.raises(JoinError, match="more than 5 times"):
+        poll_user.join()
+
+
 def test_poll_redirected_to_another_host_takes_no_secret_along(server):
     """It is connected to for this poll, and the next one comes back."""
     address = f"http://{HOST}:{server.port}/{{channel}}"
@@ -149,3 +160,35 @@ def test_poll_that_cannot_follow_a_redirect_fails_with_its_cause(
     assert "HTTP 302" == caught.value.code
     assert named in caught.value.message
     assert asked == len(server.requests)
+
+
+def test_poll_redirected_to_its_own_host_in_capitals_stays_there():
+    """It is no other host, and the key goes along."""
+    address = "http://localhost/{channel}"
+    api = PollingApi(Access(address, address, "", options=ClientOptions()))
+    with contextlib.closing(api):
+        hop = api.hop(("/a",), OWN, "http://LOCALHOST:80/b")
+    assert ("", 1) == (hop.host, hop.redirects)
+
+
+def test_poll_that_leads_through_an_impossible_proxy_is_a_failed_join(
+    server, poll_user, monkeypatch
+):
+    """As with a host that does not exist."""
+
+    def impossible(*_):
+        raise ScenarioError([ScenarioProblem("environment", "HTTPS_PROXY", "socks5", "is unknown")])
+
+    monkeypatch.setattr(PollingApi, "route_to", impossible)
+    with pytest.raises(JoinError, match="HTTPS_PROXY is unknown"):
+        poll_user.join()
+
+
+def test_publish_does_not_ask_for_compressed_answers():
+    """What a refusal looks like is searched for in the plain answer."""
+    address = "http://127.0.0.1:1/{channel}"
+    options = ClientOptions(headers={"accept-encoding": "gzip", "X-A": "b"})
+    with contextlib.closing(PollingApi(Access(address, address, "", options=options))) as api:
+        headers = {name.lower() for name in api.publisher._headers}
+    assert "x-a" in headers
+    assert "accept-encoding" not in headers

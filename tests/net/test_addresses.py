@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from harness.core.channels import channels_in
 from harness.net.addresses import (
+    encoded,
+    host_header,
     is_encrypted,
+    origin,
     path_of,
     source_addresses,
     tls_context,
@@ -68,6 +71,24 @@ def test_addresses_that_the_target_names_are_taken_in_turn(worker):
 def test_elsewhere_the_kernel_chooses():
     """Without loopback and without names there is nothing to choose from."""
     assert () == source_addresses("wss://example.org/", (), 0, 9)
+
+
+def test_origin_is_the_same_however_it_is_written():
+    """Capitals, the default port and user info do not make another host."""
+    assert origin("https://h.example/a") == origin("HTTPS://user:x@H.example:443/b")
+    assert origin("http://h.example/") != origin("https://h.example/")
+
+
+def test_host_header_of_an_international_name_is_ascii():
+    """As the name is looked up, with the port as it is written."""
+    assert "xn--e1afmkfd.xn--p1ai:81" == host_header("http://пример.рф:81/")
+    assert "[::1]:81" == host_header("http://u:p@[::1]:81/")
+
+
+def test_encoded_address_fits_into_a_request_line():
+    """What is encoded before stays; the channel's place stays too."""
+    address = encoded("http://h//a b/%20/{channel}?q=ü c#part")
+    assert "http://h/a%20b/%20/{channel}?q=%C3%BC%20c" == address
 
 
 @pytest.mark.parametrize(

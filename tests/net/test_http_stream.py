@@ -1,3 +1,4 @@
+import gzip
 from itertools import pairwise
 
 import pytest
@@ -5,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import RemoteProtocolError
-from harness.net.http_stream import ChunkedBody, PlainBody, body_of, parse_response_head
+from harness.core.peer_limits import MAX_MESSAGE_BYTES
+from harness.net.http_stream import (
+    ChunkedBody,
+    PlainBody,
+    ResponseHead,
+    body_of,
+    parse_response_head,
+)
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 
@@ -78,3 +86,20 @@ def test_body_follows_the_head():
     assert PlainBody().feed(b"abc") == b"abc"
     with pytest.raises(RemoteProtocolError, match="gzip"):
         body_of(parse_response_head(HEAD + b"Transfer-Encoding: gzip\r\n\r\n"))
+
+
+def test_compressed_body_may_expand_to_what_its_reader_takes():
+    """An answer to a poll may be longer than one message."""
+    head = ResponseHead(200, {"content-length": "", "content-encoding": "gzip"})
+    page = b"x" * (MAX_MESSAGE_BYTES + 1)
+    assert page == body_of(head, len(page) + 1).feed(gzip.compress(page))
+
+
+def test_answer_of_http_1_0_closes_unless_it_says_otherwise():
+    """Only a later version keeps connections by itself."""
+    for head, connection in (
+        (b"HTTP/1.0 200 OK\r\n\r\n", "close"),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", "keep-alive"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", ""),
+    ):
+        assert connection == parse_response_head(head).headers.get("connection", "")

@@ -75,7 +75,10 @@ class AnswerReader:
                 return
             head, data = found
             bodiless = head.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
-            self._head, self._body = head, PlainBody(0) if bodiless else body_of(head)
+            self._head, self._body = (
+                head,
+                PlainBody(0) if bodiless else body_of(head, MAX_ANSWER_BYTES),
+            )
         self._taken += self._body.feed(data)
         self.complete = self._body.ended
         self._held.set(len(self._taken), "answer to a poll", MAX_ANSWER_BYTES)

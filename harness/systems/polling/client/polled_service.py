@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from harness.core.message_token import as_json
-from harness.net.addresses import path_of, with_channels
+from harness.net.addresses import host_header, origin, path_of, with_channels
 from harness.net.client import Access
 from harness.net.http_publishing import MAX_REDIRECTS, HttpPublisher
 from harness.net.redirects import NO_ADDRESS, RefusedRedirectError, redirected
@@ -56,7 +56,6 @@ class PolledService:
 
     def __init__(self, access: Access) -> None:
         fields = RequestFields(access.realtime, access.options)
-        parts = urlsplit(fields.address)
         self.options: ClientOptions = access.options
         self._access = access
         self._routes = {"": Route(access, access.realtime)}
@@ -71,7 +70,7 @@ class PolledService:
         """Of users for whom the service has set cookies; made when it sets them."""
         self._address = fields.address
         own = {**_ACCEPT, **bearer(access.api_key)}
-        headers = {"Host": parts.netloc, **fields.headers(own)}
+        headers = {"Host": host_header(fields.address), **fields.headers(own)}
         if not self.options.reuse_connections:
             headers["Connection"] = "close"
         self._headers = [f"{name}: {value}" for name, value in headers.items()]
@@ -123,10 +122,10 @@ class PolledService:
         redirects = before.redirects + 1
         if redirects > MAX_REDIRECTS:
             raise RefusedRedirectError(NO_ADDRESS, f"redirected more than {MAX_REDIRECTS} times")
-        own, parts = urlsplit(self._address), urlsplit(address)
-        netloc = parts.netloc.rpartition("@")[2]
-        is_ours = (parts.scheme, netloc) == (own.scheme, own.netloc)
-        return Hop(address, "" if is_ours else f"{parts.scheme}://{netloc}", redirects)
+        parts = urlsplit(address)
+        host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        is_ours = origin(address) == origin(self._address)
+        return Hop(address, "" if is_ours else host, redirects)
 
     def _redirected_request(self, hop: Hop, place: wire.Place, user: object) -> bytes:
         """Return the poll of a user that was redirected.
@@ -135,7 +134,7 @@ class PolledService:
         """
         headers = self._headers
         if hop.host:
-            others = {"Host": urlsplit(hop.host).netloc, **OWN_HEADERS, **_ACCEPT}
+            others = {"Host": host_header(hop.host), **OWN_HEADERS, **_ACCEPT}
             headers = [f"{name}: {value}" for name, value in others.items()]
         head = wire.head(path_of(hop.address), place, headers)
         return b"%b%b\r\n" % (head, self._cookies.line(user, hop.address, is_ours=not hop.host))

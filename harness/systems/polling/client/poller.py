@@ -15,7 +15,7 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 
-from harness.core.errors import RemoteProtocolError, TargetUnreachableError
+from harness.core.errors import HarnessError, RemoteProtocolError
 from harness.core.join_stages import TLS_ALERT
 from harness.net.client import JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_stream import BUSY, retry_after_s
@@ -145,7 +145,9 @@ class PollingClient:
         try:
             self._stream = self._service.route_to(host).open(times, deadline)
             self._stream.read_to(self)
-        except (OSError, TargetUnreachableError, UnicodeError) as error:
+        except JoinError:
+            raise
+        except (OSError, HarnessError, UnicodeError) as error:
             self._release()
             raise failed_join("connect", error) from None
         self._host, self._proven = host, False
@@ -339,12 +341,12 @@ class PollingClient:
         """Handle the loss of the connection.
 
         A connection may end of age between two polls, or just as one is sent: that poll is sent
-        again on a new one. Source: RFC 9112, section 9.3.1.
+        again on a new one, within its time. Source: RFC 9112, section 9.3.1.
         """
         again = self._waiting and self._proven and self._reader is None
         self._release()
         if again:
-            self._ask()
+            self._connect_or_send()
         elif self._waiting:
             self._failed(code, message)
 

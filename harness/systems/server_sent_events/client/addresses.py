@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from harness.net.addresses import path_of, with_channels
+from harness.net.addresses import host_header, origin, path_of, with_channels
 from harness.net.client import Access
 from harness.net.http_stream import ResponseHead
 from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
@@ -49,7 +48,7 @@ class Addresses:
         self._separator = access.options.channel_separator
         self._headers = fields.headers({**_STREAM_HEADERS, **bearer(access.api_key)})
         self.cookies = fields.cookies
-        self._places: dict[tuple[str, str], Place] = {}
+        self._places: dict[tuple[str, str, int], Place] = {}
         self.place_of(self._realtime)
 
     def of_stream(self, channels: Sequence[str]) -> str:
@@ -62,13 +61,12 @@ class Addresses:
         Raises:
             TargetUnreachableError: If the host name does not resolve.
         """
-        parts = urlsplit(address)
-        key = parts.scheme, parts.netloc
+        key = origin(address)
         if key not in self._places:
             is_ours = not self._places
             # What the target says of certificates is for its own host.
             route = Route(self._access if is_ours else replace(self._access, tls=None), address)
-            self._places[key] = Place(route, parts.netloc.rpartition("@")[2], is_ours=is_ours)
+            self._places[key] = Place(route, host_header(address), is_ours=is_ours)
         return self._places[key]
 
     def request(self, address: str, user: object, last_event_id: bytes) -> bytes:

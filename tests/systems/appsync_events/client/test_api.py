@@ -7,7 +7,9 @@ import time
 import pytest
 from websockets.typing import Subprotocol
 
+from harness.core.errors import ScenarioError
 from harness.net.client import Access, JoinError
+from harness.scenario.client_options import ClientOptions
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from tests.support.listeners import Listener, refusal_of, wait_for
 from tests.support.servers import answering_posts, serving_websockets
@@ -348,3 +350,12 @@ def test_publish_error_without_readable_errors_is_a_refusal(further, scripted, j
     assert not found.accepted
     if not further.get("errors"):
         assert ("publish_error", json.dumps(answer)) == (found.code, found.message)
+
+
+def test_header_that_cannot_be_sent_is_refused_before_any_join(monkeypatch):
+    """As the worker starts."""
+    monkeypatch.setenv("SECRET", "gr\u00fcn")
+    options = ClientOptions(headers_env={"X-Secret": "SECRET"})
+    access = Access("ws://127.0.0.1:9/r", "http://127.0.0.1:9/event", "k", options=options)
+    with pytest.raises(ScenarioError, match="X-Secret"):
+        AppSyncEventsApi(access)
