@@ -13,11 +13,11 @@ from tests.support.runs import EMULATED, SHORT, after, after_each
 
 SUBSCRIBERS, CHATTERS = 24, 6
 USERS = SUBSCRIBERS + CHATTERS
-LIFETIME_S = 6.0
-"""Half of a run and a bit: each connection that lasts so long is followed by one that does not."""
+LIFETIME_S, OF_AGE_MEASURE_S = 10.0, 13.0
+"""Of 17.5 s: first connections end 3 s before the last moment to come back, second ones never."""
 IDLE_S = 2.0
 WAIT_S = 0.5
-LATE_S = 4.0
+LATE_S = 3.0
 """Room at the end of a run: who is cut before it comes back, also on a busy machine."""
 LONG_ENOUGH = SHORT | {
     "population.subscribers": SUBSCRIBERS,
@@ -33,7 +33,7 @@ LONG_ENOUGH = SHORT | {
 
 
 def run(launcher, system, **settings):
-    """Run thirty users on the emulator of a system for eleven seconds."""
+    """Run thirty users on the emulator of a system for eleven seconds or more."""
     target = EMULATED.with_name(f"{system}-emulated.toml")
     return launcher.run(LONG_ENOUGH | settings, target=target).outcome()
 
@@ -96,10 +96,20 @@ def assert_nothing_else_is_missing(outcome):
 
 OF_AGE = {
     "1001": partial(
-        run, system="api-gateway-websocket", **{"target.emulator.quotas.lifetime_s": LIFETIME_S}
+        run,
+        system="api-gateway-websocket",
+        **{
+            "target.emulator.quotas.lifetime_s": LIFETIME_S,
+            "phases.measure_s": OF_AGE_MEASURE_S,
+        },
     ),
     "1000": partial(
-        run, system="appsync-events", **{"target.emulator.connection_lifetime_s": LIFETIME_S}
+        run,
+        system="appsync-events",
+        **{
+            "target.emulator.connection_lifetime_s": LIFETIME_S,
+            "phases.measure_s": OF_AGE_MEASURE_S,
+        },
     ),
 }
 
@@ -148,8 +158,10 @@ def test_connection_that_api_gateway_ends_of_idleness_comes_back(outcome):
     assert 0 < len(cut) <= outcome.truth["stats"]["disconnects"]["idle"] <= len(cut) + at_the_end
     held_s = (cut["closed_ns"] - cut["join_start_ns"]) / 1e9
     assert (held_s > IDLE_S - 0.1).all()
-    assert "chatter" in set(cut["user_class"])
-    assert_everybody_came_back(outcome, cut)
+    chatters = cut[cut["user_class"] == "chatter"]
+    assert len(chatters) > 0
+    # A subscriber's message may be late at any time, also at the very end.
+    assert_everybody_came_back(outcome, chatters)
 
 
 @after(kept_alive)
@@ -163,7 +175,7 @@ never_again = partial(
     run,
     system="appsync-events",
     **{
-        "target.emulator.connection_lifetime_s": LIFETIME_S,
+        "target.emulator.connection_lifetime_s": 6.0,
         "phases.measure_s": 8.0,
         "reconnect.policy": '"never"',
         "joins.rate_per_s": 10.0,  # So that there is somebody left who writes.
@@ -249,7 +261,11 @@ def test_end_of_a_kept_connection_costs_a_poller_nothing(outcome):
 old_hybrid = partial(
     run,
     system="hybrid",
-    **{"target.emulator.connection_lifetime_s": LIFETIME_S, "target.client.interval_s": 0.5},
+    **{
+        "target.emulator.connection_lifetime_s": LIFETIME_S,
+        "target.client.interval_s": 0.5,
+        "phases.measure_s": OF_AGE_MEASURE_S,
+    },
 )
 
 
