@@ -74,8 +74,7 @@ def lost_emulator(launcher):
 
 def lost_waiting_worker(launcher):
     running = launcher.run(SHORT, "--workers", 2)
-    found = wait_for(lambda: len(pids := running.workers()) == 2 and pids, "the workers")
-    running.send(KILL, found[0])
+    running.send(KILL, wait_for(running.workers, "a worker")[0])
     return running.outcome()
 
 
