@@ -28,7 +28,7 @@ from harness.load import worker_protocol
 from harness.load.channel import secure_channel
 from harness.load.master.assembler import SecondAssembler
 from harness.load.master.worker_registry import WorkerRegistry
-from harness.load.run_secret import VARIABLE, new_secret
+from harness.load.run_secret import RUN_SECRET, VARIABLE, new_secret
 from harness.load.worker.interval_stats import IntervalStats
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import RecordWriter
@@ -171,7 +171,8 @@ def _measure(plan: Plan, writer: RecordWriter, workers: int, seconds: int) -> di
     )
     words = ("--port", runner.server.port, "--workers", workers, "--seconds", seconds)
     command = [sys.executable, "-m", "benchmarks.master", "--simulate", *map(str, words)]
-    with subprocess.Popen(command, cwd=ROOT) as sender:
+    environment = os.environ | {VARIABLE: RUN_SECRET.text}  # It was taken out by secure_channel.
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as sender:
         try:
             taken = _watch(heard, workers, workers * seconds)
         finally:
