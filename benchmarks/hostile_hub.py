@@ -36,13 +36,18 @@ GOOD = "good"
 
 INSTEAD: dict[str, Callable[[bytes], list[bytes]]] = {
     "malformed": lambda message: [message[:40] + b"! " + TOLD],
-    "altered": lambda message: [message[:30] + bytes((message[30] ^ 1,)) + message[31:]],
+    "altered": lambda message: [message[:30] + _another_digit(message[30:31]) + message[31:]],
     "foreign": lambda message: [b"7zqw" + b"0" * (len(message) - 4)],
     "not_utf8": lambda _: [b"\xff\xfe\x80 \x1b[2J " + TOLD],
     "duplicated": lambda message: [message, message],
     "misrouted": lambda message: [message],
 }
 """What a listener gets in place of a message; the misrouted ones get those of all rooms."""
+
+
+def _another_digit(digit: bytes) -> bytes:
+    """Return a character that a token may have, so that it is altered and not malformed."""
+    return b"1" if digit == b"0" else b"0"
 
 
 def frame(payload: bytes, opcode: int = TEXT, *, final: bool = True) -> bytes:
