@@ -7,10 +7,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from harness.analysis.decide.comparability import refuse_unlike
-from harness.analysis.decide.comparison import METRICS, Difference
-from harness.analysis.decide.comparison import compare as compare_sides
-from harness.analysis.decide.history import stored_runs
+from harness.analysis.decide.comparison import Difference
+from harness.analysis.decide.history import compare_with_stored
 from harness.analysis.run.finalize import Analysis, analyse, judge_again
 from harness.analysis.run.run_file import label_of, tags_of
 from harness.analysis.run.slo import margin
@@ -206,10 +204,8 @@ def compare(
         HarnessError: If there is no record, or the runs are not alike.
     """
     sides = [[_analysis(one) for one in _several(side)] for side in (first, other)]
-    unlike = refuse_unlike(sides, KINDS if anyway else allow)
-    folders = [one.record.folder for side in sides for one in side]
-    place = folders[-1].resolve().parent if history is None else Path(history)
-    found = compare_sides(sides, unlike, stored=stored_runs(place, METRICS))
+    place = None if history is None else Path(history)
+    found = compare_with_stored(sides, KINDS if anyway else allow, place)
     rows = [
         {
             "name": side.name,
@@ -222,7 +218,7 @@ def compare(
     return ComparedRuns(
         pd.DataFrame([_figure(one) for one in found.differences[0]]).set_index("metric"),
         pd.DataFrame(rows).set_index("name"),
-        pd.DataFrame([one._asdict() for one in unlike], columns=["key", "found"]),
+        pd.DataFrame([one._asdict() for one in found.unlike], columns=["key", "found"]),
     )
 
 

@@ -82,7 +82,9 @@ def compare(
     widens the intervals. Exit code: 0; 3 if a --fail-if rule is met; 6 if the runs are refused.
     """
     from harness.analysis.decide.baseline import opened_baseline
+    from harness.analysis.decide.history import compare_with_stored
     from harness.analysis.decide.regression import parse_gates, pass_gates
+    from harness.analysis.run.finalize import analyse
     from harness.report.decide.compare_charts import draw_comparison
     from harness.report.decide.compare_page import render_comparison
     from harness.report.decide.compare_tables import comparison_json
@@ -94,7 +96,9 @@ def compare(
     folders = _folders(sides, given=0 if baseline is None else 1)
     none: AbstractContextManager[list[Path]] = nullcontext([])
     with opened_baseline(baseline) if baseline else none as first:
-        comparison = _compare([first, *folders] if baseline else folders, allowed, history)
+        every = [first, *folders] if baseline else folders
+        runs = [[analyse(folder) for folder in side] for side in every]
+        comparison = compare_with_stored(runs, allowed, history)
         passages = pass_gates(comparison, gates)
         charts = draw_comparison(comparison)
         write_page(out, render_comparison(comparison, passages, charts), charts)
@@ -106,21 +110,6 @@ def compare(
     add_to_step_summary(lambda: _markdown(comparison, passages))
     if any(one.verdict != "pass" for one in passages):
         raise typer.Exit(int(ExitCode.SLO_FAILED))
-
-
-def _compare(
-    folders: Sequence[Sequence[Path]], allowed: Sequence[str], history: Path | None
-) -> "Comparison":
-    from harness.analysis.decide.comparability import refuse_unlike
-    from harness.analysis.decide.comparison import METRICS
-    from harness.analysis.decide.comparison import compare as compare_sides
-    from harness.analysis.decide.history import stored_runs
-    from harness.analysis.run.finalize import analyse
-
-    runs = [[analyse(folder) for folder in side] for side in folders]
-    unlike = refuse_unlike(runs, allowed)
-    place = folders[-1][0].resolve().parent if history is None else history
-    return compare_sides(runs, unlike, stored=stored_runs(place, METRICS))
 
 
 def _folders(sides: Sequence[str], given: int) -> list[list[Path]]:

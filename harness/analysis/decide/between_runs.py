@@ -77,8 +77,13 @@ class BetweenRuns:
             for load in loads
         ]
 
-    def interval(self, metric: str, first: int, other: int) -> Interval | None:
-        """Return where other ÷ first may lie; None where a run has no figure above 0."""
+    def interval(
+        self, metric: str, first: int, other: int
+    ) -> tuple[Interval, tuple[RunNoise, ...]] | None:
+        """Return where other ÷ first may lie, and the noise of either side's thing.
+
+        None where a run has no figure above 0.
+        """
         a, b = (self._values(metric, place) for place in (first, other))
         if not a or not b or min(*a, *b) <= 0:
             return None
@@ -86,9 +91,10 @@ class BetweenRuns:
         weights: dict[RunNoise, float] = defaultdict(float)
         for place, values in ((first, a), (other, b)):
             weights[self.noise(metric, place)] += 1 / len(values)
+        noises = tuple(weights)  # Each once: the same where both sides are runs of one thing.
         if self._other_machines:
             weights[RunNoise(_assumed(metric))] += 2.0  # Once for the machine of either side.
-        return noise_interval(ratio, weights)
+        return noise_interval(ratio, weights), noises
 
     def noise(self, metric: str, side: int) -> RunNoise:
         """Return the noise of one figure of a side's runs."""

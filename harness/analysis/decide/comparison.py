@@ -213,15 +213,14 @@ def _difference(
     seen = Difference(
         metric, *values, errors_ms=(first.clock_error_ms(metric), other.clock_error_ms(metric))
     )
-    relative = between.interval(metric, 0, place) if metric in _VARYING else None
-    if relative is not None and metric in _WORST and seen.ratio is not None:
-        # The highest runs of both sides may differ otherwise than the sides' means do.
-        relative = hull(relative, Interval(seen.ratio, seen.ratio))
-    if relative is not None and first.figures[metric]:
-        # Each once: the same where both sides are runs of one thing.
-        noises = dict.fromkeys(between.noise(metric, side) for side in (0, place))
+    known = between.interval(metric, 0, place) if metric in _VARYING else None
+    if known is not None and first.figures[metric]:
+        relative, noises = known
+        if metric in _WORST and seen.ratio is not None:
+            # The highest runs of both sides may differ otherwise than the sides' means do.
+            relative = hull(relative, Interval(seen.ratio, seen.ratio)) or relative
         low, high = ((bound - 1) * (first.figures[metric] or 0.0) for bound in relative)
-        seen = replace(seen, absolute=Interval(low, high), relative=relative, noises=tuple(noises))
+        seen = replace(seen, absolute=Interval(low, high), relative=relative, noises=noises)
     if metric not in first.draws or metric not in other.draws:
         return seen
     a, b = first.draws[metric], other.draws[metric]

@@ -3,7 +3,7 @@
 Only ``run.json`` is read, so that hundreds of records take seconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.analysis.decide.between_runs import StoredRun
-from harness.analysis.decide.comparability import load_of
-from harness.analysis.decide.comparison import Difference
+from harness.analysis.decide.comparability import load_of, refuse_unlike
+from harness.analysis.decide.comparison import METRICS as COMPARED
+from harness.analysis.decide.comparison import Comparison, Difference, compare
 from harness.analysis.run.clocks import error_of
+from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
 from harness.analysis.run.run_file import NoRecordError, label_words, read_run
 from harness.analysis.run.slo import observe
@@ -136,6 +138,24 @@ def stored_runs(folder: Path, metrics: Sequence[str]) -> list[StoredRun]:
     return [
         StoredRun(one.run_id, one.load, one.values) for one in points if one.verdict != "invalid"
     ]
+
+
+def compare_with_stored(
+    sides: Sequence[Sequence[Analysis]], allowed: Collection[str], folder: Path | None
+) -> Comparison:
+    """Compare sides of runs with the first, beside the stored runs of a folder.
+
+    Args:
+        sides: The runs of each side.
+        allowed: Kinds of differences that are not refused.
+        folder: Where runs are kept; None for the folder that the last run is in.
+
+    Raises:
+        IncomparableRunsError: If the sides differ in more than that.
+    """
+    unlike = refuse_unlike(sides, allowed)
+    folder = folder or sides[-1][-1].record.folder.resolve().parent
+    return compare(sides, unlike, stored=stored_runs(folder, COMPARED))
 
 
 def _point(folder: Path, metrics: Sequence[str]) -> Point | str:
