@@ -3,7 +3,6 @@
 import contextlib
 import time
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from harness.systems.server_sent_events.client.api import ServerSentEventsApi
 from harness.systems.server_sent_events.options import ClientOptions as StreamOptions
 from tests.hostile.conftest import HOST
 from tests.support.listeners import wait_for
-from tests.support.servers import serving_http
+from tests.support.servers import answering_posts
 
 ROOM = "/default/a"
 KEY = "a key of ours"
@@ -44,29 +43,15 @@ class Service:
         return [body for _, _, body in self.asked]
 
 
-@contextlib.contextmanager
 def serving(service):
     """Serve on a free port; yields the port."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(request, body):
+        service.asked.append((request.path, request.headers, body))
+        status, headers, text = service.answer(request.path, body)
+        return status, text, headers
 
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
-            service.asked.append((self.path, self.headers, body))
-            status, headers, text = service.answer(self.path, body)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_):
-            """Print nothing."""
-
-    with serving_http(Handler) as server:
-        yield server.server_port
+    return answering_posts(answer, "HTTP/1.1")
 
 
 @pytest.fixture

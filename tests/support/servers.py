@@ -27,16 +27,21 @@ def serving_http(handler):
 
 
 @contextlib.contextmanager
-def answering_posts(answer):
-    """Answer each POST with the status and bytes that ``answer(request, body)`` returns.
+def answering_posts(answer, protocol="HTTP/1.0"):
+    """Answer each POST with what ``answer(request, body)`` returns; HTTP/1.1 keeps connections.
 
-    Yields the port.
+    That is the status, the bytes, and headers if there are any. Yields the port.
     """
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = protocol
+
         def do_POST(self):
-            status, body = answer(self, self.rfile.read(int(self.headers["content-length"])))
+            asked = self.rfile.read(int(self.headers["content-length"]))
+            status, body, *headers = answer(self, asked)
             self.send_response(status)
+            for name, value in [pair for each in headers for pair in each.items()]:
+                self.send_header(name, value)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
