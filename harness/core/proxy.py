@@ -7,15 +7,15 @@ November 2026.
 """
 
 import os
-from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.core.hosts import authority, is_loopback
 from harness.core.outside_text import register_secret
+from harness.core.secrets import basic_authorization
 
 _VARIABLES: Final = {
     "https": ("https", "all"),
@@ -68,15 +68,8 @@ def _proxy(variable: str, value: str) -> Proxy:
         raise _unusable(variable, f"{parts.scheme}://…")
     if not host or not port:
         raise _unusable(variable, "no host" if port else "no port")
-    return Proxy(host, port, _authorization(parts))
-
-
-def _authorization(parts: SplitResult) -> str:
-    if parts.username is None:
-        return ""
-    user, password = unquote(parts.username), unquote(parts.password or "")
-    register_secret("PROXY_PASSWORD", password)
-    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+    register_secret("PROXY_PASSWORD", unquote(parts.password or ""))
+    return Proxy(host, port, basic_authorization(parts))
 
 
 def _unusable(variable: str, found: str) -> ScenarioError:

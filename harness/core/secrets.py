@@ -2,6 +2,8 @@
 
 import os
 import re
+from base64 import b64encode
+from urllib.parse import SplitResult, unquote
 
 from harness.core.errors import ScenarioError, ScenarioProblem
 from harness.core.outside_text import register_secret
@@ -53,6 +55,17 @@ def required_variable(key: str, name: str) -> str:
     if not secret:
         raise ScenarioError([missing_variable("target", key, name)])
     return secret
+
+
+def basic_authorization(parts: SplitResult) -> str:
+    """Return the header's value for user and password of an address; empty where it has none.
+
+    Source: RFC 7617.
+    """
+    if parts.username is None:
+        return ""
+    user_info = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(user_info.encode()).decode()}"
 
 
 def missing_variable(file: str, key: str, name: str) -> ScenarioProblem:

@@ -51,7 +51,12 @@ def host_header(address: str) -> str:
     if netloc.isascii():
         return netloc
     host, colon, port = netloc.partition(":")
-    return f"{host.encode('idna').decode()}{colon}{port}"
+    return f"{ascii_host(host)}{colon}{port}"
+
+
+def ascii_host(host: str) -> str:
+    """Return a host's name as DNS knows it; raises UnicodeError where it has none."""
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def with_channels(address: str, channels: Sequence[str], separator: str = "") -> str:

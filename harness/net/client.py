@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from harness.core.errors import HarnessError, LocalProtocolError
 from harness.core.hosts import is_loopback
+from harness.core.json_rules import Rules, first_match, text_at
 from harness.core.outside_text import outside_text
 
 ABNORMAL_CODE = 1006
@@ -82,6 +83,12 @@ class Refusal(NamedTuple):
     message: str
     throttled: bool = False
     asked_wait_s: float = 0.0
+
+
+def rejected(body: Any, reject: Rules) -> Refusal | None:
+    """Return the refusal that an answer in JSON holds by a target's rules; None for none."""
+    key = first_match(body, reject)
+    return Refusal(f"reject.{key}", text_at(body, key)) if key else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import errno
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -13,15 +12,15 @@ from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
 from harness.core.errors import HarnessError
-from harness.core.json_rules import Rules, first_match, read_json, text_at
+from harness.core.json_rules import Rules, read_json
 from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net.addresses import encoded, origin, path_of, with_channels
-from harness.net.client import Access, Listener, PublishAnswer, Refusal
-from harness.net.http_stream import ResponseHead
+from harness.net.client import Access, Listener, PublishAnswer, Refusal, rejected
+from harness.net.http_stream import ResponseHead, joined_headers
 from harness.net.joining import error_text, join_code
 from harness.net.redirects import KEEPS_METHOD, REDIRECTS, RefusedRedirectError, redirected
 from harness.net.request_fields import OWN_HEADERS, Cookies, RequestFields, bearer
-from harness.net.route import Route
+from harness.net.route import Route, Routes
 from harness.net.stream import TcpStream, wait_readable
 
 CONCURRENCY = 256
@@ -63,9 +62,9 @@ class Poster:
     """
 
     def __init__(self, access: Access) -> None:
-        self._access = access
-        self._origin = origin(access.http)
-        self._clients = {self._origin: http_client(Route(access, access.http))}
+        self._may_connect = access.may_connect
+        self._routes = Routes(access, access.http)
+        self._clients = {origin(access.http): http_client(self._routes.to(access.http))}
 
     def post(self, address: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """POST in the calling greenlet and return the answer; raises OSError.
@@ -84,7 +83,7 @@ class Poster:
                 found = f"redirected to {location[:200]} in a way that turns a POST into a GET"
                 return HttpAnswer(head.status, f"{found}; 307 and 308 keep it".encode())
             try:
-                address = redirected(address, location, self._access.may_connect)
+                address = redirected(address, location, self._may_connect)
             except RefusedRedirectError as error:
                 return HttpAnswer(head.status, str(error).encode())
         return HttpAnswer(head.status, f"redirected more than {MAX_REDIRECTS} times".encode())
@@ -92,7 +91,7 @@ class Poster:
     def _send(
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[ResponseHead, bytes]:
-        if origin(address) != self._origin:
+        if not self._routes.is_ours(address):
             headers = {name: headers[name] for name in headers if name.lower() == "content-type"}
         client = self._client(address)
         try:
@@ -103,15 +102,14 @@ class Poster:
             raise ConnectionResetError(str(error) or "no answer arrived") from None
         except (ValueError, RuntimeError) as error:  # No request can carry it, or closed meanwhile.
             raise ConnectionError(str(error)) from None
-        return ResponseHead(response.status_code, _joined(response.headers)), text
+        return ResponseHead(response.status_code, joined_headers(response.headers)), text
 
     def _client(self, address: str) -> HTTPClient:
         """Return what sends to the host of an address; raises OSError if there is no such host."""
         place = origin(address)
         if place not in self._clients:
-            # What the target says of certificates is for its own host.
             try:
-                self._clients[place] = http_client(Route(replace(self._access, tls=None), address))
+                self._clients[place] = http_client(self._routes.to(address))
             except (HarnessError, UnicodeError) as error:
                 raise ConnectionError(str(error)) from None
         return self._clients[place]
@@ -186,8 +184,7 @@ class HttpPublisher:
             body = read_json(text)
         except ValueError:
             return None
-        key = first_match(body, self._reject)
-        return Refusal(f"reject.{key}", text_at(body, key)) if key else None
+        return rejected(body, self._reject)
 
     def start(self, publish_id: str, channel: str, events: list[bytes], listener: Listener) -> None:
         """POST in a separate greenlet; the listener gets the answer, or the failure."""
@@ -215,15 +212,6 @@ def _body(response: HTTPSocketPoolResponse) -> bytes:
             response.release()
             raise OSError(errno.EMSGSIZE, f"more than {MAX_MESSAGE_BYTES:,} bytes came")
     return bytes(body)
-
-
-def _joined(headers: Any) -> dict[str, str]:
-    """Return a response's headers by lower-case name; equal names joined by a comma."""
-    joined: dict[str, str] = {}
-    for written, value in headers:
-        name = written.lower()
-        joined[name] = f"{joined[name]}, {value}" if name in joined else value
-    return joined
 
 
 def http_client(route: Route) -> HTTPClient:

@@ -6,7 +6,7 @@ Source: RFC 9112, sections 4 (status line), 6.3 (message body length) and 7.1 (c
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
@@ -86,16 +86,24 @@ def parse_response_head(head: bytes) -> ResponseHead:
     if line is None:
         found = head[:80].decode("latin-1").partition("\r\n")[0]
         raise RemoteProtocolError("HTTP response", f"began with {found!r}", "HTTP/1.1 was needed")
-    headers: defaultdict[str, list[str]] = defaultdict(list)
     rows = _ROW_END.split(_FOLD.sub(b" ", head).decode("latin-1"))[1:]
-    for row in rows:
-        name, colon, value = row.partition(":")
-        if colon:
-            headers[name.strip().lower()].append(value.translate(_SPACES).strip())
-    joined = {name: ", ".join(each) for name, each in headers.items()}
+    split = (row.partition(":") for row in rows)
+    headers = [
+        (name.strip(), value.translate(_SPACES).strip()) for name, mark, value in split if mark
+    ]
+    joined = joined_headers(headers)
     if head.startswith(b"HTTP/1.0"):  # It closes unless it says otherwise: RFC 9112, section 9.3.
         joined.setdefault("connection", "close")
-    return ResponseHead(int(line[1]), joined, tuple(headers.get("set-cookie", ())))
+    cookies = tuple(value for name, value in headers if name.lower() == "set-cookie")
+    return ResponseHead(int(line[1]), joined, cookies)
+
+
+def joined_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by lower-case name; the values of equal names joined by a comma."""
+    values: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in headers:
+        values[name.lower()].append(value)
+    return {name: ", ".join(each) for name, each in values.items()}
 
 
 class HeadReader:

@@ -7,18 +7,17 @@ password), RFC 6265 (cookies).
 
 import re
 import warnings
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from email.message import Message
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 from urllib.request import Request
 
 from harness.core.distribution import DISTRIBUTION, VERSION
 from harness.core.errors import ScenarioError, ScenarioProblem
-from harness.core.secrets import PLACEHOLDER, required_variable
+from harness.core.secrets import PLACEHOLDER, basic_authorization, required_variable
 
 OWN_HEADERS: Mapping[str, str] = MappingProxyType({"User-Agent": f"{DISTRIBUTION}/{VERSION}"})
 """Sent with every request, wherever it goes."""
@@ -56,7 +55,8 @@ class RequestFields:
         given = merged(_given(options, "headers"))
         name = next((each for each in given if each.lower() == "cookie"), "")
         cookies = _pairs(given.pop(name, ""))
-        self._before = {**OWN_HEADERS, **_basic(parts)}
+        basic = basic_authorization(parts)
+        self._before = {**OWN_HEADERS, **({"Authorization": basic} if basic else {})}
         self._given = given
         self.address = _with_query(parts, {**query, **_given(options, "query")})
         self.cookies = Cookies(self.address, {**cookies, **_given(options, "cookies")})
@@ -204,13 +204,6 @@ def _given(options: Any, key: str) -> dict[str, str]:
     plain, secret = getattr(options, key, {}), getattr(options, f"{key}_env", {})
     found = {name: required_variable(f"client.{key}_env", each) for name, each in secret.items()}
     return {**plain, **found}
-
-
-def _basic(parts: SplitResult) -> dict[str, str]:
-    if parts.username is None:
-        return {}
-    user_info = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return {"Authorization": f"Basic {b64encode(user_info.encode()).decode()}"}
 
 
 def _with_query(parts: SplitResult, query: Mapping[str, str]) -> str:

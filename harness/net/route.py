@@ -5,15 +5,15 @@ import errno
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import cycle, repeat
-from urllib.parse import urlsplit
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.hosts import authority, is_loopback
 from harness.core.proxy import Proxy, proxy_for
-from harness.net.addresses import is_encrypted, tls_context
+from harness.net.addresses import ascii_host, host_header, is_encrypted, origin, tls_context
 from harness.net.client import Access, JoinTimes
 from harness.net.host_addresses import Address, HostAddresses
 from harness.net.http_stream import HEAD_END
@@ -30,6 +30,7 @@ class Route:
     Attributes:
         host: Name of the host, or its address without brackets.
         port: Its port.
+        host_header: What requests call it.
 
     Raises:
         TargetUnreachableError: If a name does not resolve.
@@ -37,11 +38,10 @@ class Route:
     """
 
     def __init__(self, access: Access, url: str) -> None:
-        parts = urlsplit(url)
-        encrypted = is_encrypted(url)
-        self.host = _ascii(parts.hostname or "")
-        self.port = parts.port or (443 if encrypted else 80)
-        self._tls = (access.tls or tls_context()) if encrypted else None
+        _, host, self.port = origin(url)
+        self.host = ascii_host(host)
+        self.host_header = host_header(url)
+        self._tls = (access.tls or tls_context()) if is_encrypted(url) else None
         self._proxy = proxy_for(url) if access.through_proxy else None
         hop, place = self._proxy or self, "proxy in the environment" if self._proxy else "endpoints"
         self._addresses = HostAddresses(hop.host, hop.port, access.worker, f"check the {place}")
@@ -127,8 +127,34 @@ class Route:
             raise ProxyError("protocol_error", f"the proxy {proxy} sent more than its answer")
 
 
-def _ascii(host: str) -> str:
-    return host if host.isascii() else host.encode("idna").decode()
+class Routes:
+    """The routes to a target's host and to those that it redirects to, for all users of a worker.
+
+    Args:
+        access: Of the target.
+        address: On the target's own host.
+
+    Raises:
+        TargetUnreachableError: If its name does not resolve.
+        ScenarioError: If the environment names a proxy that is not supported.
+    """
+
+    def __init__(self, access: Access, address: str) -> None:
+        self._access = access
+        self._own = origin(address)
+        self._routes = {self._own: Route(access, address)}
+
+    def is_ours(self, address: str) -> bool:
+        """Return whether an address is on the target's own host."""
+        return origin(address) == self._own
+
+    def to(self, address: str) -> Route:
+        """Return the route to the host of an address; raises as ``Route``."""
+        place = origin(address)
+        if place not in self._routes:
+            # What the target says of certificates is for its own host.
+            self._routes[place] = Route(replace(self._access, tls=None), address)
+        return self._routes[place]
 
 
 _KERNELS_CHOICE: Iterator[None] = repeat(None)

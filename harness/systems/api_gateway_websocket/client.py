@@ -21,9 +21,16 @@ from gevent import Timeout, get_hub
 from gevent.event import AsyncResult
 from websockets.uri import parse_uri
 
-from harness.core.json_rules import first_match, text_at
 from harness.core.message_token import as_json, holds_message
-from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer, Refusal
+from harness.net.client import (
+    Access,
+    JoinError,
+    JoinTimes,
+    Listener,
+    PublishAnswer,
+    Refusal,
+    rejected,
+)
 from harness.net.frames import PING, TEXT, client_frame
 from harness.net.request_fields import RequestFields, subprotocols_of
 from harness.net.route import Route
@@ -251,8 +258,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         request_id = self._answered_by(payload, body)
         if request_id is None:
             return self._no_answer(payload, body, kernel_ns)
-        key = first_match(body, self._api.options.reject)
-        refusal = Refusal(f"reject.{key}", text_at(body, key)) if key else None
+        refusal = rejected(body, self._api.options.reject)
         if request_id in self._joins:
             self._take_join_answer(request_id, refusal, kernel_ns)
         else:

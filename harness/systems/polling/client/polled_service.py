@@ -1,16 +1,15 @@
 """What all users of one worker share who poll a service: addresses, timer, requests and answers."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from harness.core.message_token import as_json
-from harness.net.addresses import host_header, origin, path_of, with_channels
+from harness.net.addresses import host_header, path_of, with_channels
 from harness.net.client import Access
 from harness.net.http_publishing import MAX_REDIRECTS, HttpPublisher
 from harness.net.redirects import NO_ADDRESS, RefusedRedirectError, redirected
 from harness.net.request_fields import OWN_HEADERS, RequestFields, bearer
-from harness.net.route import Route
+from harness.net.route import Route, Routes
 from harness.systems.polling import wire
 from harness.systems.polling.client.answers import Answer, KnownAnswers
 from harness.systems.polling.client.timing import PollClock
@@ -57,8 +56,8 @@ class PolledService:
     def __init__(self, access: Access) -> None:
         fields = RequestFields(access.realtime, access.options)
         self.options: ClientOptions = access.options
-        self._access = access
-        self._routes = {"": Route(access, access.realtime)}
+        self._may_connect = access.may_connect
+        self._routes = Routes(access, fields.address)
         self.clock = PollClock()
         self.publisher = HttpPublisher(
             access, lambda _channel, message: as_json(message), cookies=fields.cookies
@@ -100,15 +99,8 @@ class PolledService:
         self._cookie_lines[user] = self._cookies.line(user, address)
 
     def route_to(self, host: str) -> Route:
-        """Return the way to a hop's host, in a greenlet that may wait.
-
-        Raises:
-            TargetUnreachableError: If its name does not resolve.
-        """
-        if host not in self._routes:
-            # What the target says of certificates is for its own host.
-            self._routes[host] = Route(replace(self._access, tls=None), host)
-        return self._routes[host]
+        """Return the way to a hop's host, in a greenlet that may wait; raises as ``Route``."""
+        return self._routes.to(host or self._address)
 
     def hop(self, channels: tuple[str, ...], before: Hop, location: str) -> Hop:
         """Return where an answer redirects a poll of these channels to.
@@ -118,14 +110,13 @@ class PolledService:
                 one redirect too many.
         """
         asked = before.address or self._address_of(channels)
-        address = redirected(asked, location, self._access.may_connect)
+        address = redirected(asked, location, self._may_connect)
         redirects = before.redirects + 1
         if redirects > MAX_REDIRECTS:
             raise RefusedRedirectError(NO_ADDRESS, f"redirected more than {MAX_REDIRECTS} times")
         parts = urlsplit(address)
         host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        is_ours = origin(address) == origin(self._address)
-        return Hop(address, "" if is_ours else host, redirects)
+        return Hop(address, "" if self._routes.is_ours(address) else host, redirects)
 
     def _redirected_request(self, hop: Hop, place: wire.Place, user: object) -> bytes:
         """Return the poll of a user that was redirected.

@@ -225,7 +225,7 @@ class ServerSentEventsClient:
         """Connect, secure and ask; return the answer's head, what followed it, and when it came."""
         addresses = self._api.addresses
         try:
-            stream = self._stream = addresses.place_of(address).route.open(times, deadline)
+            stream = self._stream = addresses.routes.to(address).open(times, deadline)
         except JoinError as error:
             code = _outcome(error.stage, error.__cause__) or error.code
             raise JoinError(error.stage, code, error.message) from None
