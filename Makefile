@@ -86,10 +86,11 @@ $(DEPLOY): $(INSTALLED) deploy/cdk/package.json
 	cd $(@D) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
 
-docs: $(DOCS) ## build the documentation site into build/site, links checked
+docs: $(DOCS) ## build the documentation site into build/site; check its links and its search
 	@rm -rf build/site-source && mkdir -p build/site-source
 	@git ls-files -z -- '*.md' docs reports scenarios locustfiles benchmarks deploy | xargs -0 cp --parents -t build/site-source
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m pytest --quiet tests/docs_site
 	@echo "build/site/index.html"
 
 $(DOCS): $(INSTALLED)
