@@ -13,7 +13,7 @@ from harness.core.metric_types import (
     MEASURED,
     MEASURED_BY_BOTH,
     MEASURED_BY_PHASE,
-    REQUEST_PERCENTILES,
+    STATISTICS,
     WHOLE_RUN,
     WHOLE_RUN_BY_BOTH,
     Better,
@@ -23,6 +23,7 @@ from harness.core.metric_types import (
     Scope,
     Unit,
     latency,
+    percentile_name,
     single,
     wait,
 )
@@ -139,9 +140,10 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
             Metric("requests.NAME.bytes", "NAME bytes received", Unit.BYTES, _NEITHER, MEASURED,
                    "bytes received"),
             *(
-                Metric(f"requests.NAME.latency_ms.{one}", f"NAME latency {one}", _MS, _LOWER,
-                       MEASURED, "what the user's own client measured, failed requests included")
-                for one in (*REQUEST_PERCENTILES, "max")
+                Metric(f"requests.NAME.latency_ms.{one}", f"NAME latency {percentile_name(one)}",
+                       _MS, _LOWER, MEASURED,
+                       "what the user's own client measured, failed requests included")
+                for one in STATISTICS
             ),
         ),
     ),
