@@ -1,5 +1,6 @@
 """The frame that all pages share: one HTML file that needs nothing else, for screens and paper."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -69,6 +70,12 @@ def _drawings(chart: Chart) -> list[tuple[str, Markup]]:
     ]
 
 
+def _contents(sections: Markup) -> list[tuple[str, Markup]]:
+    """Return the id and the title of each heading that has an id."""
+    return [(id_, Markup(title)) for id_, title in _HEADING.findall(sections)]  # noqa: S704 - of our own page
+
+
+_HEADING: Final = re.compile(r'<h2 id="([^"]*)"[^>]*>(.*?)</h2>')
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("harness.report", "."),
     autoescape=True,
@@ -76,4 +83,9 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"evidence": evidence, "anchor": anchor, "drawings": _drawings}
+_TEMPLATES.filters |= {
+    "evidence": evidence,
+    "anchor": anchor,
+    "contents": _contents,
+    "drawings": _drawings,
+}

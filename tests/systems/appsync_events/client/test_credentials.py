@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import botocore.auth
 import pytest
@@ -291,6 +292,18 @@ def test_expired_token_of_the_environment_is_told(api, emulator, monkeypatch):
     with pytest.raises(CredentialsError, match="the token of identity 0 has expired") as caught:
         api(mode="oidc", token_env="CHAT_TOKEN")
     assert token not in str(caught.value)
+
+
+def test_token_that_expires_before_its_user_joins_is_read_anew(monkeypatch):
+    """One that had expired when it was read is not: its source gives no better one."""
+    clock = SimpleNamespace(time=lambda: 50.0)
+    monkeypatch.setattr(client_tokens, "time", clock)
+    monkeypatch.setattr(client_tokens, "expires_at_s", float)
+    read = iter(("100\n100", "100\n200")).__next__
+    tokens = client_tokens.ListedTokens("auth", read)
+    assert "100" == tokens.fetch(0)
+    clock.time = lambda: 150.0
+    assert ["200", "100"] == [tokens.fetch(1), tokens.fetch(0)]
 
 
 @pytest.mark.parametrize("text", ["opaque", "a.b.c", "a.e30.c", "a.W10.c", "a.eyJleHAiOiJ4In0.c"])
