@@ -149,7 +149,7 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     ),
     Definition(
         "errors.count", "errors",
-        "Joins, publishes, connections and requests that failed, and deliveries that were altered, "
+        "Failed joins, publishes, connections and requests, and deliveries that were altered, "
         "misrouted, malformed or foreign, by the second in which it was noticed.",
     ),
     Definition(
@@ -352,10 +352,8 @@ REQUEST_FIGURES: Final = tuple(
 """What the summary has of each kind of ordinary request."""
 REQUEST_PATTERN: Final = rf"^requests\.(.+)\.({'|'.join(map(re.escape, REQUEST_FIGURES))})$"
 """What a figure of them looks like. Which requests there will be, no scenario knows."""
-
 SUMMARY_METRICS: Final = tuple(name for name in METRICS if not name.startswith("requests."))
 """Every other figure."""
-
 
 _RENAMED: Final = {"deliveries.unowed": "deliveries.unexpected"}
 """Earlier names of figures, which are still read, and their names now."""
