@@ -6,7 +6,7 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from harness.analysis.run.finalize import Analysis
-from harness.core.metric_types import REQUEST_PERCENTILES
+from harness.core.metric_types import STATISTICS
 from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, line, thin
@@ -29,12 +29,12 @@ def requests(analysis: Analysis) -> Table:
                 "Failed": q.count(found["failures"]),
                 "Failure ratio": q.percent(found["failure_ratio"]),
                 "Rate": q.rate(found["per_s"]),
-                **{key: q.milliseconds(latency[key]) for key in (*REQUEST_PERCENTILES, "max")},
+                **{key: q.milliseconds(latency[key]) for key in STATISTICS},
                 "Received": q.size(found["bytes"]),
             }
         )
     note = "Of ordinary Locust users in the measured time, by method and name as in Locust's table."
-    meanings = ("", *["requests"] * (len(REQUEST_PERCENTILES) + 6))
+    meanings = ("", *["requests"] * (len(STATISTICS) + 5))
     return table_of("requests", "Requests", note, rows, meanings=meanings)
 
 
