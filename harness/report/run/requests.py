@@ -11,6 +11,7 @@ from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, line, thin
 from harness.report.canvas import WIDE, ChartLayout, Size, finish, legend, panels, time_axis, unit
+from harness.report.readings import of_run
 from harness.report.table_cells import Table, table_of
 from harness.report.theme import CAUSES, INK, ORANGE, SKY
 
@@ -85,4 +86,10 @@ def request_latency(analysis: Analysis) -> Iterator[ChartLayout]:
             f" In the measured time p99 was {q.milliseconds(overall['latency_ms']['p99'])} over "
             "all of them."
         )
-    yield ChartLayout("requests-over-time", "Requests over time", caption, draw, WIDE)
+    p99_ms = lines.reindex(bar_seconds)
+    by_unit = {
+        "ms": {f"{name} p99": p99_ms[name] for name in names},
+        "/s": {"requests": shown["count"], "failed": shown["failures"]},
+    }
+    readings = of_run(analysis.record, bar_seconds, by_unit)
+    yield ChartLayout("requests-over-time", "Requests over time", caption, draw, WIDE, readings)

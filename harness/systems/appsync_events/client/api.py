@@ -17,7 +17,6 @@ from typing import Any
 
 from gevent import Timeout
 from gevent.event import AsyncResult
-from geventhttpclient.url import URL
 from websockets.uri import parse_uri
 
 from harness.core.errors import RemoteProtocolError
@@ -65,10 +64,7 @@ class AppSyncEventsApi:
         self._fields.headers()  # Raises now rather than at the first join.
         self._subprotocols = subprotocols_of(access.options)
         uri = parse_uri(self._fields.address)
-        http = URL(self._publish_fields.address)
-        host, port = http.host, http.port
-        plain = port == (443 if http.scheme == "https" else 80)
-        self.credentials = credentials_for(access, host, None if plain else port)
+        self.credentials = credentials_for(access, self._publish_fields.address)
         self.credentials.ready(0)  # Raises now rather than at every join.
         self._shown: Mapping[str, str] = {}
         self.endpoint = Endpoint(
