@@ -10,7 +10,6 @@ from harness.cli.options import usage_error
 from harness.cli.terminal import TABLE_WIDTH, print_table, stdout_console
 from harness.cli.verdict import add_to_step_summary
 from harness.core.exit_codes import ExitCode
-from harness.measure.record import RUN_FILE
 
 if TYPE_CHECKING:
     from harness.scenario.plan import Plan
@@ -37,9 +36,14 @@ def run_repeatedly(
 ) -> int:
     """Run a plan several times, print a table of all runs, and return the worst exit code.
 
-    The runs are in folders 1, 2 and so on below ``folder``; ``run`` makes one and returns its exit
-    code. An interruption, or a run that leaves no record, ends the series.
+    A single run is made into ``folder`` itself, without a table; several into folders 1, 2 and so
+    on below it. ``run`` makes one and returns its exit code. An interruption, or a run that leaves
+    no record, ends the series.
     """
+    from harness.measure.record import RUN_FILE
+
+    if count == 1:
+        return run(plan, folder)
     codes = []
     try:
         for number, each in enumerate(with_seeds(plan, count), 1):
@@ -70,8 +74,10 @@ def worst(codes: Sequence[int]) -> int:
     return min(codes, key=lambda code: places.get(code, internal))
 
 
-def refuse_with_master() -> None:
-    """Raise ScenarioError: the workers on other machines exit with a run."""
+def refuse_with_master(count: int, *, master: bool) -> None:
+    """Raise ScenarioError for several runs with workers elsewhere: they exit with the run."""
+    if count == 1 or not master:
+        return
     rule = "must be used without --master, because workers exit with the run"
     hint = "start one run after the other, with --set seed=1, --set seed=2 and so on"
     raise usage_error("--repeat", "--master", rule, hint)

@@ -107,18 +107,13 @@ def run(
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
-    from harness.measure.record import folder_exists_error
     from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan
 
     users = readable_locustfile(locustfile)
-    labels = read_labels(label, tags)
-    plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
-    folder = out or default_folder(plan)
-    if folder_exists(folder):
-        raise folder_exists_error(folder)
-    if master and repeat > 1:
-        refuse_with_master()
+    plan = read_labels(label, tags).on(load_plan(workload, target, overrides=overrides or ()))
+    folder = _new_folder(out or default_folder(plan))
+    refuse_with_master(repeat, master=master)
     require_owned(plan.target, stated=owned)
     arguments = master_arguments(
         workers=workers,
@@ -138,9 +133,16 @@ def run(
         command = load_command(folder, count, arguments, users)
         return run_load(command, plan, folder, budget=budget)
 
-    if repeat > 1:
-        raise typer.Exit(run_repeatedly(plan, folder, repeat, run_once))
-    raise typer.Exit(run_once(plan, folder))
+    raise typer.Exit(run_repeatedly(plan, folder, repeat, run_once))
+
+
+def _new_folder(folder: Path) -> Path:
+    """Return the folder of a run, which must not exist yet."""
+    from harness.measure.record import folder_exists_error
+
+    if folder_exists(folder):
+        raise folder_exists_error(folder)
+    return folder
 
 
 def announce_budget(plan: "Plan", max_usd: float | None) -> "Budget":
