@@ -29,7 +29,8 @@ _MOST_SIDES = 4
 Sides = Annotated[
     list[str],
     typer.Argument(
-        help="Folder of a run per side, or of several runs of the same system: RUN,RUN,RUN.",
+        help="Folder of a run per side, or of several runs of the same system: RUN,RUN,RUN, or the "
+        "folder that holds them, as run --repeat makes it.",
         metavar="A B [C]",
     ),
 ]
@@ -117,7 +118,11 @@ def _folders(sides: Sequence[str], given: int) -> list[list[Path]]:
     if not _LEAST_SIDES <= len(sides) + given <= _MOST_SIDES:
         rule, hint = "must be two to four sides", "join the runs of one side with commas: A1,A2"
         raise usage_error("compare", f"{len(sides)}", rule, hint)
-    folders = [[Path(one) for one in side.split(",") if one] for side in sides]
+    from harness.analysis.run.run_file import runs_in
+
+    folders = [
+        [run for one in side.split(",") if one for run in runs_in(Path(one))] for side in sides
+    ]
     empty = [side for side, of_side in zip(sides, folders, strict=True) if not of_side]
     if empty:
         rule, hint = "must name at least one run on each side", "for example A1,A2 B1,B2"

@@ -1,10 +1,12 @@
 import json
+import shutil
 
 import pytest
 import typer
 
 from harness.analysis.decide.comparability import IncomparableRunsError
 from harness.analysis.run.finalize import finalize
+from harness.analysis.run.run_file import runs_in
 from harness.cli.baseline import Action, baseline
 from harness.cli.compare import compare
 from harness.core.errors import ScenarioError
@@ -33,6 +35,15 @@ def test_the_table_says_what_is_higher_and_the_page_is_named(runs, tmp_path, cap
     assert "<h1" in page.read_text(encoding="utf-8")
     charts = {one.name for one in (tmp_path / "page-charts").iterdir()}
     assert {"compare-percentiles.png", "compare-percentiles.svg"} <= charts
+
+
+def test_a_folder_of_runs_is_a_side(runs, tmp_path, capsys):
+    """As run --repeat makes it: named like a run, in the order of the numbers."""
+    for number in (1, 2, 10):
+        shutil.copytree(runs["quick"], tmp_path / "side" / f"{number}")
+    assert ["1", "2", "10"] == [one.name for one in runs_in(tmp_path / "side")]
+    compare([str(tmp_path / "side"), runs["slow"]], out=tmp_path / "page.html", as_json=True)
+    assert 3 == len(json.loads(capsys.readouterr().out)["sides"][0]["runs"])
 
 
 def test_a_run_beside_itself_shows_no_difference(runs, tmp_path, capsys):
