@@ -75,11 +75,15 @@ VERBS = (
     Verb(emulate, TARGET),
     Verb(sweep, f"{WORKLOAD} --target {TARGET} --along deliveries --from 2000 --to 8000"),
     Verb(report, "reports/20261123T153000Z-quickstart-appsync-events-emulated"),
-    Verb(check, f"reports/first --slo {SLOS}"),
-    Verb(compare, "reports/first reports/first --fail-if 'fan_out_latency_ms.p99 +10%'"),
+    Verb(check, f"reports/first --slo {SLOS} --all"),
+    Verb(
+        compare,
+        "reports/first reports/first --fail-if 'fan_out_latency_ms.p99 +10%' "
+        "--junit reports/junit.xml",
+    ),
     Verb(baseline, "save reports/first --out baseline.tar.xz"),
     Verb(cost, "reports/first"),
-    Verb(plan, "reports/first --users 1000000"),
+    Verb(plan, "reports/first --users 1000000 --json"),
     Verb(study, f"{STUDY} --size small"),
     Verb(init, "load-test --system polling"),
     Verb(examples, ""),
