@@ -6,6 +6,7 @@ INSTALLED := .venv/.installed
 CLIENTS := .conformance/.installed
 DEPLOY := .cdk/.installed
 RELEASE := .venv/.release
+DOCS := .venv/.docs
 
 WORKLOAD ?= scenarios/workloads/quickstart.toml
 TARGET ?= scenarios/targets/appsync-events-emulated.toml
@@ -16,7 +17,7 @@ SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-r
 SIZE ?= small
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all clients conformance wheel-test fuzz synth lint types format smoke bench reference ingest flatness alarms hostile study capacity pairs sample check clean
+.PHONY: help setup run test test-slow test-all clients conformance wheel-test fuzz synth docs lint types format smoke bench reference ingest flatness alarms hostile study capacity pairs sample check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +84,18 @@ $(DEPLOY): $(INSTALLED) deploy/cdk/package.json
 	@mkdir -p $(@D)
 	cp deploy/cdk/package.json $(@D)/
 	cd $(@D) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+docs: $(DOCS) ## build the documentation site into build/site; check its links and its search
+	@rm -rf build/site-source && mkdir -p build/site-source
+	@git ls-files -z -- '*.md' docs reports scenarios locustfiles benchmarks deploy | xargs -0 cp --parents -t build/site-source
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m pytest --quiet tests/docs_site
+	@echo "build/site/index.html"
+
+$(DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt \
+		--no-build-isolation --editable '.[docs]'
 	@touch $@
 
 lint: setup ## style, spelling and docstrings

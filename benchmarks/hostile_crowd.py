@@ -121,8 +121,8 @@ def scenario(
 def run_once(protocol: str, *, is_hostile: bool) -> dict[str, Any]:
     """Return the summary of one run."""
     with tempfile.TemporaryDirectory() as place, hub(is_hostile=is_hostile) as serving:
-        workload, target = scenario(Path(place), protocol, serving.port, measure_s=10.0)
-        command = [sys.executable, "-m", "harness", "run", workload, "--target", target]
+        files = scenario(Path(place), protocol, serving.port, rate_per_s=20.0, measure_s=20.0)
+        command = [sys.executable, "-m", "harness", "run", files[0], "--target", files[1]]
         out = Path(place) / "record"
         subprocess.run(
             [*map(str, command), "--out", str(out)],

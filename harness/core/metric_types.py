@@ -55,11 +55,11 @@ WHOLE_RUN: Final = Scope("whole run")
 WHOLE_RUN_BY_CLASS: Final = Scope(WHOLE_RUN.over, frozenset({"user_class"}))
 WHOLE_RUN_BY_BOTH: Final = Scope(WHOLE_RUN.over, _BOTH)
 
-PERCENTILES: Final = MappingProxyType({"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9})
-REQUEST_PERCENTILES: Final = MappingProxyType({"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0})
-"""The percentiles of ordinary requests, as Locust shows them."""
+PERCENTILES: Final = MappingProxyType(
+    {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
+)
+"""Every list of percentiles is made of this one."""
 STATISTICS: Final = (*PERCENTILES, "max")
-WAIT_STATISTICS: Final = ("p50", "p99", "max")
 WAIT_LIMITS_S: Final = (1, 10, 60, 120)
 """A subscriber notices one second, doubts at ten, and has left by one or two minutes."""
 
@@ -154,7 +154,7 @@ def wait(
     Percentiles are computed by ``formula``, shares by ``share``; ``who_waited`` is the title of the
     shares, without the limit.
     """
-    times = [(one, f"{name} {one}", Unit.SECONDS, formula) for one in WAIT_STATISTICS]
+    times = [(one, f"{name} {percentile_name(one)}", Unit.SECONDS, formula) for one in STATISTICS]
     shares = [
         (f"over_{limit_s}s_ratio", f"{who_waited} over {limit_s} s", Unit.RATIO, share)
         for limit_s in WAIT_LIMITS_S

@@ -13,7 +13,7 @@ from harness.core.metric_types import (
     MEASURED,
     MEASURED_BY_BOTH,
     MEASURED_BY_PHASE,
-    REQUEST_PERCENTILES,
+    STATISTICS,
     WHOLE_RUN,
     WHOLE_RUN_BY_BOTH,
     Better,
@@ -23,6 +23,7 @@ from harness.core.metric_types import (
     Scope,
     Unit,
     latency,
+    percentile_name,
     single,
     wait,
 )
@@ -139,15 +140,16 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
             Metric("requests.NAME.bytes", "NAME bytes received", Unit.BYTES, _NEITHER, MEASURED,
                    "bytes received"),
             *(
-                Metric(f"requests.NAME.latency_ms.{one}", f"NAME latency {one}", _MS, _LOWER,
-                       MEASURED, "what the user's own client measured, failed requests included")
-                for one in (*REQUEST_PERCENTILES, "max")
+                Metric(f"requests.NAME.latency_ms.{one}", f"NAME latency {percentile_name(one)}",
+                       _MS, _LOWER, MEASURED,
+                       "what the user's own client measured, failed requests included")
+                for one in STATISTICS
             ),
         ),
     ),
     Definition(
         "errors.count", "errors",
-        "Joins, publishes, connections and requests that failed, and deliveries that were altered, "
+        "Failed joins, publishes, connections and requests, and deliveries that were altered, "
         "misrouted, malformed or foreign, by the second in which it was noticed.",
     ),
     Definition(
@@ -350,10 +352,8 @@ REQUEST_FIGURES: Final = tuple(
 """What the summary has of each kind of ordinary request."""
 REQUEST_PATTERN: Final = rf"^requests\.(.+)\.({'|'.join(map(re.escape, REQUEST_FIGURES))})$"
 """What a figure of them looks like. Which requests there will be, no scenario knows."""
-
 SUMMARY_METRICS: Final = tuple(name for name in METRICS if not name.startswith("requests."))
 """Every other figure."""
-
 
 _RENAMED: Final = {"deliveries.unowed": "deliveries.unexpected"}
 """Earlier names of figures, which are still read, and their names now."""

@@ -20,6 +20,7 @@ from aiohttp.typedefs import Handler, Middleware
 from hdrh.histogram import HdrHistogram
 from pydantic import TypeAdapter, ValidationError
 
+from harness.core.metric_types import PERCENTILES
 from harness.core.own_requests import (
     CONTROL_TOKEN_VARIABLE,
     TOKEN_HEADER,
@@ -43,8 +44,6 @@ MARK = b"control"
 
 ANSWER_TIMEOUT_S = 1.0
 """How long a process may take to answer; a living one is at worst in the middle of a broadcast."""
-
-PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
 
 _FAULTS: TypeAdapter[FaultModels] = TypeAdapter(FaultModels)
 
@@ -223,7 +222,7 @@ class Control:
             return {"count": 0}
         values = {
             name: merged.get_value_at_percentile(percentile) / 1000
-            for name, percentile in PERCENTILES.items()
+            for name, percentile in {**PERCENTILES, "max": 100.0}.items()
         }
         return {"count": merged.get_total_count(), **values}
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
+from urllib.parse import parse_qsl, quote
 
 from harness.scenario.emulator import Credentials
 
@@ -63,7 +64,7 @@ class Signed(NamedTuple):
     Attributes:
         headers: Names in lower case and values, the signature's own among them.
         path: Canonical URI, encoded as often as the service wants it.
-        query: Canonical query string.
+        query: As it was sent.
     """
 
     headers: Mapping[str, str]
@@ -164,8 +165,15 @@ def _canonical(names: Iterable[str], values: Mapping[str, str], signed: Signed) 
     """Return the canonical request over these headers, in this order."""
     lines = [f"{name}:{' '.join(values.get(name, '').split())}" for name in names]
     body_hash = hashlib.sha256(signed.body).hexdigest()
-    first = (signed.method, signed.path, signed.query)
+    first = (signed.method, signed.path, _canonical_query(signed.query))
     return "\n".join([*first, *lines, "", ";".join(names), body_hash])
+
+
+def _canonical_query(query: str) -> str:
+    """Return a query with its parameters encoded in one way, and sorted."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    encoded = sorted((quote(name, safe="~"), quote(value, safe="~")) for name, value in pairs)
+    return "&".join(f"{name}={value}" for name, value in encoded)
 
 
 def _string_to_sign(signature: _Signature, values: Mapping[str, str], canonical: str) -> str:

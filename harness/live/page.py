@@ -17,6 +17,7 @@ from locust.web import WebUI
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
+from harness.core.metric_types import STATISTICS, percentile_name
 from harness.core.outside_text import outside_text
 from harness.core.own_requests import TOKEN_HEADER, is_own_host, is_own_origin, is_token
 from harness.live.run import LiveRun
@@ -175,6 +176,7 @@ def render(run: LiveRun) -> str:
     return TEMPLATES.get_template("fan_out.html.j2").render(
         css=_stylesheet(),
         f=figures,
+        statistics=STATISTICS,
         latency_line=Markup(sparkline([row["fan_out_latency_ms_p99"] for row in history])),  # noqa: S704 - our own drawing
         rate_line=Markup(sparkline([row["deliveries"] for row in history])),  # noqa: S704 - as above
         path=PATH.removeprefix("/"),
@@ -220,6 +222,7 @@ def percent(value: float | None) -> str:
 
 
 TEMPLATES.filters |= {
+    "percentile_name": percentile_name,
     "count": count,
     "milliseconds": milliseconds,
     "seconds": seconds,

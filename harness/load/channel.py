@@ -3,6 +3,7 @@
 A process without a secret talks to others without one, as plain Locust does.
 """
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -12,8 +13,11 @@ from locust.exception import RPCError
 from locust.rpc.zmqrpc import BaseSocket
 from zmq.utils.monitor import parse_monitor_message
 
+from harness.load.internal_errors import on_death
 from harness.load.preflight import print_message
 from harness.load.run_secret import REFUSED, RUN_SECRET, VARIABLE, encrypt
+
+_LOG = logging.getLogger(__name__)
 
 
 class Strangers:
@@ -27,10 +31,16 @@ class Strangers:
         self.count = 0
 
     def watch(self, socket: Any) -> None:
-        """Count connections to a socket that fail the handshake; the body of a greenlet."""
+        """Start to count connections to a socket that fail the handshake."""
+        on_death(gevent.spawn(self._count_refused, socket), self._not_counted)
+
+    def _count_refused(self, socket: Any) -> None:
         monitor = socket.get_monitor_socket(REFUSED)
         while parse_monitor_message(monitor.recv_multipart())["event"] == REFUSED:
             self.count += 1
+
+    def _not_counted(self, sentence: str) -> None:
+        _LOG.warning("connections without the run's secret are counted no more: %s", sentence)
 
     def warnings(self) -> list[dict[str, Any]]:
         """Return the warning of the record, if there is any."""
@@ -76,7 +86,7 @@ def secure_channel() -> None:
         if RUN_SECRET.text:
             encrypt(self.socket, RUN_SECRET.text)
         if sock_type == zmq.ROUTER:
-            gevent.spawn(STRANGERS.watch, self.socket)
+            STRANGERS.watch(self.socket)
 
     def recv_from_client(self: Any) -> Any:
         while True:

@@ -81,11 +81,11 @@ def _began_in_package(trace: TracebackType | None) -> bool:
     return outermost is not None and outermost.is_relative_to(PACKAGE)
 
 
-def ends_the_run(greenlet: Any, end: Callable[[str], None]) -> None:
-    """Call ``end`` with a sentence when the greenlet dies of an exception."""
+def on_death(greenlet: Any, tell: Callable[[str], None]) -> None:
+    """Call ``tell`` with a sentence when the greenlet dies of an exception."""
 
     def died(dead: Any) -> None:
         if not isinstance(dead.exception, GreenletExit):
-            end(sentence_of(dead.exception))
+            tell(sentence_of(dead.exception))
 
     greenlet.link_exception(died)

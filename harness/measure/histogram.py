@@ -9,7 +9,6 @@ Where a full histogram would be too large, ``ArrivalBins`` counts in coarse loga
 
 import sys
 import weakref
-from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-from harness.core.metric_types import PERCENTILES
+from harness.core.metric_types import PERCENTILES, STATISTICS
 
 LOWEST_NS = 1_000
 HIGHEST_NS = 3_600_000_000_000
@@ -108,20 +107,18 @@ class LatencyHistogram:
         """Merge a payload made by ``encode``."""
         self.hdr.add(_without_cycle(HdrHistogram.decode(payload)))
 
-    def percentiles_ms(
-        self, percentiles: Mapping[str, float] = PERCENTILES
-    ) -> dict[str, float | None]:
-        """Return percentiles, by name, and max in milliseconds; all None when empty."""
+    def percentiles_ms(self) -> dict[str, float | None]:
+        """Return ``STATISTICS`` in milliseconds; all None when empty."""
         if self.count == 0:
-            return dict.fromkeys([*percentiles, "max"])
+            return dict.fromkeys(STATISTICS)
         hdr = self.hdr
         # The library walks every bucket in Python for this; once a second a row that is 2 ms each.
         reached = np.cumsum(self.counts())
-        wanted = [hdr.get_target_count_at_percentile(p) for p in percentiles.values()]
+        wanted = [hdr.get_target_count_at_percentile(p) for p in PERCENTILES.values()]
         places = np.searchsorted(reached, wanted).tolist()
         values: dict[str, float | None] = {
             name: hdr.get_highest_equivalent_value(hdr.get_value_from_index(place)) / 1e6
-            for name, place in zip(percentiles, places, strict=True)
+            for name, place in zip(PERCENTILES, places, strict=True)
         }
         values["max"] = hdr.get_max_value() / 1e6
         return values

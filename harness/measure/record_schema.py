@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Final, TypedDict, get_args, get_type_hints
 
-from harness.core.metric_types import PERCENTILES, REQUEST_PERCENTILES
+from harness.core.metric_types import STATISTICS
 
 Columns = Mapping[str, Any]
 """The type of each column's values where they are not null: int, float, str, bool or list[int]."""
@@ -177,7 +177,7 @@ _TIMELINE: Final[Columns] = {
     "user_class": str,
     "connected": int,
     **dict.fromkeys(TIMELINE_COUNTERS, int),
-    **{f"{m}_ms_{p}": float for m in LATENCY_METRICS for p in (*PERCENTILES, "max")},
+    **{f"{m}_ms_{p}": float for m in LATENCY_METRICS for p in STATISTICS},
 }
 """One second of one user class."""
 
@@ -199,7 +199,7 @@ _REQUESTS: Final[Columns] = {
     "count": int,
     "failures": int,
     "bytes": int,
-    **{f"latency_ms_{p}": float for p in (*REQUEST_PERCENTILES, "max")},
+    **{f"latency_ms_{p}": float for p in STATISTICS},
 }
 """One second of one kind of request of ordinary Locust users, method and name."""
 

@@ -77,12 +77,21 @@ class Refusal(NamedTuple):
         message: The system's own text.
         throttled: Whether it was refused by a rate limit.
         asked_wait_s: How long the system asks to wait; 0 if it does not.
+        is_answered: Whether the system said so; else it may have done it all the same.
     """
 
     code: str
     message: str
     throttled: bool = False
     asked_wait_s: float = 0.0
+    is_answered: bool = True
+
+    @property
+    def outcome(self) -> str:
+        """What the record calls it."""
+        if not self.is_answered:
+            return "unanswered"
+        return "throttled" if self.throttled else "refused"
 
 
 def rejected(body: Any, reject: Rules) -> Refusal | None:
@@ -102,7 +111,8 @@ class PublishAnswer:
         code: The system's own error code, empty when accepted.
         message: The system's own text, empty when accepted.
         received_ns: When the answer reached the kernel; run host's realtime.
-        refused: Places of the events that were refused; empty for all of one that is not accepted.
+        outcomes: ``refused``, ``throttled`` or ``unanswered``, by the places of the events that
+            were not accepted; empty where that is true of all of them.
         asked_wait_s: How long the system asks the chatter to wait; 0 if it does not.
     """
 
@@ -112,7 +122,7 @@ class PublishAnswer:
     code: str
     message: str
     received_ns: int
-    refused: tuple[int, ...] = ()
+    outcomes: Mapping[int, str] = field(default_factory=dict)
     asked_wait_s: float = 0.0
 
     @classmethod
@@ -134,7 +144,7 @@ class PublishAnswer:
             first.code,
             first.message,
             received_ns,
-            refused=tuple(refusals),
+            outcomes={place: refusal.outcome for place, refusal in refusals.items()},
             asked_wait_s=max(refusal.asked_wait_s for refusal in refusals.values()),
         )
 

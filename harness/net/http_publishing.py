@@ -171,8 +171,7 @@ class HttpPublisher:
             except OSError as error:
                 if not place:
                     raise
-                refusal = Refusal(join_code(error), error_text(error))
-                refusals |= dict.fromkeys(range(place, len(events)), refusal)
+                refusals |= dict.fromkeys(range(place, len(events)), _unanswered(error))
                 break
             if refused := answer.refusal or self._rejected(answer.body):
                 refusals[place] = refused
@@ -194,13 +193,18 @@ class HttpPublisher:
         try:
             answer = self.post(publish_id, channel, events, listener)
         except OSError as error:
-            code, text = join_code(error), error_text(error)
-            answer = PublishAnswer(publish_id, False, False, code, text, time.time_ns())
+            refusals = dict.fromkeys(range(len(events)), _unanswered(error))
+            answer = PublishAnswer.of(publish_id, refusals, time.time_ns())
         listener.answered(answer)
 
     def close(self) -> None:
         """Close the connections kept for publishing."""
         self._poster.close()
+
+
+def _unanswered(error: OSError) -> Refusal:
+    """Return what an event meets whose request ended without an answer."""
+    return Refusal(join_code(error), error_text(error), is_answered=False)
 
 
 def _body(response: HTTPSocketPoolResponse) -> bytes:

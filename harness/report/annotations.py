@@ -4,7 +4,6 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
@@ -14,8 +13,7 @@ from harness.analysis.run.histograms import percentile_curve
 from harness.analysis.run.record import Record
 from harness.measure.histogram import LatencyHistogram
 from harness.report.canvas import Size
-
-Floats = npt.NDArray[np.float64]
+from harness.report.readings import Floats
 
 MOST_POINTS: Final = 600
 """A longer run is drawn in bins, as many as a screen can resolve."""

@@ -14,6 +14,7 @@ from harness.analysis.run.disturbances import disturbances
 from harness.analysis.run.record import Record
 from harness.core.metric_types import MEASURE
 from harness.report import formatting as q
+from harness.report.readings import Readings
 from harness.report.theme import BAND, CARD, DISTURBED, LINE, MUTED, STYLE, to_png, to_svg
 
 _CHARACTER: Final = 5.6
@@ -43,6 +44,9 @@ HALF: Final = Size(508, 290)
 NARROW: Final = Size(350, 280)
 
 
+LEFT: Final = 46
+RIGHT: Final = 12
+BOTTOM: Final = 40
 HEAD: Final = 32
 """Height above a panel, for its unit and a key of one line, in points."""
 _KEY_LINE: Final = 16
@@ -57,9 +61,9 @@ def panels(figure: Figure, size: Size, rows: int, *, key_lines: int = 1) -> list
     grid = figure.add_gridspec(
         rows,
         1,
-        left=46 / size.width,
-        right=1 - 12 / size.width,
-        bottom=40 / size.height,
+        left=LEFT / size.width,
+        right=1 - RIGHT / size.width,
+        bottom=BOTTOM / size.height,
         top=1 - head / size.height,
         hspace=0.5,
     )
@@ -99,7 +103,7 @@ def time_axis(axes: Axes, record: Record, size: Size, *, is_last: bool = True) -
     """Set the axis of run seconds; mark phases and disturbances, named where there is room."""
     end_s = max(record.ended_s, 1.0)
     axes.set_xlim(0, end_s)
-    room = (size.width - 58) / end_s
+    room = (size.width - LEFT - RIGHT) / end_s
     for phase in record.phases:
         start_s, length_s = phase["start_s"], min(phase["end_s"], end_s) - phase["start_s"]
         if length_s <= 0:
@@ -125,7 +129,7 @@ def _mark_disturbances(axes: Axes, record: Record, size: Size) -> None:
     """Draw a band for each disturbance, with its number in the table of them."""
     found = disturbances(record)
     end_s = max(record.ended_s, 1.0)
-    points_per_s = (size.width - 58) / end_s
+    points_per_s = (size.width - LEFT - RIGHT) / end_s
     line, last_s = 0, -end_s
     for number, one in enumerate(found, 1):
         until_s = min(one.end_s, end_s)
@@ -149,12 +153,17 @@ def _width(text: str) -> float:
     return (len(text) + 2) * _CHARACTER
 
 
+def percentile_end(count: int) -> float:
+    """Return where the percentile axis of so many values ends, in 1 / (1 - share)."""
+    return max(2.0 * count, 10)
+
+
 def percentile_axis(axes: Axes, count: int, size: Size) -> None:
     """Set HdrHistogram's percentile axis, logarithmic in the distance to 100 %."""
     shown = [(place, name) for place, name in _DECADES if place <= max(count, 10)]
     axes.set_xscale("log")
-    axes.set_xlim(1, max(2.0 * count, 10))
-    step = 2 if len(shown) * _width(f"{shown[-1][1]} %") > size.width - 58 else 1
+    axes.set_xlim(1, percentile_end(count))
+    step = 2 if len(shown) * _width(f"{shown[-1][1]} %") > size.width - LEFT - RIGHT else 1
     axes.set_xticks(
         [place for place, _ in shown][::step], [f"{name} %" for _, name in shown][::step]
     )
@@ -237,6 +246,7 @@ class Chart:
         narrow: SVG document for phones.
         png: The wide drawing for slides.
         is_full_width: Whether it takes the page's whole width.
+        readings: The values that the page shows under the pointer, if any.
     """
 
     name: str
@@ -246,6 +256,7 @@ class Chart:
     narrow: str
     png: bytes
     is_full_width: bool
+    readings: Readings | None = None
 
 
 @dataclass(frozen=True)
@@ -257,6 +268,7 @@ class ChartLayout:
     caption: str
     draw: Callable[[Figure, Size], None]
     size: Size = HALF
+    readings: Readings | None = None
 
     def chart(self) -> Chart:
         """Draw it at both of its sizes."""
@@ -269,6 +281,7 @@ class ChartLayout:
             narrow=to_svg(narrow, f"{self.name}-{NARROW.width}"),
             png=to_png(wide),
             is_full_width=self.size.width == WIDE.width,
+            readings=self.readings,
         )
 
     def _figure(self, size: Size) -> Figure:

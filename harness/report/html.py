@@ -1,6 +1,7 @@
 """The page of a run, and its main figures."""
 
 from datetime import datetime
+from typing import Final
 
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
@@ -19,13 +20,19 @@ from harness.report.summary_text import (
     VERDICT_WORDS,
     advise,
     irregular_counts,
-    summary_text,
+    verdict_reason,
+    what_happened,
 )
+
+_EXPLAIN_A_FAILURE: Final = ("failed-joins", "errors")
+"""Tables above the charts, unless every objective was met."""
 
 
 def render_html(analysis: Analysis, charts: list[Chart]) -> str:
     """Return the report as one HTML document."""
     record, summary = analysis.record, analysis.summary
+    tables = build_tables(analysis)
+    leading = {"objectives", *(_EXPLAIN_A_FAILURE if summary["verdict"] != "pass" else ())}
     return render_page(
         "report",
         OF_RUNS,
@@ -36,9 +43,12 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         length=q.seconds(round(record.ended_s)),
         mark=VERDICT_MARKS[summary["verdict"]],
         started=_started(record.run),
-        story=summary_text(analysis),
+        objectives=[table for table in tables if table.name == "objectives"],
+        explanations=[table for table in tables if table.name in leading - {"objectives"}],
+        reason=verdict_reason(analysis),
+        story=what_happened(analysis),
         summary=summary,
-        tables=build_tables(analysis),
+        tables=[table for table in tables if table.name not in leading],
         tested=label_words(record.run),
         target=record.target.get("name", "unknown target"),
         tiles=headline(summary),

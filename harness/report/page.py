@@ -1,16 +1,19 @@
 """The frame that all pages share: one HTML file that needs nothing else, for screens and paper."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
+import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.core.distribution import VERSION
-from harness.report.canvas import Chart
+from harness.report.canvas import BOTTOM, HEAD, LEFT, RIGHT, Chart
 from harness.report.glossary import anchor, definitions
+from harness.report.readings import Readings
 from harness.report.summary_text import evidence
 from harness.report.theme import inline
 
@@ -49,7 +52,13 @@ def render_page(
 
     ``terms`` are the metrics and words that the page defines; ``charts`` those of its main part.
     """
-    frame = {"css": _file("report.css"), "script": _file("sort.js"), "version": VERSION}
+    read = {chart.name: chart.readings for chart in charts if chart.readings}
+    frame = {
+        "css": _file("report.css"),
+        "readings": _readings_json(read) if read else "",
+        "scripts": [_file("sort.js"), *([_file("crosshair.js")] if read else [])],
+        "version": VERSION,
+    }
     return _TEMPLATES.get_template(f"{template}.html.j2").render(
         definitions=definitions(list(terms)), charts=charts, **frame, **content
     )
@@ -58,6 +67,18 @@ def render_page(
 def _file(name: str) -> Markup:
     text = resources.files("harness.report").joinpath(name).read_text(encoding="utf-8")
     return Markup(text)  # noqa: S704 - our own file
+
+
+def _readings_json(readings: Mapping[str, Readings]) -> Markup:
+    """Return readings by the names of their charts, as JSON that can stand in a page.
+
+    All charts have the same distances from their edges to the plotted area, in points.
+    """
+    plain = {
+        "frame": {"left": LEFT, "right": RIGHT, "top": HEAD, "bottom": BOTTOM},
+        "readings": {name: found.plain() for name, found in readings.items()},
+    }
+    return Markup(orjson.dumps(plain).decode().replace("<", "\\u003c"))  # noqa: S704 - no markup is left
 
 
 def _drawings(chart: Chart) -> list[tuple[str, Markup]]:
@@ -69,6 +90,12 @@ def _drawings(chart: Chart) -> list[tuple[str, Markup]]:
     ]
 
 
+def _contents(sections: Markup) -> list[tuple[str, Markup]]:
+    """Return the id and the title of each heading that has an id."""
+    return [(id_, Markup(title)) for id_, title in _HEADING.findall(sections)]  # noqa: S704 - of our own page
+
+
+_HEADING: Final = re.compile(r'<h2 id="([^"]*)"[^>]*>(.*?)</h2>')
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("harness.report", "."),
     autoescape=True,
@@ -76,4 +103,9 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"evidence": evidence, "anchor": anchor, "drawings": _drawings}
+_TEMPLATES.filters |= {
+    "evidence": evidence,
+    "anchor": anchor,
+    "contents": _contents,
+    "drawings": _drawings,
+}

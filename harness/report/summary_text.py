@@ -40,16 +40,28 @@ _OPERATOR_WORDS: Final = {
 
 def summary_text(analysis: Analysis) -> str:
     """Return what happened, and the reason of the verdict."""
-    cause = analysis.record.run.get("cause")
-    parts = [_sentence(str(cause["message"]))] if cause else []
-    parts += [
-        _what_happened(analysis),
-        _irregular(analysis.summary),
-        _waited(analysis.summary),
-        _recovered(analysis.summary),
-    ]
-    parts.append(_why(analysis.summary, has_cause=bool(cause)))
-    return " ".join(part for part in parts if part)
+    return _joined(_cause(analysis.record), what_happened(analysis), _why(analysis))
+
+
+def verdict_reason(analysis: Analysis) -> str:
+    """Return why the run ended early or has its verdict; empty where nothing was required."""
+    return _joined(_cause(analysis.record), _why(analysis))
+
+
+def what_happened(analysis: Analysis) -> str:
+    """Return what the users did, what they received and how the system recovered."""
+    summary = analysis.summary
+    return _joined(_counts(analysis), _irregular(summary), _waited(summary), _recovered(summary))
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _cause(record: Record) -> str:
+    """Return the reason that ended a run early; empty without one."""
+    cause = record.run.get("cause")
+    return _sentence(str(cause["message"])) if cause else ""
 
 
 def advise(analysis: Analysis) -> str:
@@ -100,7 +112,7 @@ def _printed(value: Any) -> str:
     return q.figure(value) if isinstance(value, float) else f"{value}"
 
 
-def _what_happened(analysis: Analysis) -> str:
+def _counts(analysis: Analysis) -> str:
     summary = analysis.summary
     joins, publishes = summary["joins"], summary["publishes"]
     if not joins["succeeded"] and unreachable(analysis.record.run):
@@ -222,11 +234,15 @@ def _recovered(summary: Json) -> str:
     return f"Fan-out p99 was back within its limit {within} after {each}."
 
 
-def _why(summary: Json, *, has_cause: bool) -> str:
-    """Return the reason of the verdict."""
-    slos = summary["slos"]
+def _why(analysis: Analysis) -> str:
+    """Return the reason of the verdict, where the cause of an early end does not give it."""
+    summary, slos = analysis.summary, analysis.summary["slos"]
     if summary["verdict"] == "invalid":
-        return "" if has_cause else f"These figures cannot be trusted: {why_invalid(summary)}."
+        return (
+            ""
+            if _cause(analysis.record)
+            else f"These figures cannot be trusted: {why_invalid(summary)}."
+        )
     bad = [slo for slo in slos if slo["verdict"] == summary["verdict"] != "pass"]
     if not bad:
         return "Every objective was met." if slos and summary["verdict"] == "pass" else ""

@@ -23,7 +23,7 @@ value = 300
 settle_s = 1.5
 warm_up_s = 0.5
 measure_s = 6.0
-drain_s = 12.0
+drain_s = 20.0
 [[slos]]
 metric = "deliveries.ratio"
 op = ">="

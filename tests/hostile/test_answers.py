@@ -205,7 +205,7 @@ def test_event_of_a_batch_that_is_refused_leaves_the_others_acknowledged(backed)
     join(client)
     client.publish("7", ROOM, [b'"%d"' % place for place in range(5)])
     assert [("7", False, "reject.error")] == outcomes(client, 1)
-    assert (3,) == client.listener.answers[0].refused
+    assert {3: "refused"} == client.listener.answers[0].outcomes
     assert 5 == len(set(sent))
 
 

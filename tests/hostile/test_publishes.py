@@ -1,6 +1,7 @@
 """Answers to publishes over HTTP, as they are met; the server's own count says what it took."""
 
 import contextlib
+import errno
 import time
 from email.utils import formatdate
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness.net.client import Access, JoinError
+from harness.net.http_publishing import Poster
 from harness.systems.appsync_events.client.api import AppSyncEventsApi
 from harness.systems.polling.client.poller import PollingApi
 from harness.systems.polling.options import ClientOptions as PollOptions
@@ -120,13 +122,29 @@ def test_events_of_a_batch_are_counted_one_by_one(service, publish):
 
     service.answer = answer
     found = publish(*EVENTS)
-    assert (False, "HTTP 422", "too rude", (3,)) == (
+    assert (False, "HTTP 422", "too rude", {3: "refused"}) == (
         found.accepted,
         found.code,
         found.message,
-        found.refused,
+        found.outcomes,
     )
     assert EVENTS[:3] + EVENTS[4:] == taken
+
+
+def test_events_of_a_batch_after_a_reset_are_unanswered(service, publish, monkeypatch):
+    """The service may have taken them all the same; the first events are known."""
+    post = Poster.post
+
+    def reset_at_3(poster, address, body, headers):
+        if b"3" in body:
+            raise ConnectionResetError(errno.ECONNRESET, "reset")
+        return post(poster, address, body, headers)
+
+    monkeypatch.setattr(Poster, "post", reset_at_3)
+    service.answer = lambda _, body: (429 if b"1" in body else 200, {}, b"")
+    found = publish(*EVENTS)
+    assert (False, "HTTP 429") == (found.accepted, found.code)
+    assert {1: "throttled", 3: "unanswered", 4: "unanswered"} == found.outcomes
 
 
 def test_partial_answer_of_appsync_over_http_names_the_refused_events(service):
@@ -136,7 +154,7 @@ def test_partial_answer_of_appsync_over_http_names_the_refused_events(service):
     api = AppSyncEventsApi(Access(f"ws://{HOST}:9/", service.address, KEY))
     with contextlib.closing(api):
         answer = api.publish_over_http("1", ROOM, EVENTS)
-    assert (False, "Rude", (3,)) == (answer.accepted, answer.code, answer.refused)
+    assert (False, "Rude", {3: "refused"}) == (answer.accepted, answer.code, answer.outcomes)
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -7,6 +7,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
+from harness.core.errors import MachineError
 from harness.live.metrics import metrics
 from harness.live.otlp import OtlpSender
 from tests.support.servers import serving_http
@@ -99,3 +100,24 @@ def test_collector_that_is_away_is_no_error_of_the_run(played, collector, monkey
     sender = OtlpSender(played)
     assert not sender.send()
     sender.close()
+
+
+def test_whatever_the_library_raises_is_told_once_and_ends_nothing(played, monkeypatch, caplog):
+    """An output must not disturb a run, nor take its verdict at the end."""
+    sender = OtlpSender(played)
+
+    def fail(_):
+        raise UnicodeError("planted")
+
+    monkeypatch.setattr(sender._exporter, "export", fail)
+    assert not sender.send()
+    sender.close()
+    assert ["OpenTelemetry: not sent: UnicodeError: planted"] == caplog.messages
+
+
+@pytest.mark.parametrize("interval", ["soon", "0", "-1", "inf", "nan"])
+def test_interval_that_is_none_is_refused(played, monkeypatch, interval):
+    """In one sentence, before the run."""
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", interval)
+    with pytest.raises(MachineError, match=f"^OTEL_METRIC_EXPORT_INTERVAL: '{interval}' was"):
+        OtlpSender(played)

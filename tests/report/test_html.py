@@ -22,7 +22,7 @@ def page(tmp_path_factory):
 
 def test_the_page_needs_nothing_else(page):
     """No script, no style sheet, no image, no font from anywhere."""
-    assert [] == re.findall(r"<(?:script |link|img|iframe|object)\b", page)
+    assert [] == re.findall(r"<(?:script src|link|img|iframe|object)\b", page)
     assert [] == re.findall(r"(?:@import|@font-face|url\((?!#))", page)
     assert {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"} >= set(
         re.findall(r'https?://[^"\s<]*', page)
@@ -57,6 +57,33 @@ def test_every_label_that_is_referred_to_is_there(page):
 def test_a_whole_run_has_every_section(page, heading):
     """Everything measured is shown."""
     assert re.search(rf"<h2[^>]*>{heading}</h2>", page)
+
+
+def test_verdict_reason_objectives_and_figures_come_first(page):
+    """In this order; after them what explains a failure, and then the charts."""
+    order = [
+        *('<h1 id="verdict"', '<p class="reason">Failed joins: 2, where', 'id="objectives-title"'),
+        *('class="tiles"', 'id="errors-title"', 'id="charts"', 'id="latencies-title"'),
+    ]
+    places = [page.index(mark) for mark in order]
+    assert sorted(places) == places
+
+
+def test_errors_of_a_run_that_passed_are_below_the_charts(tmp_path):
+    """They explain no failure."""
+    analysis = finalize(Simulation(failed_joins=2).write(tmp_path / "run"))
+    analysis.summary["verdict"] = "pass"
+    page = render_html(analysis, [])
+    assert page.index('id="ledger-title"') < page.index('id="errors-title"')
+
+
+def test_contents_lead_to_every_section(page):
+    """In the order of the page, down to the definitions."""
+    contents = re.search(r'<nav class="contents.*?</nav>', page, re.DOTALL)
+    assert contents is not None
+    linked = re.findall(r'href="#([^"]*)">', contents[0])
+    assert re.findall(r'<h2 id="([^"]*)"', page) == linked
+    assert {"objectives-title", "charts", "environment", "definitions"} <= set(linked)
 
 
 def test_text_from_the_run_cannot_become_markup(tmp_path):

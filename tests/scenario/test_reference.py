@@ -36,7 +36,7 @@ def test_choice_lists_its_words():
 def test_figures_computed_alike_share_a_row():
     """Every percentile of a latency stands in one row, with what may narrow it down."""
     rows = (
-        "| `service_latency_ms.p50`, `p90`, `p99`, `p999`, `max` | ms | kernel receive − sent |",
+        "| `service_latency_ms.p50`, `p90`, `p95`, `p99`, `p999`, `max` | ms | kernel receive − ",
         "| `joins.per_s_peak` | 1/s | most joins confirmed within one second | whole run |",
         "| `joins.failed` |  | attempts that failed | whole run | lower | `phase`, `user_class` |",
     )

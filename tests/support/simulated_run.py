@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.core.metric_types import PERCENTILES, STATISTICS
 from harness.measure.histogram import ArrivalBins, LatencyHistogram
 from tests.support.records import (
     arrival,
@@ -27,7 +28,6 @@ SLOS = [
 
 DRAWN = ("fan_out_latency", "service_latency", "receive_delay", "send_delay")
 STAGES = ((0.05, "tcp"), (0.4, "upgrade"), (0.25, "init"), (0.3, "subscribe"))
-PERCENTILES = ("p50", "p90", "p99", "p999", "max")
 
 
 @dataclass
@@ -255,8 +255,8 @@ class _Drawing:
             if not keys:
                 continue
             sample = np.concatenate([one for key in keys for one in self.values[key]])
-            found = np.percentile(sample, [50, 90, 99, 99.9, 100], method="inverted_cdf")
-            for name, value in zip(PERCENTILES, found, strict=True):
+            found = np.percentile(sample, [*PERCENTILES.values(), 100], method="inverted_cdf")
+            for name, value in zip(STATISTICS, found, strict=True):
                 columns[f"{metric}_ms_{name}"] = float(value)
             if metric == "fan_out_latency":
                 columns["deliveries"] = len(sample)

@@ -19,7 +19,7 @@ from harness.analysis.run.record import Record, measured
 from harness.analysis.run.run_file import differing_tags, shared_label
 from harness.analysis.run.slo import observe
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.core.metric_types import MEASURE
+from harness.core.metric_types import MEASURE, PERCENTILES
 from harness.core.metrics import LATENCIES
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import HISTOGRAMS_FILE
@@ -27,14 +27,8 @@ from harness.measure.record import HISTOGRAMS_FILE
 SEED: Final = 20261123
 """Of the bootstrap, so that the same records always give the same page."""
 
-SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
-
-_PERCENTILES: Final = {
-    "fan_out_latency_ms": ("p50", "p90", "p99", "p999"),
-    "publishes.latency_ms": ("p50", "p99"),
-    "joins.latency_ms": ("p50", "p99"),
-}
-"""The percentiles that are compared, by block of the summary."""
+_LATENCIES: Final = ("fan_out_latency_ms", "publishes.latency_ms", "joins.latency_ms")
+"""The blocks of the summary whose percentiles are compared."""
 
 RATIO: Final = "deliveries.ratio"
 
@@ -55,7 +49,7 @@ _WORST: Final = (
 """Figures of which a side has the highest of its runs."""
 
 _PERCENTILE_METRICS: Final = tuple(
-    f"{block}.{name}" for block, names in _PERCENTILES.items() for name in names
+    f"{block}.{name}" for block in _LATENCIES for name in PERCENTILES
 )
 _VARYING: Final = frozenset({*_PERCENTILE_METRICS, "deliveries.per_s_mean", *_WORST})
 """Figures that differ from run to run of one thing; losses and failures are no matter of chance."""
@@ -244,18 +238,18 @@ def _pool(
     for one in runs:
         merged = one.record.histograms.merged("fan_out_latency", phase=MEASURE)
         side.latencies.hdr.add(merged.hdr)
-    for block in _PERCENTILES:
+    for block in _LATENCIES:
         _draw_latencies(side, block, random, replicates)
     _draw_ratio(side, random, replicates)
     return side
 
 
 def _draw_latencies(side: Side, block: str, random: np.random.Generator, replicates: int) -> None:
-    names, of_block = _PERCENTILES[block], LATENCIES[block]
-    shares = [SHARES[one] for one in names]
+    of_block = LATENCIES[block]
+    shares = [percentile / 100 for percentile in PERCENTILES.values()]
     counts, values_ms = _latency_counts(side.runs, of_block.histogram, of_block.phase)
     if not len(values_ms):
-        side.figures.update({f"{block}.{name}": None for name in names})
+        side.figures.update({f"{block}.{name}": None for name in PERCENTILES})
         return
 
     def figure(sums: Counts) -> Floats:
@@ -263,7 +257,7 @@ def _draw_latencies(side: Side, block: str, random: np.random.Generator, replica
 
     total = np.concatenate(counts).sum(axis=0, keepdims=True)
     drawn = bootstrap.draw(counts, figure, random, replicates)
-    for column, name in enumerate(names):
+    for column, name in enumerate(PERCENTILES):
         metric = f"{block}.{name}"
         side.figures[metric] = float(figure(total)[0, column])
         side.draws[metric] = drawn[:, column]

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from hdrh.codec import HdrCookieException, HdrLengthException
 
 from harness.core.clock import NS_PER_MS
-from harness.core.metric_types import PERCENTILES
 from harness.core.metrics import LATENCIES
 from harness.measure.histogram import BIN_COUNT, Int64Array, LatencyHistogram, bins_of
 
@@ -132,13 +131,11 @@ def parse_histogram_log(data: bytes) -> tuple[dict[Tag, LatencyHistogram], Secon
     return by_tag, by_second, damaged
 
 
-def latency_ms(
-    histogram: LatencyHistogram, percentiles: Mapping[str, float] = PERCENTILES
-) -> dict[str, float | None]:
+def latency_ms(histogram: LatencyHistogram) -> dict[str, float | None]:
     """Return the number of values and their percentiles, in milliseconds."""
     rounded = {
         name: None if value is None else round(value, 6)
-        for name, value in histogram.percentiles_ms(percentiles).items()
+        for name, value in histogram.percentiles_ms().items()
     }
     return {"count": histogram.count, **rounded}
 

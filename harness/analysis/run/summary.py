@@ -18,7 +18,7 @@ from harness.analysis.run.histograms import latency_ms
 from harness.analysis.run.record import Json, Record, before_measuring, measured
 from harness.analysis.run.slo import judge, part_of
 from harness.analysis.run.waits import first_message_s, stall_s
-from harness.core.metric_types import CHATTER, MEASURE, REQUEST_PERCENTILES, SUBSCRIBER
+from harness.core.metric_types import CHATTER, MEASURE, SUBSCRIBER
 from harness.core.metrics import AGGREGATED, LATENCIES
 from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
@@ -229,7 +229,7 @@ def _of_request(record: Record, rows: pd.DataFrame, name: str | None) -> Json:
         "failure_ratio": failures / count if count else None,
         "per_s": round(count / seconds, 3) if seconds else None,
         "bytes": int(rows["bytes"].sum()),
-        "latency_ms": latency_ms(merged, REQUEST_PERCENTILES),
+        "latency_ms": latency_ms(merged),
     }
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from harness.analysis.run.ledger import by_channel_sent, stalls_s
 from harness.analysis.run.record import Json
 from harness.core.clock import NS_PER_MS, NS_PER_S
-from harness.core.metric_types import WAIT_LIMITS_S, WAIT_STATISTICS
+from harness.core.metric_types import WAIT_LIMITS_S
 from harness.measure.histogram import LatencyHistogram
 
 _LAST_SEEN: Final = ("closed_ns", "owed_until_ns", "last_arrival_ns")
@@ -77,11 +77,10 @@ def _begins_ns(
 def _figures(waits_s: "pd.Series[float]") -> Json:
     histogram = LatencyHistogram()
     histogram.record_many(np.asarray((waits_s * NS_PER_S).round(), dtype=np.int64))
-    in_ms = histogram.percentiles_ms()
     to_s = NS_PER_MS / NS_PER_S
     percentiles = {
-        name: None if (value := in_ms[name]) is None else round(value * to_s, 6)
-        for name in WAIT_STATISTICS
+        name: None if value is None else round(value * to_s, 6)
+        for name, value in histogram.percentiles_ms().items()
     }
     shares = {
         f"over_{limit}s_ratio": float((waits_s > limit).mean()) if len(waits_s) else None

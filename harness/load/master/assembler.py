@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import add
 from typing import Any, Final
 
-from harness.core.metric_types import REQUEST_PERCENTILES
 from harness.measure.histogram import LatencyHistogram
 from harness.measure.record import (
     REQUEST_LATENCY,
@@ -163,7 +162,7 @@ def _request_rows(
             sums[:] = map(add, sums, counts)
     for (phase, name), (count, failures, size) in sorted(merged.items()):
         found = histograms.get(f"{REQUEST_LATENCY}.{request_tag(name)}.{phase}", _NOTHING)
-        percentiles = found.percentiles_ms(REQUEST_PERCENTILES)
+        percentiles = found.percentiles_ms()
         yield {
             "second": second,
             "phase": phase,

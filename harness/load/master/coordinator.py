@@ -25,7 +25,7 @@ from harness.core.exit_codes import ExitCode
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
 from harness.load.channel import STRANGERS, warn_of_open_channel
-from harness.load.internal_errors import BUG_HINT, ends_the_run, log_error, sentence_of
+from harness.load.internal_errors import BUG_HINT, log_error, on_death, sentence_of
 from harness.load.master.abort_reason import (
     AbortReason,
     CircuitBreaker,
@@ -193,7 +193,7 @@ class Coordinator:
 
     def _spawn(self, body: Callable[..., object], *arguments: object) -> None:
         """Start a greenlet that ends the run if it dies."""
-        ends_the_run(gevent.spawn(body, *arguments), self._fail)
+        on_death(gevent.spawn(body, *arguments), self._fail)
 
     def _fail(self, sentence: str) -> None:
         message = f"the master failed: {sentence}"

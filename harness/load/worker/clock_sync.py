@@ -9,7 +9,7 @@ import gevent
 from harness.core.clock import NS_PER_MS, machine_id
 from harness.core.clock_offset import OffsetEstimator, Reading
 from harness.load import worker_protocol
-from harness.load.internal_errors import ends_the_run
+from harness.load.internal_errors import on_death
 from harness.load.worker_info import WorkerInfo
 from harness.measure.record_schema import ClockRow
 
@@ -62,7 +62,7 @@ class ClockSync:
 
     def start(self, fail: Callable[[str], None]) -> None:
         """Start to register and to send clock requests; ``fail`` gets the reason if that ends."""
-        ends_the_run(gevent.spawn(self._run), fail)
+        on_death(gevent.spawn(self._run), fail)
 
     def _run(self) -> None:
         me = WorkerInfo.here(self._systems, self._users, self._locustfile).to_message()

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -221,13 +222,15 @@ class Publisher:
         problem = None if answer.accepted else Exception(f"{answer.code}: {answer.message}")
         size_bytes = sum(row["bytes"] for row in pending.rows)
         context.table.request("PUBLISH", CHATTER, latency_ns / NS_PER_MS, size_bytes, problem)
-        refused, taken = _parted(pending.rows, answer)
-        if taken:
+        rows_by_outcome = _by_outcome(pending.rows, answer)
+        for outcome, rows in rows_by_outcome.items():
+            self._close(rows, outcome, received_ns)
+        if "acknowledged" in rows_by_outcome:
             context.stats.latency("publish_latency", CHATTER, pending.phase, latency_ns)
-            self._close(taken, "acknowledged", received_ns)
-        if refused:
-            self._close(refused, "throttled" if answer.throttled else "refused", received_ns)
-            context.failed(CHATTER, "publish", "Refused", answer.code, answer.message)
+        if not answer.accepted:
+            is_refused = rows_by_outcome.keys() & {"refused", "throttled"}
+            error_class = "Refused" if is_refused else "Unanswered"
+            context.failed(CHATTER, "publish", error_class, answer.code, answer.message)
 
     def expire(self, *, everything: bool = False) -> None:
         """Time out publishes that have waited longer than the workload allows, or all of them."""
@@ -265,13 +268,14 @@ class Publisher:
         return taken
 
 
-def _parted(
-    rows: list[PublishRow], answer: PublishAnswer
-) -> tuple[list[PublishRow], list[PublishRow]]:
-    """Return the rows of the events that an answer refuses, and of those that it accepts."""
+def _by_outcome(rows: list[PublishRow], answer: PublishAnswer) -> dict[str, list[PublishRow]]:
+    """Return the rows of a publish's events by what its answer says of each."""
     if answer.accepted:
-        return [], rows
-    if not answer.refused or not set(answer.refused) <= set(range(len(rows))):
-        return rows, []  # A place that no event has: nothing says which ones are meant.
-    refused = [row for place, row in enumerate(rows) if place in answer.refused]
-    return refused, [row for place, row in enumerate(rows) if place not in answer.refused]
+        return {"acknowledged": rows}
+    if not answer.outcomes or not answer.outcomes.keys() <= set(range(len(rows))):
+        # A place that no event has: nothing says which ones are meant.
+        return {"throttled" if answer.throttled else "refused": rows}
+    found = defaultdict(list)
+    for place, row in enumerate(rows):
+        found[answer.outcomes.get(place, "acknowledged")].append(row)
+    return found

@@ -10,6 +10,7 @@ from harness.core.channels import own_name
 from harness.core.clock import NS_PER_MS, NS_PER_S
 from harness.core.metric_types import CHATTER
 from harness.core.outside_text import outside_text
+from harness.core.peer_limits import LONGEST_WAIT_S
 from harness.load.internal_errors import sentence_of
 from harness.load.worker.run_context import RunContext
 from harness.measure.ledger import SubscriberLedger
@@ -266,7 +267,7 @@ class UserSession(SubscriberLedger):
 
     def told_to_wait(self, wait_s: float) -> None:
         """Use the system's own wait before the next connection, if the workload's clients do."""
-        self._requested_wait_s = wait_s
+        self._requested_wait_s = min(wait_s, LONGEST_WAIT_S)
 
     def refused(self, stage: str, code: str, message: str) -> None:
         """The system reported an error that concerns no publish."""

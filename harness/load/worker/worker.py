@@ -22,7 +22,7 @@ from harness.core.exit_codes import ExitCode
 from harness.core.metric_types import CHATTER
 from harness.core.secrets import secret_variable
 from harness.load import worker_protocol
-from harness.load.internal_errors import BUG_HINT, InternalErrors, ends_the_run, sentence_of
+from harness.load.internal_errors import BUG_HINT, InternalErrors, on_death, sentence_of
 from harness.load.ownership import may_load
 from harness.load.worker.client_disturbances import client_disturbances
 from harness.load.worker.clock_sync import ClockSync
@@ -104,7 +104,7 @@ class Worker:
         self._internal_errors.start()
         self._greenlets = [gevent.spawn(body) for body in bodies]
         for greenlet in self._greenlets:
-            ends_the_run(greenlet, self._fail)
+            on_death(greenlet, self._fail)
 
     def _fail(self, sentence: str) -> None:
         """End the run: what accounts for it, or reports, is gone."""

@@ -1,5 +1,6 @@
 """The charts of a comparison: all sides on the same axes, aligned at the start of measuring."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -31,8 +32,10 @@ from harness.report.canvas import (
     mark_seconds,
     panels,
     percentile_axis,
+    percentile_end,
     unit,
 )
+from harness.report.readings import Floats, Readings, by_percentile, over_time
 from harness.report.theme import BAND, INK, LINE, MUTED, Look, looks_of
 
 _LEAST_STALL_S: Final = 0.001
@@ -59,6 +62,10 @@ class Contestant:
     def style(self) -> dict[str, Any]:
         """Its lines' colour and pattern, as matplotlib names them."""
         return {"color": self.look.colour, "linestyle": self.look.dashes}
+
+
+_Line = tuple[Contestant, Floats, "pd.Series[float]", str | None]
+"""A run over time: its side, its seconds, their values, and its name in the key."""
 
 
 def contestants_of(comparison: Comparison) -> list[Contestant]:
@@ -193,7 +200,9 @@ def _percentiles(
         unit(axes, "ms")
         legend(axes, size, columns=_columns(size, contestants))
 
-    yield ChartLayout(*words, draw, WIDE)
+    curves = {contestant.label: histogram for contestant, histogram in shown}
+    readings = by_percentile(curves, percentile_end(most))
+    yield ChartLayout(*words, draw, WIDE, readings)
 
 
 _OVER_TIME: Final[Sequence[tuple[str, str, str, str, Callable[[Record], "pd.Series[float]"]]]] = (
@@ -241,7 +250,7 @@ def _over_time(
     of_what: str,
     values_of: Callable[[Record], "pd.Series[float]"],
 ) -> Iterator[ChartLayout]:
-    lines = []
+    lines: list[_Line] = []
     for one in contestants:
         for run, analysis in enumerate(one.runs):
             values = values_of(analysis.record).astype(float)
@@ -264,7 +273,25 @@ def _over_time(
         legend(axes, size, columns=_columns(size, contestants))
         finish(axes)
 
-    yield ChartLayout(name, title, caption, draw, WIDE)
+    yield ChartLayout(name, title, caption, draw, WIDE, _readings(contestants, lines, of_what))
+
+
+def _readings(contestants: Sequence[Contestant], lines: Sequence[_Line], of_what: str) -> Readings:
+    """Return the values of every run by the whole second since measuring began."""
+    numbered = Counter(one.label for one, *_ in lines)
+    seen: Counter[str] = Counter()
+    columns = {}
+    for one, seconds, values, _ in lines:
+        seen[one.label] += 1
+        name = one.label if numbered[one.label] == 1 else f"{one.label}, run {seen[one.label]}"
+        columns[name] = values.set_axis(np.floor(seconds))
+    frame = pd.concat(columns, axis=1).sort_index()
+    first = contestants[0].runs[0].record
+    start_s = first.measure_start_s or 0.0
+    unit = of_what.removeprefix("lost").replace("connected", "")
+    named = {name: frame[name] for name in columns}
+    seconds = frame.index.to_numpy(dtype=np.float64)
+    return over_time(seconds, {unit: named}, max(first.ended_s - start_s, 1.0), -start_s)
 
 
 def _aligned_axis(axes: Axes, record: Record, size: Size) -> None:

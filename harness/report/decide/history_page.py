@@ -13,7 +13,7 @@ from harness.analysis.decide.history import History, Point, Series
 from harness.analysis.run.record import Json
 from harness.core.metrics import title_of
 from harness.report import formatting as q
-from harness.report.canvas import NARROW, Chart, ChartLayout, Size, panels, write
+from harness.report.canvas import LEFT, NARROW, RIGHT, Chart, ChartLayout, Size, panels, write
 from harness.report.clocks import WITHIN_CLOCKS, explanation, quoted
 from harness.report.glossary import capital
 from harness.report.page import render_page
@@ -176,7 +176,7 @@ def _layout(number: int, series: Series, metric: str) -> ChartLayout:
 
 def _mark_revisions(axes: Axes, points: Sequence[Point], size: Size) -> None:
     """Shade every other revision's runs; name each below, where there is room."""
-    room = (size.width - 58) / len(points)
+    room = (size.width - LEFT - RIGHT) / len(points)
     place, last_end = 0, -1.0
     for turn, (revision, group) in enumerate(groupby(points, key=lambda point: point.revision)):
         length = len(list(group))

@@ -23,6 +23,7 @@ from harness.report.canvas import (
     write,
 )
 from harness.report.glossary import capital
+from harness.report.readings import of_run
 from harness.report.theme import BLUE, INK, ORANGE, ROSE, SKY
 
 _SHORTEST_STALL_S = 0.001
@@ -68,7 +69,9 @@ def deliveries(analysis: Analysis) -> Iterator[ChartLayout]:
         f"the mean was {q.rate(ledger['per_s_mean'])}."
     )
     title = "Offered and achieved deliveries" if has_offered else "Achieved deliveries"
-    yield ChartLayout("deliveries", title, caption, draw)
+    names = ("offered", "achieved") if has_offered else ("achieved",)
+    readings = of_run(record, seconds, {"/s": {name: series[name] for name in names}})
+    yield ChartLayout("deliveries", title, caption, draw, readings=readings)
 
 
 def faults(analysis: Analysis) -> Iterator[ChartLayout]:
@@ -97,7 +100,9 @@ def faults(analysis: Analysis) -> Iterator[ChartLayout]:
         for kind in kinds
     ]
     caption = f"Over the whole run, by the intended send time of the message: {'; '.join(parts)}."
-    yield ChartLayout("faults", f"{capital(' and '.join(kinds))} deliveries", caption, draw)
+    title = f"{capital(' and '.join(kinds))} deliveries"
+    readings = of_run(record, seconds, {"/s": {kind: series[kind] for kind in kinds}})
+    yield ChartLayout("faults", title, caption, draw, readings=readings)
 
 
 def stalls(analysis: Analysis) -> Iterator[ChartLayout]:

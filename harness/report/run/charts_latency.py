@@ -22,9 +22,11 @@ from harness.report.canvas import (
     legend,
     panels,
     percentile_axis,
+    percentile_end,
     time_axis,
     unit,
 )
+from harness.report.readings import by_percentile, of_run
 from harness.report.theme import BLUE, INK, MAXIMUM, ORANGE, P50, P90, P99, SKY
 
 _PERCENTILE_STYLES: Final = (
@@ -84,7 +86,13 @@ def fan_out(analysis: Analysis) -> Iterator[ChartLayout]:
         caption += f" Over the whole measured time p99 was {q.milliseconds(overall['p99'])}."
     if limits and not shown:
         caption += f" The limit of {q.milliseconds(limits[0]['limit'])} is far above this chart."
-    yield ChartLayout("fan-out-over-time", "Fan-out latency over time", caption, draw, WIDE)
+    shown_values = {
+        name: series[f"fan_out_latency_ms_{name}"] for name, *_ in reversed(_PERCENTILE_STYLES)
+    }
+    readings = of_run(analysis.record, seconds, {"ms": shown_values})
+    yield ChartLayout(
+        "fan-out-over-time", "Fan-out latency over time", caption, draw, WIDE, readings
+    )
 
 
 def distribution(analysis: Analysis) -> Iterator[ChartLayout]:
@@ -118,7 +126,8 @@ def distribution(analysis: Analysis) -> Iterator[ChartLayout]:
         f"All {q.count(most)} measured latencies; each step to the right leaves a tenth of the "
         f"rest. The maximum was {q.milliseconds(block['max'])}."
     )
-    yield ChartLayout("percentiles", "Latency by percentile", caption, draw)
+    readings = by_percentile({label: one for label, _, one in curves}, percentile_end(most))
+    yield ChartLayout("percentiles", "Latency by percentile", caption, draw, readings=readings)
 
 
 def due_or_sent(analysis: Analysis) -> Iterator[ChartLayout]:
@@ -155,9 +164,10 @@ def due_or_sent(analysis: Analysis) -> Iterator[ChartLayout]:
             f"{q.milliseconds(float(notable.max()))} of waiting, at {q.seconds(worst_at_s)}: "
             "coordinated omission."
         )
-    yield ChartLayout(
-        "due-or-sent", "Latency from the intended and from the actual send time", caption, draw
-    )
+    p99 = {"p99 from due": series[names[0]], "p99 from sent": series[names[1]]}
+    readings = of_run(analysis.record, seconds, {"ms": p99})
+    title = "Latency from the intended and from the actual send time"
+    yield ChartLayout("due-or-sent", title, caption, draw, readings=readings)
 
 
 def completion(analysis: Analysis) -> Iterator[ChartLayout]:
@@ -199,4 +209,12 @@ def completion(analysis: Analysis) -> Iterator[ChartLayout]:
         f"Each line is a message, from its first to its last subscriber; the slowest message "
         f"took {q.milliseconds(slowest_ms)}."
     )
-    yield ChartLayout("completion", "How each message spread", caption, draw)
+    due_in = due_s.astype(int)
+    slowest = after_ms.loc[after_ms["last"].groupby(due_in).idxmax()].set_axis(
+        sorted(due_in.unique())
+    )
+    seconds, reached = thin(slowest, highest=True)
+    names = {"first": "first", "half": "half", "p99": f"99{q.THIN}%", "last": "last"}
+    by_name = {name: reached[column] for column, name in names.items()}
+    readings = of_run(record, seconds, {"ms": by_name})
+    yield ChartLayout("completion", "How each message spread", caption, draw, readings=readings)

@@ -10,6 +10,7 @@ from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, thin
 from harness.report.canvas import ChartLayout, Size, finish, legend, panels, time_axis, unit
+from harness.report.readings import of_run
 from harness.report.theme import BLUE, CAUSES, INK, MAXIMUM, ORANGE, SKY
 
 _MOST_CAUSES = len(CAUSES)
@@ -67,7 +68,10 @@ def joins(analysis: Analysis) -> Iterator[ChartLayout]:
             f"{q.count(figures['per_s_peak'])} joined in one second"
             + (f", {tail}" if tail else ".")
         )
-    yield ChartLayout("connections", "Users and joins", caption, draw)
+    joined = {"joined": series["joins_succeeded"], "failed": series["joins_failed"]}
+    users = {f"{name}s": series[name] for name in classes}
+    readings = of_run(record, seconds, {"": users, "/s": joined})
+    yield ChartLayout("connections", "Users and joins", caption, draw, readings=readings)
 
 
 def failures(analysis: Analysis) -> Iterator[ChartLayout]:
@@ -98,7 +102,8 @@ def failures(analysis: Analysis) -> Iterator[ChartLayout]:
         f"{q.count(total)} failures of joins, publishes, connections and requests; most, "
         f"{q.count(worst.max())}, at {q.seconds(worst_at_s)}."
     )
-    yield ChartLayout("failures", "Failures by cause", caption, draw)
+    readings = of_run(record, seconds, {"/s": {cause: series[cause] for cause in causes}})
+    yield ChartLayout("failures", "Failures by cause", caption, draw, readings=readings)
 
 
 def _by_cause(errors: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
@@ -14,9 +15,11 @@ from harness.analysis.run.disturbances import objectives_on_p99
 from harness.analysis.run.finalize import Analysis
 from harness.core.clock import NS_PER_MS
 from harness.measure.histogram import Int64Array, edges_ns
-from harness.report.annotations import Floats, rectangles
+from harness.report.annotations import rectangles, thin
 from harness.report.canvas import (
+    LEFT,
     NARROW,
+    RIGHT,
     WIDE,
     ChartLayout,
     Size,
@@ -26,6 +29,7 @@ from harness.report.canvas import (
     time_axis,
     unit,
 )
+from harness.report.readings import Floats, Readings, of_run
 from harness.report.theme import BLUE, ORANGE
 
 _MOST_ROWS: Final = 32
@@ -78,7 +82,30 @@ def heatmap(analysis: Analysis) -> Iterator[ChartLayout]:
         "All deliveries by second of arrival and latency; a stronger colour means more deliveries "
         "per second."
     )
-    yield ChartLayout("fan-out-heatmap", "Fan-out latency of every delivery", caption, draw, WIDE)
+    yield ChartLayout(
+        "fan-out-heatmap",
+        "Fan-out latency of every delivery",
+        caption,
+        draw,
+        WIDE,
+        _readings(analysis, by_second),
+    )
+
+
+def _readings(analysis: Analysis, by_second: Mapping[int, Int64Array]) -> Readings:
+    """Return the deliveries of each second and between which latencies they lie."""
+    edges_ms = edges_ns() / NS_PER_MS
+    rows = []
+    for second, bins in sorted(by_second.items()):
+        filled = np.flatnonzero(bins)
+        rows.append((second, bins.sum(), edges_ms[filled[0]], edges_ms[filled[-1] + 1]))
+    frame = pd.DataFrame(rows, columns=["second", "deliveries", "from", "to"]).set_index("second")
+    seconds, found = thin(frame, highest=True)
+    by_unit = {
+        "/s": {"deliveries": found["deliveries"]},
+        "ms": {n: found[n] for n in ("from", "to")},
+    }
+    return of_run(analysis.record, seconds, by_unit)
 
 
 def _cells(by_second: Mapping[int, Int64Array], size: Size) -> tuple[Floats, Floats, Floats]:
@@ -89,7 +116,7 @@ def _cells(by_second: Mapping[int, Int64Array], size: Size) -> tuple[Floats, Flo
         row begins and the last one ends, in ms.
     """
     first, last = min(by_second), max(by_second)
-    width = -(-(last + 1 - first) * _COLUMN_WIDTH // (size.width - 58))
+    width = -(-(last + 1 - first) * _COLUMN_WIDTH // (size.width - LEFT - RIGHT))
     filled = np.flatnonzero(sum(by_second.values()))
     low, high = int(filled[0]), int(filled[-1]) + 1
     height = 2 ** max(0, int(np.ceil(np.log2((high - low) / _MOST_ROWS))))

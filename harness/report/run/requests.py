@@ -6,11 +6,12 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from harness.analysis.run.finalize import Analysis
-from harness.core.metric_types import REQUEST_PERCENTILES
+from harness.core.metric_types import STATISTICS
 from harness.core.metrics import AGGREGATED
 from harness.report import formatting as q
 from harness.report.annotations import bars, every_second, line, thin
 from harness.report.canvas import WIDE, ChartLayout, Size, finish, legend, panels, time_axis, unit
+from harness.report.readings import of_run
 from harness.report.table_cells import Table, table_of
 from harness.report.theme import CAUSES, INK, ORANGE, SKY
 
@@ -29,12 +30,12 @@ def requests(analysis: Analysis) -> Table:
                 "Failed": q.count(found["failures"]),
                 "Failure ratio": q.percent(found["failure_ratio"]),
                 "Rate": q.rate(found["per_s"]),
-                **{key: q.milliseconds(latency[key]) for key in (*REQUEST_PERCENTILES, "max")},
+                **{key: q.milliseconds(latency[key]) for key in STATISTICS},
                 "Received": q.size(found["bytes"]),
             }
         )
     note = "Of ordinary Locust users in the measured time, by method and name as in Locust's table."
-    meanings = ("", *["requests"] * (len(REQUEST_PERCENTILES) + 6))
+    meanings = ("", *["requests"] * (len(STATISTICS) + 5))
     return table_of("requests", "Requests", note, rows, meanings=meanings)
 
 
@@ -85,4 +86,10 @@ def request_latency(analysis: Analysis) -> Iterator[ChartLayout]:
             f" In the measured time p99 was {q.milliseconds(overall['latency_ms']['p99'])} over "
             "all of them."
         )
-    yield ChartLayout("requests-over-time", "Requests over time", caption, draw, WIDE)
+    p99_ms = lines.reindex(bar_seconds)
+    by_unit = {
+        "ms": {f"{name} p99": p99_ms[name] for name in names},
+        "/s": {"requests": shown["count"], "failed": shown["failures"]},
+    }
+    readings = of_run(analysis.record, bar_seconds, by_unit)
+    yield ChartLayout("requests-over-time", "Requests over time", caption, draw, WIDE, readings)

@@ -20,7 +20,6 @@ from harness.core.metric_types import (
     STATISTICS,
     SUBSCRIBER,
     WAIT_LIMITS_S,
-    WAIT_STATISTICS,
     percentile_name,
 )
 from harness.core.metrics import LATENCIES, title_of
@@ -213,7 +212,7 @@ def _ledger_row(name: str, messages: pd.DataFrame) -> list[Cell]:
 
 
 def _stalls(summary: Json) -> Table:
-    keys = (*WAIT_STATISTICS, *(f"over_{limit}s_ratio" for limit in WAIT_LIMITS_S))
+    keys = (*STATISTICS, *(f"over_{limit}s_ratio" for limit in WAIT_LIMITS_S))
     rows = []
     for name, block in (("Longest stall", "stall_s"), ("First message", "first_message_s")):
         found = summary.get(block) or {}  # Records of before it was counted have no first message.
@@ -221,7 +220,7 @@ def _stalls(summary: Json) -> Table:
             metrics = [(f"{block}.{key}", found[key]) for key in keys]
             rows.append([Cell(name), *(Cell(q.of_metric(m, value), m) for m, value in metrics)])
     shares = (f"Over {limit}{q.THIN}s" for limit in WAIT_LIMITS_S)
-    columns = ["Waiting", *WAIT_STATISTICS, *shares]
+    columns = ["Waiting", *map(percentile_name, STATISTICS), *shares]
     note = (
         "Over all subscribers: the longest time that each was owed a message and got none, and the "
         "time from its first attempt to join to its first message, failed attempts included."

@@ -21,6 +21,7 @@ from gevent import Timeout, get_hub
 from gevent.event import AsyncResult
 from websockets.uri import parse_uri
 
+from harness.core.clock import NS_PER_S
 from harness.core.message_token import as_json, holds_message
 from harness.net.client import (
     Access,
@@ -46,6 +47,9 @@ MEANINGS = {
 
 NO_HTTP = "no_http_publish"
 NO_HTTP_HINT = 'the service takes publishes over WebSocket only: publishing.transport = "websocket"'
+
+ANSWERED_WITHIN_NS = round((wire.LONGEST_INTEGRATION_S + 1.0) * NS_PER_S)
+"""After this no answer to a frame can come; 1 s is for the way there and back."""
 
 EXAMPLES = 2
 EXAMPLE_BYTES = 80
@@ -100,6 +104,7 @@ class _Publish:
 
     publish_id: str
     unanswered: int
+    sent_ns: int
     refusals: dict[int, Refusal] = field(default_factory=dict)
 
 
@@ -233,7 +238,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             options.channel_key: channel,
             options.id_key: publish_id,
         }
-        publish = _Publish(publish_id, len(events))
+        publish = _Publish(publish_id, len(events), time.time_ns())
         for place, event in enumerate(events):
             frame_id = f"{publish_id}.{place}" if place else publish_id
             keys[options.id_key] = frame_id
@@ -255,7 +260,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         if error is not None:
             self._take_error(error, kernel_ns)
             return None
-        request_id = self._answered_by(payload, body)
+        request_id = self._answered_by(payload, body, kernel_ns)
         if request_id is None:
             return self._no_answer(payload, body, kernel_ns)
         refusal = rejected(body, self._api.options.reject)
@@ -265,7 +270,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             self._take_answer(request_id, refusal, kernel_ns)
         return None
 
-    def _answered_by(self, payload: bytes, body: Any) -> str | None:
+    def _answered_by(self, payload: bytes, body: Any, kernel_ns: int) -> str | None:
         """Return the id of the request that a frame answers; None if it answers none."""
         options = self._api.options
         named = wire.answered_id(body, options.id_key)
@@ -275,9 +280,21 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             return None
         if self._joins and wire.is_answer(payload, body, options.join_answer):
             return next(iter(self._joins))
-        if self._unanswered and wire.is_answer(payload, body, options.publish_answer):
-            return next(iter(self._unanswered))
+        if wire.is_answer(payload, body, options.publish_answer):
+            self._forget_unanswered(kernel_ns)
+            return next(iter(self._unanswered), None)
         return None
+
+    def _forget_unanswered(self, now_ns: int) -> None:
+        """Forget frames too old to be answered: the next answer without an id is not theirs.
+
+        Younger ones keep their place, even after the workload's own timeout: their answers may
+        still come, and would be taken for those of later publishes.
+        """
+        before_ns = now_ns - ANSWERED_WITHIN_NS
+        for frame_id, (publish, _) in [*self._unanswered.items()]:
+            if publish.sent_ns < before_ns:
+                del self._unanswered[frame_id]
 
     def _no_answer(self, payload: bytes, body: Any, kernel_ns: int) -> Any | None:
         """Take a delivery, or a frame that means nothing to us."""
@@ -310,6 +327,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         code = error.message
         refusal = Refusal(code, MEANINGS.get(code, NO_MORE), code in wire.THROTTLED)
         newest_first = code in wire.AT_ONCE
+        self._forget_unanswered(kernel_ns)
         if self._joins:
             self._take_join_answer(next(iter(self._joins)), refusal, kernel_ns)
         elif self._unanswered:

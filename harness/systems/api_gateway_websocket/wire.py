@@ -39,6 +39,8 @@ AT_ONCE = THROTTLED | {FORBIDDEN}
 INTERNAL_SERVER_ERROR = "Internal server error"
 """The route's integration failed."""
 TIMED_OUT = "Endpoint request timed out"
+LONGEST_INTEGRATION_S = 29.0
+"""The service answers ``TIMED_OUT`` then. Source: "Integration timeout" in the quotas."""
 
 
 _ERROR_KEYS = {"message", "connectionId", "requestId"}

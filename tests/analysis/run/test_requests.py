@@ -5,6 +5,7 @@ import pytest
 from harness.analysis.run.finalize import finalize
 from harness.analysis.run.record import read_record
 from harness.analysis.run.slo import judge
+from harness.core.metric_types import STATISTICS
 from harness.core.metrics import path_of, title_of
 from harness.measure.record import request_tag
 from harness.report.glossary import anchor
@@ -18,7 +19,7 @@ USERS = {"subscriber": 3, "chatter": 0, "Browser": 2}
 
 
 def row(second, name, count, failures=0, phase="measure"):
-    latency = {f"latency_ms_{key}": 1.0 for key in ("p50", "p90", "p95", "p99", "max")}
+    latency = {f"latency_ms_{key}": 1.0 for key in STATISTICS}
     counts = {"count": count, "failures": failures, "bytes": 10 * count}
     return {"second": second, "phase": phase, "name": name, **counts, **latency}
 

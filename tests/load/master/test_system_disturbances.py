@@ -7,7 +7,7 @@ import threading
 import gevent
 import pytest
 
-from harness.load.internal_errors import ends_the_run
+from harness.load.internal_errors import on_death
 from harness.load.master.emulator_process import EmulatorControls
 from harness.load.worker_protocol import Endpoints
 
@@ -55,7 +55,7 @@ def test_greenlet_that_dies_says_so():
 
     for body in (fail, lambda: gevent.sleep(60)):
         greenlet = gevent.spawn(body)
-        ends_the_run(greenlet, ended.append)
+        on_death(greenlet, ended.append)
         gevent.sleep(0)
         greenlet.kill()
     gevent.sleep(0)

@@ -2,8 +2,10 @@ from typing import Any
 
 import pytest
 
-from harness.load.worker.publisher import MAX_BACK_OFF_S, BackOff, _parted
+from harness.load.worker.publisher import MAX_BACK_OFF_S, BackOff, _by_outcome
 from harness.net.client import PublishAnswer
+
+EACH = {"acknowledged": "abc", "throttled": "d", "unanswered": "e"}
 
 
 @pytest.fixture(autouse=True)
@@ -53,13 +55,19 @@ def test_no_chatter_pauses_when_back_off_is_disabled():
 
 
 @pytest.mark.parametrize(
-    ("accepted", "places", "refused", "taken"),
-    [(True, (), "", "abcde"), (False, (), "abcde", ""), (False, (3,), "d", "abce")]
-    + [(False, places, "abcde", "") for places in ((1, 5), (-1,))],
-    ids=["all accepted", "all refused", "one refused", "counted from 1", "negative"],
+    ("accepted", "throttled", "outcomes", "expected"),
+    [
+        (True, False, {}, {"acknowledged": "abcde"}),
+        (False, False, {}, {"refused": "abcde"}),
+        (False, True, {}, {"throttled": "abcde"}),
+        (False, True, {3: "throttled", 4: "unanswered"}, EACH),
+        (False, False, {1: "refused", 5: "refused"}, {"refused": "abcde"}),
+        (False, False, {-1: "refused"}, {"refused": "abcde"}),
+    ],
+    ids=["accepted", "refused", "throttled", "each its own", "counted from 1", "negative"],
 )
-def test_batch_is_parted_event_by_event(accepted, places, refused, taken):
+def test_batch_is_parted_event_by_event(accepted, throttled, outcomes, expected):
     """An answer that names no places, or one that is none, is about all of its events."""
     rows: Any = list("abcde")
-    answer = PublishAnswer("1", accepted, False, "", "", 0, refused=places)
-    assert (list(refused), list(taken)) == _parted(rows, answer)
+    answer = PublishAnswer("1", accepted, throttled, "", "", 0, outcomes=outcomes)
+    assert {name: list(letters) for name, letters in expected.items()} == _by_outcome(rows, answer)

@@ -5,6 +5,7 @@ import gevent
 import pytest
 
 from harness.core.metric_types import SUBSCRIBER
+from harness.core.peer_limits import LONGEST_WAIT_S
 from harness.load.worker.clock_sync import ClockSync
 from harness.load.worker.worker import Worker
 from harness.load.worker_protocol import Endpoints, RunAssignment
@@ -185,6 +186,13 @@ def test_browser_comes_back_when_told_and_never_after_a_final_answer(subscriber)
     wait_for(lambda: system.joins == 3)
     gevent.sleep(0.05)
     assert (3, False) == (system.joins, session.connected)
+
+
+def test_no_system_keeps_a_user_away_for_longer_than_a_day(subscriber):
+    """A server-sent event may ask for 10^15 seconds."""
+    _, session = subscriber(System())
+    session.told_to_wait(1e15)
+    assert LONGEST_WAIT_S == session._requested_wait_s
 
 
 def test_user_who_leaves_is_not_brought_back_until_told(subscriber, monkeypatch):

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import pytest
 
+from harness.core.clock import NS_PER_S
 from harness.core.message_token import MessageToken, MessageWriter
 from harness.net.client import Access, JoinError
 from harness.systems.api_gateway_websocket.client import ApiGatewayWebSocketApi
@@ -349,3 +350,17 @@ def test_frame_that_could_not_be_sent_awaits_no_answer(served, joined, monkeypat
     with pytest.raises(OSError, match="full"):
         client.publish("7", ROOM, [EVENT])
     assert not client._unanswered
+
+
+@pytest.mark.parametrize(("age_s", "answered"), [(29, "1"), (31, "2")])
+def test_answer_without_an_id_is_not_for_a_publish_too_old_to_be_answered(
+    served, joined, age_s, answered
+):
+    """Within the service's 29 s the oldest publish may still be answered, and keeps its place."""
+    client = joined(served(lambda *_: None), join_action="", publish_answer="Data sent.")
+    client.publish("1", ROOM, [EVENT])
+    (oldest, _) = client._unanswered["1"]
+    oldest.sent_ns -= age_s * NS_PER_S
+    client.publish("2", ROOM, [EVENT])
+    client.on_text(b"Data sent.", time.time_ns())
+    assert [answered] == [answer.publish_id for answer in client.listener.answers]

@@ -106,8 +106,6 @@ def _head(data: bytes, place: int) -> tuple[int, int] | None:
 
 
 DEFAULT_ROUTE = "$default"
-LONGEST_INTEGRATION_S = 29.0
-"""Source: "Integration timeout" in the quotas of API Gateway."""
 
 GIVE_UP_S = 2.0
 """How long a client may take to close after it was told to."""
@@ -284,8 +282,8 @@ class Session:
             self._error(wire.INTERNAL_SERVER_ERROR)
             return
         service.counters.add("publishes.accepted")
-        if service.options.broadcast.function_timeout_s > LONGEST_INTEGRATION_S:
-            asyncio.get_running_loop().call_later(LONGEST_INTEGRATION_S, late)
+        if service.options.broadcast.function_timeout_s > wire.LONGEST_INTEGRATION_S:
+            asyncio.get_running_loop().call_later(wire.LONGEST_INTEGRATION_S, late)
 
     def _answer(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the backend answers: what it was asked, without the message."""

@@ -17,13 +17,12 @@ from typing import Any
 
 from gevent import Timeout
 from gevent.event import AsyncResult
-from geventhttpclient.url import URL
 from websockets.uri import parse_uri
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.json_rules import text_at
 from harness.core.message_token import as_json
-from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
+from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer, Refusal
 from harness.net.http_publishing import Poster
 from harness.net.request_fields import RequestFields, subprotocols_of
 from harness.net.route import Route
@@ -65,10 +64,7 @@ class AppSyncEventsApi:
         self._fields.headers()  # Raises now rather than at the first join.
         self._subprotocols = subprotocols_of(access.options)
         uri = parse_uri(self._fields.address)
-        http = URL(self._publish_fields.address)
-        host, port = http.host, http.port
-        plain = port == (443 if http.scheme == "https" else 80)
-        self.credentials = credentials_for(access, host, None if plain else port)
+        self.credentials = credentials_for(access, self._publish_fields.address)
         self.credentials.ready(0)  # Raises now rather than at every join.
         self._shown: Mapping[str, str] = {}
         self.endpoint = Endpoint(
@@ -311,19 +307,16 @@ def _answer(
         return PublishAnswer(publish_id, False, throttled, message.type, text, now_ns)
     failed = message.body.get("failed")
     if failed:
-        first = failed[0] if isinstance(failed, list) else failed
-        first = first if isinstance(first, dict) else {"message": first}
-        keys = ("code", "message")
-        code, text = (text_at(first, key) if key in first else "" for key in keys)
-        refused = _places(failed)
-        throttled = throttled or code in _THROTTLED
-        return PublishAnswer(publish_id, False, throttled, code, text, now_ns, refused=refused)
+        entries = failed if isinstance(failed, list) else [failed]
+        refusals = dict(_refused(entry, throttled=throttled) for entry in entries)
+        return PublishAnswer.of(publish_id, refusals, now_ns)
     return PublishAnswer(publish_id, True, False, "", "", now_ns)
 
 
-def _places(failed: Any) -> tuple[int, ...]:
-    """Return the places of failed events; none where one is not given, which stands for all."""
-    entries = failed if isinstance(failed, list) else []
-    places = [entry.get("index") for entry in entries if isinstance(entry, dict)]
-    known = tuple(place for place in places if type(place) is int)
-    return known if len(known) == len(entries) else ()
+def _refused(entry: Any, *, throttled: bool) -> tuple[int, Refusal]:
+    """Return the place of a failed event, -1 where it is not given, and why it failed."""
+    entry = entry if isinstance(entry, dict) else {"message": entry}
+    code, text = (text_at(entry, key) if key in entry else "" for key in ("code", "message"))
+    place = entry.get("index")
+    refusal = Refusal(code, text, throttled or code in _THROTTLED)
+    return place if type(place) is int else -1, refusal

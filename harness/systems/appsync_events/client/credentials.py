@@ -10,6 +10,7 @@ from typing import Protocol
 import orjson
 
 from harness.core.errors import NotInstalledError
+from harness.net.addresses import origin
 from harness.net.client import Access
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.client.tokens import TokenCredentials, listed_tokens
@@ -62,33 +63,32 @@ class FixedCredentials:
         """Do nothing."""
 
 
-def credentials_for(access: Access, host: str, port: int | None) -> Credentials:
+def credentials_for(access: Access, address: str) -> Credentials:
     """Return the credentials that a target asks for.
 
     Args:
         access: With the target's ``[auth]`` table.
-        host: Of the API's HTTP endpoint.
-        port: Its port, where that is not the scheme's own.
+        address: Where publishes over HTTP go, with the whole query.
 
     Raises:
         CredentialsError: If they cannot be had.
         NotInstalledError: If the mode needs botocore, which is not there.
     """
     try:
-        return _credentials_for(access, host, port)
+        return _credentials_for(access, address)
     except ImportError as error:
         mode = access.auth.mode if access.auth else ""
         raise NotInstalledError(f'auth.mode = "{mode}"', error, "aws") from None
 
 
-def _credentials_for(access: Access, host: str, port: int | None) -> Credentials:
-    auth = access.auth
+def _credentials_for(access: Access, address: str) -> Credentials:
+    auth, host = access.auth, origin(address)[1]
     if auth is None or auth.mode in ("api_key", "none"):
         return FixedCredentials(host, access.api_key)
     if auth.mode == "iam":
         from harness.systems.appsync_events.client.sigv4 import SignedCredentials  # noqa: PLC0415 - loads botocore
 
-        return SignedCredentials(f"{host}:{port}" if port else host, auth)
+        return SignedCredentials(address, auth)
     if auth.mode == "cognito":
         from harness.systems.appsync_events.client.cognito import UserPoolTokens  # noqa: PLC0415 - loads botocore
 

@@ -1,8 +1,9 @@
 """Users of AppSync Events who sign with AWS credentials, by botocore.
 
-What is signed is always ``POST /event``. A signature proves the body and the moment, and the
-service takes it for five minutes, so users who open a connection or subscribe to one channel show
-the same one for a minute: signing costs a run nothing that grows with its joins.
+What is signed is always ``POST /event``; over HTTP with the query that is sent. A signature proves
+the body and the moment, and the service takes it for five minutes, so users who open a connection
+or subscribe to one channel show the same one for a minute: signing costs a run nothing that grows
+with its joins.
 
 Source: docs.aws.amazon.com/appsync/latest/eventapi/event-api-websocket-protocol and
 docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request, read November 2026.
@@ -13,6 +14,7 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import gevent
 from botocore.auth import SigV4Auth
@@ -21,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from harness.core.outside_text import register_secret
+from harness.net.addresses import host_header, is_encrypted
 from harness.systems.appsync_events import wire
 from harness.systems.appsync_events.client.tokens import CredentialsError
 
@@ -47,14 +50,17 @@ class SignedCredentials:
     """Signs for all users with the credentials that the AWS chain finds.
 
     Args:
-        host: Of the API's HTTP endpoint, with its port where that is not the scheme's own.
+        address: Where publishes over HTTP go, with the whole query.
+        auth: The target's ``[auth]`` table.
 
     Raises:
         CredentialsError: If the chain finds no credentials, or nothing says which region.
     """
 
-    def __init__(self, host: str, auth: Any) -> None:
-        self._host = host
+    def __init__(self, address: str, auth: Any) -> None:
+        # Without the scheme's own port, as AWS's clients sign it.
+        host = host_header(address).removesuffix(":443" if is_encrypted(address) else ":80")
+        self._host, self._query = host, urlsplit(address).query
         session = aws_session(auth)
         try:
             self._source = session.get_credentials()
@@ -96,14 +102,14 @@ class SignedCredentials:
 
     def headers(self, body: bytes) -> dict[str, str]:
         """Return the headers of a publish over HTTP with this body."""
-        return self._sign(body, {"content-type": "application/json"})
+        return self._sign(body, {"content-type": "application/json"}, self._query)
 
     def close(self) -> None:
         """Look after the credentials no more."""
         self._keeper.kill(block=False)
 
-    def _sign(self, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
-        return signed(body, headers, self._host, self._credentials, self._region)
+    def _sign(self, body: bytes, headers: Mapping[str, str], query: str = "") -> dict[str, str]:
+        return signed(body, headers, self._host, self._credentials, self._region, query)
 
     def _keep_fresh(self) -> None:
         """Take temporary credentials that botocore has replaced; a greenlet's body."""
@@ -120,13 +126,21 @@ class SignedCredentials:
 
 
 def signed(
-    body: bytes, headers: Mapping[str, str], host: str, credentials: Any, region: str
+    body: bytes,
+    headers: Mapping[str, str],
+    host: str,
+    credentials: Any,
+    region: str,
+    query: str = "",
 ) -> dict[str, str]:
     """Return headers with host, date and signature of a request, or of a message as one."""
     if credentials.token:
         register_secret("AWS_SESSION_TOKEN", credentials.token)
     given = {**headers, "host": host}
-    request = AWSRequest("POST", f"https://{host}{wire.HTTP_PATH}", given, data=body)
+    # As parameters, which botocore encodes as the service does before it compares.
+    params = parse_qsl(query, keep_blank_values=True)
+    url = f"https://{host}{wire.HTTP_PATH}"
+    request = AWSRequest("POST", url, given, data=body, params=params)
     SigV4Auth(credentials, SERVICE, region).add_auth(request)
     return dict(request.headers.items())
 

@@ -153,9 +153,10 @@ class ListedTokens:
         return len(self._lines)
 
     def fetch(self, identity: int) -> str:
-        """Return an identity's token; everything is read anew once it asks again."""
+        """Return an identity's token; all are read anew where it asks again, or came too late."""
         with self._lock:
-            if identity in self._given:
+            has_expired = self._read_s < expires_at_s(self._lines[identity]) <= time.time()
+            if has_expired or identity in self._given:
                 lines = self._fresh()
                 if len(lines) != len(self._lines):
                     found = f"gave {len(lines)} tokens after {len(self._lines)}"
@@ -172,6 +173,7 @@ class ListedTokens:
             raise CredentialsError(self._where, f"gave a token with {found}", rule) from None
         if not any(lines):
             raise CredentialsError(self._where, "gave no token", "one a line is required")
+        self._read_s = time.time()
         return [line for line in lines if line]
 
 

@@ -106,12 +106,14 @@ class Caller(NamedTuple):
         host: Its ``Host``; may be empty.
         body: As received; empty for an upgrade.
         address: Where it came from, as handlers see it.
+        query: As received; empty for an upgrade, whose query no client signs.
     """
 
     headers: Mapping[str, str]
     host: str
     body: bytes = b""
     address: str = "127.0.0.1"
+    query: str = ""
 
     def __repr__(self) -> str:
         return f"Caller({self.address}, {len(self.headers)} headers, {len(self.body)} bytes)"
@@ -244,6 +246,7 @@ class Access:
         user = credentials.verify(
             given,
             step.signed(),
+            query=caller.query,
             request_host=caller.host,
             users=self._users,
             region=self._options.region,

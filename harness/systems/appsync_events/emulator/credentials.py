@@ -1,7 +1,8 @@
 """The credentials of a connection, and what AppSync Events has signed with Signature Version 4.
 
-What is signed is always ``POST /event`` with an empty query. Over WebSocket the body is not the
-text of the message but its channel and events, serialised anew; see ``message_body``.
+What is signed is always ``POST /event``, over HTTP with the query of the request, else with none.
+Over WebSocket the body is not the text of the message but its channel and events, serialised anew;
+see ``message_body``.
 
 Source: docs.aws.amazon.com/appsync/latest/eventapi/event-api-websocket-protocol, read November
 2026; credentials in plain HTTP headers are what the official Swift and Android clients send.
@@ -72,6 +73,7 @@ def verify(
     given: Mapping[str, str],
     body: bytes,
     *,
+    query: str = "",
     request_host: str,
     users: Mapping[str, IamUser],
     region: str,
@@ -81,7 +83,7 @@ def verify(
 
     ``given`` is the authorization object or HTTP headers, by names in lower case.
     """
-    signed = Signed(given, body, path=wire.HTTP_PATH)
+    signed = Signed(given, body, path=wire.HTTP_PATH, query=query)
     scope = Scope(region, SERVICE)
     user = signatures.verify(signed, request_host=request_host, users=users, scope=scope, now=now)
     if not isinstance(user, RefusedSignature):

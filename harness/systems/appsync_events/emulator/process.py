@@ -200,7 +200,8 @@ class AppSyncEventsEmulator(Service):
             return self._refused(refusal(too_large))
         except RejectedMessageError as rejected:
             return self._refused(refusal(rejected.error))
-        asked = Request(body, request.headers, _caller(request, text), over_http=True)
+        caller = _caller(request, text)._replace(query=request.raw_path.partition("?")[2])
+        asked = Request(body, request.headers, caller, over_http=True)
         publish = await accept_publish(self, asked)
         if isinstance(publish, Refusal):
             return error_response(publish.error, publish.status)

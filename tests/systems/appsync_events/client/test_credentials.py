@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import botocore.auth
 import pytest
@@ -15,6 +16,7 @@ from botocore.credentials import Credentials
 
 from harness.core.errors import NotInstalledError
 from harness.net.client import Access, JoinError
+from harness.scenario.client_options import WebSocketOptions
 from harness.systems.appsync_events.auth import Auth
 from harness.systems.appsync_events.client import sigv4 as client_sigv4
 from harness.systems.appsync_events.client import tokens as client_tokens
@@ -78,8 +80,10 @@ def api(emulator):
     base = f"127.0.0.1:{emulator.port}/event"
     with contextlib.ExitStack() as made:
 
-        def make(**auth):
-            access = Access(f"ws://{base}/realtime", f"http://{base}", "", auth=Auth(**auth))
+        def make(query="", **auth):
+            options = WebSocketOptions(query={"of": "the target/1"})
+            addresses = (f"ws://{base}/realtime{query}", f"http://{base}{query}")
+            access = Access(*addresses, "", auth=Auth(**auth), options=options)
             return made.enter_context(contextlib.closing(AppSyncEventsApi(access)))
 
         yield make
@@ -135,6 +139,12 @@ def test_signed_user_may_do_everything(api, aws):
     use_all(api(mode="iam"))
 
 
+@pytest.mark.parametrize("query", ["?", "?zone=1&a=b:c&&flag&a=%7E+2"])
+def test_query_of_a_publish_is_signed_in_whatever_form_it_is_sent(api, aws, query):
+    """Over HTTP; over WebSocket no client signs one."""
+    use_all(api(query, mode="iam"))
+
+
 def test_profile_is_signed_with(api, aws, tmp_path):
     """A profile of the AWS configuration takes the place of the environment."""
     aws.delenv("AWS_DEFAULT_REGION")
@@ -172,7 +182,7 @@ def test_shared_signature_is_made_anew_before_the_service_would_refuse_it(api, a
 def test_replaced_credentials_sign_from_then_on(aws, monkeypatch):
     """Temporary credentials that botocore has replaced are taken in the background."""
     monkeypatch.setattr(client_sigv4, "LOOK_EVERY_S", 0.02)
-    made = client_sigv4.SignedCredentials("localhost", Auth(mode="iam"))
+    made = client_sigv4.SignedCredentials("http://localhost/event", Auth(mode="iam"))
     before = made.authorization(0, b"{}", reusable=True)
     made._source = Credentials("AKIDNEXT", "OTHER")
     wait_for(lambda: "AKIDNEXT" in made.authorization(0, b"{}", reusable=True)["Authorization"])
@@ -204,11 +214,11 @@ def test_no_credentials_and_no_region_are_told(api, aws):
 def test_region_is_in_the_name_of_a_real_api(aws):
     """Nobody has to write it a second time."""
     aws.delenv("AWS_DEFAULT_REGION")
-    made = client_sigv4.SignedCredentials(
-        "abc.appsync-api.eu-west-1.amazonaws.com", Auth(mode="iam")
-    )
+    address = "https://abc.appsync-api.eu-west-1.amazonaws.com:443/event"
+    made = client_sigv4.SignedCredentials(address, Auth(mode="iam"))
     shown = made.authorization(0, b"{}", reusable=True)
     assert "/eu-west-1/appsync/aws4_request" in shown["Authorization"]
+    assert "abc.appsync-api.eu-west-1.amazonaws.com" == shown["host"]
     made.close()
 
 
@@ -291,6 +301,18 @@ def test_expired_token_of_the_environment_is_told(api, emulator, monkeypatch):
     with pytest.raises(CredentialsError, match="the token of identity 0 has expired") as caught:
         api(mode="oidc", token_env="CHAT_TOKEN")
     assert token not in str(caught.value)
+
+
+def test_token_that_expires_before_its_user_joins_is_read_anew(monkeypatch):
+    """One that had expired when it was read is not: its source gives no better one."""
+    clock = SimpleNamespace(time=lambda: 50.0)
+    monkeypatch.setattr(client_tokens, "time", clock)
+    monkeypatch.setattr(client_tokens, "expires_at_s", float)
+    read = iter(("100\n100", "100\n200")).__next__
+    tokens = client_tokens.ListedTokens("auth", read)
+    assert "100" == tokens.fetch(0)
+    clock.time = lambda: 150.0
+    assert ["200", "100"] == [tokens.fetch(1), tokens.fetch(0)]
 
 
 @pytest.mark.parametrize("text", ["opaque", "a.b.c", "a.e30.c", "a.W10.c", "a.eyJleHAiOiJ4In0.c"])
@@ -421,6 +443,6 @@ def test_mode_without_botocore_names_the_extra(monkeypatch, module):
         "wss://h", "https://h", "", auth=Auth.model_validate({"mode": mode, **keys[mode]})
     )
     with pytest.raises(NotInstalledError) as caught:
-        credentials_for(access, "h", None)
+        credentials_for(access, "https://h/event")
     assert f'auth.mode = "{mode}"' == caught.value.where
     assert "pip install 'fanout-harness[aws]'" == caught.value.hint

@@ -12,11 +12,14 @@ from tests.support.appsync_signing import REALTIME_HEADERS, SIGNED_BY_AMPLIFY, c
 SECRET = "SECRET+of/the-test"
 
 
-def judge(given, body, user, *, now=None, request_host="realtime.example", region="us-east-1"):
+def judge(
+    given, body, user, *, now=None, request_host="realtime.example", region="us-east-1", query=""
+):
     """Verify credentials whose names are in any case, as at this moment."""
     return verify(
         {name.lower(): value for name, value in given.items()},
         body,
+        query=query,
         request_host=request_host,
         users={user.access_key_id: user},
         region=region,
@@ -120,6 +123,14 @@ def test_botocore_signature_is_let_in_at_every_step(step, host, token):
     client_body, body = BODIES[step]
     made = signed(client_body, host=host, token=token)
     assert made.user == judge(made.given, body, made.user)
+
+
+@pytest.mark.parametrize("signed_query", ["a=%2F1&b=2&b=3&flag=", ""])
+def test_query_of_a_publish_is_part_of_what_is_signed(signed_query):
+    """In whatever order and form it is sent; a signature without it is refused."""
+    made = signed(HTTP_BODY, path=f"/event?{signed_query}")
+    found = judge(made.given, HTTP_BODY, made.user, query="flag&b=3&b=2&a=/1")
+    assert bool(signed_query) == (found == made.user)
 
 
 def test_signature_over_few_or_more_headers_is_let_in():
