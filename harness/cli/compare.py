@@ -28,7 +28,8 @@ _MOST_SIDES = 4
 Sides = Annotated[
     list[str],
     typer.Argument(
-        help="Folder of a run per side, or of several runs of the same system: RUN,RUN,RUN.",
+        help="Folder of a run per side, or of several runs of the same system: RUN,RUN,RUN, or the "
+        "folder that holds them, as run --repeat makes it.",
         metavar="A B [C]",
     ),
 ]
@@ -90,14 +91,8 @@ def compare(
     from harness.analysis.decide.regression import parse_gates, pass_gates
     from harness.analysis.run.finalize import analyse
     from harness.report.decide.compare_charts import draw_comparison
-    from harness.report.decide.compare_ci import (
-        comparison_annotations,
-        comparison_markdown,
-        render_comparison_junit,
-    )
     from harness.report.decide.compare_page import render_comparison
-    from harness.report.decide.compare_tables import comparison_json
-    from harness.report.write import write_file, write_page
+    from harness.report.write import write_page
 
     gates = parse_gates(fail_if or [])
     allowed = list(KINDS) if anyway else [one.strip() for one in allow.split(",") if one.strip()]
@@ -115,15 +110,7 @@ def compare(
         passages = pass_gates(comparison, gates)
         charts = draw_comparison(comparison)
         write_page(out, render_comparison(comparison, passages, charts), charts)
-    if junit is not None:
-        write_file(junit, render_comparison_junit(comparison, passages))
-    annotate(comparison_annotations(comparison, passages))
-    add_to_step_summary(lambda: comparison_markdown(comparison, passages))
-    give(
-        lambda: comparison_json(comparison, passages) | {"page": str(out)},
-        lambda: _show(comparison, passages, out),
-        lambda: _headline(comparison, passages),
-    )
+    _give(comparison, passages, out, junit)
     if any(one.verdict != "pass" for one in passages):
         raise typer.Exit(int(ExitCode.SLO_FAILED))
 
@@ -133,12 +120,39 @@ def _folders(sides: Sequence[str], given: int) -> list[list[Path]]:
     if not _LEAST_SIDES <= len(sides) + given <= _MOST_SIDES:
         rule, hint = "must be two to four sides", "join the runs of one side with commas: A1,A2"
         raise usage_error("compare", f"{len(sides)}", rule, hint)
-    folders = [[Path(one) for one in side.split(",") if one] for side in sides]
+    from harness.analysis.run.run_file import runs_in
+
+    folders = [
+        [run for one in side.split(",") if one for run in runs_in(Path(one))] for side in sides
+    ]
     empty = [side for side, of_side in zip(sides, folders, strict=True) if not of_side]
     if empty:
         rule, hint = "must name at least one run on each side", "for example A1,A2 B1,B2"
         raise usage_error("compare", repr(empty[0]), rule, hint)
     return folders
+
+
+def _give(
+    comparison: "Comparison", passages: Sequence["Passage"], page: Path, junit: Path | None
+) -> None:
+    """Give a comparison to JUnit, GitHub Actions and stdout."""
+    from harness.report.decide.compare_ci import (
+        comparison_annotations,
+        comparison_markdown,
+        render_comparison_junit,
+    )
+    from harness.report.decide.compare_tables import comparison_json
+    from harness.report.write import write_file
+
+    if junit is not None:
+        write_file(junit, render_comparison_junit(comparison, passages))
+    annotate(comparison_annotations(comparison, passages))
+    add_to_step_summary(lambda: comparison_markdown(comparison, passages))
+    give(
+        lambda: comparison_json(comparison, passages) | {"page": str(page)},
+        lambda: _show(comparison, passages, page),
+        lambda: _headline(comparison, passages),
+    )
 
 
 def _show(comparison: "Comparison", passages: Sequence["Passage"], page: Path) -> None:

@@ -40,6 +40,7 @@ from harness.cli.options import (
     readable_locustfile,
 )
 from harness.cli.output import JSON, LOG_LEVEL, OUTPUT, QUIET, log_arguments, note, report, takes
+from harness.cli.repeat import Repeat, refuse_with_master, run_repeatedly
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
@@ -63,7 +64,8 @@ MaxUsd = Annotated[
     typer.Option(
         metavar="N",
         min=0,
-        help="Refuse or stop a run that costs more at list prices; ignored for emulated targets.",
+        help="Refuse or stop a run, each run of --repeat, that costs more at list prices; ignored "
+        "for emulated targets.",
     ),
 ]
 WebPort = Annotated[
@@ -82,6 +84,7 @@ def run(
     *,
     label: Label = None,
     tags: Tags = None,
+    repeat: Repeat = 1,
     force: Force = False,
     owned: Owned = False,
     max_usd: MaxUsd = None,
@@ -105,18 +108,14 @@ def run(
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
-    from harness.measure.record import folder_exists_error
     from harness.scenario.labels import read_labels
     from harness.scenario.loading import load_plan
 
     users = readable_locustfile(locustfile)
-    labels = read_labels(label, tags)
-    plan = labels.on(load_plan(workload, target, overrides=overrides or ()))
-    folder = out or default_folder(plan)
-    if folder_exists(folder):
-        raise folder_exists_error(folder)
+    plan = read_labels(label, tags).on(load_plan(workload, target, overrides=overrides or ()))
+    folder = _new_folder(out or default_folder(plan))
+    refuse_with_master(repeat, master=master)
     require_owned(plan.target, stated=owned)
-    budget = None if plan.target.emulated else announce_budget(plan, max_usd)
     arguments = master_arguments(
         workers=workers,
         master=master,
@@ -129,8 +128,22 @@ def run(
     )
     arguments += [*(["--force"] if force else []), *_live_page(web_port), *(locust_arguments or ())]
     count = 1 if master else size_plan(plan, read_machine(), workers)[1]
-    command = load_command(folder, count, arguments, users)
-    raise typer.Exit(run_load(command, plan, folder, budget=budget))
+
+    def run_once(plan: "Plan", folder: Path) -> int:
+        budget = None if plan.target.emulated else announce_budget(plan, max_usd)
+        command = load_command(folder, count, arguments, users)
+        return run_load(command, plan, folder, budget=budget)
+
+    raise typer.Exit(run_repeatedly(plan, folder, repeat, run_once))
+
+
+def _new_folder(folder: Path) -> Path:
+    """Return the folder of a run, which must not exist yet."""
+    from harness.measure.record import folder_exists_error
+
+    if folder_exists(folder):
+        raise folder_exists_error(folder)
+    return folder
 
 
 def announce_budget(plan: "Plan", max_usd: float | None) -> "Budget":

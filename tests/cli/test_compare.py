@@ -1,4 +1,5 @@
 import re
+import shutil
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -6,6 +7,7 @@ import typer
 
 from harness.analysis.decide.comparability import IncomparableRunsError
 from harness.analysis.run.finalize import finalize
+from harness.analysis.run.run_file import runs_in
 from harness.cli.baseline import Action, baseline
 from harness.cli.compare import compare
 from harness.core.errors import ScenarioError
@@ -36,6 +38,15 @@ def test_the_table_says_what_is_higher_and_the_page_is_named(runs, tmp_path, cap
     assert "<h1" in page.read_text(encoding="utf-8")
     charts = {one.name for one in (tmp_path / "page-charts").iterdir()}
     assert {"compare-percentiles.png", "compare-percentiles.svg"} <= charts
+
+
+def test_a_folder_of_runs_is_a_side(runs, tmp_path, printed_json):
+    """As run --repeat makes it: named like a run, in the order of the numbers."""
+    for number in (1, 2, 10):
+        shutil.copytree(runs["quick"], tmp_path / "side" / f"{number}")
+    assert ["1", "2", "10"] == [one.name for one in runs_in(tmp_path / "side")]
+    compare([str(tmp_path / "side"), runs["slow"]], out=tmp_path / "page.html", as_json=True)
+    assert 3 == len(printed_json()["sides"][0]["runs"])
 
 
 def test_a_run_beside_itself_shows_no_difference(runs, tmp_path, capsys):
