@@ -305,7 +305,7 @@ class _Results:
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         write_file(self.folder / JSON_FILE, orjson.dumps(data, option=options))
         if self.cells and status != "running":
-            charts = draw_sweep(self.cells)
+            charts = draw_sweep(self._names, self.cells)
             page = render_sweep(self._names, self.cells, status, charts)
             write_page(self.folder / HTML_FILE, page, charts)
 

@@ -46,7 +46,7 @@ def _summary(study: CostStudy) -> str:
 
 def draw_curves(curves: Sequence[Curve]) -> list[Chart]:
     """Draw the cost of a day over users and over messages, both axes logarithmic."""
-    return [_layout(curve).chart() for curve in curves]
+    return [_layout(curve).chart("At list prices") for curve in curves]
 
 
 def _layout(curve: Curve) -> ChartLayout:
