@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
+from harness.analysis.run.failures import failure_causes
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
 from harness.analysis.run.run_file import label_of, tags_of
@@ -26,9 +27,10 @@ def render_junit(analysis: Analysis) -> bytes:
     if started:
         suite.set("timestamp", started)
     _add_properties(suite, record.run)
+    causes = "\n".join(failure_causes(record.errors))
     problems = [
         _validity(suite, summary, record.run),
-        *(_objective(suite, slo) for slo in summary["slos"]),
+        *(_objective(suite, slo, causes) for slo in summary["slos"]),
     ]
     suite.set("tests", str(len(problems)))
     suite.set("failures", str(problems.count("failure")))
@@ -68,14 +70,15 @@ def _validity(suite: ET.Element, summary: Json, run: Json) -> str | None:
     return "error"
 
 
-def _objective(suite: ET.Element, slo: Json) -> str | None:
-    """Add the case of one SLO; without data it has failed too."""
+def _objective(suite: ET.Element, slo: Json, causes: str) -> str | None:
+    """Add the case of one SLO, with what joins and publishes failed of; no data is a failure."""
     rule = f"{slo['metric']} {slo['op']} {slo['limit']:g}{scope_words(slo)}"
     case = ET.SubElement(suite, "testcase", classname="objectives", name=_clean(rule))
     if slo["verdict"] == "pass":
         return None
     message = f"{title_of(slo['metric'])}{scope_words(slo)}: {_missed(slo)}"
-    ET.SubElement(case, "failure", type=slo["verdict"], message=_clean(message))
+    failure = ET.SubElement(case, "failure", type=slo["verdict"], message=_clean(message))
+    failure.text = _clean(causes) or None
     return "failure"
 
 
