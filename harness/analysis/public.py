@@ -10,7 +10,7 @@ import pandas as pd
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.history import compare_with_stored
 from harness.analysis.run.finalize import Analysis, analyse, judge_again
-from harness.analysis.run.run_file import label_of, tags_of
+from harness.analysis.run.run_file import label_of, runs_in, tags_of
 from harness.analysis.run.slo import margin
 from harness.core.load_differences import KINDS
 from harness.scenario.shipped import scenario_file
@@ -193,7 +193,7 @@ def compare(
     """Compare runs as ``harness compare`` does: one run or several of a kind on either side.
 
     Args:
-        first: A run, or several of one thing.
+        first: A run, or several of one thing: a list of them or the folder that holds them.
         other: What is compared with it.
         anyway: Compare runs whatever they differ in.
         allow: What they may differ in: workload, scale, seed, target, generator, verdict, record.
@@ -227,7 +227,9 @@ def _analysis(run: Runs) -> Analysis:
 
 
 def _several(side: Runs | Sequence[Runs]) -> Sequence[Runs]:
-    return [side] if isinstance(side, RunRecord | str | Path) else side
+    if isinstance(side, str | Path):
+        return runs_in(Path(side))
+    return [side] if isinstance(side, RunRecord) else side
 
 
 def _figure(one: Difference) -> dict[str, Any]:

@@ -15,7 +15,10 @@ class Action(StrEnum):
 
 def baseline(
     action: Annotated[Action, typer.Argument(metavar="save", help="Write a baseline.")],  # noqa: ARG001 - the only one
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of valid runs.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of valid runs, or folders that hold them."),
+    ],
     *,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")],
 ) -> None:
@@ -26,6 +29,8 @@ def baseline(
     tar archive, compressed with xz; each run in it is a record without its pages and charts.
     """
     from harness.analysis.decide.baseline import save_baseline
+    from harness.analysis.run.run_file import runs_in
 
-    size = save_baseline(runs, out)
-    typer.echo(f"baseline: {out}, {len(runs)} run{'s' if len(runs) > 1 else ''}, {size:,} bytes")
+    found = [run for one in runs for run in runs_in(one)]
+    size = save_baseline(found, out)
+    typer.echo(f"baseline: {out}, {len(found)} run{'s' if len(found) > 1 else ''}, {size:,} bytes")

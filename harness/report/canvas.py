@@ -244,7 +244,7 @@ class Chart:
         caption: What there is to see in it, in figures.
         wide: SVG document for screens and paper.
         narrow: SVG document for phones.
-        png: The wide drawing for slides.
+        png: The wide drawing for slides, with title and source.
         is_full_width: Whether it takes the page's whole width.
         readings: The values that the page shows under the pointer, if any.
     """
@@ -270,8 +270,8 @@ class ChartLayout:
     size: Size = HALF
     readings: Readings | None = None
 
-    def chart(self) -> Chart:
-        """Draw it at both of its sizes."""
+    def chart(self, source: str) -> Chart:
+        """Draw it at both of its sizes; ``source`` tells in the PNG what it was made from."""
         wide, narrow = self._figure(self.size), self._figure(NARROW)
         return Chart(
             name=self.name,
@@ -279,7 +279,7 @@ class ChartLayout:
             caption=self.caption,
             wide=to_svg(wide, f"{self.name}-{self.size.width}"),
             narrow=to_svg(narrow, f"{self.name}-{NARROW.width}"),
-            png=to_png(wide),
+            png=to_png(wide, self.title, source),
             is_full_width=self.size.width == WIDE.width,
             readings=self.readings,
         )

@@ -42,7 +42,7 @@ def render_html(analysis: Analysis, charts: list[Chart]) -> str:
         environment=environment(analysis),
         length=q.seconds(round(record.ended_s)),
         mark=VERDICT_MARKS[summary["verdict"]],
-        started=_started(record.run),
+        started=started(record.run),
         objectives=[table for table in tables if table.name == "objectives"],
         explanations=[table for table in tables if table.name in leading - {"objectives"}],
         reason=verdict_reason(analysis),
@@ -169,9 +169,10 @@ def _generator(summary: Json) -> Tile:
     return Tile("Load generator", known or nothing, "", detail, is_wide=True)
 
 
-def _started(run: Json) -> str:
+def started(run: Json) -> str:
+    """Return when a run began, for people; empty where its record does not tell."""
     try:
-        started = datetime.fromisoformat(str(run.get("started_at")))
+        began = datetime.fromisoformat(str(run.get("started_at")))
     except ValueError:
         return ""
-    return f"{started.day} {started:%B %Y, %H:%M} UTC"
+    return f"{began.day} {began:%B %Y, %H:%M} UTC"

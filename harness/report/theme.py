@@ -7,6 +7,7 @@ one hue that darkens, because they are an order and not a choice.
 
 import io
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -14,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from harness.core.system import installed_systems
 
@@ -103,6 +105,12 @@ _PATTERNS: Final[tuple[Dashes, ...]] = (
     (0, (5, 1.5, 1.5, 1.5)),
 )
 
+_EDGE: Final = 12
+"""Distance of a PNG's heading from its edges, in points."""
+_CHARACTER_RATIO: Final = 0.57
+_LINE_RATIO: Final = 1.25
+"""Width of a character and height of a line, relative to the size of the font."""
+
 _FONT = re.compile(r"font-family: [^;\"]*")
 _PREAMBLE = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
 _PATH_DATA = re.compile(r' d="[^"]*"')
@@ -143,11 +151,22 @@ def looks_of(systems: Sequence[str]) -> list[Look]:
     return looks
 
 
-def to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG for slides: on white, two pixels to a point."""
+def to_png(figure: Figure, title: str, source: str) -> bytes:
+    """Return a figure as a PNG for slides: on white, two pixels to a point.
+
+    Above the drawing stand its title and its source, such as the name of the run.
+    """
     data = io.BytesIO()
+    width, height = 72 * figure.get_size_inches()
     with mpl.rc_context({**STYLE, "savefig.facecolor": CARD}):
-        figure.savefig(data, format="png", dpi=144, metadata={"Software": None})
+        top = height
+        for text, size, colour in ((source, 10, MUTED), (title, 13, INK)):
+            lines = textwrap.wrap(text, int((width - 2 * _EDGE) / (_CHARACTER_RATIO * size)))
+            place = (_EDGE / width, (top + _EDGE / 2) / height)
+            figure.text(*place, "\n".join(lines), fontsize=size, color=colour, va="bottom")
+            top += _EDGE / 2 + _LINE_RATIO * size * len(lines)
+        box = Bbox.from_bounds(0, 0, width / 72, (top + _EDGE) / 72)
+        figure.savefig(data, format="png", dpi=144, metadata={"Software": None}, bbox_inches=box)
     return data.getvalue()
 
 

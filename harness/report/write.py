@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from harness.analysis.run.finalize import Analysis
+from harness.analysis.run.record import Record
+from harness.analysis.run.run_file import label_words
 from harness.core.errors import MachineError
 from harness.report.canvas import Chart
-from harness.report.html import render_html
+from harness.report.html import render_html, started
 from harness.report.markdown import render_markdown
 from harness.report.run.charts_delivery import deliveries, faults, stalls
 from harness.report.run.charts_latency import completion, distribution, due_or_sent, fan_out
@@ -50,7 +52,17 @@ def write_report(analysis: Analysis) -> Path:
 def draw_charts(analysis: Analysis) -> list[Chart]:
     """Draw every chart that the record has data for."""
     layouts = [layout for maker in _MAKERS for layout in maker(analysis)]
-    return [layout.chart() for layout in layouts]
+    source = _source(analysis.record)
+    return [layout.chart(source) for layout in layouts]
+
+
+def _source(record: Record) -> str:
+    """Return which run a chart is of: workload, target, label and tags, start and id."""
+    name = f"{record.workload.get('name', 'unknown workload')} on "
+    name += str(record.target.get("name", "unknown target"))
+    run_id = record.run.get("run_id")
+    parts = (name, label_words(record.run), started(record.run), run_id and f"run {run_id}")
+    return ", ".join(str(part) for part in parts if part)
 
 
 def write_page(

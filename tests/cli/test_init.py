@@ -128,6 +128,7 @@ def test_workflow_runs_and_judges_with_the_services_secrets(folder):
         ["harness", "validate"],
         ["harness", "run"],
         ["harness", "check"],
+        ["harness", "compare"],
     ] == [step["run"].split()[:2] for step in job["steps"] if "run" in step]
     assert "${{ secrets.POLLING_API_KEY }}" == job["env"]["POLLING_API_KEY"]
     (run,) = [step["run"] for step in job["steps"] if step.get("name") == "Run"]

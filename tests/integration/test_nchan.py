@@ -99,6 +99,7 @@ def complete(running, least=SUBSCRIBERS):
     return outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nchan-sse", "nchan-websocket"])
 def test_run_counts_what_nchans_status_page_counts(name, nchan, tmp_path):
     """Subscribers, messages and deliveries agree to the last one, and nothing is lost."""

@@ -42,19 +42,21 @@ def save_baseline(folders: Sequence[Path], out: Path) -> int:
         BaselineError: If a run is invalid, still a journal, or named twice.
         HarnessError: If a folder holds no record, or the file cannot be written.
     """
-    names = [folder.resolve().name for folder in folders]
-    for folder, name in zip(folders, names, strict=True):
+    places = [folder.resolve() for folder in folders]
+    for folder, place in zip(folders, places, strict=True):
         analysis = analyse(folder)
-        if analysis.record.in_journal or names.count(name) > 1:
-            found = "is named twice" if names.count(name) > 1 else "was not finished"
+        if analysis.record.in_journal or places.count(place) > 1:
+            found = "is named twice" if places.count(place) > 1 else "was not finished"
             raise BaselineError(str(folder), found, "a baseline holds different finished runs")
         if analysis.summary["verdict"] == "invalid":
             found, rule = "is invalid", "a baseline must be made of valid runs"
             raise BaselineError(str(folder), found, rule, f"see: harness check {folder}")
+    names = [place.name for place in places]
     half = out.with_name(f"{out.name}.new")
     try:
         with tarfile.open(half, "w:xz", preset=9) as archive:
-            for folder, name in zip(folders, names, strict=True):
+            for number, folder in enumerate(places):
+                name = folder.name if names.count(folder.name) == 1 else f"{number}-{folder.name}"
                 for file in (folder / one for one in FILES):
                     if file.is_file():
                         archive.add(file, f"{name}/{file.name}", filter=_without_owner)

@@ -65,6 +65,13 @@ def read_run(folder: Path) -> Json:
     return _with_current_names(run)
 
 
+def runs_in(folder: Path) -> list[Path]:
+    """Return the runs directly below a folder, in order; the folder itself where there are none."""
+    found = [] if (folder / RUN_FILE).is_file() else folder.glob(f"*/{RUN_FILE}")
+    below = sorted((file.parent for file in found), key=lambda one: (len(one.name), one.name))
+    return below or [folder]
+
+
 def _with_current_names(run: Json) -> Json:
     """Return a ``run.json`` whose figures have the names that this version gives them."""
     for slo in _slos(run):

@@ -55,6 +55,7 @@ def new_project(system: System, place: str) -> Project:
         "VALIDATED": " ".join(targets),
         "DEFAULT": first,
         "FOLDER": place,
+        "BASELINE": f"{place}/baseline.tar.xz".removeprefix("./"),
         "ORIGIN": origin,
         "VARIABLES": _workflow_variables(variables),
         "SERVICE": how_to_load(variables),

@@ -81,7 +81,7 @@ def draw_comparison(comparison: Comparison) -> list[Chart]:
     """Draw every chart that the records have data for."""
     contestants = contestants_of(comparison)
     layouts = [*_ratios(comparison, contestants), *_layouts(contestants)]
-    return [layout.chart() for layout in layouts]
+    return [layout.chart(_source(contestants)) for layout in layouts]
 
 
 def draw_contest(contestants: Sequence[Contestant], prefix: str, about: str) -> list[Chart]:
@@ -89,10 +89,16 @@ def draw_contest(contestants: Sequence[Contestant], prefix: str, about: str) -> 
 
     ``prefix`` begins the charts' names, and ``about`` follows their titles.
     """
-    return [
-        replace(one, name=one.name.replace("compare", prefix, 1), title=one.title + about).chart()
+    layouts = [
+        replace(one, name=one.name.replace("compare", prefix, 1), title=one.title + about)
         for one in _layouts(contestants)
     ]
+    return [layout.chart(_source(contestants)) for layout in layouts]
+
+
+def _source(contestants: Sequence[Contestant]) -> str:
+    workload = contestants[0].runs[0].record.workload.get("name", "unknown workload")
+    return f"{workload}: {', '.join(one.label for one in contestants)}"
 
 
 def _layouts(contestants: Sequence[Contestant]) -> list[ChartLayout]:

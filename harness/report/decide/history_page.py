@@ -1,7 +1,9 @@
 """The page and the tables of a history of runs."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,19 +12,37 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.history import History, Point, Series
+from harness.analysis.run.record import Json
 from harness.core.metrics import title_of
 from harness.report import formatting as q
-from harness.report.canvas import LEFT, NARROW, RIGHT, Chart, ChartLayout, Size, panels, write
+from harness.report.canvas import (
+    LEFT,
+    NARROW,
+    RIGHT,
+    Chart,
+    ChartLayout,
+    Size,
+    legend,
+    panels,
+    write,
+)
 from harness.report.clocks import WITHIN_CLOCKS, explanation, quoted
 from harness.report.glossary import capital
 from harness.report.page import render_page
 from harness.report.summary_text import VERDICT_WORDS, verdict_cell
 from harness.report.table_cells import Cell, Row, Table, table_of
-from harness.report.theme import BAND, BLUE, ORANGE
+from harness.report.theme import BAND, BLUE, MAXIMUM, MUTED, ORANGE, ROSE, SKY
 
 _LEAST_POINTS = 2
 _CHARACTER = 5.4
 _MOST_KEYS = 4
+_MARKS: Final = {
+    "pass": (BLUE, "o"),
+    "fail": (ORANGE, "X"),
+    "invalid": (ROSE, "D"),
+    "no_data": (MAXIMUM, "s"),
+}
+"""Colour and shape of a run by its verdict, so that colour is never the only sign."""
 
 
 def render_history(history: History, charts: Sequence[Sequence[Chart]]) -> str:
@@ -50,6 +70,36 @@ def tables(history: History) -> list[Table]:
     return [
         _table(number, series, history.metrics) for number, series in enumerate(history.series, 1)
     ]
+
+
+def history_json(history: History) -> Json:
+    """Return a history as plain data under stable names."""
+    return {
+        "metrics": list(history.metrics),
+        "series": [
+            {
+                "name": series.name,
+                "apart": list(series.apart),
+                "runs": [_point_json(point) for point in series.points],
+            }
+            for series in history.series
+        ],
+        "skipped": [
+            {"folder": str(folder), "reason": reason} for folder, reason in history.skipped
+        ],
+    }
+
+
+def _point_json(point: Point) -> Json:
+    return {
+        "folder": str(point.folder),
+        "run_id": point.run_id,
+        "started": point.started.isoformat(),
+        "revision": point.revision,
+        "tested": point.tested,
+        "verdict": point.verdict,
+        "figures": dict(point.values),
+    }
 
 
 def title(series: Series) -> str:
@@ -111,7 +161,7 @@ def _charts(number: int, series: Series, metrics: Sequence[str]) -> Iterator[Cha
     for metric in metrics:
         values = [point.values[metric] for point in series.points]
         if any(value is not None for value in values):
-            yield _layout(number, series, metric).chart()
+            yield _layout(number, series, metric).chart(title(series))
 
 
 def _layout(number: int, series: Series, metric: str) -> ChartLayout:
@@ -121,15 +171,18 @@ def _layout(number: int, series: Series, metric: str) -> ChartLayout:
 
     def draw(figure: Figure, size: Size) -> None:
         (axes,) = panels(figure, size, 1)
-        axes.set_xticks([])
+        _mark_days(axes, series.points, size)
         if series.knows_revisions:
             _mark_revisions(axes, series.points, size)
-        shown = np.where(valid, values, np.nan)
-        kept = np.isfinite(shown)
-        axes.plot(places[kept], shown[kept], color=BLUE, marker="o", markersize=4)
-        axes.plot(
-            places[~valid], values[~valid], color=ORANGE, marker="x", linestyle="none", markersize=6
-        )
+        kept = valid & np.isfinite(values)
+        axes.plot(places[kept], values[kept], color=SKY, linewidth=1.4)
+        for verdict, (colour, marker) in _MARKS.items():
+            shown = np.array([_known(point.verdict) == verdict for point in series.points])
+            if np.isfinite(values[shown]).any():
+                style: Any = {"color": colour, "marker": marker, "linestyle": "none"}
+                axes.plot(places[shown], values[shown], label=VERDICT_WORDS[verdict], **style)
+        _name_runs(axes, series.points, values, size)
+        legend(axes, size)
         _limits(axes, values[np.isfinite(values)], metric)
         axes.set_xlim(-0.5, len(values) - 0.5)
 
@@ -139,8 +192,38 @@ def _layout(number: int, series: Series, metric: str) -> ChartLayout:
     caption = f"{len(known)} runs, from {_quoted(metric, known[0])} to "
     caption += f"{_quoted(metric, known[-1])}"
     caption += "; bands are revisions." if series.knows_revisions else "."
-    caption += " Crosses are invalid runs." if not valid.all() else ""
+    caption += " Invalid runs are not on the line." if not valid.all() else ""
     return ChartLayout(name, capital(title_of(metric)), caption, draw)
+
+
+def _known(verdict: str) -> str:
+    return verdict if verdict in _MARKS else "no_data"
+
+
+def _mark_days(axes: Axes, points: Sequence[Point], size: Size) -> None:
+    """Write the days of as many runs as there is room for, with the time where days repeat."""
+    room = (size.width - LEFT - RIGHT) / len(points)
+    days = {point.started.date() for point in points}
+    pattern = "%-d %b %Y" if len(days) == len(points) else "%-d %b, %H:%M"
+    step = math.ceil(len(f"{points[0].started:{pattern}}..") * _CHARACTER / room)
+    shown = range(0, len(points), step)
+    axes.set_xticks(shown, [f"{points[place].started:{pattern}}" for place in shown])
+
+
+def _name_runs(
+    axes: Axes,
+    points: Sequence[Point],
+    values: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    size: Size,
+) -> None:
+    """Write what a run tested above its value, where there is room."""
+    room = (size.width - LEFT - RIGHT) / len(points)
+    for place, (point, value) in enumerate(zip(points, values, strict=True)):
+        if np.isfinite(value) and point.tested and len(point.tested) * _CHARACTER < room:
+            axes.annotate(
+                point.tested, (place, value), xytext=(0, 7), textcoords="offset points",
+                ha="center", color=MUTED, fontsize=10,
+            )  # fmt: skip
 
 
 def _mark_revisions(axes: Axes, points: Sequence[Point], size: Size) -> None:
@@ -154,7 +237,7 @@ def _mark_revisions(axes: Axes, points: Sequence[Point], size: Size) -> None:
         width = len(revision) * _CHARACTER / room
         start = place - 0.45
         if start >= last_end:
-            write(axes, revision, (start, 0), (0, -16), fontsize=9 if size == NARROW else 10)
+            write(axes, revision, (start, 0), (0, -32), fontsize=9 if size == NARROW else 10)
             last_end = start + width
         place += length
 

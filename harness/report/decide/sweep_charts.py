@@ -38,10 +38,10 @@ _BEYOND: Final = 1.5
 _POINTS: Final = 200
 
 
-def draw_sweep(cells: Sequence[Cell]) -> list[Chart]:
-    """Draw the curves of every search."""
+def draw_sweep(names: tuple[str, str], cells: Sequence[Cell]) -> list[Chart]:
+    """Draw the curves of every search; ``names`` are those of workload and target."""
     layouts = [one for number, cell in enumerate(cells, 1) for one in _layouts(cell, number)]
-    return [layout.chart() for layout in layouts]
+    return [layout.chart(" on ".join(names)) for layout in layouts]
 
 
 def _layouts(cell: Cell, number: int) -> list[ChartLayout]:

@@ -28,7 +28,7 @@ from harness.report.theme import BLUE, INK, ORANGE, ROSE, SKY
 
 _SHORTEST_STALL_S = 0.001
 _STALL_BARS = 36
-_LEAST_SPAN = 30
+_LEAST_SPAN = 4
 """The axis of stalls spans at least this factor: stalls that are nearly alike should look so."""
 _FAULT_COLOURS = {"lost": ORANGE, "duplicated": BLUE, "reordered": ROSE}
 
@@ -111,8 +111,9 @@ def stalls(analysis: Analysis) -> Iterator[ChartLayout]:
     if not len(stalled_s):
         return
     shown_s = np.maximum(stalled_s, _SHORTEST_STALL_S)
-    high = shown_s.max() * 1.1
-    low = min(shown_s.min() / 1.1, high / _LEAST_SPAN)
+    high, low = shown_s.max() * 1.1, shown_s.min() / 1.1
+    wider = max(1.0, np.sqrt(_LEAST_SPAN * low / high))
+    high, low = high * wider, low / wider
     block = analysis.summary["stall_s"]
 
     def draw(figure: Figure, size: Size) -> None:

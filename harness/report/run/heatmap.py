@@ -39,7 +39,9 @@ _MOST_LEVELS: Final = 6
 _KEYS_PER_LINE: Final = 3
 """Names of levels that fit beside each other on a phone."""
 _FAINTEST: Final = 0.13
-_HALF_DECADES: Final = (1, 3)
+_EMPTIEST: Final = 0.1
+_STEPS: Final = ((1, 2, 5), (1, 3), (1,))
+"""Steps in each decade of deliveries a second, the finest first."""
 
 Places = npt.NDArray[np.intp]
 
@@ -133,14 +135,20 @@ def _cells(by_second: Mapping[int, Int64Array], size: Size) -> tuple[Floats, Flo
 
 
 def _levels(per_s: Floats) -> list[float]:
-    """Return the least that each level stands for, in round steps, ascending; the first is 0."""
-    top = per_s.max()
+    """Return the least that each level stands for, in round steps, ascending; the first is 0.
+
+    The steps are as fine as they can be above the emptiest cells, so that most cells differ.
+    """
+    low, top = np.quantile(per_s[per_s > 0], _EMPTIEST), per_s.max()
     decades = 10.0 ** np.arange(0, np.floor(np.log10(max(top, 1))) + 1)
-    steps = [float(step * decade) for decade in decades for step in _HALF_DECADES]
-    steps = [step for step in steps if step <= top]
-    if len(steps) > _MOST_LEVELS:
-        steps = [float(decade) for decade in decades]
-    return [0.0, *steps[1:]]
+    steps: list[float] = []
+    for within in _STEPS:
+        steps = [float(step * decade) for decade in decades for step in within]
+        steps = [step for step in steps if step <= top]
+        steps = [step for step in steps if step > low] or steps[-1:]
+        if len(steps) < _MOST_LEVELS:
+            break
+    return [0.0, *steps[1 - _MOST_LEVELS :]]
 
 
 def _level_paths(

@@ -1,5 +1,6 @@
 import io
 import lzma
+import shutil
 import tarfile
 
 import pytest
@@ -41,6 +42,16 @@ def test_the_sample_run_makes_a_baseline_below_200_kb(tmp_path):
 def baseline_sample():
     """Return the folder of the committed sample."""
     return ROOT / "reports" / "sample"
+
+
+def test_runs_of_two_series_may_have_the_same_name(run, tmp_path):
+    """The runs of every series are called 1, 2 and so on."""
+    places = [tmp_path / series / "1" for series in ("first", "second")]
+    for place in places:
+        shutil.copytree(run, place)
+    save_baseline(places, tmp_path / "file")
+    with opened_baseline(tmp_path / "file") as folders:
+        assert ["0-1", "1-1"] == [one.name for one in folders]
 
 
 def test_runs_that_make_no_baseline_are_refused(run, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -186,3 +187,16 @@ def test_revisions_that_nobody_knows_are_no_column_and_no_bands(tmp_path):
     assert "unknown" not in page
     stored(tmp_path / "c", day=3)
     assert "Revision" in tables(read_history(tmp_path))[0].columns
+
+
+def test_runs_have_dates_names_and_a_mark_for_their_verdict(tmp_path):
+    """Colour is never the only sign: the key names each mark."""
+    for day, verdict in enumerate(("pass", "fail", "invalid"), 1):
+        file = stored(tmp_path / f"{day}", day=day) / "run.json"
+        run = json.loads(file.read_text()) | {"label": f"v{day}"}
+        run["summary"]["verdict"] = verdict
+        file.write_text(json.dumps(run))
+    ((chart, *_),) = draw_history(read_history(tmp_path))
+    shown = set(re.findall(r"<text[^>]*>([^<]*)</text>", chart.wide))
+    assert {"1 Nov 2026", "2 Nov 2026", "3 Nov 2026", "v1", "v2", "v3"} <= shown
+    assert {"Pass", "Fail", "Invalid"} <= shown

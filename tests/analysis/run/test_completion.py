@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.measure.histogram import ArrivalBins
@@ -77,6 +77,7 @@ def test_messages_do_not_mix():
 offsets = st.lists(st.floats(0.01, 5000.0), min_size=1, max_size=60)
 
 
+@settings(max_examples=40)  # Each is a table of its own.
 @given(offsets)
 def test_the_time_is_within_a_bin_of_the_exact_one(offsets_ms):
     """The bins cost at most their width of 6.25 %, and never pass the first or last arrival."""

@@ -55,7 +55,7 @@ def step(load, answer=TrialResult.HELD, **changes):
 
 def page_of(cells, status="completed"):
     """Return the page of some searches with their charts."""
-    return render_sweep(NAMES, cells, status, draw_sweep(cells))
+    return render_sweep(NAMES, cells, status, draw_sweep(NAMES, cells))
 
 
 BROKEN = {"answer": TrialResult.BROKE, "exit_code": 3, "has_backlog": True, "delivery_ratio": 0.99}
@@ -188,15 +188,17 @@ def test_the_page_is_sound(page, tmp_path):
 def test_a_chart_says_which_search_of_a_grid_it_is_of_and_what_there_is_to_see():
     """Nothing of a knee where there is none, and no chart half as wide without one beside it."""
     cells = [cell([step(1000), step(1040, **BROKEN)], {PUBLISH_RATE: rate}) for rate in (2.0, 4.0)]
-    latency, throughput, *others = draw_sweep(cells)
+    latency, throughput, *others = draw_sweep(NAMES, cells)
     assert "Fan-out latency over load with 2 messages/s" == latency.title
     assert "Throughput over load with 4 messages/s" == others[1].title
     assert "The p99 of each step; the line is the capacity." == latency.caption
     assert throughput.is_full_width
-    _, throughput, law_chart = draw_sweep([cell(bent_steps())])
+    _, throughput, law_chart = draw_sweep(NAMES, [cell(bent_steps())])
     assert not throughput.is_full_width
     assert not law_chart.is_full_width
-    (broke,) = [one for one in draw_sweep([cell([step(1000, **BROKEN)])]) if "latency" in one.name]
+    (broke,) = [
+        one for one in draw_sweep(NAMES, [cell([step(1000, **BROKEN)])]) if "latency" in one.name
+    ]
     assert "The p99 of each step." == broke.caption
 
 

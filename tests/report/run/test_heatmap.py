@@ -33,18 +33,20 @@ def test_a_cell_lies_where_its_deliveries_were():
 
 
 @pytest.mark.parametrize(
-    ("top", "expected"),
+    ("per_s", "expected"),
     [
-        (0.5, [0.0]),
-        (2.0, [0.0]),
-        (20.0, [0.0, 3.0, 10.0]),
-        (400.0, [0.0, 3.0, 10.0, 30.0, 100.0, 300.0]),
-        (90_000.0, [0.0, 10.0, 100.0, 1_000.0, 10_000.0]),
+        ([0.5], [0.0]),
+        ([20.0], [0.0, 20.0]),
+        ([3.0, 20.0, 0.0], [0.0, 5.0, 10.0, 20.0]),
+        ([300.0] * 20 + [400.0, 700.0], [0.0, 500.0]),
+        ([3.0, 400.0], [0.0, 50.0, 100.0, 200.0]),
+        ([1.0, 2.0, 400.0], [0.0, 3.0, 10.0, 30.0, 100.0, 300.0]),
+        ([1.0, 2.0, 90_000.0], [0.0, 10.0, 100.0, 1_000.0, 10_000.0]),
     ],
 )
-def test_levels_are_round_and_few(top, expected):
-    """At most six, in half or whole tenfolds."""
-    assert expected == _levels(np.array([[top]]))
+def test_levels_are_round_few_and_as_fine_as_the_cells_are_alike(per_s, expected):
+    """At most six, from the emptiest tenth of the cells up."""
+    assert expected == _levels(np.array([per_s]))
 
 
 def test_neighbours_of_one_level_are_one_rectangle():

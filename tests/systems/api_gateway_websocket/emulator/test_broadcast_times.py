@@ -210,6 +210,7 @@ async def arrivals_s(port, recipients, rest_s):
         return sorted(await asyncio.gather(*map(arrival, sockets)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mechanism", "quotas"),
     [

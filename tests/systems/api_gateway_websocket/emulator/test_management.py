@@ -143,6 +143,7 @@ def test_frames_and_calls_share_the_throttle(connect):
         assert 1 == counts["messages"]["throttled"]["quota"]
 
 
+@pytest.mark.slow
 def test_connections_and_calls_go_over_tls(connect):
     """With the certificate the emulator makes; both are checked by libraries other than ours."""
     with ApiGatewayEmulator.start(Options(tls=True)) as emulator:
@@ -154,6 +155,7 @@ def test_connections_and_calls_go_over_tls(connect):
             api(emulator, ca_file=True).get_connection(ConnectionId=peer.id)
 
 
+@pytest.mark.slow
 def test_calls_find_connections_of_other_processes(connect):
     """Whichever process takes the call; each of them holds some of the connections."""
     with ApiGatewayEmulator.start(Options(processes=2)) as emulator:
