@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from harness.analysis.run.clocks import below_clock_error
-from harness.core.metrics import path_of
+from harness.core.metrics import REQUEST_FIGURES, SUMMARY_METRICS, path_of
 
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
@@ -23,6 +23,14 @@ def observe(summary: Mapping[str, Any], metric: str) -> float | None:
         value = value.get(key) if isinstance(value, Mapping) else None
     is_figure = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_figure else None
+
+
+def figures_of(summary: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return every figure of the catalogue by its dotted name; None where there is none."""
+    names = [*SUMMARY_METRICS]
+    for request in summary.get("requests") or {}:
+        names += [f"requests.{request}.{figure}" for figure in REQUEST_FIGURES]
+    return {name: observe(summary, name) for name in names}
 
 
 def holds(slo: Mapping[str, Any], observed: float) -> bool:
