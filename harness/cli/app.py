@@ -24,6 +24,8 @@ from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
 from harness.cli.init import init
 from harness.cli.listings import examples, systems
+from harness.cli.output import OUTPUT, print_json
+from harness.cli.output import report as report_error
 from harness.cli.plan import plan
 from harness.cli.report import check, report
 from harness.cli.run import run
@@ -31,10 +33,12 @@ from harness.cli.study import study
 from harness.cli.sweep import sweep
 from harness.cli.terminal import tolerate_closed_output
 from harness.cli.validate import validate
-from harness.core.child_errors import report_error
 from harness.core.distribution import DISTRIBUTION, VERSION
-from harness.core.errors import HarnessError, MachineError, error_lines, os_reason
+from harness.core.errors import HarnessError, MachineError, os_reason
 from harness.core.exit_codes import ExitCode
+
+_UsageError: Any = typer.BadParameter.__base__
+"""What Typer raises for any command line that it cannot read; it exports no name for it."""
 
 WORKLOAD = "quickstart"
 TARGET = "appsync-events-emulated"
@@ -71,11 +75,15 @@ VERBS = (
     Verb(emulate, TARGET),
     Verb(sweep, f"{WORKLOAD} --target {TARGET} --along deliveries --from 2000 --to 8000"),
     Verb(report, "reports/20261123T153000Z-quickstart-appsync-events-emulated"),
-    Verb(check, f"reports/first --slo {SLOS}"),
-    Verb(compare, "reports/first reports/first --fail-if 'fan_out_latency_ms.p99 +10%'"),
+    Verb(check, f"reports/first --slo {SLOS} --all"),
+    Verb(
+        compare,
+        "reports/first reports/first --fail-if 'fan_out_latency_ms.p99 +10%' "
+        "--junit reports/junit.xml",
+    ),
     Verb(baseline, "save reports/first --out baseline.tar.xz"),
     Verb(cost, "reports/first"),
-    Verb(plan, "reports/first --users 1000000"),
+    Verb(plan, "reports/first --users 1000000 --json"),
     Verb(study, f"{STUDY} --size small"),
     Verb(init, "load-test --system polling"),
     Verb(examples, ""),
@@ -153,9 +161,12 @@ def harness(
 def main() -> NoReturn:
     """Run the command line; print any error as one message and exit with its code."""
     output_failure = tolerate_closed_output()
+    OUTPUT.as_json = "--json" in sys.argv[1:]  # Errors may come before options are read.
     code = _exit_code()
+    if OUTPUT.as_json and (code or OUTPUT.result is not None):
+        print_json(code)
     if (failure := output_failure()) is not None:
-        code = _report(_unusable("standard output", failure))
+        code = report_error(_unusable("standard output", failure))
     sys.exit(code)
 
 
@@ -163,24 +174,26 @@ def _exit_code() -> int:
     """Run the subcommand, print the error that ends it, and return the exit code."""
     try:
         _require_working_directory()
-        build_app()(prog_name="harness")
+        return int(build_app()(prog_name="harness", standalone_mode=False) or ExitCode.PASS)
     except SystemExit as end:
         return int(end.code or ExitCode.PASS)
+    except _UsageError as error:
+        return _report_usage(error)
     except HarnessError as error:
-        return _report(error)
+        return report_error(error)
     except Exception as error:  # noqa: BLE001 - the last resort, which writes the traceback to a file
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
-            return _report(_unusable(error.filename or "disk", error))
-        typer.echo(f"error: {describe_bug(error)}", err=True)
-        return ExitCode.INTERNAL_ERROR
-    return ExitCode.PASS
+            return report_error(_unusable(error.filename or "disk", error))
+        return report_error(describe_bug(error))
 
 
-def _report(error: HarnessError) -> int:
-    """Report an error to the user and to the parent process; return its exit code."""
-    report_error(error)
-    typer.echo(error_lines(error), err=True)
-    return error.exit_code
+def _report_usage(error: Any) -> int:
+    """Print what is wrong with the command line, with the usage; return the exit code."""
+    error.show()
+    where = error.ctx.command_path if error.ctx else "harness"
+    found, required = error.format_message().rstrip("."), "the help says what is allowed"
+    OUTPUT.error = HarnessError(where, found, required, f"see {where} --help")
+    return int(error.exit_code)
 
 
 def _require_working_directory() -> None:
@@ -210,15 +223,16 @@ def _unusable(where: str, error: OSError) -> MachineError:
     return MachineError(where, found, rule, _OF_THE_MACHINE.get(error.errno or 0))
 
 
-def describe_bug(error: Exception) -> str:
-    """Write the traceback of an unexpected error to a file; return a message that names it."""
+def describe_bug(error: Exception) -> HarnessError:
+    """Write the traceback of an unexpected error to a file; return an error that names it."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="harness-error-", suffix=".txt", encoding="utf-8", delete=False
     ) as file:
         file.write("".join(traceback.format_exception(error)))
     text = " ".join(str(error).split())
     finding = f"{type(error).__name__} ({text})" if text else type(error).__name__
-    return f"harness: unexpected {finding}, a bug of the harness; the traceback is in {file.name}"
+    rule = f"a bug of the harness; the traceback is in {file.name}"
+    return HarnessError("harness", f"unexpected {finding}", rule)
 
 
 def _print_version() -> NoReturn:

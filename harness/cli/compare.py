@@ -5,21 +5,20 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 from rich.text import Text
 
-from harness.cli.options import REPORTS, AsJson, require_known, usage_error
+from harness.cli.options import REPORTS, require_known, usage_error
+from harness.cli.output import JSON, QUIET, give, takes
 from harness.cli.terminal import print_table, stdout_console
-from harness.cli.verdict import add_to_step_summary
+from harness.cli.verdict import add_to_step_summary, annotate
+from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 from harness.core.load_differences import KINDS
 
 if TYPE_CHECKING:
-    from harness.analysis.decide.comparability import Incompatibility
     from harness.analysis.decide.comparison import Comparison
     from harness.analysis.decide.regression import Passage
-    from harness.report.table_cells import Table
 
 DEFAULT_PAGE = REPORTS / "comparison.html"
 _LEAST_SIDES = 2
@@ -62,6 +61,7 @@ Allow = Annotated[
 ]
 
 
+@takes(JSON, QUIET)
 def compare(
     sides: Sides,
     *,
@@ -73,7 +73,10 @@ def compare(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare runs whatever they differ in.")
     ] = False,
-    as_json: AsJson = False,
+    junit: Annotated[
+        Path | None,
+        typer.Option(help="Write JUnit XML with one case per rule and side.", metavar="FILE"),
+    ] = None,
 ) -> None:
     """Compare runs with the first one, and write a page.
 
@@ -83,12 +86,12 @@ def compare(
     widens the intervals. Exit code: 0; 3 if a --fail-if rule is met; 6 if the runs are refused.
     """
     from harness.analysis.decide.baseline import opened_baseline
+    from harness.analysis.decide.comparability import IncomparableRunsError
     from harness.analysis.decide.history import compare_with_stored
     from harness.analysis.decide.regression import parse_gates, pass_gates
     from harness.analysis.run.finalize import analyse
     from harness.report.decide.compare_charts import draw_comparison
     from harness.report.decide.compare_page import render_comparison
-    from harness.report.decide.compare_tables import comparison_json
     from harness.report.write import write_page
 
     gates = parse_gates(fail_if or [])
@@ -99,16 +102,15 @@ def compare(
     with opened_baseline(baseline) if baseline else none as first:
         every = [first, *folders] if baseline else folders
         runs = [[analyse(folder) for folder in side] for side in every]
-        comparison = compare_with_stored(runs, allowed, history)
+        try:
+            comparison = compare_with_stored(runs, allowed, history)
+        except IncomparableRunsError as error:
+            _refuse(error, junit)
+            raise
         passages = pass_gates(comparison, gates)
         charts = draw_comparison(comparison)
         write_page(out, render_comparison(comparison, passages, charts), charts)
-    if as_json:
-        found = comparison_json(comparison, passages)
-        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
-    else:
-        _show(comparison, passages, out)
-    add_to_step_summary(lambda: _markdown(comparison, passages))
+    _give(comparison, passages, out, junit)
     if any(one.verdict != "pass" for one in passages):
         raise typer.Exit(int(ExitCode.SLO_FAILED))
 
@@ -130,55 +132,61 @@ def _folders(sides: Sequence[str], given: int) -> list[list[Path]]:
     return folders
 
 
+def _give(
+    comparison: "Comparison", passages: Sequence["Passage"], page: Path, junit: Path | None
+) -> None:
+    """Give a comparison to JUnit, GitHub Actions and stdout."""
+    from harness.report.decide.compare_ci import (
+        comparison_annotations,
+        comparison_markdown,
+        render_comparison_junit,
+    )
+    from harness.report.decide.compare_tables import comparison_json
+    from harness.report.write import write_file
+
+    if junit is not None:
+        write_file(junit, render_comparison_junit(comparison, passages))
+    annotate(comparison_annotations(comparison, passages))
+    add_to_step_summary(lambda: comparison_markdown(comparison, passages))
+    give(
+        lambda: comparison_json(comparison, passages) | {"page": str(page)},
+        lambda: _show(comparison, passages, page),
+        lambda: _headline(comparison, passages),
+    )
+
+
 def _show(comparison: "Comparison", passages: Sequence["Passage"], page: Path) -> None:
-    from harness.report.decide.compare_tables import decision, noise_text
+    from harness.report.decide.compare_ci import comparison_tables
+    from harness.report.decide.compare_tables import named_sides, noise_text, unlike_text
 
     console = stdout_console()
     for one in comparison.unlike:
         style = "yellow" if one.widens else "bold red"
-        console.print(Text(_unlike_line(one), style=style))
-    mark, word, _ = decision(comparison, passages)
-    console.print(Text(f"{mark} {word}", style="bold"))
-    for line in _named(comparison):
+        console.print(Text(unlike_text(one), style=style))
+    console.print(Text(_headline(comparison, passages), style="bold"))
+    for line in named_sides(comparison):
         console.print(Text(line))
-    for table in _tables(comparison, passages):
+    for table in comparison_tables(comparison, passages):
         print_table(table, console)
     console.print(Text(noise_text(comparison)), soft_wrap=True)
     console.print(Text(f"page: {page}"), soft_wrap=True)
 
 
-def _unlike_line(one: "Incompatibility") -> str:
-    what = "another machine" if one.widens else "not comparable"
-    return f"{what}: {one.key} is {one.found}"
-
-
-def _named(comparison: "Comparison") -> list[str]:
-    """Return the label and tags of each side; nothing where no side has any."""
-    if not any(side.label for side in comparison.sides) and not any(comparison.tags):
-        return []
-    pairs = zip(comparison.sides, comparison.tags, strict=True)
-    return [f"{side.title} ({tags})" if tags else side.title for side, tags in pairs]
-
-
-def _tables(comparison: "Comparison", passages: Sequence["Passage"]) -> list["Table"]:
-    from harness.report.decide.compare_tables import difference_table, gates_table
-
-    found = [
-        difference_table(comparison.sides[0], side, differences)
-        for side, differences in zip(comparison.sides[1:], comparison.differences, strict=True)
-    ]
-    return found + ([gates_table(passages)] if passages else [])
-
-
-def _markdown(comparison: "Comparison", passages: Sequence["Passage"]) -> str:
-    from harness.report.decide.compare_tables import decision, noise_text
-    from harness.report.markdown import escape, render_table
+def _headline(comparison: "Comparison", passages: Sequence["Passage"]) -> str:
+    from harness.report.decide.compare_tables import decision
 
     mark, word, _ = decision(comparison, passages)
-    parts = [f"**{mark} {escape(word)}**"]
-    parts += [f"- {escape(_unlike_line(one))}" for one in comparison.unlike]
-    parts += [f"- {escape(line)}" for line in _named(comparison)]
-    for table in _tables(comparison, passages):
-        parts += [f"## {escape(table.title)}", render_table(table)]
-    parts.append(escape(noise_text(comparison)))
-    return "\n\n".join(parts) + "\n"
+    return f"{mark} {word}"
+
+
+def _refuse(error: HarnessError, junit: Path | None) -> None:
+    """Report a comparison that was refused to JUnit and to GitHub Actions."""
+    from harness.report.ci import annotation
+    from harness.report.decide.compare_ci import render_refusal_junit
+    from harness.report.markdown import escape
+    from harness.report.write import write_file
+
+    if junit is not None:
+        write_file(junit, render_refusal_junit(error))
+    annotate([annotation("error", "Not comparable", str(error))])
+    add_to_step_summary(lambda: f"**! Not comparable**\n\n{escape(str(error))}\n")

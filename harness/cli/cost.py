@@ -1,13 +1,13 @@
 """``harness cost``: the cost of a day on each system, and the usage of runs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
 from rich.text import Text
 
-from harness.cli.options import AsJson, require_known, scenario_option
+from harness.cli.options import require_known, scenario_option
+from harness.cli.output import JSON, give, takes
 from harness.cli.terminal import TABLE_WIDTH, print_table, stdout_console
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.analysis.run.record import Record
 
 
+@takes(JSON)
 def cost(
     runs: Annotated[
         list[Path] | None,
@@ -34,7 +35,6 @@ def cost(
             help="Reverse an assumption about the price list, such as keep-alive. Repeatable.",
         ),
     ] = None,
-    as_json: AsJson = False,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with charts.", metavar="FILE")
     ] = None,
@@ -58,10 +58,10 @@ def cost(
 
         charts = draw_curves(study.curves)
         write_page(html, render_cost_page(study, costs, charts), charts)
-    if as_json:
-        options = orjson.OPT_INDENT_2
-        typer.echo(orjson.dumps({"runs": costs, "study": study}, option=options))
-        return
+    give(lambda: {"runs": costs, "study": study}, lambda: _show(study, costs, html))
+
+
+def _show(study: "CostStudy", costs: list[Any], html: Path | None) -> None:
     from harness.report.decide.cost_tables import cost_tables
 
     console = stdout_console(TABLE_WIDTH)

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import PACKAGED_LOCUSTFILE, Locustfile, readable_locustfile
+from harness.cli.output import LOG_LEVEL, QUIET, log_arguments, note, takes
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, os_reason
 
@@ -124,6 +125,7 @@ def _require_free(host: str, port: int) -> None:
         ) from None
 
 
+@takes(QUIET, LOG_LEVEL)
 def worker(
     master_host: Annotated[
         str, typer.Option(metavar="HOST", help="Host of the master.", envvar="HARNESS_MASTER")
@@ -156,8 +158,8 @@ def worker(
 
     users = readable_locustfile(locustfile)
     share_secret(secret_file)
-    typer.echo(f"waiting for a run at {master_host}:{master_port}", err=True)
-    wait_for_master(master_host, master_port, max_wait_s, lambda text: typer.echo(text, err=True))
+    note(f"waiting for a run at {master_host}:{master_port}")
+    wait_for_master(master_host, master_port, max_wait_s, note)
     require_same_secret(master_host, master_port)
     status = _run_locust(worker_command(master_host, master_port, processes, users))
     if status < 0:
@@ -180,7 +182,7 @@ def worker_command(
 ) -> list[str]:
     """Return the Locust command of a worker."""
     command = [*python_command("harness.load.start"), "-f", str(locustfile), "--worker"]
-    command += ["--master-host", host, "--master-port", str(port)]
+    command += ["--master-host", host, "--master-port", str(port), *log_arguments()]
     return [*command, "--processes", str(processes)] if processes > 1 else command
 
 

@@ -10,7 +10,8 @@ import orjson
 import typer
 
 from harness.cli.emulated_api import Api, describe, options_of, page, warning
-from harness.cli.options import AsJson, Overrides, load_each, scenario_argument
+from harness.cli.options import Overrides, load_each, scenario_argument
+from harness.cli.output import OUTPUT
 from harness.core.child_errors import encode_error
 from harness.core.errors import MachineError, ScenarioError, error_lines
 from harness.core.system import system_named
@@ -35,7 +36,9 @@ def emulate(
     ],
     *,
     overrides: Overrides = None,
-    as_json: AsJson = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each address as a line of JSON instead of text.")
+    ] = False,
     exit_with_parent: Annotated[
         bool, typer.Option("--exit-with-parent", help="Also stop at the end of standard input.")
     ] = False,
@@ -45,6 +48,7 @@ def emulate(
     Prints the addresses and an API key of each emulator once it accepts connections. SIGHUP reloads
     the target files: namespaces, credentials and handlers change, connections stay open.
     """
+    OUTPUT.as_json = False  # Its JSON is a line for each emulator, or for the error.
     try:
         _serve(targets, overrides or (), as_json=as_json, exit_with_parent=exit_with_parent)
     except Exception as error:

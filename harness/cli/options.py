@@ -117,7 +117,6 @@ LocustArguments = Annotated[
         help="Pass an argument to Locust, such as --locust-arg=--csv=run. Repeatable.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def usage_error(where: str, found: str, rule: str, hint: str | None = None) -> ScenarioError:

@@ -1,23 +1,25 @@
 """``harness plan``: resources for more users than the machines at hand can simulate."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from harness.cli.options import AsJson, RunFolder, require_known
+from harness.cli.options import RunFolder, require_known
+from harness.cli.output import JSON, give, takes
 from harness.cli.terminal import TABLE_WIDTH, grid, stdout_console
 from harness.core.system import System, installed_systems
 
 if TYPE_CHECKING:
-    from harness.analysis.decide.fleet import FleetPlan
+    from harness.analysis.decide.fleet import FleetPlan, WorkerCost
 
 _USERS = [100_000, 1_000_000, 10_000_000]
 
 
+@takes(JSON)
 def plan(
     run: RunFolder,
     *,
@@ -41,7 +43,6 @@ def plan(
         str | None,
         typer.Option(metavar="NAME", help="System to plan for.  [default: that of the run]"),
     ] = None,
-    as_json: AsJson = False,
 ) -> None:
     """Estimate the workers, IP addresses, quotas and cost that a larger load requires.
 
@@ -60,11 +61,11 @@ def plan(
         plan_fleet(cost, FleetLoad(count, rate_per_s, joins_per_s, hours), priced, open_files)
         for count in users or _USERS
     ]
-    if as_json:
-        found = [{"crowd": p.load, "steps": p.steps, "quotas": p.quotas} for p in plans]
-        result = {"measured": cost, "plans": found}
-        typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
-        return
+    found = [{"crowd": p.load, "steps": p.steps, "quotas": p.quotas} for p in plans]
+    give(lambda: {"measured": cost, "plans": found}, lambda: _show(cost, plans))
+
+
+def _show(cost: "WorkerCost", plans: Sequence["FleetPlan"]) -> None:
     console = stdout_console(TABLE_WIDTH)
     console.print(
         f"Measured in {cost.run}: {cost.delivery_us:.1f} µs per delivery, {cost.join_us:,.0f} µs "

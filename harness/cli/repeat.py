@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from harness.cli.options import usage_error
+from harness.cli.output import OUTPUT, give, note
 from harness.cli.terminal import TABLE_WIDTH, print_table, stdout_console
 from harness.cli.verdict import add_to_step_summary
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from harness.report.table_cells import Table
     from harness.scenario.plan import Plan
 
 Repeat = Annotated[
@@ -28,6 +30,7 @@ _WORST_FIRST: Final = (
     *(ExitCode.INTERRUPTED, ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE),
     *(ExitCode.TARGET_UNREACHABLE, ExitCode.RUN_INVALID, ExitCode.SLO_FAILED, ExitCode.PASS),
 )
+_VERDICTS: Final = {0: "pass", 3: "fail", 4: "invalid"}
 _SEEDS: Final = 2**32
 
 
@@ -44,18 +47,21 @@ def run_repeatedly(
 
     if count == 1:
         return run(plan, folder)
-    codes = []
+    codes: list[int] = []
+    results: list[dict[str, Any]] = []
     try:
         for number, each in enumerate(with_seeds(plan, count), 1):
             place = folder / str(number)
             seed = each.workload.seed
-            typer.echo(f"run {number} of {count}, seed {seed}: {place}", err=True)
+            note(f"run {number} of {count}, seed {seed}: {place}")
+            OUTPUT.result = None
             codes.append(run(each, place))
+            results += [OUTPUT.result] if OUTPUT.result else []
             if codes[-1] == ExitCode.INTERRUPTED or not (place / RUN_FILE).is_file():
                 break
     except KeyboardInterrupt:  # Between two runs.
         codes.append(ExitCode.INTERRUPTED)
-    _show(folder, count)
+    _give(folder, count, {"verdict": _VERDICTS.get(worst(codes)), "runs": results})
     return worst(codes)
 
 
@@ -83,8 +89,8 @@ def refuse_with_master(count: int, *, master: bool) -> None:
     raise usage_error("--repeat", "--master", rule, hint)
 
 
-def _show(folder: Path, count: int) -> None:
-    """Print a table of the runs that left a record, if any did."""
+def _give(folder: Path, count: int, result: dict[str, Any]) -> None:
+    """Give the runs that left a record, if any did: as a table, their folder alone or JSON."""
     from harness.analysis.run.run_file import read_run, runs_in
     from harness.report.decide.repeat_table import repeat_table
     from harness.report.markdown import render_table
@@ -93,8 +99,16 @@ def _show(folder: Path, count: int) -> None:
     if not runs:
         return
     table = repeat_table(runs, count)
+    add_to_step_summary(lambda: f"## {table.title}\n\n{render_table(table)}")
+    give(
+        lambda: result | {"folder": str(folder)},
+        lambda: _show(table, folder),
+        lambda: f"runs: {folder}",
+    )
+
+
+def _show(table: "Table", folder: Path) -> None:
     console = stdout_console(TABLE_WIDTH)
     console.print()
     print_table(table, console)
     typer.echo(f"runs: {folder}")
-    add_to_step_summary(lambda: f"## {table.title}\n\n{render_table(table)}")

@@ -5,20 +5,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 from rich.text import Text
 
-from harness.cli.options import RUN, AsJson, RunFolder, scenario_option, usage_error
+from harness.cli.options import RUN, RunFolder, scenario_option, usage_error
+from harness.cli.output import JSON, QUIET, give, takes
 from harness.cli.terminal import TABLE_WIDTH, print_table, stdout_console
-from harness.cli.verdict import print_judgement, report_to_github, show
+from harness.cli.verdict import (
+    print_judgement,
+    report_to_github,
+    run_json,
+    show,
+    verdict_line,
+)
 
 if TYPE_CHECKING:
+    from harness.analysis.decide.history import History
     from harness.analysis.run.finalize import Analysis
 
 HISTORY_PAGE = "history.html"
 
 
+@takes(JSON, QUIET)
 def report(
     run: Annotated[Path | None, RUN] = None,
     *,
@@ -36,9 +44,6 @@ def report(
         Path | None,
         typer.Option(help="Page of the history.  [default: DIR/history.html]", metavar="FILE"),
     ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing; only set the exit code.")
-    ] = False,
 ) -> None:
     """Judge a run and write its report.
 
@@ -53,7 +58,7 @@ def report(
         hint = "for example harness report reports/first, or harness report --history reports"
         raise usage_error("report", found, "must be one of RUN, --history", hint)
     if history is not None:
-        _report_history(history, metric or (), out, quiet=quiet)
+        _report_history(history, metric or (), out)
         return
     assert run is not None  # noqa: S101 - one of the two is given
     for flag, given in (("--metric", metric), ("--out", out)):
@@ -61,11 +66,11 @@ def report(
             hint = "a run's report is written into its own folder, with all metrics"
             raise usage_error(flag, "", "requires --history", hint)
     analysis, page = make_report(run)
-    if not quiet:
-        show(analysis, page)
+    show(analysis, page)
     raise typer.Exit(int(analysis.summary["exit_code"]))
 
 
+@takes(JSON, QUIET)
 def check(
     run: RunFolder,
     *,
@@ -76,7 +81,9 @@ def check(
     junit: Annotated[
         Path | None, typer.Option(help="Write JUnit XML with one case per SLO.", metavar="FILE")
     ] = None,
-    as_json: AsJson = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print every figure, also those without an SLO.")
+    ] = False,
 ) -> None:
     """Judge a finished run again, for example by other SLOs.
 
@@ -84,7 +91,7 @@ def check(
     workload, and optionally phase and user_class. The run's folder is not changed. An objective
     without data fails. Exit code: 0 if all hold, 3 if one does not, 4 if the run is invalid.
     """
-    from harness.analysis.run.finalize import analyse, judge_again, verdict_json
+    from harness.analysis.run.finalize import analyse, judge_again
     from harness.report.run.ci import render_junit
     from harness.report.write import write_file
     from harness.scenario.slo_file import load_slos
@@ -96,10 +103,11 @@ def check(
     if junit is not None:
         write_file(junit, render_junit(analysis))
     report_to_github(analysis)
-    if as_json:
-        typer.echo(orjson.dumps(verdict_json(analysis), option=orjson.OPT_INDENT_2))
-    else:
-        print_judgement(analysis, stdout_console())
+    give(
+        lambda: run_json(analysis),
+        lambda: print_judgement(analysis, stdout_console(), every=every),
+        lambda: verdict_line(analysis),
+    )
     raise typer.Exit(int(analysis.summary["exit_code"]))
 
 
@@ -117,12 +125,12 @@ def make_report(folder: Path) -> tuple["Analysis", Path]:
     return analysis, write_report(analysis)
 
 
-def _report_history(folder: Path, metrics: Sequence[str], out: Path | None, *, quiet: bool) -> None:
+def _report_history(folder: Path, metrics: Sequence[str], out: Path | None) -> None:
     """Write the page of a history with its charts, and print its tables."""
     from harness.analysis.decide.history import METRICS, read_history
     from harness.core.errors import did_you_mean
     from harness.core.metrics import SUMMARY_METRICS, find_metric
-    from harness.report.decide.history_page import draw_history, render_history, tables, title
+    from harness.report.decide.history_page import draw_history, history_json, render_history
     from harness.report.write import write_page
 
     for name in metrics:
@@ -135,8 +143,16 @@ def _report_history(folder: Path, metrics: Sequence[str], out: Path | None, *, q
     page = out or folder / HISTORY_PAGE
     charts = draw_history(found)
     write_page(page, render_history(found, charts), [one for each in charts for one in each])
-    if quiet:
-        return
+    give(
+        lambda: history_json(found) | {"page": str(page)},
+        lambda: _show_history(found, page),
+        lambda: f"page: {page}",
+    )
+
+
+def _show_history(found: "History", page: Path) -> None:
+    from harness.report.decide.history_page import tables, title
+
     console = stdout_console(TABLE_WIDTH)
     for series, table in zip(found.series, tables(found), strict=True):
         print_table(replace(table, title=title(series)), console)

@@ -39,10 +39,10 @@ from harness.cli.options import (
     folder_exists,
     readable_locustfile,
 )
+from harness.cli.output import JSON, LOG_LEVEL, OUTPUT, QUIET, log_arguments, note, report, takes
 from harness.cli.repeat import Repeat, refuse_with_master, run_repeatedly
-from harness.core.child_errors import report_error
 from harness.core.child_python import python_command
-from harness.core.errors import HarnessError, error_lines
+from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ WebPort = Annotated[
 ]
 
 
+@takes(JSON, QUIET, LOG_LEVEL)
 def run(
     workload: WorkloadFile,
     target: TargetFile,
@@ -154,7 +155,7 @@ def announce_budget(plan: "Plan", max_usd: float | None) -> "Budget":
     from harness.cli.budget import Budget
 
     budget = Budget(plan, max_usd)
-    typer.echo(str(budget), err=True)
+    note(str(budget))
     budget.require_within()
     return budget
 
@@ -179,7 +180,7 @@ def load_command(
     command += ["--out", str(folder)]
     if workers > 1:
         command += ["--processes", str(workers), *_private_master_address()]
-    return [*command, *locust_arguments]
+    return [*command, *log_arguments(), *locust_arguments]
 
 
 def _live_page(port: int | None) -> list[str]:
@@ -254,12 +255,13 @@ def follow(load: "LoadProcess", plan: "Plan", folder: Path, budget: "Budget | No
         total_s=plan.total_s,
         planned=plan.workload.population.fan_out,
     )
-    with ProgressDisplay(progress, folder, Console(stderr=True)) as display:
+    console = Console(stderr=True, quiet=OUTPUT.quiet)
+    with ProgressDisplay(progress, folder, console) as display:
         while (status := load.wait(POLL_S)) is None:
             progress.stopping = load.interrupted
             display.update()
             if watch and (complaint := watch.complaint()):
-                typer.echo(f"error: {complaint}", err=True)
+                report(complaint)
                 load.forward(signal.SIGINT)
             if overrun.overran():
                 load.kill()
@@ -299,8 +301,7 @@ def conclude(
 def _conclude_without_record(load: "LoadProcess", status: int) -> int:
     """Print why there is no record, remove what is left, and return the exit code."""
     if load.error is not None:
-        report_error(load.error)
-        typer.echo(error_lines(load.error), err=True)
+        report(load.error)
     if load.error is not None or load.interrupted:
         load.discard()
     else:
@@ -313,8 +314,8 @@ def _conclude_without_record(load: "LoadProcess", status: int) -> int:
 
 
 def _print_died(load: "LoadProcess", status: int) -> None:
-    typer.echo(f"error: load process: {_how(status)}, it must run until the end", err=True)
-    typer.echo(f"hint: its output is in {load.log}", err=True)
+    rule, hint = "it must run until the end", f"its output is in {load.log}"
+    report(HarnessError("load process", _how(status), rule, hint))
 
 
 def _note_died(file: Path, status: int) -> None:
@@ -339,10 +340,10 @@ def show_report(folder: Path) -> int:
     from harness.cli.verdict import show
 
     try:
-        with Console(stderr=True).status("writing the report"):  # On a terminal alone.
+        console = Console(stderr=True, quiet=OUTPUT.quiet)
+        with console.status("writing the report"):  # On a terminal alone.
             analysis, page = make_report(folder)
         show(analysis, page)
     except HarnessError as error:
-        typer.echo(error_lines(error), err=True)
-        return error.exit_code
+        return report(error)
     return int(analysis.summary["exit_code"])

@@ -19,6 +19,7 @@ from harness.cli.options import (
     readable_locustfile,
     scenario_argument,
 )
+from harness.cli.output import JSON, LOG_LEVEL, QUIET, give, note, report, takes
 from harness.core.errors import HarnessError, error_lines
 from harness.core.exit_codes import ExitCode
 
@@ -44,6 +45,7 @@ class _Task:
     missing: str = ""
 
 
+@takes(JSON, QUIET, LOG_LEVEL)
 def study(
     file: Annotated[Path, scenario_argument("studies", "Study file or name.", "STUDY")],
     size: Annotated[
@@ -120,11 +122,11 @@ def _run_all(tasks: Sequence[_Task], runs: Path, count: int, *, again: bool) -> 
             label = f"[{place}/{len(tasks)}] {task.cell.name}"
             if plan is None:
                 if repeat == 1:
-                    _report_progress(f"{label}: refused\n{task.missing}")
+                    note(f"{label}: refused\n{task.missing}")
             elif _is_done(task, repeat, again=again):
-                _report_progress(f"{label}: already complete")
+                note(f"{label}: already complete")
             else:
-                _report_progress(f"{label}, run {repeat} of {count}")
+                note(f"{label}, run {repeat} of {count}")
                 if _run_one(task, plan, runs) == ExitCode.INTERRUPTED:
                     return True
     return False
@@ -154,7 +156,7 @@ def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
         code = conclude(load, status, folder, lambda folder: _judge(task, folder))
     except HarnessError as error:
         task.missing = str(error)
-        _report_progress(f"error: {error}")
+        report(error)
         return ExitCode.BAD_USAGE
     _collect(task, runs)
     why = error_lines(load.error) if load.error else f"ended with exit code {code}"
@@ -176,7 +178,7 @@ def _judge(task: _Task, folder: Path) -> int:
 
     task.judged[folder] = analysis = make_report(folder)[0]
     verdict = analysis.summary["verdict"]
-    _report_progress(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {summary_text(analysis)}")
+    note(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}: {summary_text(analysis)}")
     return int(analysis.summary["exit_code"])
 
 
@@ -193,14 +195,19 @@ def _outcome(task: _Task, count: int) -> "Outcome":
 
 def _report(loaded: "Study", size: str, outcomes: list["Outcome"], folder: Path) -> bool:
     from harness.analysis.decide.study import find
-    from harness.report.decide.study_write import write_study
+    from harness.report.decide.study_write import study_json, write_study
+    from harness.report.write import MARKDOWN_FILE
 
     findings = find(loaded, size, outcomes)
     page = write_study(findings, folder)
-    typer.echo((folder / "summary.md").read_text(encoding="utf-8").rstrip())
-    typer.echo(f"\nreport: {page}")
+    give(
+        lambda: study_json(findings) | {"report": str(page)},
+        lambda: _show(folder / MARKDOWN_FILE, page),
+        lambda: f"report: {page}",
+    )
     return findings.is_whole
 
 
-def _report_progress(text: str) -> None:
-    typer.echo(text, err=True)
+def _show(summary: Path, page: Path) -> None:
+    typer.echo(summary.read_text(encoding="utf-8").rstrip())
+    typer.echo(f"\nreport: {page}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -26,6 +26,7 @@ from harness.cli.options import (
     scenario_option,
     usage_error,
 )
+from harness.cli.output import JSON, LOG_LEVEL, QUIET, give, note, report, takes
 from harness.cli.run import default_folder
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
 from harness.core.exit_codes import ExitCode
@@ -89,6 +90,7 @@ Reference = Annotated[
 ]
 
 
+@takes(JSON, QUIET, LOG_LEVEL)
 def sweep(
     workload: WorkloadFile,
     target: TargetFile,
@@ -236,14 +238,16 @@ def _sweep(
     except (SweepStoppedError, KeyboardInterrupt) as stop:
         results.write("interrupted")
         code = stop.code if isinstance(stop, SweepStoppedError) else ExitCode.INTERRUPTED
-        hint = f"\ninterrupted; the same command with --out {results.folder} resumes"
-        typer.echo(hint if code == ExitCode.INTERRUPTED else f"error: {stop}", err=True)
-        results.show()
+        if isinstance(stop, SweepStoppedError) and code != ExitCode.INTERRUPTED:
+            report(stop)
+        else:
+            note(f"\ninterrupted; the same command with --out {results.folder} resumes")
+        results.give()
         if code != ExitCode.INTERRUPTED:
             results.discard_empty()
         return code
     results.write("completed")
-    results.show()
+    results.give()
     return exit_code_of(results.cells)
 
 
@@ -260,7 +264,7 @@ def _run_search(runner: StepRunner, search: "Search", results: "_Results") -> No
         ):
             raise SweepStoppedError(runner.folder / step.run, step.exit_code)
         steps.append(step)
-        typer.echo(f"step {len(steps)}: {step_line(step, runner.axis)}", err=True)
+        note(f"step {len(steps)}: {step_line(step, runner.axis)}")
         results.record(runner, search, steps)
 
 
@@ -272,6 +276,7 @@ class _Results:
         self._names = names
         self._reference = reference
         self._cells: dict[tuple[tuple[Axis, float], ...], Cell] = {}
+        self._data: dict[str, Any] = {}
 
     @property
     def cells(self) -> list["Cell"]:
@@ -296,7 +301,7 @@ class _Results:
         from harness.report.decide.sweep_charts import draw_sweep
         from harness.report.write import write_file, write_page
 
-        data = sweep_json(status, *self._names, self.cells)
+        self._data = data = sweep_json(status, *self._names, self.cells)
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         write_file(self.folder / JSON_FILE, orjson.dumps(data, option=options))
         if self.cells and status != "running":
@@ -310,8 +315,18 @@ class _Results:
             (self.folder / JSON_FILE).unlink()
             self.folder.rmdir()
 
-    def show(self) -> None:
-        """Print the results."""
+    def give(self) -> None:
+        """Give the results that were written last, as text, capacities alone or JSON."""
+        from harness.report.decide.sweep_text import VERDICT_OF, cell_lines
+
+        verdict = VERDICT_OF[self._data["exit_code"]]
+        give(
+            lambda: self._data | {"verdict": verdict, "folder": str(self.folder)},
+            self._show,
+            lambda: "\n".join(cell_lines(cell)[0] for cell in self.cells),
+        )
+
+    def _show(self) -> None:
         from harness.report.decide.sweep_text import cell_lines
 
         for cell in self.cells:

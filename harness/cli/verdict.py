@@ -1,16 +1,17 @@
 """The verdict of a run on the terminal, and on GitHub Actions where it runs there."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from harness.cli.terminal import COLOURS, grid, paragraph, plain, stdout_console
+from harness.cli.output import give
+from harness.cli.terminal import COLOURS, grid, paragraph, plain, print_table, stdout_console
 from harness.core.errors import MachineError, os_reason
 
 if TYPE_CHECKING:
@@ -23,7 +24,34 @@ ACTIONS_VARIABLE = "GITHUB_ACTIONS"
 def show(analysis: "Analysis", page: Path) -> None:
     """Report to GitHub Actions, and print the headline of a report to stdout."""
     report_to_github(analysis)  # It may fail; then nothing is to say that the run passed.
-    print_headline(analysis, page, stdout_console())
+    give(
+        lambda: run_json(analysis) | {"report": str(page)},
+        lambda: print_headline(analysis, page, stdout_console()),
+        lambda: verdict_line(analysis),
+    )
+
+
+def run_json(analysis: "Analysis") -> dict[str, Any]:
+    """Return verdict, objectives, warnings and all figures of a run under stable names."""
+    from harness.analysis.run.finalize import verdict_json
+    from harness.analysis.run.slo import figures_of
+
+    record = analysis.record
+    found = {"folder": str(record.folder), "figures": figures_of(analysis.summary)}
+    return verdict_json(analysis) | {"cause": record.run.get("cause")} | found
+
+
+def verdict_line(analysis: "Analysis") -> str:
+    """Return the verdict of a run with its mark, its workload and its target."""
+    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
+
+    verdict = analysis.summary["verdict"]
+    return f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]} {_title(analysis)}"
+
+
+def _title(analysis: "Analysis") -> str:
+    workload = analysis.record.workload.get("name", "unknown workload")
+    return f"{workload} on {analysis.record.target.get('name', 'unknown target')}"
 
 
 def print_headline(analysis: "Analysis", page: Path, console: Console) -> None:
@@ -37,22 +65,28 @@ def print_headline(analysis: "Analysis", page: Path, console: Console) -> None:
     console.print(Text(f"report: {page}"), soft_wrap=True)
 
 
-def print_judgement(analysis: "Analysis", console: Console) -> None:
-    """Print verdict, summary text, objectives with their margins, and warnings."""
+def print_judgement(analysis: "Analysis", console: Console, *, every: bool = False) -> None:
+    """Print verdict, summary text, objectives with their margins, and warnings.
+
+    ``every`` adds all figures, also those without an objective.
+    """
+    from harness.report.run.tables import figures_table
+
     _print_verdict(analysis, console)
     _print_objectives(analysis, console, margins=True)
     _print_warnings(analysis, console)
+    if every:
+        console.print()
+        print_table(figures_table(analysis.summary), console)
 
 
 def _print_verdict(analysis: "Analysis", console: Console) -> None:
-    from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS, advise, summary_text
+    from harness.report.summary_text import advise, summary_text
 
-    verdict = analysis.summary["verdict"]
-    colour = COLOURS[verdict]
-    mark = Text(f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}", style=f"bold {colour}")
-    workload = analysis.record.workload.get("name", "unknown workload")
-    target = analysis.record.target.get("name", "unknown target")
-    console.print(mark, Text(f" {workload} on {target}", style="bold"), sep="")
+    title = f" {_title(analysis)}"
+    mark = Text(verdict_line(analysis).removesuffix(title))
+    mark.stylize(f"bold {COLOURS[analysis.summary['verdict']]}")
+    console.print(mark, Text(title, style="bold"), sep="")
     console.print(paragraph(summary_text(analysis), console))
     if advice := advise(analysis):
         console.print(paragraph(f"hint: {advice}", console))
@@ -94,17 +128,19 @@ def _print_warnings(analysis: "Analysis", console: Console) -> None:
 
 
 def report_to_github(analysis: "Analysis") -> None:
-    """Annotate the job and add the verdict to its page; does nothing outside of GitHub Actions.
-
-    Annotations go to stderr, which the runner reads too, so that stdout holds results only.
-    """
+    """Annotate the job and add the verdict to its page; does nothing outside of GitHub Actions."""
     from harness.report.markdown import render_markdown
     from harness.report.run.ci import annotations
 
-    if os.environ.get(ACTIONS_VARIABLE) == "true":
-        for line in annotations(analysis.summary):
-            typer.echo(line, err=True)
+    annotate(annotations(analysis.summary))
     add_to_step_summary(lambda: render_markdown(analysis))
+
+
+def annotate(lines: Iterable[str]) -> None:
+    """Print annotations where this runs on GitHub Actions, whose runner reads stderr too."""
+    if os.environ.get(ACTIONS_VARIABLE) == "true":
+        for line in lines:
+            typer.echo(line, err=True)
 
 
 def add_to_step_summary(text: Callable[[], str]) -> None:

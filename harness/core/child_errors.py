@@ -6,6 +6,7 @@ it to the file that its parent names in the environment.
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import orjson
 
 from harness.core.errors import HarnessError, ScenarioError, ScenarioProblem
 from harness.core.exit_codes import ExitCode
+from harness.core.outside_text import redacted
 
 ERROR_FILE_VARIABLE = "HARNESS_ERROR_FILE"
 """Names the file for the error; set by a parent for its child only."""
@@ -21,10 +23,22 @@ _HINT = "\nhint: "
 
 
 class ChildError(HarnessError):
-    """An error that a child process reported; the sentence is the child's own."""
+    """An error that a child process reported; the sentence is the child's own.
 
-    def __init__(self, kind: str, sentence: str, hint: str | None, exit_code: ExitCode) -> None:
-        super().__init__(kind, sentence, "", hint)
+    Args:
+        parts: Where, found and required of the child's error, where it has them.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        sentence: str,
+        hint: str | None,
+        exit_code: ExitCode,
+        parts: Sequence[str] = (),
+    ) -> None:
+        where, found, required = parts or (kind, sentence, "")
+        super().__init__(where, found, required, hint)
         self.sentence = sentence
         self.exit_code = exit_code
 
@@ -37,11 +51,12 @@ def encode_error(error: Exception) -> bytes:
     if isinstance(error, HarnessError):
         sentence, _, hint = str(error).partition(_HINT)
         code = error.exit_code
+        parts = [redacted(text) for text in (error.where, error.found, error.required)]
     else:
         said = " ".join(str(error).split())
         finding = f"{type(error).__name__} ({said})" if said else type(error).__name__
         sentence, hint = f"unexpected {finding}, a bug of the harness", ""
-        code = ExitCode.INTERNAL_ERROR
+        code, parts = ExitCode.INTERNAL_ERROR, []
     problems = error.problems if isinstance(error, ScenarioError) else ()
     return orjson.dumps(
         {
@@ -49,6 +64,7 @@ def encode_error(error: Exception) -> bytes:
             "sentence": sentence,
             "hint": hint or None,
             "exit_code": int(code),
+            "parts": parts,
             "problems": [asdict(problem) for problem in problems],
         }
     )
@@ -61,7 +77,8 @@ def decode_error(text: bytes) -> HarnessError | None:
         if told["problems"]:
             return ScenarioError([ScenarioProblem(**problem) for problem in told["problems"]])
         code = ExitCode(told["exit_code"])
-        return ChildError(told["error"], told["sentence"], told["hint"], code)
+        parts = told.get("parts", ())
+        return ChildError(told["error"], told["sentence"], told["hint"], code, parts)
     except (ValueError, TypeError, KeyError):
         return None
 

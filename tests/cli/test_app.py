@@ -29,7 +29,7 @@ def main_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run ``main`` on a command that raises, and return its exit code."""
 
     def build_failing_app():
-        def fail(*, prog_name: str) -> None:
+        def fail(*, prog_name: str, standalone_mode: bool) -> None:
             raise error
 
         return fail

@@ -1,4 +1,3 @@
-import json
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -6,6 +5,7 @@ import typer
 
 from harness.cli.report import check
 from harness.core.errors import MachineError
+from harness.core.metrics import SUMMARY_METRICS
 from tests.support.simulated_run import Simulation
 
 SLOS = """
@@ -64,12 +64,31 @@ def test_a_limit_that_is_broken_exits_3(run, slo_file, capsys):
     assert "margin -" in capsys.readouterr().out
 
 
-def test_json_is_all_there_is_on_stdout(run, slo_file, capsys):
-    """A program reads it."""
+def test_json_is_all_there_is_on_stdout(run, slo_file, printed_json):
+    """A program reads verdict, objectives and every figure of the catalogue."""
     assert 3 == exit_code_of(run, slo=slo_file(1), as_json=True)
-    found = json.loads(capsys.readouterr().out)
+    found = printed_json(3)
     assert ["fail", "pass"] == [slo["verdict"] for slo in found["slos"]]
-    assert 3 == found["exit_code"]
+    assert (3, "fail", None) == (found["exit_code"], found["verdict"], found["error"])
+    assert set(SUMMARY_METRICS) == set(found["figures"])
+    assert found["slos"][1]["observed"] == found["figures"]["deliveries.ratio"]
+
+
+def test_every_figure_is_printed_on_request(run, slo_file, capsys):
+    """Those without an objective too, under the names that objectives give them."""
+    assert 0 == exit_code_of(run, slo=slo_file(500))
+    assert "joins.latency_ms.p90" not in capsys.readouterr().out
+    exit_code_of(run, slo=slo_file(500), every=True)
+    out = capsys.readouterr().out
+    lines = [line.split() for line in out.splitlines() if line]
+    assert set(SUMMARY_METRICS) <= {line[0] for line in lines}
+    assert "at most 500 ms  margin 4" in out
+
+
+def test_quiet_prints_the_verdict_alone(run, slo_file, capsys):
+    """One line, for a log that has enough of them."""
+    exit_code_of(run, slo=slo_file(1), quiet=True)
+    assert ("✕ Fail quickstart on appsync-events-emulated\n", "") == capsys.readouterr()
 
 
 def test_junit_has_a_case_for_each_slo_with_its_scope(run, slo_file, tmp_path):
@@ -101,7 +120,7 @@ def test_github_gets_annotations_and_a_step_summary(run, slo_file, tmp_path, cap
     out, err = capsys.readouterr()
     assert err.startswith("::error title=Fan-out latency p99 (subscriber)::")
     assert 1 == err.count("::error")
-    assert "fail" == json.loads(out)["verdict"]
+    assert "" == out
     assert page.read_text(encoding="utf-8").startswith("before\n## ✕ Fail")
 
 

@@ -1,5 +1,6 @@
-import json
+import re
 import shutil
+from xml.etree import ElementTree as ET
 
 import pytest
 import typer
@@ -10,6 +11,8 @@ from harness.analysis.run.run_file import runs_in
 from harness.cli.baseline import Action, baseline
 from harness.cli.compare import compare
 from harness.core.errors import ScenarioError
+from harness.report.decide.compare_tables import P99
+from harness.report.formatting import THIN
 from tests.support.simulated_run import Simulation
 
 
@@ -37,13 +40,13 @@ def test_the_table_says_what_is_higher_and_the_page_is_named(runs, tmp_path, cap
     assert {"compare-percentiles.png", "compare-percentiles.svg"} <= charts
 
 
-def test_a_folder_of_runs_is_a_side(runs, tmp_path, capsys):
+def test_a_folder_of_runs_is_a_side(runs, tmp_path, printed_json):
     """As run --repeat makes it: named like a run, in the order of the numbers."""
     for number in (1, 2, 10):
         shutil.copytree(runs["quick"], tmp_path / "side" / f"{number}")
     assert ["1", "2", "10"] == [one.name for one in runs_in(tmp_path / "side")]
     compare([str(tmp_path / "side"), runs["slow"]], out=tmp_path / "page.html", as_json=True)
-    assert 3 == len(json.loads(capsys.readouterr().out)["sides"][0]["runs"])
+    assert 3 == len(printed_json()["sides"][0]["runs"])
 
 
 def test_a_run_beside_itself_shows_no_difference(runs, tmp_path, capsys):
@@ -55,7 +58,7 @@ def test_a_run_beside_itself_shows_no_difference(runs, tmp_path, capsys):
     assert "higher" not in out
 
 
-def test_a_gate_that_is_broken_exits_3_and_the_json_says_which(runs, tmp_path, capsys):
+def test_a_gate_that_is_broken_exits_3_and_the_json_says_which(runs, tmp_path, printed_json):
     """The page is written all the same."""
     page = tmp_path / "page.html"
     rules = ["fan_out_latency_ms.p99 +10%", "deliveries.lost +0%"]
@@ -63,7 +66,7 @@ def test_a_gate_that_is_broken_exits_3_and_the_json_says_which(runs, tmp_path, c
     with pytest.raises(typer.Exit) as caught:
         compare(sides, out=page, fail_if=rules, as_json=True)
     assert 3 == caught.value.exit_code
-    found = json.loads(capsys.readouterr().out)
+    found = printed_json(3)
     assert ["fail", "pass"] == [gate["verdict"] for gate in found["gates"]]
     assert [1, 2] == [len(side["runs"]) for side in found["sides"]]
     assert page.is_file()
@@ -131,7 +134,9 @@ def test_the_step_summary_has_the_differences(runs, tmp_path, monkeypatch, capsy
     assert "| Fan-out latency p99 | higher |" in summary.read_text(encoding="utf-8")
 
 
-def test_sides_are_called_by_their_labels_and_tags_that_differ_are_shown(tmp_path, capsys):
+def test_sides_are_called_by_their_labels_and_tags_that_differ_are_shown(
+    tmp_path, capsys, printed_json
+):
     """In the terminal, on the page and as JSON; a tag that all share is left out."""
     for name, commit in (("a", "1a2b"), ("b", "3c4d")):
         changes = {"label": f"build {name}", "tags": {"commit": commit, "env": "staging"}}
@@ -146,5 +151,72 @@ def test_sides_are_called_by_their_labels_and_tags_that_differ_are_shown(tmp_pat
     ] == lines[1:3]
     assert f"A: build a on {target}, 1 run, commit=1a2b" in page.read_text(encoding="utf-8")
     compare(sides, out=page, as_json=True)
-    (first, _) = json.loads(capsys.readouterr().out)["sides"]
+    (first, _) = printed_json()["sides"]
     assert ("build a", [{"commit": "1a2b", "env": "staging"}]) == (first["label"], first["tags"])
+
+
+def test_all_outputs_of_one_comparison_say_the_same(
+    runs, tmp_path, monkeypatch, capsys, printed_json
+):
+    """Page, terminal, JSON, step summary, JUnit and annotations: one headline, one finding."""
+    page, junit, summary = (tmp_path / name for name in ("page.html", "junit.xml", "summary.md"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    rules = ["fan_out_latency_ms.p99 +10%", "deliveries.lost +0"]
+    asked = {"out": page, "junit": junit, "fail_if": rules}
+    with pytest.raises(typer.Exit):
+        compare([runs["quick"], runs["slow"]], **asked)
+    terminal, annotated = capsys.readouterr()
+    written = summary.read_text("utf-8").replace(THIN, " ")
+    with pytest.raises(typer.Exit):
+        compare([runs["quick"], runs["slow"]], **asked, as_json=True)
+    capsys.readouterr()
+    found = printed_json(3)
+
+    (suite,) = ET.fromstring(junit.read_bytes())  # noqa: S314 - our own document
+    (failure,) = suite.iter("failure")
+    headline = suite.find("properties/property[@name='headline']").get("value")
+    assert "✕ Fail" == headline == terminal.splitlines()[0]
+    assert written.startswith(f"**{headline}**")
+    assert ("Fail", "fail", 3) == (found["headline"], found["verdict"], found["exit_code"])
+    text = page.read_text("utf-8")
+    assert re.search(r"✕\s*(</?\w[^>]*>\s*)*Fail", text)
+
+    change = failure.get("message").partition(": higher, ")[2].partition(" (")[0]
+    ratio = next(one["ratio"] for one in found["differences"] if one["metric"] == P99)
+    assert f"{100 * (ratio - 1):+.3g}{THIN}%" == change
+    assert change in text
+    assert change.replace(THIN, " ") in terminal
+    assert change.replace(THIN, " ") in written
+    (line,) = annotated.splitlines()
+    assert change.replace("%", "%25") in line
+    assert ["fail", "pass"] == [gate["verdict"] for gate in found["gates"]]
+    cases = {case.get("name"): case.find("failure") is None for case in suite.iter("testcase")}
+    passed = {f"B: {rules[0]}": False, f"B: {rules[1]}": True, "the runs are comparable": True}
+    assert passed == cases
+
+
+def test_a_refused_comparison_is_an_error_in_junit(runs, tmp_path, capsys, monkeypatch):
+    """With the sentence of the error, which is also annotated."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    junit = tmp_path / "results" / "junit.xml"
+    with pytest.raises(IncomparableRunsError):
+        compare([runs["quick"], runs["other"]], out=tmp_path / "page.html", junit=junit)
+    (suite,) = ET.fromstring(junit.read_bytes())  # noqa: S314 - our own document
+    assert ["1", "0", "1"] == [suite.get(one) for one in ("tests", "failures", "errors")]
+    sentence = "compare: generator.workers is 1 in A, 3 in B, runs that are compared must be"
+    assert suite.find("testcase/error").get("message").startswith(sentence)
+    assert capsys.readouterr().err.startswith(f"::error title=Not comparable::{sentence}")
+
+
+def test_without_gates_junit_has_the_decisive_figures_and_none_fails(runs, tmp_path, capsys):
+    """As the subcommand itself, which ends with 0 whatever it finds."""
+    junit = tmp_path / "junit.xml"
+    sides = [runs["quick"], runs["slow"]]
+    compare(sides, out=tmp_path / "page.html", junit=junit, quiet=True)
+    assert "✕ B is worse\n" == capsys.readouterr().out
+    (suite,) = ET.fromstring(junit.read_bytes())  # noqa: S314 - our own document
+    assert ["3", "0", "0"] == [suite.get(one) for one in ("tests", "failures", "errors")]
+    said = suite.findtext(f"testcase[@name='B: {P99}']/system-out", "")
+    assert said.startswith("Fan-out latency p99 ")
+    assert ": higher, +" in said

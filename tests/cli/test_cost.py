@@ -1,4 +1,3 @@
-import json
 import re
 
 import pytest
@@ -25,11 +24,11 @@ def test_the_text_shows_each_line_with_formula_and_source(capsys):
         assert text in printed
 
 
-def test_json_has_the_runs_and_the_study(tmp_path, capsys):
+def test_json_has_the_runs_and_the_study(tmp_path, printed_json):
     """For machines: every bill with its lines, every run with its operations."""
     plan = Simulation()
     cost([plan.write(tmp_path / "run")], workload=WORKLOAD, as_json=True)
-    found = json.loads(capsys.readouterr().out)
+    found = printed_json()
     (used,) = found["runs"]
     assert ("appsync-events", plan.delivered) == (used["system"], used["operations"]["outbound"])
     assert 35_000 == found["study"]["day"]["connected"]

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.run.finalize import finalize
+from harness.cli.output import give
 from harness.cli.repeat import run_repeatedly, with_seeds, worst
 from harness.cli.run import run
 from harness.core.errors import ScenarioError
@@ -46,6 +47,24 @@ def test_each_run_has_the_next_seed_and_its_own_folder(plan, tmp_path, capsys):
     lines = [line.split("  ")[0] for line in said.out.splitlines()]
     assert ["3 runs", "Run", "1", "2", "3", "Median", "Lowest to highest"] == lines[1:8]
     assert f"runs: {tmp_path / 'side'}" in said.out.splitlines()
+
+
+def test_the_object_of_several_runs_has_each_of_them(plan, tmp_path, output, printed_json):
+    """And the verdict that the exit code is of; a run without a record has no entry."""
+    one, _ = recording(0, 3, 2)
+
+    def giving(plan, folder):
+        code = one(plan, folder)
+        if code != 2:
+            give(lambda: {"folder": str(folder)}, lambda: None)
+        return code
+
+    output.as_json = True
+    folder = tmp_path / "side"
+    assert 2 == run_repeatedly(plan, folder, 3, giving)
+    found = printed_json(2)
+    assert [str(folder / "1"), str(folder / "2")] == [run["folder"] for run in found["runs"]]
+    assert (2, None, str(folder)) == (found["exit_code"], found["verdict"], found["folder"])
 
 
 def test_a_failed_run_is_followed_by_the_next_and_decides_the_exit_code(plan, tmp_path):

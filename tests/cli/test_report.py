@@ -38,11 +38,13 @@ def test_a_failing_run_exits_3_and_an_invalid_one_4_with_its_warning(tmp_path, c
     assert "hint: messages still on their way count as lost; let the drain end" in out
 
 
-def test_quiet_prints_nothing_and_still_writes_the_page(tmp_path, capsys):
-    """The load asks for it at the end of a run."""
+def test_quiet_prints_the_verdict_and_still_writes_the_page(tmp_path, capsys):
+    """In one line."""
     folder = three_subscribers(tmp_path / "run")
     assert 3 == exit_code_of(folder, quiet=True)
-    assert ("", "") == tuple(capsys.readouterr())
+    out, err = capsys.readouterr()
+    assert (1, "") == (out.count("\n"), err)
+    assert out.startswith("✕ Fail ")
     assert (folder / "report.html").is_file()
 
 
@@ -67,8 +69,9 @@ def test_a_quiet_history_is_its_page_alone(tmp_path, capsys):
     """As a quiet report."""
     finalize(Simulation().write(tmp_path / "a"))
     report(history=tmp_path, quiet=True)
-    assert ("", "") == tuple(capsys.readouterr())
-    assert (tmp_path / "history.html").is_file()
+    page = tmp_path / "history.html"
+    assert (f"page: {page}\n", "") == tuple(capsys.readouterr())
+    assert page.is_file()
 
 
 @pytest.mark.parametrize(

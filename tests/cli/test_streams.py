@@ -26,6 +26,9 @@ HEAVY = {
     "compare": ("compare", "RECORD", "RECORD", "--out", "PAGE"),
     "cost": ("cost", "RECORD"),
     "plan": ("plan", "RECORD", "--users", "1000"),
+    "baseline": ("baseline", "save", "RECORD", "--out", "PAGE"),
+    "json": ("check", "RECORD", "--json"),
+    "quiet": ("check", "RECORD", "--quiet"),
 }
 EACH_VERB = [
     *(pytest.param(words, id=name) for name, words in LIGHT.items()),

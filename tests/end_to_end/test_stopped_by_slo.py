@@ -28,6 +28,7 @@ def test_objective_with_abort_ends_the_run_in_order_as_failed(outcome):
         r"\(fan-out latency p99: [\d.]+ ms, where at most 200 ms is required\)",
         run["cause"]["message"],
     )
+    assert found is not None
     measure = next(phase for phase in run["phases"] if phase["name"] == "measure")
     assert measure["start_s"] + 2.0 <= int(found[1]) <= run["ended_s"] + 1
     assert run["ended_s"] < measure["end_s"]

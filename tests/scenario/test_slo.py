@@ -107,7 +107,7 @@ def test_a_part_of_a_run_cannot_stop_it(part):
 def test_only_a_workloads_slos_stop_runs():
     """A file of SLOs judges runs that are over."""
     with pytest.raises(ValidationError, match="abort"):
-        Slo(metric="joins.failed", op="<=", limit=3, abort=True)
+        Slo.model_validate({"metric": "joins.failed", "op": "<=", "limit": 3, "abort": True})
 
 
 @pytest.mark.parametrize(

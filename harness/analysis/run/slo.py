@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.analysis.run.clocks import below_clock_error
 from harness.core.limits import OPERATORS
-from harness.core.metrics import path_of
+from harness.core.metrics import REQUEST_FIGURES, SUMMARY_METRICS, path_of
 
 
 def observe(summary: Mapping[str, Any], metric: str) -> float | None:
@@ -15,6 +15,14 @@ def observe(summary: Mapping[str, Any], metric: str) -> float | None:
         value = value.get(key) if isinstance(value, Mapping) else None
     is_figure = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_figure else None
+
+
+def figures_of(summary: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return every figure of the catalogue by its dotted name; None where there is none."""
+    names = [*SUMMARY_METRICS]
+    for request in summary.get("requests") or {}:
+        names += [f"requests.{request}.{figure}" for figure in REQUEST_FIGURES]
+    return {name: observe(summary, name) for name in names}
 
 
 def holds(slo: Mapping[str, Any], observed: float) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from harness.analysis.decide.bootstrap import CONFIDENCE, NORMAL_QUANTILE, Interval
+from harness.analysis.decide.comparability import Incompatibility
 from harness.analysis.decide.comparison import RATIO, Comparison, Difference, Side
 from harness.analysis.decide.regression import Passage
 from harness.analysis.run.record import Json
@@ -26,7 +27,7 @@ HEADLINES: Final = (
     *("joins.latency_ms.p99", "stall_s.p99", "cost.usd_day_at_reference"),
 )
 """The main figures, in reading order; the first three in sentences."""
-_DECISIVE: Final = (P99, RATIO)
+DECISIVE: Final = (P99, RATIO)
 """What makes a side better or worse: were there more, one of them would often differ by chance."""
 _PERCENT: Final = round(100 * CONFIDENCE)
 
@@ -43,7 +44,7 @@ def decision(comparison: Comparison, passages: Sequence[Passage]) -> tuple[str, 
     if len(comparison.differences) > 1:
         return "=", f"{', '.join(names[:-1])} and {names[-1]} compared", "no_data"
     found = [one for one in comparison.differences[0] if one.metric in HEADLINES]
-    decisive = [one for one in found if one.metric in _DECISIVE]
+    decisive = [one for one in found if one.metric in DECISIVE]
     if all(one.absolute is None for one in decisive):
         return "?", "No interval", "no_data"
     better = {is_better(one) for one in decisive if one.is_shown}
@@ -79,17 +80,39 @@ def noise_text(comparison: Comparison) -> str:
 def difference_text(first: Side, other: Side, differences: Sequence[Difference]) -> str:
     """Return how a side differs from the first, in a few sentences."""
     by_metric = {one.metric: one for one in differences}
-    sentences = []
-    for metric in HEADLINES[:3]:
-        seen = by_metric[metric]
-        name = capital(title_of(metric))
-        if seen.difference is None:
-            sentences.append(f"{name}: no data.")
-        else:
-            values = f"{figure_text(other, metric)} in {other.name}, "
-            values += f"{figure_text(first, metric)} in {first.name}"
-            sentences.append(f"{name} {values}: {change_text(seen)}.")
-    return " ".join(sentences)
+    return " ".join(
+        f"{_figures_text(first, other, by_metric[metric])}." for metric in HEADLINES[:3]
+    )
+
+
+def figures_text(comparison: Comparison, name: str, seen: Difference) -> str:
+    """Return a metric of a side beside the first side's, and how they differ."""
+    first = comparison.sides[0]
+    other = next(side for side in comparison.sides if side.name == name)
+    return _figures_text(first, other, seen)
+
+
+def _figures_text(first: Side, other: Side, seen: Difference) -> str:
+    title = capital(title_of(seen.metric))
+    if seen.difference is None:
+        return f"{title}: no data"
+    values = f"{figure_text(other, seen.metric)} in {other.name}, "
+    values += f"{figure_text(first, seen.metric)} in {first.name}"
+    return f"{title} {values}: {change_text(seen)}"
+
+
+def unlike_text(one: Incompatibility) -> str:
+    """Return in what runs differ that should be alike."""
+    what = "another machine" if one.widens else "not comparable"
+    return f"{what}: {one.key} is {one.found}"
+
+
+def named_sides(comparison: Comparison) -> list[str]:
+    """Return the label and tags of each side; nothing where no side has any."""
+    if not any(side.label for side in comparison.sides) and not any(comparison.tags):
+        return []
+    pairs = zip(comparison.sides, comparison.tags, strict=True)
+    return [f"{side.title} ({tags})" if tags else side.title for side, tags in pairs]
 
 
 def figure_text(side: Side, metric: str) -> str:
@@ -179,6 +202,7 @@ def comparison_json(comparison: Comparison, passages: Sequence[Passage]) -> Json
             for side in comparison.sides
         ],
         "headline": decision(comparison, passages)[1],
+        "verdict": decision(comparison, passages)[2] if passages else None,
         "noise": noise_text(comparison),
         "unlike": [one._asdict() | {"kind": one.kind} for one in comparison.unlike],
         "differences": [
@@ -187,7 +211,13 @@ def comparison_json(comparison: Comparison, passages: Sequence[Passage]) -> Json
             for one in differences
         ],
         "gates": [
-            {"rule": str(one.gate), "side": one.side, "verdict": one.verdict} for one in passages
+            {
+                "rule": str(one.gate),
+                "side": one.side,
+                "verdict": one.verdict,
+                "finding": _word(one.seen),
+            }
+            for one in passages
         ],
     }
 

@@ -6,11 +6,11 @@ from typing import Any
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter
 
-from harness.analysis.decide.cost_study import CostStudy, Curve
+from harness.analysis.decide.cost_study import Bill, CostStudy, Curve
 from harness.analysis.run.cost import RunCost
 from harness.report import formatting as q
 from harness.report.canvas import NARROW, Chart, ChartLayout, Size, legend, panels, unit
-from harness.report.decide.cost_tables import cost_tables, lines_table
+from harness.report.decide.cost_tables import by_effect, cost_tables, lines_table
 from harness.report.glossary import OF_COSTS
 from harness.report.page import Figure, Tile, render_page
 from harness.report.theme import looks_of
@@ -24,6 +24,7 @@ def render_cost_page(study: CostStudy, runs: Sequence[RunCost], charts: Sequence
         charts=charts,
         percentiles=False,
         story=_summary(study),
+        assumption=_largest_effect(study.cases[0].bills),
         tables=cost_tables(study, runs),
         tiles=_tiles(study),
         day=study.day,
@@ -42,6 +43,23 @@ def _summary(study: CostStudy) -> str:
         f"messages a day, {cheapest.name} cost the least with {q.money(cheapest.usd)}, and "
         f"{highest.name} the most with {q.money(highest.usd)}: {times} times as much."
     )
+
+
+def _largest_effect(bills: Sequence[Bill]) -> str:
+    """Return the assumption that changes a cost by the largest factor; empty without any."""
+    found = by_effect(bills)
+    if not found:
+        return ""
+    bill, other = found[0]
+    text = (
+        f"The assumption with the largest effect is {other.switch}: {other.question} As counted, "
+        f"{bill.name} costs {q.money(bill.usd)}; with the alternative {q.money(other.usd)}"
+    )
+    usd = {one.name: one.usd for one in bills}
+    cheapest = min(usd, key=usd.__getitem__)
+    changed = usd | {bill.name: other.usd}
+    then = min(changed, key=changed.__getitem__)
+    return text + (f", and then {then} costs the least." if then != cheapest else ".")
 
 
 def draw_curves(curves: Sequence[Curve]) -> list[Chart]:

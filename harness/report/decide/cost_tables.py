@@ -1,8 +1,9 @@
 """The tables of a cost comparison, for the terminal and the page."""
 
+import math
 from collections.abc import Mapping, Sequence
 
-from harness.analysis.decide.cost_study import Bill, BreakEven, Case, CostStudy, Step
+from harness.analysis.decide.cost_study import Alternative, Bill, BreakEven, Case, CostStudy, Step
 from harness.analysis.run.cost import RunCost
 from harness.core.pricing import Day, Line, economics_of, priced_systems, step_bytes_of
 from harness.core.system import system_named
@@ -20,8 +21,8 @@ def cost_tables(study: CostStudy, runs: Sequence[RunCost] = ()) -> list[Table]:
     return [
         *(_run(run, number) for number, run in enumerate(runs, 1)),
         _totals(study),
-        _idle(study),
         _open_questions(study.cases),
+        _idle(study),
         _break_evens(study.break_evens),
         _grid(study.grid),
         _steps(
@@ -135,20 +136,36 @@ def _open_questions(cases: Sequence[Case]) -> Table:
             "users": q.count(bill.users),
             "as counted": Cell(q.money(bill.usd), link=lines_table(bill)),
             "alternative": Cell(q.money(each.usd), link=lines_table(bill)),
+            "change": Cell(_change(bill.usd, each.usd), link=lines_table(bill)),
         }
-        for case in cases
-        for bill in case.bills
-        for each in bill.alternatives
+        for bill, each in by_effect([bill for case in cases for bill in case.bills])
     ]
     return table_of(
         "switches",
         "Assumptions, with both values",
-        "The answer depends on the team, or the price list is ambiguous. --flip NAME selects the "
-        "alternative.",
+        "The answer depends on the team, or the price list is ambiguous. Those that change a cost "
+        "by the largest factor come first. --flip NAME selects the alternative.",
         rows,
         texts=3,
         meanings=("", "", "", "users_billed"),
     )
+
+
+def by_effect(bills: Sequence[Bill]) -> list[tuple[Bill, Alternative]]:
+    """Return all assumptions of bills, those that change a cost by the largest factor first."""
+    pairs = [(bill, each) for bill in bills for each in bill.alternatives]
+    return sorted(pairs, key=lambda pair: _factor(pair[0].usd, pair[1].usd), reverse=True)
+
+
+def _factor(usd: float, other_usd: float) -> float:
+    low, high = sorted((usd, other_usd))
+    if not high:
+        return 1.0
+    return high / low if low else math.inf
+
+
+def _change(usd: float, other_usd: float) -> str:
+    return f"{100 * (other_usd / usd - 1):+,.3g}{q.THIN}%" if usd else q.MISSING
 
 
 def _break_evens(found: Sequence[BreakEven]) -> Table:

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness.analysis.decide.comparison import Difference
 from harness.analysis.decide.history import History, Point, Series
+from harness.analysis.run.record import Json
 from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.canvas import (
@@ -69,6 +70,36 @@ def tables(history: History) -> list[Table]:
     return [
         _table(number, series, history.metrics) for number, series in enumerate(history.series, 1)
     ]
+
+
+def history_json(history: History) -> Json:
+    """Return a history as plain data under stable names."""
+    return {
+        "metrics": list(history.metrics),
+        "series": [
+            {
+                "name": series.name,
+                "apart": list(series.apart),
+                "runs": [_point_json(point) for point in series.points],
+            }
+            for series in history.series
+        ],
+        "skipped": [
+            {"folder": str(folder), "reason": reason} for folder, reason in history.skipped
+        ],
+    }
+
+
+def _point_json(point: Point) -> Json:
+    return {
+        "folder": str(point.folder),
+        "run_id": point.run_id,
+        "started": point.started.isoformat(),
+        "revision": point.revision,
+        "tested": point.tested,
+        "verdict": point.verdict,
+        "figures": dict(point.values),
+    }
 
 
 def title(series: Series) -> str:

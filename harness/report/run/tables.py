@@ -12,7 +12,7 @@ import pandas as pd
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.histograms import latency_ms
 from harness.analysis.run.record import Json, Record, before_measuring, measured
-from harness.analysis.run.slo import margin, scope_words
+from harness.analysis.run.slo import figures_of, margin, scope_words
 from harness.analysis.run.summary import failed_joins
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
 from harness.core.metric_types import (
@@ -25,7 +25,7 @@ from harness.core.metric_types import (
 from harness.core.metrics import LATENCIES, title_of
 from harness.measure.record_schema import DELIVERY_COUNTS
 from harness.report import formatting as q
-from harness.report.clocks import clocks, latency_figure
+from harness.report.clocks import clocks, latency, latency_figure
 from harness.report.glossary import anchor, capital
 from harness.report.run.detail_tables import disturbed, slowest_messages, slowest_subscribers
 from harness.report.run.requests import requests
@@ -84,6 +84,15 @@ def objectives(summary: Json) -> Table:
             }
         )
     return table_of("objectives", "Objectives", "", rows, texts=2)
+
+
+def figures_table(summary: Json) -> Table:
+    """Return every figure of the catalogue, with the name that an SLO gives it."""
+    rows: list[Row] = [
+        {"Figure": name, "Meaning": title_of(name), "Value": latency(name, value, summary)}
+        for name, value in figures_of(summary).items()
+    ]
+    return table_of("figures", "Figures", "", rows, texts=2)
 
 
 def environment(analysis: Analysis) -> list[tuple[str, str]]:
