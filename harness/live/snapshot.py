@@ -15,6 +15,8 @@ from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
 
 MAX_ERRORS_SHOWN = 20
+SHOWN = ("p50", "p99", "max")
+"""The percentiles of the fan-out latency in the history."""
 
 _PUBLISHES = ("offered", "sent", "acknowledged", "failed", "throttled")
 _JOINS = ("attempted", "succeeded", "failed")
@@ -41,8 +43,13 @@ def snapshot(run: LiveRun) -> dict[str, Any]:
         "disturbances": _disturbances(run),
         "warnings": list(run.warnings),
         "history": [
-            {"second": second, "fan_out_latency_ms_p99": p99_ms, "deliveries": deliveries}
-            for second, p99_ms, deliveries in run.history
+            {
+                "second": past.number,
+                **{f"fan_out_latency_ms_{name}": past.latency_ms.get(name) for name in SHOWN},
+                "deliveries_offered": past.offered,
+                "deliveries": past.deliveries,
+            }
+            for past in run.history
         ],
     }
 
