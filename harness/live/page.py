@@ -20,16 +20,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from harness.core.metric_types import STATISTICS, percentile_name
 from harness.core.outside_text import outside_text
 from harness.core.own_requests import TOKEN_HEADER, is_own_host, is_own_origin, is_token
+from harness.live.chart import Line, chart
 from harness.live.run import LiveRun
 from harness.live.snapshot import snapshot
 
 PATH: Final = "/fan-out"
 MISSING: Final = "–"
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
-
-LINE_WIDTH: Final = 300
-LINE_HEIGHT: Final = 44
-_MARGIN: Final = 2
 
 TEMPLATES: Final = Environment(
     loader=PackageLoader("harness.live", "."),
@@ -172,15 +169,34 @@ def main_figures(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 def render(run: LiveRun) -> str:
     """Return the whole page."""
     figures = snapshot(run)
-    history = figures["history"]
     return TEMPLATES.get_template("fan_out.html.j2").render(
         css=_stylesheet(),
         f=figures,
         statistics=STATISTICS,
-        latency_line=Markup(sparkline([row["fan_out_latency_ms_p99"] for row in history])),  # noqa: S704 - our own drawing
-        rate_line=Markup(sparkline([row["deliveries"] for row in history])),  # noqa: S704 - as above
+        latency_chart=Markup(_latency_chart(figures["history"])),  # noqa: S704 - our own drawing
+        rate_chart=Markup(_rate_chart(figures["history"])),  # noqa: S704 - as above
         path=PATH.removeprefix("/"),
     )
+
+
+def _latency_chart(history: Sequence[Mapping[str, Any]]) -> str:
+    looks = (("p50", "p50", ""), ("p99", "p99", ""), ("max", "maximum", "1 2"))
+    lines = [
+        Line(name, colour, [row[f"fan_out_latency_ms_{name}"] for row in history], dashes)
+        for name, colour, dashes in looks
+    ]
+    worst = max((value for value in lines[1].values if value is not None), default=None)
+    label = f"Fan-out latency over the last {len(history)} s; highest p99 {milliseconds(worst)}"
+    return chart([row["second"] for row in history], lines, "ms", label)
+
+
+def _rate_chart(history: Sequence[Mapping[str, Any]]) -> str:
+    achieved = [row["deliveries"] for row in history]
+    offered = [row["deliveries_offered"] for row in history]
+    lines = [Line("achieved", "sky", achieved, is_filled=True), Line("offered", "ink", offered)]
+    most = count(max(achieved, default=0))
+    label = f"Deliveries a second over the last {len(history)} s; at most {most}"
+    return chart([row["second"] for row in history], lines, "deliveries/s", label)
 
 
 def _stylesheet() -> Markup:
@@ -228,25 +244,3 @@ TEMPLATES.filters |= {
     "seconds": seconds,
     "percent": percent,
 }
-
-
-def sparkline(values: Sequence[float | None]) -> str:
-    """Return values, one a second, from zero up as a small SVG line; None makes a gap."""
-    most = max((value for value in values if value is not None), default=0.0) or 1.0
-    step = (LINE_WIDTH - 2 * _MARGIN) / max(len(values) - 1, 1)
-    height = LINE_HEIGHT - 2 * _MARGIN
-    parts: list[str] = []
-    pen = "M"
-    for place, value in enumerate(values):
-        if value is None:
-            pen = "M"
-            continue
-        parts.append(
-            f"{pen}{_MARGIN + place * step:.1f} {_MARGIN + height * (1 - value / most):.1f}"
-        )
-        pen = "L"
-    return (
-        f'<svg class="line" viewBox="0 0 {LINE_WIDTH} {LINE_HEIGHT}" preserveAspectRatio="none" '
-        f'aria-hidden="true"><path d="{" ".join(parts)}" fill="none" stroke="var(--blue)" '
-        f'stroke-width="1.6" vector-effect="non-scaling-stroke" stroke-linecap="round"/></svg>'
-    )

@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,15 @@ class Second:
     deliveries_offered: int = 0
 
 
+class PastSecond(NamedTuple):
+    """What the charts show of a second: percentiles of its fan-out latency, and its deliveries."""
+
+    number: int
+    latency_ms: Mapping[str, float | None]
+    offered: int
+    deliveries: int
+
+
 class LiveRun:
     """The state of one run so far.
 
@@ -53,7 +62,7 @@ class LiveRun:
         errors: Count by stage, code and message.
         health: Each worker's newest row of the generator table.
         publishes: By phase: messages offered and sent, and their outcomes.
-        history: For each of the last seconds: second, fan-out p99 in ms, deliveries.
+        history: The last seconds.
     """
 
     def __init__(
@@ -82,7 +91,7 @@ class LiveRun:
         self.publishes: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.ledger = LiveLedger()
         self.last = Second()
-        self.history: deque[tuple[int, float | None, int]] = deque(maxlen=HISTORY_S)
+        self.history: deque[PastSecond] = deque(maxlen=HISTORY_S)
         self.disturbances: Sequence[Mapping[str, Any]] = ()
         self.warnings: Sequence[Mapping[str, Any]] = ()
         self._due = _due_by_second(plan, intended_s, channels)
@@ -165,8 +174,8 @@ class LiveRun:
         if self.timetable.phase_at(now.number) == MEASURE:
             self.deliveries_per_s.append(deliveries)
         fan_out = now.histograms.get("fan_out_latency")
-        p99_ms = fan_out.percentiles_ms()["p99"] if fan_out else None
-        self.history.append((now.number, p99_ms, deliveries))
+        latency_ms = fan_out.percentiles_ms() if fan_out else {}
+        self.history.append(PastSecond(now.number, latency_ms, now.deliveries_offered, deliveries))
 
     def end(self, ended_s: float, cause: str | None) -> None:
         """Close the account: every report is in, so everything can be settled."""

@@ -9,11 +9,14 @@ from typing import Any
 
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
 from harness.core.metric_types import MEASURE
+from harness.core.metrics import LATENCIES
 from harness.live.run import LiveRun
 from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
 
 MAX_ERRORS_SHOWN = 20
+SHOWN = ("p50", "p99", "max")
+"""The percentiles of the fan-out latency in the history."""
 
 _PUBLISHES = ("offered", "sent", "acknowledged", "failed", "throttled")
 _JOINS = ("attempted", "succeeded", "failed")
@@ -40,10 +43,27 @@ def snapshot(run: LiveRun) -> dict[str, Any]:
         "disturbances": _disturbances(run),
         "warnings": list(run.warnings),
         "history": [
-            {"second": second, "fan_out_latency_ms_p99": p99_ms, "deliveries": deliveries}
-            for second, p99_ms, deliveries in run.history
+            {
+                "second": past.number,
+                **{f"fan_out_latency_ms_{name}": past.latency_ms.get(name) for name in SHOWN},
+                "deliveries_offered": past.offered,
+                "deliveries": past.deliveries,
+            }
+            for past in run.history
         ],
     }
+
+
+def figure(run: LiveRun, metric: str) -> float | None:
+    """Return one of ``harness.scenario.slo.LIVE_METRICS`` so far; None without data."""
+    block, _, name = metric.rpartition(".")
+    if block in LATENCIES:
+        latency = LATENCIES[block]
+        return run.histogram(latency.histogram, latency.phase).percentiles_ms()[name]
+    if block == "joins":
+        return sum(counts[f"joins_{name}"] for counts in run.counters.values())
+    of_block = publish_counts(run.publishes[MEASURE]) if block == "publishes" else _deliveries(run)
+    return of_block[name]
 
 
 def latency_ms(histogram: LatencyHistogram | None) -> dict[str, float | None]:

@@ -19,7 +19,6 @@ from harness.live.page import (
     percent,
     render,
     seconds,
-    sparkline,
 )
 from harness.live.snapshot import snapshot
 from tests.support.page_checks import CHROMIUM, open_in_browser
@@ -89,15 +88,6 @@ def test_main_figures_are_texts(played):
 def test_figures_are_written_as_people_read_them(text, expected):
     """Grouped digits, units, and no loss rounded away."""
     assert expected == text
-
-
-def test_line_leaves_gaps_where_nothing_was_measured():
-    """A second without a value is not a second of zero."""
-    path = re.search(r' d="([^"]*)"', sparkline([1.0, 2.0, None, 4.0]))
-    assert path is not None
-    assert 2 == path[1].count("M")
-    assert 1 == path[1].count("L")
-    assert path[1].endswith(" 2.0"), "the largest is at the top"
 
 
 @pytest.mark.parametrize(
