@@ -13,6 +13,7 @@ from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
 from harness.core.errors import HarnessError
 from harness.core.json_rules import Rules, read_json
+from harness.core.outside_text import excerpt, outside_text
 from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net.addresses import encoded, origin, path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal, rejected
@@ -47,7 +48,7 @@ class HttpAnswer(NamedTuple):
         """The refusal that the status stands for; None for success."""
         if self.status // 100 == HTTPStatus.OK // 100:
             return None
-        text = self.body[:200].decode("utf-8", "replace").strip()
+        text = excerpt(self.body, 200)
         if self.asked_wait_s:
             text += f" (Retry-After: {self.asked_wait_s:.0f} s)"
         throttled = self.status == HTTPStatus.TOO_MANY_REQUESTS
@@ -80,8 +81,9 @@ class Poster:
             if head.status not in REDIRECTS or not location:
                 return HttpAnswer(head.status, text, head.asked_wait_s(time.time()))
             if head.status not in KEEPS_METHOD:
-                found = f"redirected to {location[:200]} in a way that turns a POST into a GET"
-                return HttpAnswer(head.status, f"{found}; 307 and 308 keep it".encode())
+                found = f"redirected to {outside_text(location, 200)}"
+                found += " in a way that turns a POST into a GET; 307 and 308 keep it"
+                return HttpAnswer(head.status, found.encode())
             try:
                 address = redirected(address, location, self._may_connect)
             except RefusedRedirectError as error:

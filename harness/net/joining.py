@@ -5,6 +5,7 @@ import time
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.join_stages import TLS_ALERT
+from harness.core.outside_text import excerpt
 from harness.net.client import JoinError, JoinTimes
 from harness.net.http_stream import HeadReader, ResponseHead
 from harness.net.stream import TcpStream, errno_name, wait_readable
@@ -48,7 +49,7 @@ def _instead(head: bytes | bytearray) -> str:
     """Return what a server spoke that did not answer in HTTP/1.1; empty for nothing."""
     if head[:2] == b"\0\0" and head[3:4] == _HTTP2_SETTINGS:
         return ": it speaks HTTP/2 only"
-    return f": it sent {bytes(head[:40])!r}" if head else ""
+    return f": it sent {excerpt(head, 40)!r}" if head else ""
 
 
 class ProxyError(OSError):

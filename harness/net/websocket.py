@@ -16,6 +16,7 @@ from gevent import get_hub
 from websockets.uri import WebSocketURI
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.outside_text import excerpt
 from harness.core.peer_limits import MAX_MESSAGE_BYTES, MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.net.client import JoinError, JoinTimes, Listener
 from harness.net.frames import (
@@ -159,7 +160,7 @@ class WebSocketConnection:
         try:
             upgrade.check(head, key)
         except RefusedUpgradeError as error:
-            text = rest[:200].decode("utf-8", "replace").strip() or "the upgrade was refused"
+            text = excerpt(rest, 200) or "the upgrade was refused"
             wait_s = head.asked_wait_s(time.time())
             raise JoinError("upgrade", error.status, text, asked_wait_s=wait_s) from None
         return rest

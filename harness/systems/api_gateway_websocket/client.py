@@ -23,6 +23,7 @@ from websockets.uri import parse_uri
 
 from harness.core.clock import NS_PER_S
 from harness.core.message_token import as_json, holds_message
+from harness.core.outside_text import excerpt
 from harness.net.client import (
     Access,
     JoinError,
@@ -52,7 +53,7 @@ ANSWERED_WITHIN_NS = round((wire.LONGEST_INTEGRATION_S + 1.0) * NS_PER_S)
 """After this no answer to a frame can come; 1 s is for the way there and back."""
 
 EXAMPLES = 2
-EXAMPLE_BYTES = 80
+EXAMPLE_CHARACTERS = 80
 """How many frames, and how much of each, a failed join shows in place of its answer."""
 
 
@@ -145,7 +146,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         self._awaited: AsyncResult | None = None
         self._joins: dict[str, None] = {}
         """Ids of the joins that are not answered, in the order sent."""
-        self._instead: list[bytes] = []
+        self._instead: list[str] = []
         """The first frames that came during the join and were not its answer."""
         self._unanswered: dict[str, tuple[_Publish, int]] = {}
         """Publish and place of the event by the id of each unanswered frame, in the order sent."""
@@ -215,7 +216,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         """Return what came in place of the answer to a join, and which key to look at."""
         if not self._instead:
             return "no answer in time; routes without a response need route_responses = false"
-        came = ", ".join(each.decode("utf-8", "replace") for each in self._instead)
+        came = ", ".join(self._instead)
         key = self._api.options.id_key
         return f"no answer that repeats {key!r} in time: see id_key and join_answer; came: {came}"
 
@@ -301,7 +302,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         options = self._api.options
         if not holds_message(payload):
             if self._awaited is not None and len(self._instead) < EXAMPLES:
-                self._instead.append(payload[:EXAMPLE_BYTES])
+                self._instead.append(excerpt(payload, EXAMPLE_CHARACTERS))
             named = wire.answered_id(body, options.id_key)
             # A sign of life may be answered, or not.
             if named in self._failed or (self._joined and options.keep_alive_action):

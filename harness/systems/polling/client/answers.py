@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.outside_text import excerpt
 from harness.core.peer_limits import (
     FLOOD,
     MAX_ANSWER_BYTES,
@@ -122,7 +123,7 @@ class AnswerReader:
             place,
             retry_after=headers.get("retry-after", ""),
             keeps_connection=not closes,
-            said=self._taken[:200].decode("utf-8", "replace").strip(),
+            said=excerpt(self._taken, 200),
             location=headers.get("location", "") if head.status in REDIRECTS else "",
             set_cookies=head.set_cookies,
         )

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import HarnessError, RemoteProtocolError
+from harness.core.outside_text import excerpt
 from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import HttpPublisher
@@ -246,7 +247,7 @@ class ServerSentEventsClient:
     def _checked(self, head: ResponseHead, rest: bytes) -> Body:
         """Return the body's reader; any answer but a stream ends the attempt for good."""
         if head.status != HTTPStatus.OK or head.media_type != wire.CONTENT_TYPE:
-            said = rest[:200].decode("utf-8", "replace").strip()
+            said = excerpt(rest, 200)
             found = f"{head.status} {head.media_type or 'without a content type'}"
             raise JoinError(
                 "subscribe",
