@@ -33,10 +33,11 @@ class Suite:
         if said:
             ET.SubElement(case, "system-out").text = _clean(said)
 
-    def failed(self, classname: str, name: str, kind: str, message: str) -> None:
-        """Add a case that failed."""
+    def failed(self, classname: str, name: str, kind: str, message: str, text: str = "") -> None:
+        """Add a case that failed; ``text`` is what is known beside the message."""
         case = self._case(classname, name)
-        ET.SubElement(case, "failure", type=kind, message=_clean(message))
+        failure = ET.SubElement(case, "failure", type=kind, message=_clean(message))
+        failure.text = _clean(text) or None
 
     def broken(self, classname: str, name: str, kind: str, reasons: list[str]) -> None:
         """Add a case that could not be judged; the first reason is its message."""

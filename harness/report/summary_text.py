@@ -4,11 +4,13 @@ import math
 from typing import Any, Final
 
 from harness.analysis.run.disturbances import objectives_on_p99
+from harness.analysis.run.failures import failure_causes
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.run.record import Json, Record
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import unreachable, why_invalid
+from harness.core.limits import OPERATOR_WORDS
 from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.core.metrics import title_of
 from harness.measure.record_schema import IRREGULAR_COUNTS
@@ -29,14 +31,6 @@ def verdict_cell(verdict: str) -> Cell:
 
 _MOST_NAMES: Final = 2
 
-_OPERATOR_WORDS: Final = {
-    "<=": "at most",
-    "<": "under",
-    ">=": "at least",
-    ">": "over",
-    "==": "exactly",
-}
-
 
 def summary_text(analysis: Analysis) -> str:
     """Return what happened, and the reason of the verdict."""
@@ -51,7 +45,14 @@ def verdict_reason(analysis: Analysis) -> str:
 def what_happened(analysis: Analysis) -> str:
     """Return what the users did, what they received and how the system recovered."""
     summary = analysis.summary
-    return _joined(_counts(analysis), _irregular(summary), _waited(summary), _recovered(summary))
+    failed = () if unreachable(analysis.record.run) else failure_causes(analysis.record.errors)
+    return _joined(
+        _counts(analysis),
+        *map(_sentence, failed),
+        _irregular(summary),
+        _waited(summary),
+        _recovered(summary),
+    )
 
 
 def _joined(*sentences: str) -> str:
@@ -72,7 +73,7 @@ def advise(analysis: Analysis) -> str:
 
 def limit_text(slo: Json) -> str:
     """Return the limit of an SLO as text, such as "at most 500 ms"."""
-    return f"{_OPERATOR_WORDS[slo['op']]} {q.of_metric(slo['metric'], slo['limit'], exact=True)}"
+    return f"{OPERATOR_WORDS[slo['op']]} {q.of_metric(slo['metric'], slo['limit'], exact=True)}"
 
 
 def observed_text(slo: Json) -> str:
@@ -132,8 +133,10 @@ def _counts(analysis: Analysis) -> str:
         return f"{joined}, and no message was published in the measured time."
     messages = "message was" if publishes["sent"] == 1 else "messages were"
     during = q.seconds(analysis.record.measured_s())
+    none = "not" if publishes["sent"] == 1 else "none of them"
+    unconfirmed = "" if publishes["acknowledged"] else f", {none} acknowledged"
     return (
-        f"{joined} and {q.count(publishes['sent'])} {messages} published in {during}"
+        f"{joined} and {q.count(publishes['sent'])} {messages} published in {during}{unconfirmed}"
         f"{_arrived(analysis)}"
     )
 
@@ -166,11 +169,7 @@ def _arrived(analysis: Analysis) -> str:
         received = q.count(deliveries["received"])
         return f"; {received} deliveries arrived{within}, and how many were owed is unknown."
     if not deliveries["owed"]:
-        return (
-            "; no subscriber was owed any of them."
-            if _accepted(summary)
-            else _refused(analysis.record)
-        )
+        return "; no subscriber was owed any of them."
     owed = q.count(deliveries["owed"])
     if not deliveries["lost"]:
         return f"; all {owed} deliveries owed arrived{within}."
@@ -201,22 +200,6 @@ def _waited(summary: Json) -> str:
         return ""
     share, longest = q.percent(waits["over_10s_ratio"]), q.seconds(waits["max"])
     return f"{share} of subscribers waited over 10{q.THIN}s for a first message, up to {longest}."
-
-
-def _accepted(summary: Json) -> bool:
-    """Return whether at least one publish was not refused."""
-    publishes = summary["publishes"]
-    return bool(publishes["acknowledged"] or not publishes["failed"] + publishes["throttled"])
-
-
-def _refused(record: Record) -> str:
-    """Return that no publish was accepted, and the most frequent error."""
-    errors = record.errors[record.errors["stage"] == "publish"]
-    if errors.empty:
-        return "; none of them was accepted."
-    kinds = errors.groupby(["code", "message"], as_index=False)["count"].sum()
-    code, message = kinds.loc[kinds["count"].idxmax(), ["code", "message"]]
-    return f"; none of them was accepted: {f'{code} ({message})' if code else message}."
 
 
 def _recovered(summary: Json) -> str:

@@ -1,11 +1,22 @@
+import html
+
 import pytest
 
 from harness.analysis.run.finalize import analyse
 from harness.measure.record_schema import IRREGULAR_COUNTS
 from harness.report import formatting as q
-from harness.report.html import headline
-from harness.report.summary_text import advise, evidence, observed_text, summary_text
+from harness.report.html import headline, render_html
+from harness.report.markdown import render_markdown
+from harness.report.run.ci import render_junit
+from harness.report.summary_text import (
+    advise,
+    evidence,
+    observed_text,
+    summary_text,
+    what_happened,
+)
 from tests.support.records import (
+    arrival,
     connection,
     disturbance,
     publish,
@@ -99,9 +110,64 @@ def test_a_run_whose_publishes_were_all_refused_says_with_what(tmp_path):
         connections=[connection(0, 1.0)],
         errors=errors,
     )
-    assert "3 messages were published in 6 s; none of them was accepted: Forbidden (no route)." in (
-        told(folder)
+    assert (
+        "3 messages were published in 6 s, none of them acknowledged; no subscriber was owed any "
+        "of them. 2 publishes failed: Forbidden “no route”. 1 publish failed: busy “later”."
+    ) in told(folder)
+
+
+def refused_by_a_stream_a_token(folder):
+    """Write a run in which one of 50 users joined, and return its folder."""
+    common = {"worker": 0, "stage": "subscribe", "error_class": "JoinError"}
+    common |= {"code": "http_error_terminal"}
+    said = '{"message": "this token already has a stream"}'
+    unsent = {"stage": "publish", "error_class": "NotConnected", "code": "", "count": 24}
+    errors = [
+        common | {"second": 0, "message": f"409 application/json: {said}", "count": 40},
+        common | {"second": 1, "message": f"409 application/json: {said}", "count": 6},
+        common | {"second": 1, "message": "503 text/plain: busy, request 1", "count": 1},
+        common | {"second": 1, "message": "503 text/plain: busy, request 2", "count": 1},
+        common | {"second": 1, "message": "404 text/plain: gone", "count": 1},
+        common | unsent | {"second": 5, "message": "its chatter is not connected"},
+    ]
+    run = run_file()
+    run["plan"]["workload"]["slos"].append({"metric": "joins.failed", "op": "==", "limit": 0.0})
+    return write(
+        folder,
+        run=run,
+        timeline=[second(0, joins_attempted=50, joins_succeeded=1, joins_failed=49)],
+        publishes=[publish(0, 5.0), publish(1, 6.0, outcome="not_sent")],
+        arrivals=[arrival(0, 1, 5.01, 5.01)],
+        connections=[
+            connection(user, None if user else 1.0, delivered=0 if user else 1, last_s=5.01)
+            for user in range(50)
+        ],
+        errors=errors,
     )
+
+
+def test_failed_joins_are_told_with_the_services_own_words(tmp_path):
+    """The two commonest, with their counts; texts that differ are one cause."""
+    analysis = analyse(refused_by_a_stream_a_token(tmp_path / "run"))
+    told_409 = (
+        '46 joins failed: 409 application/json “{"message": "this token already has a stream"}”'
+    )
+    told_503 = "2 joins failed: 503 text/plain for example “busy, request 1”"
+    assert f". {told_409}. {told_503}." in what_happened(analysis)
+    assert "publishes failed" not in what_happened(analysis)
+    unsent = [one for one in analysis.summary["warnings"] if one["code"] == "publishes_not_sent"]
+    assert [told_409 in one["hint"] for one in unsent] == [True]
+    assert told_409 in html.unescape(render_html(analysis, []))
+    assert told_503 in render_junit(analysis).decode()
+    assert told_503 in render_markdown(analysis)
+
+
+def test_run_whose_publishes_nobody_acknowledged_says_so_though_all_arrived(tmp_path):
+    """Deliveries alone look like success."""
+    folder = three_subscribers(
+        tmp_path / "run", publishes=[publish(n, 5.0 + n, outcome="unanswered") for n in range(2)]
+    )
+    assert "2 messages were published in 6 s, none of them acknowledged; " in told(folder)
 
 
 def test_a_cut_record_says_that_what_was_owed_is_unknown(tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from harness.analysis.run.clocks import clocks_explain_negatives, unmeasured_clocks
+from harness.analysis.run.failures import join_failure_causes
 from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.run.ledger import contradictions, not_routed
 from harness.analysis.run.record import Json, Record, dropped_at_limits
@@ -49,7 +50,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_disagreements(record),
         *_clock(record, figures),
         *_user_errors(record),
-        *_unsent(figures),
+        *_unsent(record, figures),
         *_unheard(figures),
         *_irregular(record, figures),
         *_unjudged_requests(record, figures),
@@ -114,8 +115,8 @@ def _cut_short(record: Record) -> list[Json]:
         "aborted": "the run gave up early; see its cause",
     }
     hint = hints.get(str(status), "messages still on their way count as lost; let the drain end")
-    # A target that rejects every connection ends the run early; the measurement is sound.
-    invalid = not unreachable(record.run)
+    # A target that rejects every connection, or fails an SLO, ends a run that measured it soundly.
+    invalid = not (unreachable(record.run) or stopped_by_slo(record.run))
     needed_s = None if whole else planned_s
     return [warning("run_cut_short", round(record.ended_s, 1), needed_s, hint, invalid=invalid)]
 
@@ -123,6 +124,11 @@ def _cut_short(record: Record) -> list[Json]:
 def unreachable(run: Json) -> bool:
     """Say whether the run ended because the target rejected every connection."""
     return (run.get("cause") or {}).get("code") in {"nobody_joined", "target_unreachable"}
+
+
+def stopped_by_slo(run: Json) -> bool:
+    """Say whether an SLO with ``abort`` ended the run."""
+    return bool((run.get("cause") or {}).get("code") == "slo_failed")
 
 
 def _incomplete(record: Record) -> Iterator[Json]:
@@ -223,7 +229,8 @@ def _clock(record: Record, figures: Json) -> Iterator[Json]:
     if unknown := unmeasured_clocks(record):
         hint = "the offsets of their clocks were never measured: see that they reach the master"
         yield warning("clock_unmeasured", f"workers {unknown}", None, hint)
-    if unstamped := figures["generator"]["unstamped_receives"]:
+    unstamped = figures["generator"]["unstamped_receives"]
+    if unstamped and figures["joins"]["succeeded"] != 0:  # Else no latency was measured.
         hint = (
             "the kernel gave no time of arrival, so the workers' own clocks were read: the receive "
             "delay is part of the latencies; run on Linux to tell them apart"
@@ -263,13 +270,15 @@ def _where_logged(record: Record) -> str:
     return f"see {log}" if log.exists() else "see what Locust printed"
 
 
-def _unsent(figures: Json) -> Iterator[Json]:
+def _unsent(record: Record, figures: Json) -> Iterator[Json]:
     offered, sent = (figures["publishes"][name] for name in ("offered", "sent"))
     if offered != sent:
         hint = (
             "scheduled publishes whose chatter was not connected, or kept silent after it had been "
             "throttled; the load was lighter than planned"
         )
+        if reasons := join_failure_causes(record.errors):
+            hint = f"{hint}; chatters that cannot join publish nothing: {'; '.join(reasons)}"
         yield warning("publishes_not_sent", sent, offered, hint, invalid=False)
 
 

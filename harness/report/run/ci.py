@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+from harness.analysis.run.failures import failure_causes
 from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
 from harness.analysis.run.run_file import label_of, tags_of
 from harness.analysis.run.slo import scope_words
-from harness.analysis.run.validity import invalidates
+from harness.analysis.run.validity import invalidates, stopped_by_slo
 from harness.core.metrics import title_of
 from harness.report.ci import Suite, annotation
 from harness.report.glossary import capital
@@ -23,8 +24,9 @@ def render_junit(analysis: Analysis) -> bytes:
     tags = {f"tag.{key}": tag for key, tag in tags_of(record.run).items()}
     suite = Suite(name, {"label": label_of(record.run), **tags}, attributes)
     _add_validity(suite, summary, record.run)
+    causes = "\n".join(failure_causes(record.errors))
     for slo in summary["slos"]:
-        _add_objective(suite, slo)
+        _add_objective(suite, slo, causes)
     return suite.document()
 
 
@@ -32,6 +34,8 @@ def _add_validity(suite: Suite, summary: Json, run: Json) -> None:
     """Add the case for the validity of the run."""
     cause = run.get("cause")
     reasons = [str(cause["message"])] if cause else []
+    if stopped_by_slo(run):  # Its figure may be inside the limit again at the end.
+        suite.failed("objectives", "no objective stops the run", "fail", reasons.pop())
     reasons += [
         "{code}: observed {observed}, limit {limit}; {hint}".format_map(warning)
         for warning in summary["warnings"]
@@ -43,14 +47,14 @@ def _add_validity(suite: Suite, summary: Json, run: Json) -> None:
         suite.passed("validity", "the run is valid")
 
 
-def _add_objective(suite: Suite, slo: Json) -> None:
-    """Add the case of one SLO; without data it has failed too."""
+def _add_objective(suite: Suite, slo: Json, causes: str) -> None:
+    """Add the case of one SLO, with why joins and publishes failed; no data is a failure too."""
     rule = f"{slo['metric']} {slo['op']} {slo['limit']:g}{scope_words(slo)}"
     if slo["verdict"] == "pass":
         suite.passed("objectives", rule)
         return
     message = f"{title_of(slo['metric'])}{scope_words(slo)}: {_missed(slo)}"
-    suite.failed("objectives", rule, slo["verdict"], message)
+    suite.failed("objectives", rule, slo["verdict"], message, causes)
 
 
 def _missed(slo: Json) -> str:
