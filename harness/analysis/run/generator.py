@@ -80,7 +80,7 @@ LIMITS: Final = (
         "machine_others_ratio",
         "generator.machine_others_ratio_peak",
         "machine_crowded",
-        "programs outside this run took this share of the machine's cores from the load and from "
+        "programs outside this run took too much of the machine's cores from the load and from "
         "the system emulated beside it: stop them and run again",
     ),
     Limit(
