@@ -98,7 +98,7 @@ target.toml: system must be one of SYSTEMS, got "appsync-event"
 hint: did you mean appsync-events?
 target.toml: endpoints.realtime must be an address that starts with wss:// or ws://, \
 got "http://example.org"
-hint: for example wss://example.org/event
+hint: it starts with http://; for example wss://example.org/event
 target.toml: auth.api_key is not a key of [auth], got a value that is not shown
 hint: did you mean api_key_env?"""
 
