@@ -3,7 +3,8 @@
 A system's own keys are a subclass of ``ClientOptions``, which its ``System`` names.
 """
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +12,7 @@ from harness.core.channels import CHANNEL_SEPARATOR
 from harness.scenario.auth import Variable
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import ScenarioModel, broken_rule
+from harness.scenario.workload import Workload
 
 Separator = Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z0-9._~!$&'()*+,;:@/=|-]*$")]
 """What may stand in the path or the query of an address as it is. Source: RFC 3986, section 3.3."""
@@ -30,6 +32,19 @@ _SET_BY_THE_PROTOCOL = frozenset(
         *("last-event-id", "if-none-match", "if-modified-since"),
     }
 )
+
+
+CHANNEL_MARK = "{channel}"
+"""Stands for a channel's path in addresses and bodies."""
+
+
+class Misfit(NamedTuple):
+    """A rule that a workload and a target break together; a key of the target has a table."""
+
+    key: str
+    found: str
+    rule: str
+    hint: str
 
 
 class ClientOptions(ScenarioModel):
@@ -110,6 +125,18 @@ class ClientOptions(ScenarioModel):
     def require_emulated(self) -> None:
         """Raise ``broken_rule`` unless the system's emulator understands such clients."""
 
+    def require_message(self, message: str) -> None:
+        """Raise ``broken_rule`` unless the target's ``message`` can be published."""
+
+    def misfits(self, _workload: Workload, _endpoints: Mapping[str, str]) -> Iterator[Misfit]:
+        """Yield what of a workload these clients cannot do; nothing by default.
+
+        Args:
+            _workload: The load.
+            _endpoints: Addresses ``http`` and ``realtime``; empty where the target is emulated.
+        """
+        yield from ()
+
 
 class WebSocketOptions(ClientOptions):
     """For systems whose clients connect by WebSocket."""
@@ -156,6 +183,19 @@ class AddressOptions(WildcardOptions):
     def most_subscriptions(self, most: int) -> int:
         """Return the system's limit, or one where an address names one channel."""
         return most if self.channel_separator else 1
+
+    def misfits(self, workload: Workload, endpoints: Mapping[str, str]) -> Iterator[Misfit]:
+        """Yield the addresses that cannot name the channels of a workload with several."""
+        count = workload.channels.count
+        for key, address in self.addresses_of_channels(endpoints).items():
+            if count > 1 and CHANNEL_MARK not in address:
+                rule = f"has no {CHANNEL_MARK}, but the workload has {count} channels"
+                hint = f"write {CHANNEL_MARK} where it names the room, or set channels.count = 1"
+                yield Misfit(key, "", rule, hint)
+
+    def addresses_of_channels(self, endpoints: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the addresses that alone tell the service a channel, by key."""
+        return {f"endpoints.{key}": address for key, address in endpoints.items()}
 
     def require_emulated(self) -> None:
         """Raise ``broken_rule`` for a separator that the emulator does not know."""

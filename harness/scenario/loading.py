@@ -125,6 +125,11 @@ def _plan(
         written={key: text for key, text in written.items() if PLACEHOLDER.search(text)},
     )
     problems += _unplayable(plan, workload) + _unsubscribable(plan, workload)
+    endpoints = plan.target.endpoints.model_dump() if plan.target.endpoints else {}
+    problems += [
+        (target if misfit.key.startswith(("endpoints.", "client.")) else workload).problem(*misfit)
+        for misfit in plan.client.misfits(plan.workload, endpoints)
+    ]
     return plan
 
 
