@@ -293,6 +293,21 @@ def layer_problems(modules: dict[str, Module]) -> Iterator[str]:
             yield f"{module.name} is in no known package"
 
 
+def cut_problems(modules: dict[str, Module]) -> Iterator[str]:
+    """Yield each text from outside that is cut before its secrets are replaced."""
+    for module in modules.values():
+        if module.layer not in {"net", "client", "wire", "load", "measure", "live"}:
+            continue
+        for node in ast.walk(module.tree):
+            shown = isinstance(node, ast.FormattedValue)
+            if not (shown or (isinstance(node, ast.Attribute) and node.attr == "decode")):
+                continue
+            match node.value:
+                case ast.Subscript(slice=ast.Slice(lower=None, upper=ast.expr())) as cut:
+                    where = f"{module.name}, line {cut.lineno}"
+                    yield f"{where}: outside_text or excerpt must cut {ast.unparse(cut)}"
+
+
 def problems(root: Path) -> list[str]:
     """Return every breach of the house rules in the tree under ``root``."""
     modules = read_tree(root) | read_elsewhere()
@@ -303,6 +318,7 @@ def problems(root: Path) -> list[str]:
         reach_problems,
         frame_problems,
         size_problems,
+        cut_problems,
     )
     return [problem for check in checks for problem in check(modules)]
 
@@ -439,6 +455,14 @@ PLANTED = [
     (
         {"harness/core/string_utils.py": ""},
         "harness.core.string_utils has a name that does not say what is in it",
+    ),
+    (
+        {"harness/net/a.py": "def f(body):\n    return body[:9].decode()"},
+        "harness.net.a, line 2: outside_text or excerpt must cut body[:9]",
+    ),
+    (
+        {"harness/net/a.py": "def f(line):\n    return f'a bad {line[:9]!r}'"},
+        "harness.net.a, line 2: outside_text or excerpt must cut line[:9]",
     ),
     ({"harness/plumbing/a.py": ""}, "harness.plumbing.a is in no known package"),
 ]

@@ -294,7 +294,8 @@ def conclude(
         return ExitCode.INTERRUPTED
     if status < 0:
         return ExitCode.INTERRUPTED if load.interrupted else ExitCode.INTERNAL_ERROR
-    return status or judged
+    # A run that an SLO stopped may be invalid, which the report finds.
+    return judged if status == ExitCode.SLO_FAILED else status or judged
 
 
 def _conclude_without_record(load: "LoadProcess", status: int) -> int:

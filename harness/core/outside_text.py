@@ -2,7 +2,8 @@
 
 What a server or the kernel says about a peer passes through ``outside_text`` where it enters: in
 ``JoinError``, in ``PublishAnswer``, and where a worker counts errors and ends of connections. So
-records, logs, pages, terminals and other processes never see the raw text.
+records, logs, pages, terminals and other processes never see the raw text. Code that needs only
+the beginning says so to ``outside_text`` or ``excerpt``: a cut before them could hide a secret.
 
 Code that resolves a secret calls ``register_secret``. Each process has its own register.
 """
@@ -12,6 +13,7 @@ import html
 import json
 import re
 import string
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
@@ -22,19 +24,20 @@ MAX_LENGTH = 300
 SHORTEST_SECRET = 4
 """Shorter secrets are not replaced: they are found in ordinary words."""
 
-_EXAMINED = 4 * MAX_LENGTH  # A secret at the end of what is kept must be seen whole.
+_MARGIN = 3 * MAX_LENGTH  # A secret at the end of what is kept must be seen whole.
 _KEY = SHORTEST_SECRET
 _NEEDLE = 24
 _SHORTEST_PART = 6  # Of a base64 text, and of a secret that the end of the text cuts off.
-_PERCENT_CODE = re.compile("%[0-9A-F]{2}")
 _TOKEN = frozenset(string.ascii_letters + string.digits + "+/_=-.~%")
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_LINE_BREAK = re.compile(r"(?:\r|\\r)?(?:\n|\\n)[ \t]*")  # Base64 has them, and folded headers.
 
 
 class _Needle(NamedTuple):
     """What gives a secret away.
 
     Attributes:
-        text: One encoding of it; of a long token only the beginning.
+        text: One encoding of it in lower case; of a long token only the beginning.
         mark: What takes its place.
         before: Whether token characters before it belong to it.
         after: Whether token characters after it belong to it.
@@ -71,13 +74,13 @@ def register_secret(name: str, secret: str) -> None:
 
 
 def _add(needle: _Needle) -> None:
+    needle = needle._replace(text=needle.text.translate(_LOWER))
     _needles.setdefault(needle.text[:_KEY], {}).setdefault(needle.text, needle)
 
 
 def _written_forms(secret: str) -> set[str]:
     quoted = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    lower = {_PERCENT_CODE.sub(lambda code: code[0].lower(), each) for each in quoted}
-    return {secret, json.dumps(secret)[1:-1], html.escape(secret)} | quoted | lower
+    return {secret, json.dumps(secret)[1:-1], html.escape(secret)} | quoted
 
 
 def _base64_cores(secret: bytes) -> set[str]:
@@ -92,31 +95,52 @@ def _base64_cores(secret: bytes) -> set[str]:
 
 
 @lru_cache(maxsize=4096)
-def outside_text(text: str) -> str:
+def outside_text(text: str, length: int = MAX_LENGTH) -> str:
     """Return a text from outside as one line that is safe to show, record and send.
 
     White space becomes single spaces, other characters that do not print become U+FFFD.
+
+    Args:
+        text: Any text.
+        length: Most characters that are kept of it.
     """
-    line = " ".join(redacted(text[:_EXAMINED]).split())
+    line = " ".join(redacted(text[: length + _MARGIN]).split())
     shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
-    return shown if len(shown) <= MAX_LENGTH else f"{shown[: MAX_LENGTH - 1]}…"
+    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
+
+
+def excerpt(raw: bytes | bytearray, length: int) -> str:
+    """Return the beginning of bytes from outside, read as UTF-8, as ``outside_text`` shows it."""
+    return outside_text(raw[: length + _MARGIN].decode("utf-8", "replace"), length)
 
 
 def redacted(text: str) -> str:
-    """Return a text with each registered secret replaced by its name, a cut one at its end too."""
+    """Return a text with each registered secret replaced by its name.
+
+    Of a secret at the end of the text, the beginning is enough. Upper and lower case are the same,
+    and a line break inside a secret does not hide it.
+    """
     if not _needles:
         return text
+    places = _places(text)
+    line = "".join([text[place] for place in places]).translate(_LOWER)
     parts: list[str] = []
-    done = at = 0
-    while at <= len(text) - _KEY:
-        found = _needle_at(text, at)
+    done = at = shown = 0
+    while at <= len(line) - _KEY:
+        found = _needle_at(line, at)
         if found is None:
             at += 1
             continue
-        start, at = _span(text, at, found, done)
-        parts += [text[done:start], found.mark]
-        done = at
-    return "".join([*parts, text[done:]])
+        start, at = _span(line, at, found, done)
+        parts += [text[shown : places[start]], found.mark]
+        done, shown = at, places[at - 1] + 1
+    return "".join([*parts, text[shown:]])
+
+
+def _places(text: str) -> Sequence[int]:
+    """Return the places of all characters but those of line breaks."""
+    breaks = {place for found in _LINE_BREAK.finditer(text) for place in range(*found.span())}
+    return [place for place in range(len(text)) if place not in breaks]
 
 
 def _needle_at(text: str, at: int) -> _Needle | None:

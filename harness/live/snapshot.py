@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.core.join_stages import JOIN_FAILURE_STAGES, JOIN_STAGES
 from harness.core.metric_types import MEASURE
+from harness.core.metrics import LATENCIES
 from harness.live.run import LiveRun
 from harness.measure.failure_causes import CAUSES, cause_of
 from harness.measure.histogram import LatencyHistogram
@@ -51,6 +52,18 @@ def snapshot(run: LiveRun) -> dict[str, Any]:
             for past in run.history
         ],
     }
+
+
+def figure(run: LiveRun, metric: str) -> float | None:
+    """Return one of ``harness.scenario.slo.LIVE_METRICS`` so far; None without data."""
+    block, _, name = metric.rpartition(".")
+    if block in LATENCIES:
+        latency = LATENCIES[block]
+        return run.histogram(latency.histogram, latency.phase).percentiles_ms()[name]
+    if block == "joins":
+        return sum(counts[f"joins_{name}"] for counts in run.counters.values())
+    of_block = publish_counts(run.publishes[MEASURE]) if block == "publishes" else _deliveries(run)
+    return of_block[name]
 
 
 def latency_ms(histogram: LatencyHistogram | None) -> dict[str, float | None]:

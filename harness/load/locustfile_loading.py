@@ -8,6 +8,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from harness.core.errors import LocustfileError
+from harness.core.outside_text import outside_text
 
 _LONGEST_TEXT = 200
 _REQUIRED = "a locustfile that Python can load is needed"
@@ -109,7 +110,7 @@ def _failed(path: Path, error: BaseException) -> LocustfileError:
         if frame.filename == str(path) and frame.lineno
     ]
     place = f"{path}, line {lines[-1]}" if lines else str(path)
-    text = " ".join(str(error).split())[:_LONGEST_TEXT]
+    text = outside_text(str(error), _LONGEST_TEXT)
     if isinstance(error, SyntaxError) and error.filename:
         text = f"{error.msg} in {error.filename}, line {error.lineno}"
     found = f"raises {type(error).__name__}: {text}" if text else f"raises {type(error).__name__}"

@@ -220,11 +220,13 @@ class _Plugin:
         return prepared._replace(plan=plan)
 
     def _start_outputs(self, environment: Environment, coordinator: Coordinator) -> None:
-        """Start the live outputs, if the options ask for any."""
+        """Start the live account, if an SLO needs it, and the outputs that the options ask for."""
         options: Any = environment.parsed_options
-        if has_outputs(environment, options):
+        wanted = has_outputs(environment, options)
+        if wanted or any(slo.abort for slo in coordinator.plan.workload.slos):
             schedule = Schedule(coordinator.plan)
             coordinator.live = LiveRun(coordinator.plan, schedule.intended_s, schedule.channel)
+        if wanted and coordinator.live is not None:
             self._outputs = LiveOutputs(environment, options, coordinator.live, coordinator.folder)
             if self._outputs.link:
                 print_message(f"live page: {self._outputs.link}")

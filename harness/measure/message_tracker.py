@@ -21,7 +21,7 @@ from harness.core.message_token import (
     is_token,
     needle_of,
 )
-from harness.core.outside_text import outside_text
+from harness.core.outside_text import excerpt
 from harness.measure.histogram import ArrivalBins, Int64Array
 
 NEVER_NS = 2**63 - 1
@@ -255,8 +255,7 @@ class MessageTracker:
         example = ""
         if self._examples[kind] < EXAMPLES:
             self._examples[kind] += 1
-            text = payload[: 4 * EXAMPLE_CHARACTERS].decode("utf-8", "replace")
-            example = outside_text(text)[:EXAMPLE_CHARACTERS]
+            example = excerpt(payload, EXAMPLE_CHARACTERS)
         self._irregular[kind, example] += count
 
     def take_irregular(self) -> Counter[tuple[str, str]]:

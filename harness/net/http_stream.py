@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.outside_text import excerpt, outside_text
 from harness.core.peer_limits import LONGEST_WAIT_S, MAX_MESSAGE_BYTES, oversize
 
 MAX_HEAD_BYTES = 65_536
@@ -84,7 +85,7 @@ def parse_response_head(head: bytes) -> ResponseHead:
     """
     line = _STATUS_LINE.match(head)
     if line is None:
-        found = head[:80].decode("latin-1").partition("\r\n")[0]
+        found = excerpt(bytes(head).partition(b"\r\n")[0], 80)
         raise RemoteProtocolError("HTTP response", f"began with {found!r}", "HTTP/1.1 was needed")
     rows = _ROW_END.split(_FOLD.sub(b" ", head).decode("latin-1"))[1:]
     split = (row.partition(":") for row in rows)
@@ -196,7 +197,7 @@ def body_of(head: ResponseHead, most: int = MAX_MESSAGE_BYTES) -> Body:
     if coding == "chunked":
         body: Body = ChunkedBody()
     elif coding or len(set(length)) > 1 or not _LENGTH.fullmatch(length[0]):
-        found = f"has the body coding {(coding or ', '.join(length))[:40]!r}"
+        found = f"has the body coding {outside_text(coding or ', '.join(length), 40)!r}"
         raise RemoteProtocolError("HTTP response", found, "chunked or a length was needed")
     else:
         body = PlainBody(int(length[0]) if length[0] else None)
@@ -204,7 +205,7 @@ def body_of(head: ResponseHead, most: int = MAX_MESSAGE_BYTES) -> Body:
     if compression in ("identity", ""):
         return body
     if compression not in _WINDOW_BITS:
-        found = f"is compressed ({compression[:40]!r}), which was not asked for"
+        found = f"is compressed ({outside_text(compression, 40)!r}), which was not asked for"
         raise RemoteProtocolError("HTTP response", found, "gzip, deflate or nothing was needed")
     return CompressedBody(body, _WINDOW_BITS[compression], most)
 
@@ -355,7 +356,7 @@ class ChunkedBody(_Parts):
             end = text.find(_END, place)
             line = text[place:] if end < 0 else text[place:end]
             if len(line) > MAX_LINE_BYTES:
-                raise _broken("an endless line")
+                raise oversize("chunked body", "has an endless line", MAX_LINE_BYTES)
             if end < 0:
                 self._rest = line
                 break
@@ -384,11 +385,11 @@ class ChunkedBody(_Parts):
             self.ended = not line
             self._trailer_bytes += len(line) + len(_END)
             if self._trailer_bytes > MAX_TRAILER_BYTES:
-                raise _broken("an endless trailer")
+                raise oversize("chunked body", "has an endless trailer", MAX_TRAILER_BYTES)
             return
         size = _CHUNK_SIZE.fullmatch(line)
         if size is None:
-            raise _broken(f"the chunk size {line[:40]!r}")
+            raise _broken(f"the chunk size {excerpt(line, 40)!r}")
         length = int(size[1], 16)
         self._in_trailer = length == 0
         self._left = length + len(_END) if length else 0

@@ -5,6 +5,7 @@ import time
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.join_stages import TLS_ALERT
+from harness.core.outside_text import excerpt
 from harness.net.client import JoinError, JoinTimes
 from harness.net.http_stream import HeadReader, ResponseHead
 from harness.net.stream import TcpStream, errno_name, wait_readable
@@ -48,19 +49,23 @@ def _instead(head: bytes | bytearray) -> str:
     """Return what a server spoke that did not answer in HTTP/1.1; empty for nothing."""
     if head[:2] == b"\0\0" and head[3:4] == _HTTP2_SETTINGS:
         return ": it speaks HTTP/2 only"
-    return f": it sent {bytes(head[:40])!r}" if head else ""
+    return f": it sent {excerpt(head, 40)!r}" if head else ""
 
 
-class ProxyError(OSError):
-    """A proxy did not make the connection.
+class PeerError(OSError):
+    """A connection is of no use for what the other side sent.
 
     Attributes:
-        code: The HTTP status of its answer, or ``protocol_error``.
+        code: Short and stable, such as ``oversize``.
     """
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class ProxyError(PeerError):
+    """A proxy did not make the connection; its code may be the HTTP status of its answer."""
 
 
 def failed_join(stage: str, error: Exception) -> JoinError:
@@ -80,7 +85,7 @@ def join_code(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         _, is_alert, alert = (error.reason or "").partition("_ALERT_")
         return f"{TLS_ALERT}{alert.lower()}" if is_alert else "tls_error"
-    if isinstance(error, RemoteProtocolError | ProxyError):
+    if isinstance(error, RemoteProtocolError | PeerError):
         return error.code
     return errno_name(error) or type(error).__name__
 

@@ -35,10 +35,10 @@ def redirected(address: str, location: str, may_connect: Callable[[str], bool]) 
     Args:
         address: What was asked.
         location: The header of the answer; may be relative.
-        may_connect: Returns whether load on a host is allowed.
+        may_connect: Returns whether load on an address is allowed.
 
     Raises:
-        RefusedRedirectError: If it is no address, or load on its host is not allowed.
+        RefusedRedirectError: If it is no address, or load on it is not allowed.
     """
     try:
         address = urljoin(address, location)
@@ -47,9 +47,10 @@ def redirected(address: str, location: str, may_connect: Callable[[str], bool]) 
     except ValueError:
         host = ""
     if not host or parts.scheme not in {"http", "https"}:
-        found = f"redirected to {location[:200]!r}, which is no address over HTTP"
+        found = f"redirected to {outside_text(location, 200)!r}, which is no address over HTTP"
         raise RefusedRedirectError(NO_ADDRESS, found)
-    if not may_connect(host):
-        found = f"redirected to {host[:200]}, which is not on the list of systems that you own"
+    if not may_connect(address):
+        shown = outside_text(parts.netloc.rpartition("@")[2], 200)
+        found = f"redirected to {shown}, which is not on the list of systems that you own"
         raise RefusedRedirectError(NOT_ALLOWED, found)
     return encoded(address)

@@ -12,6 +12,7 @@ from itertools import cycle, repeat
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.hosts import authority, is_loopback
+from harness.core.outside_text import excerpt
 from harness.core.proxy import Proxy, proxy_for
 from harness.net.addresses import ascii_host, host_header, is_encrypted, origin, tls_context
 from harness.net.client import Access, JoinTimes
@@ -120,7 +121,7 @@ class Route:
         except OSError as error:
             error.strerror = f"{error_text(error)} by the proxy {proxy}"
             raise
-        said = rest[:200].decode("utf-8", "replace").strip() or "no reason given"
+        said = excerpt(rest, 200) or "no reason given"
         if head.status // 100 != HTTPStatus.OK // 100:
             raise ProxyError(str(head.status), f"refused by the proxy {proxy}: {said}")
         if rest:

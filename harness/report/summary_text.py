@@ -10,6 +10,7 @@ from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.run.record import Json, Record
 from harness.analysis.run.slo import scope_words
 from harness.analysis.run.validity import unreachable, why_invalid
+from harness.core.limits import OPERATOR_WORDS
 from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.core.metrics import title_of
 from harness.measure.record_schema import IRREGULAR_COUNTS
@@ -29,14 +30,6 @@ def verdict_cell(verdict: str) -> Cell:
 
 
 _MOST_NAMES: Final = 2
-
-_OPERATOR_WORDS: Final = {
-    "<=": "at most",
-    "<": "under",
-    ">=": "at least",
-    ">": "over",
-    "==": "exactly",
-}
 
 
 def summary_text(analysis: Analysis) -> str:
@@ -80,7 +73,7 @@ def advise(analysis: Analysis) -> str:
 
 def limit_text(slo: Json) -> str:
     """Return the limit of an SLO as text, such as "at most 500 ms"."""
-    return f"{_OPERATOR_WORDS[slo['op']]} {q.of_metric(slo['metric'], slo['limit'], exact=True)}"
+    return f"{OPERATOR_WORDS[slo['op']]} {q.of_metric(slo['metric'], slo['limit'], exact=True)}"
 
 
 def observed_text(slo: Json) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.core.errors import ScenarioProblem, closest, did_you_mean
+from harness.core.outside_text import outside_text
 from harness.scenario.auth import VARIABLE_PATTERN
 from harness.scenario.keys import choices_of, field_at, models_at, once_keys_of
 from harness.scenario.model import BROKEN_RULE, SEGMENT_PATTERN
@@ -18,7 +19,7 @@ from harness.scenario.workload import NAME_PATTERN
 NOTHING = "nothing"
 _ABSENT = object()
 _HIDDEN = "a value that is not shown"
-_LONGEST_FOUND = 60
+_LONGEST_FOUND = 61
 _NUMBER = re.compile(r"[+-]?[0-9.]+$")
 _UNKNOWN_KEY = "extra_forbidden"
 _WRONG_TAG = {"union_tag_invalid", "union_tag_not_found"}
@@ -113,8 +114,7 @@ def shown(key: str, value: object) -> str:
         return "a table"
     if value and isinstance(value, list) and (_SECRET.search(key) or isinstance(value[0], dict)):
         return "an array"
-    text = _toml_text(value)
-    return text if len(text) <= _LONGEST_FOUND else f"{text[:_LONGEST_FOUND]}…"
+    return outside_text(_toml_text(value), _LONGEST_FOUND)
 
 
 def _toml_text(value: object) -> str:

@@ -3,11 +3,13 @@
 Workloads, studies and SLO files share the format.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from harness.core.errors import did_you_mean
+from harness.core.limits import OPERATORS
+from harness.core.metric_types import STATISTICS
 from harness.core.metrics import (
     METRICS,
     REQUEST_EXAMPLE,
@@ -16,7 +18,22 @@ from harness.core.metrics import (
     SUMMARY_METRICS,
     find_metric,
 )
-from harness.scenario.model import ScenarioModel, broken_rule
+from harness.scenario.model import ScenarioModel, Seconds, broken_rule
+
+_LIVE_LATENCIES: Final = (
+    *("fan_out_latency_ms", "service_latency_ms"),
+    *("publishes.latency_ms", "joins.latency_ms"),
+)
+_LIVE_COUNTS: Final = (
+    *("joins.failed", "publishes.failed", "publishes.throttled", "deliveries.lost"),
+    *("deliveries.duplicated", "deliveries.reordered", "deliveries.unexpected"),
+)
+_LIVE_RATIO: Final = "deliveries.ratio"
+LIVE_METRICS: Final = (
+    *(f"{block}.{one}" for block in _LIVE_LATENCIES for one in STATISTICS),
+    *(*_LIVE_COUNTS, _LIVE_RATIO),
+)
+"""Figures that are known while a run is going on; the counts among them only grow."""
 
 
 def _narrowed_where_kept_apart() -> dict[str, Any]:
@@ -101,3 +118,43 @@ class Slo(ScenarioModel):
         parts = [part for part in (self.user_class, self.phase) if part]
         narrowed = f" ({', '.join(parts)})" if parts else ""
         return f"{self.metric} {self.op} {self.limit:g}{narrowed}"
+
+
+class RunSlo(Slo):
+    """One objective: ``metric op limit`` holds, or the run fails; ``abort`` stops it as well."""
+
+    abort: bool = Field(
+        default=False,
+        description="Stop the run in order as soon as the figure so far fails the limit. Only for "
+        "figures that are known during a run; not with phase or user_class.",
+    )
+    abort_after_s: Seconds = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds from the start of measuring before abort may stop the run.",
+    )
+
+    @model_validator(mode="after")
+    def _is_known_while_running(self) -> Self:
+        if not self.abort:
+            return self
+        if self.metric not in LIVE_METRICS:
+            raise broken_rule(
+                f"must be left out for {self.metric}, which is not known while the run goes on",
+                hint=f"an SLO can stop a run on {', '.join(_LIVE_LATENCIES)}, each with "
+                f"{', '.join(STATISTICS)}; {_LIVE_RATIO}; {', '.join(_LIVE_COUNTS)}",
+                key="abort",
+            )
+        if self.metric in _LIVE_COUNTS and self.op in {">", ">="}:
+            rule = "must be left out for a lower limit of a count, which is reached during the run"
+            raise broken_rule(rule, hint="use <=, < or ==", key="abort")
+        if self.phase or self.user_class:
+            rule = "must be left out with phase or user_class"
+            hint = "an SLO stops a run on the figure of all users, measured so far"
+            raise broken_rule(rule, hint=hint, key="abort")
+        return self
+
+    def fails_at(self, observed: float) -> bool:
+        """Return whether the figure so far fails the limit; a count may still grow to it."""
+        grows = self.op == "==" and self.metric in _LIVE_COUNTS
+        return observed > self.limit if grows else not OPERATORS[self.op](observed, self.limit)

@@ -20,7 +20,7 @@ from harness.scenario.model import (
     broken_rule,
 )
 from harness.scenario.population import Population
-from harness.scenario.slo import Slo
+from harness.scenario.slo import RunSlo
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
@@ -296,7 +296,7 @@ class Workload(ScenarioModel):
         default=Generator(), description="Limits of the load generator itself."
     )
     safety: Safety = Field(default=Safety(), description="When the run spares the system.")
-    slos: tuple[Slo, ...] = Field(
+    slos: tuple[RunSlo, ...] = Field(
         default=(), strict=False, description="Objectives that decide between pass and fail."
     )
 
@@ -333,8 +333,8 @@ class Workload(ScenarioModel):
     @field_validator("slos")
     @classmethod
     def _slos_on_parts_there_are(
-        cls, slos: tuple[Slo, ...], info: ValidationInfo
-    ) -> tuple[Slo, ...]:
+        cls, slos: tuple[RunSlo, ...], info: ValidationInfo
+    ) -> tuple[RunSlo, ...]:
         population: Population | None = info.data.get("population")
         phases: Phases | None = info.data.get("phases")
         for place, slo in enumerate(slos):

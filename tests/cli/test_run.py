@@ -126,10 +126,16 @@ def test_load_without_a_record_never_passes(
 
 @pytest.mark.parametrize(
     ("status", "interrupted", "expected"),
-    [(0, False, 4), (5, False, 5), (-9, False, 1), (-9, True, 130), (130, True, 130), (3, True, 3)],
+    [
+        *((0, False, 4), (5, False, 5), (-9, False, 1), (-9, True, 130), (130, True, 130)),
+        *((5, True, 5), (3, False, 4)),
+    ],
 )
 def test_exit_code_by_how_the_load_ended(tmp_path, reported, status, interrupted, expected):
-    """The report judges a whole run; a killed load is a bug unless the user asked for it."""
+    """The report judges a whole run, also one that an objective stopped, with 3.
+
+    A killed load is a bug unless the user asked for it.
+    """
     folder = tmp_path / "run"
     load = LoadProcess([sys.executable, str(FAKE), str(folder), "ends"], folder)
     load.wait(PATIENCE_S)

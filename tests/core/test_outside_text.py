@@ -9,7 +9,7 @@ import pytest
 
 from harness.core import outside_text as module
 from harness.core.errors import HarnessError
-from harness.core.outside_text import MAX_LENGTH, outside_text, redacted, register_secret
+from harness.core.outside_text import MAX_LENGTH, excerpt, outside_text, redacted, register_secret
 
 SECRET = 'p/w "+?7e-Zq&é'
 LONG = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0.c2lnbmF0dXJlLW9mLXRoaXMtdG9rZW4"
@@ -106,3 +106,47 @@ def test_errors_of_the_harness_show_no_secret():
     error = HarnessError("wss://h/?tok=q-token-1234", "is down", "it must be up")
 
     assert str(error) == "wss://h/?tok=***QTOKEN***: is down, it must be up"
+
+
+def test_a_secret_across_any_cut_is_replaced():
+    """No part of a secret is left where an excerpt ends."""
+    register_secret("API_KEY", LONG)
+
+    for before in range(90):
+        raw = b"-" * before + b" " + LONG.encode() + b" tail"
+        for shown in (excerpt(raw, 80), outside_text(raw.decode(), 80)):
+            assert LONG[:6] not in f"{shown} and more"
+            assert len(shown) <= 80
+
+
+def test_a_secret_in_another_case_is_replaced():
+    """A host name or a header that was lower-cased still shows the key to a reader."""
+    register_secret("API_KEY", SECRET)
+
+    assert outside_text(f"a {SECRET.lower()} b {SECRET.upper()[:-1]}é c") == (
+        "a ***API_KEY*** b ***API_KEY*** c"
+    )
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\\n"])
+def test_a_secret_in_base64_with_line_breaks_is_replaced(newline):
+    """MIME breaks base64 after 76 characters, which may be inside the secret."""
+    secret = "kq9Zt3Vb7Lw2Xn5Rf8Yc"
+    register_secret("API_KEY", secret)
+
+    for before in range(90):
+        whole = base64.b64encode(b"-" * before + secret.encode() + b" tail tail tail").decode()
+        lines = newline.join(whole[at : at + 76] for at in range(0, len(whole), 76))
+        core = base64.b64encode(b"-" * (before % 3) + secret.encode()).decode()[4:-4]
+        shown = outside_text(lines).replace(" ", "").replace("\\n", "")
+        assert "***API_KEY***" in shown
+        assert not any(core[at : at + 8] in shown for at in range(len(core) - 8))
+
+
+def test_line_breaks_between_words_become_spaces():
+    """A text of several lines is searched as one, and stays readable."""
+    register_secret("API_KEY", LONG)
+
+    assert outside_text(f"first\r\n second\nkey: {LONG}\n(end)") == (
+        "first second key: ***API_KEY*** (end)"
+    )

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.outside_text import register_secret
 from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net.http_stream import (
     ChunkedBody,
@@ -103,3 +104,26 @@ def test_answer_of_http_1_0_closes_unless_it_says_otherwise():
         (b"HTTP/1.1 200 OK\r\n\r\n", ""),
     ):
         assert connection == parse_response_head(head).headers.get("connection", "")
+
+
+KEY = "kq9Zt3Vb7Lw2Xn5Rf8Yc"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"-" * 70 + KEY.encode() + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: " + b"-" * 24 + KEY.encode() + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + b"-" * 24 + KEY.encode() + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"-" * 24 + KEY.encode(),
+    ],
+)
+def test_an_error_that_cuts_the_answer_shows_no_part_of_a_secret(answer):
+    """A server may repeat the key where the harness shows only the beginning."""
+    register_secret("KEY", KEY)
+    head, _, rest = answer.partition(b"\r\n\r\n")
+
+    with pytest.raises(RemoteProtocolError) as broken:
+        body_of(parse_response_head(head + b"\r\n\r\n")).feed(rest + b"\r\n")
+
+    assert KEY[:6].lower() not in str(broken.value).lower()

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness.core.metrics import METRICS, SUMMARY_METRICS
-from harness.scenario.slo import Slo
+from harness.scenario.slo import LIVE_METRICS, RunSlo, Slo
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,61 @@ def test_figure_that_no_request_has_is_refused_with_those_it_has(metric):
     """The name may be any, and the figure may not."""
     with pytest.raises(ValidationError, match=r"must be requests\.NAME and one of count, failures"):
         Slo(metric=metric, op="<=", limit=0.5)
+
+
+def run_slo(**changes):
+    return RunSlo(**{"metric": "joins.failed", "op": "<=", "limit": 3, "abort": True, **changes})
+
+
+@pytest.mark.parametrize("metric", LIVE_METRICS)
+def test_a_figure_that_is_known_during_a_run_can_stop_it(metric):
+    """Each of those that the refusal of others lists."""
+    assert run_slo(metric=metric, limit=1.0).abort
+
+
+@pytest.mark.parametrize(
+    "metric", ["stall_s.p99", "recovery_s.max", "cost.usd_run", "requests.GET /.count"]
+)
+def test_a_figure_that_is_not_known_during_a_run_cannot_stop_it(metric):
+    """The hint lists those that can; without abort the objective is as good as any."""
+    with pytest.raises(ValidationError, match="which is not known while the run goes on") as caught:
+        run_slo(metric=metric)
+    (error,) = caught.value.errors()
+    assert "deliveries.ratio; joins.failed, publishes.failed" in error["ctx"]["hint"]
+    assert not run_slo(metric=metric, abort=False).abort
+
+
+@pytest.mark.parametrize("op", [">", ">="])
+def test_a_lower_limit_of_a_count_cannot_stop_a_run(op):
+    """Every run would be below it at first."""
+    with pytest.raises(ValidationError, match="must be left out for a lower limit of a count"):
+        run_slo(op=op)
+    assert run_slo(metric="deliveries.ratio", op=op, limit=0.99).abort
+
+
+@pytest.mark.parametrize("part", [{"phase": "measure"}, {"user_class": "chatter"}])
+def test_a_part_of_a_run_cannot_stop_it(part):
+    """The account of a run that goes on does not keep all of them apart."""
+    with pytest.raises(ValidationError, match="must be left out with phase or user_class"):
+        run_slo(metric="joins.latency_ms.p99", **part)
+
+
+def test_only_a_workloads_slos_stop_runs():
+    """A file of SLOs judges runs that are over."""
+    with pytest.raises(ValidationError, match="abort"):
+        Slo.model_validate({"metric": "joins.failed", "op": "<=", "limit": 3, "abort": True})
+
+
+@pytest.mark.parametrize(
+    ("metric", "op", "observed", "fails"),
+    [
+        *(("joins.failed", "==", 3, False), ("joins.failed", "==", 2, False)),
+        *(("joins.failed", "==", 4, True), ("joins.failed", "<", 3, True)),
+        *(("fan_out_latency_ms.p99", "<=", 3.5, True), ("fan_out_latency_ms.p99", "<=", 2, False)),
+        ("deliveries.ratio", "==", 0.5, True),
+    ],
+)
+def test_a_count_below_its_limit_may_still_grow_to_it(metric, op, observed, fails):
+    """And every other figure is judged as at the end."""
+    limit = 1.0 if metric == "deliveries.ratio" else 3
+    assert fails == run_slo(metric=metric, op=op, limit=limit).fails_at(observed)

@@ -16,7 +16,13 @@ from harness.analysis.run.record import Json, Record, read_record
 from harness.analysis.run.slo import margin
 from harness.analysis.run.summary import figures, judge_part
 from harness.analysis.run.tables import PARQUET, write_parquet
-from harness.analysis.run.validity import find_warnings, invalidates, saturates, unreachable
+from harness.analysis.run.validity import (
+    find_warnings,
+    invalidates,
+    saturates,
+    stopped_by_slo,
+    unreachable,
+)
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
 from harness.measure.record import JOURNAL_FOLDER, RUN_FILE
@@ -120,12 +126,13 @@ def verdict_json(analysis: Analysis) -> Json:
 def decide(run: Json, slos: Sequence[Json], warnings: Sequence[Json]) -> str:
     """Return pass, fail, invalid or no_data; invalid beats fail beats no_data beats pass.
 
-    A run in which no user joined measured nothing, so it has no data even without any SLO.
+    A run in which no user joined measured nothing, so it has no data even without any SLO. One that
+    an SLO stopped has failed, whatever came after.
     """
     if any(invalidates(warning) for warning in warnings):
         return "invalid"
     verdicts = {slo["verdict"] for slo in slos}
-    if "fail" in verdicts:
+    if "fail" in verdicts or stopped_by_slo(run):
         return "fail"
     if "no_data" in verdicts or unreachable(run):
         return "no_data"
@@ -133,9 +140,12 @@ def decide(run: Json, slos: Sequence[Json], warnings: Sequence[Json]) -> str:
 
 
 def exit_code(run: Json, verdict: str) -> int:
-    """Return the exit code; the reason why a run ended early takes precedence over the verdict."""
+    """Return the exit code; the reason why a run ended early takes precedence over the verdict.
+
+    A run that an SLO stopped has that of its verdict: it may be invalid.
+    """
     cause = run.get("cause") or {}
-    if cause.get("exit_code"):
+    if cause.get("exit_code") and not stopped_by_slo(run):
         return int(cause["exit_code"])
     if run.get("status") == "interrupted":
         return int(ExitCode.INTERRUPTED)

@@ -1,19 +1,11 @@
 """Judging service level objectives against a run's summary."""
 
-import operator
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 from harness.analysis.run.clocks import below_clock_error
+from harness.core.limits import OPERATORS
 from harness.core.metrics import REQUEST_FIGURES, SUMMARY_METRICS, path_of
-
-_OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
-    "<=": operator.le,
-    "<": operator.lt,
-    ">=": operator.ge,
-    ">": operator.gt,
-    "==": operator.eq,
-}
 
 
 def observe(summary: Mapping[str, Any], metric: str) -> float | None:
@@ -35,7 +27,7 @@ def figures_of(summary: Mapping[str, Any]) -> dict[str, float | None]:
 
 def holds(slo: Mapping[str, Any], observed: float) -> bool:
     """Return whether a figure keeps an SLO's limit."""
-    return _OPERATORS[slo["op"]](observed, slo["limit"])
+    return OPERATORS[slo["op"]](observed, slo["limit"])
 
 
 def judge(slo: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,8 +115,8 @@ def _cut_short(record: Record) -> list[Json]:
         "aborted": "the run gave up early; see its cause",
     }
     hint = hints.get(str(status), "messages still on their way count as lost; let the drain end")
-    # A target that rejects every connection ends the run early; the measurement is sound.
-    invalid = not unreachable(record.run)
+    # A target that rejects every connection, or fails an SLO, ends a run that measured it soundly.
+    invalid = not (unreachable(record.run) or stopped_by_slo(record.run))
     needed_s = None if whole else planned_s
     return [warning("run_cut_short", round(record.ended_s, 1), needed_s, hint, invalid=invalid)]
 
@@ -124,6 +124,11 @@ def _cut_short(record: Record) -> list[Json]:
 def unreachable(run: Json) -> bool:
     """Say whether the run ended because the target rejected every connection."""
     return (run.get("cause") or {}).get("code") in {"nobody_joined", "target_unreachable"}
+
+
+def stopped_by_slo(run: Json) -> bool:
+    """Say whether an SLO with ``abort`` ended the run."""
+    return bool((run.get("cause") or {}).get("code") == "slo_failed")
 
 
 def _incomplete(record: Record) -> Iterator[Json]:

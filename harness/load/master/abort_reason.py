@@ -7,8 +7,14 @@ from typing import Any
 
 from harness.core.exit_codes import ExitCode
 from harness.core.join_stages import JOIN_FAILURE_STAGES
+from harness.core.limits import OPERATOR_WORDS
+from harness.core.metric_types import MEASURE, Unit
+from harness.core.metrics import title_of, unit_of
 from harness.core.outside_text import redacted
+from harness.live.run import LiveRun
+from harness.live.snapshot import figure
 from harness.measure.failure_causes import EXHAUSTIONS
+from harness.scenario.slo import RunSlo
 from harness.scenario.workload import Safety
 
 Errors = Mapping[tuple[str, str, str], int]
@@ -23,6 +29,9 @@ _COUNTED_STAGES = (*JOIN_FAILURE_STAGES, "publish")
 
 MIN_OPERATIONS = 20
 """With fewer operations a failure ratio means nothing."""
+
+SLO_STOP = "slo_failed"
+"""The code of a run that an SLO stopped; its exit code is that of its verdict."""
 
 _SUCCEEDED = ("joins_succeeded", "publishes_acknowledged")
 _FAILED = ("joins_failed", "publishes_failed", "publishes_throttled")
@@ -64,6 +73,32 @@ def stopped_by_user_class(reason: str) -> AbortReason:
     message = f"a user class stopped the run: {reason}"
     hint = "StopTest and runner.quit() end the whole run; raise StopUser to end one user"
     return AbortReason("stopped_by_user_class", ExitCode.RUN_INVALID, message, hint)
+
+
+def failed_slo(live: LiveRun | None) -> AbortReason | None:
+    """Return why a run must end that fails an SLO with ``abort``, by its figures so far."""
+    if live is None:
+        return None
+    plan, second = live.plan, live.last.number + 1
+    measure = next(phase for phase in plan.phases if phase.name == MEASURE)
+    for slo in plan.workload.slos:
+        if slo.abort and measure.start_s + slo.abort_after_s <= second <= measure.end_s:
+            observed = figure(live, slo.metric)
+            if observed is not None and slo.fails_at(observed):
+                return _stopped_by(slo, observed, second, plan.total_s)
+    return None
+
+
+def _stopped_by(slo: RunSlo, observed: float, second: int, total_s: float) -> AbortReason:
+    unit = unit_of(slo.metric)
+    factor, suffix = (100, " %") if unit is Unit.RATIO else (1, f" {unit}".rstrip())
+    message = (
+        f"stopped by an objective at second {second} of {total_s:g} "
+        f"({title_of(slo.metric)}: {observed * factor:.6g}{suffix}, where "
+        f"{OPERATOR_WORDS[slo.op]} {slo.limit * factor:.6g}{suffix} is required)"
+    )
+    hint = "messages then on their way count as lost; abort = false lets the run go on"
+    return AbortReason(SLO_STOP, ExitCode.SLO_FAILED, message, hint)
 
 
 def exhausted(errors: Errors) -> AbortReason | None:

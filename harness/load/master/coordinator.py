@@ -27,10 +27,12 @@ from harness.load import worker_protocol
 from harness.load.channel import STRANGERS, warn_of_open_channel
 from harness.load.internal_errors import BUG_HINT, log_error, on_death, sentence_of
 from harness.load.master.abort_reason import (
+    SLO_STOP,
     AbortReason,
     CircuitBreaker,
     Errors,
     exhausted,
+    failed_slo,
     no_user_joined,
     refusals,
     stopped_by_user_class,
@@ -91,7 +93,7 @@ class Coordinator:
         self.abort_reason: AbortReason | None = None
         self.report_output = ""
         self.live: LiveRun | None = None
-        """Receives each second too, if the run has live outputs."""
+        """Receives each second too, if the run has live outputs or SLOs that can stop it."""
         self._assembler: SecondAssembler | None = None
         self._assignment: RunAssignment | None = None
         self._workers: list[str] = []
@@ -268,6 +270,7 @@ class Coordinator:
             exhausted(errors)
             or self._no_user_joined(since_begin_s - START_DELAY_S)
             or self._breaker.reason(errors)
+            or failed_slo(self.live)
         )
 
     def _errors(self) -> Errors:
@@ -394,4 +397,4 @@ class Coordinator:
             self.report_output = ""
             report_failure(killed_report(-status, self.folder))
             return int(reason.exit_code if reason else ExitCode.INTERNAL_ERROR)
-        return int(reason.exit_code) if reason else status
+        return int(reason.exit_code) if reason and reason.code != SLO_STOP else status

@@ -79,7 +79,7 @@ class RequestCounter:
         if known is None:
             if len(self._names) >= MAX_NAMES:
                 return OTHER_NAMES
-            known = " ".join(f"{method} {name}".split())[:MAX_NAME_CHARS]
+            known = outside_text(f"{method} {name}", MAX_NAME_CHARS)
             self._names[method, name] = known
         return known
 
@@ -91,5 +91,5 @@ class RequestCounter:
             self._stats.error(STAGE, "OutOfRange", "", message)
 
     def _error(self, stage: str, exception: BaseException, code: str, name: str) -> None:
-        message = f"{name}: {outside_text(str(exception))}"[:MAX_MESSAGE_CHARS]
+        message = outside_text(f"{name}: {exception}", MAX_MESSAGE_CHARS)
         self._stats.error(stage, type(exception).__name__, code, message)

@@ -7,7 +7,7 @@ from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.record import Json
 from harness.analysis.run.run_file import label_of, tags_of
 from harness.analysis.run.slo import scope_words
-from harness.analysis.run.validity import invalidates
+from harness.analysis.run.validity import invalidates, stopped_by_slo
 from harness.core.metrics import title_of
 from harness.report.ci import Suite, annotation
 from harness.report.glossary import capital
@@ -34,6 +34,8 @@ def _add_validity(suite: Suite, summary: Json, run: Json) -> None:
     """Add the case for the validity of the run."""
     cause = run.get("cause")
     reasons = [str(cause["message"])] if cause else []
+    if stopped_by_slo(run):  # Its figure may be inside the limit again at the end.
+        suite.failed("objectives", "no objective stops the run", "fail", reasons.pop())
     reasons += [
         "{code}: observed {observed}, limit {limit}; {hint}".format_map(warning)
         for warning in summary["warnings"]

@@ -23,6 +23,7 @@ from websockets.uri import parse_uri
 
 from harness.core.clock import NS_PER_S
 from harness.core.message_token import as_json, holds_message
+from harness.core.outside_text import excerpt
 from harness.net.client import (
     Access,
     JoinError,
@@ -52,7 +53,7 @@ ANSWERED_WITHIN_NS = round((wire.LONGEST_INTEGRATION_S + 1.0) * NS_PER_S)
 """After this no answer to a frame can come; 1 s is for the way there and back."""
 
 EXAMPLES = 2
-EXAMPLE_BYTES = 80
+EXAMPLE_CHARACTERS = 80
 """How many frames, and how much of each, a failed join shows in place of its answer."""
 
 
@@ -145,7 +146,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         self._awaited: AsyncResult | None = None
         self._joins: dict[str, None] = {}
         """Ids of the joins that are not answered, in the order sent."""
-        self._instead: list[bytes] = []
+        self._instead: list[str] = []
         """The first frames that came during the join and were not its answer."""
         self._unanswered: dict[str, tuple[_Publish, int]] = {}
         """Publish and place of the event by the id of each unanswered frame, in the order sent."""
@@ -193,6 +194,8 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         awaited = self._awaited = AsyncResult()
         joins = {f"join-{token_hex(6)}": channel for channel in self._channels}
         self._joins = dict.fromkeys(joins) if options.route_responses else {}
+        if self._joins:
+            self.read_all()
         try:
             for join_id, channel in joins.items():
                 keys = {options.action_key: options.join_action, options.channel_key: channel}
@@ -215,7 +218,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         """Return what came in place of the answer to a join, and which key to look at."""
         if not self._instead:
             return "no answer in time; routes without a response need route_responses = false"
-        came = ", ".join(each.decode("utf-8", "replace") for each in self._instead)
+        came = ", ".join(self._instead)
         key = self._api.options.id_key
         return f"no answer that repeats {key!r} in time: see id_key and join_answer; came: {came}"
 
@@ -229,6 +232,21 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             )
         else:
             self._send(client_frame(PING, b""))
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a join or a publish is not answered: a backend may send its frame to all."""
+        return bool(self._joins or self._unanswered)
+
+    def is_answer(self, payload: bytes) -> bool:
+        """Return whether a frame repeats the id of a join or publish that is not answered."""
+        return self.awaits_answer and self._is_awaited(self._id_in(wire.parse(payload)))
+
+    def _id_in(self, body: Any) -> str | None:
+        return wire.answered_id(body, self._api.options.id_key)
+
+    def _is_awaited(self, named: str | None) -> bool:
+        return named in self._joins or named in self._unanswered
 
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """Send one publish, a frame an event; the listener hears of its answer."""
@@ -244,6 +262,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             keys[options.id_key] = frame_id
             if options.route_responses:
                 self._unanswered[frame_id] = publish, place
+                self.read_all()
             try:
                 self.send_text(wire.request(keys, options.data_key, as_json(event)))
             except OSError:
@@ -273,8 +292,8 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
     def _answered_by(self, payload: bytes, body: Any, kernel_ns: int) -> str | None:
         """Return the id of the request that a frame answers; None if it answers none."""
         options = self._api.options
-        named = wire.answered_id(body, options.id_key)
-        if named in self._joins or named in self._unanswered:
+        named = self._id_in(body)
+        if self._is_awaited(named):
             return named
         if holds_message(payload):
             return None
@@ -301,8 +320,8 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         options = self._api.options
         if not holds_message(payload):
             if self._awaited is not None and len(self._instead) < EXAMPLES:
-                self._instead.append(payload[:EXAMPLE_BYTES])
-            named = wire.answered_id(body, options.id_key)
+                self._instead.append(excerpt(payload, EXAMPLE_CHARACTERS))
+            named = self._id_in(body)
             # A sign of life may be answered, or not.
             if named in self._failed or (self._joined and options.keep_alive_action):
                 return None

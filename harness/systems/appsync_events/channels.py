@@ -9,6 +9,7 @@ import re
 
 from harness.core.channels import WILDCARD
 from harness.core.errors import HarnessError
+from harness.core.outside_text import outside_text
 
 MAX_SEGMENTS = 5
 """Segments in a channel name. Source: Service Quotas code L-7DE80FA2."""
@@ -26,7 +27,7 @@ class ChannelError(HarnessError):
     """A channel name breaks the grammar, or has a wildcard where none may be."""
 
     def __init__(self, channel: str, found: str, required: str) -> None:
-        super().__init__(f"channel {channel[:200]!r}", found, required)
+        super().__init__(f"channel {outside_text(channel, 200)!r}", found, required)
         self.channel = channel
 
 
@@ -46,7 +47,7 @@ def normalise_channel(channel: str) -> Segments:
             rule = (
                 f"each segment must be 1-{MAX_SEGMENT_CHARACTERS} letters, digits and inner dashes"
             )
-            raise ChannelError(channel, f"segment {segment[:60]!r}", rule)
+            raise ChannelError(channel, f"segment {outside_text(segment, 60)!r}", rule)
     return segments
 
 

@@ -17,6 +17,7 @@ import orjson
 
 from harness.core.errors import RemoteProtocolError
 from harness.core.json_rules import read_json
+from harness.core.outside_text import excerpt
 
 SUBPROTOCOL = "aws-appsync-event-ws"
 """The subprotocol every client offers and the service selects."""
@@ -291,11 +292,11 @@ def parse_http_reply(status: int, body: bytes) -> ServerMessage:
         reply = None
     reply = reply if isinstance(reply, dict) else {}
     errors = parse_errors(reply)
-    text = body[:200].decode("utf-8", "replace").strip()
+    text = excerpt(body, 200)
     if not errors and (status != HTTP_OK or reply.get("errors")):
         errors = (WireError(f"HTTP {status}", text),)
     if not errors and reply.keys().isdisjoint(_RESULT_LISTS):
-        raise _bad_message(f"status 200 with {text[:80]!r}", "a list of events required")
+        raise _bad_message(f"status 200 with {excerpt(body, 80)!r}", "a list of events required")
     return ServerMessage("publish_error" if errors else "publish_success", "", None, errors, reply)
 
 

@@ -129,6 +129,30 @@ def test_an_interrupted_run_exits_130(tmp_path):
     assert ("invalid", 130) == outcome(summary)
 
 
+STOPPED = {
+    "status": "aborted",
+    "ended_s": 9.0,
+    "cause": {"code": "slo_failed", "exit_code": 3, "message": "stopped", "hint": None},
+}
+
+
+def test_a_run_that_an_objective_stopped_fails_and_is_not_invalid(tmp_path):
+    """Even if what came after the stop brought the figure back inside its limit."""
+    summary = finalize(Simulation(changes=STOPPED).write(tmp_path / "run")).summary
+    assert ("fail", 3) == outcome(summary)
+    assert {"pass"} == {slo["verdict"] for slo in summary["slos"]}
+    (found,) = summary["warnings"]
+    assert ("run_cut_short", False) == (found["code"], found["invalidates"])
+
+
+def test_a_run_that_an_objective_stopped_may_be_invalid_all_the_same(tmp_path):
+    """A generator that did not keep up made the figure: exit 4."""
+    late = [("send_delay.chatter.measure", 5, histogram(250))]
+    run = run_file(**STOPPED)
+    summary = finalize(three_subscribers(tmp_path / "run", run=run, histograms=late)).summary
+    assert ("invalid", 4) == outcome(summary)
+
+
 def test_a_run_that_nobody_joined_exits_5(tmp_path):
     """The target let nobody in: nothing was measured, and the generator is not to blame."""
     cause = {

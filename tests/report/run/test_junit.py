@@ -56,6 +56,16 @@ def test_an_invalid_run_is_an_error_of_the_case_on_validity(tmp_path):
     assert "run_cut_short" in error.text
 
 
+def test_a_run_that_an_objective_stopped_is_valid_and_failed(tmp_path):
+    """The case that failed is one of the objectives."""
+    cause = {"code": "slo_failed", "exit_code": 3, "message": "stopped by an objective"}
+    changes = {"status": "aborted", "cause": cause, "ended_s": 9.0}
+    suite = suite_of(Simulation(changes=changes).write(tmp_path / "run"))
+    failure = suite.find("testcase[@name='no objective stops the run']/failure")
+    assert "stopped by an objective" == failure.get("message")
+    assert None is suite.find("testcase/error")
+
+
 def test_characters_that_xml_cannot_hold_are_replaced(tmp_path):
     """A service's error text may hold anything."""
     cause = {"code": "nobody_joined", "exit_code": 5, "message": "bad \x00\x1b key"}

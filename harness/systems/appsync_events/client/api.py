@@ -22,6 +22,7 @@ from websockets.uri import parse_uri
 from harness.core.errors import RemoteProtocolError
 from harness.core.json_rules import text_at
 from harness.core.message_token import as_json
+from harness.core.outside_text import outside_text
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer, Refusal
 from harness.net.http_publishing import Poster
 from harness.net.request_fields import RequestFields, subprotocols_of
@@ -303,7 +304,7 @@ def _answer(
         throttled = throttled or error.error_type in _THROTTLED
         return PublishAnswer(publish_id, False, throttled, error.error_type, _told(error), now_ns)
     if message.type == "publish_error":
-        text = json.dumps(message.body)[:200]
+        text = outside_text(json.dumps(message.body), 200)
         return PublishAnswer(publish_id, False, throttled, message.type, text, now_ns)
     failed = message.body.get("failed")
     if failed:

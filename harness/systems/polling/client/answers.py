@@ -1,10 +1,12 @@
 """Answers to polls: from the bytes of a response to what they mean, each once."""
 
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from harness.core.errors import RemoteProtocolError
+from harness.core.outside_text import excerpt
 from harness.core.peer_limits import (
     FLOOD,
     MAX_ANSWER_BYTES,
@@ -18,6 +20,8 @@ from harness.systems.polling import wire
 
 MOST_KNOWN = 4096
 """Answers remembered: users with the same cursor get the same bytes, until something new comes."""
+MOST_KNOWN_BYTES = 64 * 1024 * 1024
+"""Of all of them, unpacked."""
 
 
 class Answer(NamedTuple):
@@ -122,7 +126,7 @@ class AnswerReader:
             place,
             retry_after=headers.get("retry-after", ""),
             keeps_connection=not closes,
-            said=self._taken[:200].decode("utf-8", "replace").strip(),
+            said=excerpt(self._taken, 200),
             location=headers.get("location", "") if head.status in REDIRECTS else "",
             set_cookies=head.set_cookies,
         )
@@ -180,10 +184,14 @@ class KnownAnswers:
     def __init__(self, layout: wire.Layout | None) -> None:
         self.layout = layout
         self._known: dict[bytes, Answer] = {}
+        self._known_bytes = 0
         self.get = self._known.get
 
     def remember(self, response: bytes, answer: Answer) -> None:
         """Recognise these bytes, a whole response, from now on."""
-        if len(self._known) >= MOST_KNOWN:
+        size = len(response) + sum(map(sys.getsizeof, answer.events))
+        self._known_bytes += size
+        if len(self._known) >= MOST_KNOWN or self._known_bytes > MOST_KNOWN_BYTES:
             self._known.clear()
+            self._known_bytes = size
         self._known[response] = answer

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import HarnessError, RemoteProtocolError
+from harness.core.outside_text import excerpt
 from harness.core.peer_limits import MAX_OTHER_MESSAGES_PER_S, EmptyUnits
 from harness.net.client import Access, JoinError, JoinTimes, Listener, PublishAnswer
 from harness.net.http_publishing import HttpPublisher
@@ -246,7 +247,7 @@ class ServerSentEventsClient:
     def _checked(self, head: ResponseHead, rest: bytes) -> Body:
         """Return the body's reader; any answer but a stream ends the attempt for good."""
         if head.status != HTTPStatus.OK or head.media_type != wire.CONTENT_TYPE:
-            said = rest[:200].decode("utf-8", "replace").strip()
+            said = excerpt(rest, 200)
             found = f"{head.status} {head.media_type or 'without a content type'}"
             raise JoinError(
                 "subscribe",
@@ -322,12 +323,12 @@ class ServerSentEventsClient:
 
     def _event(self, event: wire.Event, kernel_ns: int) -> Any | None:
         """Deliver one event; equal data is recognised even where other bytes surround it."""
-        known = self._frame_cache.get(event.data)
+        event_types = self._api.options.event_types
+        is_read = not event_types or event.type in event_types
+        known = self._frame_cache.get(event.data) if is_read else None
         if known is not None:
             self._listener.delivered(known, kernel_ns)
             return known
-        event_types = self._api.options.event_types
-        is_read = not event_types or event.type in event_types
         token = self._listener.event(event.data, kernel_ns) if is_read else None
         if token is None:
             self._others = self._others or EmptyUnits(MAX_OTHER_MESSAGES_PER_S)

@@ -1,0 +1,20 @@
+"""How a figure must compare with the limit of an objective."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Final
+
+OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "<=": operator.le,
+    "<": operator.lt,
+    ">=": operator.ge,
+    ">": operator.gt,
+    "==": operator.eq,
+}
+OPERATOR_WORDS: Final[Mapping[str, str]] = {
+    "<=": "at most",
+    "<": "under",
+    ">=": "at least",
+    ">": "over",
+    "==": "exactly",
+}
