@@ -12,7 +12,6 @@ from harness.core.channels import CHANNEL_SEPARATOR
 from harness.scenario.auth import Variable
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import ScenarioModel, broken_rule
-from harness.scenario.workload import Workload
 
 Separator = Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z0-9._~!$&'()*+,;:@/=|-]*$")]
 """What may stand in the path or the query of an address as it is. Source: RFC 3986, section 3.3."""
@@ -128,11 +127,14 @@ class ClientOptions(ScenarioModel):
     def require_message(self, message: str) -> None:
         """Raise ``broken_rule`` unless the target's ``message`` can be published."""
 
-    def misfits(self, _workload: Workload, _endpoints: Mapping[str, str]) -> Iterator[Misfit]:
+    def misfits(
+        self, _channels: int, _transport: str, _endpoints: Mapping[str, str]
+    ) -> Iterator[Misfit]:
         """Yield what of a workload these clients cannot do; nothing by default.
 
         Args:
-            _workload: The load.
+            _channels: How many the workload has.
+            _transport: Of its publishes.
             _endpoints: Addresses ``http`` and ``realtime``; empty where the target is emulated.
         """
         yield from ()
@@ -184,12 +186,13 @@ class AddressOptions(WildcardOptions):
         """Return the system's limit, or one where an address names one channel."""
         return most if self.channel_separator else 1
 
-    def misfits(self, workload: Workload, endpoints: Mapping[str, str]) -> Iterator[Misfit]:
+    def misfits(
+        self, channels: int, _transport: str, endpoints: Mapping[str, str]
+    ) -> Iterator[Misfit]:
         """Yield the addresses that cannot name the channels of a workload with several."""
-        count = workload.channels.count
         for key, address in self.addresses_of_channels(endpoints).items():
-            if count > 1 and CHANNEL_MARK not in address:
-                rule = f"has no {CHANNEL_MARK}, but the workload has {count} channels"
+            if channels > 1 and CHANNEL_MARK not in address:
+                rule = f"has no {CHANNEL_MARK}, but the workload has {channels} channels"
                 hint = f"write {CHANNEL_MARK} where it names the room, or set channels.count = 1"
                 yield Misfit(key, "", rule, hint)
 

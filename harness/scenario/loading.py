@@ -126,9 +126,10 @@ def _plan(
     )
     problems += _unplayable(plan, workload) + _unsubscribable(plan, workload)
     endpoints = plan.target.endpoints.model_dump() if plan.target.endpoints else {}
+    channels, transport = plan.workload.channels.count, plan.workload.publishing.transport
     problems += [
         (target if misfit.key.startswith(("endpoints.", "client.")) else workload).problem(*misfit)
-        for misfit in plan.client.misfits(plan.workload, endpoints)
+        for misfit in plan.client.misfits(channels, transport, endpoints)
     ]
     return plan
 

@@ -25,7 +25,6 @@ from harness.scenario.model import (
     Seconds,
     Secret,
 )
-from harness.scenario.workload import Workload
 
 Text = Annotated[str, Field(min_length=1)]
 Key = Annotated[str, Field(pattern=r"^[^.]+$")]
@@ -96,16 +95,18 @@ class ClientOptions(WildcardOptions, WebSocketOptions):
         """Return the backend's limit, if the target names one."""
         return min(most, self.channels_per_user or most)
 
-    def misfits(self, workload: Workload, _endpoints: Mapping[str, str]) -> Iterator[Misfit]:
+    def misfits(
+        self, channels: int, transport: str, _endpoints: Mapping[str, str]
+    ) -> Iterator[Misfit]:
         """Yield publishing over HTTP, and several channels where no message names one."""
-        if workload.publishing.transport == "http":
+        if transport == "http":
             rule = "must be websocket: this system takes publishes over WebSocket only"
             hint = 'set publishing.transport = "websocket"'
             yield Misfit("publishing.transport", '"http"', rule, hint)
-        if workload.channels.count > 1 and not self.join_action:
+        if channels > 1 and not self.join_action:
             rule = 'must be 1 where client.join_action = ""'
             hint = "without a join, the address alone says which messages a connection gets"
-            yield Misfit("channels.count", str(workload.channels.count), rule, hint)
+            yield Misfit("channels.count", str(channels), rule, hint)
 
 
 class IamUser(Credentials):
