@@ -193,7 +193,7 @@ def body_of(head: ResponseHead, most: int = MAX_MESSAGE_BYTES) -> Body:
         RemoteProtocolError: If the length or the coding of the body is none we know.
     """
     coding = head.headers.get("transfer-encoding", "").lower()
-    length = head.headers.get("content-length", "").split(", ")  # Some servers repeat it.
+    length = words(head.headers.get("content-length", ""))  # Some servers repeat it.
     if coding == "chunked":
         body: Body = ChunkedBody()
     elif coding or len(set(length)) > 1 or not _LENGTH.fullmatch(length[0]):

@@ -33,7 +33,10 @@ def read_head(stream: TcpStream, deadline: float) -> tuple[ResponseHead, bytes, 
     """
     reader = HeadReader()
     while True:
-        wait_readable(stream.sock, deadline)
+        try:
+            wait_readable(stream.sock, deadline)
+        except TimeoutError:  # Some end the lines of a head with LF alone.
+            raise TimeoutError(f"timed out{_instead(reader.taken)}") from None
         arrived = stream.receive()
         if arrived is None:
             continue

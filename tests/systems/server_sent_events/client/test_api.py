@@ -281,6 +281,16 @@ def test_answer_that_does_not_come_is_a_timeout(peer):
     assert not client.open
 
 
+def test_head_that_does_not_end_in_time_is_shown(peer):
+    """Its lines end in LF alone, which HTTP/1.1 does not allow."""
+    client = api_of(peer.port).client([ROOM], {}, Listener())
+    under_way = gevent.spawn(client.join, time.monotonic() + 0.5)
+    peer.accept().sendall(PLAIN.replace(b"\r\n", b"\n"))
+    with pytest.raises(JoinError, match=r"timed out: it sent 'HTTP/1.1 200 OK") as caught:
+        under_way.get(timeout=PATIENCE_S)
+    assert caught.value.code == "timeout"
+
+
 def test_paused_client_takes_nothing_until_it_goes_on(join):
     """What arrived stays with the kernel."""
     listener = Listener()
