@@ -306,8 +306,9 @@ def _unheard(figures: Json) -> Iterator[Json]:
     heard = any(deliveries[kind] for kind in ("received", "late", "unexpected"))
     if deliveries["owed"] and figures["publishes"]["acknowledged"] and not heard:
         hint = (
-            "publishes were accepted and no message arrived: either nothing is delivered, or the "
-            "service changes the letters and digits of a message"
+            "publishes were accepted and no message arrived: publish and stream name different "
+            "rooms, the service refuses with status 200 (set reject in [client] of the target), or "
+            "it changes the letters and digits of a message"
         )
         yield warning("nothing_heard", 0, deliveries["owed"], hint, invalid=False)
 
