@@ -1,17 +1,20 @@
 """``harness doctor``: whether this machine can carry a plan, and what to change if not."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.cli.options import TARGET, WORKLOAD, Overrides, Workers
+from harness.cli.output import JSON, QUIET, give, takes
 from harness.cli.terminal import aligned
 from harness.core.exit_codes import ExitCode
 from harness.measure.machine import Check, Machine, check_machine, figure, read_machine
 
 
+@takes(JSON, QUIET)
 def doctor(
     workload: Annotated[Path | None, WORKLOAD] = None,
     target: Annotated[Path | None, TARGET] = None,
@@ -20,6 +23,9 @@ def doctor(
 ) -> None:
     """Check whether this machine can carry a plan, and what to change if not.
 
+    Reads this machine and the files, and connects to nothing. To try a target, run it with one user
+    of a kind: --set population.subscribers=1 --set population.chatters=1.
+
     Without a workload, lists the machine's limits. Memory and cores that a plan needs are
     estimates. Exit code: 0, or 2 if a limit is too low.
     """
@@ -27,7 +33,8 @@ def doctor(
     from harness.scenario.loading import load_plan
 
     if workload is None:
-        typer.echo(table_of_offers(read_machine()))
+        found = read_machine()
+        give(lambda: {"machine": asdict(found)}, lambda: typer.echo(table_of_offers(found)))
         return
     if target is None:
         raise typer.BadParameter("is needed with a workload", param_hint="--target")
@@ -36,8 +43,14 @@ def doctor(
     plan, count = size_plan(plan, machine, workers)
     needs = needs_of(plan, count)
     checks = check_machine(machine, needs)
-    typer.echo(f"workers: {needs.workers}, emulator processes: {needs.emulator_processes}\n")
-    typer.echo(table_of_checks(checks))
+    size = f"workers: {needs.workers}, emulator processes: {needs.emulator_processes}"
+    sizes = {"workers": needs.workers, "emulator_processes": needs.emulator_processes}
+    rows = [asdict(check) | {"enough": check.enough} for check in checks]
+    give(
+        lambda: {**sizes, "checks": rows},
+        lambda: typer.echo(f"{size}\n\n{table_of_checks(checks)}"),
+        lambda: "\n".join(f"{one.sentence}" for one in checks if not one.enough) or size,
+    )
     if not all(check.enough for check in checks):
         raise typer.Exit(ExitCode.BAD_USAGE)
 

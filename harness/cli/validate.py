@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import completion, load_each
+from harness.cli.output import JSON, QUIET, give, takes
 from harness.scenario.shipped import KINDS, scenario_files, scenario_named_in
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from harness.scenario.workload import Workload
 
 
+@takes(JSON, QUIET)
 def validate(
     scenarios: Annotated[
         list[str],
@@ -29,12 +31,21 @@ def validate(
     Prints a line for each valid file and all problems of the others, including files that a study
     names. Environment variables of a target are listed, but need not be set.
     """
-    load_each(scenarios, _validate)
+    valid: dict[Path, str] = {}
+    try:
+        load_each(scenarios, lambda given: _validate(given, valid))
+    finally:
+        give(
+            lambda: {"valid": {str(file): text for file, text in valid.items()}},
+            lambda: typer.echo(
+                "".join(f"{file}: {text}\n" for file, text in valid.items()), nl=False
+            ),
+        )
 
 
-def _validate(given: str) -> None:
+def _validate(given: str, valid: dict[Path, str]) -> None:
     for file in scenario_files(given):
-        typer.echo(f"{file}: {_validated(file)}")
+        valid[file] = _validated(file)
 
 
 def _validated(file: Path) -> str:

@@ -1,6 +1,7 @@
 """Which hosts are this machine."""
 
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses that mean all interfaces, with the loopback address that reaches them from here."""
@@ -12,6 +13,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def is_here(address: str) -> bool:
+    """Return whether the host of a URL is this machine."""
+    return is_loopback(urlsplit(address).hostname or "")
 
 
 def is_ipv4_loopback(host: str) -> bool:

@@ -8,13 +8,14 @@ the list.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.core.errors import MachineError
 from harness.core.hosts import is_loopback
+from harness.net.addresses import origin
 from harness.scenario.target import Target, addresses_of
 
 VARIABLE = "HARNESS_OWNED_TARGETS"
@@ -54,13 +55,29 @@ def _hosts(target: Target) -> list[str]:
     return list(dict.fromkeys(hosts))
 
 
-def may_load(target: Target, host: str) -> bool:
-    """Return whether load is allowed on a host to which a target redirects."""
-    return host in _hosts(target) or _is_owned(host)
+def may_load(own: Iterable[str], address: str) -> bool:
+    """Return whether load is allowed where a target redirects to.
+
+    Args:
+        own: The target's addresses.
+        address: Where it redirects to. What else listens on this machine is not the target's:
+            there it must be on one of the target's ports, or its host on the list.
+    """
+    _, host, port = origin(address)
+    if _is_listed(host):
+        return True
+    places = {(found, number) for _, found, number in map(origin, own)}
+    if is_loopback(host):
+        return any(is_loopback(found) and number == port for found, number in places)
+    return any(found == host for found, _ in places)
 
 
 def _is_owned(host: str) -> bool:
-    return is_loopback(host) or any(fnmatchcase(host, pattern) for pattern in _patterns())
+    return is_loopback(host) or _is_listed(host)
+
+
+def _is_listed(host: str) -> bool:
+    return any(fnmatchcase(host, pattern) for pattern in _patterns())
 
 
 def _patterns() -> Iterator[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError, LocalProtocolError
-from harness.core.hosts import is_loopback
+from harness.core.hosts import is_here
 from harness.core.json_rules import Rules, first_match, text_at
 from harness.core.outside_text import outside_text
 
@@ -271,7 +271,7 @@ class Access:
         options: The target's ``[client]`` table, the system's own model of it; its defaults where
             the target has none.
         auth: The target's ``[auth]`` table, which names secrets and holds none; None for the key.
-        may_connect: Returns whether load on a host, to which the system redirects, is allowed.
+        may_connect: Returns whether load on an address, to which the system redirects, is allowed.
         worker: The worker's number: each begins with another address of a host.
         through_proxy: Whether a proxy that the environment names is used.
     """
@@ -283,7 +283,7 @@ class Access:
     source_addresses: Sequence[str] = ()
     options: Any = None
     auth: Any = None
-    may_connect: Callable[[str], bool] = is_loopback
+    may_connect: Callable[[str], bool] = is_here
     worker: int = 0
     through_proxy: bool = True
 

@@ -1,6 +1,5 @@
 """Publish by HTTP POST, one event a request, to an address that names the channel."""
 
-import errno
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -9,16 +8,22 @@ from typing import Any, NamedTuple
 import gevent
 from geventhttpclient import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
-from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
+from geventhttpclient.response import HTTPParseError
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, RemoteProtocolError
 from harness.core.json_rules import Rules, read_json
 from harness.core.outside_text import excerpt, outside_text
-from harness.core.peer_limits import MAX_MESSAGE_BYTES
+from harness.core.peer_limits import MAX_MESSAGE_BYTES, oversize
 from harness.net.addresses import encoded, origin, path_of, with_channels
 from harness.net.client import Access, Listener, PublishAnswer, Refusal, rejected
-from harness.net.http_stream import ResponseHead, joined_headers
-from harness.net.joining import error_text, join_code
+from harness.net.http_stream import (
+    MAX_HEAD_BYTES,
+    ChunkedBody,
+    HeadReader,
+    ResponseHead,
+    joined_headers,
+)
+from harness.net.joining import PeerError, error_text, join_code
 from harness.net.redirects import KEEPS_METHOD, REDIRECTS, RefusedRedirectError, redirected
 from harness.net.request_fields import OWN_HEADERS, Cookies, RequestFields, bearer
 from harness.net.route import Route, Routes
@@ -99,7 +104,7 @@ class Poster:
         try:
             with gevent.Timeout(ANSWER_WITHIN_S, TimeoutError("no whole answer in time")):
                 response = client.post(path_of(address), body, headers)
-                text = _body(response)
+                text = bytes(response.read())
         except HTTPParseError as error:  # No OSError, though a closed connection is one of them.
             raise ConnectionResetError(str(error) or "no answer arrived") from None
         except (ValueError, RuntimeError) as error:  # No request can carry it, or closed meanwhile.
@@ -209,17 +214,6 @@ def _unanswered(error: OSError) -> Refusal:
     return Refusal(join_code(error), error_text(error), is_answered=False)
 
 
-def _body(response: HTTPSocketPoolResponse) -> bytes:
-    """Read the body of a response; raises OSError if it is too long."""
-    body = bytearray()
-    for part in response:
-        body += part
-        if len(body) > MAX_MESSAGE_BYTES:
-            response.release()
-            raise OSError(errno.EMSGSIZE, f"more than {MAX_MESSAGE_BYTES:,} bytes came")
-    return bytes(body)
-
-
 def http_client(route: Route) -> HTTPClient:
     """Return a client for requests to the host of a route, which makes its connections."""
     client = HTTPClient(route.host, route.port, headers=dict(OWN_HEADERS))
@@ -247,14 +241,29 @@ class _Connection:
 
     def __init__(self, stream: TcpStream) -> None:
         self._stream = stream
-        self.sendall = stream.send
         self.close = stream.close
 
+    def sendall(self, data: bytes) -> None:
+        """Send a request, or a part of it; raises OSError."""
+        self._deadline = time.monotonic() + ANSWER_WITHIN_S
+        self._limits = _AnswerLimits()
+        self._stream.send(data)
+
     def recv(self, _size: int) -> bytes:
-        """Wait for bytes of the answer, in the calling greenlet; raises OSError."""
-        deadline = time.monotonic() + ANSWER_WITHIN_S
-        while (received := self._stream.receive()) is None:
-            wait_readable(self._stream.sock, deadline)
+        """Wait for bytes of the answer, in the calling greenlet.
+
+        Raises:
+            OSError: If the connection ended, or the answer is too long or too late.
+        """
+        received = None
+        while received is None:
+            # Also where bytes are there already, so that the users of other connections go on.
+            wait_readable(self._stream.sock, self._deadline)
+            received = self._stream.receive()
+        try:
+            self._limits.take(received[0])
+        except RemoteProtocolError as error:
+            raise PeerError(error.code, str(error)) from None
         return received[0]
 
     def is_idle(self) -> bool:
@@ -263,3 +272,28 @@ class _Connection:
             return self._stream.receive() is None
         except OSError:
             return False
+
+
+class _AnswerLimits:
+    """Counts the bytes of one answer: geventhttpclient takes what comes."""
+
+    def __init__(self) -> None:
+        self._received_bytes = 0
+        self._heads: HeadReader | None = HeadReader()
+        self._chunks: ChunkedBody | None = None
+
+    def take(self, received: bytes) -> None:
+        """Count bytes; raises RemoteProtocolError at a limit, or if they do not begin a head."""
+        self._received_bytes += len(received)
+        if self._received_bytes > MAX_HEAD_BYTES + MAX_MESSAGE_BYTES:
+            raise oversize("answer to a publish", "is endless", MAX_MESSAGE_BYTES)
+        if self._heads is not None:
+            found = self._heads.feed(received)
+            if found is None:
+                return
+            head, received = found
+            self._heads = None
+            if head.headers.get("transfer-encoding", "").lower() == "chunked":
+                self._chunks = ChunkedBody()
+        if self._chunks is not None:
+            self._chunks.feed(received)

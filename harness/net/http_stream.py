@@ -193,7 +193,7 @@ def body_of(head: ResponseHead, most: int = MAX_MESSAGE_BYTES) -> Body:
         RemoteProtocolError: If the length or the coding of the body is none we know.
     """
     coding = head.headers.get("transfer-encoding", "").lower()
-    length = head.headers.get("content-length", "").split(", ")  # Some servers repeat it.
+    length = words(head.headers.get("content-length", ""))  # Some servers repeat it.
     if coding == "chunked":
         body: Body = ChunkedBody()
     elif coding or len(set(length)) > 1 or not _LENGTH.fullmatch(length[0]):
@@ -356,7 +356,7 @@ class ChunkedBody(_Parts):
             end = text.find(_END, place)
             line = text[place:] if end < 0 else text[place:end]
             if len(line) > MAX_LINE_BYTES:
-                raise _broken("an endless line")
+                raise oversize("chunked body", "has an endless line", MAX_LINE_BYTES)
             if end < 0:
                 self._rest = line
                 break
@@ -385,7 +385,7 @@ class ChunkedBody(_Parts):
             self.ended = not line
             self._trailer_bytes += len(line) + len(_END)
             if self._trailer_bytes > MAX_TRAILER_BYTES:
-                raise _broken("an endless trailer")
+                raise oversize("chunked body", "has an endless trailer", MAX_TRAILER_BYTES)
             return
         size = _CHUNK_SIZE.fullmatch(line)
         if size is None:

@@ -33,7 +33,10 @@ def read_head(stream: TcpStream, deadline: float) -> tuple[ResponseHead, bytes, 
     """
     reader = HeadReader()
     while True:
-        wait_readable(stream.sock, deadline)
+        try:
+            wait_readable(stream.sock, deadline)
+        except TimeoutError:  # Some end the lines of a head with LF alone.
+            raise TimeoutError(f"timed out{_instead(reader.taken)}") from None
         arrived = stream.receive()
         if arrived is None:
             continue
@@ -52,16 +55,20 @@ def _instead(head: bytes | bytearray) -> str:
     return f": it sent {excerpt(head, 40)!r}" if head else ""
 
 
-class ProxyError(OSError):
-    """A proxy did not make the connection.
+class PeerError(OSError):
+    """A connection is of no use for what the other side sent.
 
     Attributes:
-        code: The HTTP status of its answer, or ``protocol_error``.
+        code: Short and stable, such as ``oversize``.
     """
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class ProxyError(PeerError):
+    """A proxy did not make the connection; its code may be the HTTP status of its answer."""
 
 
 def failed_join(stage: str, error: Exception) -> JoinError:
@@ -81,7 +88,7 @@ def join_code(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         _, is_alert, alert = (error.reason or "").partition("_ALERT_")
         return f"{TLS_ALERT}{alert.lower()}" if is_alert else "tls_error"
-    if isinstance(error, RemoteProtocolError | ProxyError):
+    if isinstance(error, RemoteProtocolError | PeerError):
         return error.code
     return errno_name(error) or type(error).__name__
 

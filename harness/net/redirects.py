@@ -35,10 +35,10 @@ def redirected(address: str, location: str, may_connect: Callable[[str], bool]) 
     Args:
         address: What was asked.
         location: The header of the answer; may be relative.
-        may_connect: Returns whether load on a host is allowed.
+        may_connect: Returns whether load on an address is allowed.
 
     Raises:
-        RefusedRedirectError: If it is no address, or load on its host is not allowed.
+        RefusedRedirectError: If it is no address, or load on it is not allowed.
     """
     try:
         address = urljoin(address, location)
@@ -49,8 +49,8 @@ def redirected(address: str, location: str, may_connect: Callable[[str], bool]) 
     if not host or parts.scheme not in {"http", "https"}:
         found = f"redirected to {outside_text(location, 200)!r}, which is no address over HTTP"
         raise RefusedRedirectError(NO_ADDRESS, found)
-    if not may_connect(host):
-        shown = outside_text(host, 200)
+    if not may_connect(address):
+        shown = outside_text(parts.netloc.rpartition("@")[2], 200)
         found = f"redirected to {shown}, which is not on the list of systems that you own"
         raise RefusedRedirectError(NOT_ALLOWED, found)
     return encoded(address)

@@ -120,6 +120,23 @@ class WebSocketConnection:
         """Handle the end before the listener; True if the listener need not know of it."""
         raise NotImplementedError
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a request is not answered, and its answer may equal what others were delivered.
+
+        Clients of systems with such answers override this and ``is_answer``, and call
+        ``read_all`` when they send the request.
+        """
+        return False
+
+    def is_answer(self, payload: bytes) -> bool:  # noqa: ARG002 - for those who override it
+        """Return whether a message is an answer that this connection awaits."""
+        return False
+
+    def read_all(self) -> None:
+        """Look at each message, known or not, for as long as ``awaits_answer``."""
+        self._reader = self._reader or FrameReader()
+
     def upgrade(self) -> Upgrade:
         """Return the upgrade request; clients with per-user credentials override this."""
         return self.endpoint.upgrade
@@ -196,8 +213,8 @@ class WebSocketConnection:
             self._over(ABNORMAL, "the server closed without a close frame", kernel_ns)
             return
         self.heard_ns = kernel_ns
-        whole = self._reader is None
         reader = self._reader or FrameReader()
+        whole = reader.idle
         count, token = 0, None
         try:
             for opcode, payload in reader.feed(data):
@@ -213,13 +230,13 @@ class WebSocketConnection:
             outcome = "" if error.code == "protocol_error" else error.code
             self._over(PROTOCOL_ERROR, str(error), kernel_ns, outcome)
             return
-        self._reader = None if reader.idle else reader
-        if whole and count == 1 and token is not None and self._reader is None:
+        self._reader = reader if self.awaits_answer or not reader.idle else None
+        if whole and count == 1 and token is not None and reader.idle:
             self.frame_cache[data] = token
 
     def _text(self, payload: bytes, kernel_ns: int) -> Any | None:
         known = self.frame_cache.get(payload)
-        if known is not None:
+        if known is not None and not self.is_answer(payload):
             self.listener.delivered(known, kernel_ns)
             return known
         try:

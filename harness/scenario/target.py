@@ -206,6 +206,8 @@ class Target(ScenarioModel):
     ) -> ClientOptions | None:
         if client is not None and info.data.get("emulated"):
             client.require_emulated()
+        if client is not None and "message" in info.data:
+            client.require_message(info.data["message"])
         return client
 
     @field_validator("endpoints")

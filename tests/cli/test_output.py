@@ -2,11 +2,13 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.cli import app
 from harness.cli import run as verb
+from harness.cli.distributed import worker_command
 from harness.core.child_errors import decode_error, encode_error
 from harness.core.errors import MachineError, ScenarioError, ScenarioProblem
 from harness.scenario.loading import load_plan
@@ -96,6 +98,44 @@ def test_object_of_a_verb_without_a_verdict_has_none(harness, tmp_path, words):
     assert (0, "") == (code, err)
     assert set(found) > ENVELOPE
     assert [0, None, None] == [found[key] for key in ("exit_code", "verdict", "error")]
+
+
+def test_object_of_validate_has_the_valid_files_and_the_problems_of_the_others(harness, tmp_path):
+    """Both at once, as in the text."""
+    file = tmp_path / "workload.toml"
+    file.write_text('[population]\nsubscribers = -1\ncolour = "red"\n')
+    code, out, _ = harness("validate", "ci-smoke", file, "--json")
+    found = json.loads(out)
+    assert (2, 2) == (code, found["exit_code"])
+    (valid,) = found["valid"].values()
+    assert valid.startswith("workload ci-smoke, ")
+    places = [problem["where"] for problem in found["error"]["problems"]]
+    assert f"{file}: population.subscribers" in places
+    assert f"{file}: population.colour" in places
+
+
+def test_object_of_doctor_has_each_check(harness):
+    """With what was found and what is needed as numbers."""
+    _, out, _ = harness("doctor", "ci-smoke", "--target", "appsync-events-emulated", "--json")
+    found = json.loads(out)
+    assert 1 == found["workers"]
+    assert all({"name", "found", "needed", "enough"} <= set(check) for check in found["checks"])
+
+
+def test_quiet_doctor_and_validate_print_only_what_matters(harness):
+    """Nothing for files that are valid."""
+    assert (0, "", "") == harness("validate", "ci-smoke", "--quiet")
+    code, out, _ = harness("doctor", "ci-smoke", "--target", "appsync-events-emulated", "-q")
+    assert code or out.startswith("workers: 1, ")
+
+
+def test_level_of_the_log_is_that_of_locust_and_a_locust_argument_beats_it(output):
+    """The harness logs through the same root."""
+    assert "--loglevel" not in verb.load_command(Path("out"), 1, [])
+    output.log_level = "debug"
+    command = verb.load_command(Path("out"), 1, ["--loglevel=ERROR"])
+    assert ["--loglevel", "DEBUG", "--loglevel=ERROR"] == command[-3:]
+    assert ["--loglevel", "DEBUG"] == worker_command("10.0.0.1", 5557, 1)[-2:]
 
 
 def test_interrupt_without_a_result_is_an_error(harness, monkeypatch):

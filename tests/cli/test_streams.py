@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.runs import lenient, sets
 from tests.support.waiting import PATIENCE_S
 
 LIGHT = {
@@ -68,6 +69,28 @@ def test_reader_that_has_left_is_no_error(harness, words):
     """``| head`` changes no exit code and says nothing."""
     done = harness(words, TO_A_PIPE_WHOSE_READER_HAS_LEFT)
     assert (0, b"") == (done.returncode, done.stderr)
+
+
+@pytest.mark.slow
+def test_reader_of_a_study_that_has_left_is_no_error(harness):
+    """The exit code is that of a study whose runs are missing."""
+    done = harness(
+        ("study", "sse-vs-appsync", "--report-only", "--out", "PAGE"),
+        TO_A_PIPE_WHOSE_READER_HAS_LEFT,
+    )
+    assert (4, b"") == (done.returncode, done.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("verb", [("run",), ("sweep", "--max-steps", "1", "--from", "50")])
+def test_reader_of_a_run_that_has_left_is_no_error(harness, verb):
+    """The run ends as it would have; what it printed nobody reads."""
+    target = ("--target", "appsync-events-emulated")
+    words = (verb[0], "ci-smoke", *target, *sets(lenient()), *verb[1:], "--quiet")
+    done = harness((*words, "--out", "PAGE"), TO_A_PIPE_WHOSE_READER_HAS_LEFT)
+    assert done.returncode in {0, 3, 4}
+    assert b"" == done.stderr
 
 
 @pytest.mark.parametrize("words", EACH_VERB)

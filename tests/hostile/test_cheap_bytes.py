@@ -110,6 +110,19 @@ def test_what_all_connections_hold_is_bounded(monkeypatch):
     assert held_bytes == HeldBytes.total
 
 
+def test_lines_of_data_are_not_kept_as_objects():
+    """An event of many short lines takes little more memory than its bytes."""
+    lines, parser = 3000 * b"data:\xc3\xa9\xc3\n", EventStreamParser()
+    tracemalloc.start()
+    for _ in range(50):
+        assert [] == parser.feed(lines)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 2 * 50 * len(lines)
+    (event,) = parser.feed(b"\n")
+    assert event.data == b"\n".join(50 * 3000 * [b"\xc3\xa9\xc3"])
+
+
 def test_fragments_are_not_kept_as_objects():
     """A message of ten thousand fragments takes little more memory than its bytes."""
     fragments = 9999 * server_frame(CONTINUATION, b"x" * 10, final=False)

@@ -6,28 +6,43 @@ import pytest
 
 from harness.core.peer_limits import MAX_MESSAGE_BYTES
 from harness.net import http_publishing
+from tests.hostile.conftest import MOST_LAG_S
 from tests.support.listeners import wait_for
 
 CREATED = b"HTTP/1.1 201 Created\r\n"
 REFUSED = {
-    "no HTTP": (b"\x15\x03\x01\x00\x02\x02\x16\r\n\r\n", "ConnectionResetError"),
+    "no HTTP": (b"\x15\x03\x01\x00\x02\x02\x16\r\n\r\n", "protocol_error"),
     "an absurd length": (
         CREATED + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
         "ConnectionResetError",
     ),
     "an absurd chunk": (
         CREATED + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 40 + b"\r\n",
-        "ConnectionResetError",
+        "protocol_error",
     ),
     "a body of 10 MB": (
         CREATED + b"Content-Length: 1000000000\r\n\r\n" + b"x" * 10_000_000,
-        "EMSGSIZE",
+        "oversize",
     ),
     "chunks of 10 MB": (
         CREATED
         + b"Transfer-Encoding: chunked\r\n\r\n"
         + 10 * (b"f4240\r\n" + b"x" * 1_000_000 + b"\r\n"),
-        "EMSGSIZE",
+        "oversize",
+    ),
+    "a head of 10 MB": (CREATED + b"X: y\r\n" * 1_700_000, "oversize"),
+    "interim heads of 10 MB": (b"HTTP/1.1 100 C\r\n\r\n" * 560_000, "oversize"),
+    "a size line of 10 MB": (
+        CREATED + b"Transfer-Encoding: chunked\r\n\r\n5;" + b"x" * 10_000_000,
+        "oversize",
+    ),
+    "a trailer of 10 MB": (
+        CREATED + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 1_700_000,
+        "oversize",
+    ),
+    "a redirect with a head of 10 MB": (
+        b"HTTP/1.1 307 No\r\nLocation: /x\r\n" + b"X: y\r\n" * 1_700_000,
+        "oversize",
     ),
     "a body that does not end": (CREATED + b"Content-Length: 9\r\n\r\n1234", "timeout"),
     "a head that does not end": (CREATED + b"X: y\r\n" * 100, "timeout"),
@@ -36,9 +51,9 @@ REFUSED = {
 
 @pytest.mark.parametrize(("answer", "name"), REFUSED.values(), ids=REFUSED)
 def test_impossible_answer_to_a_publish_fails_it_under_a_name(
-    server, stream_user, monkeypatch, capfd, answer, name
+    server, stream_user, longest_stand_s, monkeypatch, capfd, answer, name
 ):
-    """Once, with bounded memory, and without a traceback."""
+    """Once, with bounded memory, without a traceback, and other users go on meanwhile."""
     if name == "timeout":
         monkeypatch.setattr(http_publishing, "ANSWER_WITHIN_S", 0.3)
     server.answer = answer
@@ -50,6 +65,7 @@ def test_impossible_answer_to_a_publish_fails_it_under_a_name(
     (told,) = stream_user.listener.answers
     assert ("1", False, name) == (told.publish_id, told.accepted, told.code)
     assert most < 3 * MAX_MESSAGE_BYTES + 2 * len(answer)
+    assert longest_stand_s() < MOST_LAG_S
     assert "Traceback" not in "".join(capfd.readouterr())
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from harness.core.errors import MachineError
-from harness.load.ownership import list_file, require_owned
+from harness.load.ownership import list_file, may_load, require_owned
 from harness.scenario.target import Target
 from tests.support.plans import EMULATED
 
@@ -106,3 +106,38 @@ def test_address_of_a_hybrids_polls_must_be_owned_too():
     target["auth"] = {"api_key_env": "KEY"}
     with pytest.raises(MachineError, match=r"polls\.example\.org is not on the list"):
         require_owned(Target.model_validate(target), stated=False)
+
+
+REMOTE = "https://chat.example.org/pub", "wss://chat.example.org/sub"
+LOCAL = "http://127.0.0.1:8000/pub", "ws://localhost:8001/sub"
+
+
+@pytest.mark.parametrize(
+    ("own", "address", "allowed"),
+    [
+        (REMOTE, "https://chat.example.org/x", True),
+        (REMOTE, "https://CHAT.example.org:8443/x", True),
+        (REMOTE, "https://other.example.org/x", False),
+        (REMOTE, "http://127.0.0.1:2375/containers/create", False),
+        (REMOTE, "https://127.0.0.1/", False),
+        (REMOTE, "http://[::1]:5557/", False),
+        (REMOTE, "https://localhost/", False),
+        (REMOTE, "https://a.localhost/", False),
+        (LOCAL, "http://localhost:8000/x", True),
+        (LOCAL, "http://[::1]:8001/x", True),
+        (LOCAL, "http://127.0.0.1:2375/x", False),
+        (LOCAL, "http://127.0.0.1/", False),
+        (LOCAL, "https://chat.example.org/x", False),
+    ],
+)
+def test_redirect_leads_to_the_target_and_to_nothing_else_on_this_machine(own, address, allowed):
+    """A target elsewhere must not reach this machine, nor one here what listens beside it."""
+    assert allowed == may_load(own, address)
+
+
+def test_redirect_to_another_port_here_is_allowed_where_the_list_says_so(monkeypatch):
+    """The owner names this machine as for any other host."""
+    monkeypatch.setenv("HARNESS_OWNED_TARGETS", "127.0.0.1,other.example.org")
+    assert may_load(LOCAL, "http://127.0.0.1:8443/x")
+    assert may_load(REMOTE, "https://other.example.org/x")
+    assert not may_load(LOCAL, "http://[::1]:8443/x")

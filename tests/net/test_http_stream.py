@@ -127,3 +127,16 @@ def test_an_error_that_cuts_the_answer_shows_no_part_of_a_secret(answer):
         body_of(parse_response_head(head + b"\r\n\r\n")).feed(rest + b"\r\n")
 
     assert KEY[:6].lower() not in str(broken.value).lower()
+
+
+@pytest.mark.parametrize("length", [b"3, 3", b"3,3", b"3 ,\t3"])
+def test_repeated_length_is_one_length_however_it_is_written(length):
+    """RFC 9112, section 6.3: equal values may stand in one header."""
+    body = body_of(parse_response_head(HEAD + b"Content-Length: " + length + b"\r\n\r\n"))
+    assert (b"abc", True) == (body.feed(b"abcd"), body.ended)
+
+
+def test_lengths_that_differ_are_refused():
+    """The end of the body is unknown."""
+    with pytest.raises(RemoteProtocolError, match="3, 4"):
+        body_of(parse_response_head(HEAD + b"Content-Length: 3,4\r\n\r\n"))

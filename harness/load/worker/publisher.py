@@ -17,7 +17,7 @@ from harness.load.worker.session import UserSession
 from harness.measure.message_tracker import NEVER_NS
 from harness.measure.record_schema import PublishRow
 from harness.net.client import PublishAnswer
-from harness.net.stream import errno_name
+from harness.net.joining import join_code
 
 MAX_BACK_OFF_S = 30.0
 
@@ -152,7 +152,7 @@ class Publisher:
         except OSError as error:
             del self._pending[publish_id]
             self._close(pending.rows, "unanswered", None)
-            context.failed(CHATTER, "publish", type(error).__name__, errno_name(error), str(error))
+            context.failed(CHATTER, "publish", type(error).__name__, join_code(error), str(error))
 
     def _stamped(self, publish: Publish) -> list[tuple[MessageToken, bytes]]:
         """Return the messages of a publish: tokens with the time of sending, and what is sent."""
@@ -202,7 +202,7 @@ class Publisher:
             if pending is not None:
                 self._close(pending.rows, "unanswered", None)
             self._context.failed(
-                CHATTER, "publish", type(error).__name__, errno_name(error), str(error)
+                CHATTER, "publish", type(error).__name__, join_code(error), str(error)
             )
 
     def answered(self, answer: PublishAnswer) -> None:

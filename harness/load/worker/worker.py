@@ -310,6 +310,7 @@ def access_of(assignment: RunAssignment, number: int) -> Access:
         HarnessError: If a secret is missing, or a file of certificates or keys.
     """
     target, endpoints = assignment.plan.target, assignment.endpoints
+    further = assignment.plan.client.further_addresses()
     return Access(
         realtime=endpoints.realtime,
         http=endpoints.http,
@@ -329,7 +330,7 @@ def access_of(assignment: RunAssignment, number: int) -> Access:
         ),
         options=assignment.plan.client,
         auth=target.auth,
-        may_connect=partial(may_load, target),
+        may_connect=partial(may_load, (endpoints.realtime, endpoints.http, *further)),
         worker=number,
         through_proxy=not target.emulated,
     )

@@ -55,13 +55,15 @@ def render_refusal_junit(error: HarnessError) -> bytes:
 
 
 def comparison_annotations(comparison: Comparison, passages: Sequence[Passage]) -> Iterator[str]:
-    """Yield a workflow command of GitHub Actions for each gate that failed and each difference."""
+    """Yield a workflow command of GitHub Actions for each gate that failed, and what is unlike."""
     for one in passages:
         if one.verdict != "pass":
             title = f"{capital(title_of(one.gate.metric))} ({one.side})"
             yield annotation("error", title, _gate_text(comparison, one))
     for unlike in comparison.unlike:
-        yield annotation("warning", "Comparison", unlike_text(unlike))
+        yield annotation(
+            "notice" if unlike.widens else "warning", "Comparison", unlike_text(unlike)
+        )
 
 
 def _gate_text(comparison: Comparison, one: Passage) -> str:

@@ -40,6 +40,9 @@ _PERCENTILE_STYLES: Final = (
 _MOST_OF_THEM: Final = (("half", "half", INK, "o"), ("p99", "99 %", ORANGE, "D"))
 """Which share of a message's subscribers, its name, its colour and its mark."""
 
+_WIDE_RATIO: Final = 20
+"""With a maximum so far above the usual p99, a linear axis would show a spike and a flat line."""
+
 _AGREE_MS: Final = 1.0
 _AGREE_RATIO: Final = 0.05
 """Latencies from the intended and the actual send time that differ by less count as equal."""
@@ -61,6 +64,7 @@ def fan_out(analysis: Analysis) -> Iterator[ChartLayout]:
     ]
     top = float(series["fan_out_latency_ms_max"].max())
     shown = [slo["limit"] for slo in limits if slo["limit"] <= 2 * top]
+    is_logarithmic = top > _WIDE_RATIO * float(series["fan_out_latency_ms_p99"].median())
 
     def draw(figure: Figure, size: Size) -> None:
         (axes,) = panels(figure, size, 1)
@@ -69,11 +73,14 @@ def fan_out(analysis: Analysis) -> Iterator[ChartLayout]:
             line(axes, seconds, values, color=colour, linewidth=width, linestyle=dashes, label=name)
         for limit in shown:
             axes.axhline(limit, color=ORANGE, linewidth=1.2, linestyle="--", label="limit for p99")
-        axes.set_ylim(0, 1.12 * max(top, *shown, 0.001))
+        if is_logarithmic:
+            latency_axis(axes, float(series["fan_out_latency_ms_p50"].min()), max(top, *shown))
+        else:
+            axes.set_ylim(0, 1.12 * max(top, *shown, 0.001))
+            finish(axes)
         unit(axes, "ms")
         time_axis(axes, analysis.record, size)
         legend(axes, size)
-        finish(axes)
 
     overall = analysis.summary["fan_out_latency_ms"]
     worst = series["fan_out_latency_ms_p99"]
@@ -84,6 +91,8 @@ def fan_out(analysis: Analysis) -> Iterator[ChartLayout]:
     )
     if overall["p99"] is not None:
         caption += f" Over the whole measured time p99 was {q.milliseconds(overall['p99'])}."
+    if is_logarithmic:
+        caption += " Logarithmic axis."
     if limits and not shown:
         caption += f" The limit of {q.milliseconds(limits[0]['limit'])} is far above this chart."
     shown_values = {

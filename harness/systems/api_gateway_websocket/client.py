@@ -194,6 +194,8 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         awaited = self._awaited = AsyncResult()
         joins = {f"join-{token_hex(6)}": channel for channel in self._channels}
         self._joins = dict.fromkeys(joins) if options.route_responses else {}
+        if self._joins:
+            self.read_all()
         try:
             for join_id, channel in joins.items():
                 keys = {options.action_key: options.join_action, options.channel_key: channel}
@@ -231,6 +233,21 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         else:
             self._send(client_frame(PING, b""))
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a join or a publish is not answered: a backend may send its frame to all."""
+        return bool(self._joins or self._unanswered)
+
+    def is_answer(self, payload: bytes) -> bool:
+        """Return whether a frame repeats the id of a join or publish that is not answered."""
+        return self.awaits_answer and self._is_awaited(self._id_in(wire.parse(payload)))
+
+    def _id_in(self, body: Any) -> str | None:
+        return wire.answered_id(body, self._api.options.id_key)
+
+    def _is_awaited(self, named: str | None) -> bool:
+        return named in self._joins or named in self._unanswered
+
     def publish(self, publish_id: str, channel: str, events: list[bytes]) -> None:
         """Send one publish, a frame an event; the listener hears of its answer."""
         options = self._api.options
@@ -245,6 +262,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             keys[options.id_key] = frame_id
             if options.route_responses:
                 self._unanswered[frame_id] = publish, place
+                self.read_all()
             try:
                 self.send_text(wire.request(keys, options.data_key, as_json(event)))
             except OSError:
@@ -274,8 +292,8 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
     def _answered_by(self, payload: bytes, body: Any, kernel_ns: int) -> str | None:
         """Return the id of the request that a frame answers; None if it answers none."""
         options = self._api.options
-        named = wire.answered_id(body, options.id_key)
-        if named in self._joins or named in self._unanswered:
+        named = self._id_in(body)
+        if self._is_awaited(named):
             return named
         if holds_message(payload):
             return None
@@ -303,7 +321,7 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
         if not holds_message(payload):
             if self._awaited is not None and len(self._instead) < EXAMPLES:
                 self._instead.append(excerpt(payload, EXAMPLE_CHARACTERS))
-            named = wire.answered_id(body, options.id_key)
+            named = self._id_in(body)
             # A sign of life may be answered, or not.
             if named in self._failed or (self._joined and options.keep_alive_action):
                 return None

@@ -76,7 +76,7 @@ class EventStreamParser:
         self.retry_ms: int | None = None
         self.empty_lines = 0
         self._id = last_event_id
-        self._data: list[bytes] | None = None
+        self._data: bytes | bytearray | None = None
         self._type = b""
         self._rest = bytearray()
         """The beginning of a line."""
@@ -154,8 +154,7 @@ class EventStreamParser:
             if self._fields > MAX_FIELDS:
                 raise _flood(f"an event of more than {MAX_FIELDS} fields")
         if name == b"data":
-            self._data = [] if self._data is None else self._data
-            self._data.append(value)
+            self._add_data(value)
             self._pending_bytes += len(line) + 1
         elif name == b"event":
             self._type = value
@@ -167,6 +166,15 @@ class EventStreamParser:
             self.retry_ms = int(value.lstrip(b"0")[:18] or b"0")
         return None
 
+    def _add_data(self, value: bytes) -> None:
+        """Keep a line of data; those after the first in place, since short ones may be many."""
+        if self._data is None:
+            self._data = value
+            return
+        if isinstance(self._data, bytes):
+            self._data = bytearray(self._data)
+        self._data += b"\n" + value
+
     def _dispatch(self) -> Event | None:
         """End a block; one without data moves the last event id and yields nothing."""
         self.last_event_id = self._id
@@ -177,7 +185,7 @@ class EventStreamParser:
             self.empty_lines += 1
             return None
         name = event_type.decode("utf-8", "replace") or DEFAULT_EVENT_TYPE
-        return Event(name, b"\n".join(data), self.last_event_id)
+        return Event(name, bytes(data), self.last_event_id)
 
 
 def _flood(found: str) -> RemoteProtocolError:

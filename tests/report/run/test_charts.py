@@ -144,6 +144,15 @@ def test_axes_have_units_and_text_stays_text(charts):
         assert set(texts(chart.narrow))
 
 
+def test_latency_over_time_has_a_logarithmic_axis_where_one_spike_is_far_above_the_rest(
+    charts, disturbed
+):
+    """A stall of five seconds would leave a flat line below it."""
+    assert "Logarithmic axis." in disturbed["fan-out-over-time"].caption
+    assert {"30", "100", "1,000"} <= set(texts(disturbed["fan-out-over-time"].wide))
+    assert "Logarithmic" not in charts[0].caption
+
+
 def test_a_png_is_taller_than_its_drawing_by_title_and_run(charts):
     """A picture in slides says what it shows, and of which run; two pixels are a point."""
     chart = charts[0]

@@ -265,6 +265,45 @@ def test_frame_with_a_message_is_an_answer_where_it_has_the_id_of_a_publish(serv
     wait_for(lambda: client.listener.events)
 
 
+def answer_joins(connection, body):
+    """Answer joins and nothing else."""
+    if body["action"] == "join":
+        connection.send(json.dumps(body))
+
+
+def test_answer_that_others_were_delivered_before_is_an_answer(served, joined):
+    """A backend may send the frame to all, its sender last; another of that id is a delivery."""
+    server = served(answer_joins)
+    frame_cache = {}
+    sender, other = (joined(server, frame_cache=frame_cache) for _ in range(2))
+    sender.publish("1", ROOM, [EVENT])
+    for _ in range(2):
+        take(server.heard)
+    frame = json.dumps(take(server.heard))
+    for place in (1, 0):
+        server.connections[place].send(frame)
+        wait_for(lambda: other.listener.events)
+    wait_for(lambda: sender.listener.answers)
+    assert [] == sender.listener.heard
+    assert not sender.awaits_answer
+    server.connections[0].send(frame)
+    wait_for(lambda: sender.listener.known)
+
+
+def test_delivery_while_a_publish_is_not_answered_is_recognised(served, joined):
+    """It costs a look at its id; what it holds is not searched again."""
+    server = served(answer_joins)
+    frame_cache = {}
+    sender, other = (joined(server, frame_cache=frame_cache) for _ in range(2))
+    server.connections[1].send(EVENT.decode())
+    wait_for(lambda: other.listener.events)
+    sender.publish("1", ROOM, [b"a"])
+    for _ in range(2):
+        server.connections[0].send(EVENT.decode())
+    wait_for(lambda: len(sender.listener.known) == 2)
+    assert [] == sender.listener.events
+
+
 def test_text_that_is_no_json_answers_where_the_target_says_so(served, joined):
     """The route response of AWS's sample is "Data sent."; nothing of it ends the connection."""
     server = served(lambda connection, _: connection.send("Data sent."))

@@ -1,5 +1,6 @@
 """Answers to polls: from the bytes of a response to what they mean, each once."""
 
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from harness.systems.polling import wire
 
 MOST_KNOWN = 4096
 """Answers remembered: users with the same cursor get the same bytes, until something new comes."""
+MOST_KNOWN_BYTES = 64 * 1024 * 1024
+"""Of all of them, unpacked."""
 
 
 class Answer(NamedTuple):
@@ -181,10 +184,14 @@ class KnownAnswers:
     def __init__(self, layout: wire.Layout | None) -> None:
         self.layout = layout
         self._known: dict[bytes, Answer] = {}
+        self._known_bytes = 0
         self.get = self._known.get
 
     def remember(self, response: bytes, answer: Answer) -> None:
         """Recognise these bytes, a whole response, from now on."""
-        if len(self._known) >= MOST_KNOWN:
+        size = len(response) + sum(map(sys.getsizeof, answer.events))
+        self._known_bytes += size
+        if len(self._known) >= MOST_KNOWN or self._known_bytes > MOST_KNOWN_BYTES:
             self._known.clear()
+            self._known_bytes = size
         self._known[response] = answer

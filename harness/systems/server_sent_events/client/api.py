@@ -323,12 +323,12 @@ class ServerSentEventsClient:
 
     def _event(self, event: wire.Event, kernel_ns: int) -> Any | None:
         """Deliver one event; equal data is recognised even where other bytes surround it."""
-        known = self._frame_cache.get(event.data)
+        event_types = self._api.options.event_types
+        is_read = not event_types or event.type in event_types
+        known = self._frame_cache.get(event.data) if is_read else None
         if known is not None:
             self._listener.delivered(known, kernel_ns)
             return known
-        event_types = self._api.options.event_types
-        is_read = not event_types or event.type in event_types
         token = self._listener.event(event.data, kernel_ns) if is_read else None
         if token is None:
             self._others = self._others or EmptyUnits(MAX_OTHER_MESSAGES_PER_S)

@@ -65,13 +65,10 @@ def peer():
         yield server
 
 
-def api_of(port, *, scheme="http", key="", tls=None, publish=9):
+def api_of(port, *, scheme="http", key="", tls=None, publish=9, **options):
     realtime = f"{scheme}://{HOST}:{port}/sub/{{channel}}?v=1"
-    return ServerSentEventsApi(
-        Access(
-            realtime, f"http://{HOST}:{publish}/pub/{{channel}}", key, tls, options=ClientOptions()
-        )
-    )
+    posts = f"http://{HOST}:{publish}/pub/{{channel}}"
+    return ServerSentEventsApi(Access(realtime, posts, key, tls, options=ClientOptions(**options)))
 
 
 def endings(listener):
@@ -145,6 +142,16 @@ def test_equal_bytes_are_recognised_on_the_next_connection(peer, join, head, wra
     assert [listener.events for listener in listeners] == [["one"], []]
     assert [listener.known for listener in listeners] == [[], ["one"]]
     assert [client.last_event_id for client in clients] == [b"7:0", b"7:0"]
+
+
+def test_event_of_a_type_that_is_not_read_is_none_though_its_data_is_known(peer, join):
+    """Bytes that were delivered as a message are no message under another name."""
+    api, frame_cache = api_of(peer.port, event_types=["message"]), {}
+    for sent, heard in [("data: a", ["a"]), ("event: typing\ndata: a", []), ("data: a", ["a"])]:
+        client, connection = join(PLAIN, api=api, frame_cache=frame_cache)
+        connection.sendall(f"{sent}\n\nretry: 5\n\n".encode())
+        wait_for(lambda client=client: client._listener.waits_s)
+        assert heard == client._listener.heard
 
 
 def test_returning_user_sends_the_last_event_id(peer, join):
@@ -272,6 +279,16 @@ def test_answer_that_does_not_come_is_a_timeout(peer):
     client = api_of(peer.port).client([ROOM], {}, Listener())
     assert ("subscribe", "timeout") == refusal_of(client.join, time.monotonic() + 2)
     assert not client.open
+
+
+def test_head_that_does_not_end_in_time_is_shown(peer):
+    """Its lines end in LF alone, which HTTP/1.1 does not allow."""
+    client = api_of(peer.port).client([ROOM], {}, Listener())
+    under_way = gevent.spawn(client.join, time.monotonic() + 0.5)
+    peer.accept().sendall(PLAIN.replace(b"\r\n", b"\n"))
+    with pytest.raises(JoinError, match=r"timed out: it sent 'HTTP/1.1 200 OK") as caught:
+        under_way.get(timeout=PATIENCE_S)
+    assert caught.value.code == "timeout"
 
 
 def test_paused_client_takes_nothing_until_it_goes_on(join):
