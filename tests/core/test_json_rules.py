@@ -8,7 +8,7 @@ from harness.net.client import rejected
 
 ODD = [
     b'\xef\xbb\xbf{"error":"no"}',
-    b'{"error":"caf\xe9"}',
+    b'{"error":"n\xe9"}',
     b'{"error":"\\ud800"}',
     b'{"error":NaN}',
 ]
