@@ -1,10 +1,11 @@
 """``harness run``: run a plan with Locust, show its progress, and report on it."""
 
+import contextlib
 import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -106,7 +107,6 @@ def run(
     Starts the emulator if the target is emulated. The output folder must not exist yet. Ctrl-C
     stops the run gracefully, a second Ctrl-C kills it. The exit code is the verdict's.
     """
-    from harness.cli.load_process import handled_by
     from harness.load.ownership import require_owned
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
@@ -115,10 +115,7 @@ def run(
 
     users = readable_locustfile(locustfile)
     plan = read_labels(label, tags).on(load_plan(workload, target, overrides=overrides or ()))
-    with (
-        handled_by(signal.default_int_handler),
-        new_folder(out or default_folder(plan), may_differ=out is None) as folder,
-    ):
+    with _run_folder(out, plan) as folder:
         refuse_with_master(repeat, master=master)
         require_owned(plan.target, stated=owned)
         arguments = master_arguments(
@@ -131,8 +128,7 @@ def run(
             measure_clocks=measure_clocks,
             secret_file=secret_file,
         )
-        arguments += ["--force"] if force else []
-        arguments += [*_live_page(web_port), *(locust_arguments or ())]
+        arguments += [*["--force"] * force, *_live_page(web_port), *(locust_arguments or ())]
         count = 1 if master else size_plan(plan, read_machine(), workers)[1]
 
         def run_once(plan: "Plan", folder: Path) -> int:
@@ -141,6 +137,19 @@ def run(
             return run_load(command, plan, folder, budget=budget)
 
         raise typer.Exit(run_repeatedly(plan, folder, repeat, run_once))
+
+
+@contextlib.contextmanager
+def _run_folder(out: Path | None, plan: "Plan") -> Iterator[Path]:
+    """Claim the folder of a run; signals before its load starts are as Ctrl-C."""
+    from harness.cli.load_process import handled_by
+
+    wanted = out or default_folder(plan)
+    with (
+        handled_by(signal.default_int_handler),
+        new_folder(wanted, may_differ=out is None) as folder,
+    ):
+        yield folder
 
 
 def announce_budget(plan: "Plan", max_usd: float | None) -> "Budget":
