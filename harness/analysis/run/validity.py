@@ -236,7 +236,9 @@ def _clock(record: Record, figures: Json) -> Iterator[Json]:
         hint = "the offsets of their clocks were never measured: see that they reach the master"
         yield warning("clock_unmeasured", f"workers {unknown}", None, hint)
     unstamped = figures["generator"]["unstamped_receives"]
-    if unstamped and figures["joins"]["succeeded"] != 0:  # Else no latency was measured.
+    joins = figures["joins"]
+    nobody_joined = joins["attempted"] and joins["succeeded"] == 0  # No latency was measured.
+    if unstamped and not nobody_joined:
         hint = (
             "the kernel gave no time of arrival, so the workers' own clocks were read: the receive "
             "delay is part of the latencies; run on Linux to tell them apart"
