@@ -24,7 +24,7 @@ from harness.cli.doctor import doctor
 from harness.cli.emulate import emulate
 from harness.cli.init import init
 from harness.cli.listings import examples, systems
-from harness.cli.output import OUTPUT, print_json
+from harness.cli.output import OUTPUT, note, print_json
 from harness.cli.output import report as report_error
 from harness.cli.plan import plan
 from harness.cli.report import check, report
@@ -114,6 +114,14 @@ class _Command(TyperCommand):
         for parameter in self.params:
             if isinstance(parameter, TyperArgument):
                 parameter.__class__ = _Argument  # Typer has no option for it.
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand; say that Ctrl-C ended it, which Typer turns into exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            note(f"\n{ctx.command_path}: interrupted")
+            raise
 
 
 def build_app() -> typer.Typer:

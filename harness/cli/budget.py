@@ -49,7 +49,10 @@ class Budget:
     def __str__(self) -> str:
         plan, use = self._plan, self._planned
         usd = self.planned_usd
-        costs = "no price list" if usd is None else f"about {_dollars(usd)} at list prices"
+        costs = "no price list"
+        if self._economics is not None and usd is not None:
+            hosts = {price.source.partition("/")[0] for price in self._economics.PRICES}
+            costs = f"about {_dollars(usd)} at list prices of {', '.join(sorted(hosts))}"
         return (
             f"{plan.workload.name} on {plan.target.name}: {plan.users:,} users, "
             f"{plan.rate_per_s:g} messages/s outside bursts, {use.published:,.0f} messages "

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import PACKAGED_LOCUSTFILE, Locustfile, readable_locustfile
+from harness.cli.options import PACKAGED_LOCUSTFILE, Locustfile, port_option, readable_locustfile
 from harness.cli.output import LOG_LEVEL, QUIET, log_arguments, note, takes
 from harness.core.child_python import python_command
 from harness.core.errors import HarnessError, MachineError, os_reason
@@ -38,7 +38,7 @@ ExpectWorkers = Annotated[
     typer.Option(metavar="N", min=1, help="Start when N workers have joined; requires --master."),
 ]
 BindHost = Annotated[str, typer.Option(metavar="HOST", help="Address that the master listens on.")]
-BindPort = Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="Port of the master.")]
+BindPort = Annotated[int, port_option("Port of the master.")]
 MaxWait = Annotated[
     float,
     typer.Option(
@@ -130,9 +130,7 @@ def worker(
     master_host: Annotated[
         str, typer.Option(metavar="HOST", help="Host of the master.", envvar="HARNESS_MASTER")
     ],
-    master_port: Annotated[
-        int, typer.Option(metavar="N", min=1, max=65535, help="Port of the master.")
-    ] = MASTER_PORT,
+    master_port: Annotated[int, port_option("Port of the master.")] = MASTER_PORT,
     processes: Annotated[
         int,
         typer.Option(

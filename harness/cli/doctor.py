@@ -23,6 +23,9 @@ def doctor(
 ) -> None:
     """Check whether this machine can carry a plan, and what to change if not.
 
+    Reads this machine and the files, and connects to nothing. To try a target, run it with one user
+    of a kind: --set population.subscribers=1 --set population.chatters=1.
+
     Without a workload, lists the machine's limits. Memory and cores that a plan needs are
     estimates. Exit code: 0, or 2 if a limit is too low.
     """

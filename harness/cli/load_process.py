@@ -56,13 +56,14 @@ def signals_held() -> Iterator[Callable[[], None]]:
         while kept:
             signal.raise_signal(kept.pop(0))
 
-    with _handled_by(keep):
+    with handled_by(keep):
         yield deliver
     deliver()
 
 
 @contextlib.contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have the forwarded signals handled inside the block."""
     # A signal that was ignored from the start, as under nohup, stays ignored.
     caught = [each for each in FORWARDED if signal.getsignal(each) is not signal.SIG_IGN]
     before = {each: signal.signal(each, handler) for each in caught}
@@ -80,8 +81,8 @@ class LoadProcess:
     and so that no child survives the block of ``forwarding``.
 
     Args:
-        folder: The run's folder, which the process creates; its output moves there with the
-            record.
+        folder: The run's folder, made for this run by ``new_folder`` or by the process; its output
+            moves there with the record.
 
     Attributes:
         error: The error that it reported, once it has ended; None if it reported none.
@@ -96,7 +97,6 @@ class LoadProcess:
         self.log = folder.parent / f".{folder.name}.log"
         self._signals = 0
         self._private = tempfile.TemporaryDirectory(prefix="harness-run-")
-        self._is_new = not folder.exists()
         self._made = _missing_folders(folder.parent)
         self.error: HarnessError | None = None
         error_file = {ERROR_FILE_VARIABLE: str(Path(self._private.name, _ERROR_FILE))}
@@ -159,7 +159,7 @@ class LoadProcess:
     @contextlib.contextmanager
     def forwarding(self) -> Iterator[None]:
         """Forward signals inside the block, and end every process of the session after it."""
-        with _handled_by(self.forward):
+        with handled_by(self.forward):
             try:
                 yield
             finally:
@@ -181,8 +181,7 @@ class LoadProcess:
 
     def discard(self) -> None:
         """Remove folder and output of a process that wrote no record."""
-        if self._is_new:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
         self._discard_log()
 
     def _discard_log(self) -> None:

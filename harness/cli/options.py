@@ -164,6 +164,11 @@ def readable_locustfile(locustfile: Path | None) -> Path:
     return locustfile
 
 
+def port_option(text: str) -> Any:
+    """Return the option of a port, with its help text."""
+    return typer.Option(metavar="N", min=1, max=65535, help=text)
+
+
 def folder_exists(folder: Path) -> bool:
     """Return whether something exists at the path of an output folder.
 
@@ -173,7 +178,7 @@ def folder_exists(folder: Path) -> bool:
     try:
         return folder.exists()
     except OSError as error:
-        raise _unusable(folder, error) from None
+        raise unusable_folder(folder, error) from None
 
 
 def make_folder(folder: Path) -> None:
@@ -185,10 +190,11 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unusable(folder, error) from None
+        raise unusable_folder(folder, error) from None
 
 
-def _unusable(folder: Path, error: OSError) -> MachineError:
+def unusable_folder(folder: Path, error: OSError) -> MachineError:
+    """Return the error of an output folder that cannot be made or examined."""
     found = f"cannot be written ({os_reason(error)})"
     name = str(folder)
     name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"

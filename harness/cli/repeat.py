@@ -60,6 +60,7 @@ def run_repeatedly(
             if codes[-1] == ExitCode.INTERRUPTED or not (place / RUN_FILE).is_file():
                 break
     except KeyboardInterrupt:  # Between two runs.
+        note("\ninterrupted")
         codes.append(ExitCode.INTERRUPTED)
     _give(folder, count, {"verdict": _VERDICTS.get(worst(codes)), "runs": results})
     return worst(codes)

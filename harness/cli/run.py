@@ -1,10 +1,11 @@
 """``harness run``: run a plan with Locust, show its progress, and report on it."""
 
+import contextlib
 import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,7 @@ from harness.cli.distributed import (
     SecretFile,
     master_arguments,
 )
+from harness.cli.new_folder import new_folder
 from harness.cli.options import (
     PACKAGED_LOCUSTFILE,
     REPORTS,
@@ -36,7 +38,7 @@ from harness.cli.options import (
     TargetFile,
     Workers,
     WorkloadFile,
-    folder_exists,
+    port_option,
     readable_locustfile,
 )
 from harness.cli.output import JSON, LOG_LEVEL, OUTPUT, QUIET, log_arguments, note, report, takes
@@ -70,7 +72,7 @@ MaxUsd = Annotated[
 ]
 WebPort = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Serve a live page on port N; its link is printed."),
+    port_option("Serve a live page on port N; its link is printed."),
 ]
 
 
@@ -113,37 +115,41 @@ def run(
 
     users = readable_locustfile(locustfile)
     plan = read_labels(label, tags).on(load_plan(workload, target, overrides=overrides or ()))
-    folder = _new_folder(out or default_folder(plan))
-    refuse_with_master(repeat, master=master)
-    require_owned(plan.target, stated=owned)
-    arguments = master_arguments(
-        workers=workers,
-        master=master,
-        expected=expect_workers,
-        bind=(bind_host, bind_port),
-        max_wait_s=max_wait_s,
-        allow_lost_workers=allow_lost_workers,
-        measure_clocks=measure_clocks,
-        secret_file=secret_file,
-    )
-    arguments += [*(["--force"] if force else []), *_live_page(web_port), *(locust_arguments or ())]
-    count = 1 if master else size_plan(plan, read_machine(), workers)[1]
+    with _run_folder(out, plan) as folder:
+        refuse_with_master(repeat, master=master)
+        require_owned(plan.target, stated=owned)
+        arguments = master_arguments(
+            workers=workers,
+            master=master,
+            expected=expect_workers,
+            bind=(bind_host, bind_port),
+            max_wait_s=max_wait_s,
+            allow_lost_workers=allow_lost_workers,
+            measure_clocks=measure_clocks,
+            secret_file=secret_file,
+        )
+        arguments += [*["--force"] * force, *_live_page(web_port), *(locust_arguments or ())]
+        count = 1 if master else size_plan(plan, read_machine(), workers)[1]
 
-    def run_once(plan: "Plan", folder: Path) -> int:
-        budget = None if plan.target.emulated else announce_budget(plan, max_usd)
-        command = load_command(folder, count, arguments, users)
-        return run_load(command, plan, folder, budget=budget)
+        def run_once(plan: "Plan", folder: Path) -> int:
+            budget = None if plan.target.emulated else announce_budget(plan, max_usd)
+            command = load_command(folder, count, arguments, users)
+            return run_load(command, plan, folder, budget=budget)
 
-    raise typer.Exit(run_repeatedly(plan, folder, repeat, run_once))
+        raise typer.Exit(run_repeatedly(plan, folder, repeat, run_once))
 
 
-def _new_folder(folder: Path) -> Path:
-    """Return the folder of a run, which must not exist yet."""
-    from harness.measure.record import folder_exists_error
+@contextlib.contextmanager
+def _run_folder(out: Path | None, plan: "Plan") -> Iterator[Path]:
+    """Claim the folder of a run; signals before its load starts are as Ctrl-C."""
+    from harness.cli.load_process import handled_by
 
-    if folder_exists(folder):
-        raise folder_exists_error(folder)
-    return folder
+    wanted = out or default_folder(plan)
+    with (
+        handled_by(signal.default_int_handler),
+        new_folder(wanted, may_differ=out is None) as folder,
+    ):
+        yield folder
 
 
 def announce_budget(plan: "Plan", max_usd: float | None) -> "Budget":
@@ -290,7 +296,8 @@ def conclude(
         _note_died(folder / RUN_FILE, status)
     try:
         judged = (make_report or show_report)(folder)
-    except KeyboardInterrupt:  # The record stays as it is; harness report makes the report.
+    except KeyboardInterrupt:  # The record stays as it is.
+        note(f"\ninterrupted while writing the report\nhint: harness report {folder} writes it")
         return ExitCode.INTERRUPTED
     if status < 0:
         return ExitCode.INTERRUPTED if load.interrupted else ExitCode.INTERNAL_ERROR
@@ -308,6 +315,7 @@ def _conclude_without_record(load: "LoadProcess", status: int) -> int:
         load.keep_log()
         _print_died(load, status)
     if load.interrupted and (status < 0 or load.error is None):
+        note("interrupted before the run began; there is no record")
         return ExitCode.INTERRUPTED
     # Without a record a run never passes, whatever the exit status.
     return status if status > 0 else ExitCode.INTERNAL_ERROR

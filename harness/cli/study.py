@@ -144,6 +144,7 @@ def _is_done(task: _Task, repeat: int, *, again: bool) -> bool:
 
 def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
     """Run a cell once; store any error for the report."""
+    from harness.cli.new_folder import new_folder
     from harness.cli.run import carry_load, conclude, load_command
     from harness.load.sizing import size_plan
     from harness.measure.machine import read_machine
@@ -152,8 +153,9 @@ def _run_one(task: _Task, plan: "Plan", runs: Path) -> int:
     try:
         _, workers = size_plan(plan, read_machine(), None)
         command = load_command(folder, workers, [], task.locustfile)
-        load, status = carry_load(command, plan, folder)
-        code = conclude(load, status, folder, lambda folder: _judge(task, folder))
+        with new_folder(folder):
+            load, status = carry_load(command, plan, folder)
+            code = conclude(load, status, folder, lambda folder: _judge(task, folder))
     except HarnessError as error:
         task.missing = str(error)
         report(error)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cli.new_folder import new_folder
 from harness.cli.options import PACKAGED_LOCUSTFILE, folder_exists, make_folder, usage_error
 from harness.cli.report import make_report
 from harness.cli.run import load_command, run_load
@@ -142,7 +143,8 @@ class StepRunner:
             judged.append(make_report(folder)[0])
             return int(judged[0].summary["exit_code"])
 
-        code = run_load(command, plan, folder, make_report=judge)
+        with new_folder(folder):
+            code = run_load(command, plan, folder, make_report=judge)
         unfinished = {ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE, ExitCode.INTERRUPTED}
         if code in unfinished or not judged:
             raise SweepStoppedError(folder, code)

@@ -157,6 +157,8 @@ def closest(written: str, known: Iterable[str]) -> str | None:
     for folded, word in by_folded.items():
         if sorted(folded) == sorted(written.casefold()):
             return word  # Letters swapped, as in "=<".
+        if "".join(part[:1] for part in folded.split("-")) == written.casefold():
+            return word  # Initials, as in "sse".
     matches = get_close_matches(written.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None
 

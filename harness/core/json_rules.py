@@ -1,5 +1,6 @@
 """JSON from outside: read within bounds, and rules of keys with dots and values they lead to."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,12 +15,26 @@ MAX_VALUES = 100_000
 
 
 def read_json(text: bytes | str, most: int = MAX_VALUES) -> Any:
-    """Return the value of a JSON text; raises ValueError if it is none, or has more values."""
+    """Return the value of a JSON text; raises ValueError if it is none, or has more values.
+
+    What many parsers take is taken: a byte order mark, invalid UTF-8, half a surrogate pair, NaN.
+    """
     marks = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
     count = sum(map(text.count, marks))  # type: ignore[arg-type]  # both of one kind
     if count > most:
         raise ValueError(f"about {count:,} values, {most:,} are taken")
-    return orjson.loads(text)
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _lenient(text)
+
+
+def _lenient(text: bytes | str) -> Any:
+    line = text if isinstance(text, str) else text.decode("utf-8", "replace")
+    try:
+        return json.loads(line.removeprefix("\N{BYTE ORDER MARK}"))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def value_at(body: Any, path: str, missing: Any = None) -> Any:
@@ -34,7 +49,7 @@ def text_at(body: Any, path: str) -> str:
     found = value_at(body, path)
     try:
         return found if isinstance(found, str) else orjson.dumps(found).decode()
-    except orjson.JSONEncodeError:  # It reads 1,024 levels and writes 254.
+    except orjson.JSONEncodeError:  # It reads 1,024 levels and writes 254, and no surrogates.
         return "a value that is nested too deep"
 
 

@@ -69,11 +69,12 @@ def basic_authorization(parts: SplitResult) -> str:
 
 
 def missing_variable(file: str, key: str, name: str) -> ScenarioProblem:
-    """Return the problem of an environment variable that a target needs and that is not set."""
+    """Return the problem of an environment variable that a target needs, empty or not set."""
+    state = "empty" if name in os.environ else "not set"
     return ScenarioProblem(
         file=file,
         key=key,
-        found=f"{name}, which is not set" if name else "an empty name",
+        found=f"{name}, which is {state}" if name else "an empty name",
         rule="must name an environment variable that is set",
         hint=f"export {name}=… before the run" if name else "write ${NAME}",
     )

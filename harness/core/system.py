@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from harness.core.distribution import DISTRIBUTION
-from harness.core.errors import MachineError
+from harness.core.errors import MachineError, did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -197,7 +197,8 @@ def system_named(name: str) -> System:
     if name in systems:
         return systems[name]
     broken = broken_registration(name)
-    found, hint = "is not installed", HOW_TO_ADD
+    found = "is not installed"
+    hint = did_you_mean(name, systems) or HOW_TO_ADD
     if broken:
         found, package = f"is broken: {broken}", broken.distribution or "its package"
         hint = f"reinstall or repair {package}; harness systems lists what is installed"

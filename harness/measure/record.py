@@ -57,17 +57,17 @@ def request_tag(name: str) -> str:
 
 
 class RecordWriter:
-    """Writes one run's record; the folder must not exist yet.
+    """Writes one run's record; the folder must be new, or empty.
 
     Raises:
-        MachineError: If the folder exists, cannot be made or the disk is full.
+        MachineError: If something is in the folder, it cannot be made or the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._was_there = folder.is_dir()
         try:
-            folder.mkdir(parents=True)
-            (folder / JOURNAL_FOLDER).mkdir()
+            _claim(folder)
             self._journals: dict[str, IO[bytes]] = {
                 table: (folder / JOURNAL_FOLDER / f"{table}.jsonl").open("ab")
                 for table in JOURNAL_TABLES
@@ -130,9 +130,10 @@ class RecordWriter:
                 file.close()
 
     def discard(self) -> None:
-        """Remove the folder again: the run never began, so there is nothing to keep."""
+        """Remove what was made: the run never began, so there is nothing to keep."""
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for each in self.folder.iterdir() if self._was_there else (self.folder,):
+            shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink()
 
     def __enter__(self) -> Self:
         return self
@@ -151,6 +152,14 @@ def folder_exists_error(folder: Path) -> MachineError:
     return MachineError(
         str(folder), "exists already", "a run's folder must be new", "choose another --out"
     )
+
+
+def _claim(folder: Path) -> None:
+    """Make a folder and its journal folder; raises FileExistsError if it holds anything."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FileExistsError
+    (folder / JOURNAL_FOLDER).mkdir()
 
 
 def _write_failed(folder: Path, error: OSError) -> MachineError:

@@ -95,9 +95,14 @@ class Refusal(NamedTuple):
 
 
 def rejected(body: Any, reject: Rules) -> Refusal | None:
-    """Return the refusal that an answer in JSON holds by a target's rules; None for none."""
-    key = first_match(body, reject)
-    return Refusal(f"reject.{key}", text_at(body, key)) if key else None
+    """Return the refusal that an answer in JSON holds by a target's rules; None for none.
+
+    An answer that is a list is one if any of its elements is.
+    """
+    for each in body if isinstance(body, list) else (body,):
+        if key := first_match(each, reject):
+            return Refusal(f"reject.{key}", text_at(each, key))
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from harness.core.outside_text import register_secret
 from harness.core.secrets import PLACEHOLDER
 
+_AUTHORITY = re.compile("[^/]*://[^/]+/")
 _USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
 
 
@@ -49,6 +50,11 @@ def register_address(written: str, address: str) -> None:
 def _values(written: str, address: str) -> dict[str, str]:
     """Return what each variable stands for, read from both forms of the address."""
     texts_and_names = PLACEHOLDER.split(written)
-    pattern = "(.*)".join(re.escape(text) for text in texts_and_names[::2])
+    authority = _AUTHORITY.match(written)
+    in_authority = len(PLACEHOLDER.findall(authority[0])) if authority else 0
+    pattern = ""
+    for place, text in enumerate(texts_and_names[::2]):
+        value = "([^/]*)" if place <= in_authority else "(.*)"
+        pattern += (value if place else "") + re.escape(text)
     found = re.fullmatch(pattern, address, re.DOTALL)
     return dict(zip(texts_and_names[1::2], found.groups(), strict=True)) if found else {}

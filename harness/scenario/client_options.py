@@ -3,7 +3,8 @@
 A system's own keys are a subclass of ``ClientOptions``, which its ``System`` names.
 """
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,6 +31,19 @@ _SET_BY_THE_PROTOCOL = frozenset(
         *("last-event-id", "if-none-match", "if-modified-since"),
     }
 )
+
+
+CHANNEL_MARK = "{channel}"
+"""Stands for a channel's path in addresses and bodies."""
+
+
+class Misfit(NamedTuple):
+    """A rule that a workload and a target break together; a key of the target has a table."""
+
+    key: str
+    found: str
+    rule: str
+    hint: str
 
 
 class ClientOptions(ScenarioModel):
@@ -110,6 +124,21 @@ class ClientOptions(ScenarioModel):
     def require_emulated(self) -> None:
         """Raise ``broken_rule`` unless the system's emulator understands such clients."""
 
+    def require_message(self, message: str) -> None:
+        """Raise ``broken_rule`` unless the target's ``message`` can be published."""
+
+    def misfits(
+        self, _channels: int, _transport: str, _endpoints: Mapping[str, str]
+    ) -> Iterator[Misfit]:
+        """Yield what of a workload these clients cannot do; nothing by default.
+
+        Args:
+            _channels: How many the workload has.
+            _transport: Of its publishes.
+            _endpoints: Addresses ``http`` and ``realtime``; empty where the target is emulated.
+        """
+        yield from ()
+
 
 class WebSocketOptions(ClientOptions):
     """For systems whose clients connect by WebSocket."""
@@ -156,6 +185,20 @@ class AddressOptions(WildcardOptions):
     def most_subscriptions(self, most: int) -> int:
         """Return the system's limit, or one where an address names one channel."""
         return most if self.channel_separator else 1
+
+    def misfits(
+        self, channels: int, _transport: str, endpoints: Mapping[str, str]
+    ) -> Iterator[Misfit]:
+        """Yield the addresses that cannot name the channels of a workload with several."""
+        for key, address in self.addresses_of_channels(endpoints).items():
+            if channels > 1 and CHANNEL_MARK not in address:
+                rule = f"has no {CHANNEL_MARK}, but the workload has {channels} channels"
+                hint = f"write {CHANNEL_MARK} where it names the room, or set channels.count = 1"
+                yield Misfit(key, "", rule, hint)
+
+    def addresses_of_channels(self, endpoints: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the addresses that alone tell the service a channel, by key."""
+        return {f"endpoints.{key}": address for key, address in endpoints.items()}
 
     def require_emulated(self) -> None:
         """Raise ``broken_rule`` for a separator that the emulator does not know."""

@@ -125,6 +125,12 @@ def _plan(
         written={key: text for key, text in written.items() if PLACEHOLDER.search(text)},
     )
     problems += _unplayable(plan, workload) + _unsubscribable(plan, workload)
+    endpoints = plan.target.endpoints.model_dump() if plan.target.endpoints else {}
+    channels, transport = plan.workload.channels.count, plan.workload.publishing.transport
+    problems += [
+        (target if misfit.key.startswith(("endpoints.", "client.")) else workload).problem(*misfit)
+        for misfit in plan.client.misfits(channels, transport, endpoints)
+    ]
     return plan
 
 

@@ -16,6 +16,7 @@ from pydantic import (
 
 from harness.core.errors import ScenarioError, did_you_mean
 from harness.core.message_token import PLACE
+from harness.core.outside_text import outside_text
 from harness.core.proxy import proxy_for
 from harness.core.secrets import PLACEHOLDER, missing_variable, secret_variable
 from harness.core.system import (
@@ -205,6 +206,8 @@ class Target(ScenarioModel):
     ) -> ClientOptions | None:
         if client is not None and info.data.get("emulated"):
             client.require_emulated()
+        if client is not None and "message" in info.data:
+            client.require_message(info.data["message"])
         return client
 
     @field_validator("endpoints")
@@ -358,7 +361,17 @@ def _address(address: str, schemes: tuple[str, str], *, key: str = "") -> str:
     if not complete and not address.startswith("${"):
         raise broken_rule(
             f"must be an address that starts with {schemes[0]}:// or {schemes[1]}://",
-            hint=f"for example {schemes[0]}://example.org/event",
+            hint=f"{_fault(address, schemes)}; for example {schemes[0]}://example.org/event",
             key=key,
         )
     return address
+
+
+def _fault(address: str, schemes: tuple[str, str]) -> str:
+    """Return what is wrong with an address whose value may be hidden."""
+    scheme, mark, _ = address.partition("://")
+    if not mark:
+        return "it has no ://"
+    if scheme not in schemes:
+        return f"it starts with {outside_text(scheme, 20)}://"
+    return "its host or port is not valid"

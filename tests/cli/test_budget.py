@@ -45,7 +45,8 @@ def test_planned_cost_is_that_of_the_schedule() -> None:
     assert spending.planned_usd == pytest.approx(PLANNED_USD, rel=1e-9)
     assert (
         "w on t: 1,010 users, 10 messages/s outside bursts, 100 messages and "
-        f"100,000 deliveries in 24 s; about ${PLANNED_USD:,.2f} at list prices"
+        f"100,000 deliveries in 24 s; about ${PLANNED_USD:,.2f} at list prices of "
+        "aws.amazon.com"
     ) == str(spending)
 
 

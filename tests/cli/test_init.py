@@ -262,6 +262,12 @@ def test_system_that_is_not_installed_is_refused_before_anything_is_written(fold
     assert [] == list(folder.iterdir())
 
 
+def test_initials_of_a_system_are_met_with_its_name(folder):
+    """Few write server-sent-events in full at the first attempt."""
+    with pytest.raises(MachineError, match=r"did you mean server-sent-events\?"):
+        init("chat", "--system", "sse")
+
+
 def test_failure_half_way_leaves_nothing_behind(folder, monkeypatch):
     """A disk that is full takes back what has been written, and the folder too."""
     written = []

@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from harness.analysis.run.finalize import analyse
+from harness.cli import app
 from harness.cli import run as verb
 from harness.cli.budget import Budget
 from harness.cli.load_process import LoadProcess
@@ -278,3 +279,53 @@ def test_report_that_cannot_be_made_is_one_error(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().err
     assert said.startswith(f"error: {folder}: cannot be written (no space left on device), ")
     assert 1 == said.count("error: ")
+
+
+def test_report_that_is_interrupted_says_how_to_make_it(tmp_path, capsys, monkeypatch):
+    """Ctrl-C while the report is written leaves the record, and one sentence."""
+    folder = tmp_path / "run"
+    load = LoadProcess([sys.executable, str(FAKE), str(folder), "ends"], folder)
+    load.wait(PATIENCE_S)
+
+    def interrupt(_folder: Path) -> int:
+        raise KeyboardInterrupt
+
+    assert 130 == verb.conclude(load, 0, folder, interrupt)
+    assert capsys.readouterr().err == (
+        f"\ninterrupted while writing the report\nhint: harness report {folder} writes it\n"
+    )
+
+
+def test_interrupt_before_the_record_is_one_sentence(tmp_path, capsys):
+    """Nothing is left, and the user hears why."""
+    folder = tmp_path / "run"
+    load = LoadProcess([sys.executable, "-c", "raise SystemExit(130)"], folder)
+    load.wait(PATIENCE_S)
+    load._signals = 1
+
+    assert 130 == verb.conclude(load, 130, folder)
+    assert capsys.readouterr().err == "interrupted before the run began; there is no record\n"
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupt_before_the_load_starts_is_one_sentence(tmp_path, monkeypatch, capsys, signum):
+    """No load process exists yet; the folder that was claimed is removed."""
+    monkeypatch.setattr(verb, "load_command", lambda *_: signal.raise_signal(signum))
+    arguments = ["run", str(WORKLOAD), "--target", str(TARGET), "--out", str(tmp_path / "run")]
+
+    code = app.build_app()(arguments, prog_name="harness", standalone_mode=False)
+
+    assert 130 == code
+    assert capsys.readouterr().err.endswith("\nharness run: interrupted\n")
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["run", "a", "--web-port"], ["worker", "--master-port"]])
+def test_port_out_of_range_is_refused_by_the_option(monkeypatch, capsys, arguments):
+    """Nothing is read or started for it."""
+    monkeypatch.setattr(sys, "argv", ["harness", *arguments, "70000"])
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    assert 2 == end.value.code
+    assert "should be less than or equal to 65535" in capsys.readouterr().err

@@ -60,7 +60,7 @@ class Stage:
         name = {1: "quick", 2: "slow"}[plan.target.emulator.processes]
         if not (self.kept / name).is_dir():
             simulate(replace(self.cells[name], plan=plan), self.kept / name, **self.changes)
-        shutil.copytree(self.kept / name, folder)
+        shutil.copytree(self.kept / name, folder, dirs_exist_ok=True)
         return FakeLoad(), self.status
 
     def run(self, **options):

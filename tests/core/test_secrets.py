@@ -4,7 +4,7 @@ import pytest
 
 from harness.core.errors import ScenarioError
 from harness.core.outside_text import redacted
-from harness.core.secrets import clean_secret, secret_variable
+from harness.core.secrets import clean_secret, missing_variable, secret_variable
 
 
 def test_white_space_and_a_byte_order_mark_around_a_secret_are_no_part_of_it(monkeypatch):
@@ -31,3 +31,11 @@ def test_a_variable_that_is_not_set_is_empty(monkeypatch):
     monkeypatch.delenv("KEY_IN_TEST", raising=False)
 
     assert secret_variable("KEY_IN_TEST") == ""
+
+
+def test_variable_that_is_empty_is_not_called_unset(monkeypatch):
+    """Who has exported it would look for a misspelt name."""
+    monkeypatch.setenv("SERVICE_KEY", "")
+    assert "SERVICE_KEY, which is empty" == missing_variable("a.toml", "auth", "SERVICE_KEY").found
+    monkeypatch.delenv("SERVICE_KEY")
+    assert "SERVICE_KEY, which is not set" == missing_variable("a", "auth", "SERVICE_KEY").found

@@ -34,8 +34,15 @@ def test_discarded_record_is_gone(tmp_path):
 
 def test_existing_folder_is_refused_in_one_sentence(tmp_path):
     """A run never overwrites another one."""
+    (tmp_path / "run.json").touch()
     with pytest.raises(MachineError, match="exists already, a run's folder must be new"):
         RecordWriter(tmp_path)
+
+
+def test_empty_folder_is_taken_and_left_to_its_maker(tmp_path):
+    """The command makes it before the load process starts, so that no other run takes it."""
+    RecordWriter(tmp_path).discard()
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_full_disk_is_one_sentence(tmp_path):

@@ -45,3 +45,12 @@ def test_a_password_in_an_address_is_secret_and_masked():
 def test_password_with_an_at_sign_is_masked_to_its_end():
     """The last @ before the path ends it, as URL parsers have it."""
     assert "https://***@host/a@b" == without_password("https://user:p@ssword@host/a@b")
+
+
+def test_a_host_before_a_path_with_slashes_stays_readable():
+    """What follows the first slash is no part of the host."""
+    register_address("https://${HOST}/${PATH}", "https://chat.example.org/rooms/general-1")
+
+    assert redacted("https://chat.example.org/rooms/general-1") == (
+        "https://chat.example.org/***PATH***"
+    )

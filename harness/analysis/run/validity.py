@@ -33,6 +33,11 @@ _IRREGULAR: Final = {
     "misrouted": "messages of channels that their subscriber did not subscribe to",
 }
 
+MOST_ERROR_FRAMES_PER_S: Final = 1000
+"""Of one worker's connections together."""
+_ENDS: Final = ("Disconnected", "Stalled")
+"""Errors while receiving that are no frames."""
+
 _DAMAGED: Final = "record_damaged"
 _END_TOLERANCE_S: Final = 0.5
 """A run that ended this much before its plan did was not cut short."""
@@ -55,6 +60,7 @@ def find_warnings(record: Record, figures: Json) -> list[Json]:
         *_irregular(record, figures),
         *_unjudged_requests(record, figures),
         *_limited(record),
+        *_error_frames(record),
         *_not_routed(record),
     ]
 
@@ -230,7 +236,9 @@ def _clock(record: Record, figures: Json) -> Iterator[Json]:
         hint = "the offsets of their clocks were never measured: see that they reach the master"
         yield warning("clock_unmeasured", f"workers {unknown}", None, hint)
     unstamped = figures["generator"]["unstamped_receives"]
-    if unstamped and figures["joins"]["succeeded"] != 0:  # Else no latency was measured.
+    joins = figures["joins"]
+    nobody_joined = joins["attempted"] and joins["succeeded"] == 0  # No latency was measured.
+    if unstamped and not nobody_joined:
         hint = (
             "the kernel gave no time of arrival, so the workers' own clocks were read: the receive "
             "delay is part of the latencies; run on Linux to tell them apart"
@@ -300,8 +308,9 @@ def _unheard(figures: Json) -> Iterator[Json]:
     heard = any(deliveries[kind] for kind in ("received", "late", "unexpected"))
     if deliveries["owed"] and figures["publishes"]["acknowledged"] and not heard:
         hint = (
-            "publishes were accepted and no message arrived: either nothing is delivered, or the "
-            "service changes the letters and digits of a message"
+            "publishes were accepted and no message arrived: publish and stream name different "
+            "rooms, the service refuses with status 200 (set reject in [client] of the target), or "
+            "it changes the letters and digits of a message"
         )
         yield warning("nothing_heard", 0, deliveries["owed"], hint, invalid=False)
 
@@ -326,6 +335,20 @@ def _limited(record: Record) -> Iterator[Json]:
             "phases: a property of the system, and no fault of the load generator"
         )
         yield warning("system_limit", ", ".join(each), None, hint, invalid=False)
+
+
+def _error_frames(record: Record) -> Iterator[Json]:
+    """Warn where a system sent so many errors that reading them is load of its own."""
+    errors = record.errors[record.errors["stage"] == "receive"]
+    errors = errors[~errors["error_class"].isin(_ENDS)]
+    counts = errors.groupby(["worker", "second"])["count"].sum()
+    if (counts > MOST_ERROR_FRAMES_PER_S).any():
+        most = int(counts.max())
+        hint = (
+            "errors that the system sent to a worker's connections in one second: reading them "
+            "takes its time, so mend their cause before you use more workers"
+        )
+        yield warning("error_frames", most, MOST_ERROR_FRAMES_PER_S, hint, invalid=False)
 
 
 def _not_routed(record: Record) -> Iterator[Json]:

@@ -51,6 +51,7 @@ from harness.load.worker_info import shortages_of
 from harness.load.worker_protocol import RunAssignment
 from harness.measure.environment import describe_environment
 from harness.measure.record import SCHEMA_VERSION, RecordWriter, folder_name
+from harness.net.addresses import with_channels
 from harness.net.ring_reading import receive_path
 from harness.scenario.target import api_key, proxies_of
 
@@ -295,7 +296,8 @@ class Coordinator:
         join_end_s = self.plan.phases[0].end_s + self.plan.workload.joins.timeout_s
         if not refused or (failed < self.plan.users and elapsed_s < join_end_s):
             return None
-        return no_user_joined(self._target.endpoints.realtime, refused)
+        address = with_channels(self._target.endpoints.realtime, [self.plan.channel_path(0)])
+        return no_user_joined(address, refused)
 
     def abort(self, reason: AbortReason) -> None:
         """End the run early; the first reason stays."""

@@ -7,11 +7,12 @@ WebSocket API in API Gateway" and "Amazon API Gateway quotas", read November 202
 that of github.com/aws-samples/simple-websockets-chat-app.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.scenario.client_options import JsonRules, WebSocketOptions, WildcardOptions
+from harness.scenario.client_options import JsonRules, Misfit, WebSocketOptions, WildcardOptions
 from harness.scenario.emulator import Credentials, Emulator
 from harness.scenario.faults import DelayMs, FixedDelay
 from harness.scenario.model import (
@@ -93,6 +94,19 @@ class ClientOptions(WildcardOptions, WebSocketOptions):
     def most_subscriptions(self, most: int) -> int:
         """Return the backend's limit, if the target names one."""
         return min(most, self.channels_per_user or most)
+
+    def misfits(
+        self, channels: int, transport: str, _endpoints: Mapping[str, str]
+    ) -> Iterator[Misfit]:
+        """Yield publishing over HTTP, and several channels where no message names one."""
+        if transport == "http":
+            rule = "must be websocket: this system takes publishes over WebSocket only"
+            hint = 'set publishing.transport = "websocket"'
+            yield Misfit("publishing.transport", '"http"', rule, hint)
+        if channels > 1 and not self.join_action:
+            rule = 'must be 1 where client.join_action = ""'
+            hint = "without a join, the address alone says which messages a connection gets"
+            yield Misfit("channels.count", str(channels), rule, hint)
 
 
 class IamUser(Credentials):

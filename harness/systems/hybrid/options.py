@@ -1,5 +1,6 @@
 """What a hybrid target has: all that its two systems have, in the same tables."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -31,6 +32,10 @@ class ClientOptions(polls.ClientOptions, WebSocketOptions):
                 hint="for example https://example.org/rooms/{channel}",
             )
         return address
+
+    def addresses_of_channels(self, _endpoints: Mapping[str, str]) -> Mapping[str, str]:
+        """Return where viewers poll, if the target says so; on sockets, messages name channels."""
+        return {"client.poll_address": self.poll_address} if self.poll_address else {}
 
     def further_addresses(self) -> tuple[str, ...]:
         """Return where viewers poll, if it is not beside the publishes."""

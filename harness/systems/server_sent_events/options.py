@@ -6,12 +6,14 @@ default.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
 import orjson
 from pydantic import Field, model_validator
 
-from harness.scenario.client_options import AddressOptions, HeaderValue
+from harness.core.message_token import PLACE
+from harness.scenario.client_options import CHANNEL_MARK, AddressOptions, HeaderValue
 from harness.scenario.emulator import Emulator
 from harness.scenario.model import (
     Bytes,
@@ -75,6 +77,29 @@ class ClientOptions(AddressOptions):
         values = {b"message": message, b"message:string": text, b"channel": orjson.dumps(channel)}
         values |= {b"envelope": message, b"envelope_text": text}  # Of earlier versions.
         return _MARK.sub(lambda mark: values[mark[1]], self.publish_body.encode())
+
+    def addresses_of_channels(self, endpoints: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the stream's address, and that of publishes whose body does not name a channel."""
+        addresses = dict(super().addresses_of_channels(endpoints))
+        if CHANNEL_MARK in self.publish_body:
+            addresses.pop("endpoints.http", None)
+        return addresses
+
+    def require_message(self, message: str) -> None:
+        """Raise ``broken_rule`` for a body that is to be JSON and is none with such a message."""
+        is_json = self.publish_content_type.partition(";")[0].strip().lower().endswith("json")
+        if not is_json or _MARK.fullmatch(self.publish_body.encode()):
+            return  # The message alone may be a text, whatever the content type says.
+        body = self.body("/default/room-0", message.replace(PLACE, "7zq0").encode())
+        try:
+            orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise broken_rule(
+                f"with a sample message is not JSON: {body.decode()[:200]}",
+                key="publish_body",
+                hint="{message:string} is the message as a JSON string, with its quotes; "
+                "for a body that is no JSON set publish_content_type",
+            ) from None
 
     @model_validator(mode="after")
     def _publishes_the_message(self) -> Self:

@@ -275,6 +275,22 @@ def test_deliveries_that_the_emulator_dropped_at_its_limits_are_named(tmp_path, 
     assert "fail" == summary["verdict"]
 
 
+@pytest.mark.parametrize(
+    ("count", "error_class", "expected"),
+    [(600, "Refused", [1200]), (500, "Refused", []), (600, "Disconnected", [])],
+)
+def test_flood_of_errors_that_the_system_sends_is_named(tmp_path, count, error_class, expected):
+    """Of one worker in one second; ends of connections are no frames."""
+    common = {"stage": "receive", "error_class": error_class, "message": "no", "count": count}
+    errors = [
+        common | {"second": at, "worker": worker, "code": code}
+        for at, worker, code in [(5, 0, "a"), (5, 0, "b"), (5, 1, "a"), (6, 0, "a")]
+    ]
+    summary = finalize(three_subscribers(tmp_path / "run", errors=errors)).summary
+    found = [each["observed"] for each in summary["warnings"] if each["code"] == "error_frames"]
+    assert expected == found
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"stats": 1}', '{"stats": {"deliveries": 1}}'])
 def test_damaged_ground_truth_limits_nothing(tmp_path, content):
     """What cannot be read says nothing."""

@@ -160,3 +160,11 @@ def test_receives_without_the_kernels_stamp_are_told_and_do_not_invalidate(tmp_p
     assert [] == codes(summary)
     (found,) = summary["warnings"]
     assert ("kernel_timestamps_missing", 24) == (found["code"], found["observed"])
+
+
+def test_receives_without_the_kernels_stamp_matter_only_where_a_user_joined(tmp_path):
+    """A handshake that fails is read without a stamp, and no latency comes of it."""
+    rows = [worker_second(number, unstamped_receives=2) for number in range(12)]
+    nobody = [second(0, joins_attempted=1, joins_failed=1)]
+    summary = judged(tmp_path / "run", rows, timeline=nobody)
+    assert "kernel_timestamps_missing" not in {one["code"] for one in summary["warnings"]}
