@@ -18,9 +18,13 @@ __all__ = ["install_system"]
 # runs asyncio and threads it must not; the load side is run for real in processes of its own.
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
 
-# A suite that nohup or & has started ignores SIGINT, and so would what it starts and interrupts.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A suite that & or nohup has started ignores these, and so would what it starts and interrupts.
+for signum, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(signum) is signal.SIG_IGN:
+        signal.signal(signum, handler)
 
 # How long an example takes says how busy the machine is, and nothing of our code.
 settings.register_profile(

@@ -30,7 +30,9 @@ _NEEDLE = 24
 _SHORTEST_PART = 6  # Of a base64 text, and of a secret that the end of the text cuts off.
 _TOKEN = frozenset(string.ascii_letters + string.digits + "+/_=-.~%")
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_LINE_BREAK = re.compile(r"(?:\r|\\r)?(?:\n|\\n)[ \t]*")  # Base64 has them, and folded headers.
+_LINE_BREAK = re.compile(
+    r"(?:\r|\\r)?(?:\n|\\n)[ \t]*", re.IGNORECASE
+)  # Base64 has them, and folded headers.
 
 
 class _Needle(NamedTuple):
@@ -74,7 +76,9 @@ def register_secret(name: str, secret: str) -> None:
 
 
 def _add(needle: _Needle) -> None:
-    needle = needle._replace(text=needle.text.translate(_LOWER))
+    # As the text that is searched: without line breaks, written out ones included.
+    text = _LINE_BREAK.sub("", needle.text).translate(_LOWER)
+    needle = needle._replace(text=text)
     _needles.setdefault(needle.text[:_KEY], {}).setdefault(needle.text, needle)
 
 

@@ -132,8 +132,9 @@ class RecordWriter:
     def discard(self) -> None:
         """Remove what was made: the run never began, so there is nothing to keep."""
         self.close()
-        for each in self.folder.iterdir() if self._was_there else (self.folder,):
-            shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink()
+        with contextlib.suppress(OSError):
+            for each in list(self.folder.iterdir()) if self._was_there else [self.folder]:
+                shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink()
 
     def __enter__(self) -> Self:
         return self

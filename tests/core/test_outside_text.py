@@ -143,6 +143,13 @@ def test_a_secret_in_base64_with_line_breaks_is_replaced(newline):
         assert not any(core[at : at + 8] in shown for at in range(len(core) - 8))
 
 
+def test_a_secret_that_looks_as_if_it_had_a_line_break_is_replaced():
+    """A backslash before an n is no line break in a Windows account's name."""
+    register_secret("ACCOUNT", "corp\\new-pass")
+    for form in ("corp\\new-pass", "corp\\\\new-pass", "CORP\\New-Pass"):
+        assert "user ***ACCOUNT***, no" == outside_text(f"user {form}, no")
+
+
 def test_line_breaks_between_words_become_spaces():
     """A text of several lines is searched as one, and stays readable."""
     register_secret("API_KEY", LONG)

@@ -346,7 +346,7 @@ def _error_frames(record: Record) -> Iterator[Json]:
         most = int(counts.max())
         hint = (
             "errors that the system sent to a worker's connections in one second: reading them "
-            "takes its time, so mend their cause before you use more workers"
+            "takes its time, so remove their cause before you use more workers"
         )
         yield warning("error_frames", most, MOST_ERROR_FRAMES_PER_S, hint, invalid=False)
 

@@ -256,7 +256,9 @@ class ApiGatewayWebSocketClient(WebSocketConnection):
             options.channel_key: channel,
             options.id_key: publish_id,
         }
-        publish = _Publish(publish_id, len(events), time.time_ns())
+        now_ns = time.time_ns()
+        self._forget_unanswered(now_ns)
+        publish = _Publish(publish_id, len(events), now_ns)
         for place, event in enumerate(events):
             frame_id = f"{publish_id}.{place}" if place else publish_id
             keys[options.id_key] = frame_id

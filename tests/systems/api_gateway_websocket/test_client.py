@@ -399,7 +399,8 @@ def test_answer_without_an_id_is_not_for_a_publish_too_old_to_be_answered(
     client = joined(served(lambda *_: None), join_action="", publish_answer="Data sent.")
     client.publish("1", ROOM, [EVENT])
     (oldest, _) = client._unanswered["1"]
-    oldest.sent_ns -= age_s * NS_PER_S
     client.publish("2", ROOM, [EVENT])
-    client.on_text(b"Data sent.", time.time_ns())
+    (newest, _) = client._unanswered["2"]
+    oldest.sent_ns = newest.sent_ns - age_s * NS_PER_S
+    client.on_text(b"Data sent.", newest.sent_ns)
     assert [answered] == [answer.publish_id for answer in client.listener.answers]
