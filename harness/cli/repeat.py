@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from harness.cli.options import usage_error
-from harness.cli.output import OUTPUT, give, note
+from harness.cli.output import OUTPUT, give, note, report
 from harness.cli.terminal import TABLE_WIDTH, print_table, stdout_console
 from harness.cli.verdict import add_to_step_summary
+from harness.core.errors import HarnessError
 from harness.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def run_repeatedly(
             results += [OUTPUT.result] if OUTPUT.result else []
             if codes[-1] == ExitCode.INTERRUPTED or not (place / RUN_FILE).is_file():
                 break
+    except HarnessError as error:
+        codes.append(report(error))
     except KeyboardInterrupt:  # Between two runs.
         note("\ninterrupted")
         codes.append(ExitCode.INTERRUPTED)

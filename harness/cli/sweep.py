@@ -319,7 +319,8 @@ class _Results:
         """Give the results that were written last, as text, capacities alone or JSON."""
         from harness.report.decide.sweep_text import VERDICT_OF, cell_lines
 
-        verdict = VERDICT_OF[self._data["exit_code"]]
+        is_whole = self._data["status"] == "completed"
+        verdict = VERDICT_OF[self._data["exit_code"]] if is_whole else None
         give(
             lambda: self._data | {"verdict": verdict, "folder": str(self.folder)},
             self._show,

@@ -132,7 +132,7 @@ def report_to_github(analysis: "Analysis") -> None:
     from harness.report.markdown import render_markdown
     from harness.report.run.ci import annotations
 
-    annotate(annotations(analysis.summary))
+    annotate(annotations(analysis.summary, analysis.record.run))
     add_to_step_summary(lambda: render_markdown(analysis))
 
 

@@ -1,6 +1,7 @@
 """JSON from outside: read within bounds, and rules of keys with dots and values they lead to."""
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ MAX_VALUES = 100_000
 def read_json(text: bytes | str, most: int = MAX_VALUES) -> Any:
     """Return the value of a JSON text; raises ValueError if it is none, or has more values.
 
-    What many parsers take is taken: a byte order mark, invalid UTF-8, half a surrogate pair, NaN.
+    What many parsers take is taken: a byte order mark, invalid UTF-8, NaN, and half a surrogate
+    pair, for which ``?`` stands. A number that no float can hold is no JSON here.
     """
     marks = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
     count = sum(map(text.count, marks))  # type: ignore[arg-type]  # both of one kind
@@ -32,9 +34,16 @@ def read_json(text: bytes | str, most: int = MAX_VALUES) -> Any:
 def _lenient(text: bytes | str) -> Any:
     line = text if isinstance(text, str) else text.decode("utf-8", "replace")
     try:
-        return json.loads(line.removeprefix("\N{BYTE ORDER MARK}"))
+        value = json.loads(line.removeprefix("\N{BYTE ORDER MARK}"), parse_int=_whole)
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > sys.float_info.max_10_exp:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def value_at(body: Any, path: str, missing: Any = None) -> Any:
@@ -49,8 +58,8 @@ def text_at(body: Any, path: str) -> str:
     found = value_at(body, path)
     try:
         return found if isinstance(found, str) else orjson.dumps(found).decode()
-    except orjson.JSONEncodeError:  # It reads 1,024 levels and writes 254, and no surrogates.
-        return "a value that is nested too deep"
+    except orjson.JSONEncodeError:  # It writes 254 levels, and whole numbers of 64 bits.
+        return "a value that cannot be shown"
 
 
 def matches_all(body: Any, rules: Rules) -> bool:

@@ -60,12 +60,13 @@ def over_time(
     start_s: float = 0.0,
 ) -> Readings:
     """Return the readings of a chart over time from its series, by unit and name."""
+    within = seconds < end_s  # Steps are drawn up to the end, where no second begins.
     values = {
-        (name, unit): np.asarray(series, np.float64)
+        (name, unit): np.asarray(series, np.float64)[within]
         for unit, named in by_unit.items()
         for name, series in named.items()
     }
-    return Readings("time", start_s, end_s, seconds, values)
+    return Readings("time", start_s, end_s, seconds[within], values)
 
 
 def of_run(

@@ -9,7 +9,7 @@ from harness.analysis.run.finalize import Analysis
 from harness.analysis.run.generator import CLOCK_LIMITS, LIMITS
 from harness.analysis.run.record import Json, Record
 from harness.analysis.run.slo import scope_words
-from harness.analysis.run.validity import unreachable, why_invalid
+from harness.analysis.run.validity import stopped_by_slo, unreachable, why_invalid
 from harness.core.limits import OPERATOR_WORDS
 from harness.core.metric_types import CHATTER, SUBSCRIBER
 from harness.core.metrics import title_of
@@ -172,6 +172,8 @@ def _arrived(analysis: Analysis) -> str:
         return "; no subscriber was owed any of them."
     owed = q.count(deliveries["owed"])
     if not deliveries["lost"]:
+        if deliveries["owed"] == 1:
+            return "; the one delivery owed arrived."
         return f"; all {owed} deliveries owed arrived{within}."
     lost, received = q.count(deliveries["lost"]), q.count(deliveries["received"])
     return f"; of {owed} deliveries owed, {received} arrived{within}, and {lost} did not."
@@ -223,7 +225,7 @@ def _why(analysis: Analysis) -> str:
     if summary["verdict"] == "invalid":
         return (
             ""
-            if _cause(analysis.record)
+            if _cause(analysis.record) and not stopped_by_slo(analysis.record.run)
             else f"These figures cannot be trusted: {why_invalid(summary)}."
         )
     bad = [slo for slo in slos if slo["verdict"] == summary["verdict"] != "pass"]

@@ -63,6 +63,7 @@ VARIABLES: Final = {
 STYLE: Final[Any] = {
     "svg.fonttype": "none",
     "font.size": 11,
+    "text.parse_math": False,  # Labels of runs are no formulas.
     "text.color": MUTED,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": LINE,

@@ -24,7 +24,15 @@ def test_refusal_in_json_that_parsers_differ_about_is_read(body, as_text):
     assert outside_text(text_at(value, "error")).isprintable()
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{'error':'x'}", b"[" * 50_000])
+@pytest.mark.parametrize("body", ODD)
+def test_text_that_is_read_can_be_sent_on(body):
+    """No half of a surrogate pair is left in it."""
+    assert text_at(read_json(body), "error").encode()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xfe", b"{'error':'x'}", b"[" * 50_000, b'{"wait":%d}' % 10**400]
+)
 def test_what_is_no_json_is_a_value_error(body):
     """No other error reaches the caller."""
     with pytest.raises(ValueError):  # noqa: PT011  of either parser

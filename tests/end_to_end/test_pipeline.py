@@ -16,14 +16,20 @@ import yaml
 from harness.core.exit_codes import ExitCode
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
+from tests.support.runs import lenient, sets
 from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.slow
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 STEPS = {step["name"]: step for step in ACTION["runs"]["steps"] if "run" in step}
-SLOWER_MS = 3000
-RULES = "fan_out_latency_ms.p99 +30% and +1500 ms\ndeliveries.lost +0\n"
+SLOWER_MS = 9000
+OTHER_PROCESSOR = "Another Processor 9000"
+RULES = "fan_out_latency_ms.p99 +30% and +5000 ms\ndeliveries.lost +0\n"
+
+
+PATIENT = lenient() | {"phases.settle_s": 3, "phases.drain_s": 20, "slos.3.limit": 60_000}
+"""A busy machine breaks none of these; the last is that of the latency."""
 
 
 class Pipeline:
@@ -59,6 +65,7 @@ class Pipeline:
     def run_and_compare(self, out: str) -> tuple[int, subprocess.CompletedProcess[str]]:
         """Run and compare with the baseline; return the run's code, and how the other ended."""
         scenario = {"workload": "live", "target": "service", "locustfile": "locustfile.py"}
+        scenario["arguments"] = " ".join(sets(PATIENT))
         run = self.step("Run", out=out, **scenario)
         compared = self.step("Compare with the baseline", out=out, baseline=BASELINE, fail_if=RULES)
         return run.returncode, compared
@@ -126,23 +133,23 @@ def test_the_same_service_is_green_and_another_processor_is_a_warning(service, p
     release()
     run, compared = pipeline.run_and_compare("reports/same")
     assert (0, 0) == (run, compared.returncode), compared.stdout + compared.stderr
-    assert "cpu" not in compared.stderr.lower()
+    assert OTHER_PROCESSOR not in compared.stdout + compared.stderr
     file = pipeline.folder / "reports/same/run.json"
     record = json.loads(file.read_bytes())
-    record["environment"]["cpu_model"] = "Another Processor 9000"
+    record["environment"]["cpu_model"] = OTHER_PROCESSOR
     file.write_text(json.dumps(record), encoding="utf-8")
     elsewhere = pipeline.step(
         "Compare with the baseline", out="reports/same", baseline=BASELINE, fail_if=RULES
     )
     assert 0 == elsewhere.returncode, elsewhere.stdout + elsewhere.stderr
-    assert "Another Processor 9000" in elsewhere.stdout + elsewhere.stderr
+    assert OTHER_PROCESSOR in elsewhere.stdout + elsewhere.stderr
 
 
 def test_a_slower_service_is_red_by_the_rule_that_it_breaks(service, pipeline):
-    """Every delivery is held up for three seconds: the comparison fails, and names the rule."""
+    """Every delivery is held up for nine seconds: the comparison fails, and names the rule."""
     _, release = service
     release(f'[[emulator.faults]]\nkind = "delay"\ndelay_ms = {SLOWER_MS}\n')
     run, compared = pipeline.run_and_compare("reports/slower")
-    assert ExitCode.SLO_FAILED == run
+    assert ExitCode.PASS == run
     assert ExitCode.SLO_FAILED == compared.returncode, compared.stdout + compared.stderr
     assert "fan_out_latency_ms.p99" in compared.stdout + compared.stderr

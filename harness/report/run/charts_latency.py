@@ -74,7 +74,7 @@ def fan_out(analysis: Analysis) -> Iterator[ChartLayout]:
         for limit in shown:
             axes.axhline(limit, color=ORANGE, linewidth=1.2, linestyle="--", label="limit for p99")
         if is_logarithmic:
-            latency_axis(axes, float(series["fan_out_latency_ms_p50"].min()), max(top, *shown))
+            latency_axis(axes, float(series["fan_out_latency_ms_p50"].min()), max([top, *shown]))
         else:
             axes.set_ylim(0, 1.12 * max(top, *shown, 0.001))
             finish(axes)

@@ -62,8 +62,13 @@ def _missed(slo: Json) -> str:
     return f"{observed}, where {limit_text(slo)} is required"
 
 
-def annotations(summary: Json) -> Iterator[str]:
-    """Yield a workflow command of GitHub Actions for each objective missed and each warning."""
+def annotations(summary: Json, run: Json) -> Iterator[str]:
+    """Yield a workflow command of GitHub Actions for each objective missed and each warning.
+
+    The objective that stopped a run may be met again at its end.
+    """
+    if stopped_by_slo(run):
+        yield annotation("error", "Stopped by an objective", run["cause"]["message"])
     for slo in summary["slos"]:
         if slo["verdict"] != "pass":
             name = capital(title_of(slo["metric"])) + scope_words(slo)

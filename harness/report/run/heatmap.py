@@ -102,7 +102,9 @@ def _readings(analysis: Analysis, by_second: Mapping[int, Int64Array]) -> Readin
         filled = np.flatnonzero(bins)
         rows.append((second, bins.sum(), edges_ms[filled[0]], edges_ms[filled[-1] + 1]))
     frame = pd.DataFrame(rows, columns=["second", "deliveries", "from", "to"]).set_index("second")
+    frame["from"] *= -1  # A bin has its lowest.
     seconds, found = thin(frame, highest=True)
+    found["from"] *= -1
     by_unit = {
         "/s": {"deliveries": found["deliveries"]},
         "ms": {n: found[n] for n in ("from", "to")},

@@ -137,7 +137,7 @@ def _seconds(interval_ms: Any) -> float | None:
     """Return an interval in seconds; None for what cannot be one."""
     if isinstance(interval_ms, bool) or not isinstance(interval_ms, int | float):
         return None
-    return min(interval_ms / _MS_PER_S, LONGEST_WAIT_S) if interval_ms > 0 else None
+    return min(interval_ms / _MS_PER_S, LONGEST_WAIT_S) if interval_ms > 0 else None  # Nor NaN.
 
 
 def _event(value: Any) -> bytes:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from harness.analysis.run.finalize import analyse
 from harness.report.annotations import MOST_POINTS, line, slowest_in_bins, thin
 from harness.report.canvas import HALF, WIDE
+from harness.report.run.charts_latency import fan_out
 from harness.report.theme import VARIABLES, inline
 from harness.report.write import draw_charts
 from tests.support.records import connection, second, write_record
@@ -151,6 +152,16 @@ def test_latency_over_time_has_a_logarithmic_axis_where_one_spike_is_far_above_t
     assert "Logarithmic axis." in disturbed["fan-out-over-time"].caption
     assert {"30", "100", "1,000"} <= set(texts(disturbed["fan-out-over-time"].wide))
     assert "Logarithmic" not in charts[0].caption
+
+
+def test_a_logarithmic_axis_needs_no_limit_and_a_label_may_have_dollars(tmp_path):
+    """A workload without objectives draws too, and what stands between dollars is no formula."""
+    analysis = analyse(troubled_run(failed_joins=2).write(tmp_path / "run"))
+    analysis.summary["slos"] = []
+    (layout,) = fan_out(analysis)
+    chart = layout.chart(r"a_$\frac$ and $HOME/x_$USER")
+    assert "Logarithmic axis." in chart.caption
+    assert chart.png
 
 
 def test_a_png_is_taller_than_its_drawing_by_title_and_run(charts):

@@ -9,6 +9,7 @@ Source: the event-api-websocket-protocol page of the AppSync Events documentatio
 """
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -282,9 +283,9 @@ class AppSyncEventsClient(WebSocketConnection):
 def _silence_limit_s(ack: Mapping[str, Any]) -> float | None:
     """Return the time without any message after which the service wants to be given up."""
     limit_ms = ack.get("connectionTimeoutMs")
-    if isinstance(limit_ms, bool) or not isinstance(limit_ms, int | float) or limit_ms <= 0:
+    if isinstance(limit_ms, bool) or not isinstance(limit_ms, int | float):
         return None
-    return limit_ms / 1000
+    return limit_ms / 1000 if 0 < limit_ms < math.inf else None
 
 
 def _told(error: wire.WireError) -> str:
