@@ -151,15 +151,20 @@ def compared(protocol: str, found: dict[bool, list[dict[str, Any]]]) -> bool:
             name, limit = f"{figure}.{percentile}", ""
             if name == LIMITED:
                 holds = met / well <= MOST_RATIO
-                limit = f"at most {MOST_RATIO:.2f}  {'holds' if holds else 'DOES NOT HOLD'}"
+                limit = limit_text(MOST_RATIO, holds=holds)
             row = f"{protocol:20s} {name:22s} {well:12.2f} {met:12.2f} {met / well:6.2f}  {limit}"
             print(row.rstrip(), flush=True)
     lag_ms = max(one["generator"]["loop_lag_ms"]["p99"] for one in found[True])
     lag_holds = lag_ms <= MOST_LAG_MS
-    limit = f"at most {MOST_LAG_MS:.0f}  {'holds' if lag_holds else 'DOES NOT HOLD'}"
+    limit = limit_text(MOST_LAG_MS, holds=lag_holds)
     row = f"{protocol:20s} {'loop_lag_ms.p99':22s} {'':12s} {lag_ms:12.2f} {'':6s}  {limit}"
     print(row, flush=True)
     return holds and lag_holds
+
+
+def limit_text(most: float, *, holds: bool) -> str:
+    """Return a limit, and whether it holds."""
+    return f"at most {most:g}  {'holds' if holds else 'DOES NOT HOLD'}"
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from harness.cli.output import OUTPUT, give, note, report
 from harness.cli.terminal import TABLE_WIDTH, print_table, stdout_console
 from harness.cli.verdict import add_to_step_summary
 from harness.core.errors import HarnessError
-from harness.core.exit_codes import ExitCode
+from harness.core.exit_codes import VERDICTS, ExitCode
 
 if TYPE_CHECKING:
     from harness.report.table_cells import Table
@@ -31,7 +31,6 @@ _WORST_FIRST: Final = (
     *(ExitCode.INTERRUPTED, ExitCode.INTERNAL_ERROR, ExitCode.BAD_USAGE),
     *(ExitCode.TARGET_UNREACHABLE, ExitCode.RUN_INVALID, ExitCode.SLO_FAILED, ExitCode.PASS),
 )
-_VERDICTS: Final = {0: "pass", 3: "fail", 4: "invalid"}
 _SEEDS: Final = 2**32
 
 
@@ -41,8 +40,8 @@ def run_repeatedly(
     """Run a plan several times, print a table of all runs, and return the worst exit code.
 
     A single run is made into ``folder`` itself, without a table; several into folders 1, 2 and so
-    on below it. ``run`` makes one and returns its exit code. An interruption, or a run that leaves
-    no record, ends the series.
+    on below it. ``run`` makes one and returns its exit code. An interruption, an error, or a run
+    that leaves no record ends the series.
     """
     from harness.measure.record import RUN_FILE
 
@@ -65,7 +64,7 @@ def run_repeatedly(
     except KeyboardInterrupt:  # Between two runs.
         note("\ninterrupted")
         codes.append(ExitCode.INTERRUPTED)
-    _give(folder, count, {"verdict": _VERDICTS.get(worst(codes)), "runs": results})
+    _give(folder, count, {"verdict": VERDICTS.get(worst(codes)), "runs": results})
     return worst(codes)
 
 

@@ -29,7 +29,7 @@ from harness.cli.options import (
 from harness.cli.output import JSON, LOG_LEVEL, QUIET, give, note, report, takes
 from harness.cli.run import default_folder
 from harness.cli.sweep_runs import StepRunner, SweepStoppedError, open_folder
-from harness.core.exit_codes import ExitCode
+from harness.core.exit_codes import VERDICTS, ExitCode
 from harness.scenario.shipped import shipped_file
 
 if TYPE_CHECKING:
@@ -317,10 +317,10 @@ class _Results:
 
     def give(self) -> None:
         """Give the results that were written last, as text, capacities alone or JSON."""
-        from harness.report.decide.sweep_text import VERDICT_OF, cell_lines
+        from harness.report.decide.sweep_text import cell_lines
 
         is_whole = self._data["status"] == "completed"
-        verdict = VERDICT_OF[self._data["exit_code"]] if is_whole else None
+        verdict = VERDICTS[self._data["exit_code"]] if is_whole else None
         give(
             lambda: self._data | {"verdict": verdict, "folder": str(self.folder)},
             self._show,

@@ -43,10 +43,14 @@ def run_json(analysis: "Analysis") -> dict[str, Any]:
 
 def verdict_line(analysis: "Analysis") -> str:
     """Return the verdict of a run with its mark, its workload and its target."""
+    return f"{_mark(analysis)} {_title(analysis)}"
+
+
+def _mark(analysis: "Analysis") -> str:
     from harness.report.summary_text import VERDICT_MARKS, VERDICT_WORDS
 
     verdict = analysis.summary["verdict"]
-    return f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]} {_title(analysis)}"
+    return f"{VERDICT_MARKS[verdict]} {VERDICT_WORDS[verdict]}"
 
 
 def _title(analysis: "Analysis") -> str:
@@ -83,10 +87,8 @@ def print_judgement(analysis: "Analysis", console: Console, *, every: bool = Fal
 def _print_verdict(analysis: "Analysis", console: Console) -> None:
     from harness.report.summary_text import advise, summary_text
 
-    title = f" {_title(analysis)}"
-    mark = Text(verdict_line(analysis).removesuffix(title))
-    mark.stylize(f"bold {COLOURS[analysis.summary['verdict']]}")
-    console.print(mark, Text(title, style="bold"), sep="")
+    mark = Text(_mark(analysis), style=f"bold {COLOURS[analysis.summary['verdict']]}")
+    console.print(mark, Text(_title(analysis), style="bold"))
     console.print(paragraph(summary_text(analysis), console))
     if advice := advise(analysis):
         console.print(paragraph(f"hint: {advice}", console))

@@ -1,6 +1,8 @@
 """What each exit status of the harness means to a script that called it."""
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Final
 
 
 class ExitCode(IntEnum):
@@ -20,3 +22,11 @@ class ExitCode(IntEnum):
     """Runs were to be compared that differ in more than what is compared."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGTERM; the record up to then is readable."""
+
+
+VERDICTS: Final[Mapping[int, str]] = {
+    ExitCode.PASS: "pass",
+    ExitCode.SLO_FAILED: "fail",
+    ExitCode.RUN_INVALID: "invalid",
+}
+"""The verdict that each exit code stands for; the others stand for none."""

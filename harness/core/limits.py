@@ -1,4 +1,4 @@
-"""How a figure must compare with the limit of an objective."""
+"""How a figure must compare with the limit of an objective, and what ends a run that fails one."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -18,3 +18,5 @@ OPERATOR_WORDS: Final[Mapping[str, str]] = {
     ">": "over",
     "==": "exactly",
 }
+SLO_STOP: Final = "slo_failed"
+"""The cause of a run that an SLO stopped; its exit code is that of its verdict."""

@@ -30,9 +30,8 @@ _NEEDLE = 24
 _SHORTEST_PART = 6  # Of a base64 text, and of a secret that the end of the text cuts off.
 _TOKEN = frozenset(string.ascii_letters + string.digits + "+/_=-.~%")
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_LINE_BREAK = re.compile(
-    r"(?:\r|\\r)?(?:\n|\\n)[ \t]*", re.IGNORECASE
-)  # Base64 has them, and folded headers.
+# Base64 has them, and folded headers; those that JSON writes out count.
+_LINE_BREAK = re.compile(r"(?:\r|\\r)?(?:\n|\\n)[ \t]*", re.IGNORECASE)
 
 
 class _Needle(NamedTuple):
@@ -76,9 +75,7 @@ def register_secret(name: str, secret: str) -> None:
 
 
 def _add(needle: _Needle) -> None:
-    # As the text that is searched: without line breaks, written out ones included.
-    text = _LINE_BREAK.sub("", needle.text).translate(_LOWER)
-    needle = needle._replace(text=text)
+    needle = needle._replace(text=_searchable(needle.text))
     _needles.setdefault(needle.text[:_KEY], {}).setdefault(needle.text, needle)
 
 
@@ -127,7 +124,7 @@ def redacted(text: str) -> str:
     if not _needles:
         return text
     places = _places(text)
-    line = "".join([text[place] for place in places]).translate(_LOWER)
+    line = _searchable(text)
     parts: list[str] = []
     done = at = shown = 0
     while at <= len(line) - _KEY:
@@ -139,6 +136,11 @@ def redacted(text: str) -> str:
         parts += [text[shown : places[start]], found.mark]
         done, shown = at, places[at - 1] + 1
     return "".join([*parts, text[shown:]])
+
+
+def _searchable(text: str) -> str:
+    """Return the form in which secrets are looked for: without line breaks, in lower case."""
+    return _LINE_BREAK.sub("", text).translate(_LOWER)
 
 
 def _places(text: str) -> Sequence[int]:

@@ -38,6 +38,11 @@ class Size(NamedTuple):
     width: int
     height: int
 
+    @property
+    def plotted_width(self) -> int:
+        """Width of the area that its axes enclose."""
+        return self.width - LEFT - RIGHT
+
 
 WIDE: Final = Size(1040, 300)
 HALF: Final = Size(508, 290)
@@ -103,7 +108,7 @@ def time_axis(axes: Axes, record: Record, size: Size, *, is_last: bool = True) -
     """Set the axis of run seconds; mark phases and disturbances, named where there is room."""
     end_s = max(record.ended_s, 1.0)
     axes.set_xlim(0, end_s)
-    room = (size.width - LEFT - RIGHT) / end_s
+    room = size.plotted_width / end_s
     for phase in record.phases:
         start_s, length_s = phase["start_s"], min(phase["end_s"], end_s) - phase["start_s"]
         if length_s <= 0:
@@ -129,7 +134,7 @@ def _mark_disturbances(axes: Axes, record: Record, size: Size) -> None:
     """Draw a band for each disturbance, with its number in the table of them."""
     found = disturbances(record)
     end_s = max(record.ended_s, 1.0)
-    points_per_s = (size.width - LEFT - RIGHT) / end_s
+    points_per_s = size.plotted_width / end_s
     line, last_s = 0, -end_s
     for number, one in enumerate(found, 1):
         until_s = min(one.end_s, end_s)
@@ -163,7 +168,7 @@ def percentile_axis(axes: Axes, count: int, size: Size) -> None:
     shown = [(place, name) for place, name in _DECADES if place <= max(count, 10)]
     axes.set_xscale("log")
     axes.set_xlim(1, percentile_end(count))
-    step = 2 if len(shown) * _width(f"{shown[-1][1]} %") > size.width - LEFT - RIGHT else 1
+    step = 2 if len(shown) * _width(f"{shown[-1][1]} %") > size.plotted_width else 1
     axes.set_xticks(
         [place for place, _ in shown][::step], [f"{name} %" for _, name in shown][::step]
     )

@@ -223,11 +223,9 @@ def _why(analysis: Analysis) -> str:
     """Return the reason of the verdict, where the cause of an early end does not give it."""
     summary, slos = analysis.summary, analysis.summary["slos"]
     if summary["verdict"] == "invalid":
-        return (
-            ""
-            if _cause(analysis.record) and not stopped_by_slo(analysis.record.run)
-            else f"These figures cannot be trusted: {why_invalid(summary)}."
-        )
+        if analysis.record.run.get("cause") and not stopped_by_slo(analysis.record.run):
+            return ""
+        return f"These figures cannot be trusted: {why_invalid(summary)}."
     bad = [slo for slo in slos if slo["verdict"] == summary["verdict"] != "pass"]
     if not bad:
         return "Every objective was met." if slos and summary["verdict"] == "pass" else ""

@@ -13,6 +13,7 @@ from harness.analysis.run.ledger import contradictions, not_routed
 from harness.analysis.run.record import Json, Record, dropped_at_limits
 from harness.analysis.run.slo import observe
 from harness.core.clock import NS_PER_S
+from harness.core.limits import SLO_STOP
 from harness.core.metrics import AGGREGATED
 from harness.measure.failure_causes import EXHAUSTIONS
 from harness.measure.message_tracker import EXAMPLES
@@ -134,7 +135,7 @@ def unreachable(run: Json) -> bool:
 
 def stopped_by_slo(run: Json) -> bool:
     """Say whether an SLO with ``abort`` ended the run."""
-    return bool((run.get("cause") or {}).get("code") == "slo_failed")
+    return bool((run.get("cause") or {}).get("code") == SLO_STOP)
 
 
 def _incomplete(record: Record) -> Iterator[Json]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.core.exit_codes import ExitCode
 from harness.core.join_stages import JOIN_FAILURE_STAGES
-from harness.core.limits import OPERATOR_WORDS
+from harness.core.limits import OPERATOR_WORDS, SLO_STOP
 from harness.core.metric_types import MEASURE, Unit
 from harness.core.metrics import title_of, unit_of
 from harness.core.outside_text import redacted
@@ -29,9 +29,6 @@ _COUNTED_STAGES = (*JOIN_FAILURE_STAGES, "publish")
 
 MIN_OPERATIONS = 20
 """With fewer operations a failure ratio means nothing."""
-
-SLO_STOP = "slo_failed"
-"""The code of a run that an SLO stopped; its exit code is that of its verdict."""
 
 _SUCCEEDED = ("joins_succeeded", "publishes_acknowledged")
 _FAILED = ("joins_failed", "publishes_failed", "publishes_throttled")

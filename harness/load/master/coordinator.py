@@ -22,12 +22,12 @@ from harness.core.child_errors import ChildError
 from harness.core.clock import NS_PER_S
 from harness.core.errors import MachineError
 from harness.core.exit_codes import ExitCode
+from harness.core.limits import SLO_STOP
 from harness.live.run import LiveRun
 from harness.load import worker_protocol
 from harness.load.channel import STRANGERS, warn_of_open_channel
 from harness.load.internal_errors import BUG_HINT, log_error, on_death, sentence_of
 from harness.load.master.abort_reason import (
-    SLO_STOP,
     AbortReason,
     CircuitBreaker,
     Errors,

@@ -16,9 +16,7 @@ from harness.analysis.run.record import Json
 from harness.core.metrics import title_of
 from harness.report import formatting as q
 from harness.report.canvas import (
-    LEFT,
     NARROW,
-    RIGHT,
     Chart,
     ChartLayout,
     Size,
@@ -202,7 +200,7 @@ def _known(verdict: str) -> str:
 
 def _mark_days(axes: Axes, points: Sequence[Point], size: Size) -> None:
     """Write the days of as many runs as there is room for, with the time where days repeat."""
-    room = (size.width - LEFT - RIGHT) / len(points)
+    room = size.plotted_width / len(points)
     days = {point.started.date() for point in points}
     pattern = "%-d %b %Y" if len(days) == len(points) else "%-d %b, %H:%M"
     step = math.ceil(len(f"{points[0].started:{pattern}}..") * _CHARACTER / room)
@@ -217,7 +215,7 @@ def _name_runs(
     size: Size,
 ) -> None:
     """Write what a run tested above its value, where there is room."""
-    room = (size.width - LEFT - RIGHT) / len(points)
+    room = size.plotted_width / len(points)
     for place, (point, value) in enumerate(zip(points, values, strict=True)):
         if np.isfinite(value) and point.tested and len(point.tested) * _CHARACTER < room:
             axes.annotate(
@@ -228,7 +226,7 @@ def _name_runs(
 
 def _mark_revisions(axes: Axes, points: Sequence[Point], size: Size) -> None:
     """Shade every other revision's runs; name each below, where there is room."""
-    room = (size.width - LEFT - RIGHT) / len(points)
+    room = size.plotted_width / len(points)
     place, last_end = 0, -1.0
     for turn, (revision, group) in enumerate(groupby(points, key=lambda point: point.revision)):
         length = len(list(group))

@@ -5,10 +5,10 @@ from typing import Final
 
 from harness.analysis.decide.backlog import LEAST_GROWTH_MS_PER_S, SIGNIFICANCE
 from harness.analysis.decide.capacity import FOUND, Cell, exit_code_of
+from harness.core.exit_codes import VERDICTS
 from harness.report import formatting as q
 from harness.report.canvas import Chart
 from harness.report.decide.sweep_text import (
-    VERDICT_OF,
     amount,
     capacities_table,
     capacity_text,
@@ -37,7 +37,7 @@ def render_sweep(
     names: tuple[str, str], cells: Sequence[Cell], status: str, charts: Sequence[Chart]
 ) -> str:
     """Return the page of at least one search; ``names`` are those of workload and target."""
-    tone = VERDICT_OF[exit_code_of(cells)]
+    tone = VERDICTS[exit_code_of(cells)]
     return render_page(
         "sweep",
         [*OF_SWEEPS, *_METRICS],

@@ -12,7 +12,7 @@ from harness.analysis.decide.capacity import (
     latency_ms,
 )
 from harness.analysis.decide.sweep import SweepStep, TrialResult
-from harness.core.exit_codes import ExitCode
+from harness.core.exit_codes import VERDICTS
 from harness.report import formatting as q
 from harness.report.clocks import explanation, quoted
 from harness.report.table_cells import Cell as TableCell
@@ -32,12 +32,6 @@ _LOOKS: Final = {
     TrialResult.NONE: ("!", "invalid"),
 }
 """Mark and tone of an answer."""
-VERDICT_OF: Final = {
-    ExitCode.PASS: "pass",
-    ExitCode.SLO_FAILED: "fail",
-    ExitCode.RUN_INVALID: "invalid",
-}
-"""The tone of a result, by its exit code."""
 
 
 def load_text(axis: "Axis", load: float | None) -> str:
@@ -219,7 +213,7 @@ def capacities_table(cells: Sequence[Cell]) -> Table:
     rows: list[Row] = [
         {
             "With": cell_name(one),
-            "Capacity": TableCell(capacity_text(one), tone=VERDICT_OF[one.exit_code]),
+            "Capacity": TableCell(capacity_text(one), tone=VERDICTS[one.exit_code]),
             "Knee": load_text(one.axis, one.knee.load if one.knee else None),
             "Deliveries offered at capacity": _rate(
                 one.at_capacity.offered_per_s if one.at_capacity else None

@@ -17,9 +17,7 @@ from harness.core.clock import NS_PER_MS
 from harness.measure.histogram import Int64Array, edges_ns
 from harness.report.annotations import rectangles, thin
 from harness.report.canvas import (
-    LEFT,
     NARROW,
-    RIGHT,
     WIDE,
     ChartLayout,
     Size,
@@ -120,7 +118,7 @@ def _cells(by_second: Mapping[int, Int64Array], size: Size) -> tuple[Floats, Flo
         row begins and the last one ends, in ms.
     """
     first, last = min(by_second), max(by_second)
-    width = -(-(last + 1 - first) * _COLUMN_WIDTH // (size.width - LEFT - RIGHT))
+    width = -(-(last + 1 - first) * _COLUMN_WIDTH // size.plotted_width)
     filled = np.flatnonzero(sum(by_second.values()))
     low, high = int(filled[0]), int(filled[-1]) + 1
     height = 2 ** max(0, int(np.ceil(np.log2((high - low) / _MOST_ROWS))))
